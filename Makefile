@@ -1,0 +1,88 @@
+# Everything starts here: `make run`, `make test`, `make lint`. Another interpreter: make test PYTHON=python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first of these that runs and is 3.11 or newer; what is given on the command line or in the environment comes alone.
+CANDIDATES := $(or $(PYTHON),python3 python python3.13 python3.12 python3.11)
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+FOUND := $(shell for name in $(CANDIDATES); do "$$name" -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && { echo "$$name"; break; }; done)
+VERSION := $(if $(FOUND),$(shell $(FOUND) -c 'import platform; print(platform.python_version())'))
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A stamp is newer than all it was made from; its name holds the version of Python, so that another PYTHON makes a new environment.
+CREATED := $(VENV)/created-$(VERSION)
+INSTALLED := $(VENV)/installed-$(VERSION)
+DEVELOPMENT := $(VENV)/development-$(VERSION)
+
+CONF ?= demo
+PYTEST_ARGS ?=
+
+.PHONY: help run test lint format install development lock clean
+
+help:
+	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
+	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose)'
+	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
+	@echo 'make format   let ruff put imports and layout in order'
+	@echo 'make lock     resolve the versions in requirements*.lock anew'
+	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
+
+run: $(INSTALLED)
+	$(BIN)/funkflow run $(CONF)
+
+test: $(DEVELOPMENT)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEVELOPMENT)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(DEVELOPMENT)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+install: $(INSTALLED)
+
+development: $(DEVELOPMENT)
+
+# Where Python came without ensurepip (Debian's, without python3-venv), its own pip fills the environment instead.
+$(CREATED):
+	@if [ -z "$(FOUND)" ]; then \
+	  echo "funkflow needs Python 3.11 or newer; none of these is: $(CANDIDATES). Install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	fi
+	@echo "making $(VENV) with $(FOUND) ($(VERSION))"
+	@$(FOUND) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	  $(FOUND) -m venv --clear --without-pip $(VENV) && \
+	  $(FOUND) -m pip --quiet --python $(BIN)/python install pip; }
+	@touch $@
+
+$(INSTALLED): $(CREATED) requirements.lock pyproject.toml
+	@echo "installing the pinned requirements (some minutes the first time)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(INSTALLED) requirements-dev.lock
+	@echo "installing the pinned tools for tests and checks"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# One resolution for every Python from 3.11 on; the second is held to the first, so both fit one environment.
+RESOLVE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' --group build
+
+lock: $(CREATED)
+	$(PIP) install uv
+	$(RESOLVE) --output-file requirements.lock
+	$(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +

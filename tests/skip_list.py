@@ -1,0 +1,125 @@
+"""Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
+
+Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (where
+there are no real ratings, of skips-without-ratings.txt too). Tests deselected or expected to fail count as skipped.
+Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def ratings_folder() -> Path:
+    """Return where real ratings lie, if they are on this machine: the one place that knows the default."""
+    return Path(os.environ.get("FUNKFLOW_RATINGS_DIR") or HERE.parent.parent / "shared" / "ratings")
+
+
+def list_files() -> list[Path]:
+    """Return the lists that hold here: one always, one more where the folder of real ratings is absent."""
+    names = ["skips.txt"] if ratings_folder().is_dir() else ["skips.txt", "skips-without-ratings.txt"]
+    return [HERE / name for name in names]
+
+
+def read_list(text: str) -> dict[str, str]:
+    """Return reason by node id. A line is `node id  # reason`, where `*` stands for anything; or a comment; or empty.
+
+    Raises
+    ------
+    ValueError
+        A line has no reason.
+    """
+    listed: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        pattern, separator, reason = line.partition("  # ")
+        if not separator or not reason.strip():
+            raise ValueError(f"{line!r}: write it as `node id  # reason`")
+        listed[pattern.strip()] = reason.strip()
+    return listed
+
+
+def differences(listed: dict[str, str], skipped: dict[str, str], ran: set[str]) -> list[str]:
+    """Say in lines how the skipped tests (reason by node id) and those that ran differ from the listed patterns."""
+    expected = {pattern: re.compile(".*".join(map(re.escape, pattern.split("*")))) for pattern in listed}
+    lines = [
+        f"skipped, but not listed: {node} ({reason})"
+        for node, reason in sorted(skipped.items())
+        if not any(pattern.fullmatch(node) for pattern in expected.values())
+    ]
+    for name, pattern in expected.items():
+        lines += [
+            f"listed as skipped by {name!r}, but it ran: {node}" for node in sorted(ran) if pattern.fullmatch(node)
+        ]
+        if not any(pattern.fullmatch(node) for node in skipped):
+            lines.append(f"listed, but no such test was skipped: {name}")
+    return lines
+
+
+@dataclass(eq=False)  # pytest keeps its plugins in sets
+class SkipList:
+    """What one session skipped and what it ran, by node id."""
+
+    skipped: dict[str, str] = field(default_factory=dict)
+    ran: set[str] = field(default_factory=set)
+    found: list[str] = field(default_factory=list)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.skipped[report.nodeid] = _reason(report)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self.skipped.update({item.nodeid: "deselected" for item in items})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self.skipped[report.nodeid] = _reason(report)
+        elif report.when == "call":
+            self.ran.add(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        try:
+            listed = read_list("\n".join(path.read_text(encoding="utf-8") for path in list_files()))
+            self.found = differences(listed, self.skipped, self.ran)
+        except (OSError, ValueError) as cause:
+            self.found = [f"the list of skipped tests cannot be read: {cause}"]
+        if self.found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        names = " and ".join(path.name for path in list_files())
+        terminalreporter.section(f"{len(self.skipped)} skipped, held to {names}")
+        for node, reason in sorted(self.skipped.items()):
+            terminalreporter.line(f"{node}: {reason}")
+        for line in self.found:
+            terminalreporter.line(f"ERROR {line}", red=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--skips-as-listed`, meant for whole sessions only."""
+    parser.addoption(
+        "--skips-as-listed",
+        action="store_true",
+        help="fail unless the skipped tests are exactly those of tests/skips*.txt",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the session where that was asked for."""
+    if config.getoption("--skips-as-listed"):
+        config.pluginmanager.register(SkipList(), "funkflow-skip-list")
+
+
+def _reason(report: pytest.CollectReport | pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail}"
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -1,0 +1,277 @@
+"""The house rules that a machine can check: each on this checkout, and each on a small bad tree that must fail it.
+
+Covers: layers, circles, who may import numba and Dask, imports inside functions, docstrings, lengths, names, packages.
+Does not cover: style within a file (ruff) and types (mypy); CONTRIBUTING.md gives the rules in words.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+PACKAGES = ("pipeline", "tasks")
+LAYERS = {
+    "tasks": 0,
+    "pipeline.settings": 1,
+    "pipeline.runtime": 2,
+    "pipeline.stages": 3,
+    "pipeline.plan": 4,
+    "pipeline.flow": 5,
+    "pipeline": 6,
+    "pipeline.tables": 6,
+    "pipeline.cli": 7,
+    "pipeline.__main__": 8,
+}
+"""An import goes down or stays in its layer. A file straight under pipeline/ needs a line; one in a folder does not."""
+LAZY = {"pipeline/__init__.py"}
+"""Files that may import inside a function: the front door, so that loading a model imports no Dask."""
+FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
+MOST_LINES = 300
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and whether the import stands inside a function."""
+
+    name: str
+    line: int
+    in_function: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Python file: its path from the root, and its dotted module name."""
+
+    path: Path
+    root: Path
+
+    @property
+    def where(self) -> str:
+        return self.path.relative_to(self.root).as_posix()
+
+    @property
+    def module(self) -> str:
+        return self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        inside = {
+            id(inner)
+            for function in ast.walk(self.tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            for inner in ast.walk(function)
+        }
+        return [
+            Import(name, getattr(node, "lineno", 0), id(node) in inside)
+            for node in ast.walk(self.tree)
+            for name in self._names(node)
+        ]
+
+    def _names(self, node: ast.AST) -> Iterator[str]:
+        """Yield what a node imports; of `from a import b` it is `a.b` where that is a module of ours, else `a`."""
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = self.module.split(".") if self.path.name == "__init__.py" else self.module.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+            yield from (
+                f"{base}.{alias.name}" if self._is_module(f"{base}.{alias.name}") else base for alias in node.names
+            )
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+            "__import__",
+            "import_module",
+        ):
+            first = node.args[0] if node.args else None
+            yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "<computed>"
+
+    def _is_module(self, name: str) -> bool:
+        path = self.root / name.replace(".", "/")
+        return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def sources(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Source]:
+    return [Source(path, root) for folder in folders for path in sorted((root / folder).rglob("*.py"))]
+
+
+def layer(module: str) -> int | None:
+    """Return the layer of one of our modules; None where the table does not place it."""
+    if module.startswith("pipeline.") and ".".join(module.split(".")[:2]) not in LAYERS:
+        return None
+    parts = module.split(".")
+    return next((LAYERS[name] for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in LAYERS), None)
+
+
+def ours(name: str) -> bool:
+    return name.split(".")[0] in PACKAGES
+
+
+def rule_layers(root: Path) -> Iterator[str]:
+    for source in sources(root):
+        own = layer(source.module)
+        if own is None:
+            yield f"{source.where}: LAYERS in test_architecture.py does not place this module"
+            continue
+        for one in source.imports:
+            below = layer(one.name) if ours(one.name) else None
+            if below is not None and below > own:
+                yield f"{source.where}:{one.line}: imports {one.name}, which lies above it"
+
+
+def rule_stages_apart(root: Path) -> Iterator[str]:
+    for source in sources(root, ("pipeline/stages",)):
+        for one in source.imports:
+            if one.name.startswith("pipeline.stages") and one.name != source.module:
+                yield f"{source.where}:{one.line}: a stage imports {one.name}"
+
+
+def rule_tasks_without_dask(root: Path) -> Iterator[str]:
+    for source in sources(root, ("tasks",)):
+        for one in source.imports:
+            if one.name.split(".")[0] in ("pipeline", "dask", "distributed"):
+                yield f"{source.where}:{one.line}: a task imports {one.name}"
+
+
+def rule_numba_in_kernels(root: Path) -> Iterator[str]:
+    for source in sources(root):
+        for one in source.imports:
+            if one.name.split(".")[0] in ("numba", "llvmlite") and not source.where.startswith("tasks/kernels"):
+                yield f"{source.where}:{one.line}: imports {one.name}; compiled loops live in tasks/kernels*.py"
+
+
+def rule_no_circles(root: Path) -> Iterator[str]:
+    found = [source for source in sources(root) if source.where not in LAZY]
+    known = {source.module for source in found}
+    graph = {source.module: {one.name for one in source.imports} & known - {source.module} for source in found}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as cause:
+        yield f"imports go round: {' <- '.join(cause.args[1])}"
+
+
+def rule_imports_at_the_top(root: Path) -> Iterator[str]:
+    for source in sources(root):
+        if source.where not in LAZY:
+            yield from (
+                f"{source.where}:{one.line}: {one.name} is imported inside a function"
+                for one in source.imports
+                if one.in_function
+            )
+
+
+def rule_opening_docstring(root: Path) -> Iterator[str]:
+    for source in sources(root, (*PACKAGES, "tests")):
+        words = " ".join((ast.get_docstring(source.tree) or "").split()).lower()
+        holds_code = len(source.tree.body) > 1
+        if not words or (holds_code and not ("covers:" in words and "not cover" in words)):
+            yield f"{source.where}:1: opens without a docstring that says what it covers and what it does not"
+
+
+def rule_length(root: Path) -> Iterator[str]:
+    for source in sources(root, (*PACKAGES, "tests")):
+        lines = len(source.path.read_text(encoding="utf-8").splitlines())
+        if lines > MOST_LINES:
+            yield f"{source.where}: {lines} lines, at most {MOST_LINES}; split it by meaning"
+
+
+def rule_names(root: Path) -> Iterator[str]:
+    for source in sources(root, (*PACKAGES, "tests")):
+        if wrong := FORBIDDEN_NAMES & set(source.module.split(".")):
+            yield f"{source.where}: {', '.join(wrong)} says nothing of what is inside, or hides a standard module"
+    for shadow in ("tests/pipeline", "tests/tasks"):
+        if (root / shadow).exists():
+            yield f"{shadow}: would be imported in place of the real package"
+
+
+def rule_packages_listed(root: Path) -> Iterator[str]:
+    listed = set(tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    there = {
+        source.path.parent.relative_to(root).as_posix().replace("/", ".")
+        for source in sources(root, (*PACKAGES, "conf"))
+    }
+    yield from (f"pyproject.toml: package {name} is not listed" for name in sorted(there - listed))
+    yield from (f"pyproject.toml: package {name} is listed, but not there" for name in sorted(listed - there))
+
+
+GOOD = '"""A file. Covers: this. Does not cover: that."""\n'
+LISTED = '[tool.setuptools]\npackages = ["tasks"]\n'
+BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
+    rule_layers: [
+        {"pipeline/runtime/store.py": "from pipeline.stages import train\n", "pipeline/stages/train.py": ""},
+        {"pipeline/flow.py": "import pipeline.cli\n"},
+        {"pipeline/stages/train.py": "from pipeline import run\n"},
+        {"tasks/score.py": "from pipeline.settings import Settings\n"},
+        {"pipeline/stages/train.py": "from ..flow import run\n"},
+        {"pipeline/elsewhere.py": ""},
+    ],
+    rule_stages_apart: [
+        {"pipeline/stages/train.py": "from pipeline.stages import grid\n", "pipeline/stages/grid.py": ""}
+    ],
+    rule_tasks_without_dask: [
+        {"tasks/score.py": "import dask.array\n"},
+        {"tasks/score.py": "def f():\n    from distributed import Client\n"},
+        {"tasks/score.py": "import importlib\nimportlib.import_module('dask')\n"},
+    ],
+    rule_numba_in_kernels: [{"tasks/score.py": "from numba import njit\n"}, {"pipeline/flow.py": "import numba\n"}],
+    rule_no_circles: [{"tasks/a.py": "from tasks import b\n", "tasks/b.py": "def f():\n    import tasks.a\n"}],
+    rule_imports_at_the_top: [
+        {"tasks/a.py": "def f():\n    import json\n"},
+        {"tasks/a.py": "f = lambda: __import__('json')\n"},
+    ],
+    rule_opening_docstring: [
+        {"tasks/a.py": "x = 1\n"},
+        {"tasks/a.py": '"""Covers: all."""\nx = 1\n'},
+        {"tests/test_a.py": "x = 1\n"},
+    ],
+    rule_length: [{"tasks/a.py": "\n" * (MOST_LINES + 1)}],
+    rule_names: [{"tasks/utils.py": GOOD}, {"pipeline/core/a.py": GOOD}, {"tests/tasks/test_a.py": GOOD}],
+    rule_packages_listed: [
+        {"pyproject.toml": LISTED, "tasks/a.py": "", "tasks/more/b.py": ""},
+        {"pyproject.toml": LISTED, "conf/__init__.py": "", "tasks/a.py": ""},
+        {"pyproject.toml": LISTED},
+    ],
+}
+
+
+def named(rule: Callable[[Path], Iterator[str]]) -> str:
+    return rule.__name__.removeprefix("rule_")
+
+
+@pytest.mark.parametrize("rule", BAD_TREES, ids=named)
+def test_house_keeps(rule: Callable[[Path], Iterator[str]]) -> None:
+    assert list(rule(CHECKOUT)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        pytest.param(rule, files, id=f"{named(rule)}-{number}")
+        for rule, trees in BAD_TREES.items()
+        for number, files in enumerate(trees)
+    ],
+)
+def test_rule_refuses_bad_tree(rule: Callable[[Path], Iterator[str]], files: dict[str, str], tmp_path: Path) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert len(list(rule(tmp_path))) == 1
+
+
+def test_rules_look_at_real_files() -> None:
+    assert {"pipeline.settings", "pipeline.runtime.store", "tasks.kernels"} <= {
+        source.module for source in sources(CHECKOUT)
+    }
