@@ -1,0 +1,26 @@
+"""Which task runs when, where, and within which memory; and the package's front door.
+
+Covers: `run`, `Settings`, `Model` and `RunResult`, handed out on first use, so that loading a model imports no Dask.
+Does not cover: anything else; import what you need from the module that has it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.flow import RunResult as RunResult
+    from pipeline.flow import run as run
+    from pipeline.settings import Settings as Settings
+    from tasks.model import Model as Model
+
+_HOMES = {"run": "pipeline.flow", "RunResult": "pipeline.flow", "Settings": "pipeline.settings", "Model": "tasks.model"}
+
+__all__ = ["Model", "RunResult", "Settings", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -1,0 +1,63 @@
+"""The two models to beat: the mean rating, and the mean with damped user and item biases.
+
+Covers: their sums over blocks and the shards they make, scored by the same code as any model.
+Does not cover: the biases of the trained model, which follow gradients (descend.py).
+
+The biases are Koren's decoupled estimate (Koren 2010, section 2.1): b_i = sum(r - µ) / (25 + n_i), then
+b_u = sum(r - µ - b_i) / (10 + n_u).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.blocks import RatingBlock
+from tasks.factors import FactorShard
+from tasks.kernels import BIAS, STATE_WIDTH
+
+ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
+
+Sums = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+def mean_shard(rows: int) -> FactorShard:
+    """Return a shard without biases or factors: its prediction is the mean."""
+    return FactorShard(np.zeros((rows, 1), dtype=np.float32), np.zeros((rows, STATE_WIDTH), dtype=np.float32))
+
+
+def item_sums(row: Sequence[RatingBlock], mean: float) -> list[Sums]:
+    """Return for each block of a row the sum of r - µ and the number of ratings of its items."""
+    return [
+        (
+            np.bincount(block.item_rows, weights=block.ratings - mean, minlength=block.shape[1]).astype(np.float64),
+            np.bincount(block.item_rows, minlength=block.shape[1]).astype(np.float64),
+        )
+        for block in row
+    ]
+
+
+def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
+    """Return item shard `shard` with its damped biases, from the sums of all rows of blocks, in rating units."""
+    total, count = (np.sum([row[shard][part] for row in sums], axis=0) for part in range(2))
+    return _with_biases(total / (ITEM_DAMPING + count))
+
+
+def user_bias_shard(row: Sequence[RatingBlock], mean: float, *items: FactorShard) -> FactorShard:
+    """Return a user shard with its damped biases, given those of all item shards, in rating units."""
+    rows = row[0].shape[0]
+    total, count = np.zeros(rows), np.zeros(rows)
+    for block, shard in zip(row, items, strict=True):
+        total += np.bincount(
+            block.user_rows, weights=block.ratings - mean - shard.biases[block.item_rows], minlength=rows
+        )
+        count += np.bincount(block.user_rows, minlength=rows)
+    return _with_biases(total / (USER_DAMPING + count))
+
+
+def _with_biases(biases: npt.NDArray[np.float64]) -> FactorShard:
+    shard = mean_shard(len(biases))
+    shard.states[:, BIAS] = biases
+    return shard

@@ -1,0 +1,145 @@
+"""Bytes in and out of any fsspec store: whole files, written atomically, with checksums.
+
+Covers: local paths and URLs alike; Parquet tables, npy arrays and JSON; nothing is ever pickled.
+Does not cover: what the files mean, how folders are laid out, or when one counts as published (runtime/store.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import posixpath
+import uuid
+from typing import Any
+
+import fsspec
+import fsspec.core
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.errors import DamagedFile
+
+
+def join(folder: str, *parts: str) -> str:
+    """Join a local folder or URL with relative parts, always by '/'."""
+    return posixpath.join(folder, *parts)
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the fsspec file system behind `url` and the path inside it."""
+    system, path = fsspec.core.url_to_fs(url)
+    return system, path
+
+
+def checksum(data: bytes | memoryview) -> str:
+    """Return a 128-bit BLAKE2b digest in hex: the content address used throughout."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def write_bytes(url: str, data: bytes | memoryview) -> None:
+    """Write a whole file so that a reader sees all of it or none.
+
+    A local file is written beside its place and moved over it; on object stores one PUT is atomic by itself.
+    """
+    system, path = filesystem(url)
+    system.makedirs(posixpath.dirname(path), exist_ok=True)
+    if "file" in _protocols(system):
+        beside = f"{path}.{uuid.uuid4().hex}.part"
+        try:
+            with open(beside, "wb") as file:
+                file.write(data)
+            os.replace(beside, path)
+        except BaseException:
+            if os.path.exists(beside):
+                os.remove(beside)
+            raise
+    else:
+        system.pipe_file(path, bytes(data))
+
+
+def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
+    """Read a whole file; with `expected_checksum`, refuse one that does not match."""
+    system, path = filesystem(url)
+    try:
+        data: bytes = system.cat_file(path)
+    except FileNotFoundError as cause:
+        raise DamagedFile(f"{url}: the file is missing; run again to make it anew") from cause
+    if expected_checksum is not None and checksum(data) != expected_checksum:
+        raise DamagedFile(
+            f"{url}: {len(data)} bytes do not match checksum {expected_checksum}; "
+            "the file is damaged, delete it and run again"
+        )
+    return data
+
+
+def exists(url: str) -> bool:
+    """Say whether a file or folder is there."""
+    system, path = filesystem(url)
+    return bool(system.exists(path))
+
+
+def remove_tree(url: str) -> None:
+    """Remove a folder and all in it; a folder that is not there is no error."""
+    system, path = filesystem(url)
+    if system.exists(path):
+        system.rm(path, recursive=True)
+
+
+def write_table(url: str, table: pa.Table, row_group_rows: int | None = None, compression: str = "zstd") -> str:
+    """Write one Parquet file and return its checksum. The same table gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression)
+    data = memoryview(sink.getvalue())
+    write_bytes(url, data)
+    return checksum(data)
+
+
+def read_table(url: str, columns: list[str] | None = None, expected_checksum: str | None = None) -> pa.Table:
+    """Read one Parquet file that funkflow wrote."""
+    data = read_bytes(url, expected_checksum)
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns)
+    except (pa.ArrowInvalid, OSError) as cause:
+        raise DamagedFile(f"{url}: not a readable Parquet file ({cause})") from cause
+
+
+def write_array(url: str, array: npt.NDArray[Any]) -> str:
+    """Write one array as npy and return the file's checksum."""
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=False)
+    data = sink.getbuffer()
+    write_bytes(url, data)
+    return checksum(data)
+
+
+def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
+    """Read one npy array into fresh memory; object arrays (pickles) are refused."""
+    data = read_bytes(url, expected_checksum)
+    try:
+        array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as cause:
+        raise DamagedFile(f"{url}: not a readable npy file ({cause})") from cause
+    return array
+
+
+def write_json(url: str, content: Any) -> None:
+    """Write JSON with sorted keys, so that equal content gives equal bytes."""
+    write_bytes(url, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(url: str) -> Any:
+    """Read JSON; a file that is cut short or not JSON is a DamagedFile."""
+    data = read_bytes(url)
+    try:
+        return json.loads(data)
+    except ValueError as cause:
+        raise DamagedFile(f"{url}: not readable JSON ({cause}); delete its folder and run again") from cause
+
+
+def _protocols(system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

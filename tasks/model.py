@@ -1,0 +1,209 @@
+"""The trained model as other programs see it: load, save, predict. Imports no Dask.
+
+Covers: the open form on disk (`model.json` beside two Parquet tables) and predictions for any raw ids, seen or not.
+Does not cover: training it (descend.py), or writing it shard by shard from a cluster (pipeline/stages/evaluate.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks import files
+from tasks.errors import BadInput, DamagedFile
+
+MODEL_FORMAT_VERSION = 1
+_BATCH_PAIRS = 65_536
+
+
+@dataclass(frozen=True)
+class Model:
+    """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
+
+    Attributes
+    ----------
+    mean : float
+        µ, in rating units; 0 for a model trained without centring.
+    scale : (float, float) or None
+        Least and greatest rating that predictions are clipped to.
+    user_ids, item_ids : array (n,) of int64 or object
+        Raw ids; row j of the biases and factors belongs to the j-th id.
+    user_biases, item_biases : float32 (n,)
+    user_factors, item_factors : float32 (n, k)
+    about : dict
+        The rest of `model.json`: settings, run, RMSE with the split it was measured on.
+    """
+
+    mean: float
+    scale: tuple[float, float] | None
+    user_ids: npt.NDArray[Any]
+    item_ids: npt.NDArray[Any]
+    user_biases: npt.NDArray[np.float32]
+    item_biases: npt.NDArray[np.float32]
+    user_factors: npt.NDArray[np.float32]
+    item_factors: npt.NDArray[np.float32]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_user_rows", pd.Index(self.user_ids))
+        object.__setattr__(self, "_item_rows", pd.Index(self.item_ids))
+
+    @property
+    def rank(self) -> int:
+        """K, the number of factors."""
+        return int(self.item_factors.shape[1])
+
+    def predict(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
+        """Predict the rating of each (user, item) pair.
+
+        Parameters
+        ----------
+        users, items : array-like (n,)
+            Raw ids. An unseen one contributes neither bias nor factors, so the prediction falls back to what is known.
+        clip : bool
+            Clip to the model's scale.
+
+        Returns
+        -------
+        float64 (n,), in rating units.
+
+        Raises
+        ------
+        BadInput
+            `users` and `items` differ in length.
+        """
+        user_rows = self._user_rows.get_indexer(_as_index(users))  # type: ignore[attr-defined]
+        item_rows = self._item_rows.get_indexer(_as_index(items))  # type: ignore[attr-defined]
+        if len(user_rows) != len(item_rows):
+            raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
+        scores = np.empty(len(user_rows), dtype=np.float64)
+        for start in range(0, len(scores), _BATCH_PAIRS):
+            part = slice(start, start + _BATCH_PAIRS)
+            scores[part] = self._score(user_rows[part], item_rows[part])
+        return np.clip(scores, *self.scale, out=scores) if clip and self.scale is not None else scores
+
+    def _score(self, user_rows: npt.NDArray[np.intp], item_rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        user_known, item_known = user_rows >= 0, item_rows >= 0
+        products = np.einsum(
+            "nk,nk->n",
+            _take(self.user_factors, user_rows),
+            _take(self.item_factors, item_rows),
+            dtype=np.float64,
+        )
+        scores = self.mean + np.where(user_known & item_known, products, 0.0)
+        scores += np.where(user_known, _take(self.user_biases, user_rows), 0.0)
+        scores += np.where(item_known, _take(self.item_biases, item_rows), 0.0)
+        return np.asarray(scores, dtype=np.float64)
+
+    def save(self, folder: str) -> None:
+        """Write the open form under `folder`; `model.json` last, so that a half-written model does not load."""
+        parts = {
+            side: [write_factors(files.join(folder, f"{side}_factors.parquet", "part.00000.parquet"), *columns)]
+            for side, columns in {
+                "user": (self.user_ids, self.user_biases, self.user_factors),
+                "item": (self.item_ids, self.item_biases, self.item_factors),
+            }.items()
+        }
+        id_types = {"user": _id_type(self.user_ids), "item": _id_type(self.item_ids)}
+        write_about(folder, self.mean, self.scale, self.rank, parts, {**self.about, "id_types": id_types})
+
+    @classmethod
+    def load(cls, folder: str) -> Model:
+        """Read a saved model from a local folder or fsspec URL.
+
+        Raises
+        ------
+        DamagedFile
+            A file is missing, does not match its checksum, or is of another format version.
+        """
+        about = files.read_json(files.join(folder, "model.json"))
+        if (
+            not isinstance(about, dict)
+            or about.get("kind") != "model"
+            or about.get("format_version") != MODEL_FORMAT_VERSION
+        ):
+            raise DamagedFile(
+                f"{folder}/model.json: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again"
+            )
+        user_ids, user_biases, user_factors = _read_side(folder, "user", about)
+        item_ids, item_biases, item_factors = _read_side(folder, "item", about)
+        scale = tuple(about["scale"]) if about["scale"] is not None else None
+        return cls(
+            mean=float(about["mean"]), scale=scale, user_ids=user_ids, item_ids=item_ids, user_biases=user_biases,
+            item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about,
+        )  # fmt: skip
+
+
+def write_factors(
+    url: str, raw_ids: npt.NDArray[Any] | pa.Array, biases: npt.NDArray[np.float32], factors: npt.NDArray[np.float32]
+) -> dict[str, Any]:
+    """Write one part of a factor table: raw_id, bias, factors as a fixed-size list of float32.
+
+    Returns
+    -------
+    dict with the part's file name, rows and checksum, as `model.json` lists it.
+    """
+    flat = pa.array(np.ascontiguousarray(factors, dtype=np.float32).ravel())
+    table = pa.table(
+        {
+            "raw_id": pa.array(raw_ids),
+            "bias": pa.array(np.asarray(biases, dtype=np.float32)),
+            "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
+        }
+    )
+    return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "checksum": files.write_table(url, table)}
+
+
+def write_about(
+    folder: str,
+    mean: float,
+    scale: tuple[float, float] | None,
+    rank: int,
+    parts: dict[str, list[dict[str, Any]]],
+    about: dict[str, Any],
+) -> None:
+    """Write `model.json`: what makes the tables beside it a model. `about` holds whatever else is worth knowing."""
+    fixed = {
+        "kind": "model",
+        "format_version": MODEL_FORMAT_VERSION,
+        "mean": mean,
+        "scale": scale,
+        "rank": rank,
+        "parts": parts,
+    }
+    files.write_json(files.join(folder, "model.json"), {**about, **fixed})
+
+
+def _read_side(
+    folder: str, side: str, about: dict[str, Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    tables = [
+        files.read_table(
+            files.join(folder, f"{side}_factors.parquet", part["path"]), expected_checksum=part["checksum"]
+        )
+        for part in about["parts"][side]
+    ]
+    table = pa.concat_tables(tables).combine_chunks()
+    factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, int(about["rank"]))
+    return table["raw_id"].to_numpy(), table["bias"].to_numpy(), np.ascontiguousarray(factors)
+
+
+def _id_type(ids: npt.NDArray[Any]) -> str:
+    return "integer" if np.issubdtype(ids.dtype, np.integer) else "string"
+
+
+def _as_index(ids: Any) -> Any:
+    return pd.Index(np.atleast_1d(np.asarray(ids)))
+
+
+def _take(rows: npt.NDArray[np.float32], positions: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """Rows by position; unseen ones (-1) take any row, which the caller masks."""
+    return (
+        rows[np.maximum(positions, 0)] if len(rows) else np.zeros((len(positions), *rows.shape[1:]), dtype=np.float32)
+    )

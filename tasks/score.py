@@ -1,0 +1,122 @@
+"""Measure a model on held-out ratings: sums of errors for one user shard.
+
+Covers: the held-out ratings of a user shard, sorted by item shard, and their squared and absolute errors.
+Does not cover: which ratings are held out (pipeline/stages/split.py), or adding the shards up (stages/train.py,
+evaluate.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks import files
+from tasks.descend import Descent, StepSizes
+from tasks.factors import FactorShard
+from tasks.kernels import score_ratings
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out ratings of one user shard, those of item shard b at `starts[b]:starts[b + 1]`.
+
+    `user_rows`, `item_rows` : int32 (n,), local rows, -1 where training knows no such id; `ratings` : float32 (n,).
+    """
+
+    user_rows: npt.NDArray[np.int32]
+    item_rows: npt.NDArray[np.int32]
+    ratings: npt.NDArray[np.float32]
+    starts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Sums over some ratings, in rating units: they add up to RMSE and MAE."""
+
+    squared: float
+    absolute: float
+    ratings: int
+
+    def __add__(self, other: Errors) -> Errors:
+        return Errors(self.squared + other.squared, self.absolute + other.absolute, self.ratings + other.ratings)
+
+    @property
+    def rmse(self) -> float:
+        return math.sqrt(self.squared / self.ratings) if self.ratings else math.nan
+
+    @property
+    def mae(self) -> float:
+        return self.absolute / self.ratings if self.ratings else math.nan
+
+
+@dataclass(frozen=True)
+class EpochErrors:
+    """One user shard's part of an epoch.
+
+    The squared error in training (scaled units), and the errors on the stopping ratings.
+    """
+
+    training_squared: float
+    stopping: Errors
+
+
+def held_out_table(
+    users: npt.NDArray[np.int64],
+    items: npt.NDArray[np.int64],
+    ratings: npt.NDArray[np.float32],
+    shards: int,
+    shard: int,
+) -> pa.Table:
+    """Return the part of the held-out ratings that user shard `shard` scores, in a fixed order.
+
+    users, items : int64 (n,), dense ids, -1 unknown. An unknown user goes with shard 0, an unknown item with item
+    shard 0.
+    """
+    mine = np.maximum(users, 0) % shards == shard
+    users, items, ratings = users[mine], items[mine], ratings[mine]
+    item_shards = np.maximum(items, 0) % shards
+    order = np.lexsort((ratings, items, users, item_shards))
+    return pa.table(
+        {
+            "item_shard": item_shards[order].astype(np.int32),
+            "user_row": np.where(users < 0, -1, users // shards)[order].astype(np.int32),
+            "item_row": np.where(items < 0, -1, items // shards)[order].astype(np.int32),
+            "rating": ratings[order].astype(np.float32),
+        }
+    )
+
+
+def read_held_out(url: str, expected_checksum: str, shards: int) -> HeldOut:
+    """Read what the grid stage wrote from `held_out_table`."""
+    table = files.read_table(url, expected_checksum=expected_checksum).combine_chunks()
+    starts = np.searchsorted(table["item_shard"].to_numpy(), np.arange(shards + 1))
+    return HeldOut(
+        table["user_row"].to_numpy(), table["item_row"].to_numpy(), table["rating"].to_numpy(), starts.astype(np.int64)
+    )
+
+
+def score(
+    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes, scale: tuple[float, float]
+) -> Errors:
+    """Return the errors of the clipped predictions for one user shard against all item shards, in order."""
+    total = Errors(0.0, 0.0, 0)
+    for shard, item_shard in enumerate(items):
+        part = slice(held_out.starts[shard], held_out.starts[shard + 1])
+        squared, absolute = score_ratings(
+            held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part],
+            users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation, *scale,
+        )  # fmt: skip
+        total += Errors(squared, absolute, int(part.stop - part.start))
+    return total
+
+
+def score_epoch(
+    held_out: HeldOut, descent: Descent, steps: StepSizes, scale: tuple[float, float], *items: FactorShard
+) -> EpochErrors:
+    """Return one user shard's errors at the end of an epoch, in training and on the stopping ratings."""
+    return EpochErrors(descent.squared_error, score(held_out, descent.users, items, steps, scale))

@@ -1,0 +1,33 @@
+"""When training has gone far enough: decided by the sequence of RMSEs alone.
+
+Covers: which epoch is the best so far, and whether to stop after it.
+Does not cover: what the RMSEs were measured on, or what happens to the factors (pipeline/stages/train.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`best_epoch` counts from 1, 0 before the first; `stop` says that `patience` epochs brought no gain."""
+
+    best_epoch: int
+    stop: bool
+
+
+def judge(rmses: Sequence[float], patience: int, minimum_gain: float) -> Verdict:
+    """Judge the RMSEs of epochs 1, 2, …: the same sequence gives the same verdict, whatever arrived first.
+
+    An epoch is the best if it is lower than all before it; only a fall by the relative `minimum_gain` below the last
+    epoch that gained renews the patience.
+    """
+    best, best_epoch, gained, gained_epoch = float("inf"), 0, float("inf"), 0
+    for epoch, rmse in enumerate(rmses, start=1):
+        if rmse < best:
+            best, best_epoch = rmse, epoch
+        if rmse < gained * (1.0 - minimum_gain) or epoch == 1:
+            gained, gained_epoch = rmse, epoch
+    return Verdict(best_epoch, len(rmses) - gained_epoch >= patience)
