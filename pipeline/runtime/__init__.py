@@ -1,0 +1,1 @@
+"""What every stage leans on: the cluster, the store, checkpoints, events, budgets."""

@@ -1,0 +1,153 @@
+"""Checkpoints of a run: shards written by the workers that hold them, and a manifest that makes them count.
+
+Covers: writing, finding the newest whole one, and removing those no longer needed.
+Does not cover: when one is due (stages/train.py), or the shard's file (tasks/factors.py).
+
+    <run>/checkpoints/epoch-00010.json        names two sets of shards: of epoch 10, and of the best epoch so far
+    <run>/checkpoints/shards-00010/user-00000.npy, …
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import Noticed
+from pipeline.runtime.store import FORMAT_VERSION
+from pipeline.runtime.strata import State
+from tasks import files
+from tasks.descend import Descent
+from tasks.errors import DamagedFile
+from tasks.factors import FactorShard, write_shard
+
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on as if it had never stopped.
+
+    `history` : [training RMSE, stopping RMSE or None] for each epoch so far, in rating units.
+    `current`, `best` : {"users": [{path, checksum}, …], "items": […]}, paths relative to the checkpoints folder.
+    `cpu_target` : what the kernels were compiled for; other targets may round differently.
+    """
+
+    epoch: int
+    best_epoch: int
+    history: list[list[float | None]]
+    current: dict[str, Any]
+    best: dict[str, Any]
+    cpu_target: str
+    seconds: float
+
+
+def folder_of(run_folder: str) -> str:
+    """Return where a run's checkpoints lie."""
+    return files.join(run_folder, "checkpoints")
+
+
+def write_state(context: Context, folder: str, state: State, epoch: int, name: str) -> dict[str, Any]:
+    """Have every shard written by the worker that holds it, and wait; return the manifest entry of the set."""
+    set_name = f"shards-{epoch:05d}"
+    submit, at = context.client.submit, f"{name}-{epoch:04d}"
+    writes = {
+        "users": [
+            submit(_write_users, shard, folder, f"{set_name}/user-{a:05d}.npy", key=f"save-users-{at}-{a}", pure=False)
+            for a, shard in enumerate(state.users)
+        ],
+        "items": [
+            submit(_write_items, shard, folder, f"{set_name}/item-{b:05d}.npy", key=f"save-items-{at}-{b}", pure=False)
+            for b, shard in enumerate(state.items)
+        ],
+    }
+    written: dict[str, Any] = context.client.gather(writes)
+    return written
+
+
+def write(run_folder: str, checkpoint: Checkpoint) -> None:
+    """Publish a checkpoint, then remove what the last two manifests no longer name."""
+    folder = folder_of(run_folder)
+    files.write_json(
+        files.join(folder, _manifest_name(checkpoint.epoch)), {**asdict(checkpoint), "format_version": FORMAT_VERSION}
+    )
+    epochs = _epochs(folder)
+    for epoch in epochs[_KEPT:]:
+        files.remove_tree(files.join(folder, _manifest_name(epoch)))
+    needed = set()
+    for epoch in epochs[:_KEPT]:
+        try:
+            kept = _read(folder, epoch)
+        except DamagedFile:
+            continue
+        needed |= {entry["path"].split("/")[0] for entry in _entries(kept)}
+    system, path = files.filesystem(folder)
+    for entry in system.ls(path, detail=False):
+        name = entry.rstrip("/").rsplit("/", 1)[-1]
+        if name.startswith("shards-") and name not in needed:
+            files.remove_tree(files.join(folder, name))
+
+
+def newest_whole(context: Context, run_folder: str, name: str) -> Checkpoint | None:
+    """Return the newest checkpoint whose files all match their checksums; a damaged one is said and passed over."""
+    folder = folder_of(run_folder)
+    for epoch in _epochs(folder):
+        try:
+            checkpoint = _read(folder, epoch)
+            jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _entries(checkpoint)]
+            run_all(context, "train", f"verify-{name}-{epoch}", _verify, jobs)
+        except DamagedFile as damage:
+            context.tell(
+                Noticed(
+                    f"checkpoint of epoch {epoch} is damaged, falling back to the one before: {damage}", warning=True
+                )
+            )
+        else:
+            return checkpoint
+    return None
+
+
+def _write_users(descent: Descent, folder: str, path: str) -> dict[str, str]:
+    return {"path": path, "checksum": write_shard(files.join(folder, path), descent.users)}
+
+
+def _write_items(items: FactorShard, folder: str, path: str) -> dict[str, str]:
+    return {"path": path, "checksum": write_shard(files.join(folder, path), items)}
+
+
+def _verify(url: str, checksum: str) -> None:
+    files.read_bytes(url, checksum)
+
+
+def _entries(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    both = [
+        entry for part in (checkpoint.current, checkpoint.best) for side in ("users", "items") for entry in part[side]
+    ]
+    return list({entry["path"]: entry for entry in both}.values())
+
+
+def _manifest_name(epoch: int) -> str:
+    return f"epoch-{epoch:05d}.json"
+
+
+def _epochs(folder: str) -> list[int]:
+    """Epochs that have a manifest, newest first."""
+    system, path = files.filesystem(folder)
+    if not system.exists(path):
+        return []
+    system.invalidate_cache()
+    names = [entry.rsplit("/", 1)[-1] for entry in system.ls(path, detail=False)]
+    return sorted(
+        (int(name[6:-5]) for name in names if name.startswith("epoch-") and name.endswith(".json")), reverse=True
+    )
+
+
+def _read(folder: str, epoch: int) -> Checkpoint:
+    url = files.join(folder, _manifest_name(epoch))
+    content = files.read_json(url)
+    try:
+        if content.pop("format_version") != FORMAT_VERSION:
+            raise DamagedFile(f"{url}: of another format version")
+        return Checkpoint(**content)
+    except (TypeError, KeyError, AttributeError) as cause:
+        raise DamagedFile(f"{url}: not a checkpoint manifest") from cause

@@ -1,0 +1,103 @@
+"""Open the cluster: the one place where a Dask client comes from.
+
+Covers: attaching to a running scheduler, or starting workers on this machine, and Dask's own settings for our kind of
+load.
+Does not cover: how much memory a run needs (budget.py). A cluster that is not ours is never shut down or restarted.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import dask
+from distributed import Client, LocalCluster
+
+from pipeline.runtime.budget import available_memory_bytes
+from pipeline.settings import ClusterSettings
+from tasks.errors import SettingsError, TryAgainLater
+
+DASK_SETTINGS = {
+    # Shards and blocks are in use all the time: spilling them would be slower than not starting,
+    # which budget.py sees to.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    # A task that no worker can take is an error after a while, not a hang.
+    "distributed.scheduler.no-workers-timeout": "5 minutes",
+    "distributed.admin.large-graph-warning-threshold": "100 MiB",
+    # Arrow's own allocator keeps freed memory; the system's gives it back.
+    "distributed.nanny.pre-spawn-environ.ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
+
+@contextmanager
+def open_client(settings: ClusterSettings) -> Iterator[Client]:
+    """Yield a client with its workers there; close what was opened.
+
+    Raises
+    ------
+    TryAgainLater
+        No scheduler answers, or too few workers came in time.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(DASK_SETTINGS))
+        address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+        client = _attached(stack, address, settings) if address else _local(stack, settings)
+        yield client
+
+
+def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Client:
+    try:
+        client: Client = stack.enter_context(Client(address, timeout=settings.wait_seconds, set_as_default=False))
+        client.wait_for_workers(settings.workers, timeout=settings.wait_seconds)
+    except (OSError, TimeoutError) as cause:
+        raise TryAgainLater(
+            f"{address}: no scheduler with {settings.workers} workers within {settings.wait_seconds:g} s ({cause}); "
+            "check cluster.scheduler, start workers, or wait longer with cluster.wait_seconds"
+        ) from cause
+    return client
+
+
+def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
+    threads = settings.threads or max(1, cores() // settings.workers)
+    memory = settings.memory or available_memory_bytes()
+    # Nannies report a lost worker and start another; their log lines would break the progress display.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=settings.workers,
+                threads_per_worker=threads,
+                memory_limit=memory // settings.workers,
+                host="127.0.0.1",
+                dashboard_address=settings.dashboard,
+                silence_logs=logging.CRITICAL,
+            )
+        )
+    except RuntimeError as cause:
+        raise TryAgainLater(f"the workers on this machine did not start: {cause}; what they print says why") from cause
+    client: Client = stack.enter_context(Client(cluster, set_as_default=False))
+    return client
+
+
+def refuse_unguarded_call() -> None:
+    """Refuse to run while a worker process imports the script that called for it: each worker would start a cluster.
+
+    Raises
+    ------
+    SettingsError
+        The script calls `run` at its top level.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SettingsError(
+            "run() was called at the top level of a script, which every worker process imports; "
+            'put the call under: if __name__ == "__main__":'
+        )
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,53 @@
+"""What a stage is given besides its settings: the cluster, the store and somebody to tell.
+
+Covers: the context, and running a batch of independent tasks to their end, in order, with progress.
+Does not cover: opening the cluster (cluster.py) or the epoch graphs of training (stages/train.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from distributed import Client, as_completed
+
+from pipeline.runtime.events import Listener, StageAdvanced
+from pipeline.runtime.store import Store
+
+T = TypeVar("T")
+_BATCHES = itertools.count()
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task."""
+
+    client: Client
+    store: Store
+    tell: Listener
+    attempt: str
+
+
+def run_all(
+    context: Context, stage: str, doing: str, function: Callable[..., T], jobs: Iterable[Sequence[Any]]
+) -> list[T]:
+    """Run `function(*job)` for every job on the cluster and return the results in the order of the jobs.
+
+    The first failure cancels the rest and is raised here as it was raised on the worker. A task
+    whose worker is lost is run again by Dask itself, so `function` must give the same files and value when repeated.
+    """
+    batch = next(_BATCHES)
+    futures = [
+        context.client.submit(function, *job, key=f"{doing}-{context.attempt}-{batch}-{number}", pure=False)
+        for number, job in enumerate(jobs)
+    ]
+    try:
+        for done, future in enumerate(as_completed(futures, loop=context.client.loop), start=1):
+            if future.status == "error":
+                future.result()
+            context.tell(StageAdvanced(stage, done, len(futures), doing))
+        return [future.result() for future in futures]
+    finally:
+        context.client.cancel(futures)

@@ -1,0 +1,92 @@
+"""What a run leaves behind about itself: settings.toml, record.json and metrics.jsonl.
+
+Covers: the record's life from running to done or failed, and one JSON line for each event.
+Does not cover: listing or comparing runs, and anything the stages write (stages/).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import tomli_w
+
+from pipeline.runtime.events import Event
+from pipeline.runtime.store import FORMAT_VERSION
+from pipeline.settings import Settings
+from tasks import files
+from tasks.errors import DamagedFile
+
+
+class MetricsFile:
+    """A listener that keeps every event as a JSON line: {"time", "event", …}.
+
+    The file is written whole at each event once it is open. The run's folder is known only when its data are, so
+    events before that are kept and written then.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._url = ""
+
+    def open(self, run_folder: str) -> None:
+        """Go on in `run_folder`, after what an earlier attempt left there."""
+        self._url = files.join(run_folder, "metrics.jsonl")
+        if files.exists(self._url):
+            self._lines = files.read_bytes(self._url).decode().splitlines() + self._lines
+        self._write()
+
+    def __call__(self, event: Event) -> None:
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": type(event).__name__,
+            **asdict(event),
+        }
+        self._lines.append(json.dumps(line))
+        if self._url and type(event).__name__ != "StageAdvanced":
+            self._write()
+
+    def _write(self) -> None:
+        files.write_bytes(self._url, ("\n".join(self._lines) + "\n").encode())
+
+
+class Record:
+    """`record.json`: the truth about a run, from its first attempt on."""
+
+    def __init__(self, run_folder: str, run_id: str, settings: Settings, **facts: Any) -> None:
+        self._url = files.join(run_folder, "record.json")
+        before = self._before()
+        self._content: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "run_id": run_id,
+            "state": "running",
+            "attempt": int(before.get("attempt", 0)) + 1,
+            "started": _now(),
+            "host": platform.node(),
+            "process": os.getpid(),
+            **facts,
+        }
+        files.write_bytes(
+            files.join(run_folder, "settings.toml"),
+            tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)).encode(),
+        )
+        files.write_json(self._url, self._content)
+
+    def close(self, state: str, exit_code: int, **facts: Any) -> None:
+        """Mark the run "done", "failed" or "interrupted"."""
+        self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
+        files.write_json(self._url, self._content)
+
+    def _before(self) -> dict[str, Any]:
+        try:
+            return dict(files.read_json(self._url)) if files.exists(self._url) else {}
+        except (DamagedFile, TypeError, ValueError):
+            return {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

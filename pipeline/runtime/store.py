@@ -1,0 +1,97 @@
+"""Where things lie under a root, and when they count: ids, folders and manifests.
+
+Covers: content addresses, the layout of a root, publication (manifest.json written last) and cleaning up after a
+failure.
+Does not cover: reading and writing single files (tasks/files.py), checkpoints (checkpoint.py), run records (record.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tasks import files
+from tasks.errors import DamagedFile
+
+FORMAT_VERSION = 1
+"""Written into every manifest; a folder of another version is refused by name."""
+
+
+def content_id(**parts: Any) -> str:
+    """Return the 16-digit id of what a folder is made from: equal parts, equal id, on any machine."""
+    text = json.dumps({**parts, "format_version": FORMAT_VERSION}, sort_keys=True)
+    return files.checksum(text.encode())[:16]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folders under one root (a local folder or any fsspec URL)."""
+
+    root: str
+
+    def dataset(self, dataset_id: str) -> str:
+        return files.join(self.root, "datasets", dataset_id)
+
+    def split(self, split_id: str) -> str:
+        return files.join(self.root, "splits", split_id)
+
+    def grid(self, grid_id: str) -> str:
+        return files.join(self.root, "grids", grid_id)
+
+    @property
+    def blocks(self) -> str:
+        """Rating blocks by checksum, shared by all grids that hold the same block."""
+        return files.join(self.root, "blocks")
+
+    def run(self, run_id: str) -> str:
+        return files.join(self.root, "runs", run_id)
+
+    def scratch(self, name: str) -> str:
+        """A folder for files that only live while one stage runs."""
+        return files.join(self.root, "scratch", name)
+
+
+def published(folder: str, kind: str) -> dict[str, Any] | None:
+    """Return the manifest of a folder that counts, or None where there is none yet.
+
+    Raises
+    ------
+    DamagedFile
+        The manifest is unreadable, of another kind, or of another format version.
+    """
+    url = files.join(folder, "manifest.json")
+    if not files.exists(url):
+        return None
+    manifest = files.read_json(url)
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        raise DamagedFile(f"{url}: not the manifest of a {kind}; delete {folder} and run again")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise DamagedFile(
+            f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
+            f"delete {folder} and run again"
+        )
+    return manifest
+
+
+def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
+    """Write the manifest that makes `folder` count: the last write of a stage. Returns it."""
+    manifest = {**content, "kind": kind, "format_version": FORMAT_VERSION}
+    files.write_json(files.join(folder, "manifest.json"), manifest)
+    return manifest
+
+
+@contextmanager
+def nothing_half_written(*folders: str, temporary: tuple[str, ...] = ()) -> Iterator[None]:
+    """Remove `folders` when the body fails, and `temporary` ones in any case."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            files.remove_tree(folder)
+        raise
+    finally:
+        for folder in temporary:
+            files.remove_tree(folder)

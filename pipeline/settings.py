@@ -1,0 +1,285 @@
+"""What a run is told: validated, frozen settings, read from TOML and `--set` words.
+
+Covers: every setting with its one default, its unit in its name, and the checks that need no data.
+Does not cover: checks that need the data (each stage), nor how a setting is used: tasks get plain numbers and arrays.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from dask.utils import parse_bytes
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tasks.errors import SettingsError
+
+Bytes = Annotated[
+    int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
+]
+"""A size: a number of bytes, or text such as "64 MiB"."""
+
+
+class Section(BaseModel):
+    """What every section is: frozen, without unknown keys, and with finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SynthSettings(Section):
+    """A synthetic set in Netflix form, made before anything is ingested (demo and benchmarks)."""
+
+    folder: str = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
+    shape: Literal["demo", "netflix"] = Field(
+        "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
+    )
+    fraction: float = Field(1.0, gt=0, le=1, description="part of the shape's ratings, users and films to make")
+    form: Literal["combined", "files"] = Field("combined", description="combined_data_*.txt, or a folder of mv_*.txt")
+    seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
+
+
+class ColumnSettings(Section):
+    """Names (or 0-based positions, where there is no header) of a table's columns; None: recognised by usual names."""
+
+    user: str | int | None = None
+    item: str | int | None = None
+    rating: str | int | None = None
+    timestamp: str | int | None = None
+
+
+class IngestSettings(Section):
+    """Raw ratings to Parquet."""
+
+    ratings: tuple[str, ...] = Field((), description="files, folders, archives, globs or URLs")
+    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"] = Field(
+        "auto", description="auto: recognised by name and first bytes, and said"
+    )
+    columns: ColumnSettings = ColumnSettings()
+    id_type: Literal["auto", "integer", "string"] = Field(
+        "auto", description="auto: integer where the first lines all are"
+    )
+    titles: str = Field(
+        "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
+    )
+    scale: tuple[float, float] | None = Field(
+        None, description="least and greatest rating allowed; None: the format's own, else any finite number"
+    )
+    on_bad_rows: Literal["raise", "quarantine"] = "raise"
+    duplicates: Literal["last", "mean", "raise"] = Field(
+        "last", description="what becomes of several ratings of one user for one item"
+    )
+    seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
+    chunk_bytes: Bytes = Field(64 * 2**20, ge=1024, description="raw text parsed by one task")
+    partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> IngestSettings:
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            raise ValueError(f"scale {list(self.scale)} is not a range: give [least, greatest]")
+        return self
+
+
+class SplitSettings(Section):
+    """Which ratings are kept from training to validate the model on."""
+
+    kind: Literal["file", "fraction", "last", "none"] = Field(
+        "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
+    )
+    file: str = Field("", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads")
+    fraction: float = Field(
+        0.1, gt=0, lt=1, description="kind = fraction: part of the ratings, by a hash of seed and raw ids"
+    )
+    last: int = Field(1, ge=1, description="kind = last: ratings a user, newest by time")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _file_is_named(self) -> SplitSettings:
+        if (self.kind == "file") != bool(self.file):
+            raise ValueError('split.kind = "file" and split.file go together: give both or neither')
+        return self
+
+
+class GridSettings(Section):
+    """The P x P grid of blocks. Fixed by data and settings, never by the cluster."""
+
+    shards: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="P, row and column shards; 0: by the number of ratings (tasks/blocks.py: shards_for)",
+    )
+
+
+class TrainSettings(Section):
+    """How the factors are found."""
+
+    method: Literal["sgd"] = "sgd"
+    rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
+    epochs: int = Field(100, ge=1, description="at most; fewer when validation stops improving")
+    l2: float | None = Field(
+        None,
+        ge=0,
+        description="L2 term a rating, ratings scaled to unit deviation; None: by the documented rule (tasks/rule.py)",
+    )
+    step: float | None = Field(
+        None, gt=0, description="first step size of the per-row adaptive steps; None: by the same rule"
+    )
+    biases: bool = Field(True, description="b_u and b_i; False gives the pure form")
+    center: bool = Field(True, description="subtract the mean rating; False gives the pure form")
+    seed: int = Field(0, ge=0, description="initial factors and order of strata")
+    stop_on: Literal["validation", "slice", "nothing"] = Field(
+        "validation", description="what early stopping and the kept epoch are decided on"
+    )
+    slice_fraction: float = Field(
+        0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings held back for it"
+    )
+    patience: int = Field(2, ge=1, description="epochs without the minimum gain before training stops")
+    minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
+    checkpoint_epochs: int = Field(5, ge=1, description="epochs between checkpoints: the most that a dead client loses")
+
+
+class PredictSettings(Section):
+    """Predictions for given pairs, after training."""
+
+    pairs: str = Field("", description="file of (user, item) pairs, or qualifying.txt; empty: no such step")
+    batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
+
+
+class ClusterSettings(Section):
+    """Where tasks run. Changes nothing in the result."""
+
+    scheduler: str = Field(
+        "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
+    )
+    workers: int = Field(1, ge=1, description="worker processes")
+    threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
+    memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
+    wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
+    dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
+
+
+class Settings(Section):
+    """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
+
+    root: str = Field("data", description="local folder or fsspec URL that everything is written under")
+    synth: SynthSettings | None = None
+    ingest: IngestSettings = IngestSettings()
+    split: SplitSettings = SplitSettings()
+    grid: GridSettings = GridSettings()
+    train: TrainSettings = TrainSettings()
+    predict: PredictSettings = PredictSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @model_validator(mode="after")
+    def _something_to_ingest(self) -> Settings:
+        if self.train.stop_on == "validation" and self.split.kind == "none":
+            raise ValueError(
+                'split.kind = "none" leaves no validation to stop on: set train.stop_on = "slice" or "nothing"'
+            )
+        return self
+
+    @classmethod
+    def load(cls, name_or_path: str, overrides: Sequence[str] = ()) -> Settings:
+        """Read a shipped preset by name, or any TOML file by path, and apply `key=value` overrides to it.
+
+        Raises
+        ------
+        SettingsError
+            No such file, not TOML, an unknown key (names the nearest valid one) or a bad value.
+        """
+        text, where = _find(name_or_path)
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as cause:
+            raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
+        return cls.build(content, overrides, where)
+
+    @classmethod
+    def build(cls, content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "settings") -> Settings:
+        """Check a nested mapping plus `key=value` overrides; errors are SettingsErrors that name the key."""
+        merged = _copy(content)
+        for word in overrides:
+            _override(merged, word)
+        _refuse_unknown(merged, cls, (), where)
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as cause:
+            first = cause.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "settings"
+            reason = first["msg"].removeprefix("Value error, ")
+            value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
+            raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
+
+
+def presets() -> list[str]:
+    """Return the names of the settings files that ship with funkflow."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in resources.files("conf").iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def _find(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or "/" in name_or_path:
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as cause:
+            raise SettingsError(f"{path}: cannot read these settings: {cause}") from cause
+    if name_or_path in presets():
+        return resources.files("conf").joinpath(f"{name_or_path}.toml").read_text(
+            encoding="utf-8"
+        ), f"conf/{name_or_path}.toml"
+    raise SettingsError(
+        f"no preset is called {name_or_path!r}: give a path to a .toml file, or one of {', '.join(presets())}"
+    )
+
+
+def _copy(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+
+
+def _override(content: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise SettingsError(f"--set {word!r}: write it as section.key=value, for instance train.rank=128")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    target = content
+    for part in path[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise SettingsError(f"--set {word!r}: {part} is no section")
+    target[path[-1]] = value
+
+
+def _refuse_unknown(content: Mapping[str, Any], section: type[BaseModel], above: tuple[str, ...], where: str) -> None:
+    for key, value in content.items():
+        if key not in section.model_fields:
+            wrong = ".".join((*above, key))
+            near = difflib.get_close_matches(wrong, _all_keys(Settings), n=1, cutoff=0.0)[0]
+            raise SettingsError(f"{where}: there is no setting {wrong!r}; the nearest is {near!r}")
+        inner = _section_of(section.model_fields[key].annotation)
+        if inner is not None and isinstance(value, Mapping):
+            _refuse_unknown(value, inner, (*above, key), where)
+
+
+def _all_keys(section: type[BaseModel], above: tuple[str, ...] = ()) -> list[str]:
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = _section_of(field.annotation)
+        keys += [".".join((*above, name))] if inner is None else _all_keys(inner, (*above, name))
+    return keys
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,141 @@
+"""What many tests lean on: real ratings where they are, a real cluster, and small datasets.
+
+The datasets lie as ingest and split would leave them.
+
+Covers: fixtures only. Does not cover: anything of the package itself; a test that needs a fault makes its own cluster.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from distributed import Client
+
+from pipeline.runtime.cluster import open_client
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import Event
+from pipeline.runtime.store import Store, publish
+from pipeline.settings import ClusterSettings
+from tasks import files
+
+RATINGS_DIR = Path(os.environ.get("FUNKFLOW_RATINGS_DIR") or Path(__file__).parent.parent.parent / "shared" / "ratings")
+
+
+@pytest.fixture(scope="session")
+def ratings_dir() -> Path:
+    """Real ratings; they may not be passed on, so a machine that lacks them skips."""
+    if not RATINGS_DIR.is_dir():
+        pytest.skip("no real ratings: get MovieLens from grouplens.org and set FUNKFLOW_RATINGS_DIR (data/README.md)")
+    return RATINGS_DIR
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    """A real cluster of one worker process with two threads, shared by tests that break nothing."""
+    with open_client(ClusterSettings(workers=1, threads=2)) as client:
+        yield client
+
+
+@dataclass
+class Heard:
+    """A context, and every event it told."""
+
+    context: Context
+    events: list[Event] = field(default_factory=list)
+
+
+@pytest.fixture
+def heard(client: Client, tmp_path: Path) -> Heard:
+    """A context on the shared cluster with a root of its own."""
+    heard = Heard(None, [])  # type: ignore[arg-type]
+    heard.context = Context(client, Store(str(tmp_path / "root")), heard.events.append, tmp_path.name)
+    return heard
+
+
+@pytest.fixture
+def context(heard: Heard) -> Context:
+    return heard.context
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Dense ids and ratings of training and of validation."""
+
+    users: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int32]
+    ratings: npt.NDArray[np.float32]
+    is_validation: npt.NDArray[np.bool_]
+    shape: tuple[int, int]
+
+
+def made_ratings(users: int = 60, items: int = 40, count: int = 900, rank: int = 3, seed: int = 0) -> Ratings:
+    """Distinct pairs with ratings from a planted model of that rank, rounded to halves; a tenth is for validation."""
+    rng = np.random.default_rng(seed)
+    cells = np.sort(rng.choice(users * items, size=count, replace=False))
+    u, i = cells // items, cells % items
+    planted = np.einsum("nk,nk->n", rng.normal(size=(users, rank))[u], rng.normal(size=(items, rank))[i])
+    scores = 3.0 + 0.5 * rng.normal(size=users)[u] + 0.7 * planted / np.sqrt(rank) + 0.3 * rng.normal(size=count)
+    rounded = np.clip(np.round(2 * scores) / 2, 1, 5)
+    return Ratings(
+        u.astype(np.int32), i.astype(np.int32), rounded.astype(np.float32), rng.random(count) < 0.1, (users, items)
+    )
+
+
+Publish = Callable[[Context, Ratings], tuple[dict[str, Any], dict[str, Any]]]
+
+
+@pytest.fixture
+def published_ratings() -> Publish:
+    """Write ratings as the ingest and split stages would, and return the two manifests."""
+    return publish_ratings
+
+
+def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], dict[str, Any]]:
+    dataset_folder, split_folder = context.store.dataset("made"), context.store.split("made")
+    part = "ratings.parquet/part.00000.parquet"
+    table = pa.table({"user": made.users, "item": made.items, "rating": made.ratings})
+    checksum = files.write_table(files.join(dataset_folder, part), table)
+    for side, count in zip(("users", "items"), made.shape, strict=True):
+        files.write_table(
+            files.join(dataset_folder, f"{side}.parquet"), pa.table({"raw_id": np.arange(count, dtype=np.int64) + 100})
+        )
+    dataset = publish(
+        dataset_folder,
+        "dataset",
+        id="made",
+        users=made.shape[0],
+        items=made.shape[1],
+        ratings=len(made.users),
+        scale=[1.0, 5.0],
+        rating_minimum=1.0,
+        rating_maximum=5.0,
+        parts=[{"path": part, "rows": len(made.users), "checksum": checksum}],
+    )
+    rows = np.flatnonzero(made.is_validation)
+    part = "validation/part.00000.parquet"
+    held_out = table.take(pa.array(rows)).append_column("row", pa.array(rows))
+    validation = {
+        "ratings": len(rows),
+        "parts": [
+            {"path": part, "rows": len(rows), "checksum": files.write_table(files.join(split_folder, part), held_out)}
+        ],
+    }
+    split = publish(
+        split_folder,
+        "split",
+        id="made",
+        dataset="made",
+        split="made",
+        validation=validation,
+        slice=None,
+        training_ratings=len(made.users) - len(rows),
+    )
+    return dataset, split

@@ -1,0 +1,96 @@
+"""Settings: one default each, every mistake named.
+
+Covers: pipeline/settings.py and the files of conf/. Does not cover: their effect.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.settings import Settings, presets
+from tasks.errors import SettingsError
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_loads(name: str) -> None:
+    settings = Settings.load(name)
+    assert settings.ingest.ratings or settings.synth
+
+
+def test_the_presets_are_the_documented_ones() -> None:
+    assert presets() == ["demo", "movielens-100k", "movielens-1m", "netflix"]
+
+
+@pytest.mark.parametrize("name", ["movielens-1m", "movielens-100k"])
+def test_movielens_presets_train_with_the_rule(name: str) -> None:
+    """Nothing under [train] but the rank."""
+    assert Settings.load(name).train.model_fields_set <= {"rank"}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().train.rank = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("train.rnk=3", "no setting 'train.rnk'; the nearest is 'train.rank'"),
+        ("trian.rank=3", "no setting 'trian'; the nearest is 'train"),
+        ("ingest.colums.user=1", "no setting 'ingest.colums'; the nearest is 'ingest.columns"),
+        ("train.rank=0", "train.rank = 0: Input should be greater than or equal to 1"),
+        ("train.rank=many", "train.rank = 'many'"),
+        ("train.l2=-1", "train.l2 = -1"),
+        ("train.l2=nan", "train.l2 = nan"),
+        ("split.kind=some", "split.kind = 'some'"),
+        ("split.kind=file", 'split.kind = "file" and split.file go together'),
+        ("split.kind=none", 'set train.stop_on = "slice" or "nothing"'),
+        ("ingest.scale=[5,1]", "scale [5.0, 1.0] is not a range"),
+        ("ingest.chunk_bytes=lots", "ingest.chunk_bytes"),
+        ("rank", "write it as section.key=value"),
+        ("train.rank.k=3", "rank is no section"),
+    ],
+)
+def test_a_bad_word_is_named(word: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.build({"ingest": {"ratings": ["x"]}, "train": {"rank": 8}}, [word])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_reach_every_kind_of_value() -> None:
+    words = [
+        "train.rank=128",
+        "train.biases=false",
+        "ingest.chunk_bytes=32 MiB",
+        'ingest.ratings=["a", "b"]',
+        "root=s3://bucket/x",
+        "ingest.scale=[0.5, 5]",
+    ]
+    settings = Settings.build({}, words)
+    assert settings.train.rank == 128
+    assert settings.train.biases is False
+    assert settings.ingest.chunk_bytes == 32 * 2**20
+    assert settings.ingest.ratings == ("a", "b")
+    assert settings.root == "s3://bucket/x"
+    assert settings.ingest.scale == (0.5, 5.0)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[train\nrank = 3\n")
+    with pytest.raises(SettingsError, match=r"mine\.toml: not valid TOML: .*line 1"):
+        Settings.load(str(path))
+
+
+def test_an_unknown_preset_is_told_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"no preset is called 'demmo'.*demo, movielens-100k"):
+        Settings.load("demmo")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere.toml: cannot read"):
+        Settings.load(str(tmp_path / "nowhere.toml"))
