@@ -1,0 +1,1 @@
+"""One file a box of the dataflow; a stage imports no other stage."""

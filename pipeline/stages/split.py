@@ -1,0 +1,190 @@
+"""Split: which ratings are kept from training, to validate the model on and, if asked, to stop training on.
+
+Covers: which task runs when, the split's id and manifest, and the line of a probe pair that is not in the data.
+Does not cover: choosing the rows of one part (tasks/holdout.py), or training without them (grid.py).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from typing import Any
+
+from pipeline.runtime import store
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.settings import IngestSettings, SplitSettings
+from tasks import files
+from tasks.chunks import RawFile
+from tasks.errors import BadInput
+from tasks.formats import Wanted
+from tasks.holdout import HeldOut, Rule, hold_out_part
+from tasks.inputs import Prepared, prepare_leniently, unpack_here
+from tasks.pairs import find_line
+from tasks.partition import scatter_chunk
+from tasks.sources import Source, checksums, find_companions, find_sources, ranges, record
+
+_STAGE = "split"
+
+
+def split(
+    context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float
+) -> dict[str, Any]:
+    """Hold out validation ratings of `dataset` (its manifest), and a slice of the rest; return the split's manifest.
+
+    Parameters
+    ----------
+    ingest : how the ratings were read: its columns and chunk size also serve to read a validation file.
+    slice_fraction : part of the remaining training ratings that is held back besides; 0 for none.
+
+    Raises
+    ------
+    BadInput
+        The validation file is bad, or names a pair without rating that is not in the data; no times to tell the last
+        ratings by; or nothing was held out where something was asked for.
+    """
+    began = time.monotonic()
+    context.tell(StageStarted(_STAGE))
+    if settings.kind == "fraction":
+        _mention_probe(context, ingest)
+    if settings.kind == "last" and not dataset["timestamps"]:
+        raise BadInput(
+            'the ratings have no times, so split.kind = "last" cannot tell which are the last; '
+            'use split.kind = "fraction"'
+        )
+    source = find_sources([settings.file])[0] if settings.kind == "file" else None
+    split_id = _split_id(context, dataset, settings, ingest, slice_fraction, source)
+    folder = context.store.split(split_id)
+    manifest = store.published(folder, "split")
+    reused = manifest is not None
+    if manifest is None:
+        scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
+        with store.nothing_half_written(folder, temporary=(scratch,)):
+            files.remove_tree(folder)
+            prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
+            rule = Rule(
+                settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
+                scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
+            )  # fmt: skip
+            content = _hold_out(context, dataset, rule, folder, prepared, settings)
+            manifest = store.publish(
+                folder, "split", id=split_id, dataset=dataset["id"], split=describe(settings), **content
+            )
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest), reused))
+    return manifest
+
+
+def describe(settings: SplitSettings) -> str:
+    """Return what a reported RMSE calls the ratings it was measured on."""
+    if settings.kind == "fraction":
+        return f"hash {settings.fraction * 100:g} % (seed {settings.seed})"
+    return {"file": posixpath.basename(settings.file), "last": f"last {settings.last} per user", "none": "none"}[
+        settings.kind
+    ]
+
+
+def _mention_probe(context: Context, ingest: IngestSettings) -> None:
+    """Say that there is a probe file, which is the better choice where a hash split was only the default."""
+    probe = find_companions(find_sources(ingest.ratings)).get("probe")
+    if probe:
+        context.tell(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))
+
+
+def _split_id(
+    context: Context,
+    dataset: dict[str, Any],
+    settings: SplitSettings,
+    ingest: IngestSettings,
+    slice_fraction: float,
+    source: Source | None,
+) -> str:
+    content = None
+    if source:
+        jobs = [([span for stored in source.files for span in ranges(stored)],)]
+        content = record(source, run_all(context, _STAGE, "checksum-validation", checksums, jobs)[0])
+    relevant = {
+        "fraction": [settings.fraction, settings.seed],
+        "last": [settings.last],
+        "file": [ingest.columns.model_dump(mode="json")],
+        "none": [],
+    }[settings.kind]
+    held_back = [slice_fraction, settings.seed] if slice_fraction > 0 else []
+    return store.content_id(
+        what="split", dataset=dataset["id"], kind=settings.kind, settings=relevant, file=content, slice=held_back
+    )
+
+
+def _scattered(
+    context: Context, dataset: dict[str, Any], ingest: IngestSettings, source: Source, scratch: str
+) -> Prepared:
+    """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
+    (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
+    prepared = _prepared(plain, dataset, ingest)
+    parts = len(dataset["parts"])
+    jobs = [(chunk, prepared.form, parts, scratch, number, True) for number, chunk in enumerate(prepared.chunks)]
+    for chunk in run_all(context, _STAGE, "parse-validation", scatter_chunk, jobs):
+        if chunk.fault:
+            raise BadInput(chunk.fault)
+    return prepared
+
+
+def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSettings) -> Prepared:
+    columns = ingest.columns
+    wanted = Wanted(
+        columns=(columns.user, columns.item, columns.rating, columns.timestamp),
+        user_type=dataset["user_id_type"],
+        item_type=dataset["item_id_type"],
+        scale=tuple(dataset["scale"]) if dataset["scale"] else None,
+        ratings=False,
+    )
+    return prepare_leniently(plain, wanted, ingest.chunk_bytes)
+
+
+def _hold_out(
+    context: Context,
+    dataset: dict[str, Any],
+    rule: Rule,
+    folder: str,
+    prepared: Prepared | None,
+    settings: SplitSettings,
+) -> dict[str, Any]:
+    home = context.store.dataset(dataset["id"])
+    jobs = [
+        (home, part["path"], part["checksum"], number, rule, folder) for number, part in enumerate(dataset["parts"])
+    ]
+    parts: list[HeldOut] = run_all(context, _STAGE, "hold-out", hold_out_part, jobs)
+    missing = {part.missing for part in parts if part.missing is not None}
+    if missing and prepared:
+        raise BadInput(_missing_message(prepared, missing, settings.file))
+    validation = [part.validation for part in parts]
+    ratings = sum(part["rows"] for part in validation)
+    if settings.kind != "none" and ratings == 0:
+        raise BadInput(
+            f"no rating is left for validation by {describe(settings)}: there are {dataset['ratings']:,}; "
+            "change the [split] settings"
+        )
+    sliced = [part.slice for part in parts if part.slice is not None]
+    return {
+        "validation": {"ratings": ratings, "parts": validation},
+        "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
+        "training_ratings": sum(part.training for part in parts),
+        "duplicates": sum(part.duplicates for part in parts),
+    }
+
+
+def _missing_message(prepared: Prepared, missing: set[tuple[int | str, int | str]], url: str) -> str:
+    found = find_line(prepared.chunks, prepared.form, missing)
+    file, line, (user, item) = found if found else (url, 0, next(iter(missing)))
+    return (
+        f"{file}:{line}: user {user!r} has no rating for item {item!r} in the data; "
+        "use the probe file of these very ratings, or remove the line"
+    )
+
+
+def _summary(manifest: dict[str, Any]) -> str:
+    slice_said = f", {manifest['slice']['ratings']:,} in a slice to stop on" if manifest["slice"] else ""
+    duplicates = f", {manifest['duplicates']:,} pairs given twice" if manifest["duplicates"] else ""
+    return (
+        f"{manifest['split']}: {manifest['validation']['ratings']:,} ratings held out{slice_said}, "
+        f"{manifest['training_ratings']:,} to train on{duplicates}"
+    )

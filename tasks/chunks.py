@@ -1,0 +1,133 @@
+"""Cut raw files into chunks of about equal size, and read a chunk's bytes up to whole lines.
+
+Covers: pieces of big files and groups of small ones, the movie header above a piece that starts mid-file, line numbers.
+Does not cover: archives (archives.py) and the meaning of a line (parse.py, parse_lines.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tasks.errors import BadInput
+from tasks.sources import read_range
+
+LONGEST_LINE_BYTES = 2**20
+"""A longer line is no line of ratings: looking for its end would read without bound."""
+
+_BLOCK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One plain file: bytes [start, stop) of `url`, which for a member of an archive is not all of it."""
+
+    url: str
+    start: int
+    stop: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The lines of `file` that begin within bytes [start, stop) of its url; for Parquet, row groups [start, stop)."""
+
+    file: RawFile
+    start: int
+    stop: int
+
+
+Chunk = tuple[Piece, ...]
+
+
+def cut(raw_files: Iterable[RawFile], chunk_bytes: int) -> list[Chunk]:
+    """Cut files into chunks of at most about `chunk_bytes`: big files into pieces, small ones grouped, order kept."""
+    chunks: list[Chunk] = []
+    small: list[Piece] = []
+    gathered = 0
+    for file in raw_files:
+        size = file.stop - file.start
+        if small and gathered + size > chunk_bytes:
+            chunks.append(tuple(small))
+            small, gathered = [], 0
+        if size <= chunk_bytes:
+            small.append(Piece(file, file.start, file.stop))
+            gathered += size
+            continue
+        count = -(-size // chunk_bytes)
+        edges = [file.start + size * number // count for number in range(count + 1)]
+        chunks += [(Piece(file, start, stop),) for start, stop in pairwise(edges)]
+    return [*chunks, tuple(small)] if small else chunks
+
+
+def read_lines(piece: Piece) -> tuple[bytes, int]:
+    """Return the whole lines that begin within the piece, and where in the url the first of them begins.
+
+    Raises
+    ------
+    BadInput
+        The file is shorter than it was when it was listed, or a line is longer than `LONGEST_LINE_BYTES`.
+    """
+    file = piece.file
+    before = 1 if piece.start > file.start else 0
+    data = read_range(file.url, piece.start - before, piece.stop)
+    if len(data) < piece.stop - piece.start + before:
+        raise BadInput(f"{file.name}: the file was cut short while it was being read; run again when it is whole")
+    begin = piece.start
+    if before:
+        first = data.find(b"\n", 0, len(data) - 1)
+        if first < 0:
+            return b"", piece.stop
+        begin += first
+        data = data[first + 1 :]
+    if piece.stop < file.stop and not data.endswith(b"\n"):
+        data += _rest_of_line(file, piece.stop)
+    return data, begin
+
+
+def header_above(file: RawFile, position: int, mark: bytes | None) -> bytes:
+    """Return the nearest movie header line above `position` of Netflix text; b"" for none.
+
+    With `mark`, a header is a line that ends with it; without, it is a line that has no comma (rows have some), so that
+    a damaged header still parts the rows below it from the movie above it.
+    """
+    tail = b""
+    while position > file.start:
+        start = max(file.start, position - _BLOCK_BYTES)
+        lines = (read_range(file.url, start, position) + tail).split(b"\n")
+        whole = [lines[0].removeprefix(b"\xef\xbb\xbf"), *lines[1:]] if start == file.start else lines[1:]
+        for line in reversed(whole):
+            if line.strip().endswith(mark) if mark else (b"," not in line and line.strip()):
+                return line.strip()
+        tail, position = lines[0], start
+        if len(tail) > LONGEST_LINE_BYTES:
+            break
+    return b""
+
+
+def count_lines_before(file: RawFile, position: int) -> int:
+    """Count the line ends between the beginning of the file and `position`."""
+    count = 0
+    for start in range(file.start, position, 16 * 2**20):
+        count += read_range(file.url, start, min(start + 16 * 2**20, position)).count(b"\n")
+    return count
+
+
+def _rest_of_line(file: RawFile, position: int) -> bytes:
+    rest = b""
+    while position < file.stop and len(rest) <= LONGEST_LINE_BYTES:
+        block = read_range(file.url, position, min(position + _BLOCK_BYTES, file.stop))
+        end = block.find(b"\n")
+        if end >= 0:
+            return rest + block[: end + 1]
+        rest += block
+        position += len(block)
+        if not block:
+            break
+    if len(rest) > LONGEST_LINE_BYTES:
+        raise BadInput(
+            f"{file.name}: a line near byte {position - file.start} is longer than {LONGEST_LINE_BYTES} bytes; "
+            "this is no text of ratings, check ingest.ratings"
+        )
+    return rest

@@ -1,0 +1,72 @@
+"""From plain files to chunks that are ready to parse: the form they have, and how they are cut.
+
+Covers: recognising the form of the first file, text or Parquet, and cutting all of them.
+Does not cover: finding files (sources.py), archives (archives.py), parsing (parse.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tasks.archives import needs_unpacking, raw_files, unpack
+from tasks.chunks import Chunk, RawFile, cut
+from tasks.errors import BadInput
+from tasks.files import join
+from tasks.formats import HEAD_BYTES, Form, Wanted, recognise_text
+from tasks.parse_parquet import cut_parquet, recognise_parquet
+from tasks.sources import Source, read_range
+
+_LEAST_ROW_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Chunks to parse, in the order of the input. `rows_at_most` is a bound, not a count."""
+
+    form: Form
+    chunks: tuple[Chunk, ...]
+    rows_at_most: int
+
+
+def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
+    """Recognise the form of `plain` files by the first of them, and cut them to chunks.
+
+    Raises
+    ------
+    BadInput
+        The first file is empty, in a wrong encoding, or its columns are not recognised.
+    """
+    if not plain:
+        raise BadInput("no file of ratings is left to read; check ingest.ratings")
+    form = recognise(plain[0], wanted)
+    if form.kind == "parquet":
+        chunks, rows = cut_parquet(list(plain), chunk_bytes)
+        return Prepared(form, tuple(chunks), rows)
+    size = sum(file.stop - file.start for file in plain)
+    return Prepared(form, tuple(cut(plain, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
+
+
+def recognise(file: RawFile, wanted: Wanted) -> Form:
+    """Return the form of one plain file."""
+    if wanted.format == "parquet" or (wanted.format == "auto" and file.name.endswith((".parquet", ".pq"))):
+        return recognise_parquet(file, wanted)
+    return recognise_text(read_range(file.url, file.start, min(file.start + HEAD_BYTES, file.stop)), file.name, wanted)
+
+
+def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
+    """Prepare files that may be written otherwise than the ratings: columns named by the user count where they fit."""
+    try:
+        return prepare(plain, wanted, chunk_bytes)
+    except BadInput:
+        return prepare(plain, replace(wanted, columns=(None, None, None, None)), chunk_bytes)
+
+
+def unpack_here(source: Source, scratch: str) -> list[RawFile]:
+    """Return the plain files of a source, with what has to be unpacked now lying under `scratch`."""
+    plain: list[RawFile] = []
+    for number, stored in enumerate(source.files):
+        plain += (
+            unpack(stored, join(scratch, f"unpacked-{number:05d}")) if needs_unpacking(stored) else raw_files(stored)
+        )
+    return plain

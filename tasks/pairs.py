@@ -1,0 +1,102 @@
+"""Files of (user, item) pairs to predict, and predictions in the form of a Netflix Prize submission.
+
+Covers: CSV, TSV, Parquet and qualifying.txt to raw ids in the order of the file; the line at which a pair stands.
+Does not cover: the prediction (model.py), or pairs to validate on, which are read by partition (holdout.py).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks import files
+from tasks.chunks import Chunk, read_lines
+from tasks.errors import BadInput
+from tasks.formats import Form, IdType, Wanted
+from tasks.inputs import prepare, unpack_here
+from tasks.parse import parse_chunk
+from tasks.parse_lines import LineReader
+from tasks.sources import find_sources
+
+_CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of raw ids, int64 or string, in the order of the file. `is_netflix`: it had movie headers."""
+
+    table: pa.Table
+    is_netflix: bool
+
+
+def read_pairs(url: str, user_type: IdType = "auto", item_type: IdType = "auto") -> Pairs:
+    """Read the pairs of one file; ratings and times in it are left out.
+
+    Raises
+    ------
+    BadInput
+        No such file, columns that are not recognised, or the first malformed line.
+    """
+    (source,) = find_sources([url])
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = prepare(
+            unpack_here(source, scratch), Wanted(user_type=user_type, item_type=item_type, ratings=False), _CHUNK_BYTES
+        )
+        tables = [_pairs_of(chunk, prepared.form) for chunk in prepared.chunks]
+    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix")
+
+
+def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratings: npt.NDArray[np.floating]) -> None:
+    """Write the submission form: a movie header where the item changes, then a prediction a line, in order."""
+    names = items.to_pylist()
+    lines: list[str] = []
+    before: object = None
+    for name, rating in zip(names, ratings.tolist(), strict=True):
+        if name != before:
+            lines.append(f"{name}:")
+            before = name
+        lines.append(f"{rating:.4f}")
+    files.write_bytes(url, ("\n".join(lines) + "\n").encode())
+
+
+def find_line(
+    chunks: Iterable[Chunk], form: Form, pairs: set[tuple[int | str, int | str]]
+) -> tuple[str, int, tuple[int | str, int | str]] | None:
+    """Return file, line and pair where one of `pairs` stands first. Slow: it is only called for a message."""
+    for file, line, pair in _numbered_pairs(chunks, form):
+        if pair in pairs:
+            return file, line, pair
+    return None
+
+
+def _pairs_of(chunk: Chunk, form: Form) -> pa.Table:
+    parsed = parse_chunk(chunk, form, stop_at_first=True)
+    if parsed.rejected:
+        row = parsed.rejected[0]
+        raise BadInput(f"{row.file}:{row.line}: {row.reason}: {row.text[:80]!r}; mend or remove the line")
+    return parsed.table.select(["user", "item"])
+
+
+def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, int, tuple[int | str, int | str]]]:
+    line, item = 1, ""
+    for piece in (piece for chunk in chunks for piece in chunk):
+        if piece.start == piece.file.start:
+            line, item = 1, ""
+        if form.kind == "parquet":
+            table = parse_chunk((piece,), form).table
+            for pair in zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True):
+                yield piece.file.name, line, pair
+                line += 1
+            continue
+        reader = LineReader(form, piece.file.name, line, item)
+        for text in read_lines(piece)[0].removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+            reader.rows.clear()
+            reader.read(text + b"\n")
+            for row in reader.rows:
+                yield piece.file.name, reader.line - 1, (row[0], row[1])
+        line, item = reader.line - 1, reader.item

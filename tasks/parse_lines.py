@@ -1,0 +1,210 @@
+"""The slow, obvious way to read raw ratings: one line at a time, in plain Python.
+
+Covers: every text form, the exact line and reason of each bad row; it is what the fast path must agree with.
+Does not cover: speed (parse.py comes here only with the few lines it stumbled over), Parquet (parse_parquet.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.errors import BadInput
+from tasks.formats import Form, split_line
+from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
+
+SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
+UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
+
+_INTEGER = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?)?")
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+Row = tuple[Any, ...]
+"""user, item (int or str), then rating (float) and seconds since 1970 (int) where the form has them."""
+
+
+class BadField(Exception):
+    """A value that cannot be used: why, and what to do."""
+
+    def __init__(self, reason: str, remedy: str = SET_ASIDE) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass
+class LineReader:
+    """Reads lines of one file in order; for Netflix text `item` is the movie of the header last seen, or ""."""
+
+    form: Form
+    file: str
+    line: int = 1
+    item: str = ""
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def read(self, data: bytes) -> None:
+        """Read whole lines. Only a file's last line may lack its end; if it is bad, too, the file seems cut short."""
+        lines = data.split(b"\n")
+        unfinished = lines.pop()
+        for raw in lines:
+            self._line(raw.removesuffix(b"\r"), "")
+        if unfinished:
+            self._line(unfinished.removesuffix(b"\r"), " (no line end: the file seems cut short)")
+
+    def parsed(self) -> Parsed:
+        """Return all rows so far as a table with the schema of the form."""
+        schema = row_schema(self.form)
+        columns = zip(*self.rows, strict=True) if self.rows else ([] for _ in schema)
+        arrays = [_column(list(values), kind.type) for values, kind in zip(columns, schema, strict=True)]
+        return Parsed(pa.table(arrays, schema=schema), tuple(self.rejected))
+
+    def _line(self, raw: bytes, cut_short: str) -> None:
+        text = raw.decode("utf-8", errors="surrogateescape")
+        try:
+            if text:
+                self._netflix(text) if self.form.kind == "netflix" else self._delimited(text)
+        except BadField as bad:
+            shown = _readable(text)
+            self.rejected.append(Rejected(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
+        self.line += 1
+
+    def _netflix(self, text: str) -> None:
+        if "," not in text and (text.endswith(":") or self.form.width > 1):
+            self._refuse_wrong_encoding(text, text)
+            self.item = ""
+            if not re.fullmatch(r"[0-9]+:", text):
+                raise BadField(
+                    "malformed movie header (expected a movie id and a colon)" if ":" in text else "malformed row"
+                )
+            judge_id(text[:-1], self.form.item_type, "item")
+            self.item = text[:-1]
+            return
+        fields = text.split(",")
+        if len(fields) != self.form.width:
+            self._refuse_wrong_encoding(text, text)
+            raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
+        if not self.item:
+            raise BadField("no movie header above this row", "restore the line such as '17:' above it, or " + SET_ASIDE)
+        self._row(fields, self.item, text)
+
+    def _delimited(self, text: str) -> None:
+        if self.form.quoted and _quote_stays_open(text, self.form.delimiter):
+            self._refuse_wrong_encoding(text, text)
+            raise BadField("a quote that is opened and not closed")
+        fields = split_line(text, self.form.delimiter, self.form.quoted)
+        if len(fields) != self.form.width or "\r" in text:
+            self._refuse_wrong_encoding(text, text)
+            raise BadField(
+                f"{len(fields)} columns where {self.form.width} are expected"
+                if "\r" not in text
+                else "a carriage return inside the line"
+            )
+        self._row(fields, fields[self.form.item], text)
+
+    def _row(self, fields: list[str], item: str, text: str) -> None:
+        form = self.form
+        used = [fields[place] for place in (form.user, form.rating, form.timestamp) if place >= 0]
+        self._refuse_wrong_encoding("".join(used) + item, text)
+        rating = fields[form.rating] if form.rating >= 0 else None
+        timestamp = fields[form.timestamp] if form.timestamp >= 0 else None
+        self.rows.append(judge_row(fields[form.user], item, rating, timestamp, form))
+
+    def _refuse_wrong_encoding(self, looked_at: str, text: str) -> None:
+        if any("\udc80" <= character <= "\udcff" or character == "\x00" for character in looked_at):
+            shown = _readable(text)[:80]
+            raise BadInput(
+                f"{self.file}:{self.line}: wrong encoding, these bytes are not UTF-8: {shown!r}; {UTF8_REMEDY}"
+            )
+
+
+def judge_row(user: str, item: str, rating: str | None, timestamp: str | None, form: Form) -> Row:
+    """Return the values of one row; raise `BadField` for the first of them that cannot be used."""
+    row: list[Any] = [judge_id(user, form.user_type, "user"), judge_id(item, form.item_type, "item")]
+    if rating is not None:
+        row.append(_rating(rating, form.scale))
+    if timestamp is not None:
+        row.append(_seconds(timestamp))
+    return tuple(row)
+
+
+def judge_id(text: str, kind: str, role: str) -> int | str:
+    """Return a raw id as its kind says: an integer of 64 bits, or text that is not empty."""
+    if not (text if kind == "string" else text.strip()):
+        raise BadField(f"the {role} is empty")
+    if kind == "string":
+        return text
+    number = int(text) if _INTEGER.fullmatch(text.strip()) else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise BadField(
+            f"{role} {text!r} is not an integer",
+            f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}',
+        )
+    return number
+
+
+def _rating(text: str, scale: tuple[float, float] | None) -> float:
+    if _NOT_A_NUMBER.fullmatch(text.strip()):
+        raise BadField(f"rating {text.strip()} is not a finite number")
+    if not _NUMBER.fullmatch(text.strip()):
+        raise BadField(f"rating {text!r} is not a number")
+    rating = float(text)
+    if not abs(rating) <= _LARGEST_FLOAT32:
+        raise BadField(f"rating {text} is not a finite number of 32 bits")
+    if scale is not None and not scale[0] <= rating <= scale[1]:
+        raise BadField(
+            f"rating {text} is outside the scale {scale[0]:g} to {scale[1]:g}",
+            f"set ingest.scale if the scale is wider, or {SET_ASIDE}",
+        )
+    return rating
+
+
+def _seconds(text: str) -> int:
+    stripped = text.strip()
+    if _INTEGER.fullmatch(stripped):
+        seconds = int(stripped)
+    else:
+        match = _TIME.fullmatch(stripped)
+        try:
+            moment = datetime.fromisoformat(stripped) if match else None
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise BadField(f"timestamp {text!r} is neither an ISO date nor seconds since 1970")
+        seconds = int(
+            (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1
+        )
+    if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
+        raise BadField(f"timestamp {text} is not in the years 1 to 9999 (seconds since 1970 are expected)")
+    return seconds
+
+
+def _readable(text: str) -> str:
+    r"""Show bytes that are not UTF-8 as escapes such as \xeb, all else as it is."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _quote_stays_open(text: str, delimiter: str) -> bool:
+    if '"' not in text:
+        return False
+    try:
+        next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error as cause:
+        return "unexpected end" in str(cause)
+    return False
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_timestamp(kind):
+        return pa.array(values, pa.int64()).cast(kind)
+    return pa.array(np.array(values, np.float32)) if pa.types.is_floating(kind) else pa.array(values, kind)

@@ -1,0 +1,220 @@
+"""Parsed chunks to the parts of a dataset: rows scattered by user, gathered, sorted, duplicates settled.
+
+Covers: one chunk's rows written by bucket of the raw user's hash, and one part gathered from all chunks.
+Does not cover: parsing (parse.py), which ids are dense (ids.py), which task runs when (pipeline/stages/ingest.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks import files
+from tasks.chunks import Chunk
+from tasks.errors import BadInput
+from tasks.formats import Form
+from tasks.ids import buckets_of, dense_order, distinct, look_up
+from tasks.parse import parse_chunk
+from tasks.rows import quarantine_table
+from tasks.titles import attach_titles, read_titles
+
+Duplicates = Literal["last", "mean", "raise"]
+MOST_BUCKETS = 4096
+
+_Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad."""
+
+    rows: int = 0
+    rejected: int = 0
+    rating_minimum: float = float("inf")
+    rating_maximum: float = float("-inf")
+    fault: str = ""
+
+
+def buckets_for(rows_at_most: int, part_rows: int) -> int:
+    """Return the number of buckets chunks are scattered to: a power of two, no fewer than the parts there will be."""
+    return min(MOST_BUCKETS, _power_of_two(-(-rows_at_most // part_rows)))
+
+
+def parts_for(rows: int, part_rows: int, buckets: int) -> int:
+    """Return the number of parts: the power of two that brings their mean to `part_rows` or less."""
+    return min(buckets, _power_of_two(-(-rows // part_rows)))
+
+
+def scatter_chunk(chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool) -> Scattered:
+    """Parse a chunk and write `folder`/chunk-NNNNN.parquet with one row group a bucket, and its distinct ids beside it.
+
+    Bad input is returned, not raised, so that whoever waits for all chunks can name the first fault of the input.
+    """
+    try:
+        parsed = parse_chunk(chunk, form, stop_at_first)
+    except BadInput as fault:
+        return Scattered(fault=fault.message)
+    if parsed.rejected and stop_at_first:
+        return Scattered(fault=parsed.rejected[0].message())
+    table = parsed.table
+    bucket = buckets_of(table["user"], buckets)
+    ordered = table.take(pa.array(np.argsort(bucket, kind="stable"))) if buckets > 1 else table
+    write_row_groups(chunk_url(folder, number), ordered, np.bincount(bucket, minlength=buckets))
+    for side in ("user", "item"):
+        ids = pa.table({"raw_id": pc.unique(table[side])})
+        files.write_table(ids_url(folder, side, number), ids, compression="lz4")
+    if parsed.rejected:
+        files.write_table(rejected_url(folder, number), quarantine_table(parsed.rejected))
+    extremes = pc.min_max(table["rating"]).as_py() if table.num_rows and form.rating >= 0 else {}
+    return Scattered(
+        table.num_rows, len(parsed.rejected), extremes.get("min", float("inf")), extremes.get("max", float("-inf"))
+    )
+
+
+def chunk_url(folder: str, number: int) -> str:
+    """Return where chunk `number` leaves its rows."""
+    return files.join(folder, f"chunk-{number:05d}.parquet")
+
+
+def ids_url(folder: str, side: str, number: int) -> str:
+    """Return where chunk `number` leaves its distinct raw users or items."""
+    return files.join(folder, f"{side}s-{number:05d}.parquet")
+
+
+def rejected_url(folder: str, number: int) -> str:
+    """Return where chunk `number` leaves the rows it rejected."""
+    return files.join(folder, f"rejected-{number:05d}.parquet")
+
+
+def write_row_groups(url: str, table: pa.Table, counts: npt.NDArray[np.intp]) -> None:
+    """Write rows in their order, the next `counts[b]` of them as row group b. For scratch: quick to write and read.
+
+    Measured on 2.3 M Netflix rows: 0.10 s and 25 MB; with lz4 and no dictionaries 0.21 s and 23 MB.
+    A dictionary of users does not pay, as a bucket holds few ratings of each.
+    """
+    repeated = [field.name for field in table.schema if field.name != "user" or pa.types.is_string(field.type)]
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, table.schema, compression="NONE", use_dictionary=repeated, write_statistics=False
+    ) as writer:
+        start = 0
+        for count in counts.tolist():
+            writer.write_table(table.slice(start, count), row_group_size=max(count, 1))
+            start += count
+    files.write_bytes(url, memoryview(sink.getvalue()))
+
+
+def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
+    """Read one part's rows of every chunk, in the order of the chunks."""
+    width = buckets // parts
+    tables = []
+    for number in range(chunks):
+        system, path = files.filesystem(chunk_url(folder, number))
+        with system.open(path, "rb") as file:
+            tables.append(pq.ParquetFile(file).read_row_groups(range(part * width, (part + 1) * width)))
+    return pa.concat_tables(tables)
+
+
+def write_ids(
+    folder: str, side: str, chunks: int, seed: int, number: int, kind: pa.DataType, target: str, titles: str
+) -> tuple[int, str]:
+    """Hand out dense ids to all raw ids of one side and write the table in their order. Return its rows and checksum.
+
+    `number` tells the sides apart in the seed (ids.USERS, ids.ITEMS); `titles` names a file of titles, or "".
+    """
+    found = (files.read_table(ids_url(folder, side, each))["raw_id"] for each in range(chunks))
+    table = pa.table({"raw_id": dense_order(distinct(found, kind), seed, number)})
+    if titles:
+        table = attach_titles(table, read_titles(titles))
+    return table.num_rows, files.write_table(target, table)
+
+
+def write_part(
+    folder: str, chunks: int, part: int, parts: int, buckets: int, dataset: str, duplicates: Duplicates
+) -> dict[str, Any]:
+    """Gather one part, give it dense ids, settle duplicates, and write it sorted by (user, item).
+
+    Returns path, rows, checksum and the number of duplicates settled; or `fault`, the message of what is wrong.
+    """
+    raw = gather_rows(folder, chunks, part, parts, buckets)
+    users, items = (
+        files.read_table(files.join(dataset, name), ["raw_id"])["raw_id"] for name in ("users.parquet", "items.parquet")
+    )
+    user, item = look_up(raw["user"], users), look_up(raw["item"], items)
+    order = sort_order(user, item)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "user": user[order],
+        "item": item[order],
+        "rating": raw["rating"].to_numpy()[order],
+    }
+    if "timestamp" in raw.column_names:
+        columns["timestamp"] = raw["timestamp"].to_numpy()[order]
+    settled = settle(columns, duplicates)
+    if duplicates == "raise" and len(settled["user"]) < len(user):
+        return {"fault": _duplicate_message(columns, users, items)}
+    path = f"ratings.parquet/part.{part:05d}.parquet"
+    written = files.write_table(files.join(dataset, path), pa.table(settled))
+    return {
+        "path": path,
+        "rows": len(settled["user"]),
+        "checksum": written,
+        "duplicates": len(user) - len(settled["user"]),
+    }
+
+
+def sort_order(user: npt.NDArray[np.int32], item: npt.NDArray[np.int32]) -> _Integers:
+    """Return the stable order by (user, item), by counting 16 bits at a time: several times as quick as comparing."""
+    order: _Integers = np.arange(len(user))
+    for values in (item, user):
+        order = order[np.argsort((values[order] & 0xFFFF).astype(np.uint16), kind="stable")]
+        if len(values) and values.max() > 0xFFFF:
+            order = order[np.argsort((values[order] >> 16).astype(np.uint16), kind="stable")]
+    return order
+
+
+def settle(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
+    """Leave one row for each (user, item) of rows sorted by them and, within, in the order of the input.
+
+    "last" keeps the newest, and of equal times the last; "mean" gives it the mean of the ratings.
+    """
+    user, item = columns["user"], columns["item"]
+    starts = np.ones(len(user), bool)
+    starts[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    if starts.all():
+        return columns
+    group = np.cumsum(starts) - 1
+    times = columns["timestamp"] if "timestamp" in columns else np.zeros(len(user), np.int64)
+    newest_last = np.lexsort((times, group))  # lexsort is stable
+    last = newest_last[np.append(np.flatnonzero(starts)[1:], len(user)) - 1]
+    kept = {name: values[last] for name, values in columns.items()}
+    if duplicates == "mean":
+        sums = np.add.reduceat(columns["rating"].astype(np.float64), np.flatnonzero(starts))
+        kept["rating"] = (sums / np.bincount(group)).astype(np.float32)
+    return kept
+
+
+def _duplicate_message(columns: dict[str, npt.NDArray[Any]], users: pa.ChunkedArray, items: pa.ChunkedArray) -> str:
+    user, item, rating = columns["user"], columns["item"], columns["rating"]
+    first = int(np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))[0])
+    return (
+        f"user {users[int(user[first])].as_py()!r} has rated item {items[int(item[first])].as_py()!r} more than once "
+        f'({rating[first]:g} and {rating[first + 1]:g}); set ingest.duplicates = "last" or "mean", or remove one'
+    )
+
+
+def rejected_rows(folder: str, scattered: Sequence[Scattered]) -> pa.Table:
+    """Return the rows that all chunks rejected, in the order of the input."""
+    return pa.concat_tables(
+        [files.read_table(rejected_url(folder, number)) for number, chunk in enumerate(scattered) if chunk.rejected]
+    )
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(number - 1, 0).bit_length()

@@ -1,0 +1,213 @@
+"""Which files hold the ratings, given a path, folder, glob or URL, and what else lies beside them.
+
+Covers: listing, the layouts of the Netflix Prize and MovieLens folders, and companions such as probe.txt and titles.
+Does not cover: what is inside archives (archives.py) or how rows are written (formats.py).
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import fsspec
+
+from tasks import files
+from tasks.errors import BadInput
+
+CHECKED_BYTES = 64 * 2**20
+"""A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
+
+_LAYOUTS = (
+    re.compile(r"mv_\d+\.txt(\.gz)?"),
+    re.compile(r"training_set\.(tar|tar\.gz|tgz)"),
+    re.compile(r"combined_data_\d+\.txt(\.gz)?"),
+    re.compile(r"ratings\.dat(\.gz)?"),
+    re.compile(r"u\.data(\.gz)?"),
+    re.compile(r"ratings\.csv(\.gz)?"),
+    re.compile(r"[^_].*\.parquet"),
+)
+_DATA = re.compile(
+    r"(?!readme|license|probe\.|qualifying\.|judging\.|movie_titles\.|movies\.|tags\.|links\.).*\.(csv|tsv|txt|dat|data)(\.gz)?",
+    re.IGNORECASE,
+)
+_TITLES = (
+    (re.compile(r"ratings\.dat(\.gz)?"), ("movies.dat",)),
+    (re.compile(r"u([1-5]|[ab])?\.(data|base|test)(\.gz)?"), ("u.item",)),
+    (re.compile(r"ratings\.csv(\.gz)?"), ("movies.csv",)),
+    (
+        re.compile(r"(mv_|combined_data_|training_set).*|.*\.(tar|tar\.gz|tgz)"),
+        ("movie_titles.txt", "movie_titles.csv"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as it lies in a store: not yet unpacked."""
+
+    url: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one entry of `ingest.ratings` stands for. `name` is its last part: moving the data changes nothing."""
+
+    name: str
+    files: tuple[StoredFile, ...]
+
+
+def find_sources(ratings: Sequence[str], without: str = "") -> list[Source]:
+    """List the files behind every entry, each entry's files in the order of their names, but not the file `without`.
+
+    Raises
+    ------
+    BadInput
+        Nothing is there, a file is empty, or a folder holds no ratings or several kinds of them.
+    """
+    if not ratings:
+        raise BadInput("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
+    found = [_find(entry) for entry in ratings]
+    if not without:
+        return found
+    system, path = files.filesystem(without)
+    unwanted = _url(system, path)
+    return [Source(source.name, tuple(stored for stored in source.files if stored.url != unwanted)) for source in found]
+
+
+def find_companions(sources: Sequence[Source]) -> dict[str, str]:
+    """Return what lies beside the ratings and is known: URLs under "probe", "qualifying" and "titles"."""
+    found: dict[str, str] = {}
+    for first in (source.files[0].url for source in sources if source.files):
+        base = posixpath.basename(first)
+        titles = next((names for pattern, names in _TITLES if pattern.fullmatch(base)), ())
+        netflix = "movie_titles.txt" in titles
+        wanted = {"probe": ("probe.txt",), "qualifying": ("qualifying.txt",)} if netflix else {}
+        folder = posixpath.dirname(first)
+        folders = [folder, posixpath.dirname(folder)] if posixpath.basename(folder) == "training_set" else [folder]
+        for role, names in {**wanted, "titles": titles}.items():
+            for url in (files.join(place, name) for name in names for place in folders):
+                if role not in found and files.exists(url):
+                    found[role] = url
+    return found
+
+
+def pick(paths: Sequence[str], where: str) -> list[str]:
+    """Return those paths of a folder or archive that hold ratings, by the layouts that are known, sorted.
+
+    Raises
+    ------
+    BadInput
+        There is none, or nothing says which of several kinds of files to take.
+    """
+    visible = sorted(path for path in paths if not posixpath.basename(path).startswith("."))
+    for layout in _LAYOUTS:
+        taken = [path for path in visible if layout.fullmatch(posixpath.basename(path))]
+        if taken:
+            return taken
+    taken = [path for path in visible if _DATA.fullmatch(posixpath.basename(path))]
+    kinds = sorted({_kind(path) for path in taken})
+    if len(kinds) > 1:
+        raise BadInput(
+            f"{where}: holds several kinds of files ({', '.join(kinds)}); name those with the ratings in ingest.ratings"
+        )
+    if not taken:
+        raise BadInput(
+            f"{where}: holds no ratings: no mv_*.txt, combined_data_*.txt, ratings.dat, u.data, .csv, .tsv, .parquet; "
+            "name the files themselves in ingest.ratings"
+        )
+    return taken
+
+
+def ranges(stored: StoredFile) -> list[tuple[str, int, int]]:
+    """Cut a file into the ranges whose checksums make up its own: (url, start, stop)."""
+    return [
+        (stored.url, start, min(start + CHECKED_BYTES, stored.bytes))
+        for start in range(0, max(stored.bytes, 1), CHECKED_BYTES)
+    ]
+
+
+def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
+    """Return what a manifest says of an input: name, files, bytes and checksum; `sums` are those of all its ranges.
+
+    One file of one range has its plain checksum; otherwise it is that of the names, sizes and checksums of all parts.
+    """
+    parts = [(posixpath.basename(stored.url), stored.bytes) for stored in source.files]
+    checksum = sums[0] if len(sums) == 1 else files.checksum(json.dumps([parts, list(sums)]).encode())
+    return {"name": source.name, "files": len(parts), "bytes": sum(size for _, size in parts), "checksum": checksum}
+
+
+def checksums(jobs: Sequence[tuple[str, int, int]]) -> list[str]:
+    """Return the checksum of every range."""
+    return [files.checksum(read_range(url, start, stop)) for url, start, stop in jobs]
+
+
+def read_range(url: str, start: int, stop: int) -> bytes:
+    """Read bytes [start, stop) of a file; fewer come back where it ends before.
+
+    Raises
+    ------
+    BadInput
+        The file is not there or cannot be read.
+    """
+    system, path = files.filesystem(url)
+    try:
+        if _is_local(system):
+            with open(path, "rb") as file:
+                file.seek(start)
+                return file.read(stop - start)
+        data: bytes = system.cat_file(path, start=start, end=stop)
+        return data
+    except OSError as cause:
+        raise BadInput(
+            f"{url}: cannot be read ({cause.strerror or cause}); check the path and its permissions"
+        ) from cause
+
+
+def _find(entry: str) -> Source:
+    entry = entry.rstrip("/") or entry
+    system, path = files.filesystem(entry)
+    name = posixpath.basename(entry)
+    if any(sign in path for sign in "*?[") and not system.exists(path):
+        found = sorted(each for each in system.glob(path) if not system.isdir(each))
+        if not found:
+            raise BadInput(f"{entry}: no file matches; check ingest.ratings")
+        return Source(name, tuple(_stored(system, each) for each in found))
+    if not system.exists(path):
+        raise BadInput(f"{entry}: no such file or folder; check ingest.ratings")
+    if not system.isdir(path):
+        return Source(name, (_stored(system, path),))
+    return Source(name, tuple(_stored(system, each) for each in pick(_folder(system, path), entry)))
+
+
+def _folder(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
+    """Files of a folder; the Netflix Prize has its ratings one level deeper, in training_set/."""
+    entries = system.ls(path, detail=True)
+    found = [entry["name"] for entry in entries if entry["type"] != "directory"]
+    for entry in entries:
+        if entry["type"] == "directory" and posixpath.basename(entry["name"].rstrip("/")) == "training_set":
+            found += [inner["name"] for inner in system.ls(entry["name"], detail=True) if inner["type"] != "directory"]
+    return found
+
+
+def _stored(system: fsspec.AbstractFileSystem, path: str) -> StoredFile:
+    url = _url(system, path)
+    size = system.info(path)["size"]
+    if size == 0:
+        raise BadInput(f"{url}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+    return StoredFile(url, int(size))
+
+
+def _url(system: fsspec.AbstractFileSystem, path: str) -> str:
+    return path if _is_local(system) else str(system.unstrip_protocol(path))
+
+
+def _is_local(system: fsspec.AbstractFileSystem) -> bool:
+    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+
+
+def _kind(path: str) -> str:
+    return posixpath.splitext(path.removesuffix(".gz"))[1].lower()
