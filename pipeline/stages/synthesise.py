@@ -1,0 +1,116 @@
+"""Synthesise: a seeded set in Netflix Prize form under the root, to be ingested like any raw data.
+
+Covers: where the set lies, which films one task writes, the small files, the planted truth, and publication.
+Does not cover: how the ratings are drawn and written (tasks/synthesise.py), or reading them back (ingest.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.store import content_id, nothing_half_written, publish, published
+from pipeline.settings import SynthSettings
+from tasks import files
+from tasks.errors import SettingsError
+from tasks.invented_titles import titles_text
+from tasks.planted import RECIPE, Plan, film_counts, plan, write_truth
+from tasks.synthesise import Written, write_apart, write_combined
+
+COMBINED_FILES = 4
+"""As many as the real set is handed round in."""
+RATINGS_PER_TASK = 5_000_000
+"""Form "files": enough to make the planted model, which every task makes anew, a small part of its work."""
+
+_STAGE = "synth"
+_UNFINISHED = "unfinished.json"
+
+
+def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
+    """Return the manifest of the synthetic set, made now or found: "folder" and "files" say where it lies.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds something else, or the fraction is too small.
+    """
+    started = time.monotonic()
+    sizes = plan(settings.shape, settings.fraction, settings.seed)
+    folder = settings.folder or default_folder(context.store.root, settings)
+    set_id = content_id(recipe=RECIPE, form=settings.form, **dataclasses.asdict(sizes))
+    manifest = published(folder, "synth")
+    reused = manifest is not None and manifest["id"] == set_id
+    if manifest is None or not reused:
+        _claim(folder, set_id, ours=not settings.folder)
+        with nothing_half_written(folder):
+            manifest = _make(context, settings, sizes, folder, set_id)
+    summary = f"{manifest['ratings']:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    return {**manifest, "folder": folder}
+
+
+def default_folder(root: str, settings: SynthSettings) -> str:
+    """Return <root>/raw/<shape>-<seed>, with the fraction and the form where they are not the usual ones."""
+    fraction = "" if settings.fraction == 1 else f"-{settings.fraction}"
+    form = "" if settings.form == "combined" else f"-{settings.form}"
+    return files.join(root, "raw", f"{settings.shape}-{settings.seed}{fraction}{form}")
+
+
+def _claim(folder: str, set_id: str, ours: bool) -> None:
+    """Empty the folder if it is ours or was left unfinished by us; whatever else is in one is never touched."""
+    system, path = files.filesystem(folder)
+    if system.exists(path) and system.ls(path):
+        if not ours and not files.exists(files.join(folder, _UNFINISHED)):
+            raise SettingsError(
+                f"synth.folder = {folder!r} is not empty and is no set with these settings; name a new folder"
+            )
+        files.remove_tree(folder)
+    files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})
+
+
+def _make(context: Context, settings: SynthSettings, sizes: Plan, folder: str, set_id: str) -> dict[str, Any]:
+    combined = settings.form == "combined"
+    parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
+    cuts = film_ranges(sizes, parts)
+    context.tell(StageStarted(_STAGE, len(cuts) + 1))
+    run_all(context, _STAGE, "plant", write_truth, [(sizes, files.join(folder, "truth"))])
+    if combined:
+        names = [f"combined_data_{number}.txt" for number in range(1, len(cuts) + 1)]
+        jobs = [(sizes, *cut, files.join(folder, name)) for cut, name in zip(cuts, names, strict=True)]
+        written = run_all(context, _STAGE, "synthesise", write_combined, jobs)
+    else:
+        names = ["training_set"]
+        jobs = [(sizes, *cut, files.join(folder, "training_set")) for cut in cuts]
+        written = run_all(context, _STAGE, "synthesise", write_apart, jobs)
+    companions = _write_companions(sizes, written, folder)
+    files.remove_tree(files.join(folder, _UNFINISHED))
+    return publish(
+        folder, "synth", id=set_id, shape=settings.shape, fraction=settings.fraction, form=settings.form,
+        **{**dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written)},
+        bytes=sum(each.size_bytes for each in written), files=[*names, *companions, "truth"],
+    )  # fmt: skip
+
+
+def film_ranges(sizes: Plan, parts: int) -> list[tuple[int, int]]:
+    """Cut the films into at most `parts` ranges [first, stop) of about equally many ratings, none of them empty."""
+    reached = np.cumsum(film_counts(sizes).ratings)
+    inner = np.searchsorted(reached, sizes.ratings * np.arange(1, parts) / parts) + 1
+    cuts = np.unique(np.concatenate([[0], np.minimum(inner, sizes.items), [sizes.items]])).tolist()
+    return list(itertools.pairwise(cuts))
+
+
+def _write_companions(sizes: Plan, written: list[Written], folder: str) -> list[str]:
+    contents = {
+        "probe.txt": b"".join(each.probe for each in written),
+        "qualifying.txt": b"".join(each.qualifying for each in written),
+        "movie_titles.txt": titles_text(sizes),
+    }
+    for name, content in contents.items():
+        files.write_bytes(files.join(folder, name), content)
+    return list(contents)

@@ -1,0 +1,96 @@
+"""Write `data/samples`: 200 made-up ratings in every form that ingest reads (`PYTHONPATH=. python tests/samples.py`).
+
+Covers: the sample files, byte for byte, from a small plan of the synthetic set. No real rating is in them.
+Does not cover: reading them back (test_samples.py), or Parquet bytes, which differ between versions of pyarrow.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.invented_titles import titles_text
+from tasks.planted import Plan
+from tasks.synthesise import FIRST_DAY, Source, draw_film, film_texts
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+PLAN = Plan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)
+
+
+def sample_rows() -> pd.DataFrame:
+    """Return the 200 ratings, film by film: user, item, rating int64, timestamp int64 in seconds."""
+    source = Source.of(PLAN)
+    start = np.datetime64(FIRST_DAY, "s").astype(int)
+    films = [(item, draw_film(source, item)) for item in range(PLAN.items)]
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "user": source.model.user_ids[film.users],
+                    "item": item + 1,
+                    "rating": film.ratings.astype(int),
+                    "timestamp": start + 86_400 * film.days,
+                }
+            )
+            for item, film in films
+        ],
+        ignore_index=True,
+    )
+
+
+def sample_titles() -> list[tuple[str, str]]:
+    """Return (item id, title as MovieLens writes it: with the year, where it is known, in brackets)."""
+    rows = [line.split(",", 2) for line in titles_text(PLAN).decode("latin-1").splitlines()]
+    return [(item, title if year == "NULL" else f"{title} ({year})") for item, year, title in rows]
+
+
+def sample_files() -> dict[str, bytes]:
+    """Return every sample but the Parquet one: path under data/samples, and content."""
+    rows, titles = sample_rows(), sample_titles()
+    films = list(film_texts(PLAN, 0, PLAN.items))
+    lines = list(rows.itertuples(index=False, name=None))
+    tsv = "user\titem\trating\ttimestamp\n" + _lines(lines, "\t")
+    return {
+        **{f"netflix/training_set/mv_{film.item:07d}.txt": film.ratings for film in films},
+        "netflix/probe.txt": b"".join(film.probe for film in films),
+        "netflix/qualifying.txt": b"".join(film.qualifying for film in films),
+        "netflix/movie_titles.txt": titles_text(PLAN),
+        "combined_data_1.txt": b"".join(film.ratings for film in films),
+        "ratings.dat": _lines(lines, "::").encode(),
+        "movies.dat": _lines([(item, title, "Drama") for item, title in titles], "::").encode("latin-1"),
+        "u.data": _lines(lines, "\t").encode(),
+        "u.item": _lines([(item, title, "", "", "", *"0" * 19) for item, title in titles], "|").encode("latin-1"),
+        "ratings.csv": _quoted(
+            [("userId", "movieId", "rating", "timestamp"), *((u, i, float(r), t) for u, i, r, t in lines)]
+        ),
+        "movies.csv": _quoted([("movieId", "title", "genres"), *((item, title, "Drama") for item, title in titles)]),
+        "ratings.tsv": tsv.encode(),
+        "ratings.tsv.gz": gzip.compress(tsv.encode(), mtime=0),
+    }
+
+
+def write_samples(folder: Path) -> None:
+    """Write all samples under `folder`."""
+    for name, content in sample_files().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    sample_rows().astype({"rating": "float32"}).to_parquet(folder / "ratings.parquet", index=False)
+
+
+def _lines(rows: list[tuple[object, ...]], separator: str) -> str:
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+def _quoted(rows: list[tuple[object, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+if __name__ == "__main__":
+    write_samples(SAMPLES)

@@ -1,0 +1,84 @@
+"""The samples in `data/samples` are what `samples.py` makes, and ingest finds the same 200 ratings in each.
+
+Covers: the committed files, and ingest's recognition of every form. Does not cover: large or bad input (test_ingest.py,
+test_bad_input.py).
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from raw_forms import attempt
+from samples import SAMPLES, sample_files, sample_rows, sample_titles
+
+from pipeline.runtime.context import Context
+from pipeline.settings import IngestSettings, SplitSettings
+from pipeline.stages.ingest import ingest
+from pipeline.stages.split import split
+
+FORMS = {
+    "netflix": "Netflix",
+    "netflix/training_set": "Netflix",
+    "combined_data_1.txt": "Netflix",
+    "ratings.dat": "MovieLens ratings.dat",
+    "u.data": "MovieLens u.data",
+    "ratings.csv": "MovieLens ratings.csv",
+    "ratings.tsv": "TSV",
+    "ratings.tsv.gz": "TSV",
+    "ratings.parquet": "Parquet",
+}
+"""What to ingest, and how ingest is to name its form."""
+
+
+def read_back(context: Context, manifest: dict[str, Any]) -> pd.DataFrame:
+    """The dataset with raw ids and whole seconds, sorted."""
+    folder = Path(context.store.dataset(manifest["id"]))
+    frame = pd.read_parquet(folder / "ratings.parquet")
+    for side in ("user", "item"):
+        frame[side] = pd.read_parquet(folder / f"{side}s.parquet")["raw_id"].to_numpy()[frame[side]]
+    frame["timestamp"] = frame["timestamp"].astype("datetime64[s]").astype("int64")
+    return frame.astype("int64").sort_values(["user", "item"], ignore_index=True)
+
+
+def test_the_files_are_those_that_the_script_makes() -> None:
+    expected = sample_files()
+    found = {path.relative_to(SAMPLES).as_posix(): path for path in SAMPLES.rglob("*") if path.is_file()}
+    assert set(found) == {*expected, "ratings.parquet"}
+    packed = {name for name in expected if name.endswith(".gz")}  # compressed bytes differ between versions of zlib
+    assert [name for name in expected if name not in packed and found[name].read_bytes() != expected[name]] == []
+    assert [gzip.decompress(found[name].read_bytes()) for name in packed] == [
+        gzip.decompress(expected[name]) for name in packed
+    ]
+
+
+def test_the_samples_stay_tiny() -> None:
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 64 * 1024
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_ingest_finds_the_same_ratings_in_every_form(context: Context, name: str) -> None:
+    manifest = ingest(context, IngestSettings(ratings=(str(SAMPLES / name),)))
+    assert FORMS[name] in manifest["format"]
+    expected = sample_rows().sort_values(["user", "item"], ignore_index=True)
+    pd.testing.assert_frame_equal(read_back(context, manifest)[list(expected.columns)], expected)
+
+
+@pytest.mark.parametrize("name", ["netflix", "ratings.dat", "u.data", "ratings.csv"])
+def test_the_titles_beside_the_ratings_are_found(context: Context, name: str) -> None:
+    manifest = ingest(context, IngestSettings(ratings=(str(SAMPLES / name),)))
+    items = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "items.parquet")
+    assert items["title"].notna().all()
+    years = (" (" + items["year"].astype("Int64").astype("string") + ")").fillna("")
+    assert sorted(zip(items["raw_id"].astype(str), items["title"] + years, strict=True)) == sorted(sample_titles())
+
+
+def test_the_probe_of_the_netflix_sample_can_be_held_out(context: Context) -> None:
+    settings = IngestSettings(ratings=(str(SAMPLES / "netflix"),))
+    dataset = ingest(attempt(context), settings)
+    probe = SplitSettings(kind="file", file=str(SAMPLES / "netflix" / "probe.txt"))
+    manifest = split(attempt(context), dataset, probe, settings, 0.0)
+    assert (manifest["validation"]["ratings"], manifest["training_ratings"]) == (20, 180)
