@@ -1,0 +1,178 @@
+"""Evaluate: RMSE and MAE on the validation ratings, of the trained model and of what it must beat.
+
+Covers: which scoring tasks run for the mean, the biases alone, the model and, for synthetic data, the planted truth.
+Does not cover: the sums themselves (tasks/score.py, tasks/baseline.py), the validation ratings (split.py, grid.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from distributed import Future
+
+from pipeline.runtime import checkpoint
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.store import publish, published
+from pipeline.runtime.strata import load_grid
+from tasks import files
+from tasks.baseline import item_bias_shard, item_sums, mean_shard, user_bias_shard
+from tasks.descend import StepSizes
+from tasks.factors import FactorShard, read_shard, shard_rows
+from tasks.model import Model
+from tasks.score import Errors, HeldOut, read_held_out, score
+
+_STAGE = "evaluate"
+
+
+def evaluate(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], grid: dict[str, Any], training: dict[str, Any],
+    scale: tuple[float, float], run_folder: str, rank: int, truth: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
+
+    Parameters
+    ----------
+    truth : folder of the planted model, for synthetic data; empty otherwise.
+
+    Returns
+    -------
+    The manifest of the evaluation; {} without validation ratings.
+    """
+    if "validation" not in grid["held_out"]:
+        return {}
+    started = time.monotonic()
+    folder = files.join(run_folder, "evaluation")
+    manifest = published(folder, "evaluation")
+    reused = manifest is not None
+    if manifest is None:
+        context.tell(StageStarted(_STAGE, grid["shards"]))
+        errors = {
+            "model": _model_errors(context, grid, training, scale, run_folder, rank),
+            **_baseline_errors(context, grid, scale),
+        }
+        if truth:
+            errors["truth"] = _truth_errors(context, dataset, split, truth)
+        measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
+        manifest = publish(
+            folder, "evaluation", split=split["split"], ratings=grid["held_out"]["validation"]["ratings"], **measured
+        )
+    summary = f"RMSE {manifest['model']['rmse']:.4f}, MAE {manifest['model']['mae']:.4f} on {manifest['split']}"
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    return manifest
+
+
+def _held_out(context: Context, grid: dict[str, Any]) -> list[tuple[str, str]]:
+    folder = context.store.grid(grid["id"])
+    return [
+        (files.join(folder, entry["path"]), entry["checksum"]) for entry in grid["held_out"]["validation"]["shards"]
+    ]
+
+
+def _model_errors(
+    context: Context,
+    grid: dict[str, Any],
+    training: dict[str, Any],
+    scale: tuple[float, float],
+    run_folder: str,
+    rank: int,
+) -> Errors:
+    folder, steps = checkpoint.folder_of(run_folder), StepSizes(**training["steps"])
+    users, items = (
+        [(files.join(folder, entry["path"]), entry["checksum"]) for entry in training["shards"][side]]
+        for side in ("users", "items")
+    )
+    jobs = [
+        (held_out, user, items, rank, steps, scale)
+        for held_out, user in zip(_held_out(context, grid), users, strict=True)
+    ]
+    return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
+
+
+def score_saved(
+    held_out: tuple[str, str],
+    users: tuple[str, str],
+    items: list[tuple[str, str]],
+    rank: int,
+    steps: StepSizes,
+    scale: tuple[float, float],
+) -> Errors:
+    """Score one user shard as it was saved against all saved item shards."""
+    item_shards = [read_shard(url, checksum, rank) for url, checksum in items]
+    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), item_shards, steps, scale)
+
+
+def _baseline_errors(context: Context, grid: dict[str, Any], scale: tuple[float, float]) -> dict[str, Errors]:
+    """Errors of the mean and of the biases alone; they belong to the grid and are kept beside it."""
+    folder = files.join(context.store.grid(grid["id"]), "baseline")
+    known = published(folder, "baseline")
+    if known is None:
+        known = publish(
+            folder, "baseline", **{name: vars(errors) for name, errors in _fit_baselines(context, grid, scale).items()}
+        )
+    return {name: Errors(**known[name]) for name in ("mean", "biases")}
+
+
+def _fit_baselines(context: Context, grid: dict[str, Any], scale: tuple[float, float]) -> dict[str, Errors]:
+    client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
+    data = load_grid(context, grid, "validation", name)
+    steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
+    sums = [
+        client.submit(item_sums, row, grid["mean"], key=f"sum-items-{name}-{a}", pure=False)
+        for a, row in enumerate(data.rows)
+    ]
+    items = [client.submit(item_bias_shard, sums, b, key=f"bias-items-{name}-{b}", pure=False) for b in range(shards)]
+    users = [
+        client.submit(user_bias_shard, row, grid["mean"], *items, key=f"bias-users-{name}-{a}", pure=False)
+        for a, row in enumerate(data.rows)
+    ]
+    means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
+    submit = client.submit
+    scored: dict[str, list[Future[Any]]] = {
+        "mean": [
+            submit(score_mean, held_out, users[a], means, steps, scale, key=f"score-mean-{name}-{a}", pure=False)
+            for a, held_out in enumerate(data.held_out)
+        ],
+        "biases": [
+            submit(score, held_out, users[a], items, steps, scale, key=f"score-biases-{name}-{a}", pure=False)
+            for a, held_out in enumerate(data.held_out)
+        ],
+    }
+    return {model: _added(errors) for model, errors in client.gather(scored).items()}
+
+
+def score_mean(
+    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: StepSizes, scale: tuple[float, float]
+) -> Errors:
+    """Score the mean alone; `users` only says how many rows the shard has."""
+    return score(held_out, mean_shard(len(users.factors)), items, steps, scale)
+
+
+def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:
+    dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
+    jobs = [
+        (files.join(split_folder, part["path"]), part["checksum"], dataset_folder, truth)
+        for part in split["validation"]["parts"]
+    ]
+    return _added(run_all(context, _STAGE, "score-truth", score_with_model, jobs))
+
+
+def score_with_model(part_url: str, checksum: str, dataset_folder: str, model_folder: str) -> Errors:
+    """Score a saved model, by raw ids, on one part of the validation ratings that lie in the dataset."""
+    table = files.read_table(part_url, ["user", "item", "rating"], expected_checksum=checksum)
+    users, items, ratings = (table[column].to_numpy() for column in ("user", "item", "rating"))
+    known = (users >= 0) & (items >= 0)
+    user_ids, item_ids = (
+        files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"])["raw_id"].to_numpy()
+        for side in ("users", "items")
+    )
+    errors = ratings[known].astype(np.float64) - Model.load(model_folder).predict(
+        user_ids[users[known]], item_ids[items[known]]
+    )
+    return Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), int(known.sum()))
+
+
+def _added(parts: list[Errors]) -> Errors:
+    return sum(parts[1:], parts[0])

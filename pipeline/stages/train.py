@@ -1,0 +1,212 @@
+"""Train: epochs over the grid until the stopping rule says so, with checkpoints that cut the lineage.
+
+Covers: the loop over epochs, what is kept, when a checkpoint is written, and how a run goes on after an interruption.
+Does not cover: the graph of one epoch (runtime/strata.py), the step itself (tasks/descend.py), the rule
+(tasks/stopping.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from distributed import Future
+
+from pipeline.runtime import checkpoint as checkpoints
+from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced, StageFinished, StageStarted
+from pipeline.runtime.store import publish, published
+from pipeline.runtime.strata import Grid, State, first_state, load_grid, loaded_state, submit_epoch
+from pipeline.settings import TrainSettings
+from tasks import files
+from tasks.descend import StepSizes
+from tasks.errors import Diverged, SettingsError
+from tasks.kernels import cpu_target
+from tasks.rule import STEP, l2_for
+from tasks.score import EpochErrors
+from tasks.stopping import Verdict, judge
+
+_STAGE = "train"
+_EPOCHS_IN_FLIGHT = 2
+
+
+def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+    """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
+    mean = grid["mean"] if settings.center else 0.0
+    deviation = math.sqrt(grid["mean_square"] - mean**2)
+    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
+    step = settings.step if settings.step is not None else STEP
+    return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
+
+
+def train(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str
+) -> dict[str, Any]:
+    """Return the training manifest: where the best shards lie, and the history. Reuse, resume or start as need be.
+
+    Raises
+    ------
+    Diverged
+        A factor became infinite or not a number.
+    SettingsError
+        The checkpoints were made for another CPU target.
+    """
+    folder = files.join(run_folder, "training")
+    done = published(folder, "training")
+    if done is not None:
+        context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
+        return done
+    context.tell(StageStarted(_STAGE, settings.epochs))
+    started = time.monotonic()
+    progress = _Training(context, grid, scale, settings, run_folder).run()
+    manifest = publish(
+        folder,
+        "training",
+        grid=grid["id"],
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        history=progress.history,
+        shards=progress.best,
+        seconds=progress.seconds,
+        cpu_target=progress.cpu_target,
+        steps=asdict(step_sizes(grid, settings)),
+    )
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, _summary(manifest)))
+    return manifest
+
+
+def _summary(manifest: dict[str, Any]) -> str:
+    best = manifest["history"][manifest["best_epoch"] - 1]
+    rmse = f"stopping RMSE {best[1]:.4f}" if best[1] is not None else f"training RMSE {best[0]:.4f}"
+    return f"{manifest['epochs']} epochs, best {manifest['best_epoch']}, {rmse}"
+
+
+@dataclass
+class _Training:
+    """The loop's own state. Futures are held only for what is still needed: the best epoch and those in flight."""
+
+    context: Context
+    grid: dict[str, Any]
+    scale: tuple[float, float]
+    settings: TrainSettings
+    run_folder: str
+    history: list[list[float | None]] = field(default_factory=list)
+    seconds_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.steps = step_sizes(self.grid, self.settings)
+        self.name = self.context.attempt
+        self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
+        self.started = self.epoch_started = time.monotonic()
+
+    def run(self) -> Checkpoint:
+        """Train to the end, from the newest whole checkpoint if there is one."""
+        data = load_grid(self.context, self.grid, self.stop_on, self.name)
+        last = checkpoints.newest_whole(self.context, self.run_folder, self.name)
+        if last is None:
+            state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
+        else:
+            state = self._resumed(data, last)
+        while last is None or not (self._verdict().stop or last.epoch == self.settings.epochs):
+            state, last = self._to_next_checkpoint(data, state, last)
+        return last
+
+    def _resumed(self, data: Grid, last: Checkpoint) -> State:
+        if last.cpu_target != cpu_target():
+            raise SettingsError(
+                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, "
+                f"this machine compiles for {cpu_target()}, which may round differently; "
+                f"set NUMBA_CPU_NAME={last.cpu_target} in the environment, or start anew with --fresh"
+            )
+        self.history, self.seconds_before = list(last.history), last.seconds
+        self.context.tell(Noticed(f"resuming after epoch {last.epoch}"))
+        return self._load(data, last)
+
+    def _load(self, data: Grid, last: Checkpoint) -> State:
+        name = f"{self.name}-{last.epoch:04d}"
+        return loaded_state(
+            self.context, data, checkpoints.folder_of(self.run_folder), last.current, self.settings.rank, name
+        )
+
+    def _to_next_checkpoint(self, data: Grid, state: State, last: Checkpoint | None) -> tuple[State, Checkpoint]:
+        """Run epochs until the next checkpoint is due, write it, and return the state loaded afresh from it."""
+        begin = last.epoch if last else 0
+        end = min(begin + self.settings.checkpoint_epochs, self.settings.epochs)
+        best, state, epoch = self._epochs(data, state, begin, end)
+        folder = checkpoints.folder_of(self.run_folder)
+        current = checkpoints.write_state(self.context, folder, state, epoch, self.name)
+        if best is None:
+            assert last is not None
+            best_set = last.best
+        elif best[0] == epoch:
+            best_set = current
+        else:
+            best_set = checkpoints.write_state(self.context, folder, best[1], best[0], self.name)
+        written = Checkpoint(
+            epoch, self._verdict().best_epoch, self.history, current, best_set, cpu_target(),
+            self.seconds_before + time.monotonic() - self.started,
+        )  # fmt: skip
+        checkpoints.write(self.run_folder, written)
+        return self._load(data, written), written
+
+    def _epochs(self, data: Grid, state: State, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
+        """Run epochs begin + 1 … end, fewer if training stops.
+
+        Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
+        The next epoch is submitted before this one is judged, so that no worker waits for the client.
+        """
+        flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
+        best: tuple[int, State] | None = None
+        ahead, epoch = state, begin
+        while epoch < end:
+            while len(flying) < _EPOCHS_IN_FLIGHT and epoch + len(flying) < end:
+                number = epoch + len(flying) + 1
+                ahead, errors = submit_epoch(
+                    self.context, data, ahead, number, self.settings.seed, self.steps, self.scale, self.name
+                )
+                flying.append((number, ahead, errors))
+            epoch, state, errors = flying.popleft()
+            self._record(epoch, self.context.client.gather(errors))
+            verdict = self._verdict()
+            if verdict.best_epoch == epoch:
+                best = (epoch, state)
+            self._tell(epoch, verdict)
+            if verdict.stop:
+                break
+        return best, state, epoch
+
+    def _record(self, epoch: int, errors: list[EpochErrors]) -> None:
+        training = (
+            math.sqrt(sum(part.training_squared for part in errors) / self.grid["ratings"]) * self.steps.deviation
+        )
+        stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
+        if not math.isfinite(training) or (stopping.ratings and not math.isfinite(stopping.rmse)):
+            raise Diverged(
+                f"epoch {epoch}: the factors are no longer finite with step {self.steps.step:g} and "
+                f"L2 {self.steps.l2:g}; set train.step lower (for instance {self.steps.step / 4:g}) "
+                "or leave it to the default rule"
+            )
+        self.history.append([training, stopping.rmse if stopping.ratings else None])
+
+    def _verdict(self) -> Verdict:
+        if self.stop_on is None:
+            return Verdict(len(self.history), stop=False)
+        return judge(
+            [float(stopping or 0.0) for _, stopping in self.history], self.settings.patience, self.settings.minimum_gain
+        )
+
+    def _tell(self, epoch: int, verdict: Verdict) -> None:
+        now = time.monotonic()
+        rate = self.grid["ratings"] / max(1e-9, now - self.epoch_started)
+        self.epoch_started = now
+        training, stopping = self.history[-1]
+        self.context.tell(
+            EpochFinished(
+                epoch, self.settings.epochs, float(training or 0.0), stopping, rate, verdict.best_epoch == epoch
+            )
+        )
+        self.context.tell(StageAdvanced(_STAGE, epoch, self.settings.epochs, "epoch"))

@@ -1,0 +1,213 @@
+"""The grid holds every training rating once, in balanced blocks that depend on the data alone.
+
+Covers: blocks.py, scatter.py, score.py's held-out tables, stages/grid.py.
+Does not cover: training on them (test_train.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import Heard, Ratings, made_ratings, publish_ratings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import StageFinished
+from pipeline.runtime.store import publish
+from pipeline.settings import GridSettings
+from pipeline.stages.grid import grid
+from tasks import files
+from tasks.blocks import TILE_ITEMS, TILE_USERS, RatingBlock, read_block, shards_for, tiled, write_block
+from tasks.descend import Descent, StepSizes, descend
+from tasks.errors import BadInput, DamagedFile, ShardMismatch
+from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
+from tasks.score import held_out_table, read_held_out
+
+
+def triples_of(context: Context, manifest: dict[str, Any]) -> list[tuple[int, int, float]]:
+    """All ratings of a grid as (user, item, rating), back from local rows to dense ids."""
+    shards = manifest["shards"]
+    triples = []
+    for number, entry in enumerate(manifest["blocks"]):
+        row, column = divmod(number, shards)
+        shape = (shard_rows(manifest["users"], shards, row), shard_rows(manifest["items"], shards, column))
+        block = read_block(context.store.blocks, entry["checksum"], shape)
+        users, items = block.user_rows * shards + row, block.item_rows * shards + column
+        triples += list(zip(users.tolist(), items.tolist(), block.ratings.tolist(), strict=True))
+    return triples
+
+
+def wanted(made: Ratings) -> list[tuple[int, int, float]]:
+    kept = ~made.is_validation
+    return sorted(zip(made.users[kept].tolist(), made.items[kept].tolist(), made.ratings[kept].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("shards", [1, 3, 4, 7])
+def test_every_training_rating_is_in_one_block(context: Context, shards: int) -> None:
+    made = made_ratings()
+    dataset, split = publish_ratings(context, made)
+    manifest = grid(context, dataset, split, GridSettings(shards=shards))
+    assert sorted(triples_of(context, manifest)) == wanted(made)
+    assert manifest["ratings"] == int((~made.is_validation).sum())
+    kept = made.ratings[~made.is_validation].astype(np.float64)
+    assert manifest["mean"] == pytest.approx(kept.mean())
+    assert manifest["mean_square"] == pytest.approx((kept**2).mean())
+
+
+def test_blocks_do_not_depend_on_how_the_dataset_was_cut(context: Context) -> None:
+    made = made_ratings()
+    dataset, split = publish_ratings(context, made)
+    whole = grid(context, dataset, split, GridSettings(shards=3))
+    halves = _in_two_parts(context, made)
+    again = grid(context, *halves, GridSettings(shards=3))
+    assert again["id"] != whole["id"]
+    assert [block["checksum"] for block in again["blocks"]] == [block["checksum"] for block in whole["blocks"]]
+    assert (again["mean"], again["mean_square"]) == (whole["mean"], whole["mean_square"])
+    assert again["held_out"]["validation"]["shards"] == whole["held_out"]["validation"]["shards"]
+    assert len(list(Path(context.store.blocks).iterdir())) == len({block["checksum"] for block in whole["blocks"]})
+
+
+def _in_two_parts(context: Context, made: Ratings) -> tuple[dict[str, Any], dict[str, Any]]:
+    dataset, split = publish_ratings(context, made)
+    dataset_parts, split_parts = [], []
+    for number in range(2):
+        mine = made.users % 2 == number
+        table = pa.table({"user": made.users[mine], "item": made.items[mine], "rating": made.ratings[mine]})
+        path = f"ratings.parquet/half.{number}.parquet"
+        checksum = files.write_table(files.join(context.store.dataset("halves"), path), table)
+        dataset_parts.append({"path": path, "rows": table.num_rows, "checksum": checksum})
+        rows = np.flatnonzero(made.is_validation[mine])
+        held_out = table.take(pa.array(rows)).append_column("row", pa.array(rows))
+        path = f"validation/half.{number}.parquet"
+        checksum = files.write_table(files.join(context.store.split("halves"), path), held_out)
+        split_parts.append({"path": path, "rows": len(rows), "checksum": checksum})
+    halves = {**dataset, "id": "halves", "parts": dataset_parts}
+    held = {**split, "id": "halves", "validation": {**split["validation"], "parts": split_parts}}
+    content = {key: halves[key] for key in halves if key not in ("kind", "format_version")}
+    publish(context.store.dataset("halves"), "dataset", **content)
+    return halves, held
+
+
+def test_blocks_are_balanced_on_long_tails(context: Context) -> None:
+    """Dense ids come in a seeded order, so that a shard gets its share of the great and the small."""
+    rng = np.random.default_rng(2)
+    users, items = 6_000, 1_200
+    weights = rng.permutation(rng.lognormal(0, 1.2, users)), rng.permutation(rng.lognormal(0, 2.0, items))
+    drawn = [rng.choice(len(each), 400_000, p=each / each.sum()) for each in weights]
+    cells = np.unique(drawn[0].astype(np.int64) * items + drawn[1])
+    user_shards, item_shards = (cells // items) % 4, (cells % items) % 4
+    sizes = np.bincount(user_shards, minlength=4)
+    assert sizes.max() / sizes.mean() <= 1.1
+    assert np.bincount(item_shards * 4 + user_shards).min() > 0
+
+
+def test_an_unchanged_grid_is_reused(heard: Heard) -> None:
+    dataset, split = publish_ratings(heard.context, made_ratings())
+    first = grid(heard.context, dataset, split, GridSettings())
+    heard.events.clear()
+    assert grid(heard.context, dataset, split, GridSettings()) == first
+    assert [event.reused for event in heard.events if isinstance(event, StageFinished)] == [True]
+
+
+def test_ratings_that_are_all_equal_are_refused_and_nothing_is_left(context: Context) -> None:
+    made = made_ratings()
+    made.ratings[:] = 4.0
+    dataset, split = publish_ratings(context, made)
+    with pytest.raises(BadInput, match="no two of them different"):
+        grid(context, dataset, split, GridSettings())
+    assert not list(Path(context.store.root, "grids").glob("*"))
+    assert not list(Path(context.store.root, "scratch").glob("*"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 300))
+def test_tiles_order_every_rating_once(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    users = rng.integers(0, 3 * TILE_USERS, count).astype(np.int32)
+    items = rng.integers(0, 3 * TILE_ITEMS, count).astype(np.int32)
+    order = tiled(users, items)
+    assert sorted(order.tolist()) == list(range(count))
+    pairs = zip(users[order].tolist(), items[order].tolist(), strict=True)
+    keys = [(u // TILE_USERS, i // TILE_ITEMS, u, i) for u, i in pairs]
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "users", "items", "shards"),
+    [(100, 50, 3, 3), (80_000, 943, 1_682, 4), (100_000_000, 480_189, 17_770, 4), (1_000_000_000, 10**7, 10**6, 10)],
+)
+def test_number_of_shards(ratings: int, users: int, items: int, shards: int) -> None:
+    assert shards_for(ratings, users, items) == shards
+
+
+@given(ids=st.integers(0, 10_000), shards=st.integers(1, 50))
+def test_shard_rows_add_up(ids: int, shards: int) -> None:
+    counted = [len(range(shard, ids, shards)) for shard in range(shards)]
+    assert [shard_rows(ids, shards, shard) for shard in range(shards)] == counted
+
+
+def test_a_damaged_block_is_refused(tmp_path: Path) -> None:
+    rows = np.array([0, 1], dtype=np.int32)
+    entry = write_block(str(tmp_path), RatingBlock(rows, rows, np.ones(2, dtype=np.float32), (2, 2)))
+    path = tmp_path / f"{entry['checksum']}.parquet"
+    content = bytearray(path.read_bytes())
+    content[50] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFile, match="do not match checksum"):
+        read_block(str(tmp_path), str(entry["checksum"]), (2, 2))
+
+
+def test_a_block_outside_its_shard_is_refused(tmp_path: Path) -> None:
+    rows = np.array([0, 5], dtype=np.int32)
+    entry = write_block(str(tmp_path), RatingBlock(rows, rows, np.ones(2, dtype=np.float32), (6, 6)))
+    with pytest.raises(DamagedFile, match="row 5 lies outside its shard of 4 rows"):
+        read_block(str(tmp_path), str(entry["checksum"]), (4, 6))
+
+
+def test_shards_of_another_size_are_refused() -> None:
+    rows = np.zeros(1, dtype=np.int32)
+    block = RatingBlock(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
+    users, items = (initial_shard(np.ones(size, dtype=np.bool_), 2, 0, "user", 0, 1) for size in (3, 4))
+    with pytest.raises(ShardMismatch, match=r"block of \(3, 3\) rows met shards of 3 and 4 rows"):
+        descend(block, Descent(users, None, 0.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=True)
+
+
+def test_a_step_changes_none_of_its_inputs() -> None:
+    rows = np.zeros(1, dtype=np.int32)
+    block = RatingBlock(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
+    users, items = (initial_shard(np.ones(3, dtype=np.bool_), 2, 0, side, 0, 1) for side in ("user", "item"))
+    before = users.copy(), items.copy()
+    after = descend(block, Descent(users, None, 5.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=False)
+    for now, then in zip((users, items), before, strict=True):
+        np.testing.assert_array_equal(now.factors, then.factors)
+        np.testing.assert_array_equal(now.states, then.states)
+    assert not np.array_equal(after.users.factors, users.factors)
+    assert after.squared_error > 5.0
+
+
+def test_a_shard_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    shard = initial_shard(np.ones(9, dtype=np.bool_), 5, 0, "user", 1, 4)
+    url = str(tmp_path / "shard.npy")
+    checksum = write_shard(url, shard)
+    back = read_shard(url, checksum, 5)
+    assert isinstance(back, FactorShard)
+    assert back.factors.tobytes() == shard.factors.tobytes()
+    assert back.states.tobytes() == shard.states.tobytes()
+    with pytest.raises(DamagedFile, match="not a shard of rank 4"):
+        read_shard(url, checksum, 4)
+
+
+def test_held_out_ratings_of_unknown_ids_are_scored_by_somebody(tmp_path: Path) -> None:
+    users, items = np.array([-1, 5, -1, 2]), np.array([3, -1, -1, 7])
+    tables = [held_out_table(users, items, np.arange(4, dtype=np.float32), 4, shard) for shard in range(4)]
+    assert sum(table.num_rows for table in tables) == 4
+    url = str(tmp_path / "held-out.parquet")
+    held_out = read_held_out(url, files.write_table(url, tables[0]), 4)
+    assert held_out.user_rows.tolist() == [-1, -1]
+    assert held_out.item_rows.tolist() == [-1, 0]
+    assert held_out.starts.tolist() == [0, 1, 1, 1, 2]

@@ -1,0 +1,204 @@
+"""Training is one result, whatever the workers are and whatever happens to them: the same bits.
+
+Covers: number of workers and threads, a worker killed between two task events, resuming, damaged checkpoints, stopping.
+Does not cover: the kernel (test_kernels.py), a client killed in mid-run (test_interrupted.py), quality
+(test_quality.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Heard, made_ratings, publish_ratings
+from distributed import Client
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.diagnostics.task_stream import get_task_stream
+
+from pipeline.runtime import checkpoint
+from pipeline.runtime.cluster import open_client
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import EpochFinished, Event, Noticed
+from pipeline.runtime.store import Store
+from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
+from pipeline.stages.grid import grid
+from pipeline.stages.train import train
+from tasks import files
+from tasks.errors import Diverged
+from tasks.factors import read_shard
+from tasks.score import Errors
+
+SHARDS, RANK = 4, 5
+SETTINGS = TrainSettings(rank=RANK, epochs=6, checkpoint_epochs=2, patience=6, seed=3)
+Bits = dict[str, bytes]
+
+
+def trained(context: Context, settings: TrainSettings = SETTINGS) -> tuple[dict[str, Any], Bits]:
+    """Train on made ratings; return the manifest and every kept shard as bytes."""
+    dataset, split = publish_ratings(context, made_ratings())
+    blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
+    folder = context.store.run("run")
+    manifest = train(context, blocks, (1.0, 5.0), settings, folder)
+    kept = [entry for side in ("users", "items") for entry in manifest["shards"][side]]
+    return manifest, {
+        entry["path"].split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), entry["path"]))
+        for entry in kept
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Bits:
+    """What one worker with one thread makes."""
+    with open_client(ClusterSettings(workers=1, threads=1)) as client:
+        return trained(Context(client, Store(str(tmp_path_factory.mktemp("root"))), lambda event: None, "one"))[1]
+
+
+def test_two_threads_give_the_same_bits(context: Context, expected: Bits) -> None:
+    with get_task_stream(context.client) as stream:
+        assert trained(context)[1] == expected
+    threads = {record["thread"] for record in stream.data if record["key"].startswith("descend")}
+    assert len(threads) == 2
+
+
+def test_training_changes_every_shard(context: Context, expected: Bits) -> None:
+    """Against the initial values: a shard that no step reached would give the same bits anywhere."""
+    start = trained(context, SETTINGS.model_copy(update={"epochs": 1, "step": 1e-30}))[1]
+    assert start.keys() == expected.keys()
+    for name in expected:
+        before, after = (np.frombuffer(bits[name][128:], dtype=np.float32) for bits in (start, expected))
+        assert np.abs(before - after).max() > 0.01
+
+
+class KillBetween(SchedulerPlugin):
+    """Kill the worker that holds a task when that task is done, before another one is; note what was seen, in order."""
+
+    name = "kill-between"
+
+    def __init__(self, first: str, second: str, process_ids: dict[str, int]) -> None:
+        self.first, self.second, self.process_ids = first, second, process_ids
+        self.seen: list[str] = []
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
+        if (start, finish) != ("processing", "memory"):
+            return
+        if key == self.first and "killed" not in self.seen:
+            self.seen += ["first", "killed"]
+            os.kill(self.process_ids[worker], signal.SIGKILL)
+        elif key == self.second:
+            self.seen.append("second")
+
+    def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
+        self.seen.append("lost")
+
+
+def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: Bits) -> None:
+    with open_client(ClusterSettings(workers=2, threads=1)) as client, get_task_stream(client) as stream:
+        assert trained(Context(client, Store(str(tmp_path)), lambda event: None, "two"))[1] == expected
+    assert len({record["worker"] for record in stream.data if record["key"].startswith("descend")}) == 2
+
+
+def test_a_killed_worker_changes_no_bit(tmp_path: Path, expected: Bits) -> None:
+    with open_client(ClusterSettings(workers=2, threads=1)) as client:
+        plugin = KillBetween("descend-killed-0003-001-000", "descend-killed-0003-003-000", client.run(os.getpid))
+        assert client.cluster is not None
+        client.cluster.scheduler.add_plugin(plugin)
+        bits = trained(Context(client, Store(str(tmp_path)), lambda event: None, "killed"))[1]
+    assert plugin.seen[:2] == ["first", "killed"]
+    assert plugin.seen.index("lost") < plugin.seen.index("second")
+    assert bits == expected
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, tmp_path: Path, expected: Bits) -> None:
+    """Stopped in epoch 5 with a checkpoint at 4: epochs 5 and 6 are run, none before."""
+    stopped, resumed = Heard(None), Heard(None)  # type: ignore[arg-type]
+
+    def stop_at_five(event: Event) -> None:
+        if isinstance(event, EpochFinished) and event.epoch == 5:
+            raise KeyboardInterrupt
+
+    stopped.context = Context(client, Store(str(tmp_path)), stop_at_five, "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        trained(stopped.context)
+    resumed.context = Context(client, Store(str(tmp_path)), resumed.events.append, "resumed")
+    assert trained(resumed.context)[1] == expected
+    assert [event.epoch for event in resumed.events if isinstance(event, EpochFinished)] == [5, 6]
+    assert Noticed("resuming after epoch 4") in resumed.events
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing", "manifest"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(heard: Heard, expected: Bits, damage: str) -> None:
+    def stop_at_five(event: Event) -> None:
+        if isinstance(event, EpochFinished) and event.epoch == 5:
+            raise KeyboardInterrupt
+
+    context = heard.context
+    with pytest.raises(KeyboardInterrupt):
+        trained(Context(context.client, context.store, stop_at_five, f"stopped-{damage}"))
+    folder = Path(checkpoint.folder_of(context.store.run("run")))
+    victim = folder / "epoch-00004.json" if damage == "manifest" else folder / "shards-00004" / "user-00002.npy"
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content if damage in ("flip", "manifest") else content[: len(content) // 2])
+    if damage == "manifest":
+        victim.write_bytes(content[: len(content) // 2])
+    if damage == "missing":
+        victim.unlink()
+    assert trained(context)[1] == expected
+    assert [event.epoch for event in heard.events if isinstance(event, EpochFinished)] == [3, 4, 5, 6]
+    assert any(isinstance(event, Noticed) and event.warning and "epoch 4" in event.message for event in heard.events)
+
+
+def test_finished_training_is_not_repeated(heard: Heard) -> None:
+    first = trained(heard.context)
+    heard.events.clear()
+    assert trained(heard.context) == first
+    assert not [event for event in heard.events if isinstance(event, EpochFinished)]
+
+
+def test_the_best_epoch_is_kept_and_training_stops(heard: Heard) -> None:
+    """With strong steps and no L2 the made ratings are soon learnt by heart, so validation turns around."""
+    manifest, bits = trained(
+        heard.context, TrainSettings(rank=RANK, epochs=60, checkpoint_epochs=4, l2=0.0, step=0.3, patience=2)
+    )
+    rmses = [stopping for _, stopping in manifest["history"]]
+    assert manifest["epochs"] == manifest["best_epoch"] + 2 < 60
+    assert rmses[manifest["best_epoch"] - 1] == min(rmses)
+    kept = {entry["path"].split("/")[0] for entry in manifest["shards"]["users"]}
+    assert kept == {f"shards-{manifest['best_epoch']:05d}"}
+    assert len(bits) == 2 * SHARDS
+
+
+def test_only_what_two_checkpoints_need_is_left(context: Context) -> None:
+    trained(context)
+    left = sorted(path.name for path in Path(checkpoint.folder_of(context.store.run("run"))).iterdir())
+    assert [name for name in left if name.endswith(".json")] == ["epoch-00004.json", "epoch-00006.json"]
+    assert len([name for name in left if name.startswith("shards-")]) <= 4
+
+
+def test_divergence_is_said_with_a_remedy(context: Context) -> None:
+    with pytest.raises(Diverged, match=r"epoch \d+: .* no longer finite .* set train.step lower"):
+        trained(context, TrainSettings(rank=RANK, epochs=20, step=1e20, l2=0.0))
+
+
+def test_unrated_rows_stay_zero(context: Context) -> None:
+    made = made_ratings(users=60, items=40, count=300)
+    lonely = int(made.users[0])
+    made.is_validation[made.users == lonely] = True
+    dataset, split = publish_ratings(context, made)
+    blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
+    folder = context.store.run("run")
+    manifest = train(context, blocks, (1.0, 5.0), SETTINGS, folder)
+    entry = manifest["shards"]["users"][lonely % SHARDS]
+    shard = read_shard(files.join(checkpoint.folder_of(folder), entry["path"]), entry["checksum"], RANK)
+    assert not shard.factors[lonely // SHARDS].any()
+    assert shard.biases[lonely // SHARDS] == 0.0
+    assert shard.factors.any()
+
+
+def test_errors_add_up_to_rmse_and_mae() -> None:
+    total = Errors(3.0, 4.0, 2) + Errors(1.0, 2.0, 2)
+    assert (total.rmse, total.mae) == (1.0, 1.5)
