@@ -1,0 +1,135 @@
+"""What a run would do and need, before anything is started.
+
+Covers: sizes from the dataset if it is there, else from a sample of the raw data or the synthetic shape; grid, tasks,
+memory, disk.
+Does not cover: the arithmetic of bytes (runtime/budget.py), or how a plan is printed (tables.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.runtime.budget import (
+    Prediction,
+    Size,
+    available_disk_bytes,
+    available_memory_bytes,
+    predict_bytes,
+    refuse_what_cannot_fit,
+)
+from pipeline.runtime.cluster import cores
+from pipeline.settings import Settings, SplitSettings
+from pipeline.stages.ingest import wanted_form
+from tasks import planted
+from tasks.archives import needs_unpacking, raw_files
+from tasks.blocks import shards_for
+from tasks.errors import SettingsError
+from tasks.inputs import prepare
+from tasks.sample import estimate_counts
+from tasks.sources import find_sources
+
+_PACKED_FACTOR = 4
+"""Plain bytes for each byte of gzip: ratings text shrinks three- to fivefold."""
+_LINE_BYTES = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's sizes and needs. `size` counts all ratings, validation included."""
+
+    size: Size
+    split: str
+    shards: int
+    rank: int
+    epochs: int
+    workers: int
+    threads: int
+    prediction: Prediction
+    memory_bytes: int
+    free_disk_bytes: int | None
+    root: str
+
+    @property
+    def block_ratings(self) -> int:
+        return self.size.ratings // self.shards**2
+
+    @property
+    def tasks_per_epoch(self) -> int:
+        """A descent and a hand-over of the item shard for each block, and a score for each user shard."""
+        return 2 * self.shards**2 + self.shards
+
+    def refuse(self) -> None:
+        """Raise CannotFit if memory or disk is too small."""
+        refuse_what_cannot_fit(self.prediction, self.memory_bytes, self.root)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "tasks_per_epoch": self.tasks_per_epoch, "block_ratings": self.block_ratings}
+
+
+def plan_of(settings: Settings) -> Plan:
+    """Return the plan for these settings; reads a sample of the raw data at most."""
+    size = _size_of(settings)
+    cluster, ingest = settings.cluster, settings.ingest
+    shards = settings.grid.shards or shards_for(size.ratings, size.users, size.items)
+    threads = cluster.threads or max(1, cores() // cluster.workers)
+    prediction = predict_bytes(
+        size, settings.train.rank, shards, cluster.workers, threads, ingest.chunk_bytes, ingest.partition_ratings
+    )
+    return Plan(
+        size,
+        _described(settings.split),
+        shards,
+        settings.train.rank,
+        settings.train.epochs,
+        cluster.workers,
+        threads,
+        prediction,
+        cluster.memory or available_memory_bytes(),
+        available_disk_bytes(settings.root),
+        settings.root,
+    )
+
+
+def _size_of(settings: Settings) -> Size:
+    if settings.ingest.ratings:
+        return _sampled(settings)
+    if settings.synth:
+        made = planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed)
+        return Size(made.ratings, made.users, made.items, made.ratings * _LINE_BYTES)
+    raise SettingsError("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
+
+
+def _sampled(settings: Settings) -> Size:
+    stored = [each for source in find_sources(settings.ingest.ratings, settings.split.file) for each in source.files]
+    plain = [each for each in stored if not needs_unpacking(each)]
+    packed_bytes = _PACKED_FACTOR * sum(each.bytes for each in stored if needs_unpacking(each))
+    if not plain:
+        ratings = packed_bytes // _LINE_BYTES
+        # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
+        # users and items as its ratings had.
+        return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
+    files = [file for each in plain for file in raw_files(each)]
+    prepared = prepare(files, wanted_form(settings.ingest), settings.ingest.chunk_bytes)
+    counts = estimate_counts(files, prepared.form)
+    plain_bytes = sum(file.stop - file.start for file in files)
+    more = 1 + packed_bytes / max(1, plain_bytes)
+    return Size(
+        round(counts.ratings * more),
+        counts.users,
+        counts.items,
+        plain_bytes + packed_bytes,
+        estimated=not counts.exact or bool(packed_bytes),
+    )
+
+
+def _described(split: SplitSettings) -> str:
+    match split.kind:
+        case "file":
+            return f"pairs of {split.file}"
+        case "fraction":
+            return f"{split.fraction:.0%} by hash, seed {split.seed}"
+        case "last":
+            return f"last {split.last} of each user by time"
+        case _:
+            return "none"

@@ -1,0 +1,63 @@
+"""What a person reads at the end: results and plans as short tables.
+
+Covers: their layout.
+Does not cover: their numbers (flow.py, plan.py), or progress while a run goes on (runtime/progress.py).
+"""
+
+from __future__ import annotations
+
+from dask.utils import format_bytes, format_time
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.flow import RunResult
+from pipeline.plan import Plan
+
+_NAMES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
+
+
+def result_table(result: RunResult) -> Group:
+    """Return RMSE and MAE of the model beside what it must beat, and where the results lie."""
+    parts: list[Table | Text] = []
+    if result.evaluation:
+        scores = Table(title=f"validation: {result.split}", title_justify="left", title_style="bold")
+        for name in ("", "RMSE", "MAE"):
+            scores.add_column(name, justify="left" if not name else "right")
+        for key, name in _NAMES.items():
+            if key in result.evaluation:
+                row = result.evaluation[key]
+                scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")
+        parts.append(scores)
+    if result.epochs:
+        chosen = f", chosen on {result.epoch_chosen_on}" if result.epoch_chosen_on else ""
+        parts.append(Text(f"rank {result.rank}, {result.epochs} epochs, kept epoch {result.best_epoch}{chosen}"))
+    if result.peak_memory_bytes:
+        took, peak = format_time(result.seconds.get("total", 0.0)), format_bytes(result.peak_memory_bytes)
+        parts.append(Text(f"{took}, peak memory {peak} (all processes)"))
+    parts += [Text(f"{name:<12} {path}") for name, path in result.paths.items()]
+    return Group(*parts)
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return a plan as two columns, what and how much."""
+    table = Table(show_header=False, title="plan", title_justify="left", title_style="bold")
+    about = " (estimated from a sample)" if plan.size.estimated else ""
+    worker, ingest, training, disk = (
+        format_bytes(getattr(plan.prediction, f"{part}_bytes")) for part in ("worker", "ingest", "training", "disk")
+    )
+    free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
+    for name, value in (
+        ("ratings", f"{plan.size.ratings:,}{about}"),
+        ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
+        ("validation", plan.split),
+        ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
+        ("tasks per epoch", f"{plan.tasks_per_epoch:,}"),
+        ("epochs", f"at most {plan.epochs}, rank {plan.rank}"),
+        ("workers", f"{plan.workers} with {plan.threads} threads each"),
+        ("memory per worker", worker),
+        ("memory in all", f"ingest {ingest}, training {training}; there are {format_bytes(plan.memory_bytes)}"),
+        ("disk", f"{disk}{free}"),
+    ):
+        table.add_row(name, value)
+    return table

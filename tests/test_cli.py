@@ -1,0 +1,166 @@
+"""The words of the command: what it prints where, and the exit codes.
+
+Covers: cli.py, tables.py, plan.py, progress.py as a user meets them, in processes of their own.
+Does not cover: results (test_flow.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+def overrides(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+NO_SCHEDULER = overrides("cluster.scheduler=tcp://127.0.0.1:9", "cluster.wait_seconds=1")
+SMALL = overrides("synth.fraction=0.02", "train.rank=4", "train.epochs=3")
+
+
+def funkflow(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *words], capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def ran(root: Path) -> subprocess.CompletedProcess[str]:
+    return funkflow("run", "demo", "--root", str(root), *SMALL)
+
+
+def test_a_run_ends_with_a_table_and_places(ran: subprocess.CompletedProcess[str], root: Path) -> None:
+    assert ran.returncode == 0, ran.stderr
+    models = ("mean rating", "biases only", "model", "planted truth (the floor)")
+    for words in (*models, "validation: probe.txt", f"{root}/runs/"):
+        assert words in ran.stdout
+
+
+def test_progress_goes_to_stderr_as_plain_lines(ran: subprocess.CompletedProcess[str]) -> None:
+    assert "epoch   3" in ran.stderr
+    assert "\x1b" not in ran.stderr
+    assert "epoch" not in ran.stdout.split("rank 4")[0]
+
+
+def test_json_is_the_last_line_of_stdout(ran: subprocess.CompletedProcess[str], root: Path) -> None:
+    done = funkflow("run", "demo", "--root", str(root), "--json", *SMALL)
+    result = json.loads(done.stdout.splitlines()[-1])
+    wanted = {"run_id", "split", "rmse", "mae", "rank", "epochs", "seconds", "peak_memory_bytes", "paths"}
+    assert wanted <= result.keys()
+    assert (result["rank"], result["epochs"], result["split"]) == (4, 3, "probe.txt")
+    assert "up to date" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run"], 2, "nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH"),
+        (["run", "dmo"], 2, "no preset is called 'dmo'"),
+        (["run", "demo", "--set", "train.rnk=3"], 2, "the nearest is 'train.rank'"),
+        (["run", "demo", "--sett", "train.rank=3"], 2, "No such option"),
+        (["frob"], 2, "No such command 'frob'"),
+        (["run", "--ratings", "nowhere.csv"], 3, "nowhere.csv: no such file or folder"),
+        (["plan", "demo", "--set", "cluster.memory=100 MiB"], 4, "and has 100.00 MiB"),
+        (["run", "demo", *NO_SCHEDULER], 75, "no scheduler"),
+        (["predict", "demo"], 2, "--pairs is missing"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_code(tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    place = ["--root", str(tmp_path)] if words[0] in ("run", "plan") and len(words) > 1 else []
+    done = funkflow(*words, *place)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("funkflow: ")
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = funkflow("run", "--ratings", "nowhere.csv", "--root", str(tmp_path), "--debug")
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("funkflow: nowhere.csv")
+
+
+def test_a_stage_on_its_own_stops_there(tmp_path: Path) -> None:
+    ratings = str(CHECKOUT / "data" / "samples" / "ratings.csv")
+    done = funkflow("ingest", "--ratings", ratings, "--root", str(tmp_path), "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert Path(result["paths"]["dataset"], "ratings.parquet").is_dir()
+    assert result["run_id"] is None
+    assert not (tmp_path / "grids").exists()
+
+
+def test_a_bare_run_says_the_format_and_needs_no_settings(tmp_path: Path) -> None:
+    ratings = str(CHECKOUT / "data" / "samples" / "ratings.dat")
+    done = funkflow("run", "--ratings", ratings, "--root", str(tmp_path), "--set", "train.rank=4", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "MovieLens ratings.dat" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["split"] == "hash 10 % (seed 0)"
+
+
+def test_predict_with_a_saved_model(ran: subprocess.CompletedProcess[str], root: Path, tmp_path: Path) -> None:
+    (model,) = root.glob("runs/*/model")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("user,item\n7,1\n7,999999\n")
+    out = tmp_path / "out"
+    places = ["--out", str(out), "--root", str(tmp_path / "root")]
+    done = funkflow("predict", "--model", str(model), "--pairs", str(pairs), *places)
+    assert done.returncode == 0, done.stderr
+    assert (out / "predictions.parquet").is_dir()
+
+
+def test_plan_says_what_would_run(tmp_path: Path) -> None:
+    sets = overrides("ingest.ratings=[]", "synth.shape=netflix", "cluster.memory=64 GB")
+    done = funkflow("plan", "netflix", *sets, "--root", str(tmp_path), "--json")
+    assert done.returncode in (0, 4), done.stderr  # 4: this disk is too small for it
+    plan = json.loads(done.stdout.splitlines()[-1])
+    assert (plan["size"]["ratings"], plan["size"]["users"], plan["size"]["items"]) == (100_480_507, 480_189, 17_770)
+    assert (plan["shards"], plan["tasks_per_epoch"]) == (4, 36)
+    assert not list(tmp_path.iterdir())
+
+
+def test_version() -> None:
+    done = funkflow("--version")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("funkflow 0.")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Interrupted when the first epoch has been reported; the same command then ends well."""
+    small = overrides("synth.fraction=0.02", "train.rank=4")
+    long = overrides("train.minimum_gain=0", "train.patience=30", "train.epochs=30")
+    words = ["run", "demo", "--root", str(tmp_path), *small, *long]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch   6" in line:
+            process.send_signal(number)
+            break
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == code
+    assert "interrupted; the same command goes on from the last checkpoint" in rest
+    assert "Traceback" not in rest
+    again = funkflow("run", "demo", "--root", str(tmp_path), *words[4:])
+    assert again.returncode == 0, again.stderr
+    assert "resuming after epoch" in again.stderr

@@ -1,0 +1,179 @@
+"""The whole run from raw text to a saved model and predictions, as a user starts it.
+
+Covers: flow.py, stages/evaluate.py, export.py, predict.py, record.py, lock.py.
+Does not cover: the words of the command (test_cli.py).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from pipeline import Model, RunResult, Settings, run
+from pipeline.runtime.events import EpochFinished, Event, StageFinished
+from pipeline.stages.evaluate import score_with_model
+from tasks import files
+from tasks.errors import BadInput, CannotFit, SettingsError, TryAgainLater
+from tasks.score import Errors
+
+SMALL: dict[str, dict[str, object]] = {
+    "synth": {"shape": "demo", "fraction": 0.02},
+    "split": {"kind": "file", "file": "probe.txt"},
+    "train": {"rank": 6, "epochs": 8},
+    "cluster": {"threads": 2},
+}
+
+
+def small_settings(root: Path, **sections: dict[str, object]) -> Settings:
+    content = {name: {**SMALL.get(name, {}), **sections.get(name, {})} for name in {*SMALL, *sections}}
+    return Settings.build({"root": str(root), **content})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def first(root: Path) -> RunResult:
+    pairs = str(root / "raw" / "demo-0-0.02" / "qualifying.txt")
+    return run(small_settings(root, predict={"pairs": pairs, "batch_pairs": 50}))
+
+
+def test_the_result_says_what_was_measured_on_which_split(first: RunResult) -> None:
+    assert first.split == "probe.txt"
+    assert first.epoch_chosen_on == "probe.txt"
+    assert first.rank == 6
+    assert first.rmse is not None
+    scores = {name: first.evaluation[name]["rmse"] for name in ("mean", "biases", "model", "truth")}
+    assert scores["model"] == first.rmse
+    assert scores["truth"] < scores["model"] < scores["mean"]
+    assert scores["biases"] < scores["mean"]
+    stages = {"synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict"}
+    assert {*stages, "total"} <= first.seconds.keys()
+    assert first.peak_memory_bytes > 50 * 2**20
+
+
+def test_the_exported_model_scores_as_the_shards_did(first: RunResult) -> None:
+    """By raw ids through Model.predict, against local rows through the kernel: two ways that share no code."""
+    folder = Path(first.paths["split"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    errors = [
+        score_with_model(str(folder / part["path"]), part["checksum"], first.paths["dataset"], first.paths["model"])
+        for part in manifest["validation"]["parts"]
+    ]
+    total = sum(errors[1:], errors[0])
+    assert isinstance(total, Errors)
+    assert total.rmse == pytest.approx(first.evaluation["model"]["rmse"], rel=1e-5)
+    assert total.mae == pytest.approx(first.evaluation["model"]["mae"], rel=1e-5)
+
+
+def test_the_model_carries_its_score_and_its_split(first: RunResult) -> None:
+    about = Model.load(first.paths["model"]).about
+    assert about["rmse"] == first.rmse
+    assert about["split"] == first.split
+    assert about["epoch_chosen_on"] == "probe.txt"
+    assert about["settings"]["train"]["rank"] == 6
+
+
+def test_predictions_come_in_both_forms(first: RunResult, root: Path) -> None:
+    folder = Path(first.paths["predictions"])
+    table = pd.read_parquet(folder / "predictions.parquet")
+    asked = (root / "raw" / "demo-0-0.02" / "qualifying.txt").read_text().splitlines()
+    assert len(table) == sum(not line.endswith(":") for line in asked)
+    expected = Model.load(first.paths["model"]).predict(table["user"], table["item"])
+    np.testing.assert_allclose(table["prediction"], expected, rtol=1e-6)
+    submission = (folder / "predictions.txt").read_text().splitlines()
+    assert [line for line in submission if line.endswith(":")] == [line for line in asked if line.endswith(":")]
+    assert len(submission) == len(asked)
+
+
+def test_a_second_run_does_nothing(first: RunResult, root: Path) -> None:
+    events: list[Event] = []
+    again = run(small_settings(root), listeners=[events.append])
+    assert again.run_id == first.run_id
+    assert again.rmse == first.rmse
+    assert all(event.reused for event in events if isinstance(event, StageFinished))
+
+
+def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path) -> None:
+    part = Path(first.paths["model"], "user_factors.parquet", "part.00000.parquet")
+    before = files.checksum(part.read_bytes())
+    events: list[Event] = []
+    run(small_settings(root), fresh=True, until="export", listeners=[events.append])
+    assert any(isinstance(event, EpochFinished) for event in events)
+    assert files.checksum(part.read_bytes()) == before
+
+
+def test_the_record_tells_the_run(first: RunResult, root: Path) -> None:
+    record = json.loads(Path(first.paths["run"], "record.json").read_text())
+    assert record["state"] == "done"
+    assert record["exit_code"] == 0
+    assert record["result"]["rmse"] == first.rmse
+    assert json.loads((root / "current.json").read_text())["run_id"] == first.run_id
+    lines = [json.loads(line) for line in Path(first.paths["run"], "metrics.jsonl").read_text().splitlines()]
+    assert {"StageStarted", "StageFinished", "EpochFinished"} <= {line["event"] for line in lines}
+    again = Settings.load(str(Path(first.paths["run"], "settings.toml")))
+    assert again.train == Settings.build(SMALL).train
+
+
+def test_a_run_by_slice_and_without_validation(tmp_path: Path) -> None:
+    result = run(small_settings(tmp_path, split={"kind": "none", "file": ""}, train={"stop_on": "slice"}))
+    assert result.rmse is None
+    assert result.epoch_chosen_on == "a slice of the training ratings"
+    assert Path(result.paths["model"], "model.json").exists()
+
+
+def test_the_pure_form_has_neither_mean_nor_biases(tmp_path: Path) -> None:
+    result = run(small_settings(tmp_path, train={"biases": False, "center": False, "epochs": 12}))
+    model = Model.load(result.paths["model"])
+    assert model.mean == 0.0
+    assert not model.user_biases.any()
+    assert not model.item_biases.any()
+    assert result.rmse is not None
+    assert result.rmse < result.evaluation["mean"]["rmse"]
+
+
+def test_a_failed_run_is_recorded(tmp_path: Path) -> None:
+    settings = small_settings(tmp_path, train={"step": 1e20})
+    with pytest.raises(Exception, match="no longer finite"):
+        run(settings)
+    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/record.json"))
+    assert (record["state"], record["exit_code"]) == ("failed", 1)
+    assert "no longer finite" in record["error"]
+
+
+def test_a_run_that_cannot_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    with pytest.raises(CannotFit, match=r"needs about .* MiB of memory .* and has 300.00 MiB"):
+        run(small_settings(tmp_path, cluster={"memory": "300 MiB"}))
+    assert not list(tmp_path.glob("runs/*"))
+    assert not list(tmp_path.glob("raw/*"))
+
+
+def test_a_root_that_is_held_is_try_again_later(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(TryAgainLater, match="another run is at work"):
+        run(small_settings(tmp_path))
+
+
+def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no stage 'trian'"):
+        run(small_settings(tmp_path), until="trian")
+
+
+def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
+    bad = tmp_path / "ratings.csv"
+    bad.write_text("user,item,rating\n1,2,3\n1,3,high\n")
+    with pytest.raises(BadInput, match=r"ratings\.csv:3.*high"):
+        run(Settings.build({"root": str(tmp_path / "root"), "ingest": {"ratings": [str(bad)]}}))
+    assert not list((tmp_path / "root").glob("datasets/*"))
+    assert not list((tmp_path / "root").glob("scratch/*"))
+
+
+def test_a_scheduler_that_is_not_there_is_try_again_later(tmp_path: Path) -> None:
+    with pytest.raises(TryAgainLater, match="no scheduler with 1 workers within 1 s"):
+        run(small_settings(tmp_path, cluster={"scheduler": "tcp://127.0.0.1:9", "wait_seconds": 1}))

@@ -1,0 +1,149 @@
+"""The wheel holds what it must, and works far from the checkout; the lock files hold for every machine.
+
+Covers: the content of the wheel, an installation of it in an environment of its own, and the text of the lock files.
+Does not cover: other versions of Python and an installation from the lock (.ci/run).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from building import CHECKOUT, build_wheel
+
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def content(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel in it; what it requires is read from the environment of the tests."""
+    place = tmp_path_factory.mktemp("far away")
+    venv.create(place / "venv", with_pip=False)
+    python = place / "venv" / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, str(wheel)], check=True)
+    (site_packages,) = (place / "venv" / "lib").glob("python*/site-packages")
+    # A plain path: the .pth files that lie there, such as that of an editable funkflow, are not read.
+    (site_packages / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return place
+
+
+def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    program = str(place / "venv" / "bin" / command[0])
+    return subprocess.run(
+        [program, *command[1:]], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "tasks", "conf"])
+def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
+    files = {
+        path.relative_to(CHECKOUT).as_posix()
+        for pattern in ("*.py", "*.toml", "py.typed")
+        for path in (CHECKOUT / folder).rglob(pattern)
+    }
+    assert files
+    assert files <= content
+
+
+def test_wheel_holds_nothing_else(content: set[str]) -> None:
+    kept = re.compile(
+        r"(pipeline|tasks)/.*(\.py|/py\.typed)|(pipeline|tasks)/py\.typed|conf/\w.*\.(py|toml)|funkflow-.*"
+    )
+    assert {name for name in content if not kept.fullmatch(name)} == set()
+
+
+def test_wheel_names_licence_command_and_python(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (folder,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        about = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
+        commands = archive.read(f"{folder}/entry_points.txt").decode()
+    assert (about["License-Expression"], about["Requires-Python"]) == ("MIT", ">=3.11")
+    assert "funkflow = pipeline.cli:main" in commands
+
+
+def test_wheel_is_what_gets_imported(installed: Path) -> None:
+    program = "import conf, pipeline, tasks; print(conf.__file__, pipeline.__file__, tasks.__file__, sep='\\n')"
+    result = run_in(installed, "python", "-c", program)
+    assert result.returncode == 0, result.stderr
+    assert all(line.startswith(str(installed)) for line in result.stdout.splitlines())
+
+
+def test_presets_are_found_far_from_the_checkout(installed: Path) -> None:
+    result = run_in(installed, "python", "-c", "from pipeline.settings import presets; print(*presets())")
+    assert result.stdout.split() == sorted(path.stem for path in (CHECKOUT / "conf").glob("*.toml")), result.stderr
+
+
+def test_command_says_its_version(installed: Path) -> None:
+    result = run_in(installed, "funkflow", "--version")
+    assert result.returncode == 0, result.stderr
+    assert PROJECT["project"]["version"] in result.stdout
+
+
+def test_module_is_the_same_command(installed: Path) -> None:
+    result = run_in(installed, "python", "-m", "pipeline", "--version")
+    assert result.stdout == run_in(installed, "funkflow", "--version").stdout, result.stderr
+
+
+@pytest.mark.slow
+def test_small_demo_runs_far_from_the_checkout(installed: Path) -> None:
+    small = ("--set", "synth.fraction=0.05", "--set", "train.epochs=2")
+    result = run_in(installed, "funkflow", "run", "demo", *small)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert list((installed / "data" / "runs").glob("*/model/model.json"))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_no_place_to_download_from(lock: str) -> None:
+    text = (CHECKOUT / lock).read_text(encoding="utf-8")
+    assert re.findall(r"://|^-|^\s+--(?!hash=)|file:|@ ", text, flags=re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_pins_every_line_with_a_hash(lock: str) -> None:
+    text = (CHECKOUT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("requirements.lock", PROJECT["project"]["dependencies"]),
+        ("requirements-dev.lock", PROJECT["dependency-groups"]["dev"]),
+    ],
+)
+def test_lock_knows_every_requirement(lock: str, wanted: list[str]) -> None:
+    pinned = set(re.findall(r"^([\w.-]+)==", (CHECKOUT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert {re.split(r"[<>=!~ \[;]", line)[0] for line in wanted} <= pinned
+
+
+def test_both_locks_agree() -> None:
+    runtime, development = (
+        set(re.findall(r"^\S+==.*(?= \\$)", (CHECKOUT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for lock in LOCKS
+    )
+    assert runtime <= development

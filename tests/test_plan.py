@@ -1,0 +1,80 @@
+"""What a plan predicts, and what it refuses.
+
+Covers: plan.py, budget.py, sample.py. Does not cover: its table (test_cli.py).
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.plan import plan_of
+from pipeline.runtime.budget import Size, predict_bytes, refuse_what_cannot_fit
+from pipeline.settings import Settings
+from tasks.errors import CannotFit, SettingsError
+
+NETFLIX = Size(100_480_507, 480_189, 17_770, 2_000_000_000)
+
+
+def predicted_training(size: Size = NETFLIX, rank: int = 64, workers: int = 1) -> int:
+    return predict_bytes(size, rank, 4, workers, 2, 64 * 2**20, 4_000_000).training_bytes
+
+
+def test_training_holds_the_blocks_and_the_shards() -> None:
+    assert predicted_training() > NETFLIX.ratings * 12 + NETFLIX.users * 64 * 4 * 3
+
+
+def test_more_ratings_or_rank_need_more() -> None:
+    assert predicted_training(rank=128) - predicted_training() > NETFLIX.users * 64 * 4 * 3
+    more = Size(2 * NETFLIX.ratings, NETFLIX.users, NETFLIX.items, NETFLIX.raw_bytes)
+    assert predicted_training(more) - predicted_training() > NETFLIX.ratings * 12
+
+
+def test_both_numbers_are_in_the_refusal(tmp_path: Path) -> None:
+    prediction = predict_bytes(NETFLIX, 64, 4, 1, 2, 64 * 2**20, 4_000_000)
+    refuse_what_cannot_fit(prediction, prediction.total_bytes, str(tmp_path))
+    with pytest.raises(CannotFit, match=r"needs about 2\.\d\d GiB of memory .* and has 1.00 GiB; lower train.rank"):
+        refuse_what_cannot_fit(prediction, 2**30, str(tmp_path))
+    enormous = predict_bytes(Size(10**15, 10, 10, 1), 1, 4, 1, 1, 1024, 1000)
+    with pytest.raises(CannotFit, match=r"of disk and .* are free"):
+        refuse_what_cannot_fit(enormous, 10**18, str(tmp_path))
+
+
+@pytest.mark.parametrize("order", ["by user", "shuffled"])
+def test_a_sample_comes_near_the_truth(tmp_path: Path, order: str) -> None:
+    """A million ratings, of which the plan reads a third."""
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 20_000, 1_000_000), rng.integers(0, 3_000, 1_000_000)
+    if order == "by user":
+        users.sort()
+    path = tmp_path / "ratings.csv"
+    rows = np.char.add(np.char.add(users.astype(str), ","), np.char.add(items.astype(str), ",3,1000000000"))
+    path.write_text("user,item,rating,timestamp\n" + "\n".join(rows) + "\n")
+    plan = plan_of(Settings.build({"ingest": {"ratings": [str(path)]}}))
+    assert plan.size.estimated
+    assert plan.size.ratings == pytest.approx(1_000_000, rel=0.02)
+    assert plan.size.users == pytest.approx(20_000, rel=0.1)
+    assert plan.size.items == pytest.approx(3_000, rel=0.1)
+
+
+def test_a_small_file_is_counted_whole(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\n1,2,3\n1,3,4\n2,2,5\n")
+    plan = plan_of(Settings.build({"ingest": {"ratings": [str(path)]}}))
+    assert (plan.size.ratings, plan.size.users, plan.size.items, plan.size.estimated) == (3, 2, 2, False)
+
+
+def test_gzip_is_estimated_without_unpacking(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv.gz"
+    path.write_bytes(gzip.compress(b"user,item,rating\n" + b"\n".join(b"%d,%d,3" % (n, n % 7) for n in range(50_000))))
+    plan = plan_of(Settings.build({"ingest": {"ratings": [str(path)]}}))
+    assert plan.size.estimated
+    assert 5_000 < plan.size.ratings < 500_000
+
+
+def test_no_ratings_are_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no ratings are named"):
+        plan_of(Settings.build({"root": str(tmp_path)}))
