@@ -43,9 +43,9 @@ def plan_table(plan: Plan) -> Table:
     """Return a plan as two columns, what and how much."""
     table = Table(show_header=False, title="plan", title_justify="left", title_style="bold")
     about = " (estimated from a sample)" if plan.size.estimated else ""
-    worker, ingest, training, disk = (
-        format_bytes(getattr(plan.prediction, f"{part}_bytes")) for part in ("worker", "ingest", "training", "disk")
-    )
+    need = plan.prediction
+    worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)
+    ingest, training = format_bytes(need.ingest_bytes), format_bytes(need.training_bytes)
     free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
     for name, value in (
         ("ratings", f"{plan.size.ratings:,}{about}"),

@@ -7,6 +7,7 @@ Does not cover: the kernel (test_kernels.py), a client killed in mid-run (test_i
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
 from pipeline.stages.grid import grid
 from pipeline.stages.train import train
 from tasks import files
-from tasks.errors import Diverged
+from tasks.errors import Diverged, SettingsError
 from tasks.factors import read_shard
 from tasks.score import Errors
 
@@ -112,13 +113,15 @@ def test_a_killed_worker_changes_no_bit(tmp_path: Path, expected: Bits) -> None:
     assert bits == expected
 
 
+def stop_at_five(event: Event) -> None:
+    """Be the listener in whose call Ctrl-C is noticed."""
+    if isinstance(event, EpochFinished) and event.epoch == 5:
+        raise KeyboardInterrupt
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, tmp_path: Path, expected: Bits) -> None:
     """Stopped in epoch 5 with a checkpoint at 4: epochs 5 and 6 are run, none before."""
     stopped, resumed = Heard(None), Heard(None)  # type: ignore[arg-type]
-
-    def stop_at_five(event: Event) -> None:
-        if isinstance(event, EpochFinished) and event.epoch == 5:
-            raise KeyboardInterrupt
 
     stopped.context = Context(client, Store(str(tmp_path)), stop_at_five, "stopped")
     with pytest.raises(KeyboardInterrupt):
@@ -131,10 +134,6 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, tmp_path: P
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing", "manifest"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(heard: Heard, expected: Bits, damage: str) -> None:
-    def stop_at_five(event: Event) -> None:
-        if isinstance(event, EpochFinished) and event.epoch == 5:
-            raise KeyboardInterrupt
-
     context = heard.context
     with pytest.raises(KeyboardInterrupt):
         trained(Context(context.client, context.store, stop_at_five, f"stopped-{damage}"))
@@ -150,6 +149,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(heard: Heard, expecte
     assert trained(context)[1] == expected
     assert [event.epoch for event in heard.events if isinstance(event, EpochFinished)] == [3, 4, 5, 6]
     assert any(isinstance(event, Noticed) and event.warning and "epoch 4" in event.message for event in heard.events)
+
+
+def test_a_checkpoint_of_another_cpu_target_is_not_gone_on_from(heard: Heard) -> None:
+    context = heard.context
+    with pytest.raises(KeyboardInterrupt):
+        trained(Context(context.client, context.store, stop_at_five, "stopped-target"))
+    manifest = Path(checkpoint.folder_of(context.store.run("run"))) / "epoch-00004.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "cpu_target": "another"}))
+    with pytest.raises(SettingsError, match=r"made by kernels for another, .* set NUMBA_CPU_NAME=another"):
+        trained(context)
 
 
 def test_finished_training_is_not_repeated(heard: Heard) -> None:
