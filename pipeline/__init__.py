@@ -10,12 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.flow import RunResult as RunResult
     from pipeline.flow import run as run
+    from pipeline.runtime.result import RunResult as RunResult
     from pipeline.settings import Settings as Settings
     from tasks.model import Model as Model
 
-_HOMES = {"run": "pipeline.flow", "RunResult": "pipeline.flow", "Settings": "pipeline.settings", "Model": "tasks.model"}
+_HOMES = {
+    "run": "pipeline.flow",
+    "RunResult": "pipeline.runtime.result",
+    "Settings": "pipeline.settings",
+    "Model": "tasks.model",
+}
 
 __all__ = ["Model", "RunResult", "Settings", "run"]
 

@@ -123,12 +123,14 @@ def predict(
 ) -> None:
     """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
     if model:
-        settings = Settings.build({"root": root} if root else {}, sets or [], "command line")
+        if conf or ratings or validation or root:
+            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
+        settings = Settings.build({}, sets or [], "command line")
         with _watcher() as watcher:
             folder = flow.predict_with(settings, model, pairs or _missing("--pairs"), out, [watcher])
         _print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
-    words = [*(sets or []), *([f"predict.pairs={json.dumps(pairs)}"] if pairs else [])]
+    words = [*(sets or []), *([f"predict.pairs={_quoted(pairs)}"] if pairs else [])]
     settings = _settings(conf, ratings, validation, root, words)
     if not settings.predict.pairs:
         _missing("--pairs")
@@ -192,13 +194,20 @@ def _settings(conf: str, ratings: list[str] | None, validation: str, root: str, 
     if not conf and not ratings:
         raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
     words = [
-        *([f"root={json.dumps(root)}"] if root else []),
-        *([f"ingest.ratings={json.dumps(ratings)}"] if ratings else []),
+        *([f"root={_quoted(root)}"] if root else []),
+        *([f"ingest.ratings={_quoted(ratings)}"] if ratings else []),
     ]
     if validation:
-        words += ["split.kind=file", f"split.file={json.dumps(validation)}"]
+        words += ["split.kind=file", f"split.file={_quoted(validation)}"]
     words += sets or []
+    if conf and ratings:
+        return Settings.load_with_ratings(conf, words, validation=bool(validation))
     return Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
+
+
+def _quoted(value: str | list[str]) -> str:
+    """Write a value as TOML, which refuses the surrogate pairs of plain JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _missing(option: str) -> str:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from typing import Any
 
-from pipeline.plan import plan_of
-from pipeline.runtime.budget import Size, available_memory_bytes, predict_bytes, refuse_what_cannot_fit
-from pipeline.runtime.cluster import cores, open_client, refuse_unguarded_call
+from distributed import Client
+
+from pipeline.plan import local_allowance, plan_of, predict_for
+from pipeline.runtime.budget import Allowance, Prediction, Size
+from pipeline.runtime.cluster import open_client, refuse_unguarded_call, scheduler_address
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
+from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.record import MetricsFile, Record
+from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store, content_id
 from pipeline.settings import Settings
 from pipeline.stages.evaluate import evaluate
@@ -30,39 +34,12 @@ from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
 from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
-from pipeline.stages.train import train
+from pipeline.stages.train import step_sizes, train
 from tasks import files
 from tasks.errors import FunkflowError, SettingsError
+from tasks.kernels import ALGORITHM_VERSION
 
 STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict")
-
-
-@dataclass
-class RunResult:
-    """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
-
-    `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
-    `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
-    What was not reached stays None or empty.
-    """
-
-    run_id: str | None = None
-    split: str | None = None
-    rmse: float | None = None
-    mae: float | None = None
-    rank: int | None = None
-    epochs: int | None = None
-    best_epoch: int | None = None
-    epoch_chosen_on: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    memory_bytes: dict[str, int] = field(default_factory=dict)
-    peak_memory_bytes: int = 0
-    predicted_memory_bytes: int = 0
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    paths: dict[str, str] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def run(
@@ -78,7 +55,7 @@ def run(
     Parameters
     ----------
     settings : the settings, or the name of a preset or the path of a TOML file.
-    overrides : `section.key=value` words, where `settings` is a name or path.
+    overrides : `section.key=value` words.
     until : the last stage to run, one of `STAGES`.
     fresh : forget the run's checkpoints and model and train anew.
     listeners : called with every event, in order (runtime/events.py).
@@ -91,6 +68,8 @@ def run(
     refuse_unguarded_call()
     if isinstance(settings, str):
         settings = Settings.load(settings, overrides)
+    elif overrides:
+        settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
     if until not in STAGES:
         raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
     return _Run(settings, STAGES.index(until), fresh, listeners).run()
@@ -105,8 +84,8 @@ def predict_with(
     ----------
     settings : where to run and how many pairs a task takes.
     """
-    with open_client(settings.cluster) as client:
-        context = Context(client, Store(settings.root), broadcast(list(listeners)), uuid.uuid4().hex[:8])
+    with as_readable_errors(out), open_client(settings.cluster) as client:
+        context = Context(client, Store(out), broadcast(list(listeners)), uuid.uuid4().hex[:8])
         return predict(context, model_folder, pairs, settings.predict.batch_pairs, out)
 
 
@@ -119,26 +98,48 @@ class _Run:
         self.store = Store(settings.root)
         self.tell = broadcast([self._measure, self.metrics, *listeners])
         self.record: Record | None = None
+        self.allowance: Allowance | None = None
+        self.prediction: Prediction | None = None
 
     def run(self) -> RunResult:
         with ExitStack() as stack:
+            stack.enter_context(as_readable_errors(self.settings.root))
             stack.enter_context(hold_root(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
             started = time.monotonic()
-            if not self.settings.cluster.scheduler:
-                plan_of(self.settings).refuse()
+            self.allowance = None if scheduler_address(self.settings.cluster) else local_allowance(self.settings)
             try:
-                client = stack.enter_context(open_client(self.settings.cluster))
-                self.result.seconds["cluster"] = time.monotonic() - started
-                self._stages(Context(client, self.store, self.tell, uuid.uuid4().hex[:8]))
+                with as_readable_errors(self.settings.root):
+                    client = stack.enter_context(open_client(self.settings.cluster))
+                    self.result.seconds["cluster"] = time.monotonic() - started
+                    self._stages(self._context(client))
             except BaseException as error:
-                self._close_record(error)
+                with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                    self._close_record(error)
                 raise
             finally:
                 self.result.seconds["total"] = time.monotonic() - started
                 self.result.peak_memory_bytes = monitor.peak_bytes
             self._close_record(None)
         return self.result
+
+    def _context(self, client: Client) -> Context:
+        """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
+        if "://" not in self.settings.root:
+            files.remove_tree(self.store.scratch(""))
+        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
+
+    def _afford(self, stage: str) -> None:
+        """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""
+        if self.allowance is None:
+            return
+        if stage == "ingest":
+            plan = plan_of(self.settings, self.allowance)
+            self.allowance.refuse_what_cannot_fit(plan.prediction, self._reaches("train"))
+        elif self.prediction is not None:
+            needed, worker = self.prediction.training_bytes, self.prediction.training_worker_bytes
+            self.allowance.refuse_memory(needed, worker, stage)
+            self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _reaches(self, stage: str) -> bool:
         return STAGES.index(stage) <= self.last
@@ -202,12 +203,19 @@ class _Run:
             )
 
     def _begin(self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any]) -> str:
-        """Name the run by what its result depends on, refuse it if it cannot fit, and open its record."""
-        train_settings = self.settings.train.model_dump(exclude={"checkpoint_epochs"})
-        run_id = self.result.run_id = content_id(grid=blocks["id"], train=train_settings)
+        """Name the run by what its result depends on, predict what it needs, and open its record."""
+        chosen = self.settings.train
+        run_id = self.result.run_id = content_id(
+            grid=blocks["id"],
+            train=chosen.model_dump(exclude={"checkpoint_epochs"}),
+            steps=asdict(step_sizes(blocks, chosen)),
+            algorithm=ALGORITHM_VERSION,
+        )
         run_folder = self.result.paths["run"] = self.store.run(run_id)
-        size = Size(blocks["ratings"], blocks["users"], blocks["items"], raw_bytes=0)
-        self._refuse(size, blocks["shards"])
+        if self.allowance is not None:
+            size = Size(blocks["ratings"], blocks["users"], blocks["items"], raw_bytes=0)
+            self.prediction = predict_for(self.settings, size, blocks["shards"], self.allowance)
+            self.result.predicted_memory_bytes = self.prediction.training_bytes
         if self.fresh:
             files.remove_tree(run_folder)
         self.record = Record(
@@ -216,44 +224,35 @@ class _Run:
         self.metrics.open(run_folder)
         return run_folder
 
-    def _refuse(self, size: Size, shards: int) -> None:
-        cluster, ingest_settings = self.settings.cluster, self.settings.ingest
-        if cluster.scheduler:
-            return
-        threads = cluster.threads or max(1, cores() // cluster.workers)
-        prediction = predict_bytes(
-            size,
-            self.settings.train.rank,
-            shards,
-            cluster.workers,
-            threads,
-            ingest_settings.chunk_bytes,
-            ingest_settings.partition_ratings,
-        )
-        self.result.predicted_memory_bytes = prediction.training_bytes
-        refuse_what_cannot_fit(prediction, cluster.memory or available_memory_bytes(), self.settings.root)
-
     def _measure(self, event: Event) -> None:
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.monitor.take_peak()
 
     def _close_record(self, error: BaseException | None) -> None:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if interrupted:
+            self.tell(Noticed(f"interrupted; the same command goes on from {self._what_is_kept()}", warning=True))
         if self.record is None:
             return
         if error is None:
             self.record.close("done", 0, result=self.result.to_dict())
             if "model" in self.result.paths:
-                files.write_json(
-                    files.join(self.settings.root, "current.json"),
-                    {"run_id": self.result.run_id, "model": self.result.paths["model"]},
-                )
-        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self.tell(Noticed("interrupted; the same command goes on from the last checkpoint", warning=True))
-            self.record.close("interrupted", 130)
+                pointer = {"run_id": self.result.run_id, "model": self.result.paths["model"]}
+                files.write_json(files.join(self.settings.root, "current.json"), pointer)
+        elif interrupted:
+            self.record.close("interrupted", error.code if isinstance(error, SystemExit) else 130)
         else:
             code = error.exit_code if isinstance(error, FunkflowError) else 1
-            self.record.close("failed", code, error=str(error).split("\n")[0])
+            message = f"{type(error).__name__}: {error}".split("\n")[0]
+            self.metrics(Noticed(f"failed: {message}", warning=True))
+            self.record.close("failed", code, error=message)
+
+    def _what_is_kept(self) -> str:
+        checkpoints = files.names(files.join(self.result.paths.get("run", ""), "checkpoints")) if self.record else []
+        return (
+            "the last checkpoint" if any(name.endswith(".json") for name in checkpoints) else "the last finished stage"
+        )
 
 
 def _on_synthetic(settings: Settings, folder: str) -> Settings:

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.runtime.budget import (
+    Allowance,
     Prediction,
     Size,
     available_disk_bytes,
     available_memory_bytes,
     predict_bytes,
-    refuse_what_cannot_fit,
 )
-from pipeline.runtime.cluster import cores
+from pipeline.runtime.cluster import threads_per_worker
 from pipeline.settings import Settings, SplitSettings
 from pipeline.stages.ingest import wanted_form
 from tasks import planted
@@ -43,12 +43,9 @@ class Plan:
     shards: int
     rank: int
     epochs: int
-    workers: int
-    threads: int
     prediction: Prediction
-    memory_bytes: int
+    allowance: Allowance
     free_disk_bytes: int | None
-    root: str
 
     @property
     def block_ratings(self) -> int:
@@ -61,33 +58,57 @@ class Plan:
 
     def refuse(self) -> None:
         """Raise CannotFit if memory or disk is too small."""
-        refuse_what_cannot_fit(self.prediction, self.memory_bytes, self.root)
+        self.allowance.refuse_what_cannot_fit(self.prediction)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "tasks_per_epoch": self.tasks_per_epoch, "block_ratings": self.block_ratings}
+        return {
+            **asdict(self),
+            "tasks_per_epoch": self.tasks_per_epoch,
+            "block_ratings": self.block_ratings,
+            "memory_bytes": self.prediction.total_bytes,
+            "disk_bytes": self.prediction.disk_bytes,
+        }
 
 
-def plan_of(settings: Settings) -> Plan:
-    """Return the plan for these settings; reads a sample of the raw data at most."""
-    size = _size_of(settings)
-    cluster, ingest = settings.cluster, settings.ingest
-    shards = settings.grid.shards or shards_for(size.ratings, size.users, size.items)
-    threads = cluster.threads or max(1, cores() // cluster.workers)
-    prediction = predict_bytes(
-        size, settings.train.rank, shards, cluster.workers, threads, ingest.chunk_bytes, ingest.partition_ratings
+def local_allowance(settings: Settings) -> Allowance:
+    """Return what a cluster of this machine's own may use, as it is now."""
+    cluster = settings.cluster
+    memory = cluster.memory or available_memory_bytes()
+    return Allowance(cluster.workers, threads_per_worker(cluster), memory, settings.root)
+
+
+def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:
+    """Return the predicted bytes for a matrix of that size on those workers."""
+    ingest = settings.ingest
+    return predict_bytes(
+        size,
+        settings.train.rank,
+        shards,
+        allowance.workers,
+        allowance.threads,
+        ingest.chunk_bytes,
+        ingest.partition_ratings,
     )
+
+
+def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
+    """Return the plan for these settings; reads a sample of the raw data at most.
+
+    `allowance` : what there is; by default what this machine has.
+    """
+    allowance = allowance or local_allowance(settings)
+    size = _size_of(settings)
+    shards = settings.grid.shards or shards_for(size.ratings, size.users, size.items)
+    prediction = predict_for(settings, size, shards, allowance)
     return Plan(
         size,
         _described(settings.split),
         shards,
         settings.train.rank,
         settings.train.epochs,
-        cluster.workers,
-        threads,
         prediction,
-        cluster.memory or available_memory_bytes(),
+        allowance,
         available_disk_bytes(settings.root),
-        settings.root,
     )
 
 

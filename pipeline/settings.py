@@ -191,11 +191,16 @@ class Settings(Section):
         SettingsError
             No such file, not TOML, an unknown key (names the nearest valid one) or a bad value.
         """
-        text, where = _find(name_or_path)
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as cause:
-            raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
+        content, where = _read(name_or_path)
+        return cls.build(content, overrides, where)
+
+    @classmethod
+    def load_with_ratings(cls, name_or_path: str, overrides: Sequence[str], validation: bool) -> Settings:
+        """Read settings whose own ratings the overrides replace: their synthetic set and their validation file go."""
+        content, where = _read(name_or_path)
+        content.pop("synth", None)
+        if not validation and content.get("split", {}).get("kind") == "file":
+            content.pop("split")
         return cls.build(content, overrides, where)
 
     @classmethod
@@ -220,6 +225,14 @@ def presets() -> list[str]:
     return sorted(
         entry.name.removesuffix(".toml") for entry in resources.files("conf").iterdir() if entry.name.endswith(".toml")
     )
+
+
+def _read(name_or_path: str) -> tuple[dict[str, Any], str]:
+    text, where = _find(name_or_path)
+    try:
+        return tomllib.loads(text), where
+    except tomllib.TOMLDecodeError as cause:
+        raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
 
 
 def _find(name_or_path: str) -> tuple[str, str]:

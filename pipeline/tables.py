@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dask.utils import format_bytes, format_time
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.flow import RunResult
 from pipeline.plan import Plan
+from pipeline.runtime.result import RunResult
 
 _NAMES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
 
@@ -21,7 +22,7 @@ def result_table(result: RunResult) -> Group:
     """Return RMSE and MAE of the model beside what it must beat, and where the results lie."""
     parts: list[Table | Text] = []
     if result.evaluation:
-        scores = Table(title=f"validation: {result.split}", title_justify="left", title_style="bold")
+        scores = Table(title=escape(f"validation: {result.split}"), title_justify="left", title_style="bold")
         for name in ("", "RMSE", "MAE"):
             scores.add_column(name, justify="left" if not name else "right")
         for key, name in _NAMES.items():
@@ -54,9 +55,12 @@ def plan_table(plan: Plan) -> Table:
         ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
         ("tasks per epoch", f"{plan.tasks_per_epoch:,}"),
         ("epochs", f"at most {plan.epochs}, rank {plan.rank}"),
-        ("workers", f"{plan.workers} with {plan.threads} threads each"),
+        ("workers", f"{plan.allowance.workers} with {plan.allowance.threads} threads each"),
         ("memory per worker", worker),
-        ("memory in all", f"ingest {ingest}, training {training}; there are {format_bytes(plan.memory_bytes)}"),
+        (
+            "memory in all",
+            f"ingest {ingest}, training {training}; there are {format_bytes(plan.allowance.memory_bytes)}",
+        ),
         ("disk", f"{disk}{free}"),
     ):
         table.add_row(name, value)

@@ -1,7 +1,7 @@
 """Move one block's ratings through the gradient: the only place where factors change.
 
 Covers: shapes, copies and the state that travels along a user shard's strata.
-Does not cover: which block runs when (pipeline/stages/train.py), the loop over ratings (kernels.py), reading blocks
+Does not cover: which block runs when (pipeline/runtime/strata.py), the loop over ratings (kernels.py), reading blocks
 (blocks.py).
 """
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import posixpath
+import re
 import uuid
 from typing import Any
 
@@ -22,6 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import DamagedFile
+
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
+    re.DOTALL,
+)
 
 
 def join(folder: str, *parts: str) -> str:
@@ -68,6 +76,8 @@ def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
         data: bytes = system.cat_file(path)
     except FileNotFoundError as cause:
         raise DamagedFile(f"{url}: the file is missing; run again to make it anew") from cause
+    except OSError as cause:
+        raise DamagedFile(f"{url}: cannot be read ({cause.strerror or cause})") from cause
     if expected_checksum is not None and checksum(data) != expected_checksum:
         raise DamagedFile(
             f"{url}: {len(data)} bytes do not match checksum {expected_checksum}; "
@@ -80,6 +90,15 @@ def exists(url: str) -> bool:
     """Say whether a file or folder is there."""
     system, path = filesystem(url)
     return bool(system.exists(path))
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of what lies in a folder, sorted; none for a folder that is not there."""
+    system, path = filesystem(folder)
+    if not system.exists(path):
+        return []
+    system.invalidate_cache(path)
+    return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in system.ls(path, detail=False))
 
 
 def remove_tree(url: str) -> None:
@@ -102,7 +121,9 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
     """Read one Parquet file that funkflow wrote."""
     data = read_bytes(url, expected_checksum)
     try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
+        # One thread: tasks are what runs side by side here, and Arrow's own pool may outlive the interpreter's end.
+        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+        return file.read(columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as cause:
         raise DamagedFile(f"{url}: not a readable Parquet file ({cause})") from cause
 
@@ -117,13 +138,23 @@ def write_array(url: str, array: npt.NDArray[Any]) -> str:
 
 
 def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
-    """Read one npy array into fresh memory; object arrays (pickles) are refused."""
+    """Read one npy array that `write_array` wrote into fresh memory; anything else, pickles above all, is refused.
+
+    NumPy's own reader parses the header with `ast.literal_eval`, which in threads fails now and then on CPython 3.11
+    with "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905); so the one form that we write
+    is read here.
+    """
     data = read_bytes(url, expected_checksum)
-    try:
-        array: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as cause:
-        raise DamagedFile(f"{url}: not a readable npy file ({cause})") from cause
-    return array
+    header = _NPY_HEADER.match(data)
+    if header is None:
+        raise DamagedFile(f"{url}: not an npy file of numbers in C order; delete it and run again")
+    shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
+    dtype = np.dtype(header["dtype"].decode())
+    if len(data) - header.end() != math.prod(shape) * dtype.itemsize:
+        raise DamagedFile(
+            f"{url}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
+        )
+    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape).copy()
 
 
 def write_json(url: str, content: Any) -> None:

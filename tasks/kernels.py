@@ -12,6 +12,7 @@ factors), sum of squared bias gradients, unused (16 bytes keep a row's state in 
 from __future__ import annotations
 
 import math
+import zlib
 
 import llvmlite.binding
 import numba
@@ -28,15 +29,20 @@ _FAST_MATH = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be taken in any order, which is what vector units need; infinities and NaN keep their meaning, so that
 divergence shows."""
 
+ALGORITHM_VERSION = 1
+"""To be raised whenever the same ratings and settings come to give other bits: it is part of every run's id."""
+
 BIAS, FACTOR_SQUARES, BIAS_SQUARES, STATE_WIDTH = 0, 1, 2, 4
 
 
 def cpu_target() -> str:
-    """Return the CPU that kernels are compiled for.
+    """Return what kernels are compiled for: the CPU, a checksum of its features, and who compiles.
 
-    Fast-math bits may differ between targets, so checkpoints carry it.
+    Fast-math bits may differ between targets, so checkpoints carry it, and all workers of a run share one.
     """
-    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())  # type: ignore[attr-defined]
+    name = getattr(numba.config, "CPU_NAME", None) or llvmlite.binding.get_host_cpu_name()
+    features = getattr(numba.config, "CPU_FEATURES", None) or llvmlite.binding.get_host_cpu_features().flatten()
+    return f"{name}/{zlib.crc32(features.encode()):08x}, numba {numba.__version__}"
 
 
 @numba.njit(

@@ -1,7 +1,7 @@
 """The trained model as other programs see it: load, save, predict. Imports no Dask.
 
 Covers: the open form on disk (`model.json` beside two Parquet tables) and predictions for any raw ids, seen or not.
-Does not cover: training it (descend.py), or writing it shard by shard from a cluster (pipeline/stages/evaluate.py).
+Does not cover: training it (descend.py), or writing it shard by shard from a cluster (pipeline/stages/export.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import files
-from tasks.errors import BadInput, DamagedFile
+from tasks.errors import BadInput, DamagedFile, SettingsError
 
 MODEL_FORMAT_VERSION = 1
 _BATCH_PAIRS = 65_536
@@ -76,10 +76,10 @@ class Model:
         Raises
         ------
         BadInput
-            `users` and `items` differ in length.
+            `users` and `items` differ in length, or are text where the model's ids are numbers, or the other way round.
         """
-        user_rows = self._user_rows.get_indexer(_as_index(users))  # type: ignore[attr-defined]
-        item_rows = self._item_rows.get_indexer(_as_index(items))  # type: ignore[attr-defined]
+        user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]
+        item_rows = self._item_rows.get_indexer(_as_index(items, self.item_ids, "items"))  # type: ignore[attr-defined]
         if len(user_rows) != len(item_rows):
             raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
         scores = np.empty(len(user_rows), dtype=np.float64)
@@ -122,15 +122,7 @@ class Model:
         DamagedFile
             A file is missing, does not match its checksum, or is of another format version.
         """
-        about = files.read_json(files.join(folder, "model.json"))
-        if (
-            not isinstance(about, dict)
-            or about.get("kind") != "model"
-            or about.get("format_version") != MODEL_FORMAT_VERSION
-        ):
-            raise DamagedFile(
-                f"{folder}/model.json: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again"
-            )
+        about = read_about(folder)
         user_ids, user_biases, user_factors = _read_side(folder, "user", about)
         item_ids, item_biases, item_factors = _read_side(folder, "item", about)
         scale = tuple(about["scale"]) if about["scale"] is not None else None
@@ -138,6 +130,29 @@ class Model:
             mean=float(about["mean"]), scale=scale, user_ids=user_ids, item_ids=item_ids, user_biases=user_biases,
             item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about,
         )  # fmt: skip
+
+
+def read_about(folder: str) -> dict[str, Any]:
+    """Return the content of `model.json`.
+
+    Raises
+    ------
+    SettingsError
+        There is no model in `folder`.
+    DamagedFile
+        The file is not that of a model, or of another format version.
+    """
+    url = files.join(folder, "model.json")
+    if not files.exists(url):
+        raise SettingsError(f"{folder}: there is no model here (no model.json); name the model folder of a run")
+    about = files.read_json(url)
+    if (
+        not isinstance(about, dict)
+        or about.get("kind") != "model"
+        or about.get("format_version") != MODEL_FORMAT_VERSION
+    ):
+        raise DamagedFile(f"{url}: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again")
+    return about
 
 
 def write_factors(
@@ -198,8 +213,16 @@ def _id_type(ids: npt.NDArray[Any]) -> str:
     return "integer" if np.issubdtype(ids.dtype, np.integer) else "string"
 
 
-def _as_index(ids: Any) -> Any:
-    return pd.Index(np.atleast_1d(np.asarray(ids)))
+def _as_index(ids: Any, known: npt.NDArray[Any], role: str) -> Any:
+    """Refuse ids of the other kind: "7" would silently be as unseen as any id the model never met."""
+    given = np.atleast_1d(np.asarray(ids))
+    is_text = given.dtype.kind in "US" or (given.dtype.kind == "O" and any(isinstance(each, str) for each in given))
+    if len(given) and is_text != (_id_type(known) == "string"):
+        kinds = ("text", "numbers") if is_text else ("numbers", "text")
+        raise BadInput(
+            f"predict: {role} such as {given[0]!r} are {kinds[0]}, but this model's ids are {kinds[1]}; convert them"
+        )
+    return pd.Index(given)
 
 
 def _take(rows: npt.NDArray[np.float32], positions: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:

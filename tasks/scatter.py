@@ -45,13 +45,14 @@ def scatter_part(
     block_numbers = (users % shards) * shards + items % shards
     order = np.argsort(block_numbers.astype(np.uint16 if shards <= 256 else np.int32), kind="stable")
     present, starts = np.unique(block_numbers[order], return_index=True)
+    stops = np.append(starts, len(users))[1:]
     arranged = pa.table(
         dict(zip(_COLUMNS, (users[order] // shards, items[order] // shards, ratings[order]), strict=True))
     )
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, arranged.schema, compression="lz4", use_dictionary=["rating"]) as writer:
-        for start, stop in zip(starts, [*starts[1:], len(users)], strict=True):
-            writer.write_table(arranged.slice(start, stop - start), row_group_size=int(stop - start))
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            writer.write_table(arranged.slice(start, stop - start), row_group_size=stop - start)
     files.write_bytes(scratch_url, sink.getbuffer())
     return [int(number) for number in present]
 

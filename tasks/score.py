@@ -58,11 +58,13 @@ class Errors:
 class EpochErrors:
     """One user shard's part of an epoch.
 
-    The squared error in training (scaled units), and the errors on the stopping ratings.
+    The squared error in training (scaled units), the errors on the stopping ratings, and whether the user shard and all
+    item shards are still finite after the epoch's last step.
     """
 
     training_squared: float
     stopping: Errors
+    finite: bool
 
 
 def held_out_table(
@@ -119,4 +121,6 @@ def score_epoch(
     held_out: HeldOut, descent: Descent, steps: StepSizes, scale: tuple[float, float], *items: FactorShard
 ) -> EpochErrors:
     """Return one user shard's errors at the end of an epoch, in training and on the stopping ratings."""
-    return EpochErrors(descent.squared_error, score(held_out, descent.users, items, steps, scale))
+    arrays = (array for shard in (descent.users, *items) for array in (shard.factors, shard.states))
+    finite = all(bool(np.isfinite(array).all()) for array in arrays)
+    return EpochErrors(descent.squared_error, score(held_out, descent.users, items, steps, scale), finite)

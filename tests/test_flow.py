@@ -110,6 +110,32 @@ def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path)
     assert files.checksum(part.read_bytes()) == before
 
 
+@pytest.mark.parametrize("place", ["dataset", "split", "grid", "block", "training", "model"])
+def test_what_is_deleted_is_made_anew(tmp_path_factory: pytest.TempPathFactory, place: str) -> None:
+    """One file of each kind goes; the same command heals it and comes to the same model."""
+    settings = small_settings(tmp_path_factory.mktemp(place), train={"epochs": 2})
+    before = run(settings, until="export")
+    paths = {name: Path(path) for name, path in before.paths.items()}
+    victims = {
+        "dataset": paths["dataset"] / "items.parquet",
+        "split": next(paths["split"].rglob("part.*.parquet")),
+        "grid": next(paths["grid"].rglob("*.parquet")),
+        "block": next(Path(settings.root, "blocks").iterdir()),
+        "training": next(paths["run"].rglob("user-*.npy")),
+        "model": next(paths["model"].rglob("part.*.parquet")),
+    }
+    victims[place].unlink()
+    after = run(settings, until="export")
+    assert victims[place].exists()
+    assert after.rmse == before.rmse
+
+
+def test_overrides_reach_settings_that_are_given_as_such(root: Path, first: RunResult) -> None:
+    result = run(small_settings(root), ["train.rank=3", "train.epochs=1"], until="train")
+    assert result.rank == 3
+    assert result.run_id != first.run_id
+
+
 def test_the_record_tells_the_run(first: RunResult, root: Path) -> None:
     record = json.loads(Path(first.paths["run"], "record.json").read_text())
     assert record["state"] == "done"
@@ -149,15 +175,64 @@ def test_a_failed_run_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
-    with pytest.raises(CannotFit, match=r"needs about .* MiB of memory .* and has 300.00 MiB"):
+    with pytest.raises(CannotFit, match=r"needs about .* MiB of memory .* and has 600.00 MiB"):
+        run(small_settings(tmp_path, synth={"fraction": 0.3}, cluster={"memory": "600 MiB"}, train={"rank": 4096}))
+    assert not list(tmp_path.glob("datasets/*"))
+
+
+def test_a_cluster_that_cannot_even_start_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CannotFit, match=r"a cluster of 1 workers needs about .* before it has any data"):
         run(small_settings(tmp_path, cluster={"memory": "300 MiB"}))
-    assert not list(tmp_path.glob("runs/*"))
-    assert not list(tmp_path.glob("raw/*"))
+
+
+def test_a_finished_run_needs_no_memory_to_be_up_to_date(first: RunResult, root: Path) -> None:
+    again = run(small_settings(root, cluster={"memory": "500 MiB"}))
+    assert again.rmse == first.rmse
 
 
 def test_a_root_that_is_held_is_try_again_later(tmp_path: Path) -> None:
     with FileLock(tmp_path / ".lock"), pytest.raises(TryAgainLater, match="another run is at work"):
         run(small_settings(tmp_path))
+
+
+def test_scratch_of_a_killed_run_goes(tmp_path: Path) -> None:
+    left = tmp_path / "scratch" / "ingest-of-a-killed-run" / "chunk-00000.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"left")
+    run(small_settings(tmp_path), until="synth")
+    assert not left.exists()
+
+
+def test_all_ratings_held_out_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\n" + "".join(f"{n},{n % 7},{1 + n % 5}\n" for n in range(50)))
+    settings = {
+        "root": str(tmp_path / "root"),
+        "ingest": {"ratings": [str(path)]},
+        "split": {"kind": "file", "file": str(path.with_name("copy.csv"))},
+    }
+    path.with_name("copy.csv").write_text(path.read_text())
+    with pytest.raises(BadInput, match="0 training ratings"):
+        run(Settings.build(settings))
+
+
+def test_a_slice_without_ratings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\n" + "".join(f"{n},{n % 3},{1 + n % 5}\n" for n in range(12)))
+    settings = {
+        "root": str(tmp_path / "root"),
+        "ingest": {"ratings": [str(path)]},
+        "train": {"stop_on": "slice", "slice_fraction": 1e-9},
+    }
+    with pytest.raises(BadInput, match="no training rating falls into the slice"):
+        run(Settings.build(settings))
+
+
+@pytest.mark.parametrize("place", ["a-file/below", "a-file"])
+def test_a_root_that_cannot_be_written_is_a_settings_error(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(SettingsError, match=r"a-file.*set root to another place"):
+        run(small_settings(tmp_path / place))
 
 
 def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:

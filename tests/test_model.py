@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.errors import BadInput, DamagedFile
+from tasks.errors import BadInput, DamagedFile, SettingsError
 from tasks.model import Model
 
 
@@ -72,6 +72,13 @@ def test_many_pairs_equal_one_at_a_time() -> None:
         assert together[place] == model.predict(users[place], items[place])[0]
 
 
+@pytest.mark.parametrize(("ids", "asked"), [("integer", "7"), ("string", 7)])
+def test_ids_of_the_other_kind_are_refused(ids: str, asked: object) -> None:
+    """They would all be unseen, and the answers silently the mean."""
+    with pytest.raises(BadInput, match=r"users such as .*7.* convert them"):
+        small_model(ids).predict([asked], [asked])
+
+
 def test_lists_that_differ_in_length_are_refused() -> None:
     with pytest.raises(BadInput, match="2 users but 1 items"):
         small_model().predict([0, 7], [0])
@@ -102,6 +109,11 @@ def test_a_damaged_model_is_refused_by_name(tmp_path: Path, damage: str) -> None
     culprit = "part.00000.parquet" if damage in ("flip", "missing") else "model.json"
     with pytest.raises(DamagedFile, match=culprit):
         Model.load(str(tmp_path))
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nowhere: there is no model here"):
+        Model.load(str(tmp_path / "nowhere"))
 
 
 def test_predicting_imports_no_dask(tmp_path: Path) -> None:

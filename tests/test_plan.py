@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.plan import plan_of
-from pipeline.runtime.budget import Size, predict_bytes, refuse_what_cannot_fit
+from pipeline.runtime.budget import Allowance, Size, predict_bytes
 from pipeline.settings import Settings
 from tasks.errors import CannotFit, SettingsError
 
@@ -35,12 +35,22 @@ def test_more_ratings_or_rank_need_more() -> None:
 
 def test_both_numbers_are_in_the_refusal(tmp_path: Path) -> None:
     prediction = predict_bytes(NETFLIX, 64, 4, 1, 2, 64 * 2**20, 4_000_000)
-    refuse_what_cannot_fit(prediction, prediction.total_bytes, str(tmp_path))
-    with pytest.raises(CannotFit, match=r"needs about 2\.\d\d GiB of memory .* and has 1.00 GiB; lower train.rank"):
-        refuse_what_cannot_fit(prediction, 2**30, str(tmp_path))
+    enough = int(prediction.total_bytes / 0.85)
+    Allowance(1, 2, enough, str(tmp_path)).refuse_what_cannot_fit(prediction)
+    with pytest.raises(
+        CannotFit, match=r"needs about \d\.\d\d GiB of memory for .* and has 1.00 GiB; lower train.rank"
+    ):
+        Allowance(1, 2, 2**30, str(tmp_path)).refuse_what_cannot_fit(prediction)
     enormous = predict_bytes(Size(10**15, 10, 10, 1), 1, 4, 1, 1, 1024, 1000)
     with pytest.raises(CannotFit, match=r"of disk and .* are free"):
-        refuse_what_cannot_fit(enormous, 10**18, str(tmp_path))
+        Allowance(1, 1, 10**18, str(tmp_path)).refuse_what_cannot_fit(enormous)
+
+
+def test_one_worker_of_several_must_fit_too(tmp_path: Path) -> None:
+    """Together there is enough, but the worker that holds a whole row of blocks has only its share."""
+    prediction = predict_bytes(NETFLIX, 64, 4, 3, 1, 64 * 2**20, 4_000_000)
+    with pytest.raises(CannotFit, match="a worker of this run needs about"):
+        Allowance(3, 1, int(prediction.total_bytes * 1.01), str(tmp_path)).refuse_what_cannot_fit(prediction)
 
 
 @pytest.mark.parametrize("order", ["by user", "shuffled"])
@@ -72,7 +82,7 @@ def test_gzip_is_estimated_without_unpacking(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"user,item,rating\n" + b"\n".join(b"%d,%d,3" % (n, n % 7) for n in range(50_000))))
     plan = plan_of(Settings.build({"ingest": {"ratings": [str(path)]}}))
     assert plan.size.estimated
-    assert 5_000 < plan.size.ratings < 500_000
+    assert 10_000 < plan.size.ratings < 250_000
 
 
 def test_no_ratings_are_said(tmp_path: Path) -> None:

@@ -23,13 +23,17 @@ WORKER_BYTES = 210 * 2**20
 """A worker process after some stages, without data; measured with CLIENT_BYTES as 440 MiB together."""
 RATING_BYTES = 12
 """A rating in a block in memory: two int32 rows and a float32."""
-SHARD_VERSIONS = 4
-"""Versions of the shards alive at once: the best epoch, the one just judged, and two in flight."""
+SHARD_VERSIONS = 5
+"""Versions of the shards alive at once: the last checkpoint, the best epoch, the one just judged, and two in flight."""
+SHARD_SETS_ON_DISK = 7
+"""Two checkpoints with their current and best shards, the pair being written, and the exported model."""
 PARSE_FACTOR = 7
 """Bytes at the peak of parsing for each byte of raw text: the text, its columns, and their copies in partition
 order."""
 PARTITION_ROW_BYTES = 95
 """Bytes at the peak of settling one partition, for each of its ratings."""
+USABLE_PART = 0.9
+"""Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
 """Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
 
@@ -47,16 +51,29 @@ class Size:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Bytes at the peak. `worker_bytes`: the greater of a worker's need in ingest and in training."""
+    """Bytes at the peak: of all processes and of one worker, while ratings are moved and while a model is trained.
+
+    `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
+    """
 
     ingest_bytes: int
+    ingest_worker_bytes: int
     training_bytes: int
-    worker_bytes: int
-    disk_bytes: int
+    training_worker_bytes: int
+    data_disk_bytes: int
+    run_disk_bytes: int
 
     @property
     def total_bytes(self) -> int:
         return max(self.ingest_bytes, self.training_bytes)
+
+    @property
+    def worker_bytes(self) -> int:
+        return max(self.ingest_worker_bytes, self.training_worker_bytes)
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.data_disk_bytes + self.run_disk_bytes
 
 
 def predict_bytes(
@@ -84,12 +101,14 @@ def predict_bytes(
     ingest_worker = (
         WORKER_BYTES + ids + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * 48)
     )
-    disk = size.ratings * DISK_RATING_BYTES + (size.users + size.items) * (row_bytes * 3 + 16)
+    rows = size.users + size.items
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES + ids + workers * ingest_worker),
+        ingest_worker_bytes=int(ingest_worker),
         training_bytes=int(CLIENT_BYTES + workers * training_worker),
-        worker_bytes=int(max(training_worker, ingest_worker)),
-        disk_bytes=int(disk),
+        training_worker_bytes=int(training_worker),
+        data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + rows * 16),
+        run_disk_bytes=int(rows * row_bytes * SHARD_SETS_ON_DISK),
     )
 
 
@@ -119,18 +138,54 @@ def available_disk_bytes(root: str) -> int | None:
     return shutil.disk_usage(folder).free
 
 
-def refuse_what_cannot_fit(prediction: Prediction, memory_bytes: int, root: str) -> None:
-    """Raise CannotFit, with both numbers, if memory or disk is too small for the prediction."""
-    if prediction.total_bytes > memory_bytes:
+@dataclass(frozen=True)
+class Allowance:
+    """What a run may use. Memory is measured before anything is started, for all processes and for one worker.
+
+    `workers`, `threads` : of each worker; `memory_bytes` : of the client, the scheduler and all workers together.
+    """
+
+    workers: int
+    threads: int
+    memory_bytes: int
+    root: str
+
+    def refuse_memory(self, needed_bytes: int, worker_bytes: int, what: str) -> None:
+        """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""
+        limit = int(self.memory_bytes / self.workers * USABLE_PART)
+        for needed, there, whose in (
+            (needed_bytes, self.memory_bytes, ""),
+            (worker_bytes, limit, "a worker of "),
+        ):
+            if needed > there:
+                raise CannotFit(
+                    f"{whose}this run needs about {format_bytes(needed)} of memory for {what} "
+                    f"and has {format_bytes(there)}; lower train.rank or ingest.chunk_bytes, "
+                    "use fewer cluster.threads, or give it more with cluster.memory"
+                )
+
+    def refuse_disk(self, needed_bytes: int) -> None:
+        """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""
+        free = available_disk_bytes(self.root)
+        if free is not None and needed_bytes > free:
+            raise CannotFit(
+                f"{self.root}: this run needs about {format_bytes(needed_bytes)} of disk "
+                f"and {format_bytes(free)} are free; free some, or set root to another place"
+            )
+
+    def refuse_what_cannot_fit(self, prediction: Prediction, with_training: bool = True) -> None:
+        """Raise CannotFit if memory or disk is too small for a run from its beginning."""
+        self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
+        if with_training:
+            self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
+        self.refuse_disk(prediction.disk_bytes if with_training else prediction.data_disk_bytes)
+
+
+def refuse_an_empty_cluster_that_cannot_fit(memory_bytes: int, workers: int) -> None:
+    """Raise CannotFit if the processes alone, without any data, would need more than there is."""
+    needed = CLIENT_BYTES + workers * WORKER_BYTES
+    if needed > memory_bytes:
         raise CannotFit(
-            f"this run needs about {format_bytes(prediction.total_bytes)} of memory "
-            f"(ingest {format_bytes(prediction.ingest_bytes)}, training {format_bytes(prediction.training_bytes)}) "
-            f"and has {format_bytes(memory_bytes)}; "
-            "lower train.rank or ingest.chunk_bytes, use fewer cluster.threads, or give it more with cluster.memory"
-        )
-    disk = available_disk_bytes(root)
-    if disk is not None and prediction.disk_bytes > disk:
-        raise CannotFit(
-            f"{root}: this run needs about {format_bytes(prediction.disk_bytes)} of disk "
-            f"and {format_bytes(disk)} are free; free some, or set root to another place"
+            f"a cluster of {workers} workers needs about {format_bytes(needed)} of memory before it has any data "
+            f"and has {format_bytes(memory_bytes)}; use fewer cluster.workers, or give it more with cluster.memory"
         )

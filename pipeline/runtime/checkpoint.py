@@ -9,6 +9,7 @@ Does not cover: when one is due (stages/train.py), or the shard's file (tasks/fa
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,31 +72,24 @@ def write(run_folder: str, checkpoint: Checkpoint) -> None:
     files.write_json(
         files.join(folder, _manifest_name(checkpoint.epoch)), {**asdict(checkpoint), "format_version": FORMAT_VERSION}
     )
-    epochs = _epochs(folder)
-    for epoch in epochs[_KEPT:]:
+    # Manifests of later epochs are those that were found damaged: keeping them would prune what was just written.
+    kept = [epoch for epoch in _epochs(folder) if epoch <= checkpoint.epoch][:_KEPT]
+    for epoch in set(_epochs(folder)) - set(kept):
         files.remove_tree(files.join(folder, _manifest_name(epoch)))
-    needed = set()
-    for epoch in epochs[:_KEPT]:
-        try:
-            kept = _read(folder, epoch)
-        except DamagedFile:
-            continue
-        needed |= {entry["path"].split("/")[0] for entry in _entries(kept)}
-    system, path = files.filesystem(folder)
-    for entry in system.ls(path, detail=False):
-        name = entry.rstrip("/").rsplit("/", 1)[-1]
+    needed = {entry["path"].split("/")[0] for epoch in kept for entry in _entries_of(folder, epoch)}
+    for name in files.names(folder):
         if name.startswith("shards-") and name not in needed:
             files.remove_tree(files.join(folder, name))
 
 
-def newest_whole(context: Context, run_folder: str, name: str) -> Checkpoint | None:
+def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
     """Return the newest checkpoint whose files all match their checksums; a damaged one is said and passed over."""
     folder = folder_of(run_folder)
     for epoch in _epochs(folder):
         try:
             checkpoint = _read(folder, epoch)
             jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _entries(checkpoint)]
-            run_all(context, "train", f"verify-{name}-{epoch}", _verify, jobs)
+            run_all(context, "verify", "verify-checkpoint", _verify, jobs)
         except DamagedFile as damage:
             context.tell(
                 Noticed(
@@ -119,6 +113,13 @@ def _verify(url: str, checksum: str) -> None:
     files.read_bytes(url, checksum)
 
 
+def _entries_of(folder: str, epoch: int) -> list[dict[str, str]]:
+    try:
+        return _entries(_read(folder, epoch))
+    except DamagedFile:
+        return []
+
+
 def _entries(checkpoint: Checkpoint) -> list[dict[str, str]]:
     both = [
         entry for part in (checkpoint.current, checkpoint.best) for side in ("users", "items") for entry in part[side]
@@ -132,14 +133,8 @@ def _manifest_name(epoch: int) -> str:
 
 def _epochs(folder: str) -> list[int]:
     """Epochs that have a manifest, newest first."""
-    system, path = files.filesystem(folder)
-    if not system.exists(path):
-        return []
-    system.invalidate_cache()
-    names = [entry.rsplit("/", 1)[-1] for entry in system.ls(path, detail=False)]
-    return sorted(
-        (int(name[6:-5]) for name in names if name.startswith("epoch-") and name.endswith(".json")), reverse=True
-    )
+    found = [re.fullmatch(r"epoch-(\d+)\.json", name) for name in files.names(folder)]
+    return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
 def _read(folder: str, epoch: int) -> Checkpoint:

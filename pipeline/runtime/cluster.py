@@ -16,15 +16,18 @@ from contextlib import ExitStack, contextmanager
 import dask
 from distributed import Client, LocalCluster
 
-from pipeline.runtime.budget import available_memory_bytes
+from pipeline.runtime.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError, TryAgainLater
+from tasks.kernels import cpu_target
 
 DASK_SETTINGS = {
     # Shards and blocks are in use all the time: spilling them would be slower than not starting,
     # which budget.py sees to.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
+    # A paused worker could free nothing and would wait for ever.
+    "distributed.worker.memory.pause": False,
     # A task that no worker can take is an error after a while, not a hang.
     "distributed.scheduler.no-workers-timeout": "5 minutes",
     "distributed.admin.large-graph-warning-threshold": "100 MiB",
@@ -44,9 +47,40 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(DASK_SETTINGS))
-        address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+        address = scheduler_address(settings)
         client = _attached(stack, address, settings) if address else _local(stack, settings)
         yield client
+
+
+def scheduler_address(settings: ClusterSettings) -> str:
+    """Return the address of the scheduler to attach to; empty for a cluster of this machine's own."""
+    return settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+
+
+def threads_per_worker(settings: ClusterSettings) -> int:
+    """Return how many threads a worker of our own has."""
+    return settings.threads or max(1, cores() // settings.workers)
+
+
+def one_cpu_target(client: Client) -> str:
+    """Return the CPU target that all workers compile for; the bits of a run hold for one target.
+
+    Raises
+    ------
+    SettingsError
+        The workers' targets differ.
+    TryAgainLater
+        There is no worker.
+    """
+    targets: list[str] = sorted(set(client.run(cpu_target).values()))
+    if len(targets) > 1:
+        raise SettingsError(
+            f"workers compile for different CPU targets ({'; '.join(targets)}), which may round differently; "
+            "use machines of one kind, or set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES alike for all workers"
+        )
+    if not targets:
+        raise TryAgainLater("the cluster has no worker; start some and run the same command again")
+    return targets[0]
 
 
 def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Client:
@@ -62,19 +96,22 @@ def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Clie
 
 
 def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
-    threads = settings.threads or max(1, cores() // settings.workers)
     memory = settings.memory or available_memory_bytes()
+    refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
     # Nannies report a lost worker and start another; their log lines would break the progress display.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    log = logging.getLogger("distributed")
+    stack.callback(log.setLevel, log.level)
+    log.setLevel(logging.CRITICAL)
     try:
         cluster = stack.enter_context(
             LocalCluster(
                 n_workers=settings.workers,
-                threads_per_worker=threads,
+                threads_per_worker=threads_per_worker(settings),
                 memory_limit=memory // settings.workers,
                 host="127.0.0.1",
                 dashboard_address=settings.dashboard,
                 silence_logs=logging.CRITICAL,
+                preload="pipeline.runtime.worker_setup",
             )
         )
     except RuntimeError as cause:

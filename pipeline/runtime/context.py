@@ -1,7 +1,7 @@
 """What a stage is given besides its settings: the cluster, the store and somebody to tell.
 
 Covers: the context, and running a batch of independent tasks to their end, in order, with progress.
-Does not cover: opening the cluster (cluster.py) or the epoch graphs of training (stages/train.py).
+Does not cover: opening the cluster (cluster.py) or the epoch graphs of training (strata.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ _BATCHES = itertools.count()
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task."""
+    """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task.
+
+    `afford` : called with a stage's name before its first task, once it has work to do; raises CannotFit.
+    """
 
     client: Client
     store: Store
     tell: Listener
     attempt: str
+    afford: Callable[[str], None] = lambda _stage: None
 
 
 def run_all(

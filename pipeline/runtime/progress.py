@@ -1,7 +1,7 @@
 """How a run looks to somebody watching: bars in a terminal, plain lines elsewhere.
 
 Covers: two listeners of the same events, both writing to stderr so that stdout stays free for results.
-Does not cover: the events (events.py), the metrics file (record.py), the table of results (cli.py).
+Does not cover: the events (events.py), the metrics file (record.py), the table of results (tables.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.runtime.events import EpochFinished, Event, Noticed, StageAdvanced, StageFinished, StageStarted
@@ -54,6 +55,7 @@ class Watcher:
             case StageAdvanced(stage, done, steps, doing):
                 self._advance(stage, done, steps, doing)
             case StageFinished(stage, seconds, summary, reused):
+                summary = escape(summary)
                 self._end_bar()
                 self._say(
                     f"[bold]{stage:<10}[/] {summary}"
@@ -62,6 +64,7 @@ class Watcher:
             case EpochFinished():
                 self._epoch(event)
             case Noticed(message, warning):
+                message = escape(message)
                 self._say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")
 
     def _say(self, line: str) -> None:

@@ -21,6 +21,8 @@ from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import DamagedFile
 
+_OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
+
 
 class MetricsFile:
     """A listener that keeps every event as a JSON line: {"time", "event", …}.
@@ -55,16 +57,23 @@ class MetricsFile:
 
 
 class Record:
-    """`record.json`: the truth about a run, from its first attempt on."""
+    """`record.json`: the truth about a run. The latest attempt's facts, and under `earlier` how those before it ended.
+
+    An attempt that died without a word is listed as "running" there: nobody was left to write its end.
+    """
 
     def __init__(self, run_folder: str, run_id: str, settings: Settings, **facts: Any) -> None:
         self._url = files.join(run_folder, "record.json")
         before = self._before()
+        attempts = (
+            [*before.get("earlier", []), {key: before[key] for key in _OUTCOME if key in before}] if before else []
+        )
         self._content: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "run_id": run_id,
             "state": "running",
-            "attempt": int(before.get("attempt", 0)) + 1,
+            "attempt": len(attempts) + 1,
+            "earlier": attempts,
             "started": _now(),
             "host": platform.node(),
             "process": os.getpid(),
@@ -76,7 +85,7 @@ class Record:
         )
         files.write_json(self._url, self._content)
 
-    def close(self, state: str, exit_code: int, **facts: Any) -> None:
+    def close(self, state: str, exit_code: Any, **facts: Any) -> None:
         """Mark the run "done", "failed" or "interrupted"."""
         self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
         files.write_json(self._url, self._content)

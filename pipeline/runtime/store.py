@@ -8,6 +8,7 @@ Does not cover: reading and writing single files (tasks/files.py), checkpoints (
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Store:
 
 
 def published(folder: str, kind: str) -> dict[str, Any] | None:
-    """Return the manifest of a folder that counts, or None where there is none yet.
+    """Return the manifest of a folder that counts, or None where there is none yet, or a file it names has gone.
 
     Raises
     ------
@@ -73,11 +74,24 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
             f"delete {folder} and run again"
         )
+    if not _lie_there(folder, manifest.get("files", [])):
+        return None
     return manifest
 
 
+def _lie_there(folder: str, paths: list[str]) -> bool:
+    """Say whether all files are there that a manifest counts on; one that was deleted makes its stage run again."""
+    scheme, separator, place = folder.rpartition("://")
+    wanted = [posixpath.split(posixpath.normpath(posixpath.join(place, path))) for path in paths]
+    there = {home: set(files.names(f"{scheme}{separator}{home}")) for home in {home for home, _ in wanted}}
+    return all(name in there[home] for home, name in wanted)
+
+
 def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
-    """Write the manifest that makes `folder` count: the last write of a stage. Returns it."""
+    """Write the manifest that makes `folder` count: the last write of a stage. Returns it.
+
+    `files`, if given, are the files that must be there for it to go on counting, relative to `folder`.
+    """
     manifest = {**content, "kind": kind, "format_version": FORMAT_VERSION}
     files.write_json(files.join(folder, "manifest.json"), manifest)
     return manifest

@@ -27,6 +27,7 @@ from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows
 from tasks.score import HeldOut, read_held_out, score_epoch
 
 BlockRow = tuple[RatingBlock, ...]
+_WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
     The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere.
     """
     shards, client = grid["shards"], context.client
+    client.wait_for_workers(1, timeout=_WAIT_SECONDS)  # one that died may just be starting again
     workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
     rows, held_out = [], []
     for row in range(shards):

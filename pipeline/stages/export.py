@@ -17,7 +17,7 @@ from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
 from tasks import files
 from tasks.factors import read_shard
-from tasks.model import write_about, write_factors
+from tasks.model import read_about, write_about, write_factors
 
 _STAGE = "export"
 
@@ -34,7 +34,7 @@ def export(
     """Write the model under `run_folder` and return its folder; one that is there already is kept."""
     folder = files.join(run_folder, "model")
     started = time.monotonic()
-    reused = files.exists(files.join(folder, "model.json"))
+    reused = _is_whole(folder)
     if not reused:
         sides = {"user": training["shards"]["users"], "item": training["shards"]["items"]}
         context.tell(StageStarted(_STAGE, sum(len(shards) for shards in sides.values())))
@@ -51,6 +51,14 @@ def export(
         write_about(folder, training["steps"]["mean"], scale, rank, parts, about)
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
+
+
+def _is_whole(folder: str) -> bool:
+    if not files.exists(files.join(folder, "model.json")):
+        return False
+    parts = read_about(folder)["parts"]
+    there = {side: set(files.names(files.join(folder, f"{side}_factors.parquet"))) for side in parts}
+    return all(part["path"] in there[side] for side in parts for part in parts[side])
 
 
 def _jobs(

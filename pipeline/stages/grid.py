@@ -67,11 +67,17 @@ def _build(
                 "check the ratings column and the split"
             )
         return publish(
-            folder, "grid", id=grid_id, dataset=dataset["id"], split=split["id"], shards=shards, ratings=ratings,
-            users=dataset["users"], items=dataset["items"], mean=mean, mean_square=mean_square,
-            bytes=sum(block["bytes"] for block in blocks), held_out=held_out,
+            folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
+            shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
+            mean_square=mean_square, bytes=sum(block["bytes"] for block in blocks), held_out=held_out,
             blocks=[{key: block[key] for key in ("checksum", "rows", "bytes")} for block in blocks],
         )  # fmt: skip
+
+
+def _files(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
+    """Return what must lie there for the grid to count, seen from its folder: blocks by content, held-out ratings."""
+    own = [shard["path"] for part in held_out.values() for shard in part["shards"]]
+    return [*sorted({f"../../blocks/{block['checksum']}.parquet" for block in blocks}), *own]
 
 
 def _held_out(split: dict[str, Any]) -> list[str]:

@@ -68,6 +68,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     manifest = store.published(folder, "dataset")
     reused = manifest is not None
     if manifest is None:
+        context.afford(_STAGE)
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
@@ -111,6 +112,7 @@ def _make(work: _Work, sources: Sequence[Source], titles: str) -> dict[str, Any]
         files.write_table(files.join(work.folder, "quarantine.parquet"), rejected_rows(work.scratch, scattered))
     form = prepared.form
     return {
+        "files": ["users.parquet", "items.parquet", *(part["path"] for part in parts)],
         "format": form.described,
         "ratings": sum(part["rows"] for part in parts),
         "users": users,

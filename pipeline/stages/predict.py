@@ -6,21 +6,26 @@ Does not cover: reading pairs (tasks/pairs.py), the prediction (tasks/model.py).
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import nothing_half_written, publish
+from pipeline.runtime.store import content_id, nothing_half_written, publish, published
 from tasks import files
-from tasks.model import Model
-from tasks.pairs import read_pairs, write_netflix_predictions
+from tasks.errors import SettingsError
+from tasks.model import Model, read_about
+from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
 
 _STAGE = "predict"
+_OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", "scratch")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def predict(context: Context, model_folder: str, pairs_url: str, batch_pairs: int, folder: str) -> str:
@@ -29,31 +34,71 @@ def predict(context: Context, model_folder: str, pairs_url: str, batch_pairs: in
     The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
     """
     started = time.monotonic()
-    about = files.read_json(files.join(model_folder, "model.json"))
+    about = read_about(model_folder)
     pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"])
+    predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
+    manifest = _known(folder)
+    reused = manifest is not None and manifest["id"] == predictions_id
+    if not reused:
+        _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
+    summary = f"{pairs.table.num_rows:,} pairs in {folder}"
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    return folder
+
+
+def _predict(
+    context: Context, parts: Any, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
+) -> None:
+    checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
     context.tell(StageStarted(_STAGE, count))
-    scratch = context.store.scratch(f"predict-{context.attempt}")
+    scratch = files.join(folder, "scratch")
     with nothing_half_written(temporary=(scratch,)):
+        for name in _OUTPUTS:
+            files.remove_tree(files.join(folder, name))
         jobs = []
         for number in range(count):
             batch = files.join(scratch, f"pairs-{number:05d}.parquet")
             files.write_table(batch, pairs.table.slice(number * batch_pairs, batch_pairs), compression="lz4")
-            jobs.append((model_folder, batch, files.join(folder, "predictions.parquet", f"part.{number:05d}.parquet")))
-        files.remove_tree(folder)
-        parts = run_all(context, _STAGE, "predict", predict_batch, jobs)
-    publish(folder, "predictions", pairs=pairs.table.num_rows, model=model_folder, parts=parts)
+            target = files.join(folder, "predictions.parquet", f"part.{number:05d}.parquet")
+            jobs.append((model_folder, checksums, batch, target))
+        written = run_all(context, _STAGE, "predict", predict_batch, jobs)
+    targets = [job[-1] for job in jobs]
     if pairs.is_netflix:
-        predicted = np.concatenate([files.read_table(job[2], ["prediction"])["prediction"].to_numpy() for job in jobs])
+        predicted = np.concatenate(
+            [files.read_table(name, ["prediction"])["prediction"].to_numpy() for name in targets]
+        )
         write_netflix_predictions(files.join(folder, "predictions.txt"), pairs.table["item"], predicted)
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, f"{pairs.table.num_rows:,} pairs in {folder}"))
-    return folder
+    publish(folder, "predictions", id=predictions_id, pairs=pairs.table.num_rows, model=model_folder, parts=written)
 
 
-def predict_batch(model_folder: str, pairs_url: str, url: str) -> dict[str, Any]:
-    """Predict one batch of pairs and write it beside its raw ids."""
+def _known(folder: str) -> dict[str, Any] | None:
+    """Return the manifest of earlier predictions in `folder`, which may be the user's own.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds other things.
+    """
+    manifest = published(folder, "predictions")
+    if manifest is None and set(files.names(folder)) - set(_OUTPUTS):
+        raise SettingsError(f"{folder}: holds other things than predictions; name a new folder")
+    return manifest
+
+
+def _fingerprint(table: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return files.checksum(memoryview(sink.getvalue()))
+
+
+def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str, url: str) -> dict[str, Any]:
+    """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart."""
     table = files.read_table(pairs_url)
-    predicted = _model(model_folder).predict(table["user"].to_numpy(), table["item"].to_numpy())
+    with _ONE_AT_A_TIME:
+        model = _model(model_folder, checksums)
+    predicted = model.predict(table["user"].to_numpy(), table["item"].to_numpy())
     table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
     return {
         "path": "predictions.parquet/" + url.rsplit("/", 1)[1],
@@ -63,6 +108,6 @@ def predict_batch(model_folder: str, pairs_url: str, url: str) -> dict[str, Any]
 
 
 @lru_cache(maxsize=1)
-def _model(folder: str) -> Model:
-    """One model a worker process is kept between batches; a run's model never changes once it is written."""
+def _model(folder: str, _checksums: tuple[str, ...]) -> Model:
+    """Keep one model a worker process between batches."""
     return Model.load(folder)

@@ -45,7 +45,7 @@ def split(
     """
     began = time.monotonic()
     context.tell(StageStarted(_STAGE))
-    if settings.kind == "fraction":
+    if settings.kind == "fraction" and ingest.ratings:
         _mention_probe(context, ingest)
     if settings.kind == "last" and not dataset["timestamps"]:
         raise BadInput(
@@ -164,7 +164,13 @@ def _hold_out(
             "change the [split] settings"
         )
     sliced = [part.slice for part in parts if part.slice is not None]
+    if rule.slice_fraction > 0 and not any(part["rows"] for part in sliced):
+        raise BadInput(
+            f"no training rating falls into the slice to stop on: there are {sum(part.training for part in parts):,}; "
+            'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
+        )
     return {
+        "files": [part["path"] for part in (*validation, *sliced)],
         "validation": {"ratings": ratings, "parts": validation},
         "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
         "training_ratings": sum(part.training for part in parts),

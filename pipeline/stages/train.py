@@ -17,6 +17,7 @@ from distributed import Future
 
 from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced, StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
@@ -25,7 +26,6 @@ from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import Diverged, SettingsError
-from tasks.kernels import cpu_target
 from tasks.rule import STEP, l2_for
 from tasks.score import EpochErrors
 from tasks.stopping import Verdict, judge
@@ -60,12 +60,14 @@ def train(
     if done is not None:
         context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
         return done
+    context.afford(_STAGE)
     context.tell(StageStarted(_STAGE, settings.epochs))
     started = time.monotonic()
     progress = _Training(context, grid, scale, settings, run_folder).run()
     manifest = publish(
         folder,
         "training",
+        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in progress.best[side]],
         grid=grid["id"],
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
@@ -100,27 +102,28 @@ class _Training:
     def __post_init__(self) -> None:
         self.steps = step_sizes(self.grid, self.settings)
         self.name = self.context.attempt
+        self.cpu_target = one_cpu_target(self.context.client)
         self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.started = self.epoch_started = time.monotonic()
 
     def run(self) -> Checkpoint:
         """Train to the end, from the newest whole checkpoint if there is one."""
         data = load_grid(self.context, self.grid, self.stop_on, self.name)
-        last = checkpoints.newest_whole(self.context, self.run_folder, self.name)
+        last = checkpoints.newest_whole(self.context, self.run_folder)
         if last is None:
             state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
         else:
             state = self._resumed(data, last)
-        while last is None or not (self._verdict().stop or last.epoch == self.settings.epochs):
+        while last is None or not (self._verdict().stop or last.epoch >= self.settings.epochs):
             state, last = self._to_next_checkpoint(data, state, last)
         return last
 
     def _resumed(self, data: Grid, last: Checkpoint) -> State:
-        if last.cpu_target != cpu_target():
+        if last.cpu_target != self.cpu_target:
             raise SettingsError(
-                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, "
-                f"this machine compiles for {cpu_target()}, which may round differently; "
-                f"set NUMBA_CPU_NAME={last.cpu_target} in the environment, or start anew with --fresh"
+                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, the workers compile for "
+                f"{self.cpu_target}, which may round differently; go on where they were made, "
+                "or start anew with --fresh"
             )
         self.history, self.seconds_before = list(last.history), last.seconds
         self.context.tell(Noticed(f"resuming after epoch {last.epoch}"))
@@ -147,7 +150,7 @@ class _Training:
         else:
             best_set = checkpoints.write_state(self.context, folder, best[1], best[0], self.name)
         written = Checkpoint(
-            epoch, self._verdict().best_epoch, self.history, current, best_set, cpu_target(),
+            epoch, self._verdict().best_epoch, self.history, current, best_set, self.cpu_target,
             self.seconds_before + time.monotonic() - self.started,
         )  # fmt: skip
         checkpoints.write(self.run_folder, written)
@@ -184,7 +187,7 @@ class _Training:
             math.sqrt(sum(part.training_squared for part in errors) / self.grid["ratings"]) * self.steps.deviation
         )
         stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
-        if not math.isfinite(training) or (stopping.ratings and not math.isfinite(stopping.rmse)):
+        if not math.isfinite(training) or not all(part.finite for part in errors):
             raise Diverged(
                 f"epoch {epoch}: the factors are no longer finite with step {self.steps.step:g} and "
                 f"L2 {self.steps.l2:g}; set train.step lower (for instance {self.steps.step / 4:g}) "

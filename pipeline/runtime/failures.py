@@ -1,0 +1,50 @@
+"""What Dask and the operating system raise, as errors that a user can read.
+
+Covers: lost workers, a cluster that went away, a full disk, a root that cannot be written.
+Does not cover: errors of the data and the settings, which are FunkflowErrors where they arise.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import NoValidWorkerError
+
+from tasks.errors import CannotFit, FunkflowError, SettingsError, TryAgainLater
+
+_UNUSABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+
+
+@contextmanager
+def as_readable_errors(root: str) -> Iterator[None]:
+    """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause."""
+    try:
+        yield
+    except FunkflowError:
+        raise
+    except KilledWorker as cause:
+        raise CannotFit(
+            f"workers died again and again at task {cause.task}, most likely for want of memory (dmesg says); "
+            "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more with cluster.memory"
+        ) from cause
+    except (NoValidWorkerError, FutureCancelledError, CommClosedError) as cause:
+        raise TryAgainLater(
+            f"the cluster went away or lost all its workers ({type(cause).__name__}); "
+            "the same command goes on from the last checkpoint"
+        ) from cause
+    except OSError as cause:
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CannotFit(
+                f"{cause.filename or root}: no space is left on the disk; free some and run the same command again, "
+                "or set root to another place"
+            ) from cause
+        if cause.errno in _UNUSABLE:
+            raise SettingsError(
+                f"{cause.filename or root}: cannot be written ({cause.strerror}); set root to another place"
+            ) from cause
+        raise

@@ -1,0 +1,37 @@
+"""What a run came to, for people, programs and the record.
+
+Covers: the result's fields. Does not cover: how they are measured (flow.py and the stages) or shown (tables.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class RunResult:
+    """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
+
+    `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
+    `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
+    What was not reached stays None or empty.
+    """
+
+    run_id: str | None = None
+    split: str | None = None
+    rmse: float | None = None
+    mae: float | None = None
+    rank: int | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    epoch_chosen_on: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+    predicted_memory_bytes: int = 0
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,14 @@
+"""What every worker process of ours does when it starts; Dask calls it as a preload.
+
+Covers: leaving Ctrl-C to the client. Does not cover: workers that somebody else started.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+
+def dask_setup(_worker: Any) -> None:
+    """Ignore Ctrl-C, which a terminal sends to the whole process group: the client stops the run and its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
