@@ -93,19 +93,6 @@ def _in_two_parts(context: Context, made: Ratings) -> tuple[dict[str, Any], dict
     return halves, held
 
 
-def test_blocks_are_balanced_on_long_tails(context: Context) -> None:
-    """Dense ids come in a seeded order, so that a shard gets its share of the great and the small."""
-    rng = np.random.default_rng(2)
-    users, items = 6_000, 1_200
-    weights = rng.permutation(rng.lognormal(0, 1.2, users)), rng.permutation(rng.lognormal(0, 2.0, items))
-    drawn = [rng.choice(len(each), 400_000, p=each / each.sum()) for each in weights]
-    cells = np.unique(drawn[0].astype(np.int64) * items + drawn[1])
-    user_shards, item_shards = (cells // items) % 4, (cells % items) % 4
-    sizes = np.bincount(user_shards, minlength=4)
-    assert sizes.max() / sizes.mean() <= 1.1
-    assert np.bincount(item_shards * 4 + user_shards).min() > 0
-
-
 def test_an_unchanged_grid_is_reused(heard: Heard) -> None:
     dataset, split = publish_ratings(heard.context, made_ratings())
     first = grid(heard.context, dataset, split, GridSettings())

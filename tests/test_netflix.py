@@ -71,6 +71,6 @@ def test_two_epochs_beat_the_biases(combined: RunResult) -> None:
 
 
 def test_the_predicted_memory_holds(combined: RunResult, tmp_path: Path) -> None:
-    """The peak over all processes lies under the prediction, and not so far under that it would refuse for nothing."""
+    """The peak over all processes is about what was predicted: not far over, nor so far under that runs are refused."""
     predicted = plan_of(netflix_settings(tmp_path, "combined")).prediction.total_bytes
     assert 0.4 * predicted < combined.peak_memory_bytes < 1.25 * predicted

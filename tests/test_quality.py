@@ -5,6 +5,7 @@ Covers: MovieLens 1M and 100K, and the demo against its planted truth. Does not 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,8 @@ def test_the_demo_comes_close_to_its_planted_truth(tmp_path: Path) -> None:
     floor = result.evaluation["truth"]["rmse"]
     assert floor < result.evaluation["model"]["rmse"] < 1.05 * floor
     assert result.evaluation["biases"]["rmse"] > 1.15 * floor
+    rows = [block["rows"] for block in json.loads(Path(result.paths["grid"], "manifest.json").read_text())["blocks"]]
+    assert max(rows) <= 1.1 * sum(rows) / len(rows)  # long tails, dense ids in a seeded order
 
 
 def test_a_slice_of_training_serves_as_well_to_choose_the_epoch(ratings_dir: Path, tmp_path: Path) -> None:

@@ -79,6 +79,13 @@ def test_overrides_reach_every_kind_of_value() -> None:
     assert settings.ingest.scale == (0.5, 5.0)
 
 
+def test_ratings_of_ones_own_leave_the_synthetic_set_and_its_probe_behind() -> None:
+    settings = Settings.load_with_ratings("demo", ['ingest.ratings=["mine.csv"]', "train.rank=3"], validation=False)
+    assert settings.synth is None
+    assert settings.split.kind == "fraction"
+    assert (settings.ingest.ratings, settings.train.rank) == (("mine.csv",), 3)
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[train\nrank = 3\n")

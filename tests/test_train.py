@@ -75,15 +75,21 @@ def test_training_changes_every_shard(context: Context, expected: Bits) -> None:
 
 
 class KillBetween(SchedulerPlugin):
-    """Kill the worker that holds a task when that task is done, before another one is; note what was seen, in order."""
+    """Kill the worker that holds a task when that task is done, before another one is; note what was seen, in order.
+
+    `begun` lists the tasks that were started after the worker was lost.
+    """
 
     name = "kill-between"
 
     def __init__(self, first: str, second: str, process_ids: dict[str, int]) -> None:
         self.first, self.second, self.process_ids = first, second, process_ids
         self.seen: list[str] = []
+        self.begun: list[str] = []
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
+        if finish == "processing" and "lost" in self.seen:
+            self.begun.append(str(key))
         if (start, finish) != ("processing", "memory"):
             return
         if key == self.first and "killed" not in self.seen:
@@ -102,15 +108,28 @@ def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: 
     assert len({record["worker"] for record in stream.data if record["key"].startswith("descend")}) == 2
 
 
-def test_a_killed_worker_changes_no_bit(tmp_path: Path, expected: Bits) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("descend-killed-0003-001-000", "descend-killed-0003-003-000"),
+        ("save-users-killed-0002-0", "descend-killed-0003-003-000"),
+    ],
+)
+def test_a_killed_worker_changes_no_bit(tmp_path: Path, expected: Bits, first: str, second: str) -> None:
+    """In the middle of epoch 3, and while the checkpoint before it is written."""
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        plugin = KillBetween("descend-killed-0003-001-000", "descend-killed-0003-003-000", client.run(os.getpid))
+        plugin = KillBetween(first, second, client.run(os.getpid))
         assert client.cluster is not None
         client.cluster.scheduler.add_plugin(plugin)
         bits = trained(Context(client, Store(str(tmp_path)), lambda event: None, "killed"))[1]
     assert plugin.seen[:2] == ["first", "killed"]
     assert plugin.seen.index("lost") < plugin.seen.index("second")
     assert bits == expected
+    if first.startswith("descend"):  # the checkpoint of epoch 2 has cut the lineage: nothing before it is run again
+        again = [
+            key for key in plugin.begun if key.startswith(("start-", "descend-killed-0001", "descend-killed-0002"))
+        ]
+        assert again == []
 
 
 def stop_at_five(event: Event) -> None:
@@ -161,6 +180,38 @@ def test_two_damaged_checkpoints_start_from_the_beginning_and_finish(heard: Hear
         (folder / f"epoch-{epoch:05d}.json").write_text("{")
     assert trained(context)[1] == expected
     assert [event.epoch for event in heard.events if isinstance(event, EpochFinished)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_best_epoch_older_than_the_last_checkpoint_survives_an_interruption(
+    client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Validation turns and patience is long, so the best shards lie in a folder of their own for several epochs."""
+    settings = TrainSettings(rank=RANK, epochs=13, checkpoint_epochs=2, patience=13, l2=0.0, step=0.6)
+
+    def stop_at_eleven(event: Event) -> None:
+        if isinstance(event, EpochFinished) and event.epoch == 11:
+            raise KeyboardInterrupt
+
+    whole = Context(client, Store(str(tmp_path_factory.mktemp("whole"))), lambda event: None, "best-whole")
+    manifest, bits = trained(whole, settings)
+    assert manifest["best_epoch"] <= 8
+    stopped = Store(str(tmp_path_factory.mktemp("stopped")))
+    with pytest.raises(KeyboardInterrupt):
+        trained(Context(client, stopped, stop_at_eleven, "best-stopped"), settings)
+    assert trained(Context(client, stopped, lambda event: None, "best-resumed"), settings) == (
+        {**manifest, "seconds": pytest.approx(manifest["seconds"], abs=1000)},
+        bits,
+    )
+
+
+def test_shards_without_a_manifest_do_not_count(heard: Heard, expected: Bits) -> None:
+    """As after a crash between the last shard and the manifest."""
+    context = heard.context
+    with pytest.raises(KeyboardInterrupt):
+        trained(Context(context.client, context.store, stop_at_five, "stopped-between"))
+    (Path(checkpoint.folder_of(context.store.run("run"))) / "epoch-00004.json").unlink()
+    assert trained(context)[1] == expected
+    assert [event.epoch for event in heard.events if isinstance(event, EpochFinished)] == [3, 4, 5, 6]
 
 
 def test_a_checkpoint_of_another_cpu_target_is_not_gone_on_from(heard: Heard) -> None:
