@@ -40,7 +40,10 @@ class StageFinished:
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """One epoch over all training ratings. RMSEs in rating units; None where there is nothing to measure on."""
+    """One epoch over all training ratings. RMSEs in rating units; None where there is nothing to measure on.
+
+    `ratings_per_second` : over all epochs of this attempt so far, loading included.
+    """
 
     epoch: int
     epochs: int
