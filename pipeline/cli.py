@@ -8,10 +8,12 @@ Does not cover: what a run does (flow.py), how tables and plans are laid out (ta
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import traceback
 from importlib.metadata import version
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +21,7 @@ from rich.console import Console
 
 from pipeline import flow, tables
 from pipeline.plan import plan_of
+from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
 from tasks.errors import FunkflowError, SettingsError
@@ -127,7 +130,7 @@ def predict(
             raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
         settings = Settings.build({}, sets or [], "command line")
         with _watcher() as watcher:
-            folder = flow.predict_with(settings, model, pairs or _missing("--pairs"), out, [watcher])
+            folder = flow.predict_with(settings, model, pairs or _missing("--pairs"), out, [_interrupts, watcher])
         _print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
     words = [*(sets or []), *([f"predict.pairs={_quoted(pairs)}"] if pairs else [])]
@@ -163,7 +166,32 @@ def _options(show_version: Annotated[bool, typer.Option("--version", help="print
 def main() -> None:
     """Run the command and exit with its code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(_exit_code(sys.argv[1:]))
+    signal.signal(signal.SIGINT, _interrupts.take)
+    sys.exit(_exit_code(sys.argv[1:] or ["--help"]))
+
+
+class _Interrupts:
+    """Ctrl-C stops the run in good order; a second one stops it at once.
+
+    It is also a listener: an interrupt that is raised where Python cannot pass it on (in a garbage collection, for
+    instance) is lost, so it is raised again at the run's next event.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, event: Event) -> None:
+        if self.asked and not isinstance(event, Noticed):
+            raise KeyboardInterrupt
+
+    def take(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(130)
+        self.asked = True
+        raise KeyboardInterrupt
+
+
+_interrupts = _Interrupts()
 
 
 def _exit_code(words: list[str]) -> int:
@@ -220,7 +248,7 @@ def _watcher() -> Watcher:
 
 def _run(until: str, settings: Settings, resume: bool, as_json: bool) -> None:
     with _watcher() as watcher:
-        result = flow.run(settings, until=until, fresh=not resume, listeners=[watcher])
+        result = flow.run(settings, until=until, fresh=not resume, listeners=[_interrupts, watcher])
     _print_result(result.to_dict(), as_json, tables.result_table(result))
 
 

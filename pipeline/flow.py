@@ -6,9 +6,10 @@ Does not cover: what a stage does (stages/), the cluster, the store and the rest
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Any
@@ -38,12 +39,13 @@ from pipeline.stages.train import step_sizes, train
 from tasks import files
 from tasks.errors import FunkflowError, SettingsError
 from tasks.kernels import ALGORITHM_VERSION
+from tasks.sources import refuse_missing
 
 STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict")
 
 
 def run(
-    settings: Settings | str,
+    settings: Settings | str | os.PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
     until: str = "predict",
@@ -54,7 +56,7 @@ def run(
 
     Parameters
     ----------
-    settings : the settings, or the name of a preset or the path of a TOML file.
+    settings : the settings, as such or as nested mapping, or the name of a preset or the path of a TOML file.
     overrides : `section.key=value` words.
     until : the last stage to run, one of `STAGES`.
     fresh : forget the run's checkpoints and model and train anew.
@@ -66,8 +68,10 @@ def run(
         With one line that says what, where, which value and what to do; its `exit_code` is the command's.
     """
     refuse_unguarded_call()
-    if isinstance(settings, str):
-        settings = Settings.load(settings, overrides)
+    if isinstance(settings, (str, os.PathLike)):
+        settings = Settings.load(os.fspath(settings), overrides)
+    elif isinstance(settings, Mapping):
+        settings = Settings.build(settings, overrides)
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
     if until not in STAGES:
@@ -86,7 +90,8 @@ def predict_with(
     """
     with as_readable_errors(out), open_client(settings.cluster) as client:
         context = Context(client, Store(out), broadcast(list(listeners)), uuid.uuid4().hex[:8])
-        return predict(context, model_folder, pairs, settings.predict.batch_pairs, out)
+        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out)
 
 
 class _Run:
@@ -95,7 +100,7 @@ class _Run:
     def __init__(self, settings: Settings, last: int, fresh: bool, listeners: Sequence[Listener]) -> None:
         self.settings, self.last, self.fresh = settings, last, fresh
         self.result, self.metrics = RunResult(), MetricsFile()
-        self.store = Store(settings.root)
+        self.store = Store(settings.root if "://" in settings.root else os.path.abspath(settings.root))
         self.tell = broadcast([self._measure, self.metrics, *listeners])
         self.record: Record | None = None
         self.allowance: Allowance | None = None
@@ -145,12 +150,8 @@ class _Run:
         return STAGES.index(stage) <= self.last
 
     def _stages(self, context: Context) -> None:
-        settings, result, paths = self.settings, self.result, self.result.paths
-        truth = ""
-        if settings.synth:
-            raw = synthesise(context, settings.synth)
-            paths["raw"], truth = raw["folder"], files.join(raw["folder"], "truth")
-            settings = _on_synthetic(settings, raw["folder"])
+        result, paths = self.result, self.result.paths
+        settings, truth = self._raw(context)
         if not self._reaches("ingest"):
             return
         dataset = ingest(context, settings.ingest, settings.split.file)
@@ -197,10 +198,28 @@ class _Run:
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
         if self._reaches("predict") and settings.predict.pairs:
-            out = files.join(run_folder, "predictions")
-            paths["predictions"] = predict(
-                context, paths["model"], settings.predict.pairs, settings.predict.batch_pairs, out
-            )
+            self._predict(context, settings, run_folder)
+
+    def _raw(self, context: Context) -> tuple[Settings, str]:
+        """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""
+        settings, truth = self.settings, ""
+        if not settings.synth and not self._reaches("ingest"):
+            raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
+        if settings.synth:
+            raw = synthesise(context, settings.synth)
+            self.result.paths["raw"], truth = raw["folder"], files.join(raw["folder"], "truth")
+            settings = _on_synthetic(settings, raw["folder"])
+        if settings.split.kind == "file" and self._reaches("ingest"):
+            refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
+        if settings.predict.pairs and self._reaches("predict"):
+            refuse_missing(settings.predict.pairs, "predict.pairs (--pairs)")
+        return settings, truth
+
+    def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
+        chosen, paths = settings.predict, self.result.paths
+        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        out = files.join(run_folder, "predictions")
+        paths["predictions"] = predict(context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out)
 
     def _begin(self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any]) -> str:
         """Name the run by what its result depends on, predict what it needs, and open its record."""
@@ -238,7 +257,7 @@ class _Run:
         if error is None:
             self.record.close("done", 0, result=self.result.to_dict())
             if "model" in self.result.paths:
-                pointer = {"run_id": self.result.run_id, "model": self.result.paths["model"]}
+                pointer = {"run_id": self.result.run_id, "model": f"runs/{self.result.run_id}/model"}
                 files.write_json(files.join(self.settings.root, "current.json"), pointer)
         elif interrupted:
             self.record.close("interrupted", error.code if isinstance(error, SystemExit) else 130)

@@ -27,7 +27,7 @@ from tasks.blocks import shards_for
 from tasks.errors import SettingsError
 from tasks.inputs import prepare
 from tasks.sample import estimate_counts
-from tasks.sources import find_sources
+from tasks.sources import find_sources, refuse_missing
 
 _PACKED_FACTOR = 4
 """Plain bytes for each byte of gzip: ratings text shrinks three- to fivefold."""
@@ -114,6 +114,8 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
 
 def _size_of(settings: Settings) -> Size:
     if settings.ingest.ratings:
+        if settings.split.kind == "file":
+            refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
         return _sampled(settings)
     if settings.synth:
         made = planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed)

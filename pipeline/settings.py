@@ -7,21 +7,32 @@ Does not cover: checks that need the data (each stage), nor how a setting is use
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from dask.utils import parse_bytes
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.presets import read_settings
 from tasks.errors import SettingsError
 
 Bytes = Annotated[
     int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
 ]
 """A size: a number of bytes, or text such as "64 MiB"."""
+
+
+def _as_paths(value: Any) -> Any:
+    several = [value] if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(several, (list, tuple)):
+        return several
+    return [os.fspath(each) if isinstance(each, os.PathLike) else each for each in several]
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_paths)]
+"""Paths or URLs: several, or one."""
 
 
 class Section(BaseModel):
@@ -54,7 +65,7 @@ class ColumnSettings(Section):
 class IngestSettings(Section):
     """Raw ratings to Parquet."""
 
-    ratings: tuple[str, ...] = Field((), description="files, folders, archives, globs or URLs")
+    ratings: Paths = Field((), description="files, folders, archives, globs or URLs")
     format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"] = Field(
         "auto", description="auto: recognised by name and first bytes, and said"
     )
@@ -191,13 +202,13 @@ class Settings(Section):
         SettingsError
             No such file, not TOML, an unknown key (names the nearest valid one) or a bad value.
         """
-        content, where = _read(name_or_path)
+        content, where = read_settings(name_or_path)
         return cls.build(content, overrides, where)
 
     @classmethod
     def load_with_ratings(cls, name_or_path: str, overrides: Sequence[str], validation: bool) -> Settings:
-        """Read settings whose own ratings the overrides replace: their synthetic set and their validation file go."""
-        content, where = _read(name_or_path)
+        """Read settings whose ratings the overrides replace: their synthetic set and validation file go."""
+        content, where = read_settings(name_or_path)
         content.pop("synth", None)
         if not validation and content.get("split", {}).get("kind") == "file":
             content.pop("split")
@@ -218,37 +229,6 @@ class Settings(Section):
             reason = first["msg"].removeprefix("Value error, ")
             value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
             raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
-
-
-def presets() -> list[str]:
-    """Return the names of the settings files that ship with funkflow."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in resources.files("conf").iterdir() if entry.name.endswith(".toml")
-    )
-
-
-def _read(name_or_path: str) -> tuple[dict[str, Any], str]:
-    text, where = _find(name_or_path)
-    try:
-        return tomllib.loads(text), where
-    except tomllib.TOMLDecodeError as cause:
-        raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
-
-
-def _find(name_or_path: str) -> tuple[str, str]:
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or "/" in name_or_path:
-        try:
-            return path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as cause:
-            raise SettingsError(f"{path}: cannot read these settings: {cause}") from cause
-    if name_or_path in presets():
-        return resources.files("conf").joinpath(f"{name_or_path}.toml").read_text(
-            encoding="utf-8"
-        ), f"conf/{name_or_path}.toml"
-    raise SettingsError(
-        f"no preset is called {name_or_path!r}: give a path to a .toml file, or one of {', '.join(presets())}"
-    )
 
 
 def _copy(content: Mapping[str, Any]) -> dict[str, Any]:

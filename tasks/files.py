@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.errors import DamagedFile
+from tasks.errors import DamagedFile, SettingsError
 
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
@@ -39,7 +39,11 @@ def join(folder: str, *parts: str) -> str:
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the fsspec file system behind `url` and the path inside it."""
-    system, path = fsspec.core.url_to_fs(url)
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as cause:
+        extras = "pip install 'funkflow[s3]' reads s3://, 'funkflow[http]' reads http://"
+        raise SettingsError(f"{url}: this kind of URL cannot be opened ({cause}); {extras}") from cause
     return system, path
 
 
@@ -125,7 +129,7 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
         return file.read(columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as cause:
-        raise DamagedFile(f"{url}: not a readable Parquet file ({cause})") from cause
+        raise DamagedFile(f"{url}: not a readable Parquet file ({cause}); delete it and run again") from cause
 
 
 def write_array(url: str, array: npt.NDArray[Any]) -> str:

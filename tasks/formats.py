@@ -51,6 +51,8 @@ _USUAL_NAMES = {
 _NETFLIX_NAME = re.compile(r"^(mv_\d+|combined_data_\d+|probe|qualifying|judging)\.txt$")
 _MOVIE_HEADER = re.compile(r"^\d+:$")
 _INTEGER = re.compile(r"^-?\d+$")
+_PLAIN_INTEGER = re.compile(r"^(0|-?[1-9]\d{0,17})$")
+"""An integer that comes back as it was written: 007 and 7 may be two users, so ids with leading zeros are text."""
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
@@ -290,6 +292,6 @@ def _id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Lit
         return wanted
     return (
         "integer"
-        if integers_by_format or (sample and all(_INTEGER.match(field.strip()) for field in sample))
+        if integers_by_format or (sample and all(_PLAIN_INTEGER.match(field.strip()) for field in sample))
         else "string"
     )

@@ -42,7 +42,8 @@ class Rule:
 class HeldOut:
     """What one part gave: manifest entries, ratings left for training, and what is to be said of the validation file.
 
-    `missing` is the first pair without rating (raw user, raw item) that is not in the data.
+    `unknown` counts held-out ratings of users or items that the data do not have. `missing` is the first pair without
+    rating (raw user, raw item) that is not in the data.
     """
 
     validation: dict[str, Any]
@@ -50,6 +51,7 @@ class HeldOut:
     training: int
     duplicates: int = 0
     missing: tuple[int | str, int | str] | None = None
+    unknown: int = 0
 
 
 def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rule, folder: str) -> HeldOut:
@@ -79,7 +81,8 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rul
         )
         taken[sliced] = True
         held_back = _written(folder, "slice", number, _at(part, sliced))
-    return HeldOut(validation, held_back, int(part.num_rows - taken.sum()), duplicates, missing)
+    unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
+    return HeldOut(validation, held_back, int(part.num_rows - taken.sum()), duplicates, missing, unknown)
 
 
 def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt.NDArray[np.int64], last: int) -> _Rows:

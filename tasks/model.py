@@ -22,7 +22,7 @@ MODEL_FORMAT_VERSION = 1
 _BATCH_PAIRS = 65_536
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
@@ -78,15 +78,28 @@ class Model:
         BadInput
             `users` and `items` differ in length, or are text where the model's ids are numbers, or the other way round.
         """
-        user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]
-        item_rows = self._item_rows.get_indexer(_as_index(items, self.item_ids, "items"))  # type: ignore[attr-defined]
-        if len(user_rows) != len(item_rows):
-            raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
+        user_rows, item_rows = self._rows(users, items)
         scores = np.empty(len(user_rows), dtype=np.float64)
         for start in range(0, len(scores), _BATCH_PAIRS):
             part = slice(start, start + _BATCH_PAIRS)
             scores[part] = self._score(user_rows[part], item_rows[part])
         return np.clip(scores, *self.scale, out=scores) if clip and self.scale is not None else scores
+
+    def knows(self, users: Any, items: Any) -> npt.NDArray[np.bool_]:
+        """Return for each (user, item) pair, bool (n,), whether the model has met both."""
+        user_rows, item_rows = self._rows(users, items)
+        return (user_rows >= 0) & (item_rows >= 0)
+
+    def __repr__(self) -> str:
+        measured = f", RMSE {self.about['rmse']:.4f} on {self.about['split']}" if self.about.get("rmse") else ""
+        return f"Model(rank {self.rank}, {len(self.user_ids):,} users x {len(self.item_ids):,} items{measured})"
+
+    def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]
+        item_rows = self._item_rows.get_indexer(_as_index(items, self.item_ids, "items"))  # type: ignore[attr-defined]
+        if len(user_rows) != len(item_rows):
+            raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
+        return user_rows, item_rows
 
     def _score(self, user_rows: npt.NDArray[np.intp], item_rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         user_known, item_known = user_rows >= 0, item_rows >= 0
@@ -216,11 +229,14 @@ def _id_type(ids: npt.NDArray[Any]) -> str:
 def _as_index(ids: Any, known: npt.NDArray[Any], role: str) -> Any:
     """Refuse ids of the other kind: "7" would silently be as unseen as any id the model never met."""
     given = np.atleast_1d(np.asarray(ids))
+    if given.ndim > 1:
+        raise BadInput(f"predict: {role} have shape {given.shape}; give a list or a one-dimensional array")
     is_text = given.dtype.kind in "US" or (given.dtype.kind == "O" and any(isinstance(each, str) for each in given))
     if len(given) and is_text != (_id_type(known) == "string"):
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise BadInput(
-            f"predict: {role} such as {given[0]!r} are {kinds[0]}, but this model's ids are {kinds[1]}; convert them"
+            f"predict: {role} such as {str(given[0])!r} are {kinds[0]}, but this model's ids are {kinds[1]}; "
+            "convert them"
         )
     return pd.Index(given)
 

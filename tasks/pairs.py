@@ -17,8 +17,8 @@ import pyarrow as pa
 from tasks import files
 from tasks.chunks import Chunk, read_lines
 from tasks.errors import BadInput
-from tasks.formats import Form, IdType, Wanted
-from tasks.inputs import prepare, unpack_here
+from tasks.formats import Column, Form, IdType, Wanted
+from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk
 from tasks.parse_lines import LineReader
 from tasks.sources import find_sources
@@ -34,8 +34,14 @@ class Pairs:
     is_netflix: bool
 
 
-def read_pairs(url: str, user_type: IdType = "auto", item_type: IdType = "auto") -> Pairs:
+def read_pairs(
+    url: str, user_type: IdType = "auto", item_type: IdType = "auto", columns: tuple[Column, Column] = (None, None)
+) -> Pairs:
     """Read the pairs of one file; ratings and times in it are left out.
+
+    Parameters
+    ----------
+    columns : names of the columns of users and items, where they are not the usual ones.
 
     Raises
     ------
@@ -44,9 +50,8 @@ def read_pairs(url: str, user_type: IdType = "auto", item_type: IdType = "auto")
     """
     (source,) = find_sources([url])
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare(
-            unpack_here(source, scratch), Wanted(user_type=user_type, item_type=item_type, ratings=False), _CHUNK_BYTES
-        )
+        wanted = Wanted(columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False)
+        prepared = prepare_leniently(unpack_here(source, scratch), wanted, _CHUNK_BYTES)
         tables = [_pairs_of(chunk, prepared.form) for chunk in prepared.chunks]
     return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix")
 

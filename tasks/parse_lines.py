@@ -22,6 +22,7 @@ from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_s
 SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
 UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
 
+_NETFLIX_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -134,6 +135,8 @@ def judge_row(user: str, item: str, rating: str | None, timestamp: str | None, f
     if rating is not None:
         row.append(_rating(rating, form.scale))
     if timestamp is not None:
+        if form.kind == "netflix" and not _NETFLIX_DATE.fullmatch(timestamp.strip()):
+            raise BadField(f"date {timestamp!r} is not YYYY-MM-DD")
         row.append(_seconds(timestamp))
     return tuple(row)
 

@@ -78,6 +78,22 @@ def find_sources(ratings: Sequence[str], without: str = "") -> list[Source]:
     return [Source(source.name, tuple(stored for stored in source.files if stored.url != unwanted)) for source in found]
 
 
+def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
+    """Raise BadInput, naming the setting, if a file that is only read late is not there, is empty, or is the ratings.
+
+    Parameters
+    ----------
+    ratings : the entries of `ingest.ratings`, where the file must not be one of them.
+    """
+    system, path = files.filesystem(url)
+    if not system.exists(path):
+        raise BadInput(f"{url}: no such file; check {setting}")
+    if not system.isdir(path) and system.size(path) == 0:
+        raise BadInput(f"{url}: the file is empty; check {setting}")
+    if any(files.filesystem(entry)[1] == path for entry in ratings):
+        raise BadInput(f"{url}: {setting} names the ratings themselves; name a file of other pairs or ratings")
+
+
 def find_companions(sources: Sequence[Source]) -> dict[str, str]:
     """Return what lies beside the ratings and is known: URLs under "probe", "qualifying" and "titles"."""
     found: dict[str, str] = {}

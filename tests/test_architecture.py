@@ -20,6 +20,7 @@ CHECKOUT = Path(__file__).parent.parent
 PACKAGES = ("pipeline", "tasks")
 LAYERS = {
     "tasks": 0,
+    "pipeline.presets": 1,
     "pipeline.settings": 1,
     "pipeline.runtime": 2,
     "pipeline.stages": 3,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.settings import Settings, presets
+from pipeline.presets import presets
+from pipeline.settings import Settings
 from tasks.errors import SettingsError
 
 

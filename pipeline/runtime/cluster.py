@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -99,25 +101,47 @@ def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
     # Nannies report a lost worker and start another; their log lines would break the progress display.
-    log = logging.getLogger("distributed")
-    stack.callback(log.setLevel, log.level)
-    log.setLevel(logging.CRITICAL)
+    for name in ("distributed", "asyncio"):
+        log = logging.getLogger(name)
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)
     try:
-        cluster = stack.enter_context(
-            LocalCluster(
-                n_workers=settings.workers,
-                threads_per_worker=threads_per_worker(settings),
-                memory_limit=memory // settings.workers,
-                host="127.0.0.1",
-                dashboard_address=settings.dashboard,
-                silence_logs=logging.CRITICAL,
-                preload="pipeline.runtime.worker_setup",
+        with _interrupts_ignored():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=settings.workers,
+                    threads_per_worker=threads_per_worker(settings),
+                    memory_limit=memory // settings.workers,
+                    host="127.0.0.1",
+                    dashboard_address=settings.dashboard,
+                    silence_logs=logging.CRITICAL,
+                    preload="pipeline.runtime.worker_setup",
+                )
             )
-        )
     except RuntimeError as cause:
-        raise TryAgainLater(f"the workers on this machine did not start: {cause}; what they print says why") from cause
+        raise TryAgainLater(
+            f"the workers on this machine did not start ({cause}); what they print says why; "
+            'a script that calls run() does so under: if __name__ == "__main__":'
+        ) from cause
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C for the second in which processes are started: they inherit that, and leave it to the client.
+
+    A terminal sends it to the whole process group; workers that took it would die before the client stops the run.
+    Those that are started later, in place of a lost one, are told by worker_setup.py.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def refuse_unguarded_call() -> None:

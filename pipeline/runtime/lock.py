@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
-from tasks.errors import TryAgainLater
+from tasks.errors import SettingsError, TryAgainLater
 
 
 @contextmanager
@@ -23,11 +23,16 @@ def hold_root(root: str) -> Iterator[None]:
     ------
     TryAgainLater
         Another run holds it.
+    SettingsError
+        The folder cannot be made.
     """
     if "://" in root:
         yield
         return
-    os.makedirs(root, exist_ok=True)
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as cause:
+        raise SettingsError(f"{root}: cannot be made ({cause.strerror}); set root to another place") from cause
     path = os.path.join(root, ".lock")
     try:
         with FileLock(path, timeout=0):

@@ -19,7 +19,7 @@ from pipeline.runtime.store import content_id, nothing_half_written, publish, pu
 from pipeline.settings import GridSettings
 from tasks import files
 from tasks.blocks import TILE_ITEMS, TILE_USERS, shards_for
-from tasks.errors import BadInput
+from tasks.errors import BadInput, SettingsError
 from tasks.factors import shard_rows
 from tasks.scatter import build_block, scatter_part
 from tasks.score import held_out_table
@@ -36,6 +36,11 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
         No training rating is left, or all of them are equal.
     """
     shards = settings.shards or shards_for(split["training_ratings"], dataset["users"], dataset["items"])
+    if shards > min(dataset["users"], dataset["items"]):
+        raise SettingsError(
+            f"grid.shards = {shards} is more than there are users ({dataset['users']:,}) "
+            f"or items ({dataset['items']:,}); lower it, or leave it to the default"
+        )
     grid_id = content_id(dataset=dataset["id"], split=split["id"], shards=shards, tile=[TILE_USERS, TILE_ITEMS])
     folder = context.store.grid(grid_id)
     started = time.monotonic()

@@ -28,20 +28,31 @@ _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", "scratch"
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def predict(context: Context, model_folder: str, pairs_url: str, batch_pairs: int, folder: str) -> str:
+def predict(
+    context: Context,
+    model_folder: str,
+    pairs_url: str,
+    columns: tuple[str | int | None, str | int | None],
+    batch_pairs: int,
+    folder: str,
+) -> str:
     """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
 
     The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
+    `columns` names those of users and items in the file, where they are not the usual ones.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"])
+    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns)
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = _known(folder)
     reused = manifest is not None and manifest["id"] == predictions_id
     if not reused:
         _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
-    summary = f"{pairs.table.num_rows:,} pairs in {folder}"
+    manifest = published(folder, "predictions") or {}
+    unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
+    said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
+    summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder
 
@@ -98,11 +109,13 @@ def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str,
     table = files.read_table(pairs_url)
     with _ONE_AT_A_TIME:
         model = _model(model_folder, checksums)
-    predicted = model.predict(table["user"].to_numpy(), table["item"].to_numpy())
+    users, items = table["user"].to_numpy(), table["item"].to_numpy()
+    predicted = model.predict(users, items)
     table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
     return {
         "path": "predictions.parquet/" + url.rsplit("/", 1)[1],
         "rows": table.num_rows,
+        "known": int(model.knows(users, items).sum()),
         "checksum": files.write_table(url, table),
     }
 

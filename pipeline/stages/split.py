@@ -163,6 +163,9 @@ def _hold_out(
             f"no rating is left for validation by {describe(settings)}: there are {dataset['ratings']:,}; "
             "change the [split] settings"
         )
+    if ratings and sum(part.unknown for part in parts) == ratings:
+        message = f"none of the {ratings:,} ratings of {settings.file} has a user and an item that are in the data"
+        context.tell(Noticed(f"{message}: are these its ids?", warning=True))
     sliced = [part.slice for part in parts if part.slice is not None]
     if rule.slice_fraction > 0 and not any(part["rows"] for part in sliced):
         raise BadInput(
@@ -175,6 +178,7 @@ def _hold_out(
         "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
         "training_ratings": sum(part.training for part in parts),
         "duplicates": sum(part.duplicates for part in parts),
+        "unknown": sum(part.unknown for part in parts),
     }
 
 
@@ -190,7 +194,8 @@ def _missing_message(prepared: Prepared, missing: set[tuple[int | str, int | str
 def _summary(manifest: dict[str, Any]) -> str:
     slice_said = f", {manifest['slice']['ratings']:,} in a slice to stop on" if manifest["slice"] else ""
     duplicates = f", {manifest['duplicates']:,} pairs given twice" if manifest["duplicates"] else ""
+    unknown = f", {manifest['unknown']:,} of users or items that the data do not have" if manifest["unknown"] else ""
     return (
         f"{manifest['split']}: {manifest['validation']['ratings']:,} ratings held out{slice_said}, "
-        f"{manifest['training_ratings']:,} to train on{duplicates}"
+        f"{manifest['training_ratings']:,} to train on{duplicates}{unknown}"
     )

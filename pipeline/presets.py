@@ -1,0 +1,51 @@
+"""Settings files: those that ship, by name, and the user's own, by path.
+
+Covers: finding and reading them. Does not cover: what may stand in them (settings.py).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import SettingsError
+
+
+def presets() -> list[str]:
+    """Return the names of the settings files that ship with funkflow."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in resources.files("conf").iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def read_settings(name_or_path: str) -> tuple[dict[str, Any], str]:
+    """Return the content of a settings file, and what messages call it.
+
+    Raises
+    ------
+    SettingsError
+        No such preset or file, or not TOML.
+    """
+    text, where = _find(name_or_path)
+    try:
+        return tomllib.loads(text), where
+    except tomllib.TOMLDecodeError as cause:
+        raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
+
+
+def _find(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or "/" in name_or_path:
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as cause:
+            raise SettingsError(f"{path}: cannot read these settings: {cause}") from cause
+    if name_or_path in presets():
+        return resources.files("conf").joinpath(f"{name_or_path}.toml").read_text(
+            encoding="utf-8"
+        ), f"conf/{name_or_path}.toml"
+    raise SettingsError(
+        f"no preset is called {name_or_path!r}: give a path to a .toml file, or one of {', '.join(presets())}"
+    )
