@@ -96,13 +96,22 @@ def exists(url: str) -> bool:
     return bool(system.exists(path))
 
 
-def names(folder: str) -> list[str]:
-    """Return the names of what lies in a folder, sorted; none for a folder that is not there."""
+def sizes(folder: str) -> dict[str, int]:
+    """Return the bytes (0 for a folder) of all that lies in a folder, by name; nothing if there is no such folder."""
     system, path = filesystem(folder)
     if not system.exists(path):
-        return []
+        return {}
     system.invalidate_cache(path)
-    return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in system.ls(path, detail=False))
+    entries = sorted(system.ls(path, detail=True), key=lambda entry: str(entry["name"]))
+    return {
+        entry["name"].rstrip("/").rsplit("/", 1)[-1]: 0 if entry["type"] == "directory" else int(entry["size"])
+        for entry in entries
+    }
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of what lies in a folder, sorted; none for a folder that is not there."""
+    return list(sizes(folder))
 
 
 def remove_tree(url: str) -> None:

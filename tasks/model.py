@@ -185,7 +185,9 @@ def write_factors(
             "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
         }
     )
-    return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "checksum": files.write_table(url, table)}
+    checksum = files.write_table(url, table)
+    system, path = files.filesystem(url)
+    return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": system.size(path), "checksum": checksum}
 
 
 def write_about(

@@ -111,8 +111,8 @@ def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path)
 
 
 @pytest.mark.parametrize("place", ["dataset", "split", "grid", "block", "training", "model"])
-def test_what_is_deleted_is_made_anew(tmp_path_factory: pytest.TempPathFactory, place: str) -> None:
-    """One file of each kind goes; the same command heals it and comes to the same model."""
+def test_what_is_deleted_or_cut_short_is_made_anew(tmp_path_factory: pytest.TempPathFactory, place: str) -> None:
+    """One file of each kind goes, or loses its end; the same command heals it and comes to the same model."""
     settings = small_settings(tmp_path_factory.mktemp(place), train={"epochs": 2})
     before = run(settings, until="export")
     paths = {name: Path(path) for name, path in before.paths.items()}
@@ -124,10 +124,13 @@ def test_what_is_deleted_is_made_anew(tmp_path_factory: pytest.TempPathFactory, 
         "training": next(paths["run"].rglob("user-*.npy")),
         "model": next(paths["model"].rglob("part.*.parquet")),
     }
+    content = victims[place].read_bytes()
     victims[place].unlink()
-    after = run(settings, until="export")
-    assert victims[place].exists()
-    assert after.rmse == before.rmse
+    assert run(settings, until="export").rmse == before.rmse
+    assert victims[place].read_bytes() == content
+    victims[place].write_bytes(content[:-7])
+    assert run(settings, until="export").rmse == before.rmse
+    assert victims[place].read_bytes() == content
 
 
 def test_overrides_reach_settings_that_are_given_as_such(root: Path, first: RunResult) -> None:

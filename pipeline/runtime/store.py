@@ -56,7 +56,7 @@ class Store:
 
 
 def published(folder: str, kind: str) -> dict[str, Any] | None:
-    """Return the manifest of a folder that counts, or None where there is none yet, or a file it names has gone.
+    """Return the manifest of a folder that counts; None where there is none yet, or a file is gone or cut short.
 
     Raises
     ------
@@ -74,17 +74,16 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
             f"delete {folder} and run again"
         )
-    if not _lie_there(folder, manifest.get("files", [])):
-        return None
-    return manifest
+    expected = manifest.get("files", {})
+    return manifest if _bytes_of(folder, list(expected)) == expected else None
 
 
-def _lie_there(folder: str, paths: list[str]) -> bool:
-    """Say whether all files are there that a manifest counts on; one that was deleted makes its stage run again."""
+def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
+    """Return the size of each file, by its path from `folder`; None for one that is not there."""
     scheme, separator, place = folder.rpartition("://")
-    wanted = [posixpath.split(posixpath.normpath(posixpath.join(place, path))) for path in paths]
-    there = {home: set(files.names(f"{scheme}{separator}{home}")) for home in {home for home, _ in wanted}}
-    return all(name in there[home] for home, name in wanted)
+    parted = {path: posixpath.split(posixpath.normpath(posixpath.join(place, path))) for path in paths}
+    homes = {home: files.sizes(f"{scheme}{separator}{home}") for home in {home for home, _ in parted.values()}}
+    return {path: homes[home].get(name) for path, (home, name) in parted.items()}
 
 
 def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
@@ -92,7 +91,8 @@ def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
 
     `files`, if given, are the files that must be there for it to go on counting, relative to `folder`.
     """
-    manifest = {**content, "kind": kind, "format_version": FORMAT_VERSION}
+    sizes = _bytes_of(folder, content.pop("files", []))
+    manifest = {**content, "files": sizes, "kind": kind, "format_version": FORMAT_VERSION}
     files.write_json(files.join(folder, "manifest.json"), manifest)
     return manifest
 

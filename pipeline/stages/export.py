@@ -57,8 +57,8 @@ def _is_whole(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     parts = read_about(folder)["parts"]
-    there = {side: set(files.names(files.join(folder, f"{side}_factors.parquet"))) for side in parts}
-    return all(part["path"] in there[side] for side in parts for part in parts[side])
+    there = {side: files.sizes(files.join(folder, f"{side}_factors.parquet")) for side in parts}
+    return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 
 
 def _jobs(
