@@ -92,7 +92,7 @@ def test_wheel_is_what_gets_imported(installed: Path) -> None:
 
 
 def test_presets_are_found_far_from_the_checkout(installed: Path) -> None:
-    result = run_in(installed, "python", "-c", "from pipeline.settings import presets; print(*presets())")
+    result = run_in(installed, "python", "-c", "from pipeline.presets import presets; print(*presets())")
     assert result.stdout.split() == sorted(path.stem for path in (CHECKOUT / "conf").glob("*.toml")), result.stderr
 
 
