@@ -7,7 +7,6 @@ Covers: fixtures only. Does not cover: anything of the package itself; a test th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from distributed import Client
+from skip_list import ratings_folder
 
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
@@ -26,15 +26,14 @@ from pipeline.runtime.store import Store, publish
 from pipeline.settings import ClusterSettings
 from tasks import files
 
-RATINGS_DIR = Path(os.environ.get("FUNKFLOW_RATINGS_DIR") or Path(__file__).parent.parent.parent / "shared" / "ratings")
-
 
 @pytest.fixture(scope="session")
 def ratings_dir() -> Path:
     """Real ratings; they may not be passed on, so a machine that lacks them skips."""
-    if not RATINGS_DIR.is_dir():
+    folder = ratings_folder()
+    if not folder.is_dir():
         pytest.skip("no real ratings: get MovieLens from grouplens.org and set FUNKFLOW_RATINGS_DIR (data/README.md)")
-    return RATINGS_DIR
+    return folder
 
 
 @pytest.fixture(scope="session")
