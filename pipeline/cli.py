@@ -65,22 +65,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as t
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
 
-@app.command()
-def run(
-    conf: Conf = "",
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
-    resume: Resume = True,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Take raw ratings to a trained, validated model: every stage that is not done yet."""
-    _run("predict", _settings(conf, ratings, validation, root, sets), resume, as_json)
-
-
-def _stage_command(stage: str, what: str) -> None:
+def _run_command(name: str, until: str, what: str) -> None:
     def command(
         conf: Conf = "",
         ratings: Ratings = None,
@@ -91,11 +76,12 @@ def _stage_command(stage: str, what: str) -> None:
         as_json: AsJson = False,
         debug: Debug = False,
     ) -> None:
-        _run(stage, _settings(conf, ratings, validation, root, sets), resume, as_json)
+        _run(until, _settings(conf, ratings, validation, root, sets), resume, as_json)
 
-    app.command(stage, help=f"{what} (and what it needs, unless it is there already).")(command)
+    app.command(name, help=what)(command)
 
 
+_run_command("run", "predict", "Take raw ratings to a trained, validated model: every stage that is not done yet.")
 for _stage, _what in {
     "synth": "Write the synthetic ratings that the settings ask for",
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -105,7 +91,7 @@ for _stage, _what in {
     "evaluate": "Measure RMSE and MAE on the validation ratings",
     "export": "Write the trained model in its open form",
 }.items():
-    _stage_command(_stage, _what)
+    _run_command(_stage, _stage, f"{_what} (and what it needs, unless it is there already).")
 
 
 @app.command()

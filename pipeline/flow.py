@@ -91,7 +91,7 @@ def predict_with(
     with as_readable_errors(out), open_client(settings.cluster) as client:
         context = Context(client, Store(out), broadcast(list(listeners)), uuid.uuid4().hex[:8])
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out)
+        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
 
 
 class _Run:
@@ -219,7 +219,9 @@ class _Run:
         chosen, paths = settings.predict, self.result.paths
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         out = files.join(run_folder, "predictions")
-        paths["predictions"] = predict(context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out)
+        paths["predictions"] = predict(
+            context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out, ours=True
+        )
 
     def _begin(self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any]) -> str:
         """Name the run by what its result depends on, predict what it needs, and open its record."""

@@ -125,17 +125,18 @@ def test_predict_with_a_saved_model(ran: subprocess.CompletedProcess[str], root:
     assert (out / "predictions.parquet").is_dir()
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", "predictions.txt"])
 def test_predictions_leave_what_else_is_in_their_folder(
-    ran: subprocess.CompletedProcess[str], root: Path, tmp_path: Path
+    ran: subprocess.CompletedProcess[str], root: Path, tmp_path: Path, name: str
 ) -> None:
     (model,) = root.glob("runs/*/model")
-    pairs, thesis = tmp_path / "pairs.csv", tmp_path / "mine" / "thesis.txt"
+    pairs, thesis = tmp_path / "pairs.csv", tmp_path / "mine" / name
     pairs.write_text("user,item\n7,1\n")
     thesis.parent.mkdir()
     thesis.write_text("years of work")
     done = funkflow("predict", "--model", str(model), "--pairs", str(pairs), "--out", str(thesis.parent))
     assert done.returncode == 2
-    assert "holds other things than predictions; name a new folder" in done.stderr
+    assert "is not empty and holds no whole predictions; name a new folder" in done.stderr
     assert thesis.read_text() == "years of work"
 
 

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from pipeline import Model, RunResult, Settings, run
 from pipeline.runtime.events import EpochFinished, Event, StageFinished
+from pipeline.runtime.store import Store
 from pipeline.stages.evaluate import score_with_model
 from tasks import files
 from tasks.errors import BadInput, CannotFit, SettingsError, TryAgainLater
@@ -99,6 +100,19 @@ def test_a_second_run_does_nothing(first: RunResult, root: Path) -> None:
     assert again.run_id == first.run_id
     assert again.rmse == first.rmse
     assert all(event.reused for event in events if isinstance(event, StageFinished))
+
+
+def test_predictions_are_reused_until_the_pairs_change(first: RunResult, root: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    settings = small_settings(root, predict={"pairs": str(pairs)}, train={"seed": 5, "epochs": 1})
+    reused = []
+    for text in ("user,item\n7,1\n", "user,item\n7,1\n", "user,item\n7,2\n"):
+        pairs.write_text(text)
+        events: list[Event] = []
+        folder = run(settings, listeners=[events.append]).paths["predictions"]
+        reused += [event.reused for event in events if isinstance(event, StageFinished) and event.stage == "predict"]
+    assert reused == [False, True, False]
+    assert pd.read_parquet(Path(folder, "predictions.parquet"))["item"].tolist() == [2]
 
 
 def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path) -> None:
@@ -199,11 +213,14 @@ def test_a_root_that_is_held_is_try_again_later(tmp_path: Path) -> None:
 
 
 def test_scratch_of_a_killed_run_goes(tmp_path: Path) -> None:
-    left = tmp_path / "scratch" / "ingest-of-a-killed-run" / "chunk-00000.parquet"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"left")
+    left = Path(Store(str(tmp_path)).scratch("ingest-of-a-killed-run"), "chunk-00000.parquet")
+    mine = tmp_path / "scratch" / "thesis.txt"
+    for path in (left, mine):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"years of work")
     run(small_settings(tmp_path), until="synth")
     assert not left.exists()
+    assert mine.exists()
 
 
 def test_all_ratings_held_out_are_refused(tmp_path: Path) -> None:
@@ -249,7 +266,7 @@ def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"ratings\.csv:3.*high"):
         run(Settings.build({"root": str(tmp_path / "root"), "ingest": {"ratings": [str(bad)]}}))
     assert not list((tmp_path / "root").glob("datasets/*"))
-    assert not list((tmp_path / "root").glob("scratch/*"))
+    assert not list(Path(Store(str(tmp_path / "root")).scratch("")).glob("*"))
 
 
 def test_a_scheduler_that_is_not_there_is_try_again_later(tmp_path: Path) -> None:

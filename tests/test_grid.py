@@ -108,7 +108,7 @@ def test_ratings_that_are_all_equal_are_refused_and_nothing_is_left(context: Con
     with pytest.raises(BadInput, match="no two of them different"):
         grid(context, dataset, split, GridSettings())
     assert not list(Path(context.store.root, "grids").glob("*"))
-    assert not list(Path(context.store.root, "scratch").glob("*"))
+    assert not list(Path(context.store.scratch("")).glob("*"))
 
 
 @settings(max_examples=30, deadline=None)

@@ -268,7 +268,7 @@ def test_titles_beside_the_ratings_are_attached(context: Context, tmp_path: Path
 
 def test_scratch_is_removed(context: Context, tmp_path: Path) -> None:
     ingest(context, settings(write_tar(tmp_path / "t.tar.gz", ROWS, "w:gz")))
-    assert not list(Path(context.store.root).glob("scratch/*"))
+    assert not list(Path(context.store.scratch("")).glob("*"))
 
 
 def test_a_glob_takes_what_matches(context: Context, tmp_path: Path) -> None:

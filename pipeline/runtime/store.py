@@ -27,6 +27,10 @@ def content_id(**parts: Any) -> str:
     return files.checksum(text.encode())[:16]
 
 
+SCRATCH = ".funkflow-scratch"
+"""Emptied without asking, so its name is one that nobody else gives to a folder of his own."""
+
+
 @dataclass(frozen=True)
 class Store:
     """The folders under one root (a local folder or any fsspec URL)."""
@@ -52,7 +56,7 @@ class Store:
 
     def scratch(self, name: str) -> str:
         """A folder for files that only live while one stage runs."""
-        return files.join(self.root, "scratch", name)
+        return files.join(self.root, SCRATCH, name)
 
 
 def published(folder: str, kind: str) -> dict[str, Any] | None:
@@ -68,7 +72,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
         return None
     manifest = files.read_json(url)
     if not isinstance(manifest, dict) or manifest.get("kind") != kind:
-        raise DamagedFile(f"{url}: not the manifest of a {kind}; delete {folder} and run again")
+        raise DamagedFile(f"{url}: not the manifest of {kind}, so this folder is something else's; use another")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise DamagedFile(
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "

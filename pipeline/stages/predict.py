@@ -17,14 +17,14 @@ import pyarrow.ipc
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, nothing_half_written, publish, published
+from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, publish, published
 from tasks import files
 from tasks.errors import SettingsError
 from tasks.model import Model, read_about
 from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
 
 _STAGE = "predict"
-_OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", "scratch")
+_OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -35,21 +35,23 @@ def predict(
     columns: tuple[str | int | None, str | int | None],
     batch_pairs: int,
     folder: str,
+    ours: bool,
 ) -> str:
     """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
 
     The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
-    `columns` names those of users and items in the file, where they are not the usual ones.
+    `columns` names those of users and items in the file, where they are not the usual ones. `ours` says that the folder
+    lies in a run, so that what a killed attempt left there may go; in a user's own folder nothing else is touched.
     """
     started = time.monotonic()
     about = read_about(model_folder)
     pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns)
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
-    manifest = _known(folder)
+    manifest = published(folder, "predictions")
     reused = manifest is not None and manifest["id"] == predictions_id
-    if not reused:
-        _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
-    manifest = published(folder, "predictions") or {}
+    if manifest is None or not reused:
+        _claim(folder, ours or manifest is not None)
+        manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
     said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
@@ -59,14 +61,12 @@ def predict(
 
 def _predict(
     context: Context, parts: Any, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
-) -> None:
+) -> dict[str, Any]:
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
     context.tell(StageStarted(_STAGE, count))
-    scratch = files.join(folder, "scratch")
+    scratch = files.join(folder, SCRATCH)
     with nothing_half_written(temporary=(scratch,)):
-        for name in _OUTPUTS:
-            files.remove_tree(files.join(folder, name))
         jobs = []
         for number in range(count):
             batch = files.join(scratch, f"pairs-{number:05d}.parquet")
@@ -80,21 +80,29 @@ def _predict(
             [files.read_table(name, ["prediction"])["prediction"].to_numpy() for name in targets]
         )
         write_netflix_predictions(files.join(folder, "predictions.txt"), pairs.table["item"], predicted)
-    publish(folder, "predictions", id=predictions_id, pairs=pairs.table.num_rows, model=model_folder, parts=written)
+    return publish(
+        folder,
+        "predictions",
+        files=[part["path"] for part in written],
+        id=predictions_id,
+        pairs=pairs.table.num_rows,
+        model=model_folder,
+        parts=written,
+    )
 
 
-def _known(folder: str) -> dict[str, Any] | None:
-    """Return the manifest of earlier predictions in `folder`, which may be the user's own.
+def _claim(folder: str, ours: bool) -> None:
+    """Remove earlier predictions from a folder that is ours; a user's own must be empty.
 
     Raises
     ------
     SettingsError
-        The folder holds other things.
+        There is something in it.
     """
-    manifest = published(folder, "predictions")
-    if manifest is None and set(files.names(folder)) - set(_OUTPUTS):
-        raise SettingsError(f"{folder}: holds other things than predictions; name a new folder")
-    return manifest
+    if not ours and files.names(folder):
+        raise SettingsError(f"{folder}: is not empty and holds no whole predictions; name a new folder")
+    for name in _OUTPUTS:
+        files.remove_tree(files.join(folder, name))
 
 
 def _fingerprint(table: pa.Table) -> str:

@@ -104,7 +104,7 @@ class _Training:
         self.name = self.context.attempt
         self.cpu_target = one_cpu_target(self.context.client)
         self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
-        self.started = self.epochs_started = time.monotonic()
+        self.started = time.monotonic()
         self.epochs_run = 0
 
     def run(self) -> Checkpoint:
@@ -207,7 +207,7 @@ class _Training:
         now = time.monotonic()
         # Over all epochs of this attempt: with two in flight, the time between the ends of two says nothing.
         self.epochs_run += 1
-        rate = self.epochs_run * self.grid["ratings"] / max(1e-9, now - self.epochs_started)
+        rate = self.epochs_run * self.grid["ratings"] / max(1e-9, now - self.started)
         training, stopping = self.history[-1]
         self.context.tell(
             EpochFinished(
