@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tasks.blocks import RatingBlock
 from tasks.factors import FactorShard
-from tasks.kernels import BIAS, STATE_WIDTH
+from tasks.kernels_vector import BIAS, STATE_WIDTH
 
 ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
 

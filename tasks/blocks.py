@@ -1,35 +1,53 @@
-"""One cell of the P x P grid: its ratings with local rows, in cache-sized tiles, and its form on disk.
+"""One cell of the P x P grid: its ratings in compact form, by tiles and runs, and its form on disk.
 
-Covers: how many shards a dataset gets, where a rating lies, the order inside a block, reading and writing blocks.
-Does not cover: moving ratings from dataset files to blocks (scatter.py), or which blocks exist
-(pipeline/stages/grid.py).
+Covers: how many shards a dataset gets, the block in memory and its rows and ratings in full, reading and writing
+blocks.
+Does not cover: the order inside a block (tiles.py), moving ratings from dataset files to blocks (scatter.py), or which
+blocks exist (pipeline/stages/grid.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks import files
 from tasks.errors import DamagedFile
+from tasks.tiles import (
+    GROUP_USERS,
+    ITEM_BITS,
+    TILE_ITEMS,
+    TILE_USERS,
+    cells_of,
+    first_rows_of,
+    order_keys,
+    runs_of,
+    tiles_of,
+)
 
-TILE_USERS, TILE_ITEMS = 32_768, 1_024
-"""Rows of a tile. At rank 64 the items of a tile take 280 KB and stay in the L2 cache while its users stream by in
-order; measured for the Netflix shape, halving or quadrupling the number of tiles costs up to half of the speed."""
-
+BLOCK_FORMAT = [2, TILE_USERS, TILE_ITEMS, GROUP_USERS]
+"""To be changed whenever the same ratings come to lie otherwise in a block: it is part of every grid's id."""
 LEAST_SHARDS = 4
 BLOCK_RATINGS = 10_000_000
+MOST_LEVELS = 1 << 16
+"""Different ratings that are kept as codes; more than that are kept as they are."""
+_CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
+_SLICE = 1 << 18
+_ITEM_MASK = (1 << ITEM_BITS) - 1
 
 
 def shards_for(ratings: int, users: int, items: int) -> int:
     """Return P, the number of row and of column shards, from the data alone.
 
-    At least 4, so that four tasks can always run at once; more when a block would pass 10 M ratings, about half a
+    At least 4, so that four tasks can always run at once; more when a block would pass 10 M ratings, some tenths of a
     second of work; never more than users or items. An epoch copies every user shard P times, which is why P does not
     grow sooner.
     """
@@ -39,39 +57,131 @@ def shards_for(ratings: int, users: int, items: int) -> int:
 
 @dataclass(frozen=True)
 class RatingBlock:
-    """The ratings of one user shard for one item shard.
+    """The ratings of one user shard for one item shard: 3 bytes each, 4 with more than 256 levels, else 6.
 
     Attributes
     ----------
-    user_rows, item_rows : int32 (n,), rows local to the shards (dense id div P).
-    ratings : float32 (n,), in rating units.
+    tiles : int64 (tiles, 3), for each tile with ratings its first item row, its first run, and where its runs end.
+    runs : int64 (runs,), the number of each run, ascending: a run is what one group of users rated in one tile.
+    run_users : int32 (runs,), first user row of each run's group.
+    run_starts : int64 (runs + 1,), where the ratings of each run begin.
+    cells : uint16 (n,), 1,024 times the user's place in the group plus the item's place in the tile.
+    codes : ratings are levels[codes], in rating units: uint8 or uint16 (n,); with more levels than that, the float32
+        ratings themselves.
+    levels : float32, ascending; empty where codes are the ratings.
     shape : (int, int), rows of the user shard and of the item shard.
     """
 
-    user_rows: npt.NDArray[np.int32]
-    item_rows: npt.NDArray[np.int32]
-    ratings: npt.NDArray[np.float32]
+    tiles: npt.NDArray[np.int64]
+    runs: npt.NDArray[np.int64]
+    run_users: npt.NDArray[np.int32]
+    run_starts: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.uint16]
+    codes: npt.NDArray[Any]
+    levels: npt.NDArray[np.float32]
     shape: tuple[int, int]
 
+    @classmethod
+    def of(
+        cls,
+        user_rows: npt.NDArray[Any],
+        item_rows: npt.NDArray[Any],
+        ratings: npt.NDArray[np.float32],
+        shape: tuple[int, int],
+    ) -> RatingBlock:
+        """Put ratings in order. (user, item) pairs are distinct, so the order they come in does not matter.
 
-def tiled(user_rows: npt.NDArray[np.int32], item_rows: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-    """Return the order of a block's ratings: by tile, within a tile by user, within a user by item.
+        Parameters
+        ----------
+        user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
+        """
+        codes, levels = _coded(pa.array(ratings))
+        keys = np.empty(len(ratings), np.uint64)
+        cells = np.empty(len(ratings), np.uint16)
+        # In slices, as long arrays for each step on the way would cost more time than the steps.
+        for part in _slices(len(ratings)):
+            keys[part] = order_keys(user_rows[part], item_rows[part], shape)
+        if len(levels):
+            # A key fits beside its code into 64 bits, and sorting numbers is several times as quick as sorting places.
+            for part in _slices(len(ratings)):
+                keys[part] = keys[part] << _CODE_BITS | codes[part]
+            keys.sort()
+            for part in _slices(len(ratings)):
+                codes[part] = keys[part] & _CODE_MASK
+                keys[part] >>= _CODE_BITS
+        else:
+            order = np.argsort(keys)
+            keys, codes = keys[order], codes[order]
+        for part in _slices(len(ratings)):
+            cells[part] = cells_of(keys[part])
+        return cls.assembled(*_runs(pa.array(runs_of(keys))), cells, codes, levels, shape)
 
-    (user, item) pairs are distinct, so the order does not depend on the order they come in.
-    """
-    tile = (user_rows // TILE_USERS).astype(np.int64) * (1 << 20) + item_rows // TILE_ITEMS
-    return np.lexsort((item_rows, user_rows, tile))
+    @classmethod
+    def assembled(
+        cls,
+        runs: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        cells: npt.NDArray[np.uint16],
+        codes: npt.NDArray[Any],
+        levels: npt.NDArray[np.float32],
+        shape: tuple[int, int],
+    ) -> RatingBlock:
+        """Return the block of ratings that are in order: the number of each run and where it ends, and their cells."""
+        first_users, first_items = first_rows_of(runs, shape)
+        numbers = tiles_of(runs)
+        first = np.flatnonzero(np.diff(numbers, prepend=-1))
+        tiles = np.stack([first_items[first], first, np.append(first, len(runs))[1:]], axis=1)
+        starts = np.concatenate([np.zeros(1, np.int64), ends])
+        return cls(tiles, runs, first_users.astype(np.int32), starts, cells, codes, levels, shape)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def user_rows(self) -> npt.NDArray[np.int32]:
+        """int32 (n,), made anew."""
+        return np.repeat(self.run_users, np.diff(self.run_starts)) + (self.cells >> ITEM_BITS).astype(np.int32)
+
+    @property
+    def item_rows(self) -> npt.NDArray[np.int32]:
+        """int32 (n,), made anew."""
+        of_run = np.repeat(self.tiles[:, 0], self.tiles[:, 2] - self.tiles[:, 1]).astype(np.int32)
+        return np.repeat(of_run, np.diff(self.run_starts)) + (self.cells & _ITEM_MASK).astype(np.int32)
+
+    @property
+    def ratings(self) -> npt.NDArray[np.float32]:
+        """float32 (n,), in rating units."""
+        ratings: npt.NDArray[np.float32] = self.levels[self.codes] if len(self.levels) else self.codes
+        return ratings
+
+    def scaled_levels(self, mean: float, deviation: float) -> npt.NDArray[np.float32]:
+        """Return what the kernel takes for levels: centred and scaled; or, without levels, how to do that."""
+        share = np.float32(1.0 / deviation)
+        return (self.levels - np.float32(mean)) * share if len(self.levels) else np.array([mean, share], np.float32)
 
 
 def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
-    """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry."""
-    table = pa.table({"user_row": block.user_rows, "item_row": block.item_rows, "rating": block.ratings})
+    """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry.
+
+    Columns: run int64 and cell, a little-endian uint16, which tiles.py explains; rating float32.
+    """
+    coded = block.codes.dtype != np.float32
+    ratings = pa.DictionaryArray.from_arrays(block.codes, block.levels) if coded else pa.array(block.codes)
+    runs = np.repeat(block.runs, np.diff(block.run_starts))
+    # As two bytes each: Parquet's smallest integer has four.
+    cells = pa.FixedSizeBinaryArray.from_buffers(pa.binary(2), len(block), [None, pa.py_buffer(block.cells)])
+    table = pa.table({"run": runs, "cell": cells, "rating": ratings})
     sink = pa.BufferOutputStream()
-    pa.parquet.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=["rating", "item_row"])
+    pq.write_table(
+        table, sink, row_group_size=max(1, len(block)), write_statistics=False,
+        use_dictionary=["run", "rating"] if coded else ["run"],
+        # Cells are close to random: packing them costs more than it saves.
+        compression={"run": "zstd", "cell": "none", "rating": "zstd" if coded else "none"},
+    )  # fmt: skip
     data = memoryview(sink.getvalue())
     name = files.checksum(data)
     files.write_bytes(files.join(folder, f"{name}.parquet"), data)
-    return {"checksum": name, "rows": table.num_rows, "bytes": len(data)}
+    return {"checksum": name, "rows": len(block), "bytes": len(data)}
 
 
 def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
@@ -82,15 +192,14 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
     DamagedFile
         Missing, changed since it was written, or with rows outside `shape`.
     """
-    table = files.read_table(files.join(folder, f"{name}.parquet"), expected_checksum=name).combine_chunks()
-    user_rows, item_rows, ratings = (table[column].to_numpy() for column in ("user_row", "item_row", "rating"))
-    for rows, size in ((user_rows, shape[0]), (item_rows, shape[1])):
-        if len(rows) and not (rows.min() >= 0 and rows.max() < size):
-            raise DamagedFile(
-                f"{folder}/{name}.parquet: row {rows.max()} lies outside its shard of {size} rows; "
-                "delete it and run again"
-            )
-    return RatingBlock(user_rows, item_rows, ratings, shape)
+    url = files.join(folder, f"{name}.parquet")
+    columns = files.read_columns(url, ["run", "cell", "rating"], dictionaries=["rating"], expected_checksum=name)
+    runs, ends = _runs(next(columns))
+    column = next(columns)
+    cells = np.frombuffer(column.buffers()[1], np.uint16, len(column))
+    block = RatingBlock.assembled(runs, ends, cells, *_coded(next(columns)), shape)
+    _refuse_rows_outside(block, url)
+    return block
 
 
 def rows_seen(block_row: tuple[RatingBlock, ...]) -> tuple[npt.NDArray[np.bool_], tuple[npt.NDArray[np.bool_], ...]]:
@@ -103,3 +212,38 @@ def rows_seen(block_row: tuple[RatingBlock, ...]) -> tuple[npt.NDArray[np.bool_]
         seen[block.item_rows] = True
         items.append(seen)
     return users, tuple(items)
+
+
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, start + _SLICE) for start in range(0, count, _SLICE))
+
+
+def _runs(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the values of a sorted column, each once, and where each of them ends."""
+    encoded = pc.run_end_encode(column, run_end_type=pa.int64())
+    return encoded.values.to_numpy(), encoded.run_ends.to_numpy()
+
+
+def _coded(ratings: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    """Return codes and levels of ratings, see RatingBlock; levels ascend, so equal ratings give equal codes."""
+    encoded = ratings if pa.types.is_dictionary(ratings.type) else ratings.dictionary_encode()
+    found: npt.NDArray[np.float32] = encoded.dictionary.to_numpy()
+    if len(found) > MOST_LEVELS:
+        return ratings.to_numpy() if ratings is not encoded else found[encoded.indices.to_numpy()], found[:0]
+    order = np.argsort(found)
+    code_of = np.empty(len(found), np.uint8 if len(found) <= 256 else np.uint16)
+    code_of[order] = np.arange(len(found))
+    return code_of[encoded.indices.to_numpy()], found[order]
+
+
+def _refuse_rows_outside(block: RatingBlock, url: str) -> None:
+    """Look at the runs that reach the edge of the shards; all others end before it."""
+    first_items = np.repeat(block.tiles[:, 0], block.tiles[:, 2] - block.tiles[:, 1])
+    for first, width, size, cells in (
+        (block.run_users, GROUP_USERS, block.shape[0], block.cells >> ITEM_BITS),
+        (first_items, TILE_ITEMS, block.shape[1], block.cells & _ITEM_MASK),
+    ):
+        for run in np.flatnonzero((first < 0) | (first + width > size)).tolist():
+            last = int(first[run]) + int(cells[block.run_starts[run] : block.run_starts[run + 1]].max())
+            if not (first[run] >= 0 and last < size):
+                raise DamagedFile(f"{url}: row {last} lies outside its shard of {size} rows; delete it and run again")

@@ -1,42 +1,64 @@
 """The kernels' slow, obvious twins in NumPy, one rating after another, in float64.
 
-Covers: what `descend_ratings` and `score_ratings` mean, written to be read beside the formulas; tests hold the two
+Covers: what `descend_tiles` and `score_ratings` mean, written to be read beside the formulas; tests hold the two
 together.
-Does not cover: speed. It shares no code with kernels.py on purpose.
+Does not cover: speed. It shares no code with the kernels on purpose.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
+Run = Sequence[tuple[int, int, float]]
+"""User row, item row and scaled rating, one after another."""
+
 
 def descend_plainly(
-    user_rows: npt.NDArray[np.int32], item_rows: npt.NDArray[np.int32], ratings: npt.NDArray[np.float32],
-    users: dict[str, Matrix], items: dict[str, Matrix], l2: float, step: float, bias_step: float,
+    tiles: Sequence[Sequence[Run]], users: dict[str, Matrix], items: dict[str, Matrix],
+    l2: float, step: float, bias_step: float,
 ) -> float:  # fmt: skip
     """Descend once over the ratings, in place; return the sum of squared errors.
 
-    `users` and `items` hold, all float64, "factors" (rows, k) and, each (rows,), "bias", "factor_squares" and
-    "bias_squares".
+    What steps derive from is looked at when a tile begins for its items, when a run begins for its users, and after an
+    error of more than 4 for both rows. `users` and `items` hold, all float64, "factors" (rows, k) and, each (rows,),
+    "bias", "factor_squares" and "bias_squares".
     """
     total = 0.0
-    for a, b, rating in zip(user_rows.tolist(), item_rows.tolist(), ratings.tolist(), strict=True):
-        u, v = users["factors"][a].copy(), items["factors"][b].copy()
-        user_bias, item_bias = users["bias"][a], items["bias"][b]
-        error = rating - (user_bias + item_bias + u @ v)
-        total += error**2
-        for side, row, gradient, bias_gradient in (
-            (users, a, error * v - l2 * u, error - l2 * user_bias),
-            (items, b, error * u - l2 * v, error - l2 * item_bias),
-        ):
-            side["factors"][row] += step * gradient / np.sqrt(side["factor_squares"][row])
-            side["bias"][row] += bias_step * bias_gradient / np.sqrt(side["bias_squares"][row])
-            side["factor_squares"][row] += np.mean(gradient**2)
-            side["bias_squares"][row] += bias_gradient**2
+    for tile in tiles:
+        item_kept = item_rates, item_bias_rates, item_squares = _rates(items, step, bias_step)
+        for run in tile:
+            user_kept = user_rates, user_bias_rates, user_squares = _rates(users, step, bias_step)
+            for a, b, rating in run:
+                u, v = users["factors"][a].copy(), items["factors"][b].copy()
+                error = rating - (users["bias"][a] + items["bias"][b] + u @ v)
+                total += error**2
+                users["factors"][a] += user_rates[a] * (error * v - l2 * u)
+                items["factors"][b] += item_rates[b] * (error * u - l2 * v)
+                users["bias"][a] += user_bias_rates[a] * (error - l2 * users["bias"][a])
+                items["bias"][b] += item_bias_rates[b] * (error - l2 * items["bias"][b])
+                users["factor_squares"][a] += error**2 * item_squares[b]
+                items["factor_squares"][b] += error**2 * user_squares[a]
+                users["bias_squares"][a] += error**2
+                items["bias_squares"][b] += error**2
+                if error**2 > 16:
+                    for side, row, kept in ((users, a, user_kept), (items, b, item_kept)):
+                        for values, now in zip(kept, _rates(side, step, bias_step), strict=True):
+                            values[row] = now[row]
     return float(total)
+
+
+def _rates(side: dict[str, Matrix], step: float, bias_step: float) -> tuple[Matrix, Matrix, Matrix]:
+    """Return of every row the rate of its factors, that of its bias, and the mean square of its factors."""
+    return (
+        step / np.sqrt(side["factor_squares"]),
+        bias_step / np.sqrt(side["bias_squares"]),
+        np.mean(side["factors"] ** 2, axis=1),
+    )
 
 
 def predict_plainly(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks import files
-from tasks.blocks import RatingBlock, tiled, write_block
+from tasks.blocks import RatingBlock, write_block
 
 _COLUMNS = ("user_row", "item_row", "rating")
 
@@ -70,8 +70,7 @@ def build_block(pieces: Sequence[tuple[str, int]], shape: tuple[int, int], folde
     depend on how the dataset was partitioned).
     """
     user_rows, item_rows, ratings = _gathered(pieces)
-    order = tiled(user_rows, item_rows)
-    block = RatingBlock(user_rows[order], item_rows[order], ratings[order], shape)
+    block = RatingBlock.of(user_rows, item_rows, ratings, shape)
     exact = block.ratings.astype(np.float64)
     return {**write_block(folder, block), "sum": float(np.sum(exact)), "squares": float(np.sum(exact * exact))}
 

@@ -6,6 +6,7 @@ Does not cover: training on them (test_train.py).
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from pipeline.runtime.store import publish
 from pipeline.settings import GridSettings
 from pipeline.stages.grid import grid
 from tasks import files
-from tasks.blocks import TILE_ITEMS, TILE_USERS, RatingBlock, read_block, shards_for, tiled, write_block
+from tasks.blocks import RatingBlock, read_block, shards_for, write_block
 from tasks.descend import Descent, StepSizes, descend
 from tasks.errors import BadInput, DamagedFile, ShardMismatch
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
 from tasks.score import held_out_table, read_held_out
+from tasks.tiles import TILE_ITEMS, TILE_USERS
 
 
 def triples_of(context: Context, manifest: dict[str, Any]) -> list[tuple[int, int, float]]:
@@ -112,16 +114,49 @@ def test_ratings_that_are_all_equal_are_refused_and_nothing_is_left(context: Con
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 300))
-def test_tiles_order_every_rating_once(seed: int, count: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 300), levels=st.sampled_from([1, 5, 300, 70_000]))
+def test_a_block_holds_every_rating_once_and_comes_back(seed: int, count: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
-    users = rng.integers(0, 3 * TILE_USERS, count).astype(np.int32)
-    items = rng.integers(0, 3 * TILE_ITEMS, count).astype(np.int32)
-    order = tiled(users, items)
-    assert sorted(order.tolist()) == list(range(count))
-    pairs = zip(users[order].tolist(), items[order].tolist(), strict=True)
-    keys = [(u // TILE_USERS, i // TILE_ITEMS, u, i) for u, i in pairs]
-    assert keys == sorted(keys)
+    shape = (3 * TILE_USERS - 5, 2 * TILE_ITEMS + 7)
+    cells = rng.choice(shape[0] * shape[1], count, replace=False)
+    users, items = cells // shape[1], cells % shape[1]
+    ratings = (rng.integers(0, levels, count) / 7 - 3).astype(np.float32)
+    block = RatingBlock.of(users, items, ratings, shape)
+    triples = zip(block.user_rows.tolist(), block.item_rows.tolist(), block.ratings.tolist(), strict=True)
+    assert sorted(triples) == sorted(zip(users.tolist(), items.tolist(), ratings.tolist(), strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        back = read_block(folder, str(write_block(folder, block)["checksum"]), shape)
+    for name, values in vars(block).items():
+        np.testing.assert_array_equal(getattr(back, name), values)
+        assert getattr(getattr(back, name), "dtype", None) == getattr(values, "dtype", None)
+
+
+def test_more_levels_than_codes_are_kept_as_they_are() -> None:
+    """Seventy thousand different ratings, in an order that does not depend on the one they come in."""
+    rng = np.random.default_rng(2)
+    shape = (300, 300)
+    cells = rng.permutation(90_000)[:70_000]
+    ratings = rng.permutation(70_000).astype(np.float32)
+    block = RatingBlock.of(cells // 300, cells % 300, ratings, shape)
+    again = RatingBlock.of(cells[::-1] // 300, cells[::-1] % 300, ratings[::-1], shape)
+    assert block.codes.dtype == np.float32
+    assert not len(block.levels)
+    assert block.codes.tobytes() == again.codes.tobytes()
+    assert (block.cells.nbytes + block.codes.nbytes) / len(block) == 6
+
+
+def test_tiles_come_by_diagonals_and_neighbours_share_little() -> None:
+    rng = np.random.default_rng(3)
+    shape = (3 * TILE_USERS, 2 * TILE_ITEMS)
+    cells = np.unique(rng.integers(0, shape[0] * shape[1], 200_000))
+    block = RatingBlock.of(cells // shape[1], cells % shape[1], np.ones(len(cells), np.float32), shape)
+    places = np.stack(
+        [block.user_rows[block.run_starts[block.tiles[:, 1]]] // TILE_USERS, block.tiles[:, 0] // TILE_ITEMS], 1
+    )
+    assert places.tolist() == [[0, 0], [1, 1], [0, 1], [2, 0], [1, 0], [2, 1]]
+    dense = RatingBlock.of(*np.divmod(np.arange(64 * 1024), 1024), np.ones(64 * 1024, np.float32), (64, 1024))
+    assert np.mean(dense.user_rows[1:] == dense.user_rows[:-1]) == 0
+    assert np.mean(dense.item_rows[1:] == dense.item_rows[:-1]) == 0
 
 
 @pytest.mark.parametrize(
@@ -140,7 +175,7 @@ def test_shard_rows_add_up(ids: int, shards: int) -> None:
 
 def test_a_damaged_block_is_refused(tmp_path: Path) -> None:
     rows = np.array([0, 1], dtype=np.int32)
-    entry = write_block(str(tmp_path), RatingBlock(rows, rows, np.ones(2, dtype=np.float32), (2, 2)))
+    entry = write_block(str(tmp_path), RatingBlock.of(rows, rows, np.ones(2, dtype=np.float32), (2, 2)))
     path = tmp_path / f"{entry['checksum']}.parquet"
     content = bytearray(path.read_bytes())
     content[50] ^= 1
@@ -151,14 +186,14 @@ def test_a_damaged_block_is_refused(tmp_path: Path) -> None:
 
 def test_a_block_outside_its_shard_is_refused(tmp_path: Path) -> None:
     rows = np.array([0, 5], dtype=np.int32)
-    entry = write_block(str(tmp_path), RatingBlock(rows, rows, np.ones(2, dtype=np.float32), (6, 6)))
+    entry = write_block(str(tmp_path), RatingBlock.of(rows, rows, np.ones(2, dtype=np.float32), (6, 6)))
     with pytest.raises(DamagedFile, match="row 5 lies outside its shard of 4 rows"):
         read_block(str(tmp_path), str(entry["checksum"]), (4, 6))
 
 
 def test_shards_of_another_size_are_refused() -> None:
     rows = np.zeros(1, dtype=np.int32)
-    block = RatingBlock(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
+    block = RatingBlock.of(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
     users, items = (initial_shard(np.ones(size, dtype=np.bool_), 2, 0, "user", 0, 1) for size in (3, 4))
     with pytest.raises(ShardMismatch, match=r"block of \(3, 3\) rows met shards of 3 and 4 rows"):
         descend(block, Descent(users, None, 0.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=True)
@@ -166,7 +201,7 @@ def test_shards_of_another_size_are_refused() -> None:
 
 def test_a_step_changes_none_of_its_inputs() -> None:
     rows = np.zeros(1, dtype=np.int32)
-    block = RatingBlock(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
+    block = RatingBlock.of(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
     users, items = (initial_shard(np.ones(3, dtype=np.bool_), 2, 0, side, 0, 1) for side in ("user", "item"))
     before = users.copy(), items.copy()
     after = descend(block, Descent(users, None, 5.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=False)
@@ -179,6 +214,7 @@ def test_a_step_changes_none_of_its_inputs() -> None:
 
 def test_a_shard_comes_back_bit_for_bit(tmp_path: Path) -> None:
     shard = initial_shard(np.ones(9, dtype=np.bool_), 5, 0, "user", 1, 4)
+    shard.states[:, :3] = np.random.default_rng(0).random((9, 3))
     url = str(tmp_path / "shard.npy")
     checksum = write_shard(url, shard)
     back = read_shard(url, checksum, 5)

@@ -1,47 +1,30 @@
 """The compiled kernels equal their slow, obvious twins, and the twins equal the gradients of the objective.
 
-Covers: descend_ratings, score_ratings, plain.py, objective.py.
-Does not cover: blocks, shards and epochs (test_train.py).
+Covers: descend_tiles, score_ratings, plain.py, objective.py.
+Does not cover: blocks of several tiles (test_twins.py), shards and epochs (test_train.py).
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from descending import STEPS, as_plain, random_block, random_shard, twin_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.kernels import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH, descend_ratings, score_ratings
+from tasks.descend import descend_in_place
+from tasks.kernels import score_ratings
 from tasks.objective import Observed, Point, gradients, objective
-from tasks.plain import Matrix, descend_plainly, predict_plainly
+from tasks.plain import descend_plainly, predict_plainly
 
-RANKS = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 64, 67])
-Kernel = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-
-
-def random_side(rng: np.random.Generator, rows: int, rank: int) -> Kernel:
-    states = np.zeros((rows, STATE_WIDTH), dtype=np.float32)
-    states[:, BIAS] = rng.normal(size=rows) * 0.1
-    states[:, FACTOR_SQUARES] = 1 + rng.random(rows)
-    states[:, BIAS_SQUARES] = 1 + rng.random(rows)
-    return (rng.normal(size=(rows, rank)) / math.sqrt(rank)).astype(np.float32), states
-
-
-def as_plain(side: Kernel) -> dict[str, Matrix]:
-    factors, states = (part.astype(np.float64) for part in side)
-    return {
-        "factors": factors,
-        "bias": states[:, BIAS].copy(),
-        "factor_squares": states[:, FACTOR_SQUARES].copy(),
-        "bias_squares": states[:, BIAS_SQUARES].copy(),
-    }
+RANKS = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 64, 67, 128, 130])
 
 
 def random_ratings(
-    rng: np.random.Generator, count: int, rows: tuple[int, int], least_row: int = 0
+    rng: np.random.Generator, count: int, rows: tuple[int, int], least_row: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     user_rows, item_rows = (rng.integers(least_row, size, size=count).astype(np.int32) for size in rows)
     return user_rows, item_rows, rng.normal(size=count).astype(np.float32)
@@ -51,35 +34,34 @@ def random_ratings(
 @given(
     seed=st.integers(0, 2**32 - 1),
     rank=RANKS,
-    count=st.integers(0, 60),
-    users=st.integers(1, 9),
-    items=st.integers(1, 9),
+    count=st.integers(1, 200),
+    users=st.sampled_from([1, 5, 31, 32, 33, 70]),
+    items=st.sampled_from([1, 4, 20]),
+    levels=st.sampled_from([1, 5, 300, 0]),
     biases=st.booleans(),
 )
-def test_descent_equals_its_twin(seed: int, rank: int, count: int, users: int, items: int, biases: bool) -> None:
+def test_descent_equals_its_twin(
+    seed: int, rank: int, count: int, users: int, items: int, levels: int, biases: bool
+) -> None:
     rng = np.random.default_rng(seed)
-    left, right = random_side(rng, users, rank), random_side(rng, items, rank)
-    plain_left, plain_right = as_plain(left), as_plain(right)
-    ratings = random_ratings(rng, count, (users, items))
-    bias_step = 0.07 if biases else 0.0
-    fast = descend_ratings(*ratings, *left, *right, np.float32(0.03), np.float32(0.05), np.float32(bias_step))
-    slow = descend_plainly(*ratings, plain_left, plain_right, 0.03, 0.05, bias_step)
-    assert fast == pytest.approx(slow, rel=1e-4, abs=1e-5)
-    for (factors, states), plain in ((left, plain_left), (right, plain_right)):
-        np.testing.assert_allclose(factors, plain["factors"], rtol=1e-3, atol=2e-5)
-        np.testing.assert_allclose(states[:, BIAS], plain["bias"], rtol=1e-3, atol=2e-5)
-        np.testing.assert_allclose(states[:, FACTOR_SQUARES], plain["factor_squares"], rtol=1e-3)
-        if biases:
-            np.testing.assert_allclose(states[:, BIAS_SQUARES], plain["bias_squares"], rtol=1e-3)
+    block = random_block(rng, np.arange(users), np.arange(items), count, (users, items), levels)
+    steps = replace(STEPS, bias_step=0.07 if biases else 0.0)
+    left, right = random_shard(rng, users, rank), random_shard(rng, items, rank)
+    plain_left, plain_right, slow = twin_of(block, left, right, steps)
+    assert descend_in_place(block, left, right, steps) == pytest.approx(slow, rel=1e-4, abs=1e-5)
+    for shard, plain in ((left, plain_left), (right, plain_right)):
+        for name, values in as_plain(shard).items():
+            np.testing.assert_allclose(values, plain[name], rtol=1e-3, atol=2e-5)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rank=RANKS, count=st.integers(0, 60))
 def test_score_equals_its_twin(seed: int, rank: int, count: int) -> None:
     rng = np.random.default_rng(seed)
-    left, right = random_side(rng, 5, rank), random_side(rng, 7, rank)
+    left, right = random_shard(rng, 5, rank), random_shard(rng, 7, rank)
     user_rows, item_rows, ratings = random_ratings(rng, count, (5, 7), least_row=-1)
-    squared, absolute = score_ratings(user_rows, item_rows, ratings, *left, *right, 3.5, 1.1, 1.0, 5.0)
+    shards = (left.factors, left.states, right.factors, right.states)
+    squared, absolute = score_ratings(user_rows, item_rows, ratings, *shards, 3.5, 1.1, 1.0, 5.0)
     errors = ratings - predict_plainly(user_rows, item_rows, as_plain(left), as_plain(right), 3.5, 1.1, 1.0, 5.0)
     assert squared == pytest.approx(float(np.sum(errors**2)), rel=1e-5)
     assert absolute == pytest.approx(float(np.sum(np.abs(errors))), rel=1e-5)
@@ -88,14 +70,13 @@ def test_score_equals_its_twin(seed: int, rank: int, count: int) -> None:
 def test_one_rating_moves_down_the_gradient_of_the_objective() -> None:
     """With unit accumulators and a step s, a row moves by -s/2 times the objective's own gradient."""
     rng = np.random.default_rng(3)
-    users, items = (as_plain(random_side(rng, 1, 6)) for _ in range(2))
+    users, items = (as_plain(random_shard(rng, 1, 6)) for _ in range(2))
     for side in (users, items):
         side["factor_squares"][:] = side["bias_squares"][:] = 1.0
     at = Point(users["factors"].copy(), items["factors"].copy(), users["bias"].copy(), items["bias"].copy())
     row = np.zeros(1, dtype=np.int64)
     slope = gradients(at, Observed(row, row, np.array([0.7])), l2=0.04)
-    rating = np.array([0.7], dtype=np.float32)
-    descend_plainly(row.astype(np.int32), row.astype(np.int32), rating, users, items, 0.04, 0.01, 0.01)
+    descend_plainly([[[(0, 0, 0.7)]]], users, items, 0.04, 0.01, 0.01)
     moved = (
         users["factors"] - at.user_factors,
         items["factors"] - at.item_factors,

@@ -186,7 +186,7 @@ def test_a_best_epoch_older_than_the_last_checkpoint_survives_an_interruption(
     client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Validation turns and patience is long, so the best shards lie in a folder of their own for several epochs."""
-    settings = TrainSettings(rank=RANK, epochs=13, checkpoint_epochs=2, patience=13, l2=0.0, step=0.6)
+    settings = TrainSettings(rank=RANK, epochs=13, checkpoint_epochs=2, patience=13, l2=0.0, step=0.35)
 
     def stop_at_eleven(event: Event) -> None:
         if isinstance(event, EpochFinished) and event.epoch == 11:
@@ -234,7 +234,7 @@ def test_finished_training_is_not_repeated(heard: Heard) -> None:
 def test_the_best_epoch_is_kept_and_training_stops(heard: Heard) -> None:
     """With strong steps and no L2 the made ratings are soon learnt by heart, so validation turns around."""
     manifest, bits = trained(
-        heard.context, TrainSettings(rank=RANK, epochs=60, checkpoint_epochs=4, l2=0.0, step=0.3, patience=2)
+        heard.context, TrainSettings(rank=RANK, epochs=60, checkpoint_epochs=4, l2=0.0, step=0.35, patience=2)
     )
     rmses = [stopping for _, stopping in manifest["history"]]
     assert manifest["epochs"] == manifest["best_epoch"] + 2 < 60

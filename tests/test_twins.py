@@ -1,132 +1,205 @@
 """Comparing the kernel with its twin can fail: a flipped sign in either is caught. Blocks with empty tiles agree, too.
 
-Covers: that test_kernels.py's way of comparing tells right from wrong, and whole blocks. Does not cover: random ratings
-(test_kernels.py).
+Covers: that test_kernels.py's way of comparing tells right from wrong; blocks of many tiles; threads within a block.
+Does not cover: random ratings (test_kernels.py).
 """
 
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable
+import sys
+import threading
+from types import ModuleType
 from typing import Any
 
+import descending
 import numpy as np
 import pytest
+from descending import STEPS, as_plain, plain_tiles, random_block, random_shard, twin_of
 
-from tasks import kernels, plain
-from tasks.blocks import TILE_ITEMS, TILE_USERS, RatingBlock, tiled
-from tasks.descend import Descent, StepSizes, descend
-from tasks.factors import FactorShard, initial_shard
-from tasks.kernels import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH, descend_ratings
-from tasks.plain import Matrix, descend_plainly
-
-Descend = Callable[..., float]
+from tasks import descend, kernels_descend, kernels_vector, plain
+from tasks.blocks import RatingBlock
+from tasks.descend import Descent, descend_in_place
+from tasks.descend import descend as descend_purely
+from tasks.tiles import TILE_ITEMS, TILE_USERS
+from tasks.wavefront import go_through
 
 KERNEL_SIGNS = [
-    ("ratings[n] - user_states", "ratings[n] + user_states"),
-    ("item_states[b, BIAS] - product", "item_states[b, BIAS] + product"),
-    ("g = error * y - l2 * x", "g = error * y + l2 * x"),
-    ("h = error * x - l2 * y", "h = error * x + l2 * y"),
-    ("u[f] = x + user_rate * g", "u[f] = x - user_rate * g"),
-    ("v[f] = y + item_rate * h", "v[f] = y - item_rate * h"),
-    ("g = error - l2 * user_states", "g = error + l2 * user_states"),
-    ("h = error - l2 * item_states", "h = error + l2 * item_states"),
-    ("+= item_squares * share", "-= np.float32(0.01) * item_squares * share"),
+    (kernels_vector, "residual - u.dot(v)", "residual + u.dot(v)"),
+    (kernels_vector, "arguments[6]) - user[BIAS]", "arguments[6]) + user[BIAS]"),
+    (kernels_vector, "- item[BIAS])", "+ item[BIAS])"),
+    (kernels_vector, "* x + user_pull", "* x - user_pull"),
+    (kernels_vector, "* y + item_pull", "* y - item_pull"),
+    (kernels_vector, "own[BIAS] + own[BIAS_RATE]", "own[BIAS] - own[BIAS_RATE]"),
+    (kernels_vector, "own[FACTOR_SQUARES] + squared", "own[FACTOR_SQUARES] - squared"),
+    (kernels_vector, "own[BIAS_SQUARES] + squared", "own[BIAS_SQUARES] - squared"),
+    (kernels_descend, "_ONE - rate * l2", "_ONE + rate * l2"),
+    (kernels_descend, "_ONE - bias_rate * l2", "_ONE + bias_rate * l2"),
 ]
 TWIN_SIGNS = [
-    ("rating - (user_bias", "rating + (user_bias"),
-    ("item_bias + u @ v", "item_bias - u @ v"),
-    ("error * v - l2 * u", "error * v + l2 * u"),
-    ("error * u - l2 * v", "error * u + l2 * v"),
-    ("error - l2 * user_bias", "error + l2 * user_bias"),
-    ("+= step * gradient", "-= step * gradient"),
-    ("+= bias_step * bias_gradient", "-= bias_step * bias_gradient"),
-    ("+= np.mean(gradient**2)", "-= 0.01 * np.mean(gradient**2)"),
+    ('rating - (users["bias"]', 'rating + (users["bias"]'),
+    ('items["bias"][b] + u @ v', 'items["bias"][b] - u @ v'),
+    ("error * v - l2 * u)", "error * v + l2 * u)"),
+    ("error * u - l2 * v)", "error * u + l2 * v)"),
+    ('error - l2 * users["bias"]', 'error + l2 * users["bias"]'),
+    ('error - l2 * items["bias"]', 'error + l2 * items["bias"]'),
+    ("+= user_rates[a]", "-= user_rates[a]"),
+    ("+= item_rates[b]", "-= item_rates[b]"),
+    ("+= user_bias_rates[a]", "-= user_bias_rates[a]"),
+    ("+= item_bias_rates[b]", "-= item_bias_rates[b]"),
+    ("+= error**2 * item_squares[b]", "-= 0.01 * error**2 * item_squares[b]"),
+    ("+= error**2 * user_squares[a]", "-= 0.01 * error**2 * user_squares[a]"),
+    ('users["bias_squares"][a] += error', 'users["bias_squares"][a] -= 0.01 * error'),
+    ('items["bias_squares"][b] += error', 'items["bias_squares"][b] -= 0.01 * error'),
 ]
 
 
-def flipped(function: Any, module: Any, sign: tuple[str, str]) -> Descend:
-    """The function's own source with one sign turned round, as plain Python."""
-    source = inspect.getsource(getattr(function, "py_func", function))
-    assert source.count(sign[0]) == 1, sign[0]
-    names = dict(vars(module))
-    exec(source[source.index("def ") :].replace(*sign), names)
-    changed: Descend = names[getattr(function, "__name__", "descend_ratings")]
-    return changed
+def changed(module: ModuleType, old: str = "", new: str = "", **replaced: ModuleType) -> ModuleType:
+    """The module's own source with one thing changed, as a module of another name; it takes `replaced` for others."""
+    source = inspect.getsource(module).replace("cache=True", "cache=False")
+    assert not old or source.count(old) == 1, old
+    source = source.replace(old, new) if old else source
+    for name, other in replaced.items():
+        source = source.replace(f"from tasks.{name} import", f"from {other.__name__} import")
+    made = ModuleType(f"changed_{module.__name__.rpartition('.')[2]}")
+    sys.modules[made.__name__] = made
+    exec(compile(source, made.__name__, "exec"), vars(made))
+    return made
 
 
-def sides(rank: int = 5) -> tuple[FactorShard, FactorShard]:
-    rng = np.random.default_rng(4)
-    shards = []
-    for rows in (4, 3):
-        states = np.zeros((rows, STATE_WIDTH), dtype=np.float32)
-        states[:, BIAS] = rng.normal(size=rows)
-        states[:, FACTOR_SQUARES], states[:, BIAS_SQUARES] = 1.0 + rng.random((2, rows))
-        shards.append(FactorShard(rng.normal(size=(rows, rank)).astype(np.float32), states))
-    return shards[0], shards[1]
-
-
-def as_plain(shard: FactorShard) -> dict[str, Matrix]:
-    states = shard.states.astype(np.float64)
-    columns = {"bias": BIAS, "factor_squares": FACTOR_SQUARES, "bias_squares": BIAS_SQUARES}
-    return {"factors": shard.factors.astype(np.float64), **{name: states[:, at].copy() for name, at in columns.items()}}
-
-
-def agree(kernel: Descend, twin: Descend) -> bool:
-    """Whether the two end at the same factors and states after twenty ratings."""
+def block_of_four_tiles() -> RatingBlock:
     rng = np.random.default_rng(5)
-    user_rows, item_rows = (rng.integers(0, rows, 20).astype(np.int32) for rows in (4, 3))
-    ratings = rng.normal(size=20).astype(np.float32)
-    users, items = sides()
-    plain_users, plain_items = as_plain(users), as_plain(items)
-    numbers = [np.float32(each) for each in (0.1, 0.05, 0.04)]
-    arrays = (users.factors, users.states, items.factors, items.states)
-    kernel(user_rows, item_rows, ratings, *arrays, *numbers)
-    twin(user_rows, item_rows, ratings, plain_users, plain_items, *(float(each) for each in numbers))
+    users, items = np.array([0, 1, 33, TILE_USERS + 2]), np.array([0, 1, TILE_ITEMS + 1])
+    return random_block(rng, users, items, 40, (TILE_USERS + 3, TILE_ITEMS + 2))
+
+
+def agree() -> bool:
+    """Whether kernel and twin end at the same factors and states after going through four tiles."""
+    block, rng = block_of_four_tiles(), np.random.default_rng(4)
+    users, items = (random_shard(rng, rows, 5) for rows in block.shape)
+    plain_users, plain_items, _ = twin_of(block, users, items)
+    descend_in_place(block, users, items, STEPS)
     pairs = [(users, plain_users), (items, plain_items)]
     return all(
-        np.allclose(as_plain(fast)[name], slow[name], rtol=1e-3, atol=1e-5) for fast, slow in pairs for name in slow
+        np.allclose(as_plain(fast)[name], slow[name], rtol=1e-4, atol=1e-6) for fast, slow in pairs for name in slow
     )
 
 
 def test_kernel_and_twin_agree() -> None:
-    assert agree(descend_ratings, descend_plainly)
+    assert len(block_of_four_tiles().tiles) == 4
+    assert agree()
 
 
-@pytest.mark.parametrize("sign", KERNEL_SIGNS, ids=lambda sign: str(sign[0]))
-def test_a_flipped_sign_in_the_kernel_is_caught(sign: tuple[str, str]) -> None:
-    assert not agree(flipped(descend_ratings, kernels, sign), descend_plainly)
+@pytest.mark.parametrize(("module", "old", "new"), KERNEL_SIGNS, ids=lambda part: getattr(part, "__name__", part))
+def test_a_flipped_sign_in_the_kernel_is_caught(
+    module: ModuleType, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = changed(kernels_vector, *((old, new) if module is kernels_vector else ()))
+    loop = changed(kernels_descend, *((old, new) if module is kernels_descend else ()), kernels_vector=vector)
+    monkeypatch.setattr(descend, "descend_tiles", loop.descend_tiles)
+    assert not agree()
 
 
 @pytest.mark.parametrize("sign", TWIN_SIGNS, ids=lambda sign: str(sign[0]))
-def test_a_flipped_sign_in_the_twin_is_caught(sign: tuple[str, str]) -> None:
-    assert not agree(descend_ratings, flipped(descend_plainly, plain, sign))
+def test_a_flipped_sign_in_the_twin_is_caught(sign: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descending, "descend_plainly", changed(plain, *sign).descend_plainly)
+    assert not agree()
 
 
-@pytest.mark.parametrize("rank", [3, 8, 13])
+def test_rates_are_looked_at_when_tiles_and_runs_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ratings as one tile and one run, whose rates are looked at once, give something else."""
+
+    def joined(block: RatingBlock, steps: Any) -> Any:
+        return [[[rating for tile in plain_tiles(block, steps) for run in tile for rating in run]]]
+
+    monkeypatch.setattr(descending, "plain_tiles", joined)
+    assert not agree()
+
+
+@pytest.mark.parametrize("rank", [3, 8, 13, 16, 40])
 def test_a_block_with_empty_tiles_equals_the_twin_in_its_order(rank: int) -> None:
-    """Three ranges of users by three of items, of which the middle ones have no rating; a user has several."""
+    """Three ranges of users by three of items, of which the middle ones have no rating; a run with more than 32."""
     rng = np.random.default_rng(rank)
-    user_rows = np.concatenate([rng.integers(0, 40, 150), 2 * TILE_USERS + rng.integers(0, 40, 150)]).astype(np.int32)
-    item_rows = np.concatenate([rng.integers(0, 9, 150), 2 * TILE_ITEMS + rng.integers(0, 9, 150)]).astype(np.int32)
-    shape = (2 * TILE_USERS + 40, 2 * TILE_ITEMS + 9)
-    cells = np.unique(np.stack([user_rows, item_rows], axis=1), axis=0)
-    order = tiled(cells[:, 0], cells[:, 1])
-    ratings = rng.integers(1, 6, len(cells)).astype(np.float32)
-    users_in_order, items_in_order = cells[order, 0].copy(), cells[order, 1].copy()
-    users, items = (
-        initial_shard(np.ones(rows, dtype=np.bool_), rank, 1, side, 0, 1)
-        for rows, side in zip(shape, ("user", "item"), strict=True)
-    )
-    steps = StepSizes(mean=3.1, deviation=1.3, l2=0.03, step=0.05, bias_step=0.05)
-    block = RatingBlock(users_in_order, items_in_order, ratings, shape)
-    after = descend(block, Descent(users, None, 0.0), items, steps, first=True)
-    plain_users, plain_items = as_plain(users), as_plain(items)
-    scaled = ((ratings - 3.1) / 1.3).astype(np.float32)
-    error = descend_plainly(users_in_order, items_in_order, scaled, plain_users, plain_items, 0.03, 0.05, 0.05)
-    assert math.isclose(after.squared_error, error, rel_tol=1e-4)
+    block = random_block(
+        rng, np.concatenate([np.arange(40), 2 * TILE_USERS + np.arange(40)]),
+        np.concatenate([np.arange(9), 2 * TILE_ITEMS + np.arange(9)]), 400, (2 * TILE_USERS + 40, 2 * TILE_ITEMS + 9),
+    )  # fmt: skip
+    assert len(block.tiles) == 4
+    assert np.diff(block.run_starts).max() > 32
+    users, items = (random_shard(rng, rows, rank) for rows in block.shape)
+    after = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True)
+    plain_users, plain_items, error = twin_of(block, users, items)
+    assert after.squared_error == pytest.approx(error, rel=1e-4)
     assert after.items is not None
     for fast, slow in ((after.users, plain_users), (after.items, plain_items)):
         for name, values in as_plain(fast).items():
             np.testing.assert_allclose(values, slow[name], rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads are seen to work on it; each time all tiles are gone through, and everything is the same."""
+    rng = np.random.default_rng(1)
+    shape = (6 * TILE_USERS, 5 * TILE_ITEMS)
+    block = random_block(rng, np.arange(shape[0]), np.arange(shape[1]), 60_000, shape)
+    assert len(block.tiles) == 30
+    users, items = (random_shard(rng, rows, 16) for rows in shape)
+    alone = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True)
+    seen = set()
+
+    def watched(places: Any, visit: Any, count: int) -> None:
+        def noted(tile: int) -> None:
+            seen.add(threading.get_ident())
+            visit(tile)
+
+        go_through(places, noted, count)
+
+    monkeypatch.setattr(descend, "go_through", watched)
+    together = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True, threads=threads)
+    assert len(seen) > 1
+    assert together.squared_error == alone.squared_error
+    assert alone.items is not None
+    assert together.items is not None
+    for one, other in ((alone.users, together.users), (alone.items, together.items)):
+        assert one.factors.tobytes() == other.factors.tobytes()
+        assert one.states.tobytes() == other.states.tobytes()
+
+
+def test_tiles_that_share_a_row_or_a_column_keep_their_order() -> None:
+    places = [(row, (row + step) % 4) for step in range(4) for row in range(4)]
+    visited: list[int] = []
+    go_through(places, visited.append, 4)
+    assert sorted(visited) == list(range(16))
+    for line in range(2):
+        for number in range(4):
+            among = [tile for tile in visited if places[tile][line] == number]
+            assert among == sorted(among)
+
+
+def test_what_fails_in_a_tile_is_raised_and_its_followers_are_left() -> None:
+    visited: list[int] = []
+
+    def visit(tile: int) -> None:
+        visited.append(tile)
+        if tile == 1:
+            raise ValueError("tile 1")
+
+    with pytest.raises(ValueError, match="tile 1"):
+        go_through([(0, 0), (1, 1), (1, 0), (0, 2)], visit, 2)
+    assert 2 not in visited
+    assert 3 in visited
+
+
+def test_after_a_far_outlier_both_rows_take_small_steps() -> None:
+    """One rating of ten thousand standard deviations, first of its tile: factors stay as small as the twin's."""
+    rng = np.random.default_rng(6)
+    ratings = rng.normal(3.0, 1.0, 64 * 20).astype(np.float32)
+    ratings[0] = 10_000.0
+    block = RatingBlock.of(*np.divmod(np.arange(64 * 20), 20), ratings, (64, 20))
+    users, items = (random_shard(rng, rows, 5) for rows in block.shape)
+    plain_users, plain_items, _ = twin_of(block, users, items)
+    descend_in_place(block, users, items, STEPS)
+    for shard, twin in ((users, plain_users), (items, plain_items)):
+        assert np.abs(shard.factors).max() == pytest.approx(np.abs(twin["factors"]).max(), rel=0.01)
+    error = descend_in_place(block, users, items, STEPS)
+    assert np.isfinite(error)

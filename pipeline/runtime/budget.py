@@ -15,7 +15,7 @@ import psutil
 from dask.utils import format_bytes
 
 from tasks.errors import CannotFit
-from tasks.kernels import STATE_WIDTH
+from tasks.kernels_vector import STATE_WIDTH
 
 CLIENT_BYTES = 230 * 2**20
 """Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""

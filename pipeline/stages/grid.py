@@ -18,7 +18,7 @@ from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import content_id, nothing_half_written, publish, published
 from pipeline.settings import GridSettings
 from tasks import files
-from tasks.blocks import TILE_ITEMS, TILE_USERS, shards_for
+from tasks.blocks import BLOCK_FORMAT, shards_for
 from tasks.errors import BadInput, SettingsError
 from tasks.factors import shard_rows
 from tasks.scatter import build_block, scatter_part
@@ -41,7 +41,7 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
             f"grid.shards = {shards} is more than there are users ({dataset['users']:,}) "
             f"or items ({dataset['items']:,}); lower it, or leave it to the default"
         )
-    grid_id = content_id(dataset=dataset["id"], split=split["id"], shards=shards, tile=[TILE_USERS, TILE_ITEMS])
+    grid_id = content_id(dataset=dataset["id"], split=split["id"], shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
     manifest = published(folder, "grid")
