@@ -16,7 +16,7 @@ from tasks.sources import read_range
 LONGEST_LINE_BYTES = 2**20
 """A longer line is no line of ratings: looking for its end would read without bound."""
 
-_BLOCK_BYTES = 256 * 1024
+_BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,22 @@ def read_lines(piece: Piece) -> tuple[bytes, int]:
         The file is shorter than it was when it was listed, or a line is longer than `LONGEST_LINE_BYTES`.
     """
     file = piece.file
-    before = 1 if piece.start > file.start else 0
-    data = read_range(file.url, piece.start - before, piece.stop)
-    if len(data) < piece.stop - piece.start + before:
+    begin, end = piece.start, piece.stop
+    if begin > file.start:
+        begin = _after_line(file, begin - 1, piece.stop)
+    if begin >= piece.stop:
+        return b"", piece.stop
+    if end < file.stop:
+        end = _after_line(file, end - 1, min(file.stop, end + LONGEST_LINE_BYTES + 1))
+    if end - piece.stop > LONGEST_LINE_BYTES:
+        raise BadInput(
+            f"{file.name}: a line near byte {end - file.start} is longer than {LONGEST_LINE_BYTES} bytes; "
+            "this is no text of ratings, check ingest.ratings"
+        )
+    # The edges are found first, so that a chunk is read once, into its place, and not copied.
+    data = read_range(file.url, begin, end)
+    if len(data) < end - begin:
         raise BadInput(f"{file.name}: the file was cut short while it was being read; run again when it is whole")
-    begin = piece.start
-    if before:
-        first = data.find(b"\n", 0, len(data) - 1)
-        if first < 0:
-            return b"", piece.stop
-        begin += first
-        data = data[first + 1 :]
-    if piece.stop < file.stop and not data.endswith(b"\n"):
-        data += _rest_of_line(file, piece.stop)
     return data, begin
 
 
@@ -114,20 +117,14 @@ def count_lines_before(file: RawFile, position: int) -> int:
     return count
 
 
-def _rest_of_line(file: RawFile, position: int) -> bytes:
-    rest = b""
-    while position < file.stop and len(rest) <= LONGEST_LINE_BYTES:
-        block = read_range(file.url, position, min(position + _BLOCK_BYTES, file.stop))
+def _after_line(file: RawFile, position: int, stop: int) -> int:
+    """Return where the line that holds byte `position` is over; `stop` if that is not before it."""
+    while position < stop:
+        block = read_range(file.url, position, min(position + _BLOCK_BYTES, stop))
         end = block.find(b"\n")
         if end >= 0:
-            return rest + block[: end + 1]
-        rest += block
-        position += len(block)
+            return position + end + 1
         if not block:
             break
-    if len(rest) > LONGEST_LINE_BYTES:
-        raise BadInput(
-            f"{file.name}: a line near byte {position - file.start} is longer than {LONGEST_LINE_BYTES} bytes; "
-            "this is no text of ratings, check ingest.ratings"
-        )
-    return rest
+        position += len(block)
+    return stop

@@ -14,8 +14,9 @@ import os
 import posixpath
 import re
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import fsspec
 import fsspec.core
@@ -50,28 +51,45 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 def checksum(data: bytes | memoryview) -> str:
     """Return a 128-bit BLAKE2b digest in hex: the content address used throughout."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return checksum_of([data])
+
+
+def checksum_of(blocks: Iterable[bytes | memoryview]) -> str:
+    """Return the checksum of bytes that come block by block."""
+    digest = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def write_bytes(url: str, data: bytes | memoryview) -> None:
-    """Write a whole file so that a reader sees all of it or none.
+    """Write a whole file so that a reader sees all of it or none."""
+    with opened_for_writing(url) as file:
+        file.write(data)
+
+
+@contextmanager
+def opened_for_writing(url: str) -> Iterator[IO[bytes]]:
+    """Yield a file to write in one go; a reader sees all of it or none, and none if the body fails.
 
     A local file is written beside its place and moved over it; on object stores one PUT is atomic by itself.
     """
     system, path = filesystem(url)
     system.makedirs(posixpath.dirname(path), exist_ok=True)
-    if "file" in _protocols(system):
-        beside = f"{path}.{uuid.uuid4().hex}.part"
-        try:
-            with open(beside, "wb") as file:
-                file.write(data)
-            os.replace(beside, path)
-        except BaseException:
-            if os.path.exists(beside):
-                os.remove(beside)
-            raise
-    else:
-        system.pipe_file(path, bytes(data))
+    if "file" not in _protocols(system):
+        buffer = io.BytesIO()
+        yield buffer
+        system.pipe_file(path, buffer.getvalue())
+        return
+    beside = f"{path}.{uuid.uuid4().hex}.part"
+    try:
+        with open(beside, "wb") as file:
+            yield file
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
 
 
 def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:

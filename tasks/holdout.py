@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from tasks import files
 from tasks.ids import hash_ids, look_up, mix
-from tasks.partition import gather_rows, settle, sort_order
+from tasks.order import sorted_pairs
+from tasks.partition import gather_rows, settle
 
 _VALIDATION, _SLICE = 1, 2
 """Salts: the slice is drawn independently of the validation."""
@@ -172,7 +173,7 @@ def _once(raw: pa.Table) -> _Rows:
     }
     if "timestamp" in raw.column_names:
         columns["timestamp"] = raw["timestamp"].to_numpy()
-    order = sort_order(columns["user"], columns["item"])
+    order = sorted_pairs(columns["user"], columns["item"])[2].astype(np.int64)
     columns = {name: values[order] for name, values in columns.items()}
     return settle({**columns, "place": order}, "last")["place"]
 

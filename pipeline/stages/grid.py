@@ -93,7 +93,7 @@ def _held_out(split: dict[str, Any]) -> list[str]:
 def _scatter(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], shards: int, scratch: str
 ) -> dict[int, list[tuple[str, int]]]:
-    """Run the scatter tasks; return for each block number the row groups that hold its ratings."""
+    """Run the scatter tasks; return for each block number the scratch groups that hold its ratings."""
     dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
     jobs = []
     for number, part in enumerate(dataset["parts"]):
@@ -101,7 +101,7 @@ def _scatter(
             (files.join(split_folder, split[name]["parts"][number]["path"]), split[name]["parts"][number]["checksum"])
             for name in _held_out(split)
         ]
-        url = files.join(scratch, f"part-{number:05d}.parquet")
+        url = files.join(scratch, f"part-{number:05d}.arrow")
         jobs.append((files.join(dataset_folder, part["path"]), part["checksum"], removed, shards, url))
     pieces = defaultdict(list)
     for job, numbers in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
