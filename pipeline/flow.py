@@ -16,8 +16,8 @@ from typing import Any
 
 from distributed import Client
 
-from pipeline.plan import local_allowance, plan_of, predict_for
-from pipeline.runtime.budget import Allowance, Prediction, Size
+from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
+from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.cluster import open_client, refuse_unguarded_call, scheduler_address
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
@@ -132,7 +132,8 @@ class _Run:
         """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
         if "://" not in self.settings.root:
             files.remove_tree(self.store.scratch(""))
-        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
+        threads = self.settings.cluster.block_threads
+        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford, threads)
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""
@@ -169,7 +170,7 @@ class _Run:
             return
         run_folder = self._begin(dataset, held_out, blocks)
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
-        training = train(context, blocks, scale, settings.train, run_folder)
+        training = train(context, blocks, scale, settings.train, run_folder, self._streamed())
         result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
         result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
             settings.train.stop_on
@@ -177,7 +178,16 @@ class _Run:
         if not self._reaches("evaluate"):
             return
         result.evaluation = evaluate(
-            context, dataset, held_out, blocks, training, scale, run_folder, settings.train.rank, truth
+            context,
+            dataset,
+            held_out,
+            blocks,
+            training,
+            scale,
+            run_folder,
+            settings.train.rank,
+            truth,
+            self._streamed(),
         )
         if result.evaluation:
             result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
@@ -234,8 +244,7 @@ class _Run:
         )
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
-            size = Size(blocks["ratings"], blocks["users"], blocks["items"], raw_bytes=0)
-            self.prediction = predict_for(self.settings, size, blocks["shards"], self.allowance)
+            self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
             self.result.predicted_memory_bytes = self.prediction.training_bytes
         if self.fresh:
             files.remove_tree(run_folder)
@@ -244,6 +253,10 @@ class _Run:
         )
         self.metrics.open(run_folder)
         return run_folder
+
+    def _streamed(self) -> bool:
+        """Whether training reads blocks as it needs them; of a cluster that is not ours only the settings can tell."""
+        return self.prediction.streamed if self.prediction else self.settings.cluster.blocks == "streamed"
 
     def _measure(self, event: Event) -> None:
         if isinstance(event, StageFinished):

@@ -17,8 +17,9 @@ from pipeline.runtime.budget import (
     available_disk_bytes,
     available_memory_bytes,
     predict_bytes,
+    row_bytes,
 )
-from pipeline.runtime.cluster import threads_per_worker
+from pipeline.runtime.cluster import tasks_per_worker
 from pipeline.settings import Settings, SplitSettings
 from pipeline.stages.ingest import wanted_form
 from tasks import planted
@@ -56,6 +57,16 @@ class Plan:
         """A descent and a hand-over of the item shard for each block, and a score for each user shard."""
         return 2 * self.shards**2 + self.shards
 
+    @property
+    def moved_bytes_per_epoch(self) -> int:
+        """What travels when every stratum is gone through on another worker than the last: every item shard."""
+        return self.shards * self.size.items * row_bytes(self.rank)
+
+    @property
+    def copied_bytes_per_epoch(self) -> int:
+        """Each block's task copies the two shards that it changes."""
+        return self.shards * (self.size.users + self.size.items) * row_bytes(self.rank)
+
     def refuse(self) -> None:
         """Raise CannotFit if memory or disk is too small."""
         self.allowance.refuse_what_cannot_fit(self.prediction)
@@ -65,6 +76,8 @@ class Plan:
             **asdict(self),
             "tasks_per_epoch": self.tasks_per_epoch,
             "block_ratings": self.block_ratings,
+            "moved_bytes_per_epoch": self.moved_bytes_per_epoch,
+            "copied_bytes_per_epoch": self.copied_bytes_per_epoch,
             "memory_bytes": self.prediction.total_bytes,
             "disk_bytes": self.prediction.disk_bytes,
         }
@@ -74,20 +87,31 @@ def local_allowance(settings: Settings) -> Allowance:
     """Return what a cluster of this machine's own may use, as it is now."""
     cluster = settings.cluster
     memory = cluster.memory or available_memory_bytes()
-    return Allowance(cluster.workers, threads_per_worker(cluster), memory, settings.root)
+    return Allowance(cluster.workers, tasks_per_worker(cluster), memory, settings.root)
 
 
 def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:
-    """Return the predicted bytes for a matrix of that size on those workers."""
-    ingest = settings.ingest
-    return predict_bytes(
-        size,
-        settings.train.rank,
-        shards,
-        allowance.workers,
-        allowance.threads,
-        ingest.chunk_bytes,
-        ingest.partition_ratings,
+    """Return the predicted bytes for a matrix of that size on those workers.
+
+    With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
+    """
+    kept, streamed = (
+        predict_bytes(
+            size, settings.train.rank, shards, allowance.workers, allowance.threads,
+            settings.ingest.chunk_bytes, settings.ingest.partition_ratings, streamed=streamed,
+        )
+        for streamed in (False, True)
+    )  # fmt: skip
+    if settings.cluster.blocks == "auto":
+        return kept if allowance.has_memory_for_training(kept) else streamed
+    return streamed if settings.cluster.blocks == "streamed" else kept
+
+
+def size_of_grid(grid: dict[str, Any]) -> Size:
+    """Return what is known once a grid (its manifest) is made: how many ratings are trained on and held out."""
+    held_out = sum(part["ratings"] for part in grid["held_out"].values())
+    return Size(
+        grid["ratings"], grid["users"], grid["items"], raw_bytes=0, rating_bytes=grid["rating_bytes"], held_out=held_out
     )
 
 

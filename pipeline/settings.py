@@ -168,6 +168,12 @@ class ClusterSettings(Section):
     )
     workers: int = Field(1, ge=1, description="worker processes")
     threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
+    block_threads: int = Field(
+        1, ge=1, description="threads that go through one block together, of those; a worker then takes fewer blocks"
+    )
+    blocks: Literal["auto", "memory", "streamed"] = Field(
+        "auto", description="training holds all blocks in memory, or reads each as it is needed; auto: what fits"
+    )
     memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
     wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
     dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")

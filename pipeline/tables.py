@@ -54,9 +54,15 @@ def plan_table(plan: Plan) -> Table:
         ("validation", plan.split),
         ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
         ("tasks per epoch", f"{plan.tasks_per_epoch:,}"),
+        (
+            "bytes per epoch",
+            f"{format_bytes(plan.copied_bytes_per_epoch)} copied, "
+            f"at most {format_bytes(plan.moved_bytes_per_epoch)} moved between workers",
+        ),
         ("epochs", f"at most {plan.epochs}, rank {plan.rank}"),
         ("workers", f"{plan.allowance.workers} with {plan.allowance.threads} threads each"),
         ("memory per worker", worker),
+        ("blocks", "read anew in each epoch" if need.streamed else "held in memory"),
         (
             "memory in all",
             f"ingest {ingest}, training {training}; there are {format_bytes(plan.allowance.memory_bytes)}",

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tasks.blocks import RatingBlock
+from tasks.blocks import BlockRow, RatingBlock
 from tasks.factors import FactorShard
+from tasks.kernels_sums import residual_sums
 from tasks.kernels_vector import BIAS, STATE_WIDTH
 
 ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
@@ -28,15 +29,9 @@ def mean_shard(rows: int) -> FactorShard:
     return FactorShard(np.zeros((rows, 1), dtype=np.float32), np.zeros((rows, STATE_WIDTH), dtype=np.float32))
 
 
-def item_sums(row: Sequence[RatingBlock], mean: float) -> list[Sums]:
+def item_sums(row: BlockRow, mean: float) -> list[Sums]:
     """Return for each block of a row the sum of r - µ and the number of ratings of its items."""
-    return [
-        (
-            np.bincount(block.item_rows, weights=block.ratings - mean, minlength=block.shape[1]).astype(np.float64),
-            np.bincount(block.item_rows, minlength=block.shape[1]).astype(np.float64),
-        )
-        for block in row
-    ]
+    return [_block_sums(block, mean, np.zeros(block.shape[1]))[1] for block in row]
 
 
 def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
@@ -45,16 +40,23 @@ def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
     return _with_biases(total / (ITEM_DAMPING + count))
 
 
-def user_bias_shard(row: Sequence[RatingBlock], mean: float, *items: FactorShard) -> FactorShard:
+def user_bias_shard(row: BlockRow, mean: float, *items: FactorShard) -> FactorShard:
     """Return a user shard with its damped biases, given those of all item shards, in rating units."""
-    rows = row[0].shape[0]
-    total, count = np.zeros(rows), np.zeros(rows)
-    for block, shard in zip(row, items, strict=True):
-        total += np.bincount(
-            block.user_rows, weights=block.ratings - mean - shard.biases[block.item_rows], minlength=rows
-        )
-        count += np.bincount(block.user_rows, minlength=rows)
+    sums = [
+        _block_sums(block, mean, shard.biases.astype(np.float64))[0] for block, shard in zip(row, items, strict=True)
+    ]
+    total, count = (np.sum([each[part] for each in sums], axis=0) for part in range(2))
     return _with_biases(total / (USER_DAMPING + count))
+
+
+def _block_sums(block: RatingBlock, mean: float, item_biases: npt.NDArray[np.float64]) -> tuple[Sums, Sums]:
+    """Return sums of residuals and counts by user, item biases subtracted, and by item."""
+    users, items = ((np.zeros(rows), np.zeros(rows)) for rows in block.shape)
+    residual_sums(block.coding)(
+        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, block.scaled_levels(0.0, 1.0),
+        mean, item_biases, *users, *items,
+    )  # fmt: skip
+    return users, items
 
 
 def _with_biases(biases: npt.NDArray[np.float64]) -> FactorShard:

@@ -77,7 +77,7 @@ def descend_in_place(
 ) -> float:
     """Change both shards by one SGD pass over `block`; return the sum of squared errors met, in scaled units."""
     rank, tiles = users.factors.shape[1], block.tiles
-    kernel, errors = descend_tiles(rank, block.codes.dtype.str[1:]), np.zeros(len(tiles))
+    kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
 
     def visit(first: int, last: int) -> None:
         kernel(

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import DamagedFile, SettingsError
 
+_CHECKSUM_BYTES = 16
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
     rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
@@ -56,7 +57,7 @@ def checksum(data: bytes | memoryview) -> str:
 
 def checksum_of(blocks: Iterable[bytes | memoryview]) -> str:
     """Return the checksum of bytes that come block by block."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
     for block in blocks:
         digest.update(block)
     return digest.hexdigest()
@@ -140,10 +141,19 @@ def remove_tree(url: str) -> None:
         system.rm(path, recursive=True)
 
 
-def write_table(url: str, table: pa.Table, row_group_rows: int | None = None, compression: str = "zstd") -> str:
-    """Write one Parquet file and return its checksum. The same table gives the same bytes."""
+def write_table(
+    url: str,
+    table: pa.Table,
+    row_group_rows: int | None = None,
+    compression: str = "zstd",
+    dictionaries: bool | list[str] = True,
+) -> str:
+    """Write one Parquet file and return its checksum. The same table gives the same bytes.
+
+    `dictionaries` : columns of which repeated values are looked for; True: all.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression)
+    pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=dictionaries)
     data = memoryview(sink.getvalue())
     write_bytes(url, data)
     return checksum(data)
@@ -176,15 +186,28 @@ def read_columns(
 
 def write_array(url: str, array: npt.NDArray[Any]) -> str:
     """Write one array as npy and return the file's checksum."""
-    sink = io.BytesIO()
-    np.save(sink, array, allow_pickle=False)
-    data = sink.getbuffer()
-    write_bytes(url, data)
-    return checksum(data)
+    return write_slices(url, [array], array.shape, array.dtype)
+
+
+def write_slices(
+    url: str, slices: Iterable[npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32
+) -> str:
+    """Write one array of `shape` as npy, given as slices of its rows in order; return the file's checksum."""
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    digest = hashlib.blake2b(header.getvalue(), digest_size=_CHECKSUM_BYTES)
+    with opened_for_writing(url) as file:
+        file.write(header.getvalue())
+        for rows in slices:
+            data = np.ascontiguousarray(rows, dtype).reshape(-1).view(np.uint8).data
+            digest.update(data)
+            file.write(data)
+    return digest.hexdigest()
 
 
 def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
-    """Read one npy array that `write_array` wrote into fresh memory; anything else, pickles above all, is refused.
+    """Read one npy array that `write_array` wrote, read-only; anything else, pickles above all, is refused.
 
     NumPy's own reader parses the header with `ast.literal_eval`, which in threads fails now and then on CPython 3.11
     with "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905); so the one form that we write
@@ -200,7 +223,7 @@ def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[An
         raise DamagedFile(
             f"{url}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
         )
-    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape).copy()
+    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)
 
 
 def write_json(url: str, content: Any) -> None:

@@ -52,7 +52,7 @@ from tasks.kernels_vector import (
 from tasks.tiles import GROUP_USERS, ITEM_BITS, TILE_ITEMS
 
 _INLINE: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(FAST_MATH), "inline": "always"}
-_CODES = {"u1": uint8, "u2": uint16, "f4": float32}
+CODES = {"u1": uint8, "u2": uint16, "f4": float32}
 LARGE_SQUARED_ERROR = np.float32(16.0)
 _ONE = np.float32(1.0)
 _USER_MASK, _ITEM_MASK = GROUP_USERS - 1, TILE_ITEMS - 1
@@ -83,12 +83,12 @@ def _refresh_all(  # type: ignore[no-untyped-def]
             _refresh(factors, states, row, l2, step, bias_step)
 
 
-def _rating(codes: Any, levels: Any, place: Any) -> Any:
+def rating_at(codes: Any, levels: Any, place: Any) -> Any:
     """Return one rating, centred and scaled; `overload` chooses how, by the type of the codes."""
     raise NotImplementedError
 
 
-@overload(_rating, inline="always")
+@overload(rating_at, inline="always")
 def _rating_of(codes, _levels, _place):  # type: ignore[no-untyped-def]
     if isinstance(codes.dtype, types.Float):
         return lambda codes, _levels, _place: (codes[_place] - _levels[0]) * _levels[1]
@@ -106,7 +106,7 @@ def _descend_run(  # type: ignore[no-untyped-def]
         place = np.uint64(n)  # an unsigned index need not be looked at for counting from the end
         cell = int64(cells[place])
         user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
-        squared = step_once(users, user_states, user, items, item_states, item, _rating(codes, levels, place))
+        squared = step_once(users, user_states, user, items, item_states, item, rating_at(codes, levels, place))
         total += squared
         if squared > LARGE_SQUARED_ERROR:
             _refresh(users, user_states, user, l2, step, bias_step)
@@ -160,7 +160,7 @@ def descend_tiles(rank: int, coding: str) -> Callable[..., None]:
     matrix, constant = types.Array(float32, 2, "C"), functools.partial(types.Array, ndim=1, layout="C", readonly=True)
     signature = types.void(
         int64, int64, types.Array(int64, 2, "C", readonly=True), constant(int32), constant(int64), constant(uint16),
-        constant(_CODES[coding]), constant(float32), rows_type(rank), matrix, rows_type(rank), matrix,
+        constant(CODES[coding]), constant(float32), rows_type(rank), matrix, rows_type(rank), matrix,
         float32, float32, float32, types.Array(float64, 1, "C"),
     )  # fmt: skip
     return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_descend_tiles)

@@ -1,7 +1,7 @@
 """The kernels' slow, obvious twins in NumPy, one rating after another, in float64.
 
-Covers: what `descend_tiles` and `score_ratings` mean, written to be read beside the formulas; tests hold the two
-together.
+Covers: what `descend_tiles`, `residual_sums` and `score_ratings` mean, written to be read beside the formulas; tests
+hold the two together.
 Does not cover: speed. It shares no code with the kernels on purpose.
 """
 
@@ -59,6 +59,17 @@ def _rates(side: dict[str, Matrix], step: float, bias_step: float) -> tuple[Matr
         bias_step / np.sqrt(side["bias_squares"]),
         np.mean(side["factors"] ** 2, axis=1),
     )
+
+
+def sum_plainly(
+    tiles: Sequence[Sequence[Run]], shape: tuple[int, int], mean: float, item_biases: Matrix
+) -> tuple[Matrix, Matrix]:
+    """Return for each user and for each item, float64 (rows, 2), the sum of its residuals and their number."""
+    users, items = np.zeros((shape[0], 2)), np.zeros((shape[1], 2))
+    for a, b, rating in (each for tile in tiles for run in tile for each in run):
+        users[a] += (rating - mean - item_biases[b], 1)
+        items[b] += (rating - mean, 1)
+    return users, items
 
 
 def predict_plainly(

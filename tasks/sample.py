@@ -6,9 +6,13 @@ Does not cover: exact counts (pipeline/stages/ingest.py).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.chunks import Chunk, RawFile, cut
 from tasks.formats import Form
@@ -16,7 +20,7 @@ from tasks.parse import parse_chunk
 from tasks.parse_parquet import cut_parquet
 
 PIECE_BYTES = 256 * 1024
-PIECES = 24
+PIECES = 96
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,22 @@ class Counts:
 
 
 def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
-    """Read up to 24 pieces of 256 KiB and scale up what is found in them.
+    """Read up to 96 pieces of 256 KiB and scale up what is found in them.
 
-    Ratings grow with the bytes. Distinct ids are Chao's estimate from how many pieces share an id (Chao 1987), capped
-    by growth with the bytes, which is what they do where the text is sorted by that id.
+    Ratings grow with the bytes. How many ids there are besides those found is estimated in one of two ways: whole
+    numbers that rise from piece to piece, as the films of Netflix's files do, are taken to go on as densely between the
+    pieces; of all others the estimate is Chao's, from how many were met once and twice (Chao 1987): a lower bound,
+    0.83 of the users of the Netflix shape.
     """
     chunks = (
         cut_parquet(list(raw_files), PIECE_BYTES)[0] if form.kind == "parquet" else cut(_small(raw_files), PIECE_BYTES)
     )
-    chosen = [chunks[len(chunks) * number // min(PIECES, len(chunks))] for number in range(min(PIECES, len(chunks)))]
+    places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
+    chosen = [chunks[place] for place in places]
     scale = sum(map(_size, chunks)) / max(1, sum(map(_size, chosen)))
     tables = [parse_chunk(chunk, form).table for chunk in chosen]
     ratings = sum(table.num_rows for table in tables)
-    users, items = (
-        _distinct([set(table[side].unique().to_pylist()) for table in tables], scale) for side in ("user", "item")
-    )
+    users, items = (_distinct([table[side] for table in tables], scale) for side in ("user", "item"))
     return Counts(round(ratings * scale), users, items, exact=len(chosen) == len(chunks))
 
 
@@ -56,10 +61,22 @@ def _size(chunk: Chunk) -> int:
     return sum(piece.stop - piece.start for piece in chunk)
 
 
-def _distinct(pieces: list[set[int | str]], scale: float) -> int:
-    occurrences = Counter(identity for piece in pieces for identity in piece)
+def _distinct(pieces: list[pa.ChunkedArray], scale: float) -> int:
+    together = pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pieces[0].type)
+    counts = together.value_counts().field("counts").to_numpy()
     if scale <= 1.0:
-        return len(occurrences)
-    in_pieces = Counter(occurrences.values())
-    chao = len(occurrences) + in_pieces[1] * (in_pieces[1] - 1) / (2 * (in_pieces[2] + 1))
-    return round(min(chao, len(occurrences) * scale))
+        return len(counts)
+    once, twice = (int(np.count_nonzero(counts == times)) for times in (1, 2))
+    estimate = _between(pieces) or len(counts) + once * (once - 1) / (2 * (twice + 1))
+    return round(min(max(estimate, len(counts)), len(counts) * scale))
+
+
+def _between(pieces: list[pa.ChunkedArray]) -> float:
+    """Return how many ids there are if they rise from piece to piece; 0 if they do not."""
+    if not pa.types.is_integer(pieces[0].type):
+        return 0.0
+    ranges = [(pc.min(piece).as_py(), pc.max(piece).as_py(), pc.count_distinct(piece).as_py()) for piece in pieces]
+    if any(later[0] < earlier[1] for earlier, later in pairwise(ranges)):
+        return 0.0
+    density = sum(found for _, _, found in ranges) / sum(last - first + 1 for first, last, _ in ranges)
+    return float((ranges[-1][1] - ranges[0][0] + 1) * density)

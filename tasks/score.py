@@ -122,5 +122,6 @@ def score_epoch(
 ) -> EpochErrors:
     """Return one user shard's errors at the end of an epoch, in training and on the stopping ratings."""
     arrays = (array for shard in (descent.users, *items) for array in (shard.factors, shard.states))
-    finite = all(bool(np.isfinite(array).all()) for array in arrays)
+    # A sum is finite if all its terms are, short of overflow, and takes no memory beside them.
+    finite = all(math.isfinite(float(np.sum(array))) for array in arrays)
     return EpochErrors(descent.squared_error, score(held_out, descent.users, items, steps, scale), finite)

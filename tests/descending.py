@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from tasks.blocks import RatingBlock
 from tasks.descend import StepSizes
-from tasks.factors import FactorShard, aligned
-from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
+from tasks.factors import FactorShard, room_for
+from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from tasks.plain import Matrix, Run, descend_plainly
 
 STEPS = StepSizes(mean=3.1, deviation=1.3, l2=0.1, step=0.05, bias_step=0.04)
@@ -19,12 +19,12 @@ STEPS = StepSizes(mean=3.1, deviation=1.3, l2=0.1, step=0.05, bias_step=0.04)
 
 def random_shard(rng: np.random.Generator, rows: int, rank: int) -> FactorShard:
     """A shard in the middle of training."""
-    factors, states = aligned((rows, rank)), aligned((rows, STATE_WIDTH))
-    factors[:] = rng.normal(size=(rows, rank)) / np.sqrt(rank)
-    states[:] = 0.0
-    states[:, BIAS] = rng.normal(size=rows)
-    states[:, FACTOR_SQUARES], states[:, BIAS_SQUARES] = 1.0 + rng.random((2, rows))
-    return FactorShard(factors, states)
+    shard = room_for(rows, rank)
+    shard.factors[:] = rng.normal(size=(rows, rank)) / np.sqrt(rank)
+    shard.states[:] = 0.0
+    shard.states[:, BIAS] = rng.normal(size=rows)
+    shard.states[:, FACTOR_SQUARES], shard.states[:, BIAS_SQUARES] = 1.0 + rng.random((2, rows))
+    return shard
 
 
 def random_block(

@@ -64,10 +64,8 @@ def test_the_exported_model_scores_as_the_shards_did(first: RunResult) -> None:
     """By raw ids through Model.predict, against local rows through the kernel: two ways that share no code."""
     folder = Path(first.paths["split"])
     manifest = json.loads((folder / "manifest.json").read_text())
-    errors = [
-        score_with_model(str(folder / part["path"]), part["checksum"], first.paths["dataset"], first.paths["model"])
-        for part in manifest["validation"]["parts"]
-    ]
+    parts = [(str(folder / part["path"]), part["checksum"]) for part in manifest["validation"]["parts"]]
+    errors = score_with_model(parts, first.paths["dataset"], first.paths["model"])
     total = sum(errors[1:], errors[0])
     assert isinstance(total, Errors)
     assert total.rmse == pytest.approx(first.evaluation["model"]["rmse"], rel=1e-5)

@@ -161,7 +161,13 @@ def test_tiles_come_by_diagonals_and_neighbours_share_little() -> None:
 
 @pytest.mark.parametrize(
     ("ratings", "users", "items", "shards"),
-    [(100, 50, 3, 3), (80_000, 943, 1_682, 4), (100_000_000, 480_189, 17_770, 4), (1_000_000_000, 10**7, 10**6, 10)],
+    [
+        (100, 50, 3, 3),
+        (80_000, 943, 1_682, 4),
+        (100_000_000, 480_189, 17_770, 4),
+        (1_000_000_000, 10**7, 10**6, 10),
+        (1_000_000_000, 10**8, 10**6, 4),
+    ],
 )
 def test_number_of_shards(ratings: int, users: int, items: int, shards: int) -> None:
     assert shards_for(ratings, users, items) == shards

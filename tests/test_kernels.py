@@ -1,6 +1,6 @@
 """The compiled kernels equal their slow, obvious twins, and the twins equal the gradients of the objective.
 
-Covers: descend_tiles, score_ratings, plain.py, objective.py.
+Covers: descend_tiles, residual_sums, score_ratings, plain.py, objective.py.
 Does not cover: blocks of several tiles (test_twins.py), shards and epochs (test_train.py).
 """
 
@@ -11,14 +11,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from descending import STEPS, as_plain, random_block, random_shard, twin_of
+from descending import STEPS, as_plain, plain_tiles, random_block, random_shard, twin_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.descend import descend_in_place
 from tasks.kernels import score_ratings
+from tasks.kernels_sums import residual_sums
 from tasks.objective import Observed, Point, gradients, objective
-from tasks.plain import descend_plainly, predict_plainly
+from tasks.plain import descend_plainly, predict_plainly, sum_plainly
 
 RANKS = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 64, 67, 128, 130])
 
@@ -52,6 +53,22 @@ def test_descent_equals_its_twin(
     for shard, plain in ((left, plain_left), (right, plain_right)):
         for name, values in as_plain(shard).items():
             np.testing.assert_allclose(values, plain[name], rtol=1e-3, atol=2e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 200), levels=st.sampled_from([1, 5, 300, 0]))
+def test_sums_equal_their_twin(seed: int, count: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    block = random_block(rng, np.arange(40), np.arange(1000, 1040), count, (40, 1040), levels)
+    biases = rng.normal(size=1040)
+    users, items = ((np.zeros(rows), np.zeros(rows)) for rows in block.shape)
+    residual_sums(block.coding)(
+        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, block.scaled_levels(0.0, 1.0),
+        3.1, biases, *users, *items,
+    )  # fmt: skip
+    expected = sum_plainly(plain_tiles(block, replace(STEPS, mean=0.0, deviation=1.0)), block.shape, 3.1, biases)
+    for found, plain in zip((users, items), expected, strict=True):
+        np.testing.assert_allclose(np.stack(found, axis=1), plain, rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=40, deadline=None)

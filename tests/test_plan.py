@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.plan import plan_of
+from pipeline.plan import plan_of, predict_for
 from pipeline.runtime.budget import Allowance, Size, predict_bytes
 from pipeline.settings import Settings
+from tasks import sample
 from tasks.errors import CannotFit, SettingsError
 
 NETFLIX = Size(100_480_507, 480_189, 17_770, 2_000_000_000)
+LARGE = Size(1_000_000_000, 1_000_000, 50_000, 20_000_000_000)
 
 
 def predicted_training(size: Size = NETFLIX, rank: int = 64, workers: int = 1) -> int:
@@ -24,13 +26,13 @@ def predicted_training(size: Size = NETFLIX, rank: int = 64, workers: int = 1) -
 
 
 def test_training_holds_the_blocks_and_the_shards() -> None:
-    assert predicted_training() > NETFLIX.ratings * 12 + NETFLIX.users * 64 * 4 * 3
+    assert predicted_training() > NETFLIX.ratings * 3 + NETFLIX.users * 64 * 4 * 3
 
 
 def test_more_ratings_or_rank_need_more() -> None:
     assert predicted_training(rank=128) - predicted_training() > NETFLIX.users * 64 * 4 * 3
     more = Size(2 * NETFLIX.ratings, NETFLIX.users, NETFLIX.items, NETFLIX.raw_bytes)
-    assert predicted_training(more) - predicted_training() > NETFLIX.ratings * 12
+    assert predicted_training(more) - predicted_training() >= NETFLIX.ratings * 3
 
 
 def test_both_numbers_are_in_the_refusal(tmp_path: Path) -> None:
@@ -48,14 +50,15 @@ def test_both_numbers_are_in_the_refusal(tmp_path: Path) -> None:
 
 def test_one_worker_of_several_must_fit_too(tmp_path: Path) -> None:
     """Together there is enough, but the worker that holds a whole row of blocks has only its share."""
-    prediction = predict_bytes(NETFLIX, 64, 4, 3, 1, 64 * 2**20, 4_000_000)
+    prediction = predict_bytes(NETFLIX, 256, 4, 3, 1, 64 * 2**20, 4_000_000)
     with pytest.raises(CannotFit, match="a worker of this run needs about"):
         Allowance(3, 1, int(prediction.total_bytes * 1.01), str(tmp_path)).refuse_what_cannot_fit(prediction)
 
 
 @pytest.mark.parametrize("order", ["by user", "shuffled"])
-def test_a_sample_comes_near_the_truth(tmp_path: Path, order: str) -> None:
+def test_a_sample_comes_near_the_truth(tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million ratings, of which the plan reads a third."""
+    monkeypatch.setattr(sample, "PIECES", 30)
     rng = np.random.default_rng(0)
     users, items = rng.integers(0, 20_000, 1_000_000), rng.integers(0, 3_000, 1_000_000)
     if order == "by user":
@@ -88,3 +91,16 @@ def test_gzip_is_estimated_without_unpacking(tmp_path: Path) -> None:
 def test_no_ratings_are_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no ratings are named"):
         plan_of(Settings.build({"root": str(tmp_path)}))
+
+
+def test_blocks_are_streamed_where_they_do_not_fit(tmp_path: Path) -> None:
+    """Between what the two ways need; asked for by name, either is taken whatever there is."""
+    kept, streamed = (predict_bytes(LARGE, 16, 10, 1, 2, 64 * 2**20, 4_000_000, streamed=way) for way in (False, True))
+    assert streamed.training_bytes < 0.8 * kept.training_bytes
+    between = Allowance(1, 2, (streamed.training_bytes + kept.training_bytes) // 2, str(tmp_path))
+    enough = Allowance(1, 2, 2 * kept.training_bytes, str(tmp_path))
+    for blocks, allowance, expected in (
+        ("auto", between, True), ("auto", enough, False), ("memory", between, False), ("streamed", enough, True)
+    ):  # fmt: skip
+        settings = Settings.build({"train": {"rank": 16}, "cluster": {"blocks": blocks}})
+        assert predict_for(settings, LARGE, 10, allowance).streamed is expected

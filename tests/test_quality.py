@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline import RunResult, Settings, run
@@ -64,3 +66,25 @@ def test_a_slice_of_training_serves_as_well_to_choose_the_epoch(ratings_dir: Pat
     assert result.epoch_chosen_on == "a slice of the training ratings"
     assert result.rmse is not None
     assert 0.825 < result.rmse < 0.846
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "step"), [(0.5, 5.0, 0.5), (1.0, 5.0, 1.0), (1.0, 10.0, 1.0), (-10.0, 10.0, 0.0)]
+)
+def test_defaults_suit_any_scale(tmp_path: Path, least: float, greatest: float, step: float) -> None:
+    """The same planted ratings on four scales, the last not rounded: a fifth better than biases, near the noise."""
+    rng = np.random.default_rng(8)
+    users, items, rank = 1_500, 400, 4
+    cells = rng.choice(users * items, 90_000, replace=False)
+    u, i = cells // items, cells % items
+    planted = np.einsum("nk,nk->n", rng.normal(size=(users, rank))[u], rng.normal(size=(items, rank))[i]) / rank**0.5
+    middle, width = (least + greatest) / 2, (greatest - least) / 6
+    scores = middle + width * (0.3 * rng.normal(size=items)[i] + planted + 0.3 * rng.normal(size=len(u)))
+    ratings = np.clip(scores if not step else np.round(scores / step) * step, least, greatest)
+    path = tmp_path / "ratings.csv"
+    pd.DataFrame({"user": u, "item": i, "rating": ratings}).to_csv(path, index=False)
+    result = run(Settings.build({"ingest": {"ratings": [str(path)]}, "root": str(tmp_path / "root")}))
+    assert result.rmse is not None
+    assert result.rmse < 0.8 * result.evaluation["biases"]["rmse"]
+    noise = np.hypot(0.3 * width, step / 12**0.5)  # what was added, and what rounding adds
+    assert 0.9 * noise < result.rmse < 1.35 * noise

@@ -21,9 +21,13 @@ CLIENT_BYTES = 230 * 2**20
 """Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
 WORKER_BYTES = 210 * 2**20
 """A worker process after some stages, without data; measured with CLIENT_BYTES as 440 MiB together."""
-RATING_BYTES = 12
-"""A rating in a block in memory: two int32 rows and a float32."""
-SHARD_VERSIONS = 5
+RATING_BYTES = 3
+"""A rating in a block in memory, where there are at most 256 different ones (tasks/blocks.py)."""
+HELD_OUT_BYTES = 12
+"""A rating that training stops on: two int32 rows and a float32."""
+READING_BYTES = 12
+"""Bytes at the peak of reading one block, for each of its ratings: the file, its columns, and the block."""
+SHARD_VERSIONS = 3
 """Versions of the shards alive at once: the last checkpoint, the best epoch, the one just judged, and two in flight."""
 SHARD_SETS_ON_DISK = 7
 """Two checkpoints with their current and best shards, the pair being written, and the exported model."""
@@ -40,13 +44,18 @@ DISK_RATING_BYTES = 24
 
 @dataclass(frozen=True)
 class Size:
-    """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data."""
+    """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data.
+
+    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on.
+    """
 
     ratings: int
     users: int
     items: int
     raw_bytes: int
     estimated: bool = False
+    rating_bytes: int = RATING_BYTES
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Prediction:
     """Bytes at the peak: of all processes and of one worker, while ratings are moved and while a model is trained.
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
+    `streamed` : training reads each block as it needs it, instead of holding all of them.
     """
 
     ingest_bytes: int
@@ -62,6 +72,7 @@ class Prediction:
     training_worker_bytes: int
     data_disk_bytes: int
     run_disk_bytes: int
+    streamed: bool = False
 
     @property
     def total_bytes(self) -> int:
@@ -76,9 +87,15 @@ class Prediction:
         return self.data_disk_bytes + self.run_disk_bytes
 
 
+def row_bytes(rank: int) -> int:
+    """Return the bytes of one user or item in memory: its factors and its state."""
+    return 4 * (rank + STATE_WIDTH)
+
+
 def predict_bytes(
-    size: Size, rank: int, shards: int, workers: int, threads: int, chunk_bytes: int, partition_ratings: int
-) -> Prediction:
+    size: Size, rank: int, shards: int, workers: int, threads: int, chunk_bytes: int, partition_ratings: int,
+    streamed: bool = False,
+) -> Prediction:  # fmt: skip
     """Return the predicted peaks for `workers` processes of `threads` threads each.
 
     Training holds every block once, `SHARD_VERSIONS` versions of the user shards, one of the item shards for each
@@ -86,15 +103,18 @@ def predict_bytes(
     ceil(P / workers).
     """
     rows_held = math.ceil(shards / workers) / shards
-    row_bytes = 4 * (rank + STATE_WIDTH)
+    row = row_bytes(rank)
     block_ratings = size.ratings / shards**2
     tasks = min(threads, math.ceil(shards / workers))
-    held = size.ratings * RATING_BYTES * rows_held
-    users = size.users * row_bytes * rows_held * SHARD_VERSIONS
-    items = size.items * row_bytes * (SHARD_VERSIONS + 1)
-    running = tasks * (block_ratings * 4 + (size.users + size.items) * row_bytes / shards)
-    loading = threads * size.ratings / shards**2 * 2 * RATING_BYTES
-    training_worker = WORKER_BYTES + held + max(users + items + running, loading)
+    reading = tasks * block_ratings * READING_BYTES
+    held = size.held_out * HELD_OUT_BYTES * rows_held + (
+        0 if streamed else size.ratings * size.rating_bytes * rows_held
+    )
+    users = size.users * row * rows_held * SHARD_VERSIONS
+    items = size.items * row * (SHARD_VERSIONS + 1)
+    running = tasks * (size.users + size.items) * row / shards
+    shown = max(users + items + running + (reading if streamed else 0), reading)
+    training_worker = WORKER_BYTES + held + shown
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
     partition = min(size.ratings, partition_ratings)
     ids = (size.users + size.items) * 64
@@ -108,7 +128,8 @@ def predict_bytes(
         training_bytes=int(CLIENT_BYTES + workers * training_worker),
         training_worker_bytes=int(training_worker),
         data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + rows * 16),
-        run_disk_bytes=int(rows * row_bytes * SHARD_SETS_ON_DISK),
+        run_disk_bytes=int(rows * row * SHARD_SETS_ON_DISK),
+        streamed=streamed,
     )
 
 
@@ -149,6 +170,14 @@ class Allowance:
     threads: int
     memory_bytes: int
     root: str
+
+    def has_memory_for_training(self, prediction: Prediction) -> bool:
+        """Say whether training fits, all processes together and one worker."""
+        try:
+            self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
+        except CannotFit:
+            return False
+        return True
 
     def refuse_memory(self, needed_bytes: int, worker_bytes: int, what: str) -> None:
         """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""

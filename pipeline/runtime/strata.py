@@ -1,6 +1,7 @@
 """One epoch as a task graph: P strata of P independent blocks, then a score for each user shard.
 
-Covers: which task needs what of which other task, their keys, where the rows of blocks are held, and the first states.
+Covers: which task needs what of which other task, their keys, where the rows of blocks are held or that they are read
+for each task, and the first states.
 Does not cover: how many epochs there are, stopping and checkpoints (stages/train.py), or what a task does (tasks/).
 
 There is no barrier between strata: block (a, s) needs user shard a from its last block, and item shard b from whoever
@@ -10,7 +11,6 @@ bytes lie keeps the user shards in place, and only item shards travel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,11 @@ from distributed import Future
 
 from pipeline.runtime.context import Context
 from tasks import files
-from tasks.blocks import RatingBlock, read_block, rows_seen
+from tasks.blocks import BlockRow, StoredRow, rows_seen
 from tasks.descend import Descent, StepSizes, descend, items_of
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows
 from tasks.score import HeldOut, read_held_out, score_epoch
 
-BlockRow = tuple[RatingBlock, ...]
 _WAIT_SECONDS = 60
 
 
@@ -40,12 +39,13 @@ class State:
 
 @dataclass(frozen=True)
 class Grid:
-    """The data that stay on the workers while training runs.
+    """The data of an epoch: for each user shard, its row of blocks and its stopping ratings.
 
-    For each user shard, its row of blocks and its stopping ratings.
+    `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
+    reads the block that it needs and forgets it.
     """
 
-    rows: list[Future[Any]]
+    rows: list[Future[Any] | StoredRow]
     held_out: list[Future[Any]]
 
 
@@ -56,25 +56,26 @@ def order_of_strata(seed: int, epoch: int, shards: int) -> list[int]:
     ]
 
 
-def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name: str) -> Grid:
+def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name: str, streamed: bool = False) -> Grid:
     """Load every row of blocks, spread evenly over the workers, and beside it its ratings to stop on.
 
-    The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere.
+    The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere. `streamed` leaves
+    the blocks where they are, to be read again by each task that needs one.
     """
     shards, client = grid["shards"], context.client
     client.wait_for_workers(1, timeout=_WAIT_SECONDS)  # one that died may just be starting again
     workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    rows, held_out = [], []
+    rows: list[Future[Any] | StoredRow] = []
+    held_out = []
     for row in range(shards):
         checksums = [block["checksum"] for block in grid["blocks"][row * shards : (row + 1) * shards]]
         shapes = [
             (shard_rows(grid["users"], shards, row), shard_rows(grid["items"], shards, column))
             for column in range(shards)
         ]
+        stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
         near = {"workers": [workers[row % len(workers)]], "allow_other_workers": True, "pure": False}
-        rows.append(
-            client.submit(load_row, context.store.blocks, checksums, shapes, key=f"load-blocks-{name}-{row}", **near)
-        )
+        rows.append(stored if streamed else client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near))
         if stop_on is None:
             held_out.append(client.submit(no_held_out, shards, key=f"load-held-out-{name}-{row}", **near))
         else:
@@ -142,8 +143,9 @@ def submit_epoch(
         for a in range(shards):
             b, key = (a + stratum) % shards, f"{name}-{epoch:04d}-{position:03d}-{a:03d}"
             users[a] = delayed(descend_in_row, pure=False)(
-                data.rows[a], b, users[a], items[b], steps, position == 0, dask_key_name=f"descend-{key}"
-            )
+                data.rows[a], b, users[a], items[b], steps, position == 0, context.block_threads,
+                dask_key_name=f"descend-{key}",
+            )  # fmt: skip
             items[b] = delayed(items_of, pure=False)(users[a], dask_key_name=f"items-{key}")
     errors = [
         delayed(score_epoch, pure=False)(
@@ -155,11 +157,6 @@ def submit_epoch(
     return State(futures[:shards], futures[shards : 2 * shards]), futures[2 * shards :]
 
 
-def load_row(folder: str, checksums: Sequence[str], shapes: Sequence[tuple[int, int]]) -> BlockRow:
-    """Read all blocks of one user shard."""
-    return tuple(read_block(folder, checksum, shape) for checksum, shape in zip(checksums, shapes, strict=True))
-
-
 def no_held_out(shards: int) -> HeldOut:
     """Return held-out ratings for a run that stops on nothing: none."""
     rows = np.empty(0, dtype=np.int32)
@@ -167,10 +164,10 @@ def no_held_out(shards: int) -> HeldOut:
 
 
 def descend_in_row(
-    row: BlockRow, column: int, before: Descent, items: FactorShard, steps: StepSizes, first: bool
+    row: BlockRow, column: int, before: Descent, items: FactorShard, steps: StepSizes, first: bool, threads: int
 ) -> Descent:
-    """Descend over one block of a row of blocks."""
-    return descend(row[column], before, items, steps, first)
+    """Descend over one block of a row of blocks, with so many threads."""
+    return descend(row[column], before, items, steps, first, threads)
 
 
 def start_users(seen: tuple[npt.NDArray[np.bool_], Any], rank: int, seed: int, shard: int, shards: int) -> Descent:

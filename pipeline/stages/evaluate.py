@@ -25,17 +25,20 @@ from tasks.model import Model
 from tasks.score import Errors, HeldOut, read_held_out, score
 
 _STAGE = "evaluate"
+_TRUTH_RATINGS = 500_000
+"""Ratings that one task scores with the planted model, at least: to load it takes half a second at the full size."""
 
 
 def evaluate(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], grid: dict[str, Any], training: dict[str, Any],
-    scale: tuple[float, float], run_folder: str, rank: int, truth: str = "",
+    scale: tuple[float, float], run_folder: str, rank: int, truth: str = "", streamed: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
 
     Parameters
     ----------
     truth : folder of the planted model, for synthetic data; empty otherwise.
+    streamed : read blocks as they are needed instead of holding all of them.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def evaluate(
         context.tell(StageStarted(_STAGE, grid["shards"]))
         errors = {
             "model": _model_errors(context, grid, training, scale, run_folder, rank),
-            **_baseline_errors(context, grid, scale),
+            **_baseline_errors(context, grid, scale, streamed),
         }
         if truth:
             errors["truth"] = _truth_errors(context, dataset, split, truth)
@@ -104,20 +107,26 @@ def score_saved(
     return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), item_shards, steps, scale)
 
 
-def _baseline_errors(context: Context, grid: dict[str, Any], scale: tuple[float, float]) -> dict[str, Errors]:
+def _baseline_errors(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+) -> dict[str, Errors]:
     """Errors of the mean and of the biases alone; they belong to the grid and are kept beside it."""
     folder = files.join(context.store.grid(grid["id"]), "baseline")
     known = published(folder, "baseline")
     if known is None:
         known = publish(
-            folder, "baseline", **{name: vars(errors) for name, errors in _fit_baselines(context, grid, scale).items()}
+            folder,
+            "baseline",
+            **{name: vars(errors) for name, errors in _fit_baselines(context, grid, scale, streamed).items()},
         )
     return {name: Errors(**known[name]) for name in ("mean", "biases")}
 
 
-def _fit_baselines(context: Context, grid: dict[str, Any], scale: tuple[float, float]) -> dict[str, Errors]:
+def _fit_baselines(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+) -> dict[str, Errors]:
     client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
-    data = load_grid(context, grid, "validation", name)
+    data = load_grid(context, grid, "validation", name, streamed)
     steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
     sums = [
         client.submit(item_sums, row, grid["mean"], key=f"sum-items-{name}-{a}", pure=False)
@@ -152,26 +161,46 @@ def score_mean(
 
 def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:
     dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
-    jobs = [
-        (files.join(split_folder, part["path"]), part["checksum"], dataset_folder, truth)
+    parts = [
+        (files.join(split_folder, part["path"]), part["checksum"], part["rows"])
         for part in split["validation"]["parts"]
     ]
-    return _added(run_all(context, _STAGE, "score-truth", score_with_model, jobs))
+    shares = [share for share in _shared(parts) if share]
+    scored = run_all(
+        context, _STAGE, "score-truth", score_with_model, [(share, dataset_folder, truth) for share in shares]
+    )
+    return _added([errors for share in scored for errors in share])
 
 
-def score_with_model(part_url: str, checksum: str, dataset_folder: str, model_folder: str) -> Errors:
-    """Score a saved model, by raw ids, on one part of the validation ratings that lie in the dataset."""
-    table = files.read_table(part_url, ["user", "item", "rating"], expected_checksum=checksum)
-    users, items, ratings = (table[column].to_numpy() for column in ("user", "item", "rating"))
-    known = (users >= 0) & (items >= 0)
+def _shared(parts: list[tuple[str, str, int]]) -> list[list[tuple[str, str]]]:
+    """Group parts, in order, so that loading the model pays: each group but the last has enough ratings."""
+    shares: list[list[tuple[str, str]]] = [[]]
+    gathered = 0
+    for url, checksum, rows in parts:
+        shares[-1].append((url, checksum))
+        gathered += rows
+        if gathered >= _TRUTH_RATINGS:
+            shares.append([])
+            gathered = 0
+    return shares
+
+
+def score_with_model(parts: list[tuple[str, str]], dataset_folder: str, model_folder: str) -> list[Errors]:
+    """Score a saved model, by raw ids, on parts of the validation ratings that lie in the dataset; one sum a part."""
+    model = Model.load(model_folder)
     user_ids, item_ids = (
         files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"])["raw_id"].to_numpy()
         for side in ("users", "items")
     )
-    errors = ratings[known].astype(np.float64) - Model.load(model_folder).predict(
-        user_ids[users[known]], item_ids[items[known]]
-    )
-    return Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), int(known.sum()))
+    scored = []
+    for url, checksum in parts:
+        table = files.read_table(url, ["user", "item", "rating"], expected_checksum=checksum)
+        users, items, ratings = (table[column].to_numpy() for column in ("user", "item", "rating"))
+        known = (users >= 0) & (items >= 0)
+        predicted = model.predict(user_ids[users[known]], item_ids[items[known]])
+        errors = ratings[known].astype(np.float64) - predicted
+        scored.append(Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), int(known.sum())))
+    return scored
 
 
 def _added(parts: list[Errors]) -> Errors:

@@ -75,6 +75,7 @@ def _build(
             folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
             shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
             mean_square=mean_square, bytes=sum(block["bytes"] for block in blocks), held_out=held_out,
+            rating_bytes=max(block["rating_bytes"] for block in blocks),
             blocks=[{key: block[key] for key in ("checksum", "rows", "bytes")} for block in blocks],
         )  # fmt: skip
 

@@ -44,9 +44,14 @@ def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
 
 
 def train(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str
-) -> dict[str, Any]:
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    streamed: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Return the training manifest: where the best shards lie, and the history. Reuse, resume or start as need be.
+
+    Parameters
+    ----------
+    streamed : read each block whenever it is gone through instead of holding all of them: slower, with the same bits.
 
     Raises
     ------
@@ -62,8 +67,10 @@ def train(
         return done
     context.afford(_STAGE)
     context.tell(StageStarted(_STAGE, settings.epochs))
+    if streamed:
+        context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
     started = time.monotonic()
-    progress = _Training(context, grid, scale, settings, run_folder).run()
+    progress = _Training(context, grid, scale, settings, run_folder, streamed).run()
     manifest = publish(
         folder,
         "training",
@@ -89,13 +96,19 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 @dataclass
 class _Training:
-    """The loop's own state. Futures are held only for what is still needed: the best epoch and those in flight."""
+    """The loop's own state. Futures are held only for what is still needed: the best epoch and those in flight.
+
+    `state` : where the next epoch starts; None while epochs are on their way, so that a checkpoint's shards are not
+    held beside what came of them.
+    """
 
     context: Context
     grid: dict[str, Any]
     scale: tuple[float, float]
     settings: TrainSettings
     run_folder: str
+    streamed: bool
+    state: State | None = None
     history: list[list[float | None]] = field(default_factory=list)
     seconds_before: float = 0.0
 
@@ -109,15 +122,19 @@ class _Training:
 
     def run(self) -> Checkpoint:
         """Train to the end, from the newest whole checkpoint if there is one."""
-        data = load_grid(self.context, self.grid, self.stop_on, self.name)
+        data = load_grid(self.context, self.grid, self.stop_on, self.name, self.streamed)
         last = checkpoints.newest_whole(self.context, self.run_folder)
         if last is None:
-            state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
+            self.state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
         else:
-            state = self._resumed(data, last)
-        while last is None or not (self._verdict().stop or last.epoch >= self.settings.epochs):
-            state, last = self._to_next_checkpoint(data, state, last)
+            self.state = self._resumed(data, last)
+        while last is None or not self._is_over(last.epoch):
+            last = self._to_next_checkpoint(data, last)
+            self.state = None if self._is_over(last.epoch) else self._load(data, last)
         return last
+
+    def _is_over(self, epoch: int) -> bool:
+        return self._verdict().stop or epoch >= self.settings.epochs
 
     def _resumed(self, data: Grid, last: Checkpoint) -> State:
         if last.cpu_target != self.cpu_target:
@@ -136,11 +153,11 @@ class _Training:
             self.context, data, checkpoints.folder_of(self.run_folder), last.current, self.settings.rank, name
         )
 
-    def _to_next_checkpoint(self, data: Grid, state: State, last: Checkpoint | None) -> tuple[State, Checkpoint]:
-        """Run epochs until the next checkpoint is due, write it, and return the state loaded afresh from it."""
+    def _to_next_checkpoint(self, data: Grid, last: Checkpoint | None) -> Checkpoint:
+        """Run epochs until the next checkpoint is due, and write it."""
         begin = last.epoch if last else 0
         end = min(begin + self.settings.checkpoint_epochs, self.settings.epochs)
-        best, state, epoch = self._epochs(data, state, begin, end)
+        best, state, epoch = self._epochs(data, begin, end)
         folder = checkpoints.folder_of(self.run_folder)
         current = checkpoints.write_state(self.context, folder, state, epoch, self.name)
         if best is None:
@@ -155,18 +172,20 @@ class _Training:
             self.seconds_before + time.monotonic() - self.started,
         )  # fmt: skip
         checkpoints.write(self.run_folder, written)
-        return self._load(data, written), written
+        return written
 
-    def _epochs(self, data: Grid, state: State, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
+    def _epochs(self, data: Grid, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run epochs begin + 1 … end, fewer if training stops.
 
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
+        assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
         best: tuple[int, State] | None = None
-        ahead, epoch = state, begin
-        while epoch < end:
+        ahead, epoch = self.state, begin
+        self.state = None
+        while True:
             while len(flying) < _EPOCHS_IN_FLIGHT and epoch + len(flying) < end:
                 number = epoch + len(flying) + 1
                 ahead, errors = submit_epoch(
@@ -179,9 +198,8 @@ class _Training:
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
             self._tell(epoch, verdict)
-            if verdict.stop:
-                break
-        return best, state, epoch
+            if verdict.stop or epoch == end:
+                return best, state, epoch
 
     def _record(self, epoch: int, errors: list[EpochErrors]) -> None:
         training = (
