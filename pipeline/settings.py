@@ -84,7 +84,11 @@ class IngestSettings(Section):
         "last", description="what becomes of several ratings of one user for one item"
     )
     seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
-    chunk_bytes: Bytes = Field(64 * 2**20, ge=1024, description="raw text parsed by one task")
+    chunk_bytes: Bytes = Field(
+        24 * 2**20,
+        ge=1024,
+        description="raw text parsed by one task; less than 32 MiB, so that its memory is used again by the next",
+    )
     partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
 
     @model_validator(mode="after")

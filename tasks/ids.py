@@ -6,7 +6,7 @@ Does not cover: where a dense id lives in the grid (blocks.py), or titles (title
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ USERS, ITEMS = 0, 1
 """The two sides; part of the seed, so that users and items are shuffled apart."""
 
 _MERGE_IDS = 16_000_000
+_PIECE_IDS = 64 * 1024
 _TABLE_IDS = 16 * 2**20
 """Integer ids that span no more than this are looked up in a table: 64 MiB of dense ids at most."""
 
@@ -36,11 +37,7 @@ def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def hash_ids(raw_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """Return one uint64 hash for every raw id, int64 or string; equal ids have equal hashes on any machine."""
     if pa.types.is_integer(raw_ids.type):
-        return mix(
-            raw_ids.to_numpy(zero_copy_only=False).view(np.uint64)
-            if isinstance(raw_ids, pa.Array)
-            else raw_ids.to_numpy().view(np.uint64)
-        )
+        return mix(raw_ids.to_numpy().astype(np.int64).view(np.uint64))
     encoded = (
         raw_ids.combine_chunks().dictionary_encode()
         if isinstance(raw_ids, pa.ChunkedArray)
@@ -63,12 +60,11 @@ def buckets_of(raw_ids: pa.Array | pa.ChunkedArray, buckets: int) -> npt.NDArray
     found = np.zeros(len(raw_ids), np.uint16)
     if bits == 0:
         return found
-    start = 0
-    # Integers are hashed one chunk after another, which stays in the cache; text has a dictionary to make of it all.
-    chunks = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) and pa.types.is_integer(raw_ids.type) else [raw_ids]
-    for chunk in chunks:
-        found[start : start + len(chunk)] = hash_ids(chunk) >> np.uint64(64 - bits)
-        start += len(chunk)
+    if not pa.types.is_integer(raw_ids.type):
+        found[:] = hash_ids(raw_ids) >> np.uint64(64 - bits)
+        return found
+    for place, integers in _pieces(raw_ids):
+        found[place] = mix(integers.view(np.uint64)) >> np.uint64(64 - bits)
     return found
 
 
@@ -90,8 +86,8 @@ def unique(column: pa.ChunkedArray) -> pa.Array:
         found = pc.unique(column)
         return found.take(pc.sort_indices(found))
     seen = np.zeros(span, np.bool_)
-    for chunk in column.chunks:
-        seen[chunk.to_numpy() - least] = True
+    for _, integers in _pieces(column):
+        seen[integers - least] = True
     return pa.array(np.flatnonzero(seen) + least).cast(column.type)
 
 
@@ -110,7 +106,6 @@ def look_up(raw_ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArr
     Integers that lie close together are looked up in a table, which takes a fifth of the time of a hash join.
     """
     whole = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
-    chunks = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) else [raw_ids]
     least, span = _range(pa.chunked_array([whole]))
     if span > _TABLE_IDS or not pa.types.is_integer(raw_ids.type):
         found = pc.fill_null(pc.index_in(raw_ids.cast(whole.type), value_set=whole), -1)
@@ -118,13 +113,22 @@ def look_up(raw_ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArr
         return dense
     table = np.full(span + 1, -1, np.int32)  # the last place is that of all ids that are not known
     table[whole.to_numpy() - least] = np.arange(len(whole), dtype=np.int32)
-    dense, start = np.empty(len(raw_ids), np.int32), 0
-    for chunk in chunks:
-        places = chunk.to_numpy().astype(np.int64) - least
-        places[(places < 0) | (places > span)] = span
-        dense[start : start + len(chunk)] = table[places]
-        start += len(chunk)
+    dense = np.empty(len(raw_ids), np.int32)
+    for place, integers in _pieces(raw_ids):
+        integers -= least
+        integers[(integers < 0) | (integers > span)] = span
+        dense[place] = table[integers]
     return dense
+
+
+def _pieces(column: pa.Array | pa.ChunkedArray) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
+    """Yield a column of integers in fresh pieces that stay in the cache, and where each of them stands."""
+    start = 0
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        for begin in range(0, len(chunk), _PIECE_IDS):
+            integers = chunk.slice(begin, _PIECE_IDS).to_numpy().astype(np.int64)
+            yield slice(start, start + len(integers)), integers
+            start += len(integers)
 
 
 def _range(column: pa.ChunkedArray) -> tuple[int, int]:

@@ -64,18 +64,25 @@ def scatter_chunk(chunk: Chunk, form: Form, buckets: int, folder: str, number: i
         return Scattered(fault=fault.message)
     if parsed.rejected and stop_at_first:
         return Scattered(fault=parsed.rejected[0].message())
-    table = parsed.table
+    rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _extremes(parsed.table)
+    table = _narrowed(parsed.table)
+    del parsed
     order, starts = counted_order(buckets_of(table["user"], buckets), buckets)
-    write_groups(chunk_url(folder, number), _arranged(table, order), starts.tolist())
     for side in ("user", "item"):
         ids = unique(table[side])
         write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids}), [0, len(ids)])
-    if parsed.rejected:
-        files.write_table(rejected_url(folder, number), quarantine_table(parsed.rejected))
-    extremes = pc.min_max(table["rating"]).as_py() if table.num_rows and form.rating >= 0 else {}
-    return Scattered(
-        table.num_rows, len(parsed.rejected), extremes.get("min", float("inf")), extremes.get("max", float("-inf"))
-    )
+    write_groups(chunk_url(folder, number), _arranged(table, order), starts.tolist())
+    if rejected:
+        files.write_table(rejected_url(folder, number), quarantine_table(rejected))
+    return Scattered(rows, len(rejected), *extremes)
+
+
+def _extremes(table: pa.Table) -> tuple[float, float]:
+    """Return the least and the greatest rating, if there is any."""
+    if not table.num_rows or "rating" not in table.column_names:
+        return float("inf"), float("-inf")
+    extremes = pc.min_max(table["rating"]).as_py()
+    return extremes["min"], extremes["max"]
 
 
 def chunk_url(folder: str, number: int) -> str:
@@ -93,14 +100,18 @@ def rejected_url(folder: str, number: int) -> str:
     return files.join(folder, f"rejected-{number:05d}.parquet")
 
 
+def _narrowed(table: pa.Table) -> pa.Table:
+    """Return parsed rows with integers and times in as few bytes as they need."""
+    wide = {name for name in table.column_names if pa.types.is_integer(table[name].type) or name == "timestamp"}
+    return pa.table({name: narrowed(table[name]) if name in wide else table[name] for name in table.column_names})
+
+
 def _arranged(table: pa.Table, order: _Integers) -> pa.Table:
-    """Return parsed rows in this order, integers and times in as few bytes as they need, for scratch."""
+    """Return rows in this order."""
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_string(column.type):
-            columns[name] = column.take(pa.array(order))
-        else:
-            columns[name] = pa.array((column.to_numpy() if name == "rating" else narrowed(column))[order])
+        is_text = pa.types.is_string(column.type)
+        columns[name] = column.take(pa.array(order)) if is_text else pa.array(column.to_numpy()[order])
     return pa.table(columns)
 
 
@@ -123,7 +134,7 @@ def write_ids(
 
     `number` tells the sides apart in the seed (ids.USERS, ids.ITEMS); `titles` names a file of titles, or "".
     """
-    found = (read_groups(ids_url(folder, side, each), [0])["raw_id"] for each in range(chunks))
+    found = (read_groups(ids_url(folder, side, each), [0])["raw_id"].cast(kind) for each in range(chunks))
     table = pa.table({"raw_id": dense_order(distinct(found, kind), seed, number)})
     if titles:
         table = attach_titles(table, read_titles(titles))

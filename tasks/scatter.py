@@ -68,8 +68,15 @@ def build_block(pieces: Sequence[tuple[str, int]], shape: tuple[int, int], folde
     """
     user_rows, item_rows, ratings = _gathered(pieces)
     block = RatingBlock.of(user_rows, item_rows, ratings, shape)
-    exact = block.ratings.astype(np.float64)
-    return {**write_block(folder, block), "sum": float(np.sum(exact)), "squares": float(np.sum(exact * exact))}
+    del user_rows, item_rows, ratings
+    return {**write_block(folder, block), **_sums(block)}
+
+
+def _sums(block: RatingBlock) -> dict[str, float]:
+    """Return the sums of ratings and of their squares, in float64."""
+    values = (block.codes if block.coding == "f4" else block.levels).astype(np.float64)
+    counts = np.ones(len(values)) if block.coding == "f4" else np.bincount(block.codes, minlength=len(values))
+    return {"sum": float(np.sum(counts * values)), "squares": float(np.sum(counts * values**2))}
 
 
 def _gathered(
