@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.order import counted_order, sorted_pairs, tile_order, tile_sorted
@@ -24,6 +24,7 @@ def sides(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return both[:, 0].copy(), both[:, 1].copy()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 40), max_size=300), st.integers(41, 60), st.sampled_from([np.uint16, np.int32, np.int64])
 )
@@ -32,6 +33,7 @@ def test_counted_order(keys: list[int], size: int, dtype: type[np.integer]) -> N
     assert (order.tolist(), starts.tolist()) == count_plainly(keys, size)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
     users, items = sides(pairs)
@@ -41,6 +43,7 @@ def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
     assert sides(pairs)[0].tolist() == users.tolist(), "the input is not changed"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 90)), max_size=200), st.integers(1, 70), st.integers(1, 70)
 )
