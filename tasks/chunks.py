@@ -16,7 +16,7 @@ from tasks.sources import read_range
 LONGEST_LINE_BYTES = 2**20
 """A longer line is no line of ratings: looking for its end would read without bound."""
 
-_BLOCK_BYTES = 64 * 1024
+_BLOCK_BYTES, _EDGE_BYTES = 256 * 1024, 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def count_lines_before(file: RawFile, position: int) -> int:
 def _after_line(file: RawFile, position: int, stop: int) -> int:
     """Return where the line that holds byte `position` is over; `stop` if that is not before it."""
     while position < stop:
-        block = read_range(file.url, position, min(position + _BLOCK_BYTES, stop))
+        block = read_range(file.url, position, min(position + _EDGE_BYTES, stop))
         end = block.find(b"\n")
         if end >= 0:
             return position + end + 1

@@ -14,8 +14,8 @@ _TEXT = numba.types.Array(uint8, 1, "C", readonly=True)
 _NUMBERS = numba.types.Array(int64, 1, "C")
 _RATINGS = numba.types.Array(float32, 1, "C")
 
-LEAST_ROW_BYTES = 15
-"""Bytes of the shortest row with its line end, so that a text has fewer rows than its size divided by it, and one."""
+LEAST_ROW_BYTES, LEAST_HEADER_BYTES = 15, 3
+"""Bytes of the shortest lines, ends included; the last line may lack its end, so a text has one more at most."""
 
 _MOST_DIGITS = 18
 _REST_BYTES = 13  # ",5,2005-09-06"
@@ -72,7 +72,7 @@ def parse_movies(text, users, ratings, seconds, first_rows, movies):  # type: ig
     ----------
     text : uint8 (bytes,).
     users, seconds : int64, ratings : float32, all (bytes // LEAST_ROW_BYTES + 1,), filled from their beginning.
-    first_rows, movies : int64 (colons in the text,): for each header the rows above it, and its movie.
+    first_rows, movies : int64 (bytes // LEAST_HEADER_BYTES + 1,): for each header the rows above it, and its movie.
     """
     refused = (int64(-1), int64(-1))
     size = int64(len(text))
