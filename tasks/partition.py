@@ -106,7 +106,7 @@ def _narrowed(table: pa.Table) -> pa.Table:
     return pa.table({name: narrowed(table[name]) if name in wide else table[name] for name in table.column_names})
 
 
-def _arranged(table: pa.Table, order: _Integers) -> pa.Table:
+def _arranged(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
     """Return rows in this order."""
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
