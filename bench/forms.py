@@ -1,0 +1,43 @@
+"""The sizes a benchmark comes in: how many ratings, which ranks, how often, and how long a peer may take.
+
+Covers: the numbers of `tiny`, `small` and `full`.
+Does not cover: what is measured with them (sections/), or how the data are made (data.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Form:
+    """One size of the benchmark. The set is synthetic, of that shape and fraction (`funkflow synth`).
+
+    Attributes
+    ----------
+    ranks : k of the kernel's cases; the first is that of all other cases.
+    iterations : of SGD in a kernel's case, and of LIBMF in the race for quality.
+    repeats : how often each case is measured; the median counts.
+    growth_fractions, growth_ranks : of the shape, for the cases of growth.
+    limit_seconds : what a peer may take before it is ended and reported as failed.
+    """
+
+    name: str
+    shape: str
+    fraction: float
+    ranks: tuple[int, ...]
+    iterations: int
+    repeats: int
+    growth_fractions: tuple[float, ...]
+    growth_ranks: tuple[int, ...]
+    limit_seconds: float
+
+
+FORMS = {
+    form.name: form
+    for form in (
+        Form("tiny", "demo", 0.1, (16,), 10, 1, (0.1,), (16,), 120.0),
+        Form("small", "netflix", 0.05, (64, 128), 10, 3, (0.05,), (32, 64, 128), 600.0),
+        Form("full", "netflix", 1.0, (64, 128), 10, 3, (0.05, 0.2, 1.0), (32, 64, 128), 3600.0),
+    )
+}
