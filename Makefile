@@ -18,17 +18,25 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CREATED := $(VENV)/created-$(VERSION)
 INSTALLED := $(VENV)/installed-$(VERSION)
 DEVELOPMENT := $(VENV)/development-$(VERSION)
+# The benchmarks' peers bring requirements of their own, so they live apart.
+BENCH_VENV := .venv-bench
+BENCH_PIP := $(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet
+BENCH_INSTALLED := $(BENCH_VENV)/installed-$(VERSION)
+BENCH_READY := $(BENCH_VENV)/peers-$(VERSION)
+PEERS := libmf cmfrec scikit-surprise implicit pyspark
 
 CONF ?= demo
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help run test lint format install development lock clean
+.PHONY: help run test lint format bench bench-full bench-libmf install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
 	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose)'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
+	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make lock     resolve the versions in requirements*.lock anew'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
 
@@ -46,6 +54,16 @@ lint: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m bench small $(BENCH_ARGS)
+
+bench-full: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m bench full $(BENCH_ARGS)
+
+# The benchmarks at their smallest, against LIBMF alone, which needs a compiler and its source but no peer's package.
+bench-libmf: $(BENCH_INSTALLED)
+	$(BENCH_VENV)/bin/python -m bench tiny --peers libmf --only kernel,quality,jobs --strict
 
 install: $(INSTALLED)
 
@@ -74,7 +92,27 @@ $(DEVELOPMENT): $(INSTALLED) requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# One resolution for every Python from 3.11 on; the second is held to the first, so both fit one environment.
+$(BENCH_INSTALLED): requirements.lock pyproject.toml
+	@echo "making $(BENCH_VENV) (some minutes the first time)"
+	@$(FOUND) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_PIP) install --require-hashes -r requirements.lock
+	@$(BENCH_PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Each peer by itself, from the lock without the others: one that does not install here is reported in the table as failed
+# and costs nobody else his place.
+$(BENCH_READY): $(BENCH_INSTALLED) requirements-bench.lock
+	@for peer in $(PEERS); do \
+	  echo "installing $$peer"; \
+	  awk -v peer="$$peer" -v peers="$(PEERS)" 'BEGIN { count = split(peers, names, " ") } \
+	    /^[^ ]/ { kept = 1; for (i = 1; i <= count; i++) if (names[i] != peer && index($$0, names[i] "==") == 1) kept = 0 } \
+	    kept' requirements-bench.lock > $(BENCH_VENV)/requirements-one-peer.txt; \
+	  $(BENCH_PIP) install --require-hashes -r $(BENCH_VENV)/requirements-one-peer.txt || \
+	    echo "$$peer cannot be installed here; it will be reported as failed" >&2; \
+	done
+	@touch $@
+
+# One resolution for every Python from 3.11 on; the others are held to the first, so each fits one environment with it.
 RESOLVE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' --group build
 
@@ -82,7 +120,8 @@ lock: $(CREATED)
 	$(PIP) install uv
 	$(RESOLVE) --output-file requirements.lock
 	$(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(RESOLVE) --extra bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find bench pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,13 +29,16 @@ ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
 
 @dataclass(frozen=True)
 class Data:
-    """One set. `folder` holds training.bin, probe.bin and training.txt; `raw` the text that ours starts from.
+    """One set. `folder` holds training.bin, probe.bin and training.txt.
+
+    `raw` is the text that ours starts from, `grid` the blocks that it makes of it.
 
     `biases_rmse` and `truth_rmse` are on the probe: what the mean with damped biases comes to, and the planted model.
     """
 
     folder: str
     raw: str
+    grid: str
     ratings: int
     probe: int
     users: int
@@ -63,7 +66,7 @@ def prepare(form: Form, root: Path = ROOT, raw: str = "") -> Data:
     probe.tofile(folder / "probe.bin")
     write_text(folder / "training.txt", training)
     data = Data(
-        str(folder), raw, len(training), len(probe), dense.users, dense.items,
+        str(folder), raw, dense.grid, len(training), len(probe), dense.users, dense.items,
         biases_rmse(training, probe), dense.truth_rmse,
     )  # fmt: skip
     known.write_text(json.dumps(asdict(data), indent=1) + "\n", encoding="utf-8")

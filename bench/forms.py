@@ -17,7 +17,8 @@ class Form:
     ----------
     ranks : k of the kernel's cases; the first is that of all other cases.
     iterations : of SGD in a kernel's case, and of LIBMF in the race for quality.
-    repeats : how often each case is measured; the median counts.
+    repeats, job_repeats : how often each case, and each whole job, is measured; the median counts
+        (slow peers: once).
     growth_fractions, growth_ranks : of the shape, for the cases of growth.
     limit_seconds : what a peer may take before it is ended and reported as failed.
     """
@@ -28,6 +29,7 @@ class Form:
     ranks: tuple[int, ...]
     iterations: int
     repeats: int
+    job_repeats: int
     growth_fractions: tuple[float, ...]
     growth_ranks: tuple[int, ...]
     limit_seconds: float
@@ -36,8 +38,8 @@ class Form:
 FORMS = {
     form.name: form
     for form in (
-        Form("tiny", "demo", 0.1, (16,), 10, 1, (0.1,), (16,), 120.0),
-        Form("small", "netflix", 0.05, (64, 128), 10, 3, (0.05,), (32, 64, 128), 600.0),
-        Form("full", "netflix", 1.0, (64, 128), 10, 3, (0.05, 0.2, 1.0), (32, 64, 128), 3600.0),
+        Form("tiny", "demo", 0.1, (16,), 10, 1, 1, (0.1,), (16,), 120.0),
+        Form("small", "netflix", 0.05, (64, 128), 10, 3, 3, (0.05,), (32, 64, 128), 900.0),
+        Form("full", "netflix", 1.0, (64, 128), 10, 3, 1, (0.05, 0.2, 1.0), (32, 64, 128), 3600.0),
     )
 }

@@ -7,9 +7,14 @@ Does not cover: what is compared with what (sections/), or how results are laid 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from pipeline.runtime import strata
+from pipeline.settings import TrainSettings
+from pipeline.stages.train import step_sizes
+from tasks.blocks import read_block, rows_seen
+from tasks.descend import descend, items_of
+from tasks.factors import FactorShard, shard_rows
 from tasks.model import Model
 
 Columns = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -50,18 +61,19 @@ def on_probe(raw: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Dense:
-    """A raw set with dense ids, without and within its probe, and the planted model's RMSE on the probe."""
+    """A raw set with dense ids, without and within its probe; its grid; and the planted model's RMSE on the probe."""
 
     training: Columns
     probe: Columns
     users: int
     items: int
+    grid: str
     truth_rmse: float
 
 
 def dense_ratings(raw: str, root: Path) -> Dense:
-    """Ingest and split the raw set, and return its ratings as arrays."""
-    paths = command("split", *on_probe(raw), "--root", str(root))["paths"]
+    """Take the raw set to its blocks under `root`, and return its ratings as arrays."""
+    paths = command("grid", *on_probe(raw), "--root", str(root))["paths"]
     dataset, split = Path(paths["dataset"]), Path(paths["split"])
     about, held_out = (json.loads((folder / "manifest.json").read_bytes()) for folder in (dataset, split))
     training, probe = [], []
@@ -75,7 +87,7 @@ def dense_ratings(raw: str, root: Path) -> Dense:
         probe.append(tuple(column[rows[rows >= 0]] for column in columns))
     whole_probe = _joined(probe)
     truth = _truth_rmse(raw, dataset, whole_probe)
-    return Dense(_joined(training), whole_probe, about["users"], about["items"], truth)
+    return Dense(_joined(training), whole_probe, about["users"], about["items"], paths["grid"], truth)
 
 
 def _columns(path: Path) -> Columns:
@@ -93,3 +105,132 @@ def _truth_rmse(raw: str, dataset: Path, probe: Columns) -> float:
     names = [pq.read_table(dataset / f"{side}.parquet")["raw_id"].to_numpy() for side in ("users", "items")]
     predicted = Model.load(f"{raw}/truth").predict(names[0][probe[0]], names[1][probe[1]])
     return float(np.sqrt(np.mean((probe[2] - predicted) ** 2)))
+
+
+def run_job(raw: str, root: Path, rank: int) -> dict[str, Any]:
+    """Go from raw text to a validated model under an empty root; return what `funkflow run --json` says.
+
+    Of it the benchmarks read rmse, epochs, peak_memory_bytes, and seconds and memory_bytes by stage.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    return command("run", *on_probe(raw), "--root", str(root), "--set", f"train.rank={rank}")
+
+
+def predicted_memory_bytes(raw: str, root: Path, rank: int) -> int:
+    """Return what `funkflow plan` says that the job needs."""
+    return int(command("plan", *on_probe(raw), "--root", str(root), "--set", f"train.rank={rank}")["memory_bytes"])
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training through Dask on so many ratings. `seconds` and `rmse` go by epoch: since it began, and on the probe.
+
+    It begins with blocks on disk. `rmse` is empty where nothing was validated.
+    """
+
+    ratings: int
+    seconds: list[float]
+    rmse: list[float]
+
+    @property
+    def epoch_seconds(self) -> float:
+        """The mean time of an epoch after the first, which waits for the blocks to be read."""
+        return (self.seconds[-1] - self.seconds[0]) / (len(self.seconds) - 1)
+
+
+def train_through_dask(
+    raw: str, root: Path, rank: int, epochs: int, *, threads: int = 2, workers: int = 1, validate: bool = True
+) -> Training:
+    """Train anew for so many epochs, on blocks that lie on disk (made if need be), with no early stop."""
+    words = {
+        "train.rank": rank,
+        "train.epochs": epochs,
+        "train.checkpoint_epochs": epochs,
+        "train.stop_on": "validation" if validate else "nothing",
+        "train.patience": epochs,
+        "cluster.threads": threads,
+        "cluster.workers": workers,
+    }
+    sets = [word for key, value in words.items() for word in ("--set", f"{key}={value}")]
+    paths = command("train", *on_probe(raw), "--root", str(root), "--fresh", *sets)["paths"]
+    lines = (Path(paths["run"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    started = [_time(event) for event in events if event["event"] == "StageStarted" and event["stage"] == "train"][-1]
+    ended = [event for event in events if event["event"] == "EpochFinished"]
+    rmse = [float(event["stopping_rmse"]) for event in ended if event["stopping_rmse"] is not None]
+    ratings = json.loads((Path(paths["grid"]) / "manifest.json").read_bytes())["ratings"]
+    return Training(ratings, [_time(event) - started for event in ended], rmse)
+
+
+def _time(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["time"]).timestamp()
+
+
+@dataclass(frozen=True)
+class PlainLoop:
+    """The same blocks without Dask. `predict` takes dense user and item ids and returns ratings, unclipped."""
+
+    load_seconds: float
+    epoch_seconds: list[float]
+    predict: Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
+
+
+def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int) -> PlainLoop:
+    """Read all blocks, then descend over them stratum by stratum on so many threads, all in this process."""
+    began = time.monotonic()
+    grid = json.loads((grid_folder / "manifest.json").read_bytes())
+    shards, seed = grid["shards"], 0
+    checksums = [block["checksum"] for block in grid["blocks"]]
+    shapes = [(shard_rows(grid["users"], shards, a), shard_rows(grid["items"], shards, b))
+              for a in range(shards) for b in range(shards)]  # fmt: skip
+    folder = str(grid_folder.parent.parent / "blocks")
+    steps = step_sizes(grid, TrainSettings(rank=rank))
+    with ThreadPoolExecutor(threads) as pool:
+        blocks = list(pool.map(lambda checksum, shape: read_block(folder, checksum, shape), checksums, shapes))
+        rows = [tuple(blocks[a * shards : (a + 1) * shards]) for a in range(shards)]
+        seen = [rows_seen(row) for row in rows]
+        users = [strata.start_users(seen[a], rank, seed, a, shards) for a in range(shards)]
+        items = [strata.start_items(seen, rank, seed, b, shards) for b in range(shards)]
+        load_seconds, epoch_seconds = time.monotonic() - began, []
+        for epoch in range(1, epochs + 1):
+            began = time.monotonic()
+            for position, stratum in enumerate(strata.order_of_strata(seed, epoch, shards)):
+                columns = [(a + stratum) % shards for a in range(shards)]
+                met = [items[b] for b in columns]
+                cells = [rows[a][b] for a, b in enumerate(columns)]
+                first = [position == 0] * shards
+                users = list(pool.map(descend, cells, users, met, [steps] * shards, first))
+                for a, b in enumerate(columns):
+                    items[b] = items_of(users[a])
+            epoch_seconds.append(time.monotonic() - began)
+    predict = _predictor([each.users for each in users], items, steps.mean, steps.deviation)
+    return PlainLoop(load_seconds, epoch_seconds, predict)
+
+
+def _predictor(
+    users: list[FactorShard], items: list[FactorShard], mean: float, deviation: float
+) -> Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.float32]]:
+    shards = len(users)
+
+    def predict(user_ids: npt.NDArray[np.int32], item_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        scores = np.empty(len(user_ids), dtype=np.float32)
+        for a in range(shards):
+            for b in range(shards):
+                chosen = np.flatnonzero((user_ids % shards == a) & (item_ids % shards == b))
+                u, v = user_ids[chosen] // shards, item_ids[chosen] // shards
+                scores[chosen] = np.einsum("nk,nk->n", users[a].factors[u], items[b].factors[v])
+                scores[chosen] += users[a].biases[u] + items[b].biases[v]
+        return (mean + deviation * scores).astype(np.float32)
+
+    return predict
+
+
+def bytes_between_workers(_raw: str, _root: Path, _rank: int) -> tuple[int, int]:
+    """Return the bytes that moved between two worker processes in an epoch, and P times the bytes of V.
+
+    Raises
+    ------
+    Failed
+        As long as nobody has written this measurement.
+    """
+    raise Failed("not measured yet")

@@ -10,19 +10,26 @@
 // is left out of an iteration's time. The header's line begins when the ratings are shuffled and gridded, so set-up is
 // told apart, too. What remains in an iteration besides its updates is the regularisation term of the objective, one
 // pass over the factors: about a hundredth of an iteration at the Netflix shape.
+//
+// LIBMF can hang at its very end: its main thread lets the others go on before it tells them to stop, and if they do a
+// whole pass in between, as they can when passes take milliseconds on a busy machine, everybody waits for ever. Then
+// this program ends with code 75, and whoever called it tries again.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
-#include <sstream>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 #include <streambuf>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "mf.h"
@@ -42,6 +49,7 @@ struct Line {
 class TimedLines : public std::streambuf {
 public:
     std::vector<Line> lines;
+    std::atomic<size_t> finished{0};
 
 protected:
     int_type overflow(int_type character) override {
@@ -66,6 +74,7 @@ private:
         if (character == '\n') {
             current_.end = Clock::now();
             lines.push_back(current_);
+            finished = lines.size();
             in_line_ = false;
         } else {
             current_.text += character;
@@ -157,13 +166,34 @@ static mf::mf_parameter parameters(std::map<std::string, std::string> &options) 
     return chosen;
 }
 
+// End the process if training has not returned long after the line of its last iteration.
+static void watch(TimedLines const &lines, std::atomic<bool> const &returned, size_t iterations) {
+    int const pause_milliseconds = 20, stop_milliseconds = 3000;
+    auto const begin = Clock::now();
+    double patience_seconds = 0;
+    for (int waited = 0; !returned; std::this_thread::sleep_for(std::chrono::milliseconds(pause_milliseconds))) {
+        if (lines.finished <= iterations) continue;
+        if (!waited) patience_seconds = 2 * seconds_between(begin, Clock::now());
+        waited += pause_milliseconds;
+        if (waited > stop_milliseconds && waited > 1000 * patience_seconds) {
+            std::fprintf(stderr, "libmf_driver: LIBMF hangs at its end\n");
+            std::_Exit(75);
+        }
+    }
+}
+
 // Train with `lines` in place of standard output, and print the report.
 static void train(Ratings &training, Ratings &validation, std::map<std::string, std::string> &options) {
     TimedLines lines;
     std::streambuf *const usual = std::cout.rdbuf(&lines);
+    mf::mf_parameter const chosen = parameters(options);
+    std::atomic<bool> returned{false};
+    std::thread watcher(watch, std::cref(lines), std::cref(returned), static_cast<size_t>(chosen.nr_iters));
     auto const begin = Clock::now();
-    mf::mf_model *model = mf::mf_train_with_validation(&training.problem, &validation.problem, parameters(options));
+    mf::mf_model *model = mf::mf_train_with_validation(&training.problem, &validation.problem, chosen);
     double const train_seconds = seconds_between(begin, Clock::now());
+    returned = true;
+    watcher.join();
     std::cout.rdbuf(usual);
     if (!model || lines.lines.empty()) throw std::runtime_error("LIBMF refused these parameters");
 

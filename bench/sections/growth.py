@@ -1,0 +1,45 @@
+"""Growth: how an epoch's time goes with ratings, rank, threads and worker processes, and what moves between workers.
+
+Covers: epochs through Dask. Does not cover: peers.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from dask.utils import format_bytes
+
+from bench import ours
+from bench.context import Bench
+from bench.data import ROOT
+from bench.measure import Measurement, Row
+
+SECTION = "growth: one epoch through Dask"
+MOVED = "growth: bytes between two workers in an epoch"
+_EPOCHS = 4
+_CLUSTERS = {"1 worker, 2 threads": (1, 2), "1 worker, 1 thread": (1, 1), "2 workers, 1 thread each": (2, 1)}
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Return a row for each size, rank and cluster; and for each rank what moved."""
+    found = []
+    for fraction in bench.form.growth_fractions:
+        raw = bench.data.raw if fraction == bench.form.fraction else ours.synthesise(bench.form.shape, fraction, ROOT)
+        root = bench.folder / "funkflow" if raw == bench.data.raw else ROOT / f"growth-{fraction}"
+        for rank in bench.form.growth_ranks:
+            contestants = {name: partial(_epoch, raw, root, rank, *cluster) for name, cluster in _CLUSTERS.items()}
+            found += bench.compare(SECTION, f"{fraction:g} of {bench.form.shape}, k = {rank}", contestants)
+    contestants = {"ours": partial(_moved, bench)}
+    return [*found, *bench.compare(MOVED, f"k = {bench.rank}", contestants, repeats=1)]
+
+
+def _epoch(raw: str, root: Path, rank: int, workers: int, threads: int) -> Measurement:
+    training = ours.train_through_dask(raw, root, rank, _EPOCHS, threads=threads, workers=workers, validate=False)
+    return Measurement(training.epoch_seconds, training.ratings)
+
+
+def _moved(bench: Bench) -> Measurement:
+    moved, expected = ours.bytes_between_workers(bench.data.raw, bench.folder / "funkflow", bench.rank)
+    note = f"moved {format_bytes(moved)}; P times the bytes of V {format_bytes(expected)}"
+    return Measurement(note=note, more={"moved_bytes": moved, "expected_bytes": expected})
