@@ -1,6 +1,7 @@
 """The house rules that a machine can check: each on this checkout, and each on a small bad tree that must fail it.
 
-Covers: layers, circles, who may import numba and Dask, imports inside functions, docstrings, lengths, names, packages.
+Covers: layers, circles, who may import numba, Dask and bench/, imports inside functions, docstrings, lengths, names,
+packages.
 Does not cover: style within a file (ruff) and types (mypy); CONTRIBUTING.md gives the rules in words.
 """
 
@@ -18,6 +19,9 @@ import pytest
 
 CHECKOUT = Path(__file__).parent.parent
 PACKAGES = ("pipeline", "tasks")
+BENCH = "bench"
+INSIDES = {"bench/ours.py": ("pipeline", "tasks"), "bench/peers/contract.py": ("pipeline.runtime.monitor",)}
+"""What of bench/ may import what of ours: one file knows our insides, another the memory monitor."""
 LAYERS = {
     "tasks": 0,
     "pipeline.presets": 1,
@@ -153,8 +157,20 @@ def rule_numba_in_kernels(root: Path) -> Iterator[str]:
                 yield f"{source.where}:{one.line}: imports {one.name}; compiled loops live in tasks/kernels*.py"
 
 
+def rule_bench_apart(root: Path) -> Iterator[str]:
+    for source in sources(root):
+        for one in source.imports:
+            if one.name.split(".")[0] == BENCH:
+                yield f"{source.where}:{one.line}: imports {one.name}; the benchmarks are no part of the program"
+    for source in sources(root, (BENCH,)):
+        allowed = INSIDES.get(source.where, ())
+        for one in source.imports:
+            if ours(one.name) and not any(f"{one.name}.".startswith(f"{name}.") for name in allowed):
+                yield f"{source.where}:{one.line}: imports {one.name}; bench/ours.py is where our insides are known"
+
+
 def rule_no_circles(root: Path) -> Iterator[str]:
-    found = [source for source in sources(root) if source.where not in LAZY]
+    found = [source for source in sources(root, (*PACKAGES, BENCH)) if source.where not in LAZY]
     known = {source.module for source in found}
     graph = {source.module: {one.name for one in source.imports} & known - {source.module} for source in found}
     try:
@@ -164,7 +180,7 @@ def rule_no_circles(root: Path) -> Iterator[str]:
 
 
 def rule_imports_at_the_top(root: Path) -> Iterator[str]:
-    for source in sources(root):
+    for source in sources(root, (*PACKAGES, BENCH)):
         if source.where not in LAZY:
             yield from (
                 f"{source.where}:{one.line}: {one.name} is imported inside a function"
@@ -174,7 +190,7 @@ def rule_imports_at_the_top(root: Path) -> Iterator[str]:
 
 
 def rule_opening_docstring(root: Path) -> Iterator[str]:
-    for source in sources(root, (*PACKAGES, "tests")):
+    for source in sources(root, (*PACKAGES, BENCH, "tests")):
         words = " ".join((ast.get_docstring(source.tree) or "").split()).lower()
         holds_code = len(source.tree.body) > 1
         if not words or (holds_code and not ("covers:" in words and "not cover" in words)):
@@ -182,14 +198,14 @@ def rule_opening_docstring(root: Path) -> Iterator[str]:
 
 
 def rule_length(root: Path) -> Iterator[str]:
-    for source in sources(root, (*PACKAGES, "tests")):
+    for source in sources(root, (*PACKAGES, BENCH, "tests")):
         lines = len(source.path.read_text(encoding="utf-8").splitlines())
         if lines > MOST_LINES:
             yield f"{source.where}: {lines} lines, at most {MOST_LINES}; split it by meaning"
 
 
 def rule_names(root: Path) -> Iterator[str]:
-    for source in sources(root, (*PACKAGES, "tests")):
+    for source in sources(root, (*PACKAGES, BENCH, "tests")):
         if wrong := FORBIDDEN_NAMES & set(source.module.split(".")):
             yield f"{source.where}: {', '.join(wrong)} says nothing of what is inside, or hides a standard module"
     for shadow in ("tests/pipeline", "tests/tasks"):
@@ -227,6 +243,12 @@ BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
         {"tasks/score.py": "import importlib\nimportlib.import_module('dask')\n"},
     ],
     rule_numba_in_kernels: [{"tasks/score.py": "from numba import njit\n"}, {"pipeline/flow.py": "import numba\n"}],
+    rule_bench_apart: [
+        {"tasks/score.py": "from bench import data\n", "bench/data.py": GOOD},
+        {"pipeline/flow.py": "import bench\n"},
+        {"bench/data.py": "from tasks.model import Model\n", "tasks/model.py": GOOD},
+        {"bench/peers/contract.py": "from pipeline.runtime import store\n", "pipeline/runtime/store.py": GOOD},
+    ],
     rule_no_circles: [{"tasks/a.py": "from tasks import b\n", "tasks/b.py": "def f():\n    import tasks.a\n"}],
     rule_imports_at_the_top: [
         {"tasks/a.py": "def f():\n    import json\n"},
