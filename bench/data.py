@@ -31,14 +31,15 @@ ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
 class Data:
     """One set. `folder` holds training.bin, probe.bin and training.txt.
 
-    `raw` is the text that ours starts from, `grid` the blocks that it makes of it.
+    `raw` is the text that ours starts from, `made` the folders of what it makes of it; when these come to be others,
+    because our formats changed, the arrays are made anew, too.
 
     `biases_rmse` and `truth_rmse` are on the probe: what the mean with damped biases comes to, and the planted model.
     """
 
     folder: str
     raw: str
-    grid: str
+    made: dict[str, str]
     ratings: int
     probe: int
     users: int
@@ -55,21 +56,25 @@ def prepare(form: Form, root: Path = ROOT, raw: str = "") -> Data:
     raw : folder of a set in Netflix form that is there already, with probe.txt and truth/; empty: one is made.
     """
     folder = root / form.name
-    known = folder / "data.json"
-    if known.exists():
-        return Data(**json.loads(known.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     raw = raw or ours.synthesise(form.shape, form.fraction, root)
-    dense = ours.dense_ratings(raw, folder / "funkflow")
+    made = ours.make_blocks(raw, folder / "funkflow")
+    about = folder / "data.json"
+    if about.exists():
+        known = json.loads(about.read_text(encoding="utf-8"))
+        if known.get("made") == made.to_dict():
+            return Data(**known)
+        about.unlink()
+    dense = ours.dense_ratings(raw, made)
     training, probe = (packed(*columns) for columns in (dense.training, dense.probe))
     training.tofile(folder / "training.bin")
     probe.tofile(folder / "probe.bin")
     write_text(folder / "training.txt", training)
     data = Data(
-        str(folder), raw, dense.grid, len(training), len(probe), dense.users, dense.items,
+        str(folder), raw, made.to_dict(), len(training), len(probe), dense.users, dense.items,
         biases_rmse(training, probe), dense.truth_rmse,
     )  # fmt: skip
-    known.write_text(json.dumps(asdict(data), indent=1) + "\n", encoding="utf-8")
+    about.write_text(json.dumps(asdict(data), indent=1) + "\n", encoding="utf-8")
     return data
 
 

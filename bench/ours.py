@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from tasks.descend import descend, items_of
 from tasks.factors import FactorShard, shard_rows
 from tasks.model import Model
 
+THREADS = 2
+"""As many as peers are given."""
 Columns = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
@@ -61,20 +63,36 @@ def on_probe(raw: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Dense:
-    """A raw set with dense ids, without and within its probe; its grid; and the planted model's RMSE on the probe."""
+    """A raw set with dense ids, without and within its probe, and the planted model's RMSE on the probe."""
 
     training: Columns
     probe: Columns
     users: int
     items: int
-    grid: str
     truth_rmse: float
 
 
-def dense_ratings(raw: str, root: Path) -> Dense:
-    """Take the raw set to its blocks under `root`, and return its ratings as arrays."""
+@dataclass(frozen=True)
+class Made:
+    """Folders of what ours makes of a raw set before training; their names hold a hash of content and format."""
+
+    dataset: str
+    split: str
+    grid: str
+
+    def to_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def make_blocks(raw: str, root: Path) -> Made:
+    """Take the raw set to its blocks on disk under `root`, or find them there."""
     paths = command("grid", *on_probe(raw), "--root", str(root))["paths"]
-    dataset, split = Path(paths["dataset"]), Path(paths["split"])
+    return Made(paths["dataset"], paths["split"], paths["grid"])
+
+
+def dense_ratings(raw: str, made: Made) -> Dense:
+    """Return the ratings of the raw set as arrays."""
+    dataset, split = Path(made.dataset), Path(made.split)
     about, held_out = (json.loads((folder / "manifest.json").read_bytes()) for folder in (dataset, split))
     training, probe = [], []
     for part, validation in zip(about["parts"], held_out["validation"]["parts"], strict=True):
@@ -87,7 +105,7 @@ def dense_ratings(raw: str, root: Path) -> Dense:
         probe.append(tuple(column[rows[rows >= 0]] for column in columns))
     whole_probe = _joined(probe)
     truth = _truth_rmse(raw, dataset, whole_probe)
-    return Dense(_joined(training), whole_probe, about["users"], about["items"], paths["grid"], truth)
+    return Dense(_joined(training), whole_probe, about["users"], about["items"], truth)
 
 
 def _columns(path: Path) -> Columns:
@@ -113,12 +131,14 @@ def run_job(raw: str, root: Path, rank: int) -> dict[str, Any]:
     Of it the benchmarks read rmse, epochs, peak_memory_bytes, and seconds and memory_bytes by stage.
     """
     shutil.rmtree(root, ignore_errors=True)
-    return command("run", *on_probe(raw), "--root", str(root), "--set", f"train.rank={rank}")
+    sets = ("--set", f"train.rank={rank}", "--set", f"cluster.threads={THREADS}")
+    return command("run", *on_probe(raw), "--root", str(root), *sets)
 
 
 def predicted_memory_bytes(raw: str, root: Path, rank: int) -> int:
     """Return what `funkflow plan` says that the job needs."""
-    return int(command("plan", *on_probe(raw), "--root", str(root), "--set", f"train.rank={rank}")["memory_bytes"])
+    sets = ("--set", f"train.rank={rank}", "--set", f"cluster.threads={THREADS}")
+    return int(command("plan", *on_probe(raw), "--root", str(root), *sets)["memory_bytes"])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.peers.contract import Task, answer, rmse
 
 def train(task: Task) -> dict[str, Any]:
     """Train on the blocks of the grid that data.json names."""
-    grid = Path(json.loads((task.folder / "data.json").read_text(encoding="utf-8"))["grid"])
+    grid = Path(json.loads((task.folder / "data.json").read_text(encoding="utf-8"))["made"]["grid"])
     loop = ours.train_in_plain_loop(grid, task.rank, task.threads, task.iterations)
     probe = task.probe()
     return {

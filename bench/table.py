@@ -28,7 +28,7 @@ def report(
     seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the whole result as plain values: form, machine, versions, the set and every row."""
-    about = {name: value for name, value in asdict(data).items() if name not in ("folder", "raw", "grid")}
+    about = {name: value for name, value in asdict(data).items() if name not in ("folder", "raw", "made")}
     return {
         "format_version": FORMAT_VERSION,
         "form": form,

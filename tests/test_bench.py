@@ -27,7 +27,7 @@ from bench.peers.roster import PEERS
 from bench.process import run_module, run_words
 from bench.verdict import objection
 
-DATA = Data("folder", "raw", "grid", 1000, 100, 50, 20, biases_rmse=1.0, truth_rmse=0.8)
+DATA = Data("folder", "raw", {"grid": "grid"}, 1000, 100, 50, 20, biases_rmse=1.0, truth_rmse=0.8)
 IMPORTED = {"cmfrec": "cmfrec", "scikit-surprise": "surprise", "implicit": "implicit", "pyspark": "pyspark"}
 
 
@@ -164,7 +164,7 @@ def test_table_and_json_hold_every_row(tmp_path: Path) -> None:
     content = table.report("tiny", DATA, rows, {"cores": 2}, {"python": "3"}, "2000-01-01", 1.0)
     table.write(tmp_path / "out.json", content)
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == content
-    assert not {"folder", "raw", "grid"} & set(content["data"])
+    assert not {"folder", "raw", "made"} & set(content["data"])
 
 
 def test_biases_are_those_of_the_model_to_beat(tmp_path: Path) -> None:

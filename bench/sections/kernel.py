@@ -28,7 +28,7 @@ def rows(bench: Bench) -> list[Row]:
             contestants = {"ours": partial(bench.ask, _PLAIN_LOOP, read, *words)}
             if "libmf" in bench.peers:
                 contestants["libmf"] = partial(bench.ask_peer, "libmf", read, *words)
-            found += bench.compare(SECTION, f"k = {rank}, {threads} threads", contestants)
+            found += bench.compare(SECTION, f"k = {rank}, {threads} thread{'s' * (threads > 1)}", contestants)
     return found
 
 
