@@ -6,6 +6,7 @@ Covers: options, and the order of the sections. Does not cover: what they measur
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -81,4 +82,5 @@ def _refuse(message: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is being measured is ended, too
     sys.exit(main())

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from bench.process import run_module
 from pipeline.runtime import strata
 from pipeline.settings import TrainSettings
 from pipeline.stages.train import step_sizes
@@ -41,13 +40,10 @@ class Failed(Exception):
 
 def command(name: str, *words: str) -> dict[str, Any]:
     """Run `funkflow NAME WORDS --json` and return its JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", name, *words, "--json"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Failed(f"funkflow {name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    content: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return content
+    answer = run_module("pipeline", name, *words, "--json")
+    if answer.failed:
+        raise Failed(f"funkflow {name}: {answer.failed}")
+    return answer.content
 
 
 def synthesise(shape: str, fraction: float, root: Path) -> str:

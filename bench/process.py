@@ -26,12 +26,12 @@ class Answer:
     failed: str = ""
 
 
-def run_module(module: str, *words: object, limit_seconds: float) -> Answer:
+def run_module(module: str, *words: object, limit_seconds: float | None = None) -> Answer:
     """Run `python -m MODULE WORDS` and return the JSON of its last line, or why there is none."""
     return run_words([sys.executable, "-m", module, *(str(word) for word in words)], limit_seconds)
 
 
-def run_words(words: list[str], limit_seconds: float) -> Answer:
+def run_words(words: list[str], limit_seconds: float | None = None) -> Answer:
     """Run a command likewise."""
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
