@@ -6,6 +6,7 @@ Does not cover: what is measured (sections/), or how rows look (table.py).
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from bench.verdict import objection
 
 @dataclass(frozen=True)
 class Measurement:
-    """One contestant, once. `seconds` is what is compared; `ratings`, gone through in them, gives the speed.
+    """One contestant, once. `seconds` is what is compared (0: nothing is); `ratings` gone through give the speed.
 
     `rmse` is None where there is no model to judge; `failed` says in one line why nothing else counts.
     """
@@ -79,7 +80,8 @@ def _judged(measurement: Measurement, data: Data) -> Measurement:
     if measurement.failed or measurement.rmse is None:
         return measurement
     failed = objection(measurement.rmse, data)
-    return Measurement(failed=failed, rmse=measurement.rmse) if failed else measurement
+    quotable = measurement.rmse if math.isfinite(measurement.rmse) else None  # JSON knows no NaN
+    return Measurement(failed=failed, rmse=quotable) if failed else measurement
 
 
 def _row(section: str, case: str, name: str, taken: list[Measurement]) -> Row:
@@ -91,7 +93,7 @@ def _row(section: str, case: str, name: str, taken: list[Measurement]) -> Row:
     middle = min(taken, key=lambda each: abs(each.seconds - seconds))
     return Row(
         section, case, name,
-        seconds=seconds,
+        seconds=seconds or None,
         ratings_per_second=middle.ratings / seconds if middle.ratings and seconds else None,
         peak_memory_bytes=max(each.peak_memory_bytes for each in taken) or None,
         rmse=statistics.median(errors) if errors else None,
