@@ -59,4 +59,4 @@ class Bench:
 
     def ask_peer(self, name: str, read: Callable[[dict[str, Any]], Measurement], *words: object) -> Measurement:
         """Ask the peer of that name likewise."""
-        return self.ask(PEERS[name].module, read, *words)
+        return self.ask(PEERS[name].module, read, *words, "--l2", self.form.libmf_l2)

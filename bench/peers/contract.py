@@ -30,6 +30,7 @@ RATING = np.dtype([("user", "<i4"), ("item", "<i4"), ("rating", "<f4")])
 class Task:
     """What to train on and how long. `folder` holds training.bin, probe.bin and training.txt (bench/data.py).
 
+    `l2` is LIBMF's; the other peers' files have their own, which count for each rating of a row.
     `read_only` : say how long reading the text takes, and no more. `from_text` : start from the text if it can.
     """
 
@@ -37,6 +38,7 @@ class Task:
     rank: int
     iterations: int
     threads: int
+    l2: float
     read_only: bool
     from_text: bool
 
@@ -67,6 +69,7 @@ def answer(train: Callable[[Task], dict[str, Any]]) -> None:
     words.add_argument("--rank", type=int, default=64)
     words.add_argument("--iterations", type=int, default=10)
     words.add_argument("--threads", type=int, default=2)
+    words.add_argument("--l2", type=float, default=0.05)
     words.add_argument("--read-only", action="store_true")
     words.add_argument("--from-text", action="store_true")
     words.add_argument("--memory", action="store_true", help="sample the memory, which slows big processes a little")

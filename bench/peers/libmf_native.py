@@ -3,8 +3,8 @@
 Covers: running the compiled driver on a task. Does not cover: compiling it (libmf_build.py), or timing inside it
 (libmf_driver.cpp).
 
-Step 0.1 and 26 x 26 blocks are LIBMF's own defaults; on the small set 52 and 104 blocks a side were slower. L2 0.05
-gave the best RMSE after ten iterations there (0.8816; 0.06 gives 0.8858, 0.03 0.8867), with biases that LIBMF has not.
+Step 0.1 and 26 x 26 blocks are LIBMF's own defaults; on the small set 52 and 104 blocks a side were slower. L2 is
+the form's (bench/forms.py), so that LIBMF is at its best on each.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import Any
 from bench.peers.contract import Task, answer
 from bench.peers.libmf_build import build
 
-L2 = 0.05
 _HUNG, _TRIES = 75, 8
 """The driver's exit code when LIBMF hangs at its end (see there), and how often it is asked; tiny sets need it."""
 
 
 def train(task: Task) -> dict[str, Any]:
     """Train, or only read the text, and return what the driver prints."""
-    words = {"--train": task.text if task.read_only or task.from_text else task.folder / "training.bin", "--l2": L2}
+    words = {
+        "--train": task.text if task.read_only or task.from_text else task.folder / "training.bin",
+        "--l2": task.l2,
+    }
     if task.read_only:
         words |= {"--read-only": 1}
     else:

@@ -14,8 +14,6 @@ from libmf import mf
 
 from bench.peers.contract import Task, answer, rmse
 
-L2 = 0.05
-
 
 def train(task: Task) -> dict[str, Any]:
     """Train on the arrays and score the probe."""
@@ -28,8 +26,8 @@ def train(task: Task) -> dict[str, Any]:
         nr_iters=task.iterations,
         lambda_p1=0.0,
         lambda_q1=0.0,
-        lambda_p2=L2,
-        lambda_q2=L2,
+        lambda_p2=task.l2,
+        lambda_q2=task.l2,
         quiet=True,
     )
     columns = np.column_stack([training["user"], training["item"], training["rating"]]).astype(np.float64)
