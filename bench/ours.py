@@ -19,13 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from distributed import Client
 
 from bench.process import run_module
 from pipeline.runtime import strata
-from pipeline.settings import TrainSettings
-from pipeline.stages.train import step_sizes
+from pipeline.runtime.budget import row_bytes
+from pipeline.runtime.cluster import open_client
+from pipeline.runtime.context import Context
+from pipeline.runtime.store import Store
+from pipeline.settings import ClusterSettings, TrainSettings
+from pipeline.stages.train import step_sizes, train
 from tasks.blocks import read_block, rows_seen
-from tasks.descend import descend, items_of
+from tasks.descend import descend_in_place
 from tasks.factors import FactorShard, shard_rows
 from tasks.model import Model
 
@@ -155,14 +160,17 @@ class Training:
 
 
 def train_through_dask(
-    raw: str, root: Path, rank: int, epochs: int, *, threads: int = 2, workers: int = 1, validate: bool = True
+    raw: str, root: Path, rank: int, epochs: int, *, threads: int = 2, workers: int = 1, whole: bool = True
 ) -> Training:
-    """Train anew for so many epochs, on blocks that lie on disk (made if need be), with no early stop."""
+    """Train anew for so many epochs, on blocks that lie on disk (made if need be), with no early stop.
+
+    `whole` : validate each epoch and write checkpoints as by default; else neither.
+    """
     words = {
         "train.rank": rank,
         "train.epochs": epochs,
-        "train.checkpoint_epochs": epochs,
-        "train.stop_on": "validation" if validate else "nothing",
+        "train.checkpoint_epochs": TrainSettings().checkpoint_epochs if whole else epochs,
+        "train.stop_on": "validation" if whole else "nothing",
         "train.patience": epochs,
         "cluster.threads": threads,
         "cluster.workers": workers,
@@ -192,7 +200,10 @@ class PlainLoop:
 
 
 def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int) -> PlainLoop:
-    """Read all blocks, then descend over them stratum by stratum on so many threads, all in this process."""
+    """Read all blocks, then descend over them stratum by stratum on so many threads, all in this process.
+
+    In place: nothing is copied, so what Dask's pure tasks copy counts as their cost.
+    """
     began = time.monotonic()
     grid = json.loads((grid_folder / "manifest.json").read_bytes())
     shards, seed = grid["shards"], 0
@@ -205,22 +216,17 @@ def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int)
         blocks = list(pool.map(lambda checksum, shape: read_block(folder, checksum, shape), checksums, shapes))
         rows = [tuple(blocks[a * shards : (a + 1) * shards]) for a in range(shards)]
         seen = [rows_seen(row) for row in rows]
-        users = [strata.start_users(seen[a], rank, seed, a, shards) for a in range(shards)]
-        items = [strata.start_items(seen, rank, seed, b, shards) for b in range(shards)]
+        users = [strata.start_users(seen[a], rank, seed, a, shards).users.copy() for a in range(shards)]
+        items = [strata.start_items(seen, rank, seed, b, shards).copy() for b in range(shards)]
         load_seconds, epoch_seconds = time.monotonic() - began, []
         for epoch in range(1, epochs + 1):
             began = time.monotonic()
-            for position, stratum in enumerate(strata.order_of_strata(seed, epoch, shards)):
+            for stratum in strata.order_of_strata(seed, epoch, shards):
                 columns = [(a + stratum) % shards for a in range(shards)]
-                met = [items[b] for b in columns]
-                cells = [rows[a][b] for a, b in enumerate(columns)]
-                first = [position == 0] * shards
-                users = list(pool.map(descend, cells, users, met, [steps] * shards, first))
-                for a, b in enumerate(columns):
-                    items[b] = items_of(users[a])
+                cells, met = [rows[a][b] for a, b in enumerate(columns)], [items[b] for b in columns]
+                list(pool.map(descend_in_place, cells, users, met, [steps] * shards))
             epoch_seconds.append(time.monotonic() - began)
-    predict = _predictor([each.users for each in users], items, steps.mean, steps.deviation)
-    return PlainLoop(load_seconds, epoch_seconds, predict)
+    return PlainLoop(load_seconds, epoch_seconds, _predictor(users, items, steps.mean, steps.deviation))
 
 
 def _predictor(
@@ -241,12 +247,27 @@ def _predictor(
     return predict
 
 
-def bytes_between_workers(_raw: str, _root: Path, _rank: int) -> tuple[int, int]:
+def bytes_between_workers(raw: str, root: Path, rank: int) -> tuple[int, int]:
     """Return the bytes that moved between two worker processes in an epoch, and P times the bytes of V.
 
-    Raises
-    ------
-    Failed
-        As long as nobody has written this measurement.
+    What six epochs moved less what two did, by four: what is moved before the first epoch is not an epoch's.
     """
-    raise Failed("not measured yet")
+    made = make_blocks(raw, root)
+    grid, dataset = (json.loads((Path(place) / "manifest.json").read_bytes()) for place in (made.grid, made.dataset))
+    moved = []
+    with open_client(ClusterSettings(workers=2, threads=1)) as client:
+        for epochs in (2, 6):
+            before = _outgoing(client)
+            settings = TrainSettings(rank=rank, epochs=epochs, checkpoint_epochs=epochs, stop_on="nothing")
+            run_folder = root / "moved"
+            shutil.rmtree(run_folder, ignore_errors=True)
+            context = Context(client, Store(str(root)), lambda _event: None, f"moved-{epochs}")
+            train(context, grid, tuple(dataset["scale"]), settings, str(run_folder))
+            moved.append(_outgoing(client) - before)
+        shutil.rmtree(run_folder)
+    return (moved[1] - moved[0]) // 4, grid["shards"] * grid["items"] * row_bytes(rank)
+
+
+def _outgoing(client: Client) -> int:
+    """Return the bytes that all workers have sent to others so far."""
+    return int(sum(client.run(lambda dask_worker: dask_worker.transfer_outgoing_bytes_total).values()))

@@ -35,7 +35,7 @@ def rows(bench: Bench) -> list[Row]:
 
 
 def _epoch(raw: str, root: Path, rank: int, workers: int, threads: int) -> Measurement:
-    training = ours.train_through_dask(raw, root, rank, _EPOCHS, threads=threads, workers=workers, validate=False)
+    training = ours.train_through_dask(raw, root, rank, _EPOCHS, threads=threads, workers=workers, whole=False)
     return Measurement(training.epoch_seconds, training.ratings)
 
 

@@ -1,6 +1,7 @@
 """What Dask costs: seconds an epoch through Dask beside the same blocks in a plain loop on as many threads.
 
-Covers: epochs without validation, on one worker with two threads. Does not cover: other numbers of workers (growth.py).
+Covers: epochs alone, and with validation and checkpoints as by default, on one worker with two threads.
+Does not cover: other numbers of workers (growth.py).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ SECTION = "Dask: one epoch, blocks in memory, 2 threads"
 
 
 def rows(bench: Bench) -> list[Row]:
-    """Return a row for the plain loop and one for Dask."""
+    """Return a row for the plain loop, one for Dask, and one for Dask with all that training does besides."""
     words = ("--rank", bench.rank, "--threads", 2, "--iterations", bench.form.iterations)
     contestants = {
         "plain loop": partial(bench.ask, "bench.plain_loop", partial(_plain, ratings=bench.data.ratings), *words),
-        "through Dask": partial(_dask, bench),
+        "through Dask": partial(_dask, bench, whole=False),
+        "validated, checkpointed": partial(_dask, bench, whole=True),
     }
     return bench.compare(SECTION, f"k = {bench.rank}", contestants)
 
@@ -31,8 +33,8 @@ def _plain(content: dict[str, Any], ratings: int) -> Measurement:
     return Measurement(statistics.fmean(passes[1:]), ratings, content["rmse"])
 
 
-def _dask(bench: Bench) -> Measurement:
+def _dask(bench: Bench, whole: bool) -> Measurement:
     training = ours.train_through_dask(
-        bench.data.raw, bench.folder / "funkflow", bench.rank, bench.form.iterations, validate=False
+        bench.data.raw, bench.folder / "funkflow", bench.rank, bench.form.iterations, whole=whole
     )
     return Measurement(training.epoch_seconds, bench.data.ratings, more={"epoch_ended_seconds": training.seconds})
