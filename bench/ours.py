@@ -29,10 +29,11 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.store import Store
 from pipeline.settings import ClusterSettings, TrainSettings
 from pipeline.stages.train import step_sizes, train
-from tasks.blocks import read_block, rows_seen
+from tasks.blocks import read_block
 from tasks.descend import descend_in_place
 from tasks.factors import FactorShard, shard_rows
 from tasks.model import Model
+from tasks.sums import rows_seen
 
 THREADS = 2
 """As many as peers are given."""

@@ -154,7 +154,9 @@ class TrainSettings(Section):
     )
     patience: int = Field(2, ge=1, description="epochs without the minimum gain before training stops")
     minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
-    checkpoint_epochs: int = Field(5, ge=1, description="epochs between checkpoints: the most that a dead client loses")
+    checkpoint_epochs: int = Field(
+        10, ge=1, description="epochs between checkpoints: the most that a dead client loses"
+    )
 
 
 class PredictSettings(Section):

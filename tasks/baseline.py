@@ -1,7 +1,7 @@
 """The two models to beat: the mean rating, and the mean with damped user and item biases.
 
-Covers: their sums over blocks and the shards they make, scored by the same code as any model.
-Does not cover: the biases of the trained model, which follow gradients (descend.py).
+Covers: the shards they make of sums over blocks, scored by the same code as any model.
+Does not cover: the sums (sums.py), the biases of the trained model, which follow gradients (descend.py).
 
 The biases are Koren's decoupled estimate (Koren 2010, section 2.1): b_i = sum(r - µ) / (25 + n_i), then
 b_u = sum(r - µ - b_i) / (10 + n_u).
@@ -14,14 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tasks.blocks import BlockRow, RatingBlock
+from tasks.blocks import BlockRow
 from tasks.factors import FactorShard
-from tasks.kernels_sums import residual_sums
 from tasks.kernels_vector import BIAS, STATE_WIDTH
+from tasks.sums import Sums, block_sums
 
 ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
-
-Sums = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def mean_shard(rows: int) -> FactorShard:
@@ -31,7 +29,7 @@ def mean_shard(rows: int) -> FactorShard:
 
 def item_sums(row: BlockRow, mean: float) -> list[Sums]:
     """Return for each block of a row the sum of r - µ and the number of ratings of its items."""
-    return [_block_sums(block, mean, np.zeros(block.shape[1]))[1] for block in row]
+    return [block_sums(block, mean, np.zeros(block.shape[1]))[1] for block in row]
 
 
 def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
@@ -43,20 +41,10 @@ def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
 def user_bias_shard(row: BlockRow, mean: float, *items: FactorShard) -> FactorShard:
     """Return a user shard with its damped biases, given those of all item shards, in rating units."""
     sums = [
-        _block_sums(block, mean, shard.biases.astype(np.float64))[0] for block, shard in zip(row, items, strict=True)
+        block_sums(block, mean, shard.biases.astype(np.float64))[0] for block, shard in zip(row, items, strict=True)
     ]
     total, count = (np.sum([each[part] for each in sums], axis=0) for part in range(2))
     return _with_biases(total / (USER_DAMPING + count))
-
-
-def _block_sums(block: RatingBlock, mean: float, item_biases: npt.NDArray[np.float64]) -> tuple[Sums, Sums]:
-    """Return sums of residuals and counts by user, item biases subtracted, and by item."""
-    users, items = ((np.zeros(rows), np.zeros(rows)) for rows in block.shape)
-    residual_sums(block.coding)(
-        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, block.scaled_levels(0.0, 1.0),
-        mean, item_biases, *users, *items,
-    )  # fmt: skip
-    return users, items
 
 
 def _with_biases(biases: npt.NDArray[np.float64]) -> FactorShard:

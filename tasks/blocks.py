@@ -8,6 +8,7 @@ blocks exist (pipeline/stages/grid.py).
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from tasks.tiles import (
     tiles_of,
 )
 
-BLOCK_FORMAT = [2, TILE_USERS, TILE_ITEMS, GROUP_USERS]
+BLOCK_FORMAT = [3, TILE_USERS, TILE_ITEMS, GROUP_USERS]
 """To be changed whenever the same ratings come to lie otherwise in a block: it is part of every grid's id."""
 LEAST_SHARDS = 4
 BLOCK_RATINGS = 10_000_000
@@ -99,7 +100,7 @@ class RatingBlock:
         ----------
         user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
         """
-        codes, levels = _coded(pa.array(ratings))
+        codes, levels = _coded(ratings)
         keys = np.empty(len(ratings), np.uint64)
         cells = np.empty(len(ratings), np.uint16)
         # In slices, as long arrays for each step on the way would cost more time than the steps.
@@ -202,21 +203,22 @@ BlockRow = tuple[RatingBlock, ...] | StoredRow
 def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
     """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry.
 
-    Columns: run int64 and cell, a little-endian uint16, which tiles.py explains; rating float32.
+    A row a run: its number int64, and the bytes of its cells and of its codes as they lie in memory (little-endian), so
+    that reading is little more than copying. The levels are in the metadata of the schema.
     """
-    coded = block.coding != "f4"
-    ratings = pa.DictionaryArray.from_arrays(block.codes, block.levels) if coded else pa.array(block.codes)
-    runs = np.repeat(block.runs, np.diff(block.run_starts))
-    # As two bytes each: Parquet's smallest integer has four.
-    cells = pa.FixedSizeBinaryArray.from_buffers(pa.binary(2), len(block), [None, pa.py_buffer(block.cells)])
-    table = pa.table({"run": runs, "cell": cells, "rating": ratings})
+    about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist())}
+    columns = {
+        "run": pa.array(block.runs),
+        "cells": _as_binary(block.cells, block.run_starts),
+        "codes": _as_binary(block.codes, block.run_starts),
+    }
+    # Cells are close to random: packing them costs more than it saves.
+    packed = {"run": "zstd", "cells": "none", "codes": "none" if block.coding == "f4" else "zstd"}
+    table = pa.table(columns).replace_schema_metadata(about)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table, sink, row_group_size=max(1, len(block)), write_statistics=False,
-        use_dictionary=["run", "rating"] if coded else ["run"],
-        # Cells are close to random: packing them costs more than it saves.
-        compression={"run": "zstd", "cell": "none", "rating": "zstd" if coded else "none"},
-    )  # fmt: skip
+        table, sink, row_group_size=max(1, len(table)), use_dictionary=False, write_statistics=False, compression=packed
+    )
     data = memoryview(sink.getvalue())
     name = files.checksum(data)
     files.write_bytes(files.join(folder, f"{name}.parquet"), data)
@@ -233,26 +235,33 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
         Missing, changed since it was written, or with rows outside `shape`.
     """
     url = files.join(folder, f"{name}.parquet")
-    columns = files.read_columns(url, ["run", "cell", "rating"], dictionaries=["rating"], expected_checksum=name)
-    runs, ends = _runs(next(columns))
-    column = next(columns)
-    cells = np.frombuffer(column.buffers()[1], np.uint16, len(column))
-    block = RatingBlock.assembled(runs, ends, cells, *_coded(next(columns)), shape)
+    table = files.read_table(url, expected_checksum=name).combine_chunks()
+    about = table.schema.metadata
+    levels = np.array(json.loads(about[b"levels"]), np.float32)
+    cells, ends = _from_binary(table["cells"], "u2")
+    codes, _ = _from_binary(table["codes"], about[b"coding"].decode())
+    block = RatingBlock.assembled(table["run"].to_numpy(), ends, cells, codes, levels, shape)
     _refuse_rows_outside(block, url)
     return block
 
 
-def rows_seen(block_row: BlockRow) -> tuple[npt.NDArray[np.bool_], tuple[npt.NDArray[np.bool_], ...]]:
-    """Return which users, and for each block which items, of one row of blocks have any rating."""
-    users: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-    items = []
-    for block in block_row:
-        users = users if len(users) else np.zeros(block.shape[0], dtype=np.bool_)
-        users[block.user_rows] = True
-        seen = np.zeros(block.shape[1], dtype=np.bool_)
-        seen[block.item_rows] = True
-        items.append(seen)
-    return users, tuple(items)
+def _as_binary(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
+    """Return the values of each run as one piece of bytes."""
+    places = (starts * values.itemsize).astype(np.int64)
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(places), pa.py_buffer(values)]
+    )
+
+
+def _from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the values of all runs, and where each run's end."""
+    size = np.dtype(dtype).itemsize
+    if not len(column):
+        return np.empty(0, dtype), np.empty(0, np.int64)
+    pieces = column.combine_chunks()
+    _, places, data = pieces.buffers()
+    ends = np.frombuffer(places, np.int64)[pieces.offset :][: len(pieces) + 1] // size
+    return np.frombuffer(data, dtype, int(ends[-1])), ends[1:]
 
 
 def _slices(count: int) -> Iterator[slice]:
@@ -265,12 +274,12 @@ def _runs(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     return encoded.values.to_numpy(), encoded.run_ends.to_numpy()
 
 
-def _coded(ratings: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+def _coded(ratings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
     """Return codes and levels of ratings, see RatingBlock; levels ascend, so equal ratings give equal codes."""
-    encoded = ratings if pa.types.is_dictionary(ratings.type) else ratings.dictionary_encode()
+    encoded = pa.array(ratings).dictionary_encode()
     found: npt.NDArray[np.float32] = encoded.dictionary.to_numpy()
     if len(found) > MOST_LEVELS:
-        return ratings.to_numpy() if ratings is not encoded else found[encoded.indices.to_numpy()], found[:0]
+        return ratings, found[:0]
     order = np.argsort(found)
     code_of = np.empty(len(found), np.uint8 if len(found) <= 256 else np.uint16)
     code_of[order] = np.arange(len(found))

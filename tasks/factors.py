@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tasks import files
 from tasks.errors import DamagedFile
 from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
+from tasks.memory import uninitialised
 
 INITIAL_FACTOR_LENGTH = 0.05
 """Expected length of an initial factor row, ratings scaled to unit deviation. Measured on MovieLens 1M and 100K: small
@@ -59,12 +60,11 @@ def room_for(rows: int, rank: int) -> FactorShard:
     """Return a shard of uninitialised numbers in one piece of memory; rows of 16 floats stay within cache lines.
 
     NumPy's own arrays begin 16 bytes after a line: every vector of 16 floats then lies across two. In one piece, as
-    only long pieces are given in pages of 2 MiB: taking the 4 MB of states by themselves costs as much as copying the
-    30 MB of factors.
+    long pieces are given in pages of 2 MiB and handed on (memory.py).
     """
     sizes = [rows * width for width in (rank, STATE_WIDTH)]
     places = [-(-size // _LINE_FLOATS) * _LINE_FLOATS for size in sizes]
-    room = np.empty(sum(places) + _LINE_FLOATS, dtype=np.float32)
+    room = uninitialised(sum(places) + _LINE_FLOATS)
     start = -(room.ctypes.data // room.itemsize) % _LINE_FLOATS
     factors, states = (room[start + before :][:size] for before, size in zip((0, places[0]), sizes, strict=True))
     return FactorShard(factors.reshape(rows, rank), states.reshape(rows, STATE_WIDTH))

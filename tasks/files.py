@@ -170,20 +170,6 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
         raise DamagedFile(f"{url}: not a readable Parquet file ({cause}); delete it and run again") from cause
 
 
-def read_columns(
-    url: str, columns: list[str], dictionaries: list[str], expected_checksum: str | None = None
-) -> Iterator[pa.Array]:
-    """Yield the columns of one Parquet file one after another, those in `dictionaries` as they are encoded there."""
-    data = read_bytes(url, expected_checksum)
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, read_dictionary=dictionaries)
-        for column in columns:
-            chunks = file.read(columns=[column], use_threads=False)[column]
-            yield chunks.unify_dictionaries().combine_chunks() if column in dictionaries else chunks.combine_chunks()
-    except (pa.ArrowInvalid, OSError, KeyError) as cause:
-        raise DamagedFile(f"{url}: not a readable Parquet file ({cause}); delete it and run again") from cause
-
-
 def write_array(url: str, array: npt.NDArray[Any]) -> str:
     """Write one array as npy and return the file's checksum."""
     return write_slices(url, [array], array.shape, array.dtype)

@@ -1,8 +1,7 @@
 """Raw text to columns at the speed of pyarrow's CSV reader; what it stumbles over goes to the slow twin.
 
 Covers: the fast path for Netflix and delimited text, and narrowing a fault down to the few lines that have it.
-Does not cover: cutting files (chunks.py), regular Netflix text (parse_netflix.py), judging single lines
-(parse_lines.py), Parquet (parse_parquet.py).
+Does not cover: cutting files (chunks.py), judging single lines (parse_lines.py), Parquet (parse_parquet.py).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from tasks.chunks import Chunk, Piece, RawFile, count_lines_before, header_above
 from tasks.errors import BadInput
 from tasks.formats import Form, split_line
 from tasks.parse_lines import LineReader
-from tasks.parse_netflix import items_under, read_regular
 from tasks.parse_parquet import parse_row_groups
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
@@ -153,9 +151,6 @@ def _fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
     """Return the rows and the movie after them, or None if anything at all is out of the ordinary."""
     if not data:
         return row_schema(form).empty_table(), item
-    regular = read_regular(data, form, item)
-    if regular is not None:
-        return regular
     if _ambiguous(data):
         return None
     headers: list[tuple[int, str]] = []
@@ -165,7 +160,7 @@ def _fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
         return None
     if form.quoted and b'"' in data and raw.num_rows != data.count(b"\n") + (not data.endswith(b"\n")):
         return None
-    items = items_under(headers, item, raw.num_rows, form) if form.kind == "netflix" else raw[f"c{form.item}"]
+    items = _items(headers, item, raw.num_rows, form) if form.kind == "netflix" else raw[f"c{form.item}"]
     columns: list[pa.ChunkedArray | pa.Array | None] = [
         _identifiers(raw[f"c{form.user}"]),
         None if items is None else _identifiers(items),
@@ -233,6 +228,22 @@ def _column_types(form: Form, gaps: list[str]) -> dict[str, pa.DataType]:
         }
         types[f"c{form.timestamp}"] = clocks[form.clock]
     return types
+
+
+def _items(headers: list[tuple[int, str]], item: str, rows: int, form: Form) -> pa.Array | None:
+    """Repeat each movie over its rows: header k was row `number` of the text, after number - 1 - k rows of ratings."""
+    starts = [0, *(number - 1 - k for k, (number, _) in enumerate(headers)), rows]
+    places = np.array(starts, np.int64)
+    counts = places[1:] - places[:-1]
+    names = [item, *(name for _, name in headers)]
+    if not item:
+        if counts[0]:
+            return None
+        counts, names = counts[1:], names[1:]
+    if form.item_type == "string":
+        return pa.array(names, pa.string()).take(pa.array(np.repeat(np.arange(len(names)), counts)))
+    movies = [int(name) for name in names]
+    return pa.array(np.repeat(np.array(movies, np.int64), counts)) if max(movies, default=0) < 2**63 else None
 
 
 def _identifiers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array | None:

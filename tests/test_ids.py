@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import ids
@@ -27,13 +27,11 @@ def column(chunks: list[list[int]]) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.int64())
 
 
-@settings(deadline=None)
 @given(CHUNKS)
 def test_unique_is_sorted_and_distinct(chunks: list[list[int]]) -> None:
     assert ids.unique(column(chunks)).to_pylist() == sorted({each for chunk in chunks for each in chunk})
 
 
-@settings(deadline=None)
 @given(CHUNKS, st.lists(ANY, unique=True, max_size=40))
 def test_look_up_gives_places(chunks: list[list[int]], known: list[int]) -> None:
     places = {raw_id: place for place, raw_id in enumerate(known)}
@@ -49,14 +47,12 @@ def test_both_ways_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (by_table[0].to_pylist(), by_table[1].tolist()) == ([-3, 7, 9], [1, 0, 1, -1])
 
 
-@settings(deadline=None)
 @given(CHUNKS, st.sampled_from([1, 2, 64, 4096]))
 def test_buckets_do_not_depend_on_chunks(chunks: list[list[int]], buckets: int) -> None:
     whole = column([[each for chunk in chunks for each in chunk]])
     assert ids.buckets_of(column(chunks), buckets).tolist() == ids.buckets_of(whole, buckets).tolist()
 
 
-@settings(deadline=None)
 @given(CHUNKS)
 def test_narrowed_integers_are_the_same(chunks: list[list[int]]) -> None:
     narrow = narrowed(column(chunks))

@@ -1,7 +1,8 @@
 """Quality per second: how long until the RMSE that LIBMF reaches in its ten iterations.
 
 Covers: ours from blocks on disk, through Dask and with validation after every epoch; LIBMF from ratings in memory, its
-set-up and passes, without its validation. Does not cover: reading text (reading.py), or training to the end (jobs.py).
+passes alone, without set-up and validation.
+Does not cover: reading text and training to the end (jobs.py).
 """
 
 from __future__ import annotations

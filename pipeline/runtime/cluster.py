@@ -33,6 +33,10 @@ DASK_SETTINGS = {
     # A task that no worker can take is an error after a while, not a hang.
     "distributed.scheduler.no-workers-timeout": "5 minutes",
     "distributed.admin.large-graph-warning-threshold": "100 MiB",
+    # Dask has the allocator hand every array of 128 KiB and more back to the system, and take it anew page by page:
+    # ingest's arrays of some MiB are served from what they leave, longer ones as before.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 32 * 2**20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 16 * 2**20,
     # Arrow's own allocator keeps freed memory; the system's gives it back.
     "distributed.nanny.pre-spawn-environ.ARROW_DEFAULT_MEMORY_POOL": "system",
 }

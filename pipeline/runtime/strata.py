@@ -21,10 +21,11 @@ from distributed import Future
 
 from pipeline.runtime.context import Context
 from tasks import files
-from tasks.blocks import BlockRow, StoredRow, rows_seen
+from tasks.blocks import BlockRow, StoredRow
 from tasks.descend import Descent, StepSizes, descend, items_of
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows
 from tasks.score import HeldOut, read_held_out, score_epoch
+from tasks.sums import rows_seen
 
 _WAIT_SECONDS = 60
 

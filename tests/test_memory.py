@@ -1,0 +1,62 @@
+"""Memory is handed on only when nobody can see it. Covers: memory.py. Does not cover: shards (test_grid.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks import memory
+from tasks.factors import room_for
+from tasks.memory import LEAST_FLOATS, uninitialised
+
+
+@pytest.fixture(autouse=True)
+def no_spare_memory() -> None:
+    memory._spare.clear()
+
+
+def place(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize("floats", [1, LEAST_FLOATS - 1, LEAST_FLOATS, 3 * LEAST_FLOATS + 5])
+def test_an_array_is_as_long_as_asked_and_may_be_changed(floats: int) -> None:
+    array = uninitialised(floats)
+    array[:] = 7.0
+    assert array.shape == (floats,)
+    assert array.dtype == np.float32
+
+
+def test_memory_of_an_array_that_is_gone_is_taken_again_by_one_of_about_its_size() -> None:
+    array = uninitialised(LEAST_FLOATS)
+    before = place(array)
+    del array
+    assert place(uninitialised(LEAST_FLOATS + 1)) == before
+
+
+def test_a_view_of_a_view_keeps_the_memory() -> None:
+    array = uninitialised(LEAST_FLOATS)
+    view = array[5:].reshape(-1, 1)[10:, 0].view(np.int32)
+    view[:] = 3
+    del array
+    others = [uninitialised(LEAST_FLOATS) for _ in range(3)]
+    for other in others:
+        other[:] = 0.0
+    assert (view == 3).all()
+    assert len({place(other) for other in others}) == 3
+
+
+def test_parts_of_a_shard_keep_its_memory() -> None:
+    shard = room_for(LEAST_FLOATS, 4)
+    states = shard.states
+    states[:] = 1.0
+    del shard
+    another = room_for(LEAST_FLOATS, 4)
+    another.factors[:] = another.states[:] = 0.0
+    assert (states == 1.0).all()
+
+
+def test_not_more_than_a_few_are_kept() -> None:
+    arrays = [uninitialised(LEAST_FLOATS) for _ in range(9)]
+    del arrays
+    assert [len(spare) for spare in memory._spare.values()] == [4]
