@@ -16,26 +16,30 @@ from dask.utils import format_bytes
 
 from tasks.errors import CannotFit
 from tasks.kernels_vector import STATE_WIDTH
+from tasks.partition import MOST_BUCKETS, parts_for
 
 CLIENT_BYTES = 230 * 2**20
 """Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
-WORKER_BYTES = 210 * 2**20
-"""A worker process after some stages, without data; measured with CLIENT_BYTES as 440 MiB together."""
+WORKER_BYTES = 350 * 2**20
+"""A worker process after some stages, without data, with compiled kernels and what its allocator keeps; measured with
+CLIENT_BYTES as 580 MiB together, fitted to training at 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
 RATING_BYTES = 3
 """A rating in a block in memory, where there are at most 256 different ones (tasks/blocks.py)."""
 HELD_OUT_BYTES = 12
 """A rating that training stops on: two int32 rows and a float32."""
-READING_BYTES = 12
-"""Bytes at the peak of reading one block, for each of its ratings: the file, its columns, and the block."""
-SHARD_VERSIONS = 3
-"""Versions of the shards alive at once: the last checkpoint, the best epoch, the one just judged, and two in flight."""
+READING_BYTES = 8
+"""Bytes at the peak of reading one block, for each of its ratings: the file and the block."""
+SHARD_VERSIONS = 3.5
+"""Versions of the user shards alive at once, in the mean: the best epoch, the one just judged, those in flight."""
 SHARD_SETS_ON_DISK = 7
 """Two checkpoints with their current and best shards, the pair being written, and the exported model."""
-PARSE_FACTOR = 7
+PARSE_FACTOR = 4.5
 """Bytes at the peak of parsing for each byte of raw text: the text, its columns, and their copies in partition
 order."""
-PARTITION_ROW_BYTES = 95
+PARTITION_ROW_BYTES = 47
 """Bytes at the peak of settling one partition, for each of its ratings."""
+BUILD_RATING_BYTES = 36
+"""Bytes at the peak of putting one block in order, for each of its ratings."""
 USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
@@ -116,10 +120,12 @@ def predict_bytes(
     shown = max(users + items + running + (reading if streamed else 0), reading)
     training_worker = WORKER_BYTES + held + shown
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
-    partition = min(size.ratings, partition_ratings)
+    partition = size.ratings / parts_for(size.ratings, partition_ratings, MOST_BUCKETS)
     ids = (size.users + size.items) * 64
     ingest_worker = (
-        WORKER_BYTES + ids + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * 48)
+        WORKER_BYTES
+        + ids
+        + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )
     rows = size.users + size.items
     return Prediction(
