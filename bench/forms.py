@@ -16,7 +16,7 @@ class Form:
     Attributes
     ----------
     ranks : k of the kernel's cases; the first is that of all other cases.
-    iterations : of SGD in a kernel's case, and of LIBMF in the race for quality.
+    iterations : of SGD in Dask's cases, and of LIBMF in the race for quality; kernel_iterations : in the kernel's.
     repeats, job_repeats : how often each case, and each whole job, is measured; the median counts
         (slow peers: once).
     growth_fractions, growth_ranks : of the shape, for the cases of growth.
@@ -30,6 +30,7 @@ class Form:
     fraction: float
     ranks: tuple[int, ...]
     iterations: int
+    kernel_iterations: int
     repeats: int
     job_repeats: int
     growth_fractions: tuple[float, ...]
@@ -41,8 +42,8 @@ class Form:
 FORMS = {
     form.name: form
     for form in (
-        Form("tiny", "demo", 0.1, (16,), 10, 1, 1, (0.1,), (16,), 0.05, 120.0),
-        Form("small", "netflix", 0.05, (64, 128), 10, 3, 3, (0.05,), (32, 64, 128), 0.05, 900.0),
-        Form("full", "netflix", 1.0, (64, 128), 10, 3, 1, (0.05, 0.2, 1.0), (32, 64, 128), 0.03, 3600.0),
+        Form("tiny", "demo", 0.1, (16,), 10, 3, 1, 1, (0.1,), (16,), 0.05, 120.0),
+        Form("small", "netflix", 0.05, (64, 128), 10, 5, 3, 3, (0.05,), (32, 64, 128), 0.05, 900.0),
+        Form("full", "netflix", 1.0, (64, 128), 10, 5, 3, 1, (0.05, 0.2, 1.0), (32, 64, 128), 0.03, 3600.0),
     )
 }

@@ -22,12 +22,12 @@ _CLUSTERS = {"1 worker, 2 threads": (1, 2), "1 worker, 1 thread": (1, 1), "2 wor
 
 
 def rows(bench: Bench) -> list[Row]:
-    """Return a row for each size, rank and cluster; and for each rank what moved."""
+    """Return a row for each size, rank and cluster: all sizes at one rank, all ranks at one size; and what moved."""
     found = []
     for fraction in bench.form.growth_fractions:
         raw = bench.data.raw if fraction == bench.form.fraction else ours.synthesise(bench.form.shape, fraction, ROOT)
         root = bench.folder / "funkflow" if raw == bench.data.raw else ROOT / f"growth-{fraction}"
-        for rank in bench.form.growth_ranks:
+        for rank in bench.form.growth_ranks if fraction == bench.form.fraction else [bench.rank]:
             contestants = {name: partial(_epoch, raw, root, rank, *cluster) for name, cluster in _CLUSTERS.items()}
             found += bench.compare(SECTION, f"{fraction:g} of {bench.form.shape}, k = {rank}", contestants)
     contestants = {"ours": partial(_moved, bench)}

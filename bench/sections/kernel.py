@@ -23,7 +23,7 @@ def rows(bench: Bench) -> list[Row]:
     found = []
     for rank in bench.form.ranks:
         for threads in (2, 1):
-            words = ("--rank", rank, "--threads", threads, "--iterations", bench.form.iterations)
+            words = ("--rank", rank, "--threads", threads, "--iterations", bench.form.kernel_iterations)
             read = partial(_pass, ratings=bench.data.ratings)
             contestants = {"ours": partial(bench.ask, _PLAIN_LOOP, read, *words)}
             if "libmf" in bench.peers:
