@@ -83,7 +83,6 @@ def _run_command(name: str, until: str, what: str) -> None:
 
 _run_command("run", "predict", "Take raw ratings to a trained, validated model: every stage that is not done yet.")
 for _stage, _what in {
-    "synth": "Write the synthetic ratings that the settings ask for",
     "ingest": "Read raw ratings into Parquet with dense ids",
     "split": "Set validation ratings apart",
     "grid": "Cut the training ratings to a grid of blocks",
@@ -92,6 +91,26 @@ for _stage, _what in {
     "export": "Write the trained model in its open form",
 }.items():
     _run_command(_stage, _stage, f"{_what} (and what it needs, unless it is there already).")
+
+
+@app.command()
+def synth(
+    conf: Conf = "",
+    shape: Annotated[
+        str, typer.Option("--shape", help="demo, or netflix: 480,189 users x 17,770 films, 100,480,507 ratings")
+    ] = "",
+    fraction: Annotated[
+        float | None,
+        typer.Option("--fraction", help="part of the shape's ratings, users and films", show_default=False),
+    ] = None,
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
+    words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
+    _run("synth", _settings(conf or "demo", None, "", root, [*words, *(sets or [])]), True, as_json)
 
 
 @app.command()

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from tasks import files
 from tasks.errors import DamagedFile
+from tasks.memory import Weighed
 from tasks.tiles import (
     GROUP_USERS,
     ITEM_BITS,
@@ -61,7 +62,7 @@ def shards_for(ratings: int, users: int, items: int) -> int:
 
 
 @dataclass(frozen=True)
-class RatingBlock:
+class RatingBlock(Weighed):
     """The ratings of one user shard for one item shard: 3 bytes each, 4 with more than 256 levels, else 6.
 
     Attributes

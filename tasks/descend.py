@@ -17,6 +17,7 @@ from tasks.errors import ShardMismatch
 from tasks.factors import FactorShard
 from tasks.kernels_descend import descend_tiles
 from tasks.kernels_vector import row_dtype
+from tasks.memory import Weighed
 from tasks.tiles import TILE_USERS
 from tasks.wavefront import go_through
 
@@ -36,7 +37,7 @@ class StepSizes:
 
 
 @dataclass(frozen=True)
-class Descent:
+class Descent(Weighed):
     """A user shard after a stratum, with the item shard it met and the squared error summed since the epoch began.
 
     `squared_error` is in scaled units, summed in the fixed order of the user shard's strata. `items` is None before

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tasks import files
 from tasks.errors import DamagedFile
 from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
-from tasks.memory import uninitialised
+from tasks.memory import Weighed, uninitialised
 
 INITIAL_FACTOR_LENGTH = 0.05
 """Expected length of an initial factor row, ratings scaled to unit deviation. Measured on MovieLens 1M and 100K: small
@@ -29,7 +29,7 @@ _KEPT_WIDTH = 3
 
 
 @dataclass(frozen=True)
-class FactorShard:
+class FactorShard(Weighed):
     """Rows `shard`, `shard + P`, `shard + 2P`, … of U or V, and all that training keeps for them.
 
     Attributes

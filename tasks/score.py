@@ -19,10 +19,11 @@ from tasks import files
 from tasks.descend import Descent, StepSizes
 from tasks.factors import FactorShard
 from tasks.kernels import score_ratings
+from tasks.memory import Weighed
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Weighed):
     """Held-out ratings of one user shard, those of item shard b at `starts[b]:starts[b + 1]`.
 
     `user_rows`, `item_rows` : int32 (n,), local rows, -1 where training knows no such id; `ratings` : float32 (n,).

@@ -183,3 +183,27 @@ def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.S
     again = funkflow("run", "demo", "--root", str(tmp_path), *words[4:])
     assert again.returncode == 0, again.stderr
     assert "resuming after epoch" in again.stderr
+
+
+def test_synth_needs_no_settings(tmp_path: Path) -> None:
+    done = funkflow("synth", "--shape", "netflix", "--fraction", "0.001", "--root", str(tmp_path), "--json")
+    assert done.returncode == 0, done.stderr
+    raw = Path(json.loads(done.stdout.splitlines()[-1])["paths"]["raw"])
+    about = json.loads((raw / "manifest.json").read_text())
+    assert about["ratings"] == pytest.approx(100_480_507 * 0.001, rel=0.01)
+    assert {"probe.txt", "combined_data_1.txt"} <= {path.name for path in raw.iterdir()}
+    assert funkflow("synth", "--shape", "square", "--root", str(tmp_path)).returncode == 2
+
+
+@pytest.mark.slow
+def test_memory_is_as_predicted(tmp_path: Path) -> None:
+    """Half a million ratings, where what processes need by themselves counts most: within a fifth, as at full size."""
+    raw = Path(tmp_path, "raw", "demo-0-0.5")
+    words = ["--set", "synth.fraction=0.5", "--root", str(tmp_path), "--json"]
+    assert json.loads(funkflow("synth", "demo", *words).stdout.splitlines()[-1])["paths"]["raw"] == str(raw)
+    chosen = ["--ratings", str(raw), "--validation", str(raw / "probe.txt"), "--root", str(tmp_path), "--json"]
+    plan = json.loads(funkflow("plan", *chosen).stdout.splitlines()[-1])["prediction"]
+    measured = json.loads(funkflow("run", *chosen).stdout.splitlines()[-1])["memory_bytes"]
+    assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)
+    ingest = max(measured[stage] for stage in ("ingest", "split", "grid"))
+    assert plan["ingest_bytes"] == pytest.approx(ingest, rel=0.2)

@@ -1,11 +1,14 @@
-"""Memory is handed on only when nobody can see it. Covers: memory.py. Does not cover: shards (test_grid.py)."""
+"""Memory is handed on only when nobody can see it, and weighed. Covers: memory.py. Does not cover: what lies in it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from dask.sizeof import sizeof
 
 from tasks import memory
+from tasks.blocks import RatingBlock
+from tasks.descend import Descent
 from tasks.factors import room_for
 from tasks.memory import LEAST_FLOATS, uninitialised
 
@@ -60,3 +63,13 @@ def test_not_more_than_a_few_are_kept() -> None:
     arrays = [uninitialised(LEAST_FLOATS) for _ in range(9)]
     del arrays
     assert [len(spare) for spare in memory._spare.values()] == [4]
+
+
+def test_dask_sees_the_bytes_of_what_it_places() -> None:
+    rows = np.arange(1000, dtype=np.int32)
+    block = RatingBlock.of(rows, rows, np.ones(1000, np.float32), (1000, 1000))
+    assert sizeof(block) > 3 * 1000
+    assert sizeof((block, block)) > 2 * 3 * 1000
+    shard = room_for(1000, 4)
+    assert 1000 * 12 * 4 <= sizeof(shard) < 1000 * 12 * 4 + 1000
+    assert sizeof(Descent(shard, shard, 0.0)) > 2 * 1000 * 12 * 4

@@ -20,9 +20,11 @@ from tasks.partition import MOST_BUCKETS, parts_for
 
 CLIENT_BYTES = 230 * 2**20
 """Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
-WORKER_BYTES = 350 * 2**20
-"""A worker process after some stages, without data, with compiled kernels and what its allocator keeps; measured with
-CLIENT_BYTES as 580 MiB together, fitted to training at 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
+WORKER_BYTES = 200 * 2**20
+"""A worker process before it has data; measured with CLIENT_BYTES as 430 MiB together."""
+KEPT_BYTES = 150 * 2**20
+"""What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
+5, 20 and 100 M ratings and ranks 32, 64 and 128."""
 RATING_BYTES = 3
 """A rating in a block in memory, where there are at most 256 different ones (tasks/blocks.py)."""
 HELD_OUT_BYTES = 12
@@ -118,12 +120,14 @@ def predict_bytes(
     items = size.items * row * (SHARD_VERSIONS + 1)
     running = tasks * (size.users + size.items) * row / shards
     shown = max(users + items + running + (reading if streamed else 0), reading)
-    training_worker = WORKER_BYTES + held + shown
+    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
+    training_worker = WORKER_BYTES + kept + held + shown
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
     partition = size.ratings / parts_for(size.ratings, partition_ratings, MOST_BUCKETS)
     ids = (size.users + size.items) * 64
     ingest_worker = (
         WORKER_BYTES
+        + kept
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )

@@ -154,7 +154,8 @@ def submit_epoch(
         )
         for a in range(shards)
     ]
-    futures = context.client.compute([*users, *items, *errors], optimize_graph=False)
+    # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
+    futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
     return State(futures[:shards], futures[shards : 2 * shards]), futures[2 * shards :]
 
 
