@@ -32,6 +32,8 @@ DASK_SETTINGS = {
     "distributed.worker.memory.pause": False,
     # A task that no worker can take is an error after a while, not a hang.
     "distributed.scheduler.no-workers-timeout": "5 minutes",
+    # All stages hand out their tasks evenly; stealing would only carry user shards from worker to worker.
+    "distributed.scheduler.work-stealing": False,
     "distributed.admin.large-graph-warning-threshold": "100 MiB",
     # Dask has the allocator hand every array of 128 KiB and more back to the system, and take it anew page by page:
     # ingest's arrays of some MiB are served from what they leave, longer ones as before.
