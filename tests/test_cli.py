@@ -160,7 +160,7 @@ def test_version() -> None:
 def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Interrupted when the first epoch has been reported; the same command then ends well."""
     small = overrides("synth.fraction=0.02", "train.rank=4")
-    long = overrides("train.minimum_gain=0", "train.patience=30", "train.epochs=30")
+    long = overrides("train.minimum_gain=0", "train.patience=30", "train.epochs=30", "train.checkpoint_epochs=5")
     words = ["run", "demo", "--root", str(tmp_path), *small, *long]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *words],
