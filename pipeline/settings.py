@@ -6,15 +6,14 @@ Does not cover: checks that need the data (each stage), nor how a setting is use
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from dask.utils import parse_bytes
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.overrides import copied, override, refuse_unknown
 from pipeline.presets import read_settings
 from tasks.errors import SettingsError
 
@@ -229,10 +228,10 @@ class Settings(Section):
     @classmethod
     def build(cls, content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "settings") -> Settings:
         """Check a nested mapping plus `key=value` overrides; errors are SettingsErrors that name the key."""
-        merged = _copy(content)
+        merged = copied(content)
         for word in overrides:
-            _override(merged, word)
-        _refuse_unknown(merged, cls, (), where)
+            override(merged, word)
+        refuse_unknown(merged, cls, where)
         try:
             return cls.model_validate(merged)
         except ValidationError as cause:
@@ -241,50 +240,3 @@ class Settings(Section):
             reason = first["msg"].removeprefix("Value error, ")
             value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
             raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
-
-
-def _copy(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in content.items()}
-
-
-def _override(content: dict[str, Any], word: str) -> None:
-    key, equals, text = word.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise SettingsError(f"--set {word!r}: write it as section.key=value, for instance train.rank=128")
-    try:
-        value: Any = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    target = content
-    for part in path[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
-            raise SettingsError(f"--set {word!r}: {part} is no section")
-    target[path[-1]] = value
-
-
-def _refuse_unknown(content: Mapping[str, Any], section: type[BaseModel], above: tuple[str, ...], where: str) -> None:
-    for key, value in content.items():
-        if key not in section.model_fields:
-            wrong = ".".join((*above, key))
-            near = difflib.get_close_matches(wrong, _all_keys(Settings), n=1, cutoff=0.0)[0]
-            raise SettingsError(f"{where}: there is no setting {wrong!r}; the nearest is {near!r}")
-        inner = _section_of(section.model_fields[key].annotation)
-        if inner is not None and isinstance(value, Mapping):
-            _refuse_unknown(value, inner, (*above, key), where)
-
-
-def _all_keys(section: type[BaseModel], above: tuple[str, ...] = ()) -> list[str]:
-    keys: list[str] = []
-    for name, field in section.model_fields.items():
-        inner = _section_of(field.annotation)
-        keys += [".".join((*above, name))] if inner is None else _all_keys(inner, (*above, name))
-    return keys
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

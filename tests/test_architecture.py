@@ -11,105 +11,36 @@ import ast
 import graphlib
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import pytest
+from source_files import PACKAGES, sources
 
 CHECKOUT = Path(__file__).parent.parent
-PACKAGES = ("pipeline", "tasks")
 BENCH = "bench"
 INSIDES = {"bench/ours.py": ("pipeline", "tasks"), "bench/peers/contract.py": ("pipeline.runtime.monitor",)}
 """What of bench/ may import what of ours: one file knows our insides, another the memory monitor."""
 LAYERS = {
     "tasks": 0,
     "pipeline.presets": 1,
+    "pipeline.overrides": 1,
     "pipeline.settings": 1,
     "pipeline.runtime": 2,
     "pipeline.stages": 3,
     "pipeline.plan": 4,
-    "pipeline.flow": 5,
-    "pipeline": 6,
-    "pipeline.tables": 6,
-    "pipeline.cli": 7,
-    "pipeline.__main__": 8,
+    "pipeline.attempt": 5,
+    "pipeline.flow": 6,
+    "pipeline": 7,
+    "pipeline.tables": 7,
+    "pipeline.commands": 8,
+    "pipeline.cli": 9,
+    "pipeline.__main__": 10,
 }
 """An import goes down or stays in its layer. A file straight under pipeline/ needs a line; one in a folder does not."""
 LAZY = {"pipeline/__init__.py"}
 """Files that may import inside a function: the front door, so that loading a model imports no Dask."""
 FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
 MOST_LINES = 300
-
-
-@dataclass(frozen=True)
-class Import:
-    """One imported module, and whether the import stands inside a function."""
-
-    name: str
-    line: int
-    in_function: bool
-
-
-@dataclass(frozen=True)
-class Source:
-    """One Python file: its path from the root, and its dotted module name."""
-
-    path: Path
-    root: Path
-
-    @property
-    def where(self) -> str:
-        return self.path.relative_to(self.root).as_posix()
-
-    @property
-    def module(self) -> str:
-        return self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.path.read_text(encoding="utf-8"))
-
-    @cached_property
-    def imports(self) -> list[Import]:
-        inside = {
-            id(inner)
-            for function in ast.walk(self.tree)
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            for inner in ast.walk(function)
-        }
-        return [
-            Import(name, getattr(node, "lineno", 0), id(node) in inside)
-            for node in ast.walk(self.tree)
-            for name in self._names(node)
-        ]
-
-    def _names(self, node: ast.AST) -> Iterator[str]:
-        """Yield what a node imports; of `from a import b` it is `a.b` where that is a module of ours, else `a`."""
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = self.module.split(".") if self.path.name == "__init__.py" else self.module.split(".")[:-1]
-                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
-            yield from (
-                f"{base}.{alias.name}" if self._is_module(f"{base}.{alias.name}") else base for alias in node.names
-            )
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
-            "__import__",
-            "import_module",
-        ):
-            first = node.args[0] if node.args else None
-            yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "<computed>"
-
-    def _is_module(self, name: str) -> bool:
-        path = self.root / name.replace(".", "/")
-        return path.with_suffix(".py").is_file() or path.is_dir()
-
-
-def sources(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Source]:
-    return [Source(path, root) for folder in folders for path in sorted((root / folder).rglob("*.py"))]
 
 
 def layer(module: str) -> int | None:
@@ -278,14 +209,14 @@ def test_house_keeps(rule: Callable[[Path], Iterator[str]]) -> None:
     assert list(rule(CHECKOUT)) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "files"),
-    [
-        pytest.param(rule, files, id=f"{named(rule)}-{number}")
-        for rule, trees in BAD_TREES.items()
-        for number, files in enumerate(trees)
-    ],
-)
+CASES = [
+    pytest.param(rule, files, id=f"{named(rule)}-{number}")
+    for rule, trees in BAD_TREES.items()
+    for number, files in enumerate(trees)
+]
+
+
+@pytest.mark.parametrize(("rule", "files"), CASES)
 def test_rule_refuses_bad_tree(rule: Callable[[Path], Iterator[str]], files: dict[str, str], tmp_path: Path) -> None:
     for name, text in files.items():
         path = tmp_path / name

@@ -1,0 +1,134 @@
+"""What stands around the stages of one attempt at a run: lock, cluster, limits, and the record of how it ended.
+
+Covers: opening and closing everything, and refusing what cannot fit.
+Does not cover: which stage follows which, and what a run's id is made of (flow.py).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from distributed import Client
+
+from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
+from pipeline.runtime.budget import Allowance, Prediction
+from pipeline.runtime.cluster import open_client, scheduler_address
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
+from pipeline.runtime.failures import as_readable_errors
+from pipeline.runtime.lock import hold_root
+from pipeline.runtime.monitor import MemoryMonitor
+from pipeline.runtime.record import MetricsFile, Record
+from pipeline.runtime.result import RunResult
+from pipeline.runtime.store import Store
+from pipeline.settings import Settings
+from tasks import files
+from tasks.errors import FunkflowError
+
+
+class Attempt:
+    """The settings and services that the stages of one attempt share, and its result as it grows."""
+
+    def __init__(self, settings: Settings, with_training: bool, listeners: Sequence[Listener]) -> None:
+        self.settings, self.with_training = settings, with_training
+        self.result, self.metrics = RunResult(), MetricsFile()
+        self.store = Store(settings.root if "://" in settings.root else os.path.abspath(settings.root))
+        self.tell = broadcast([self._measure, self.metrics, *listeners])
+        self.record: Record | None = None
+        self.allowance: Allowance | None = None
+        self.prediction: Prediction | None = None
+
+    def run(self, stages: Callable[[Context], None]) -> RunResult:
+        """Open the cluster, run the stages, and write down how it ended."""
+        with ExitStack() as stack:
+            stack.enter_context(as_readable_errors(self.settings.root))
+            stack.enter_context(hold_root(self.settings.root))
+            monitor = self.monitor = stack.enter_context(MemoryMonitor())
+            started = time.monotonic()
+            self.allowance = None if scheduler_address(self.settings.cluster) else local_allowance(self.settings)
+            try:
+                with as_readable_errors(self.settings.root):
+                    client = stack.enter_context(open_client(self.settings.cluster))
+                    self.result.seconds["cluster"] = time.monotonic() - started
+                    stages(self._context(client))
+            except BaseException as error:
+                with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                    self._close_record(error)
+                raise
+            finally:
+                self.result.seconds["total"] = time.monotonic() - started
+                self.result.peak_memory_bytes = monitor.peak_bytes
+            self._close_record(None)
+        return self.result
+
+    def begin(self, run_id: str, blocks: dict[str, Any], fresh: bool, **facts: Any) -> str:
+        """Predict what training needs, open the run's record, and return its folder; `fresh` forgets what is there."""
+        self.result.run_id = run_id
+        run_folder = self.result.paths["run"] = self.store.run(run_id)
+        if self.allowance is not None:
+            self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
+            self.result.predicted_memory_bytes = self.prediction.training_bytes
+        if fresh:
+            files.remove_tree(run_folder)
+        self.record = Record(run_folder, run_id, self.settings, **facts)
+        self.metrics.open(run_folder)
+        return run_folder
+
+    @property
+    def streamed(self) -> bool:
+        """Whether training reads blocks as it needs them; of a cluster that is not ours only the settings can tell."""
+        return self.prediction.streamed if self.prediction else self.settings.cluster.blocks == "streamed"
+
+    def _context(self, client: Client) -> Context:
+        """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
+        if "://" not in self.settings.root:
+            files.remove_tree(self.store.scratch(""))
+        threads = self.settings.cluster.block_threads
+        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford, threads)
+
+    def _afford(self, stage: str) -> None:
+        """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""
+        if self.allowance is None:
+            return
+        if stage == "ingest":
+            plan = plan_of(self.settings, self.allowance)
+            self.allowance.refuse_what_cannot_fit(plan.prediction, self.with_training)
+        elif self.prediction is not None:
+            needed, worker = self.prediction.training_bytes, self.prediction.training_worker_bytes
+            self.allowance.refuse_memory(needed, worker, stage)
+            self.allowance.refuse_disk(self.prediction.run_disk_bytes)
+
+    def _measure(self, event: Event) -> None:
+        if isinstance(event, StageFinished):
+            self.result.seconds[event.stage] = round(event.seconds, 3)
+            self.result.memory_bytes[event.stage] = self.monitor.take_peak()
+
+    def _close_record(self, error: BaseException | None) -> None:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if interrupted:
+            self.tell(Noticed(f"interrupted; the same command goes on from {self._what_is_kept()}", warning=True))
+        if self.record is None:
+            return
+        if error is None:
+            self.record.close("done", 0, result=self.result.to_dict())
+            if "model" in self.result.paths:
+                pointer = {"run_id": self.result.run_id, "model": f"runs/{self.result.run_id}/model"}
+                files.write_json(files.join(self.settings.root, "current.json"), pointer)
+        elif interrupted:
+            self.record.close("interrupted", error.code if isinstance(error, SystemExit) else 130)
+        else:
+            code = error.exit_code if isinstance(error, FunkflowError) else 1
+            message = f"{type(error).__name__}: {error}".split("\n")[0]
+            self.metrics(Noticed(f"failed: {message}", warning=True))
+            self.record.close("failed", code, error=message)
+
+    def _what_is_kept(self) -> str:
+        checkpoints = files.names(files.join(self.result.paths.get("run", ""), "checkpoints")) if self.record else []
+        return (
+            "the last checkpoint" if any(name.endswith(".json") for name in checkpoints) else "the last finished stage"
+        )

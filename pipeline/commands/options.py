@@ -1,0 +1,128 @@
+"""What commands share: the words that many of them take, the settings these lead to, and how a result is printed.
+
+Covers: common options, interrupts, progress, and running stages up to one of them.
+Does not cover: the commands themselves (beside this file), exit codes (cli.py), how tables look (tables.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import flow, tables
+from pipeline.runtime.events import Event, Noticed
+from pipeline.runtime.progress import Watcher
+from pipeline.settings import Settings
+from tasks.errors import SettingsError
+
+Conf = Annotated[
+    str,
+    typer.Argument(
+        metavar="[CONF]",
+        help="a preset (demo, movielens-1m, movielens-100k, netflix) or the path of a .toml file",
+        show_default=False,
+    ),
+]
+Ratings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ratings",
+        help="ratings to read instead of, or without, a settings file: "
+        "file, folder, archive, glob or URL; may be repeated",
+    ),
+]
+Validation = Annotated[
+    str,
+    typer.Option("--validation", help="file of pairs or ratings to validate on, such as probe.txt", show_default=False),
+]
+Root = Annotated[str, typer.Option("--root", help="folder or URL that everything is written under", show_default=False)]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="override one setting, as in --set train.rank=128; may be repeated")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume/--fresh", help="go on from the last good checkpoint, or forget it and train anew")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
+Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
+
+
+class Interrupts:
+    """Ctrl-C stops the run in good order; a second one stops it at once.
+
+    It is also a listener: an interrupt that is raised where Python cannot pass it on (in a garbage collection, for
+    instance) is lost, so it is raised again at the run's next event.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, event: Event) -> None:
+        if self.asked and not isinstance(event, Noticed):
+            raise KeyboardInterrupt
+
+    def take(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(130)
+        self.asked = True
+        raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
+"""The one that cli.py has the system tell."""
+
+
+def settings_from(conf: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None) -> Settings:
+    """Return the settings that the words of a command line lead to.
+
+    Raises
+    ------
+    SettingsError
+        Nothing says what to run, or a setting is wrong.
+    """
+    if not conf and not ratings:
+        raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
+    words = [
+        *([f"root={quoted(root)}"] if root else []),
+        *([f"ingest.ratings={quoted(ratings)}"] if ratings else []),
+    ]
+    if validation:
+        words += ["split.kind=file", f"split.file={quoted(validation)}"]
+    words += sets or []
+    if conf and ratings:
+        return Settings.load_with_ratings(conf, words, validation=bool(validation))
+    return Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
+
+
+def quoted(value: str | list[str]) -> str:
+    """Write a value as TOML, which refuses the surrogate pairs of plain JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def missing(option: str) -> str:
+    """Refuse a command without the option that names its file of pairs."""
+    raise SettingsError(f"{option} is missing: name a file of (user, item) pairs")
+
+
+def watching() -> Watcher:
+    """Return the listener that shows progress on standard error."""
+    return Watcher(Console(stderr=True))
+
+
+def run_until(until: str, settings: Settings, resume: bool, as_json: bool) -> None:
+    """Run every stage up to `until` that is not done yet, and print the result."""
+    with watching() as watcher:
+        result = flow.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher])
+    print_result(result.to_dict(), as_json, tables.result_table(result))
+
+
+def print_result(content: dict[str, Any], as_json: bool, table: Any) -> None:
+    """Print a result as one line of JSON, or as a table."""
+    if as_json:
+        print(json.dumps(content))
+    else:
+        Console().print(table, soft_wrap=True, highlight=False)

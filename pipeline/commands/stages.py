@@ -1,0 +1,132 @@
+"""Commands that take ratings through stages: run, one for each stage, synth, predict and plan.
+
+Covers: their options.
+Does not cover: what a run does (flow.py), how tables and plans are laid out (tables.py, plan.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline import flow, tables
+from pipeline.commands.options import (
+    AsJson,
+    Conf,
+    Debug,
+    Ratings,
+    Resume,
+    Root,
+    Sets,
+    Validation,
+    interrupts,
+    missing,
+    print_result,
+    quoted,
+    run_until,
+    settings_from,
+    watching,
+)
+from pipeline.plan import plan_of
+from pipeline.settings import Settings
+from tasks.errors import SettingsError
+
+_STAGES = {
+    "ingest": "Read raw ratings into Parquet with dense ids",
+    "split": "Set validation ratings apart",
+    "grid": "Cut the training ratings to a grid of blocks",
+    "train": "Follow the gradients to a factor model",
+    "evaluate": "Measure RMSE and MAE on the validation ratings",
+    "export": "Write the trained model in its open form",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    _stage(app, "run", flow.STAGES[-1], "Take raw ratings to a trained, validated model: every stage not done yet.")
+    for name, what in _STAGES.items():
+        _stage(app, name, name, f"{what} (and what it needs, unless it is there already).")
+    for command in (synth, predict, plan):
+        app.command()(command)
+
+
+def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
+    def command(
+        conf: Conf = "",
+        ratings: Ratings = None,
+        validation: Validation = "",
+        root: Root = "",
+        sets: Sets = None,
+        resume: Resume = True,
+        as_json: AsJson = False,
+        debug: Debug = False,
+    ) -> None:
+        run_until(until, settings_from(conf, ratings, validation, root, sets), resume, as_json)
+
+    app.command(name, help=what)(command)
+
+
+def synth(
+    conf: Conf = "",
+    shape: Annotated[
+        str, typer.Option("--shape", help="demo, or netflix: 480,189 users x 17,770 films, 100,480,507 ratings")
+    ] = "",
+    fraction: Annotated[
+        float | None,
+        typer.Option("--fraction", help="part of the shape's ratings, users and films", show_default=False),
+    ] = None,
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
+    words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
+    run_until("synth", settings_from(conf or "demo", None, "", root, [*words, *(sets or [])]), True, as_json)
+
+
+def predict(
+    conf: Conf = "",
+    pairs: Annotated[
+        str, typer.Option("--pairs", help="CSV, TSV or Parquet with user and item columns, or qualifying.txt")
+    ] = "",
+    model: Annotated[str, typer.Option("--model", help="folder of a saved model; then no settings are needed")] = "",
+    out: Annotated[str, typer.Option("--out", help="folder for the predictions, with --model")] = "predictions",
+    ratings: Ratings = None,
+    validation: Validation = "",
+    root: Root = "",
+    sets: Sets = None,
+    resume: Resume = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
+    if model:
+        if conf or ratings or validation or root:
+            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
+        settings = Settings.build({}, sets or [], "command line")
+        with watching() as watcher:
+            folder = flow.predict_with(settings, model, pairs or missing("--pairs"), out, [interrupts, watcher])
+        print_result({"predictions": folder}, as_json, f"predictions in {folder}")
+        return
+    words = [*(sets or []), *([f"predict.pairs={quoted(pairs)}"] if pairs else [])]
+    settings = settings_from(conf, ratings, validation, root, words)
+    if not settings.predict.pairs:
+        missing("--pairs")
+    run_until("predict", settings, resume, as_json)
+
+
+def plan(
+    conf: Conf = "",
+    ratings: Ratings = None,
+    validation: Validation = "",
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a run would do and need; refuse, with both numbers, what cannot fit."""
+    planned = plan_of(settings_from(conf, ratings, validation, root, sets))
+    print_result(planned.to_dict(), as_json, tables.plan_table(planned))
+    planned.refuse()

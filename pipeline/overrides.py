@@ -1,0 +1,75 @@
+"""Settings as they are written: `section.key=value` words, and keys that no section has.
+
+Covers: putting overrides into a nested mapping, and naming the nearest key where one is unknown.
+Does not cover: which settings there are and what they may be (settings.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from tasks.errors import SettingsError
+
+
+def copied(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as dicts that may be changed."""
+    return {key: copied(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+
+
+def override(content: dict[str, Any], word: str) -> None:
+    """Put the value of a `section.key=value` word into `content`; what is not TOML is taken as text.
+
+    Raises
+    ------
+    SettingsError
+        The word has no key or no equals sign, or goes through a value that is no section.
+    """
+    key, equals, text = word.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise SettingsError(f"--set {word!r}: write it as section.key=value, for instance train.rank=128")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    target = content
+    for part in path[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise SettingsError(f"--set {word!r}: {part} is no section")
+    target[path[-1]] = value
+
+
+def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: str, above: tuple[str, ...] = ()) -> None:
+    """Raise SettingsError at the first key that no section has, and name the nearest one that there is."""
+    section = whole
+    for part in above:
+        section = _section_of(section.model_fields[part].annotation) or section
+    for key, value in content.items():
+        if key not in section.model_fields:
+            wrong = ".".join((*above, key))
+            near = difflib.get_close_matches(wrong, _all_keys(whole), n=1, cutoff=0.0)[0]
+            raise SettingsError(f"{where}: there is no setting {wrong!r}; the nearest is {near!r}")
+        inner = _section_of(section.model_fields[key].annotation)
+        if inner is not None and isinstance(value, Mapping):
+            refuse_unknown(value, whole, where, (*above, key))
+
+
+def _all_keys(section: type[BaseModel], above: tuple[str, ...] = ()) -> list[str]:
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = _section_of(field.annotation)
+        keys += [".".join((*above, name))] if inner is None else _all_keys(inner, (*above, name))
+    return keys
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,85 @@
+"""Python files as the house rules see them: their module names and what they import.
+
+Covers: reading a tree's files.
+Does not cover: the rules (test_architecture.py).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PACKAGES = ("pipeline", "tasks")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and whether the import stands inside a function."""
+
+    name: str
+    line: int
+    in_function: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Python file: its path from the root, and its dotted module name."""
+
+    path: Path
+    root: Path
+
+    @property
+    def where(self) -> str:
+        return self.path.relative_to(self.root).as_posix()
+
+    @property
+    def module(self) -> str:
+        return self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        inside = {
+            id(inner)
+            for function in ast.walk(self.tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            for inner in ast.walk(function)
+        }
+        return [
+            Import(name, getattr(node, "lineno", 0), id(node) in inside)
+            for node in ast.walk(self.tree)
+            for name in self._names(node)
+        ]
+
+    def _names(self, node: ast.AST) -> Iterator[str]:
+        """Yield what a node imports; of `from a import b` it is `a.b` where that is a module of ours, else `a`."""
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = self.module.split(".") if self.path.name == "__init__.py" else self.module.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+            yield from (
+                f"{base}.{alias.name}" if self._is_module(f"{base}.{alias.name}") else base for alias in node.names
+            )
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+            "__import__",
+            "import_module",
+        ):
+            first = node.args[0] if node.args else None
+            yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "<computed>"
+
+    def _is_module(self, name: str) -> bool:
+        path = self.root / name.replace(".", "/")
+        return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def sources(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Source]:
+    return [Source(path, root) for folder in folders for path in sorted((root / folder).rglob("*.py"))]
