@@ -33,6 +33,7 @@ from tasks.blocks import read_block
 from tasks.descend import descend_in_place
 from tasks.factors import FactorShard, shard_rows
 from tasks.model import Model
+from tasks.shares import strata_of_epoch
 from tasks.sums import rows_seen
 
 THREADS = 2
@@ -217,13 +218,13 @@ def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int)
         blocks = list(pool.map(lambda checksum, shape: read_block(folder, checksum, shape), checksums, shapes))
         rows = [tuple(blocks[a * shards : (a + 1) * shards]) for a in range(shards)]
         seen = [rows_seen(row) for row in rows]
-        users = [strata.start_users(seen[a], rank, seed, a, shards).users.copy() for a in range(shards)]
-        items = [strata.start_items(seen, rank, seed, b, shards).copy() for b in range(shards)]
+        every = (rank, seed, slice(0, shards), shards)
+        users = [shard.copy() for shard in strata.start_users(seen, *every).users]
+        items = [shard.copy() for shard in strata.start_items(seen, *every)]
         load_seconds, epoch_seconds = time.monotonic() - began, []
         for epoch in range(1, epochs + 1):
             began = time.monotonic()
-            for stratum in strata.order_of_strata(seed, epoch, shards):
-                columns = [(a + stratum) % shards for a in range(shards)]
+            for columns in strata_of_epoch(seed, epoch, shards):
                 cells, met = [rows[a][b] for a, b in enumerate(columns)], [items[b] for b in columns]
                 list(pool.map(descend_in_place, cells, users, met, [steps] * shards))
             epoch_seconds.append(time.monotonic() - began)

@@ -88,8 +88,7 @@ class Attempt:
         """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
         if "://" not in self.settings.root:
             files.remove_tree(self.store.scratch(""))
-        threads = self.settings.cluster.block_threads
-        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford, threads)
+        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""

@@ -19,7 +19,7 @@ from pipeline.runtime.budget import (
     predict_bytes,
     row_bytes,
 )
-from pipeline.runtime.cluster import tasks_per_worker
+from pipeline.runtime.cluster import threads_per_worker
 from pipeline.settings import Settings, SplitSettings
 from pipeline.stages.ingest import wanted_form
 from tasks import planted
@@ -28,6 +28,7 @@ from tasks.blocks import shards_for
 from tasks.errors import SettingsError
 from tasks.inputs import prepare
 from tasks.sample import estimate_counts
+from tasks.shares import shares_for
 from tasks.sources import find_sources, refuse_missing
 
 _PACKED_FACTOR = 4
@@ -53,19 +54,25 @@ class Plan:
         return self.size.ratings // self.shards**2
 
     @property
+    def shares(self) -> int:
+        """Into how many shares the grid is cut: at least one for each worker, if it has as many shards."""
+        return shares_for(self.shards, self.allowance.workers)
+
+    @property
     def tasks_per_epoch(self) -> int:
-        """A descent and a hand-over of the item shard for each block, and a score for each user shard."""
-        return 2 * self.shards**2 + self.shards
+        """A descent and a hand-over of item shards for each two shares that meet, and a score for each share."""
+        return 2 * self.shares**2 + self.shares
 
     @property
     def moved_bytes_per_epoch(self) -> int:
-        """What travels when every stratum is gone through on another worker than the last: every item shard."""
-        return self.shards * self.size.items * row_bytes(self.rank)
+        """Every item shard goes round all workers, and once more for the score."""
+        rounds = self.shares + 1 if self.shares > 1 else 0
+        return rounds * self.size.items * row_bytes(self.rank)
 
     @property
     def copied_bytes_per_epoch(self) -> int:
-        """Each block's task copies the two shards that it changes."""
-        return self.shards * (self.size.users + self.size.items) * row_bytes(self.rank)
+        """In every turn all shards are copied: tasks change none of their inputs."""
+        return self.shares * (self.size.users + self.size.items) * row_bytes(self.rank)
 
     def refuse(self) -> None:
         """Raise CannotFit if memory or disk is too small."""
@@ -74,6 +81,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         return {
             **asdict(self),
+            "shares": self.shares,
             "tasks_per_epoch": self.tasks_per_epoch,
             "block_ratings": self.block_ratings,
             "moved_bytes_per_epoch": self.moved_bytes_per_epoch,
@@ -87,7 +95,7 @@ def local_allowance(settings: Settings) -> Allowance:
     """Return what a cluster of this machine's own may use, as it is now."""
     cluster = settings.cluster
     memory = cluster.memory or available_memory_bytes()
-    return Allowance(cluster.workers, tasks_per_worker(cluster), memory, settings.root)
+    return Allowance(cluster.workers, threads_per_worker(cluster), memory, settings.root)
 
 
 def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:

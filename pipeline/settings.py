@@ -173,9 +173,6 @@ class ClusterSettings(Section):
     )
     workers: int = Field(1, ge=1, description="worker processes")
     threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
-    block_threads: int = Field(
-        1, ge=1, description="threads that go through one block together, of those; a worker then takes fewer blocks"
-    )
     blocks: Literal["auto", "memory", "streamed"] = Field(
         "auto", description="training holds all blocks in memory, or reads each as it is needed; auto: what fits"
     )

@@ -53,7 +53,7 @@ def plan_table(plan: Plan) -> Table:
         ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
         ("validation", plan.split),
         ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
-        ("tasks per epoch", f"{plan.tasks_per_epoch:,}"),
+        ("tasks per epoch", f"{plan.tasks_per_epoch:,}, on {plan.shares} shares of the grid"),
         (
             "bytes per epoch",
             f"{format_bytes(plan.copied_bytes_per_epoch)} copied, "

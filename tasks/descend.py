@@ -1,12 +1,13 @@
-"""Move one block's ratings through the gradient: the only place where factors change.
+"""Move ratings through the gradient, block by block: the only place where factors change.
 
-Covers: shapes, copies and the state that travels along a user shard's strata.
-Does not cover: which block runs when (pipeline/runtime/strata.py), which tile waits for which (wavefront.py), the loop
-over ratings (kernels_descend.py), reading blocks (blocks.py).
+Covers: going through the blocks of a share, with copies of its shards and several threads; and through one block.
+Does not cover: the order of blocks (shares.py), which of them may run at the same time (wavefront.py), the loop over
+ratings (kernels_descend.py), reading blocks (blocks.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from tasks.factors import FactorShard
 from tasks.kernels_descend import descend_tiles
 from tasks.kernels_vector import row_dtype
 from tasks.memory import Weighed
+from tasks.shares import Visit
+from tasks.threads import all_of
 from tasks.tiles import TILE_USERS
 from tasks.wavefront import go_through
 
@@ -38,45 +41,77 @@ class StepSizes:
 
 @dataclass(frozen=True)
 class Descent(Weighed):
-    """A user shard after a stratum, with the item shard it met and the squared error summed since the epoch began.
+    """A share of user shards after a turn, with the item shards it met and the squared errors since the epoch began.
 
-    `squared_error` is in scaled units, summed in the fixed order of the user shard's strata. `items` is None before
-    the first.
+    `users` : some user shards, in order. `items` : the item shards of the share that they met; None before the first
+    turn. `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks.
     """
 
-    users: FactorShard
-    items: FactorShard | None
-    squared_error: float
+    users: tuple[FactorShard, ...]
+    items: tuple[FactorShard, ...] | None
+    squared_errors: tuple[float, ...]
+
+    @classmethod
+    def starting(cls, users: Sequence[FactorShard]) -> Descent:
+        """Return a share before its first turn."""
+        return cls(tuple(users), None, (0.0,) * len(users))
 
 
 def descend(
-    block: RatingBlock, before: Descent, items: FactorShard, steps: StepSizes, first: bool, threads: int = 1
+    rows: Sequence[Sequence[RatingBlock]],
+    visits: Sequence[Visit],
+    before: Descent,
+    items: Sequence[FactorShard],
+    steps: StepSizes,
+    first: bool,
+    threads: int = 1,
 ) -> Descent:
-    """Return both shards after one SGD pass over `block`; the inputs are never changed.
+    """Return all shards after one SGD pass over some of the blocks of a share; the inputs are never changed.
 
     Parameters
     ----------
-    before : the user shard's last state; `first` says that an epoch begins here, so its squared error is forgotten.
-    threads : how many go through the block's tiles; the bits are those of one.
+    rows : the row of blocks of each user shard.
+    visits : blocks in the order that counts, by the numbers of user shard and item shard within the share; a row is
+        asked for the block that the item shard's number names.
+    before : the user shards' last state; `first` says that an epoch begins here, so the squared errors are forgotten.
+    threads : how many go through blocks that share no shard, and through a block's tiles; the bits are those of one.
+
+    Raises
+    ------
+    ShardMismatch
+        A block was cut for shards of other sizes.
+    """
+    copies = all_of(FactorShard.copy, [*before.users, *items], threads=threads)
+    users, met = copies[: len(rows)], copies[len(rows) :]
+    errors = [0.0] * len(rows) if first else list(before.squared_errors)
+    within = -(-threads // len(rows))
+
+    def visit(number: int) -> None:
+        a, b = visits[number]
+        errors[a] += descend_in_place(rows[a][b], users[a], met[b], steps, within)
+
+    if threads == 1:
+        for number in range(len(visits)):
+            visit(number)
+    else:
+        go_through(visits, visit, min(threads, len(rows)))
+    return Descent(tuple(users), tuple(met), tuple(errors))
+
+
+def descend_in_place(
+    block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1
+) -> float:
+    """Change both shards by one SGD pass over `block`; return the sum of squared errors met, in scaled units.
 
     Raises
     ------
     ShardMismatch
         The block was cut for shards of other sizes.
     """
-    if block.shape != (len(before.users.factors), len(items.factors)):
+    if block.shape != (len(users.factors), len(items.factors)):
         raise ShardMismatch(
-            f"a block of {block.shape} rows met shards of {len(before.users.factors)} and {len(items.factors)} rows"
+            f"a block of {block.shape} rows met shards of {len(users.factors)} and {len(items.factors)} rows"
         )
-    users, items = before.users.copy(), items.copy()
-    squared_error = descend_in_place(block, users, items, steps, threads)
-    return Descent(users, items, squared_error + (0.0 if first else before.squared_error))
-
-
-def descend_in_place(
-    block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1
-) -> float:
-    """Change both shards by one SGD pass over `block`; return the sum of squared errors met, in scaled units."""
     rank, tiles = users.factors.shape[1], block.tiles
     kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
 
@@ -101,7 +136,8 @@ def _rows(shard: FactorShard) -> npt.NDArray[np.void]:
     return shard.factors.view(row_dtype(shard.factors.shape[1]))[:, 0]
 
 
-def items_of(descent: Descent) -> FactorShard:
-    """Return the item shard alone, so that it can travel without the user shard."""
-    assert descent.items is not None
-    return descent.items
+def items_of(met: Descent | tuple[FactorShard, ...]) -> tuple[FactorShard, ...]:
+    """Return the item shards alone, so that they can travel without the user shards."""
+    items = met.items if isinstance(met, Descent) else met
+    assert items is not None
+    return items

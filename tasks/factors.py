@@ -48,6 +48,10 @@ class FactorShard(Weighed):
     def biases(self) -> npt.NDArray[np.float32]:
         return self.states[:, BIAS]
 
+    def is_finite(self) -> bool:
+        """Say whether all numbers are finite: their sum then is, short of overflow, and takes no memory beside them."""
+        return all(bool(np.isfinite(np.sum(array))) for array in (self.factors, self.states))
+
     def copy(self) -> FactorShard:
         """Return a shard that may be changed: Dask may share the original or run its task twice."""
         room = room_for(*self.factors.shape)

@@ -51,6 +51,10 @@ class Weighed:
 
     def __sizeof__(self) -> int:
         fields: list[Any] = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return object.__sizeof__(self) + sum(
-            each.nbytes if isinstance(each, np.ndarray) else each.__sizeof__() for each in fields
-        )
+        return object.__sizeof__(self) + sum(_size(each) for each in fields)
+
+
+def _size(part: Any) -> int:
+    if isinstance(part, tuple):
+        return part.__sizeof__() + sum(_size(each) for each in part)
+    return part.nbytes if isinstance(part, np.ndarray) else int(part.__sizeof__())

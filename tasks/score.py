@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from tasks.descend import Descent, StepSizes
 from tasks.factors import FactorShard
 from tasks.kernels import score_ratings
 from tasks.memory import Weighed
+from tasks.threads import all_of
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,11 @@ class Errors:
 class EpochErrors:
     """One user shard's part of an epoch.
 
-    The squared error in training (scaled units), the errors on the stopping ratings, and whether the user shard and all
-    item shards are still finite after the epoch's last step.
+    The squared error in training (scaled units), and the errors on the stopping ratings.
     """
 
     training_squared: float
     stopping: Errors
-    finite: bool
 
 
 def held_out_table(
@@ -119,10 +119,19 @@ def score(
 
 
 def score_epoch(
-    held_out: HeldOut, descent: Descent, steps: StepSizes, scale: tuple[float, float], *items: FactorShard
-) -> EpochErrors:
-    """Return one user shard's errors at the end of an epoch, in training and on the stopping ratings."""
-    arrays = (array for shard in (descent.users, *items) for array in (shard.factors, shard.states))
-    # A sum is finite if all its terms are, short of overflow, and takes no memory beside them.
-    finite = all(math.isfinite(float(np.sum(array))) for array in arrays)
-    return EpochErrors(descent.squared_error, score(held_out, descent.users, items, steps, scale), finite)
+    held_out: Sequence[HeldOut],
+    descent: Descent,
+    items: Sequence[FactorShard],
+    steps: StepSizes,
+    scale: tuple[float, float],
+    threads: int = 1,
+) -> list[EpochErrors]:
+    """Return the errors of each user shard of a share at the end of an epoch, in training and on the stopping ratings.
+
+    Parameters
+    ----------
+    items : all item shards, in order.
+    """
+    score_one = partial(score, items=items, steps=steps, scale=scale)
+    stopping = all_of(score_one, held_out, descent.users, threads=threads)
+    return [EpochErrors(*each) for each in zip(descent.squared_errors, stopping, strict=True)]

@@ -24,8 +24,7 @@ from pipeline.settings import GridSettings
 from pipeline.stages.grid import grid
 from tasks import files
 from tasks.blocks import RatingBlock, read_block, shards_for, write_block
-from tasks.descend import Descent, StepSizes, descend
-from tasks.errors import BadInput, DamagedFile, ShardMismatch
+from tasks.errors import BadInput, DamagedFile
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
 from tasks.score import held_out_table, read_held_out
 from tasks.tiles import TILE_ITEMS, TILE_USERS
@@ -195,27 +194,6 @@ def test_a_block_outside_its_shard_is_refused(tmp_path: Path) -> None:
     entry = write_block(str(tmp_path), RatingBlock.of(rows, rows, np.ones(2, dtype=np.float32), (6, 6)))
     with pytest.raises(DamagedFile, match="row 5 lies outside its shard of 4 rows"):
         read_block(str(tmp_path), str(entry["checksum"]), (4, 6))
-
-
-def test_shards_of_another_size_are_refused() -> None:
-    rows = np.zeros(1, dtype=np.int32)
-    block = RatingBlock.of(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
-    users, items = (initial_shard(np.ones(size, dtype=np.bool_), 2, 0, "user", 0, 1) for size in (3, 4))
-    with pytest.raises(ShardMismatch, match=r"block of \(3, 3\) rows met shards of 3 and 4 rows"):
-        descend(block, Descent(users, None, 0.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=True)
-
-
-def test_a_step_changes_none_of_its_inputs() -> None:
-    rows = np.zeros(1, dtype=np.int32)
-    block = RatingBlock.of(rows, rows, np.ones(1, dtype=np.float32), (3, 3))
-    users, items = (initial_shard(np.ones(3, dtype=np.bool_), 2, 0, side, 0, 1) for side in ("user", "item"))
-    before = users.copy(), items.copy()
-    after = descend(block, Descent(users, None, 5.0), items, StepSizes(0.0, 1.0, 0.0, 0.1, 0.1), first=False)
-    for now, then in zip((users, items), before, strict=True):
-        np.testing.assert_array_equal(now.factors, then.factors)
-        np.testing.assert_array_equal(now.states, then.states)
-    assert not np.array_equal(after.users.factors, users.factors)
-    assert after.squared_error > 5.0
 
 
 def test_a_shard_comes_back_bit_for_bit(tmp_path: Path) -> None:

@@ -72,4 +72,4 @@ def test_dask_sees_the_bytes_of_what_it_places() -> None:
     assert sizeof((block, block)) > 2 * 3 * 1000
     shard = room_for(1000, 4)
     assert 1000 * 12 * 4 <= sizeof(shard) < 1000 * 12 * 4 + 1000
-    assert sizeof(Descent(shard, shard, 0.0)) > 2 * 1000 * 12 * 4
+    assert sizeof(Descent((shard,), (shard,), (0.0,))) > 2 * 1000 * 12 * 4

@@ -127,11 +127,11 @@ def test_a_block_with_empty_tiles_equals_the_twin_in_its_order(rank: int) -> Non
     assert len(block.tiles) == 4
     assert np.diff(block.run_starts).max() > 32
     users, items = (random_shard(rng, rows, rank) for rows in block.shape)
-    after = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True)
+    after = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True)
     plain_users, plain_items, error = twin_of(block, users, items)
-    assert after.squared_error == pytest.approx(error, rel=1e-4)
+    assert after.squared_errors[0] == pytest.approx(error, rel=1e-4)
     assert after.items is not None
-    for fast, slow in ((after.users, plain_users), (after.items, plain_items)):
+    for fast, slow in ((after.users[0], plain_users), (after.items[0], plain_items)):
         for name, values in as_plain(fast).items():
             np.testing.assert_allclose(values, slow[name], rtol=1e-3, atol=2e-5)
 
@@ -144,7 +144,7 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
     block = random_block(rng, np.arange(shape[0]), np.arange(shape[1]), 60_000, shape)
     assert len(block.tiles) == 30
     users, items = (random_shard(rng, rows, 16) for rows in shape)
-    alone = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True)
+    alone = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True)
     seen = set()
 
     def watched(places: Any, visit: Any, count: int) -> None:
@@ -155,12 +155,14 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
         go_through(places, noted, count)
 
     monkeypatch.setattr(descend, "go_through", watched)
-    together = descend_purely(block, Descent(users, None, 0.0), items, STEPS, first=True, threads=threads)
+    together = descend_purely(
+        [(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True, threads=threads
+    )
     assert len(seen) > 1
-    assert together.squared_error == alone.squared_error
+    assert together.squared_errors == alone.squared_errors
     assert alone.items is not None
     assert together.items is not None
-    for one, other in ((alone.users, together.users), (alone.items, together.items)):
+    for one, other in ((alone.users[0], together.users[0]), (alone.items[0], together.items[0])):
         assert one.factors.tobytes() == other.factors.tobytes()
         assert one.states.tobytes() == other.states.tobytes()
 

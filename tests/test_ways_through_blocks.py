@@ -1,12 +1,11 @@
-"""Blocks held in memory or read for each step, gone through by one thread or several: the same bits.
+"""Blocks held in memory or read for each step: the same bits.
 
-Covers: `cluster.blocks` and `cluster.block_threads`, as training and as a run meet them.
+Covers: `cluster.blocks`, as training and as a run meet them.
 Does not cover: workers and faults (test_train.py), the tiles themselves (test_twins.py), what is chosen (test_plan.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,18 +63,14 @@ def test_blocks_read_for_each_step_give_the_same_bits(context: Context, ratings:
     with get_task_stream(context.client) as stream:
         assert trained(context, ratings, streamed=True) == expected
     names = [key_split(record["key"]) for record in stream.data]
-    assert sum(name.startswith("descend") for name in names) == 2 * 16
+    assert sum(name.startswith("descend") for name in names) == 2
     assert not any(name.startswith("load-blocks") for name in names)
-
-
-def test_several_threads_to_a_block_give_the_same_bits(context: Context, ratings: Ratings, expected: Bits) -> None:
-    assert trained(replace(context, block_threads=3), ratings) == expected
 
 
 def test_a_run_says_that_it_reads_blocks_anew(tmp_path: Path) -> None:
     told: list[Event] = []
     small = ["synth.fraction=0.05", "train.rank=4", "train.epochs=2", f"root={tmp_path}"]
-    ways = (["cluster.blocks=memory"], ["cluster.blocks=streamed", "cluster.threads=2", "cluster.block_threads=2"])
+    ways = (["cluster.blocks=memory"], ["cluster.blocks=streamed", "cluster.threads=2"])
     held, streamed = (run("demo", [*small, *way], fresh=True, listeners=[told.append]) for way in ways)
     assert streamed.rmse == held.rmse
     assert streamed.run_id == held.run_id

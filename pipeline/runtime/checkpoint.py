@@ -9,18 +9,21 @@ Does not cover: when one is due (stages/train.py), or the shard's file (tasks/fa
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed
 from pipeline.runtime.store import FORMAT_VERSION
-from pipeline.runtime.strata import State
+from pipeline.runtime.strata import State, threads_of_task
 from tasks import files
-from tasks.descend import Descent
-from tasks.errors import DamagedFile
+from tasks.descend import Descent, items_of
+from tasks.errors import DamagedFile, Diverged
 from tasks.factors import FactorShard, write_shard
+from tasks.threads import all_of
 
 _KEPT = 2
 
@@ -48,22 +51,32 @@ def folder_of(run_folder: str) -> str:
     return files.join(run_folder, "checkpoints")
 
 
-def write_state(context: Context, folder: str, state: State, epoch: int, name: str) -> dict[str, Any]:
-    """Have every shard written by the worker that holds it, and wait; return the manifest entry of the set."""
+def write_state(
+    context: Context, folder: str, state: State, of_shares: list[slice], epoch: int, name: str
+) -> dict[str, Any]:
+    """Have every shard written by the worker that holds it, and wait; return the manifest entry of the set.
+
+    `of_shares` : which shards each share of the state has.
+
+    Raises
+    ------
+    Diverged
+        A shard holds numbers that are not finite.
+    """
     set_name = f"shards-{epoch:05d}"
     submit, at = context.client.submit, f"{name}-{epoch:04d}"
     writes = {
         "users": [
-            submit(_write_users, shard, folder, f"{set_name}/user-{a:05d}.npy", key=f"save-users-{at}-{a}", pure=False)
-            for a, shard in enumerate(state.users)
+            submit(_write_users, share, folder, set_name, mine.start, key=f"save-users-{at}-{number}", pure=False)
+            for number, (share, mine) in enumerate(zip(state.users, of_shares, strict=True))
         ],
         "items": [
-            submit(_write_items, shard, folder, f"{set_name}/item-{b:05d}.npy", key=f"save-items-{at}-{b}", pure=False)
-            for b, shard in enumerate(state.items)
+            submit(_write_items, share, folder, set_name, mine.start, key=f"save-items-{at}-{number}", pure=False)
+            for number, (share, mine) in enumerate(zip(state.items, of_shares, strict=True))
         ],
     }
     written: dict[str, Any] = context.client.gather(writes)
-    return written
+    return {side: list(itertools.chain(*shares)) for side, shares in written.items()}
 
 
 def write(run_folder: str, checkpoint: Checkpoint) -> None:
@@ -101,12 +114,24 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
     return None
 
 
-def _write_users(descent: Descent, folder: str, path: str) -> dict[str, str]:
-    return {"path": path, "checksum": write_shard(files.join(folder, path), descent.users)}
+def _write_users(descent: Descent, folder: str, set_name: str, first: int) -> list[dict[str, str]]:
+    return _write_shards(descent.users, folder, f"{set_name}/user", first)
 
 
-def _write_items(items: FactorShard, folder: str, path: str) -> dict[str, str]:
-    return {"path": path, "checksum": write_shard(files.join(folder, path), items)}
+def _write_items(
+    items: Descent | tuple[FactorShard, ...], folder: str, set_name: str, first: int
+) -> list[dict[str, str]]:
+    return _write_shards(items_of(items), folder, f"{set_name}/item", first)
+
+
+def _write_shards(shards: Sequence[FactorShard], folder: str, name: str, first: int) -> list[dict[str, str]]:
+    paths = [f"{name}-{number:05d}.npy" for number in range(first, first + len(shards))]
+    threads = threads_of_task(1)
+    for path, is_finite in zip(paths, all_of(FactorShard.is_finite, shards, threads=threads), strict=True):
+        if not is_finite:
+            raise Diverged(f"{path}: holds numbers that are not finite")
+    checksums = all_of(lambda path, shard: write_shard(files.join(folder, path), shard), paths, shards, threads=threads)
+    return [{"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)]
 
 
 def _verify(url: str, checksum: str) -> None:

@@ -65,10 +65,9 @@ def scheduler_address(settings: ClusterSettings) -> str:
     return settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
 
 
-def tasks_per_worker(settings: ClusterSettings) -> int:
-    """Return how many tasks a worker of our own runs at a time: its threads, but for those that share a block."""
-    threads = settings.threads or max(1, cores() // settings.workers)
-    return max(1, threads // settings.block_threads)
+def threads_per_worker(settings: ClusterSettings) -> int:
+    """Return how many threads a worker of our own has."""
+    return settings.threads or max(1, cores() // settings.workers)
 
 
 def one_cpu_target(client: Client) -> str:
@@ -117,7 +116,7 @@ def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
             cluster = stack.enter_context(
                 LocalCluster(
                     n_workers=settings.workers,
-                    threads_per_worker=tasks_per_worker(settings),
+                    threads_per_worker=threads_per_worker(settings),
                     memory_limit=memory // settings.workers,
                     host="127.0.0.1",
                     dashboard_address=settings.dashboard,

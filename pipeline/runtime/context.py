@@ -25,7 +25,6 @@ class Context:
     """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task.
 
     `afford` : called with a stage's name before its first task, once it has work to do; raises CannotFit.
-    `block_threads` : threads that go through one block together.
     """
 
     client: Client
@@ -33,7 +32,6 @@ class Context:
     tell: Listener
     attempt: str
     afford: Callable[[str], None] = lambda _stage: None
-    block_threads: int = 1
 
 
 def run_all(

@@ -1,38 +1,47 @@
-"""One epoch as a task graph: P strata of P independent blocks, then a score for each user shard.
+"""One epoch as a task graph: turns of independent shares, then a score for each of them.
 
 Covers: which task needs what of which other task, their keys, where the rows of blocks are held or that they are read
 for each task, and the first states.
-Does not cover: how many epochs there are, stopping and checkpoints (stages/train.py), or what a task does (tasks/).
+Does not cover: the order of blocks (tasks/shares.py), how many epochs there are, stopping and checkpoints
+(stages/train.py), or what a task does (tasks/).
 
-There is no barrier between strata: block (a, s) needs user shard a from its last block, and item shard b from whoever
-had it last. All blocks of a user shard are one object on one worker, so Dask's own preference for where most input
-bytes lie keeps the user shards in place, and only item shards travel.
+The grid is cut to as many shares as there are workers. A task takes a worker's share of the user shards through a share
+of the item shards, with all of the worker's threads; then item shards are exchanged. There is no barrier between turns:
+a task needs its users from their last turn, and its items from whoever had them last. Blocks and user shards lie on one
+worker, so Dask's own preference for where most input bytes lie keeps them in place, and only item shards travel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from dask.delayed import delayed
-from distributed import Future
+from distributed import Future, get_worker
 
 from pipeline.runtime.context import Context
 from tasks import files
 from tasks.blocks import BlockRow, StoredRow
 from tasks.descend import Descent, StepSizes, descend, items_of
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows
-from tasks.score import HeldOut, read_held_out, score_epoch
+from tasks.score import EpochErrors, HeldOut, read_held_out, score_epoch
+from tasks.shares import Visit, shares_for, turns_of_epoch
 from tasks.sums import rows_seen
+from tasks.threads import all_of
 
 _WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class State:
-    """All shards after some epoch, as futures: a Descent for each user shard, a FactorShard for each item shard."""
+    """All shards after some epoch, as futures of shares: a Descent each of users, a tuple of FactorShard of items.
+
+    With one share, `items` are the futures of `users`.
+    """
 
     users: list[Future[Any]]
     items: list[Future[Any]]
@@ -43,22 +52,24 @@ class Grid:
     """The data of an epoch: for each user shard, its row of blocks and its stopping ratings.
 
     `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
-    reads the block that it needs and forgets it.
+    reads the block that it needs and forgets it. `shares` : into how many shares the shards are cut;
+    `shares_a_worker` : how many of them a worker has.
     """
 
     rows: list[Future[Any] | StoredRow]
     held_out: list[Future[Any]]
+    shares: int
+    shares_a_worker: int
 
-
-def order_of_strata(seed: int, epoch: int, shards: int) -> list[int]:
-    """Return the order in which an epoch goes through its strata: seeded, another one each epoch."""
-    return [
-        int(stratum) for stratum in np.random.default_rng(np.random.SeedSequence([seed, epoch])).permutation(shards)
-    ]
+    @property
+    def of_shares(self) -> list[slice]:
+        """Which shards each share has."""
+        size = len(self.rows) // self.shares
+        return [slice(start, start + size) for start in range(0, len(self.rows), size)]
 
 
 def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name: str, streamed: bool = False) -> Grid:
-    """Load every row of blocks, spread evenly over the workers, and beside it its ratings to stop on.
+    """Load every row of blocks, the rows of a share on one worker, and beside each its ratings to stop on.
 
     The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere. `streamed` leaves
     the blocks where they are, to be read again by each task that needs one.
@@ -66,6 +77,7 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
     shards, client = grid["shards"], context.client
     client.wait_for_workers(1, timeout=_WAIT_SECONDS)  # one that died may just be starting again
     workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    shares = shares_for(shards, len(workers))
     rows: list[Future[Any] | StoredRow] = []
     held_out = []
     for row in range(shards):
@@ -75,7 +87,7 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
             for column in range(shards)
         ]
         stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
-        near = {"workers": [workers[row % len(workers)]], "allow_other_workers": True, "pure": False}
+        near = {"workers": [workers[row * shares // shards % len(workers)]], "allow_other_workers": True, "pure": False}
         rows.append(stored if streamed else client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near))
         if stop_on is None:
             held_out.append(client.submit(no_held_out, shards, key=f"load-held-out-{name}-{row}", **near))
@@ -85,32 +97,25 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
             held_out.append(
                 client.submit(read_held_out, url, entry["checksum"], shards, key=f"load-held-out-{name}-{row}", **near)
             )
-    return Grid(rows, held_out)
+    return Grid(rows, held_out, shares, -(-shares // len(workers)))
 
 
 def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
     """Return the initial shards as futures; rows without training ratings are zero."""
-    client, shards = context.client, grid["shards"]
-    seen = [
-        client.submit(rows_seen, row, key=f"rows-seen-{name}-{number}", pure=False)
-        for number, row in enumerate(data.rows)
-    ]
-    return State(
-        [
-            client.submit(start_users, seen[a], rank, seed, a, shards, key=f"start-users-{name}-{a}", pure=False)
-            for a in range(shards)
-        ],
-        [
-            client.submit(start_items, seen, rank, seed, b, shards, key=f"start-items-{name}-{b}", pure=False)
-            for b in range(shards)
-        ],
-    )
+    submit, shards = context.client.submit, grid["shards"]
+    seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
+    users, items = [], []
+    for share, mine in enumerate(data.of_shares):
+        which = (rank, seed, mine, shards)
+        users.append(submit(start_users, seen[mine], *which, key=f"start-users-{name}-{share}", pure=False))
+        items.append(submit(start_items, seen, *which, key=f"start-items-{name}-{share}", pure=False))
+    return State(users, items)
 
 
 def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, Any], rank: int, name: str) -> State:
     """Return a checkpoint's shards as fresh load tasks, with no edge to the tasks that wrote them.
 
-    Each user shard's load takes its row of blocks as an argument, only so that it is placed where the row is.
+    Each share of users takes its rows of blocks as an argument, only so that it is placed where they are.
     """
     users, items = (
         [(files.join(folder, entry["path"]), entry["checksum"], rank) for entry in shards[side]]
@@ -119,10 +124,13 @@ def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, An
     submit = context.client.submit
     return State(
         [
-            submit(load_users, row, *entry, key=f"load-users-{name}-{a}", pure=False)
-            for a, (row, entry) in enumerate(zip(data.rows, users, strict=True))
+            submit(load_users, data.rows[mine], users[mine], key=f"load-users-{name}-{share}", pure=False)
+            for share, mine in enumerate(data.of_shares)
         ],
-        [submit(read_shard, *entry, key=f"load-items-{name}-{b}", pure=False) for b, entry in enumerate(items)],
+        [
+            submit(load_items, items[mine], key=f"load-items-{name}-{share}", pure=False)
+            for share, mine in enumerate(data.of_shares)
+        ],
     )
 
 
@@ -136,27 +144,31 @@ def submit_epoch(
     scale: tuple[float, float],
     name: str,
 ) -> tuple[State, list[Future[Any]]]:
-    """Submit a whole epoch as one graph; return its end state and one EpochErrors future for each user shard."""
-    shards = len(data.rows)
+    """Submit a whole epoch as one graph; return its end state, and for each share a future list of EpochErrors."""
     users: list[Any] = list(before.users)
     items: list[Any] = list(before.items)
-    for position, stratum in enumerate(order_of_strata(seed, epoch, shards)):
-        for a in range(shards):
-            b, key = (a + stratum) % shards, f"{name}-{epoch:04d}-{position:03d}-{a:03d}"
-            users[a] = delayed(descend_in_row, pure=False)(
-                data.rows[a], b, users[a], items[b], steps, position == 0, context.block_threads,
-                dask_key_name=f"descend-{key}",
+    crowd = data.shares_a_worker
+    for number, turn in enumerate(turns_of_epoch(seed, epoch, len(data.rows), data.shares)):
+        for share, (partner, visits, mine) in enumerate(zip(turn.partners, turn.visits, data.of_shares, strict=True)):
+            key = f"{name}-{epoch:04d}-{number:03d}-{share:03d}"
+            users[share] = delayed(descend_share, pure=False)(
+                data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
+                items[partner], steps, number == 0, crowd, dask_key_name=f"descend-{key}",
             )  # fmt: skip
-            items[b] = delayed(items_of, pure=False)(users[a], dask_key_name=f"items-{key}")
+            # One share exchanges nothing: its items need not be apart from its users.
+            items[partner] = users[share]
+            if data.shares > 1:
+                items[partner] = delayed(items_of, pure=False)(users[share], dask_key_name=f"items-{key}")
     errors = [
-        delayed(score_epoch, pure=False)(
-            data.held_out[a], users[a], steps, scale, *items, dask_key_name=f"score-{name}-{epoch:04d}-{a:03d}"
+        delayed(score_share, pure=False)(
+            data.held_out[mine], users[share], items, steps, scale, crowd,
+            dask_key_name=f"score-{name}-{epoch:04d}-{share:03d}",
         )
-        for a in range(shards)
-    ]
+        for share, mine in enumerate(data.of_shares)
+    ]  # fmt: skip
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
     futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
-    return State(futures[:shards], futures[shards : 2 * shards]), futures[2 * shards :]
+    return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
 
 
 def no_held_out(shards: int) -> HeldOut:
@@ -165,26 +177,70 @@ def no_held_out(shards: int) -> HeldOut:
     return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))
 
 
-def descend_in_row(
-    row: BlockRow, column: int, before: Descent, items: FactorShard, steps: StepSizes, first: bool, threads: int
+def descend_share(
+    rows: Sequence[BlockRow],
+    visits: Sequence[Visit],
+    first_row: int,
+    first_column: int,
+    before: Descent,
+    items: Descent | tuple[FactorShard, ...],
+    steps: StepSizes,
+    first: bool,
+    crowd: int,
 ) -> Descent:
-    """Descend over one block of a row of blocks, with so many threads."""
-    return descend(row[column], before, items, steps, first, threads)
+    """Descend over the blocks of a share that `visits` names by their place in the grid, with all of the worker."""
+    met = items_of(items)
+    columns = slice(first_column, first_column + len(met))
+    mine = [row[columns] for row in rows]
+    within = [(a - first_row, b - first_column) for a, b in visits]
+    return descend(mine, within, before, met, steps, first, threads_of_task(crowd))
 
 
-def start_users(seen: tuple[npt.NDArray[np.bool_], Any], rank: int, seed: int, shard: int, shards: int) -> Descent:
-    """Return a user shard before its first stratum."""
-    return Descent(initial_shard(seen[0], rank, seed, "user", shard, shards), None, 0.0)
+def score_share(
+    held_out: Sequence[HeldOut],
+    descent: Descent,
+    items: Sequence[Descent | tuple[FactorShard, ...]],
+    steps: StepSizes,
+    scale: tuple[float, float],
+    crowd: int,
+) -> list[EpochErrors]:
+    """Score each user shard of a share against all item shards, with all of the worker."""
+    return score_epoch(
+        held_out, descent, [shard for share in items for shard in items_of(share)], steps, scale, threads_of_task(crowd)
+    )
+
+
+def threads_of_task(crowd: int) -> int:
+    """Return how many threads a task on this worker takes, where `crowd` of its kind may run at once."""
+    return max(1, int(get_worker().state.nthreads) // crowd)
+
+
+def start_users(
+    seen: Sequence[tuple[npt.NDArray[np.bool_], Any]], rank: int, seed: int, mine: slice, shards: int
+) -> Descent:
+    """Return a share of user shards before its first turn."""
+    make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards)
+    numbers = range(mine.start, mine.stop)
+    return Descent.starting(
+        all_of(lambda a, users: make(users, shard=a), numbers, [users for users, _ in seen], threads=threads_of_task(1))
+    )
 
 
 def start_items(
-    seen: list[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]], rank: int, seed: int, shard: int, shards: int
-) -> FactorShard:
-    """Return an item shard before its first stratum; an item is seen if any row of blocks has it."""
-    any_seen = np.logical_or.reduce([items[shard] for _, items in seen])
-    return initial_shard(any_seen, rank, seed, "item", shard, shards)
+    seen: Sequence[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]], rank: int, seed: int, mine: slice, shards: int
+) -> tuple[FactorShard, ...]:
+    """Return a share of item shards before its first turn; an item is seen if any row of blocks has it."""
+    return tuple(
+        initial_shard(np.logical_or.reduce([items[b] for _, items in seen]), rank, seed, "item", b, shards)
+        for b in range(mine.start, mine.stop)
+    )
 
 
-def load_users(_row: BlockRow, url: str, checksum: str, rank: int) -> Descent:
-    """Read a user shard from a checkpoint, on the worker that holds its blocks."""
-    return Descent(read_shard(url, checksum, rank), None, 0.0)
+def load_users(_rows: Sequence[BlockRow], entries: Sequence[tuple[str, str, int]]) -> Descent:
+    """Read a share of user shards from a checkpoint, on the worker that holds its blocks."""
+    return Descent.starting(all_of(lambda entry: read_shard(*entry), entries, threads=threads_of_task(1)))
+
+
+def load_items(entries: Sequence[tuple[str, str, int]]) -> tuple[FactorShard, ...]:
+    """Read a share of item shards from a checkpoint."""
+    return tuple(read_shard(*entry) for entry in entries)

@@ -7,6 +7,7 @@ Does not cover: the graph of one epoch (runtime/strata.py), the step itself (tas
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -158,21 +159,26 @@ class _Training:
         begin = last.epoch if last else 0
         end = min(begin + self.settings.checkpoint_epochs, self.settings.epochs)
         best, state, epoch = self._epochs(data, begin, end)
-        folder = checkpoints.folder_of(self.run_folder)
-        current = checkpoints.write_state(self.context, folder, state, epoch, self.name)
+        current = self._write(data, state, epoch)
         if best is None:
             assert last is not None
             best_set = last.best
-        elif best[0] == epoch:
-            best_set = current
         else:
-            best_set = checkpoints.write_state(self.context, folder, best[1], best[0], self.name)
+            best_set = current if best[0] == epoch else self._write(data, best[1], best[0])
         written = Checkpoint(
             epoch, self._verdict().best_epoch, self.history, current, best_set, self.cpu_target,
             self.seconds_before + time.monotonic() - self.started,
         )  # fmt: skip
         checkpoints.write(self.run_folder, written)
         return written
+
+    def _write(self, data: Grid, state: State, epoch: int) -> dict[str, Any]:
+        """Write all shards of an epoch. Errors are met before steps: what the last steps spoilt shows only here."""
+        folder = checkpoints.folder_of(self.run_folder)
+        try:
+            return checkpoints.write_state(self.context, folder, state, data.of_shares, epoch, self.name)
+        except Diverged as cause:
+            raise self._diverged(epoch) from cause
 
     def _epochs(self, data: Grid, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run epochs begin + 1 … end, fewer if training stops.
@@ -193,7 +199,8 @@ class _Training:
                 )
                 flying.append((number, ahead, errors))
             epoch, state, errors = flying.popleft()
-            self._record(epoch, self.context.client.gather(errors))
+            shares: list[list[EpochErrors]] = self.context.client.gather(errors)
+            self._record(epoch, list(itertools.chain(*shares)))
             verdict = self._verdict()
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
@@ -206,13 +213,16 @@ class _Training:
             math.sqrt(sum(part.training_squared for part in errors) / self.grid["ratings"]) * self.steps.deviation
         )
         stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
-        if not math.isfinite(training) or not all(part.finite for part in errors):
-            raise Diverged(
-                f"epoch {epoch}: the factors are no longer finite with step {self.steps.step:g} and "
-                f"L2 {self.steps.l2:g}; set train.step lower (for instance {self.steps.step / 4:g}) "
-                "or leave it to the default rule"
-            )
+        if not math.isfinite(training):
+            raise self._diverged(epoch)
         self.history.append([training, stopping.rmse if stopping.ratings else None])
+
+    def _diverged(self, epoch: int) -> Diverged:
+        return Diverged(
+            f"epoch {epoch}: the factors are no longer finite with step {self.steps.step:g} and "
+            f"L2 {self.steps.l2:g}; set train.step lower (for instance {self.steps.step / 4:g}) "
+            "or leave it to the default rule"
+        )
 
     def _verdict(self) -> Verdict:
         if self.stop_on is None:
