@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.attempt import Attempt
+from pipeline.methods import STANDARD
 from pipeline.runtime.cluster import open_client, refuse_unguarded_call
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
@@ -20,6 +21,7 @@ from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store, content_id
 from pipeline.settings import Settings
+from pipeline.stages.decompose import decompose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
 from pipeline.stages.grid import grid
@@ -34,6 +36,8 @@ from tasks.kernels import ALGORITHM_VERSION
 from tasks.sources import refuse_missing
 
 STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict")
+METHODS = {"sgd": train, **dict.fromkeys(STANDARD, decompose)}
+"""What `train.method` may be; all leave the same manifest and shards."""
 
 
 def run(
@@ -120,11 +124,14 @@ class _Run:
             return
         run_folder = self._begin(dataset, held_out, blocks)
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
-        training = train(context, blocks, scale, settings.train, run_folder, self.attempt.streamed)
+        fit = METHODS[settings.train.method]
+        training = fit(context, blocks, scale, settings.train, run_folder, self.attempt.streamed)
         result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
-        result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
-            settings.train.stop_on
-        )
+        result.counted = training.get("counted", "epochs")
+        if result.counted == "epochs":
+            result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
+                settings.train.stop_on
+            )
         if not self._reaches("evaluate"):
             return
         result.evaluation = evaluate(
@@ -154,6 +161,7 @@ class _Run:
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": settings.train.biases,
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
+            "counted": result.counted,
             "settings": self.settings.model_dump(mode="json"),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)

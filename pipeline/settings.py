@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from dask.utils import parse_bytes
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.methods import STANDARD, without_effect
 from pipeline.overrides import copied, override, refuse_unknown
 from pipeline.presets import read_settings
 from tasks.errors import SettingsError
@@ -131,7 +132,11 @@ class GridSettings(Section):
 class TrainSettings(Section):
     """How the factors are found."""
 
-    method: Literal["sgd"] = "sgd"
+    method: Literal["sgd", "lanczos", "arnoldi", "randomized", "power"] = Field(
+        "sgd",
+        description="sgd: by gradients, on the known entries; the others: standard methods of the SVD, unknown entries "
+        "as zero",
+    )
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
     epochs: int = Field(100, ge=1, description="at most; fewer when validation stops improving")
     l2: float | None = Field(
@@ -156,6 +161,27 @@ class TrainSettings(Section):
     checkpoint_epochs: int = Field(
         10, ge=1, description="epochs between checkpoints: the most that a dead client loses"
     )
+    iterations: int | None = Field(
+        None,
+        ge=1,
+        description="lanczos, arnoldi: restarts at most (1,000); power: iterations for each singular value at most "
+        "(1,000); randomized: power iterations (4)",
+    )
+    tolerance: float = Field(
+        1e-6, gt=0, lt=1, description="lanczos, arnoldi, power: error of a singular value, relative to the greatest"
+    )
+
+    @model_validator(mode="after")
+    def _all_have_effect(self) -> TrainSettings:
+        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        for name in without_effect(self.method, changed):
+            raise ValueError(f"train.{name} changes nothing with train.method = {self.method!r}; leave it out")
+        if self.method in STANDARD and self.biases and not self.center:
+            raise ValueError(
+                f"train.method = {self.method!r} removes mean and biases together, or neither: "
+                "set train.biases = false too"
+            )
+        return self
 
 
 class PredictSettings(Section):

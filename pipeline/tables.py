@@ -30,7 +30,9 @@ def result_table(result: RunResult) -> Group:
                 row = result.evaluation[key]
                 scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")
         parts.append(scores)
-    if result.epochs:
+    if result.epochs and result.counted != "epochs":
+        parts.append(Text(f"rank {result.rank}, {result.epochs} {result.counted}"))
+    elif result.epochs:
         chosen = f", chosen on {result.epoch_chosen_on}" if result.epoch_chosen_on else ""
         parts.append(Text(f"rank {result.rank}, {result.epochs} epochs, kept epoch {result.best_epoch}{chosen}"))
     if result.peak_memory_bytes:

@@ -52,5 +52,9 @@ class Diverged(FunkflowError):
     """A factor became infinite or not a number."""
 
 
+class NotConverged(FunkflowError):
+    """A method of the SVD did not find the singular values asked for."""
+
+
 class ShardMismatch(FunkflowError):
     """A rating points outside the shard it was given."""

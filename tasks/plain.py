@@ -1,13 +1,13 @@
 """The kernels' slow, obvious twins in NumPy, one rating after another, in float64.
 
-Covers: what `descend_tiles`, `residual_sums` and `score_ratings` mean, written to be read beside the formulas; tests
-hold the two together.
+Covers: what `descend_tiles`, `residual_sums`, `score_ratings` and the products with a block mean, written to be read
+beside the formulas; tests hold the two together.
 Does not cover: speed. It shares no code with the kernels on purpose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -89,3 +89,14 @@ def predict_plainly(
             score += float(users["factors"][a] @ items["factors"][b])
         predictions.append(min(max(mean + deviation * score, least), greatest))
     return np.array(predictions, dtype=np.float64)
+
+
+def zero_filled(
+    ratings: Iterable[tuple[int, int, float]], shape: tuple[int, int], mean: float, user_biases: Matrix,
+    item_biases: Matrix,
+) -> Matrix:  # fmt: skip
+    """Return the dense matrix with r - mean - b_a - b_b where user a rated item b, and 0 elsewhere."""
+    dense = np.zeros(shape)
+    for a, b, rating in ratings:
+        dense[a, b] = rating - mean - user_biases[a] - item_biases[b]
+    return dense

@@ -89,7 +89,7 @@ class Watcher:
             else:
                 self._bars.update(self._bar, advance=1, detail=doing)
         elif doing != "epoch" and time.monotonic() - self._last_line > _LINE_SECONDS:
-            self._say(f"{stage:<10} {doing} {done} of {steps}")
+            self._say(f"{stage:<10} {doing} {done}{f' of {steps}' if steps else ''}")
 
     def _epoch(self, event: EpochFinished) -> None:
         stopping = (

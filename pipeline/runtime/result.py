@@ -14,6 +14,7 @@ class RunResult:
     """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
 
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
+    `epochs` counts what `counted` says: epochs, or products with the matrix (stages/decompose.py).
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.
     """
@@ -25,6 +26,7 @@ class RunResult:
     rank: int | None = None
     epochs: int | None = None
     best_epoch: int | None = None
+    counted: str = "epochs"
     epoch_chosen_on: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     memory_bytes: dict[str, int] = field(default_factory=dict)

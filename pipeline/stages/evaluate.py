@@ -13,12 +13,13 @@ import numpy as np
 from distributed import Future
 
 from pipeline.runtime import checkpoint
+from pipeline.runtime.baselines import fit_biases
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
 from pipeline.runtime.strata import load_grid
 from tasks import files
-from tasks.baseline import item_bias_shard, item_sums, mean_shard, user_bias_shard
+from tasks.baseline import mean_shard
 from tasks.descend import StepSizes
 from tasks.factors import FactorShard, read_shard, shard_rows
 from tasks.model import Model
@@ -128,15 +129,7 @@ def _fit_baselines(
     client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
     data = load_grid(context, grid, "validation", name, streamed)
     steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
-    sums = [
-        client.submit(item_sums, row, grid["mean"], key=f"sum-items-{name}-{a}", pure=False)
-        for a, row in enumerate(data.rows)
-    ]
-    items = [client.submit(item_bias_shard, sums, b, key=f"bias-items-{name}-{b}", pure=False) for b in range(shards)]
-    users = [
-        client.submit(user_bias_shard, row, grid["mean"], *items, key=f"bias-users-{name}-{a}", pure=False)
-        for a, row in enumerate(data.rows)
-    ]
+    users, items = fit_biases(context, data, grid["mean"], name)
     means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
     submit = client.submit
     scored: dict[str, list[Future[Any]]] = {
