@@ -72,6 +72,8 @@ def run(
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
     if until not in STAGES:
         raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
+    if STAGES.index(until) >= STAGES.index("train"):
+        settings.train.refuse_what_has_no_effect()
     return _Run(settings, STAGES.index(until), fresh, listeners).run()
 
 

@@ -172,16 +172,19 @@ class TrainSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _all_have_effect(self) -> TrainSettings:
-        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
-        for name in without_effect(self.method, changed):
-            raise ValueError(f"train.{name} changes nothing with train.method = {self.method!r}; leave it out")
+    def _baseline_is_whole(self) -> TrainSettings:
         if self.method in STANDARD and self.biases and not self.center:
             raise ValueError(
                 f"train.method = {self.method!r} removes mean and biases together, or neither: "
                 "set train.biases = false too"
             )
         return self
+
+    def refuse_what_has_no_effect(self) -> None:
+        """Raise SettingsError for a setting of another method; not when read, as a comparison has several methods."""
+        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        for name in without_effect(self.method, changed):
+            raise SettingsError(f"train.{name} changes nothing with train.method = {self.method!r}; leave it out")
 
 
 class PredictSettings(Section):

@@ -33,6 +33,7 @@ LAYERS = {
     "pipeline.flow": 6,
     "pipeline": 7,
     "pipeline.tables": 7,
+    "pipeline.comparison": 7,
     "pipeline.commands": 8,
     "pipeline.cli": 9,
     "pipeline.__main__": 10,

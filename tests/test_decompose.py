@@ -168,10 +168,11 @@ def test_a_limit_reached_is_a_warning(heard: Heard) -> None:
         ),
     ],
 )
-def test_a_setting_without_effect_is_refused(words: dict[str, Any], message: str) -> None:
+def test_a_setting_without_effect_is_refused(tmp_path: Path, words: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings.build({"train": words})
+        flow.run({"root": str(tmp_path), "train": words})
     assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_method_of_the_settings_is_in_the_table() -> None:

@@ -127,6 +127,8 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Say what a run would do and need; refuse, with both numbers, what cannot fit."""
-    planned = plan_of(settings_from(conf, ratings, validation, root, sets))
+    settings = settings_from(conf, ratings, validation, root, sets)
+    settings.train.refuse_what_has_no_effect()
+    planned = plan_of(settings)
     print_result(planned.to_dict(), as_json, tables.plan_table(planned))
     planned.refuse()

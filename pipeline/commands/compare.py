@@ -1,0 +1,78 @@
+"""The command compare: several methods at several ranks on one dataset and split.
+
+Covers: its options, and where table and pictures go.
+Does not cover: the runs (comparison/runs.py), how they look (comparison/).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    AsJson,
+    Conf,
+    Debug,
+    Ratings,
+    Resume,
+    Root,
+    Sets,
+    Validation,
+    interrupts,
+    print_result,
+    settings_from,
+    watching,
+)
+from pipeline.comparison.drawing import comparison_drawing
+from pipeline.comparison.page import comparison_page
+from pipeline.comparison.runs import METHODS
+from pipeline.comparison.runs import compare as run_comparison
+from pipeline.comparison.table import comparison_table
+from tasks import files
+from tasks.errors import SettingsError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(compare)
+
+
+def compare(
+    conf: Conf = "",
+    methods: Annotated[
+        str, typer.Option("--methods", help=f"methods to compare, with commas: {', '.join(METHODS)}")
+    ] = "sgd,lanczos,randomized",
+    ranks: Annotated[str, typer.Option("--ranks", help="ranks to compare them at, with commas")] = "8,16,32,64",
+    pure: Annotated[
+        bool, typer.Option("--pure", help="each method a second time without mean and biases: A ≈ U Vᵀ")
+    ] = False,
+    ratings: Ratings = None,
+    validation: Validation = "",
+    root: Root = "",
+    sets: Sets = None,
+    resume: Resume = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run several methods on one dataset and split; print and save RMSE, seconds and memory at several ranks."""
+    settings = settings_from(conf, ratings, validation, root, sets)
+    with watching() as watcher:
+        comparison, folder = run_comparison(
+            settings, _named(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
+        )
+    if comparison.references:
+        files.write_bytes(files.join(folder, "comparison.html"), comparison_page(comparison).encode())
+        files.write_bytes(files.join(folder, "comparison.svg"), comparison_drawing(comparison).encode())
+    print_result({**comparison.to_dict(), "folder": folder}, as_json, comparison_table(comparison, folder))
+
+
+def _named(words: str) -> list[str]:
+    return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+
+
+def _numbers(words: str) -> list[int]:
+    try:
+        return sorted({int(word) for word in _named(words)})
+    except ValueError as cause:
+        raise SettingsError(f"--ranks {words!r}: write whole numbers with commas, for instance 8,16,32") from cause
