@@ -15,8 +15,9 @@ from pipeline.comparison.runs import Comparison, Row
 
 REFERENCES = {"mean": "mean rating", "biases": "biases only"}
 MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
-HEADS = ("method", "rank", "RMSE", "training RMSE", "seconds", "peak memory", "went through")
-"""What the last column counts goes with its number: epochs, or products with the matrix."""
+HEADS = ("method", "rank", "RMSE", "training", "seconds", "peak memory", "took")
+"""RMSE on the validation and on the training ratings. What the last column counts goes with its number: epochs, or
+products with the matrix."""
 
 
 def comparison_table(comparison: Comparison, folder: str) -> Group:
@@ -25,8 +26,8 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
     for pure in sorted({row.pure for row in comparison.rows}):
         title = f"{PURE_MODEL if pure else MODEL}; validation: {comparison.split}, {comparison.ratings:,} ratings"
         table = Table(title=escape(title), title_justify="left", title_style="bold")
-        for head in HEADS:
-            table.add_column(head, justify="left" if head == "method" else "right")
+        for head in HEADS:  # narrow enough together for 80 columns
+            table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
         for row in comparison.rows:
             if row.pure == pure and not row.failed:
                 table.add_row(*cells(row))
