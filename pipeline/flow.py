@@ -30,13 +30,14 @@ from pipeline.stages.predict import predict
 from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
 from pipeline.stages.train import step_sizes, train
+from pipeline.stages.train_batch import train_batch
 from tasks import files
 from tasks.errors import SettingsError
 from tasks.kernels import ALGORITHM_VERSION
 from tasks.sources import refuse_missing
 
 STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict")
-METHODS = {"sgd": train, **dict.fromkeys(STANDARD, decompose)}
+METHODS = {"sgd": train, "batch": train_batch, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 
 
@@ -198,7 +199,7 @@ class _Run:
         chosen = self.settings.train
         run_id = content_id(
             grid=blocks["id"],
-            train=chosen.model_dump(exclude={"checkpoint_epochs"}),
+            train=chosen.model_dump(exclude={"checkpoint_epochs": True, "batch": {"checkpoint_steps"}}),
             steps=asdict(step_sizes(blocks, chosen)),
             algorithm=ALGORITHM_VERSION,
         )

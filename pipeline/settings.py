@@ -129,14 +129,37 @@ class GridSettings(Section):
     )
 
 
+class BatchSettings(Section):
+    """method = "batch": U and V move against the gradient over all ratings, both from the same old values."""
+
+    step: float | None = Field(
+        None,
+        gt=0,
+        description="fixed step s of U <- U + s (sum of e V - l2 n U), ratings scaled to unit deviation; "
+        "None: backtracking line search, which needs no tuning (tasks/follow_gradient.py)",
+    )
+    momentum: float = Field(
+        0.0, ge=0, lt=1, description="part of the last direction that is kept; helps fixed steps, not the line search"
+    )
+    steps: int = Field(1000, ge=1, description="at most; fewer when it has converged or validation stops improving")
+    tolerance: float = Field(
+        1e-7, ge=0, lt=1, description="it has converged when the gradient is this part of the greatest it was"
+    )
+    patience: int = Field(20, ge=1, description="steps without train.minimum_gain before training stops")
+    checkpoint_steps: int = Field(
+        50, ge=1, description="steps between checkpoints: the most that a dead client loses; each costs half a step"
+    )
+
+
 class TrainSettings(Section):
     """How the factors are found."""
 
-    method: Literal["sgd", "lanczos", "arnoldi", "randomized", "power"] = Field(
+    method: Literal["sgd", "batch", "lanczos", "arnoldi", "randomized", "power"] = Field(
         "sgd",
-        description="sgd: by gradients, on the known entries; the others: standard methods of the SVD, unknown entries "
-        "as zero",
+        description="by gradients, on the known entries: sgd, stochastic, the production method, and batch, over all "
+        "ratings at once; the others: standard methods of the SVD, unknown entries as zero",
     )
+    batch: BatchSettings = BatchSettings()
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
     epochs: int = Field(100, ge=1, description="at most; fewer when validation stops improving")
     l2: float | None = Field(

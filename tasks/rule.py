@@ -1,6 +1,6 @@
 """The one rule that chooses regularisation and step size from the data, so that nothing has to be tuned.
 
-Covers: the L2 term and the first step size, for ratings scaled to unit deviation.
+Covers: the L2 term and the first step size, for ratings scaled to unit deviation, and that scaling.
 Does not cover: settings that overrule it (pipeline/settings.py), or how the steps adapt from there (kernels.py).
 """
 
@@ -25,3 +25,12 @@ def l2_for(ratings: int, users: int, items: int) -> float:
     standard error of a row's estimate does.
     """
     return L2_AT_ONE_RATING / math.sqrt(max(1.0, ratings / max(1, users + items)))
+
+
+def scaling(mean: float, mean_square: float, center: bool) -> tuple[float, float]:
+    """Return what is taken from each rating, and what the rest is divided by: mean and deviation, in rating units.
+
+    Not centred, nothing is taken away and the deviation is that from zero.
+    """
+    taken = mean if center else 0.0
+    return taken, math.sqrt(mean_square - taken**2)

@@ -1,0 +1,238 @@
+"""Train by full-batch gradient descent: steps along the whole gradient until it vanishes or validation says so.
+
+Covers: the loop over steps, what is kept, when a checkpoint is written, and how a run goes on after an interruption.
+Does not cover: the rule that chooses a step (tasks/follow_gradient.py), the graph of one look at the objective
+(runtime/grid_objective.py), stochastic descent (train.py).
+
+What stands in a manifest as an epoch is here a step. A checkpoint holds, in float64, the point and the direction of the
+last step; every stretch between two checkpoints begins with reading one, so an interrupted run goes on to the same
+bits, and no task hangs on those of the stretch before.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pipeline.runtime import checkpoint as checkpoints
+from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.cluster import one_cpu_target
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced, StageFinished, StageStarted
+from pipeline.runtime.grid_objective import GridObjective, ShardedRows
+from pipeline.runtime.store import publish, published
+from pipeline.runtime.strata import load_grid
+from pipeline.settings import TrainSettings
+from tasks import batch, files
+from tasks.descend import StepSizes
+from tasks.errors import Diverged, SettingsError
+from tasks.factors import write_shard
+from tasks.follow_gradient import Place, Reason, Rule, Trail, follow
+from tasks.rule import l2_for, scaling
+from tasks.stopping import Verdict, judge
+
+_STAGE = "train"
+
+
+def train_batch(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    streamed: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the training manifest, as `train` does, and why descent ended. Reuse, resume or start as need be.
+
+    Parameters
+    ----------
+    streamed : read each block whenever it is gone through instead of holding all of them: slower, with the same bits.
+
+    Raises
+    ------
+    Diverged
+        With a fixed step, the objective grew without end.
+    SettingsError
+        The checkpoints were made for another CPU target.
+    """
+    folder = files.join(run_folder, "training")
+    done = published(folder, "training")
+    if done is not None:
+        context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
+        return done
+    context.afford(_STAGE)
+    context.tell(StageStarted(_STAGE, settings.batch.steps))
+    started = time.monotonic()
+    steps = _step_sizes(grid, settings)
+    last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
+    manifest = publish(
+        folder,
+        "training",
+        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in last.best[side]],
+        grid=grid["id"],
+        epochs=last.epoch,
+        best_epoch=last.best_epoch,
+        history=last.history,
+        shards=last.best,
+        seconds=last.seconds,
+        cpu_target=last.cpu_target,
+        steps=asdict(steps),
+        reason=reason,
+    )
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, _summary(manifest)))
+    return manifest
+
+
+def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+    """Return how ratings are scaled and the L2 term; `step` is 0 where it is looked for."""
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
+    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
+    step = settings.batch.step or 0.0
+    return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
+
+
+def _summary(manifest: dict[str, Any]) -> str:
+    best = manifest["history"][manifest["best_epoch"] - 1]
+    rmse = f"stopping RMSE {best[1]:.4f}" if best[1] is not None else f"training RMSE {best[0]:.4f}"
+    return f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {rmse}; {manifest['reason']}"
+
+
+@dataclass
+class _Descent:
+    """The loop's own state: what was measured so far, and the best point as long as it is not written."""
+
+    context: Context
+    grid: dict[str, Any]
+    scale: tuple[float, float]
+    settings: TrainSettings
+    steps: StepSizes
+    run_folder: str
+    streamed: bool
+    history: list[list[float | None]] = field(default_factory=list)
+    best: tuple[int, ShardedRows] | None = None
+    seconds_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        chosen = self.settings.batch
+        # The factor 2 of the gradient is absorbed in the step that the settings name.
+        self.rule = Rule(chosen.step and chosen.step / 2.0, chosen.momentum, chosen.steps, chosen.tolerance)
+        self.cpu_target = one_cpu_target(self.context.client)
+        self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
+        self.folder = checkpoints.folder_of(self.run_folder)
+        self.started = time.monotonic()
+        self.steps_run = 0
+
+    def run(self) -> tuple[Checkpoint, str]:
+        """Descend to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
+        data = load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
+        self.landscape = GridObjective(self.context, data, self.steps, self.settings.biases)
+        last = checkpoints.newest_whole(self.context, self.run_folder)
+        if last is not None:
+            self._resume(last)
+        while last is None or last.current["search"]["ended"] is None:
+            last = self._to_next_checkpoint(last)
+        return last, last.current["search"]["ended"]
+
+    def _resume(self, last: Checkpoint) -> None:
+        if last.cpu_target != self.cpu_target:
+            raise SettingsError(
+                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, the workers compile for "
+                f"{self.cpu_target}, which may round differently; go on where they were made, "
+                "or start anew with --fresh"
+            )
+        self.history, self.seconds_before = list(last.history), last.seconds
+        self.context.tell(Noticed(f"resuming after step {last.epoch}"))
+
+    def _to_next_checkpoint(self, last: Checkpoint | None) -> Checkpoint:
+        """Take steps until a checkpoint is due or descent ends, and write it, with the reason if it ended."""
+        first = last.epoch if last else 0
+        point, trail = self._begin(last)
+        for place in follow(self.landscape, point, self.rule, trail):
+            reason = self._end_of(place)
+            if place.trail.number > len(self.history) or (reason and not self.history):
+                self._record(place)
+                reason = reason or self._judged()
+            if reason or place.trail.number - first >= self.settings.batch.checkpoint_steps:
+                break
+        return self._write(place, last, reason)
+
+    def _begin(self, last: Checkpoint | None) -> tuple[ShardedRows, Trail[ShardedRows] | None]:
+        if last is None:
+            return self.landscape.first_point(self.settings.rank, self.settings.seed), None
+        point, direction = (self.landscape.stored(self.folder, last.current, number) for number in range(2))
+        search = last.current["search"]
+        trail: Trail[ShardedRows] = Trail(**{**search["trail"], "values": tuple(search["trail"]["values"])})
+        return point, replace(trail, direction=direction)
+
+    def _end_of(self, place: Place[ShardedRows]) -> str | None:
+        """Return why the rule ends here; raise if the steps diverge."""
+        if place.reason is Reason.DIVERGED:
+            step = self.settings.batch.step or place.trail.step
+            raise Diverged(
+                f"step {place.trail.number}: the objective rose from {place.trail.first_value:.4g} to "
+                f"{place.value:.4g} with train.batch.step = {step:g}; set it lower (for instance {step / 10:.2g}) or "
+                "leave it out, and each step's length is looked for"
+            )
+        return place.reason and place.reason.value
+
+    def _judged(self) -> str | None:
+        return "validation has stopped improving" if self._verdict().stop else None
+
+    def _verdict(self) -> Verdict:
+        if self.stop_on is None:
+            return Verdict(len(self.history), stop=False)
+        rmses = [float(stopping or 0.0) for _, stopping in self.history]
+        return judge(rmses, self.settings.batch.patience, self.settings.minimum_gain)
+
+    def _record(self, place: Place[ShardedRows]) -> None:
+        """Measure the place that a step led to, keep it if it is the best, and tell."""
+        training = math.sqrt(self.landscape.squared_error / self.grid["ratings"]) * self.steps.deviation
+        stopping = None if self.stop_on is None else self.landscape.errors(place.point, self.scale).rmse
+        self.history.append([training, stopping])
+        number, verdict = len(self.history), self._verdict()
+        if verdict.best_epoch == number:
+            self.best = (number, place.point)
+        self.steps_run += 1
+        rate = self.steps_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
+        most = self.settings.batch.steps
+        self.context.tell(EpochFinished(number, most, training, stopping, rate, verdict.best_epoch == number))
+        self.context.tell(StageAdvanced(_STAGE, number, most, "epoch"))
+
+    def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
+        number = len(self.history)
+        numbers = {name: value for name, value in vars(place.trail).items() if name != "direction"}
+        direction = place.trail.direction or place.gradient
+        current: dict[str, Any] = {
+            **self._written(
+                batch.write_rows, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", place.point, direction
+            ),
+            "search": {"trail": numbers, "ended": reason},
+        }
+        if self.best is None:
+            assert last is not None
+            best = last.best
+        else:
+            best = self._written(write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
+        self.best = None
+        written = Checkpoint(
+            number, self._verdict().best_epoch, self.history, current, best, self.cpu_target,
+            self.seconds_before + time.monotonic() - self.started,
+        )  # fmt: skip
+        checkpoints.write(self.run_folder, written)
+        return written
+
+    def _written(self, write: Any, doing: str, path: str, *rows: ShardedRows) -> dict[str, Any]:
+        """Have every shard written by a worker that holds it; return the entries of the set."""
+        written: dict[str, Any] = {}
+        for side in ("users", "items"):
+            shards = list(zip(*(getattr(each, side) for each in rows), strict=True))
+            paths = [path.format(f"{side[:-1]}-{number:05d}") for number in range(len(shards))]
+            jobs = [(files.join(self.folder, path), *each) for path, each in zip(paths, shards, strict=True)]
+            checksums = run_all(self.context, _STAGE, f"{doing}-{side}", write, jobs)
+            written[side] = [
+                {"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)
+            ]
+        return written
+
+
+def write_as_shard(url: str, rows: batch.Rows) -> str:
+    """Write rows as the factor shard that they stand for; return its checksum."""
+    return write_shard(url, batch.as_shard(rows))
