@@ -10,14 +10,16 @@ from collections.abc import Collection
 
 STANDARD = ("lanczos", "arnoldi", "randomized", "power")
 """Methods on the matrix with unknown entries as zero (stages/decompose.py)."""
-_OF_STANDARD = {"iterations": STANDARD, "tolerance": ("lanczos", "arnoldi", "power")}
-_OF_GRADIENTS = ("epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs")
+_NEVER = {
+    "sgd": {"batch", "iterations", "tolerance"},
+    "batch": {"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"},
+}
+_NEVER_STANDARD = {"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}
 
 
 def without_effect(method: str, fields: Collection[str]) -> list[str]:
     """Return those of the given fields of [train] that change nothing in the result of this method."""
-    if method in STANDARD:
-        idle = {*_OF_GRADIENTS, *(name for name, methods in _OF_STANDARD.items() if method not in methods)}
-    else:
-        idle = {*_OF_STANDARD}
+    idle = _NEVER.get(method, _NEVER_STANDARD)
+    if method == "randomized":
+        idle = idle | {"tolerance"}
     return sorted(idle.intersection(fields))

@@ -56,5 +56,9 @@ class NotConverged(FunkflowError):
     """A method of the SVD did not find the singular values asked for."""
 
 
+class WrongGradient(FunkflowError):
+    """A gradient is not that of its function, as difference quotients show."""
+
+
 class ShardMismatch(FunkflowError):
     """A rating points outside the shard it was given."""

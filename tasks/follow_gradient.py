@@ -36,7 +36,7 @@ _FURTHEST_CUT, _LEAST_CUT = 0.1, 0.5
 _FLAT_GROWTH = 2.0
 """Growth of the step where F does not curve upwards along it, so that the inverse curvature says nothing."""
 _ROUNDING = 2.0**-46
-"""Part of F by which rounding alone may lift it; a step is not refused for that."""
+"""Part of F within which its differences are rounding: there the slope decides (Hager and Zhang 2005)."""
 _GONE = 1e6
 """Times its first value that F may reach before the steps are taken to diverge."""
 
@@ -167,7 +167,8 @@ class OfArrays:
             return np.asarray(point + by * along)
 
     def inner_products(self, pairs: Sequence[tuple[Array, Array]]) -> list[float]:
-        return [float(np.sum(left * right)) for left, right in pairs]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [float(np.sum(left * right)) for left, right in pairs]
 
 
 def _step(landscape: Landscape[V], place: Place[V], rule: Rule) -> Place[V]:
@@ -180,10 +181,23 @@ def _step(landscape: Landscape[V], place: Place[V], rule: Rule) -> Place[V]:
     for _ in range(_MOST_TRIALS):
         point = landscape.moved(place.point, -step, direction)
         seen = landscape.look(point)
-        if seen[0] <= reference - _ARMIJO * step * slope + _ROUNDING * abs(reference):
+        if _falls_enough(landscape, seen, direction, reference, step, slope):
             return _arrive(landscape, point, seen, _after(trail, step), rule)
         step = _cut(step, place.value, slope, seen[0])
     return replace(place, reason=Reason.NO_DESCENT)
+
+
+def _falls_enough(
+    landscape: Landscape[V], seen: tuple[float, V], direction: V, reference: float, step: float, slope: float
+) -> bool:
+    """Say whether a step is accepted: F fell; or, where rounding hides that, the slope along the step did."""
+    value, gradient = seen
+    if value < reference - _ARMIJO * step * slope:
+        return True
+    if not abs(value - reference) <= _ROUNDING * abs(reference):
+        return False
+    (left,) = landscape.inner_products([(gradient, direction)])
+    return abs(left) < slope
 
 
 def _direction(landscape: Landscape[V], place: Place[V], momentum: float) -> tuple[V, float, float]:
