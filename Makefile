@@ -29,13 +29,14 @@ CONF ?= demo
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test lint format bench bench-full bench-libmf install development lock clean
+.PHONY: help run test lint format figures bench bench-full bench-libmf install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
 	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose)'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
+	@echo 'make figures  draw the pictures in docs/ anew'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make lock     resolve the versions in requirements*.lock anew'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
@@ -54,6 +55,9 @@ lint: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+figures: $(DEVELOPMENT)
+	$(BIN)/python -m docs.draw_figures docs
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m bench small $(BENCH_ARGS)

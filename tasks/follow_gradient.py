@@ -172,7 +172,7 @@ class OfArrays:
 
 
 def _step(landscape: Landscape[V], place: Place[V], rule: Rule) -> Place[V]:
-    direction, square, slope = _direction(landscape, place, rule.momentum)
+    direction, square, slope = _direction(landscape, place, rule)
     trail = replace(place.trail, direction=direction, direction_square=square, slope=slope)
     if rule.step is not None:
         point = landscape.moved(place.point, -rule.step, direction)
@@ -200,14 +200,14 @@ def _falls_enough(
     return abs(left) < slope
 
 
-def _direction(landscape: Landscape[V], place: Place[V], momentum: float) -> tuple[V, float, float]:
+def _direction(landscape: Landscape[V], place: Place[V], rule: Rule) -> tuple[V, float, float]:
     """Return what to go against, its square, and its inner product with the gradient.
 
-    Momentum that would lead uphill is dropped.
+    A line search needs a way down, so there momentum that would lead uphill is dropped.
     """
-    before, square = place.trail, place.gradient_square
+    before, square, momentum = place.trail, place.gradient_square, rule.momentum
     slope = square + momentum * place.along
-    if not momentum or before.direction is None or slope <= 0.0:
+    if not momentum or before.direction is None or (slope <= 0.0 and rule.step is None):
         return place.gradient, square, square
     direction = landscape.moved(place.gradient, momentum, before.direction)
     return direction, square + 2.0 * momentum * place.along + momentum**2 * before.direction_square, slope

@@ -42,6 +42,7 @@ ROW_FAULTS = {
         ":3: rating -inf is not a finite number",
     ),
     "rating that is no number": ("ratings.dat", DAT + "3::7::five::30\n", ":3: rating 'five' is not a number"),
+    "rating that is complex": ("r.csv", "user,item,rating\n1,2,3\n1,3,1+2j\n", ":3: rating '1+2j' is not a number"),
     "no rating": ("r.csv", "user,item,rating\n1,2,3\n1,3,\n", ":3: rating '' is not a number"),
     "missing movie header": (
         "combined_data_1.txt",

@@ -1,0 +1,100 @@
+"""Draw the figures of follow-the-gradient.md: `make figures`, or `python -m docs.draw_figures FOLDER`.
+
+Covers: three small SVG pictures, each computed with the code that the page speaks of; the same bytes each time.
+Does not cover: the page's text (follow-the-gradient.md), or anything that a run needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tasks.difference_quotients import random_problem, sweep
+from tasks.follow_gradient import Array, OfArrays, Rule, follow, follow_gradient
+from tasks.objective import Observed, Point, gradients, objective
+
+mpl.use("svg")
+mpl.rcParams.update({"svg.hashsalt": "funkflow", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
+mpl.rcParams.update({"axes.spines.right": False, "legend.frameon": False, "figure.dpi": 100})
+
+
+def draw_steps() -> Figure:
+    """Fixed steps down x^2, well chosen and almost too long, and down x^4, which grows flat."""
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    cases = ((2, 0.1, "$x^2$, step 0.1"), (2, 0.95, "$x^2$, step 0.95"), (4, 0.1, "$x^4$, step 0.1"))
+    for axes, (power, step, title) in zip(figure.subplots(1, 3), cases, strict=True):
+        places = list(follow(_power(power), np.array([1.0]), Rule(step=step, steps=12)))
+        x = np.linspace(-1.1, 1.1, 200)
+        axes.plot(x, x**power, color="0.7")
+        axes.plot([float(p.point[0]) for p in places], [p.value for p in places], "o-", markersize=3.5, linewidth=0.8)
+        axes.set(title=title, xlabel="x", ylim=(-0.05, 1.25))
+    return figure
+
+
+def _power(power: int) -> OfArrays:
+    return OfArrays(lambda x: float(np.sum(x**power)), lambda x: power * x ** (power - 1))
+
+
+def draw_quotients() -> Figure:
+    """The error of both quotients against h, in both precisions."""
+    figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+    axes: Axes = figure.subplots()
+    problem = random_problem(6, 5, 3, 0.6, 0.1, 0)
+    for dtype, style in (("float64", "-"), ("float32", "--")):
+        rows = sweep(problem, gradients, dtype).rows
+        for name, colour in (("one_sided", "tab:red"), ("central", "tab:blue")):
+            label = f"{name.replace('_', '-')}, {dtype.removeprefix('float')} bits"
+            errors = [max(getattr(row, name), 1e-12) for row in rows]
+            axes.loglog([row.h for row in rows], errors, style, color=colour, marker="o", markersize=3, label=label)
+    axes.set(xlabel="h", ylabel="relative error", ylim=(1e-11, 1e1))
+    axes.legend(loc="lower left", bbox_to_anchor=(1.0, 0.3))
+    return figure
+
+
+def draw_descent() -> Figure:
+    """How far full-batch descent is from the best error of rank 5, step by step."""
+    figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+    axes: Axes = figure.subplots()
+    rng, (m, n, rank) = np.random.default_rng(0), (40, 30, 5)
+    matrix = rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n)) + 0.1 * rng.normal(size=(m, n))
+    users, items = (each.ravel() for each in np.indices((m, n)))
+    data = Observed(users, items, matrix.ravel())
+    best = float(np.sum(np.linalg.svd(matrix, compute_uv=False)[rank:] ** 2))
+    start = 0.1 * rng.normal(size=(m + n, rank))
+
+    def at(rows: Array) -> Point:
+        return Point(rows[:m], rows[m:], np.zeros(m), np.zeros(n))
+
+    def slope(rows: Array) -> Array:
+        found = gradients(at(rows), data, 0.0)
+        return np.concatenate([found.user_factors, found.item_factors])
+
+    for label, rule in (
+        ("fixed step", Rule(step=0.003, steps=150)),
+        ("fixed step, momentum 0.8", Rule(step=0.003, momentum=0.8, steps=150)),
+        ("line search", Rule(steps=150, tolerance=1e-7)),
+    ):
+        _, values = follow_gradient(lambda rows: objective(at(rows), data, 0.0), slope, start, rule)
+        excess = (np.sqrt(values) - np.sqrt(best)) / np.linalg.norm(matrix)
+        axes.semilogy(np.maximum(excess, 1e-14), label=label)
+    axes.set(xlabel="step", ylabel="error beyond the truncated SVD's", ylim=(1e-13, 2))
+    axes.legend(loc="lower left", bbox_to_anchor=(1.0, 0.3))
+    return figure
+
+
+FIGURES = {"steps": draw_steps, "quotients": draw_quotients, "descent": draw_descent}
+
+
+def draw(folder: Path) -> None:
+    """Write every figure as SVG into a folder."""
+    for name, drawn in FIGURES.items():
+        drawn().savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]))

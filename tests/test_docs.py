@@ -1,0 +1,53 @@
+"""What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
+
+Covers: follow-the-gradient.md and draw_figures.py. Does not cover: README (test_readme.py).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from docs.draw_figures import FIGURES, draw
+
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_blocks_run_one_after_another(tmp_path: Path) -> None:
+    assert len(BLOCKS) == 5
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(BLOCKS), encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, cwd=DOCS.parent,
+                          env={"PYTHONPATH": str(DOCS.parent)}, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_block_asserts_something() -> None:
+    assert all("assert " in block for block in BLOCKS)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.]+)\)", TEXT))))
+def test_every_link_leads_somewhere(path: str) -> None:
+    assert (DOCS / path).exists()
+
+
+def test_every_figure_is_shown() -> None:
+    assert {Path(path).stem for path in re.findall(r"!\[.*?\]\((.*?)\)", TEXT)} == set(FIGURES)
+
+
+def test_the_command_draws_every_figure(tmp_path: Path) -> None:
+    """Bytes may differ with the version of matplotlib; the words in the pictures may not."""
+    draw(tmp_path)
+    for name in FIGURES:
+        drawn, kept = (
+            sorted(text for text in ElementTree.parse(folder / f"{name}.svg").getroot().itertext() if text.strip())
+            for folder in (tmp_path, DOCS)
+        )
+        assert drawn == kept
