@@ -3,7 +3,7 @@
 Covers: `add_product`, `add_transposed_product` and `fill_residuals`, for any coding of ratings, each with an explicit
 signature.
 Does not cover: their slow, obvious twins (plain.py), what is removed from the ratings before (products.py), or which
-product is wanted when (decompositions.py).
+product is wanted when (standard_svd.py).
 
 The block stands for a sparse matrix A: A_ab = r - mean - b_a - b_b where user a has rated item b, 0 elsewhere. Ratings
 are gone through in the order in which they lie, so a sum has the same bits wherever it is made.

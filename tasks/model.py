@@ -7,23 +7,25 @@ Does not cover: training it (descend.py), or writing it shard by shard from a cl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks import files
+from tasks.algebra import Algebra
+from tasks.canonical import refuse_complex
 from tasks.errors import BadInput, DamagedFile, SettingsError
+from tasks.model_parts import columns_of, part_files
 
 MODEL_FORMAT_VERSION = 1
 _BATCH_PAIRS = 65_536
 
 
 @dataclass(frozen=True, repr=False)
-class Model:
+class Model(Algebra):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     Attributes
@@ -51,6 +53,10 @@ class Model:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        refuse_complex(
+            user_factors=self.user_factors, item_factors=self.item_factors,
+            user_biases=self.user_biases, item_biases=self.item_biases,
+        )  # fmt: skip
         object.__setattr__(self, "_user_rows", pd.Index(self.user_ids))
         object.__setattr__(self, "_item_rows", pd.Index(self.item_ids))
 
@@ -89,6 +95,25 @@ class Model:
         """Return for each (user, item) pair, bool (n,), whether the model has met both."""
         user_rows, item_rows = self._rows(users, items)
         return (user_rows >= 0) & (item_rows >= 0)
+
+    def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
+        """Return the rows of raw ids, each of which must be known; None: all of them.
+
+        Raises
+        ------
+        BadInput
+            An id that the model never met, or ids of the other kind.
+        """
+        if ids is None:
+            return slice(None)
+        known, index = (
+            (self.user_ids, self._user_rows) if side == "users" else (self.item_ids, self._item_rows)  # type: ignore[attr-defined]
+        )
+        given = _as_index(ids, known, side)
+        rows: npt.NDArray[np.intp] = index.get_indexer(given)
+        if (rows < 0).any():
+            raise BadInput(f"{side[:-1]} {given[int(np.argmax(rows < 0))]}: the model never met this id; leave it out")
+        return rows
 
     def __repr__(self) -> str:
         measured = f", RMSE {self.about['rmse']:.4f} on {self.about['split']}" if self.about.get("rmse") else ""
@@ -214,15 +239,8 @@ def write_about(
 def _read_side(
     folder: str, side: str, about: dict[str, Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    tables = [
-        files.read_table(
-            files.join(folder, f"{side}_factors.parquet", part["path"]), expected_checksum=part["checksum"]
-        )
-        for part in about["parts"][side]
-    ]
-    table = pa.concat_tables(tables).combine_chunks()
-    factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, int(about["rank"]))
-    return table["raw_id"].to_numpy(), table["bias"].to_numpy(), np.ascontiguousarray(factors)
+    tables = [files.read_table(url, expected_checksum=checksum) for url, checksum in part_files(folder, side, about)]
+    return columns_of(pa.concat_tables(tables), int(about["rank"]))
 
 
 def _id_type(ids: npt.NDArray[Any]) -> str:

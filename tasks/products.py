@@ -3,7 +3,7 @@
 Covers: what is removed from the ratings first, products with the matrix and its transpose, its norm, and a block as
 SciPy's sparse matrix.
 Does not cover: the loops (kernels_products.py), adding up the rows of blocks (pipeline/runtime/block_matrix.py), or
-what the products are for (decompositions.py).
+what the products are for (standard_svd.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Covers: stages/decompose.py and runtime/block_matrix.py against the SVD of the dense matrix with zeros, the same bits
 on any workers, and what is said where a method or a setting does not fit.
-Does not cover: the methods on matrices of other kinds (test_decompositions.py).
+Does not cover: the methods on matrices of other kinds (test_standard_svd.py).
 """
 
 from __future__ import annotations

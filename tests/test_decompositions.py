@@ -1,184 +1,116 @@
-"""The standard methods against NumPy, on matrices known by their products.
+"""Eigenpairs, principal components and pseudo-inverses against NumPy and scikit-learn on the whole matrix.
 
-Covers: tasks/decompositions.py on any shape and spectrum, what it refuses, and tasks/products.py against its slow twin.
-Does not cover: the methods on a grid (test_decompose.py).
+Covers: tasks/decompositions.py and the methods of a model that lead to it. Does not cover: the SVD (test_canonical.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from descending import random_block
+from factorised import dense, factors, groups, model_of, projector
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from sklearn.decomposition import PCA
 
-from tasks.decompositions import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
-from tasks.errors import BadInput, NotConverged, SettingsError
-from tasks.plain import zero_filled
-from tasks.products import (
-    Removed,
-    row_gram_product,
-    row_product,
-    row_square,
-    row_transposed_product,
-    sparse_block,
-)
+from tasks.canonical import Matrix, canonical_form
+from tasks.decompositions import eigenpairs, principal_components, pseudo_inverse
+from tasks.errors import BadInput
 
-Matrix = npt.NDArray[np.float64]
-SPECTRA = {
-    "falling": 0.8 ** np.arange(12),
-    "repeated": np.repeat([3.0, 2.0, 1.0], 4),
-    "of rank 3": np.array([5.0, 4.0, 3.0] + [0.0] * 9),
-    "ill-conditioned": 10.0 ** -np.arange(12),
-}
+TOLERANCE = 1e-6
 
 
-def with_spectrum(rows: int, columns: int, values: npt.NDArray[Any], seed: int = 0) -> Matrix:
-    """A matrix with these singular values and random singular vectors."""
-    rng = np.random.default_rng(seed)
-    left, right = (np.linalg.qr(rng.normal(size=(side, len(values))))[0] for side in (rows, columns))
-    return np.asarray(left @ np.diag(values) @ right.T, np.float64)
+@pytest.mark.parametrize("side", ["users", "items"])
+@given(pair=factors())
+@settings(max_examples=80, deadline=None)
+def test_eigenpairs_are_the_square_matrixs(side: Literal["users", "items"], pair: tuple[Matrix, Matrix]) -> None:
+    A = pair[0] @ pair[1].T
+    square = A @ A.T if side == "users" else A.T @ A
+    found = eigenpairs(canonical_form(*pair), side)
+    expected_values, expected_vectors = (each[..., ::-1] for each in np.linalg.eigh(square))
+    r, largest = len(found.values), found.values[0]
+    np.testing.assert_allclose(found.values, expected_values[:r], atol=TOLERANCE * largest)
+    np.testing.assert_allclose(expected_values[r:], 0.0, atol=TOLERANCE * largest)
+    for part in groups(found.values, 1e-5 * largest):
+        expected = projector(expected_vectors[:, part])
+        np.testing.assert_allclose(projector(found.vectors[:, part]), expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("shape", [(40, 15), (15, 40), (20, 20)])
-def test_singular_values_and_the_matrix_they_make_are_numpys(
-    method: str, spectrum: str, shape: tuple[int, int]
-) -> None:
-    matrix, rank = with_spectrum(*shape, SPECTRA[spectrum]), 6
-    found = METHODS[method](aslinearoperator(matrix), rank, 0, 1e-6, None)
-    left, values, right = np.linalg.svd(matrix)
-    assert np.abs(found.values - values[:rank]).max() <= 1e-6 * values[0]
-    assert np.abs(found.left.T @ found.left - np.eye(rank)).max() < 1e-8
-    assert np.abs(found.right.T @ found.right - np.eye(rank)).max() < 1e-8
-    if values[rank - 1] > values[rank] or not values[rank]:  # else the best approximation is not one matrix
-        best = (left[:, :rank] * values[:rank]) @ right[:rank]
-        assert np.abs((found.left * found.values) @ found.right.T - best).max() <= 1e-5 * values[0]
+@given(pair=factors())
+@settings(max_examples=100, deadline=None)
+def test_principal_components_are_scikit_learns(pair: tuple[Matrix, Matrix]) -> None:
+    A = pair[0] @ pair[1].T
+    strongest = float(np.linalg.norm(A, 2))
+    if len(A) < 2 or np.linalg.norm(A - A.mean(axis=0), 2) < 1e-9 * strongest:
+        with pytest.raises(BadInput, match="principal components"):
+            principal_components(canonical_form(*pair))
+        return
+    found = principal_components(canonical_form(*pair))
+    expected = PCA(svd_solver="full").fit(A)
+    r = len(found.explained_variance)
+    near = TOLERANCE * strongest
+    spread = np.sqrt(found.explained_variance * (len(A) - 1))
+    np.testing.assert_allclose(found.mean, expected.mean_, atol=near)
+    np.testing.assert_allclose(spread, expected.singular_values_[:r], atol=near)
+    np.testing.assert_allclose(found.explained_variance_ratio, expected.explained_variance_ratio_[:r], atol=TOLERANCE)
+    np.testing.assert_allclose(found.scores @ found.components + found.mean, A, atol=near)
+    for part in groups(spread, 1e-6 * strongest):
+        theirs = projector(expected.components_[part].T)
+        np.testing.assert_allclose(projector(found.components[part].T), theirs, atol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    st.sampled_from(sorted(METHODS)),
-    st.integers(6, 30),
-    st.integers(6, 30),
-    st.integers(1, 4),
-    st.integers(0, 99),
-)
-def test_random_matrices_of_any_shape(method: str, rows: int, columns: int, rank: int, seed: int) -> None:
-    matrix = np.random.default_rng(seed).normal(size=(rows, columns))
-    found = METHODS[method](aslinearoperator(matrix), rank, seed, 1e-6, 20_000)
-    expected = np.linalg.svd(matrix, compute_uv=False)
-    assert np.abs(found.values - expected[:rank]).max() <= 1e-6 * expected[0]
+@given(pair=factors(), rcond=st.sampled_from([1e-10, 1e-5, 0.05, 0.5]))
+@settings(max_examples=120, deadline=None)
+def test_the_pseudo_inverse_is_numpys_with_the_same_rcond(pair: tuple[Matrix, Matrix], rcond: float) -> None:
+    A = pair[0] @ pair[1].T
+    svd = canonical_form(*pair)
+    if (np.abs(svd.s / svd.s[0] - rcond) < 1e-6).any():
+        return  # a value on the border may count for one and not for the other
+    found, expected = pseudo_inverse(svd, rcond), np.linalg.pinv(A, rcond=rcond)
+    near = TOLERANCE * float(np.linalg.norm(expected, 2))
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal(len(A)), rng.standard_normal(len(A.T))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found @ np.eye(len(A)), expected, atol=near)
+    np.testing.assert_allclose(found @ x, expected @ x, atol=near * float(np.linalg.norm(x)))
+    np.testing.assert_allclose(found.rmatvec(y), y @ expected, atol=near * float(np.linalg.norm(y)))
+    np.testing.assert_allclose(found.T @ np.eye(A.shape[1]), expected.T, atol=near)
 
 
-def test_a_whole_spectrum_by_power_iteration() -> None:
-    """Rank equal to the shorter side, which ARPACK cannot do."""
-    matrix = with_spectrum(9, 12, 0.5 ** np.arange(9.0))
-    found = power(aslinearoperator(matrix), 9, 0, 1e-6, None)
-    assert np.abs((found.left * found.values) @ found.right.T - matrix).max() < 1e-9
+@given(pair=factors())
+@settings(max_examples=60, deadline=None)
+def test_penroses_four_conditions(pair: tuple[Matrix, Matrix]) -> None:
+    A = pair[0] @ pair[1].T
+    svd = canonical_form(*pair)
+    inverse = pseudo_inverse(svd, 1e-10) @ np.eye(len(A))
+    near = 1e-9 * float(svd.s[0] / svd.s[svd.s > 1e-10 * svd.s[0]][-1])
+    np.testing.assert_allclose(A @ inverse @ A, A, atol=near * svd.s[0])
+    np.testing.assert_allclose(inverse @ A @ inverse, inverse, atol=near * float(np.linalg.norm(inverse, 2)))
+    for product in (A @ inverse, inverse @ A):
+        np.testing.assert_allclose(product, product.T, atol=near)
 
 
-def test_power_iteration_says_that_it_came_to_its_limit() -> None:
-    close = aslinearoperator(with_spectrum(30, 20, 1.0 - 1e-4 * np.arange(20)))
-    found = power(close, 3, 0, 1e-9, 5)
-    assert found.limit_reached
-    assert "3 of 3 eigenvectors reached the limit of 5 iterations" in found.reason
-    assert not power(aslinearoperator(with_spectrum(30, 20, 0.5 ** np.arange(20.0))), 3, 0, 1e-9, None).limit_reached
+@pytest.mark.parametrize(("fold_biases", "of"), [(False, "U Vᵀ"), (True, "µ + b_u + b_i + U Vᵀ, unclipped")])
+def test_a_models_results_say_and_are_what_they_speak_of(fold_biases: bool, of: str) -> None:
+    model = model_of(np.random.default_rng(8))
+    A = dense(model) if fold_biases else (model.user_factors.astype(float) @ model.item_factors.T.astype(float))
+    pairs, components = model.eigenpairs("items", fold_biases), model.principal_components(fold_biases)
+    inverse = model.pseudo_inverse(1e-5, fold_biases)
+    assert pairs.of == components.of == inverse.of == of
+    np.testing.assert_allclose(A.T @ (A @ pairs.vectors), pairs.vectors * pairs.values, atol=1e-9 * pairs.values[0])
+    np.testing.assert_allclose(components.mean, A.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(inverse @ A, np.linalg.pinv(A, rcond=1e-5) @ A, atol=1e-9)
+    assert inverse.kept == model.rank + 2 * fold_biases
 
 
-@pytest.mark.parametrize("method", ["lanczos", "arnoldi"])
-def test_what_does_not_converge_is_said_with_a_remedy(method: str) -> None:
-    close = aslinearoperator(with_spectrum(300, 200, 1.0 - 1e-5 * np.arange(200)))
-    message = f"train.method = {method}: .* of 4 singular values converged to 1e-09 within 1 restarts; raise train.iter"
-    with pytest.raises(NotConverged, match=message):
-        METHODS[method](close, 4, 0, 1e-9, 1)
-
-
-class Turning(LinearOperator):
-    """Claims that A^T A is a rotation of the plane, whose eigenvalues are complex."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(np.float64, (size, size))  # type: ignore[call-arg]
-
-    def gram_product(self, given: Matrix) -> Matrix:
-        return np.roll(given, 1, axis=0)
-
-    def _matvec(self, given: Matrix) -> Matrix:
-        return given
-
-
-def test_complex_eigenvalues_are_refused() -> None:
-    with pytest.raises(NotConverged, match=r"an eigenvalue of A\^T A came out complex"):
-        arnoldi(Turning(12), 3, 0, 1e-6, None)
-
-
-@pytest.mark.parametrize(
-    ("method", "rank", "norm", "error", "message"),
-    [
-        ("lanczos", 10, 1.0, SettingsError, "train.rank = 10: lanczos finds at most 9 singular values of a matrix of "),
-        ("arnoldi", 9, 1.0, SettingsError, "train.rank = 9: arnoldi finds at most 8 singular values"),
-        ("randomized", 11, 1.0, SettingsError, "train.rank = 11: randomized finds at most 10 singular values"),
-        ("power", 11, 1.0, SettingsError, "of a matrix of 20 x 10; lower train.rank, or take another train.method"),
-        ("power", 2, 0.0, BadInput, "every entry of the matrix is zero"),
-        ("power", 2, float("nan"), BadInput, "the matrix is not finite"),
-    ],
-)
-def test_what_cannot_be_decomposed_is_one_line(
-    method: str, rank: int, norm: float, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        refuse_what_has_none(method, aslinearoperator(np.zeros((20, 10))), rank, norm)
-
-
-def test_complex_matrices_are_refused() -> None:
-    with pytest.raises(BadInput, match="a matrix of complex128: only real matrices"):
-        refuse_what_has_none("lanczos", aslinearoperator(np.eye(4) * 1j), 1, 1.0)
-
-
-def test_the_same_seed_gives_the_same_bits_and_another_one_does_not() -> None:
-    matrix = aslinearoperator(with_spectrum(40, 15, SPECTRA["falling"]))
-    once, again, other = (lanczos(matrix, 3, seed, 1e-2, None).right.tobytes() for seed in (0, 0, 1))
-    assert once == again != other
-
-
-@pytest.mark.parametrize("levels", [5, 300, 0])
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
-def test_products_equal_those_of_the_dense_matrix(levels: int, seed: int, columns: int) -> None:
-    """In each coding of ratings: one byte, two, and the ratings themselves."""
-    rng = np.random.default_rng(seed)
-    users, widths = int(rng.integers(1, 70)), [int(width) for width in rng.integers(1, 50, size=2)]
-    row = tuple(
-        random_block(rng, np.arange(users), np.arange(width), int(rng.integers(1, 400)), (users, width), levels)
-        for width in widths
-    )
-    removed = Removed(float(rng.normal()), rng.normal(size=users), tuple(rng.normal(size=width) for width in widths))
-    pieces = [
-        zero_filled(
-            zip(block.user_rows.tolist(), block.item_rows.tolist(), block.ratings.tolist(), strict=True),
-            block.shape, removed.mean, removed.users, biases,
-        )
-        for block, biases in zip(row, removed.items, strict=True)
-    ]  # fmt: skip
-    dense = np.concatenate(pieces, axis=1)
-    x, y = rng.normal(size=(sum(widths), columns)), rng.normal(size=(users, columns))
-    for ours, theirs in (
-        (row_product(row, removed, x), dense @ x),
-        (row_transposed_product(row, removed, y), dense.T @ y),
-        (row_gram_product(row, removed, x), dense.T @ dense @ x),
-        (np.array(row_square(row, removed)), np.sum(dense**2)),
-        (sparse_block(row, 1, removed).toarray(), pieces[1]),
-    ):
-        assert np.allclose(ours, theirs, rtol=1e-12, atol=1e-10)
-
-
-def test_gram_is_of_the_shorter_side() -> None:
-    matrix = np.random.default_rng(0).normal(size=(5, 9))
-    given_columns = np.eye(5)
-    for each in (matrix, matrix.T):
-        assert np.allclose(Gram(aslinearoperator(each)).matmat(given_columns), matrix @ matrix.T)
+def test_bad_requests_are_one_line() -> None:
+    svd = canonical_form(np.ones((1, 1)), np.ones((2, 1)))
+    with pytest.raises(BadInput, match="1 user; a variance needs at least 2"):
+        principal_components(svd)
+    with pytest.raises(BadInput, match="rcond 2; give a part of the greatest singular value"):
+        pseudo_inverse(svd, 2)
+    with pytest.raises(BadInput, match="side 'rows'; give \"users\""):
+        eigenpairs(svd, "rows")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="all users are the same"):
+        principal_components(canonical_form(np.ones((3, 1)), np.ones((2, 1))))

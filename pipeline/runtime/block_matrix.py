@@ -1,7 +1,7 @@
 """The grid as one sparse matrix, unknown entries as zero: products with it are tasks over its rows of blocks.
 
 Covers: an operator for SciPy's methods, and the same matrix as a Dask array of sparse chunks.
-Does not cover: what one task computes (tasks/products.py), or the methods (tasks/decompositions.py).
+Does not cover: what one task computes (tasks/products.py), or the methods (tasks/standard_svd.py).
 
 Rows are users and columns are items, shard by shard: all rows of shard 0 first. A product takes one task a row of
 blocks and its parts are added here in the order of the rows, so its bits are the same on any number of workers.

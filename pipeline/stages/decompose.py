@@ -1,7 +1,7 @@
 """Decompose: the standard methods of the SVD, in the place of training, on the same blocks.
 
 Covers: which baseline is removed first, which method runs, and its result in the form in which training leaves its own.
-Does not cover: the methods (tasks/decompositions.py; the randomised one is `dask.array.linalg.svd_compressed`), the
+Does not cover: the methods (tasks/standard_svd.py; the randomised one is `dask.array.linalg.svd_compressed`), the
 matrix they see (runtime/block_matrix.py), or the gradient methods (train.py).
 
 Singular vectors are gathered by the client: these methods need all of them at once, which is why they end where memory
@@ -32,7 +32,7 @@ from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.baseline import mean_shard
 from tasks.blocks import BlockRow
-from tasks.decompositions import METHODS, Decomposition, refuse_what_has_none
+from tasks.standard_svd import METHODS, Decomposition, refuse_what_has_none
 from tasks.descend import StepSizes
 from tasks.factors import FactorShard, read_shard, shard_rows, write_shard
 from tasks.kernels_vector import BIAS, STATE_WIDTH
@@ -57,7 +57,7 @@ def decompose(
     Raises
     ------
     SettingsError, BadInput
-        There are no such singular values (tasks/decompositions.py).
+        There are no such singular values (tasks/standard_svd.py).
     NotConverged
         The method did not find them all.
     """
