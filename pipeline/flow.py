@@ -27,6 +27,7 @@ from pipeline.stages.export import export
 from pipeline.stages.grid import grid
 from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
+from pipeline.stages.spectrum import spectrum
 from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
 from pipeline.stages.train import step_sizes, train
@@ -36,7 +37,7 @@ from tasks.errors import SettingsError
 from tasks.kernels import ALGORITHM_VERSION
 from tasks.sources import refuse_missing
 
-STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict")
+STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "predict")
 METHODS = {"sgd": train, "batch": train_batch, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 
@@ -168,6 +169,8 @@ class _Run:
             "settings": self.settings.model_dump(mode="json"),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
+        if self._reaches("spectrum"):
+            spectrum(context, paths["model"], paths["grid"])
         if self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, run_folder)
 

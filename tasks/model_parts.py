@@ -1,12 +1,13 @@
 """The parts of a saved model, one by one: for tasks that need not read all of it.
 
-Covers: where the parts of a side lie, and reading one.
+Covers: where the parts lie, and reading one, or one side put together.
 Does not cover: writing them, `model.json`, or predictions (model.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +15,68 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import files
+from tasks.canonical import Matrix, with_biases
+
+Place = tuple[str, str]
+"""A file's URL and its checksum."""
 
 
-def part_files(folder: str, side: str, about: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return where the parts of one side ("user", "item") lie, and their checksums."""
+@dataclass(frozen=True)
+class Part:
+    """Some rows of one side of a model: raw ids (n,), biases float32 (n,), factors float32 (n, k)."""
+
+    raw_ids: npt.NDArray[Any]
+    biases: npt.NDArray[np.float32]
+    factors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """Where a saved model lies, and what goes with all of its parts. Users and items are in the model's order."""
+
+    users: tuple[Place, ...]
+    items: tuple[Place, ...]
+    user_counts: tuple[int, ...]
+    item_counts: tuple[int, ...]
+    rank: int
+    mean: float
+    scale: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, folder: str, about: dict[str, Any]) -> ModelParts:
+        """Return the parts of the model in `folder`; `about` is the content of its `model.json`."""
+        users, items = (tuple(part_files(folder, side, about)) for side in ("user", "item"))
+        user_counts, item_counts = (
+            tuple(int(part["rows"]) for part in about["parts"][side]) for side in ("user", "item")
+        )
+        scale = tuple(about["scale"]) if about["scale"] is not None else None
+        return cls(users, items, user_counts, item_counts, int(about["rank"]), float(about["mean"]), scale)
+
+    def user_part(self, number: int) -> Part:
+        return read_part(*self.users[number], self.rank)
+
+    def item_side(self) -> Part:
+        """Read all items: every worker has room for them, as in training."""
+        parts = [read_part(*place, self.rank) for place in self.items]
+        ids, biases, factors = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("raw_ids", "biases", "factors")
+        )
+        return Part(ids, biases, factors)
+
+    def matrix(self, part: Part, side: Literal["user", "item"], fold_biases: bool) -> Matrix:
+        """Return a part's factors as float64; with its biases as two more columns, where they are folded in."""
+        return with_biases(part.factors, part.biases, self.mean, side) if fold_biases else part.factors.astype(float)
+
+
+def part_files(folder: str, side: str, about: dict[str, Any]) -> list[Place]:
+    """Return where the parts of one side ("user", "item") lie."""
     place = files.join(folder, f"{side}_factors.parquet")
     return [(files.join(place, part["path"]), part["checksum"]) for part in about["parts"][side]]
 
 
-def read_part(
-    url: str, expected_checksum: str, rank: int
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Read what `write_factors` wrote: raw ids, biases (n,), factors (n, rank)."""
-    return columns_of(files.read_table(url, expected_checksum=expected_checksum), rank)
+def read_part(url: str, expected_checksum: str, rank: int) -> Part:
+    """Read what `write_factors` wrote."""
+    return Part(*columns_of(files.read_table(url, expected_checksum=expected_checksum), rank))
 
 
 def columns_of(table: pa.Table, rank: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:

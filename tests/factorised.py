@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from tasks.canonical import Matrix
-from tasks.model import Model
+from tasks.model import Model, write_about, write_factors
 
 
 def _orthonormal(rng: np.random.Generator, rows: int, columns: int) -> Matrix:
@@ -72,3 +72,18 @@ def dense(model: Model) -> Matrix:
     """All unclipped predictions, by the formula."""
     product = model.user_factors.astype(np.float64) @ model.item_factors.astype(np.float64).T
     return np.asarray(product + model.mean + model.user_biases[:, np.newaxis].astype(np.float64) + model.item_biases)
+
+
+def saved_in_parts(model: Model, folder: str, parts: int) -> Model:
+    """Save a model as a run exports it, row d in part d mod `parts`; return it as it is then loaded, in that order."""
+    written = {}
+    for side in ("user", "item"):
+        columns = [getattr(model, f"{side}_{name}") for name in ("ids", "biases", "factors")]
+        places = [f"{folder}/{side}_factors.parquet/part.{number:05d}.parquet" for number in range(parts)]
+        written[side] = [
+            write_factors(place, *(column[number::parts] for column in columns)) for number, place in enumerate(places)
+        ]
+    id_type = "string" if model.user_ids.dtype == object else "integer"
+    about = {"id_types": {"user": id_type, "item": id_type}}
+    write_about(folder, model.mean, model.scale, model.rank, written, about)
+    return Model.load(folder)

@@ -31,6 +31,7 @@ LAYERS = {
     "pipeline.plan": 4,
     "pipeline.attempt": 5,
     "pipeline.flow": 6,
+    "pipeline.saved": 6,
     "pipeline": 7,
     "pipeline.tables": 7,
     "pipeline.comparison": 7,

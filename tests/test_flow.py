@@ -55,7 +55,7 @@ def test_the_result_says_what_was_measured_on_which_split(first: RunResult) -> N
     assert scores["model"] == first.rmse
     assert scores["truth"] < scores["model"] < scores["mean"]
     assert scores["biases"] < scores["mean"]
-    stages = {"synth", "ingest", "split", "grid", "train", "evaluate", "export", "predict"}
+    stages = {"synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "predict"}
     assert {*stages, "total"} <= first.seconds.keys()
     assert first.peak_memory_bytes > 50 * 2**20
 

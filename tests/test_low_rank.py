@@ -90,7 +90,8 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
     scale = (1.0, 5.0) if clipped else None
     sides = [Side(MODEL.user_factors, MODEL.user_biases), Side(MODEL.item_factors, MODEL.item_biases)]
     found = errors_by_rank(users, items, ratings, sides[0], sides[1], rotations, MODEL.mean, scale)
-    shift = np.where(users < 0, 0, MODEL.user_biases[users]) + np.where(items < 0, 0, MODEL.item_biases[items])
+    user_shift, item_shift = (side.astype(np.float64) for side in (MODEL.user_biases, MODEL.item_biases))
+    shift = np.where(users < 0, 0, user_shift[users]) + np.where(items < 0, 0, item_shift[items])
     apart = dense(MODEL) - MODEL.user_factors.astype(float) @ MODEL.item_factors.astype(float).T
     for rank in range(7):
         product = (best(MODEL, rank) - apart)[users, items]

@@ -1,0 +1,123 @@
+"""Spectrum: the singular values of a saved model, and how good it would be with fewer of its factors.
+
+Covers: which tasks run, `spectrum.parquet` in the model's folder, and the two rotations that are kept beside it.
+Does not cover: the canonical form (runtime/canonical.py), the errors of a rank (tasks/truncation.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from pipeline.runtime.canonical import ROTATIONS, names_of, rotations_of, spectrum_id
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.store import publish, published
+from tasks import files
+from tasks.algebra import named
+from tasks.canonical import Rotations
+from tasks.model import read_about
+from tasks.model_parts import ModelParts, Place
+from tasks.score import read_held_out
+from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table
+
+_STAGE = "spectrum"
+
+
+def spectrum(
+    context: Context, model_folder: str, grid_folder: str | None = None, fold_biases: bool = False
+) -> dict[str, Any]:
+    """Write a model's spectrum beside it and return its manifest; one that is there already is kept.
+
+    Parameters
+    ----------
+    grid_folder : where the validation ratings lie by user shard, in the order of the model's parts; None: no errors.
+    fold_biases : the spectrum of µ + b_u + b_i + U Vᵀ, of rank k + 2, instead of that of U Vᵀ.
+
+    Returns
+    -------
+    dict with "of" (which matrix), "table" (the Parquet file), "split", "ratings" and, at rank 0, "rmse" and "mae".
+    The table has rank, singular_value, energy, cumulative_energy, and rmse and mae of the predictions at that rank.
+
+    Raises
+    ------
+    BadInput
+        The matrix is zero.
+    """
+    started = time.monotonic()
+    manifest = known_spectrum(model_folder, grid_folder, fold_biases)
+    reused = manifest is not None
+    if manifest is None:
+        manifest = _spectrum(context, model_folder, grid_folder, fold_biases)
+    table = files.join(model_folder, manifest["table"])
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, table, reused))
+    return manifest
+
+
+def known_spectrum(model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any] | None:
+    """Return the manifest of a spectrum that is there already, measured on that grid's validation if it has any."""
+    about, grid = read_about(model_folder), _measurable(grid_folder)
+    manifest = published(files.join(model_folder, names_of(fold_biases)[1]), "spectrum")
+    if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
+        return None
+    return manifest if grid is None or manifest["grid"] == grid["id"] else None
+
+
+def _measurable(grid_folder: str | None) -> dict[str, Any] | None:
+    """Return the manifest of the grid if it has validation ratings."""
+    grid = published(grid_folder, "grid") if grid_folder else None
+    return grid if grid and "validation" in grid["held_out"] else None
+
+
+def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
+    about, grid = read_about(model_folder), _measurable(grid_folder)
+    parts = ModelParts.of(model_folder, about)
+    context.tell(StageStarted(_STAGE, len(parts.users) * (2 if grid else 1) + 1))
+    rotations = rotations_of(context, _STAGE, parts, fold_biases)
+    measured: dict[str, Any] = {"grid": None, "ratings": 0}
+    errors = None
+    if grid is not None and grid_folder is not None:
+        shards = grid["held_out"]["validation"]["shards"]
+        places = [(files.join(grid_folder, shard["path"]), shard["checksum"]) for shard in shards]
+        errors = _errors(context, parts, rotations, fold_biases, places)
+        at_zero = {"rmse": float(errors.rmse[0]), "mae": float(errors.mae[0])}
+        measured = {"grid": grid["id"], "split": about.get("split"), "ratings": errors.ratings, **at_zero}
+    table, name = names_of(fold_biases)
+    folder = files.join(model_folder, name)
+    files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))
+    for each, rotation in zip(ROTATIONS, (rotations.users, rotations.items), strict=True):
+        files.write_array(files.join(folder, each), rotation)
+    return publish(
+        folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
+        of=named(fold_biases), table=table, **measured,
+    )  # fmt: skip
+
+
+def _errors(
+    context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
+) -> RankErrors:
+    jobs = [(parts, number, place, rotations, fold_biases) for number, place in enumerate(places)]
+    scored = run_all(context, _STAGE, "score-ranks", score_part, jobs)
+    return sum(scored[1:], scored[0])
+
+
+def score_part(parts: ModelParts, number: int, held_out: Place, rotations: Rotations, fold_biases: bool) -> RankErrors:
+    """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
+    ratings = read_held_out(*held_out, shards=len(parts.items))
+    # An item is known by its row in its shard; the shards lie one after another, as the item side has them.
+    sides, before = [], 0
+    for shard, count in enumerate(parts.item_counts):
+        rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
+        sides.append(np.where(rows < 0, -1, rows + before))
+        before += count
+    users, items = parts.user_part(number), parts.item_side()
+    if fold_biases:
+        whole = parts.matrix(users, "user", True), parts.matrix(items, "item", True)
+        left, right = (Side(each, np.zeros(len(each))) for each in whole)
+    else:
+        left, right = (Side(each.factors, each.biases) for each in (users, items))
+    mean = 0.0 if fold_biases else parts.mean
+    rows = np.concatenate(sides)
+    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, left, right, rotations, mean, parts.scale)
