@@ -27,6 +27,8 @@ from pipeline.stages.export import export
 from pipeline.stages.grid import grid
 from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
+from pipeline.stages.ranking import ranking
+from pipeline.stages.recommend import recommend
 from pipeline.stages.spectrum import spectrum
 from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
@@ -37,7 +39,9 @@ from tasks.errors import SettingsError
 from tasks.kernels import ALGORITHM_VERSION
 from tasks.sources import refuse_missing
 
-STAGES = ("synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "predict")
+STAGES = (
+    "synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "ranking", "recommend", "predict",
+)  # fmt: skip
 METHODS = {"sgd": train, "batch": train_batch, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 
@@ -169,8 +173,21 @@ class _Run:
             "settings": self.settings.model_dump(mode="json"),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
+        self._serve(context, settings, dataset, held_out, scale, run_folder)
+
+    def _serve(
+        self, context: Context, settings: Settings, dataset: dict[str, Any], held_out: dict[str, Any],
+        scale: tuple[float, float], run_folder: str,
+    ) -> None:  # fmt: skip
+        """Put the exported model to use."""
+        result, model = self.result, self.result.paths["model"]
         if self._reaches("spectrum"):
-            spectrum(context, paths["model"], paths["grid"])
+            spectrum(context, model, result.paths["grid"])
+        if self._reaches("ranking"):
+            result.ranking = ranking(context, dataset, held_out, model, settings.ranking, scale, run_folder)
+        if self._reaches("recommend") and settings.recommend.count:
+            folder = recommend(context, dataset, held_out, model, settings.recommend, run_folder)
+            result.paths["recommendations"] = folder
         if self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, run_folder)
 

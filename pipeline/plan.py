@@ -7,7 +7,7 @@ Does not cover: the arithmetic of bytes (runtime/budget.py), or how a plan is pr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.runtime.budget import (
@@ -17,6 +17,7 @@ from pipeline.runtime.budget import (
     available_disk_bytes,
     available_memory_bytes,
     predict_bytes,
+    predict_recommend_bytes,
     row_bytes,
 )
 from pipeline.runtime.cluster import threads_per_worker
@@ -60,8 +61,11 @@ class Plan:
 
     @property
     def tasks_per_epoch(self) -> int:
-        """A descent and a hand-over of item shards for each two shares that meet, and a score for each share."""
-        return 2 * self.shares**2 + self.shares
+        """A descent and a hand-over of item shards for each two shares that meet, and a score for each share.
+
+        One share hands over nothing.
+        """
+        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2
 
     @property
     def moved_bytes_per_epoch(self) -> int:
@@ -111,8 +115,17 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         for streamed in (False, True)
     )  # fmt: skip
     if settings.cluster.blocks == "auto":
-        return kept if allowance.has_memory_for_training(kept) else streamed
-    return streamed if settings.cluster.blocks == "streamed" else kept
+        chosen = kept if allowance.has_memory_for_training(kept) else streamed
+    else:
+        chosen = streamed if settings.cluster.blocks == "streamed" else kept
+    most = max(settings.ranking.count, settings.recommend.count)
+    if not most:
+        return chosen
+    needed, worker = predict_recommend_bytes(
+        size, settings.train.rank, most, settings.recommend.batch_users,
+        allowance.workers, allowance.threads, settings.ingest.partition_ratings,
+    )  # fmt: skip
+    return replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
 
 
 def size_of_grid(grid: dict[str, Any]) -> Size:

@@ -30,6 +30,13 @@ def result_table(result: RunResult) -> Group:
                 row = result.evaluation[key]
                 scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")
         parts.append(scores)
+    if result.ranking:
+        at, threshold = result.ranking["count"], result.ranking["threshold"]
+        measures = ", ".join(
+            f"{name}@{at} {result.ranking[key]:.4f}"
+            for name, key in (("precision", "precision"), ("recall", "recall"), ("NDCG", "ndcg"))
+        )
+        parts.append(Text(f"{measures} ({result.ranking['users']:,} users; relevant: rated {threshold:g} or more)"))
     if result.epochs and result.counted != "epochs":
         parts.append(Text(f"rank {result.rank}, {result.epochs} {result.counted}"))
     elif result.epochs:
@@ -49,6 +56,7 @@ def plan_table(plan: Plan) -> Table:
     need = plan.prediction
     worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)
     ingest, training = format_bytes(need.ingest_bytes), format_bytes(need.training_bytes)
+    recommending = f", recommending {format_bytes(need.recommend_bytes)}" if need.recommend_bytes else ""
     free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
     for name, value in (
         ("ratings", f"{plan.size.ratings:,}{about}"),
@@ -67,7 +75,8 @@ def plan_table(plan: Plan) -> Table:
         ("blocks", "read anew in each epoch" if need.streamed else "held in memory"),
         (
             "memory in all",
-            f"ingest {ingest}, training {training}; there are {format_bytes(plan.allowance.memory_bytes)}",
+            f"ingest {ingest}, training {training}{recommending}; "
+            f"there are {format_bytes(plan.allowance.memory_bytes)}",
         ),
         ("disk", f"{disk}{free}"),
     ):

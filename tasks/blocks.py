@@ -40,8 +40,8 @@ BLOCK_FORMAT = [3, TILE_USERS, TILE_ITEMS, GROUP_USERS]
 LEAST_SHARDS = 4
 BLOCK_RATINGS = 10_000_000
 LEAST_RATINGS_A_COPY = 9
-"""With as many workers as shards an epoch copies every user shard P times. At rank 64 a row is copied in about 36 ns and a rating takes 13 ns: from
-here on copying stays below a third of the steps' time."""
+"""With as many workers as shards, an epoch copies every user shard P times. At rank 64 a row is copied in about 36 ns
+and a rating takes 13 ns: from here on copying stays below a third of the steps' time."""
 MOST_LEVELS = 1 << 16
 """Different ratings that are kept as codes; more than that are kept as they are."""
 _CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)

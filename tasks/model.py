@@ -19,13 +19,14 @@ from tasks.algebra import Algebra
 from tasks.canonical import refuse_complex
 from tasks.errors import BadInput, DamagedFile, SettingsError
 from tasks.model_parts import columns_of, part_files
+from tasks.recommender import Recommender
 
 MODEL_FORMAT_VERSION = 1
 _BATCH_PAIRS = 65_536
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Algebra):
+class Model(Recommender, Algebra):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     Attributes

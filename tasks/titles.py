@@ -10,6 +10,7 @@ import csv
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,6 +68,15 @@ def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:
     """Return `items` (raw_id) with title and year, null where there is none; titles of other items are dropped."""
     places = pc.index_in(items["raw_id"].cast(pa.string()), value_set=titles["raw_id"].combine_chunks())
     return items.append_column("title", titles["title"].take(places)).append_column("year", titles["year"].take(places))
+
+
+def titles_of(model_folder: str, about: dict[str, Any]) -> dict[Any, str]:
+    """Return "title (year)" by raw id of item, as far as an exported model has them."""
+    if "titles" not in about:
+        return {}
+    url = files.join(model_folder, about["titles"]["path"])
+    rows = files.read_table(url, expected_checksum=about["titles"]["checksum"]).to_pylist()
+    return {row["raw_id"]: row["title"] + (f" ({row['year']})" if row["year"] else "") for row in rows if row["title"]}
 
 
 _Lines = Iterator[_Title | str | None]

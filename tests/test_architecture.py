@@ -25,6 +25,7 @@ LAYERS = {
     "pipeline.presets": 1,
     "pipeline.methods": 1,
     "pipeline.overrides": 1,
+    "pipeline.training_settings": 1,
     "pipeline.settings": 1,
     "pipeline.runtime": 2,
     "pipeline.stages": 3,

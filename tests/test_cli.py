@@ -146,7 +146,7 @@ def test_plan_says_what_would_run(tmp_path: Path) -> None:
     assert done.returncode in (0, 4), done.stderr  # 4: this disk is too small for it
     plan = json.loads(done.stdout.splitlines()[-1])
     assert (plan["size"]["ratings"], plan["size"]["users"], plan["size"]["items"]) == (100_480_507, 480_189, 17_770)
-    assert (plan["shards"], plan["tasks_per_epoch"]) == (4, 36)
+    assert (plan["shards"], plan["shares"], plan["tasks_per_epoch"]) == (4, 1, 2)
     assert not list(tmp_path.iterdir())
 
 

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from tasks.standard_svd import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
 from tasks.errors import BadInput, NotConverged, SettingsError
 from tasks.plain import zero_filled
 from tasks.products import (
@@ -27,6 +26,7 @@ from tasks.products import (
     row_transposed_product,
     sparse_block,
 )
+from tasks.standard_svd import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
 
 Matrix = npt.NDArray[np.float64]
 SPECTRA = {

@@ -39,6 +39,7 @@ _STAGES = {
     "train": "Follow the gradients to a factor model",
     "evaluate": "Measure RMSE and MAE on the validation ratings",
     "export": "Write the trained model in its open form",
+    "ranking": "Measure precision, recall and NDCG on the validation ratings",
 }
 
 

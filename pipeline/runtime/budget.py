@@ -45,6 +45,10 @@ BUILD_RATING_BYTES = 36
 USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
+SEEN_RATING_BYTES = 12
+"""A rating of the part that a recommending task has read: its columns, and what they are read from."""
+LISTED_ITEM_BYTES = 30
+"""An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
 """Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
 
 
@@ -69,6 +73,7 @@ class Prediction:
     """Bytes at the peak: of all processes and of one worker, while ratings are moved and while a model is trained.
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
+    `recommend_bytes` : for the stages that choose items for users.
     `streamed` : training reads each block as it needs it, instead of holding all of them.
     """
 
@@ -79,14 +84,16 @@ class Prediction:
     data_disk_bytes: int
     run_disk_bytes: int
     streamed: bool = False
+    recommend_bytes: int = 0
+    recommend_worker_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        return max(self.ingest_bytes, self.training_bytes)
+        return max(self.ingest_bytes, self.training_bytes, self.recommend_bytes)
 
     @property
     def worker_bytes(self) -> int:
-        return max(self.ingest_worker_bytes, self.training_worker_bytes)
+        return max(self.ingest_worker_bytes, self.training_worker_bytes, self.recommend_worker_bytes)
 
     @property
     def disk_bytes(self) -> int:
@@ -143,6 +150,22 @@ def predict_bytes(
     )
 
 
+def predict_recommend_bytes(
+    size: Size, rank: int, count: int, batch_users: int, workers: int, threads: int, partition_ratings: int
+) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, while `count` items are chosen for every user.
+
+    A worker holds the whole model, and each running task one part of the ratings and the lists of its users.
+    """
+    parts = parts_for(size.ratings + size.held_out, partition_ratings, MOST_BUCKETS)
+    ratings, users = (size.ratings + size.held_out) / parts, min(batch_users, size.users / parts)
+    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
+    model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
+    running = min(threads, parts) * (ratings * SEEN_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
+    worker = WORKER_BYTES + kept + model + running
+    return int(CLIENT_BYTES + workers * worker), int(worker)
+
+
 def available_memory_bytes() -> int:
     """Return what this machine can give now: what the system calls available, within the control group's limit."""
     available = int(psutil.virtual_memory().available)
@@ -189,7 +212,9 @@ class Allowance:
             return False
         return True
 
-    def refuse_memory(self, needed_bytes: int, worker_bytes: int, what: str) -> None:
+    def refuse_memory(
+        self, needed_bytes: int, worker_bytes: int, what: str, lower: str = "train.rank or ingest.chunk_bytes"
+    ) -> None:
         """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""
         limit = int(self.memory_bytes / self.workers * USABLE_PART)
         for needed, there, whose in (
@@ -199,9 +224,14 @@ class Allowance:
             if needed > there:
                 raise CannotFit(
                     f"{whose}this run needs about {format_bytes(needed)} of memory for {what} "
-                    f"and has {format_bytes(there)}; lower train.rank or ingest.chunk_bytes, "
+                    f"and has {format_bytes(there)}; lower {lower}, "
                     "use fewer cluster.threads, or give it more with cluster.memory"
                 )
+
+    def refuse_recommending(self, prediction: Prediction) -> None:
+        """Raise CannotFit if memory is too small for choosing items for users."""
+        needed, worker = prediction.recommend_bytes, prediction.recommend_worker_bytes
+        self.refuse_memory(needed, worker, "recommending", "recommend.count or recommend.batch_users")
 
     def refuse_disk(self, needed_bytes: int) -> None:
         """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""
@@ -217,6 +247,8 @@ class Allowance:
         self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
         if with_training:
             self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
+        if with_training and prediction.recommend_bytes:
+            self.refuse_recommending(prediction)
         self.refuse_disk(prediction.disk_bytes if with_training else prediction.data_disk_bytes)
 
 

@@ -15,6 +15,7 @@ class RunResult:
 
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
     `epochs` counts what `counted` says: epochs, or products with the matrix (stages/decompose.py).
+    `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant.
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.
     """
@@ -33,6 +34,7 @@ class RunResult:
     peak_memory_bytes: int = 0
     predicted_memory_bytes: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
+    ranking: dict[str, Any] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -32,12 +32,12 @@ from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.baseline import mean_shard
 from tasks.blocks import BlockRow
-from tasks.standard_svd import METHODS, Decomposition, refuse_what_has_none
 from tasks.descend import StepSizes
 from tasks.factors import FactorShard, read_shard, shard_rows, write_shard
 from tasks.kernels_vector import BIAS, STATE_WIDTH
 from tasks.products import removed_from
 from tasks.score import Errors, HeldOut, score, score_blocks
+from tasks.standard_svd import METHODS, Decomposition, refuse_what_has_none
 
 _STAGE = "train"
 _POWER_ITERATIONS = 4

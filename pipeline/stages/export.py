@@ -48,15 +48,31 @@ def export(
             )
             for side in sides
         }
-        write_about(folder, training["steps"]["mean"], scale, rank, parts, about)
+        steps = training["steps"]
+        told = {**about, "l2": steps["l2"], "deviation": steps["deviation"]}
+        if titles := _titles(context, dataset, folder):
+            told["titles"] = titles
+        write_about(folder, steps["mean"], scale, rank, parts, told)
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
+
+
+def _titles(context: Context, dataset: dict[str, Any], folder: str) -> dict[str, str] | None:
+    """Copy the titles beside the model, where the dataset has them."""
+    items = files.read_table(files.join(context.store.dataset(dataset["id"]), "items.parquet"))
+    if "title" not in items.column_names:
+        return None
+    url = files.join(folder, "titles.parquet")
+    return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
 def _is_whole(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
-    parts = read_about(folder)["parts"]
+    about = read_about(folder)
+    if "l2" not in about:  # written before models carried what fold_in needs
+        return False
+    parts = about["parts"]
     there = {side: files.sizes(files.join(folder, f"{side}_factors.parquet")) for side in parts}
     return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 

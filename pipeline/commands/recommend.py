@@ -1,0 +1,211 @@
+"""Commands that say what a model makes of items: recommend, similar and factors.
+
+Covers: their options, and how lists of items are laid out.
+Does not cover: the choice of items (tasks/), the stage (stages/recommend.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import flow, tables
+from pipeline.commands.options import (
+    AsJson,
+    Conf,
+    Debug,
+    Ratings,
+    Resume,
+    Root,
+    Sets,
+    Validation,
+    interrupts,
+    print_result,
+    quoted,
+    settings_from,
+    watching,
+)
+from tasks import files
+from tasks.errors import BadInput, SettingsError
+from tasks.model import Model
+from tasks.titles import titles_of
+
+_DEFAULT_COUNT = 10
+_ENDS = 3
+
+SavedModel = Annotated[
+    str, typer.Option("--model", help="folder of a saved model, instead of CONF", show_default=False)
+]
+Count = Annotated[int, typer.Option("--count", help="how many")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (recommend, similar, factors):
+        app.command()(command)
+
+
+def recommend(
+    conf: Conf = "",
+    count: Annotated[
+        int | None, typer.Option("--count", help="items a user; else recommend.count, else 10", show_default=False)
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", help="only this user (raw id), and print it; may be repeated")
+    ] = None,
+    ratings: Ratings = None,
+    validation: Validation = "",
+    root: Root = "",
+    sets: Sets = None,
+    resume: Resume = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write the best items that each user has not rated, as Parquet; with --user, print them."""
+    if count is not None and count < 1:
+        raise SettingsError(f"--count {count}: ask for at least one item a user")
+    words = [*(sets or []), *([f"recommend.users={quoted(user)}"] if user else [])]
+    words += [f"recommend.count={count}"] if count is not None else []
+    settings = settings_from(conf, ratings, validation, root, words)
+    if not settings.recommend.count:
+        settings = settings_from(conf, ratings, validation, root, [*words, f"recommend.count={_DEFAULT_COUNT}"])
+    with watching() as watcher:
+        result = flow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
+    content = result.to_dict()
+    if not settings.recommend.users:
+        print_result(content, as_json, tables.result_table(result))
+        return
+    content["recommendations"] = _written(result.paths["recommendations"])
+    titles = titles_of(result.paths["model"], Model.load(result.paths["model"]).about)
+    lists = {
+        each: [row for row in content["recommendations"] if row["user"] == each]
+        for each in dict.fromkeys(row["user"] for row in content["recommendations"])
+    }
+    shown = [
+        _list_of(f"for user {each}", "score", [(row["item"], row["score"]) for row in rows], titles)
+        for each, rows in lists.items()
+    ]
+    print_result(content, as_json, Group(*shown))
+
+
+def similar(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model; raw id of an item")
+    ],
+    model: SavedModel = "",
+    count: Count = _DEFAULT_COUNT,
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the items whose factors point most nearly the way of ITEM's (cosine)."""
+    *conf, item = words
+    loaded, titles = _model(conf, model, root, sets)
+    raw_id = _raw_id(loaded, item)
+    ids, cosines = loaded.similar(raw_id, count)
+    found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
+    content = [{"item": each, "title": titles.get(each), "cosine": cosine} for each, cosine in found]
+    print_result({"similar": content}, as_json, _list_of(f"like {_named(raw_id, titles)}", "cosine", found, titles))
+
+
+def factors(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[CONF]", help="settings, unless --model")] = None,
+    item: Annotated[str, typer.Option("--item", help="raw id of an item: its strongest factors only")] = "",
+    model: SavedModel = "",
+    count: Count = _DEFAULT_COUNT,
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the strongest factors, each by the items at its two ends; with --item, those of one item."""
+    if count < 1:
+        raise SettingsError(f"--count {count}: ask for at least one factor")
+    loaded, titles = _model(words or [], model, root, sets)
+    found = loaded.factors()
+    chosen = np.arange(min(count, loaded.rank))
+    title = "strongest factors"
+    if item:
+        raw_id = _raw_id(loaded, item)
+        row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
+        chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
+        title = f"strongest factors of {_named(raw_id, titles)}"
+    content, table = [], Table(title=title, title_justify="left", title_style="bold")
+    for name in ("factor", "singular value", *(["loading"] if item else []), "one end", "the other"):
+        table.add_column(name)
+    for number in chosen.tolist():
+        order = np.argsort(-found.loadings[:, number], kind="stable")
+        high, low = ([loaded.item_ids[place] for place in ends] for ends in (order[:_ENDS], order[::-1][:_ENDS]))
+        strength = float(found.strengths[number])
+        loading = float(found.loadings[row, number]) if item else None
+        content.append(
+            {
+                "factor": number + 1,
+                "strength": strength,
+                "loading": loading,
+                **{
+                    end: [{"item": _plain(each), "title": titles.get(each)} for each in ids]
+                    for end, ids in (("high", high), ("low", low))
+                },
+            }
+        )
+        shown = [str(number + 1), f"{strength:.2f}", *([f"{loading:+.3f}"] if item else [])]
+        table.add_row(*shown, *("\n".join(_named(each, titles) for each in ids) for ids in (high, low)))
+    print_result({"factors": content}, as_json, table)
+
+
+def _model(conf: list[str], model: str, root: str, sets: list[str] | None) -> tuple[Model, dict[Any, str]]:
+    """Return the model that the words lead to, trained if it is not there yet, and its titles."""
+    if model and (conf or root or sets):
+        raise SettingsError("--model is all that is needed: leave out CONF, --root and --set")
+    if len(conf) > 1:
+        raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
+    if not model:
+        settings = settings_from(conf[0] if conf else "", None, "", root, sets)
+        with watching() as watcher:
+            model = flow.run(settings, until="export", listeners=[interrupts, watcher]).paths["model"]
+    loaded = Model.load(model)
+    return loaded, titles_of(model, loaded.about)
+
+
+def _raw_id(model: Model, word: str) -> Any:
+    """Return a word as one of the model's items."""
+    if np.issubdtype(model.item_ids.dtype, np.integer):
+        try:
+            raw_id: Any = int(word)
+        except ValueError as cause:
+            raise BadInput(f"there is no item {word!r}: this model's items are numbers") from cause
+    else:
+        raw_id = word
+    model.known_rows([raw_id], "items")
+    return raw_id
+
+
+def _written(folder: str) -> list[dict[str, Any]]:
+    parts = files.read_json(files.join(folder, "manifest.json"))["parts"]
+    return [row for part in parts for row in files.read_table(files.join(folder, part["path"])).to_pylist()]
+
+
+def _plain(raw_id: Any) -> Any:
+    return raw_id.item() if isinstance(raw_id, np.generic) else raw_id
+
+
+def _named(raw_id: Any, titles: dict[Any, str]) -> str:
+    return f"{raw_id} {titles[raw_id]}" if raw_id in titles else str(raw_id)
+
+
+def _list_of(title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]) -> Table | Text:
+    if not found:
+        return Text(f"{title}: nothing is left")
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("rank", "item", *(["title"] if titles else []), measure):
+        table.add_column(name)
+    for rank, (item, value) in enumerate(found, start=1):
+        table.add_row(str(rank), str(item), *([titles.get(item, "")] if titles else []), f"{value:.4f}")
+    return table

@@ -1,0 +1,127 @@
+"""What a model says about items: the best for a user, those like another, and a place for who came after training.
+
+Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, by raw ids.
+Does not cover: all users at once (top_items.py), the solution of a fold-in (fold_in.py), the model's form
+(model.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.best import best_places
+from tasks.errors import BadInput
+from tasks.fold_in import FoldedRow, Penalty, checked_ratings, fold_in
+from tasks.neighbours import Factors, similar_rows, strongest_factors
+
+Side = Literal["user", "item"]
+
+
+class Recommender(ABC):
+    """The part of a model that recommends. Attributes as `Model` describes them."""
+
+    mean: float
+    scale: tuple[float, float] | None
+    item_ids: npt.NDArray[Any]
+    user_biases: npt.NDArray[np.float32]
+    item_biases: npt.NDArray[np.float32]
+    user_factors: npt.NDArray[np.float32]
+    item_factors: npt.NDArray[np.float32]
+    about: dict[str, Any]
+
+    @abstractmethod
+    def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
+        """Return the rows of raw ids, each of which must be known."""
+
+    def recommend(self, user: Any, n: int = 10, exclude: Any = ()) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """Return the items that the model predicts the highest ratings for, and these predictions.
+
+        Parameters
+        ----------
+        user : a raw id, or a row that `fold_in` returned.
+        n : how many; fewer come back where fewer are left.
+        exclude : array-like (m,) of raw ids of items to leave out, such as those that the user has rated.
+
+        Returns
+        -------
+        Raw ids (n,), the best first and of equal ones the first in the model first; predictions float64 (n,), not
+        clipped.
+
+        Raises
+        ------
+        BadInput
+            `n` is less than 1, or an id is unknown.
+        """
+        count = _at_least_one("recommend", n)
+        if isinstance(user, FoldedRow):
+            factors, bias = user.factors, user.bias
+        else:
+            row = self._row("users", user)
+            factors, bias = self.user_factors[row], float(self.user_biases[row])
+        products = self.item_factors @ factors.astype(np.float64)
+        scores: npt.NDArray[np.float64] = np.asarray(self.mean + bias + self.item_biases + products, dtype=np.float64)
+        left_out = list(exclude)
+        if left_out:
+            scores[self.known_rows(left_out, "items")] = -np.inf
+        places = best_places(scores, count)
+        return self.item_ids[places], scores[places]
+
+    def similar(self, item: Any, n: int = 10) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """Return the `n` items whose factors have the greatest cosine to those of `item`: raw ids and cosines (n,).
+
+        Raises
+        ------
+        BadInput
+            `n` is less than 1, the item is unknown, or it had no training ratings.
+        """
+        places, cosines = similar_rows(self.item_factors, self._row("items", item), _at_least_one("similar", n))
+        return self.item_ids[places], cosines
+
+    def fold_in(self, ratings: Mapping[Any, float], side: Side = "user") -> FoldedRow:
+        """Return factors and bias of a new user from {item: rating}; of a new item, side "item", from {user: rating}.
+
+        They minimise the training objective with the rest of the model fixed (fold_in.py); the model is not changed.
+
+        Raises
+        ------
+        BadInput
+            There is no rating, one is not a number on the scale, an id is unknown, or the model does not say its L2.
+        """
+        return self.fold_in_all([ratings], side)[0]
+
+    def fold_in_all(self, rows: Iterable[Mapping[Any, float]], side: Side = "user") -> list[FoldedRow]:
+        """Return what `fold_in` does of several new rows, each by itself."""
+        if side not in ("user", "item"):
+            raise BadInput(f'fold_in: side is "user" or "item", not {side!r}')
+        penalty, folded = Penalty.of(self.about), []
+        others, biases, name = (
+            (self.item_factors, self.item_biases, "items")
+            if side == "user"
+            else (self.user_factors, self.user_biases, "users")
+        )
+        for each in rows:
+            ids = list(each)
+            ratings = checked_ratings(list(each.values()), ids, self.scale)
+            places = self.known_rows(ids, "items" if name == "items" else "users")
+            folded.append(fold_in(others[places], biases[places], ratings, self.mean, penalty))
+        return folded
+
+    def factors(self) -> Factors:
+        """Return the factors of U V^T as its singular values order them: strengths, and a loading for each item."""
+        return strongest_factors(self.user_factors, self.item_factors)
+
+    def _row(self, side: Literal["users", "items"], raw_id: Any) -> int:
+        rows = self.known_rows([raw_id], side)
+        assert not isinstance(rows, slice)
+        return int(rows[0])
+
+
+def _at_least_one(doing: str, n: int) -> int:
+    if n < 1:
+        raise BadInput(f"{doing}: n = {n}; ask for at least one")
+    return n

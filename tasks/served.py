@@ -1,0 +1,83 @@
+"""A saved model as recommending reads it: rows in the order of dense ids, so that a dataset's ratings point into it.
+
+Covers: reading a model that was exported shard by shard, and a user's score from it.
+Does not cover: the model by raw ids (model.py), the choice of items (top_items.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks import files
+from tasks.memory import Weighed
+from tasks.model import read_about
+from tasks.top_items import Catalogue, Seen, TopItems, top_items
+
+
+@dataclass(frozen=True)
+class Served(Weighed):
+    """Users by dense id, items as a catalogue whose places are dense ids and whose rows are the model's own.
+
+    `user_factors` : float32 (users, k); `user_scores` : float32 (users,), the mean and the user's bias; `user_ids` :
+    raw ids by dense id; `item_ids` : raw ids in the model's order.
+    """
+
+    user_factors: npt.NDArray[np.float32]
+    user_scores: npt.NDArray[np.float32]
+    user_ids: pa.Array
+    catalogue: Catalogue
+    item_ids: pa.Array
+
+    def top(self, users: npt.NDArray[np.int32], seen: Seen, count: int) -> TopItems:
+        """Return the best unseen items of these dense users, scores in rating units, not clipped."""
+        top = top_items(self.user_factors[users], self.catalogue, seen, count)
+        np.add(top.scores, self.user_scores[users, None], out=top.scores)
+        return top
+
+
+def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
+    """Read an exported model: dense id d is row d div P of part d mod P. `_checksums` tell models in one folder apart.
+
+    Raises
+    ------
+    DamagedFile
+        A file is missing or does not match its checksum.
+    """
+    about = read_about(folder)
+    user_factors, user_biases, user_ids, _ = _side(folder, "user", about["parts"]["user"], about["rank"])
+    item_factors, item_biases, item_ids, rows = _side(folder, "item", about["parts"]["item"], about["rank"])
+    by_row = np.empty(len(rows), np.int64)
+    by_row[rows] = np.arange(len(rows))
+    user_biases += np.float32(about["mean"])
+    return Served(
+        user_factors,
+        user_biases,
+        user_ids,
+        Catalogue(np.concatenate([item_factors, item_biases[:, None]], axis=1), rows),
+        item_ids.take(pa.array(by_row)),
+    )
+
+
+def _side(
+    folder: str, side: str, parts: list[dict[str, str | int]], rank: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], pa.Array, npt.NDArray[np.int32]]:
+    """Return factors, biases, raw ids and the model's row of each dense id."""
+    sizes = [int(part["rows"]) for part in parts]
+    factors, biases = np.empty((sum(sizes), rank), np.float32), np.empty(sum(sizes), np.float32)
+    rows, ids, first = np.empty(sum(sizes), np.int32), [], 0
+    for shard, part in enumerate(parts):
+        url = files.join(folder, f"{side}_factors.parquet", str(part["path"]))
+        table = files.read_table(url, expected_checksum=str(part["checksum"])).combine_chunks()
+        own = slice(shard, None, len(parts))
+        factors[own] = pc.list_flatten(table["factors"]).to_numpy().reshape(-1, rank)
+        biases[own] = table["bias"].to_numpy()
+        rows[own] = np.arange(first, first + table.num_rows)
+        ids.append(table["raw_id"].combine_chunks())
+        first += table.num_rows
+    raw_ids = pa.concat_arrays([each.chunk(0) if isinstance(each, pa.ChunkedArray) else each for each in ids])
+    return factors, biases, raw_ids.take(pa.array(rows)), rows

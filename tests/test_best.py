@@ -1,0 +1,62 @@
+"""The best unseen items of many users: tiles and heaps against whole rows of scores and a plain choice.
+
+Covers: top_items.py, kernels_best.py, best.py. Does not cover: reading and writing them (test_recommend.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.best import best_places
+from tasks.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, Seen, top_items
+
+
+def planted(
+    rng: np.random.Generator, users: int, items: int, levels: int, seen_part: float
+) -> tuple[np.ndarray, Catalogue, list[np.ndarray], Seen]:
+    """Small whole numbers as factors, so that products are exact and, with few levels, most scores are tied."""
+    factors = rng.integers(-levels, levels + 1, (users, 3)).astype(np.float32)
+    catalogue = Catalogue(
+        rng.integers(-levels, levels + 1, (items, 4)).astype(np.float32), rng.permutation(items).astype(np.int32)
+    )
+    lists = [np.flatnonzero(rng.random(items) < seen_part * rng.random()) for _ in range(users)]
+    starts = np.concatenate([[0], np.cumsum([len(each) for each in lists])])
+    places = np.concatenate([*lists, np.empty(0)]).astype(np.int32)
+    return factors, catalogue, lists, Seen(places, starts[:-1].astype(np.int64), starts[1:].astype(np.int64))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    users=st.sampled_from([0, 1, 2, BLOCK_USERS, BLOCK_USERS + 3]),
+    items=st.sampled_from([1, 2, 63, 65, TILE_ITEMS, TILE_ITEMS + 1, 2 * TILE_ITEMS + 70]),
+    count=st.sampled_from([1, 2, 7, 100, 2000]),
+    levels=st.sampled_from([0, 1, 3, 1000]),
+    seen_part=st.sampled_from([0.0, 0.1, 1.0, 2.0]),
+)
+def test_tiles_and_heaps_choose_what_whole_rows_do(
+    seed: int, users: int, items: int, count: int, levels: int, seen_part: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    factors, catalogue, lists, seen = planted(rng, users, items, levels, seen_part)
+    top = top_items(factors, catalogue, seen, count)
+    for user in range(users):
+        scores = np.empty(items)
+        scores[catalogue.rows] = catalogue.factors[:, :3] @ factors[user] + catalogue.factors[:, 3]
+        scores[catalogue.rows[lists[user]]] = -np.inf
+        expected = best_places(scores, count)
+        assert top.found[user] == len(expected)
+        np.testing.assert_array_equal(top.rows[user, : len(expected)], expected)
+        np.testing.assert_array_equal(top.scores[user, : len(expected)], scores[expected])
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 9])
+def test_the_plain_choice_is_a_full_sort(count: int) -> None:
+    rng = np.random.default_rng(count)
+    scores = rng.integers(0, 4, 30).astype(float)
+    scores[rng.random(30) < 0.3] = -np.inf
+    everything = sorted((-score, place) for place, score in enumerate(scores) if score > -np.inf)
+    assert best_places(scores, count).tolist() == [place for _, place in everything[:count]]

@@ -1,0 +1,183 @@
+"""Recommendations and rankings of a whole run, against every prediction of the saved model and a full sort.
+
+Covers: stages/recommend.py, stages/ranking.py, tasks/recommend.py, tasks/served.py and their words of the command.
+Does not cover: the choice among many scores (test_best.py), one user's recommendations from Python (test_model_use.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from sklearn.metrics import ndcg_score, precision_score, recall_score
+
+from pipeline import Model, RunResult, Settings, run
+from pipeline.plan import predict_for
+from pipeline.runtime.budget import Allowance, Size
+from pipeline.runtime.events import Event, StageFinished
+from tasks.errors import BadInput, CannotFit
+from tasks.recommend import measured
+
+COUNT = 12
+
+
+def settings_for(root: Path, **sections: Mapping[str, object]) -> Settings:
+    """A run on made ratings: user 1 has rated all items but three, and the validation file has a pair of its own."""
+    return Settings.build(
+        {
+            "root": str(root),
+            "ingest": {"ratings": str(root / "ratings.csv"), "partition_ratings": 1000},
+            "split": {"kind": "file", "file": str(root / "validation.csv")},
+            "grid": {"shards": 3},
+            "train": {"rank": 4, "epochs": 4},
+            "cluster": {"threads": 2},
+            **sections,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, rng = tmp_path_factory.mktemp("root"), np.random.default_rng(5)
+    cells = {(1, item) for item in range(57)}
+    cells |= set(zip(rng.integers(2, 150, 4000).tolist(), rng.integers(0, 60, 4000).tolist(), strict=True))
+    rows = [(user, 1000 + 7 * item, 1 + (user * item + item) % 5) for user, item in sorted(cells)]
+    lines = [f"{user},{item},{rating}" for user, item, rating in rows]
+    (root / "ratings.csv").write_text("user,item,rating\n" + "\n".join(lines) + "\n")
+    own = next((2, 1000 + 7 * item, 5) for item in range(60) if (2, item) not in cells)
+    held_out = [*rows[::9], own]
+    (root / "validation.csv").write_text(
+        "user,item,rating\n" + "\n".join(f"{u},{i},{r}" for u, i, r in held_out) + "\n"
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def ran(root: Path) -> RunResult:
+    return run(settings_for(root, recommend={"count": COUNT, "batch_users": 20}, ranking={"count": 5, "users": 0}))
+
+
+def predictions(model: Model) -> npt.NDArray[np.float64]:
+    users, items = np.repeat(model.user_ids, len(model.item_ids)), np.tile(model.item_ids, len(model.user_ids))
+    return model.predict(users, items, clip=False).reshape(len(model.user_ids), -1)
+
+
+def masked(root: Path, model: Model, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    scores = pd.DataFrame(predictions(model), index=model.user_ids, columns=model.item_ids)
+    for name in names:
+        for user, item in pd.read_csv(root / name)[["user", "item"]].to_numpy():
+            scores.loc[user, item] = -np.inf
+    return np.array(scores)
+
+
+def test_every_user_gets_the_unseen_items_with_the_highest_predictions(root: Path, ran: RunResult) -> None:
+    model = Model.load(ran.paths["model"])
+    scores = masked(root, model, ("ratings.csv", "validation.csv"))
+    table = pd.read_parquet(Path(ran.paths["recommendations"], "recommendations.parquet"))
+    assert list(table.columns) == ["user", "rank", "item", "score"]
+    given = dict(iter(table.groupby("user")))
+    for row, user in enumerate(model.user_ids):
+        unseen = int((scores[row] > -np.inf).sum())
+        assert given[user]["rank"].tolist() == list(range(1, min(COUNT, unseen) + 1))
+        best = np.argsort(-scores[row])[: min(COUNT, unseen)]
+        np.testing.assert_allclose(given[user]["score"], scores[row][best], rtol=1e-5)
+        own = scores[row][pd.Index(model.item_ids).get_indexer(given[user]["item"])]
+        np.testing.assert_allclose(own, given[user]["score"], rtol=1e-5)
+        assert given[user]["item"].is_unique
+    assert len(given[1]) == 3
+
+
+def test_chosen_users_get_the_same_as_among_all(root: Path, ran: RunResult) -> None:
+    result = run(settings_for(root, recommend={"count": COUNT, "users": [77, 1]}), until="recommend")
+    everyone = pd.read_parquet(Path(ran.paths["recommendations"], "recommendations.parquet"))
+    chosen = pd.read_parquet(Path(result.paths["recommendations"], "recommendations.parquet"))
+    assert set(chosen["user"]) == {77, 1}
+    expected = everyone[everyone["user"].isin([77, 1])].sort_values(["user", "rank"])
+    got = chosen.sort_values(["user", "rank"])
+    assert got["item"].tolist() == expected["item"].tolist()
+    np.testing.assert_allclose(got["score"], expected["score"], rtol=1e-6)
+    assert Path(ran.paths["recommendations"]).exists()
+
+
+def test_recommendations_are_made_once(root: Path, ran: RunResult) -> None:
+    events: list[Event] = []
+    settings = settings_for(root, recommend={"count": COUNT, "batch_users": 20})
+    run(settings, until="recommend", listeners=[events.append])
+    assert [event.reused for event in events if isinstance(event, StageFinished) and event.stage == "recommend"] == [
+        True
+    ]
+
+
+def test_two_workers_give_the_same_bytes(root: Path, ran: RunResult) -> None:
+    folder = Path(ran.paths["recommendations"], "recommendations.parquet")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.parent.joinpath("manifest.json").unlink()
+    recommend = {"count": COUNT, "batch_users": 20}
+    run(settings_for(root, recommend=recommend, cluster={"workers": 2, "threads": 1}), until="recommend")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("user", "said"), [(9999, "there is no user 9999"), ("x", "are not all numbers")])
+def test_an_unknown_user_is_named(root: Path, ran: RunResult, user: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        run(settings_for(root, recommend={"count": 3, "users": [1, user]}), until="recommend")
+
+
+def test_the_ranking_is_what_scikit_learn_measures(root: Path, ran: RunResult) -> None:
+    model = Model.load(ran.paths["model"])
+    scores = masked(root, model, ("ratings.csv",))
+    held_out = pd.read_csv(root / "validation.csv")
+    relevant = np.zeros(scores.shape, bool)
+    rows, columns = pd.Index(model.user_ids), pd.Index(model.item_ids)
+    places = rows.get_indexer(held_out["user"]), columns.get_indexer(held_out["item"])
+    scores[places] = predictions(model)[places]
+    relevant[places] = held_out["rating"] >= 4
+    users = relevant.any(axis=1)
+    scores, relevant = scores[users], relevant[users]
+    assert ran.ranking["users"] == len(scores) > 50
+    assert (ran.ranking["count"], ran.ranking["threshold"]) == (5, 4.0)
+    np.put_along_axis(chosen := np.zeros(scores.shape, bool), np.argsort(-scores, axis=1)[:, :5], True, axis=1)
+    chosen &= scores > -np.inf
+    finite = np.where(scores > -np.inf, scores, -1e6)
+    assert ran.ranking["ndcg"] == pytest.approx(ndcg_score(relevant, finite, k=5))
+    assert ran.ranking["recall"] == pytest.approx(recall_score(relevant, chosen, average="samples"))
+    assert ran.ranking["precision"] == pytest.approx(
+        np.mean([precision_score(each, mine) * mine.sum() / 5 for each, mine in zip(relevant, chosen, strict=True)])
+    )
+
+
+def test_a_perfect_ranking_measures_one() -> None:
+    rows = np.array([[3, 1, 2], [0, 2, -1]], np.int32)
+    all_of_them = measured(rows, np.array([3, 1, 2, 4, 6]), 4, 3)
+    assert all_of_them.recall == 2.0
+    assert all_of_them.ndcg == pytest.approx(2.0)
+    assert all_of_them.precision == pytest.approx(1 + 2 / 3)
+
+
+def test_nothing_relevant_is_said_and_nothing_measured(root: Path, ran: RunResult) -> None:
+    result = run(settings_for(root, ranking={"threshold": 6.0}), until="ranking")
+    assert result.ranking == {}
+
+
+def test_a_model_from_before_it_carried_its_l2_is_exported_anew(root: Path, ran: RunResult) -> None:
+    about = Path(ran.paths["model"], "model.json")
+    content = json.loads(about.read_text())
+    l2 = content.pop("l2")
+    about.write_text(json.dumps(content))
+    run(settings_for(root), until="export")
+    assert json.loads(about.read_text())["l2"] == l2 > 0
+
+
+@pytest.mark.parametrize("section", ["recommend", "ranking"])
+def test_what_cannot_fit_is_refused_with_both_numbers(root: Path, ran: RunResult, section: str) -> None:
+    """A list so long that the prediction passes what the cluster is given."""
+    allowance = Allowance(1, 2, 800 * 2**20, str(root))
+    settings = settings_for(root, **{section: {"count": 1_000_000}})
+    prediction = predict_for(settings, Size(50_000_000, 4_000_000, 2_000_000, 0), 4, allowance)
+    with pytest.raises(CannotFit, match=r"for recommending and has 800\.00 MiB; lower recommend\.count"):
+        allowance.refuse_recommending(prediction)

@@ -1,0 +1,84 @@
+"""The words of recommend, similar and factors: what they print where, and how mistakes are told.
+
+Covers: pipeline/commands/recommend.py, in processes of their own.
+Does not cover: what is recommended (test_recommend.py, test_recommender.py).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import SMALL, funkflow
+
+from pipeline import Model
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    done = funkflow("export", "demo", "--root", str(root), *SMALL)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(root: Path) -> str:
+    (folder,) = root.glob("runs/*/model")
+    return str(folder)
+
+
+def test_recommend_writes_parquet_for_all_and_says_where(root: Path) -> None:
+    done = funkflow("recommend", "demo", "--count", "3", "--root", str(root), "--json", *SMALL)
+    assert done.returncode == 0, done.stderr
+    folder = Path(json.loads(done.stdout.splitlines()[-1])["paths"]["recommendations"])
+    users = len(Model.load(str(folder.parent / "model")).user_ids)
+    assert json.loads((folder / "manifest.json").read_text())["rows"] == 3 * users
+
+
+def test_recommend_prints_a_chosen_user_with_titles(root: Path, model: str) -> None:
+    user = str(Model.load(model).user_ids[0])
+    done = funkflow("recommend", "demo", "--count", "3", "--user", user, "--root", str(root), *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert f"for user {user}" in done.stdout
+    assert "title" in done.stdout
+    done = funkflow("recommend", "demo", "--count", "3", "--user", user, "--root", str(root), "--json", *SMALL)
+    rows = json.loads(done.stdout.splitlines()[-1])["recommendations"]
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+
+
+def test_similar_and_factors_name_titles(model: str) -> None:
+    loaded = Model.load(model)
+    item = str(loaded.item_ids[0])
+    done = funkflow("similar", item, "--model", model, "--count", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout.splitlines()[-1])["similar"]
+    assert [row["item"] for row in listed] == loaded.similar(int(item), 4)[0].tolist()
+    assert all(row["title"] for row in listed)
+    done = funkflow("factors", "--model", model, "--item", item, "--count", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout.splitlines()[-1])["factors"]
+    assert abs(first["loading"]) >= abs(second["loading"])
+    assert len(first["high"]) == len(first["low"]) == 3
+    done = funkflow("factors", "--model", model)
+    assert "strongest factors" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["recommend", "demo", "--count", "0"], 2, "--count 0: ask for at least one item a user"),
+        (["recommend"], 2, "nothing to run"),
+        (["similar", "99999", "--model", "MODEL"], 3, "item 99999: the model never met this id"),
+        (["similar", "x", "--model", "MODEL"], 3, "there is no item 'x': this model's items are numbers"),
+        (["similar", "demo", "1", "--model", "MODEL"], 2, "--model is all that is needed"),
+        (["similar", "1", "--model", "MODEL", "--count", "0"], 3, "similar: n = 0; ask for at least one"),
+        (["factors", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one factor"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_right_code(model: str, words: list[str], code: int, message: str) -> None:
+    done = funkflow(*[model if word == "MODEL" else word for word in words])
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
