@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.attempt import Attempt
-from pipeline.methods import STANDARD
+from pipeline.methods import STANDARD, without_effect
 from pipeline.runtime.cluster import open_client, refuse_unguarded_call
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
@@ -217,9 +217,11 @@ class _Run:
     def _begin(self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any]) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""
         chosen = self.settings.train
+        idle: Any = {"checkpoint_epochs": True, "batch": {"checkpoint_steps"}}
+        idle |= dict.fromkeys(without_effect(chosen.method, type(chosen).model_fields), True)
         run_id = content_id(
             grid=blocks["id"],
-            train=chosen.model_dump(exclude={"checkpoint_epochs": True, "batch": {"checkpoint_steps"}}),
+            train=chosen.model_dump(exclude=idle),
             steps=asdict(step_sizes(blocks, chosen)),
             algorithm=ALGORITHM_VERSION,
         )

@@ -27,7 +27,7 @@ from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import Diverged, SettingsError
-from tasks.rule import STEP, l2_for
+from tasks.rule import STEP, l2_for, scaling
 from tasks.score import EpochErrors
 from tasks.stopping import Verdict, judge
 
@@ -37,8 +37,7 @@ _EPOCHS_IN_FLIGHT = 2
 
 def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
-    mean = grid["mean"] if settings.center else 0.0
-    deviation = math.sqrt(grid["mean_square"] - mean**2)
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
     l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
     step = settings.step if settings.step is not None else STEP
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
