@@ -1,6 +1,7 @@
 """Which task runs when, where, and within which memory; and the package's front door.
 
-Covers: `run`, `Settings`, `Model` and `RunResult`, handed out on first use, so that loading a model imports no Dask.
+Covers: `run`, `reconstruction`, `Settings`, `Model` and `RunResult`, handed out on first use, so that loading a model
+imports no Dask.
 Does not cover: anything else; import what you need from the module that has it.
 """
 
@@ -11,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.flow import run as run
+    from pipeline.runtime.arrays import reconstruction as reconstruction
     from pipeline.runtime.result import RunResult as RunResult
     from pipeline.settings import Settings as Settings
     from tasks.model import Model as Model
 
 _HOMES = {
     "run": "pipeline.flow",
+    "reconstruction": "pipeline.runtime.arrays",
     "RunResult": "pipeline.runtime.result",
     "Settings": "pipeline.settings",
     "Model": "tasks.model",
 }
 
-__all__ = ["Model", "RunResult", "Settings", "run"]
+__all__ = ["Model", "RunResult", "Settings", "reconstruction", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,10 @@ from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
+from pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
 from pipeline.stages.spectrum import known_spectrum, spectrum
 from pipeline.stages.vectors import write_vectors
+from tasks.model import read_about
 
 
 def spectrum_of(
@@ -42,6 +44,22 @@ def spectrum_of(
         if vectors_folder:
             write_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
         return manifest
+
+
+def reconstruct_with(
+    settings: Settings,
+    model_folder: str,
+    out: str,
+    form: Form = "parquet",
+    rank: int | None = None,
+    clip: bool = True,
+    piece_bytes: int = PIECE_BYTES,
+    listeners: Sequence[Listener] = (),
+) -> dict[str, Any]:
+    """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
+    read_about(model_folder)  # a folder without a model is told before a cluster starts
+    with _context(settings, out, listeners) as context:
+        return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
 
 
 @contextmanager

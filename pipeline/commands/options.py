@@ -47,6 +47,7 @@ Sets = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume/--fresh", help="go on from the last good checkpoint, or forget it and train anew")
 ]
+ModelFolder = Annotated[str, typer.Option("--model", help="folder of a saved model; then no settings are needed")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
@@ -96,6 +97,26 @@ def settings_from(conf: str, ratings: list[str] | None, validation: str, root: s
     if conf and ratings:
         return Settings.load_with_ratings(conf, words, validation=bool(validation))
     return Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
+
+
+def model_from(
+    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool
+) -> tuple[Settings, str, str | None]:
+    """Return settings, the folder of the model, and that of its grid where the words lead to a run.
+
+    Raises
+    ------
+    SettingsError
+        Both a model and settings that lead to one are named, or neither.
+    """
+    if model:
+        if conf or ratings or validation or root:
+            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
+        return Settings.build({}, sets or [], "command line"), model, None
+    settings = settings_from(conf, ratings, validation, root, sets)
+    with watching() as watcher:
+        paths = flow.run(settings, until="spectrum", fresh=not resume, listeners=[interrupts, watcher]).paths
+    return settings, paths["model"], paths["grid"]
 
 
 def quoted(value: str | list[str]) -> str:

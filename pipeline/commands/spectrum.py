@@ -10,26 +10,24 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline import flow, saved
+from pipeline import saved
 from pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
+    ModelFolder,
     Ratings,
     Resume,
     Root,
     Sets,
     Validation,
     interrupts,
+    model_from,
     print_result,
-    settings_from,
     watching,
 )
-from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import SettingsError
-
-ModelFolder = Annotated[str, typer.Option("--model", help="folder of a saved model; then no settings are needed")]
 
 
 def register(app: typer.Typer) -> None:
@@ -63,26 +61,6 @@ def spectrum(
         manifest = saved.spectrum_of(settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher])
     rows = files.read_table(files.join(folder, manifest["table"])).to_pylist()
     print_result({**manifest, "model": folder, "ranks": rows}, as_json, _table(manifest, rows))
-
-
-def model_from(
-    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool
-) -> tuple[Settings, str, str | None]:
-    """Return settings, the folder of the model, and that of its grid where the words lead to a run.
-
-    Raises
-    ------
-    SettingsError
-        Both a model and settings that lead to one are named, or neither.
-    """
-    if model:
-        if conf or ratings or validation or root:
-            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
-        return Settings.build({}, sets or [], "command line"), model, None
-    settings = settings_from(conf, ratings, validation, root, sets)
-    with watching() as watcher:
-        paths = flow.run(settings, until="spectrum", fresh=not resume, listeners=[interrupts, watcher]).paths
-    return settings, paths["model"], paths["grid"]
 
 
 def _table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:

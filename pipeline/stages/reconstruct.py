@@ -1,0 +1,221 @@
+"""Reconstruct: the whole matrix A_ρ of a saved model, written piece by piece as Parquet or Zarr.
+
+Covers: cutting the rows to pieces, one task each; the size told first, and refused if the disk is too small; going on
+where an earlier attempt was stopped.
+Does not cover: the products (tasks/low_rank.py), the same without writing (runtime/arrays.py), single cells, rows and
+columns (`Model.reconstruct`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from dask.utils import format_bytes
+
+from pipeline.runtime.budget import available_disk_bytes
+from pipeline.runtime.canonical import rotations_of, saved_rotations, spectrum_id
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
+from pipeline.runtime.store import SCRATCH, content_id, publish, published
+from tasks import files, zarr_arrays
+from tasks.canonical import Rotations, chosen_rank
+from tasks.errors import CannotFit, SettingsError
+from tasks.low_rank import ItemSide
+from tasks.model import read_about
+from tasks.model_parts import ModelParts, Part
+
+_STAGE = "reconstruct"
+
+PIECE_BYTES = 32 * 2**20
+"""Ratings that one task makes, if nothing else is asked for."""
+
+Form = Literal["parquet", "zarr"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the pieces go: a folder, one form, so many rows a piece and items a row."""
+
+    folder: str
+    form: Form
+    rows: int
+    items: int
+
+    def paths(self, cut: Cut) -> list[str]:
+        """Return the files of a piece, from the folder."""
+        if self.form == "parquet":
+            return [f"reconstruction.parquet/part.{cut.number:06d}.parquet"]
+        names = zarr_arrays.files_of_rows(cut.start, self.rows, self.items, ITEM_BYTES)
+        return [f"reconstruction.zarr/{name}" for name in names]
+
+    @property
+    def zarr(self) -> str:
+        return files.join(self.folder, "reconstruction.zarr")
+
+
+def reconstruct(
+    context: Context,
+    model_folder: str,
+    folder: str,
+    form: Form = "parquet",
+    rank: int | None = None,
+    clip: bool = True,
+    piece_bytes: int = PIECE_BYTES,
+) -> dict[str, Any]:
+    """Write A_ρ for all users and items into `folder` and return its manifest; pieces that are there are kept.
+
+    Parameters
+    ----------
+    form : "parquet": `reconstruction.parquet`, a row a user: its raw id, and its float32 ratings as a list in the order
+        of `items.parquet`. "zarr": `reconstruction.zarr`, a group of `ratings` (users, items), `user` and `item`.
+    rank : ρ, the strongest factors that count; None: all.
+    clip : clip to the model's scale.
+    piece_bytes : ratings that one task makes; a task needs some three times that.
+
+    Raises
+    ------
+    BadInput
+        The model has fewer factors than `rank`.
+    SettingsError
+        There is something else in `folder`, or Zarr is wanted and not installed.
+    CannotFit
+        What is still to be written is more than the disk has free.
+    """
+    started = time.monotonic()
+    about = read_about(model_folder)
+    parts, kept = ModelParts.of(model_folder, about), chosen_rank(rank, int(about["rank"]))
+    if form == "zarr":
+        zarr_arrays.require_zarr()
+    clipped = clip and parts.scale is not None
+    items = sum(parts.item_counts)
+    rows = rows_of(piece_bytes, items)
+    target = Target(folder, form, rows, items)
+    wanted = content_id(
+        what="reconstruction", spectrum=spectrum_id(about, False), rank=kept, clipped=clipped, form=form, rows=rows
+    )
+    manifest = published(folder, "reconstruction")
+    reused = manifest is not None and manifest["id"] == wanted
+    if manifest is None or not reused:
+        cuts = cut_rows(parts.user_counts, rows)
+        todo = _remaining(context, target, cuts, wanted)
+        manifest = _write(context, model_folder, about, parts, target, cuts, todo, kept, clipped, wanted)
+    seconds = time.monotonic() - started
+    size = format_bytes(manifest["bytes"])
+    context.tell(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
+    return manifest
+
+
+def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -> list[Cut]:
+    """Return the pieces that are still to be made; say how much that is, and refuse what the disk cannot hold."""
+    scratch = files.join(target.folder, SCRATCH)
+    plan = files.join(scratch, "plan.json")
+    if files.exists(plan) and files.read_json(plan) == wanted:
+        done = set(files.names(scratch))
+        found = [cut for cut in cuts if _marker(cut) in done and _is_whole(target, cut)]
+    elif files.names(target.folder):
+        raise SettingsError(
+            f"{target.folder}: is not empty and holds nothing of this reconstruction; name a new folder, or delete it"
+        )
+    else:
+        found = []
+    kept = {cut.number for cut in found}
+    todo = [cut for cut in cuts if cut.number not in kept]
+    total, needed = (sum(cut.rows for cut in some) * target.items * ITEM_BYTES for some in (cuts, todo))
+    free = available_disk_bytes(target.folder)
+    if free is not None and needed > free:
+        raise CannotFit(
+            f"{target.folder}: the reconstruction needs {format_bytes(needed)} of disk and {format_bytes(free)} are "
+            "free; free some, write it to another place, or reconstruct only the rows or columns you need"
+        )
+    there = "" if free is None else f"; {format_bytes(free)} are free"
+    before = f", {len(kept):,} of them there already" if kept else ""
+    context.tell(Noticed(f"{format_bytes(total)} in {len(cuts):,} pieces{before}, to {target.folder}{there}"))
+    files.write_json(plan, wanted)
+    return todo
+
+
+def _write(
+    context: Context, model_folder: str, about: dict[str, Any], parts: ModelParts, target: Target, cuts: list[Cut],
+    todo: list[Cut], rank: int, clipped: bool, wanted: str,
+) -> dict[str, Any]:  # fmt: skip
+    context.tell(StageStarted(_STAGE, len(todo)))
+    rotations = None
+    if rank < parts.rank:
+        rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
+    item_ids = np.concatenate([_ids(*place) for place in parts.items])
+    if target.form == "parquet":
+        files.write_table(files.join(target.folder, "items.parquet"), pa.table({"raw_id": pa.array(item_ids)}))
+    elif len(todo) == len(cuts):
+        user_ids = np.concatenate([_ids(*place) for place in parts.users])
+        zarr_arrays.make_arrays(target.zarr, user_ids, item_ids, target.rows, np.float32)
+    run_all(context, _STAGE, "write-piece", write_piece, _jobs(context, parts, target, todo, rotations, rank, clipped))
+    own = ["items.parquet"] if target.form == "parquet" else ["reconstruction.zarr/zarr.json"]
+    pieces = [path for cut in cuts for path in target.paths(cut)]
+    cells = sum(parts.user_counts) * target.items
+    manifest = publish(
+        target.folder, "reconstruction", files=[*own, *pieces], id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=rank,
+        clipped=clipped, form=target.form, users=sum(parts.user_counts), items=target.items,
+        bytes=cells * ITEM_BYTES,
+    )  # fmt: skip
+    files.remove_tree(files.join(target.folder, SCRATCH))
+    return manifest
+
+
+def _jobs(
+    context: Context, parts: ModelParts, target: Target, todo: list[Cut], rotations: Rotations | None, rank: int,
+    clipped: bool,
+) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+    """Yield a job for each piece. A part is loaded once for its pieces, which come one after another, then let go."""
+    name = f"{context.attempt}-{time.monotonic_ns()}"
+    submit = context.client.submit
+    side = submit(read_item_side, parts, rotations, rank, clipped, key=f"item-side-{name}", pure=False)
+    loaded: dict[int, Any] = {}
+    for cut in todo:
+        needed = [part for part, _, _ in cut.slices]
+        loaded = {
+            part: loaded.get(part) or submit(parts.user_part, part, key=f"load-users-{name}-{part}", pure=False)
+            for part in needed
+        }
+        yield target, cut, side, *loaded.values()
+
+
+def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: Part) -> None:
+    """Write one piece, and then the marker that says so."""
+    raw_ids, block = multiplied_out(cut, side, loaded)
+    if target.form == "zarr":
+        zarr_arrays.write_rows(target.zarr, cut.start, block)
+    else:
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), target.items)
+        table = pa.table({"raw_id": pa.array(raw_ids), "ratings": lists})
+        # Predictions are close to random: looking for repetitions would cost more than writing them.
+        url = files.join(target.folder, target.paths(cut)[0])
+        files.write_table(url, table, compression="none", dictionaries=["raw_id"])
+    files.write_json(files.join(target.folder, SCRATCH, _marker(cut)), _sizes(target, cut))
+
+
+def _ids(url: str, checksum: str) -> npt.NDArray[Any]:
+    return np.asarray(files.read_table(url, ["raw_id"], expected_checksum=checksum)["raw_id"].to_numpy())
+
+
+def _marker(cut: Cut) -> str:
+    return f"{cut.number:06d}.json"
+
+
+def _sizes(target: Target, cut: Cut) -> dict[str, int]:
+    found = {}
+    for path in target.paths(cut):
+        system, place = files.filesystem(files.join(target.folder, path))
+        found[path] = int(system.size(place)) if system.exists(place) else -1
+    return found
+
+
+def _is_whole(target: Target, cut: Cut) -> bool:
+    """Say whether a piece's files are as long as when they were written."""
+    return bool(_sizes(target, cut) == files.read_json(files.join(target.folder, SCRATCH, _marker(cut))))
