@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from distributed import Client
 
 from bench.process import run_module
-from pipeline.runtime import strata
 from pipeline.runtime.budget import row_bytes
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
@@ -31,7 +30,7 @@ from pipeline.settings import ClusterSettings, TrainSettings
 from pipeline.stages.train import step_sizes, train
 from tasks.blocks import read_block
 from tasks.descend import descend_in_place
-from tasks.factors import FactorShard, shard_rows
+from tasks.factors import FactorShard, initial_shard, shard_rows
 from tasks.model import Model
 from tasks.shares import strata_of_epoch
 from tasks.sums import rows_seen
@@ -218,9 +217,10 @@ def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int)
         blocks = list(pool.map(lambda checksum, shape: read_block(folder, checksum, shape), checksums, shapes))
         rows = [tuple(blocks[a * shards : (a + 1) * shards]) for a in range(shards)]
         seen = [rows_seen(row) for row in rows]
-        every = (rank, seed, slice(0, shards), shards)
-        users = [shard.copy() for shard in strata.start_users(seen, *every).users]
-        items = [shard.copy() for shard in strata.start_items(seen, *every)]
+        rated = [np.logical_or.reduce([columns[b] for _, columns in seen]) for b in range(shards)]
+        users = [initial_shard(mine, rank, seed, "user", a, shards) for a, (mine, _) in enumerate(seen)]
+        items = [initial_shard(any_row, rank, seed, "item", b, shards) for b, any_row in enumerate(rated)]
+        users, items = ([shard.copy() for shard in side] for side in (users, items))
         load_seconds, epoch_seconds = time.monotonic() - began, []
         for epoch in range(1, epochs + 1):
             began = time.monotonic()
