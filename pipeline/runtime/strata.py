@@ -7,19 +7,21 @@ Does not cover: the order of blocks (tasks/shares.py), how many epochs there are
 
 The grid is cut to as many shares as there are workers. A task takes a worker's share of the user shards through a share
 of the item shards, with all of the worker's threads; then item shards are exchanged. There is no barrier between turns:
-a task needs its users from their last turn, and its items from whoever had them last. Blocks and user shards lie on one
-worker, so Dask's own preference for where most input bytes lie keeps them in place, and only item shards travel.
+a task needs its users from their last turn, and its items from whoever had them last. Blocks and user shards of a share
+stay on one worker, as long as it lives, and only item shards travel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from dask.base import annotate
 from dask.delayed import delayed
 from distributed import Future, get_worker
 
@@ -53,13 +55,23 @@ class Grid:
 
     `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
     reads the block that it needs and forgets it. `shares` : into how many shares the shards are cut;
-    `shares_a_worker` : how many of them a worker has.
+    `shares_a_worker` : how many of them a worker has; `workers` : the addresses of those that were there.
     """
 
     rows: list[Future[Any] | StoredRow]
     held_out: list[Future[Any]]
     shares: int
     shares_a_worker: int
+    workers: list[str]
+
+    def placed(self, share: int) -> AbstractContextManager[None]:
+        """Have what is built within run where the share's blocks are, or anywhere once that worker is gone.
+
+        By itself Dask would now and then have 150 MB travel to a worker that it takes to be idle sooner.
+        """
+        worker = self.workers[share % len(self.workers)]
+        placed: AbstractContextManager[None] = annotate(workers=[worker], allow_other_workers=True)
+        return placed
 
     @property
     def of_shares(self) -> list[slice]:
@@ -97,7 +109,7 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
             held_out.append(
                 client.submit(read_held_out, url, entry["checksum"], shards, key=f"load-held-out-{name}-{row}", **near)
             )
-    return Grid(rows, held_out, shares, -(-shares // len(workers)))
+    return Grid(rows, held_out, shares, -(-shares // len(workers)), workers)
 
 
 def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
@@ -151,21 +163,24 @@ def submit_epoch(
     for number, turn in enumerate(turns_of_epoch(seed, epoch, len(data.rows), data.shares)):
         for share, (partner, visits, mine) in enumerate(zip(turn.partners, turn.visits, data.of_shares, strict=True)):
             key = f"{name}-{epoch:04d}-{number:03d}-{share:03d}"
-            users[share] = delayed(descend_share, pure=False)(
-                data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
-                items[partner], steps, number == 0, crowd, dask_key_name=f"descend-{key}",
-            )  # fmt: skip
-            # One share exchanges nothing: its items need not be apart from its users.
-            items[partner] = users[share]
-            if data.shares > 1:
-                items[partner] = delayed(items_of, pure=False)(users[share], dask_key_name=f"items-{key}")
-    errors = [
-        delayed(score_share, pure=False)(
-            data.held_out[mine], users[share], items, steps, scale, crowd,
-            dask_key_name=f"score-{name}-{epoch:04d}-{share:03d}",
-        )
-        for share, mine in enumerate(data.of_shares)
-    ]  # fmt: skip
+            with data.placed(share):
+                users[share] = delayed(descend_share, pure=False)(
+                    data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
+                    items[partner], steps, number == 0, crowd, dask_key_name=f"descend-{key}",
+                )  # fmt: skip
+                # One share exchanges nothing: its items need not be apart from its users.
+                items[partner] = users[share]
+                if data.shares > 1:
+                    items[partner] = delayed(items_of, pure=False)(users[share], dask_key_name=f"items-{key}")
+    errors = []
+    for share, mine in enumerate(data.of_shares):
+        with data.placed(share):
+            key = f"score-{name}-{epoch:04d}-{share:03d}"
+            errors.append(
+                delayed(score_share, pure=False)(
+                    data.held_out[mine], users[share], items, steps, scale, crowd, dask_key_name=key
+                )
+            )
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
     futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
