@@ -61,7 +61,7 @@ class Factored(Protocol):
 
 
 class Algebra:
-    """Methods of `Model`. Each computes anew from the factors; `svd` takes about a second for Netflix's sizes."""
+    """Methods of `Model`. Each computes anew from the factors; `svd` of Netflix's sizes takes some seconds."""
 
     def svd(self: Factored, fold_biases: bool = False) -> Svd:
         """Return (U, s, Vt) as `numpy.linalg.svd` orders them, float64, of U Vᵀ or of the whole model.

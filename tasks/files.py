@@ -159,6 +159,15 @@ def write_table(
     return checksum(data)
 
 
+def stream_table(url: str, table: pa.Table, statistics: list[str]) -> None:
+    """Write one uncompressed Parquet file of numbers too long to be held once more, and without a checksum.
+
+    `statistics` : columns of which least and greatest values are kept.
+    """
+    with opened_for_writing(url) as file:
+        pq.write_table(table, file, compression="none", use_dictionary=False, write_statistics=statistics)
+
+
 def read_table(url: str, columns: list[str] | None = None, expected_checksum: str | None = None) -> pa.Table:
     """Read one Parquet file that funkflow wrote."""
     data = read_bytes(url, expected_checksum)

@@ -12,7 +12,7 @@ from factorised import dense, factors, groups, model_of, projector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, vectors
+from tasks.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, turned_frame
 from tasks.errors import BadInput
 
 TOLERANCE = 1e-6
@@ -69,11 +69,24 @@ def test_parts_come_to_what_the_whole_does(pair: tuple[Matrix, Matrix], cuts: li
     users, items = pair
     parts = np.split(users, sorted(min(cut, len(users)) for cut in cuts))
     core, turns = joined([triangle(part) for part in parts], items)
-    U = np.concatenate([vectors(part, turn) for part, turn in zip(parts, turns, strict=True)])
+    U = np.concatenate([turned_frame(part, turn) for part, turn in zip(parts, turns, strict=True)])
     values, V = core.rotations.values, core.item_vectors
     np.testing.assert_allclose(values, canonical_form(users, items).s, atol=1e-12 * values[0])
     np.testing.assert_allclose(U.T @ U, np.eye(len(values)), atol=1e-12)
     np.testing.assert_allclose((U * values) @ V.T, users @ items.T, atol=1e-12 * values[0])
+
+
+@pytest.mark.parametrize("rows", [16_384, 16_385, 40_000])
+def test_more_rows_than_one_leaf_has(rows: int) -> None:
+    """The last leaf of 16,385 rows has fewer rows than there are factors; factors of rank 5 in 7 columns."""
+    rng = np.random.default_rng(rows)
+    users, items = rng.normal(size=(rows, 5)) @ rng.normal(size=(5, 7)), rng.normal(size=(30, 7))
+    U, s, Vt = canonical_form(users, items)
+    expected_U, expected, _ = np.linalg.svd(users @ items.T, full_matrices=False)
+    np.testing.assert_allclose(s, expected[:7], atol=1e-10 * s[0])
+    np.testing.assert_allclose(U.T @ U, np.eye(7), atol=1e-12)
+    np.testing.assert_allclose(np.abs(np.sum(U[:, :5] * expected_U[:, :5], axis=0)), 1.0, atol=1e-9)
+    np.testing.assert_allclose((U * s) @ Vt, users @ items.T, atol=1e-10 * s[0])
 
 
 @given(factors())

@@ -194,9 +194,8 @@ def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: Part) -> None
     else:
         lists = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), target.items)
         table = pa.table({"raw_id": pa.array(raw_ids), "ratings": lists})
-        # Predictions are close to random: looking for repetitions would cost more than writing them.
-        url = files.join(target.folder, target.paths(cut)[0])
-        files.write_table(url, table, compression="none", dictionaries=["raw_id"])
+        # Predictions are close to random: the least and greatest of each list would take longer than all the rest.
+        files.stream_table(files.join(target.folder, target.paths(cut)[0]), table, statistics=["raw_id"])
     files.write_json(files.join(target.folder, SCRATCH, _marker(cut)), _sizes(target, cut))
 
 

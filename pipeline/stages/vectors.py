@@ -20,7 +20,7 @@ from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import content_id, publish, published
 from tasks import files
 from tasks.algebra import named
-from tasks.canonical import Matrix, joined, vectors
+from tasks.canonical import Matrix, joined, turned_frame
 from tasks.errors import SettingsError
 from tasks.model import read_about
 from tasks.model_parts import ModelParts
@@ -92,7 +92,7 @@ def write_item_vectors(
 def write_user_vectors(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix, folder: str) -> str:
     """Write one part of U; return its file."""
     part = parts.user_part(number)
-    return _write(folder, number, part.raw_ids, vectors(parts.matrix(part, "user", fold_biases), turn))
+    return _write(folder, number, part.raw_ids, turned_frame(parts.matrix(part, "user", fold_biases), turn))
 
 
 def _write(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:
