@@ -31,3 +31,9 @@ def judge(rmses: Sequence[float], patience: int, minimum_gain: float) -> Verdict
         if rmse < gained * (1.0 - minimum_gain) or epoch == 1:
             gained, gained_epoch = rmse, epoch
     return Verdict(best_epoch, len(rmses) - gained_epoch >= patience)
+
+
+def judge_history(history: Sequence[Sequence[float | None]], patience: int, minimum_gain: float) -> Verdict:
+    """Judge [training RMSE, stopping RMSE or None] of each epoch; with no stopping RMSE the last is the best."""
+    rmses = [stopping for _, stopping in history if stopping is not None]
+    return judge(rmses, patience, minimum_gain) if rmses else Verdict(len(history), stop=False)

@@ -21,7 +21,7 @@ from pipeline.runtime.store import FORMAT_VERSION
 from pipeline.runtime.strata import State, threads_of_task
 from tasks import files
 from tasks.descend import Descent, items_of
-from tasks.errors import DamagedFile, Diverged
+from tasks.errors import DamagedFile, Diverged, SettingsError
 from tasks.factors import FactorShard, write_shard
 from tasks.threads import all_of
 
@@ -44,6 +44,25 @@ class Checkpoint:
     best: dict[str, Any]
     cpu_target: str
     seconds: float
+
+    def for_manifest(self) -> dict[str, Any]:
+        """Return what the training manifest takes from the last checkpoint."""
+        return {
+            "epochs": self.epoch,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "shards": self.best,
+            "seconds": self.seconds,
+            "cpu_target": self.cpu_target,
+        }
+
+    def refuse_other_target(self, cpu_target: str, run_folder: str) -> None:
+        """Raise SettingsError if the workers compile for another CPU target than those that made this."""
+        if self.cpu_target != cpu_target:
+            raise SettingsError(
+                f"{run_folder}: checkpoints were made by kernels for {self.cpu_target}, the workers compile for "
+                f"{cpu_target}, which may round differently; go on where they were made, or start anew with --fresh"
+            )
 
 
 def folder_of(run_folder: str) -> str:

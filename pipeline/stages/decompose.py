@@ -10,7 +10,6 @@ does. There are no checkpoints either: an interrupted decomposition begins anew.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,9 +24,9 @@ from pipeline.runtime.block_matrix import BlockMatrix
 from pipeline.runtime.checkpoint import folder_of
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.store import publish, published
+from pipeline.runtime.events import Noticed
 from pipeline.runtime.strata import Grid, load_grid
+from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.baseline import mean_shard
@@ -36,10 +35,10 @@ from tasks.descend import StepSizes
 from tasks.factors import FactorShard, read_shard, shard_rows, write_shard
 from tasks.kernels_vector import BIAS, STATE_WIDTH
 from tasks.products import removed_from
+from tasks.rule import scaling
 from tasks.score import Errors, HeldOut, score, score_blocks
 from tasks.standard_svd import METHODS, Decomposition, refuse_what_has_none
 
-_STAGE = "train"
 _POWER_ITERATIONS = 4
 """Of the randomised method, where train.iterations is not set; Halko 2011 and Dask recommend no more."""
 
@@ -61,46 +60,35 @@ def decompose(
     NotConverged
         The method did not find them all.
     """
-    folder = files.join(run_folder, "training")
-    done = published(folder, "training")
-    if done is not None:
-        context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
-        return done
-    context.afford(_STAGE)
-    context.tell(StageStarted(_STAGE))
-    started = time.monotonic()
-    work = _Work(context, grid, scale, settings, streamed)
-    found = work.decompose()
-    if found.limit_reached:
-        context.tell(Noticed(f"train.method = {settings.method}: {found.reason}", warning=True))
-    shards = work.write(found, folder_of(run_folder))
-    history = work.history(shards, folder_of(run_folder))
-    manifest = publish(
-        folder,
-        "training",
-        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in shards[side]],
-        grid=grid["id"],
-        epochs=work.matrix.products,
-        counted="products",
-        best_epoch=1,
-        history=history,
-        shards=shards,
-        seconds=time.monotonic() - started,
-        cpu_target=one_cpu_target(context.client),
-        steps=asdict(work.steps),
-        method=settings.method,
-        reason=found.reason,
-        norm=work.norm,
-        singular_values=found.values.tolist(),
-    )
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, _summary(manifest)))
-    return manifest
+
+    def work() -> dict[str, Any]:
+        started = time.monotonic()
+        folder, the = folder_of(run_folder), _Work(context, grid, scale, settings, streamed)
+        found = the.decompose()
+        if found.limit_reached:
+            context.tell(Noticed(f"train.method = {settings.method}: {found.reason}", warning=True))
+        shards = the.write(found, folder)
+        return {
+            "epochs": the.matrix.products,
+            "counted": "products",
+            "best_epoch": 1,
+            "history": the.history(shards, folder),
+            "shards": shards,
+            "seconds": time.monotonic() - started,
+            "cpu_target": one_cpu_target(context.client),
+            "steps": asdict(the.steps),
+            "method": settings.method,
+            "reason": found.reason,
+            "norm": the.norm,
+            "singular_values": found.values.tolist(),
+        }
+
+    return kept_or_trained(context, grid, run_folder, 0, streamed, work, _summary)
 
 
 def _summary(manifest: dict[str, Any]) -> str:
-    training, stopping = manifest["history"][0]
-    rmse = f"training RMSE {training:.4f}" if stopping is None else f"held-out RMSE {stopping:.4f}"
-    return f"{manifest['method']}, {manifest['epochs']} products, {manifest['reason']}, {rmse}"
+    done = f"{manifest['method']}, {manifest['epochs']} products, {manifest['reason']}"
+    return f"{done}, {best_rmse(manifest)}"
 
 
 @dataclass
@@ -115,8 +103,8 @@ class _Work:
 
     def __post_init__(self) -> None:
         grid, name = self.grid, self.context.attempt
-        mean = grid["mean"] if self.settings.center else 0.0
-        self.steps = StepSizes(mean, math.sqrt(grid["mean_square"] - mean**2), l2=0.0, step=0.0, bias_step=0.0)
+        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center)
+        self.steps = StepSizes(mean, deviation, l2=0.0, step=0.0, bias_step=0.0)
         stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.data = load_grid(self.context, grid, stop_on, name, self.streamed)
         self.users, self.items = self._biases(self.data, mean, name)
@@ -124,7 +112,7 @@ class _Work:
             self.context.client.submit(removed_from, mean, users, *self.items, key=f"removed-{name}-{a}", pure=False)
             for a, users in enumerate(self.users)
         ]
-        self.matrix = BlockMatrix(self.context, grid, self.data, removed, _STAGE, name)
+        self.matrix = BlockMatrix(self.context, grid, self.data, removed, STAGE, name)
 
     def _biases(self, data: Grid, mean: float, name: str) -> list[list[Future[Any]]]:
         """Return the biases that are removed, in rating units, of users and of items; zeros where none are."""
@@ -200,7 +188,7 @@ class _Work:
             (row, held_out, user, items, self.settings.rank, self.steps, self.scale)
             for row, held_out, user in zip(self.data.rows, self.data.held_out, users, strict=True)
         ]
-        errors = run_all(self.context, _STAGE, "score-decomposition", score_row, jobs)
+        errors = run_all(self.context, STAGE, "score-decomposition", score_row, jobs)
         training, stopping = (sum(parts[1:], parts[0]) for parts in zip(*errors, strict=True))
         return [[training.rmse, stopping.rmse if stopping.ratings else None]]
 

@@ -20,18 +20,16 @@ from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced, StageFinished, StageStarted
-from pipeline.runtime.store import publish, published
+from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.strata import Grid, State, first_state, load_grid, loaded_state, submit_epoch
+from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
-from tasks import files
 from tasks.descend import StepSizes
-from tasks.errors import Diverged, SettingsError
+from tasks.errors import Diverged
 from tasks.rule import STEP, l2_for, scaling
 from tasks.score import EpochErrors
-from tasks.stopping import Verdict, judge
+from tasks.stopping import Verdict, judge_history
 
-_STAGE = "train"
 _EPOCHS_IN_FLIGHT = 2
 
 
@@ -60,38 +58,17 @@ def train(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    folder = files.join(run_folder, "training")
-    done = published(folder, "training")
-    if done is not None:
-        context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
-        return done
-    context.afford(_STAGE)
-    context.tell(StageStarted(_STAGE, settings.epochs))
-    if streamed:
-        context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
-    started = time.monotonic()
-    progress = _Training(context, grid, scale, settings, run_folder, streamed).run()
-    manifest = publish(
-        folder,
-        "training",
-        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in progress.best[side]],
-        grid=grid["id"],
-        epochs=progress.epoch,
-        best_epoch=progress.best_epoch,
-        history=progress.history,
-        shards=progress.best,
-        seconds=progress.seconds,
-        cpu_target=progress.cpu_target,
-        steps=asdict(step_sizes(grid, settings)),
-    )
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, _summary(manifest)))
-    return manifest
+    steps = step_sizes(grid, settings)
+
+    def work() -> dict[str, Any]:
+        last = _Training(context, grid, scale, settings, run_folder, streamed).run()
+        return {**last.for_manifest(), "steps": asdict(steps)}
+
+    return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)
 
 
 def _summary(manifest: dict[str, Any]) -> str:
-    best = manifest["history"][manifest["best_epoch"] - 1]
-    rmse = f"stopping RMSE {best[1]:.4f}" if best[1] is not None else f"training RMSE {best[0]:.4f}"
-    return f"{manifest['epochs']} epochs, best {manifest['best_epoch']}, {rmse}"
+    return f"{manifest['epochs']} epochs, best {manifest['best_epoch']}, {best_rmse(manifest)}"
 
 
 @dataclass
@@ -137,12 +114,7 @@ class _Training:
         return self._verdict().stop or epoch >= self.settings.epochs
 
     def _resumed(self, data: Grid, last: Checkpoint) -> State:
-        if last.cpu_target != self.cpu_target:
-            raise SettingsError(
-                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, the workers compile for "
-                f"{self.cpu_target}, which may round differently; go on where they were made, "
-                "or start anew with --fresh"
-            )
+        last.refuse_other_target(self.cpu_target, self.run_folder)
         self.history, self.seconds_before = list(last.history), last.seconds
         self.context.tell(Noticed(f"resuming after epoch {last.epoch}"))
         return self._load(data, last)
@@ -224,11 +196,7 @@ class _Training:
         )
 
     def _verdict(self) -> Verdict:
-        if self.stop_on is None:
-            return Verdict(len(self.history), stop=False)
-        return judge(
-            [float(stopping or 0.0) for _, stopping in self.history], self.settings.patience, self.settings.minimum_gain
-        )
+        return judge_history(self.history, self.settings.patience, self.settings.minimum_gain)
 
     def _tell(self, epoch: int, verdict: Verdict) -> None:
         now = time.monotonic()
@@ -241,4 +209,4 @@ class _Training:
                 epoch, self.settings.epochs, float(training or 0.0), stopping, rate, verdict.best_epoch == epoch
             )
         )
-        self.context.tell(StageAdvanced(_STAGE, epoch, self.settings.epochs, "epoch"))
+        self.context.tell(StageAdvanced(STAGE, epoch, self.settings.epochs, "epoch"))

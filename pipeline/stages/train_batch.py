@@ -20,20 +20,18 @@ from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced, StageFinished, StageStarted
+from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.grid_objective import GridObjective, ShardedRows
-from pipeline.runtime.store import publish, published
 from pipeline.runtime.strata import load_grid
+from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import batch, files
 from tasks.descend import StepSizes
-from tasks.errors import Diverged, SettingsError
+from tasks.errors import Diverged
 from tasks.factors import write_shard
 from tasks.follow_gradient import Place, Reason, Rule, Trail, follow
 from tasks.rule import l2_for, scaling
-from tasks.stopping import Verdict, judge
-
-_STAGE = "train"
+from tasks.stopping import Verdict, judge_history
 
 
 def train_batch(
@@ -53,32 +51,13 @@ def train_batch(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    folder = files.join(run_folder, "training")
-    done = published(folder, "training")
-    if done is not None:
-        context.tell(StageFinished(_STAGE, 0.0, _summary(done), reused=True))
-        return done
-    context.afford(_STAGE)
-    context.tell(StageStarted(_STAGE, settings.batch.steps))
-    started = time.monotonic()
     steps = _step_sizes(grid, settings)
-    last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
-    manifest = publish(
-        folder,
-        "training",
-        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in last.best[side]],
-        grid=grid["id"],
-        epochs=last.epoch,
-        best_epoch=last.best_epoch,
-        history=last.history,
-        shards=last.best,
-        seconds=last.seconds,
-        cpu_target=last.cpu_target,
-        steps=asdict(steps),
-        reason=reason,
-    )
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, _summary(manifest)))
-    return manifest
+
+    def work() -> dict[str, Any]:
+        last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
+        return {**last.for_manifest(), "steps": asdict(steps), "reason": reason}
+
+    return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
 
 def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
@@ -90,9 +69,8 @@ def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
 
 
 def _summary(manifest: dict[str, Any]) -> str:
-    best = manifest["history"][manifest["best_epoch"] - 1]
-    rmse = f"stopping RMSE {best[1]:.4f}" if best[1] is not None else f"training RMSE {best[0]:.4f}"
-    return f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {rmse}; {manifest['reason']}"
+    kept = f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {best_rmse(manifest)}"
+    return f"{kept}; {manifest['reason']}"
 
 
 @dataclass
@@ -132,12 +110,7 @@ class _Descent:
         return last, last.current["search"]["ended"]
 
     def _resume(self, last: Checkpoint) -> None:
-        if last.cpu_target != self.cpu_target:
-            raise SettingsError(
-                f"{self.run_folder}: checkpoints were made by kernels for {last.cpu_target}, the workers compile for "
-                f"{self.cpu_target}, which may round differently; go on where they were made, "
-                "or start anew with --fresh"
-            )
+        last.refuse_other_target(self.cpu_target, self.run_folder)
         self.history, self.seconds_before = list(last.history), last.seconds
         self.context.tell(Noticed(f"resuming after step {last.epoch}"))
 
@@ -177,10 +150,7 @@ class _Descent:
         return "validation has stopped improving" if self._verdict().stop else None
 
     def _verdict(self) -> Verdict:
-        if self.stop_on is None:
-            return Verdict(len(self.history), stop=False)
-        rmses = [float(stopping or 0.0) for _, stopping in self.history]
-        return judge(rmses, self.settings.batch.patience, self.settings.minimum_gain)
+        return judge_history(self.history, self.settings.batch.patience, self.settings.minimum_gain)
 
     def _record(self, place: Place[ShardedRows]) -> None:
         """Measure the place that a step led to, keep it if it is the best, and tell."""
@@ -194,7 +164,7 @@ class _Descent:
         rate = self.steps_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
         most = self.settings.batch.steps
         self.context.tell(EpochFinished(number, most, training, stopping, rate, verdict.best_epoch == number))
-        self.context.tell(StageAdvanced(_STAGE, number, most, "epoch"))
+        self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))
 
     def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
         number = len(self.history)
@@ -226,7 +196,7 @@ class _Descent:
             shards = list(zip(*(getattr(each, side) for each in rows), strict=True))
             paths = [path.format(f"{side[:-1]}-{number:05d}") for number in range(len(shards))]
             jobs = [(files.join(self.folder, path), *each) for path, each in zip(paths, shards, strict=True)]
-            checksums = run_all(self.context, _STAGE, f"{doing}-{side}", write, jobs)
+            checksums = run_all(self.context, STAGE, f"{doing}-{side}", write, jobs)
             written[side] = [
                 {"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)
             ]
