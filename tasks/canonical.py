@@ -3,7 +3,7 @@
 Covers: thin QR of both sides, whole or in parts (tall-skinny QR: Benson, Gleich and Demmel 2013), the SVD of the small
 core, fixed signs, the balanced form, and what is wanted of a matrix before any of this.
 Does not cover: what else follows from an SVD (decompositions.py), truncation (low_rank.py, truncation.py), or which
-task sees which part (pipeline/runtime/tall_skinny.py).
+task sees which part (pipeline/runtime/canonical.py).
 """
 
 from __future__ import annotations

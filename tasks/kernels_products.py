@@ -1,6 +1,6 @@
 """Products of a block with dense columns, compiled: what the standard methods of the SVD are made of.
 
-Covers: `add_product`, `add_transposed_product` and `fill_residuals`, for any coding of ratings, each with an explicit
+Covers: `add_product` and `fill_residuals`, for any coding of ratings, each with an explicit
 signature.
 Does not cover: their slow, obvious twins (plain.py), what is removed from the ratings before (products.py), or which
 product is wanted when (standard_svd.py).
@@ -25,15 +25,15 @@ _ITEM_MASK = TILE_ITEMS - 1
 
 
 def _add_product(  # type: ignore[no-untyped-def]
-    tiles, run_users, run_starts, cells, codes, levels, mean, user_biases, item_biases, given, out
+    tiles, run_users, run_starts, cells, codes, levels, mean, user_biases, item_biases, given, out, transposed
 ):
-    """Add A X to `out`: out_a += A_ab X_b for each rating.
+    """Add A X to `out`: out_a += A_ab X_b for each rating; transposed, add A^T Y: out_b += A_ab Y_a.
 
     Parameters
     ----------
     tiles, run_users, run_starts, cells, codes, levels : a block's, as for `descend_tiles`, ratings in their own units.
     mean : float64; user_biases : float64 (users,); item_biases : float64 (items,): what is removed, in rating units.
-    given : X, float64 (items, columns); out : float64 (users, columns), added to in place.
+    given : X, float64 (items, columns), or Y, (users, columns); out : of the other side, added to in place.
     """
     for tile in range(len(tiles)):
         first_item = tiles[tile, 0]
@@ -44,28 +44,9 @@ def _add_product(  # type: ignore[no-untyped-def]
                 cell = int64(cells[place])
                 user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
                 value = float64(rating_at(codes, levels, place)) - mean - user_biases[user] - item_biases[item]
+                target, source = (item, user) if transposed else (user, item)
                 for column in range(given.shape[1]):
-                    out[user, column] += value * given[item, column]
-
-
-def _add_transposed_product(  # type: ignore[no-untyped-def]
-    tiles, run_users, run_starts, cells, codes, levels, mean, user_biases, item_biases, given, out
-):
-    """Add A^T Y to `out`: out_b += A_ab Y_a for each rating. `given` : Y, (users, columns); `out` : (items, columns).
-
-    The rest as for `_add_product`.
-    """
-    for tile in range(len(tiles)):
-        first_item = tiles[tile, 0]
-        for run in range(tiles[tile, 1], tiles[tile, 2]):
-            first_user = int64(run_users[run])
-            for n in range(run_starts[run], run_starts[run + 1]):
-                place = np.uint64(n)
-                cell = int64(cells[place])
-                user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
-                value = float64(rating_at(codes, levels, place)) - mean - user_biases[user] - item_biases[item]
-                for column in range(given.shape[1]):
-                    out[item, column] += value * given[user, column]
+                    out[target, column] += value * given[source, column]
 
 
 def _fill_residuals(  # type: ignore[no-untyped-def]
@@ -95,15 +76,8 @@ def _compiled(kernel: Callable[..., None], coding: str, *rest: types.Type) -> Ca
 @functools.cache
 def add_product(coding: str) -> Callable[..., None]:
     """Return `_add_product` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
-    return _compiled(_add_product, coding, types.Array(float64, 2, "C", readonly=True), types.Array(float64, 2, "C"))
-
-
-@functools.cache
-def add_transposed_product(coding: str) -> Callable[..., None]:
-    """Return `_add_transposed_product` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
-    return _compiled(
-        _add_transposed_product, coding, types.Array(float64, 2, "C", readonly=True), types.Array(float64, 2, "C")
-    )
+    given, out = types.Array(float64, 2, "C", readonly=True), types.Array(float64, 2, "C")
+    return _compiled(_add_product, coding, given, out, types.boolean)
 
 
 @functools.cache

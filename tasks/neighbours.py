@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.best import best_places
+from tasks.canonical import core_of, triangle
 from tasks.errors import BadInput
 
 
@@ -53,9 +54,5 @@ def strongest_factors(user_factors: npt.NDArray[np.float32], item_factors: npt.N
     What training finds is one of many pairs of U and V with the same product; this form is the one that all of them
     share.
     """
-    user_triangle = np.linalg.qr(user_factors.astype(np.float64), mode="r")
-    item_basis, item_triangle = np.linalg.qr(item_factors.astype(np.float64))
-    _, strengths, right = np.linalg.svd(user_triangle @ item_triangle.T, full_matrices=False)
-    loadings = item_basis @ right.T * np.sqrt(strengths)
-    longest = loadings[np.argmax(np.abs(loadings), axis=0), np.arange(loadings.shape[1])]
-    return Factors(strengths, loadings * np.where(longest < 0, -1.0, 1.0))
+    core = core_of(triangle(user_factors), item_factors)
+    return Factors(core.rotations.values, core.item_vectors * np.sqrt(core.rotations.values))

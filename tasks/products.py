@@ -18,7 +18,7 @@ import scipy.sparse
 
 from tasks.blocks import BlockRow, RatingBlock
 from tasks.factors import FactorShard
-from tasks.kernels_products import add_product, add_transposed_product, fill_residuals
+from tasks.kernels_products import add_product, fill_residuals
 
 Matrix = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def row_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
     """
     out = np.zeros((len(removed.users), given.shape[1]))
     for block, biases, part in _blocks(row, removed):
-        add_product(block.coding)(*_arguments(block, removed, biases), given[part], out)
+        add_product(block.coding)(*_arguments(block, removed, biases), given[part], out, False)
     return out
 
 
@@ -74,7 +74,7 @@ def row_transposed_product(row: BlockRow, removed: Removed, given: Matrix) -> Ma
     """
     out = np.zeros((sum(len(biases) for biases in removed.items), given.shape[1]))
     for block, biases, part in _blocks(row, removed):
-        add_transposed_product(block.coding)(*_arguments(block, removed, biases), given, out[part])
+        add_product(block.coding)(*_arguments(block, removed, biases), given, out[part], True)
     return out
 
 
