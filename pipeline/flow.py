@@ -7,19 +7,17 @@ Does not cover: what a stage does (stages/), what stands around them in one atte
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.attempt import Attempt
 from pipeline.methods import STANDARD, without_effect
-from pipeline.runtime.cluster import open_client, refuse_unguarded_call
+from pipeline.runtime.cluster import refuse_unguarded_call
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import Listener, broadcast
-from pipeline.runtime.failures import as_readable_errors
+from pipeline.runtime.events import Listener
 from pipeline.runtime.result import RunResult
-from pipeline.runtime.store import Store, content_id
+from pipeline.runtime.store import content_id
 from pipeline.settings import Settings
 from pipeline.stages.decompose import decompose
 from pipeline.stages.evaluate import evaluate
@@ -81,21 +79,6 @@ def run(
     if STAGES.index(until) >= STAGES.index("train"):
         settings.train.refuse_what_has_no_effect()
     return _Run(settings, STAGES.index(until), fresh, listeners).run()
-
-
-def predict_with(
-    settings: Settings, model_folder: str, pairs: str, out: str, listeners: Sequence[Listener] = ()
-) -> str:
-    """Predict the pairs of a file with a saved model; return the folder of the predictions.
-
-    Parameters
-    ----------
-    settings : where to run and how many pairs a task takes.
-    """
-    with as_readable_errors(out), open_client(settings.cluster) as client:
-        context = Context(client, Store(out), broadcast(list(listeners)), uuid.uuid4().hex[:8])
-        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
 
 
 class _Run:

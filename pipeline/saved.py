@@ -1,7 +1,7 @@
 """What is done with a saved model, on a cluster of its own: no run, no settings but where to run.
 
 Covers: opening the cluster for one stage that needs a model's folder alone.
-Does not cover: the stages themselves (stages/), predictions and whole runs (flow.py).
+Does not cover: the stages themselves (stages/), whole runs (flow.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
+from pipeline.stages.predict import predict
 from pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
 from pipeline.stages.spectrum import known_spectrum, spectrum
 from pipeline.stages.vectors import write_vectors
@@ -60,6 +61,20 @@ def reconstruct_with(
     read_about(model_folder)  # a folder without a model is told before a cluster starts
     with _context(settings, out, listeners) as context:
         return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
+
+
+def predict_with(
+    settings: Settings, model_folder: str, pairs: str, out: str, listeners: Sequence[Listener] = ()
+) -> str:
+    """Predict the pairs of a file with a saved model; return the folder of the predictions.
+
+    Parameters
+    ----------
+    settings : where to run and how many pairs a task takes.
+    """
+    with _context(settings, out, listeners) as context:
+        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
 
 
 @contextmanager

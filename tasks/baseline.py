@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.blocks import BlockRow
-from tasks.factors import FactorShard
-from tasks.kernels_vector import BIAS, STATE_WIDTH
+from tasks.factors import FactorShard, shard_of
 from tasks.sums import Sums, block_sums
 
 ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
@@ -24,7 +23,7 @@ ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
 
 def mean_shard(rows: int) -> FactorShard:
     """Return a shard without biases or factors: its prediction is the mean."""
-    return FactorShard(np.zeros((rows, 1), dtype=np.float32), np.zeros((rows, STATE_WIDTH), dtype=np.float32))
+    return _with_biases(np.zeros(rows))
 
 
 def item_sums(row: BlockRow, mean: float) -> list[Sums]:
@@ -48,6 +47,4 @@ def user_bias_shard(row: BlockRow, mean: float, *items: FactorShard) -> FactorSh
 
 
 def _with_biases(biases: npt.NDArray[np.float64]) -> FactorShard:
-    shard = mean_shard(len(biases))
-    shard.states[:, BIAS] = biases
-    return shard
+    return shard_of(np.zeros((len(biases), 1)), biases)

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from tasks import files
 from tasks.blocks import BlockRow, RatingBlock
 from tasks.errors import DamagedFile, ShardMismatch
-from tasks.factors import FactorShard, initial_shard
+from tasks.factors import FactorShard, initial_shard, shard_of
 from tasks.kernels_gradient import sum_slopes
-from tasks.kernels_vector import BIAS, STATE_WIDTH
 from tasks.memory import Weighed
 from tasks.sums import block_sums
 
@@ -125,9 +124,7 @@ def start_rows(counts: Counts, rank: int, seed: int, side: str, shard: int, shar
 
 def as_shard(rows: Rows) -> FactorShard:
     """Return the rows as a factor shard, in float32: what is scored, kept and exported."""
-    states = np.zeros((len(rows), STATE_WIDTH), dtype=np.float32)
-    states[:, BIAS] = rows[:, -1]
-    return FactorShard(np.ascontiguousarray(rows[:, :-1], dtype=np.float32), states)
+    return shard_of(rows[:, :-1], rows[:, -1])
 
 
 def write_rows(url: str, *parts: Rows) -> str:

@@ -7,6 +7,7 @@ Does not cover: how a shard changes (descend.py), which worker holds it or when 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,13 @@ class FactorShard(Weighed):
         np.copyto(room.factors, self.factors)
         np.copyto(room.states, self.states)
         return room
+
+
+def shard_of(factors: npt.NDArray[np.floating[Any]], biases: npt.NDArray[np.floating[Any]]) -> FactorShard:
+    """Return factors (rows, k) and biases (rows,) as a shard to be scored and kept: in float32, without step sizes."""
+    states = np.zeros((len(factors), STATE_WIDTH), dtype=np.float32)
+    states[:, BIAS] = biases
+    return FactorShard(np.ascontiguousarray(factors, dtype=np.float32), states)
 
 
 def room_for(rows: int, rank: int) -> FactorShard:

@@ -99,6 +99,15 @@ def settings_from(conf: str, ratings: list[str] | None, validation: str, root: s
     return Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
 
 
+def settings_beside_model(
+    conf: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None
+) -> Settings:
+    """Return the settings of a command that is given a model's folder, and refuse words that lead to another model."""
+    if conf or ratings or validation or root:
+        raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
+    return Settings.build({}, sets or [], "command line")
+
+
 def model_from(
     conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool
 ) -> tuple[Settings, str, str | None]:
@@ -110,9 +119,7 @@ def model_from(
         Both a model and settings that lead to one are named, or neither.
     """
     if model:
-        if conf or ratings or validation or root:
-            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
-        return Settings.build({}, sets or [], "command line"), model, None
+        return settings_beside_model(conf, ratings, validation, root, sets), model, None
     settings = settings_from(conf, ratings, validation, root, sets)
     with watching() as watcher:
         paths = flow.run(settings, until="spectrum", fresh=not resume, listeners=[interrupts, watcher]).paths

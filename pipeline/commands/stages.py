@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import flow, tables
+from pipeline import flow, saved, tables
 from pipeline.commands.options import (
     AsJson,
     Conf,
@@ -25,12 +25,11 @@ from pipeline.commands.options import (
     print_result,
     quoted,
     run_until,
+    settings_beside_model,
     settings_from,
     watching,
 )
 from pipeline.plan import plan_of
-from pipeline.settings import Settings
-from tasks.errors import SettingsError
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -104,11 +103,9 @@ def predict(
 ) -> None:
     """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
     if model:
-        if conf or ratings or validation or root:
-            raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
-        settings = Settings.build({}, sets or [], "command line")
+        settings = settings_beside_model(conf, ratings, validation, root, sets)
         with watching() as watcher:
-            folder = flow.predict_with(settings, model, pairs or missing("--pairs"), out, [interrupts, watcher])
+            folder = saved.predict_with(settings, model, pairs or missing("--pairs"), out, [interrupts, watcher])
         print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
     words = [*(sets or []), *([f"predict.pairs={quoted(pairs)}"] if pairs else [])]

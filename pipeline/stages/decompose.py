@@ -32,8 +32,7 @@ from tasks import files
 from tasks.baseline import mean_shard
 from tasks.blocks import BlockRow
 from tasks.descend import StepSizes
-from tasks.factors import FactorShard, read_shard, shard_rows, write_shard
-from tasks.kernels_vector import BIAS, STATE_WIDTH
+from tasks.factors import FactorShard, read_shard, shard_of, shard_rows, write_shard
 from tasks.products import removed_from
 from tasks.rule import scaling
 from tasks.score import Errors, HeldOut, score, score_blocks
@@ -174,9 +173,8 @@ class _Work:
         self, vectors: npt.NDArray[np.float64], values: npt.NDArray[np.float64], biases: FactorShard
     ) -> FactorShard:
         """Return rows of U diag(sqrt(s)) or V diag(sqrt(s)) with the biases, in units of the ratings' deviation."""
-        states = np.zeros((len(vectors), STATE_WIDTH), np.float32)
-        states[:, BIAS] = biases.biases / self.steps.deviation
-        return FactorShard((vectors * np.sqrt(values / self.steps.deviation)).astype(np.float32), states)
+        deviation = self.steps.deviation
+        return shard_of(vectors * np.sqrt(values / deviation), biases.biases / deviation)
 
     def history(self, shards: dict[str, Any], folder: str) -> list[list[float | None]]:
         """Return [[training RMSE, stopping RMSE or None]] of the shards as they were written."""
