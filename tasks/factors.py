@@ -99,13 +99,13 @@ def initial_shard(seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, 
     shards : P. The random numbers of a row depend on (seed, side, shard, P), not on which worker draws them.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, SIDES.index(side), shards, shard]))
-    factors = generator.standard_normal((len(seen), rank), dtype=np.float32)
-    factors *= np.float32(INITIAL_FACTOR_LENGTH / np.sqrt(rank))
-    factors[~seen] = 0.0
-    states = np.zeros((len(seen), STATE_WIDTH), dtype=np.float32)
-    states[:, FACTOR_SQUARES] = 1.0
-    states[:, BIAS_SQUARES] = 1.0
-    return FactorShard(factors, states)
+    first = room_for(len(seen), rank)
+    generator.standard_normal(dtype=np.float32, out=first.factors)
+    first.factors[:] *= np.float32(INITIAL_FACTOR_LENGTH / np.sqrt(rank))
+    first.factors[~seen] = 0.0
+    first.states[:] = 0.0
+    first.states[:, [FACTOR_SQUARES, BIAS_SQUARES]] = 1.0
+    return first
 
 
 def write_shard(url: str, shard: FactorShard) -> str:
