@@ -32,6 +32,7 @@ from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
 from pipeline.stages.train import step_sizes, train
 from pipeline.stages.train_batch import train_batch
+from pipeline.stages.train_funk import train_funk
 from tasks import files
 from tasks.errors import SettingsError
 from tasks.kernels import ALGORITHM_VERSION
@@ -40,7 +41,7 @@ from tasks.sources import refuse_missing
 STAGES = (
     "synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "ranking", "recommend", "predict",
 )  # fmt: skip
-METHODS = {"sgd": train, "batch": train_batch, **dict.fromkeys(STANDARD, decompose)}
+METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 
 
@@ -119,7 +120,7 @@ class _Run:
         training = fit(context, blocks, scale, settings.train, run_folder, self.attempt.streamed)
         result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
         result.counted = training.get("counted", "epochs")
-        if result.counted == "epochs":
+        if result.counted != "products":
             result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
                 settings.train.stop_on
             )

@@ -10,8 +10,11 @@ from collections.abc import Collection
 
 STANDARD = ("lanczos", "arnoldi", "randomized", "power")
 """Methods on the matrix with unknown entries as zero (stages/decompose.py)."""
+ON_A_BASELINE = ("funk", *STANDARD)
+"""Methods that remove mean and biases before they begin, instead of finding biases along with the factors."""
 _NEVER = {
     "sgd": {"batch", "iterations", "tolerance"},
+    "funk": {"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"},
     "batch": {"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"},
 }
 _NEVER_STANDARD = {"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}

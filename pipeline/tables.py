@@ -37,11 +37,11 @@ def result_table(result: RunResult) -> Group:
             for name, key in (("precision", "precision"), ("recall", "recall"), ("NDCG", "ndcg"))
         )
         parts.append(Text(f"{measures} ({result.ranking['users']:,} users; relevant: rated {threshold:g} or more)"))
-    if result.epochs and result.counted != "epochs":
-        parts.append(Text(f"rank {result.rank}, {result.epochs} {result.counted}"))
-    elif result.epochs:
+    if result.epochs:
+        kept = {"epochs": f", kept epoch {result.best_epoch}", "passes": f", kept {result.best_epoch} factors"}
         chosen = f", chosen on {result.epoch_chosen_on}" if result.epoch_chosen_on else ""
-        parts.append(Text(f"rank {result.rank}, {result.epochs} epochs, kept epoch {result.best_epoch}{chosen}"))
+        counts = f"rank {result.rank}, {result.epochs} {result.counted}"
+        parts.append(Text(f"{counts}{kept.get(result.counted, '')}{chosen}"))
     if result.peak_memory_bytes:
         took, peak = format_time(result.seconds.get("total", 0.0)), format_bytes(result.peak_memory_bytes)
         parts.append(Text(f"{took}, peak memory {peak} (all processes)"))

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.methods import STANDARD, without_effect
+from pipeline.methods import ON_A_BASELINE, without_effect
 from tasks.errors import SettingsError
 
 
@@ -45,14 +45,17 @@ class BatchSettings(Section):
 class TrainSettings(Section):
     """How the factors are found."""
 
-    method: Literal["sgd", "batch", "lanczos", "arnoldi", "randomized", "power"] = Field(
+    method: Literal["sgd", "batch", "funk", "lanczos", "arnoldi", "randomized", "power"] = Field(
         "sgd",
-        description="by gradients, on the known entries: sgd, stochastic, the production method, and batch, over all "
-        "ratings at once; the others: standard methods of the SVD, unknown entries as zero",
+        description="by gradients, on the known entries: sgd, stochastic, the production method, batch, over all "
+        "ratings at once, and funk, one factor after another; the others: standard methods of the SVD, unknown "
+        "entries as zero",
     )
     batch: BatchSettings = BatchSettings()
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
-    epochs: int = Field(100, ge=1, description="at most; fewer when validation stops improving")
+    epochs: int = Field(
+        100, ge=1, description="at most, with funk of one factor; fewer when validation stops improving"
+    )
     l2: float | None = Field(
         None,
         ge=0,
@@ -70,7 +73,12 @@ class TrainSettings(Section):
     slice_fraction: float = Field(
         0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings held back for it"
     )
-    patience: int = Field(2, ge=1, description="epochs without the minimum gain before training stops")
+    patience: int = Field(
+        2,
+        ge=1,
+        description="epochs without the minimum gain before training stops; with funk, looks at a factor "
+        "without any gain before the next is begun",
+    )
     minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
     checkpoint_epochs: int = Field(
         10, ge=1, description="epochs between checkpoints: the most that a dead client loses"
@@ -87,7 +95,7 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def _baseline_is_whole(self) -> TrainSettings:
-        if self.method in STANDARD and self.biases and not self.center:
+        if self.method in ON_A_BASELINE and self.biases and not self.center:
             raise ValueError(
                 f"train.method = {self.method!r} removes mean and biases together, or neither: "
                 "set train.biases = false too"

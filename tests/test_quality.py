@@ -49,6 +49,20 @@ def test_movielens_100k_over_the_published_folds(ratings_dir: Path, tmp_path: Pa
     assert 0.895 < mean < 0.910
 
 
+def test_one_feature_after_another_comes_close_to_all_at_once(ratings_dir: Path, tmp_path: Path) -> None:
+    folder = ratings_dir / "ml-100k"
+    result = run_preset(
+        "movielens-100k",
+        tmp_path,
+        ingest={"ratings": [str(folder / "u.data")]},
+        split={"kind": "file", "file": str(folder / "u1.test")},
+        train={"method": "funk"},
+    )
+    assert result.rmse is not None
+    assert result.rmse < 0.97 * result.evaluation["biases"]["rmse"]
+    assert 0.91 < result.rmse < 0.935
+
+
 def test_the_demo_comes_close_to_its_planted_truth(tmp_path: Path) -> None:
     result = run_preset("demo", tmp_path)
     floor = result.evaluation["truth"]["rmse"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
-from distributed.diagnostics.plugin import SchedulerPlugin
+from losing_workers import KillAfter
 
 from pipeline import run
 from pipeline.runtime import checkpoint
@@ -142,23 +141,6 @@ def test_two_threads_give_the_same_bits(context: Context, expected: Bits) -> Non
 
 def test_blocks_read_for_each_look_give_the_same_bits(context: Context, expected: Bits) -> None:
     assert trained(context, SEARCHED, streamed=True)[1] == expected
-
-
-class KillAfter(SchedulerPlugin):
-    """Kill the worker that holds a task as soon as the task is done."""
-
-    name = "kill-after"
-
-    def __init__(self, key: str, process_ids: dict[str, int]) -> None:
-        self.key, self.process_ids, self.lost = key, process_ids, 0
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
-        if key == self.key and finish == "memory" and self.process_ids:
-            os.kill(self.process_ids[worker], signal.SIGKILL)
-            self.process_ids = {}
-
-    def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
-        self.lost += 1
 
 
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Bits) -> None:

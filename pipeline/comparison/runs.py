@@ -175,7 +175,7 @@ def _measured(row: Row, result: RunResult, reused: bool) -> Row:
     return replace(
         row,
         rmse=result.rmse,
-        training_rmse=training["history"][training["best_epoch"] - 1][0],
+        training_rmse=training["history"][training["best_epoch"] - 1][0] if training["best_epoch"] else None,
         seconds=training["seconds"],
         memory_bytes=files.read_json(url)["memory_bytes"] if files.exists(url) else None,
         count=result.epochs,

@@ -42,6 +42,8 @@ class StageFinished:
 class EpochFinished:
     """One epoch over all training ratings. RMSEs in rating units; None where there is nothing to measure on.
 
+    `counted` : what the method counts in the place of epochs.
+
     `ratings_per_second` : over all epochs of this attempt so far, loading included.
     """
 
@@ -51,6 +53,7 @@ class EpochFinished:
     stopping_rmse: float | None
     ratings_per_second: float
     best: bool
+    counted: str = "epoch"
 
 
 @dataclass(frozen=True)

@@ -98,5 +98,5 @@ class Watcher:
             else f"  held-out RMSE {event.stopping_rmse:.4f}{' *' if event.best else ''}"
         )
         speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
-        line = f"epoch {event.epoch:>3}  training RMSE {event.training_rmse:.4f}{stopping}  {speed}"
+        line = f"{event.counted} {event.epoch:>3}  training RMSE {event.training_rmse:.4f}{stopping}  {speed}"
         self._say(f"{'train':<10} {line}")

@@ -14,7 +14,8 @@ class RunResult:
     """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
 
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
-    `epochs` counts what `counted` says: epochs, or products with the matrix (stages/decompose.py).
+    `epochs` counts what `counted` says: epochs, passes for one feature (stages/train_funk.py: `best_epoch` is
+    then how many features were kept), or products with the matrix (stages/decompose.py).
     `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant.
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.

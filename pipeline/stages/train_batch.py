@@ -163,7 +163,7 @@ class _Descent:
         self.steps_run += 1
         rate = self.steps_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
         most = self.settings.batch.steps
-        self.context.tell(EpochFinished(number, most, training, stopping, rate, verdict.best_epoch == number))
+        self.context.tell(EpochFinished(number, most, training, stopping, rate, verdict.best_epoch == number, "step"))
         self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))
 
     def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:

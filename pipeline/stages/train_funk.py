@@ -1,0 +1,227 @@
+"""Train in Simon Funk's form: one feature after another, each until held-out ratings say that it is done.
+
+Covers: the loop over features and over looks at one of them, what is kept, checkpoints, and how a run goes on after an
+interruption.
+Does not cover: the graph of some passes (runtime/feature_rounds.py), a pass itself (tasks/funk.py), the joint form that
+production uses (train.py).
+
+After S. Funk, "Netflix update: try this at home", 2006: first the baseline is removed, then each feature is found on
+what the features before it leave, and never touched again. A feature is looked at every FUNK_ROUND passes; the best
+look is kept. The first feature that gains nothing is dropped and ends the run: the next would start from where it did.
+A checkpoint is written after each feature: that is the most that an interruption loses.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.runtime import checkpoint as checkpoints
+from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.cluster import one_cpu_target
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
+from pipeline.runtime.feature_rounds import FeatureRounds, FeatureState
+from pipeline.runtime.strata import load_grid
+from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
+from pipeline.settings import TrainSettings
+from tasks import files
+from tasks.descend import StepSizes
+from tasks.errors import Diverged
+from tasks.funk import Feature, Vectors, items_of
+from tasks.funk_files import write_factors, write_vectors
+from tasks.rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, l2_for, scaling
+from tasks.stopping import judge
+
+
+def train_funk(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    streamed: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the training manifest, as `train` does. Reuse, resume or start as need be.
+
+    `epochs` counts passes, as `counted` says; the history has an entry for each kept feature, and `best_epoch` is the
+    last of them. Besides, the `passes` of each feature that was begun, and the `reason` for ending.
+
+    Parameters
+    ----------
+    streamed : read each block whenever it is gone through; residuals stay in memory all the same.
+
+    Raises
+    ------
+    Diverged
+        A feature became infinite or not a number.
+    SettingsError
+        The checkpoints were made for another CPU target.
+    """
+    steps = _step_sizes(grid, settings)
+
+    def work() -> dict[str, Any]:
+        last, shards = _Features(context, grid, scale, settings, steps, run_folder, streamed).run()
+        passes = last.current["passes"]
+        told = {"epochs": sum(passes), "counted": "passes", "passes": passes, "reason": last.current["ended"]}
+        return {**last.for_manifest(), "shards": shards, "steps": asdict(steps), **told}
+
+    return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
+
+
+def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
+    l2 = FUNK_L2_SHARE * l2_for(grid["ratings"], grid["users"], grid["items"]) if settings.l2 is None else settings.l2
+    return StepSizes(mean, deviation, l2, FUNK_STEP if settings.step is None else settings.step, bias_step=0.0)
+
+
+def _summary(manifest: dict[str, Any]) -> str:
+    kept = f"{manifest['best_epoch']} features, {manifest['epochs']} passes"
+    return f"{kept}, {best_rmse(manifest) if manifest['history'] else 'biases alone'}; {manifest['reason']}"
+
+
+@dataclass
+class _Features:
+    """The loop's own state: RMSEs after each kept feature, the passes of each, and the files of those kept."""
+
+    context: Context
+    grid: dict[str, Any]
+    scale: tuple[float, float]
+    settings: TrainSettings
+    steps: StepSizes
+    run_folder: str
+    streamed: bool
+    history: list[list[float | None]] = field(default_factory=list)
+    passes: list[int] = field(default_factory=list)
+    entries: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"users": [], "items": []})
+    seconds_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.cpu_target = one_cpu_target(self.context.client)
+        stop_on = self.settings.stop_on
+        self.stop_on = None if stop_on == "nothing" else stop_on
+        self.held_out = self.grid["held_out"][stop_on]["ratings"] if self.stop_on else 0
+        self.folder, self.started, self.passes_run = checkpoints.folder_of(self.run_folder), time.monotonic(), 0
+
+    def run(self) -> tuple[Checkpoint, dict[str, Any]]:
+        """Find features to the end, after those of the newest whole checkpoint; return the last one, and the shards."""
+        data = load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
+        self.rounds = FeatureRounds(
+            self.context, self.grid, data, self.steps, self.scale, self.settings.biases, self.settings.seed
+        )
+        last = checkpoints.newest_whole(self.context, self.run_folder)
+        if last is not None:
+            self._resume(last)
+        self.least = self._stopping_rmse()
+        while last is None or last.current["ended"] is None:
+            last = self._next_feature()
+        return last, self._shards()
+
+    def _resume(self, last: Checkpoint) -> None:
+        last.refuse_other_target(self.cpu_target, self.run_folder)
+        self.history, self.seconds_before = list(last.history), last.seconds
+        self.passes = list(last.current["passes"])
+        self.entries = {side: list(last.current[side]) for side in self.entries}
+        for number in range(len(self.history)):
+            self._finish(number)
+        self.context.tell(Noticed(f"resuming after feature {len(self.history)}"))
+
+    def _stopping_rmse(self) -> float:
+        """Return the RMSE of what is finished on the stopping ratings; infinite where there are none."""
+        return math.sqrt(self.rounds.stopping_squares() / self.held_out) if self.held_out else math.inf
+
+    def _next_feature(self) -> Checkpoint:
+        """Find one more feature, keep it if it gains, and write a checkpoint that says so."""
+        number = len(self.history) + 1
+        found, training, stopping = self._best_look(number)
+        least = self.least
+        ended = None
+        if stopping is not None and stopping >= least:
+            ended = f"feature {number} gained nothing"
+        else:
+            self._keep(found, number)
+            self.history.append([training, stopping])
+            self.least = least if stopping is None else stopping
+            if number == self.settings.rank:
+                ended = "all features found"
+        rate = self.passes_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
+        best = len(self.history) == number
+        self.context.tell(EpochFinished(number, self.settings.rank, training, stopping, rate, best, "feature"))
+        self.context.tell(StageAdvanced(STAGE, number, self.settings.rank, "epoch"))
+        return self._checkpoint(ended)
+
+    def _best_look(self, feature: int) -> tuple[FeatureState, float, float | None]:
+        """Go over the ratings until looks at the feature no longer gain; return the best one, with its RMSEs."""
+        state, most, done = self.rounds.start, self.settings.epochs, 0
+        looks: list[tuple[float, float | None]] = []
+        best: tuple[FeatureState, float, float | None] | None = None
+        while done < most:
+            count = min(FUNK_ROUND, most - done)
+            state, (training_squares, stopping_squares) = self.rounds.passes(state, done + 1, count)
+            done += count
+            self.passes_run += count
+            training = math.sqrt(training_squares / self.grid["ratings"]) * self.steps.deviation
+            if not math.isfinite(training):
+                raise self._diverged(feature)
+            looks.append((training, math.sqrt(stopping_squares / self.held_out) if self.held_out else None))
+            verdict = judge([stopping for _, stopping in looks if stopping is not None], self.settings.patience, 0.0)
+            if verdict.best_epoch in (0, len(looks)):  # 0: with nothing to judge by, the last look is the best
+                best = (state, *looks[-1])
+            if verdict.stop:
+                break
+        self.passes.append(done)
+        assert best is not None
+        return best
+
+    def _keep(self, found: FeatureState, number: int) -> None:
+        """Write a finished feature, and go on with what it leaves."""
+        name = f"shards-feature-{number:04d}"
+        jobs = [(files.join(self.folder, f"{name}/{side}.npy"), side, *getattr(found, side)) for side in self.entries]
+        try:
+            checksums = run_all(self.context, STAGE, "save-feature", write_side, jobs)
+        except Diverged as cause:
+            raise self._diverged(number) from cause
+        for side, checksum in zip(self.entries, checksums, strict=True):
+            self.entries[side].append({"path": f"{name}/{side}.npy", "checksum": checksum})
+        self._finish(number - 1)
+
+    def _finish(self, number: int) -> None:
+        users, items = (self._located(entries[number]) for entries in self.entries.values())
+        self.rounds.finish(users, items)
+
+    def _located(self, entry: dict[str, str]) -> tuple[str, str]:
+        return files.join(self.folder, entry["path"]), entry["checksum"]
+
+    def _diverged(self, feature: int) -> Diverged:
+        step = self.steps.step
+        return Diverged(
+            f"feature {feature}: its numbers are no longer finite with step {step:g} and L2 {self.steps.l2:g}; "
+            f"set train.step lower (for instance {step / 4:g}) or leave it to the default rule"
+        )
+
+    def _checkpoint(self, ended: str | None) -> Checkpoint:
+        current = {**self.entries, "passes": self.passes, "ended": ended}
+        written = Checkpoint(
+            len(self.passes), len(self.history), self.history, current, self.entries, self.cpu_target,
+            self.seconds_before + time.monotonic() - self.started,
+        )  # fmt: skip
+        checkpoints.write(self.run_folder, written)
+        return written
+
+    def _shards(self) -> dict[str, Any]:
+        """Put the model's shards together from biases and features; return their manifest entry."""
+        written: dict[str, Any] = {}
+        for side, sizes, biases in zip(self.entries, self.rounds.sizes, self.rounds.biases, strict=True):
+            features = [self._located(entry) for entry in self.entries[side]]
+            paths = [f"shards-{len(self.passes):05d}/{side[:-1]}-{number:05d}.npy" for number in range(len(sizes))]
+            jobs = [
+                (files.join(self.folder, path), biases[n], self.steps, self.settings.rank, features, sizes, n)
+                for n, path in enumerate(paths)
+            ]
+            checksums = run_all(self.context, STAGE, f"save-{side}", write_factors, jobs)
+            written[side] = [{"path": p, "checksum": checksum} for p, checksum in zip(paths, checksums, strict=True)]
+        return written
+
+
+def write_side(url: str, side: str, *shares: Feature | Vectors) -> str:
+    """Write the users or the items of a finished feature, given for all shares; return the file's checksum."""
+    vectors = [items_of(share) if side == "items" else share.users for share in shares]  # type: ignore[union-attr]
+    return write_vectors(url, tuple(vector for share in vectors for vector in share))

@@ -1,0 +1,29 @@
+"""Losing a worker at a chosen moment, with the proof that it was lost.
+
+Covers: the plugin that does it. Does not cover: what has to hold then (test_train_batch.py, test_train_funk.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+
+class KillAfter(SchedulerPlugin):
+    """Kill the worker that holds a task as soon as the task is done."""
+
+    name = "kill-after"
+
+    def __init__(self, key: str, process_ids: dict[str, int]) -> None:
+        self.key, self.process_ids, self.lost = key, process_ids, 0
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
+        if key == self.key and finish == "memory" and self.process_ids:
+            os.kill(self.process_ids[worker], signal.SIGKILL)
+            self.process_ids = {}
+
+    def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
+        self.lost += 1
