@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_FLOATS = 1 << 18
-_MOST_SPARE = 4
 _ROUND_FLOATS = 1 << 20
 """Sizes are rounded up to 4 MiB, so that shards that differ by a row pass memory on to each other."""
 
-_spare: defaultdict[int, deque[memoryview]] = defaultdict(lambda: deque(maxlen=_MOST_SPARE))
+_spare: defaultdict[int, deque[memoryview]] = defaultdict(deque)
+"""By size. What is in use and what is spare together are never more than what was in use at one time."""
 
 
 def uninitialised(floats: int) -> npt.NDArray[np.float32]:
@@ -41,6 +41,11 @@ def uninitialised(floats: int) -> npt.NDArray[np.float32]:
     array = np.frombuffer(memory, np.float32)[:floats]
     weakref.finalize(array.base, spare.append, memory).atexit = False
     return array
+
+
+def forget_spare() -> None:
+    """Hand all memory that is not in use back to the system."""
+    _spare.clear()
 
 
 class Weighed:

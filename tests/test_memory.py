@@ -9,8 +9,8 @@ from dask.sizeof import sizeof
 from tasks import memory
 from tasks.blocks import RatingBlock
 from tasks.descend import Descent
-from tasks.factors import room_for
-from tasks.memory import LEAST_FLOATS, uninitialised
+from tasks.factors import room_for, written_room
+from tasks.memory import LEAST_FLOATS, forget_spare, uninitialised
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +59,24 @@ def test_parts_of_a_shard_keep_its_memory() -> None:
     assert (states == 1.0).all()
 
 
-def test_not_more_than_a_few_are_kept() -> None:
+def test_what_is_spare_is_taken_first_and_handed_back_in_the_end() -> None:
     arrays = [uninitialised(LEAST_FLOATS) for _ in range(9)]
+    places = {place(array) for array in arrays}
     del arrays
+    again = [uninitialised(LEAST_FLOATS) for _ in range(5)]
+    assert {place(array) for array in again} < places
     assert [len(spare) for spare in memory._spare.values()] == [4]
+    forget_spare()
+    del again
+    assert not memory._spare
+
+
+def test_a_shard_that_was_written_to_leaves_its_memory_to_the_next() -> None:
+    shard = written_room(LEAST_FLOATS, 4)
+    assert not shard.factors.any()
+    before = place(shard.factors)
+    del shard
+    assert place(room_for(LEAST_FLOATS, 4).factors) == before
 
 
 def test_dask_sees_the_bytes_of_what_it_places() -> None:

@@ -29,13 +29,15 @@ from pipeline.runtime.context import Context
 from tasks import files
 from tasks.blocks import BlockRow, StoredRow
 from tasks.descend import Descent, StepSizes, descend, items_of
-from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows
+from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, written_room
 from tasks.score import EpochErrors, HeldOut, read_held_out, score_epoch
 from tasks.shares import Visit, shares_for, turns_of_epoch
 from tasks.sums import rows_seen
 from tasks.threads import all_of
 
 _WAIT_SECONDS = 60
+_LATER_VERSIONS = 3
+"""Of a user shard, besides the first, alive at once: those in flight and the best (budget.py counts them, too)."""
 
 
 @dataclass(frozen=True)
@@ -233,12 +235,13 @@ def threads_of_task(crowd: int) -> int:
 def start_users(
     seen: Sequence[tuple[npt.NDArray[np.bool_], Any]], rank: int, seed: int, mine: slice, shards: int
 ) -> Descent:
-    """Return a share of user shards before its first turn."""
+    """Return a share of user shards before its first turn, and leave memory for the versions that follow."""
     make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards)
-    numbers = range(mine.start, mine.stop)
-    return Descent.starting(
-        all_of(lambda a, users: make(users, shard=a), numbers, [users for users, _ in seen], threads=threads_of_task(1))
-    )
+    of_users, threads = [users for users, _ in seen], threads_of_task(1)
+    first = all_of(lambda a, users: make(users, shard=a), range(mine.start, mine.stop), of_users, threads=threads)
+    # All at once, and gone when this returns.
+    all_of(lambda users: written_room(len(users), rank), of_users * _LATER_VERSIONS, threads=threads)
+    return Descent.starting(first)
 
 
 def start_items(

@@ -26,6 +26,7 @@ from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
+from tasks.memory import forget_spare
 from tasks.rule import STEP, l2_for, scaling
 from tasks.score import EpochErrors
 from tasks.stopping import Verdict, judge_history
@@ -62,6 +63,7 @@ def train(
 
     def work() -> dict[str, Any]:
         last = _Training(context, grid, scale, settings, run_folder, streamed).run()
+        context.client.run(forget_spare, on_error="ignore")
         return {**last.for_manifest(), "steps": asdict(steps)}
 
     return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)
