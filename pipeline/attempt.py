@@ -98,7 +98,7 @@ class Attempt:
             plan = plan_of(self.settings, self.allowance)
             self.allowance.refuse_what_cannot_fit(plan.prediction, self.with_training)
         elif self.prediction is not None and stage in ("ranking", "recommend"):
-            self.allowance.refuse_recommending(self.prediction)
+            self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
             needed, worker = self.prediction.training_bytes, self.prediction.training_worker_bytes
             self.allowance.refuse_memory(needed, worker, stage)

@@ -121,11 +121,16 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
     most = max(settings.ranking.count, settings.recommend.count)
     if not most:
         return chosen
-    needed, worker = predict_recommend_bytes(
-        size, settings.train.rank, most, settings.recommend.batch_users,
+    needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)
+    return replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
+
+
+def recommending_needs(settings: Settings, size: Size, rank: int, count: int, allowance: Allowance) -> tuple[int, int]:
+    """Return the predicted bytes, of all processes and of one worker, while `count` items are chosen for each user."""
+    return predict_recommend_bytes(
+        size, rank, count, settings.recommend.batch_users,
         allowance.workers, allowance.threads, settings.ingest.partition_ratings,
     )  # fmt: skip
-    return replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
 
 
 def size_of_grid(grid: dict[str, Any]) -> Size:

@@ -1,26 +1,34 @@
 """What is done with a saved model, on a cluster of its own: no run, no settings but where to run.
 
-Covers: opening the cluster for one stage that needs a model's folder alone.
+Covers: opening the cluster for one stage that needs a model's folder alone, and finding what the model was trained on.
 Does not cover: the stages themselves (stages/), whole runs (flow.py).
 """
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.runtime.cluster import open_client
+from pipeline.plan import local_allowance, recommending_needs
+from pipeline.runtime.budget import Size
+from pipeline.runtime.cluster import open_client, scheduler_address
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
-from pipeline.runtime.store import Store
+from pipeline.runtime.lock import hold_root
+from pipeline.runtime.store import Store, published
 from pipeline.settings import Settings
 from pipeline.stages.predict import predict
+from pipeline.stages.recommend import recommend
 from pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
 from pipeline.stages.spectrum import known_spectrum, spectrum
 from pipeline.stages.vectors import write_vectors
+from tasks import files
+from tasks.errors import BadInput
 from tasks.model import read_about
 
 
@@ -77,7 +85,63 @@ def predict_with(
         return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
 
 
+def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
+    """Write the best items that users have not rated beside a saved model, as its run does; return the folder.
+
+    Parameters
+    ----------
+    settings : where to run, and of [recommend] how many items for whom.
+
+    Raises
+    ------
+    BadInput
+        The ratings that the model was trained on are not there.
+    CannotFit
+        Memory is too small.
+    """
+    origin = _Origin.of(model_folder)
+    rank, count = read_about(model_folder)["rank"], settings.recommend.count
+    allowance = None if scheduler_address(settings.cluster) else local_allowance(settings)
+
+    def afford(_stage: str) -> None:
+        if allowance is not None:
+            size = Size(origin.dataset["ratings"], origin.dataset["users"], origin.dataset["items"], raw_bytes=0)
+            allowance.refuse_recommending(*recommending_needs(settings, size, rank, count, allowance))
+
+    with hold_root(origin.root), _context(settings, origin.root, listeners, afford) as context:
+        return recommend(context, origin.dataset, origin.split, model_folder, settings.recommend, origin.run_folder)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a saved model was trained on: the manifests of its dataset and split, found by where its run left it."""
+
+    root: str
+    run_folder: str
+    dataset: dict[str, Any]
+    split: dict[str, Any]
+
+    @classmethod
+    def of(cls, model_folder: str) -> _Origin:
+        read_about(model_folder)  # a folder without a model is told before anything is looked for around it
+        place = model_folder.rstrip("/") if "://" in model_folder else os.path.abspath(model_folder)
+        root, *inner = place.rsplit("/", 3)
+        record = files.join(files.join(root, *inner[:2]), "record.json")
+        if len(inner) == 3 and inner[0] == "runs" and files.exists(record):
+            store, known = Store(root), files.read_json(record)
+            dataset = published(store.dataset(known.get("dataset", "")), "dataset")
+            split = published(store.split(known.get("split", "")), "split")
+            if dataset is not None and split is not None:
+                return cls(root, files.join(root, *inner[:2]), dataset, split)
+        raise BadInput(
+            f"{model_folder}: the ratings that this model was trained on are not beside it, so what users have rated "
+            "is not known; name the model where its run left it (ROOT/runs/RUN/model), or the run's settings"
+        )
+
+
 @contextmanager
-def _context(settings: Settings, folder: str, listeners: Sequence[Listener]) -> Iterator[Context]:
+def _context(
+    settings: Settings, folder: str, listeners: Sequence[Listener], afford: Callable[[str], None] = lambda _stage: None
+) -> Iterator[Context]:
     with as_readable_errors(folder), open_client(settings.cluster) as client:
-        yield Context(client, Store(folder), broadcast(list(listeners)), uuid.uuid4().hex[:8])
+        yield Context(client, Store(folder), broadcast(list(listeners)), uuid.uuid4().hex[:8], afford)

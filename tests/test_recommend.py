@@ -180,4 +180,4 @@ def test_what_cannot_fit_is_refused_with_both_numbers(root: Path, ran: RunResult
     settings = settings_for(root, **{section: {"count": 1_000_000}})
     prediction = predict_for(settings, Size(50_000_000, 4_000_000, 2_000_000, 0), 4, allowance)
     with pytest.raises(CannotFit, match=r"for recommending and has 800\.00 MiB; lower recommend\.count"):
-        allowance.refuse_recommending(prediction)
+        allowance.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)

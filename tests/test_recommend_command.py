@@ -7,6 +7,7 @@ Does not cover: what is recommended (test_recommend.py, test_recommender.py).
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,39 @@ def test_recommend_prints_a_chosen_user_with_titles(root: Path, model: str) -> N
     assert [row["rank"] for row in rows] == [1, 2, 3]
 
 
+def test_a_saved_model_recommends_what_its_run_does(root: Path, model: str) -> None:
+    """Beside the run, from whose dataset and split it knows what is seen; made anew, not found there."""
+    user = str(Model.load(model).user_ids[1])
+    words = ["--count", "4", "--user", user, "--json"]
+    by_run = funkflow("recommend", "demo", "--root", str(root), *words, *SMALL)
+    folder = Path(json.loads(by_run.stdout.splitlines()[-1])["paths"]["recommendations"])
+    shutil.rmtree(folder)
+    by_model = funkflow("recommend", "--model", model, *words)
+    assert by_model.returncode == 0, by_model.stderr
+    rows = json.loads(by_model.stdout.splitlines()[-1])["recommendations"]
+    assert rows == json.loads(by_run.stdout.splitlines()[-1])["recommendations"]
+    assert len(rows) == 4
+    assert (folder / "manifest.json").exists()
+
+
+def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "runs" / "other" / "model")
+    done = funkflow("recommend", "--model", str(tmp_path / "runs" / "other" / "model"))
+    assert done.returncode == 3
+    assert "the ratings that this model was trained on are not beside it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_recommending_with_a_saved_model_is_refused_where_it_cannot_fit(root: Path, model: str, tmp_path: Path) -> None:
+    """A dataset said to have ten thousand million users."""
+    shutil.copytree(root, tmp_path / "root")
+    (manifest,) = tmp_path.glob("root/datasets/*/manifest.json")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "users": 10**10}))
+    done = funkflow("recommend", "--model", str(tmp_path / "root" / Path(model).relative_to(root)))
+    assert done.returncode == 4, done.stderr
+    assert "of memory for recommending and has" in done.stderr
+
+
 def test_similar_and_factors_name_titles(model: str) -> None:
     loaded = Model.load(model)
     item = str(loaded.item_ids[0])
@@ -73,6 +107,9 @@ def test_similar_and_factors_name_titles(model: str) -> None:
         (["similar", "99999", "--model", "MODEL"], 3, "item 99999: the model never met this id"),
         (["similar", "x", "--model", "MODEL"], 3, "there is no item 'x': this model's items are numbers"),
         (["similar", "demo", "1", "--model", "MODEL"], 2, "--model is all that is needed"),
+        (["recommend", "--model", "MODEL", "--root", "elsewhere"], 2, "--model is all that is needed"),
+        (["recommend", "--model", "MODEL", "--user", "0"], 3, "there is no user 0 in the data"),
+        (["factors", "--model", "MODEL", "--set", "train.rank=3"], 2, "--set changes nothing beside --model"),
         (["similar", "1", "--model", "MODEL", "--count", "0"], 3, "similar: n = 0; ask for at least one"),
         (["factors", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one factor"),
     ],

@@ -47,7 +47,9 @@ Sets = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume/--fresh", help="go on from the last good checkpoint, or forget it and train anew")
 ]
-ModelFolder = Annotated[str, typer.Option("--model", help="folder of a saved model; then no settings are needed")]
+ModelFolder = Annotated[
+    str, typer.Option("--model", help="folder of a saved model, instead of CONF", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
@@ -109,9 +111,12 @@ def settings_beside_model(
 
 
 def model_from(
-    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool
-) -> tuple[Settings, str, str | None]:
+    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool,
+    until: str = "spectrum",
+) -> tuple[Settings, str, str | None]:  # fmt: skip
     """Return settings, the folder of the model, and that of its grid where the words lead to a run.
+
+    until : the last stage of that run.
 
     Raises
     ------
@@ -122,7 +127,7 @@ def model_from(
         return settings_beside_model(conf, ratings, validation, root, sets), model, None
     settings = settings_from(conf, ratings, validation, root, sets)
     with watching() as watcher:
-        paths = flow.run(settings, until="spectrum", fresh=not resume, listeners=[interrupts, watcher]).paths
+        paths = flow.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher]).paths
     return settings, paths["model"], paths["grid"]
 
 

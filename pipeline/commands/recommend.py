@@ -14,33 +14,33 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import flow, tables
+from pipeline import flow, saved, tables
 from pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
+    ModelFolder,
     Ratings,
     Resume,
     Root,
     Sets,
     Validation,
     interrupts,
+    model_from,
     print_result,
     quoted,
+    settings_beside_model,
     settings_from,
     watching,
 )
 from tasks import files
 from tasks.errors import BadInput, SettingsError
-from tasks.model import Model
+from tasks.model import Model, read_about
 from tasks.titles import titles_of
 
 _DEFAULT_COUNT = 10
 _ENDS = 3
 
-SavedModel = Annotated[
-    str, typer.Option("--model", help="folder of a saved model, instead of CONF", show_default=False)
-]
 Count = Annotated[int, typer.Option("--count", help="how many")]
 
 
@@ -52,6 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def recommend(
     conf: Conf = "",
+    model: ModelFolder = "",
     count: Annotated[
         int | None, typer.Option("--count", help="items a user; else recommend.count, else 10", show_default=False)
     ] = None,
@@ -71,33 +72,40 @@ def recommend(
         raise SettingsError(f"--count {count}: ask for at least one item a user")
     words = [*(sets or []), *([f"recommend.users={quoted(user)}"] if user else [])]
     words += [f"recommend.count={count}"] if count is not None else []
-    settings = settings_from(conf, ratings, validation, root, words)
+    chosen = settings_beside_model if model else settings_from
+    settings = chosen(conf, ratings, validation, root, words)
     if not settings.recommend.count:
-        settings = settings_from(conf, ratings, validation, root, [*words, f"recommend.count={_DEFAULT_COUNT}"])
+        settings = chosen(conf, ratings, validation, root, [*words, f"recommend.count={_DEFAULT_COUNT}"])
+    content: dict[str, Any]
+    said: Group | Text
     with watching() as watcher:
-        result = flow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
-    content = result.to_dict()
-    if not settings.recommend.users:
-        print_result(content, as_json, tables.result_table(result))
-        return
-    content["recommendations"] = _written(result.paths["recommendations"])
-    titles = titles_of(result.paths["model"], Model.load(result.paths["model"]).about)
-    lists = {
-        each: [row for row in content["recommendations"] if row["user"] == each]
-        for each in dict.fromkeys(row["user"] for row in content["recommendations"])
-    }
-    shown = [
-        _list_of(f"for user {each}", "score", [(row["item"], row["score"]) for row in rows], titles)
-        for each, rows in lists.items()
-    ]
-    print_result(content, as_json, Group(*shown))
+        if model:
+            folder = saved.recommend_with(settings, model, [interrupts, watcher])
+            content = {"paths": {"model": model, "recommendations": folder}}
+            said = Text(f"recommendations in {folder}")
+        else:
+            result = flow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
+            content, said = result.to_dict(), tables.result_table(result)
+    if settings.recommend.users:
+        content["recommendations"] = _written(content["paths"]["recommendations"])
+        said = _lists_of(content["recommendations"], content["paths"]["model"])
+    print_result(content, as_json, said)
+
+
+def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
+    """Return a table for each user, in the order of the rows."""
+    titles = titles_of(model, read_about(model))
+    lists: dict[Any, list[tuple[Any, float]]] = {}
+    for row in rows:
+        lists.setdefault(row["user"], []).append((row["item"], row["score"]))
+    return Group(*[_list_of(f"for user {user}", "score", found, titles) for user, found in lists.items()])
 
 
 def similar(
     words: Annotated[
         list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model; raw id of an item")
     ],
-    model: SavedModel = "",
+    model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
     root: Root = "",
     sets: Sets = None,
@@ -117,7 +125,7 @@ def similar(
 def factors(
     words: Annotated[list[str] | None, typer.Argument(metavar="[CONF]", help="settings, unless --model")] = None,
     item: Annotated[str, typer.Option("--item", help="raw id of an item: its strongest factors only")] = "",
-    model: SavedModel = "",
+    model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
     root: Root = "",
     sets: Sets = None,
@@ -162,16 +170,13 @@ def factors(
 
 def _model(conf: list[str], model: str, root: str, sets: list[str] | None) -> tuple[Model, dict[Any, str]]:
     """Return the model that the words lead to, trained if it is not there yet, and its titles."""
-    if model and (conf or root or sets):
-        raise SettingsError("--model is all that is needed: leave out CONF, --root and --set")
+    if model and sets:
+        raise SettingsError("--set changes nothing beside --model, as nothing is run; leave it out")
     if len(conf) > 1:
         raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
-    if not model:
-        settings = settings_from(conf[0] if conf else "", None, "", root, sets)
-        with watching() as watcher:
-            model = flow.run(settings, until="export", listeners=[interrupts, watcher]).paths["model"]
-    loaded = Model.load(model)
-    return loaded, titles_of(model, loaded.about)
+    _, folder, _ = model_from(conf[0] if conf else "", model, None, "", root, sets, resume=True, until="export")
+    loaded = Model.load(folder)
+    return loaded, titles_of(folder, loaded.about)
 
 
 def _raw_id(model: Model, word: str) -> Any:

@@ -15,6 +15,7 @@ from pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
+    ModelFolder,
     Ratings,
     Resume,
     Root,
@@ -91,7 +92,7 @@ def predict(
     pairs: Annotated[
         str, typer.Option("--pairs", help="CSV, TSV or Parquet with user and item columns, or qualifying.txt")
     ] = "",
-    model: Annotated[str, typer.Option("--model", help="folder of a saved model; then no settings are needed")] = "",
+    model: ModelFolder = "",
     out: Annotated[str, typer.Option("--out", help="folder for the predictions, with --model")] = "predictions",
     ratings: Ratings = None,
     validation: Validation = "",

@@ -228,10 +228,9 @@ class Allowance:
                     "use fewer cluster.threads, or give it more with cluster.memory"
                 )
 
-    def refuse_recommending(self, prediction: Prediction) -> None:
+    def refuse_recommending(self, needed_bytes: int, worker_bytes: int) -> None:
         """Raise CannotFit if memory is too small for choosing items for users."""
-        needed, worker = prediction.recommend_bytes, prediction.recommend_worker_bytes
-        self.refuse_memory(needed, worker, "recommending", "recommend.count or recommend.batch_users")
+        self.refuse_memory(needed_bytes, worker_bytes, "recommending", "recommend.count or recommend.batch_users")
 
     def refuse_disk(self, needed_bytes: int) -> None:
         """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""
@@ -248,7 +247,7 @@ class Allowance:
         if with_training:
             self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
         if with_training and prediction.recommend_bytes:
-            self.refuse_recommending(prediction)
+            self.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)
         self.refuse_disk(prediction.disk_bytes if with_training else prediction.data_disk_bytes)
 
 
