@@ -35,6 +35,9 @@ DASK_SETTINGS = {
     # All stages hand out their tasks evenly; stealing would only carry user shards from worker to worker.
     "distributed.scheduler.work-stealing": False,
     "distributed.admin.large-graph-warning-threshold": "100 MiB",
+    # Each connection remembers its last messages, those below 1 MB with all they carried: of 1,000, vectors of a few
+    # hundred kB that products take along (block_matrix.py) held 330 MB.
+    "distributed.admin.low-level-log-length": 100,
     # Dask has the allocator hand every array of 128 KiB and more back to the system, and take it anew page by page:
     # ingest's arrays of some MiB are served from what they leave, longer ones as before.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 32 * 2**20,
