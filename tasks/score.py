@@ -144,7 +144,7 @@ def score_epoch(
 
     Parameters
     ----------
-    items : all item shards, in order.
+    items : all item shards, in order; none where nothing is held out.
     """
     score_one = partial(score, items=items, steps=steps, scale=scale)
     stopping = all_of(score_one, held_out, descent.users, threads=threads)

@@ -29,6 +29,7 @@ LAYERS = {
     "pipeline.settings": 1,
     "pipeline.runtime": 2,
     "pipeline.stages": 3,
+    "pipeline.scale": 4,
     "pipeline.plan": 4,
     "pipeline.attempt": 5,
     "pipeline.flow": 6,

@@ -57,7 +57,8 @@ class Grid:
 
     `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
     reads the block that it needs and forgets it. `shares` : into how many shares the shards are cut;
-    `shares_a_worker` : how many of them a worker has; `workers` : the addresses of those that were there.
+    `shares_a_worker` : how many of them a worker has; `workers` : the addresses of those that were there; `scored` :
+    whether any rating is held out, so that each worker must see all item shards at the end of an epoch.
     """
 
     rows: list[Future[Any] | StoredRow]
@@ -65,6 +66,7 @@ class Grid:
     shares: int
     shares_a_worker: int
     workers: list[str]
+    scored: bool = True
 
     def placed(self, share: int) -> AbstractContextManager[None]:
         """Have what is built within run where the share's blocks are, or anywhere once that worker is gone.
@@ -111,7 +113,7 @@ def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name:
             held_out.append(
                 client.submit(read_held_out, url, entry["checksum"], shards, key=f"load-held-out-{name}-{row}", **near)
             )
-    return Grid(rows, held_out, shares, -(-shares // len(workers)), workers)
+    return Grid(rows, held_out, shares, -(-shares // len(workers)), workers, stop_on is not None)
 
 
 def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
@@ -180,9 +182,10 @@ def submit_epoch(
             key = f"score-{name}-{epoch:04d}-{share:03d}"
             errors.append(
                 delayed(score_share, pure=False)(
-                    data.held_out[mine], users[share], items, steps, scale, crowd, dask_key_name=key
+                    data.held_out[mine], users[share], items if data.scored else [], steps, scale, crowd,
+                    dask_key_name=key,
                 )
-            )
+            )  # fmt: skip
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
     futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
@@ -221,7 +224,7 @@ def score_share(
     scale: tuple[float, float],
     crowd: int,
 ) -> list[EpochErrors]:
-    """Score each user shard of a share against all item shards, with all of the worker."""
+    """Score each user shard of a share with all of the worker; where nothing is held out, `items` are none."""
     return score_epoch(
         held_out, descent, [shard for share in items for shard in items_of(share)], steps, scale, threads_of_task(crowd)
     )

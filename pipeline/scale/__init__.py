@@ -1,0 +1,1 @@
+"""How long an epoch would take on machines that are not there, and on which grid it would be shortest."""
