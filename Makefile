@@ -116,14 +116,15 @@ $(BENCH_READY): $(BENCH_INSTALLED) requirements-bench.lock
 	done
 	@touch $@
 
-# One resolution for every Python from 3.11 on; the others are held to the first, so each fits one environment with it.
+# One resolution for every Python from 3.11 on. The widest comes first, with what the tests need and thereby the extra s3,
+# whose botocore wants an older python-dateutil; the others are held to it, so each fits one environment with it.
 RESOLVE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' --group build
 
 lock: $(CREATED)
 	$(PIP) install uv
-	$(RESOLVE) --output-file requirements.lock
-	$(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(RESOLVE) --group dev --output-file requirements-dev.lock
+	$(RESOLVE) --constraint requirements-dev.lock --output-file requirements.lock
 	$(RESOLVE) --extra bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean:

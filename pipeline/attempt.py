@@ -42,12 +42,13 @@ class Attempt:
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
+        self._still_held: Callable[[], None] = lambda: None
 
     def run(self, stages: Callable[[Context], None]) -> RunResult:
         """Open the cluster, run the stages, and write down how it ended."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
-            stack.enter_context(hold_root(self.settings.root))
+            self._still_held = stack.enter_context(hold_root(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
             started = time.monotonic()
             self.allowance = None if scheduler_address(self.settings.cluster) else local_allowance(self.settings)
@@ -58,6 +59,7 @@ class Attempt:
                     stages(self._context(client))
             except BaseException as error:
                 with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                    self._still_held()  # else the record is somebody else's by now
                     self._close_record(error)
                 raise
             finally:
@@ -86,8 +88,7 @@ class Attempt:
 
     def _context(self, client: Client) -> Context:
         """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
-        if "://" not in self.settings.root:
-            files.remove_tree(self.store.scratch(""))
+        files.remove_tree(self.store.scratch(""))
         return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
 
     def _afford(self, stage: str) -> None:
@@ -105,6 +106,8 @@ class Attempt:
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _measure(self, event: Event) -> None:
+        if not isinstance(event, Noticed):
+            self._still_held()
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.monitor.take_peak()

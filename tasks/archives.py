@@ -7,15 +7,14 @@ Does not cover: zip (refused by name), which members hold ratings (sources.py: p
 from __future__ import annotations
 
 import gzip
-import posixpath
 import shutil
 import tarfile
 import zlib
 from typing import IO
 
-from tasks import files
 from tasks.chunks import RawFile
 from tasks.errors import BadInput
+from tasks.filesystems import filesystem, opened, reaching, streamed
 from tasks.sources import StoredFile, pick
 
 _COPY_BYTES = 4 * 2**20
@@ -56,14 +55,13 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
     BadInput
         The archive is damaged, cut short, empty or without ratings.
     """
-    system, path = files.filesystem(target)
-    system.makedirs(posixpath.dirname(path), exist_ok=True)
-    source_system, source = files.filesystem(stored.url)
+    system, path = filesystem(stored.url)
     try:
         with (
-            source_system.open(source, "rb") as packed,
+            reaching(stored.url),
+            system.open(path, "rb") as packed,
             gzip.GzipFile(fileobj=packed) as stream,
-            system.open(path, "wb") as out,
+            streamed(target) as out,
         ):
             if stored.url.endswith((".tar.gz", ".tgz")):
                 members = _copy_members(stream, out, stored.url, target)
@@ -78,10 +76,9 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
 
 
 def _tar_members(stored: StoredFile) -> list[RawFile]:
-    system, path = files.filesystem(stored.url)
     found = []
     end = 0
-    with system.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+    with opened(stored.url) as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             stop = member.offset_data + member.size
             end = max(end, -(-stop // _TAR_BLOCK_BYTES) * _TAR_BLOCK_BYTES)

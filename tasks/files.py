@@ -1,7 +1,8 @@
 """Bytes in and out of any fsspec store: whole files, written atomically, with checksums.
 
 Covers: local paths and URLs alike; Parquet tables, npy arrays and JSON; nothing is ever pickled.
-Does not cover: what the files mean, how folders are laid out, or when one counts as published (runtime/store.py).
+Does not cover: what is behind a URL (filesystems.py), what the files mean, or when a folder counts as published
+(pipeline/runtime/store.py).
 """
 
 from __future__ import annotations
@@ -10,22 +11,20 @@ import hashlib
 import io
 import json
 import math
-import os
 import posixpath
 import re
-import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-import fsspec
-import fsspec.core
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.errors import DamagedFile, SettingsError
+from tasks.errors import DamagedFile
+from tasks.filesystems import filesystem, is_object_store, reaching, streamed
+from tasks.masking import masked
 
 _CHECKSUM_BYTES = 16
 _NPY_HEADER = re.compile(
@@ -38,16 +37,6 @@ _NPY_HEADER = re.compile(
 def join(folder: str, *parts: str) -> str:
     """Join a local folder or URL with relative parts, always by '/'."""
     return posixpath.join(folder, *parts)
-
-
-def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the fsspec file system behind `url` and the path inside it."""
-    try:
-        system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as cause:
-        extras = "pip install 'funkflow[s3]' reads s3://, 'funkflow[http]' reads http://"
-        raise SettingsError(f"{url}: this kind of URL cannot be opened ({cause}); {extras}") from cause
-    return system, path
 
 
 def checksum(data: bytes | memoryview) -> str:
@@ -76,53 +65,67 @@ def opened_for_writing(url: str) -> Iterator[IO[bytes]]:
     A local file is written beside its place and moved over it; on object stores one PUT is atomic by itself.
     """
     system, path = filesystem(url)
-    system.makedirs(posixpath.dirname(path), exist_ok=True)
-    if "file" not in _protocols(system):
+    if is_object_store(system):
         buffer = io.BytesIO()
         yield buffer
-        system.pipe_file(path, buffer.getvalue())
+        with reaching(url):
+            system.pipe_file(path, buffer.getvalue())
         return
-    beside = f"{path}.{uuid.uuid4().hex}.part"
-    try:
-        with open(beside, "wb") as file:
-            yield file
-        os.replace(beside, path)
-    except BaseException:
-        if os.path.exists(beside):
-            os.remove(beside)
-        raise
+    with streamed(url) as file:
+        yield file
 
 
 def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
     """Read a whole file; with `expected_checksum`, refuse one that does not match."""
-    system, path = filesystem(url)
-    try:
-        data: bytes = system.cat_file(path)
-    except FileNotFoundError as cause:
-        raise DamagedFile(f"{url}: the file is missing; run again to make it anew") from cause
-    except OSError as cause:
-        raise DamagedFile(f"{url}: cannot be read ({cause.strerror or cause})") from cause
+    data = bytes_if_there(url)
+    if data is None:
+        raise DamagedFile(f"{masked(url)}: the file is missing; run again to make it anew")
     if expected_checksum is not None and checksum(data) != expected_checksum:
         raise DamagedFile(
-            f"{url}: {len(data)} bytes do not match checksum {expected_checksum}; "
+            f"{masked(url)}: {len(data)} bytes do not match checksum {expected_checksum}; "
             "the file is damaged, delete it and run again"
         )
+    return data
+
+
+def bytes_if_there(url: str) -> bytes | None:
+    """Read a whole file; None if there is none."""
+    system, path = filesystem(url)
+    try:
+        with reaching(url):
+            data: bytes = system.cat_file(path)
+    except FileNotFoundError:
+        return None
+    except OSError as cause:
+        raise DamagedFile(f"{masked(url)}: cannot be read ({cause.strerror or cause})") from cause
     return data
 
 
 def exists(url: str) -> bool:
     """Say whether a file or folder is there."""
     system, path = filesystem(url)
-    return bool(system.exists(path))
+    with reaching(url):
+        return bool(system.exists(path))
+
+
+def size(url: str) -> int:
+    """Return the bytes of a file; -1 if it is not there."""
+    system, path = filesystem(url)
+    try:
+        with reaching(url):
+            return int(system.size(path))
+    except FileNotFoundError:
+        return -1
 
 
 def sizes(folder: str) -> dict[str, int]:
     """Return the bytes (0 for a folder) of all that lies in a folder, by name; nothing if there is no such folder."""
     system, path = filesystem(folder)
-    if not system.exists(path):
+    try:
+        with reaching(folder):
+            entries = sorted(system.ls(path, detail=True), key=lambda entry: str(entry["name"]))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    system.invalidate_cache(path)
-    entries = sorted(system.ls(path, detail=True), key=lambda entry: str(entry["name"]))
     return {
         entry["name"].rstrip("/").rsplit("/", 1)[-1]: 0 if entry["type"] == "directory" else int(entry["size"])
         for entry in entries
@@ -137,7 +140,7 @@ def names(folder: str) -> list[str]:
 def remove_tree(url: str) -> None:
     """Remove a folder and all in it; a folder that is not there is no error."""
     system, path = filesystem(url)
-    if system.exists(path):
+    with suppress(FileNotFoundError), reaching(url):
         system.rm(path, recursive=True)
 
 
@@ -176,7 +179,7 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
         return file.read(columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as cause:
-        raise DamagedFile(f"{url}: not a readable Parquet file ({cause}); delete it and run again") from cause
+        raise DamagedFile(f"{masked(url)}: not a readable Parquet file ({cause}); delete it and run again") from cause
 
 
 def write_array(url: str, array: npt.NDArray[Any]) -> str:
@@ -211,12 +214,12 @@ def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[An
     data = read_bytes(url, expected_checksum)
     header = _NPY_HEADER.match(data)
     if header is None:
-        raise DamagedFile(f"{url}: not an npy file of numbers in C order; delete it and run again")
+        raise DamagedFile(f"{masked(url)}: not an npy file of numbers in C order; delete it and run again")
     shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
     dtype = np.dtype(header["dtype"].decode())
     if len(data) - header.end() != math.prod(shape) * dtype.itemsize:
         raise DamagedFile(
-            f"{url}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
+            f"{masked(url)}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
         )
     return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)
 
@@ -228,13 +231,17 @@ def write_json(url: str, content: Any) -> None:
 
 def read_json(url: str) -> Any:
     """Read JSON; a file that is cut short or not JSON is a DamagedFile."""
-    data = read_bytes(url)
+    return _parsed(url, read_bytes(url))
+
+
+def json_if_there(url: str) -> Any:
+    """Read JSON, as `read_json` does; None if there is no such file."""
+    data = bytes_if_there(url)
+    return None if data is None else _parsed(url, data)
+
+
+def _parsed(url: str, data: bytes) -> Any:
     try:
         return json.loads(data)
     except ValueError as cause:
-        raise DamagedFile(f"{url}: not readable JSON ({cause}); delete its folder and run again") from cause
-
-
-def _protocols(system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    protocol = system.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        raise DamagedFile(f"{masked(url)}: not readable JSON ({cause}); delete its folder and run again") from cause

@@ -182,9 +182,9 @@ def read_about(folder: str) -> dict[str, Any]:
         The file is not that of a model, or of another format version.
     """
     url = files.join(folder, "model.json")
-    if not files.exists(url):
+    about = files.json_if_there(url)
+    if about is None:
         raise SettingsError(f"{folder}: there is no model here (no model.json); name the model folder of a run")
-    about = files.read_json(url)
     if (
         not isinstance(about, dict)
         or about.get("kind") != "model"
@@ -213,8 +213,7 @@ def write_factors(
     )
     # Factors are close to random: looking for repetitions in them would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
-    system, path = files.filesystem(url)
-    return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": system.size(path), "checksum": checksum}
+    return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
 
 
 def write_about(

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks import files
 from tasks.chunks import Chunk, Piece, RawFile
 from tasks.errors import BadInput
+from tasks.filesystems import filesystem, is_local, reaching
 from tasks.formats import Form, Wanted, place_columns
 from tasks.parse_lines import BadField, judge_row
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
@@ -82,9 +82,12 @@ def parse_row_groups(chunk: Chunk, form: Form) -> Parsed:
 def _open(file: RawFile) -> pq.ParquetFile:
     if file.start:
         raise BadInput(f"{file.name}: Parquet inside an archive is not read; unpack it first")
-    system, path = files.filesystem(file.url)
+    system, path = filesystem(file.url)
     try:
-        return pq.ParquetFile(system.open(path, "rb"))
+        with reaching(file.url):
+            # Of a remote file only what is asked for, columns that lie together in one request.
+            remote = not is_local(system)
+            return pq.ParquetFile(system.open(path, "rb", cache_type="none" if remote else None), pre_buffer=remote)
     except (pa.ArrowException, OSError) as cause:
         raise BadInput(
             f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it anew"
@@ -101,7 +104,8 @@ def _parse_piece(piece: Piece, form: Form) -> Parsed:
     places = [place for place in (form.user, form.item, form.rating, form.timestamp) if place >= 0]
     names = [form.header[place] for place in places]
     try:
-        raw = source.read_row_groups(range(piece.start, piece.stop), columns=names).select(names)
+        with reaching(piece.file.url):
+            raw = source.read_row_groups(range(piece.start, piece.stop), columns=names).select(names)
     except (pa.ArrowException, OSError) as cause:
         raise BadInput(
             f"{piece.file.name}: cannot be read ({cause}); it is damaged or cut short, fetch it anew"

@@ -20,6 +20,7 @@ import pyarrow.ipc
 
 from tasks import files
 from tasks.errors import DamagedFile
+from tasks.filesystems import opened
 
 _WIDTHS = (np.int16, np.int32, np.int64)
 Narrow = npt.NDArray[np.signedinteger]
@@ -43,9 +44,8 @@ def read_groups(url: str, groups: Iterable[int]) -> pa.Table:
     DamagedFile
         The file is not there, or not whole.
     """
-    system, path = files.filesystem(url)
     try:
-        with system.open(path, "rb") as file, pa.ipc.open_file(file) as reader:
+        with opened(url) as file, pa.ipc.open_file(file) as reader:
             return pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
     except (pa.ArrowException, OSError) as cause:
         raise DamagedFile(f"{url}: scratch cannot be read ({cause}); run again") from cause

@@ -11,11 +11,14 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 
 from tasks import files
 from tasks.errors import BadInput
+from tasks.filesystems import filesystem, is_local, reaching, url_of
+from tasks.masking import masked
 
 CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
@@ -75,8 +78,7 @@ def find_sources(ratings: Sequence[str], without: str = "") -> list[Source]:
     found = [_find(entry) for entry in ratings]
     if not without:
         return found
-    system, path = files.filesystem(without)
-    unwanted = _url(system, path)
+    unwanted = url_of(*filesystem(without))
     return [Source(source.name, tuple(stored for stored in source.files if stored.url != unwanted)) for source in found]
 
 
@@ -87,13 +89,15 @@ def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
     ----------
     ratings : the entries of `ingest.ratings`, where the file must not be one of them.
     """
-    system, path = files.filesystem(url)
-    if not system.exists(path):
-        raise BadInput(f"{url}: no such file; check {setting}")
-    if not system.isdir(path) and system.size(path) == 0:
-        raise BadInput(f"{url}: the file is empty; check {setting}")
-    if any(files.filesystem(entry)[1] == path for entry in ratings):
-        raise BadInput(f"{url}: {setting} names the ratings themselves; name a file of other pairs or ratings")
+    system, path = filesystem(url)
+    where = masked(url)
+    with reaching(url):
+        if not system.exists(path):
+            raise BadInput(f"{where}: no such file; check {setting}")
+        if not system.isdir(path) and system.size(path) == 0:
+            raise BadInput(f"{where}: the file is empty; check {setting}")
+    if any(filesystem(entry)[1] == path for entry in ratings):
+        raise BadInput(f"{where}: {setting} names the ratings themselves; name a file of other pairs or ratings")
 
 
 def find_companions(sources: Sequence[Source]) -> dict[str, str]:
@@ -165,8 +169,8 @@ def checksums(jobs: Sequence[tuple[str, int, int]]) -> list[str]:
 
 def _blocks(url: str, start: int, stop: int) -> Iterator[bytes]:
     """Yield a range in blocks that stay in the cache where it is local, and at once where each read is a request."""
-    system, _ = files.filesystem(url)
-    step = _BLOCK_BYTES if _is_local(system) else max(stop - start, 1)
+    system, _ = filesystem(url)
+    step = _BLOCK_BYTES if is_local(system) else max(stop - start, 1)
     for begin in range(start, stop, step):
         yield read_range(url, begin, min(begin + step, stop))
 
@@ -179,60 +183,60 @@ def read_range(url: str, start: int, stop: int) -> bytes:
     BadInput
         The file is not there or cannot be read.
     """
-    system, path = files.filesystem(url)
+    system, path = filesystem(url)
     try:
-        if _is_local(system):
+        if is_local(system):
             with open(path, "rb") as file:
                 file.seek(start)
                 return file.read(stop - start)
-        data: bytes = system.cat_file(path, start=start, end=stop)
+        with reaching(url):
+            data: bytes = system.cat_file(path, start=start, end=stop)
         return data
     except OSError as cause:
         raise BadInput(
-            f"{url}: cannot be read ({cause.strerror or cause}); check the path and its permissions"
+            f"{masked(url)}: cannot be read ({cause.strerror or cause}); check the path and its permissions"
         ) from cause
 
 
 def _find(entry: str) -> Source:
     entry = entry.rstrip("/") or entry
-    system, path = files.filesystem(entry)
-    name = posixpath.basename(entry)
+    system, path = filesystem(entry)
+    with reaching(entry):
+        return Source(posixpath.basename(entry), tuple(_stored(system, each) for each in _files(system, path, entry)))
+
+
+def _files(system: fsspec.AbstractFileSystem, path: str, entry: str) -> list[dict[str, Any]]:
+    """Return what fsspec says of each file that an entry stands for; one listing for a whole folder."""
+    where = masked(entry)
     if any(sign in path for sign in "*?[") and not system.exists(path):
-        found = sorted(each for each in system.glob(path) if not system.isdir(each))
-        if not found:
-            raise BadInput(f"{entry}: no file matches; check ingest.ratings")
-        return Source(name, tuple(_stored(system, each) for each in found))
+        found = system.glob(path, detail=True)
+        chosen = [found[name] for name in sorted(found) if found[name]["type"] != "directory"]
+        if not chosen:
+            raise BadInput(f"{where}: no file matches; check ingest.ratings")
+        return chosen
     if not system.exists(path):
-        raise BadInput(f"{entry}: no such file or folder; check ingest.ratings")
+        raise BadInput(f"{where}: no such file or folder; check ingest.ratings")
     if not system.isdir(path):
-        return Source(name, (_stored(system, path),))
-    return Source(name, tuple(_stored(system, each) for each in pick(_folder(system, path), entry)))
+        return [system.info(path)]
+    known = _folder(system, path)
+    return [known[name] for name in pick(list(known), where)]
 
 
-def _folder(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
+def _folder(system: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str, Any]]:
     """Files of a folder; the Netflix Prize has its ratings one level deeper, in training_set/."""
-    entries = system.ls(path, detail=True)
-    found = [entry["name"] for entry in entries if entry["type"] != "directory"]
-    for entry in entries:
+    entries = list(system.ls(path, detail=True))
+    for entry in list(entries):
         if entry["type"] == "directory" and posixpath.basename(entry["name"].rstrip("/")) == "training_set":
-            found += [inner["name"] for inner in system.ls(entry["name"], detail=True) if inner["type"] != "directory"]
-    return found
+            entries += system.ls(entry["name"], detail=True)
+    return {entry["name"]: entry for entry in entries if entry["type"] != "directory"}
 
 
-def _stored(system: fsspec.AbstractFileSystem, path: str) -> StoredFile:
-    url = _url(system, path)
-    size = system.info(path)["size"]
+def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any]) -> StoredFile:
+    url = url_of(system, entry["name"])
+    size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
-        raise BadInput(f"{url}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+        raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of ingest.ratings")
     return StoredFile(url, int(size))
-
-
-def _url(system: fsspec.AbstractFileSystem, path: str) -> str:
-    return path if _is_local(system) else str(system.unstrip_protocol(path))
-
-
-def _is_local(system: fsspec.AbstractFileSystem) -> bool:
-    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
 def _kind(path: str) -> str:

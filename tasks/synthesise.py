@@ -8,17 +8,14 @@ Does not cover: sizes and the planted model (planted.py), titles (invented_title
 from __future__ import annotations
 
 import datetime
-import posixpath
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks import files
+from tasks.filesystems import streamed
 from tasks.model import Model
 from tasks.planted import (
     FILM_STREAM,
@@ -191,7 +188,7 @@ class Written:
 
 def write_combined(plan: Plan, first: int, stop: int, url: str) -> Written:
     """Write the films first..stop-1 one after another into one file; memory stays that of `film_texts`."""
-    with _streamed(url) as file:
+    with streamed(url) as file:
         return _gather(plan, first, stop, lambda text: file.write(text.ratings))
 
 
@@ -212,14 +209,3 @@ def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], objec
         probe.append(text.probe)
         qualifying.append(text.qualifying)
     return Written(ratings, size, b"".join(probe), b"".join(qualifying))
-
-
-@contextmanager
-def _streamed(url: str) -> Iterator[BinaryIO]:
-    """Open a file for writing piece by piece that gets its name only when all of it is there."""
-    system, path = files.filesystem(url)
-    system.makedirs(posixpath.dirname(path), exist_ok=True)
-    beside = f"{path}.{uuid.uuid4().hex}.part"
-    with system.open(beside, "wb") as file:
-        yield file
-    system.mv(beside, path)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import SettingsError
+from tasks.filesystems import reaching
 
 ARRAY = "ratings"
 _CHUNK_BYTES = 16 * 2**20
@@ -48,6 +49,13 @@ def make_arrays(
     `rows` : of a chunk. Chunks are not compressed: predictions are close to random, and would shrink by a few percent.
     """
     zarr = require_zarr()
+    with reaching(url):
+        _make_arrays(zarr, url, user_ids, item_ids, rows, dtype)
+
+
+def _make_arrays(
+    zarr: Any, url: str, user_ids: npt.NDArray[Any], item_ids: npt.NDArray[Any], rows: int, dtype: npt.DTypeLike
+) -> None:
     group = zarr.create_group(url, overwrite=True)
     for name, ids in (("user", user_ids), ("item", item_ids)):
         text = np.asarray(ids, dtype=np.dtypes.StringDType()) if ids.dtype == object else ids
@@ -61,7 +69,9 @@ def make_arrays(
 
 def write_rows(url: str, start: int, block: npt.NDArray[Any]) -> None:
     """Write whole rows from `start` on, which is a multiple of the chunk's rows."""
-    require_zarr().open_array(f"{url}/{ARRAY}", mode="r+")[start : start + len(block)] = block
+    zarr = require_zarr()
+    with reaching(url):
+        zarr.open_array(f"{url}/{ARRAY}", mode="r+")[start : start + len(block)] = block
 
 
 def files_of_rows(start: int, rows: int, columns: int, itemsize: int) -> list[str]:

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from distributed import Client
+from object_store import object_store as object_store
+from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
 
 from pipeline.runtime.cluster import open_client

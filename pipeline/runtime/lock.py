@@ -1,33 +1,35 @@
 """One run at a time under one root.
 
 Covers: a lock that the system frees when its holder dies, for roots on a local or shared file system.
-Does not cover: object stores, which have no such locks.
+Does not cover: the lease that takes its place in object stores, which have no such locks (lease.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
+from pipeline.runtime.lease import leased
 from tasks.errors import SettingsError, TryAgainLater
 
 
 @contextmanager
-def hold_root(root: str) -> Iterator[None]:
-    """Hold `root` for this process.
+def hold_root(root: str) -> Iterator[Callable[[], None]]:
+    """Hold `root` for this process; yield what raises TryAgainLater if it is not held any more.
 
     Raises
     ------
     TryAgainLater
-        Another run holds it.
+        Another run holds it, or the store is out of reach.
     SettingsError
-        The folder cannot be made.
+        The folder cannot be made, or the store refuses to be written.
     """
     if "://" in root:
-        yield
+        with leased(root) as still_held:
+            yield still_held
         return
     try:
         os.makedirs(root, exist_ok=True)
@@ -36,7 +38,7 @@ def hold_root(root: str) -> Iterator[None]:
     path = os.path.join(root, ".lock")
     try:
         with FileLock(path, timeout=0):
-            yield
+            yield lambda: None
     except Timeout as cause:
         raise TryAgainLater(
             f"{root}: another run is at work under this root; wait for it to end, or use another --root"

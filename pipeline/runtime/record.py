@@ -38,8 +38,9 @@ class MetricsFile:
     def open(self, run_folder: str) -> None:
         """Go on in `run_folder`, after what an earlier attempt left there."""
         self._url = files.join(run_folder, "metrics.jsonl")
-        if files.exists(self._url):
-            self._lines = files.read_bytes(self._url).decode().splitlines() + self._lines
+        earlier = files.bytes_if_there(self._url)
+        if earlier is not None:
+            self._lines = earlier.decode().splitlines() + self._lines
         self._write()
 
     def __call__(self, event: Event) -> None:
@@ -92,7 +93,7 @@ class Record:
 
     def _before(self) -> dict[str, Any]:
         try:
-            return dict(files.read_json(self._url)) if files.exists(self._url) else {}
+            return dict(files.json_if_there(self._url) or {})
         except (DamagedFile, TypeError, ValueError):
             return {}
 

@@ -68,9 +68,9 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
         The manifest is unreadable, of another kind, or of another format version.
     """
     url = files.join(folder, "manifest.json")
-    if not files.exists(url):
+    manifest = files.json_if_there(url)
+    if manifest is None:
         return None
-    manifest = files.read_json(url)
     if not isinstance(manifest, dict) or manifest.get("kind") != kind:
         raise DamagedFile(f"{url}: not the manifest of {kind}, so this folder is something else's; use another")
     if manifest.get("format_version") != FORMAT_VERSION:

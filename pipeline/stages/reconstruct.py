@@ -208,11 +208,7 @@ def _marker(cut: Cut) -> str:
 
 
 def _sizes(target: Target, cut: Cut) -> dict[str, int]:
-    found = {}
-    for path in target.paths(cut):
-        system, place = files.filesystem(files.join(target.folder, path))
-        found[path] = int(system.size(place)) if system.exists(place) else -1
-    return found
+    return {path: files.size(files.join(target.folder, path)) for path in target.paths(cut)}
 
 
 def _is_whole(target: Target, cut: Cut) -> bool:

@@ -64,8 +64,7 @@ def default_folder(root: str, settings: SynthSettings) -> str:
 
 def _claim(folder: str, set_id: str, ours: bool) -> None:
     """Empty the folder if it is ours or was left unfinished by us; whatever else is in one is never touched."""
-    system, path = files.filesystem(folder)
-    if system.exists(path) and system.ls(path):
+    if files.names(folder):
         if not ours and not files.exists(files.join(folder, _UNFINISHED)):
             raise SettingsError(
                 f"synth.folder = {folder!r} is not empty and is no set with these settings; name a new folder"
