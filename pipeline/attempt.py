@@ -17,7 +17,7 @@ from distributed import Client
 
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
 from pipeline.runtime.budget import Allowance, Prediction
-from pipeline.runtime.cluster import open_client, scheduler_address
+from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
 from pipeline.runtime.failures import as_readable_errors
@@ -26,6 +26,7 @@ from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
+from pipeline.runtime.workers import refuse_blind_workers
 from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import FunkflowError
@@ -51,7 +52,8 @@ class Attempt:
             self._still_held = stack.enter_context(hold_root(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
             started = time.monotonic()
-            self.allowance = None if scheduler_address(self.settings.cluster) else local_allowance(self.settings)
+            is_ours = where_to_run(self.settings.cluster)[0] == "local"
+            self.allowance = local_allowance(self.settings) if is_ours else None
             try:
                 with as_readable_errors(self.settings.root):
                     client = stack.enter_context(open_client(self.settings.cluster))
@@ -88,6 +90,7 @@ class Attempt:
 
     def _context(self, client: Client) -> Context:
         """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
+        refuse_blind_workers(client, self.store.root)
         files.remove_tree(self.store.scratch(""))
         return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
 

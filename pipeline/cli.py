@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import compare, gradients, options, recommend, reconstruct, spectrum, stages
+from pipeline.commands import compare, gradients, options, recommend, reconstruct, spectrum, stages, where
 from tasks.errors import FunkflowError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for _commands in (stages, spectrum, reconstruct, recommend, compare, gradients):
     _commands.register(app)
+where.offer(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,6 +1,6 @@
-"""Settings as they are written: `section.key=value` words, and keys that no section has.
+"""Settings as they are written: `section.key=value` words, and keys and values that no section takes.
 
-Covers: putting overrides into a nested mapping, and naming the nearest key where one is unknown.
+Covers: putting overrides into a nested mapping, naming the nearest key where one is unknown, and the value at fault.
 Does not cover: which settings there are and what they may be (settings.py).
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tasks.errors import SettingsError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def copied(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,20 +52,38 @@ def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: st
     """Raise SettingsError at the first key that no section has, and name the nearest one that there is."""
     section = whole
     for part in above:
-        section = _section_of(section.model_fields[part].annotation) or section
+        section = _section_of(_fields(section)[part].annotation) or section
     for key, value in content.items():
-        if key not in section.model_fields:
+        if key not in _fields(section):
             wrong = ".".join((*above, key))
             near = difflib.get_close_matches(wrong, _all_keys(whole), n=1, cutoff=0.0)[0]
             raise SettingsError(f"{where}: there is no setting {wrong!r}; the nearest is {near!r}")
-        inner = _section_of(section.model_fields[key].annotation)
+        inner = _section_of(_fields(section)[key].annotation)
         if inner is not None and isinstance(value, Mapping):
             refuse_unknown(value, whole, where, (*above, key))
 
 
+def validated(content: Mapping[str, Any], whole: type[Model], where: str) -> Model:
+    """Return the checked section that nested mappings make; raise SettingsError at the first key or value at fault."""
+    refuse_unknown(content, whole, where)
+    try:
+        return whole.model_validate(content)
+    except ValidationError as cause:
+        first = cause.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        reason = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
+        raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a section's fields by the names that they are written with."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
 def _all_keys(section: type[BaseModel], above: tuple[str, ...] = ()) -> list[str]:
     keys: list[str] = []
-    for name, field in section.model_fields.items():
+    for name, field in _fields(section).items():
         inner = _section_of(field.annotation)
         keys += [".".join((*above, name))] if inner is None else _all_keys(inner, (*above, name))
     return keys

@@ -1,6 +1,6 @@
-"""Settings files: those that ship, by name, and the user's own, by path.
+"""Settings and cluster files: those that ship, by name, and the user's own, by path.
 
-Covers: finding and reading them. Does not cover: what may stand in them (settings.py).
+Covers: finding and reading them. Does not cover: what may stand in them (settings.py, cluster_preset.py).
 """
 
 from __future__ import annotations
@@ -12,40 +12,43 @@ from typing import Any
 
 from tasks.errors import SettingsError
 
+SETTINGS, CLUSTERS = "conf", "conf.clusters"
+"""Where the files that ship lie."""
 
-def presets() -> list[str]:
-    """Return the names of the settings files that ship with funkflow."""
+
+def presets(folder: str = SETTINGS) -> list[str]:
+    """Return the names of the files that ship with funkflow in that folder."""
     return sorted(
-        entry.name.removesuffix(".toml") for entry in resources.files("conf").iterdir() if entry.name.endswith(".toml")
+        entry.name.removesuffix(".toml") for entry in resources.files(folder).iterdir() if entry.name.endswith(".toml")
     )
 
 
-def read_settings(name_or_path: str) -> tuple[dict[str, Any], str]:
-    """Return the content of a settings file, and what messages call it.
+def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, Any], str]:
+    """Return the content of a settings or cluster file, and what messages call it.
 
     Raises
     ------
     SettingsError
         No such preset or file, or not TOML.
     """
-    text, where = _find(name_or_path)
+    text, where = _find(name_or_path, folder)
     try:
         return tomllib.loads(text), where
     except tomllib.TOMLDecodeError as cause:
         raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
 
 
-def _find(name_or_path: str) -> tuple[str, str]:
+def _find(name_or_path: str, folder: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix == ".toml" or "/" in name_or_path:
         try:
             return path.read_text(encoding="utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as cause:
             raise SettingsError(f"{path}: cannot read these settings: {cause}") from cause
-    if name_or_path in presets():
-        return resources.files("conf").joinpath(f"{name_or_path}.toml").read_text(
-            encoding="utf-8"
-        ), f"conf/{name_or_path}.toml"
+    if name_or_path in presets(folder):
+        file = resources.files(folder).joinpath(f"{name_or_path}.toml")
+        return file.read_text(encoding="utf-8"), f"{folder.replace('.', '/')}/{name_or_path}.toml"
+    kind = "preset" if folder == SETTINGS else "cluster"
     raise SettingsError(
-        f"no preset is called {name_or_path!r}: give a path to a .toml file, or one of {', '.join(presets())}"
+        f"no {kind} is called {name_or_path!r}: give a path to a .toml file, or one of {', '.join(presets(folder))}"
     )

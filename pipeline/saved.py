@@ -15,12 +15,13 @@ from typing import Any
 
 from pipeline.plan import local_allowance, recommending_needs
 from pipeline.runtime.budget import Size
-from pipeline.runtime.cluster import open_client, scheduler_address
+from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.store import Store, published
+from pipeline.runtime.workers import refuse_blind_workers
 from pipeline.settings import Settings
 from pipeline.stages.predict import predict
 from pipeline.stages.recommend import recommend
@@ -101,7 +102,7 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
     """
     origin = _Origin.of(model_folder)
     rank, count = read_about(model_folder)["rank"], settings.recommend.count
-    allowance = None if scheduler_address(settings.cluster) else local_allowance(settings)
+    allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
 
     def afford(_stage: str) -> None:
         if allowance is not None:
@@ -144,4 +145,5 @@ def _context(
     settings: Settings, folder: str, listeners: Sequence[Listener], afford: Callable[[str], None] = lambda _stage: None
 ) -> Iterator[Context]:
     with as_readable_errors(folder), open_client(settings.cluster) as client:
+        refuse_blind_workers(client, folder)
         yield Context(client, Store(folder), broadcast(list(listeners)), uuid.uuid4().hex[:8], afford)

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from dask.utils import parse_bytes
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.overrides import copied, override, refuse_unknown
+from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
-from tasks.errors import SettingsError
 
 Bytes = Annotated[
     int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
@@ -160,6 +159,11 @@ class ClusterSettings(Section):
     scheduler: str = Field(
         "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
     )
+    scheduler_file: str = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
+    preset: str = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
+    environment: bool = Field(
+        True, description="DASK_SCHEDULER_ADDRESS comes before the three; the command's options set this to false"
+    )
     workers: int = Field(1, ge=1, description="worker processes")
     threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
     blocks: Literal["auto", "memory", "streamed"] = Field(
@@ -168,6 +172,13 @@ class ClusterSettings(Section):
     memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
     wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
     dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ClusterSettings:
+        named = [name for name in ("scheduler", "scheduler_file", "preset") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} each say where to run: keep one of them")
+        return self
 
 
 class Settings(Section):
@@ -219,12 +230,4 @@ class Settings(Section):
         merged = copied(content)
         for word in overrides:
             override(merged, word)
-        refuse_unknown(merged, cls, where)
-        try:
-            return cls.model_validate(merged)
-        except ValidationError as cause:
-            first = cause.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "settings"
-            reason = first["msg"].removeprefix("Value error, ")
-            value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
-            raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
+        return validated(merged, cls, where)

@@ -23,6 +23,7 @@ INSIDES = {"bench/ours.py": ("pipeline", "tasks"), "bench/peers/contract.py": ("
 LAYERS = {
     "tasks": 0,
     "pipeline.presets": 1,
+    "pipeline.cluster_preset": 1,
     "pipeline.methods": 1,
     "pipeline.overrides": 1,
     "pipeline.training_settings": 1,

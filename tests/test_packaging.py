@@ -61,7 +61,7 @@ def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
     files = {
         path.relative_to(CHECKOUT).as_posix()
-        for pattern in ("*.py", "*.toml", "py.typed")
+        for pattern in ("*.py", "*.toml", "*.yaml", "py.typed")
         for path in (CHECKOUT / folder).rglob(pattern)
     }
     assert files
@@ -70,7 +70,7 @@ def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
 
 def test_wheel_holds_nothing_else(content: set[str]) -> None:
     kept = re.compile(
-        r"(pipeline|tasks)/.*(\.py|/py\.typed)|(pipeline|tasks)/py\.typed|conf/\w.*\.(py|toml)|funkflow-.*"
+        r"(pipeline|tasks)/.*(\.py|/py\.typed)|(pipeline|tasks)/py\.typed|conf/\w.*\.(py|toml|yaml)|funkflow-.*"
     )
     assert {name for name in content if not kept.fullmatch(name)} == set()
 
@@ -92,8 +92,11 @@ def test_wheel_is_what_gets_imported(installed: Path) -> None:
 
 
 def test_presets_are_found_far_from_the_checkout(installed: Path) -> None:
-    result = run_in(installed, "python", "-c", "from pipeline.presets import presets; print(*presets())")
-    assert result.stdout.split() == sorted(path.stem for path in (CHECKOUT / "conf").glob("*.toml")), result.stderr
+    program = "from pipeline.presets import CLUSTERS, presets; print(*presets(), *presets(CLUSTERS))"
+    result = run_in(installed, "python", "-c", program)
+    folders = (CHECKOUT / "conf", CHECKOUT / "conf" / "clusters")
+    names = [name for folder in folders for name in sorted(path.stem for path in folder.glob("*.toml"))]
+    assert result.stdout.split() == names, result.stderr
 
 
 def test_command_says_its_version(installed: Path) -> None:

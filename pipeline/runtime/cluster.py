@@ -1,50 +1,39 @@
 """Open the cluster: the one place where a Dask client comes from.
 
-Covers: attaching to a running scheduler, or starting workers on this machine, and Dask's own settings for our kind of
-load.
-Does not cover: how much memory a run needs (budget.py). A cluster that is not ours is never shut down or restarted.
+Covers: where to run, attaching to a running scheduler, waiting for workers, and starting workers on this machine.
+Does not cover: starting what a cluster file names (launch.py), Dask's own settings (dask_settings.py), how much memory
+a run needs (budget.py). A cluster that is not ours is never shut down or restarted.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.versions import VersionMismatchWarning
 
+from pipeline.cluster_preset import read_preset
 from pipeline.runtime.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
+from pipeline.runtime.dask_settings import dask_settings
+from pipeline.runtime.launch import launched
+from pipeline.runtime.software import refuse_other_software
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError, TryAgainLater
 from tasks.kernels import cpu_target
 
-DASK_SETTINGS = {
-    # Shards and blocks are in use all the time: spilling them would be slower than not starting,
-    # which budget.py sees to.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    # A paused worker could free nothing and would wait for ever.
-    "distributed.worker.memory.pause": False,
-    # A task that no worker can take is an error after a while, not a hang.
-    "distributed.scheduler.no-workers-timeout": "5 minutes",
-    # All stages hand out their tasks evenly; stealing would only carry user shards from worker to worker.
-    "distributed.scheduler.work-stealing": False,
-    "distributed.admin.large-graph-warning-threshold": "100 MiB",
-    # Each connection remembers its last messages, those below 1 MB with all they carried: of 1,000, vectors of a few
-    # hundred kB that products take along (block_matrix.py) held 330 MB.
-    "distributed.admin.low-level-log-length": 100,
-    # Dask has the allocator hand every array of 128 KiB and more back to the system, and take it anew page by page:
-    # ingest's arrays of some MiB are served from what they leave, longer ones as before.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 32 * 2**20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 16 * 2**20,
-    # Arrow's own allocator keeps freed memory; the system's gives it back.
-    "distributed.nanny.pre-spawn-environ.ARROW_DEFAULT_MEMORY_POOL": "system",
-}
+Place = Literal["scheduler", "scheduler_file", "preset", "local"]
+_POLL_SECONDS = 0.1
 
 
 @contextmanager
@@ -55,17 +44,62 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
     ------
     TryAgainLater
         No scheduler answers, or too few workers came in time.
+    SettingsError
+        The cluster file is wrong, or a process of the cluster runs other software than this one.
     """
+    place, named = where_to_run(settings)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(DASK_SETTINGS))
-        address = scheduler_address(settings)
-        client = _attached(stack, address, settings) if address else _local(stack, settings)
-        yield client
+        stack.enter_context(dask.config.set(dask_settings()))
+        match place:
+            case "scheduler":
+                yield _attached(stack, named, settings)
+            case "scheduler_file":
+                began = time.monotonic()
+                address = address_in(named, settings.wait_seconds)
+                left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
+                yield _attached(stack, address, settings.model_copy(update={"wait_seconds": left}))
+            case "preset":
+                yield _from_preset(stack, named)
+            case "local":
+                yield _local(stack, settings)
 
 
-def scheduler_address(settings: ClusterSettings) -> str:
-    """Return the address of the scheduler to attach to; empty for a cluster of this machine's own."""
-    return settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.environ) -> tuple[Place, str]:
+    """Return where tasks run, and its address, file or name; nothing for a cluster of this machine's own.
+
+    The command's options come first: they are settings that have the environment passed over. Then come
+    DASK_SCHEDULER_ADDRESS, the other settings, and a cluster on this machine.
+    """
+    address = environment.get("DASK_SCHEDULER_ADDRESS", "")
+    if settings.environment and address:
+        return "scheduler", address
+    places: tuple[Place, ...] = ("scheduler", "scheduler_file", "preset")
+    return next(((place, named) for place in places if (named := str(getattr(settings, place)))), ("local", ""))
+
+
+def address_in(path: str, seconds: float) -> str:
+    """Return the address in a scheduler file, which the scheduler may be about to write.
+
+    Dask's own `Client(scheduler_file=...)` waits for it for ever.
+
+    Raises
+    ------
+    TryAgainLater
+        It was not there in time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return str(json.load(file)["address"])
+        except (OSError, ValueError, KeyError, TypeError) as cause:
+            if time.monotonic() > end:
+                reason = "no such file" if isinstance(cause, FileNotFoundError) else f"not readable: {cause}"
+                raise TryAgainLater(
+                    f"{path}: no scheduler wrote its address there within {seconds:g} s ({reason}); start one with "
+                    "dask scheduler --scheduler-file, or wait longer with cluster.wait_seconds"
+                ) from cause
+        time.sleep(_POLL_SECONDS)
 
 
 def threads_per_worker(settings: ClusterSettings) -> int:
@@ -95,25 +129,52 @@ def one_cpu_target(client: Client) -> str:
 
 
 def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Client:
+    began = time.monotonic()
     try:
-        client: Client = stack.enter_context(Client(address, timeout=settings.wait_seconds, set_as_default=False))
-        client.wait_for_workers(settings.workers, timeout=settings.wait_seconds)
-    except (OSError, TimeoutError) as cause:
+        client = _connected(stack, address, settings.wait_seconds)
+        left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
+        client.wait_for_workers(settings.workers, timeout=left)
+    except (OSError, TimeoutError, ValueError) as cause:
         raise TryAgainLater(
             f"{address}: no scheduler with {settings.workers} workers within {settings.wait_seconds:g} s ({cause}); "
             "check cluster.scheduler, start workers, or wait longer with cluster.wait_seconds"
         ) from cause
+    refuse_other_software(client)
+    return client
+
+
+def _connected(stack: ExitStack, to: Any, seconds: float) -> Client:
+    """Return a client of an address or a cluster. Its warning of versions is a table; software.py says it in a line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)
+        client: Client = stack.enter_context(Client(to, timeout=seconds, set_as_default=False))
+        return client
+
+
+def _from_preset(stack: ExitStack, named: str) -> Client:
+    preset, where = read_preset(named)
+    settings = dask_settings(preset.dask)
+    stack.enter_context(dask.config.set(settings))
+    _quiet(stack)
+    with _interrupts_ignored():
+        cluster = stack.enter_context(launched(preset, where, settings))
+    client = _connected(stack, cluster, preset.wait_timeout_seconds)
+    try:
+        client.wait_for_workers(preset.wait_for_workers, timeout=preset.wait_timeout_seconds)
+    except TimeoutError as cause:
+        there = len(client.scheduler_info(n_workers=-1)["workers"])
+        raise TryAgainLater(
+            f"{where}: {there} of {preset.wait_for_workers} workers came within {preset.wait_timeout_seconds:g} s; "
+            "see what holds them up, lower wait_for_workers, or wait longer with wait_timeout_seconds"
+        ) from cause
+    refuse_other_software(client)
     return client
 
 
 def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
-    # Nannies report a lost worker and start another; their log lines would break the progress display.
-    for name in ("distributed", "asyncio"):
-        log = logging.getLogger(name)
-        stack.callback(log.setLevel, log.level)
-        log.setLevel(logging.CRITICAL)
+    _quiet(stack)
     try:
         with _interrupts_ignored():
             cluster = stack.enter_context(
@@ -134,6 +195,14 @@ def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
         ) from cause
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
+
+
+def _quiet(stack: ExitStack) -> None:
+    """Nannies report a lost worker and start another; their log lines would break the progress display."""
+    for name in ("distributed", "asyncio", "tornado.application"):
+        log = logging.getLogger(name)
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Clusters that ship: files only. Covers: nothing by itself. Does not cover: reading them (pipeline/presets.py)."""

@@ -1,0 +1,72 @@
+"""Where a command's tasks run: options that every command with settings takes.
+
+Covers: --scheduler, --scheduler-file and --cluster, and the settings that they stand for.
+Does not cover: what comes before what (runtime/cluster.py: where_to_run).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.commands.options import quoted
+from tasks.errors import SettingsError
+
+_OPTIONS = {
+    "scheduler": ("--scheduler", "scheduler", "address of a running Dask scheduler, which is left as it is"),
+    "scheduler_file": ("--scheduler-file", "scheduler_file", "file that a Dask scheduler writes its address to"),
+    "cluster": (
+        "--cluster",
+        "preset",
+        "a cluster (local, ssh, slurm, kubernetes, gateway) or the path of a .toml file",
+    ),
+}
+"""By parameter: the option, the setting of [cluster] that it stands for, and its help; in order of precedence."""
+
+
+def offer(app: typer.Typer) -> None:
+    """Let every command that takes --set take these options, too."""
+    for command in app.registered_commands:
+        if command.callback is not None and "sets" in inspect.signature(command.callback).parameters:
+            command.callback = _with_options(command.callback)
+
+
+def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") -> list[str]:
+    """Return the `cluster.key=value` words that these options stand for; a scheduler comes before a cluster file.
+
+    Raises
+    ------
+    SettingsError
+        Two schedulers are named.
+    """
+    if scheduler and scheduler_file:
+        raise SettingsError("--scheduler and --scheduler-file each name a scheduler: keep one of them")
+    named = {"scheduler": scheduler, "scheduler_file": scheduler_file, "cluster": cluster}
+    chosen = next((name for name, value in named.items() if value), None)
+    if chosen is None:
+        return []
+    values = {setting: named[name] if name == chosen else "" for name, (_, setting, _) in _OPTIONS.items()}
+    return ["cluster.environment=false", *(f"cluster.{setting}={quoted(value)}" for setting, value in values.items())]
+
+
+def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def with_options(*, sets: list[str] | None, **rest: Any) -> Any:
+        named = {name: rest.pop(name) for name in _OPTIONS}
+        return command(sets=[*words_for(**named), *(sets or [])], **rest)
+
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default="",
+            annotation=Annotated[str, typer.Option(option, help=text, show_default=False)],
+        )
+        for name, (option, _, text) in _OPTIONS.items()
+    ]  # fmt: skip
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
+    with_options.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    return with_options

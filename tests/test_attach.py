@@ -1,0 +1,133 @@
+"""A cluster that somebody else runs: found in every way there is, checked before work starts, and left as it was.
+
+Covers: real `dask scheduler` and `dask worker` processes. Does not cover: clusters that we start (test_launch.py).
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+
+import pytest
+from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
+
+from pipeline import run
+from pipeline.commands.where import words_for
+from pipeline.runtime.cluster import open_client, where_to_run
+from pipeline.settings import ClusterSettings, Settings
+from tasks.errors import SettingsError, TryAgainLater
+
+SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The scheduler file of a cluster of two workers."""
+    folder = tmp_path_factory.mktemp("foreign")
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(folder))
+        for name in ("one", "two"):
+            stack.enter_context(worker(file, name))
+        yield file
+
+
+def test_what_comes_before_what() -> None:
+    """Options, then the environment, then the settings, then this machine: every combination."""
+    for option, variable, setting in product((False, True), repeat=3):
+        content = {"cluster": {"preset": "set"} if setting else {}}
+        words = words_for(scheduler="tcp://option") if option else []
+        environment = {"DASK_SCHEDULER_ADDRESS": "tcp://variable"} if variable else {}
+        found = where_to_run(Settings.build(content, words).cluster, environment)
+        expected = [("scheduler", "tcp://option")] * option + [("scheduler", "tcp://variable")] * variable
+        assert found == [*expected, *[("preset", "set")] * setting, ("local", "")][0]
+
+
+def test_options_among_themselves() -> None:
+    both = Settings.build({}, words_for(scheduler="tcp://option", cluster="slurm")).cluster
+    assert where_to_run(both) == ("scheduler", "tcp://option")
+    with pytest.raises(SettingsError, match="keep one of them"):
+        words_for(scheduler="tcp://option", scheduler_file="file")
+    with pytest.raises(SettingsError, match="scheduler and preset each say where to run"):
+        Settings.build({"cluster": {"scheduler": "tcp://one", "preset": "local"}})
+
+
+def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_was(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container of the Dask operator's DaskJob: the command knows nothing but the variable."""
+    before = process_ids(foreign)
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address_of(foreign))
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    command = [sys.executable, "-m", "pipeline", "run", "demo", "--root", str(tmp_path / "root")]
+    words = [word for each in SMALL for word in ("--set", each)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("root/runs/*/model/model.json"))
+    assert process_ids(foreign) == before
+    assert len(before) == 3
+
+
+@pytest.mark.parametrize("way", ["scheduler", "scheduler_file"])
+def test_a_run_by_address_or_file_is_done_by_the_foreign_workers(foreign: Path, tmp_path: Path, way: str) -> None:
+    before = process_ids(foreign)
+    named = {"scheduler": address_of(foreign), "scheduler_file": str(foreign)}[way]
+    result = run("demo", [*SMALL, *words_for(**{way: named}), f"root={tmp_path}/root"], until="ingest")
+    assert Path(result.paths["dataset"], "manifest.json").exists()
+    assert process_ids(foreign) == before
+
+
+def test_too_few_workers_in_time_is_try_again_later(foreign: Path) -> None:
+    settings = ClusterSettings(scheduler=address_of(foreign), workers=3, wait_seconds=1)
+    with pytest.raises(TryAgainLater, match=r"no scheduler with 3 workers within 1 s.*2/3"), open_client(settings):
+        pass
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "no such file"), ('{"address', "not readable")])
+def test_a_scheduler_file_that_never_comes_does_not_hang(tmp_path: Path, content: str | None, reason: str) -> None:
+    file = tmp_path / "never.json"
+    if content is not None:
+        file.write_text(content)
+    settings = ClusterSettings(scheduler_file=str(file), wait_seconds=0.3)
+    with pytest.raises(TryAgainLater, match=f"within 0.3 s .{reason}"), open_client(settings):
+        pass
+
+
+def test_a_worker_with_another_funkflow_is_refused_by_name(foreign: Path, tmp_path: Path) -> None:
+    """Its version is the same, but one line of its code is not."""
+    for package in ("tasks", "pipeline", "conf"):
+        subprocess.run(["cp", "-r", str(CHECKOUT / package), str(tmp_path)], check=True)
+    with open(tmp_path / "tasks" / "rule.py", "a", encoding="utf-8") as file:
+        file.write("# another line\n")
+    with (
+        worker(foreign, "other-code", str(tmp_path)) as address,
+        pytest.raises(SettingsError, match=f"worker {address}: runs another funkflow") as caught,
+        open_client(ClusterSettings(scheduler_file=str(foreign))),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_worker_with_another_numpy_is_refused_by_name(foreign: Path, tmp_path: Path) -> None:
+    about = tmp_path / "numpy-0.0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n")
+    with (
+        worker(foreign, "other-numpy", f"{tmp_path}:{CHECKOUT}") as address,
+        pytest.raises(SettingsError, match=f"worker {address}: numpy 0.0.1 there and .* here; install the same"),
+        open_client(ClusterSettings(scheduler_file=str(foreign))),
+    ):
+        pass
+
+
+def test_workers_that_cannot_read_the_root_are_refused_by_name(foreign: Path) -> None:
+    """A process's own memory, for a folder that only this machine has."""
+    with pytest.raises(SettingsError) as caught:
+        run("demo", [*SMALL, *words_for(scheduler_file=str(foreign)), "root=memory://probed"])
+    first = sorted(address for address in process_ids(foreign) if address != "scheduler")[0]
+    assert str(caught.value).startswith(f"worker {first} on host {socket.gethostname()} cannot read memory://probed")
+    assert "the file is missing" in str(caught.value)
