@@ -28,8 +28,10 @@ PEERS := libmf cmfrec scikit-surprise implicit pyspark
 CONF ?= demo
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MINUTES ?= 5
+SEED ?= 0
 
-.PHONY: help run test lint format figures bench bench-full bench-libmf install development lock clean
+.PHONY: help run test lint format figures bench bench-full bench-libmf chaos install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
@@ -38,6 +40,7 @@ help:
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make figures  draw the pictures in docs/ anew'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
+	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
 	@echo 'make lock     resolve the versions in requirements*.lock anew'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
 
@@ -68,6 +71,9 @@ bench-full: $(BENCH_READY)
 # The benchmarks at their smallest, against LIBMF alone, which needs a compiler and its source but no peer's package.
 bench-libmf: $(BENCH_INSTALLED)
 	$(BENCH_VENV)/bin/python -m bench tiny --peers libmf --only kernel,quality,jobs --strict
+
+chaos: $(DEVELOPMENT)
+	$(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED)
 
 install: $(INSTALLED)
 
@@ -129,4 +135,4 @@ lock: $(CREATED)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench chaos pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from dask.utils import format_bytes
 from distributed import Client
 
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
+from pipeline.runtime import checkpoint
 from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
+from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
@@ -39,7 +42,8 @@ class Attempt:
         self.settings, self.with_training = settings, with_training
         self.result, self.metrics = RunResult(), MetricsFile()
         self.store = Store(settings.root if "://" in settings.root else os.path.abspath(settings.root))
-        self.tell = broadcast([self._measure, self.metrics, *listeners])
+        self.losses = Losses(lambda event: self.tell(event), self._redone_from)
+        self.tell = broadcast([self.losses, self._measure, self.metrics, *listeners])
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -55,10 +59,13 @@ class Attempt:
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             self.allowance = local_allowance(self.settings) if is_ours else None
             try:
-                with as_readable_errors(self.settings.root):
+                with as_readable_errors(self.settings.root, self._memory_of_a_worker):
                     client = stack.enter_context(open_client(self.settings.cluster))
+                    stack.enter_context(self.losses.listening(client))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     stages(self._context(client))
+                    if self.losses.lost:
+                        self.store.sweep()
             except BaseException as error:
                 with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
                     self._still_held()  # else the record is somebody else's by now
@@ -92,6 +99,8 @@ class Attempt:
         """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
         refuse_blind_workers(client, self.store.root)
         files.remove_tree(self.store.scratch(""))
+        if "://" not in self.settings.root:
+            self.store.sweep()
         return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
 
     def _afford(self, stage: str) -> None:
@@ -107,6 +116,24 @@ class Attempt:
             needed, worker = self.prediction.training_bytes, self.prediction.training_worker_bytes
             self.allowance.refuse_memory(needed, worker, stage)
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
+
+    def _memory_of_a_worker(self) -> str:
+        """Say what a worker was predicted to need, what one had at most, and what it may have, as far as is known."""
+        if self.allowance is None:
+            return ""
+        prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
+        limit = self.allowance.memory_bytes // self.allowance.workers
+        return (
+            f": {format_bytes(prediction.worker_bytes)} were predicted for a worker, one had "
+            f"{format_bytes(self.monitor.worker_peak_bytes)} or more, and {format_bytes(limit)} is all that it may have"
+        )
+
+    def _redone_from(self, stage: str) -> str:
+        """Say where work begins again that a lost worker had under way."""
+        epoch = checkpoint.newest_epoch(self.result.paths["run"]) if stage == "train" else None
+        if epoch is not None:
+            return f"the checkpoint of epoch {epoch}"
+        return "the beginning of training" if stage == "train" else f"the files that {stage or 'it'} reads"
 
     def _measure(self, event: Event) -> None:
         if not isinstance(event, Noticed):

@@ -20,7 +20,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import Store, published
+from pipeline.runtime.losses import Losses
+from pipeline.runtime.store import SCRATCH, Store, published
 from pipeline.runtime.workers import refuse_blind_workers
 from pipeline.settings import Settings
 from pipeline.stages.predict import predict
@@ -68,7 +69,7 @@ def reconstruct_with(
 ) -> dict[str, Any]:
     """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
     read_about(model_folder)  # a folder without a model is told before a cluster starts
-    with _context(settings, out, listeners) as context:
+    with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners) as context:
         return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
 
 
@@ -144,6 +145,8 @@ class _Origin:
 def _context(
     settings: Settings, folder: str, listeners: Sequence[Listener], afford: Callable[[str], None] = lambda _stage: None
 ) -> Iterator[Context]:
-    with as_readable_errors(folder), open_client(settings.cluster) as client:
+    losses = Losses(lambda event: tell(event), "the files that {} reads".format)
+    tell = broadcast([losses, *listeners])
+    with as_readable_errors(folder), open_client(settings.cluster) as client, losses.listening(client):
         refuse_blind_workers(client, folder)
-        yield Context(client, Store(folder), broadcast(list(listeners)), uuid.uuid4().hex[:8], afford)
+        yield Context(client, Store(folder), tell, uuid.uuid4().hex[:8], afford)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from tasks.filesystems import filesystem, is_object_store, reaching, streamed
 from tasks.masking import masked
 
 _CHECKSUM_BYTES = 16
+_BESIDE = re.compile(r".+\.[0-9a-f]{32}\.part")
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
     rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
@@ -73,6 +75,13 @@ def opened_for_writing(url: str) -> Iterator[IO[bytes]]:
         return
     with streamed(url) as file:
         yield file
+
+
+def cut_off(folder: str) -> list[str]:
+    """Return the files under a local folder that a writer left which was killed: none of them counts."""
+    return [
+        os.path.join(place, name) for place, _, inside in os.walk(folder) for name in inside if _BESIDE.fullmatch(name)
+    ]
 
 
 def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:

@@ -114,6 +114,11 @@ def write(run_folder: str, checkpoint: Checkpoint) -> None:
             files.remove_tree(files.join(folder, name))
 
 
+def newest_epoch(run_folder: str) -> int | None:
+    """Return the epoch of the newest checkpoint, without a look at its files; None if there is none."""
+    return next(iter(_epochs(folder_of(run_folder))), None)
+
+
 def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
     """Return the newest checkpoint whose files all match their checksums; a damaged one is said and passed over."""
     folder = folder_of(run_folder)

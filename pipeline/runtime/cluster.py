@@ -27,6 +27,7 @@ from pipeline.cluster_preset import read_preset
 from pipeline.runtime.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
 from pipeline.runtime.dask_settings import dask_settings
 from pipeline.runtime.launch import launched
+from pipeline.runtime.placement import keep_placement_loose
 from pipeline.runtime.software import refuse_other_software
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError, TryAgainLater
@@ -50,18 +51,21 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
     place, named = where_to_run(settings)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
+        _mute(stack)
         match place:
             case "scheduler":
-                yield _attached(stack, named, settings)
+                client = _attached(stack, named, settings)
             case "scheduler_file":
                 began = time.monotonic()
                 address = address_in(named, settings.wait_seconds)
                 left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
-                yield _attached(stack, address, settings.model_copy(update={"wait_seconds": left}))
+                client = _attached(stack, address, settings.model_copy(update={"wait_seconds": left}))
             case "preset":
-                yield _from_preset(stack, named)
+                client = _from_preset(stack, named)
             case "local":
-                yield _local(stack, settings)
+                client = _local(stack, settings)
+        keep_placement_loose(client)
+        yield client
 
 
 def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.environ) -> tuple[Place, str]:
@@ -128,6 +132,17 @@ def one_cpu_target(client: Client) -> str:
     return targets[0]
 
 
+def _mute(stack: ExitStack) -> None:
+    """Keep Dask's log off the terminal: what matters of lost workers and schedulers is told as events and errors.
+
+    A client that loses its scheduler logs tracebacks, and nannies report each worker that they start anew.
+    """
+    for name in ("distributed", "asyncio", "tornado.application"):
+        log = logging.getLogger(name)
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)
+
+
 def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Client:
     began = time.monotonic()
     try:
@@ -155,7 +170,6 @@ def _from_preset(stack: ExitStack, named: str) -> Client:
     preset, where = read_preset(named)
     settings = dask_settings(preset.dask)
     stack.enter_context(dask.config.set(settings))
-    _quiet(stack)
     with _interrupts_ignored():
         cluster = stack.enter_context(launched(preset, where, settings))
     client = _connected(stack, cluster, preset.wait_timeout_seconds)
@@ -174,7 +188,6 @@ def _from_preset(stack: ExitStack, named: str) -> Client:
 def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
-    _quiet(stack)
     try:
         with _interrupts_ignored():
             cluster = stack.enter_context(
@@ -195,14 +208,6 @@ def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
         ) from cause
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
-
-
-def _quiet(stack: ExitStack) -> None:
-    """Nannies report a lost worker and start another; their log lines would break the progress display."""
-    for name in ("distributed", "asyncio", "tornado.application"):
-        log = logging.getLogger(name)
-        stack.callback(log.setLevel, log.level)
-        log.setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ Does not cover: errors of the data and the settings, which are FunkflowErrors wh
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from distributed import KilledWorker
@@ -21,15 +21,19 @@ _UNUSABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS
 
 
 @contextmanager
-def as_readable_errors(root: str) -> Iterator[None]:
-    """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause."""
+def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[None]:
+    """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause.
+
+    memory : says what a worker was predicted to need and what it had, for the case that workers die of it.
+    """
     try:
         yield
     except FunkflowError:
         raise
     except KilledWorker as cause:
         raise CannotFit(
-            f"workers died again and again at task {cause.task}, most likely for want of memory (dmesg says); "
+            f"workers died again and again at task {cause.task}, most likely for want of memory (dmesg says)"
+            f"{memory()}; "
             "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more with cluster.memory"
         ) from cause
     except (NoValidWorkerError, FutureCancelledError, CommClosedError) as cause:

@@ -17,8 +17,13 @@ from tasks.errors import SettingsError, TryAgainLater
 
 
 @contextmanager
-def hold_root(root: str) -> Iterator[Callable[[], None]]:
+def hold_root(root: str, option: str = "--root", within: str = "") -> Iterator[Callable[[], None]]:
     """Hold `root` for this process; yield what raises TryAgainLater if it is not held any more.
+
+    Parameters
+    ----------
+    option : what names another folder, for the message.
+    within : folder under `root` for the lock's file; empty: `root` itself.
 
     Raises
     ------
@@ -32,14 +37,15 @@ def hold_root(root: str) -> Iterator[Callable[[], None]]:
             yield still_held
         return
     try:
-        os.makedirs(root, exist_ok=True)
+        os.makedirs(os.path.join(root, within), exist_ok=True)
     except OSError as cause:
         raise SettingsError(f"{root}: cannot be made ({cause.strerror}); set root to another place") from cause
-    path = os.path.join(root, ".lock")
+    path = os.path.join(root, within, ".lock")
     try:
         with FileLock(path, timeout=0):
             yield lambda: None
     except Timeout as cause:
         raise TryAgainLater(
-            f"{root}: another run is at work under this root; wait for it to end, or use another --root"
+            f"{root}: another run is at work under this {option.strip('-')}; "
+            f"wait for it to end, or use another {option}"
         ) from cause

@@ -17,14 +17,14 @@ _GROWTH = 1.002
 
 
 class MemoryMonitor:
-    """Context manager; `peak_bytes` is the greatest sum seen so far.
+    """Context manager; `peak_bytes` is the greatest sum seen so far, `worker_peak_bytes` the greatest single child.
 
     Proportional set size counts a page shared by n processes as 1/n in each; where the system has no such figure
     (anything but Linux), the resident set size is taken, which counts shared pages several times.
     """
 
     def __init__(self) -> None:
-        self.peak_bytes = 0
+        self.peak_bytes = self.worker_peak_bytes = 0
         self._since_bytes = self._since_resident = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory-monitor", daemon=True)
@@ -57,7 +57,8 @@ class MemoryMonitor:
         Adding up the shares takes a walk through all pages, 7 % of a core if it is done each time. Their sum is highest
         when the sum of the resident sizes is, but for what they share, which is the same few libraries all along.
         """
-        resident = sum(_asked(_resident_bytes, member) for member in members)
+        sizes = [_asked(_resident_bytes, member) for member in members]
+        resident, self.worker_peak_bytes = sum(sizes), max(self.worker_peak_bytes, *sizes[1:], 0)
         if resident > self._since_resident * _GROWTH:
             self._since_resident = resident
             used = sum(_asked(_shared_out_bytes, member) for member in members)

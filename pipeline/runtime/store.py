@@ -8,6 +8,7 @@ Does not cover: reading and writing single files (tasks/files.py), checkpoints (
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +55,21 @@ class Store:
     def run(self, run_id: str) -> str:
         return files.join(self.root, "runs", run_id)
 
+    def sweep(self) -> None:
+        """Remove what killed writers left under a local root; only for who holds the root."""
+        for folder in ("datasets", "splits", "grids", "blocks", "runs"):
+            sweep(files.join(self.root, folder))
+
     def scratch(self, name: str) -> str:
         """A folder for files that only live while one stage runs."""
         return files.join(self.root, SCRATCH, name)
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed writers left in a local folder; an object store keeps nothing of a cut-off write."""
+    if "://" not in folder:
+        for path in files.cut_off(folder):
+            os.remove(path)
 
 
 def published(folder: str, kind: str) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from pipeline.runtime.canonical import rotations_of, saved_rotations, spectrum_i
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
-from pipeline.runtime.store import SCRATCH, content_id, publish, published
+from pipeline.runtime.store import SCRATCH, content_id, publish, published, sweep
 from tasks import files, zarr_arrays
 from tasks.canonical import Rotations, chosen_rank
 from tasks.errors import CannotFit, SettingsError
@@ -119,7 +119,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
     if files.exists(plan) and files.read_json(plan) == wanted:
         done = set(files.names(scratch))
         found = [cut for cut in cuts if _marker(cut) in done and _is_whole(target, cut)]
-    elif files.names(target.folder):
+    elif set(files.names(target.folder)) - {SCRATCH}:
         raise SettingsError(
             f"{target.folder}: is not empty and holds nothing of this reconstruction; name a new folder, or delete it"
         )
@@ -165,6 +165,7 @@ def _write(
         bytes=cells * ITEM_BYTES,
     )  # fmt: skip
     files.remove_tree(files.join(target.folder, SCRATCH))
+    sweep(target.folder)
     return manifest
 
 

@@ -1,0 +1,86 @@
+"""The command: `python -m chaos --minutes 5 --seed 0`. Strikes runs, prints what was survived, fails on any difference.
+
+Covers: options, how long, the table and the exit code.
+Does not cover: drawing and trying strikes (schedule.py, trial.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos.kinds import KINDS
+from chaos.room import Room
+from chaos.schedule import schedule
+from chaos.small_disk import may_mount
+from chaos.strikes import MOMENTS
+from chaos.trial import trial
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Strike for as long as the words say; return 1 if anything was not as it must be."""
+    chosen = _parser().parse_args(words)
+    kinds = [each for each in chosen.kinds.split(",") if each] or list(KINDS)
+    if unknown := [each for each in kinds if each not in KINDS]:
+        print(f"chaos: there is no fault {unknown[0]!r}; there are {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+    if not may_mount():
+        kinds = [each for each in kinds if not KINDS[each].on_small_disk]
+        _tell("this machine lets us mount no small disk: nothing is struck that needs one")
+    struck: Counter[tuple[str, str]] = Counter()
+    complaints: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
+        room = Room(Path(folder))
+        _tell(f"the undisturbed run: {len(room.undisturbed)} files and figures to compare")
+        end = time.monotonic() + 60 * chosen.minutes
+        for number, strikes in enumerate(schedule(chosen.seed, kinds)):
+            if time.monotonic() >= end:
+                break
+            tried = trial(room, f"{number:03d}", strikes)
+            struck.update((each.kind, each.stage) for each in tried.struck)
+            complaints += [f"{number}: {each}" for each in tried.complaints]
+            _tell(f"{number}: {strikes[0].kind} at {', '.join(each.stage for each in tried.struck) or 'no moment'}")
+            for each in tried.complaints:
+                _tell(f"{number}: NOT AS IT MUST BE: {each}")
+    Console(width=None if sys.stdout.isatty() else 120).print(_table(kinds, struck, len(complaints), chosen.seed))
+    return 1 if complaints else 0
+
+
+def _table(kinds: Sequence[str], struck: Counter[tuple[str, str]], complaints: int, seed: int) -> Table:
+    table = Table(title=f"faults that struck, by kind and stage (seed {seed}); {complaints} complaints")
+    table.add_column("fault")
+    for stage in MOMENTS:
+        table.add_column(stage, justify="right")
+    table.add_column("all", justify="right")
+    for kind in kinds:
+        counts = [struck[kind, stage] for stage in MOMENTS]
+        table.add_row(kind, *(str(count or "") for count in counts), str(sum(counts)))
+    table.add_row("all", *(str(sum(struck[kind, stage] for kind in kinds)) for stage in MOMENTS), str(struck.total()))
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Strike runs with faults; compare their bits.")
+    parser.add_argument("--minutes", type=float, default=5.0, help="no new run is begun after that long")
+    parser.add_argument("--seed", type=int, default=0, help="of the schedule")
+    parser.add_argument("--kinds", default="", help=f"some of: {','.join(KINDS)}")
+    parser.add_argument("--folder", default="", help="where the runs keep their files; default: the system's place")
+    return parser
+
+
+def _tell(line: str) -> None:
+    print(f"chaos: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    sys.exit(main())

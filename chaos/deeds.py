@@ -1,0 +1,122 @@
+"""What each fault does, from within the scheduler's process, at the very moment it is called.
+
+Covers: killing, freezing and restarting processes, filling the disk, starting a second run, eating memory.
+Does not cover: when (striker.py), what is done between attempts: damage to files, healing (room.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from distributed import Scheduler
+
+from chaos import journal
+from chaos.strikes import Plan, Strike
+
+BALLAST = "chaos-ballast"
+"""The file that fills the disk, in the root; room.py removes it."""
+
+
+def process_of(plan: Plan, address: str) -> int:
+    """Return the process id that the worker at `address` told."""
+    return next(
+        int(each["process"])
+        for each in reversed(journal.read(plan.journal))
+        if each["event"] == "worker" and each["address"] == address
+    )
+
+
+def eat_memory(limit: int) -> None:
+    """Take more memory than a worker may have, and hold it until the nanny ends this process."""
+    held = np.ones(limit, np.int8)  # not zeros, which the system gives no memory for before they are written
+    while held.any():
+        signal.pause()
+
+
+def _signal_worker(plan: Plan, strike: Strike, key: str, address: str, number: signal.Signals) -> None:
+    process = process_of(plan, address)
+    os.kill(process, number)
+    _struck(plan, strike, key, address=address, process=process)
+
+
+def _kill_worker(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    _signal_worker(plan, strike, key, address, signal.SIGKILL)
+
+
+def _kill_all_but_one(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Leave the one that comes first by address, or the second where the first has the task."""
+    others = sorted(set(scheduler.workers) - {address})
+    for each in [address, *others[1:]]:
+        _signal_worker(plan, strike, key, each, signal.SIGKILL)
+
+
+def _freeze(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    _signal_worker(plan, strike, key, address, signal.SIGSTOP)
+
+
+def _restart(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    process = process_of(plan, address)
+    restart = scheduler.restart_workers([address], wait_for_workers=False, stimulus_id=f"chaos-{uuid.uuid4().hex}")
+    _UNDER_WAY.add(asyncio.ensure_future(restart))
+    _struck(plan, strike, key, address=address, process=process)
+
+
+def _kill_here(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Kill this process: of a local cluster it is the client's, else the scheduler's own."""
+    _struck(plan, strike, key, process=os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _fill_disk(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Leave no byte free under the root."""
+    with open(os.path.join(plan.root, BALLAST), "ab") as file:
+        block = 2**20
+        while block:
+            try:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, block)
+            except OSError:
+                block //= 2
+        size = os.fstat(file.fileno()).st_size
+    _struck(plan, strike, key, ballast=size)
+
+
+def _second_run(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Run the same command beside this run, which stands still meanwhile."""
+    environment = {name: value for name, value in os.environ.items() if not re.match("DASK_|FUNKFLOW_CHAOS", name)}
+    done = subprocess.run(plan.second_run, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    _struck(plan, strike, key, exit_code=done.returncode, said=done.stderr)
+
+
+def _eat(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """The worker does it itself, each time it begins such a task (striker.py: Witness)."""
+    _struck(plan, strike, key, address=address, process=process_of(plan, address))
+
+
+def _struck(plan: Plan, strike: Strike, key: str, **facts: Any) -> None:
+    journal.note(plan.journal, "struck", kind=strike.kind, stage=strike.stage, key=key, **facts)
+
+
+_UNDER_WAY: set[asyncio.Future[Any]] = set()
+"""Restarts that were begun: the loop itself holds no strong reference to what it runs."""
+
+DEEDS: dict[str, Callable[[Plan, Scheduler, Strike, str, str], None]] = {
+    "worker killed": _kill_worker,
+    "only worker killed": _kill_worker,
+    "all workers but one killed": _kill_all_but_one,
+    "nanny restarts a worker": _restart,
+    "worker frozen": _freeze,
+    "client killed": _kill_here,
+    "checkpoint damaged": _kill_here,
+    "scheduler killed": _kill_here,
+    "disk full": _fill_disk,
+    "second run on one root": _second_run,
+    "out of memory": _eat,
+}

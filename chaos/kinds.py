@@ -1,0 +1,54 @@
+"""The kinds of fault, and how a run must end after each: completed in spite of it, or with one line and resumable.
+
+Covers: the table of kinds. Does not cover: what a fault does (deeds.py), or trying it (trial.py).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chaos.strikes import MOMENTS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a run ends that was struck.
+
+    `exit_code` : 0 if the attempt itself completes; `says` : what its last line must match, or, if it completes, some
+    line; `words`, `environment` : what the command is given besides; `on_small_disk`, `own_scheduler` : what the place
+    must have; `stages` : where it can strike.
+    """
+
+    exit_code: int = 0
+    says: str = ""
+    words: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    on_small_disk: bool = False
+    own_scheduler: bool = False
+    stages: tuple[str, ...] = tuple(MOMENTS)
+
+
+_LOST = r"worker tcp://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
+_TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
+"""Dask waits ten heartbeats, 5 s, at the least; what ships is measured in tests/test_failure_detection.py."""
+
+KINDS: dict[str, Kind] = {
+    "worker killed": Kind(says=_LOST),
+    "only worker killed": Kind(says=_LOST, words=("--set=cluster.workers=1",)),
+    "all workers but one killed": Kind(says=_LOST, words=("--set=cluster.workers=3",)),
+    "nanny restarts a worker": Kind(says=_LOST),
+    "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES),
+    "second run on one root": Kind(),
+    "client killed": Kind(-signal.SIGKILL),
+    "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
+    "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
+    "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
+    "out of memory": Kind(
+        4,
+        r"workers died again and again at task \S+, most likely for want of memory \(dmesg says\): \S+ \S+ were "
+        r"predicted for a worker, one had \S+ \S+ or more, and \S+ \S+ is all that it may have",
+        words=("--set=cluster.memory='1.2 GiB'",),
+    ),
+}

@@ -1,0 +1,62 @@
+"""A scheduler and two workers as processes of their own, as somebody else would run them; the scheduler can be struck.
+
+Covers: starting them with Dask's commands, and ending them. Does not cover: hosts apart from each other (hosts.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_STARTED_SECONDS = 60
+
+
+@contextmanager
+def own_cluster(folder: Path, environment: Mapping[str, str], workers: int = 2) -> Iterator[str]:
+    """Yield the scheduler's address; end all processes after the body. `environment` : whole, of each process."""
+    file = folder / "scheduler.json"
+    file.unlink(missing_ok=True)
+    scheduler = [
+        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+        "--scheduler-file", str(file),
+    ]  # fmt: skip
+    worker = [
+        "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard",
+        "--host", "127.0.0.1", "--local-directory", str(folder), "--death-timeout", "20",
+    ]  # fmt: skip
+    processes = [_start(words, environment, folder) for words in [scheduler, *[worker] * workers]]
+    try:
+        yield _address(file, processes[0])
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _start(words: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    with open(os.path.join(folder, "cluster.log"), "ab") as log:
+        return subprocess.Popen([sys.executable, "-m", *words], env=dict(environment), stdout=log, stderr=log)
+
+
+def _address(file: Path, scheduler: subprocess.Popen[bytes]) -> str:
+    """Wait until the scheduler has written where it listens."""
+    for _ in range(_STARTED_SECONDS * 10):
+        try:
+            return str(json.loads(file.read_text())["address"])
+        except (FileNotFoundError, ValueError):
+            try:
+                ended = scheduler.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            raise RuntimeError(f"the scheduler ended with {ended}; see {file.parent}/cluster.log") from None
+    raise RuntimeError(f"the scheduler did not start within {_STARTED_SECONDS} s; see {file.parent}/cluster.log")

@@ -1,0 +1,79 @@
+"""What watches a run from within its scheduler and strikes: Dask loads it as a preload (`chaos.striker`).
+
+Covers: seeing the moment, striking once at each, and noting what was struck, who was lost and which tasks ran.
+Does not cover: what a fault does (deeds.py). Nothing waits for time: a strike falls into the transition of a task.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from typing import Any
+
+from distributed import Scheduler, Worker, WorkerPlugin
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.protocol.pickle import dumps
+
+from chaos import journal
+from chaos.deeds import DEEDS, eat_memory
+from chaos.strikes import PLAN_VARIABLE, Plan, Strike
+
+
+class Witness(WorkerPlugin):
+    """On every worker: says which process it is, and eats its memory where the plan says so."""
+
+    name = "chaos-witness"
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.hungry = [re.compile(strike.pattern) for strike in plan.strikes if strike.kind == "out of memory"]
+
+    def setup(self, worker: Worker) -> None:
+        self.worker = worker
+        journal.note(self.plan.journal, "worker", address=worker.address, process=os.getpid())
+
+    def transition(self, key: Any, *states: str, **_: Any) -> None:
+        if states[1] == "executing" and any(pattern.match(str(key)) for pattern in self.hungry):
+            limit = self.worker.memory_manager.memory_limit or 0
+            journal.note(self.plan.journal, "eating", address=self.worker.address, process=os.getpid(), limit=limit)
+            eat_memory(limit)
+
+
+class Striker(SchedulerPlugin):
+    """On the scheduler: strikes each strike of the plan once."""
+
+    name = "chaos-striker"
+
+    def __init__(self, plan: Plan, scheduler: Scheduler) -> None:
+        self.plan, self.scheduler = plan, scheduler
+        self.waiting = list(plan.strikes)
+        self.counts: Counter[Strike] = Counter()
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, worker: str = "", **__: Any) -> None:
+        if finish == "processing":
+            task = self.scheduler.tasks.get(key)
+            on = task.processing_on if task else None
+            self._strike("start", str(key), on.address if on else "")
+        elif (start, finish) == ("processing", "memory"):
+            journal.note(self.plan.journal, "ran", key=str(key))
+            self._strike("end", str(key), worker)
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:  # noqa: ARG002
+        journal.note(self.plan.journal, "removed", address=worker)
+
+    def _strike(self, at: str, key: str, address: str) -> None:
+        for strike in [each for each in self.waiting if each.at == at and re.match(each.pattern, key)]:
+            number = self.counts[strike]
+            self.counts[strike] += 1
+            if number == strike.number:
+                self.waiting.remove(strike)
+                DEEDS[strike.kind](self.plan, self.scheduler, strike, key, address)
+
+
+async def dask_setup(scheduler: Scheduler) -> None:
+    """Join a scheduler that is about to start, before it has any worker."""
+    plan = Plan.read(os.environ[PLAN_VARIABLE])
+    journal.note(plan.journal, "scheduler", address=scheduler.address, process=os.getpid())
+    await scheduler.register_worker_plugin(None, dumps(Witness(plan)), Witness.name, idempotent=True)
+    scheduler.add_plugin(Striker(plan, scheduler))
