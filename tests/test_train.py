@@ -1,7 +1,7 @@
 """Training is one result, whatever the workers are and whatever happens to them: the same bits.
 
 Covers: number of workers and threads, a worker killed between two task events, resuming, damaged checkpoints, stopping.
-Does not cover: the kernel (test_kernels.py), a client killed in mid-run (test_interrupted.py), quality
+Does not cover: the kernel (test_kernels.py), faults at other stages and killed clients (test_faults.py), quality
 (test_quality.py).
 """
 

@@ -137,7 +137,7 @@ def _mute(stack: ExitStack) -> None:
 
     A client that loses its scheduler logs tracebacks, and nannies report each worker that they start anew.
     """
-    for name in ("distributed", "asyncio", "tornado.application"):
+    for name in ("distributed", "distributed.client", "asyncio", "tornado.application"):
         log = logging.getLogger(name)
         stack.callback(log.setLevel, log.level)
         log.setLevel(logging.CRITICAL)

@@ -46,6 +46,5 @@ def hold_root(root: str, option: str = "--root", within: str = "") -> Iterator[C
             yield lambda: None
     except Timeout as cause:
         raise TryAgainLater(
-            f"{root}: another run is at work under this {option.strip('-')}; "
-            f"wait for it to end, or use another {option}"
+            f"{root}: another run is at work in this folder; wait for it to end, or use another {option}"
         ) from cause
