@@ -39,7 +39,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 def tried(room: Room, kind: str, stages: Sequence[str] = tuple(MIDDLE), **moment: object) -> Trial:
     """Strike at the middle of each stage; all must have struck, and ended as they must."""
-    strikes = [Strike(**{**vars(MIDDLE[stage]), "kind": kind, **moment}) for stage in stages]  # type: ignore[arg-type]
+    strikes = [Strike(**{**vars(MIDDLE[stage]), "kind": kind, **moment}) for stage in stages]
     done = trial(room, kind.replace(" ", "-"), strikes)
     assert done.complaints == []
     assert done.missed == []
