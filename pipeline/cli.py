@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import compare, gradients, options, recommend, reconstruct, spectrum, stages, where
+from pipeline.commands import compare, gradients, options, plan, recommend, reconstruct, spectrum, stages, where
 from tasks.errors import FunkflowError
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask.",
 )
-for _commands in (stages, spectrum, reconstruct, recommend, compare, gradients):
+for _commands in (stages, plan, spectrum, reconstruct, recommend, compare, gradients):
     _commands.register(app)
 where.offer(app)
 

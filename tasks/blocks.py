@@ -30,6 +30,7 @@ from tasks.tiles import (
     TILE_USERS,
     cells_of,
     first_rows_of,
+    key_bits,
     order_keys,
     runs_of,
     tiles_of,
@@ -45,8 +46,7 @@ and a rating takes 13 ns: from here on copying stays below a third of the steps'
 MOST_LEVELS = 1 << 16
 """Different ratings that are kept as codes; more than that are kept as they are."""
 _CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
-_SLICE = 1 << 18
-_ITEM_MASK = (1 << ITEM_BITS) - 1
+_SLICE, _ITEM_MASK = 1 << 18, (1 << ITEM_BITS) - 1
 
 
 def shards_for(ratings: int, users: int, items: int) -> int:
@@ -107,8 +107,8 @@ class RatingBlock(Weighed):
         # In slices, as long arrays for each step on the way would cost more time than the steps.
         for part in _slices(len(ratings)):
             keys[part] = order_keys(user_rows[part], item_rows[part], shape)
-        if len(levels):
-            # A key fits beside its code into 64 bits, and sorting numbers is several times as quick as sorting places.
+        if len(levels) and key_bits(shape) <= 64 - int(_CODE_BITS):
+            # A key then fits beside its code, and sorting numbers is several times as quick as sorting places.
             for part in _slices(len(ratings)):
                 keys[part] = keys[part] << _CODE_BITS | codes[part]
             keys.sort()

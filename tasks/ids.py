@@ -14,9 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.errors import BadInput
+
 USERS, ITEMS = 0, 1
 """The two sides; part of the seed, so that users and items are shuffled apart."""
 
+MOST_IDS = 2**31 - 1
+"""Of each side: dense ids are int32, in the dataset's files and wherever rows are counted."""
 _MERGE_IDS = 16_000_000
 _PIECE_IDS = 64 * 1024
 _TABLE_IDS = 16 * 2**20
@@ -98,6 +102,15 @@ def dense_order(sorted_ids: pa.Array, seed: int, side: int) -> pa.Array:
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, side]))
     return sorted_ids.take(pa.array(generator.permutation(len(sorted_ids))))
+
+
+def refuse_too_many(ids: int, side: str) -> None:
+    """Raise BadInput if a side ("user", "item") has more ids than dense ids can tell apart."""
+    if ids > MOST_IDS:
+        raise BadInput(
+            f"{ids:,} different {side} ids: at most {MOST_IDS:,} fit dense ids of 32 bits; factorise the ratings in "
+            f"several parts by {side}, or join ids that mean the same"
+        )
 
 
 def look_up(raw_ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:

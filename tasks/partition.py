@@ -19,7 +19,7 @@ from tasks import files
 from tasks.chunks import Chunk
 from tasks.errors import BadInput
 from tasks.formats import Form
-from tasks.ids import buckets_of, dense_order, distinct, look_up, unique
+from tasks.ids import buckets_of, dense_order, distinct, look_up, refuse_too_many, unique
 from tasks.order import counted_order, sorted_pairs
 from tasks.parse import parse_chunk
 from tasks.rows import quarantine_table
@@ -135,7 +135,9 @@ def write_ids(
     `number` tells the sides apart in the seed (ids.USERS, ids.ITEMS); `titles` names a file of titles, or "".
     """
     found = (read_groups(ids_url(folder, side, each), [0])["raw_id"].cast(kind) for each in range(chunks))
-    table = pa.table({"raw_id": dense_order(distinct(found, kind), seed, number)})
+    ids = distinct(found, kind)
+    refuse_too_many(len(ids), side)
+    table = pa.table({"raw_id": dense_order(ids, seed, number)})
     if titles:
         table = attach_titles(table, read_titles(titles))
     return table.num_rows, files.write_table(target, table)

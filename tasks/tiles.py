@@ -35,6 +35,12 @@ def tile_grid(shape: tuple[int, int]) -> tuple[int, int]:
     return -(-shape[0] // TILE_USERS), -(-shape[1] // TILE_ITEMS)
 
 
+def key_bits(shape: tuple[int, int]) -> int:
+    """Return how many bits the greatest of a block's order keys may have."""
+    rows, columns = tile_grid(shape)
+    return (max(rows, columns) * rows - 1).bit_length() + _GROUP_BITS + int(_CELL_BITS)
+
+
 def order_keys(
     user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], shape: tuple[int, int]
 ) -> npt.NDArray[np.uint64]:

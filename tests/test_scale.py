@@ -32,13 +32,26 @@ from pipeline.stages.train import train
 CONSTANTS = Constants(
     ranks=(
         RankConstants(
-            rank=64, seconds_per_rating=13e-9, seconds_per_row_visit=60e-9, seconds_per_scored_rating=50e-9
+            rank=64,
+            seconds_per_rating=13e-9,
+            seconds_per_swept_row=20e-9,
+            seconds_per_single_row=60e-9,
+            seconds_per_scored_rating=50e-9,
         ),
     ),
-    thread_loss=0.02, copy_bytes_per_second=6e9, copy_thread_loss=0.3, dispatch_seconds=4e-5,
-    scheduler_seconds_per_task=4e-4, client_seconds_per_task=1e-4, hop_seconds=2e-3, bandwidth_bytes_per_second=1e9,
-    transfer_seconds=2e-3, store_write_bytes_per_second=1e9, store_read_bytes_per_second=1e9,
-)  # fmt: skip
+    thread_loss=0.02,
+    copy_bytes_per_second=6e9,
+    copy_thread_loss=0.3,
+    dispatch_seconds=4e-5,
+    scheduler_seconds_per_task=4e-4,
+    client_seconds_per_task=1e-4,
+    client_seconds_per_block=1e-6,
+    hop_seconds=2e-3,
+    bandwidth_bytes_per_second=1e9,
+    transfer_seconds=2e-3,
+    store_write_bytes_per_second=1e9,
+    store_read_bytes_per_second=1e9,
+)
 
 
 def powers(least: int, most: int) -> st.SearchStrategy[float]:
@@ -96,8 +109,10 @@ def test_a_block_has_the_runs_and_tiles_that_are_expected() -> None:
         assert expected.tiles == pytest.approx(len(block.tiles), rel=0.1)
         assert expected.runs == pytest.approx(len(block.runs), rel=0.05)
         a_run, a_tile = np.diff(block.run_starts), np.diff(block.run_starts[np.append(0, block.tiles[:, 2])])
-        visited = np.minimum(a_run, 32).sum() + np.minimum(a_tile, min(1_024, shape[1])).sum()
-        assert expected.row_visits == pytest.approx(visited, rel=0.1)
+        for alone in (True, False):
+            runs, tiles = ((counts < width) == alone for counts, width in ((a_run, 32), (a_tile, 1_024)))
+            visited = (a_run[runs].sum() + a_tile[tiles].sum()) if alone else 32 * runs.sum() + 1_024 * tiles.sum()
+            assert (expected.single if alone else expected.swept) == pytest.approx(visited, rel=0.1, abs=0.1 * count)
 
 
 def test_threads_within_a_block_wait_for_each_tile() -> None:

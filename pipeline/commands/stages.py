@@ -1,7 +1,7 @@
-"""Commands that take ratings through stages: run, one for each stage, synth, predict and plan.
+"""Commands that take ratings through stages: run, one for each stage, synth and predict.
 
 Covers: their options.
-Does not cover: what a run does (flow.py), how tables and plans are laid out (tables.py, plan.py).
+Does not cover: what a run does (flow.py), plans (plan.py), how tables are laid out (tables.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import flow, saved, tables
+from pipeline import flow, saved
 from pipeline.commands.options import (
     AsJson,
     Conf,
@@ -30,7 +30,6 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
-from pipeline.plan import plan_of
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -48,7 +47,7 @@ def register(app: typer.Typer) -> None:
     _stage(app, "run", flow.STAGES[-1], "Take raw ratings to a trained, validated model: every stage not done yet.")
     for name, what in _STAGES.items():
         _stage(app, name, name, f"{what} (and what it needs, unless it is there already).")
-    for command in (synth, predict, plan):
+    for command in (synth, predict):
         app.command()(command)
 
 
@@ -114,20 +113,3 @@ def predict(
     if not settings.predict.pairs:
         missing("--pairs")
     run_until("predict", settings, resume, as_json)
-
-
-def plan(
-    conf: Conf = "",
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Say what a run would do and need; refuse, with both numbers, what cannot fit."""
-    settings = settings_from(conf, ratings, validation, root, sets)
-    settings.train.refuse_what_has_no_effect()
-    planned = plan_of(settings)
-    print_result(planned.to_dict(), as_json, tables.plan_table(planned))
-    planned.refuse()

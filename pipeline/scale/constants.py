@@ -1,11 +1,14 @@
 """The measured constants that a prediction of time rests on, and the file they lie in.
 
-Covers: what each constant means and its unit, the values between measured ranks, and reading and
-writing the file.
+Covers: what each constant means and its unit, the values between measured ranks, reading and writing
+the file, and the reference values that ship in conf/.
 Does not cover: measuring them (measure.py), or what is made of them (job.py).
 """
 
 from __future__ import annotations
+
+import json
+from importlib import resources
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +17,7 @@ from tasks import files
 from tasks.errors import DamagedFile, SettingsError
 
 FORMAT_VERSION = 1
+REFERENCE = "conf/constants.json"
 _POSITIVE = Field(gt=0)
 
 
@@ -24,14 +28,16 @@ class _Frozen(BaseModel):
 class RankConstants(_Frozen):
     """What one thread takes at one rank, in seconds.
 
-    `seconds_per_rating` : a step of descent where both rows are in the cache and up to date; `seconds_per_row_visit` :
-    bringing one row up to date, and into the cache, for the ratings of a tile or of a group of users that may hold it;
-    `seconds_per_scored_rating` : predicting one held-out rating.
+    `seconds_per_rating` : a step of descent where both rows are in the cache and up to date; `seconds_per_swept_row` :
+    bringing up to date, and into the cache, one of the rows of a tile or of a group of users, all in turn;
+    `seconds_per_single_row` : the same of one row alone, for one rating; `seconds_per_scored_rating` : predicting one
+    held-out rating.
     """
 
     rank: int = Field(ge=1)
     seconds_per_rating: float = _POSITIVE
-    seconds_per_row_visit: float = Field(ge=0)
+    seconds_per_swept_row: float = Field(ge=0)
+    seconds_per_single_row: float = Field(ge=0)
     seconds_per_scored_rating: float = _POSITIVE
 
 
@@ -41,7 +47,8 @@ class Constants(_Frozen):
     `thread_loss`, `copy_thread_loss` : n threads of a machine do n / (1 + loss (n - 1)) times what one does.
     `copy_bytes_per_second` : one thread that copies shards, which reads and writes as many bytes.
     `dispatch_seconds` : handing one tile, or one block, to a thread; one at a time in each worker.
-    `scheduler_seconds_per_task`, `client_seconds_per_task` : work of the scheduler's and the client's one thread.
+    `scheduler_seconds_per_task`, `client_seconds_per_task` : work of the scheduler's and the client's one thread;
+    `client_seconds_per_block` : the client's for each block that a task goes through, putting them in order.
     `hop_seconds` : from the end of a task to the begin of the one that waited for it, with nothing to transfer.
     `bandwidth_bytes_per_second` : into one worker process from another, both busy with an exchange; `transfer_seconds`
     : of a transfer that has no bytes.
@@ -56,6 +63,7 @@ class Constants(_Frozen):
     dispatch_seconds: float = Field(ge=0)
     scheduler_seconds_per_task: float = Field(ge=0)
     client_seconds_per_task: float = Field(ge=0)
+    client_seconds_per_block: float = Field(ge=0)
     hop_seconds: float = Field(ge=0)
     bandwidth_bytes_per_second: float = _POSITIVE
     transfer_seconds: float = Field(ge=0)
@@ -76,7 +84,8 @@ class Constants(_Frozen):
         return RankConstants(
             rank=rank,
             seconds_per_rating=of("seconds_per_rating"),
-            seconds_per_row_visit=of("seconds_per_row_visit"),
+            seconds_per_swept_row=of("seconds_per_swept_row"),
+            seconds_per_single_row=of("seconds_per_single_row"),
             seconds_per_scored_rating=of("seconds_per_scored_rating"),
         )
 
@@ -103,6 +112,27 @@ def read_constants(url: str) -> Constants:
         Missing or not JSON; of another version, or with a value that cannot be.
     """
     return _checked(files.read_json(url), url)
+
+
+def reference_constants() -> Constants:
+    """Return the constants of the reference machine, which ship with funkflow."""
+    text = resources.files("conf").joinpath("constants.json").read_text(encoding="utf-8")
+    return _checked(json.loads(text), REFERENCE)
+
+
+def constants_for(root: str, named: str = "") -> tuple[Constants, str]:
+    """Return constants and where they are from: the file that is named, else this root's, else the reference."""
+    if named:
+        return read_constants(named), named
+    own = calibration_url(root)
+    if files.exists(own):
+        return read_constants(own), own
+    return reference_constants(), f"{REFERENCE}: another machine; funkflow calibrate measures this one"
+
+
+def calibration_url(root: str) -> str:
+    """Return where `funkflow calibrate` leaves its constants under a root."""
+    return files.join(root, "constants.json")
 
 
 def _checked(content: object, url: str) -> Constants:

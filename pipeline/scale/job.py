@@ -6,9 +6,9 @@ Does not cover: what tasks wait for (epoch.py in closed form, simulation.py one 
 (search.py).
 
 A step of descent takes a fixed time for each rating, and one for each time that a row is brought up to date
-(tasks/kernels_descend.py): for each rating where a tile or a group of users has fewer ratings than rows, else for each
-row. Ratings are taken to be spread evenly, which is the worst case: where some rows have most of the ratings, fewer
-tiles hold any.
+(tasks/kernels_descend.py): alone, for each rating, where a tile or a group of users has fewer ratings than rows, else
+for all rows in turn. Ratings are taken to be spread evenly, which is the worst case: where some rows have most of the
+ratings, fewer tiles hold any.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.runtime.budget import RATING_BYTES, Size, predict_bytes, row_bytes
 from pipeline.scale.constants import Constants
 from pipeline.settings import IngestSettings
 from tasks.shares import shares_for
-from tasks.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS, tile_grid
+from tasks.tiles import GROUP_USERS, TILE_ITEMS, tile_grid
 
 KEPT_STATES = 3
 """Floats of a row's state that a checkpoint keeps (tasks/factors.py)."""
@@ -84,6 +84,11 @@ class Job:
         """A descent and a hand-over for each two shares that meet, a score for each share; one hands nothing on."""
         return 2 * self.shares**2 + self.shares if self.shares > 1 else 2
 
+    def client_seconds(self, constants: Constants) -> float:
+        """Return what the client takes to build an epoch's graph."""
+        blocks = self.shards**2 * constants.client_seconds_per_block
+        return self.tasks_an_epoch * constants.client_seconds_per_task + blocks
+
     @property
     def user_bytes(self) -> float:
         return self.matrix.users * row_bytes(self.matrix.rank)
@@ -129,27 +134,34 @@ class Job:
 
 @dataclass(frozen=True)
 class Block:
-    """What one block has, in the mean. `row_visits` : rows brought up to date while it is gone through."""
+    """What one block has, in the mean.
+
+    `swept`, `single` : rows brought up to date while it is gone through, with their neighbours or alone.
+    """
 
     ratings: float
     tiles: float
     tile_shape: tuple[int, int]
     runs: float
-    row_visits: float
+    swept: float
+    single: float
 
     @classmethod
     def even(cls, ratings: float, shape: tuple[float, float]) -> Block:
         """Return a block over which ratings are spread evenly. `shape` : its users and items."""
         rows, columns = tile_grid((math.ceil(shape[0]), math.ceil(shape[1])))
-        tile_users, tile_items = min(TILE_USERS, shape[0]), min(TILE_ITEMS, shape[1])
+        tile_items = min(TILE_ITEMS, shape[1])
         groups = math.ceil(shape[0] / GROUP_USERS) * columns
         tiles, a_tile, a_run = rows * columns, ratings / (rows * columns), ratings / groups
+        swept = (groups * min(GROUP_USERS, shape[0])) * (a_run >= GROUP_USERS)
+        swept += (tiles * tile_items) * (a_tile >= TILE_ITEMS)
         return cls(
             ratings,
             tiles * -math.expm1(-a_tile),
             (rows, columns),
             groups * -math.expm1(-a_run),
-            groups * min(a_run, GROUP_USERS, tile_users) + tiles * min(a_tile, tile_items),
+            swept,
+            ratings * ((a_run < GROUP_USERS) + (a_tile < TILE_ITEMS)),
         )
 
 
@@ -170,7 +182,8 @@ class Costs:
         rates, matrix = constants.at(job.matrix.rank), job.matrix
         threads, size, block = job.threads_a_task, job.shards_a_share, job.block
         busy = job.workers_a_machine * job.slots * threads
-        kernel = block.ratings * rates.seconds_per_rating + block.row_visits * rates.seconds_per_row_visit
+        kernel = block.ratings * rates.seconds_per_rating
+        kernel += block.swept * rates.seconds_per_swept_row + block.single * rates.seconds_per_single_row
         copying = (job.user_bytes + job.item_bytes) / job.shares / constants.copy_bytes_per_second
         scoring = matrix.held_out / job.shares * rates.seconds_per_scored_rating
         # A copy is one shard's: threads beyond the shards of a task find nothing to do.

@@ -138,8 +138,7 @@ class _Replay:
 
     def _build(self, now: float, epoch: int) -> None:
         """The client builds an epoch's graph, then it is submitted."""
-        self.client_free = max(now, self.client_free)
-        self.client_free += self.job.tasks_an_epoch * self.constants.client_seconds_per_task
+        self.client_free = max(now, self.client_free) + self.job.client_seconds(self.constants)
         self._push(self.client_free, "submit", epoch)
 
     def _submit(self, now: float, epoch: int) -> None:

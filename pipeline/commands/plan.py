@@ -1,0 +1,147 @@
+"""Commands that say what would be: plan, of a run or of machines that are not there, and calibrate, which measures.
+
+Covers: their options.
+Does not cover: the plan of a run (pipeline/plan.py), the search for a grid and the constants (pipeline/scale/).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import typer
+from dask.utils import parse_bytes
+
+from pipeline import tables
+from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, Validation, print_result, settings_from
+from pipeline.plan import plan_of
+from pipeline.runtime.cluster import open_client
+from pipeline.scale.constants import calibration_url, constants_for, write_constants
+from pipeline.scale.job import Job, Matrix
+from pipeline.scale.measure import measure
+from pipeline.scale.search import plan_scale
+from pipeline.scale.table import constants_table, scale_table
+from pipeline.settings import ClusterSettings, Settings
+from tasks.errors import SettingsError
+from tasks.ids import MOST_IDS
+
+Size = Annotated[str, typer.Option(show_default=False, metavar="NUMBER")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (plan, calibrate):
+        app.command()(command)
+
+
+def plan(
+    conf: Conf = "",
+    ratings: Ratings = None,
+    validation: Validation = "",
+    root: Root = "",
+    sets: Sets = None,
+    users: Annotated[str, typer.Option("--users", help="plan by sizes, as in 1e9; then --ratings is a number")] = "",
+    items: Annotated[str, typer.Option("--items", help="as --users")] = "",
+    rank: Annotated[int, typer.Option("--rank", help="by sizes: factors", min=1)] = 64,
+    workers: Annotated[int, typer.Option("--workers", help="by sizes: worker processes, a machine each", min=1)] = 1,
+    threads: Annotated[int, typer.Option("--threads", help="by sizes: threads of each worker", min=1)] = 16,
+    memory: Annotated[str, typer.Option("--memory", help="by sizes: of each worker, as in '256 GiB'")] = "",
+    shards: Annotated[int, typer.Option("--shards", help="by sizes: P; 0: the best", min=0)] = 0,
+    held_out: Annotated[
+        float, typer.Option("--held-out", help="by sizes: part of the ratings held out and scored", min=0, max=0.9)
+    ] = 0.1,
+    checkpoint_epochs: Annotated[int, typer.Option("--checkpoint-epochs", help="by sizes", min=1)] = 10,
+    bandwidth: Annotated[str, typer.Option("--bandwidth", help="by sizes: into a worker, a second: '1.2 GB'")] = "",
+    store: Annotated[str, typer.Option("--store-bandwidth", help="by sizes: of the store, a second: '20 GB'")] = "",
+    constants: Annotated[str, typer.Option("--constants", help="by sizes: file that calibrate wrote")] = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a run would do and need; or, by sizes, how long an epoch would take and on which grid."""
+    if not users and not items:
+        settings = settings_from(conf, ratings, validation, root, sets)
+        settings.train.refuse_what_has_no_effect()
+        planned = plan_of(settings)
+        print_result(planned.to_dict(), as_json, tables.plan_table(planned))
+        planned.refuse()
+        return
+    if conf or validation or sets:
+        raise SettingsError(
+            "a plan by sizes takes no CONF, --validation or --set: leave them out, or --users and --items"
+        )
+    count, user_count, item_count = (
+        number(name, text) for name, text in (("--ratings", _only(ratings)), ("--users", users), ("--items", items))
+    )
+    refuse_sizes(count, user_count, item_count)
+    matrix = Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
+    found, named = constants_for(root or Settings().root, constants)
+    given = {}
+    if bandwidth:
+        given["bandwidth_bytes_per_second"] = of_bytes("--bandwidth", bandwidth)
+    if store:
+        given |= dict.fromkeys(
+            ("store_write_bytes_per_second", "store_read_bytes_per_second"), of_bytes("--store-bandwidth", store)
+        )
+    job = Job(matrix, shards, workers, threads, checkpoint_epochs)
+    limit = of_bytes("--memory", memory) if memory else math.inf
+    scaled = plan_scale(job, found.model_copy(update=given), limit, named)
+    print_result(scaled.to_dict(), as_json, scale_table(scaled))
+
+
+def calibrate(
+    root: Root = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure, in a minute, what plans by sizes rest on, and write it where they find it: ROOT/constants.json."""
+    where = root or Settings().root
+    with open_client(ClusterSettings(workers=2, threads=1)) as client:
+        measured = measure(client, where)
+    url = calibration_url(where)
+    write_constants(url, measured)
+    print_result({**measured.model_dump(mode="json"), "path": url}, as_json, constants_table(measured, url))
+
+
+def number(name: str, text: str) -> float:
+    """Return a size such as 100e9 or 1_000_000.
+
+    Raises
+    ------
+    SettingsError
+        It is no number, not whole, or less than 1.
+    """
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        value = math.nan
+    if not (1 <= value < 1e18 and value == int(value)):
+        raise SettingsError(f"{name} {text!r}: a plan by sizes takes a whole number of 1 or more, as in 100e9")
+    return value
+
+
+def of_bytes(name: str, text: str) -> int:
+    """Return bytes, written as in '64 GiB'."""
+    try:
+        value = int(parse_bytes(text))
+    except (ValueError, AttributeError) as cause:
+        raise SettingsError(f"{name} {text!r}: not a number of bytes; write it as in '64 GiB'") from cause
+    if value < 1:
+        raise SettingsError(f"{name} {text!r}: must be more than nothing")
+    return value
+
+
+def refuse_sizes(ratings: float, users: float, items: float) -> None:
+    """Refuse sizes that no data can have, and those beyond what dense ids can count."""
+    for side, count in (("users", users), ("items", items)):
+        if count > MOST_IDS:
+            raise SettingsError(f"--{side} {count:,.0f}: at most {MOST_IDS:,} fit dense ids of 32 bits")
+        if count > ratings:
+            raise SettingsError(f"--{side} {count:,.0f}: each has a rating, and there are {ratings:,.0f} of them")
+    if ratings > users * items:
+        raise SettingsError(f"--ratings {ratings:,.0f}: {users:,.0f} users and {items:,.0f} items make fewer pairs")
+
+
+def _only(ratings: list[str] | None) -> str:
+    if not ratings or len(ratings) > 1:
+        raise SettingsError("a plan by sizes takes one --ratings NUMBER, --users and --items, as in --ratings 100e9")
+    return ratings[0]
