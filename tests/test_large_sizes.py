@@ -22,7 +22,7 @@ def test_a_block_of_a_very_large_shard_keeps_its_ratings(shape: tuple[int, int])
     users, items = (np.append(rng.integers(0, size, 500), size - 1) for size in shape)
     pairs, first = np.unique(np.stack([users, items]), axis=1, return_index=True)
     ratings = rng.integers(1, 6, len(users)).astype(np.float32)[first]
-    block = RatingBlock.of(*pairs, ratings, shape)
+    block = RatingBlock.of(pairs[0], pairs[1], ratings, shape)
     found = np.stack([block.user_rows, block.item_rows])
     order = np.lexsort(found[::-1])
     assert (found[:, order] == pairs).all()

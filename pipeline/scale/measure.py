@@ -43,10 +43,10 @@ from tasks.wavefront import go_through
 
 RANKS = (32, 64, 128)
 REPEATS = 5
-_BLOCKS = (((16_384, 2_048), 3_000_000), ((131_072, 16_384), 3_000_000), ((160_000, 160_000), 300_000))
+_BLOCKS = (((16_384, 2_048), 3_000_000), ((131_072, 16_384), 2_500_000), ((160_000, 160_000), 300_000))
 _COPIED_ROWS, _STORED_ROWS, _SENT_BYTES = 300_000, 60_000, 64 * 2**20
 _PASSES, _ORDERED_SHARDS = 4, 256
-_NO_OPS, _LINKS, _VISITS = 1_000, 60, 2_000
+_NO_OPS, _LINKS, _VISITS = 600, 40, 2_000
 _STEPS = StepSizes(3.0, 1.0, 0.05, 0.05, 0.05)
 
 
@@ -149,9 +149,7 @@ def _measure_kernels(ranks: Sequence[int], threads: int) -> dict[Any, Any]:
     found["beside"] = [_timed(partial(_passes, blocks[0], pairs[:count])) for count in (1, threads)]
     shards = [_shard(_COPIED_ROWS, middle) for _ in range(threads)]
     size = shards[0].factors.nbytes + shards[0].states.nbytes
-    found["copy"] = [
-        [each / size for each in _timed(partial(_copied, shards[:count]), 3 * REPEATS)] for count in (1, threads)
-    ]
+    found["copy"] = [[each / size for each in _timed(partial(_copied, shards[:count]))] for count in (1, threads)]
     return found
 
 
