@@ -69,8 +69,8 @@ class Plan:
 
     @property
     def moved_bytes_per_epoch(self) -> int:
-        """Every item shard goes round all workers, and once more for the score."""
-        rounds = self.shares + 1 if self.shares > 1 else 0
+        """Every item shard goes round all shares; then every worker fetches all of them, but its own, for the score."""
+        rounds = self.shares + min(self.shares, self.allowance.workers) - 1 if self.shares > 1 else 0
         return rounds * self.size.items * row_bytes(self.rank)
 
     @property

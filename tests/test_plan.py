@@ -13,6 +13,8 @@ import pytest
 
 from pipeline.plan import plan_of, predict_for
 from pipeline.runtime.budget import Allowance, Size, predict_bytes
+from pipeline.scale.epoch import moved_bytes
+from pipeline.scale.job import Job, Matrix
 from pipeline.settings import Settings
 from tasks import sample
 from tasks.errors import CannotFit, SettingsError
@@ -53,6 +55,15 @@ def test_one_worker_of_several_must_fit_too(tmp_path: Path) -> None:
     prediction = predict_bytes(NETFLIX, 256, 4, 3, 1, 64 * 2**20, 4_000_000)
     with pytest.raises(CannotFit, match="a worker of this run needs about"):
         Allowance(3, 1, int(prediction.total_bytes * 1.01), str(tmp_path)).refuse_what_cannot_fit(prediction)
+
+
+def test_moved_bytes_are_those_of_an_epoch_on_several_workers(tmp_path: Path) -> None:
+    """Four workers move no more than the plan says, and not much less."""
+    settings = Settings.build({"synth": {"shape": "netflix"}, "grid": {"shards": 8}, "root": str(tmp_path)})
+    plan = plan_of(settings, Allowance(4, 1, 2**40, str(tmp_path)))
+    matrix = Matrix(plan.size.ratings, plan.size.users, plan.size.items, plan.rank, 1.0)
+    moved = moved_bytes(Job(matrix, plan.shards, 4, 1))
+    assert 0.8 * plan.moved_bytes_per_epoch < moved <= plan.moved_bytes_per_epoch
 
 
 @pytest.mark.parametrize("order", ["by user", "shuffled"])

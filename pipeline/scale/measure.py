@@ -75,7 +75,7 @@ def measure(client: Client, root: str) -> Constants:
     tasks = [_measure_tasks(client) for _ in range(REPEATS)]
     hop = [_measure_chain(client, workers, 1) for _ in range(REPEATS)]
     hand_over = [_measure_chain(client, workers, 2) for _ in range(REPEATS)]
-    sent = [_measure_exchange(client, workers) for _ in range(REPEATS)]
+    sent = [_measure_exchange(client, workers) for _ in range(3 * REPEATS)]
     median = timings.median
     ranks = tuple(_rank_constants(rank, found[rank], timings) for rank in RANKS)
     hop_seconds = median("hop_seconds", hop)
