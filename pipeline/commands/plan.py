@@ -46,7 +46,7 @@ def plan(
     workers: Annotated[int, typer.Option("--workers", help="by sizes: worker processes, a machine each", min=1)] = 1,
     threads: Annotated[int, typer.Option("--threads", help="by sizes: threads of each worker", min=1)] = 16,
     memory: Annotated[str, typer.Option("--memory", help="by sizes: of each worker, as in '256 GiB'")] = "",
-    shards: Annotated[int, typer.Option("--shards", help="by sizes: P; 0: the best", min=0)] = 0,
+    shards: Annotated[int, typer.Option("--shards", help="by sizes: P; 0: the best", min=0, max=4096)] = 0,
     held_out: Annotated[
         float, typer.Option("--held-out", help="by sizes: part of the ratings held out and scored", min=0, max=0.9)
     ] = 0.1,
@@ -73,6 +73,8 @@ def plan(
         number(name, text) for name, text in (("--ratings", _only(ratings)), ("--users", users), ("--items", items))
     )
     refuse_sizes(count, user_count, item_count)
+    if shards > min(user_count, item_count):
+        raise SettingsError(f"--shards {shards}: at most as many as users or items, {min(user_count, item_count):,.0f}")
     matrix = Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
     found, named = constants_for(root or Settings().root, constants)
     given = {}

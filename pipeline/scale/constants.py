@@ -123,6 +123,10 @@ def reference_constants() -> Constants:
 def constants_for(root: str, named: str = "") -> tuple[Constants, str]:
     """Return constants and where they are from: the file that is named, else this root's, else the reference."""
     if named:
+        if not files.exists(named):
+            raise SettingsError(
+                f"{named}: there is no such file of constants (--constants); funkflow calibrate makes one"
+            )
         return read_constants(named), named
     own = calibration_url(root)
     if files.exists(own):
