@@ -29,6 +29,7 @@ from tasks.masking import masked
 
 _CHECKSUM_BYTES = 16
 _BESIDE = re.compile(r".+\.[0-9a-f]{32}\.part")
+_SEAL = "seal"
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
     rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
@@ -247,6 +248,34 @@ def json_if_there(url: str) -> Any:
     """Read JSON, as `read_json` does; None if there is no such file."""
     data = bytes_if_there(url)
     return None if data is None else _parsed(url, data)
+
+
+def write_sealed(url: str, content: dict[str, Any]) -> None:
+    """Write JSON, as `write_json` does, with the checksum of all of it under "seal"."""
+    write_json(url, {**content, _SEAL: _seal_of(content)})
+
+
+def without_seal(url: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Return what `write_sealed` was given, from what was read at `url`.
+
+    Raises
+    ------
+    DamagedFile
+        It was changed since it was written.
+    """
+    inner = {key: value for key, value in content.items() if key != _SEAL}
+    if content.get(_SEAL) != _seal_of(inner):
+        raise DamagedFile(
+            f"{masked(url)}: changed since it was written, its content does not match its seal; "
+            "delete its folder and run again"
+        )
+    return inner
+
+
+def _seal_of(content: dict[str, Any]) -> str:
+    # Read back first: numbers as keys would be in another order as what they are in JSON, texts.
+    as_read = json.loads(json.dumps(content))
+    return checksum(json.dumps(as_read, sort_keys=True).encode())
 
 
 def _parsed(url: str, data: bytes) -> Any:

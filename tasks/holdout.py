@@ -27,7 +27,10 @@ _Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rule:
-    """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file"."""
+    """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file".
+
+    `id_checksums` : of users.parquet and items.parquet of the dataset.
+    """
 
     kind: Literal["file", "fraction", "last", "none"]
     fraction: float = 0.0
@@ -37,6 +40,7 @@ class Rule:
     folder: str = ""
     chunks: int = 0
     parts: int = 1
+    id_checksums: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rul
     """
     part = files.read_table(files.join(dataset, path), expected_checksum=checksum)
     users, items = (
-        files.read_table(files.join(dataset, name), ["raw_id"])["raw_id"] for name in ("users.parquet", "items.parquet")
+        files.read_table(files.join(dataset, f"{side}.parquet"), ["raw_id"], of_side)["raw_id"]
+        for side, of_side in zip(("users", "items"), rule.id_checksums, strict=True)
     )
     duplicates, missing = 0, None
     if rule.kind == "file":

@@ -21,7 +21,7 @@ from tasks.errors import BadInput, DamagedFile, SettingsError
 from tasks.model_parts import columns_of, part_files
 from tasks.recommender import Recommender
 
-MODEL_FORMAT_VERSION = 1
+MODEL_FORMAT_VERSION = 2
 _BATCH_PAIRS = 65_536
 
 
@@ -179,7 +179,7 @@ def read_about(folder: str) -> dict[str, Any]:
     SettingsError
         There is no model in `folder`.
     DamagedFile
-        The file is not that of a model, or of another format version.
+        The file is not that of a model, of another format version, or was changed since it was written.
     """
     url = files.join(folder, "model.json")
     about = files.json_if_there(url)
@@ -191,7 +191,7 @@ def read_about(folder: str) -> dict[str, Any]:
         or about.get("format_version") != MODEL_FORMAT_VERSION
     ):
         raise DamagedFile(f"{url}: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again")
-    return about
+    return files.without_seal(url, about)
 
 
 def write_factors(
@@ -233,7 +233,7 @@ def write_about(
         "rank": rank,
         "parts": parts,
     }
-    files.write_json(files.join(folder, "model.json"), {**about, **fixed})
+    files.write_sealed(files.join(folder, "model.json"), {**about, **fixed})
 
 
 def _read_side(

@@ -104,10 +104,12 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], di
     part = "ratings.parquet/part.00000.parquet"
     table = pa.table({"user": made.users, "item": made.items, "rating": made.ratings})
     checksum = files.write_table(files.join(dataset_folder, part), table)
-    for side, count in zip(("users", "items"), made.shape, strict=True):
-        files.write_table(
+    ids = {
+        side: files.write_table(
             files.join(dataset_folder, f"{side}.parquet"), pa.table({"raw_id": np.arange(count, dtype=np.int64) + 100})
         )
+        for side, count in zip(("users", "items"), made.shape, strict=True)
+    }
     dataset = publish(
         dataset_folder,
         "dataset",
@@ -118,6 +120,7 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], di
         scale=[1.0, 5.0],
         rating_minimum=1.0,
         rating_maximum=5.0,
+        id_checksums=ids,
         parts=[{"path": part, "rows": len(made.users), "checksum": checksum}],
     )
     rows = np.flatnonzero(made.is_validation)

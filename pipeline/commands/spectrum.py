@@ -59,7 +59,8 @@ def spectrum(
     settings, folder, grid = model_from(conf, model, ratings, validation, root, sets, resume)
     with watching() as watcher:
         manifest = saved.spectrum_of(settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher])
-    rows = files.read_table(files.join(folder, manifest["table"])).to_pylist()
+    table = manifest["table"]
+    rows = files.read_table(files.join(folder, table), None, manifest["checksums"][table]).to_pylist()
     print_result({**manifest, "model": folder, "ranks": rows}, as_json, _table(manifest, rows))
 
 

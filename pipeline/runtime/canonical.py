@@ -39,8 +39,12 @@ def saved_rotations(model_folder: str, about: dict[str, Any], fold_biases: bool 
     manifest = published(folder, "spectrum")
     if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
         return None
-    values = files.read_table(files.join(model_folder, table), ["singular_value"])["singular_value"].to_numpy()
-    return Rotations(np.asarray(values), *(files.read_array(files.join(folder, each)) for each in ROTATIONS))
+    sums = manifest["checksums"]
+    read = files.read_table(files.join(model_folder, table), ["singular_value"], sums[table])
+    return Rotations(
+        np.asarray(read["singular_value"].to_numpy()),
+        *(files.read_array(files.join(folder, each), sums[each]) for each in ROTATIONS),
+    )
 
 
 def user_triangles(context: Context, stage: str, parts: ModelParts, fold_biases: bool) -> list[Matrix]:

@@ -101,7 +101,7 @@ def write_state(
 def write(run_folder: str, checkpoint: Checkpoint) -> None:
     """Publish a checkpoint, then remove what the last two manifests no longer name."""
     folder = folder_of(run_folder)
-    files.write_json(
+    files.write_sealed(
         files.join(folder, _manifest_name(checkpoint.epoch)), {**asdict(checkpoint), "format_version": FORMAT_VERSION}
     )
     # Manifests of later epochs are those that were found damaged: keeping them would prune what was just written.
@@ -190,8 +190,12 @@ def _read(folder: str, epoch: int) -> Checkpoint:
     url = files.join(folder, _manifest_name(epoch))
     content = files.read_json(url)
     try:
-        if content.pop("format_version") != FORMAT_VERSION:
-            raise DamagedFile(f"{url}: of another format version")
-        return Checkpoint(**content)
+        if content["format_version"] != FORMAT_VERSION:
+            raise DamagedFile(
+                f"{url}: format version {content['format_version']}, this funkflow reads {FORMAT_VERSION}"
+            )
+        whole = files.without_seal(url, content)
+        del whole["format_version"]
+        return Checkpoint(**whole)
     except (TypeError, KeyError, AttributeError) as cause:
         raise DamagedFile(f"{url}: not a checkpoint manifest") from cause

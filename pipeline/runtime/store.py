@@ -18,7 +18,7 @@ from typing import Any
 from tasks import files
 from tasks.errors import DamagedFile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Written into every manifest; a folder of another version is refused by name."""
 
 
@@ -78,7 +78,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
     Raises
     ------
     DamagedFile
-        The manifest is unreadable, of another kind, or of another format version.
+        The manifest is unreadable, of another kind or format version, or was changed since it was written.
     """
     url = files.join(folder, "manifest.json")
     manifest = files.json_if_there(url)
@@ -91,6 +91,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
             f"delete {folder} and run again"
         )
+    manifest = files.without_seal(url, manifest)
     expected = manifest.get("files", {})
     return manifest if _bytes_of(folder, list(expected)) == expected else None
 
@@ -110,7 +111,7 @@ def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
     """
     sizes = _bytes_of(folder, content.pop("files", []))
     manifest = {**content, "files": sizes, "kind": kind, "format_version": FORMAT_VERSION}
-    files.write_json(files.join(folder, "manifest.json"), manifest)
+    files.write_sealed(files.join(folder, "manifest.json"), manifest)
     return manifest
 
 

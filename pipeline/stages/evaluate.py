@@ -159,8 +159,9 @@ def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, An
         for part in split["validation"]["parts"]
     ]
     shares = [share for share in _shared(parts) if share]
+    sums = tuple(dataset["id_checksums"][side] for side in ("users", "items"))
     scored = run_all(
-        context, _STAGE, "score-truth", score_with_model, [(share, dataset_folder, truth) for share in shares]
+        context, _STAGE, "score-truth", score_with_model, [(share, dataset_folder, truth, sums) for share in shares]
     )
     return _added([errors for share in scored for errors in share])
 
@@ -178,12 +179,17 @@ def _shared(parts: list[tuple[str, str, int]]) -> list[list[tuple[str, str]]]:
     return shares
 
 
-def score_with_model(parts: list[tuple[str, str]], dataset_folder: str, model_folder: str) -> list[Errors]:
+def score_with_model(
+    parts: list[tuple[str, str]],
+    dataset_folder: str,
+    model_folder: str,
+    id_checksums: tuple[str | None, str | None] = (None, None),
+) -> list[Errors]:
     """Score a saved model, by raw ids, on parts of the validation ratings that lie in the dataset; one sum a part."""
     model = Model.load(model_folder)
     user_ids, item_ids = (
-        files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"])["raw_id"].to_numpy()
-        for side in ("users", "items")
+        files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"], of_side)["raw_id"].to_numpy()
+        for side, of_side in zip(("users", "items"), id_checksums, strict=True)
     )
     scored = []
     for url, checksum in parts:

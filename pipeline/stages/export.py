@@ -59,7 +59,8 @@ def export(
 
 def _titles(context: Context, dataset: dict[str, Any], folder: str) -> dict[str, str] | None:
     """Copy the titles beside the model, where the dataset has them."""
-    items = files.read_table(files.join(context.store.dataset(dataset["id"]), "items.parquet"))
+    url = files.join(context.store.dataset(dataset["id"]), "items.parquet")
+    items = files.read_table(url, expected_checksum=dataset["id_checksums"]["items"])
     if "title" not in items.column_names:
         return None
     url = files.join(folder, "titles.parquet")
@@ -89,6 +90,7 @@ def _jobs(
             entry["checksum"],
             rank,
             ids,
+            dataset["id_checksums"][f"{side}s"],
             number,
             len(shards),
             training["steps"]["deviation"],
@@ -99,11 +101,19 @@ def _jobs(
 
 
 def export_shard(
-    shard_url: str, checksum: str, rank: int, ids_url: str, number: int, shards: int, deviation: float, url: str
+    shard_url: str,
+    checksum: str,
+    rank: int,
+    ids_url: str,
+    ids_checksum: str,
+    number: int,
+    shards: int,
+    deviation: float,
+    url: str,
 ) -> dict[str, Any]:
     """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root."""
     shard = read_shard(shard_url, checksum, rank)
-    raw_ids = files.read_table(ids_url, ["raw_id"])["raw_id"].combine_chunks()[number::shards]
+    raw_ids = files.read_table(ids_url, ["raw_id"], ids_checksum)["raw_id"].combine_chunks()[number::shards]
     return write_factors(
         url, raw_ids, shard.biases * np.float32(deviation), shard.factors * np.float32(math.sqrt(deviation))
     )

@@ -105,7 +105,7 @@ def _make(work: _Work, sources: Sequence[Source], titles: str) -> dict[str, Any]
         raise BadInput(
             f"{work.settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format"
         )
-    users, items = _numbered(work, prepared, titles)
+    (users, user_ids), (items, item_ids) = _numbered(work, prepared, titles)
     parts = _gathered(work, len(prepared.chunks), parts_for(rows, work.settings.partition_ratings, buckets), buckets)
     quarantined = sum(chunk.rejected for chunk in scattered)
     if quarantined:
@@ -117,6 +117,7 @@ def _make(work: _Work, sources: Sequence[Source], titles: str) -> dict[str, Any]
         "ratings": sum(part["rows"] for part in parts),
         "users": users,
         "items": items,
+        "id_checksums": {"users": user_ids, "items": item_ids},
         "parts": [{key: part[key] for key in ("path", "rows", "checksum")} for part in parts],
         "rating_minimum": min(chunk.rating_minimum for chunk in scattered),
         "rating_maximum": max(chunk.rating_maximum for chunk in scattered),
@@ -164,8 +165,8 @@ def _scattered(work: _Work, prepared: Prepared, buckets: int) -> list[Scattered]
     return scattered
 
 
-def _numbered(work: _Work, prepared: Prepared, titles: str) -> tuple[int, int]:
-    """Write users.parquet and items.parquet; return how many there are of each."""
+def _numbered(work: _Work, prepared: Prepared, titles: str) -> list[tuple[int, str]]:
+    """Write users.parquet and items.parquet; return the rows and the checksum of each."""
     jobs = [
         (
             work.scratch,
@@ -182,8 +183,7 @@ def _numbered(work: _Work, prepared: Prepared, titles: str) -> tuple[int, int]:
             ("item", ITEMS, prepared.form.item_type, titles),
         )
     ]
-    (users, _), (items, _) = run_all(work.context, _STAGE, "number", write_ids, jobs)
-    return users, items
+    return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
 def _gathered(work: _Work, chunks: int, parts: int, buckets: int) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def _chosen(context: Context, dataset: dict[str, Any], users: Sequence[str | int
     if not users:
         return {}
     url = files.join(context.store.dataset(dataset["id"]), "users.parquet")
-    known = files.read_table(url, ["raw_id"])["raw_id"]
+    known = files.read_table(url, ["raw_id"], dataset["id_checksums"]["users"])["raw_id"]
     try:
         raw = pa.array([int(each) if pa.types.is_integer(known.type) else str(each) for each in users], known.type)
     except (ValueError, OverflowError, pa.ArrowInvalid) as cause:

@@ -86,12 +86,12 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
         measured = {"grid": grid["id"], "split": about.get("split"), "ratings": errors.ratings, **at_zero}
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
-    files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))
+    sums = {table: files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))}
     for each, rotation in zip(ROTATIONS, (rotations.users, rotations.items), strict=True):
-        files.write_array(files.join(folder, each), rotation)
+        sums[each] = files.write_array(files.join(folder, each), rotation)
     return publish(
         folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
-        of=named(fold_biases), table=table, **measured,
+        checksums=sums, of=named(fold_biases), table=table, **measured,
     )  # fmt: skip
 
 
