@@ -172,6 +172,21 @@ class ClusterSettings(Section):
     memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
     wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
     dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
+    tls: Literal["", "temporary"] = Field(
+        "", description="temporary: TLS within a cluster of this machine's own, by a pair that only lives in memory"
+    )
+    tls_ca: str = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
+    tls_cert: str = Field("", description="file of this side's certificate (PEM), signed by that authority")
+    tls_key: str = Field("", description="file of its key (PEM)")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> ClusterSettings:
+        named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
+        if any(named) and not all(named):
+            raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
+        if self.tls and (any(named) or self.scheduler):
+            raise ValueError('tls = "temporary" is for a cluster of its own: leave out scheduler and the tls_ files')
+        return self
 
     @model_validator(mode="after")
     def _one_place(self) -> ClusterSettings:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
 from distributed.versions import VersionMismatchWarning
 
 from pipeline.cluster_preset import read_preset
@@ -28,6 +28,7 @@ from pipeline.runtime.budget import available_memory_bytes, refuse_an_empty_clus
 from pipeline.runtime.dask_settings import dask_settings
 from pipeline.runtime.launch import launched
 from pipeline.runtime.placement import keep_placement_loose
+from pipeline.runtime.security import refuse_other_security, security_of
 from pipeline.runtime.software import refuse_other_software
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError, TryAgainLater
@@ -52,18 +53,19 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
+        security = security_of(settings)
         match place:
             case "scheduler":
-                client = _attached(stack, named, settings)
+                client = _attached(stack, named, settings, security)
             case "scheduler_file":
                 began = time.monotonic()
                 address = address_in(named, settings.wait_seconds)
                 left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
-                client = _attached(stack, address, settings.model_copy(update={"wait_seconds": left}))
+                client = _attached(stack, address, settings.model_copy(update={"wait_seconds": left}), security)
             case "preset":
-                client = _from_preset(stack, named)
+                client = _from_preset(stack, named, security)
             case "local":
-                client = _local(stack, settings)
+                client = _local(stack, settings, security)
         keep_placement_loose(client)
         yield client
 
@@ -143,31 +145,35 @@ def _mute(stack: ExitStack) -> None:
         log.setLevel(logging.CRITICAL)
 
 
-def _attached(stack: ExitStack, address: str, settings: ClusterSettings) -> Client:
+def _attached(stack: ExitStack, address: str, settings: ClusterSettings, security: Security | None) -> Client:
     began = time.monotonic()
     try:
-        client = _connected(stack, address, settings.wait_seconds)
+        refuse_other_security(address, security, settings.wait_seconds)
+        client = _connected(stack, address, settings.wait_seconds, security)
         left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
         client.wait_for_workers(settings.workers, timeout=left)
     except (OSError, TimeoutError, ValueError) as cause:
         raise TryAgainLater(
             f"{address}: no scheduler with {settings.workers} workers within {settings.wait_seconds:g} s ({cause}); "
-            "check cluster.scheduler, start workers, or wait longer with cluster.wait_seconds"
+            "check cluster.scheduler (tls://… if it speaks TLS), start workers, or wait longer with "
+            "cluster.wait_seconds"
         ) from cause
     refuse_other_software(client)
     return client
 
 
-def _connected(stack: ExitStack, to: Any, seconds: float) -> Client:
+def _connected(stack: ExitStack, to: Any, seconds: float, security: Security | None = None) -> Client:
     """Return a client of an address or a cluster. Its warning of versions is a table; software.py says it in a line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VersionMismatchWarning)
-        client: Client = stack.enter_context(Client(to, timeout=seconds, set_as_default=False))
+        client: Client = stack.enter_context(Client(to, timeout=seconds, security=security, set_as_default=False))
         return client
 
 
-def _from_preset(stack: ExitStack, named: str) -> Client:
+def _from_preset(stack: ExitStack, named: str, security: Security | None) -> Client:
     preset, where = read_preset(named)
+    if security is not None:  # a class that does not take it is refused as any argument is that it does not know
+        preset = preset.model_copy(update={"kwargs": {**preset.kwargs, "security": security}})
     settings = dask_settings(preset.dask)
     stack.enter_context(dask.config.set(settings))
     with _interrupts_ignored():
@@ -185,7 +191,7 @@ def _from_preset(stack: ExitStack, named: str) -> Client:
     return client
 
 
-def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
+def _local(stack: ExitStack, settings: ClusterSettings, security: Security | None) -> Client:
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
     try:
@@ -199,6 +205,7 @@ def _local(stack: ExitStack, settings: ClusterSettings) -> Client:
                     dashboard_address=settings.dashboard,
                     silence_logs=logging.CRITICAL,
                     preload="pipeline.runtime.worker_setup",
+                    security=security,
                 )
             )
     except RuntimeError as cause:
