@@ -17,6 +17,7 @@ import typer
 
 from pipeline.commands import compare, gradients, options, plan, recommend, reconstruct, spectrum, stages, where
 from tasks.errors import FunkflowError
+from tasks.masking import masked
 
 app = typer.Typer(
     name="funkflow",
@@ -63,6 +64,6 @@ def _exit_code(words: list[str]) -> int:
 
 def _failed(error: Exception, code: int, message: str) -> int:
     if "--debug" in sys.argv:
-        traceback.print_exception(error)
-    print(f"funkflow: {message}", file=sys.stderr)
+        print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    print(f"funkflow: {masked(message)}", file=sys.stderr)
     return code

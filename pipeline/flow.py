@@ -36,6 +36,7 @@ from pipeline.stages.train_funk import train_funk
 from tasks import files
 from tasks.errors import SettingsError
 from tasks.kernels import ALGORITHM_VERSION
+from tasks.masking import masked_content
 from tasks.sources import refuse_missing
 
 STAGES = (
@@ -154,7 +155,7 @@ class _Run:
             "biases": settings.train.biases,
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
             "counted": result.counted,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": masked_content(self.settings.model_dump(mode="json")),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
         self._serve(context, settings, dataset, held_out, scale, run_folder)

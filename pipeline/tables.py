@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipeline.plan import Plan
 from pipeline.runtime.result import RunResult
+from tasks.masking import masked
 
 _NAMES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
 
@@ -45,7 +46,7 @@ def result_table(result: RunResult) -> Group:
     if result.peak_memory_bytes:
         took, peak = format_time(result.seconds.get("total", 0.0)), format_bytes(result.peak_memory_bytes)
         parts.append(Text(f"{took}, peak memory {peak} (all processes)"))
-    parts += [Text(f"{name:<12} {path}") for name, path in result.paths.items()]
+    parts += [Text(f"{name:<12} {masked(path)}") for name, path in result.paths.items()]
     return Group(*parts)
 
 

@@ -24,7 +24,7 @@ _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)
 
 def needs_unpacking(stored: StoredFile) -> bool:
     """Say whether a file can only be read from its beginning: gzip in any form."""
-    return stored.url.endswith((".gz", ".tgz"))
+    return stored.name.endswith((".gz", ".tgz"))
 
 
 def raw_files(stored: StoredFile) -> list[RawFile]:
@@ -35,14 +35,14 @@ def raw_files(stored: StoredFile) -> list[RawFile]:
     BadInput
         A zip archive, or a tar that is damaged, cut short or without ratings.
     """
-    if stored.url.endswith(".zip"):
-        raise BadInput(f"{stored.url}: zip archives are not read; unpack it and name the files in it")
-    if not stored.url.endswith(".tar"):
-        return [RawFile(stored.url, 0, stored.bytes, stored.url)]
+    if stored.name.endswith(".zip"):
+        raise BadInput(f"{stored.name}: zip archives are not read; unpack it and name the files in it")
+    if not stored.name.endswith(".tar"):
+        return [RawFile(stored.url, 0, stored.bytes, stored.name)]
     try:
-        return _chosen(_tar_members(stored), stored.url)
+        return _chosen(_tar_members(stored), stored.name)
     except _BROKEN as cause:
-        raise _damaged(stored.url, cause) from cause
+        raise _damaged(stored.name, cause) from cause
 
 
 def unpack(stored: StoredFile, target: str) -> list[RawFile]:
@@ -63,16 +63,16 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
             gzip.GzipFile(fileobj=packed) as stream,
             streamed(target) as out,
         ):
-            if stored.url.endswith((".tar.gz", ".tgz")):
-                members = _copy_members(stream, out, stored.url, target)
-                return _chosen(members, stored.url)
+            if stored.name.endswith((".tar.gz", ".tgz")):
+                members = _copy_members(stream, out, stored.name, target)
+                return _chosen(members, stored.name)
             shutil.copyfileobj(stream, out, _COPY_BYTES)
             size = out.tell()
     except _BROKEN as cause:
-        raise _damaged(stored.url, cause) from cause
+        raise _damaged(stored.name, cause) from cause
     if size == 0:
-        raise BadInput(f"{stored.url}: the file is empty; fetch it anew or leave it out of ingest.ratings")
-    return [RawFile(target, 0, size, stored.url.removesuffix(".gz"))]
+        raise BadInput(f"{stored.name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+    return [RawFile(target, 0, size, stored.name.removesuffix(".gz"))]
 
 
 def _tar_members(stored: StoredFile) -> list[RawFile]:
@@ -83,7 +83,7 @@ def _tar_members(stored: StoredFile) -> list[RawFile]:
             stop = member.offset_data + member.size
             end = max(end, -(-stop // _TAR_BLOCK_BYTES) * _TAR_BLOCK_BYTES)
             if member.isfile():
-                found.append(RawFile(stored.url, member.offset_data, stop, f"{stored.url}/{member.name}"))
+                found.append(RawFile(stored.url, member.offset_data, stop, f"{stored.name}/{member.name}"))
         # tarfile takes an archive cut between two members for a whole one; a whole one ends with a block of zeros.
         file.seek(end)
         if file.read(_TAR_BLOCK_BYTES) != bytes(_TAR_BLOCK_BYTES):

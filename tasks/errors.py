@@ -1,10 +1,13 @@
 """Every error a user is meant to read, with the exit code its command ends with.
 
-Covers: one small hierarchy; each message is one line that says what, where, which value, and what to do.
+Covers: one small hierarchy; each message is one line that says what, where, which value, and what to do. Credentials
+in URLs never stand in one.
 Does not cover: programming mistakes, which stay ordinary Python exceptions with a traceback.
 """
 
 from __future__ import annotations
+
+from tasks.masking import masked
 
 
 class FunkflowError(Exception):
@@ -16,8 +19,8 @@ class FunkflowError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = masked(message)
+        super().__init__(self.message)
 
 
 class SettingsError(FunkflowError):

@@ -10,7 +10,10 @@ import re
 from typing import Any
 
 _URL = re.compile(
-    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<login>[^\s/@'\"<>]*@)?(?P<place>[^\s?'\"<>]*)(?P<query>\?[^\s'\"<>]*=[^\s'\"<>]*)?"
+    r"(?P<scheme>[A-Za-z][\w+.-]*://)"
+    r"(?P<login>[^\s/?#'\"<>]*@)?"
+    r"(?P<place>[^\s?'\"<>]*)"
+    r"(?P<query>\?[^\s'\"<>]*=[^\s'\"<>]*?(?=[.,;:)]*(?:[\s'\"<>]|$)))?"  # what ends a sentence is no part of it
 )
 MASK = "***"
 
@@ -18,6 +21,16 @@ MASK = "***"
 def masked(text: str) -> str:
     """Return a text with the login and the query of every URL in it as `***`; a `?` of a glob stays."""
     return _URL.sub(_hide, text) if "://" in text else text
+
+
+def without_query(url: str) -> str:
+    """Return a URL up to what is asked for after the question mark; a `?` of a glob stays."""
+    return _URL.sub(lambda found: found[0].removesuffix(found["query"] or ""), url) if "://" in url else url
+
+
+def name_of(url: str) -> str:
+    """Return what messages call a file: its URL without login and query, so that its last part is the file's name."""
+    return masked(without_query(url))
 
 
 def masked_content(content: Any) -> Any:

@@ -18,7 +18,7 @@ import fsspec
 from tasks import files
 from tasks.errors import BadInput
 from tasks.filesystems import filesystem, is_local, reaching, url_of
-from tasks.masking import masked
+from tasks.masking import masked, name_of, without_query
 
 CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
@@ -55,6 +55,11 @@ class StoredFile:
 
     url: str
     bytes: int
+
+    @property
+    def name(self) -> str:
+        """What it is called: its URL, but for credentials."""
+        return name_of(self.url)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
     with reaching(url):
         if not system.exists(path):
             raise BadInput(f"{where}: no such file; check {setting}")
-        if not system.isdir(path) and system.size(path) == 0:
+        if (without_query(url) != url or not system.isdir(path)) and system.size(path) == 0:
             raise BadInput(f"{where}: the file is empty; check {setting}")
     if any(filesystem(entry)[1] == path for entry in ratings):
         raise BadInput(f"{where}: {setting} names the ratings themselves; name a file of other pairs or ratings")
@@ -103,7 +108,7 @@ def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
 def find_companions(sources: Sequence[Source]) -> dict[str, str]:
     """Return what lies beside the ratings and is known: URLs under "probe", "qualifying" and "titles"."""
     found: dict[str, str] = {}
-    for first in (source.files[0].url for source in sources if source.files):
+    for first in (without_query(source.files[0].url) for source in sources if source.files):
         base = posixpath.basename(first)
         titles = next((names for pattern, names in _TITLES if pattern.fullmatch(base)), ())
         netflix = "movie_titles.txt" in titles
@@ -157,7 +162,7 @@ def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
 
     One file of one range has its plain checksum; otherwise it is that of the names, sizes and checksums of all parts.
     """
-    parts = [(posixpath.basename(stored.url), stored.bytes) for stored in source.files]
+    parts = [(posixpath.basename(stored.name), stored.bytes) for stored in source.files]
     checksum = sums[0] if len(sums) == 1 else files.checksum(json.dumps([parts, list(sums)]).encode())
     return {"name": source.name, "files": len(parts), "bytes": sum(size for _, size in parts), "checksum": checksum}
 
@@ -202,7 +207,9 @@ def _find(entry: str) -> Source:
     entry = entry.rstrip("/") or entry
     system, path = filesystem(entry)
     with reaching(entry):
-        return Source(posixpath.basename(entry), tuple(_stored(system, each) for each in _files(system, path, entry)))
+        return Source(
+            posixpath.basename(name_of(entry)), tuple(_stored(system, each) for each in _files(system, path, entry))
+        )
 
 
 def _files(system: fsspec.AbstractFileSystem, path: str, entry: str) -> list[dict[str, Any]]:
@@ -216,7 +223,8 @@ def _files(system: fsspec.AbstractFileSystem, path: str, entry: str) -> list[dic
         return chosen
     if not system.exists(path):
         raise BadInput(f"{where}: no such file or folder; check ingest.ratings")
-    if not system.isdir(path):
+    # An HTTP server would be asked for the whole file to see whether it lists others; what has a query is one file.
+    if without_query(entry) != entry or not system.isdir(path):
         return [system.info(path)]
     known = _folder(system, path)
     return [known[name] for name in pick(list(known), where)]

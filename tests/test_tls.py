@@ -45,7 +45,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     address = f"tls://127.0.0.1:{port}"
-    place = ["--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0"]
+    # Even with --no-dashboard a worker would have a page open on all interfaces.
+    page = ["--dashboard-address", "127.0.0.1:0"]
+    place = ["--host", "127.0.0.1", "--port", port, *page]
     with ExitStack() as stack:
         start(stack, ["scheduler", *place, *right.options], folder)
         start(
@@ -58,7 +60,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
                 "--nthreads",
                 "1",
                 "--no-nanny",
-                "--no-dashboard",
+                *page,
                 *right.options,
             ],
             folder,

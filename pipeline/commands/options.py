@@ -19,6 +19,7 @@ from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
 from tasks.errors import SettingsError
+from tasks.masking import masked_content
 
 Conf = Annotated[
     str,
@@ -156,6 +157,6 @@ def run_until(until: str, settings: Settings, resume: bool, as_json: bool) -> No
 def print_result(content: dict[str, Any], as_json: bool, table: Any) -> None:
     """Print a result as one line of JSON, or as a table."""
     if as_json:
-        print(json.dumps(content))
+        print(json.dumps(masked_content(content)))
     else:
         Console().print(table, soft_wrap=True, highlight=False)

@@ -19,6 +19,7 @@ from pipeline.runtime.store import FORMAT_VERSION, content_id
 from pipeline.settings import Settings, TrainSettings
 from tasks import files
 from tasks.errors import FunkflowError, SettingsError, TryAgainLater
+from tasks.masking import masked, masked_content
 
 METHODS: tuple[str, ...] = get_args(TrainSettings.model_fields["method"].annotation)
 PURE = {"biases": False, "center": False}
@@ -109,7 +110,7 @@ def compare(
         if result is not None:
             comparison = _with_references(comparison, result)
         comparison = replace(comparison, rows=(*comparison.rows, row))
-        content = {**comparison.to_dict(), "settings": settings.model_dump(mode="json")}
+        content = masked_content({**comparison.to_dict(), "settings": settings.model_dump(mode="json")})
         files.write_json(files.join(folder, "comparison.json"), {**content, "format_version": FORMAT_VERSION})
     return comparison, folder
 
@@ -152,7 +153,7 @@ def _row(settings: Settings, row: Row, fresh: bool, listeners: Sequence[Listener
         return replace(row, failed=error.message), None
     except Exception as error:
         first_line = str(error).splitlines()[0] if str(error) else ""
-        return replace(row, failed=f"unexpected {type(error).__name__}: {first_line}"), None
+        return replace(row, failed=f"unexpected {type(error).__name__}: {masked(first_line)}"), None
     reused = any(event.stage == "train" and event.reused for event in finished)
     return _measured(row, result, reused), result
 
@@ -171,7 +172,8 @@ def _measured(row: Row, result: RunResult, reused: bool) -> Row:
     url = files.join(run_folder, _MEASURED)
     if not reused:
         files.write_json(url, {"memory_bytes": result.memory_bytes["train"]})
-    training = files.read_json(files.join(run_folder, "training", "manifest.json"))
+    manifest = files.join(run_folder, "training", "manifest.json")
+    training = files.without_seal(manifest, files.read_json(manifest))
     return replace(
         row,
         rmse=result.rmse,

@@ -7,7 +7,9 @@ Does not cover: how they look in a terminal (progress.py) or on disk (record.py)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tasks.masking import masked_content
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ Listener = Callable[[Event], None]
 
 
 def broadcast(listeners: list[Listener]) -> Listener:
-    """Return one listener that hands each event to all of `listeners`, in order."""
+    """Return one listener that hands each event to all of `listeners`, in order, without credentials in URLs."""
 
     def tell(event: Event) -> None:
+        safe = replace(event, **masked_content(vars(event)))
         for listener in listeners:
-            listener(event)
+            listener(safe)
 
     return tell

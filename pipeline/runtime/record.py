@@ -1,6 +1,7 @@
 """What a run leaves behind about itself: settings.toml, record.json and metrics.jsonl.
 
-Covers: the record's life from running to done or failed, and one JSON line for each event.
+Covers: the record's life from running to done or failed, and one JSON line for each event; credentials in URLs are
+masked in all three.
 Does not cover: listing or comparing runs, and anything the stages write (stages/).
 """
 
@@ -20,6 +21,7 @@ from pipeline.runtime.store import FORMAT_VERSION
 from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import DamagedFile
+from tasks.masking import masked_content
 
 _OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
 
@@ -47,7 +49,7 @@ class MetricsFile:
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": type(event).__name__,
-            **asdict(event),
+            **masked_content(asdict(event)),
         }
         self._lines.append(json.dumps(line))
         if self._url and type(event).__name__ != "StageAdvanced":
@@ -82,14 +84,14 @@ class Record:
         }
         files.write_bytes(
             files.join(run_folder, "settings.toml"),
-            tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)).encode(),
+            tomli_w.dumps(masked_content(settings.model_dump(mode="json", exclude_none=True))).encode(),
         )
-        files.write_json(self._url, self._content)
+        files.write_json(self._url, masked_content(self._content))
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:
         """Mark the run "done", "failed" or "interrupted"."""
         self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
-        files.write_json(self._url, self._content)
+        files.write_json(self._url, masked_content(self._content))
 
     def _before(self) -> dict[str, Any]:
         try:

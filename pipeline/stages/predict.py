@@ -20,6 +20,7 @@ from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, publish, published
 from tasks import files
 from tasks.errors import SettingsError
+from tasks.masking import masked
 from tasks.model import Model, read_about
 from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
 
@@ -86,7 +87,7 @@ def _predict(
         files=[part["path"] for part in written],
         id=predictions_id,
         pairs=pairs.table.num_rows,
-        model=model_folder,
+        model=masked(model_folder),
         parts=written,
     )
 

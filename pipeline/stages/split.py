@@ -20,6 +20,7 @@ from tasks.errors import BadInput
 from tasks.formats import Wanted
 from tasks.holdout import HeldOut, Rule, hold_out_part
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
+from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.partition import scatter_chunk
 from tasks.sources import Source, checksums, find_companions, find_sources, ranges, record
@@ -65,6 +66,7 @@ def split(
             rule = Rule(
                 settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
                 scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
+                tuple(dataset["id_checksums"][side] for side in ("users", "items")),
             )  # fmt: skip
             content = _hold_out(context, dataset, rule, folder, prepared, settings)
             manifest = store.publish(
@@ -78,9 +80,11 @@ def describe(settings: SplitSettings) -> str:
     """Return what a reported RMSE calls the ratings it was measured on."""
     if settings.kind == "fraction":
         return f"hash {settings.fraction * 100:g} % (seed {settings.seed})"
-    return {"file": posixpath.basename(settings.file), "last": f"last {settings.last} per user", "none": "none"}[
-        settings.kind
-    ]
+    return {
+        "file": posixpath.basename(name_of(settings.file)),
+        "last": f"last {settings.last} per user",
+        "none": "none",
+    }[settings.kind]
 
 
 def _mention_probe(context: Context, ingest: IngestSettings) -> None:
