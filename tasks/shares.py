@@ -2,7 +2,7 @@
 
 Covers: the strata of an epoch; cutting the grid to shares, so that one worker goes through all blocks of a share of the
 user shards and a share of the item shards without exchanging anything.
-Does not cover: what is done in a block (descend.py), or which worker has which share (pipeline/runtime/strata.py).
+Does not cover: what is done in a block (descend.py), or which worker has which share (pipeline/runtime/placed_grid.py).
 
 A shard's number is written in digits, one for each prime factor of P, the smallest first and leading. Stratum
 t = (t1, t2, …) holds the blocks (a, b) whose digits are b_i = (a_i + t_i) mod p_i: P blocks of which no two share a

@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Future
 
 from pipeline.runtime.context import Context
-from pipeline.runtime.strata import Grid
+from pipeline.runtime.placed_grid import Grid
 from tasks.baseline import item_bias_shard, item_sums, user_bias_shard
 
 

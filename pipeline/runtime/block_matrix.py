@@ -24,7 +24,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import StageAdvanced
-from pipeline.runtime.strata import Grid
+from pipeline.runtime.placed_grid import Grid
 from tasks.factors import shard_rows
 from tasks.products import row_gram_product, row_product, row_square, row_transposed_product, sparse_block
 

@@ -25,7 +25,8 @@ from distributed import Future
 
 from pipeline.runtime.baselines import fit_biases
 from pipeline.runtime.context import Context
-from pipeline.runtime.strata import Grid, threads_of_task
+from pipeline.runtime.placed_grid import Grid
+from pipeline.runtime.strata import threads_of_task
 from tasks.baseline import mean_shard
 from tasks.blocks import BlockRow
 from tasks.descend import StepSizes
@@ -84,11 +85,17 @@ class FeatureRounds:
             self._submit(first_standing, row, held, steps, self.biases[0][a], *self.biases[1], key=f"standing-0-{a}")
             for a, (row, held) in enumerate(zip(data.rows, data.held_out, strict=True))
         ]
-        seen = [self._submit(rows_seen, row, key=f"rows-seen-{a}") for a, row in enumerate(data.rows)]
+        self._seen = [self._submit(rows_seen, row, key=f"rows-seen-{a}") for a, row in enumerate(data.rows)]
+        self.take(data)
+
+    def take(self, data: Grid) -> None:
+        """Go on with the grid as it is handed out now, from the next feature on."""
+        self.data, seen = data, self._seen
         shares = list(enumerate(data.of_shares))
+        key = f"{self.finished}-{data.shares}"
         self.start = FeatureState(
-            [self._submit(start_users, seen[mine], key=f"start-users-{share}") for share, mine in shares],
-            [self._submit(start_items, seen, mine, key=f"start-items-{share}") for share, mine in shares],
+            [self._submit(start_users, seen[mine], key=f"start-users-{key}-{share}") for share, mine in shares],
+            [self._submit(start_items, seen, mine, key=f"start-items-{key}-{share}") for share, mine in shares],
         )
 
     def passes(self, before: FeatureState, first: int, count: int) -> tuple[FeatureState, Squares]:

@@ -21,7 +21,7 @@ from dask.delayed import delayed
 from distributed import Future
 
 from pipeline.runtime.context import Context
-from pipeline.runtime.strata import Grid
+from pipeline.runtime.placed_grid import Grid
 from tasks import batch, files
 from tasks.batch import Counts, Part, Rows
 from tasks.blocks import BlockRow
@@ -56,6 +56,10 @@ class GridObjective:
         self.name, self.squared_error = f"batch-{context.attempt}", 0.0
         self._numbers = itertools.count()
         self.counts = self._count()
+
+    def take(self, data: Grid) -> None:
+        """Go on with the same grid as it now lies on the workers."""
+        self.data, self.counts = data, self._count()
 
     def look(self, point: ShardedRows) -> tuple[float, ShardedRows]:
         """Return J and its gradient at a point."""

@@ -1,9 +1,8 @@
 """One epoch as a task graph: turns of independent shares, then a score for each of them.
 
-Covers: which task needs what of which other task, their keys, where the rows of blocks are held or that they are read
-for each task, and the first states.
-Does not cover: the order of blocks (tasks/shares.py), how many epochs there are, stopping and checkpoints
-(stages/train.py), or what a task does (tasks/).
+Covers: which task needs what of which other task, their keys, and the first states.
+Does not cover: where the rows of blocks lie (placed_grid.py), the order of blocks (tasks/shares.py), how many epochs
+there are, stopping and checkpoints (stages/train.py), or what a task does (tasks/).
 
 The grid is cut to as many shares as there are workers. A task takes a worker's share of the user shards through a share
 of the item shards, with all of the worker's threads; then item shards are exchanged. There is no barrier between turns:
@@ -14,28 +13,26 @@ stay on one worker, as long as it lives, and only item shards travel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dask.base import annotate
 from dask.delayed import delayed
 from distributed import Future, get_worker
 
 from pipeline.runtime.context import Context
+from pipeline.runtime.placed_grid import Grid, near
 from tasks import files
-from tasks.blocks import BlockRow, StoredRow
+from tasks.blocks import BlockRow
 from tasks.descend import Descent, StepSizes, descend, items_of
-from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, written_room
-from tasks.score import EpochErrors, HeldOut, read_held_out, score_epoch
-from tasks.shares import Visit, shares_for, turns_of_epoch
+from tasks.factors import FactorShard, initial_shard, read_shard, written_room
+from tasks.score import EpochErrors, HeldOut, score_epoch
+from tasks.shares import Visit, turns_of_epoch
 from tasks.sums import rows_seen
 from tasks.threads import all_of
 
-_WAIT_SECONDS = 60
 _LATER_VERSIONS = 3
 """Of a user shard, besides the first, alive at once: those in flight and the best (budget.py counts them, too)."""
 
@@ -49,71 +46,6 @@ class State:
 
     users: list[Future[Any]]
     items: list[Future[Any]]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The data of an epoch: for each user shard, its row of blocks and its stopping ratings.
-
-    `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
-    reads the block that it needs and forgets it. `shares` : into how many shares the shards are cut;
-    `shares_a_worker` : how many of them a worker has; `workers` : the addresses of those that were there; `scored` :
-    whether any rating is held out, so that each worker must see all item shards at the end of an epoch.
-    """
-
-    rows: list[Future[Any] | StoredRow]
-    held_out: list[Future[Any]]
-    shares: int
-    shares_a_worker: int
-    workers: list[str]
-    scored: bool = True
-
-    def placed(self, share: int) -> AbstractContextManager[None]:
-        """Have what is built within run where the share's blocks are, or anywhere once that worker is gone.
-
-        By itself Dask would now and then have 150 MB travel to a worker that it takes to be idle sooner.
-        """
-        worker = self.workers[share % len(self.workers)]
-        placed: AbstractContextManager[None] = annotate(workers=[worker], allow_other_workers=True)
-        return placed
-
-    @property
-    def of_shares(self) -> list[slice]:
-        """Which shards each share has."""
-        size = len(self.rows) // self.shares
-        return [slice(start, start + size) for start in range(0, len(self.rows), size)]
-
-
-def load_grid(context: Context, grid: dict[str, Any], stop_on: str | None, name: str, streamed: bool = False) -> Grid:
-    """Load every row of blocks, the rows of a share on one worker, and beside each its ratings to stop on.
-
-    The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere. `streamed` leaves
-    the blocks where they are, to be read again by each task that needs one.
-    """
-    shards, client = grid["shards"], context.client
-    client.wait_for_workers(1, timeout=_WAIT_SECONDS)  # one that died may just be starting again
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    shares = shares_for(shards, len(workers))
-    rows: list[Future[Any] | StoredRow] = []
-    held_out = []
-    for row in range(shards):
-        checksums = [block["checksum"] for block in grid["blocks"][row * shards : (row + 1) * shards]]
-        shapes = [
-            (shard_rows(grid["users"], shards, row), shard_rows(grid["items"], shards, column))
-            for column in range(shards)
-        ]
-        stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
-        near = {"workers": [workers[row * shares // shards % len(workers)]], "allow_other_workers": True, "pure": False}
-        rows.append(stored if streamed else client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near))
-        if stop_on is None:
-            held_out.append(client.submit(no_held_out, shards, key=f"load-held-out-{name}-{row}", **near))
-        else:
-            entry = grid["held_out"][stop_on]["shards"][row]
-            url = files.join(context.store.grid(grid["id"]), entry["path"])
-            held_out.append(
-                client.submit(read_held_out, url, entry["checksum"], shards, key=f"load-held-out-{name}-{row}", **near)
-            )
-    return Grid(rows, held_out, shares, -(-shares // len(workers)), workers, stop_on is not None)
 
 
 def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
@@ -137,14 +69,14 @@ def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, An
         [(files.join(folder, entry["path"]), entry["checksum"], rank) for entry in shards[side]]
         for side in ("users", "items")
     )
-    submit = context.client.submit
+    submit, anywhere = context.client.submit, near(*data.workers)
     return State(
         [
-            submit(load_users, data.rows[mine], users[mine], key=f"load-users-{name}-{share}", pure=False)
+            submit(load_users, data.rows[mine], users[mine], key=f"load-users-{name}-{share}", **anywhere)
             for share, mine in enumerate(data.of_shares)
         ],
         [
-            submit(load_items, items[mine], key=f"load-items-{name}-{share}", pure=False)
+            submit(load_items, items[mine], key=f"load-items-{name}-{share}", **anywhere)
             for share, mine in enumerate(data.of_shares)
         ],
     )
@@ -189,12 +121,6 @@ def submit_epoch(
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
     futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
-
-
-def no_held_out(shards: int) -> HeldOut:
-    """Return held-out ratings for a run that stops on nothing: none."""
-    rows = np.empty(0, dtype=np.int32)
-    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))
 
 
 def descend_share(

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
+from pipeline.runtime.workers import running
 from tasks import files
 
 STAGE = "train"
@@ -46,6 +47,15 @@ def kept_or_trained(
     context.tell(StageStarted(STAGE, most))
     if streamed:
         context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
+    workers = len(running(context.client))
+    if workers > grid["shards"]:
+        context.tell(
+            Noticed(
+                f"a grid of {grid['shards']} x {grid['shards']} blocks keeps {grid['shards']} workers busy, and there "
+                f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
+                warning=True,
+            )
+        )
     started = time.monotonic()
     found = train()
     shards = found["shards"]

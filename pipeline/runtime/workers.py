@@ -1,7 +1,7 @@
 """Which workers may take part: those that run the same software and read what the driver wrote.
 
 Covers: showing both before work starts, and for workers that join during a run.
-Does not cover: opening the cluster (cluster.py), or what a worker is given to do (strata.py).
+Does not cover: opening the cluster (cluster.py), or what a worker is given to do (placed_grid.py).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from pipeline.runtime.checkpoint import folder_of
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed
-from pipeline.runtime.strata import Grid, load_grid
+from pipeline.runtime.placed_grid import Grid, load_grid
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import files

@@ -16,8 +16,8 @@ from pipeline.runtime import checkpoint
 from pipeline.runtime.baselines import fit_biases
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.placed_grid import load_grid
 from pipeline.runtime.store import publish, published
-from pipeline.runtime.strata import load_grid
 from tasks import files
 from tasks.baseline import mean_shard
 from tasks.descend import StepSizes

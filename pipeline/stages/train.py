@@ -21,7 +21,8 @@ from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
-from pipeline.runtime.strata import Grid, State, first_state, load_grid, loaded_state, submit_epoch
+from pipeline.runtime.placed_grid import Grid, load_grid, with_those_who_came
+from pipeline.runtime.strata import State, first_state, loaded_state, submit_epoch
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
@@ -109,7 +110,12 @@ class _Training:
             self.state = self._resumed(data, last)
         while last is None or not self._is_over(last.epoch):
             last = self._to_next_checkpoint(data, last)
-            self.state = None if self._is_over(last.epoch) else self._load(data, last)
+            self.state = None
+            if not self._is_over(last.epoch):
+                data = with_those_who_came(
+                    self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "epoch"
+                )
+                self.state = self._load(data, last)
         return last
 
     def _is_over(self, epoch: int) -> bool:

@@ -22,7 +22,7 @@ from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.grid_objective import GridObjective, ShardedRows
-from pipeline.runtime.strata import load_grid
+from pipeline.runtime.placed_grid import load_grid, with_those_who_came
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import batch, files
@@ -107,6 +107,10 @@ class _Descent:
             self._resume(last)
         while last is None or last.current["search"]["ended"] is None:
             last = self._to_next_checkpoint(last)
+            now = with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "step")
+            if now is not data:
+                data = now
+                self.landscape.take(data)
         return last, last.current["search"]["ended"]
 
     def _resume(self, last: Checkpoint) -> None:

@@ -24,7 +24,7 @@ from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.feature_rounds import FeatureRounds, FeatureState
-from pipeline.runtime.strata import load_grid
+from pipeline.runtime.placed_grid import load_grid, with_those_who_came
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import files
@@ -113,6 +113,10 @@ class _Features:
         self.least = self._stopping_rmse()
         while last is None or last.current["ended"] is None:
             last = self._next_feature()
+            now = with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "feature")
+            if now is not data:
+                data = now
+                self.rounds.take(data)
         return last, self._shards()
 
     def _resume(self, last: Checkpoint) -> None:
