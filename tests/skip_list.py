@@ -1,7 +1,8 @@
 """Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
 
-Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (where
-there are no real ratings, of skips-without-ratings.txt too). Tests deselected or expected to fail count as skipped.
+Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (and of
+skips-without-*.txt, where there are no real ratings, no Slurm or no sshd). Tests deselected or expected to fail count
+as skipped.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +25,27 @@ def ratings_folder() -> Path:
     return Path(os.environ.get("FUNKFLOW_RATINGS_DIR") or HERE.parent.parent / "shared" / "ratings")
 
 
+def slurm_is_here() -> bool:
+    """Say whether a queue can be run here: Slurm and munge are installed, and we may start them."""
+    return _can_start("munged", "slurmctld", "slurmd", "sbatch")
+
+
+def sshd_is_here() -> bool:
+    """Say whether sshd can be run here: it is installed, and we may start it."""
+    return _can_start("sshd", "ssh-keygen")
+
+
+CONDITIONAL: dict[str, Callable[[], bool]] = {
+    "skips-without-ratings.txt": lambda: ratings_folder().is_dir(),
+    "skips-without-slurm.txt": slurm_is_here,
+    "skips-without-sshd.txt": sshd_is_here,
+}
+"""Lists that hold where something is not here, and whether it is."""
+
+
 def list_files() -> list[Path]:
-    """Return the lists that hold here: one always, one more where the folder of real ratings is absent."""
-    names = ["skips.txt"] if ratings_folder().is_dir() else ["skips.txt", "skips-without-ratings.txt"]
-    return [HERE / name for name in names]
+    """Return the lists that hold here: one always, and one for each thing that is not here."""
+    return [HERE / name for name in ("skips.txt", *(name for name, is_here in CONDITIONAL.items() if not is_here()))]
 
 
 def read_list(text: str) -> dict[str, str]:
@@ -117,6 +137,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Watch the session where that was asked for."""
     if config.getoption("--skips-as-listed"):
         config.pluginmanager.register(SkipList(), "funkflow-skip-list")
+
+
+def _can_start(*programs: str) -> bool:
+    return os.geteuid() == 0 and all(shutil.which(each, path=f"{os.environ['PATH']}:/usr/sbin") for each in programs)
 
 
 def _reason(report: pytest.CollectReport | pytest.TestReport) -> str:

@@ -26,6 +26,8 @@ def test_ran(): pass
 @pytest.fixture
 def session(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     (tmp_path / "ratings").mkdir()
+    for name in skip_list.CONDITIONAL:
+        (tmp_path / name).touch()
     monkeypatch.setattr(skip_list, "HERE", tmp_path)
     monkeypatch.setenv("FUNKFLOW_RATINGS_DIR", str(tmp_path / "ratings"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
