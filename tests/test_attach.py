@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import yaml
 from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
 
 from pipeline import run
@@ -59,13 +60,16 @@ def test_options_among_themselves() -> None:
 def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_was(
     foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container of the Dask operator's DaskJob: the command knows nothing but the variable."""
+    """The command of deploy/daskjob.yaml, with another root and a small set, as the Dask operator would run it."""
     before = process_ids(foreign)
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address_of(foreign))
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
-    command = [sys.executable, "-m", "pipeline", "run", "demo", "--root", str(tmp_path / "root")]
-    words = [word for each in SMALL for word in ("--set", each)]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=200)
+    job = yaml.safe_load((CHECKOUT / "deploy" / "daskjob.yaml").read_text(encoding="utf-8"))
+    ((program, *words),) = (each["args"] for each in job["spec"]["job"]["spec"]["containers"])
+    words[words.index("--root") + 1] = str(tmp_path / "root")
+    assert program == "funkflow"
+    command = [sys.executable, "-m", "pipeline", *words, *(word for each in SMALL for word in ("--set", each))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("root/runs/*/model/model.json"))
     assert process_ids(foreign) == before
