@@ -18,24 +18,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from chaos.hosts import may_make_hosts
 from chaos.kinds import KINDS
 from chaos.room import Room
 from chaos.schedule import schedule
 from chaos.small_disk import may_mount
 from chaos.strikes import MOMENTS
-from chaos.trial import trial
+from chaos.trial import seconds_to_removal, trial
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Strike for as long as the words say; return 1 if anything was not as it must be."""
     chosen = _parser().parse_args(words)
-    kinds = [each for each in chosen.kinds.split(",") if each] or list(KINDS)
+    usual = [name for name, kind in KINDS.items() if not kind.takes_minutes]
+    kinds = [each.strip() for each in chosen.kinds.split(";") if each.strip()] or usual
     if unknown := [each for each in kinds if each not in KINDS]:
         print(f"chaos: there is no fault {unknown[0]!r}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
     if not may_mount():
         kinds = [each for each in kinds if not KINDS[each].on_small_disk]
         _tell("this machine lets us mount no small disk: nothing is struck that needs one")
+    if not may_make_hosts():
+        kinds = [each for each in kinds if not KINDS[each].hosts]
+        _tell("this machine lets us make no network namespaces: no network is cut")
     struck: Counter[tuple[str, str]] = Counter()
     complaints: list[str] = []
     with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
@@ -49,6 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
             struck.update((each.kind, each.stage) for each in tried.struck)
             complaints += [f"{number}: {each}" for each in tried.complaints]
             _tell(f"{number}: {strikes[0].kind} at {', '.join(each.stage for each in tried.struck) or 'no moment'}")
+            if KINDS[strikes[0].kind].removes:
+                _tell(f"{number}: dropped after {', '.join(map(str, seconds_to_removal(tried.attempts[0])))} s")
             for each in tried.complaints:
                 _tell(f"{number}: NOT AS IT MUST BE: {each}")
     Console(width=None if sys.stdout.isatty() else 120).print(_table(kinds, struck, len(complaints), chosen.seed))
@@ -72,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Strike runs with faults; compare their bits.")
     parser.add_argument("--minutes", type=float, default=5.0, help="no new run is begun after that long")
     parser.add_argument("--seed", type=int, default=0, help="of the schedule")
-    parser.add_argument("--kinds", default="", help=f"some of: {','.join(KINDS)}")
+    parser.add_argument("--kinds", default="", help=f"some of: {'; '.join(KINDS)}")
     parser.add_argument("--folder", default="", help="where the runs keep their files; default: the system's place")
     return parser
 

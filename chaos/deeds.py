@@ -7,6 +7,7 @@ Does not cover: when (striker.py), what is done between attempts: damage to file
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import signal
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 from distributed import Scheduler
+from distributed.comm.addressing import get_address_host
 
 from chaos import journal
 from chaos.strikes import Plan, Strike
 
 BALLAST = "chaos-ballast"
 """The file that fills the disk, in the root; room.py removes it."""
+BLIP_SECONDS = 8
+COMPILE_SECONDS = 30
 
 
 def process_of(plan: Plan, address: str) -> int:
@@ -88,6 +92,29 @@ def _fill_disk(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, addre
     _struck(plan, strike, key, ballast=size)
 
 
+def _cut(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Cut the link of the host that has the task."""
+    host = get_address_host(address)
+    subprocess.run(plan.cut[host], check=True)
+    _struck(plan, strike, key, address=address, host=host)
+
+
+def _cut_for_a_while(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Cut the link, and have this very loop heal it later."""
+    _cut(plan, scheduler, strike, key, address)
+
+    def heal() -> None:
+        subprocess.run(plan.heal[get_address_host(address)], check=True)
+        journal.note(plan.journal, "healed", address=address)
+
+    asyncio.get_running_loop().call_later(BLIP_SECONDS, heal)
+
+
+def hold_interpreter() -> None:
+    """Keep all other threads of this process from running, as a compiler does."""
+    ctypes.PyDLL(None).sleep(COMPILE_SECONDS)
+
+
 def _second_run(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
     """Run the same command beside this run, which stands still meanwhile."""
     environment = {name: value for name, value in os.environ.items() if not re.match("DASK_|FUNKFLOW_CHAOS", name)}
@@ -95,7 +122,7 @@ def _second_run(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, addr
     _struck(plan, strike, key, exit_code=done.returncode, said=done.stderr)
 
 
-def _eat(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+def _by_worker(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
     """The worker does it itself, each time it begins such a task (striker.py: Witness)."""
     _struck(plan, strike, key, address=address, process=process_of(plan, address))
 
@@ -113,10 +140,14 @@ DEEDS: dict[str, Callable[[Plan, Scheduler, Strike, str, str], None]] = {
     "all workers but one killed": _kill_all_but_one,
     "nanny restarts a worker": _restart,
     "worker frozen": _freeze,
+    "worker frozen, settings as shipped": _freeze,
     "client killed": _kill_here,
     "checkpoint damaged": _kill_here,
     "scheduler killed": _kill_here,
     "disk full": _fill_disk,
     "second run on one root": _second_run,
-    "out of memory": _eat,
+    "out of memory": _by_worker,
+    "long compile": _by_worker,
+    "host vanishes": _cut,
+    "network away for 8 s": _cut_for_a_while,
 }

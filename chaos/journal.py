@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 
 def note(path: str, event: str, **facts: Any) -> None:
-    """Append one line in one write, so that lines of several processes do not mix, and a kill loses none."""
-    line = (json.dumps({"event": event, **facts}) + "\n").encode()
+    """Append one line in one write, so that lines of several processes do not mix, and a kill loses none.
+
+    `time` is added, in seconds; all processes are on one machine and share its clock.
+    """
+    line = (json.dumps({"event": event, "time": time.time(), **facts}) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(descriptor, line)

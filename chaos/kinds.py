@@ -18,7 +18,9 @@ class Kind:
 
     `exit_code` : 0 if the attempt itself completes; `says` : what its last line must match, or, if it completes, some
     line; `words`, `environment` : what the command is given besides; `on_small_disk`, `own_scheduler` : what the place
-    must have; `stages` : where it can strike.
+    must have; `hosts` : as many, with a scheduler on the first and a worker on each other; `stages` : where it can
+    strike; `removes` : whether the worker that was struck has to leave the scheduler, None: as may be;
+    `takes_minutes` : struck only where it is asked for by name.
     """
 
     exit_code: int = 0
@@ -27,10 +29,14 @@ class Kind:
     environment: Mapping[str, str] = field(default_factory=dict)
     on_small_disk: bool = False
     own_scheduler: bool = False
+    hosts: int = 0
     stages: tuple[str, ...] = tuple(MOMENTS)
+    removes: bool | None = None
+    takes_minutes: bool = False
 
 
 _LOST = r"worker tcp://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
+_RUN = tuple(stage for stage in MOMENTS if stage != "reconstruct")
 _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
 """Dask waits ten heartbeats, 5 s, at the least; what ships is measured in tests/test_failure_detection.py."""
 
@@ -40,10 +46,16 @@ KINDS: dict[str, Kind] = {
     "all workers but one killed": Kind(says=_LOST, words=("--set=cluster.workers=3",)),
     "nanny restarts a worker": Kind(says=_LOST),
     "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES),
+    "worker frozen, settings as shipped": Kind(
+        says="did not answer any more and was given up", stages=("train",), removes=True, takes_minutes=True
+    ),
+    "long compile": Kind(stages=("train",), removes=False, takes_minutes=True),
     "second run on one root": Kind(),
     "client killed": Kind(-signal.SIGKILL),
     "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
     "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
+    "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True),
+    "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False),
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(
         4,

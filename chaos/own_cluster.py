@@ -9,27 +9,41 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from chaos.hosts import HERE, Host
+
 _STARTED_SECONDS = 60
+_ENDED_SECONDS = 5
+"""A worker that is cut off would wait longer for the scheduler to hear that it leaves."""
 
 
 @contextmanager
-def own_cluster(folder: Path, environment: Mapping[str, str], workers: int = 2) -> Iterator[str]:
-    """Yield the scheduler's address; end all processes after the body. `environment` : whole, of each process."""
+def own_cluster(folder: Path, environment: Mapping[str, str], places: Sequence[Host] = (HERE,) * 3) -> Iterator[str]:
+    """Yield the scheduler's address; end all processes after the body.
+
+    Parameters
+    ----------
+    environment : whole, of each process.
+    places : hosts of the scheduler and of each worker.
+    """
     file = folder / "scheduler.json"
     file.unlink(missing_ok=True)
     scheduler = [
-        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+        "distributed.cli.dask_scheduler", "--host", places[0].address, "--port", "0", "--no-dashboard",
         "--scheduler-file", str(file),
     ]  # fmt: skip
     worker = [
         "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard",
-        "--host", "127.0.0.1", "--local-directory", str(folder), "--death-timeout", "20",
+        "--local-directory", str(folder), "--death-timeout", "20", "--host",
     ]  # fmt: skip
-    processes = [_start(words, environment, folder) for words in [scheduler, *[worker] * workers]]
+    lines = [scheduler, *([*worker, place.address] for place in places[1:])]
+    processes = [
+        _start([*place.within, sys.executable, "-m", *words], environment, folder)
+        for place, words in zip(places, lines, strict=True)
+    ]
     try:
         yield _address(file, processes[0])
     finally:
@@ -37,7 +51,7 @@ def own_cluster(folder: Path, environment: Mapping[str, str], workers: int = 2) 
             process.terminate()
         for process in processes:
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=_ENDED_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -45,7 +59,7 @@ def own_cluster(folder: Path, environment: Mapping[str, str], workers: int = 2) 
 
 def _start(words: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
     with open(os.path.join(folder, "cluster.log"), "ab") as log:
-        return subprocess.Popen([sys.executable, "-m", *words], env=dict(environment), stdout=log, stderr=log)
+        return subprocess.Popen(words, env=dict(environment), stdout=log, stderr=log)
 
 
 def _address(file: Path, scheduler: subprocess.Popen[bytes]) -> str:

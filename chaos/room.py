@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ import psutil
 
 from chaos import journal
 from chaos.deeds import BALLAST
+from chaos.hosts import HERE, Host
 from chaos.own_cluster import own_cluster
 from chaos.published import Bits, bits
 from chaos.ratings import write_ratings, write_settings
@@ -108,25 +108,34 @@ class Room:
 
     def attempt(
         self, place: Place, command: str, strikes: Sequence[Strike] = (), words: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None, scheduler: bool = False,
+        environment: Mapping[str, str] | None = None,
+        scheduler: bool = False, places: Sequence[Host] = (),
     ) -> Attempt:  # fmt: skip
         """Run `funkflow COMMAND` under strikes to its end, and end what it left running.
 
-        scheduler : with a scheduler and workers that are processes of their own.
+        scheduler : with a scheduler and workers that are processes of their own; `places` : on these hosts.
         """
         place.attempts += 1
         notes = str(place.folder / f"journal-{place.attempts:02d}.jsonl")
         plan = place.folder / f"plan-{place.attempts:02d}.json"
         line = self.command_line(place, command, words)
-        Plan(notes, str(place.root), line, strikes).write(str(plan))
+        links = [{host.address: getattr(host, what) for host in places} for what in ("cut", "heal")]
+        Plan(notes, str(place.root), line, strikes, *links).write(str(plan))
         variables = {
-            **os.environ, "PYTHONPATH": str(CHECKOUT), PLAN_VARIABLE: str(plan),
-            "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['chaos.striker']", **self.environment, **(environment or {}),
-        }  # fmt: skip
-        with own_cluster(place.folder, variables) if scheduler else nullcontext() as address:
-            return self._attempt(
-                [*line, *([f"--set=cluster.scheduler='{address}'"] if address else [])], variables, notes
-            )
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            PLAN_VARIABLE: str(plan),
+            "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['chaos.striker']",
+            **self.environment,
+            **(environment or {}),
+        }
+        places = places or ((HERE,) * 3 if scheduler else ())
+        if not places:
+            return self._attempt(line, variables, notes)
+        variables = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml"), **variables}
+        with own_cluster(place.folder, variables, places) as address:
+            line = [*places[0].within, *line, f"--set=cluster.scheduler='{address}'"]
+            return self._attempt(line, variables, notes)
 
     def _attempt(self, line: list[str], variables: Mapping[str, str], notes: str) -> Attempt:
         with subprocess.Popen(
@@ -172,7 +181,9 @@ def _end(notes: list[dict[str, Any]], ours: bool) -> list[int]:
     """Wait for an attempt's own processes to leave, and kill what stays or is frozen; return what had to be killed."""
     if not ours:
         return []
-    frozen = [note["process"] for note in notes if note["event"] == "struck" and note["kind"] == "worker frozen"]
+    frozen = [
+        note["process"] for note in notes if note["event"] == "struck" and note["kind"].startswith("worker frozen")
+    ]
     left = [_alive(note["process"]) for note in notes if note["event"] in ("worker", "scheduler")]
     there = [each for each in left if each is not None]
     for process in there:

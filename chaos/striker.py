@@ -16,7 +16,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
 
 from chaos import journal
-from chaos.deeds import DEEDS, eat_memory
+from chaos.deeds import DEEDS, eat_memory, hold_interpreter
 from chaos.strikes import PLAN_VARIABLE, Plan, Strike
 
 
@@ -27,7 +27,10 @@ class Witness(WorkerPlugin):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.hungry = [re.compile(strike.pattern) for strike in plan.strikes if strike.kind == "out of memory"]
+        self.hungry, self.compiling = (
+            [re.compile(strike.pattern) for strike in plan.strikes if strike.kind == kind]
+            for kind in ("out of memory", "long compile")
+        )
 
     def setup(self, worker: Worker) -> None:
         self.worker = worker
@@ -38,6 +41,11 @@ class Witness(WorkerPlugin):
             limit = self.worker.memory_manager.memory_limit or 0
             journal.note(self.plan.journal, "eating", address=self.worker.address, process=os.getpid(), limit=limit)
             eat_memory(limit)
+        if states[1] == "executing" and any(pattern.match(str(key)) for pattern in self.compiling):
+            self.compiling = []
+            journal.note(self.plan.journal, "compiling", address=self.worker.address, process=os.getpid())
+            hold_interpreter()
+            journal.note(self.plan.journal, "compiled", address=self.worker.address, process=os.getpid())
 
 
 class Striker(SchedulerPlugin):

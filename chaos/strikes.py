@@ -7,7 +7,7 @@ Does not cover: what a fault does (deeds.py), or how a run must end after it (ki
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -43,13 +43,15 @@ class Plan:
     """What the processes of an attempt are told.
 
     `journal` : file that they write to; `root` : where the run keeps its files; `second_run` : the words of another run
-    under that root.
+    under that root; `cut`, `heal` : commands for the link of each host, by its address.
     """
 
     journal: str
     root: str
     second_run: list[str] = field(default_factory=list)
     strikes: Sequence[Strike] = ()
+    cut: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    heal: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def write(self, path: str) -> None:
         with open(path, "w", encoding="utf-8") as file:

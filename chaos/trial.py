@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+from chaos.hosts import hosts
 from chaos.kinds import KINDS, Kind
 from chaos.published import bits, broken, leftovers
 from chaos.ratings import CHECKPOINT_EPOCHS
@@ -81,7 +83,8 @@ def _trial(room: Room, place: Place, strikes: Sequence[Strike]) -> Trial:
 
 def _struck_attempt(room: Room, place: Place, command: str, kind: Kind, strikes: list[Strike]) -> Attempt:
     words = [word for word in kind.words if command == "run" or "memory" not in word]
-    return room.attempt(place, command, strikes, words, kind.environment, kind.own_scheduler)
+    with hosts(kind.hosts) if kind.hosts else nullcontext(()) as places:
+        return room.attempt(place, command, strikes, words, kind.environment, kind.own_scheduler, places)
 
 
 def _notes_of(attempt: Attempt, strike: Strike) -> list[dict[str, str]]:
@@ -115,6 +118,15 @@ def _complaints(attempt: Attempt, kind: Kind, struck: list[Strike]) -> Iterator[
         ):
             yield f"{where}: the second run ended with {note['exit_code']}: {note['said']}"
     yield from _too_much_again(attempt)
+    if kind.removes is not None and bool(seconds_to_removal(attempt)) != kind.removes:
+        yield f"{where}: dropped after {seconds_to_removal(attempt)} s"
+
+
+def seconds_to_removal(attempt: Attempt) -> list[float]:
+    """Return how long after each strike the worker that was struck left the scheduler, as far as it did."""
+    removed = {note["address"]: note["time"] for note in reversed(attempt.of("removed"))}
+    struck = [(note["time"], removed.get(note.get("address"))) for note in attempt.of("struck")]
+    return [round(end - start, 1) for start, end in struck if end is not None]
 
 
 def _too_much_again(attempt: Attempt) -> Iterator[str]:

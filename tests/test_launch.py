@@ -120,12 +120,12 @@ def test_the_settings_reach_another_process_and_are_what_dask_reads_itself() -> 
     file = Path(__file__).parent.parent / "conf" / "dask.yaml"
     for name, value, ttl in (
         ("DASK_INTERNAL_INHERIT_CONFIG", as_environment(settings), "88s"),
-        ("DASK_CONFIG", str(file), "30s"),
+        ("DASK_CONFIG", str(file), "38s"),
     ):
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, name: value}
         )
-        assert done.stdout.split() == [ttl, "11s"]
+        assert done.stdout.split() == [ttl, "14s"]
 
 
 def test_every_dask_setting_is_one_that_dask_knows() -> None:

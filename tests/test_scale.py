@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from conftest import made_ratings, publish_ratings
 from descending import random_block
 from distributed import Client
+from distributed.diagnostics.plugin import SchedulerPlugin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +123,17 @@ def test_threads_within_a_block_wait_for_each_tile() -> None:
     assert 8 * few.descend > 3 * 8 * many.descend
 
 
+class Finished(SchedulerPlugin):
+    """Notes all tasks that are done: Dask's own log keeps the last hundred transitions."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **rest: Any) -> None:
+        if finish == "memory":
+            self.keys.append(str(key))
+
+
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[Client]:
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
@@ -136,6 +148,9 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     dataset, held_out = publish_ratings(context, made_ratings(users=400, items=800, count=9_000))
     blocks = grid(context, dataset, held_out, GridSettings(shards=4))
     chosen = TrainSettings(rank=8, epochs=2, seed=3, stop_on=stop_on)
+    finished = Finished()
+    assert two_workers.cluster is not None
+    two_workers.cluster.scheduler.add_plugin(finished, name=stop_on)
     train(context, blocks, (1.0, 5.0), chosen, str(tmp_path / "run"))
 
     matrix = Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8, float(stop_on == "validation"))
@@ -143,9 +158,8 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     replayed = simulate(job, CONSTANTS, seed=3, epochs=2)
     named = {key: f"{key[0]}-{stop_on}-{key[1]:04d}-{key[2]:03d}-{key[3]:03d}" for key in replayed.order}
     named |= {key: f"score-{stop_on}-{key[1]:04d}-{key[3]:03d}" for key in named if key[0] == "score"}
-    log = two_workers.run_on_scheduler(lambda dask_scheduler: [entry[:3] for entry in dask_scheduler.transition_log])
     kinds = tuple(f"{kind}-{stop_on}" for kind in ("descend", "items", "score"))
-    assert sorted(key for key, _, to in log if to == "memory" and key.startswith(kinds)) == sorted(named.values())
+    assert sorted(key for key in finished.keys if key.startswith(kinds)) == sorted(named.values())
 
     logs = two_workers.run(lambda dask_worker: [entry["keys"] for entry in dask_worker.transfer_incoming_log])
     fetched = [

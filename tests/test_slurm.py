@@ -65,7 +65,7 @@ def test_two_jobs_train_to_the_same_bits_and_leave_the_queue_empty(
     with open_client(preset(tmp_path, workers=2)) as client:
         assert jobs(queue) == ["RUNNING", "RUNNING"]
         assert set(client.run(dask.config.get, "distributed.comm.timeouts.tcp").values()) == {
-            "11s"
+            "14s"
         }  # conf/dask.yaml has reached the nodes
         bits = trained(Context(client, Store(str(tmp_path / "slurm")), lambda event: None, "slurm"))[1]
     assert set(jobs(queue)) <= {"COMPLETING"}

@@ -13,13 +13,21 @@ from typing import Any
 import dask.config
 
 _FILE = "dask.yaml"
+_CHOSEN = ("distributed.comm.timeouts.tcp", "distributed.comm.timeouts.connect", "distributed.scheduler.worker-ttl")
+"""How soon a loss is noticed: networks differ, so who has set these in Dask's own configuration keeps them."""
 
 
 def dask_settings(over: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the settings by dotted key, as `dask.config.set` takes them; those in `over`, nested or dotted, win."""
     with resources.as_file(resources.files("conf").joinpath(_FILE)) as path:
         (content,) = dask.config.collect_yaml([str(path)])
-    return _flat(content) | _flat(over or {})
+    defaults = dask.config.merge(*dask.config.defaults)
+    kept = {
+        key: value
+        for key in _CHOSEN
+        if (value := dask.config.get(key, None)) != dask.config.get(key, None, config=defaults)
+    }
+    return _flat(content) | kept | _flat(over or {})
 
 
 def as_environment(settings: Mapping[str, Any]) -> str:

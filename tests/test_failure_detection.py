@@ -1,0 +1,61 @@
+"""How soon a lost host is noticed with the settings that ship, and that a short outage is not taken for one.
+
+Covers: hosts as network namespaces, a link cut in the middle of an epoch, and healed; settings somebody has chosen.
+Does not cover: frozen processes and long compiles, which take minutes (docs/faults.md says how to see them).
+"""
+
+from __future__ import annotations
+
+import dask
+import pytest
+from dask.utils import parse_timedelta
+
+from chaos.deeds import BLIP_SECONDS, COMPILE_SECONDS
+from chaos.hosts import may_make_hosts
+from chaos.room import Room
+from chaos.strikes import Strike
+from chaos.trial import seconds_to_removal, trial
+from pipeline.runtime.dask_settings import dask_settings
+
+IN_TRAINING = ("train", "descend-", 9)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    if not may_make_hosts():
+        pytest.skip("may not make network namespaces: run as root, with iproute2 installed")
+    return Room(tmp_path_factory.mktemp("hosts"))
+
+
+@pytest.mark.slow
+def test_a_host_that_vanishes_is_dropped_within_15_seconds(room: Room) -> None:
+    done = trial(room, "vanishes", [Strike("host vanishes", *IN_TRAINING)])
+    assert done.complaints == []
+    (seconds,) = seconds_to_removal(done.attempts[0])
+    assert seconds < 15
+
+
+@pytest.mark.slow
+def test_a_network_that_is_away_for_8_seconds_drops_nobody(room: Room) -> None:
+    done = trial(room, "away", [Strike("network away for 8 s", *IN_TRAINING)])
+    assert done.complaints == []
+    run = done.attempts[0]
+    (struck,), (healed,) = run.of("struck"), run.of("healed")
+    assert healed["time"] - struck["time"] >= BLIP_SECONDS
+    assert healed["time"] < run.of("ran")[-1]["time"]  # the run was not over before
+
+
+def test_the_worst_case_for_a_frozen_process_is_90_seconds_and_a_long_compile_is_none() -> None:
+    shipped = dask_settings()
+    silent = parse_timedelta(shipped["distributed.scheduler.worker-ttl"])
+    asked = parse_timedelta(shipped["distributed.comm.timeouts.connect"])
+    assert 2 * silent + asked <= 90
+    assert silent > COMPILE_SECONDS + 5
+
+
+def test_what_somebody_has_chosen_is_left_alone() -> None:
+    """Dask's own defaults are replaced, anything else is not."""
+    ttl = "distributed.scheduler.worker-ttl"
+    with dask.config.set({ttl: "7 minutes"}):
+        assert dask_settings() == {**dask_settings({ttl: "38s"}), ttl: "7 minutes"}
+        assert dask_settings()["distributed.comm.timeouts.tcp"] == "14s"
