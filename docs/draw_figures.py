@@ -1,7 +1,7 @@
-"""Draw the figures of follow-the-gradient.md: `make figures`, or `python -m docs.draw_figures FOLDER`.
+"""Draw the figures of follow-the-gradient.md and scale.md: `make figures`, or `python -m docs.draw_figures FOLDER`.
 
-Covers: three small SVG pictures, each computed with the code that the page speaks of; the same bytes each time.
-Does not cover: the page's text (follow-the-gradient.md), or anything that a run needs.
+Covers: four small SVG pictures, each computed with the code that the page speaks of; the same bytes each time.
+Does not cover: the pages' text (beside this file), or anything that a run needs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.scale.constants import reference_constants
+from pipeline.scale.epoch import Epoch, predict_epoch
+from pipeline.scale.job import Job, Matrix
 from tasks.difference_quotients import random_problem, sweep
 from tasks.follow_gradient import Array, OfArrays, Rule, follow, follow_gradient
 from tasks.objective import Observed, Point, gradients, objective
@@ -87,7 +90,31 @@ def draw_descent() -> Figure:
     return figure
 
 
-FIGURES = {"steps": draw_steps, "quotients": draw_quotients, "descent": draw_descent}
+def draw_scale() -> Figure:
+    """The parts of an epoch of 100 G ratings against the workers that it is spread over, a share each."""
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes: Axes = figure.subplots()
+    counts = [8, 16, 32, 64, 128, 256, 512, 1024]
+    epochs = [_shortest(workers) for workers in counts]
+    parts = [name for name in epochs[0].parts if name != "checkpoint"]
+    axes.stackplot(counts, [[epoch.parts[name] for epoch in epochs] for name in parts], labels=parts)
+    axes.set(xlabel="workers of at most 16 threads", ylabel="seconds of an epoch", ylim=(0, 1200))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
+    return figure
+
+
+def _shortest(workers: int) -> Epoch:
+    """Return the shortest epoch of all grids that give each of so many workers one share."""
+    matrix = Matrix(90e9, 1e9, 1e8, 128, 10e9)
+    jobs = [
+        Job(matrix, workers * each, workers, min(16, each)) for each in (1, 2, 4, 8, 16, 32) if workers * each <= 4096
+    ]
+    return min((predict_epoch(job, reference_constants()) for job in jobs), key=lambda epoch: epoch.seconds)
+
+
+FIGURES = {"steps": draw_steps, "quotients": draw_quotients, "descent": draw_descent, "scale": draw_scale}
 
 
 def draw(folder: Path) -> None:

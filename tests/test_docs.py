@@ -1,6 +1,6 @@
 """What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md and draw_figures.py. Does not cover: README (test_readme.py).
+Covers: follow-the-gradient.md, scale.md and draw_figures.py. Does not cover: README (test_readme.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from docs.draw_figures import FIGURES, draw
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
+SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -33,13 +34,13 @@ def test_every_block_asserts_something() -> None:
     assert all("assert " in block for block in BLOCKS)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.]+)\)", TEXT))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", TEXT + SCALE))))
 def test_every_link_leads_somewhere(path: str) -> None:
     assert (DOCS / path).exists()
 
 
 def test_every_figure_is_shown() -> None:
-    assert {Path(path).stem for path in re.findall(r"!\[.*?\]\((.*?)\)", TEXT)} == set(FIGURES)
+    assert {Path(path).stem for path in re.findall(r"!\[.*?\]\((.*?)\)", TEXT + SCALE)} == set(FIGURES)
 
 
 def test_the_command_draws_every_figure(tmp_path: Path) -> None:

@@ -85,12 +85,21 @@ def _grids(most: int) -> list[int]:
 
 
 def _jobs(job: Job, shards: int) -> Iterator[Job]:
-    """Yield the job on a grid, with each number of workers at which each has one share, and with all of them."""
+    """Yield the job on a grid, with each number of workers at which each has one share, and with all of them.
+
+    Each with all threads, and with no more than a share has shards: threads within a block cost more than they gain
+    where its tiles are small (job.py).
+    """
     counts, product = {1, job.workers}, 1
     for factor in prime_factors(shards):
         product *= factor
         counts.add(product)
-    yield from (replace(job, shards=shards, workers=count) for count in sorted(counts) if count <= job.workers)
+    for count in sorted(counts):
+        if count <= job.workers:
+            each = replace(job, shards=shards, workers=count)
+            yield each
+            if each.shards_a_share < each.threads_a_task:
+                yield replace(each, threads=each.shards_a_share * each.slots)
 
 
 def _refusal(least: Epoch, memory_bytes: float) -> CannotFit:
