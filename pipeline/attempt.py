@@ -113,8 +113,7 @@ class Attempt:
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
-            needed, worker = self.prediction.training_bytes, self.prediction.training_worker_bytes
-            self.allowance.refuse_memory(needed, worker, stage)
+            self.allowance.refuse_training(self.prediction)
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _memory_of_a_worker(self) -> str:

@@ -21,7 +21,7 @@ from pipeline.runtime.budget import (
     row_bytes,
 )
 from pipeline.runtime.cluster import threads_per_worker
-from pipeline.settings import Settings, SplitSettings
+from pipeline.settings import Settings, SplitSettings, TrainSettings
 from pipeline.stages.ingest import wanted_form
 from tasks import planted
 from tasks.archives import needs_unpacking, raw_files
@@ -39,13 +39,14 @@ _LINE_BYTES = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """A run's sizes and needs. `size` counts all ratings, validation included."""
+    """A run's sizes and needs. `size` counts all ratings, validation included; `limit` says how far training may go."""
 
     size: Size
     split: str
     shards: int
+    method: str
     rank: int
-    epochs: int
+    limit: str
     prediction: Prediction
     allowance: Allowance
     free_disk_bytes: int | None
@@ -82,14 +83,18 @@ class Plan:
         """Raise CannotFit if memory or disk is too small."""
         self.allowance.refuse_what_cannot_fit(self.prediction)
 
+    @property
+    def has_epochs(self) -> bool:
+        """Whether training goes by epochs of all factors, so that what is said of one holds."""
+        return self.method == "sgd"
+
     def to_dict(self) -> dict[str, Any]:
+        of_epochs = ("tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
         return {
             **asdict(self),
             "shares": self.shares,
-            "tasks_per_epoch": self.tasks_per_epoch,
             "block_ratings": self.block_ratings,
-            "moved_bytes_per_epoch": self.moved_bytes_per_epoch,
-            "copied_bytes_per_epoch": self.copied_bytes_per_epoch,
+            **{name: getattr(self, name) if self.has_epochs else None for name in of_epochs},
             "memory_bytes": self.prediction.total_bytes,
             "disk_bytes": self.prediction.disk_bytes,
         }
@@ -111,6 +116,7 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         predict_bytes(
             size, settings.train.rank, shards, allowance.workers, allowance.threads,
             settings.ingest.chunk_bytes, settings.ingest.partition_ratings, streamed=streamed,
+            method=settings.train.method,
         )
         for streamed in (False, True)
     )  # fmt: skip
@@ -154,8 +160,9 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
         size,
         _described(settings.split),
         shards,
+        settings.train.method,
         settings.train.rank,
-        settings.train.epochs,
+        _limit(settings.train),
         prediction,
         allowance,
         available_disk_bytes(settings.root),
@@ -194,6 +201,18 @@ def _sampled(settings: Settings) -> Size:
         plain_bytes + packed_bytes,
         estimated=not counts.exact or bool(packed_bytes),
     )
+
+
+def _limit(train: TrainSettings) -> str:
+    match train.method:
+        case "sgd":
+            return f"at most {train.epochs} epochs"
+        case "funk":
+            return f"at most {train.epochs} passes for each factor"
+        case "batch":
+            return f"at most {train.batch.steps} steps"
+        case _:
+            return "products with the matrix until the singular values are found"
 
 
 def _described(split: SplitSettings) -> str:

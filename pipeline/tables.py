@@ -6,6 +6,8 @@ Does not cover: their numbers (flow.py, plan.py), or progress while a run goes o
 
 from __future__ import annotations
 
+from typing import Any
+
 from dask.utils import format_bytes, format_time
 from rich.console import Group
 from rich.markup import escape
@@ -32,12 +34,7 @@ def result_table(result: RunResult) -> Group:
                 scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")
         parts.append(scores)
     if result.ranking:
-        at, threshold = result.ranking["count"], result.ranking["threshold"]
-        measures = ", ".join(
-            f"{name}@{at} {result.ranking[key]:.4f}"
-            for name, key in (("precision", "precision"), ("recall", "recall"), ("NDCG", "ndcg"))
-        )
-        parts.append(Text(f"{measures} ({result.ranking['users']:,} users; relevant: rated {threshold:g} or more)"))
+        parts.append(_ranking_table(result.ranking))
     if result.epochs:
         kept = {"epochs": f", kept epoch {result.best_epoch}", "passes": f", kept {result.best_epoch} factors"}
         chosen = f", chosen on {result.epoch_chosen_on}" if result.epoch_chosen_on else ""
@@ -48,6 +45,17 @@ def result_table(result: RunResult) -> Group:
         parts.append(Text(f"{took}, peak memory {peak} (all processes)"))
     parts += [Text(f"{name:<12} {masked(path)}") for name, path in result.paths.items()]
     return Group(*parts)
+
+
+def _ranking_table(ranking: dict[str, Any]) -> Table:
+    at, users = ranking["count"], f"{ranking['users']:,} users"
+    title = f"ranking: {users}, relevant from {ranking['threshold']:g} on"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("", f"precision@{at}", f"recall@{at}", f"NDCG@{at}"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, row, style in (("most rated items", ranking["most_rated"], ""), ("model", ranking, "bold")):
+        table.add_row(name, *(f"{row[measure]:.4f}" for measure in ("precision", "recall", "ndcg")), style=style)
+    return table
 
 
 def plan_table(plan: Plan) -> Table:
@@ -64,16 +72,11 @@ def plan_table(plan: Plan) -> Table:
         ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
         ("validation", plan.split),
         ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
-        ("tasks per epoch", f"{plan.tasks_per_epoch:,}, on {plan.shares} shares of the grid"),
-        (
-            "bytes per epoch",
-            f"{format_bytes(plan.copied_bytes_per_epoch)} copied, "
-            f"at most {format_bytes(plan.moved_bytes_per_epoch)} moved between workers",
-        ),
-        ("epochs", f"at most {plan.epochs}, rank {plan.rank}"),
+        ("method", f"{plan.method}, rank {plan.rank}, {plan.limit}"),
+        *(_of_an_epoch(plan) if plan.has_epochs else ()),
         ("workers", f"{plan.allowance.workers} with {plan.allowance.threads} threads each"),
         ("memory per worker", worker),
-        ("blocks", "read anew in each epoch" if need.streamed else "held in memory"),
+        ("blocks", "read anew whenever they are gone through" if need.streamed else "held in memory"),
         (
             "memory in all",
             f"ingest {ingest}, training {training}{recommending}; "
@@ -83,3 +86,11 @@ def plan_table(plan: Plan) -> Table:
     ):
         table.add_row(name, value)
     return table
+
+
+def _of_an_epoch(plan: Plan) -> tuple[tuple[str, str], ...]:
+    copied, moved = format_bytes(plan.copied_bytes_per_epoch), format_bytes(plan.moved_bytes_per_epoch)
+    return (
+        ("tasks per epoch", f"{plan.tasks_per_epoch:,}, on {plan.shares} shares of the grid"),
+        ("bytes per epoch", f"{copied} copied, at most {moved} moved between workers"),
+    )

@@ -1,13 +1,14 @@
 """Recommend to the users of one part of a dataset, and measure how well held-out ratings are ranked.
 
-Covers: what each user has seen, the Parquet of recommendations, and sums of precision, recall and NDCG.
+Covers: what each user has seen, the Parquet of recommendations, sums of precision, recall and NDCG, and the baseline
+that these are beside: the most rated items.
 Does not cover: the choice of items (top_items.py), which task runs when (pipeline/stages/recommend.py, ranking.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.served import Served
-from tasks.top_items import Seen
+from tasks.top_items import Catalogue, Seen
 
 _Stored = tuple[str, str]
 """Where a file lies, and its checksum."""
@@ -79,8 +80,32 @@ def recommend_part(
     return {"path": path, "rows": table.num_rows, "users": len(wanted), "checksum": checksum}
 
 
-def rank_part(served: Served, part: _Stored, held_out: _Stored, threshold: float, count: int) -> Ranking:
-    """Return how the best `count` items of each user meet the held-out ratings of at least `threshold`.
+def count_ratings(part: _Stored, held_out: _Stored, items: int) -> npt.NDArray[np.int64]:
+    """Return how many training ratings of a part each item has, int64 (items,), by dense id."""
+    row = files.read_table(held_out[0], ["row"], expected_checksum=held_out[1])["row"].to_numpy()
+    _, rated = _training(part, row)
+    return np.bincount(rated, minlength=items)
+
+
+def most_rated(served: Served, *counts: npt.NDArray[np.int64]) -> Served:
+    """Return a model that ranks items by their number of ratings, the same for every user; `counts` add up.
+
+    Up to 2^24 ratings of an item are told apart, which float32 holds.
+    """
+    numbers = np.sum(counts, axis=0).astype(np.float32)
+    factors = np.stack([np.zeros_like(numbers), numbers], axis=1)
+    return replace(
+        served,
+        user_factors=np.zeros((len(served.user_factors), 1), np.float32),
+        user_scores=np.zeros_like(served.user_scores),
+        catalogue=Catalogue(factors, served.catalogue.rows),
+    )
+
+
+def rank_part(
+    models: Sequence[Served], part: _Stored, held_out: _Stored, threshold: float, count: int
+) -> tuple[Ranking, ...]:
+    """Return how the best `count` items of each user meet the held-out ratings of at least `threshold`, by each model.
 
     Every item is a candidate but those that the user has in training, held-out ones with low ratings too. Users without
     a relevant held-out rating are left out. Relevance is 0 or 1: precision = hits / count, recall = hits / relevant,
@@ -89,17 +114,16 @@ def rank_part(served: Served, part: _Stored, held_out: _Stored, threshold: float
     table = files.read_table(held_out[0], ["user", "item", "rating", "row"], expected_checksum=held_out[1])
     user, item, rating, row = (table[name].to_numpy() for name in table.column_names)
     is_relevant = (user >= 0) & (item >= 0) & (rating >= np.float32(threshold))
-    users, items = _columns(part)
-    is_training = np.ones(len(users), bool)
-    is_training[row[row >= 0]] = False
-    users, items = users[is_training], items[is_training]
     wanted, places = np.unique(user[is_relevant], return_inverse=True)
     if not len(wanted):
-        return Ranking(0.0, 0.0, 0.0, 0)
-    top = served.top(wanted, _seen_by(wanted, users, items), count)
-    catalogue = served.catalogue
-    relevant_rows = catalogue.rows[item[is_relevant]].astype(np.int64)
-    return measured(top.rows, places * len(catalogue.rows) + relevant_rows, len(catalogue.rows), count)
+        return (Ranking(0.0, 0.0, 0.0, 0),) * len(models)
+    seen = _seen_by(wanted, *_training(part, row))
+    rankings = []
+    for served in models:
+        rows = served.catalogue.rows
+        relevant = places * len(rows) + rows[item[is_relevant]].astype(np.int64)
+        rankings.append(measured(served.top(wanted, seen, count).rows, relevant, len(rows), count))
+    return tuple(rankings)
 
 
 def measured(rows: npt.NDArray[np.int32], relevant: npt.NDArray[np.int64], items: int, count: int) -> Ranking:
@@ -127,6 +151,16 @@ def measured(rows: npt.NDArray[np.int32], relevant: npt.NDArray[np.int64], items
 def _columns(part: _Stored) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     table = files.read_table(part[0], ["user", "item"], expected_checksum=part[1])
     return table["user"].to_numpy(), table["item"].to_numpy()
+
+
+def _training(
+    part: _Stored, held_out_rows: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return (user, item) of a part sorted, without the rows that are held out; -1 is no row of it."""
+    users, items = _columns(part)
+    is_training = np.ones(len(users), bool)
+    is_training[held_out_rows[held_out_rows >= 0]] = False
+    return users[is_training], items[is_training]
 
 
 def _seen(part: _Stored, held_out: _Stored) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

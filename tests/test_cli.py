@@ -26,6 +26,9 @@ NO_SCHEDULER = overrides("cluster.scheduler=tcp://127.0.0.1:9", "cluster.wait_se
 SMALL = overrides("synth.fraction=0.02", "train.rank=4", "train.epochs=3")
 
 
+TOO_LARGE = overrides("synth.fraction=0.02", "train.method=batch", "train.rank=4096", "cluster.memory=600 MiB")
+
+
 def funkflow(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *words], capture_output=True, text=True, check=False, timeout=120,
@@ -88,6 +91,13 @@ def test_errors_are_one_line_with_the_right_code(tmp_path: Path, words: list[str
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("funkflow: ")
+
+
+def test_a_run_of_a_method_that_cannot_fit_is_refused_before_it_starts(tmp_path: Path) -> None:
+    done = funkflow("run", "demo", "--root", str(tmp_path), *TOO_LARGE)
+    assert done.returncode == 4
+    assert "of memory for training by batch and has 600.00 MiB" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "datasets").exists()
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
@@ -207,3 +217,8 @@ def test_memory_is_as_predicted(tmp_path: Path) -> None:
     assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)
     ingest = max(measured[stage] for stage in ("ingest", "split", "grid"))
     assert plan["ingest_bytes"] == pytest.approx(ingest, rel=0.2)
+    for method in ("batch", "lanczos"):
+        other = [*chosen, "--set", f"train.method={method}", "--set", "train.rank=128"]
+        plan = json.loads(funkflow("plan", *other).stdout.splitlines()[-1])["prediction"]
+        measured = json.loads(funkflow("train", *other).stdout.splitlines()[-1])["memory_bytes"]
+        assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)

@@ -1,6 +1,7 @@
 """What a plan predicts, and what it refuses.
 
-Covers: plan.py, budget.py, sample.py. Does not cover: its table (test_cli.py).
+Covers: plan.py, budget.py, needs.py, sample.py, and of its table what goes by method.
+Does not cover: the rest of the table, and predictions beside what was measured (test_cli.py).
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from pipeline.flow import METHODS
 from pipeline.plan import plan_of, predict_for
 from pipeline.runtime.budget import Allowance, Size, predict_bytes
+from pipeline.runtime.needs import NEEDS
 from pipeline.scale.epoch import moved_bytes
 from pipeline.scale.job import Job, Matrix
 from pipeline.settings import Settings
+from pipeline.tables import plan_table
 from tasks import sample
 from tasks.errors import CannotFit, SettingsError
 
@@ -115,3 +120,48 @@ def test_blocks_are_streamed_where_they_do_not_fit(tmp_path: Path) -> None:
     ):  # fmt: skip
         settings = Settings.build({"train": {"rank": 16}, "cluster": {"blocks": blocks}})
         assert predict_for(settings, LARGE, 10, allowance).streamed is expected
+
+
+def test_every_method_has_its_entry() -> None:
+    assert set(NEEDS) == set(METHODS)
+
+
+@pytest.mark.parametrize("method", NEEDS)
+def test_what_a_method_needs_grows_with_each_size(method: str) -> None:
+    def needed(ratings: int = 10**8, users: int = 500_000, items: int = 20_000, rank: int = 64) -> int:
+        size = Size(ratings, users, items, raw_bytes=0)
+        return predict_bytes(size, rank, 4, 1, 2, 64 * 2**20, 4_000_000, method=method).training_bytes
+
+    least = 3 * 10**8
+    assert needed() > least
+    assert needed(ratings=2 * 10**8) >= needed() + least
+    assert needed(users=10**6) > needed()
+    assert needed(items=25_000) > needed()
+    if method != "funk":  # which has one factor in hand, whatever the rank
+        assert needed(rank=128) > needed() + 64 * 4 * 500_000
+
+
+@pytest.mark.parametrize("method", NEEDS)
+def test_what_cannot_fit_is_refused_by_the_name_of_its_method(method: str) -> None:
+    """At the Netflix Prize's size, with a tenth less memory than predicted."""
+    words = ["train.rank=512", f"train.method={method}", "ranking.count=0"]
+    netflix = {"synth": {"shape": "netflix"}, "cluster": {"blocks": "memory"}}
+    prediction = plan_of(Settings.build(netflix, words)).prediction
+    plan = plan_of(Settings.build(netflix, [*words, f"cluster.memory={0.9 * prediction.training_bytes:.0f}"]))
+    with pytest.raises(CannotFit, match=rf"memory for training by {method} and has .*; lower train\.rank") as refused:
+        plan.refuse()
+    assert ("take train.method = 'sgd'" in str(refused.value)) == (method != "sgd")
+
+
+def test_the_table_says_what_holds_for_the_method() -> None:
+    def table(*words: str) -> str:
+        console = Console(width=200)
+        with console.capture() as captured:
+            console.print(plan_table(plan_of(Settings.build({"synth": {"shape": "netflix"}}, words))))
+        return captured.get()
+
+    assert "sgd, rank 64, at most 100 epochs" in table()
+    assert "tasks per epoch" in table()
+    batch = table("train.method=batch", "train.batch.steps=30")
+    assert "batch, rank 64, at most 30 steps" in batch
+    assert "epoch" not in batch

@@ -128,17 +128,25 @@ def test_an_unknown_user_is_named(root: Path, ran: RunResult, user: object, said
         run(settings_for(root, recommend={"count": 3, "users": [1, user]}), until="recommend")
 
 
+def unseen_and_relevant(
+    root: Path, model: Model, scores: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The scores of what is not in training, -inf elsewhere, and which of it is relevant, of the users with any."""
+    unmasked, relevant = scores.copy(), np.zeros(scores.shape, bool)
+    rows, columns = pd.Index(model.user_ids), pd.Index(model.item_ids)
+    for name in ("ratings", "validation"):
+        pairs = pd.read_csv(root / f"{name}.csv")
+        places = rows.get_indexer(pairs["user"]), columns.get_indexer(pairs["item"])
+        scores[places] = -np.inf
+    scores[places] = unmasked[places]
+    relevant[places] = pairs["rating"] >= 4
+    users = relevant.any(axis=1)
+    return scores[users], relevant[users]
+
+
 def test_the_ranking_is_what_scikit_learn_measures(root: Path, ran: RunResult) -> None:
     model = Model.load(ran.paths["model"])
-    scores = masked(root, model, ("ratings.csv",))
-    held_out = pd.read_csv(root / "validation.csv")
-    relevant = np.zeros(scores.shape, bool)
-    rows, columns = pd.Index(model.user_ids), pd.Index(model.item_ids)
-    places = rows.get_indexer(held_out["user"]), columns.get_indexer(held_out["item"])
-    scores[places] = predictions(model)[places]
-    relevant[places] = held_out["rating"] >= 4
-    users = relevant.any(axis=1)
-    scores, relevant = scores[users], relevant[users]
+    scores, relevant = unseen_and_relevant(root, model, predictions(model))
     assert ran.ranking["users"] == len(scores) > 50
     assert (ran.ranking["count"], ran.ranking["threshold"]) == (5, 4.0)
     np.put_along_axis(chosen := np.zeros(scores.shape, bool), np.argsort(-scores, axis=1)[:, :5], True, axis=1)
@@ -149,6 +157,23 @@ def test_the_ranking_is_what_scikit_learn_measures(root: Path, ran: RunResult) -
     assert ran.ranking["precision"] == pytest.approx(
         np.mean([precision_score(each, mine) * mine.sum() / 5 for each, mine in zip(relevant, chosen, strict=True)])
     )
+
+
+def test_the_baseline_is_the_most_rated_items_of_training(root: Path, ran: RunResult) -> None:
+    """Of equally many ratings the first item of the model; told by plain counting."""
+    model = Model.load(ran.paths["model"])
+    pairs = [set(map(tuple, pd.read_csv(root / f"{name}.csv")[["user", "item"]].to_numpy().tolist()))
+             for name in ("ratings", "validation")]  # fmt: skip
+    counts = pd.Series([item for _, item in pairs[0] - pairs[1]]).value_counts().reindex(model.item_ids, fill_value=0)
+    everyone = np.tile(counts.to_numpy(np.float64), (len(model.user_ids), 1))
+    scores, relevant = unseen_and_relevant(root, model, everyone)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+    hits = np.take_along_axis(relevant & (scores > -np.inf), best, axis=1).sum(axis=1)
+    assert hits.sum() > 10
+    found = ran.ranking["most_rated"]
+    assert found["precision"] == pytest.approx(np.mean(hits / 5))
+    assert found["recall"] == pytest.approx(np.mean(hits / relevant.sum(axis=1)))
+    assert found["precision"] != ran.ranking["precision"]
 
 
 def test_a_perfect_ranking_measures_one() -> None:

@@ -1,12 +1,12 @@
 """Predict a run's memory and disk before it starts, and refuse one that cannot fit.
 
 Covers: plain arithmetic from the number of ratings, users and items, the rank, the grid and the workers.
-Does not cover: measuring what a run really took (monitor.py), or opening the cluster (cluster.py).
+Does not cover: what each method of training holds (needs.py), measuring what a run really took (monitor.py), or opening
+the cluster (cluster.py).
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import psutil
 from dask.utils import format_bytes
 
+from pipeline.runtime.needs import NEEDS, Job
+from pipeline.runtime.needs import RATING_BYTES as RATING_BYTES
+from pipeline.runtime.needs import Size as Size
+from pipeline.runtime.needs import row_bytes as row_bytes
 from tasks.errors import CannotFit
-from tasks.kernels_vector import STATE_WIDTH
 from tasks.partition import MOST_BUCKETS, parts_for
 
 CLIENT_BYTES = 230 * 2**20
@@ -25,16 +28,6 @@ WORKER_BYTES = 200 * 2**20
 KEPT_BYTES = 150 * 2**20
 """What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
-RATING_BYTES = 3
-"""A rating in a block in memory, where there are at most 256 different ones (tasks/blocks.py)."""
-HELD_OUT_BYTES = 12
-"""A rating that training stops on: two int32 rows and a float32."""
-READING_BYTES = 8
-"""Bytes at the peak of reading one block, for each of its ratings: the file and the block."""
-SHARD_VERSIONS = 3.5
-"""Versions of the user shards alive at once, in the mean: the best epoch, the one just judged, those in flight."""
-SHARD_SETS_ON_DISK = 7
-"""Two checkpoints with their current and best shards, the pair being written, and the exported model."""
 PARSE_FACTOR = 4.5
 """Bytes at the peak of parsing for each byte of raw text: the text, its columns, and their copies in partition
 order."""
@@ -42,30 +35,16 @@ PARTITION_ROW_BYTES = 47
 """Bytes at the peak of settling one partition, for each of its ratings."""
 BUILD_RATING_BYTES = 36
 """Bytes at the peak of putting one block in order, for each of its ratings."""
+DEFAULT_METHOD = "sgd"
+"""The method that needs least."""
 USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
+"""Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
 SEEN_RATING_BYTES = 12
 """A rating of the part that a recommending task has read: its columns, and what they are read from."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
-"""Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data.
-
-    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on.
-    """
-
-    ratings: int
-    users: int
-    items: int
-    raw_bytes: int
-    estimated: bool = False
-    rating_bytes: int = RATING_BYTES
-    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,7 @@ class Prediction:
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
     `recommend_bytes` : for the stages that choose items for users.
-    `streamed` : training reads each block as it needs it, instead of holding all of them.
+    `streamed` : training reads each block as it needs it, instead of holding all of them; `method` : of training.
     """
 
     ingest_bytes: int
@@ -86,6 +65,7 @@ class Prediction:
     streamed: bool = False
     recommend_bytes: int = 0
     recommend_worker_bytes: int = 0
+    method: str = DEFAULT_METHOD
 
     @property
     def total_bytes(self) -> int:
@@ -100,53 +80,32 @@ class Prediction:
         return self.data_disk_bytes + self.run_disk_bytes
 
 
-def row_bytes(rank: int) -> int:
-    """Return the bytes of one user or item in memory: its factors and its state."""
-    return 4 * (rank + STATE_WIDTH)
-
-
 def predict_bytes(
     size: Size, rank: int, shards: int, workers: int, threads: int, chunk_bytes: int, partition_ratings: int,
-    streamed: bool = False,
+    streamed: bool = False, method: str = DEFAULT_METHOD,
 ) -> Prediction:  # fmt: skip
-    """Return the predicted peaks for `workers` processes of `threads` threads each.
-
-    Training holds every block once, `SHARD_VERSIONS` versions of the user shards, one of the item shards for each
-    version and stratum in flight, and for each running task its scaled ratings. A worker holds whole rows of blocks:
-    ceil(P / workers).
-    """
-    rows_held = math.ceil(shards / workers) / shards
-    row = row_bytes(rank)
-    block_ratings = size.ratings / shards**2
-    tasks = min(threads, math.ceil(shards / workers))
-    reading = tasks * block_ratings * READING_BYTES
-    held = size.held_out * HELD_OUT_BYTES * rows_held + (
-        0 if streamed else size.ratings * size.rating_bytes * rows_held
-    )
-    users = size.users * row * rows_held * SHARD_VERSIONS
-    items = size.items * row * (SHARD_VERSIONS + 1)
-    running = tasks * (size.users + size.items) * row / shards
-    shown = max(users + items + running + (reading if streamed else 0), reading)
+    """Return the predicted peaks for `workers` processes of `threads` threads each."""
+    need = NEEDS[method](Job(size, rank, shards, workers, threads, streamed))
     kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
-    training_worker = WORKER_BYTES + kept + held + shown
+    training_worker = WORKER_BYTES + need.kept * kept + need.worker
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
     partition = size.ratings / parts_for(size.ratings, partition_ratings, MOST_BUCKETS)
-    ids = (size.users + size.items) * 64
+    block_ratings, ids = size.ratings / shards**2, size.rows * 64
     ingest_worker = (
         WORKER_BYTES
         + kept
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )
-    rows = size.users + size.items
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker),
-        training_bytes=int(CLIENT_BYTES + workers * training_worker),
+        training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
         training_worker_bytes=int(training_worker),
-        data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + rows * 16),
-        run_disk_bytes=int(rows * row * SHARD_SETS_ON_DISK),
+        data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + size.rows * 16),
+        run_disk_bytes=int(need.disk),
         streamed=streamed,
+        method=method,
     )
 
 
@@ -207,7 +166,7 @@ class Allowance:
     def has_memory_for_training(self, prediction: Prediction) -> bool:
         """Say whether training fits, all processes together and one worker."""
         try:
-            self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
+            self.refuse_training(prediction)
         except CannotFit:
             return False
         return True
@@ -228,6 +187,14 @@ class Allowance:
                     "use fewer cluster.threads, or give it more with cluster.memory"
                 )
 
+    def refuse_training(self, prediction: Prediction) -> None:
+        """Raise CannotFit if memory is too small for the method of training."""
+        method, lower = prediction.method, "train.rank"
+        if method != DEFAULT_METHOD:
+            lower += f", take train.method = {DEFAULT_METHOD!r}"
+        needed, worker = prediction.training_bytes, prediction.training_worker_bytes
+        self.refuse_memory(needed, worker, f"training by {method}", lower)
+
     def refuse_recommending(self, needed_bytes: int, worker_bytes: int) -> None:
         """Raise CannotFit if memory is too small for choosing items for users."""
         self.refuse_memory(needed_bytes, worker_bytes, "recommending", "recommend.count or recommend.batch_users")
@@ -245,7 +212,7 @@ class Allowance:
         """Raise CannotFit if memory or disk is too small for a run from its beginning."""
         self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
         if with_training:
-            self.refuse_memory(prediction.training_bytes, prediction.training_worker_bytes, "training")
+            self.refuse_training(prediction)
         if with_training and prediction.recommend_bytes:
             self.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)
         self.refuse_disk(prediction.disk_bytes if with_training else prediction.data_disk_bytes)

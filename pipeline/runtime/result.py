@@ -16,7 +16,8 @@ class RunResult:
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
     `epochs` counts what `counted` says: epochs, passes for one feature (stages/train_funk.py: `best_epoch` is
     then how many features were kept), or products with the matrix (stages/decompose.py).
-    `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant.
+    `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant;
+    and under "most_rated" the same of the items with the most ratings.
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.
     """

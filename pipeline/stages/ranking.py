@@ -1,7 +1,13 @@
 """Ranking: precision, recall and NDCG of the best items on the validation ratings, beside RMSE and MAE.
 
-Covers: which users it is measured on, one task a part of the dataset, and the means over users.
+Covers: which users it is measured on, one task a part of the dataset, the means over users, and the same of the
+baseline: the items that are rated most.
 Does not cover: the sums of one part (tasks/recommend.py), the choice of items (tasks/top_items.py).
+
+A model of ratings says what a user would think of an item, not which items he will come across. On real sets these go
+together; in a synthetic one who rates what is drawn without regard to taste (tasks/synthesise.py), so the best
+unseen films of all are hardly ever the few that a user has rated besides, and even the planted truth ranks no better
+than the most rated films do.
 """
 
 from __future__ import annotations
@@ -16,17 +22,20 @@ from pipeline.runtime.store import content_id, publish, published
 from pipeline.settings import RankingSettings
 from tasks import files
 from tasks.model import read_about
-from tasks.recommend import rank_part
+from tasks.recommend import Ranking, count_ratings, most_rated, rank_part
 
 _STAGE = "ranking"
 _RELEVANT_PART = 0.75
+_MEASURES = ("precision", "recall", "ndcg")
 
 
 def ranking(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, settings: RankingSettings,
     scale: tuple[float, float], run_folder: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return {"count", "threshold", "users", "precision", "recall", "ndcg"}: means over users.
+    """Return {"count", "threshold", "users", "precision", "recall", "ndcg", "most_rated"}: means over users.
+
+    "most_rated" has the same three measures of the items with the most training ratings, unseen ones again.
 
     Returns
     -------
@@ -39,7 +48,12 @@ def ranking(
     threshold = settings.threshold if settings.threshold is not None else least + _RELEVANT_PART * (greatest - least)
     folder, parts = files.join(run_folder, "ranking"), read_about(model_folder)["parts"]
     identity = content_id(
-        what="ranking", model=parts, split=split["id"], count=settings.count, users=settings.users, threshold=threshold
+        what="ranking, beside the most rated",
+        model=parts,
+        split=split["id"],
+        count=settings.count,
+        users=settings.users,
+        threshold=threshold,
     )
     manifest = published(folder, "ranking")
     reused = manifest is not None and manifest["id"] == identity
@@ -52,7 +66,7 @@ def ranking(
     summary = f"precision {manifest['precision']:.4f}, recall {manifest['recall']:.4f}, NDCG {manifest['ndcg']:.4f}"
     said = f"{summary} at {settings.count}, {manifest['users']:,} users"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, said, reused))
-    return {name: manifest[name] for name in ("count", "threshold", "users", "precision", "recall", "ndcg")}
+    return {name: manifest[name] for name in ("count", "threshold", "users", *_MEASURES, "most_rated")}
 
 
 def _measure(
@@ -63,13 +77,19 @@ def _measure(
     there = len(dataset["parts"])
     needed = -(-settings.users * there // max(1, dataset["users"])) if settings.users else there
     numbers = range(min(there, needed))
-    context.tell(StageStarted(_STAGE, len(numbers)))
+    context.tell(StageStarted(_STAGE, there + len(numbers)))
     served = submit_served(context, _STAGE, model_folder, parts)
-    jobs = [(served, *stored_part(context, dataset, split, number), threshold, settings.count) for number in numbers]
-    sums = run_all(context, _STAGE, "rank", rank_part, jobs)
-    total = sum(sums[1:], sums[0])
-    users = max(1, total.users)
+    stored = [stored_part(context, dataset, split, number) for number in range(there)]
+    counts = run_all(context, _STAGE, "count", count_ratings, [(*each, dataset["items"]) for each in stored])
+    popular = context.client.submit(most_rated, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
+    jobs = [((served, popular), *stored[number], threshold, settings.count) for number in numbers]
+    ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
+    of_model, of_popular = (sum(sums[1:], sums[0]) for sums in zip(*ranked, strict=True))
     return publish(
-        folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=total.users,
-        precision=total.precision / users, recall=total.recall / users, ndcg=total.ndcg / users,
+        folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
+        **_means(of_model), most_rated=_means(of_popular),
     )  # fmt: skip
+
+
+def _means(total: Ranking) -> dict[str, float]:
+    return {name: getattr(total, name) / max(1, total.users) for name in _MEASURES}
