@@ -1,6 +1,6 @@
 """Workers that join or leave in the middle of training: used from the next checkpoint, nothing lost, the same bits.
 
-Covers: real worker processes of one cluster, added to it and retired from it at a named epoch.
+Covers: real workers of one cluster, added to it and retired from it at a named epoch.
 Does not cover: workers that die (test_train.py), or do not fit from the start (test_attach.py).
 """
 
@@ -15,17 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from conftest import made_ratings, publish_ratings
 from dask_processes import CHECKOUT, worker
-from distributed import Client, SchedulerPlugin
+from distributed import Client, LocalCluster, SchedulerPlugin
 from test_train import SETTINGS, Bits, trained
 
-from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
+from pipeline.runtime.dask_settings import dask_settings
 from pipeline.runtime.events import EpochFinished, Event, Noticed
 from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings
+from pipeline.settings import GridSettings
 from pipeline.stages.grid import grid
 from pipeline.stages.train import train
 from pipeline.stages.train_batch import train_batch
@@ -76,10 +77,15 @@ class Cluster:
 
 @contextmanager
 def cluster_of(workers: int) -> Iterator[Cluster]:
-    with open_client(ClusterSettings(workers=workers, threads=1)) as client:
+    """Run a scheduler and workers that talk by TCP but share this process: they come in a moment."""
+    local = LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    )  # fmt: skip
+    with dask.config.set(dask_settings()), local, Client(local, set_as_default=False) as client:
         cluster = Cluster(client)
-        assert client.cluster is not None
-        client.cluster.scheduler.add_plugin(cluster.done)
+        assert local.scheduler is not None
+        local.scheduler.add_plugin(cluster.done)
         yield cluster
 
 
