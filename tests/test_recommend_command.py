@@ -14,6 +14,7 @@ import pytest
 from test_cli import SMALL, funkflow
 
 from pipeline import Model
+from tasks import files
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,8 @@ def test_recommending_with_a_saved_model_is_refused_where_it_cannot_fit(root: Pa
     """A dataset said to have ten thousand million users."""
     shutil.copytree(root, tmp_path / "root")
     (manifest,) = tmp_path.glob("root/datasets/*/manifest.json")
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "users": 10**10}))
+    content = files.without_seal(str(manifest), json.loads(manifest.read_text()))
+    files.write_sealed(str(manifest), {**content, "users": 10**10})
     done = funkflow("recommend", "--model", str(tmp_path / "root" / Path(model).relative_to(root)))
     assert done.returncode == 4, done.stderr
     assert "of memory for recommending and has" in done.stderr
