@@ -20,7 +20,8 @@ class Kind:
     line; `words`, `environment` : what the command is given besides; `on_small_disk`, `own_scheduler` : what the place
     must have; `hosts` : as many, with a scheduler on the first and a worker on each other; `stages` : where it can
     strike; `removes` : whether the worker that was struck has to leave the scheduler, None: as may be;
-    `takes_minutes` : struck only where it is asked for by name.
+    `once` : in one stage only, as what was struck does not come back; `takes_minutes` : struck only where it is asked
+    for by name.
     """
 
     exit_code: int = 0
@@ -32,6 +33,7 @@ class Kind:
     hosts: int = 0
     stages: tuple[str, ...] = tuple(MOMENTS)
     removes: bool | None = None
+    once: bool = False
     takes_minutes: bool = False
 
 
@@ -54,7 +56,7 @@ KINDS: dict[str, Kind] = {
     "client killed": Kind(-signal.SIGKILL),
     "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
     "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
-    "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True),
+    "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True, once=True),
     "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False),
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(

@@ -34,4 +34,5 @@ def strike_at(rng: np.random.Generator, kind: str, stage: str) -> Strike:
 
 
 def _stages(rng: np.random.Generator, kind: Kind) -> list[str]:
-    return [stage for stage in kind.stages if rng.random() < 0.6] or [str(rng.choice(kind.stages))]
+    stages = [stage for stage in kind.stages if rng.random() < 0.6]
+    return [str(rng.choice(kind.stages))] if kind.once or not stages else stages
