@@ -132,7 +132,7 @@ class RankingSettings(Section):
         None, description="least rating that is relevant; None: three quarters up the scale, 4 on a scale of 1 to 5"
     )
     users: int = Field(
-        20_000,
+        0,
         ge=0,
         description="users to measure on, about: whole parts of the dataset, which are cut by hash; 0: all",
     )
