@@ -184,8 +184,11 @@ class ClusterSettings(Section):
         named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
         if any(named) and not all(named):
             raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
-        if self.tls and (any(named) or self.scheduler):
-            raise ValueError('tls = "temporary" is for a cluster of its own: leave out scheduler and the tls_ files')
+        if self.tls and (any(named) or self.scheduler or self.scheduler_file or self.preset):
+            raise ValueError(
+                'tls = "temporary" is for a cluster of its own: leave out scheduler, scheduler_file, preset '
+                "and the tls_ files"
+            )
         return self
 
     @model_validator(mode="after")
