@@ -1,8 +1,8 @@
 """Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
 
 Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (and of
-skips-without-*.txt, where there are no real ratings, no Slurm or no sshd). Tests deselected or expected to fail count
-as skipped.
+skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, or no right to make hosts or mount a disk).
+Tests deselected or expected to fail count as skipped.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
 """
 
@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from chaos.hosts import may_make_hosts
+from chaos.small_disk import may_mount
 
 HERE = Path(__file__).parent
 
@@ -39,6 +42,8 @@ CONDITIONAL: dict[str, Callable[[], bool]] = {
     "skips-without-ratings.txt": lambda: ratings_folder().is_dir(),
     "skips-without-slurm.txt": slurm_is_here,
     "skips-without-sshd.txt": sshd_is_here,
+    "skips-without-hosts.txt": may_make_hosts,
+    "skips-without-mounts.txt": may_mount,
 }
 """Lists that hold where something is not here, and whether it is."""
 
