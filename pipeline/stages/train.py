@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from distributed import Future
 
 from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
-from pipeline.runtime.cluster import one_cpu_target
+from pipeline.runtime.checkpointed_loop import CheckpointedLoop
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
-from pipeline.runtime.placed_grid import Grid, load_grid, with_those_who_came
+from pipeline.runtime.placed_grid import Grid
 from pipeline.runtime.strata import State, first_state, loaded_state, submit_epoch
-from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
+from pipeline.runtime.training import best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
@@ -63,7 +61,7 @@ def train(
     steps = step_sizes(grid, settings)
 
     def work() -> dict[str, Any]:
-        last = _Training(context, grid, scale, settings, run_folder, streamed).run()
+        last = _Training(context, grid, scale, settings, steps, run_folder, streamed).run()
         context.client.run(forget_spare, on_error="ignore")
         return {**last.for_manifest(), "steps": asdict(steps)}
 
@@ -75,63 +73,42 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 
 @dataclass
-class _Training:
-    """The loop's own state. Futures are held only for what is still needed: the best epoch and those in flight.
+class _Training(CheckpointedLoop):
+    """The loop over epochs. Futures are held only for what is still needed: the best epoch and those in flight.
 
     `state` : where the next epoch starts; None while epochs are on their way, so that a checkpoint's shards are not
     held beside what came of them.
     """
 
-    context: Context
-    grid: dict[str, Any]
-    scale: tuple[float, float]
-    settings: TrainSettings
-    run_folder: str
-    streamed: bool
+    unit = "epoch"
+
     state: State | None = None
-    history: list[list[float | None]] = field(default_factory=list)
-    seconds_before: float = 0.0
 
     def __post_init__(self) -> None:
-        self.steps = step_sizes(self.grid, self.settings)
+        super().__post_init__()
         self.name = self.context.attempt
-        self.cpu_target = one_cpu_target(self.context.client)
-        self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
-        self.started = time.monotonic()
-        self.epochs_run = 0
 
     def run(self) -> Checkpoint:
         """Train to the end, from the newest whole checkpoint if there is one."""
-        data = load_grid(self.context, self.grid, self.stop_on, self.name, self.streamed)
-        last = checkpoints.newest_whole(self.context, self.run_folder)
+        data, last = self.load_grid(), self.resume()
         if last is None:
             self.state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
         else:
-            self.state = self._resumed(data, last)
+            self.state = self._load(data, last)
         while last is None or not self._is_over(last.epoch):
             last = self._to_next_checkpoint(data, last)
             self.state = None
             if not self._is_over(last.epoch):
-                data = with_those_who_came(
-                    self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "epoch"
-                )
+                data = self.grid_after(data, last)
                 self.state = self._load(data, last)
         return last
 
     def _is_over(self, epoch: int) -> bool:
         return self._verdict().stop or epoch >= self.settings.epochs
 
-    def _resumed(self, data: Grid, last: Checkpoint) -> State:
-        last.refuse_other_target(self.cpu_target, self.run_folder)
-        self.history, self.seconds_before = list(last.history), last.seconds
-        self.context.tell(Noticed(f"resuming after epoch {last.epoch}"))
-        return self._load(data, last)
-
     def _load(self, data: Grid, last: Checkpoint) -> State:
         name = f"{self.name}-{last.epoch:04d}"
-        return loaded_state(
-            self.context, data, checkpoints.folder_of(self.run_folder), last.current, self.settings.rank, name
-        )
+        return loaded_state(self.context, data, self.folder, last.current, self.settings.rank, name)
 
     def _to_next_checkpoint(self, data: Grid, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until the next checkpoint is due, and write it."""
@@ -144,18 +121,12 @@ class _Training:
             best_set = last.best
         else:
             best_set = current if best[0] == epoch else self._write(data, best[1], best[0])
-        written = Checkpoint(
-            epoch, self._verdict().best_epoch, self.history, current, best_set, self.cpu_target,
-            self.seconds_before + time.monotonic() - self.started,
-        )  # fmt: skip
-        checkpoints.write(self.run_folder, written)
-        return written
+        return self.write_checkpoint(epoch, self._verdict().best_epoch, current, best_set)
 
     def _write(self, data: Grid, state: State, epoch: int) -> dict[str, Any]:
         """Write all shards of an epoch. Errors are met before steps: what the last steps spoilt shows only here."""
-        folder = checkpoints.folder_of(self.run_folder)
         try:
-            return checkpoints.write_state(self.context, folder, state, data.of_shares, epoch, self.name)
+            return checkpoints.write_state(self.context, self.folder, state, data.of_shares, epoch, self.name)
         except Diverged as cause:
             raise self._diverged(epoch) from cause
 
@@ -183,7 +154,8 @@ class _Training:
             verdict = self._verdict()
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
-            self._tell(epoch, verdict)
+            training, stopping = self.history[-1]
+            self.tell(epoch, self.settings.epochs, training or 0.0, stopping, verdict.best_epoch == epoch, passes=1)
             if verdict.stop or epoch == end:
                 return best, state, epoch
 
@@ -205,16 +177,3 @@ class _Training:
 
     def _verdict(self) -> Verdict:
         return judge_history(self.history, self.settings.patience, self.settings.minimum_gain)
-
-    def _tell(self, epoch: int, verdict: Verdict) -> None:
-        now = time.monotonic()
-        # Over all epochs of this attempt: with two in flight, the time between the ends of two says nothing.
-        self.epochs_run += 1
-        rate = self.epochs_run * self.grid["ratings"] / max(1e-9, now - self.started)
-        training, stopping = self.history[-1]
-        self.context.tell(
-            EpochFinished(
-                epoch, self.settings.epochs, float(training or 0.0), stopping, rate, verdict.best_epoch == epoch
-            )
-        )
-        self.context.tell(StageAdvanced(STAGE, epoch, self.settings.epochs, "epoch"))

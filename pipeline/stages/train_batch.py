@@ -12,17 +12,13 @@ bits, and no task hangs on those of the stretch before.
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
-from pipeline.runtime.cluster import one_cpu_target
+from pipeline.runtime.checkpointed_loop import CheckpointedLoop
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.grid_objective import GridObjective, ShardedRows
-from pipeline.runtime.placed_grid import load_grid, with_those_who_came
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import batch, files
@@ -74,49 +70,31 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 
 @dataclass
-class _Descent:
-    """The loop's own state: what was measured so far, and the best point as long as it is not written."""
+class _Descent(CheckpointedLoop):
+    """The loop over steps. `best` : the best point as long as it is not written, with its number."""
 
-    context: Context
-    grid: dict[str, Any]
-    scale: tuple[float, float]
-    settings: TrainSettings
-    steps: StepSizes
-    run_folder: str
-    streamed: bool
-    history: list[list[float | None]] = field(default_factory=list)
+    unit = "step"
+
     best: tuple[int, ShardedRows] | None = None
-    seconds_before: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         chosen = self.settings.batch
         # The factor 2 of the gradient is absorbed in the step that the settings name.
         self.rule = Rule(chosen.step and chosen.step / 2.0, chosen.momentum, chosen.steps, chosen.tolerance)
-        self.cpu_target = one_cpu_target(self.context.client)
-        self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
-        self.folder = checkpoints.folder_of(self.run_folder)
-        self.started = time.monotonic()
-        self.steps_run = 0
 
     def run(self) -> tuple[Checkpoint, str]:
         """Descend to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
-        data = load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
+        data = self.load_grid()
         self.landscape = GridObjective(self.context, data, self.steps, self.settings.biases)
-        last = checkpoints.newest_whole(self.context, self.run_folder)
-        if last is not None:
-            self._resume(last)
+        last = self.resume()
         while last is None or last.current["search"]["ended"] is None:
             last = self._to_next_checkpoint(last)
-            now = with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "step")
+            now = self.grid_after(data, last)
             if now is not data:
                 data = now
                 self.landscape.take(data)
         return last, last.current["search"]["ended"]
-
-    def _resume(self, last: Checkpoint) -> None:
-        last.refuse_other_target(self.cpu_target, self.run_folder)
-        self.history, self.seconds_before = list(last.history), last.seconds
-        self.context.tell(Noticed(f"resuming after step {last.epoch}"))
 
     def _to_next_checkpoint(self, last: Checkpoint | None) -> Checkpoint:
         """Take steps until a checkpoint is due or descent ends, and write it, with the reason if it ended."""
@@ -164,11 +142,7 @@ class _Descent:
         number, verdict = len(self.history), self._verdict()
         if verdict.best_epoch == number:
             self.best = (number, place.point)
-        self.steps_run += 1
-        rate = self.steps_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
-        most = self.settings.batch.steps
-        self.context.tell(EpochFinished(number, most, training, stopping, rate, verdict.best_epoch == number, "step"))
-        self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))
+        self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes=1)
 
     def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
         number = len(self.history)
@@ -186,12 +160,7 @@ class _Descent:
         else:
             best = self._written(write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
         self.best = None
-        written = Checkpoint(
-            number, self._verdict().best_epoch, self.history, current, best, self.cpu_target,
-            self.seconds_before + time.monotonic() - self.started,
-        )  # fmt: skip
-        checkpoints.write(self.run_folder, written)
-        return written
+        return self.write_checkpoint(number, self._verdict().best_epoch, current, best)
 
     def _written(self, write: Any, doing: str, path: str, *rows: ShardedRows) -> dict[str, Any]:
         """Have every shard written by a worker that holds it; return the entries of the set."""

@@ -14,17 +14,13 @@ A checkpoint is written after each feature: that is the most that an interruptio
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
-from pipeline.runtime.cluster import one_cpu_target
+from pipeline.runtime.checkpointed_loop import CheckpointedLoop
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.feature_rounds import FeatureRounds, FeatureState
-from pipeline.runtime.placed_grid import load_grid, with_those_who_came
 from pipeline.runtime.training import STAGE, best_rmse, kept_or_trained
 from pipeline.settings import TrainSettings
 from tasks import files
@@ -79,54 +75,41 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 
 @dataclass
-class _Features:
-    """The loop's own state: RMSEs after each kept feature, the passes of each, and the files of those kept."""
+class _Features(CheckpointedLoop):
+    """The loop over features: the history has those kept, `passes` all begun, `entries` the files of those kept."""
 
-    context: Context
-    grid: dict[str, Any]
-    scale: tuple[float, float]
-    settings: TrainSettings
-    steps: StepSizes
-    run_folder: str
-    streamed: bool
-    history: list[list[float | None]] = field(default_factory=list)
+    unit = "feature"
+
     passes: list[int] = field(default_factory=list)
     entries: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"users": [], "items": []})
-    seconds_before: float = 0.0
 
     def __post_init__(self) -> None:
-        self.cpu_target = one_cpu_target(self.context.client)
-        stop_on = self.settings.stop_on
-        self.stop_on = None if stop_on == "nothing" else stop_on
-        self.held_out = self.grid["held_out"][stop_on]["ratings"] if self.stop_on else 0
-        self.folder, self.started, self.passes_run = checkpoints.folder_of(self.run_folder), time.monotonic(), 0
+        super().__post_init__()
+        self.held_out = self.grid["held_out"][self.stop_on]["ratings"] if self.stop_on else 0
 
     def run(self) -> tuple[Checkpoint, dict[str, Any]]:
         """Find features to the end, after those of the newest whole checkpoint; return the last one, and the shards."""
-        data = load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
+        data = self.load_grid()
         self.rounds = FeatureRounds(
             self.context, self.grid, data, self.steps, self.scale, self.settings.biases, self.settings.seed
         )
-        last = checkpoints.newest_whole(self.context, self.run_folder)
+        last = self.resume()
         if last is not None:
-            self._resume(last)
+            self._take_over(last)
         self.least = self._stopping_rmse()
         while last is None or last.current["ended"] is None:
             last = self._next_feature()
-            now = with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, "feature")
+            now = self.grid_after(data, last)
             if now is not data:
                 data = now
                 self.rounds.take(data)
         return last, self._shards()
 
-    def _resume(self, last: Checkpoint) -> None:
-        last.refuse_other_target(self.cpu_target, self.run_folder)
-        self.history, self.seconds_before = list(last.history), last.seconds
+    def _take_over(self, last: Checkpoint) -> None:
         self.passes = list(last.current["passes"])
         self.entries = {side: list(last.current[side]) for side in self.entries}
         for number in range(len(self.history)):
             self._finish(number)
-        self.context.tell(Noticed(f"resuming after feature {len(self.history)}"))
 
     def _stopping_rmse(self) -> float:
         """Return the RMSE of what is finished on the stopping ratings; infinite where there are none."""
@@ -136,20 +119,15 @@ class _Features:
         """Find one more feature, keep it if it gains, and write a checkpoint that says so."""
         number = len(self.history) + 1
         found, training, stopping = self._best_look(number)
-        least = self.least
-        ended = None
-        if stopping is not None and stopping >= least:
-            ended = f"feature {number} gained nothing"
-        else:
+        gains = stopping is None or stopping < self.least
+        if gains:
             self._keep(found, number)
             self.history.append([training, stopping])
-            self.least = least if stopping is None else stopping
-            if number == self.settings.rank:
-                ended = "all features found"
-        rate = self.passes_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
-        best = len(self.history) == number
-        self.context.tell(EpochFinished(number, self.settings.rank, training, stopping, rate, best, "feature"))
-        self.context.tell(StageAdvanced(STAGE, number, self.settings.rank, "epoch"))
+            self.least = math.inf if stopping is None else stopping
+            ended = "all features found" if number == self.settings.rank else None
+        else:
+            ended = f"feature {number} gained nothing"
+        self.tell(number, self.settings.rank, training, stopping, gains, self.passes[-1])
         return self._checkpoint(ended)
 
     def _best_look(self, feature: int) -> tuple[FeatureState, float, float | None]:
@@ -161,7 +139,6 @@ class _Features:
             count = min(FUNK_ROUND, most - done)
             state, (training_squares, stopping_squares) = self.rounds.passes(state, done + 1, count)
             done += count
-            self.passes_run += count
             training = math.sqrt(training_squares / self.grid["ratings"]) * self.steps.deviation
             if not math.isfinite(training):
                 raise self._diverged(feature)
@@ -203,12 +180,7 @@ class _Features:
 
     def _checkpoint(self, ended: str | None) -> Checkpoint:
         current = {**self.entries, "passes": self.passes, "ended": ended}
-        written = Checkpoint(
-            len(self.passes), len(self.history), self.history, current, self.entries, self.cpu_target,
-            self.seconds_before + time.monotonic() - self.started,
-        )  # fmt: skip
-        checkpoints.write(self.run_folder, written)
-        return written
+        return self.write_checkpoint(len(self.passes), len(self.history), current, self.entries)
 
     def _shards(self) -> dict[str, Any]:
         """Put the model's shards together from biases and features; return their manifest entry."""
