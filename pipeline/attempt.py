@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from dask.utils import format_bytes
 from distributed import Client
 
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
@@ -117,15 +116,11 @@ class Attempt:
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _memory_of_a_worker(self) -> str:
-        """Say what a worker was predicted to need, what one had at most, and what it may have, as far as is known."""
+        """Say of a worker that died what it was predicted to need, and what it had; nothing of foreign clusters."""
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
-        limit = self.allowance.memory_bytes // self.allowance.workers
-        return (
-            f": {format_bytes(prediction.worker_bytes)} were predicted for a worker, one had "
-            f"{format_bytes(self.monitor.worker_peak_bytes)} or more, and {format_bytes(limit)} is all that it may have"
-        )
+        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.monitor.worker_peak_bytes)
 
     def _redone_from(self, stage: str) -> str:
         """Say where work begins again that a lost worker had under way."""

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.plan import local_allowance, recommending_needs
-from pipeline.runtime.budget import Size
+from pipeline.runtime.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size, predict_reconstruct_bytes
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
+from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.store import SCRATCH, Store, published
 from pipeline.runtime.workers import refuse_blind_workers
 from pipeline.settings import Settings
@@ -69,7 +70,12 @@ def reconstruct_with(
 ) -> dict[str, Any]:
     """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
     read_about(model_folder)  # a folder without a model is told before a cluster starts
-    with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners) as context:
+
+    def needs(allowance: Allowance) -> tuple[int, int]:
+        return predict_reconstruct_bytes(piece_bytes, allowance.workers, allowance.threads)
+
+    need = _Need(needs, "writing pieces of the matrix", "cluster.workers")
+    with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners, need) as context:
         return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
 
 
@@ -103,14 +109,13 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
     """
     origin = _Origin.of(model_folder)
     rank, count = read_about(model_folder)["rank"], settings.recommend.count
-    allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
 
-    def afford(_stage: str) -> None:
-        if allowance is not None:
-            size = Size(origin.dataset["ratings"], origin.dataset["users"], origin.dataset["items"], raw_bytes=0)
-            allowance.refuse_recommending(*recommending_needs(settings, size, rank, count, allowance))
+    def needs(allowance: Allowance) -> tuple[int, int]:
+        size = Size(origin.dataset["ratings"], origin.dataset["users"], origin.dataset["items"], raw_bytes=0)
+        return recommending_needs(settings, size, rank, count, allowance)
 
-    with hold_root(origin.root), _context(settings, origin.root, listeners, afford) as context:
+    need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
+    with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
         return recommend(context, origin.dataset, origin.split, model_folder, settings.recommend, origin.run_folder)
 
 
@@ -141,12 +146,40 @@ class _Origin:
         )
 
 
+@dataclass(frozen=True)
+class _Need:
+    """What a command needs of memory.
+
+    `of` : bytes of all processes and of one worker, given what there is; `what`, `lower` : for the refusal.
+    """
+
+    of: Callable[[Allowance], tuple[int, int]]
+    what: str
+    lower: str
+
+
 @contextmanager
 def _context(
-    settings: Settings, folder: str, listeners: Sequence[Listener], afford: Callable[[str], None] = lambda _stage: None
+    settings: Settings, folder: str, listeners: Sequence[Listener], need: _Need | None = None
 ) -> Iterator[Context]:
+    """Open what a command on a saved model needs; `need` is refused before the first task if it cannot fit."""
+    allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
+    needed = need.of(allowance) if need and allowance else None
+
+    def afford(_stage: str) -> None:
+        if allowance and need and needed:
+            allowance.refuse_memory(*needed, need.what, need.lower)
+
+    def memory() -> str:
+        return allowance.said_of_a_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
+
     losses = Losses(lambda event: tell(event), "the files that {} reads".format)
     tell = broadcast([losses, *listeners])
-    with as_readable_errors(folder), open_client(settings.cluster) as client, losses.listening(client):
+    with (
+        MemoryMonitor() as monitor,
+        as_readable_errors(folder, memory),
+        open_client(settings.cluster) as client,
+        losses.listening(client),
+    ):
         refuse_blind_workers(client, folder)
         yield Context(client, Store(folder), tell, uuid.uuid4().hex[:8], afford)

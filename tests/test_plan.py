@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pipeline.flow import METHODS
 from pipeline.plan import plan_of, predict_for
-from pipeline.runtime.budget import Allowance, Size, predict_bytes
+from pipeline.runtime.budget import Allowance, Size, predict_bytes, predict_reconstruct_bytes
 from pipeline.runtime.needs import NEEDS
 from pipeline.scale.epoch import moved_bytes
 from pipeline.scale.job import Job, Matrix
@@ -165,3 +165,15 @@ def test_the_table_says_what_holds_for_the_method() -> None:
     batch = table("train.method=batch", "train.batch.steps=30")
     assert "batch, rank 64, at most 30 steps" in batch
     assert "epoch" not in batch
+
+
+def test_a_reconstruction_that_cannot_fit_is_refused_by_its_pieces() -> None:
+    """As measured: 659 MiB for pieces of 32 MiB on one worker with two threads, and more for longer ones."""
+    needed, worker = predict_reconstruct_bytes(32 * 2**20, workers=1, threads=2)
+    assert needed == pytest.approx(659 * 2**20, rel=0.01)
+    assert predict_reconstruct_bytes(128 * 2**20, 1, 2)[0] == pytest.approx(1119 * 2**20, rel=0.01)
+    allowance = Allowance(1, 2, 500 * 2**20, "")
+    with pytest.raises(CannotFit, match=r"memory for writing pieces and has 500\.00 MiB; lower cluster\.workers"):
+        allowance.refuse_memory(needed, worker, "writing pieces", "cluster.workers")
+    said = ": one had 1.00 GiB or more, and 500.00 MiB is all that it may have"
+    assert allowance.said_of_a_worker(None, 2**30) == said

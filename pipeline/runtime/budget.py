@@ -45,6 +45,13 @@ SEEN_RATING_BYTES = 12
 """A rating of the part that a recommending task has read: its columns, and what they are read from."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
+RECOMMENDING, LOWER_FOR_RECOMMENDING = "recommending", "recommend.count or recommend.batch_users"
+"""What a refusal calls it, and what may be lowered."""
+PIECE_VERSIONS = 2.4
+"""Versions of a piece of a reconstruction that a thread has at once: the numbers, the table made of them, the file's
+bytes. Fitted to Parquet of a fifth of Netflix's films, pieces of 16 to 128 MiB, one and two threads, as is the next."""
+PIECES_KEPT_BYTES = 75 * 2**20
+"""What a worker that makes pieces keeps besides: factors, and what its allocator keeps."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,12 @@ def predict_recommend_bytes(
     return int(CLIENT_BYTES + workers * worker), int(worker)
 
 
+def predict_reconstruct_bytes(piece_bytes: int, workers: int, threads: int) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, while the whole matrix is written in pieces."""
+    worker = WORKER_BYTES + PIECES_KEPT_BYTES + threads * piece_bytes * PIECE_VERSIONS
+    return int(CLIENT_BYTES + workers * worker), int(worker)
+
+
 def available_memory_bytes() -> int:
     """Return what this machine can give now: what the system calls available, within the control group's limit."""
     available = int(psutil.virtual_memory().available)
@@ -187,6 +200,12 @@ class Allowance:
                     "use fewer cluster.threads, or give it more with cluster.memory"
                 )
 
+    def said_of_a_worker(self, predicted_bytes: int | None, had_bytes: int) -> str:
+        """Say what a worker was predicted to need, what one had at most, and what it may have, for one that died."""
+        limit = format_bytes(self.memory_bytes // self.workers)
+        predicted = "" if predicted_bytes is None else f"{format_bytes(predicted_bytes)} were predicted for a worker, "
+        return f": {predicted}one had {format_bytes(had_bytes)} or more, and {limit} is all that it may have"
+
     def refuse_training(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for the method of training."""
         method, lower = prediction.method, "train.rank"
@@ -197,7 +216,7 @@ class Allowance:
 
     def refuse_recommending(self, needed_bytes: int, worker_bytes: int) -> None:
         """Raise CannotFit if memory is too small for choosing items for users."""
-        self.refuse_memory(needed_bytes, worker_bytes, "recommending", "recommend.count or recommend.batch_users")
+        self.refuse_memory(needed_bytes, worker_bytes, RECOMMENDING, LOWER_FOR_RECOMMENDING)
 
     def refuse_disk(self, needed_bytes: int) -> None:
         """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""

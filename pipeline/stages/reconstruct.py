@@ -145,6 +145,7 @@ def _write(
     context: Context, model_folder: str, about: dict[str, Any], parts: ModelParts, target: Target, cuts: list[Cut],
     todo: list[Cut], rank: int, clipped: bool, wanted: str,
 ) -> dict[str, Any]:  # fmt: skip
+    context.afford(_STAGE)
     context.tell(StageStarted(_STAGE, len(todo)))
     rotations = None
     if rank < parts.rank:
