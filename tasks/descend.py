@@ -134,10 +134,3 @@ def descend_in_place(
 def _rows(shard: FactorShard) -> npt.NDArray[np.void]:
     """Return the factors as records of one row each: the rank is part of the type, which the kernel goes by."""
     return shard.factors.view(row_dtype(shard.factors.shape[1]))[:, 0]
-
-
-def items_of(met: Descent | tuple[FactorShard, ...]) -> tuple[FactorShard, ...]:
-    """Return the item shards alone, so that they can travel without the user shards."""
-    items = met.items if isinstance(met, Descent) else met
-    assert items is not None
-    return items

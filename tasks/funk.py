@@ -63,13 +63,6 @@ class Feature(Weighed):
     squared_errors: tuple[float, ...]
 
 
-def items_of(met: Feature | Vectors) -> Vectors:
-    """Return the item vectors alone, so that they can travel without the user vectors."""
-    items = met.items if isinstance(met, Feature) else met
-    assert items is not None
-    return items
-
-
 def first_standing(
     row: BlockRow, held_out: HeldOut, steps: StepSizes, users: FactorShard, *items: FactorShard
 ) -> Standing:

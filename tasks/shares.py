@@ -1,7 +1,7 @@
 """In which order an epoch goes through the blocks of a P x P grid, and how one task takes many of them at once.
 
 Covers: the strata of an epoch; cutting the grid to shares, so that one worker goes through all blocks of a share of the
-user shards and a share of the item shards without exchanging anything.
+user shards and a share of the item shards without exchanging anything; and taking what is exchanged out of the rest.
 Does not cover: what is done in a block (descend.py), or which worker has which share (pipeline/runtime/placed_grid.py).
 
 A shard's number is written in digits, one for each prime factor of P, the smallest first and leading. Stratum
@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Visit = tuple[int, int]
 """A block: its user shard and its item shard."""
 
@@ -33,6 +36,20 @@ class Turn:
 
     partners: tuple[int, ...]
     visits: tuple[tuple[Visit, ...], ...]
+
+
+class Met(Protocol[T_co]):
+    """A share of users after a turn, with something for each item shard of the share that they met."""
+
+    @property
+    def items(self) -> tuple[T_co, ...] | None: ...
+
+
+def items_of(met: Met[T] | tuple[T, ...]) -> tuple[T, ...]:
+    """Return the items alone, so that they can travel without the users."""
+    items = met if isinstance(met, tuple) else met.items
+    assert items is not None
+    return items
 
 
 def prime_factors(number: int) -> list[int]:

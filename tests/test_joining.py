@@ -71,6 +71,12 @@ class Cluster:
         if isinstance(event, Noticed):
             self.said.append(event.message)
 
+    def join(self) -> None:
+        """Have one more worker come."""
+        assert self.client.cluster is not None
+        self.client.cluster.scale(2)
+        self.client.wait_for_workers(2, timeout=60)
+
     def addresses(self) -> list[str]:
         return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
 
@@ -97,13 +103,7 @@ def expected(context: Context) -> Bits:
 def test_a_worker_that_joins_is_used_from_the_next_checkpoint(tmp_path: Path, expected: Bits) -> None:
     with cluster_of(1) as cluster:
         (old,) = cluster.addresses()
-
-        def join() -> None:
-            assert cluster.client.cluster is not None
-            cluster.client.cluster.scale(2)
-            cluster.client.wait_for_workers(2, timeout=60)
-
-        cluster.change = join
+        cluster.change = cluster.join
         bits = trained(cluster.context(tmp_path))[1]
         (new,) = set(cluster.addresses()) - {old}
         done = cluster.done
@@ -164,13 +164,7 @@ def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path
 
     with cluster_of(1) as cluster:
         (old,) = cluster.addresses()
-
-        def join() -> None:
-            assert cluster.client.cluster is not None
-            cluster.client.cluster.scale(2)
-            cluster.client.wait_for_workers(2, timeout=60)
-
-        cluster.change = join
+        cluster.change = cluster.join
         history = descended(cluster.context(tmp_path))
         assert cluster.done.workers_of("slopes-batch-at") > {old}
     assert cluster.said[-1] == "from step 5 on 2 workers, 1 before"

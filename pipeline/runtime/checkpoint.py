@@ -20,9 +20,10 @@ from pipeline.runtime.events import Noticed
 from pipeline.runtime.store import FORMAT_VERSION
 from pipeline.runtime.strata import State, threads_of_task
 from tasks import files
-from tasks.descend import Descent, items_of
+from tasks.descend import Descent
 from tasks.errors import DamagedFile, Diverged, SettingsError
 from tasks.factors import FactorShard, write_shard
+from tasks.shares import items_of
 from tasks.threads import all_of
 
 _KEPT = 2

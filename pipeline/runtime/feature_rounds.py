@@ -26,7 +26,7 @@ from distributed import Future
 from pipeline.runtime.baselines import fit_biases
 from pipeline.runtime.context import Context
 from pipeline.runtime.placed_grid import Grid
-from pipeline.runtime.strata import threads_of_task
+from pipeline.runtime.strata import threads_of_task, to_be_handed_on
 from tasks.baseline import mean_shard
 from tasks.blocks import BlockRow
 from tasks.descend import StepSizes
@@ -39,14 +39,13 @@ from tasks.funk import (
     descend_feature,
     first_standing,
     first_vector,
-    items_of,
     score_feature,
     score_standing,
     without_feature,
 )
 from tasks.funk_files import read_vectors
 from tasks.score import HeldOut
-from tasks.shares import turns_of_epoch
+from tasks.shares import items_of, turns_of_epoch
 from tasks.sums import rows_seen
 from tasks.threads import all_of
 
@@ -114,18 +113,15 @@ class FeatureRounds:
                         data.rows[mine], self._standings[mine], passes[share], mine.start, partner * size, users[share],
                         items[partner], self.steps, begins, data.shares_a_worker, dask_key_name=f"passes-{key}",
                     )  # fmt: skip
-                    # One share exchanges nothing: its items need not be apart from its users.
-                    items[partner] = users[share]
-                    if data.shares > 1:
-                        items[partner] = delayed(items_of, pure=False)(users[share], dask_key_name=f"items-{key}")
+                    items[partner] = to_be_handed_on(data, users[share], key)
         errors = []
         for share, mine in enumerate(data.of_shares):
             key = f"{self.name}-{self.finished:03d}-{first:05d}-{share:03d}"
             with data.placed(share):
                 errors.append(
                     delayed(score_share, pure=False)(
-                        data.held_out[mine], self._standings[mine], users[share], items, self.steps, self.scale,
-                        data.shares_a_worker, dask_key_name=f"score-{key}",
+                        data.held_out[mine], self._standings[mine], users[share], items if data.scored else [],
+                        self.steps, self.scale, data.shares_a_worker, dask_key_name=f"score-{key}",
                     )
                 )  # fmt: skip
         futures = self.client.compute([*users, *items, *errors], optimize_graph=False)

@@ -26,10 +26,10 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.placed_grid import Grid, near
 from tasks import files
 from tasks.blocks import BlockRow
-from tasks.descend import Descent, StepSizes, descend, items_of
+from tasks.descend import Descent, StepSizes, descend
 from tasks.factors import FactorShard, initial_shard, read_shard, written_room
 from tasks.score import EpochErrors, HeldOut, score_epoch
-from tasks.shares import Visit, turns_of_epoch
+from tasks.shares import Visit, items_of, turns_of_epoch
 from tasks.sums import rows_seen
 from tasks.threads import all_of
 
@@ -104,10 +104,7 @@ def submit_epoch(
                     data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
                     items[partner], steps, number == 0, crowd, dask_key_name=f"descend-{key}",
                 )  # fmt: skip
-                # One share exchanges nothing: its items need not be apart from its users.
-                items[partner] = users[share]
-                if data.shares > 1:
-                    items[partner] = delayed(items_of, pure=False)(users[share], dask_key_name=f"items-{key}")
+                items[partner] = to_be_handed_on(data, users[share], key)
     errors = []
     for share, mine in enumerate(data.of_shares):
         with data.placed(share):
@@ -121,6 +118,14 @@ def submit_epoch(
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
     futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
+
+
+def to_be_handed_on(data: Grid, made: Any, key: str) -> Any:
+    """Return what the next share takes of what was made: its items, apart from its users so that they alone travel.
+
+    One share exchanges nothing, so they need not be apart.
+    """
+    return delayed(items_of, pure=False)(made, dask_key_name=f"items-{key}") if data.shares > 1 else made
 
 
 def descend_share(

@@ -26,9 +26,10 @@ from pipeline.settings import TrainSettings
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
-from tasks.funk import Feature, Vectors, items_of
+from tasks.funk import Feature, Vectors
 from tasks.funk_files import write_factors, write_vectors
 from tasks.rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, l2_for, scaling
+from tasks.shares import items_of
 from tasks.stopping import judge
 
 
