@@ -27,6 +27,8 @@ PEERS := libmf cmfrec scikit-surprise implicit pyspark
 
 CONF ?= demo
 PYTEST_ARGS ?=
+# Processes that share the tests, file by file: a file's tests lean on what its first one started. 0: none but pytest itself.
+PROCESSES ?= 2
 BENCH_ARGS ?=
 MINUTES ?= 5
 SEED ?= 0
@@ -35,7 +37,7 @@ SEED ?= 0
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
-	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose)'
+	@echo 'make test     set up what the tests need and run them all, in two processes (PYTEST_ARGS=... to choose, PROCESSES=0 for one)'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make figures  draw the pictures in docs/ anew'
@@ -48,7 +50,7 @@ run: $(INSTALLED)
 	$(BIN)/funkflow run $(CONF)
 
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

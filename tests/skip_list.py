@@ -2,7 +2,8 @@
 
 Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (and of
 skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, or no right to make hosts or mount a disk).
-Tests deselected or expected to fail count as skipped.
+Tests deselected or expected to fail count as skipped. Where processes share the tests (pytest-xdist), the one that
+hands them out keeps the list.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
 """
 
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,23 @@ def differences(listed: dict[str, str], skipped: dict[str, str], ran: set[str]) 
     return lines
 
 
+_DESELECTED = "funkflow-deselected"
+
+
+class Deselected:
+    """What a process that runs tests for another one (pytest-xdist) deselected, sent along with its end."""
+
+    def __init__(self, sent: dict[str, Any]) -> None:
+        self.deselected: dict[str, str] = sent.setdefault(_DESELECTED, {})
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self.deselected.update(_deselected(items))
+
+
+def _deselected(items: list[pytest.Item]) -> dict[str, str]:
+    return {item.nodeid: "deselected" for item in items}
+
+
 @dataclass(eq=False)  # pytest keeps its plugins in sets
 class SkipList:
     """What one session skipped and what it ran, by node id."""
@@ -102,7 +121,7 @@ class SkipList:
             self.skipped[report.nodeid] = _reason(report)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        self.skipped.update({item.nodeid: "deselected" for item in items})
+        self.skipped.update(_deselected(items))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped:
@@ -119,6 +138,11 @@ class SkipList:
             self.found = [f"the list of skipped tests cannot be read: {cause}"]
         if self.found and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a process deselected, the one thing that it reports to nobody; every process deselects the same."""
+        self.skipped.update(getattr(node, "workeroutput", {}).get(_DESELECTED, {}))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         names = " and ".join(path.name for path in list_files())
@@ -141,7 +165,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the session where that was asked for."""
     if config.getoption("--skips-as-listed"):
-        config.pluginmanager.register(SkipList(), "funkflow-skip-list")
+        sent = getattr(config, "workeroutput", None)
+        config.pluginmanager.register(SkipList() if sent is None else Deselected(sent), "funkflow-skip-list")
 
 
 def _can_start(*programs: str) -> bool:

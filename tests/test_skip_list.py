@@ -115,3 +115,14 @@ def test_folder_with_a_conftest_is_no_obstacle(session: Session) -> None:
     (folder / "conftest.py").write_text("", encoding="utf-8")
     (folder / "test_more.py").write_text("def test_more(): pass\n", encoding="utf-8")
     assert session.run("def test_a(): pass", "").ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("arguments", [(), ("-k", "skipped")], ids=["skipped", "deselected"])
+def test_processes_that_share_the_tests_keep_one_list(session: Session, arguments: tuple[str, ...]) -> None:
+    result = session.run(TESTS, "", "-p", "xdist", "-n", "2", *arguments)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["ERROR skipped, but not listed: test_it.py::test_skipped *"])
+    deselected = "ERROR skipped, but not listed: test_it.py::test_ran (deselected)"
+    assert (deselected in result.stdout.str()) == bool(arguments)
+    listed = "test_it.py::*  # all of them\n" if arguments else "test_it.py::test_skipped  # no such machine\n"
+    assert session.run(TESTS, listed, "-p", "xdist", "-n", "2", *arguments).ret == pytest.ExitCode.OK
