@@ -73,11 +73,11 @@ class TrainSettings(Section):
     slice_fraction: float = Field(
         0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings held back for it"
     )
-    patience: int = Field(
-        2,
+    patience: int | None = Field(
+        None,
         ge=1,
         description="epochs without the minimum gain before training stops; with funk, looks at a factor "
-        "without any gain before the next is begun",
+        "without any gain before the next is begun; None: by the rule (tasks/rule.py)",
     )
     minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
     checkpoint_epochs: int = Field(

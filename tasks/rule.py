@@ -1,6 +1,6 @@
-"""The one rule that chooses regularisation and step size from the data, so that nothing has to be tuned.
+"""The one rule that chooses regularisation, step size and patience, so that nothing has to be tuned.
 
-Covers: the L2 term and the first step size, for ratings scaled to unit deviation, and that scaling.
+Covers: the L2 term and the first step size, for ratings scaled to unit deviation, that scaling, and the patience.
 Does not cover: settings that overrule it (pipeline/settings.py), or how the steps adapt from there (kernels.py).
 """
 
@@ -34,6 +34,18 @@ def scaling(mean: float, mean_square: float, center: bool) -> tuple[float, float
     """
     taken = mean if center else 0.0
     return taken, math.sqrt(mean_square - taken**2)
+
+
+PATIENCE, PURE_PATIENCE = 2, 4
+"""Epochs without a gain before training stops, with biases and in the pure form, whose descent lingers at saddles: the
+first factor takes the mean rating, and validation stands still for some epochs before the others set out. On MovieLens
+1M (10 % hash split) at rank 8, 2 stops there at RMSE 0.929, 3 and 4 go on to 0.884; on 100K at ranks 8 and 16, 2 and 3
+stop at 0.966 and 0.965, 4 goes on to 0.948 and 0.943. With biases no such halt was met."""
+
+
+def patience_for(biases: bool) -> int:
+    """Return how many epochs without a gain are waited for."""
+    return PATIENCE if biases else PURE_PATIENCE
 
 
 FUNK_STEP = 0.01

@@ -26,7 +26,7 @@ from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.memory import forget_spare
-from tasks.rule import STEP, l2_for, scaling
+from tasks.rule import STEP, l2_for, patience_for, scaling
 from tasks.score import EpochErrors
 from tasks.stopping import Verdict, judge_history
 
@@ -176,4 +176,5 @@ class _Training(CheckpointedLoop):
         )
 
     def _verdict(self) -> Verdict:
-        return judge_history(self.history, self.settings.patience, self.settings.minimum_gain)
+        patience = self.settings.patience or patience_for(self.settings.biases)
+        return judge_history(self.history, patience, self.settings.minimum_gain)

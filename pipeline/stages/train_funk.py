@@ -28,7 +28,7 @@ from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.funk import Feature, Vectors
 from tasks.funk_files import write_factors, write_vectors
-from tasks.rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, l2_for, scaling
+from tasks.rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE, l2_for, scaling
 from tasks.shares import items_of
 from tasks.stopping import judge
 
@@ -144,7 +144,9 @@ class _Features(CheckpointedLoop):
             if not math.isfinite(training):
                 raise self._diverged(feature)
             looks.append((training, math.sqrt(stopping_squares / self.held_out) if self.held_out else None))
-            verdict = judge([stopping for _, stopping in looks if stopping is not None], self.settings.patience, 0.0)
+            verdict = judge(
+                [stopping for _, stopping in looks if stopping is not None], self.settings.patience or PATIENCE, 0.0
+            )
             if verdict.best_epoch in (0, len(looks)):  # 0: with nothing to judge by, the last look is the best
                 best = (state, *looks[-1])
             if verdict.stop:
