@@ -10,28 +10,41 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import compare, gradients, options, plan, recommend, reconstruct, spectrum, stages, where
+from pipeline.commands import options, stages, where
 from tasks.errors import FunkflowError
 from tasks.masking import masked
 
-app = typer.Typer(
-    name="funkflow",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask.",
-)
-for _commands in (stages, plan, spectrum, reconstruct, recommend, compare, gradients):
-    _commands.register(app)
-where.offer(app)
+_QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "--version": ()}
+"""What answers without Dask and numba where there is nothing to do: these take seconds to import."""
+_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "compare", "gradients")
+"""Modules of the other commands, beside this one in commands/."""
 
 
-@app.callback(invoke_without_command=True)
+def program(word: str = "") -> typer.Typer:
+    """Return the command with all it can do; given its first word, no more may be loaded than that word needs."""
+    app = typer.Typer(
+        name="funkflow",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask.",
+    )
+    app.callback(invoke_without_command=True)(_options)
+    every = (stages, *_REST)
+    for commands in _QUICK.get(word, every):
+        module = import_module(f"pipeline.commands.{commands}") if isinstance(commands, str) else commands
+        module.register(app)
+    where.offer(app)
+    return app
+
+
 def _options(show_version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
     if show_version:
         print(f"funkflow {version('funkflow')}")
@@ -47,7 +60,7 @@ def main() -> None:
 
 def _exit_code(words: list[str]) -> int:
     try:
-        return int(app(words, standalone_mode=False) or 0)
+        return int(program(words[0])(words, standalone_mode=False) or 0)
     except FunkflowError as error:
         return _failed(error, error.exit_code, error.message)
     except typer.Abort:

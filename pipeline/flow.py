@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.attempt import Attempt
 from pipeline.methods import STANDARD, without_effect
+from pipeline.request import STAGES as STAGES
 from pipeline.runtime.cluster import refuse_unguarded_call
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener
@@ -39,9 +40,6 @@ from tasks.kernels import ALGORITHM_VERSION
 from tasks.masking import masked_content
 from tasks.sources import refuse_missing
 
-STAGES = (
-    "synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "ranking", "recommend", "predict",
-)  # fmt: skip
 METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 

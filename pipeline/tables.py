@@ -1,7 +1,7 @@
-"""What a person reads at the end: results and plans as short tables.
+"""What a person reads at the end: results as short tables.
 
 Covers: their layout.
-Does not cover: their numbers (flow.py, plan.py), or progress while a run goes on (runtime/progress.py).
+Does not cover: their numbers (flow.py), plans (plan_table.py), or progress while a run goes on (runtime/progress.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.plan import Plan
 from pipeline.runtime.result import RunResult
 from tasks.masking import masked
 
@@ -56,41 +55,3 @@ def _ranking_table(ranking: dict[str, Any]) -> Table:
     for name, row, style in (("most rated items", ranking["most_rated"], ""), ("model", ranking, "bold")):
         table.add_row(name, *(f"{row[measure]:.4f}" for measure in ("precision", "recall", "ndcg")), style=style)
     return table
-
-
-def plan_table(plan: Plan) -> Table:
-    """Return a plan as two columns, what and how much."""
-    table = Table(show_header=False, title="plan", title_justify="left", title_style="bold")
-    about = " (estimated from a sample)" if plan.size.estimated else ""
-    need = plan.prediction
-    worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)
-    ingest, training = format_bytes(need.ingest_bytes), format_bytes(need.training_bytes)
-    recommending = f", recommending {format_bytes(need.recommend_bytes)}" if need.recommend_bytes else ""
-    free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
-    for name, value in (
-        ("ratings", f"{plan.size.ratings:,}{about}"),
-        ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
-        ("validation", plan.split),
-        ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
-        ("method", f"{plan.method}, rank {plan.rank}, {plan.limit}"),
-        *(_of_an_epoch(plan) if plan.has_epochs else ()),
-        ("workers", f"{plan.allowance.workers} with {plan.allowance.threads} threads each"),
-        ("memory per worker", worker),
-        ("blocks", "read anew whenever they are gone through" if need.streamed else "held in memory"),
-        (
-            "memory in all",
-            f"ingest {ingest}, training {training}{recommending}; "
-            f"there are {format_bytes(plan.allowance.memory_bytes)}",
-        ),
-        ("disk", f"{disk}{free}"),
-    ):
-        table.add_row(name, value)
-    return table
-
-
-def _of_an_epoch(plan: Plan) -> tuple[tuple[str, str], ...]:
-    copied, moved = format_bytes(plan.copied_bytes_per_epoch), format_bytes(plan.moved_bytes_per_epoch)
-    return (
-        ("tasks per epoch", f"{plan.tasks_per_epoch:,}, on {plan.shares} shares of the grid"),
-        ("bytes per epoch", f"{copied} copied, at most {moved} moved between workers"),
-    )

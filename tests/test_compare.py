@@ -31,7 +31,7 @@ WORDS += [word for setting in SETTINGS for word in ("--set", setting)]
 
 def command(root: Path, *words: str) -> Result:
     asked = ["compare", "demo", "--root", str(root), "--json", *WORDS, *words]
-    return CliRunner().invoke(cli.app, asked, catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(cli.program(), asked, catch_exceptions=False, standalone_mode=False)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline import flow, tables
+import pipeline
+from pipeline import tables
 from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
@@ -128,7 +129,7 @@ def model_from(
         return settings_beside_model(conf, ratings, validation, root, sets), model, None
     settings = settings_from(conf, ratings, validation, root, sets)
     with watching() as watcher:
-        paths = flow.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher]).paths
+        paths = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher]).paths
     return settings, paths["model"], paths["grid"]
 
 
@@ -150,7 +151,7 @@ def watching() -> Watcher:
 def run_until(until: str, settings: Settings, resume: bool, as_json: bool) -> None:
     """Run every stage up to `until` that is not done yet, and print the result."""
     with watching() as watcher:
-        result = flow.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher])
+        result = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher])
     print_result(result.to_dict(), as_json, tables.result_table(result))
 
 

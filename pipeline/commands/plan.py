@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from dask.utils import parse_bytes
 
-from pipeline import tables
 from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, Validation, print_result, settings_from
 from pipeline.plan import plan_of
+from pipeline.plan_table import plan_table
 from pipeline.runtime.cluster import open_client
 from pipeline.scale.constants import calibration_url, constants_for, write_constants
 from pipeline.scale.job import Job, Matrix
@@ -62,7 +62,7 @@ def plan(
         settings = settings_from(conf, ratings, validation, root, sets)
         settings.train.refuse_what_has_no_effect()
         planned = plan_of(settings)
-        print_result(planned.to_dict(), as_json, tables.plan_table(planned))
+        print_result(planned.to_dict(), as_json, plan_table(planned))
         planned.refuse()
         return
     if conf or validation or sets:

@@ -1,7 +1,7 @@
-"""Commands that take ratings through stages: run, one for each stage, synth and predict.
+"""Commands that take ratings through stages: run, one for each stage, and synth.
 
 Covers: their options.
-Does not cover: what a run does (flow.py), plans (plan.py), how tables are laid out (tables.py).
+Does not cover: what a run does (flow.py), predictions (predict.py), how tables are laid out (tables.py).
 """
 
 from __future__ import annotations
@@ -10,26 +10,19 @@ from typing import Annotated
 
 import typer
 
-from pipeline import flow, saved
 from pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
-    ModelFolder,
     Ratings,
     Resume,
     Root,
     Sets,
     Validation,
-    interrupts,
-    missing,
-    print_result,
-    quoted,
     run_until,
-    settings_beside_model,
     settings_from,
-    watching,
 )
+from pipeline.request import STAGES
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -40,15 +33,16 @@ _STAGES = {
     "export": "Write the trained model in its open form",
     "ranking": "Measure precision, recall and NDCG on the validation ratings",
 }
+NAMES = ("run", *_STAGES, "synth")
+"""The commands of this file."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    _stage(app, "run", flow.STAGES[-1], "Take raw ratings to a trained, validated model: every stage not done yet.")
+    _stage(app, "run", STAGES[-1], "Take raw ratings to a trained, validated model: every stage not done yet.")
     for name, what in _STAGES.items():
         _stage(app, name, name, f"{what} (and what it needs, unless it is there already).")
-    for command in (synth, predict):
-        app.command()(command)
+    app.command()(synth)
 
 
 def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
@@ -84,32 +78,3 @@ def synth(
     """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
     run_until("synth", settings_from(conf or "demo", None, "", root, [*words, *(sets or [])]), True, as_json)
-
-
-def predict(
-    conf: Conf = "",
-    pairs: Annotated[
-        str, typer.Option("--pairs", help="CSV, TSV or Parquet with user and item columns, or qualifying.txt")
-    ] = "",
-    model: ModelFolder = "",
-    out: Annotated[str, typer.Option("--out", help="folder for the predictions, with --model")] = "predictions",
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
-    resume: Resume = True,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
-    if model:
-        settings = settings_beside_model(conf, ratings, validation, root, sets)
-        with watching() as watcher:
-            folder = saved.predict_with(settings, model, pairs or missing("--pairs"), out, [interrupts, watcher])
-        print_result({"predictions": folder}, as_json, f"predictions in {folder}")
-        return
-    words = [*(sets or []), *([f"predict.pairs={quoted(pairs)}"] if pairs else [])]
-    settings = settings_from(conf, ratings, validation, root, words)
-    if not settings.predict.pairs:
-        missing("--pairs")
-    run_until("predict", settings, resume, as_json)
