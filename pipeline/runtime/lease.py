@@ -11,19 +11,16 @@ the same moment cannot both go on for long: the object names one of them, and th
 from __future__ import annotations
 
 import json
-import os
-import platform
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass, field
 
-import psutil
-
+from pipeline.runtime.holder import Holder, is_dead, read_holder, said, this_process
 from tasks import files
-from tasks.errors import DamagedFile, FunkflowError, TryAgainLater
+from tasks.errors import FunkflowError, TryAgainLater
 from tasks.filesystems import filesystem, make_parent, reaching
 from tasks.masking import masked
 
@@ -32,9 +29,31 @@ SILENT_SECONDS = 45.0
 """A beat older than that is old, by clocks that may differ; then it is watched for two beats by our own alone."""
 
 
+_LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A root that is held. Called, it raises TryAgainLater if it is not held any more.
+
+    `left_by` : who held it before and died without giving it back; empty if nobody did.
+    """
+
+    refuse_if_lost: Callable[[], None]
+    left_by: Holder = field(default_factory=dict)
+
+    def __call__(self) -> None:
+        self.refuse_if_lost()
+
+
 @contextmanager
-def leased(root: str) -> Iterator[Callable[[], None]]:
+def leased(root: str, record: str, end: float, waits_for: Callable[[Holder], None]) -> Iterator[Held]:
     """Hold the lease on `root`; yield what raises TryAgainLater if somebody else has taken it over.
+
+    Parameters
+    ----------
+    record : what the holder writes about itself in the ledger.
+    end : until when, by time.monotonic(), another holder is waited for; `waits_for` is told which, again and again.
 
     Raises
     ------
@@ -43,13 +62,13 @@ def leased(root: str) -> Iterator[Callable[[], None]]:
     SettingsError
         The store refuses to be written.
     """
-    lease = _Lease(root)
-    lease.take()
+    lease = _Lease(root, record)
+    left_by = lease.take_until(end, waits_for)
     ended = threading.Event()
     beats = threading.Thread(target=lease.beat_until, args=(ended,), name="lease", daemon=True)
     beats.start()
     try:
-        yield lease.refuse_if_lost
+        yield Held(lease.refuse_if_lost, left_by)
     finally:
         ended.set()
         beats.join()
@@ -57,34 +76,54 @@ def leased(root: str) -> Iterator[Callable[[], None]]:
             lease.give_back()
 
 
+def is_silent(holder: Holder) -> bool:
+    """Say whether nothing was heard of a holder for so long that it counts as dead."""
+    return time.time() - float(holder.get("beat", 0.0)) > SILENT_SECONDS + 2 * BEAT_SECONDS
+
+
+class _IsHeld(Exception):
+    """Somebody else holds the root."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__()
+        self.holder = holder
+
+
 class _Lease:
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, record: str) -> None:
         self._root, self._url = masked(root), files.join(root, ".lock")
         self._lost = False
         self._token = uuid.uuid4().hex
-        self._about = {
-            "token": self._token,
-            "host": platform.node(),
-            "machine": _machine(),
-            "process": os.getpid(),
-            "started": _started(os.getpid()),
-        }
+        self._about = {"token": self._token, **this_process(record)}
 
-    def take(self) -> None:
+    def take_until(self, end: float, waits_for: Callable[[Holder], None]) -> Holder:
+        """Take the lease, and return who died holding it; empty if nobody did."""
+        while True:
+            try:
+                return self._take()
+            except _IsHeld as held:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise self._held_by(held.holder) from None
+                waits_for(held.holder)
+                time.sleep(min(left, _LOOK_SECONDS))
+
+    def _take(self) -> Holder:
         if self._put_if_there_is_none():
-            return
+            return {}
         holder = self._holder()
-        if holder and not _is_dead(holder):
+        if holder and not is_dead(holder):
             self._refuse_unless_silent(holder)
         current = self._holder()
         if current and current["token"] != holder.get("token"):
-            raise self._held_by(current)
+            raise _IsHeld(current)
         with suppress(FileNotFoundError):
             system, path = filesystem(self._url)
             with reaching(self._url):
                 system.rm_file(path)
         if not self._put_if_there_is_none():
-            raise self._held_by(self._holder())
+            raise _IsHeld(self._holder())
+        return holder
 
     def beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(BEAT_SECONDS):
@@ -107,6 +146,7 @@ class _Lease:
 
     def _put_if_there_is_none(self) -> bool:
         system, path = filesystem(self._url)
+        self._about["since"] = time.time()
         try:
             with reaching(self._url):
                 make_parent(system, path)
@@ -115,50 +155,23 @@ class _Lease:
             return False
         return True
 
-    def _refuse_unless_silent(self, holder: dict[str, Any]) -> None:
+    def _refuse_unless_silent(self, holder: Holder) -> None:
         if time.time() - holder["beat"] <= SILENT_SECONDS:
-            raise self._held_by(holder)
+            raise _IsHeld(holder)
         time.sleep(2 * BEAT_SECONDS)
         current = self._holder()
         if current and current != holder:
-            raise self._held_by(current)
+            raise _IsHeld(current)
 
-    def _held_by(self, holder: dict[str, Any]) -> TryAgainLater:
-        who = f"process {holder['process']} on {holder['host']}" if holder else "another process"
+    def _held_by(self, holder: Holder) -> TryAgainLater:
         return TryAgainLater(
-            f"{self._root}: another run ({who}) is at work under this root; wait for it to end, or use another --root"
-            f" (one that died is passed over {SILENT_SECONDS:g} s later)"
+            f"{self._root}: another run ({said(holder) or 'another process'}) is at work under this root; wait for it "
+            f"to end, or use another --root (one that died is passed over {SILENT_SECONDS:g} s later)"
         )
 
-    def _holder(self) -> dict[str, Any]:
-        """Return what the object says; nothing where it is gone or is not ours to read."""
-        try:
-            found = files.json_if_there(self._url) or {}
-        except DamagedFile:
-            return {}
-        return found if isinstance(found, dict) and {"token", "beat", "host", "process"} <= found.keys() else {}
+    def _holder(self) -> Holder:
+        holder = read_holder(self._url)
+        return holder if {"token", "beat"} <= holder.keys() else {}
 
     def _content(self) -> bytes:
         return json.dumps({**self._about, "beat": time.time()}).encode()
-
-
-def _is_dead(holder: dict[str, Any]) -> bool:
-    """Say whether the holder was a process of this very machine that is not there any more."""
-    here = holder.get("machine") and holder["machine"] == _machine()
-    return bool(here and _started(int(holder["process"])) != holder.get("started"))
-
-
-def _machine() -> str:
-    """Return what tells this machine, since it was started, and this space of process numbers from all others."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
-            return f"{boot.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(process: int) -> float | None:
-    try:
-        return psutil.Process(process).create_time()
-    except psutil.Error:
-        return None
