@@ -17,6 +17,7 @@ import fsspec
 
 from tasks import files
 from tasks.errors import BadInput
+from tasks.file_versions import version_of
 from tasks.filesystems import filesystem, is_local, reaching, url_of
 from tasks.masking import masked, name_of, without_query
 
@@ -51,10 +52,12 @@ _TITLES = (
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as it lies in a store: not yet unpacked."""
+    """A file as it lies in a store: not yet unpacked. `version`, `changed_ns`: as in file_versions.py."""
 
     url: str
     bytes: int
+    version: str = ""
+    changed_ns: int | None = None
 
     @property
     def name(self) -> str:
@@ -244,7 +247,7 @@ def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any]) -> StoredF
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
         raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of ingest.ratings")
-    return StoredFile(url, int(size))
+    return StoredFile(url, int(size), *version_of(system, entry))
 
 
 def _kind(path: str) -> str:

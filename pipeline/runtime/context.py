@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from distributed import Client, as_completed
 
 from pipeline.runtime.events import Listener, StageAdvanced
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import Store, published
 
 T = TypeVar("T")
 _BATCHES = itertools.count()
@@ -25,6 +25,8 @@ class Context:
     """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task.
 
     `afford` : called with a stage's name before its first task, once it has work to do; raises CannotFit.
+    `force` : whether every stage makes its results anew, in place of those that are there; `fresh` : whether those from
+    training on do.
     """
 
     client: Client
@@ -32,6 +34,17 @@ class Context:
     tell: Listener
     attempt: str
     afford: Callable[[str], None] = lambda _stage: None
+    force: bool = False
+    fresh: bool = False
+
+    @property
+    def trains_anew(self) -> bool:
+        """Whether what was trained before counts no more."""
+        return self.force or self.fresh
+
+    def found(self, folder: str, kind: str) -> dict[str, Any] | None:
+        """Return the manifest of what a stage has made already; None if it has to be made, now or anew."""
+        return None if self.force else published(folder, kind)
 
 
 def run_all(

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, nothing_half_written, publish, published
+from pipeline.runtime.store import content_id, nothing_half_written, publish
 from pipeline.settings import GridSettings
 from tasks import files
 from tasks.blocks import BLOCK_FORMAT, shards_for
@@ -44,7 +44,7 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
     grid_id = content_id(dataset=dataset["id"], split=split["id"], shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
-    manifest = published(folder, "grid")
+    manifest = context.found(folder, "grid")
     reused = manifest is not None
     if manifest is None:
         manifest = _build(context, dataset, split, shards, grid_id)
@@ -60,6 +60,7 @@ def _build(
     steps = len(dataset["parts"]) + shards * shards + sum(shards for name in _held_out(split))
     context.tell(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
+        files.remove_tree(folder)
         pieces = _scatter(context, dataset, split, shards, scratch)
         blocks = _build_blocks(context, dataset, pieces, shards)
         held_out = {name: _hold_out(context, split, name, shards, folder) for name in _held_out(split)}

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.runtime import store
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
 from pipeline.settings import IngestSettings
 from tasks import files
 from tasks.archives import needs_unpacking, raw_files, unpack
@@ -24,7 +25,7 @@ from tasks.ids import ITEMS, USERS
 from tasks.inputs import Prepared, prepare
 from tasks.partition import Scattered, buckets_for, parts_for, rejected_rows, scatter_chunk, write_ids, write_part
 from tasks.rows import id_arrow_type
-from tasks.sources import CHECKED_BYTES, Source, checksums, find_companions, find_sources, ranges, record
+from tasks.sources import Source, find_companions, find_sources
 from tasks.titles import read_titles
 
 _STAGE = "ingest"
@@ -58,14 +59,15 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     titles = settings.titles or find_companions(sources).get("titles", "")
     if titles:
         read_titles(titles)  # so that a malformed file is named before the long part
-    inputs = _inputs(context, [*sources, *(find_sources([titles]) if titles else [])])
+    beside = find_sources([titles]) if titles else []
+    inputs = describe_inputs(context, _STAGE, "checksum", [*sources, *beside])
     dataset_id = store.content_id(
         what="dataset",
         inputs=inputs,
         settings=settings.model_dump(mode="json", exclude={"ratings", "titles", "chunk_bytes"}),
     )
     folder = context.store.dataset(dataset_id)
-    manifest = store.published(folder, "dataset")
+    manifest = context.found(folder, "dataset")
     reused = manifest is not None
     if manifest is None:
         context.afford(_STAGE)
@@ -73,26 +75,10 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
             content = _make(_Work(context, settings, folder, scratch), sources, titles)
+            refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, **content)
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
     return manifest
-
-
-def _inputs(context: Context, sources: Sequence[Source]) -> list[dict[str, str | int]]:
-    """Describe every input with its checksum. Small files share a task, and big ones are read by several."""
-    spans = [[span for stored in source.files for span in ranges(stored)] for source in sources]
-    jobs: list[list[tuple[str, int, int]]] = [[]]
-    gathered = 0
-    for url, start, stop in (span for each in spans for span in each):
-        if gathered + stop - start > CHECKED_BYTES:
-            jobs.append([])
-            gathered = 0
-        jobs[-1].append((url, start, stop))
-        gathered += stop - start
-    sums = iter(
-        [each for job in run_all(context, _STAGE, "checksum", checksums, [(job,) for job in jobs]) for each in job]
-    )
-    return [record(source, [next(sums) for _ in each]) for source, each in zip(sources, spans, strict=True)]
 
 
 def _make(work: _Work, sources: Sequence[Source], titles: str) -> dict[str, Any]:

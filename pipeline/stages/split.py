@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.runtime import store
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
 from pipeline.settings import IngestSettings, SplitSettings
 from tasks import files
 from tasks.chunks import RawFile
@@ -23,7 +24,7 @@ from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.partition import scatter_chunk
-from tasks.sources import Source, checksums, find_companions, find_sources, ranges, record
+from tasks.sources import Source, find_companions, find_sources
 
 _STAGE = "split"
 
@@ -56,7 +57,7 @@ def split(
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
     split_id = _split_id(context, dataset, settings, ingest, slice_fraction, source)
     folder = context.store.split(split_id)
-    manifest = store.published(folder, "split")
+    manifest = context.found(folder, "split")
     reused = manifest is not None
     if manifest is None:
         scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
@@ -69,6 +70,8 @@ def split(
                 tuple(dataset["id_checksums"][side] for side in ("users", "items")),
             )  # fmt: skip
             content = _hold_out(context, dataset, rule, folder, prepared, settings)
+            if source:
+                refuse_changed([source], [settings.file])
             manifest = store.publish(
                 folder, "split", id=split_id, dataset=dataset["id"], split=describe(settings), **content
             )
@@ -104,8 +107,7 @@ def _split_id(
 ) -> str:
     content = None
     if source:
-        jobs = [([span for stored in source.files for span in ranges(stored)],)]
-        content = record(source, run_all(context, _STAGE, "checksum-validation", checksums, jobs)[0])
+        (content,) = describe_inputs(context, _STAGE, "checksum-validation", [source])
     relevant = {
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
