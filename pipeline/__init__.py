@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.flow import run as run
+    from pipeline.flow import work as work
     from pipeline.runtime.arrays import reconstruction as reconstruction
     from pipeline.runtime.result import RunResult as RunResult
     from pipeline.settings import Settings as Settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "run": "pipeline.flow",
+    "work": "pipeline.flow",
     "reconstruction": "pipeline.runtime.arrays",
     "RunResult": "pipeline.runtime.result",
     "Settings": "pipeline.settings",

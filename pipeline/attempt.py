@@ -1,20 +1,21 @@
-"""What stands around the stages of one attempt at a run: lock, cluster, limits, and the record of how it ended.
+"""What stands around the stages of one attempt at a run: cluster, limits, and the record of how it ended.
 
 Covers: opening and closing everything, and refusing what cannot fit.
-Does not cover: which stage follows which, and what a run's id is made of (flow.py).
+Does not cover: the lock and the ledger around it (execution.py), which stage follows which, and what a run's id is made
+of (flow.py).
 """
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from distributed import Client
 
+from pipeline.execution import Execution
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
 from pipeline.runtime import checkpoint
 from pipeline.runtime.budget import Allowance, Prediction
@@ -22,42 +23,37 @@ from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
 from pipeline.runtime.failures import as_readable_errors
-from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
-from pipeline.runtime.store import Store
 from pipeline.runtime.workers import refuse_blind_workers
-from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import FunkflowError
 
 
 class Attempt:
-    """The settings and services that the stages of one attempt share, and its result as it grows."""
+    """The services that the stages of one attempt share."""
 
-    def __init__(self, settings: Settings, with_training: bool, listeners: Sequence[Listener]) -> None:
-        self.settings, self.with_training = settings, with_training
-        self.result, self.metrics = RunResult(), MetricsFile()
-        self.store = Store(settings.root if "://" in settings.root else os.path.abspath(settings.root))
+    def __init__(self, execution: Execution) -> None:
+        self.execution, self.settings, self.request = execution, execution.settings, execution.request
+        self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
-        self.tell = broadcast([self.losses, self._measure, self.metrics, *listeners])
+        heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear]
+        self.tell = broadcast([*heard, *execution.listeners])
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
-        self._still_held: Callable[[], None] = lambda: None
 
     def run(self, stages: Callable[[Context], None]) -> RunResult:
         """Open the cluster, run the stages, and write down how it ended."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
-            self._still_held = stack.enter_context(hold_root(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
             started = time.monotonic()
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
-            self.allowance = local_allowance(self.settings) if is_ours else None
             try:
+                self.allowance = local_allowance(self.settings) if is_ours else None
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker):
                     client = stack.enter_context(open_client(self.settings.cluster))
                     stack.enter_context(self.losses.listening(client))
@@ -67,7 +63,7 @@ class Attempt:
                         self.store.sweep()
             except BaseException as error:
                 with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
-                    self._still_held()  # else the record is somebody else's by now
+                    self.execution.still_held()  # else the record is somebody else's by now
                     self._close_record(error)
                 raise
             finally:
@@ -76,16 +72,22 @@ class Attempt:
             self._close_record(None)
         return self.result
 
-    def begin(self, run_id: str, blocks: dict[str, Any], fresh: bool, **facts: Any) -> str:
-        """Predict what training needs, open the run's record, and return its folder; `fresh` forgets what is there."""
+    def begin(self, run_id: str, blocks: dict[str, Any], **facts: Any) -> str:
+        """Predict what training needs, open the run's record, and return its folder.
+
+        What is there already is forgotten where training anew is asked for.
+        """
         self.result.run_id = run_id
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
             self.result.predicted_memory_bytes = self.prediction.training_bytes
-        if fresh:
-            files.remove_tree(run_folder)
+        if self.request.fresh or self.request.force:
+            for name in files.names(run_folder):
+                if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
+                    files.remove_tree(files.join(run_folder, name))
         self.record = Record(run_folder, run_id, self.settings, **facts)
+        self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
         return run_folder
 
@@ -100,7 +102,9 @@ class Attempt:
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
             self.store.sweep()
-        return Context(client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford)
+        return Context(
+            client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford, self.request.force, self.request.fresh
+        )
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""
@@ -108,7 +112,7 @@ class Attempt:
             return
         if stage == "ingest":
             plan = plan_of(self.settings, self.allowance)
-            self.allowance.refuse_what_cannot_fit(plan.prediction, self.with_training)
+            self.allowance.refuse_what_cannot_fit(plan.prediction, self.request.reaches("train"))
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
@@ -131,7 +135,7 @@ class Attempt:
 
     def _measure(self, event: Event) -> None:
         if not isinstance(event, Noticed):
-            self._still_held()
+            self.execution.still_held()
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.monitor.take_peak()

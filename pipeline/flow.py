@@ -6,14 +6,18 @@ Does not cover: what a stage does (stages/), what stands around them in one atte
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.attempt import Attempt
+from pipeline.effective import on_synthetic
+from pipeline.execution import Execution, execute
 from pipeline.methods import STANDARD, without_effect
 from pipeline.request import STAGES as STAGES
+from pipeline.request import Request
 from pipeline.runtime.cluster import refuse_unguarded_call
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener
@@ -35,8 +39,8 @@ from pipeline.stages.train import step_sizes, train
 from pipeline.stages.train_batch import train_batch
 from pipeline.stages.train_funk import train_funk
 from tasks import files
+from tasks.algorithm import ALGORITHM_VERSION
 from tasks.errors import SettingsError
-from tasks.kernels import ALGORITHM_VERSION
 from tasks.masking import masked_content
 from tasks.sources import refuse_missing
 
@@ -48,9 +52,12 @@ def run(
     settings: Settings | str | os.PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
-    until: str = "predict",
+    until: str = STAGES[-1],
     fresh: bool = False,
     listeners: Sequence[Listener] = (),
+    date: str | datetime.date | None = None,
+    wait_seconds: float = 0.0,
+    force: bool = False,
 ) -> RunResult:
     """Take raw ratings to a validated model, doing only what is not there already.
 
@@ -61,6 +68,9 @@ def run(
     until : the last stage to run, one of `STAGES`.
     fresh : forget the run's checkpoints and model and train anew.
     listeners : called with every event, in order (runtime/events.py).
+    date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
+    wait_seconds : how long to wait for another run under the same root to end.
+    force : redo every stage, but for the raw data.
 
     Raises
     ------
@@ -74,26 +84,26 @@ def run(
         settings = Settings.build(settings, overrides)
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
-    if until not in STAGES:
-        raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
-    if STAGES.index(until) >= STAGES.index("train"):
-        settings.train.refuse_what_has_no_effect()
-    return _Run(settings, STAGES.index(until), fresh, listeners).run()
+    request = Request.checked(until, date, fresh, force, wait_seconds)
+    return execute(settings, request, listeners, work)
+
+
+def work(execution: Execution) -> RunResult:
+    """Go through the stages of an execution that has something to do."""
+    return _Run(execution).run()
 
 
 class _Run:
     """The stages of one attempt, in order."""
 
-    def __init__(self, settings: Settings, last: int, fresh: bool, listeners: Sequence[Listener]) -> None:
-        self.settings, self.last, self.fresh = settings, last, fresh
-        self.attempt = Attempt(settings, self._reaches("train"), listeners)
-        self.result, self.store = self.attempt.result, self.attempt.store
+    def __init__(self, execution: Execution) -> None:
+        self.execution, self.settings = execution, execution.settings
+        self._reaches = execution.request.reaches
+        self.attempt = Attempt(execution)
+        self.result, self.store = execution.result, execution.store
 
     def run(self) -> RunResult:
         return self.attempt.run(self._stages)
-
-    def _reaches(self, stage: str) -> bool:
-        return STAGES.index(stage) <= self.last
 
     def _stages(self, context: Context) -> None:
         result, paths = self.result, self.result.paths
@@ -182,11 +192,12 @@ class _Run:
         if settings.synth:
             raw = synthesise(context, settings.synth)
             self.result.paths["raw"], truth = raw["folder"], files.join(raw["folder"], "truth")
-            settings = _on_synthetic(settings, raw["folder"])
+            settings = on_synthetic(settings, raw["folder"])
         if settings.split.kind == "file" and self._reaches("ingest"):
             refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
         if settings.predict.pairs and self._reaches("predict"):
             refuse_missing(settings.predict.pairs, "predict.pairs (--pairs)")
+        self.execution.read_inputs(settings)
         return settings, truth
 
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
@@ -209,14 +220,4 @@ class _Run:
             algorithm=ALGORITHM_VERSION,
         )
         ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
-        return self.attempt.begin(run_id, blocks, self.fresh, **ids)
-
-
-def _on_synthetic(settings: Settings, folder: str) -> Settings:
-    """Point ingest at the synthetic set and the split at its probe file, unless the settings say otherwise."""
-    content = settings.model_dump()
-    if not settings.ingest.ratings:
-        content["ingest"]["ratings"] = (folder,)
-    if settings.split.kind == "file" and settings.split.file == "probe.txt":
-        content["split"]["file"] = files.join(folder, "probe.txt")
-    return Settings.model_validate(content)
+        return self.attempt.begin(run_id, blocks, **ids)

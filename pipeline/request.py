@@ -1,10 +1,66 @@
-"""Which stages there are, in the order of a run.
+"""What one execution is asked for: up to which stage, for which date, and what of what is there is made anew.
 
-Covers: their names, for who need not know what they do. Does not cover: the stages themselves (flow.py, stages/).
+Covers: the names of the stages, in order, and checking what is asked.
+Does not cover: the settings (settings.py), what a stage does (flow.py, stages/).
 """
 
 from __future__ import annotations
 
+import datetime
+import math
+from dataclasses import dataclass
+
+from tasks.errors import SettingsError
+
 STAGES = (
     "synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "ranking", "recommend", "predict",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """`date` : the logical date, YYYY-MM-DD. `fresh` : train anew; `force` : redo every stage, but for the raw data."""
+
+    until: str
+    date: str
+    fresh: bool = False
+    force: bool = False
+    wait_seconds: float = 0.0
+
+    @classmethod
+    def checked(
+        cls,
+        until: str = STAGES[-1],
+        date: str | datetime.date | None = None,
+        fresh: bool = False,
+        force: bool = False,
+        wait_seconds: float = 0.0,
+    ) -> Request:
+        """Return what is asked; `date` is today's, in UTC, unless one is named.
+
+        Raises
+        ------
+        SettingsError
+            There is no such stage or date, or the time to wait is negative or not a number.
+        """
+        if until not in STAGES:
+            raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
+        if not (math.isfinite(wait_seconds) and wait_seconds >= 0):
+            raise SettingsError(f"--wait {wait_seconds:g}: not a time; give seconds, 0 or more")
+        return cls(until, _checked_date(date), fresh, force, wait_seconds)
+
+    def reaches(self, stage: str) -> bool:
+        """Say whether a stage is among those asked for."""
+        return STAGES.index(stage) <= STAGES.index(self.until)
+
+
+def _checked_date(date: str | datetime.date | None) -> str:
+    if date is None or date == "":
+        return datetime.datetime.now(datetime.UTC).date().isoformat()
+    try:
+        day = datetime.date.fromisoformat(str(date))
+    except ValueError as cause:
+        raise SettingsError(f"--date {str(date)!r}: not a date; write it as YYYY-MM-DD") from cause
+    if day.isoformat() != str(date):
+        raise SettingsError(f"--date {str(date)!r}: write it as YYYY-MM-DD, here {day.isoformat()}")
+    return day.isoformat()

@@ -18,6 +18,7 @@ from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
+from tasks import files
 
 Bytes = Annotated[
     int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
@@ -47,6 +48,12 @@ class SynthSettings(Section):
     form: Literal["combined", "files"] = Field("combined", description="combined_data_*.txt, or a folder of mv_*.txt")
     seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
 
+    def folder_under(self, root: str) -> str:
+        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form where they are not the usual ones."""
+        fraction = "" if self.fraction == 1 else f"-{self.fraction}"
+        form = "" if self.form == "combined" else f"-{self.form}"
+        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
+
 
 class ColumnSettings(Section):
     """Names (or 0-based positions, where there is no header) of a table's columns; None: recognised by usual names."""
@@ -60,7 +67,11 @@ class ColumnSettings(Section):
 class IngestSettings(Section):
     """Raw ratings to Parquet."""
 
-    ratings: Paths = Field((), description="files, folders, archives, globs or URLs")
+    ratings: Paths = Field(
+        (),
+        description="files, folders, archives, globs or URLs; in them {date} is the logical date (--date), and {dates} "
+        "stands for every date up to it",
+    )
     format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"] = Field(
         "auto", description="auto: recognised by name and first bytes, and said"
     )
@@ -99,7 +110,9 @@ class SplitSettings(Section):
     kind: Literal["file", "fraction", "last", "none"] = Field(
         "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
     )
-    file: str = Field("", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads")
+    file: str = Field(
+        "", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads; {date}: --date"
+    )
     fraction: float = Field(
         0.1, gt=0, lt=1, description="kind = fraction: part of the ratings, by a hash of seed and raw ids"
     )
@@ -149,7 +162,9 @@ class RecommendSettings(Section):
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
-    pairs: str = Field("", description="file of (user, item) pairs, or qualifying.txt; empty: no such step")
+    pairs: str = Field(
+        "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no such step"
+    )
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
 
 

@@ -142,6 +142,18 @@ def sizes(folder: str) -> dict[str, int]:
     }
 
 
+def sizes_below(folder: str) -> dict[str, int]:
+    """Return the bytes of all files in a folder and below, by their paths from there; nothing if it is not there."""
+    system, path = filesystem(folder)
+    try:
+        with reaching(folder):
+            found: dict[str, dict[str, Any]] = system.find(path, detail=True)
+    except FileNotFoundError:
+        return {}
+    start = len(path.rstrip("/")) + 1
+    return {name[start:]: int(found[name]["size"]) for name in sorted(found)}
+
+
 def names(folder: str) -> list[str]:
     """Return the names of what lies in a folder, sorted; none for a folder that is not there."""
     return list(sizes(folder))

@@ -21,9 +21,6 @@ _RATINGS = numba.types.Array(float32, 1, "C", readonly=True)
 _FROZEN = numba.types.Array(float32, 2, "C", readonly=True)
 _TWO_SUMS = numba.types.UniTuple(float64, 2)
 
-ALGORITHM_VERSION = 3
-"""To be raised whenever the same ratings and settings come to give other bits: it is part of every run's id."""
-
 
 def cpu_target() -> str:
     """Return what kernels are compiled for: the CPU, a checksum of its features, and who compiles.

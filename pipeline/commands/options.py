@@ -16,6 +16,8 @@ from rich.console import Console
 
 import pipeline
 from pipeline import tables
+from pipeline.execution import execute
+from pipeline.request import Request
 from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
@@ -52,6 +54,16 @@ Resume = Annotated[
 ModelFolder = Annotated[
     str, typer.Option("--model", help="folder of a saved model, instead of CONF", show_default=False)
 ]
+Date = Annotated[
+    str,
+    typer.Option(
+        "--date", metavar="YYYY-MM-DD", help="the logical date, {date} in paths; empty: today, UTC", show_default=False
+    ),
+]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", help="wait so long for another run under this root to end")
+]
+Force = Annotated[bool, typer.Option("--force", help="redo every stage, but for the raw data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
@@ -148,10 +160,10 @@ def watching() -> Watcher:
     return Watcher(Console(stderr=True))
 
 
-def run_until(until: str, settings: Settings, resume: bool, as_json: bool) -> None:
-    """Run every stage up to `until` that is not done yet, and print the result."""
+def run_until(settings: Settings, request: Request, as_json: bool) -> None:
+    """Run every stage asked for that is not done yet, and print the result."""
     with watching() as watcher:
-        result = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher])
+        result = execute(settings, request, [interrupts, watcher], lambda execution: pipeline.work(execution))
     print_result(result.to_dict(), as_json, tables.result_table(result))
 
 

@@ -13,8 +13,10 @@ import typer
 from dask.utils import parse_bytes
 
 from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, Validation, print_result, settings_from
+from pipeline.effective import on_date
 from pipeline.plan import plan_of
 from pipeline.plan_table import plan_table
+from pipeline.request import Request
 from pipeline.runtime.cluster import open_client
 from pipeline.scale.constants import calibration_url, constants_for, write_constants
 from pipeline.scale.job import Job, Matrix
@@ -61,7 +63,7 @@ def plan(
     if not users and not items:
         settings = settings_from(conf, ratings, validation, root, sets)
         settings.train.refuse_what_has_no_effect()
-        planned = plan_of(settings)
+        planned = plan_of(on_date(settings, Request.checked()))
         print_result(planned.to_dict(), as_json, plan_table(planned))
         planned.refuse()
         return

@@ -30,6 +30,7 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
+from pipeline.request import Request
 
 
 def register(app: typer.Typer) -> None:
@@ -63,4 +64,4 @@ def predict(
     settings = settings_from(conf, ratings, validation, root, words)
     if not settings.predict.pairs:
         missing("--pairs")
-    run_until("predict", settings, resume, as_json)
+    run_until(settings, Request.checked("predict", fresh=not resume), as_json)

@@ -13,16 +13,19 @@ import typer
 from pipeline.commands.options import (
     AsJson,
     Conf,
+    Date,
     Debug,
+    Force,
     Ratings,
     Resume,
     Root,
     Sets,
     Validation,
+    Wait,
     run_until,
     settings_from,
 )
-from pipeline.request import STAGES
+from pipeline.request import STAGES, Request
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -53,10 +56,14 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         root: Root = "",
         sets: Sets = None,
         resume: Resume = True,
+        date: Date = "",
+        wait: Wait = 0.0,
+        force: Force = False,
         as_json: AsJson = False,
         debug: Debug = False,
     ) -> None:
-        run_until(until, settings_from(conf, ratings, validation, root, sets), resume, as_json)
+        request = Request.checked(until, date, not resume, force, wait)
+        run_until(settings_from(conf, ratings, validation, root, sets), request, as_json)
 
     app.command(name, help=what)(command)
 
@@ -77,4 +84,5 @@ def synth(
 ) -> None:
     """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
-    run_until("synth", settings_from(conf or "demo", None, "", root, [*words, *(sets or [])]), True, as_json)
+    settings = settings_from(conf or "demo", None, "", root, [*words, *(sets or [])])
+    run_until(settings, Request.checked("synth"), as_json)

@@ -1,12 +1,11 @@
 """What Dask and the operating system raise, as errors that a user can read.
 
-Covers: lost workers, a cluster that went away, a full disk, a root that cannot be written.
+Covers: lost workers, a cluster that went away; a full disk and a root that cannot be written (disk_failures.py).
 Does not cover: errors of the data and the settings, which are FunkflowErrors where they arise.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,9 +14,8 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoValidWorkerError
 
-from tasks.errors import CannotFit, FunkflowError, SettingsError, TryAgainLater
-
-_UNUSABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+from pipeline.runtime.disk_failures import as_disk_errors
+from tasks.errors import CannotFit, FunkflowError, TryAgainLater
 
 
 @contextmanager
@@ -27,7 +25,8 @@ def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[N
     memory : says what a worker was predicted to need and what it had, for the case that workers die of it.
     """
     try:
-        yield
+        with as_disk_errors(root):
+            yield
     except FunkflowError:
         raise
     except KilledWorker as cause:
@@ -41,14 +40,3 @@ def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[N
             f"the cluster went away or lost all its workers ({type(cause).__name__}); "
             "the same command goes on from the last checkpoint"
         ) from cause
-    except OSError as cause:
-        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CannotFit(
-                f"{cause.filename or root}: no space is left on the disk; free some and run the same command again, "
-                "or set root to another place"
-            ) from cause
-        if cause.errno in _UNUSABLE:
-            raise SettingsError(
-                f"{cause.filename or root}: cannot be written ({cause.strerror}); set root to another place"
-            ) from cause
-        raise

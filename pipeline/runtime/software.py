@@ -8,17 +8,15 @@ root (workers.py).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Any
 
 from distributed import Client
 
-from tasks import files
+from pipeline.runtime.code_version import code
 from tasks.errors import SettingsError
 
-_OURS = ("pipeline", "tasks")
 _BETWEEN_PROCESSES = ("dask", "distributed", "msgpack", "cloudpickle")
 _IN_RESULTS = ("numpy", "pandas", "pyarrow", "scipy", "numba", "llvmlite", "funkflow")
 
@@ -89,22 +87,3 @@ def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], packages: tu
 
 def _python(versions: Mapping[str, Any]) -> str:
     return ".".join(str(versions["host"]["python"]).split(".")[:2])
-
-
-@functools.cache
-def code() -> str:
-    """Return a checksum of funkflow's own source files, as this process would import them."""
-    parts: list[bytes] = []
-    for package in _OURS:
-        parts += _sources(resources.files(package), package)
-    return files.checksum_of(parts)
-
-
-def _sources(folder: Any, name: str) -> list[bytes]:
-    found: list[bytes] = []
-    for entry in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
-        if entry.is_dir() and entry.name != "__pycache__":
-            found += _sources(entry, f"{name}/{entry.name}")
-        elif entry.name.endswith(".py"):
-            found += [f"{name}/{entry.name}\n".encode(), entry.read_bytes()]
-    return found

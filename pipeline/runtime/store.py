@@ -57,7 +57,7 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed writers left under a local root; only for who holds the root."""
-        for folder in ("datasets", "splits", "grids", "blocks", "runs"):
+        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts"):
             sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:

@@ -34,7 +34,7 @@ def export(
     """Write the model under `run_folder` and return its folder; one that is there already is kept."""
     folder = files.join(run_folder, "model")
     started = time.monotonic()
-    reused = _is_whole(folder)
+    reused = not context.trains_anew and _is_whole(folder)
     if not reused:
         sides = {"user": training["shards"]["users"], "item": training["shards"]["items"]}
         context.tell(StageStarted(_STAGE, sum(len(shards) for shards in sides.values())))

@@ -47,7 +47,7 @@ def spectrum(
         The matrix is zero.
     """
     started = time.monotonic()
-    manifest = known_spectrum(model_folder, grid_folder, fold_biases)
+    manifest = None if context.trains_anew else known_spectrum(model_folder, grid_folder, fold_biases)
     reused = manifest is not None
     if manifest is None:
         manifest = _spectrum(context, model_folder, grid_folder, fold_biases)

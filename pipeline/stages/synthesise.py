@@ -42,7 +42,7 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
     """
     started = time.monotonic()
     sizes = plan(settings.shape, settings.fraction, settings.seed)
-    folder = settings.folder or default_folder(context.store.root, settings)
+    folder = settings.folder_under(context.store.root)
     set_id = content_id(recipe=RECIPE, form=settings.form, **dataclasses.asdict(sizes))
     manifest = published(folder, "synth")
     reused = manifest is not None and manifest["id"] == set_id
@@ -53,13 +53,6 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
     summary = f"{manifest['ratings']:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return {**manifest, "folder": folder}
-
-
-def default_folder(root: str, settings: SynthSettings) -> str:
-    """Return <root>/raw/<shape>-<seed>, with the fraction and the form where they are not the usual ones."""
-    fraction = "" if settings.fraction == 1 else f"-{settings.fraction}"
-    form = "" if settings.form == "combined" else f"-{settings.form}"
-    return files.join(root, "raw", f"{settings.shape}-{settings.seed}{fraction}{form}")
 
 
 def _claim(folder: str, set_id: str, ours: bool) -> None:

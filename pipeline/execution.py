@@ -1,0 +1,142 @@
+"""One execution, from its words to its record: the root is held, what is up to date is answered, the rest is done.
+
+Covers: the order of these, and the entry in the ledger however it ends. Nothing here needs Dask or numba, so that an
+execution that finds nothing to do is over before they would be imported.
+Does not cover: what is compared (receipts.py), the cluster (attempt.py), the stages (flow.py).
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from pipeline import receipts
+from pipeline.effective import on_date
+from pipeline.request import Request
+from pipeline.runtime import ledger
+from pipeline.runtime.disk_failures import as_disk_errors
+from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
+from pipeline.runtime.lock import Waiting, hold_root
+from pipeline.runtime.result import RunResult
+from pipeline.runtime.store import Store
+from pipeline.settings import Settings
+from tasks import files
+from tasks.errors import DamagedFile, FunkflowError, TryAgainLater
+
+
+@dataclass
+class Execution:
+    """What an execution has: `settings` with all dates filled in, and its result as it grows.
+
+    `still_held` raises TryAgainLater once the root is somebody else's. `inputs` is set by who begins to read them.
+    """
+
+    settings: Settings
+    request: Request
+    store: Store
+    listeners: Sequence[Listener]
+    entry: ledger.Execution
+    result: RunResult = field(default_factory=RunResult)
+    still_held: Callable[[], None] = lambda: None
+    inputs: receipts.InputsRead | None = None
+    stages: list[tuple[str, str]] = field(default_factory=list)
+
+    def read_inputs(self, settings: Settings) -> None:
+        """Note the files that are about to be read; `settings`: with the synthetic set among the ratings."""
+        self.inputs = receipts.InputsRead(settings, self.request)
+
+    def begun(self, run_id: str, dataset: str) -> None:
+        """Write to the ledger which run this is."""
+        self.entry.begun(run_id, dataset)
+
+    def hear(self, event: Event) -> None:
+        """Keep the last line of each stage."""
+        if isinstance(event, StageFinished):
+            self.stages.append((event.stage, event.summary))
+
+
+def execute(
+    settings: Settings, request: Request, listeners: Sequence[Listener], work: Callable[[Execution], RunResult]
+) -> RunResult:
+    """Hold the root, answer from the receipt or do the `work`, and record how it ended.
+
+    Raises
+    ------
+    TryAgainLater
+        The root is held by another for longer than is waited.
+    FunkflowError
+        What the work raises.
+    """
+    if request.reaches("train"):
+        settings.train.refuse_what_has_no_effect()
+    root = settings.root
+    store = Store(root if "://" in root else os.path.abspath(root))
+    entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
+    told = broadcast(list(listeners))
+    waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
+    execution = Execution(settings, request, store, listeners, entry)
+    with ExitStack() as stack:
+        stack.enter_context(as_disk_errors(root))
+        try:
+            held = execution.still_held = stack.enter_context(hold_root(root, waiting=waiting))
+        except TryAgainLater as error:
+            with suppress(OSError, FunkflowError):  # a store out of reach cannot be told so
+                entry.close_locked(error)
+            raise
+        entry.open(held.left_by.get("record", ""))
+        try:
+            state = _run(execution, told, work)
+        except BaseException as error:
+            with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                entry.close_on(error, execution.result)
+            raise
+        entry.close(state, 0, result=execution.result)
+    return execution.result
+
+
+def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:
+    """Answer from the receipt, or do the work; return which of them."""
+    request, store = execution.request, execution.store
+    execution.settings = on_date(execution.settings, request)
+    url = receipts.receipt_url(store, execution.settings, request)
+    began = time.monotonic()
+    known = None
+    if not (request.fresh or request.force):
+        known = receipts.answer(url, store, execution.settings, request)
+    if known is not None and _points_somewhere(store, known.result, told):
+        execution.result = known.result
+        execution.result.seconds["total"] = time.monotonic() - began
+        for stage, summary in known.stages:
+            told(StageFinished(stage, 0.0, summary, reused=True))
+        told(Noticed(_up_to_date(known, request)))
+        return ledger.UP_TO_DATE
+    execution.result = work(execution)
+    if execution.inputs is not None:
+        receipts.write_receipt(url, store, execution.result, execution.stages, execution.inputs)
+    return ledger.DONE
+
+
+def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:
+    """Say whether there is a model in use; which one is somebody's choice, and only said if it is not this one."""
+    if "model" not in result.paths:
+        return True
+    try:
+        pointer = files.json_if_there(files.join(store.root, "current.json"))
+        current = pointer["run_id"] if pointer else None
+    except (DamagedFile, KeyError, TypeError):
+        return False
+    if current and current != result.run_id:
+        told(Noticed(f"the model in use, by current.json, is that of run {current}, and not of this one"))
+    return current is not None
+
+
+def _up_to_date(known: receipts.Receipt, request: Request) -> str:
+    what = f"run {posixpath.basename(known.result.run_id)}" if known.result.run_id else f"all up to {request.until}"
+    return (
+        f"up to date: {what}; the same settings and code, {known.inputs:,} files of input by path, size and time, "
+        f"{known.outputs:,} files of results by size and manifest"
+    )
