@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import options, stages, where
+from pipeline.commands import options, runs, stages, where
 from tasks.errors import FunkflowError
 from tasks.masking import masked
 
-_QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "--version": ()}
+_QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "runs": (runs,), "--version": ()}
 """What answers without Dask and numba where there is nothing to do: these take seconds to import."""
 _REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "compare", "gradients")
 """Modules of the other commands, beside this one in commands/."""
@@ -37,7 +37,7 @@ def program(word: str = "") -> typer.Typer:
         help="Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask.",
     )
     app.callback(invoke_without_command=True)(_options)
-    every = (stages, *_REST)
+    every = (stages, runs, *_REST)
     for commands in _QUICK.get(word, every):
         module = import_module(f"pipeline.commands.{commands}") if isinstance(commands, str) else commands
         module.register(app)

@@ -1,0 +1,183 @@
+"""The command that looks back: which executions there were, how two differ, and which runs may go.
+
+Covers: its options, and how records are laid out.
+Does not cover: the records (pipeline/runtime/ledger.py), what pruning removes (pipeline/prune.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+from dask.utils import format_bytes
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.commands.options import AsJson, Debug, Root, Wait, print_result, watching
+from pipeline.prune import Pruning, prune
+from pipeline.request import Request
+from pipeline.runtime.events import Noticed
+from pipeline.runtime.ledger import STATES, Ledger, Record
+from pipeline.runtime.lock import Waiting
+from pipeline.runtime.store import Store
+from pipeline.settings import Settings
+from tasks.errors import SettingsError
+
+Id = Annotated[str, typer.Argument(help="a record's id or the beginning of it, or a run's; last: the newest")]
+_SETTINGS = "settings."
+_SHORT = 8
+"""Enough of a run's id to find it again."""
+_NOT_COMPARED = ("id", "format_version", "started", "ended", "process", "settings_hash")
+"""They differ in any two records, or say again what the settings say."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    runs = typer.Typer(help="List past executions, newest first; show or compare them; remove old runs.")
+    runs.callback(invoke_without_command=True)(_listing)
+    for name, command in (("show", show), ("diff", diff), ("prune", prune_runs)):
+        runs.command(name)(command)
+    app.add_typer(runs, name="runs")
+
+
+def _listing(
+    context: typer.Context,
+    root: Root = "",
+    state: Annotated[str, typer.Option("--state", help=f"only these: {', '.join(STATES)}", show_default=False)] = "",
+    date: Annotated[str, typer.Option("--date", help="only of this logical date", show_default=False)] = "",
+    last: Annotated[int, typer.Option("--last", help="at most so many, the newest; 0: all", min=0)] = 20,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    if state and state not in STATES:
+        raise SettingsError(f"--state {state!r}: there is no such state; states are {', '.join(STATES)}")
+    wanted_date = Request.checked(date=date).date if date else ""
+    chosen = (
+        record
+        for record in _ledger(root).records()
+        if state in ("", record["state"]) and wanted_date in ("", record.get("date"))
+    )
+    records = list(islice(chosen, last or None))
+    print_result({"records": records}, as_json, _records_table(records))
+
+
+def show(record_id: Id, root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show one record with all that it says."""
+    record = _ledger(root).find(record_id)
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in _flat(record):
+        table.add_row(name, escape(_cell(value)))
+    print_result(record, as_json, table)
+
+
+def diff(
+    first: Id,
+    second: Id,
+    root: Root = "",
+    every: Annotated[bool, typer.Option("--all", help="what is the same, too")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show settings and figures of two records side by side: what differs."""
+    ledger = _ledger(root)
+    pair = ledger.find(first), ledger.find(second)
+    one, other = (dict(_flat(record)) for record in pair)
+    names = [name for name in {**one, **other} if name.split(".")[0] not in _NOT_COMPARED]
+    rows = {name: [one.get(name), other.get(name)] for name in names if every or one.get(name) != other.get(name)}
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("", pair[0]["id"], pair[1]["id"]):
+        table.add_column(name, overflow="fold")
+    for name, values in sorted(rows.items(), key=lambda row: (row[0].startswith(_SETTINGS), row[0])):
+        table.add_row(name, *(escape(_cell(value)) for value in values))
+    said = table if rows else Text(f"{pair[0]['id']} and {pair[1]['id']} do not differ")
+    print_result({"ids": [record["id"] for record in pair], "values": rows}, as_json, said)
+
+
+def prune_runs(
+    keep: Annotated[int, typer.Option("--keep", help="runs to keep, those used last", min=0)],
+    root: Root = "",
+    yes: Annotated[bool, typer.Option("--yes", help="do it; without, it is only said what would go")] = False,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Remove old runs, and the data that no other run refers to; never the model in use, raw data or the ledger."""
+    with watching() as watcher:
+        waiting = Waiting(Request.checked(wait_seconds=wait).wait_seconds, lambda words: watcher(Noticed(words)))
+        store = Store(_root(root))
+        pruning = prune(store, keep, remove=False, waiting=waiting)
+        if not as_json:
+            Console().print(_pruning_table(pruning), soft_wrap=True, highlight=False)
+        if yes:
+            pruning = prune(store, keep, remove=True, waiting=waiting)
+    said = "freed" if yes else "would be freed; with --yes it is"
+    content = {"bytes": pruning.bytes, "kept": pruning.kept, "paths": pruning.paths, "removed": yes}
+    print_result(content, as_json, Text(f"{format_bytes(pruning.bytes)} ({pruning.bytes:,} bytes) {said}"))
+
+
+def _root(root: str) -> str:
+    chosen = root or str(Settings.model_fields["root"].default)
+    return chosen if "://" in chosen else os.path.abspath(chosen)
+
+
+def _ledger(root: str) -> Ledger:
+    return Ledger(_root(root))
+
+
+def _records_table(records: list[Record]) -> Group:
+    if not records:
+        return Group(Text("no such record"))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("id", "date", "state", "code", "run", "RMSE", "took", "host"):
+        table.add_column(name, no_wrap=True)
+    for record in records:
+        rmse, code = (record.get("metrics") or {}).get("rmse"), record.get("exit_code")
+        table.add_row(
+            record["id"], record.get("date"), record["state"], None if code is None else str(code),
+            (record.get("run_id") or "")[:_SHORT], None if rmse is None else f"{rmse:.4f}", _took(record),
+            record.get("host"),
+        )  # fmt: skip
+    said = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]
+    return Group(table, *said)
+
+
+def _took(record: Record) -> str:
+    if not record.get("ended"):
+        return ""
+    taken = datetime.fromisoformat(record["ended"]) - datetime.fromisoformat(record["started"])
+    return f"{taken.total_seconds():,.0f} s"
+
+
+def _pruning_table(pruning: Pruning) -> Group:
+    table = Table("what goes", "how many", "bytes")
+    for kind, (count, size) in pruning.by_kind().items():
+        table.add_row(kind, f"{count:,}", f"{size:,}")
+    runs = [path.split("/")[1] for path in pruning.paths if path.startswith("runs/")]
+    return Group(
+        Text(f"runs kept: {', '.join(pruning.kept) or 'none'}"),
+        Text(f"runs that go: {', '.join(runs) or 'none'}"),
+        table,
+    )
+
+
+def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings under dotted names."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
