@@ -156,14 +156,14 @@ def _referred_to(store: Store, path: str) -> list[str]:
     return found
 
 
-def _receipts_of(store: Store, gone: set[str]) -> list[str]:
-    """Return the receipts that speak of what goes."""
-    found = []
-    for name in files.names(files.join(store.root, "receipts")):
+def _receipts_of(store: Store, gone: set[str]) -> dict[str, int]:
+    """Return the receipts that speak of what goes, with their bytes."""
+    found = {}
+    for name, size in files.sizes(files.join(store.root, "receipts")).items():
         try:
             outputs = files.read_json(files.join(store.root, "receipts", name))["outputs"]
         except (DamagedFile, KeyError, TypeError):
             outputs = {}
         if any("/".join(path.split("/")[:2]) in gone for path in outputs):
-            found.append(f"receipts/{name}")
+            found[f"receipts/{name}"] = size
     return found

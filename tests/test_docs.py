@@ -1,6 +1,7 @@
 """What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md, scale.md and draw_figures.py. Does not cover: README (test_readme.py).
+Covers: follow-the-gradient.md, scale.md, the commands of runs.md, and draw_figures.py.
+Does not cover: README (test_readme.py).
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.main import get_group
 
 from docs.draw_figures import FIGURES, draw
+from pipeline.cli import program
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
+RUNS = (DOCS / "runs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -52,3 +56,12 @@ def test_the_command_draws_every_figure(tmp_path: Path) -> None:
             for folder in (tmp_path, DOCS)
         )
         assert drawn == kept
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    funkflow (.+?) *(?:#.*)?$", RUNS, re.MULTILINE))
+def test_every_command_of_runs_is_there_with_its_options(line: str) -> None:
+    word, *rest = line.split()
+    command = get_group(program(word)).commands[word]
+    command = getattr(command, "commands", {}).get(rest[0] if rest else "", command)
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {each for each in rest if each.startswith("--")} <= options
