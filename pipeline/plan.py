@@ -25,9 +25,9 @@ from pipeline.settings import Settings, SplitSettings, TrainSettings
 from pipeline.stages.ingest import wanted_form
 from tasks import planted
 from tasks.archives import needs_unpacking, raw_files
-from tasks.blocks import shards_for
 from tasks.errors import SettingsError
 from tasks.inputs import prepare
+from tasks.layout import shards_for
 from tasks.sample import estimate_counts
 from tasks.shares import shares_for
 from tasks.sources import find_sources, refuse_missing

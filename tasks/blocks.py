@@ -1,15 +1,13 @@
 """One cell of the P x P grid: its ratings in compact form, by tiles and runs, and its form on disk.
 
-Covers: how many shards a dataset gets, the block in memory and its rows and ratings in full, reading and writing
-blocks.
-Does not cover: the order inside a block (tiles.py), moving ratings from dataset files to blocks (scatter.py), or which
-blocks exist (pipeline/stages/grid.py).
+Covers: the block in memory and its rows and ratings in full, reading and writing blocks.
+Does not cover: how many shards there are (layout.py), the order inside a block (tiles.py), moving ratings from dataset
+files to blocks (scatter.py), or which blocks exist (pipeline/stages/grid.py).
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -34,31 +32,15 @@ from tasks.tiles import (
     order_keys,
     runs_of,
     tiles_of,
+    whole_tiles,
 )
 
-BLOCK_FORMAT = [3, TILE_USERS, TILE_ITEMS, GROUP_USERS]
+BLOCK_FORMAT = [4, TILE_USERS, TILE_ITEMS, GROUP_USERS]
 """To be changed whenever the same ratings come to lie otherwise in a block: it is part of every grid's id."""
-LEAST_SHARDS = 4
-BLOCK_RATINGS = 10_000_000
-LEAST_RATINGS_A_COPY = 9
-"""With as many workers as shards, an epoch copies every user shard P times. At rank 64 a row is copied in about 36 ns
-and a rating takes 13 ns: from here on copying stays below a third of the steps' time."""
 MOST_LEVELS = 1 << 16
 """Different ratings that are kept as codes; more than that are kept as they are."""
 _CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
 _SLICE, _ITEM_MASK = 1 << 18, (1 << ITEM_BITS) - 1
-
-
-def shards_for(ratings: int, users: int, items: int) -> int:
-    """Return P, the number of row and of column shards, from the data alone.
-
-    At least 4, so that four tasks can always run at once; more when a block would pass 10 M ratings, some tenths of a
-    second of work, unless a block then had fewer than 9 ratings for each row that its task copies; never more than
-    users or items.
-    """
-    by_work = math.ceil(math.sqrt(ratings / BLOCK_RATINGS))
-    by_copies = int(ratings / (LEAST_RATINGS_A_COPY * max(1, users + items)))
-    return max(1, min(max(LEAST_SHARDS, min(by_work, by_copies)), users, items))
 
 
 @dataclass(frozen=True)
@@ -76,6 +58,8 @@ class RatingBlock(Weighed):
         ratings themselves.
     levels : float32, ascending; empty where codes are the ratings.
     shape : (int, int), rows of the user shard and of the item shard.
+    laid : (int, int), as many rows as the tiles are numbered for: at least `shape`, and more where a lineage of
+        datasets may grow without a new number for each tile.
     """
 
     tiles: npt.NDArray[np.int64]
@@ -86,6 +70,7 @@ class RatingBlock(Weighed):
     codes: npt.NDArray[Any]
     levels: npt.NDArray[np.float32]
     shape: tuple[int, int]
+    laid: tuple[int, int]
 
     @classmethod
     def of(
@@ -94,6 +79,7 @@ class RatingBlock(Weighed):
         item_rows: npt.NDArray[Any],
         ratings: npt.NDArray[np.float32],
         shape: tuple[int, int],
+        laid: tuple[int, int] | None = None,
     ) -> RatingBlock:
         """Put ratings in order. (user, item) pairs are distinct, so the order they come in does not matter.
 
@@ -101,13 +87,14 @@ class RatingBlock(Weighed):
         ----------
         user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
         """
+        laid = whole_tiles(laid or shape)
         codes, levels = _coded(ratings)
         keys = np.empty(len(ratings), np.uint64)
         cells = np.empty(len(ratings), np.uint16)
         # In slices, as long arrays for each step on the way would cost more time than the steps.
         for part in _slices(len(ratings)):
-            keys[part] = order_keys(user_rows[part], item_rows[part], shape)
-        if len(levels) and key_bits(shape) <= 64 - int(_CODE_BITS):
+            keys[part] = order_keys(user_rows[part], item_rows[part], laid)
+        if len(levels) and key_bits(laid) <= 64 - int(_CODE_BITS):
             # A key then fits beside its code, and sorting numbers is several times as quick as sorting places.
             for part in _slices(len(ratings)):
                 keys[part] = keys[part] << _CODE_BITS | codes[part]
@@ -120,7 +107,7 @@ class RatingBlock(Weighed):
             keys, codes = keys[order], codes[order]
         for part in _slices(len(ratings)):
             cells[part] = cells_of(keys[part])
-        return cls.assembled(*_runs(pa.array(runs_of(keys))), cells, codes, levels, shape)
+        return cls.assembled(*_runs(pa.array(runs_of(keys))), cells, codes, levels, shape, laid)
 
     @classmethod
     def assembled(
@@ -131,14 +118,15 @@ class RatingBlock(Weighed):
         codes: npt.NDArray[Any],
         levels: npt.NDArray[np.float32],
         shape: tuple[int, int],
+        laid: tuple[int, int],
     ) -> RatingBlock:
         """Return the block of ratings that are in order: the number of each run and where it ends, and their cells."""
-        first_users, first_items = first_rows_of(runs, shape)
+        first_users, first_items = first_rows_of(runs, laid)
         numbers = tiles_of(runs)
         first = np.flatnonzero(np.diff(numbers, prepend=-1))
         tiles = np.stack([first_items[first], first, np.append(first, len(runs))[1:]], axis=1)
         starts = np.concatenate([np.zeros(1, np.int64), ends])
-        return cls(tiles, runs, first_users.astype(np.int32), starts, cells, codes, levels, shape)
+        return cls(tiles, runs, first_users.astype(np.int32), starts, cells, codes, levels, shape, laid)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -205,9 +193,10 @@ def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
     """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry.
 
     A row a run: its number int64, and the bytes of its cells and of its codes as they lie in memory (little-endian), so
-    that reading is little more than copying. The levels are in the metadata of the schema.
+    that reading is little more than copying. The levels are in the metadata of the schema, and for how many rows the
+    tiles are numbered: so a block stays what it is when its shards grow.
     """
-    about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist())}
+    about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist()), "laid": json.dumps(block.laid)}
     columns = {
         "run": pa.array(block.runs),
         "cells": _as_binary(block.cells, block.run_starts),
@@ -241,7 +230,8 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
     levels = np.array(json.loads(about[b"levels"]), np.float32)
     cells, ends = _from_binary(table["cells"], "u2")
     codes, _ = _from_binary(table["codes"], about[b"coding"].decode())
-    block = RatingBlock.assembled(table["run"].to_numpy(), ends, cells, codes, levels, shape)
+    users, items = json.loads(about[b"laid"])
+    block = RatingBlock.assembled(table["run"].to_numpy(), ends, cells, codes, levels, shape, (users, items))
     _refuse_rows_outside(block, url)
     return block
 

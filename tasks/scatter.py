@@ -8,6 +8,8 @@ Does not cover: the order inside a block and its file (blocks.py), or which task
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,30 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.blocks import RatingBlock, write_block
+from tasks.ids import mix
 from tasks.order import counted_order
 from tasks.scratch import narrowest, read_groups, write_groups
 
 _DATASET_COLUMNS = ("user", "item", "rating")
+_SLICE = 1 << 16
+_USER, _ITEM, _RATING = (np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one dataset part has for one block: the block's number, ratings, and the sum of their fingerprints.
+
+    Sums of all parts make up that of the block, however the dataset was cut: equal ratings, equal sum.
+    """
+
+    block: int
+    rows: int
+    fingerprint: int
 
 
 def scatter_part(
     part_url: str, checksum: str, removed: Sequence[tuple[str, str]], shards: int, scratch_url: str
-) -> list[int]:
+) -> list[Group]:
     """Write the training ratings of one dataset part to `scratch_url`, one group for each block that has any.
 
     Parameters
@@ -33,7 +50,7 @@ def scatter_part(
 
     Returns
     -------
-    The block numbers a * P + b of the groups, in order.
+    The groups, in the order of the block numbers a * P + b.
     """
     table = files.read_table(part_url, ["user", "item", "rating"], expected_checksum=checksum)
     users, items, ratings = (table[column].to_numpy() for column in _DATASET_COLUMNS)
@@ -50,16 +67,39 @@ def scatter_part(
         for name, rows in (("user_row", local_users), ("item_row", local_items))
     }
     present = np.flatnonzero(np.diff(starts[:-1]))
-    write_groups(scratch_url, pa.table({**narrow, "rating": ratings[order]}), [*starts[present].tolist(), len(order)])
-    return [int(number) for number in present]
+    edges = [*starts[present].tolist(), len(order)]
+    ratings = ratings[order]
+    write_groups(scratch_url, pa.table({**narrow, "rating": ratings}), edges)
+    sums = _fingerprints(narrow["user_row"], narrow["item_row"], ratings, edges)
+    rows = [end - start for start, end in pairwise(edges)]
+    return [Group(int(number), *of_group) for number, *of_group in zip(present, rows, sums, strict=True)]
 
 
-def build_block(pieces: Sequence[tuple[str, int]], shape: tuple[int, int], folder: str) -> dict[str, Any]:
+def _fingerprints(
+    user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], ratings: npt.NDArray[np.float32], edges: Sequence[int]
+) -> list[int]:
+    """Return for each group the sum, modulo 2⁶⁴, of a hash of every rating's rows and bits."""
+    hashes = np.empty(len(ratings), np.uint64)
+    bits = ratings.view(np.uint32)
+    for start in range(0, len(ratings), _SLICE):
+        part = slice(start, start + _SLICE)
+        hashes[part] = mix(
+            user_rows[part].astype(np.uint64) * _USER
+            ^ item_rows[part].astype(np.uint64) * _ITEM
+            ^ bits[part].astype(np.uint64) * _RATING
+        )
+    return [int(total) for total in np.add.reduceat(hashes, edges[:-1])] if len(hashes) else []
+
+
+def build_block(
+    pieces: Sequence[tuple[str, int]], shape: tuple[int, int], laid: tuple[int, int], folder: str
+) -> dict[str, Any]:
     """Read one block's groups, put its ratings in order and write it.
 
     Parameters
     ----------
     pieces : (scratch url, group) in the order of the dataset parts.
+    laid : rows that tiles are numbered for (layout.py).
 
     Returns
     -------
@@ -67,7 +107,7 @@ def build_block(pieces: Sequence[tuple[str, int]], shape: tuple[int, int], folde
     depend on how the dataset was partitioned).
     """
     user_rows, item_rows, ratings = _gathered(pieces)
-    block = RatingBlock.of(user_rows, item_rows, ratings, shape)
+    block = RatingBlock.of(user_rows, item_rows, ratings, shape, laid)
     del user_rows, item_rows, ratings
     return {**write_block(folder, block), **_sums(block)}
 

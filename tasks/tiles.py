@@ -31,8 +31,17 @@ _CELL_BITS = np.uint64(ITEM_BITS + _USER_BITS)
 
 
 def tile_grid(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and columns of tiles a block of `shape` (users, items) has."""
+    """Return how many rows and columns of tiles a block of `shape` (users, items) has.
+
+    What is called `shape` here is what the tiles are numbered for; a block may have fewer rows (layout.py: laid_rows).
+    """
     return -(-shape[0] // TILE_USERS), -(-shape[1] // TILE_ITEMS)
+
+
+def whole_tiles(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows up to the end of the last tile: what numbers of tiles are made from, and all that they depend on."""
+    rows, columns = tile_grid(shape)
+    return rows * TILE_USERS, columns * TILE_ITEMS
 
 
 def key_bits(shape: tuple[int, int]) -> int:

@@ -23,9 +23,10 @@ from pipeline.runtime.store import publish
 from pipeline.settings import GridSettings
 from pipeline.stages.grid import grid
 from tasks import files
-from tasks.blocks import RatingBlock, read_block, shards_for, write_block
+from tasks.blocks import RatingBlock, read_block, write_block
 from tasks.errors import BadInput, DamagedFile
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
+from tasks.layout import shards_for
 from tasks.score import held_out_table, read_held_out
 from tasks.tiles import TILE_ITEMS, TILE_USERS
 

@@ -18,7 +18,7 @@ from typing import Any
 from tasks import files
 from tasks.errors import DamagedFile
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Written into every manifest; a folder of another version is refused by name."""
 
 
@@ -51,6 +51,11 @@ class Store:
     def blocks(self) -> str:
         """Rating blocks by checksum, shared by all grids that hold the same block."""
         return files.join(self.root, "blocks")
+
+    @property
+    def forgotten(self) -> str:
+        """The list of users and items that no dataset may hold any more."""
+        return files.join(self.root, "forgotten.json")
 
     def run(self, run_id: str) -> str:
         return files.join(self.root, "runs", run_id)

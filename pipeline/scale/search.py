@@ -17,8 +17,8 @@ from pipeline.runtime.budget import USABLE_PART
 from pipeline.scale.constants import Constants
 from pipeline.scale.epoch import Epoch, predict_epoch
 from pipeline.scale.job import Job
-from tasks.blocks import shards_for
 from tasks.errors import CannotFit
+from tasks.layout import shards_for
 from tasks.shares import prime_factors
 
 ALL_SHARDS_TO, MOST_SHARDS = 256, 4096

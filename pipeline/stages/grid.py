@@ -8,7 +8,8 @@ Does not cover: what the tasks do (tasks/scatter.py, tasks/blocks.py, tasks/scor
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import content_id, nothing_half_written, publish
 from pipeline.settings import GridSettings
 from tasks import files
-from tasks.blocks import BLOCK_FORMAT, shards_for
-from tasks.errors import BadInput, SettingsError
+from tasks.blocks import BLOCK_FORMAT
+from tasks.errors import BadInput, DamagedFile, SettingsError
 from tasks.factors import shard_rows
+from tasks.layout import laid_rows, lineage_shards
 from tasks.scatter import build_block, scatter_part
 from tasks.score import held_out_table
+from tasks.tiles import TILE_ITEMS, TILE_USERS, tile_grid
 
 _STAGE = "grid"
 
@@ -35,7 +38,7 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
     BadInput
         No training rating is left, or all of them are equal.
     """
-    shards = settings.shards or shards_for(split["training_ratings"], dataset["users"], dataset["items"])
+    shards = settings.shards or lineage_shards(_lineage(dataset), split["training_ratings"])
     if shards > min(dataset["users"], dataset["items"]):
         raise SettingsError(
             f"grid.shards = {shards} is more than there are users ({dataset['users']:,}) "
@@ -48,7 +51,10 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
     reused = manifest is not None
     if manifest is None:
         manifest = _build(context, dataset, split, shards, grid_id)
-    summary = f"{shards} x {shards} blocks, {manifest['ratings']:,} ratings, {manifest['bytes'] / 2**20:,.1f} MiB"
+    summary = (
+        f"{shards} x {shards} blocks, {manifest['ratings']:,} ratings, {manifest['bytes'] / 2**20:,.1f} MiB; "
+        f"{manifest['written']} blocks written, {manifest['kept']} kept"
+    )
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return manifest
 
@@ -61,8 +67,9 @@ def _build(
     context.tell(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
-        pieces = _scatter(context, dataset, split, shards, scratch)
-        blocks = _build_blocks(context, dataset, pieces, shards)
+        cells = _scatter(context, dataset, split, shards, scratch)
+        built = _build_blocks(context, cells, _known_blocks(context, dataset))
+        blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
         held_out = {name: _hold_out(context, split, name, shards, folder) for name in _held_out(split)}
         ratings = sum(block["rows"] for block in blocks)
         mean = sum(block["sum"] for block in blocks) / max(1, ratings)
@@ -76,8 +83,8 @@ def _build(
             folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
             shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
             mean_square=mean_square, bytes=sum(block["bytes"] for block in blocks), held_out=held_out,
-            rating_bytes=max(block["rating_bytes"] for block in blocks),
-            blocks=[{key: block[key] for key in ("checksum", "rows", "bytes")} for block in blocks],
+            rating_bytes=max(block["rating_bytes"] for block in blocks), block_format=BLOCK_FORMAT,
+            blocks=blocks, kept=kept, written=len(blocks) - kept,
         )  # fmt: skip
 
 
@@ -92,10 +99,46 @@ def _held_out(split: dict[str, Any]) -> list[str]:
     return [name for name in ("validation", "slice") if split[name] and split[name]["ratings"]]
 
 
+@dataclass
+class _Cell:
+    """One block to be: what tells it from others, its shape, and the scratch groups that hold its ratings."""
+
+    shape: tuple[int, int]
+    laid: tuple[int, int]
+    pieces: list[tuple[str, int]] = field(default_factory=list)
+    rows: int = 0
+    fingerprint: int = 0
+
+    @property
+    def mark(self) -> str:
+        """Equal for cells whose blocks are the same file: the same ratings in the same rows, and in the same tiles."""
+        return f"{self.fingerprint:016x}-{self.rows}-{'x'.join(map(str, tile_grid(self.laid)))}"
+
+
+def _lineage(dataset: dict[str, Any]) -> list[list[int]]:
+    return dataset.get("lineage") or [[dataset["ratings"], dataset["users"], dataset["items"]]]
+
+
+def _cells(dataset: dict[str, Any], shards: int) -> list[_Cell]:
+    _, users, items = zip(*_lineage(dataset), strict=True)
+    laid = [
+        [laid_rows(counts, shards, shard, tile_rows) for shard in range(shards)]
+        for counts, tile_rows in ((users, TILE_USERS), (items, TILE_ITEMS))
+    ]
+    return [
+        _Cell(
+            (shard_rows(dataset["users"], shards, row), shard_rows(dataset["items"], shards, column)),
+            (laid[0][row], laid[1][column]),
+        )
+        for row in range(shards)
+        for column in range(shards)
+    ]
+
+
 def _scatter(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], shards: int, scratch: str
-) -> dict[int, list[tuple[str, int]]]:
-    """Run the scatter tasks; return for each block number the scratch groups that hold its ratings."""
+) -> list[_Cell]:
+    """Run the scatter tasks; return the cells, row by row, with what each has."""
     dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
     jobs = []
     for number, part in enumerate(dataset["parts"]):
@@ -105,26 +148,39 @@ def _scatter(
         ]
         url = files.join(scratch, f"part-{number:05d}.arrow")
         jobs.append((files.join(dataset_folder, part["path"]), part["checksum"], removed, shards, url))
-    pieces = defaultdict(list)
-    for job, numbers in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
-        for group, number in enumerate(numbers):
-            pieces[number].append((job[-1], group))
-    return pieces
+    cells = _cells(dataset, shards)
+    for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
+        for place, group in enumerate(groups):
+            cell = cells[group.block]
+            cell.pieces.append((job[-1], place))
+            cell.rows += group.rows
+            cell.fingerprint = (cell.fingerprint + group.fingerprint) % 2**64
+    return cells
+
+
+def _known_blocks(context: Context, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the blocks of all grids under the root, where the dataset grew from another, by what tells them apart."""
+    known: dict[str, dict[str, Any]] = {}
+    if not dataset.get("parent"):
+        return known
+    for name in files.names(files.join(context.store.root, "grids")):
+        with suppress(DamagedFile):  # what cannot be read has no block to keep
+            manifest = published(context.store.grid(name), "grid")
+            if manifest and manifest.get("block_format") == BLOCK_FORMAT:
+                known |= {block["mark"]: block for block in manifest["blocks"]}
+    return known
 
 
 def _build_blocks(
-    context: Context, dataset: dict[str, Any], pieces: dict[int, list[tuple[str, int]]], shards: int
-) -> list[dict[str, Any]]:
-    jobs = [
-        (
-            pieces.get(row * shards + column, []),
-            (shard_rows(dataset["users"], shards, row), shard_rows(dataset["items"], shards, column)),
-            context.store.blocks,
-        )
-        for row in range(shards)
-        for column in range(shards)
+    context: Context, cells: list[_Cell], known: dict[str, dict[str, Any]]
+) -> list[tuple[dict[str, Any], bool]]:
+    """Build the blocks that are not there already; return all manifest entries, row by row, and which were there."""
+    jobs = [(cell.pieces, cell.shape, cell.laid, context.store.blocks) for cell in cells if cell.mark not in known]
+    built = iter(run_all(context, _STAGE, "build-block", build_block, jobs))
+    return [
+        (known[cell.mark], True) if cell.mark in known else ({**next(built), "mark": cell.mark}, False)
+        for cell in cells
     ]
-    return run_all(context, _STAGE, "build-block", build_block, jobs)
 
 
 def _hold_out(context: Context, split: dict[str, Any], name: str, shards: int, folder: str) -> dict[str, Any]:
