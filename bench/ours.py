@@ -52,6 +52,24 @@ def command(name: str, *words: str) -> dict[str, Any]:
     return answer.content
 
 
+@dataclass(frozen=True)
+class Grown:
+    """The manifests of a dataset and its grid, and the seconds of each stage."""
+
+    dataset: dict[str, Any]
+    grid: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def grown_grid(root: Path, words: list[str]) -> Grown:
+    """Run `funkflow grid WORDS` under a root and return what it made."""
+    answer = command("grid", "--root", str(root), *words)
+    dataset, grid = (
+        json.loads(Path(answer["paths"][name], "manifest.json").read_text()) for name in ("dataset", "grid")
+    )
+    return Grown(dataset, grid, answer["seconds"])
+
+
 def synthesise(shape: str, fraction: float, root: Path) -> str:
     """Make the synthetic set, or find it; return its folder."""
     sets = ("--set", f"synth.shape={shape}", "--set", f"synth.fraction={fraction}")

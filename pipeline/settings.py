@@ -86,6 +86,12 @@ class IngestSettings(Section):
         None, description="least and greatest rating allowed; None: the format's own, else any finite number"
     )
     on_bad_rows: Literal["raise", "quarantine"] = "raise"
+    incremental: bool = Field(
+        False, description="grow from the dataset that has most of the inputs already: only what is new is parsed"
+    )
+    deletions: Paths = Field(
+        (), description="files, folders, globs or URLs of (user, item) pairs whose ratings no longer count"
+    )
     duplicates: Literal["last", "mean", "raise"] = Field(
         "last", description="what becomes of several ratings of one user for one item"
     )
@@ -96,6 +102,15 @@ class IngestSettings(Section):
         description="raw text parsed by one task; less than 32 MiB, so that its memory is used again by the next",
     )
     partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
+
+    @model_validator(mode="after")
+    def _mean_needs_all(self) -> IngestSettings:
+        if self.incremental and self.duplicates == "mean":
+            raise ValueError(
+                'incremental = true and duplicates = "mean" do not go together, as a dataset does not keep the ratings '
+                'that a mean was made of: set duplicates = "last", or incremental = false'
+            )
+        return self
 
     @model_validator(mode="after")
     def _scale_is_a_range(self) -> IngestSettings:
@@ -133,7 +148,7 @@ class GridSettings(Section):
         0,
         ge=0,
         le=4096,
-        description="P, row and column shards; 0: by the number of ratings (tasks/blocks.py: shards_for)",
+        description="P, row and column shards; 0: by the number of ratings (tasks/layout.py)",
     )
 
 

@@ -41,23 +41,28 @@ class Piece:
 Chunk = tuple[Piece, ...]
 
 
-def cut(raw_files: Iterable[RawFile], chunk_bytes: int) -> list[Chunk]:
-    """Cut files into chunks of at most about `chunk_bytes`: big files into pieces, small ones grouped, order kept."""
+def whole(file: RawFile) -> Piece:
+    """Return all lines of a file as one piece."""
+    return Piece(file, file.start, file.stop)
+
+
+def cut(pieces: Iterable[Piece], chunk_bytes: int) -> list[Chunk]:
+    """Cut pieces into chunks of at most about `chunk_bytes`: big ones into smaller, small ones grouped, order kept."""
     chunks: list[Chunk] = []
     small: list[Piece] = []
     gathered = 0
-    for file in raw_files:
-        size = file.stop - file.start
+    for piece in pieces:
+        size = piece.stop - piece.start
         if small and gathered + size > chunk_bytes:
             chunks.append(tuple(small))
             small, gathered = [], 0
         if size <= chunk_bytes:
-            small.append(Piece(file, file.start, file.stop))
+            small.append(piece)
             gathered += size
             continue
         count = -(-size // chunk_bytes)
-        edges = [file.start + size * number // count for number in range(count + 1)]
-        chunks += [(Piece(file, start, stop),) for start, stop in pairwise(edges)]
+        edges = [piece.start + size * number // count for number in range(count + 1)]
+        chunks += [(Piece(piece.file, start, stop),) for start, stop in pairwise(edges)]
     return [*chunks, tuple(small)] if small else chunks
 
 

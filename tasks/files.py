@@ -159,8 +159,16 @@ def names(folder: str) -> list[str]:
     return list(sizes(folder))
 
 
+def tree_bytes(folder: str) -> int:
+    """Return the bytes of all files in a folder and in those below it; 0 if there is none."""
+    system, path = filesystem(folder)
+    with suppress(FileNotFoundError), reaching(folder):
+        return int(system.du(path))
+    return 0
+
+
 def remove_tree(url: str) -> None:
-    """Remove a folder and all in it; a folder that is not there is no error."""
+    """Remove a folder and all in it, or a file; what is not there is no error."""
     system, path = filesystem(url)
     with suppress(FileNotFoundError), reaching(url):
         system.rm(path, recursive=True)

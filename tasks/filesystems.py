@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,25 @@ def streamed(url: str) -> Iterator[IO[bytes]]:
             if system.exists(beside):
                 system.rm(beside)
             raise
+
+
+def share(source: str, target: str) -> None:
+    """Let a file that is never changed stand in a second place: a hard link where there are such, else a copy.
+
+    Either of the two may be removed, and the other stays whole. An object store copies on its own side.
+    """
+    system, path = filesystem(source)
+    _, place = filesystem(target)
+    if is_object_store(system):
+        with reaching(target):
+            system.cp_file(path, place)
+        return
+    make_parent(system, place)
+    try:
+        os.link(path, place)
+    except OSError:  # another file system, one without hard links, or a task that is run again
+        with opened(source) as file, streamed(target) as copy:
+            shutil.copyfileobj(file, copy)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import files
+from tasks.forgotten import NOBODY, SIDES, Forgotten
 from tasks.ids import hash_ids, look_up, mix
 from tasks.order import sorted_pairs
 from tasks.partition import gather_rows, settle
@@ -29,7 +30,8 @@ _Rows = npt.NDArray[np.int64]
 class Rule:
     """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file".
 
-    `id_checksums` : of users.parquet and items.parquet of the dataset.
+    `id_checksums` : of users.parquet and items.parquet of the dataset. `forgotten` : ids whose rows in the file are
+    passed over.
     """
 
     kind: Literal["file", "fraction", "last", "none"]
@@ -41,6 +43,7 @@ class Rule:
     chunks: int = 0
     parts: int = 1
     id_checksums: tuple[str | None, str | None] = (None, None)
+    forgotten: Forgotten = NOBODY
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rul
     duplicates, missing = 0, None
     if rule.kind == "file":
         raw = gather_rows(rule.folder, rule.chunks, number, rule.parts, rule.parts)
+        if rule.forgotten:
+            held = [rule.forgotten.holds(side, raw[side]) for side in SIDES]
+            raw = raw.filter(pa.array(~(held[0] | held[1])))
         chosen, duplicates, missing = _listed(part, raw, users, items)
     else:
         chosen = _at(part, _selected(part, users, items, rule))

@@ -95,13 +95,26 @@ def unique(column: pa.ChunkedArray) -> pa.Array:
     return pa.array(np.flatnonzero(seen) + least).cast(column.type)
 
 
-def dense_order(sorted_ids: pa.Array, seed: int, side: int) -> pa.Array:
+def dense_order(sorted_ids: pa.Array, seed: int, side: int, generation: int = 0) -> pa.Array:
     """Return raw ids in the order of their dense ids: place d of the result holds the raw id of dense id d.
 
-    The order is drawn from (seed, side) over the sorted ids, so it depends on the set of ids and nothing else.
+    The order is drawn from (seed, side) over the sorted ids, so it depends on the set of ids and nothing else; that of
+    ids that come to those of an earlier dataset is drawn from the generation, too.
     """
-    generator = np.random.default_rng(np.random.SeedSequence([seed, side]))
+    later = [generation] if generation else []
+    generator = np.random.default_rng(np.random.SeedSequence([seed, side, *later]))
     return sorted_ids.take(pa.array(generator.permutation(len(sorted_ids))))
+
+
+def closed_up(dense_ids: pa.Array, kept: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return the raw ids that are kept, in the order of their dense ids; each gap takes the last one there is.
+
+    So no more ids get another number than there were gaps.
+    """
+    survivors = np.flatnonzero(kept)
+    places = np.arange(len(survivors))
+    places[~kept[: len(survivors)]] = survivors[survivors >= len(survivors)]
+    return dense_ids.take(pa.array(places))
 
 
 def refuse_too_many(ids: int, side: str) -> None:

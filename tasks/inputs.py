@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.archives import needs_unpacking, raw_files, unpack
-from tasks.chunks import Chunk, RawFile, cut
+from tasks.chunks import Chunk, Piece, RawFile, cut, whole
 from tasks.errors import BadInput
 from tasks.files import join
 from tasks.formats import HEAD_BYTES, Form, Wanted, recognise_text
@@ -39,12 +39,16 @@ def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepa
     """
     if not plain:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
-    form = recognise(plain[0], wanted)
+    return prepare_pieces([whole(file) for file in plain], recognise(plain[0], wanted), chunk_bytes)
+
+
+def prepare_pieces(pieces: Sequence[Piece], form: Form, chunk_bytes: int) -> Prepared:
+    """Cut to chunks what is to be read of files of a form that is known; of Parquet that is always all."""
     if form.kind == "parquet":
-        chunks, rows = cut_parquet(list(plain), chunk_bytes)
+        chunks, rows = cut_parquet([piece.file for piece in pieces], chunk_bytes)
         return Prepared(form, tuple(chunks), rows)
-    size = sum(file.stop - file.start for file in plain)
-    return Prepared(form, tuple(cut(plain, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
+    size = sum(piece.stop - piece.start for piece in pieces)
+    return Prepared(form, tuple(cut(pieces, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
 
 
 def recognise(file: RawFile, wanted: Wanted) -> Form:

@@ -1,7 +1,8 @@
-"""Parsed chunks to the parts of a dataset: rows scattered by user, gathered, sorted, duplicates settled.
+"""Parsed chunks to rows by part: scattered by user, read back for one part, duplicates settled.
 
-Covers: one chunk's rows written by bucket of the raw user's hash, and one part gathered from all chunks.
-Does not cover: parsing (parse.py), which ids are dense (ids.py), which task runs when (pipeline/stages/ingest.py).
+Covers: one chunk's rows written by bucket of the raw user's hash, one part's rows of all chunks, one row for each pair.
+Does not cover: parsing (parse.py), dense ids and the files of a dataset (gather.py), which task runs when
+(pipeline/stages/ingest.py).
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from tasks import files
 from tasks.chunks import Chunk
 from tasks.errors import BadInput
 from tasks.formats import Form
-from tasks.ids import buckets_of, dense_order, distinct, look_up, refuse_too_many, unique
-from tasks.order import counted_order, sorted_pairs
+from tasks.ids import buckets_of, unique
+from tasks.order import counted_order
 from tasks.parse import parse_chunk
 from tasks.rows import quarantine_table
 from tasks.scratch import narrowed, read_groups, write_groups
-from tasks.titles import attach_titles, read_titles
 
 Duplicates = Literal["last", "mean", "raise"]
 MOST_BUCKETS = 4096
@@ -127,50 +127,6 @@ def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -
     return rows
 
 
-def write_ids(
-    folder: str, side: str, chunks: int, seed: int, number: int, kind: pa.DataType, target: str, titles: str
-) -> tuple[int, str]:
-    """Hand out dense ids to all raw ids of one side and write the table in their order. Return its rows and checksum.
-
-    `number` tells the sides apart in the seed (ids.USERS, ids.ITEMS); `titles` names a file of titles, or "".
-    """
-    found = (read_groups(ids_url(folder, side, each), [0])["raw_id"].cast(kind) for each in range(chunks))
-    ids = distinct(found, kind)
-    refuse_too_many(len(ids), side)
-    table = pa.table({"raw_id": dense_order(ids, seed, number)})
-    if titles:
-        table = attach_titles(table, read_titles(titles))
-    return table.num_rows, files.write_table(target, table)
-
-
-def write_part(
-    folder: str, chunks: int, part: int, parts: int, buckets: int, dataset: str, duplicates: Duplicates
-) -> dict[str, Any]:
-    """Gather one part, give it dense ids, settle duplicates, and write it sorted by (user, item).
-
-    Returns path, rows, checksum and the number of duplicates settled; or `fault`, the message of what is wrong.
-    """
-    raw = gather_rows(folder, chunks, part, parts, buckets)
-    users, items = (
-        files.read_table(files.join(dataset, name), ["raw_id"])["raw_id"] for name in ("users.parquet", "items.parquet")
-    )
-    user, item, places = sorted_pairs(look_up(raw["user"], users), look_up(raw["item"], items))
-    columns: dict[str, npt.NDArray[Any]] = {"user": user, "item": item, "rating": raw["rating"].to_numpy()[places]}
-    if "timestamp" in raw.column_names:
-        columns["timestamp"] = raw["timestamp"].to_numpy()[places]
-    settled = settle(columns, duplicates)
-    if duplicates == "raise" and len(settled["user"]) < len(user):
-        return {"fault": _duplicate_message(columns, users, items)}
-    path = f"ratings.parquet/part.{part:05d}.parquet"
-    written = files.write_table(files.join(dataset, path), pa.table(settled), compression="lz4")
-    return {
-        "path": path,
-        "rows": len(settled["user"]),
-        "checksum": written,
-        "duplicates": len(user) - len(settled["user"]),
-    }
-
-
 def settle(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
     """Leave one row for each (user, item) of rows sorted by them and, within, in the order of the input.
 
@@ -192,20 +148,17 @@ def settle(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict
     return kept
 
 
-def _duplicate_message(columns: dict[str, npt.NDArray[Any]], users: pa.ChunkedArray, items: pa.ChunkedArray) -> str:
-    user, item, rating = columns["user"], columns["item"], columns["rating"]
-    first = int(np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))[0])
-    return (
-        f"user {users[int(user[first])].as_py()!r} has rated item {items[int(item[first])].as_py()!r} more than once "
-        f'({rating[first]:g} and {rating[first + 1]:g}); set ingest.duplicates = "last" or "mean", or remove one'
-    )
+def rejected_rows(folder: str, scattered: Sequence[Scattered], before: Sequence[str], in_clear: bool) -> pa.Table:
+    """Return the rows that were rejected: those in the files `before`, then those of all chunks, as they came in.
 
-
-def rejected_rows(folder: str, scattered: Sequence[Scattered]) -> pa.Table:
-    """Return the rows that all chunks rejected, in the order of the input."""
-    return pa.concat_tables(
-        [files.read_table(rejected_url(folder, number)) for number, chunk in enumerate(scattered) if chunk.rejected]
-    )
+    `in_clear` False: without their text, where somebody is to be forgotten whose row a bad row may be.
+    """
+    urls = [rejected_url(folder, number) for number, chunk in enumerate(scattered) if chunk.rejected]
+    table = pa.concat_tables([quarantine_table(()), *(files.read_table(url) for url in [*before, *urls])])
+    if in_clear:
+        return table
+    place = table.column_names.index("text")
+    return table.set_column(place, "text", pa.array([""] * table.num_rows, pa.string()))
 
 
 def _power_of_two(number: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.chunks import Chunk, RawFile, cut
+from tasks.chunks import Chunk, Piece, RawFile, cut, whole
 from tasks.formats import Form
 from tasks.parse import parse_chunk
 from tasks.parse_parquet import cut_parquet
@@ -42,7 +42,7 @@ def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
     0.83 of the users of the Netflix shape.
     """
     chunks = (
-        cut_parquet(list(raw_files), PIECE_BYTES)[0] if form.kind == "parquet" else cut(_small(raw_files), PIECE_BYTES)
+        cut_parquet(list(raw_files), PIECE_BYTES)[0] if form.kind == "parquet" else cut(_pieces(raw_files), PIECE_BYTES)
     )
     places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
     chosen = [chunks[place] for place in places]
@@ -53,8 +53,8 @@ def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
     return Counts(round(ratings * scale), users, items, exact=len(chosen) == len(chunks))
 
 
-def _small(raw_files: Sequence[RawFile]) -> list[RawFile]:
-    return [file for file in raw_files if file.stop > file.start]
+def _pieces(raw_files: Sequence[RawFile]) -> list[Piece]:
+    return [whole(file) for file in raw_files if file.stop > file.start]
 
 
 def _size(chunk: Chunk) -> int:

@@ -73,8 +73,10 @@ class Source:
     files: tuple[StoredFile, ...]
 
 
-def find_sources(ratings: Sequence[str], without: str = "") -> list[Source]:
+def find_sources(ratings: Sequence[str], without: str = "", setting: str = "ingest.ratings") -> list[Source]:
     """List the files behind every entry, each entry's files in the order of their names, but not the file `without`.
+
+    `setting` is what messages say that the entries stand in.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def find_sources(ratings: Sequence[str], without: str = "") -> list[Source]:
     """
     if not ratings:
         raise BadInput("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
-    found = [_find(entry) for entry in ratings]
+    found = [_find(entry, setting) for entry in ratings]
     if not without:
         return found
     unwanted = url_of(*filesystem(without))
@@ -206,26 +208,25 @@ def read_range(url: str, start: int, stop: int) -> bytes:
         ) from cause
 
 
-def _find(entry: str) -> Source:
+def _find(entry: str, setting: str) -> Source:
     entry = entry.rstrip("/") or entry
     system, path = filesystem(entry)
     with reaching(entry):
-        return Source(
-            posixpath.basename(name_of(entry)), tuple(_stored(system, each) for each in _files(system, path, entry))
-        )
+        listed = _files(system, path, entry, setting)
+        return Source(posixpath.basename(name_of(entry)), tuple(_stored(system, each, setting) for each in listed))
 
 
-def _files(system: fsspec.AbstractFileSystem, path: str, entry: str) -> list[dict[str, Any]]:
+def _files(system: fsspec.AbstractFileSystem, path: str, entry: str, setting: str) -> list[dict[str, Any]]:
     """Return what fsspec says of each file that an entry stands for; one listing for a whole folder."""
     where = masked(entry)
     if any(sign in path for sign in "*?[") and not system.exists(path):
         found = system.glob(path, detail=True)
         chosen = [found[name] for name in sorted(found) if found[name]["type"] != "directory"]
         if not chosen:
-            raise BadInput(f"{where}: no file matches; check ingest.ratings")
+            raise BadInput(f"{where}: no file matches; check {setting}")
         return chosen
     if not system.exists(path):
-        raise BadInput(f"{where}: no such file or folder; check ingest.ratings")
+        raise BadInput(f"{where}: no such file or folder; check {setting}")
     # An HTTP server would be asked for the whole file to see whether it lists others; what has a query is one file.
     if without_query(entry) != entry or not system.isdir(path):
         return [system.info(path)]
@@ -242,11 +243,11 @@ def _folder(system: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str,
     return {entry["name"]: entry for entry in entries if entry["type"] != "directory"}
 
 
-def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any]) -> StoredFile:
+def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: str) -> StoredFile:
     url = url_of(system, entry["name"])
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
-        raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+        raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")
     return StoredFile(url, int(size), *version_of(system, entry))
 
 

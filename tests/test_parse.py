@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import parse
-from tasks.chunks import Chunk, RawFile, cut
+from tasks.chunks import Chunk, RawFile, cut, whole
 from tasks.errors import BadInput
 from tasks.formats import Form, Wanted, recognise_text
 from tasks.parse import parse_chunk
@@ -113,7 +113,7 @@ def chunks_of(text: str, form: Form, chunk_bytes: int, folder: str) -> tuple[lis
     head = ",".join(form.header) + "\n" if form.header else ""
     data = (head + text).encode()
     path.write_bytes(data)
-    return cut([RawFile(str(path), 0, len(data), "ratings")], chunk_bytes), form
+    return cut([whole(RawFile(str(path), 0, len(data), "ratings"))], chunk_bytes), form
 
 
 def by_both(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import files, sources
-from tasks.chunks import RawFile, cut
+from tasks.chunks import RawFile, cut, whole
 from tasks.errors import BadInput
 from tasks.sources import checksums, find_companions, find_sources, pick, ranges, record
 
@@ -106,7 +106,7 @@ def test_one_small_file_has_its_plain_checksum(tmp_path: Path) -> None:
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.integers(1, 200))
 def test_chunks_cover_every_byte_once_and_in_order(sizes: list[int], chunk_bytes: int) -> None:
     raw = [RawFile(f"f{number}", 0, size, f"f{number}") for number, size in enumerate(sizes)]
-    chunks = cut(raw, chunk_bytes)
+    chunks = cut([whole(file) for file in raw], chunk_bytes)
     pieces = [piece for chunk in chunks for piece in chunk]
     assert [(piece.file.url, byte) for piece in pieces for byte in range(piece.start, piece.stop)] == [
         (file.url, byte) for file in raw for byte in range(file.stop)

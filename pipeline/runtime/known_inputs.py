@@ -24,7 +24,12 @@ from tasks.sources import CHECKED_BYTES, Source, StoredFile, checksums, find_sou
 
 
 def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[dict[str, str | int]]:
-    """Return what a manifest says of each source, with its checksum; only files not seen before are read for it.
+    """Return what a manifest says of each source, with its checksum."""
+    return [record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
+
+
+def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[list[str]]:
+    """Return for each source the checksums of all ranges of its files; only files not seen before are read for them.
 
     Small files share a task, and big ones are read by several.
     """
@@ -43,7 +48,7 @@ def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[
         }
         if learnt:
             files.write_json(url, {"format_version": FORMAT_VERSION, "files": {**known, **learnt}})
-    return [record(source, [each for file in source.files for each in sums[file.url]]) for source in sources]
+    return [[each for file in source.files for each in sums[file.url]] for source in sources]
 
 
 def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: str = "") -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, nothing_half_written, publish
+from pipeline.runtime.store import content_id, nothing_half_written, publish, published
 from pipeline.settings import GridSettings
 from tasks import files
 from tasks.blocks import BLOCK_FORMAT

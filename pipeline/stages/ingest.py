@@ -1,34 +1,42 @@
 """Raw ratings to a dataset: Parquet parts, users and items, with dense ids, whatever form the ratings came in.
 
-Covers: which task runs when: checksums, unpacking, parsing by chunk, dense ids, gathering by part, publication.
-Does not cover: the tasks themselves (tasks/: sources, archives, parse, partition), or what is held out (split.py).
+Covers: which task runs when: checksums, what an earlier dataset has already, parsing what is new, dense ids, gathering
+by part, publication.
+Does not cover: the tasks themselves (tasks/: sources, archives, parse, partition, numbering, gather), which dataset is
+the earlier one (runtime/lineage.py), or what is held out (split.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.runtime import store
+from pipeline.runtime import lineage, store
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
+from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.known_inputs import refuse_changed, sums_of
+from pipeline.runtime.lineage import Grown, Inputs, Parent
+from pipeline.runtime.scattering import plain_pieces, scatter, scatter_pairs
 from pipeline.settings import IngestSettings
 from tasks import files
-from tasks.archives import needs_unpacking, raw_files, unpack
-from tasks.chunks import RawFile
 from tasks.errors import BadInput
-from tasks.formats import Wanted
+from tasks.forgotten import read_forgotten
+from tasks.formats import Form, Wanted
+from tasks.gather import Earlier, Gathering, Scratch, write_part
 from tasks.ids import ITEMS, USERS
-from tasks.inputs import Prepared, prepare
-from tasks.partition import Scattered, buckets_for, parts_for, rejected_rows, scatter_chunk, write_ids, write_part
+from tasks.inputs import Prepared, prepare_pieces, recognise
+from tasks.numbering import Numbered, Numbering, write_ids
+from tasks.partition import Scattered, buckets_for, parts_for, rejected_rows
 from tasks.rows import id_arrow_type
-from tasks.sources import Source, find_companions, find_sources
+from tasks.seen import SeenFile, has_grown, seen_in
+from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
 
 _STAGE = "ingest"
+_OF_NO_CONTENT = {"ratings", "titles", "chunk_bytes", "incremental", "deletions"}
+"""Settings that change no dataset, or count by what they name."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,18 @@ class _Work:
 
     context: Context
     settings: IngestSettings
+    sources: list[Source]
+    deletions: list[Source]
+    titles: str
+    now: Inputs
+    parent: Parent | None
     folder: str
     scratch: str
+
+    @property
+    def earlier(self) -> dict[str, Any] | None:
+        """The manifest of the dataset whose ratings are taken over."""
+        return self.parent.manifest if self.parent and self.parent.rows else None
 
 
 def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -> dict[str, Any]:
@@ -60,61 +78,114 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     if titles:
         read_titles(titles)  # so that a malformed file is named before the long part
     beside = find_sources([titles]) if titles else []
-    inputs = describe_inputs(context, _STAGE, "checksum", [*sources, *beside])
-    dataset_id = store.content_id(
-        what="dataset",
-        inputs=inputs,
-        settings=settings.model_dump(mode="json", exclude={"ratings", "titles", "chunk_bytes"}),
+    deletions = find_sources(settings.deletions, setting="ingest.deletions") if settings.deletions else []
+    inputs, seen = _inputs(context, [*sources, *beside, *deletions])
+    now = Inputs(
+        settings.model_dump(mode="json", exclude=_OF_NO_CONTENT),
+        tuple(file for each in seen[: len(sources)] for file in each),
+        tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
+        read_forgotten(context.store.forgotten),
     )
+    dataset_id, parent = _named(context, settings, inputs, now, sources, deletions)
     folder = context.store.dataset(dataset_id)
     manifest = context.found(folder, "dataset")
     reused = manifest is not None
     if manifest is None:
+        if known := lineage.what_is_known(context.store, now, parent, settings.incremental):
+            context.tell(Noticed(known))
         context.afford(_STAGE)
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            content = _make(_Work(context, settings, folder, scratch), sources, titles)
+            content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
-            manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, **content)
+            manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
     return manifest
 
 
-def _make(work: _Work, sources: Sequence[Source], titles: str) -> dict[str, Any]:
-    wanted = wanted_form(work.settings)
-    prepared = prepare(_unpacked(work, sources), wanted, work.settings.chunk_bytes)
-    buckets = buckets_for(prepared.rows_at_most, work.settings.partition_ratings)
-    scattered = _scattered(work, prepared, buckets)
-    rows = sum(chunk.rows for chunk in scattered)
+def _inputs(context: Context, sources: Sequence[Source]) -> tuple[list[dict[str, str | int]], list[list[SeenFile]]]:
+    """Describe every input with its checksum, and each of its files."""
+    described = list(zip(sources, sums_of(context, _STAGE, "checksum", sources), strict=True))
+    return [record(*each) for each in described], [seen_in(*each) for each in described]
+
+
+def _named(
+    context: Context, settings: IngestSettings, inputs: list[Any], now: Inputs, sources: list[Source],
+    deletions: list[Source],
+) -> tuple[str, Parent | None]:  # fmt: skip
+    """Return the id of the dataset of these inputs, and what it grows from if it is still to be made."""
+    if not settings.incremental:
+        return lineage.named(inputs, now, None), None
+    candidates = lineage.datasets(context.store, now.settings)
+    if same := lineage.made_of(candidates, inputs, now):
+        return same["id"], None
+    present = {
+        kind: [stored for source in of_kind for stored in source.files]
+        for kind, of_kind in (("ratings", sources), ("deletions", deletions))
+    }
+
+    def grew(grown: Sequence[Grown]) -> bool:
+        jobs = [(present[kind][place], old.sums, old.bytes) for kind, place, old in grown]
+        return all(run_all(context, _STAGE, "compare", has_grown, jobs))
+
+    parent = lineage.parent_of(candidates, now, grew)
+    return lineage.named(inputs, now, parent), parent
+
+
+def _make(work: _Work) -> dict[str, Any]:
+    settings, earlier = work.settings, work.earlier
+    prepared, parsed_bytes = _prepared(work)
+    before = earlier["ratings"] if earlier else 0
+    buckets = max(
+        buckets_for(before + prepared.rows_at_most, settings.partition_ratings),
+        len(earlier["parts"]) if earlier else 1,
+    )
+    stop_at_first = settings.on_bad_rows == "raise"
+    scattered = scatter(work.context, _STAGE, "parse", prepared, buckets, work.scratch, stop_at_first)
+    rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
-        raise BadInput(
-            f"{work.settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format"
-        )
-    (users, user_ids), (items, item_ids) = _numbered(work, prepared, titles)
-    parts = _gathered(work, len(prepared.chunks), parts_for(rows, work.settings.partition_ratings, buckets), buckets)
-    quarantined = sum(chunk.rejected for chunk in scattered)
-    if quarantined:
-        files.write_table(files.join(work.folder, "quarantine.parquet"), rejected_rows(work.scratch, scattered))
+        raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
+    users, items = _numbered(work, prepared)
+    parts = max(
+        parts_for(rows, settings.partition_ratings, buckets), len(earlier["parts"]) if earlier else 1
+    )  # a part may become several, but never less
+    gathered = _gathered(work, prepared, parts, buckets, moved=users.moved or items.moved)
+    ratings = sum(part["rows"] for part in gathered)
+    if not ratings:
+        raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
+    quarantined = _set_aside(work, scattered)
     form = prepared.form
     return {
-        "files": ["users.parquet", "items.parquet", *(part["path"] for part in parts)],
+        "files": ["users.parquet", "items.parquet", *(part["path"] for part in gathered)],
         "format": form.described,
-        "ratings": sum(part["rows"] for part in parts),
-        "users": users,
-        "items": items,
-        "id_checksums": {"users": user_ids, "items": item_ids},
-        "parts": [{key: part[key] for key in ("path", "rows", "checksum")} for part in parts],
-        "rating_minimum": min(chunk.rating_minimum for chunk in scattered),
-        "rating_maximum": max(chunk.rating_maximum for chunk in scattered),
+        "form": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(form).items()},
+        "ratings": ratings,
+        "users": users.rows,
+        "items": items.rows,
+        "id_checksums": {"users": users.checksum, "items": items.checksum},
+        "parts": [{key: part[key] for key in ("path", "rows", "checksum")} for part in gathered],
+        "rating_minimum": _extreme(min, "rating_minimum", scattered, earlier),
+        "rating_maximum": _extreme(max, "rating_maximum", scattered, earlier),
         "scale": list(form.scale) if form.scale else None,
-        "duplicates": sum(part["duplicates"] for part in parts),
+        "duplicates": sum(part["duplicates"] for part in gathered) + (earlier["duplicates"] if earlier else 0),
+        "deleted": sum(part["deleted"] for part in gathered) + (earlier["deleted"] if earlier else 0),
         "quarantined": quarantined,
         "timestamps": form.timestamp >= 0,
         "user_id_type": form.user_type,
         "item_id_type": form.item_type,
-        "titles": bool(titles),
+        "titles": bool(work.titles),
+        "parent": {"id": work.parent.manifest["id"], "rows": work.parent.rows} if work.parent else None,
+        "lineage": [*_ancestry(work), [ratings, users.rows, items.rows]],
+        "parsed_bytes": parsed_bytes,
+        "parts_written": sum(not part["kept"] for part in gathered),
+        "parts_kept": sum(part["kept"] for part in gathered),
     }
+
+
+def _ancestry(work: _Work) -> list[list[int]]:
+    """Return ratings, users and items of every dataset that goes before, the first one first."""
+    return list(work.parent.manifest["lineage"]) if work.parent else []
 
 
 def wanted_form(settings: IngestSettings) -> Wanted:
@@ -129,63 +200,87 @@ def wanted_form(settings: IngestSettings) -> Wanted:
     )
 
 
-def _unpacked(work: _Work, sources: Sequence[Source]) -> list[RawFile]:
-    """Return all plain files in the order of the input; what is gzip is unpacked by one task a file."""
-    stored = [each for source in sources for each in source.files]
-    packed = [each for each in stored if needs_unpacking(each)]
-    jobs = [(each, files.join(work.scratch, f"unpacked-{number:05d}")) for number, each in enumerate(packed)]
-    unpacked = dict(zip(packed, run_all(work.context, _STAGE, "unpack", unpack, jobs), strict=True))
-    return [file for each in stored for file in (unpacked[each] if each in unpacked else raw_files(each))]
+def _prepared(work: _Work) -> tuple[Prepared, int]:
+    """Return what is to be parsed, and its bytes: in the form of the earlier dataset, or as the first file has it."""
+    stored = [each for source in work.sources for each in source.files]
+    begins = work.parent.begins if work.parent else (0,) * len(stored)
+    pieces = plain_pieces(work.context, _STAGE, stored, begins, work.scratch)
+    if work.earlier:
+        form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
+    elif pieces:
+        form = recognise(pieces[0].file, wanted_form(work.settings))
+    else:
+        raise BadInput("no file of ratings is left to read; check ingest.ratings")
+    parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
+    return prepare_pieces(pieces, form, work.settings.chunk_bytes), parsed_bytes
 
 
-def _scattered(work: _Work, prepared: Prepared, buckets: int) -> list[Scattered]:
-    stop_at_first = work.settings.on_bad_rows == "raise"
-    jobs = [
-        (chunk, prepared.form, buckets, work.scratch, number, stop_at_first)
-        for number, chunk in enumerate(prepared.chunks)
-    ]
-    scattered = run_all(work.context, _STAGE, "parse", scatter_chunk, jobs)
-    for chunk in scattered:
-        if chunk.fault:
-            raise BadInput(chunk.fault)
-    return scattered
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _numbered(work: _Work, prepared: Prepared, titles: str) -> list[tuple[int, str]]:
-    """Write users.parquet and items.parquet; return the rows and the checksum of each."""
-    jobs = [
-        (
-            work.scratch,
-            side,
-            len(prepared.chunks),
-            work.settings.seed,
-            number,
-            id_arrow_type(kind),
-            files.join(work.folder, f"{side}s.parquet"),
-            beside,
-        )
-        for side, number, kind, beside in (
-            ("user", USERS, prepared.form.user_type, ""),
-            ("item", ITEMS, prepared.form.item_type, titles),
-        )
-    ]
+def _numbered(work: _Work, prepared: Prepared) -> list[Numbered]:
+    """Write users.parquet and items.parquet: the ids of the earlier dataset as they are, then the new ones."""
+    parent, form = work.parent, prepared.form
+    sides = (("user", USERS, form.user_type, ""), ("item", ITEMS, form.item_type, work.titles))
+    jobs = []
+    for side, number, kind, titles in sides:
+        earlier = None
+        if parent and parent.manifest[f"{side}_id_type"] == kind:
+            url = files.join(work.context.store.dataset(parent.manifest["id"]), f"{side}s.parquet")
+            earlier = (url, parent.manifest["id_checksums"][f"{side}s"])
+        numbering = Numbering(
+            work.scratch, side, len(prepared.chunks), work.settings.seed, number, len(_ancestry(work)),
+            id_arrow_type(kind), titles, earlier, bool(work.earlier), work.now.forgotten,
+        )  # fmt: skip
+        jobs.append((numbering, files.join(work.folder, f"{side}s.parquet")))
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
-def _gathered(work: _Work, chunks: int, parts: int, buckets: int) -> list[dict[str, Any]]:
-    jobs = [
-        (work.scratch, chunks, part, parts, buckets, work.folder, work.settings.duplicates) for part in range(parts)
-    ]
-    gathered = run_all(work.context, _STAGE, "gather", write_part, jobs)
+def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: bool) -> list[dict[str, Any]]:
+    before = work.earlier
+    earlier = None
+    if before:
+        known = tuple((part["path"], part["checksum"], part["rows"]) for part in before["parts"])
+        earlier = Earlier(work.context.store.dataset(before["id"]), known, moved)
+    unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
+    chunks = scatter_pairs(
+        work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
+        work.settings.chunk_bytes, buckets, unwanted,
+    )  # fmt: skip
+    gathering = Gathering(
+        Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,
+        work.folder, parts, work.settings.duplicates, bool(work.now.forgotten),
+    )  # fmt: skip
+    gathered = run_all(work.context, _STAGE, "gather", write_part, [(part, gathering) for part in range(parts)])
     for part in gathered:
         if "fault" in part:
             raise BadInput(part["fault"])
     return gathered
 
 
+def _set_aside(work: _Work, scattered: Sequence[Scattered]) -> int:
+    """Write quarantine.parquet, if there is anything to set aside; return its rows."""
+    earlier, name = work.earlier, "quarantine.parquet"
+    before = [files.join(work.context.store.dataset(earlier["id"]), name)] if earlier and earlier["quarantined"] else []
+    table = rejected_rows(work.scratch, scattered, before, in_clear=not work.now.forgotten)
+    if table.num_rows:
+        files.write_table(files.join(work.folder, name), table)
+    return int(table.num_rows)
+
+
+def _extreme(
+    choose: Callable[..., float], name: str, scattered: Sequence[Scattered], earlier: dict[str, Any] | None
+) -> float:
+    return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
+
+
 def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
+    deleted = f", {manifest['deleted']:,} ratings deleted" if manifest["deleted"] else ""
+    grown = f"; grown from {manifest['parent']['id']}" if manifest["parent"] else ""
     return (
         f"{manifest['ratings']:,} ratings of {manifest['users']:,} users and {manifest['items']:,} items "
         f"from {manifest['format']}; {manifest['duplicates']:,} duplicates settled ({settings.duplicates}), "
-        f"{manifest['quarantined']:,} rows quarantined"
+        f"{manifest['quarantined']:,} rows quarantined{deleted}{grown}; {manifest['parsed_bytes']:,} bytes parsed, "
+        f"{manifest['parts_written']} parts written, {manifest['parts_kept']} kept"
     )

@@ -14,16 +14,18 @@ from pipeline.runtime import store
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
+from pipeline.runtime.scattering import scatter
 from pipeline.settings import IngestSettings, SplitSettings
 from tasks import files
 from tasks.chunks import RawFile
 from tasks.errors import BadInput
+from tasks.filesystems import share
+from tasks.forgotten import read_forgotten
 from tasks.formats import Wanted
 from tasks.holdout import HeldOut, Rule, hold_out_part
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
-from tasks.partition import scatter_chunk
 from tasks.sources import Source, find_companions, find_sources
 
 _STAGE = "split"
@@ -55,7 +57,7 @@ def split(
             'use split.kind = "fraction"'
         )
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
-    split_id = _split_id(context, dataset, settings, ingest, slice_fraction, source)
+    split_id = _split_id(context, dataset["id"], settings, ingest, slice_fraction, source)
     folder = context.store.split(split_id)
     manifest = context.found(folder, "split")
     reused = manifest is not None
@@ -68,8 +70,10 @@ def split(
                 settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
                 scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
                 tuple(dataset["id_checksums"][side] for side in ("users", "items")),
+                read_forgotten(context.store.forgotten),
             )  # fmt: skip
-            content = _hold_out(context, dataset, rule, folder, prepared, settings)
+            known = _kept(context, dataset, settings, ingest, slice_fraction, folder)
+            content = _hold_out(context, dataset, rule, folder, prepared, settings, known)
             if source:
                 refuse_changed([source], [settings.file])
             manifest = store.publish(
@@ -99,7 +103,7 @@ def _mention_probe(context: Context, ingest: IngestSettings) -> None:
 
 def _split_id(
     context: Context,
-    dataset: dict[str, Any],
+    dataset_id: str,
     settings: SplitSettings,
     ingest: IngestSettings,
     slice_fraction: float,
@@ -116,7 +120,7 @@ def _split_id(
     }[settings.kind]
     held_back = [slice_fraction, settings.seed] if slice_fraction > 0 else []
     return store.content_id(
-        what="split", dataset=dataset["id"], kind=settings.kind, settings=relevant, file=content, slice=held_back
+        what="split", dataset=dataset_id, kind=settings.kind, settings=relevant, file=content, slice=held_back
     )
 
 
@@ -126,11 +130,7 @@ def _scattered(
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
-    parts = len(dataset["parts"])
-    jobs = [(chunk, prepared.form, parts, scratch, number, True) for number, chunk in enumerate(prepared.chunks)]
-    for chunk in run_all(context, _STAGE, "parse-validation", scatter_chunk, jobs):
-        if chunk.fault:
-            raise BadInput(chunk.fault)
+    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, stop_at_first=True)
     return prepared
 
 
@@ -146,6 +146,34 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 
 
+def _kept(
+    context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
+    folder: str,
+) -> dict[int, HeldOut]:  # fmt: skip
+    """Take over what the dataset before held out of the parts that are the same still; return that by their numbers.
+
+    A file may name users and items that are only known now, so with one every part is looked at again.
+    """
+    parent = dataset.get("parent")
+    if not parent or settings.kind == "file":
+        return {}
+    before = store.published(context.store.dataset(parent["id"]), "dataset")
+    earlier = context.store.split(_split_id(context, parent["id"], settings, ingest, slice_fraction, None))
+    manifest = store.published(earlier, "split")
+    if not before or not manifest or "training" not in manifest or len(before["parts"]) != len(dataset["parts"]):
+        return {}
+    known, jobs = {}, []
+    for number, (old, new) in enumerate(zip(before["parts"], dataset["parts"], strict=True)):
+        if old["checksum"] == new["checksum"]:
+            validation = manifest["validation"]["parts"][number]
+            held_back = manifest["slice"]["parts"][number] if manifest["slice"] else None
+            known[number] = HeldOut(validation, held_back, manifest["training"][number])
+            paths = [each["path"] for each in (validation, held_back) if each]
+            jobs += [(files.join(earlier, path), files.join(folder, path)) for path in paths]
+    run_all(context, _STAGE, "keep", share, jobs)
+    return known
+
+
 def _hold_out(
     context: Context,
     dataset: dict[str, Any],
@@ -153,12 +181,16 @@ def _hold_out(
     folder: str,
     prepared: Prepared | None,
     settings: SplitSettings,
+    known: dict[int, HeldOut],
 ) -> dict[str, Any]:
     home = context.store.dataset(dataset["id"])
     jobs = [
-        (home, part["path"], part["checksum"], number, rule, folder) for number, part in enumerate(dataset["parts"])
+        (home, part["path"], part["checksum"], number, rule, folder)
+        for number, part in enumerate(dataset["parts"])
+        if number not in known
     ]
-    parts: list[HeldOut] = run_all(context, _STAGE, "hold-out", hold_out_part, jobs)
+    chosen = iter(run_all(context, _STAGE, "hold-out", hold_out_part, jobs))
+    parts = [known[number] if number in known else next(chosen) for number in range(len(dataset["parts"]))]
     missing = {part.missing for part in parts if part.missing is not None}
     if missing and prepared:
         raise BadInput(_missing_message(prepared, missing, settings.file))
@@ -182,7 +214,9 @@ def _hold_out(
         "files": [part["path"] for part in (*validation, *sliced)],
         "validation": {"ratings": ratings, "parts": validation},
         "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
+        "training": [part.training for part in parts],
         "training_ratings": sum(part.training for part in parts),
+        "parts_kept": len(known),
         "duplicates": sum(part.duplicates for part in parts),
         "unknown": sum(part.unknown for part in parts),
     }
@@ -201,7 +235,8 @@ def _summary(manifest: dict[str, Any]) -> str:
     slice_said = f", {manifest['slice']['ratings']:,} in a slice to stop on" if manifest["slice"] else ""
     duplicates = f", {manifest['duplicates']:,} pairs given twice" if manifest["duplicates"] else ""
     unknown = f", {manifest['unknown']:,} of users or items that the data do not have" if manifest["unknown"] else ""
+    kept = f"; {manifest['parts_kept']} parts kept" if manifest.get("parts_kept") else ""
     return (
         f"{manifest['split']}: {manifest['validation']['ratings']:,} ratings held out{slice_said}, "
-        f"{manifest['training_ratings']:,} to train on{duplicates}{unknown}"
+        f"{manifest['training_ratings']:,} to train on{duplicates}{unknown}{kept}"
     )

@@ -1,0 +1,85 @@
+"""Raw files to rows by bucket in scratch, for the stages that read raw files: unpacked, cut to chunks, parsed.
+
+Covers: which task runs when, and the first fault of the input. Does not cover: the tasks themselves (tasks/archives.py,
+tasks/partition.py), or what becomes of the rows (stages/ingest.py, stages/split.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.runtime.context import Context, run_all
+from tasks import files
+from tasks.archives import needs_unpacking, raw_files, unpack
+from tasks.chunks import Piece, RawFile, whole
+from tasks.errors import BadInput
+from tasks.formats import Column, Form, Wanted
+from tasks.inputs import Prepared, prepare_leniently, unpack_here
+from tasks.partition import Scattered, scatter_chunk
+from tasks.sources import Source, StoredFile
+
+
+def plain_pieces(
+    context: Context, stage: str, stored: Sequence[StoredFile], begins: Sequence[int], scratch: str
+) -> list[Piece]:
+    """Return what is new of all files, plain, in the order of the input; what is gzip is unpacked by one task a file.
+
+    Parameters
+    ----------
+    begins : the byte of each file from which on it is new; its size where nothing is.
+    """
+    new = [(each, begin) for each, begin in zip(stored, begins, strict=True) if begin < each.bytes]
+    packed = [each for each, _ in new if needs_unpacking(each)]
+    jobs = [(each, files.join(scratch, f"unpacked-{number:05d}")) for number, each in enumerate(packed)]
+    unpacked = dict(zip(packed, run_all(context, stage, "unpack", unpack, jobs), strict=True))
+    pieces = []
+    for each, begin in new:
+        plain: list[RawFile] = unpacked[each] if each in unpacked else raw_files(each)
+        pieces += [Piece(file, begin, file.stop) if begin else whole(file) for file in plain]
+    return pieces
+
+
+def scatter(
+    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool
+) -> list[Scattered]:
+    """Parse all chunks and write their rows by bucket under `scratch`.
+
+    Raises
+    ------
+    BadInput
+        The first fault of the input.
+    """
+    jobs = [
+        (chunk, prepared.form, buckets, scratch, number, stop_at_first) for number, chunk in enumerate(prepared.chunks)
+    ]
+    scattered = run_all(context, stage, doing, scatter_chunk, jobs)
+    for chunk in scattered:
+        if chunk.fault:
+            raise BadInput(chunk.fault)
+    return scattered
+
+
+def scatter_pairs(
+    context: Context, stage: str, sources: Sequence[Source], like: Form, columns: tuple[Column, Column],
+    chunk_bytes: int, buckets: int, scratch: str,
+) -> int:  # fmt: skip
+    """Write the (user, item) pairs of files by bucket under `scratch`, and return in how many chunks they came.
+
+    Parameters
+    ----------
+    like : the form of the ratings whose ids these are.
+    columns : what users and items are called, where it is not usual.
+
+    Raises
+    ------
+    BadInput
+        The first bad row: here none is set aside.
+    """
+    if not sources:
+        return 0
+    wanted = Wanted(columns=(*columns, None, None), user_type=like.user_type, item_type=like.item_type, ratings=False)
+    jobs = [(source, files.join(scratch, f"from-{number:05d}")) for number, source in enumerate(sources)]
+    plain = [file for each in run_all(context, stage, "unpack", unpack_here, jobs) for file in each]
+    prepared = prepare_leniently(plain, wanted, chunk_bytes)
+    scatter(context, stage, "parse", prepared, buckets, scratch, stop_at_first=True)
+    return len(prepared.chunks)

@@ -1,0 +1,93 @@
+"""Dense ids of one side: those of the dataset that goes before, as they are, and new ones after them.
+
+Covers: users.parquet and items.parquet, from the distinct ids that all chunks left and from an earlier table.
+Does not cover: the order that new ids are given (ids.py), titles (titles.py), rows (gather.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tasks import files
+from tasks.forgotten import Forgotten
+from tasks.ids import closed_up, dense_order, distinct, look_up, refuse_too_many
+from tasks.partition import ids_url
+from tasks.scratch import read_groups
+from tasks.titles import attach_titles, read_titles
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How one side is numbered.
+
+    Attributes
+    ----------
+    scratch, chunks : where that many chunks left their distinct ids.
+    seed, number, generation : what the order of new ids is drawn from; `number` tells the sides apart (ids.USERS,
+        ids.ITEMS), `generation` counts the datasets that go before.
+    titles : a file of titles, or "".
+    earlier : url and checksum of the table of the dataset that goes before, or None.
+    all_occur : every id of that table has ratings still; otherwise those do that the chunks have.
+    forgotten : ids on this list get no number.
+    """
+
+    scratch: str
+    side: str
+    chunks: int
+    seed: int
+    number: int
+    generation: int
+    kind: pa.DataType
+    titles: str
+    earlier: tuple[str, str] | None
+    all_occur: bool
+    forgotten: Forgotten
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Rows and checksum of the table; `moved`: not all ids of the earlier table have their number still."""
+
+    rows: int
+    checksum: str
+    moved: bool
+
+
+def write_ids(numbering: Numbering, target: str) -> Numbered:
+    """Number all raw ids of one side and write the table in their order.
+
+    Raises
+    ------
+    BadInput
+        More ids than dense ids can tell apart.
+    """
+    ids, moved = _ordered(numbering)
+    refuse_too_many(len(ids), numbering.side)
+    table = pa.table({"raw_id": ids})
+    if numbering.titles:
+        table = attach_titles(table, read_titles(numbering.titles))
+    return Numbered(table.num_rows, files.write_table(target, table), moved)
+
+
+def _ordered(numbering: Numbering) -> tuple[pa.Array, bool]:
+    chunks = range(numbering.chunks)
+    found = (
+        read_groups(ids_url(numbering.scratch, numbering.side, each), [0])["raw_id"].cast(numbering.kind)
+        for each in chunks
+    )
+    ids = distinct(found, numbering.kind)
+    if numbering.forgotten:
+        ids = ids.filter(pa.array(~numbering.forgotten.holds(numbering.side, ids)))
+    if numbering.earlier is None:
+        return dense_order(ids, numbering.seed, numbering.number, numbering.generation), False
+    url, checksum = numbering.earlier
+    before = files.read_table(url, ["raw_id"], checksum)["raw_id"].combine_chunks()
+    kept = ~numbering.forgotten.holds(numbering.side, before)
+    if not numbering.all_occur:
+        kept &= look_up(before, ids) >= 0
+    new = ids.filter(pa.array(look_up(ids, before) < 0))
+    appended = dense_order(new, numbering.seed, numbering.number, numbering.generation)
+    return pa.concat_arrays([closed_up(before, kept), appended]), not bool(np.all(kept))
