@@ -23,7 +23,7 @@ from tasks.masking import masked
 
 _QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "runs": (runs,), "--version": ()}
 """What answers without Dask and numba where there is nothing to do: these take seconds to import."""
-_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "compare", "gradients")
+_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "compare", "forget", "gradients")
 """Modules of the other commands, beside this one in commands/."""
 
 

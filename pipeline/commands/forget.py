@@ -1,0 +1,98 @@
+"""The command `funkflow forget`: no row of some users or items gets into a dataset any more; what holds them still.
+
+Covers: its options, the list under the root, what it says and, with --yes, what it removes; ids are never printed.
+Does not cover: who holds what (runtime/holders.py), or the runs that leave their rows out (stages/ingest.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from dask.utils import format_bytes
+from rich.table import Table
+
+from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
+from pipeline.runtime.holders import Holder, holders, remove
+from pipeline.runtime.lock import hold_root
+from pipeline.runtime.store import Store
+from tasks.errors import SettingsError
+from tasks.forgotten import read_forgotten, write_forgotten
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(forget)
+
+
+def forget(
+    conf: Conf = "",
+    users: Annotated[
+        list[str] | None, typer.Option("--user", help="raw id of a user to forget; may be repeated")
+    ] = None,
+    items: Annotated[
+        list[str] | None, typer.Option("--item", help="raw id of an item to forget; may be repeated")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="remove what holds them and is not at work; see without it what that is")
+    ] = False,
+    ratings: Ratings = None,
+    root: Root = "",
+    sets: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Leave all ratings of users or items out of every dataset from now on, and say what under the root holds them."""
+    place = root if root and not conf and not ratings else settings_from(conf, ratings, "", root, sets).root
+    store = Store(place)
+    with hold_root(place):
+        listed = read_forgotten(store.forgotten)
+        if not users and not items and not listed:
+            raise SettingsError("nobody is forgotten yet: name a --user or an --item")
+        forgotten = listed.adding(users or (), items or ())
+        if forgotten != listed:
+            write_forgotten(store.forgotten, forgotten)
+        found = holders(store, forgotten)
+        if yes:
+            remove(found)
+    content = {
+        "forgotten": {"users": len(forgotten.user), "items": len(forgotten.item)},
+        "holders": [
+            {
+                "kind": each.kind,
+                "name": each.name,
+                "bytes": each.bytes,
+                "at_work": each.at_work,
+                "removed": yes and not each.at_work,
+            }
+            for each in found
+        ],
+    }
+    print_result(content, as_json, _table(found, len(forgotten.user), len(forgotten.item), yes))
+
+
+def _table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
+    table = Table(
+        title=f"forgotten under this root: {users:,} users, {items:,} items; no new dataset will have a row of them",
+        title_justify="left",
+        title_style="bold",
+        caption=_what_next(found, removed),
+        caption_justify="left",
+    )
+    for column in ("holds them", "name", "size", ""):
+        table.add_column(column)
+    for each in found:
+        fate = "at work" if each.at_work else "removed" if removed else "--yes removes it"
+        table.add_row(each.kind, each.name, format_bytes(each.bytes), fate)
+    return table
+
+
+def _what_next(found: list[Holder], removed: bool) -> str:
+    if not found:
+        return "nothing under this root holds them"
+    if any(each.at_work for each in found):
+        return (
+            "what is at work holds them until the next run has made another model: "
+            "run again, then funkflow forget --yes removes it"
+        )
+    return "nothing that holds them is left" if removed else "funkflow forget --yes removes all of it"
