@@ -21,8 +21,6 @@ from rich.table import Table
 from bench import ours
 from bench.data import ROOT
 
-STAGES = ("ingest", "split", "grid")
-
 
 @dataclass(frozen=True)
 class Day:
@@ -55,21 +53,22 @@ def cut_by_time(ratings: Path, folder: Path, later: int = 10, part: float = 0.01
     return days
 
 
-def go_through(days: list[Path], folder: Path, words: list[str]) -> list[Day]:
+def go_through(days: list[Path], folder: Path, shards: int = 0) -> list[Day]:
     """Take every day's ratings to a grid, grown from the day before under one root, and cold under another."""
     found = []
-    for number, day in enumerate(days):
-        given = [word for each in days[: number + 1] for word in ("--ratings", str(each))]
-        grown = ours.grown_grid(folder / "grown", [*given, *words, "--set", "ingest.incremental=true"])
-        cold = ours.grown_grid(folder / f"cold-{number:02d}", [*given, *words])
-        dataset, grid = grown.dataset, grown.grid
-        found.append(
-            Day(
-                day.stem, dataset["ratings"], day.stat().st_size, dataset["parsed_bytes"], dataset["parts_written"],
-                dataset["parts_kept"], grid["written"], grid["kept"],
-                *(round(sum(run.seconds[stage] for stage in STAGES), 2) for run in (grown, cold)),
-            )
-        )  # fmt: skip
+    with ours.grids() as make:
+        make(folder / "first", days[-1:], False, shards)  # a cluster's first tasks import what they need
+        for number, day in enumerate(days):
+            known = days[: number + 1]
+            dataset, grid, seconds = make(folder / "grown", known, True, shards)
+            *_, cold_seconds = make(folder / f"cold-{number:02d}", known, False, shards)
+            found.append(
+                Day(
+                    day.stem, dataset["ratings"], day.stat().st_size, dataset["parsed_bytes"], dataset["parts_written"],
+                    dataset["parts_kept"], grid["written"], grid["kept"], round(seconds, 2),
+                    round(cold_seconds, 2),
+                )
+            )  # fmt: skip
     return found
 
 
@@ -96,7 +95,7 @@ def main() -> None:
     chosen = parser.parse_args()
     shutil.rmtree(chosen.folder, ignore_errors=True)
     days = cut_by_time(chosen.ratings, chosen.folder / "days")
-    found = go_through(days, chosen.folder, ["--set", f"grid.shards={chosen.shards}"])
+    found = go_through(days, chosen.folder, chosen.shards)
     (chosen.folder / "daily.json").write_text(json.dumps([asdict(day) for day in found], indent=1) + "\n")
     Console(width=140).print(table(found))
 

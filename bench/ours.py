@@ -6,11 +6,13 @@ Does not cover: what is compared with what (sections/), or how results are laid 
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +28,10 @@ from pipeline.runtime.budget import row_bytes
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
 from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, TrainSettings
+from pipeline.settings import ClusterSettings, GridSettings, IngestSettings, SplitSettings, TrainSettings
+from pipeline.stages.grid import grid
+from pipeline.stages.ingest import ingest
+from pipeline.stages.split import split
 from pipeline.stages.train import step_sizes, train
 from tasks.blocks import read_block
 from tasks.descend import descend_in_place
@@ -52,22 +57,22 @@ def command(name: str, *words: str) -> dict[str, Any]:
     return answer.content
 
 
-@dataclass(frozen=True)
-class Grown:
-    """The manifests of a dataset and its grid, and the seconds of each stage."""
+@contextmanager
+def grids() -> Iterator[Callable[[Path, list[Path], bool, int], tuple[dict[str, Any], dict[str, Any], float]]]:
+    """Yield what takes files to a grid under a root, grown or cold, and returns its dataset, itself and the seconds."""
+    calls = itertools.count()
+    with open_client(ClusterSettings(workers=1, threads=THREADS)) as client:
 
-    dataset: dict[str, Any]
-    grid: dict[str, Any]
-    seconds: dict[str, float]
+        def make(root: Path, ratings: list[Path], incremental: bool, shards: int) -> Any:
+            context = Context(client, Store(str(root)), lambda _event: None, f"grown-{next(calls)}")
+            settings = IngestSettings(ratings=tuple(map(str, ratings)), incremental=incremental)
+            started = time.perf_counter()
+            dataset = ingest(context, settings)
+            held_out = split(context, dataset, SplitSettings(), settings, 0.0)
+            blocks = grid(context, dataset, held_out, GridSettings(shards=shards))
+            return dataset, blocks, time.perf_counter() - started
 
-
-def grown_grid(root: Path, words: list[str]) -> Grown:
-    """Run `funkflow grid WORDS` under a root and return what it made."""
-    answer = command("grid", "--root", str(root), *words)
-    dataset, grid = (
-        json.loads(Path(answer["paths"][name], "manifest.json").read_text()) for name in ("dataset", "grid")
-    )
-    return Grown(dataset, grid, answer["seconds"])
+        yield make
 
 
 def synthesise(shape: str, fraction: float, root: Path) -> str:

@@ -7,6 +7,7 @@ Does not cover: splits, grids and blocks of such datasets (test_growing_blocks.p
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -115,6 +116,26 @@ def test_a_file_that_grew_is_parsed_from_there_on(context: Context, folder: Path
     second = grown(context, folder)
     assert (second["parsed_bytes"], second["duplicates"]) == (len(more), 1)
     assert_equals_cold(context, second, folder)
+
+
+def test_a_file_is_known_by_its_content(context: Context, folder: Path) -> None:
+    first = grown(context, folder)
+    (folder / "day-0.csv").rename(folder / "monday.csv")
+    second = grown(context, folder)
+    assert (second["parsed_bytes"], second["parts_written"]) == (0, 0)
+    assert second["parts"] == first["parts"]
+
+
+def test_a_packed_file_is_parsed_when_it_is_new_and_again_when_it_changed(context: Context, folder: Path) -> None:
+    chosen = settings(folder / "*", incremental=True)
+    ingest(context, chosen)
+    text = HEADER + lines([(3, 900, 5, 9000)])
+    (folder / "day-1.csv.gz").write_bytes(gzip.compress(text.encode()))
+    second = ingest(context, chosen)
+    assert (second["parsed_bytes"], second["ratings"]) == (len(text), 2501)
+    (folder / "day-1.csv.gz").write_bytes(gzip.compress((text + lines([(4, 900, 5, 9000)])).encode()))
+    third = ingest(context, chosen)
+    assert (third["ratings"], third["parent"]["rows"]) == (2502, True)
 
 
 def test_netflix_text_goes_on_under_its_last_movie(context: Context, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Does not cover: the datasets (test_growing.py), or training on the grids.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Heard
+from distributed import Client
 from growing import HEADER, Row, lines, made
 from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest, settings
+from object_store import ObjectStore
 from raw_forms import attempt
 
-from bench.daily import cut_by_time
+from bench.daily import cut_by_time, go_through, table
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import StageFinished
+from pipeline.runtime.store import Store, published
 from pipeline.settings import GridSettings, SplitSettings
 from pipeline.stages.grid import grid
 from pipeline.stages.split import split
+from tasks import files
 from tasks.blocks import RatingBlock, read_block, write_block
 from tasks.layout import laid_rows, lineage_shards, shards_for
 from tasks.tiles import TILE_ITEMS, TILE_USERS
@@ -78,6 +83,23 @@ def test_nine_tenths_and_then_a_few(heard: Heard, tmp_path: Path) -> None:
         assert f"{dataset['parsed_bytes']:,} bytes parsed" in summaries[0]
         assert f"{held_out['parts_kept']} parts kept" in summaries[1]
         assert f"{blocks['written']} blocks written, {blocks['kept']} kept" in summaries[2]
+
+
+def test_an_object_store_copies_what_is_kept_on_its_own_side(
+    client: Client, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    client.run(os.environ.update, object_store.environment)
+    context = Context(client, Store(object_store.new_root()), lambda event: None, "kept")
+    folder = tmp_path / "raw"
+    day(folder, 0, made(2700))
+    first, _, _ = taken_to_grid(context, folder)
+    day(folder, 1, [(7, 500, 2, 9000)])
+    second, held_out, blocks = taken_to_grid(context, folder)
+    assert second["parts_kept"] == held_out["parts_kept"] == 3
+    assert blocks["kept"] >= 63
+    files.remove_tree(context.store.dataset(first["id"]))
+    assert published(context.store.dataset(second["id"]), "dataset") == second
+    assert published(context.store.split(held_out["id"]), "split") == held_out
 
 
 @pytest.mark.parametrize("chosen", [SPLIT, SplitSettings(kind="last", last=2), SplitSettings(kind="none")])
@@ -143,3 +165,16 @@ def test_the_experiment_cuts_by_time(tmp_path: Path) -> None:
     times = [[int(line.rsplit("::", 1)[1]) for line in each.read_text().splitlines()] for each in days]
     assert [len(each) for each in times] == [900, *[10] * 10]
     assert [time for each in times for time in each] == sorted(row * 37 % 1000 for row in range(1000))
+
+
+def test_the_experiment_says_what_each_day_took(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text(
+        "".join(f"{row % 70}::{row // 70}::{row % 5}::{row}\n" for row in range(5000))
+    )
+    days = cut_by_time(tmp_path / "ratings.dat", tmp_path / "days", later=1)
+    first, second = go_through(days, tmp_path)
+    assert (first.ratings, second.ratings) == (4950, 5000)
+    assert (first.new_bytes, second.new_bytes) == (first.parsed_bytes, second.parsed_bytes)
+    assert (first.blocks_written, second.blocks_written + second.blocks_kept) == (16, 16)
+    assert second.seconds > 0
+    assert table([first, second]).row_count == 2
