@@ -4,7 +4,7 @@ Covers: what is compared, inputs by path, size and time (or an object store's ta
 settings and code; and the receipt's file.
 Does not cover: the lock and the ledger around it (execution.py), contents, which stages compare by checksum.
 
-    <root>/receipts/<id>.json        id = hash of settings, last stage, and funkflow's own code
+    <root>/receipts/<id>.json        id = hash of settings, last stage, funkflow's own code, who is forgotten
 
 Whatever differs is only a reason to go through the stages, each of which finds by content what it has done already.
 """
@@ -47,12 +47,16 @@ class Receipt:
 
 
 def receipt_url(store: Store, settings: Settings, request: Request) -> str:
-    """Return where the receipt of these settings, up to that stage, lies; whichever the cluster."""
+    """Return where the receipt of these settings, up to that stage, lies; whichever the cluster.
+
+    The list of who is forgotten is part of it: no stage of another list has anything to say.
+    """
     receipt_id = content_id(
         what="receipt",
         settings=settings.model_dump(mode="json", exclude={"root", "cluster"}),
         until=request.until,
         code=code(),
+        forgotten=files.checksum(files.bytes_if_there(store.forgotten) or b""),
     )
     return files.join(store.root, "receipts", f"{receipt_id}.json")
 
@@ -66,6 +70,7 @@ def files_read(settings: Settings, request: Request) -> list[StoredFile]:
         return []
     sources = find_sources(settings.ingest.ratings, settings.split.file)
     entries = [
+        *settings.ingest.deletions,
         settings.ingest.titles or find_companions(sources).get("titles", ""),
         settings.split.file,
         settings.predict.pairs if request.reaches("predict") else "",

@@ -24,6 +24,7 @@ from pipeline.runtime.result import RunResult
 from pipeline.settings import Settings
 from tasks import files, sources
 from tasks.errors import BadInput
+from tasks.forgotten import NOBODY, write_forgotten
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -61,6 +62,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a new file in the folder": lambda place: (place / "ratings" / "three.csv").write_text("user,item,rating\n1,3,3\n"),
     "a file that is gone": lambda place: (place / "ratings" / "two.csv").unlink(),
     "all ratings gone": lambda place: shutil.rmtree(place / "ratings"),
+    "somebody forgotten": lambda place: write_forgotten(
+        str(place / "root" / "forgotten.json"), NOBODY.adding(user=["1"])
+    ),
     "pairs": lambda place: replaced(place / "pairs.csv", "user,item\n1,3\n"),
     "the validation file": lambda place: replaced(place / "validation.csv", "user,item,rating\n1,2,4\n"),
     "a model's file gone": lambda place: next((place / "root").glob("runs/*/model/*/*.parquet")).unlink(),
@@ -78,6 +82,17 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_changed_is_work_to_do(settings: Settings, tmp_path: Path, change: Callable[[Path], object]) -> None:
     change(tmp_path)
+    assert not is_up_to_date(settings)
+
+
+def test_another_list_of_deletions_is_a_change(tmp_path: Path) -> None:
+    ratings_in(tmp_path)
+    (tmp_path / "deleted.csv").write_text("user,item\n1,3\n")
+    root, deletions = str(tmp_path / "root"), [str(tmp_path / "deleted.csv")]
+    settings = settings_over(tmp_path, root, ingest={"deletions": deletions})
+    executed(settings)
+    assert is_up_to_date(settings)
+    replaced(tmp_path / "deleted.csv", "user,item\n1,2\n")
     assert not is_up_to_date(settings)
 
 
