@@ -114,7 +114,7 @@ def _complaints(attempt: Attempt, kind: Kind, struck: list[Strike]) -> Iterator[
             yield f"{where}: {sign}: {attempt.said[-2000:]}"
     for note in attempt.of("struck"):
         if note["kind"] == "second run on one root" and (
-            note["exit_code"] != 75 or "another run is at work in this folder" not in note["said"]
+            note["exit_code"] != 75 or "is at work in this folder" not in note["said"]
         ):
             yield f"{where}: the second run ended with {note['exit_code']}: {note['said']}"
     yield from _too_much_again(attempt)

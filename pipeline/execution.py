@@ -25,7 +25,7 @@ from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
 from tasks import files
-from tasks.errors import DamagedFile, FunkflowError, TryAgainLater
+from tasks.errors import DamagedFile, FunkflowError, RootIsHeld
 
 
 @dataclass
@@ -66,8 +66,8 @@ def execute(
 
     Raises
     ------
-    TryAgainLater
-        The root is held by another for longer than is waited.
+    RootIsHeld
+        By another, for longer than is waited.
     FunkflowError
         What the work raises.
     """
@@ -83,8 +83,8 @@ def execute(
         stack.enter_context(as_disk_errors(root))
         try:
             held = execution.still_held = stack.enter_context(hold_root(root, waiting=waiting))
-        except TryAgainLater as error:
-            with suppress(OSError, FunkflowError):  # a store out of reach cannot be told so
+        except RootIsHeld as error:
+            with suppress(OSError, FunkflowError):  # it may be that this store can only be read
                 entry.close_locked(error)
             raise
         entry.open(held.left_by.get("record", ""))

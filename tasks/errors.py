@@ -47,6 +47,10 @@ class TryAgainLater(FunkflowError):
     exit_code = 75
 
 
+class RootIsHeld(TryAgainLater):
+    """Another run holds the root."""
+
+
 class DamagedFile(FunkflowError):
     """A published file is missing, cut short, or does not match its checksum or version."""
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from pipeline.runtime.holder import Holder, is_dead, read_holder, said, this_process
 from tasks import files
-from tasks.errors import FunkflowError, TryAgainLater
+from tasks.errors import FunkflowError, RootIsHeld, TryAgainLater
 from tasks.filesystems import filesystem, make_parent, reaching
 from tasks.masking import masked
 
@@ -57,8 +57,10 @@ def leased(root: str, record: str, end: float, waits_for: Callable[[Holder], Non
 
     Raises
     ------
+    RootIsHeld
+        By another run.
     TryAgainLater
-        Another run holds it, or the store is out of reach.
+        The store is out of reach.
     SettingsError
         The store refuses to be written.
     """
@@ -163,8 +165,8 @@ class _Lease:
         if current and current != holder:
             raise _IsHeld(current)
 
-    def _held_by(self, holder: Holder) -> TryAgainLater:
-        return TryAgainLater(
+    def _held_by(self, holder: Holder) -> RootIsHeld:
+        return RootIsHeld(
             f"{self._root}: another run ({said(holder) or 'another process'}) is at work under this root; wait for it "
             f"to end, or use another --root (one that died is passed over {SILENT_SECONDS:g} s later)"
         )

@@ -31,6 +31,8 @@ RUNNING, DONE, UP_TO_DATE, FAILED, REFUSED, INTERRUPTED, DIED = STATES = (
 _WELL = (DONE, UP_TO_DATE)
 _REFUSED_CODE = 5
 _SUFFIX = ".json"
+_IDLE = ("root", "cluster")
+"""Sections that change nothing in the result."""
 _FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", "peak_memory_bytes")
 _RANKING = ("precision", "recall", "ndcg")
 
@@ -127,7 +129,7 @@ class Execution:
             "id": f"{began:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
             "date": date,
             "until": until,
-            "settings_hash": content_id(settings=settings),
+            "settings_hash": content_id(settings={key: settings[key] for key in settings if key not in _IDLE}),
             "settings": settings,
             "code_version": code_version(),
             "run_id": None,

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from pipeline.runtime.disk_failures import as_disk_errors
 from pipeline.runtime.holder import Holder, is_dead, is_of_this_machine, read_holder, said, same, this_process
 from pipeline.runtime.lease import Held, is_silent, leased
 from tasks import files
-from tasks.errors import FunkflowError, SettingsError, TryAgainLater
+from tasks.errors import FunkflowError, RootIsHeld, SettingsError
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
@@ -51,8 +52,10 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
 
     Raises
     ------
+    RootIsHeld
+        By another run, for longer than was waited.
     TryAgainLater
-        Another run holds it and went on longer than was waited, or the store is out of reach.
+        The store is out of reach.
     SettingsError
         The folder cannot be made, or the store refuses to be written.
     """
@@ -78,13 +81,14 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
             holder = read_holder(holder_url)
             if time.monotonic() >= end:
                 who = f" ({said(holder)})" if holder else ""
-                raise TryAgainLater(
+                raise RootIsHeld(
                     f"{root}: another run{who} is at work in this folder; wait for it to end, or use another {option}"
                 ) from cause
             told(holder)
     try:
         before = read_holder(holder_url)
-        files.write_json(holder_url, this_process(waiting.record))
+        with as_disk_errors(root):
+            files.write_json(holder_url, this_process(waiting.record))
         yield Held(lambda: None, before)
     finally:
         with suppress(OSError, FunkflowError):
