@@ -97,7 +97,9 @@ def test_a_second_run_does_nothing(first: RunResult, root: Path) -> None:
     again = run(small_settings(root), listeners=[events.append])
     assert again.run_id == first.run_id
     assert again.rmse == first.rmse
-    assert all(event.reused for event in events if isinstance(event, StageFinished))
+    finished = [event for event in events if isinstance(event, StageFinished)]
+    assert finished
+    assert all(event.reused for event in finished)
 
 
 def test_predictions_are_reused_until_the_pairs_change(first: RunResult, root: Path, tmp_path: Path) -> None:
@@ -120,6 +122,21 @@ def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path)
     run(small_settings(root), fresh=True, until="export", listeners=[events.append])
     assert any(isinstance(event, EpochFinished) for event in events)
     assert files.checksum(part.read_bytes()) == before
+
+
+def test_a_forced_run_redoes_every_stage_but_the_raw_data_to_the_same_bits(tmp_path: Path) -> None:
+    settings = small_settings(tmp_path, train={"epochs": 2})
+    run(settings)
+    made = {path: path.stat() for path in tmp_path.rglob("*.parquet") if path.is_file()}
+    before = {path: files.checksum(path.read_bytes()) for path in made}
+    events: list[Event] = []
+    run(settings, force=True, listeners=[events.append])
+    assert {event.stage: event.reused for event in events if isinstance(event, StageFinished)}.items() >= {
+        ("synth", True), *((stage, False) for stage in ("ingest", "split", "grid", "train", "evaluate", "export")),
+    }  # fmt: skip
+    assert {path: files.checksum(path.read_bytes()) for path in made} == before
+    kept = {path.relative_to(tmp_path).parts[0] for path, was in made.items() if path.stat().st_ino == was.st_ino}
+    assert kept - {"blocks"} == {"raw"}  # a block is known by its content: an equal one may stay
 
 
 @pytest.mark.parametrize("place", ["dataset", "split", "grid", "block", "training", "model"])
