@@ -54,6 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
             struck.update((each.kind, each.stage) for each in tried.struck)
             complaints += [f"{number}: {each}" for each in tried.complaints]
             _tell(f"{number}: {strikes[0].kind} at {', '.join(each.stage for each in tried.struck) or 'no moment'}")
+            if KINDS[strikes[0].kind].in_store:
+                _tell(f"{number}: {sum(len(each.of('failed')) for each in tried.attempts)} requests failed")
             if KINDS[strikes[0].kind].removes:
                 _tell(f"{number}: dropped after {', '.join(map(str, seconds_to_removal(tried.attempts[0])))} s")
             for each in tried.complaints:

@@ -21,6 +21,7 @@ from distributed import Scheduler
 from distributed.comm.addressing import get_address_host
 
 from chaos import journal
+from chaos.kinds import STORE_FAILS
 from chaos.strikes import Plan, Strike
 
 BALLAST = "chaos-ballast"
@@ -99,6 +100,12 @@ def _cut(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: st
     _struck(plan, strike, key, address=address, host=host)
 
 
+def _cut_all(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """Cut the link of every host that has a worker."""
+    for each in sorted(scheduler.workers):
+        _cut(plan, scheduler, strike, key, each)
+
+
 def _cut_for_a_while(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
     """Cut the link, and have this very loop heal it later."""
     _cut(plan, scheduler, strike, key, address)
@@ -123,8 +130,13 @@ def _second_run(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, addr
 
 
 def _by_worker(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
-    """The worker does it itself, each time it begins such a task (striker.py: Witness)."""
+    """The worker does it itself as it begins this task, and with each such task after it (striker.py: Witness)."""
     _struck(plan, strike, key, address=address, process=process_of(plan, address))
+
+
+def _begins(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
+    """The store fails all along (failing_store.py): what it fails from now on is asked for by this stage."""
+    _struck(plan, strike, key)
 
 
 def _struck(plan: Plan, strike: Strike, key: str, **facts: Any) -> None:
@@ -134,6 +146,8 @@ def _struck(plan: Plan, strike: Strike, key: str, **facts: Any) -> None:
 _UNDER_WAY: set[asyncio.Future[Any]] = set()
 """Restarts that were begun: the loop itself holds no strong reference to what it runs."""
 
+BY_WORKER = ("out of memory", "long compile")
+"""What the worker does to itself, once the scheduler has noted it."""
 DEEDS: dict[str, Callable[[Plan, Scheduler, Strike, str, str], None]] = {
     "worker killed": _kill_worker,
     "only worker killed": _kill_worker,
@@ -143,11 +157,13 @@ DEEDS: dict[str, Callable[[Plan, Scheduler, Strike, str, str], None]] = {
     "worker frozen, settings as shipped": _freeze,
     "client killed": _kill_here,
     "checkpoint damaged": _kill_here,
+    "finished shard damaged": _kill_here,
     "scheduler killed": _kill_here,
     "disk full": _fill_disk,
     "second run on one root": _second_run,
-    "out of memory": _by_worker,
-    "long compile": _by_worker,
+    STORE_FAILS: _begins,
+    **dict.fromkeys(BY_WORKER, _by_worker),
     "host vanishes": _cut,
+    "all hosts vanish": _cut_all,
     "network away for 8 s": _cut_for_a_while,
 }

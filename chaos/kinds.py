@@ -18,10 +18,10 @@ class Kind:
 
     `exit_code` : 0 if the attempt itself completes; `says` : what its last line must match, or, if it completes, some
     line; `words`, `environment` : what the command is given besides; `on_small_disk`, `own_scheduler` : what the place
-    must have; `hosts` : as many, with a scheduler on the first and a worker on each other; `stages` : where it can
-    strike; `removes` : whether the worker that was struck has to leave the scheduler, None: as may be;
-    `once` : in one stage only, as what was struck does not come back; `takes_minutes` : struck only where it is asked
-    for by name.
+    must have; `hosts` : as many, with a scheduler on the first and a worker on each other; `in_store` : everything lies
+    in an object store; `stages` : where it can strike; `throughout` : at all of them, from the first task of each on;
+    `removes` : whether the worker that was struck has to leave the scheduler, None: as may be; `once` : in one stage
+    only, as what was struck does not come back; `takes_minutes` : struck only where it is asked for by name.
     """
 
     exit_code: int = 0
@@ -31,12 +31,15 @@ class Kind:
     on_small_disk: bool = False
     own_scheduler: bool = False
     hosts: int = 0
+    in_store: bool = False
     stages: tuple[str, ...] = tuple(MOMENTS)
     removes: bool | None = None
+    throughout: bool = False
     once: bool = False
     takes_minutes: bool = False
 
 
+STORE_FAILS = "store fails now and then"
 _LOST = r"worker tcp://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
 _RUN = tuple(stage for stage in MOMENTS if stage != "reconstruct")
 _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
@@ -55,14 +58,24 @@ KINDS: dict[str, Kind] = {
     "second run on one root": Kind(),
     "client killed": Kind(-signal.SIGKILL),
     "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
+    "finished shard damaged": Kind(-signal.SIGKILL, stages=("evaluate",)),
     "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
     "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True, once=True),
+    "all hosts vanish": Kind(
+        75,
+        r"the cluster went away or lost all its workers .*; the same command goes on from",
+        environment={"DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "5s"},
+        hosts=3,
+        stages=_RUN,
+        removes=True,
+    ),
     "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False),
+    STORE_FAILS: Kind(in_store=True, throughout=True),
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(
         4,
         r"workers died again and again at task \S+, most likely for want of memory \(dmesg says\): \S+ \S+ were "
         r"predicted for a worker, one had \S+ \S+ or more, and \S+ \S+ is all that it may have",
-        words=("--set=cluster.memory='1.2 GiB'",),
+        words=("--set=cluster.memory='2 GiB'",),
     ),
 }

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from chaos.hosts import HERE, Host
 
 _STARTED_SECONDS = 60
 _ENDED_SECONDS = 5
-"""A worker that is cut off would wait longer for the scheduler to hear that it leaves."""
+"""For all of them: workers that are cut off would wait longer for the scheduler to hear that they leave."""
 
 
 @contextmanager
@@ -49,9 +50,10 @@ def own_cluster(folder: Path, environment: Mapping[str, str], places: Sequence[H
     finally:
         for process in processes:
             process.terminate()
+        end = time.monotonic() + _ENDED_SECONDS
         for process in processes:
             try:
-                process.wait(timeout=_ENDED_SECONDS)
+                process.wait(timeout=max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

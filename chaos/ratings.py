@@ -51,6 +51,6 @@ def write_ratings(path: Path) -> None:
     pd.DataFrame({"user": users + 1000, "item": items + 5, "rating": ratings}).to_csv(path, index=False)
 
 
-def write_settings(path: Path, root: Path, ratings: Path) -> None:
+def write_settings(path: Path, root: str, ratings: Path) -> None:
     """Write settings for the ratings with everything under `root`."""
     path.write_text(SETTINGS.format(root=root, ratings=ratings), encoding="utf-8")

@@ -6,12 +6,15 @@ attempts. Does not cover: which strikes, and whether a run ended as it must (tri
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +24,9 @@ import psutil
 
 from chaos import journal
 from chaos.deeds import BALLAST
+from chaos.failing_store import Failing
 from chaos.hosts import HERE, Host
+from chaos.object_store import ObjectStore
 from chaos.own_cluster import own_cluster
 from chaos.published import Bits, bits
 from chaos.ratings import write_ratings, write_settings
@@ -52,12 +57,28 @@ class Attempt:
 
 @dataclass
 class Place:
-    """Where one run under faults keeps its files, and its settings."""
+    """Where one run under faults keeps its files, and its settings.
+
+    `store` : where it really keeps them, if there is one; `folder` then has copies, made after each attempt.
+    """
 
     folder: Path
     root: Path
     settings: Path
+    store: ObjectStore | None = None
+    bucket: str = ""
     attempts: int = 0
+
+    def named(self, path: Path) -> str:
+        """Return what the command calls a path below the folder: of a store, its URL."""
+        return f"{self.bucket}/{path.relative_to(self.folder)}" if self.store else str(path)
+
+    def fetch(self) -> None:
+        """Copy what is in the store."""
+        if self.store:
+            for path in (self.root, self.reconstruction):
+                shutil.rmtree(path, ignore_errors=True)
+            self.store.fetch(self.bucket, self.folder)
 
     @property
     def reconstruction(self) -> Path:
@@ -91,13 +112,16 @@ class Room:
                 raise RuntimeError(f"the undisturbed {command} ended with {attempt.exit_code}: {attempt.said}")
         return bits(place.root, place.reconstruction)
 
-    def place(self, name: str, root: Path | None = None, prepared: bool = False) -> Place:
+    def place(
+        self, name: str, root: Path | None = None, prepared: bool = False, store: ObjectStore | None = None
+    ) -> Place:
         """Return a place for a new run; `prepared` : with all in it that training starts from."""
         folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        place = Place(folder, root or folder / "root", folder / "settings.toml")
-        write_settings(place.settings, place.root, self.ratings)
+        bucket = store.new_root().rpartition("/")[0] if store else ""
+        place = Place(folder, root or folder / "root", folder / "settings.toml", store, bucket)
+        write_settings(place.settings, place.named(place.root), self.ratings)
         if prepared and self.undisturbed:
             shutil.copytree(
                 self.folder / "undisturbed" / "root",
@@ -127,9 +151,17 @@ class Room:
             PLAN_VARIABLE: str(plan),
             "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['chaos.striker']",
             **self.environment,
+            **(place.store.environment if place.store else {}),
             **(environment or {}),
         }
-        places = places or ((HERE,) * 3 if scheduler else ())
+        with place.store.interfered_with(Failing(_seed_of(place), notes)) if place.store and strikes else nullcontext():
+            ended = self._somewhere(place, line, variables, notes, places or ((HERE,) * 3 if scheduler else ()))
+        place.fetch()
+        return ended
+
+    def _somewhere(
+        self, place: Place, line: list[str], variables: Mapping[str, str], notes: str, places: Sequence[Host]
+    ) -> Attempt:
         if not places:
             return self._attempt(line, variables, notes)
         variables = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml"), **variables}
@@ -156,9 +188,9 @@ class Room:
         begin = [sys.executable, "-m", "pipeline", command]
         if command != "reconstruct":
             return [*begin, str(place.settings), *words]
-        (model,) = place.root.glob("runs/*/model")
+        (model,) = map(place.named, place.root.glob("runs/*/model"))
         sets = [f"--set=cluster.{each}" for each in ("workers=2", "threads=1", "memory='6 GiB'")]
-        return [*begin, "--model", str(model), "--rank", "4", "--out", str(place.reconstruction), *sets, *words]
+        return [*begin, "--model", model, "--rank", "4", "--out", place.named(place.reconstruction), *sets, *words]
 
     def heal(self, place: Place) -> None:
         """Free the disk."""
@@ -168,13 +200,28 @@ class Room:
         """Spoil the newest checkpoint: "flip" a bit of a shard, "tear" it, or tear its "manifest"; return the file."""
         newest = max(place.checkpoints.glob("epoch-*.json"))
         victim = newest if how == "manifest" else place.checkpoints / f"shards-{newest.stem[-5:]}" / "user-00002.npy"
-        content = bytearray(victim.read_bytes())
-        if how == "flip":
-            content[len(content) // 2] ^= 1
-        else:
-            del content[len(content) // 2 :]
-        victim.write_bytes(content)
+        _spoil(victim, how)
         return victim
+
+    def damage_trained(self, place: Place) -> Path:
+        """Flip a bit of a shard that training left as its result; return the file."""
+        trained = json.loads((place.checkpoints.parent / "training" / "manifest.json").read_text())
+        victim = place.checkpoints / str(trained["shards"]["users"][2]["path"])
+        _spoil(victim, "flip")
+        return victim
+
+
+def _spoil(victim: Path, how: str) -> None:
+    content = bytearray(victim.read_bytes())
+    if how == "flip":
+        content[len(content) // 2] ^= 1
+    else:
+        del content[len(content) // 2 :]
+    victim.write_bytes(content)
+
+
+def _seed_of(place: Place) -> int:
+    return zlib.crc32(f"{place.folder.name} {place.attempts}".encode())
 
 
 def _end(notes: list[dict[str, Any]], ours: bool) -> list[int]:

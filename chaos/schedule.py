@@ -21,7 +21,10 @@ def schedule(seed: int, kinds: Sequence[str]) -> Iterator[list[Strike]]:
     rng = np.random.default_rng(seed)
     while True:
         for kind in rng.permutation(kinds).tolist():
-            yield [strike_at(rng, kind, stage) for stage in _stages(rng, KINDS[kind])]
+            if KINDS[kind].throughout:
+                yield [Strike(kind, stage, MOMENTS[stage][0]) for stage in KINDS[kind].stages]
+            else:
+                yield [strike_at(rng, kind, stage) for stage in _stages(rng, KINDS[kind])]
 
 
 def strike_at(rng: np.random.Generator, kind: str, stage: str) -> Strike:

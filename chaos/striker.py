@@ -16,36 +16,53 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
 
 from chaos import journal
-from chaos.deeds import DEEDS, eat_memory, hold_interpreter
+from chaos.deeds import BY_WORKER, DEEDS, eat_memory, hold_interpreter
 from chaos.strikes import PLAN_VARIABLE, Plan, Strike
 
 
 class Witness(WorkerPlugin):
-    """On every worker: says which process it is, and eats its memory where the plan says so."""
+    """On every worker: says which process it is, and does what only the worker itself can do.
+
+    It does so to every task of a strike's from the one on that the scheduler struck: a task that is given to another
+    worker strikes that one, too.
+    """
 
     name = "chaos-witness"
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.hungry, self.compiling = (
-            [re.compile(strike.pattern) for strike in plan.strikes if strike.kind == kind]
-            for kind in ("out of memory", "long compile")
-        )
+        self.mine = [strike for strike in plan.strikes if strike.kind in BY_WORKER]
+        self.compiled = False
 
     def setup(self, worker: Worker) -> None:
         self.worker = worker
         journal.note(self.plan.journal, "worker", address=worker.address, process=os.getpid())
 
     def transition(self, key: Any, *states: str, **_: Any) -> None:
-        if states[1] == "executing" and any(pattern.match(str(key)) for pattern in self.hungry):
-            limit = self.worker.memory_manager.memory_limit or 0
-            journal.note(self.plan.journal, "eating", address=self.worker.address, process=os.getpid(), limit=limit)
-            eat_memory(limit)
-        if states[1] == "executing" and any(pattern.match(str(key)) for pattern in self.compiling):
-            self.compiling = []
-            journal.note(self.plan.journal, "compiling", address=self.worker.address, process=os.getpid())
-            hold_interpreter()
-            journal.note(self.plan.journal, "compiled", address=self.worker.address, process=os.getpid())
+        if states[1] != "executing":
+            return
+        for strike in self.mine:
+            if re.match(strike.pattern, str(key)) and self._has_struck(strike):
+                self._eat() if strike.kind == "out of memory" else self._compile()
+
+    def _has_struck(self, strike: Strike) -> bool:
+        return any(
+            (note["event"], note.get("kind"), note.get("stage")) == ("struck", strike.kind, strike.stage)
+            for note in journal.read(self.plan.journal)
+        )
+
+    def _eat(self) -> None:
+        limit = self.worker.memory_manager.memory_limit or 0
+        journal.note(self.plan.journal, "eating", address=self.worker.address, process=os.getpid(), limit=limit)
+        eat_memory(limit)
+
+    def _compile(self) -> None:
+        if self.compiled:
+            return
+        self.compiled = True
+        journal.note(self.plan.journal, "compiling", address=self.worker.address, process=os.getpid())
+        hold_interpreter()
+        journal.note(self.plan.journal, "compiled", address=self.worker.address, process=os.getpid())
 
 
 class Striker(SchedulerPlugin):

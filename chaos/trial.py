@@ -6,13 +6,16 @@ Does not cover: which strikes (schedule.py, tests), starting processes (room.py)
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from chaos.hosts import hosts
-from chaos.kinds import KINDS, Kind
+from chaos.kinds import KINDS, STORE_FAILS, Kind
+from chaos.object_store import serving
 from chaos.published import bits, broken, leftovers
 from chaos.ratings import CHECKPOINT_EPOCHS
 from chaos.room import Attempt, Place, Room
@@ -38,6 +41,9 @@ def trial(room: Room, name: str, strikes: Sequence[Strike]) -> Trial:
     name : of the folder in the room that keeps the run.
     """
     prepared = not {each.stage for each in strikes} & {"ingest", "split", "grid"}
+    if KINDS[strikes[0].kind].in_store:
+        with serving() as store:
+            return _trial(room, room.place(name, prepared=False, store=store), strikes)
     if not KINDS[strikes[0].kind].on_small_disk:
         return _trial(room, room.place(name, prepared=prepared), strikes)
     with small_disk(room.folder / f"{name}-disk") as disk:
@@ -64,8 +70,8 @@ def _trial(room: Room, place: Place, strikes: Sequence[Strike]) -> Trial:
             complaints += _complaints(attempt, kind, hit)
             complaints += broken(place.root)
             room.heal(place)
-            if hit and hit[0].kind == "checkpoint damaged":
-                complaints += _after_damage(room, place, hit[0], attempts)
+            if hit and hit[0].kind in _DAMAGED:
+                complaints += _DAMAGED[hit[0].kind](room, place, hit[0], attempts)
         if not mine or attempts[-1].exit_code != 0:
             attempts.append(room.attempt(place, command))
         last = attempts[-1]
@@ -82,20 +88,30 @@ def _trial(room: Room, place: Place, strikes: Sequence[Strike]) -> Trial:
 
 
 def _struck_attempt(room: Room, place: Place, command: str, kind: Kind, strikes: list[Strike]) -> Attempt:
-    words = [word for word in kind.words if command == "run" or "memory" not in word]
     with hosts(kind.hosts) if kind.hosts else nullcontext(()) as places:
-        return room.attempt(place, command, strikes, words, kind.environment, kind.own_scheduler, places)
+        return room.attempt(place, command, strikes, kind.words, kind.environment, kind.own_scheduler, places)
 
 
-def _notes_of(attempt: Attempt, strike: Strike) -> list[dict[str, str]]:
-    """Return the notes that prove that this strike struck; memory was eaten only where a worker says so."""
+def _notes_of(attempt: Attempt, strike: Strike) -> list[dict[str, Any]]:
+    """Return the notes that prove that this strike struck.
+
+    Memory was eaten only where a worker says so, and a store failed a stage only where its server says so.
+    """
     if strike.kind == "out of memory" and not attempt.of("eating"):
         return []
     return [
         note
         for note in attempt.of("struck")
-        if (note["kind"], note["stage"]) == (strike.kind, strike.stage) and re.match(strike.pattern, note["key"])
+        if (note["kind"], note["stage"]) == (strike.kind, strike.stage)
+        and re.match(strike.pattern, note["key"])
+        and (strike.kind != STORE_FAILS or failed_from(attempt, note["time"]))
     ]
+
+
+def failed_from(attempt: Attempt, begin: float) -> list[dict[str, Any]]:
+    """Return the requests that failed from a strike on and before the next one, which is of another stage."""
+    end = min((note["time"] for note in attempt.of("struck") if note["time"] > begin), default=math.inf)
+    return [note for note in attempt.of("failed") if begin <= note["time"] < end]
 
 
 def _complaints(attempt: Attempt, kind: Kind, struck: list[Strike]) -> Iterator[str]:
@@ -152,3 +168,18 @@ def _after_damage(room: Room, place: Place, strike: Strike, attempts: list[Attem
     attempts.append(resumed)
     if not re.search(rf"is damaged, falling back to the one before: \S*{victim.name}", resumed.said):
         yield f"checkpoint damaged ({how} {victim.name}): is not said, but: {resumed.said[-500:]}"
+
+
+def _after_damage_when_trained(room: Room, place: Place, strike: Strike, attempts: list[Attempt]) -> Iterator[str]:
+    """Spoil what training left: the same command must end with the file's name, and go on once it is deleted."""
+    victim = room.damage_trained(place)
+    refused = room.attempt(place, "run")
+    attempts.append(refused)
+    line = f"{victim}: .* do not match checksum .*; the file is damaged, delete it and run again"
+    if refused.exit_code != 1 or not re.search(line, refused.last_line):
+        yield f"finished shard damaged: ended with {refused.exit_code} instead of 1: {refused.said[-500:]}"
+    victim.unlink()
+
+
+_DAMAGED = {"checkpoint damaged": _after_damage, "finished shard damaged": _after_damage_when_trained}
+"""What is done once the client is dead, and how it must be taken."""

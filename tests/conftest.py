@@ -21,6 +21,7 @@ from object_store import object_store as object_store
 from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
 
+from chaos.room import Room
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event
@@ -43,6 +44,12 @@ def client() -> Iterator[Client]:
     """A real cluster of one worker process with two threads, shared by tests that break nothing."""
     with open_client(ClusterSettings(workers=1, threads=2)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """A room to strike runs in: what an undisturbed run makes is made once, when the first trial asks for it."""
+    return Room(tmp_path_factory.mktemp("faults"))
 
 
 @dataclass

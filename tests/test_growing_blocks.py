@@ -20,10 +20,10 @@ from growing import HEADER, Row, lines, made
 from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest, settings
-from object_store import ObjectStore
 from raw_forms import attempt
 
 from bench.daily import cut_by_time, go_through, table
+from chaos.object_store import ObjectStore
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import StageFinished
 from pipeline.runtime.store import Store, published

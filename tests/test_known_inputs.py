@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Heard
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline.runtime.events import StageAdvanced
 from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
 from tasks import file_versions, files

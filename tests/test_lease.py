@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline.runtime import lease
 from pipeline.runtime.lock import hold_root
 from tasks import files
@@ -54,6 +54,16 @@ def test_a_second_run_is_told_to_come_back_later(root: str) -> None:
     assert not files.exists(f"{root}/.lock")
     with hold_root(root):
         pass
+
+
+def test_a_lease_lies_in_the_folder_that_is_named_for_it(root: str) -> None:
+    """A reconstruction refuses a folder that holds anything but its scratch."""
+    with hold_root(root, "--out", ".funkflow-scratch"):
+        assert files.exists(f"{root}/.funkflow-scratch/.lock")
+        assert not files.exists(f"{root}/.lock")
+        with pytest.raises(TryAgainLater, match="another run"), hold_root(root, "--out", ".funkflow-scratch"):
+            pass
+    assert not files.exists(f"{root}/.funkflow-scratch/.lock")
 
 
 def test_a_holder_that_died_on_this_machine_is_passed_over_at_once(root: str) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from executing import DATASET_ID, RUN_ID, executed, ratings_in, settings_over, work
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline.execution import Execution
 from pipeline.runtime import lock
 from pipeline.runtime.ledger import Ledger, Record

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from distributed import Client
-from object_store import ObjectStore, Request
 
+from chaos.object_store import ObjectStore, Request
 from pipeline import Model, run
 from pipeline.comparison.runs import compare
 from pipeline.flow import METHODS

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline.prune import prune
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.store import Store, publish

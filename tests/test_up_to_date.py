@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from executing import RUN_ID, executed, is_up_to_date, ratings_in, settings_over, work
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline import receipts
 from pipeline.execution import Execution
 from pipeline.runtime.events import Event, Noticed

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from object_store import ObjectStore
 
+from chaos.object_store import ObjectStore
 from pipeline.request import Request
 from pipeline.runtime.lock import Waiting, hold_root, holder_of
 from tasks.errors import SettingsError, TryAgainLater

@@ -47,11 +47,12 @@ class Held:
 
 
 @contextmanager
-def leased(root: str, record: str, end: float, waits_for: Callable[[Holder], None]) -> Iterator[Held]:
+def leased(root: str, within: str, record: str, end: float, waits_for: Callable[[Holder], None]) -> Iterator[Held]:
     """Hold the lease on `root`; yield what raises TryAgainLater if somebody else has taken it over.
 
     Parameters
     ----------
+    within : folder under `root` that the lease lies in; empty: `root` itself.
     record : what the holder writes about itself in the ledger.
     end : until when, by time.monotonic(), another holder is waited for; `waits_for` is told which, again and again.
 
@@ -64,7 +65,7 @@ def leased(root: str, record: str, end: float, waits_for: Callable[[Holder], Non
     SettingsError
         The store refuses to be written.
     """
-    lease = _Lease(root, record)
+    lease = _Lease(root, within, record)
     left_by = lease.take_until(end, waits_for)
     ended = threading.Event()
     beats = threading.Thread(target=lease.beat_until, args=(ended,), name="lease", daemon=True)
@@ -92,8 +93,8 @@ class _IsHeld(Exception):
 
 
 class _Lease:
-    def __init__(self, root: str, record: str) -> None:
-        self._root, self._url = masked(root), files.join(root, ".lock")
+    def __init__(self, root: str, within: str, record: str) -> None:
+        self._root, self._url = masked(root), files.join(files.join(root, within) if within else root, ".lock")
         self._lost = False
         self._token = uuid.uuid4().hex
         self._about = {"token": self._token, **this_process(record)}

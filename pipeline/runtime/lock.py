@@ -62,7 +62,7 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
     end = time.monotonic() + waiting.seconds
     told = _TellsOnce(waiting, end)
     if "://" in root:
-        with leased(root, waiting.record, end, told) as held:
+        with leased(root, within, waiting.record, end, told) as held:
             yield held
         return
     folder = os.path.join(root, within)
