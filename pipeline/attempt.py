@@ -21,6 +21,7 @@ from pipeline.runtime import checkpoint
 from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
+from pipeline.runtime.current import put_to_use
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.losses import Losses
@@ -29,7 +30,7 @@ from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.workers import refuse_blind_workers
 from tasks import files
-from tasks.errors import FunkflowError
+from tasks.errors import FunkflowError, ModelRefused
 
 
 class Attempt:
@@ -147,17 +148,25 @@ class Attempt:
         if self.record is None:
             return
         if error is None:
-            self.record.close("done", 0, result=self.result.to_dict())
             if "model" in self.result.paths:
-                pointer = {"run_id": self.result.run_id, "model": f"runs/{self.result.run_id}/model"}
-                files.write_json(files.join(self.settings.root, "current.json"), pointer)
+                self._put_to_use(str(self.result.run_id))
+            self.record.close("done", 0, result=self.result.to_dict())
         elif interrupted:
             self.record.close("interrupted", error.code if isinstance(error, SystemExit) else 130)
         else:
             code = error.exit_code if isinstance(error, FunkflowError) else 1
             message = f"{type(error).__name__}: {error}".split("\n")[0]
             self.metrics(Noticed(f"failed: {message}", warning=True))
-            self.record.close("failed", code, error=message)
+            self.record.close("refused" if isinstance(error, ModelRefused) else "failed", code, error=message)
+
+    def _put_to_use(self, run_id: str) -> None:
+        """Point at the run's model, and say so where it was taken back by hand."""
+        if put_to_use(self.store.root, run_id).run_id != run_id:
+            self.tell(
+                Noticed(
+                    f"{run_id} was taken back by hand, so it is not put to use again; funkflow promote {run_id} does"
+                )
+            )
 
     def _what_is_kept(self) -> str:
         checkpoints = files.names(files.join(self.result.paths.get("run", ""), "checkpoints")) if self.record else []

@@ -1,7 +1,7 @@
 """The command `funkflow`: words in, exit codes out.
 
 Covers: which commands there are, how errors look, and the exit codes: 0 done, 1 failed, 2 settings or usage, 3 bad
-input data, 4 cannot fit, 75 try again later, 130/143 interrupted and resumable.
+input data, 4 cannot fit, 5 model refused by its gate, 75 try again later, 130/143 interrupted and resumable.
 Does not cover: what a command takes and does (commands/).
 """
 
@@ -23,7 +23,7 @@ from tasks.masking import masked
 
 _QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "runs": (runs,), "--version": ()}
 """What answers without Dask and numba where there is nothing to do: these take seconds to import."""
-_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "compare", "forget", "gradients")
+_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients")
 """Modules of the other commands, beside this one in commands/."""
 
 

@@ -18,13 +18,13 @@ from pipeline import receipts
 from pipeline.effective import on_date
 from pipeline.request import Request
 from pipeline.runtime import ledger
+from pipeline.runtime.current import read_current
 from pipeline.runtime.disk_failures import as_disk_errors
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
 from pipeline.runtime.lock import Waiting, hold_root
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
-from tasks import files
 from tasks.errors import DamagedFile, FunkflowError, RootIsHeld
 
 
@@ -125,12 +125,11 @@ def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:
     if "model" not in result.paths:
         return True
     try:
-        pointer = files.json_if_there(files.join(store.root, "current.json"))
-        current = pointer["run_id"] if pointer else None
-    except (DamagedFile, KeyError, TypeError):
+        current = read_current(store.root)
+    except DamagedFile:
         return False
-    if current and current != result.run_id:
-        told(Noticed(f"the model in use, by current.json, is that of run {current}, and not of this one"))
+    if current and current.run_id != result.run_id:
+        told(Noticed(f"the model in use, by current.json, is that of run {current.run_id}, and not of this one"))
     return current is not None
 
 

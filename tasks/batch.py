@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks import files
+from tasks import array_files
 from tasks.blocks import BlockRow, RatingBlock
 from tasks.errors import DamagedFile, ShardMismatch
 from tasks.factors import FactorShard, initial_shard, shard_of
@@ -129,7 +129,7 @@ def as_shard(rows: Rows) -> FactorShard:
 
 def write_rows(url: str, *parts: Rows) -> str:
     """Write several shards of one shape as one npy array, one after another; return its checksum."""
-    return files.write_array(url, np.stack(parts))
+    return array_files.write_array(url, np.stack(parts))
 
 
 def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
@@ -140,7 +140,7 @@ def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
     DamagedFile
         Missing, not matching its checksum, or of another form.
     """
-    array = files.read_array(url, expected_checksum)
+    array = array_files.read_array(url, expected_checksum)
     if array.ndim != 3 or number >= len(array) or array.dtype != np.float64:
         raise DamagedFile(
             f"{url}: {array.dtype} {array.shape} holds no rows number {number}; delete the run's folder and run again"

@@ -41,6 +41,12 @@ class CannotFit(FunkflowError):
     exit_code = 4
 
 
+class ModelRefused(FunkflowError):
+    """The new model did not pass its gate: the one in use stays."""
+
+    exit_code = 5
+
+
 class TryAgainLater(FunkflowError):
     """Nothing is wrong with the request, but the root is locked or the cluster is not there."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks import files
+from tasks import array_files
 from tasks.errors import DamagedFile
 from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
 from tasks.memory import Weighed, uninitialised
@@ -126,7 +126,7 @@ def write_shard(url: str, shard: FactorShard) -> str:
         np.concatenate([shard.factors[part], shard.states[part, :_KEPT_WIDTH]], axis=1)
         for part in (slice(start, start + _WRITTEN_ROWS) for start in range(0, max(rows, 1), _WRITTEN_ROWS))
     )
-    return files.write_slices(url, slices, (rows, rank + _KEPT_WIDTH))
+    return array_files.write_slices(url, slices, (rows, rank + _KEPT_WIDTH))
 
 
 def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
@@ -137,7 +137,7 @@ def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
     DamagedFile
         Missing, not matching its checksum, or of another rank.
     """
-    array = files.read_array(url, expected_checksum)
+    array = array_files.read_array(url, expected_checksum)
     if array.ndim != 2 or array.shape[1] != rank + _KEPT_WIDTH or array.dtype != np.float32:
         raise DamagedFile(
             f"{url}: {array.dtype} {array.shape} is not a shard of rank {rank}; delete the run's folder and run again"

@@ -1,8 +1,8 @@
 """Bytes in and out of any fsspec store: whole files, written atomically, with checksums.
 
-Covers: local paths and URLs alike; Parquet tables, npy arrays and JSON; nothing is ever pickled.
-Does not cover: what is behind a URL (filesystems.py), what the files mean, or when a folder counts as published
-(pipeline/runtime/store.py).
+Covers: local paths and URLs alike; Parquet tables and JSON; nothing is ever pickled.
+Does not cover: arrays (array_files.py), what is behind a URL (filesystems.py), what the files mean, or when a folder
+counts as published (pipeline/runtime/store.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import os
 import posixpath
 import re
@@ -18,8 +17,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,14 +24,9 @@ from tasks.errors import DamagedFile
 from tasks.filesystems import filesystem, is_object_store, reaching, streamed
 from tasks.masking import masked
 
-_CHECKSUM_BYTES = 16
+CHECKSUM_BYTES = 16
 _BESIDE = re.compile(r".+\.[0-9a-f]{32}\.part")
 _SEAL = "seal"
-_NPY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
-    rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
-    re.DOTALL,
-)
 
 
 def join(folder: str, *parts: str) -> str:
@@ -49,7 +41,7 @@ def checksum(data: bytes | memoryview) -> str:
 
 def checksum_of(blocks: Iterable[bytes | memoryview]) -> str:
     """Return the checksum of bytes that come block by block."""
-    digest = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
+    digest = hashlib.blake2b(digest_size=CHECKSUM_BYTES)
     for block in blocks:
         digest.update(block)
     return digest.hexdigest()
@@ -210,48 +202,6 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
         return file.read(columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as cause:
         raise DamagedFile(f"{masked(url)}: not a readable Parquet file ({cause}); delete it and run again") from cause
-
-
-def write_array(url: str, array: npt.NDArray[Any]) -> str:
-    """Write one array as npy and return the file's checksum."""
-    return write_slices(url, [array], array.shape, array.dtype)
-
-
-def write_slices(
-    url: str, slices: Iterable[npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32
-) -> str:
-    """Write one array of `shape` as npy, given as slices of its rows in order; return the file's checksum."""
-    header = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
-    digest = hashlib.blake2b(header.getvalue(), digest_size=_CHECKSUM_BYTES)
-    with opened_for_writing(url) as file:
-        file.write(header.getvalue())
-        for rows in slices:
-            data = np.ascontiguousarray(rows, dtype).reshape(-1).view(np.uint8).data
-            digest.update(data)
-            file.write(data)
-    return digest.hexdigest()
-
-
-def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
-    """Read one npy array that `write_array` wrote, read-only; anything else, pickles above all, is refused.
-
-    NumPy's own reader parses the header with `ast.literal_eval`, which in threads fails now and then on CPython 3.11
-    with "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905); so the one form that we write
-    is read here.
-    """
-    data = read_bytes(url, expected_checksum)
-    header = _NPY_HEADER.match(data)
-    if header is None:
-        raise DamagedFile(f"{masked(url)}: not an npy file of numbers in C order; delete it and run again")
-    shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
-    dtype = np.dtype(header["dtype"].decode())
-    if len(data) - header.end() != math.prod(shape) * dtype.itemsize:
-        raise DamagedFile(
-            f"{masked(url)}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
-        )
-    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)
 
 
 def write_json(url: str, content: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks import files
+from tasks import array_files
 from tasks.descend import StepSizes
 from tasks.errors import DamagedFile, Diverged
 from tasks.factors import FactorShard, room_for, write_shard
@@ -28,7 +28,7 @@ def write_vectors(url: str, vectors: Vectors) -> str:
     whole = np.concatenate(vectors)
     if not np.isfinite(whole).all():
         raise Diverged(f"{url}: holds numbers that are not finite")
-    return files.write_array(url, whole)
+    return array_files.write_array(url, whole)
 
 
 def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vectors:
@@ -39,7 +39,7 @@ def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vect
     DamagedFile
         Missing, not matching its checksum, or of another size.
     """
-    whole = files.read_array(url, expected_checksum)
+    whole = array_files.read_array(url, expected_checksum)
     if whole.dtype != np.float32 or whole.shape != (sum(sizes),):
         raise DamagedFile(
             f"{url}: {whole.dtype} {whole.shape} is no feature of {sum(sizes)} rows; delete the run's folder"

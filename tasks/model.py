@@ -17,11 +17,12 @@ import pyarrow as pa
 from tasks import files
 from tasks.algebra import Algebra
 from tasks.canonical import refuse_complex
-from tasks.errors import BadInput, DamagedFile, SettingsError
-from tasks.model_parts import columns_of, part_files
+from tasks.errors import BadInput
+from tasks.model_about import MODEL_FORMAT_VERSION, part_files
+from tasks.model_about import read_about as read_about
+from tasks.model_parts import columns_of
 from tasks.recommender import Recommender
 
-MODEL_FORMAT_VERSION = 2
 _BATCH_PAIRS = 65_536
 
 
@@ -169,29 +170,6 @@ class Model(Recommender, Algebra):
             mean=float(about["mean"]), scale=scale, user_ids=user_ids, item_ids=item_ids, user_biases=user_biases,
             item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about,
         )  # fmt: skip
-
-
-def read_about(folder: str) -> dict[str, Any]:
-    """Return the content of `model.json`.
-
-    Raises
-    ------
-    SettingsError
-        There is no model in `folder`.
-    DamagedFile
-        The file is not that of a model, of another format version, or was changed since it was written.
-    """
-    url = files.join(folder, "model.json")
-    about = files.json_if_there(url)
-    if about is None:
-        raise SettingsError(f"{folder}: there is no model here (no model.json); name the model folder of a run")
-    if (
-        not isinstance(about, dict)
-        or about.get("kind") != "model"
-        or about.get("format_version") != MODEL_FORMAT_VERSION
-    ):
-        raise DamagedFile(f"{url}: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again")
-    return files.without_seal(url, about)
 
 
 def write_factors(

@@ -1,6 +1,6 @@
 """The parts of a saved model, one by one: for tasks that need not read all of it.
 
-Covers: where the parts lie, and reading one, or one side put together.
+Covers: where the parts lie, whether they are all there, and reading one, or one side put together.
 Does not cover: writing them, `model.json`, or predictions (model.py).
 """
 
@@ -16,9 +16,7 @@ import pyarrow.compute as pc
 
 from tasks import files
 from tasks.canonical import Matrix, with_biases
-
-Place = tuple[str, str]
-"""A file's URL and its checksum."""
+from tasks.model_about import Place, part_files
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,6 @@ class ModelParts:
     def matrix(self, part: Part, side: Literal["user", "item"], fold_biases: bool) -> Matrix:
         """Return a part's factors as float64; with its biases as two more columns, where they are folded in."""
         return with_biases(part.factors, part.biases, self.mean, side) if fold_biases else part.factors.astype(float)
-
-
-def part_files(folder: str, side: str, about: dict[str, Any]) -> list[Place]:
-    """Return where the parts of one side ("user", "item") lie."""
-    place = files.join(folder, f"{side}_factors.parquet")
-    return [(files.join(place, part["path"]), part["checksum"]) for part in about["parts"][side]]
 
 
 def read_part(url: str, expected_checksum: str, rank: int) -> Part:

@@ -32,7 +32,7 @@ from pipeline.stages.export import export
 from pipeline.stages.grid import grid
 from pipeline.stages.spectrum import spectrum
 from pipeline.stages.train import train
-from tasks import files
+from tasks import array_files, files
 from tasks.blocks import read_block
 from tasks.errors import DamagedFile
 from tasks.model import Model, read_about
@@ -232,7 +232,7 @@ def test_a_planted_pickle_is_refused_and_never_run(root: Path, client: Client, t
     for shard in sorted(root.glob("runs/run/checkpoints/shards-00004/*.npy")):
         np.save(shard, np.array([_Planted(mark)], dtype=object), allow_pickle=True)
         with pytest.raises(DamagedFile, match="not an npy file of numbers"):
-            files.read_array(str(shard), files.checksum(shard.read_bytes()))
+            array_files.read_array(str(shard), files.checksum(shard.read_bytes()))
     trained = published(str(root / "runs/run/training"), "training")
     assert trained is None  # its files are not as long as they were
     assert not mark.exists()

@@ -18,6 +18,7 @@ import pipeline
 from pipeline import tables
 from pipeline.execution import execute
 from pipeline.request import Request
+from pipeline.runtime.current import in_use, model_of
 from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
@@ -52,7 +53,12 @@ Resume = Annotated[
     bool, typer.Option("--resume/--fresh", help="go on from the last good checkpoint, or forget it and train anew")
 ]
 ModelFolder = Annotated[
-    str, typer.Option("--model", help="folder of a saved model, instead of CONF", show_default=False)
+    str,
+    typer.Option(
+        "--model",
+        help="folder of a saved model, instead of CONF; current: the one in use under --root",
+        show_default=False,
+    ),
 ]
 Date = Annotated[
     str,
@@ -66,6 +72,8 @@ Wait = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="redo every stage, but for the raw data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
+
+_IN_USE = "current"
 
 
 class Interrupts:
@@ -116,12 +124,26 @@ def settings_from(conf: str, ratings: list[str] | None, validation: str, root: s
 
 
 def settings_beside_model(
-    conf: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None
-) -> Settings:
-    """Return the settings of a command that is given a model's folder, and refuse words that lead to another model."""
-    if conf or ratings or validation or root:
-        raise SettingsError("--model is all that is needed: leave out CONF, --ratings, --validation and --root")
-    return Settings.build({}, sets or [], "command line")
+    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None
+) -> tuple[Settings, str]:
+    """Return the settings of a command that is given a model's folder, and that folder.
+
+    Words that lead to another model are refused; `current` is the model in use under the root.
+    """
+    if conf or ratings or validation or (root and model != _IN_USE):
+        raise SettingsError(
+            "--model is all that is needed: leave out CONF, --ratings and --validation, and --root but with "
+            f"--model {_IN_USE}"
+        )
+    if model == _IN_USE:
+        place = root or default_root()
+        model = model_of(place, in_use(place).run_id)
+    return Settings.build({}, sets or [], "command line"), model
+
+
+def default_root() -> str:
+    """Return where everything is written under unless something else is said."""
+    return str(Settings.model_fields["root"].default)
 
 
 def model_from(
@@ -138,7 +160,7 @@ def model_from(
         Both a model and settings that lead to one are named, or neither.
     """
     if model:
-        return settings_beside_model(conf, ratings, validation, root, sets), model, None
+        return *settings_beside_model(conf, model, ratings, validation, root, sets), None
     settings = settings_from(conf, ratings, validation, root, sets)
     with watching() as watcher:
         paths = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher]).paths

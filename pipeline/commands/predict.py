@@ -55,9 +55,9 @@ def predict(
 ) -> None:
     """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
     if model:
-        settings = settings_beside_model(conf, ratings, validation, root, sets)
+        settings, place = settings_beside_model(conf, model, ratings, validation, root, sets)
         with watching() as watcher:
-            folder = saved.predict_with(settings, model, pairs or missing("--pairs"), out, [interrupts, watcher])
+            folder = saved.predict_with(settings, place, pairs or missing("--pairs"), out, [interrupts, watcher])
         print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
     words = [*(sets or []), *([f"predict.pairs={quoted(pairs)}"] if pairs else [])]

@@ -33,6 +33,7 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
+from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import BadInput, SettingsError
 from tasks.model import Model, read_about
@@ -72,16 +73,16 @@ def recommend(
         raise SettingsError(f"--count {count}: ask for at least one item a user")
     words = [*(sets or []), *([f"recommend.users={quoted(user)}"] if user else [])]
     words += [f"recommend.count={count}"] if count is not None else []
-    chosen = settings_beside_model if model else settings_from
-    settings = chosen(conf, ratings, validation, root, words)
+    settings, place = _chosen(conf, model, ratings, validation, root, words)
     if not settings.recommend.count:
-        settings = chosen(conf, ratings, validation, root, [*words, f"recommend.count={_DEFAULT_COUNT}"])
+        words += [f"recommend.count={_DEFAULT_COUNT}"]
+        settings, place = _chosen(conf, model, ratings, validation, root, words)
     content: dict[str, Any]
     said: Group | Text
     with watching() as watcher:
-        if model:
-            folder = saved.recommend_with(settings, model, [interrupts, watcher])
-            content = {"paths": {"model": model, "recommendations": folder}}
+        if place:
+            folder = saved.recommend_with(settings, place, [interrupts, watcher])
+            content = {"paths": {"model": place, "recommendations": folder}}
             said = Text(f"recommendations in {folder}")
         else:
             result = flow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
@@ -90,6 +91,15 @@ def recommend(
         content["recommendations"] = _written(content["paths"]["recommendations"])
         said = _lists_of(content["recommendations"], content["paths"]["model"])
     print_result(content, as_json, said)
+
+
+def _chosen(
+    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, words: list[str]
+) -> tuple[Settings, str]:
+    """Return the settings, and the folder of the model that is named, if one is."""
+    if model:
+        return settings_beside_model(conf, model, ratings, validation, root, words)
+    return settings_from(conf, ratings, validation, root, words), ""
 
 
 def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:

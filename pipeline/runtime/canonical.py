@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.store import content_id, published
-from tasks import files
+from tasks import array_files, files
 from tasks.canonical import Matrix, Rotations, joined, triangle
 from tasks.model_parts import ModelParts
 
@@ -43,7 +43,7 @@ def saved_rotations(model_folder: str, about: dict[str, Any], fold_biases: bool 
     read = files.read_table(files.join(model_folder, table), ["singular_value"], sums[table])
     return Rotations(
         np.asarray(read["singular_value"].to_numpy()),
-        *(files.read_array(files.join(folder, each), sums[each]) for each in ROTATIONS),
+        *(array_files.read_array(files.join(folder, each), sums[each]) for each in ROTATIONS),
     )
 
 

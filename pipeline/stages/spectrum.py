@@ -15,11 +15,12 @@ from pipeline.runtime.canonical import ROTATIONS, names_of, rotations_of, spectr
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
-from tasks import files
+from tasks import array_files, files
 from tasks.algebra import named
 from tasks.canonical import Rotations
 from tasks.model import read_about
-from tasks.model_parts import ModelParts, Place
+from tasks.model_about import Place
+from tasks.model_parts import ModelParts
 from tasks.score import read_held_out
 from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table
 
@@ -88,7 +89,7 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
     folder = files.join(model_folder, name)
     sums = {table: files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))}
     for each, rotation in zip(ROTATIONS, (rotations.users, rotations.items), strict=True):
-        sums[each] = files.write_array(files.join(folder, each), rotation)
+        sums[each] = array_files.write_array(files.join(folder, each), rotation)
     return publish(
         folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
         checksums=sums, of=named(fold_biases), table=table, **measured,
