@@ -84,11 +84,18 @@ class InputsRead:
 
     def __init__(self, settings: Settings, request: Request) -> None:
         self._settings, self._request = settings, request
-        self._before = files_read(settings, request)
+        self._before: list[StoredFile] = []
+        self._sums: dict[str, str] = {}
+        self.is_known = False
+        try:
+            self._before = files_read(settings, request)
+        except BadInput:
+            return  # the stage that misses a file says it best
         began = time.time_ns()
         unsettled = [each for each in self._before if not is_settled(each.version, each.changed_ns, began)]
         self.is_known = all(each.version for each in self._before) and _bytes(unsettled) <= _UNSETTLED_BYTES
-        self._sums = {each.url: _sum(each) for each in unsettled} if self.is_known else {}
+        if self.is_known:
+            self._sums = {each.url: _sum(each) for each in unsettled}
 
     def entries(self) -> list[list[Any]] | None:
         """Return what the receipt has of them; None if one has changed meanwhile, or nothing would tell that it did."""

@@ -177,13 +177,14 @@ def test_a_root_and_ratings_in_an_object_store(tmp_path: Path, object_store: Obj
     assert not is_up_to_date(settings)
 
 
-def test_bad_input_is_still_told_by_the_work(settings: Settings, tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_told_by_who_reads_it(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "validation.csv").unlink()
 
-    def find_it_missing(_execution: Execution) -> RunResult:
-        raise BadInput("validation.csv: no such file")
+    def find_it_missing(execution: Execution) -> RunResult:
+        execution.read_inputs(execution.settings)
+        raise BadInput("said by the stage")
 
-    with pytest.raises(BadInput, match="no such file"):
+    with pytest.raises(BadInput, match="said by the stage"):
         executed(settings, find_it_missing)
 
 
