@@ -14,6 +14,7 @@ from __future__ import annotations
 import posixpath
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +88,13 @@ class InputsRead:
         self._before: list[StoredFile] = []
         self._sums: dict[str, str] = {}
         self.is_known = False
-        try:
+        with suppress(BadInput):  # the stage that misses a file says it best
             self._before = files_read(settings, request)
-        except BadInput:
-            return  # the stage that misses a file says it best
-        began = time.time_ns()
-        unsettled = [each for each in self._before if not is_settled(each.version, each.changed_ns, began)]
-        self.is_known = all(each.version for each in self._before) and _bytes(unsettled) <= _UNSETTLED_BYTES
-        if self.is_known:
-            self._sums = {each.url: _sum(each) for each in unsettled}
+            began = time.time_ns()
+            unsettled = [each for each in self._before if not is_settled(each.version, each.changed_ns, began)]
+            if all(each.version for each in self._before) and _bytes(unsettled) <= _UNSETTLED_BYTES:
+                self._sums = {each.url: _sum(each) for each in unsettled}
+                self.is_known = True
 
     def entries(self) -> list[list[Any]] | None:
         """Return what the receipt has of them; None if one has changed meanwhile, or nothing would tell that it did."""

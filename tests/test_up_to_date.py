@@ -165,6 +165,19 @@ def test_inputs_that_change_during_the_execution_leave_no_receipt(tmp_path: Path
     assert not is_up_to_date(settings)
 
 
+def test_inputs_that_are_gone_by_the_end_spoil_nothing(tmp_path: Path) -> None:
+    ratings = ratings_in(tmp_path)
+    settings = settings_over(tmp_path, str(tmp_path / "root"))
+
+    def work_while_they_go(execution: Execution) -> RunResult:
+        result = work(execution)
+        shutil.rmtree(ratings)
+        return result
+
+    assert executed(settings, work_while_they_go).rmse == 0.9
+    assert not is_up_to_date(settings)
+
+
 def test_a_root_and_ratings_in_an_object_store(tmp_path: Path, object_store: ObjectStore) -> None:
     place = object_store.new_root()
     for name in ("one.csv", "two.csv"):
