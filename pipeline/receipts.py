@@ -143,9 +143,11 @@ def answer(url: str, store: Store, settings: Settings, request: Request) -> Rece
         if settings.synth:
             settings = on_synthetic(settings, settings.synth.folder_under(store.root))
         now = files_read(settings, request)
+        if not _same_inputs(content["inputs"], now):
+            return None
     except (AttributeError, BadInput, DamagedFile):
         return None
-    if not _same_inputs(content["inputs"], now) or not _are_whole(store.root, content["outputs"]):
+    if not _are_whole(store.root, content["outputs"]):
         return None
     if any(_checksum(store.root, path) != checksum for path, checksum in content["checksums"].items()):
         return None
