@@ -13,18 +13,19 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import Heard
 from growing import HEADER, Row, lines, made, raw_ids, triples
 from hypothesis import given
 from hypothesis import strategies as st
 from ingesting import ingest, settings, table
 from raw_forms import attempt
-from test_cli import funkflow
+from typer.testing import CliRunner
 
+from pipeline.cli import app
+from pipeline.flow import run
 from pipeline.runtime.context import Context
 from pipeline.settings import SplitSettings
 from pipeline.stages.split import split
-from tasks.errors import DamagedFile
+from tasks.errors import DamagedFile, SettingsError
 from tasks.forgotten import Forgotten, read_forgotten, write_forgotten
 from tasks.ids import closed_up
 
@@ -153,18 +154,19 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'root = "{folder}/root"\n[ingest]\nratings = ["{raw}/*.csv"]\nincremental = true\n'
         "[train]\nrank = 2\nepochs = 2\n"
     )
-    assert funkflow("run", str(path)).returncode == 0
+    run(path)
     (raw / "day-1.csv").write_text(
         HEADER + lines([(user, item, 4, 9000) for user in (7, 8) for item in range(900, 906)])
     )
-    assert funkflow("run", str(path)).returncode == 0
+    run(path)
     return path
 
 
-def answer(*words: str) -> dict[str, Any]:
-    done = funkflow(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+def asked(*words: str) -> dict[str, Any]:
+    """Return what the command says as JSON."""
+    told = CliRunner().invoke(app, ["forget", *words, "--json"])
+    assert told.exit_code == 0, told.output
+    found: dict[str, Any] = json.loads(told.stdout)
     return found
 
 
@@ -176,34 +178,35 @@ def held(content: dict[str, Any]) -> dict[str, list[bool]]:
     return {kind: sorted(each) for kind, each in found.items()}
 
 
+KINDS = ("run", "grid", "split", "dataset", "blocks")
+
+
 def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
     root = conf.parent / "root"
-    told = answer("forget", str(conf), "--user", "7")
+    told = asked(str(conf), "--user", "7")
     assert told["forgotten"] == {"users": 1, "items": 0}
-    assert held(told) == {kind: [False, True] for kind in ("run", "grid", "split", "dataset", "blocks")}
+    assert held(told) == {kind: [False, True] for kind in KINDS}
     assert all(each["bytes"] > 0 and not each["removed"] for each in told["holders"])
-    assert not any(each["name"] == "7" for each in told["holders"])
-    removed = answer("forget", str(conf), "--yes")
+    removed = asked(str(conf), "--yes")
     assert {each["removed"] for each in removed["holders"] if not each["at_work"]} == {True}
     for kind in ("runs", "grids", "splits", "datasets"):
         assert len(list((root / kind).iterdir())) == 1
-    said = funkflow("forget", str(conf)).stdout
+    said = CliRunner().invoke(app, ["forget", "--root", str(root)]).stdout
     assert "at work holds them until the next run" in " ".join(said.split())
 
-    run = answer("run", str(conf))
-    dataset = json.loads((Path(run["paths"]["dataset"]) / "manifest.json").read_text())
+    result = run(conf)
+    dataset = json.loads((Path(result.paths["dataset"]) / "manifest.json").read_text())
     assert (dataset["parsed_bytes"], dataset["parent"]["rows"]) == (0, True)
-    users = pd.concat(map(pd.read_parquet, Path(run["paths"]["model"]).glob("user_factors*")))
-    assert 7 not in users["raw_id"].tolist()
-    assert 8 in users["raw_id"].tolist()
-    last = answer("forget", str(conf), "--yes")
-    assert held(last) == {kind: [False] for kind in ("run", "grid", "split", "dataset", "blocks")}
-    assert answer("forget", "--root", str(root))["holders"] == []
-    assert answer("run", str(conf))["rmse"] == run["rmse"]
-    table_of_all = pd.concat(pd.read_parquet(path) for path in (root / "datasets").glob("*/users.parquet"))
-    assert 7 not in table_of_all["raw_id"].tolist()
+    users = pd.concat(map(pd.read_parquet, Path(result.paths["model"]).glob("user_factors*")))["raw_id"].tolist()
+    assert (7 in users, 8 in users, len(users)) == (False, True, 49)
+    assert held(asked(str(conf), "--yes")) == {kind: [False] for kind in KINDS}
+    assert asked("--root", str(root))["holders"] == []
+    assert run(conf).rmse == result.rmse
+    left = pd.concat(pd.read_parquet(path) for path in (root / "datasets").glob("*/users.parquet"))
+    assert 7 not in left["raw_id"].tolist()
 
 
-def test_nobody_to_forget_is_said(tmp_path: Path, heard: Heard) -> None:
-    done = funkflow("forget", "--root", str(tmp_path / "root"))
-    assert (done.returncode, done.stderr) == (2, "funkflow: nobody is forgotten yet: name a --user or an --item\n")
+def test_nobody_to_forget_is_said(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["forget", "--root", str(tmp_path / "root")])
+    assert isinstance(told.exception, SettingsError)
+    assert str(told.exception) == "nobody is forgotten yet: name a --user or an --item"

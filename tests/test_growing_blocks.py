@@ -48,6 +48,10 @@ def taken_to_grid(
     return dataset, held_out, grid(attempt(context), dataset, held_out, GridSettings(shards=shards))
 
 
+def set_environment(values: dict[str, str]) -> None:
+    os.environ.update(values)
+
+
 def day(folder: Path, number: int, rows: list[Row]) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / f"day-{number:02d}.csv"
@@ -88,7 +92,7 @@ def test_nine_tenths_and_then_a_few(heard: Heard, tmp_path: Path) -> None:
 def test_an_object_store_copies_what_is_kept_on_its_own_side(
     client: Client, object_store: ObjectStore, tmp_path: Path
 ) -> None:
-    client.run(os.environ.update, object_store.environment)
+    client.run(set_environment, object_store.environment)
     context = Context(client, Store(object_store.new_root()), lambda event: None, "kept")
     folder = tmp_path / "raw"
     day(folder, 0, made(2700))
