@@ -154,11 +154,11 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'root = "{folder}/root"\n[ingest]\nratings = ["{raw}/*.csv"]\nincremental = true\n'
         "[train]\nrank = 2\nepochs = 2\n"
     )
-    run(path)
+    run(path, until="export")
     (raw / "day-1.csv").write_text(
         HEADER + lines([(user, item, 4, 9000) for user in (7, 8) for item in range(900, 906)])
     )
-    run(path)
+    run(path, until="export")
     return path
 
 
@@ -194,14 +194,14 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
     said = CliRunner().invoke(app, ["forget", "--root", str(root)]).stdout
     assert "at work holds them until the next run" in " ".join(said.split())
 
-    result = run(conf)
+    result = run(conf, until="export")
     dataset = json.loads((Path(result.paths["dataset"]) / "manifest.json").read_text())
     assert (dataset["parsed_bytes"], dataset["parent"]["rows"]) == (0, True)
     users = pd.concat(map(pd.read_parquet, Path(result.paths["model"]).glob("user_factors*")))["raw_id"].tolist()
     assert (7 in users, 8 in users, len(users)) == (False, True, 49)
     assert held(asked(str(conf), "--yes")) == {kind: [False] for kind in KINDS}
     assert asked("--root", str(root))["holders"] == []
-    assert run(conf).rmse == result.rmse
+    assert run(conf, until="export").rmse == result.rmse
     left = pd.concat(pd.read_parquet(path) for path in (root / "datasets").glob("*/users.parquet"))
     assert 7 not in left["raw_id"].tolist()
 
