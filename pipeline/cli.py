@@ -21,9 +21,16 @@ from pipeline.commands import options, runs, stages, where
 from tasks.errors import FunkflowError
 from tasks.masking import masked
 
-_QUICK: dict[str, Sequence[Any]] = {**dict.fromkeys(stages.NAMES, (stages,)), "runs": (runs,), "--version": ()}
+_QUICK: dict[str, Sequence[Any]] = {
+    **dict.fromkeys(stages.NAMES, (stages,)),
+    **dict.fromkeys(("schedule", "backfill"), ("schedule",)),
+    "runs": (runs,),
+    "--version": (),
+}
 """What answers without Dask and numba where there is nothing to do: these take seconds to import."""
-_REST = ("plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients")
+_REST = (
+    "plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients", "schedule",
+)  # fmt: skip
 """Modules of the other commands, beside this one in commands/."""
 
 
