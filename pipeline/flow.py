@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from pipeline.attempt import Attempt
 from pipeline.effective import on_synthetic
 from pipeline.execution import Execution, execute
-from pipeline.methods import STANDARD, without_effect
+from pipeline.methods import STANDARD
 from pipeline.request import STAGES as STAGES
 from pipeline.request import Request
 from pipeline.runtime.cluster import refuse_unguarded_call
 from pipeline.runtime.context import Context
+from pipeline.runtime.current import model_of, read_current
 from pipeline.runtime.events import Listener
+from pipeline.runtime.model_lineage import Lineage, relevant
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import content_id
+from pipeline.runtime.warm_start import WarmStart
 from pipeline.settings import Settings
 from pipeline.stages.decompose import decompose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
+from pipeline.stages.gate import Candidate, gate
 from pipeline.stages.grid import grid
 from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
@@ -38,6 +43,7 @@ from pipeline.stages.synthesise import synthesise
 from pipeline.stages.train import step_sizes, train
 from pipeline.stages.train_batch import train_batch
 from pipeline.stages.train_funk import train_funk
+from pipeline.stages.unseen import unseen
 from tasks import files
 from tasks.algorithm import ALGORITHM_VERSION
 from tasks.errors import SettingsError
@@ -114,8 +120,7 @@ class _Run:
         paths["dataset"] = self.store.dataset(dataset["id"])
         if not self._reaches("split"):
             return
-        slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
-        held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
+        held_out, lineage = self._split(context, settings, dataset)
         result.split, paths["split"] = held_out["split"], self.store.split(held_out["id"])
         if not self._reaches("grid"):
             return
@@ -123,10 +128,11 @@ class _Run:
         paths["grid"] = self.store.grid(blocks["id"])
         if not self._reaches("train"):
             return
-        run_folder = self._begin(dataset, held_out, blocks)
+        run_folder = self._begin(dataset, held_out, blocks, lineage)
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
-        fit = METHODS[settings.train.method]
-        training = fit(context, blocks, scale, settings.train, run_folder, self.attempt.streamed)
+        training = self._method(lineage, dataset)(
+            context, blocks, scale, settings.train, run_folder, self.attempt.streamed
+        )
         result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
         result.counted = training.get("counted", "epochs")
         if result.counted != "products":
@@ -161,11 +167,14 @@ class _Run:
             "best_epoch": result.best_epoch,
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": settings.train.biases,
+            **lineage.told(held_out["id"]),
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
             "counted": result.counted,
             "settings": masked_content(self.settings.model_dump(mode="json")),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
+        candidate = Candidate(str(result.run_id), paths["model"], dataset, held_out, blocks, result.evaluation)
+        result.gate = gate(context, candidate, self._in_use(), settings.gate, settings.split)
         self._serve(context, settings, dataset, held_out, scale, run_folder)
 
     def _serve(
@@ -183,6 +192,20 @@ class _Run:
             result.paths["recommendations"] = folder
         if self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, run_folder)
+
+    def _split(self, context: Context, settings: Settings, dataset: dict[str, Any]) -> tuple[dict[str, Any], Lineage]:
+        """Hold ratings out, but for those that the model which training starts from was trained on."""
+        slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
+        held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
+        lineage = Lineage.of(self.store.root, settings, dataset, held_out, slice_fraction, context.tell)
+        if lineage.ancestor is not None:
+            held_out = unseen(context, dataset, held_out, lineage.ancestor, settings.split, slice_fraction)
+        return held_out, lineage
+
+    def _method(self, lineage: Lineage, dataset: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+        if lineage.ancestor is None:
+            return METHODS[self.settings.train.method]
+        return partial(train, warm=WarmStart(lineage.ancestor, dataset))
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
         """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""
@@ -208,16 +231,22 @@ class _Run:
             context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out, ours=True
         )
 
-    def _begin(self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any]) -> str:
+    def _in_use(self) -> tuple[str, str] | None:
+        """Return run and folder of the model in use, if there is one."""
+        current = read_current(self.store.root)
+        return (current.run_id, model_of(self.store.root, current.run_id)) if current else None
+
+    def _begin(
+        self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any], lineage: Lineage
+    ) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""
         chosen = self.settings.train
-        idle: Any = {"checkpoint_epochs": True, "batch": {"checkpoint_steps"}}
-        idle |= dict.fromkeys(without_effect(chosen.method, type(chosen).model_fields), True)
         run_id = content_id(
             grid=blocks["id"],
-            train=chosen.model_dump(exclude=idle),
+            train=relevant(chosen),
             steps=asdict(step_sizes(blocks, chosen)),
             algorithm=ALGORITHM_VERSION,
+            **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
         )
         ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
         return self.attempt.begin(run_id, blocks, **ids)

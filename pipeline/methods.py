@@ -12,12 +12,13 @@ STANDARD = ("lanczos", "arnoldi", "randomized", "power")
 """Methods on the matrix with unknown entries as zero (stages/decompose.py)."""
 ON_A_BASELINE = ("funk", *STANDARD)
 """Methods that remove mean and biases before they begin, instead of finding biases along with the factors."""
+_WARM = {"warm_start", "warm_from"}
 _NEVER = {
     "sgd": {"batch", "iterations", "tolerance"},
-    "funk": {"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"},
-    "batch": {"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"},
+    "funk": {"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance", *_WARM},
+    "batch": {"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance", *_WARM},
 }
-_NEVER_STANDARD = {"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}
+_NEVER_STANDARD = {"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", *_WARM}
 
 
 def without_effect(method: str, fields: Collection[str]) -> list[str]:

@@ -10,20 +10,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from dask.utils import parse_bytes
 from pydantic import BeforeValidator, Field, model_validator
 
+from pipeline.cluster_settings import Bytes as Bytes
+from pipeline.cluster_settings import ClusterSettings as ClusterSettings
 from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
-
-Bytes = Annotated[
-    int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
-]
-"""A size: a number of bytes, or text such as "64 MiB"."""
 
 
 def _as_paths(value: Any) -> Any:
@@ -152,6 +148,21 @@ class GridSettings(Section):
     )
 
 
+class GateSettings(Section):
+    """What a new model must show before it replaces the one in use; otherwise the run ends with exit code 5.
+
+    That its numbers are finite is always asked.
+    """
+
+    rmse_worse_by_at_most: float | None = Field(
+        None,
+        description="RMSE that the new model may have above that of the one in use, both on the new validation "
+        "ratings; below 0: it must be better by that; None: not compared",
+    )
+    ratings_at_least: int = Field(1, ge=1, description="training ratings")
+    beats_biases: bool = Field(False, description="whether its RMSE must lie below that of the biases alone")
+
+
 class RankingSettings(Section):
     """How well validation ratings are ranked: precision, recall and NDCG at `count`, training items left out."""
 
@@ -183,52 +194,6 @@ class PredictSettings(Section):
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
 
 
-class ClusterSettings(Section):
-    """Where tasks run. Changes nothing in the result."""
-
-    scheduler: str = Field(
-        "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
-    )
-    scheduler_file: str = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
-    preset: str = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
-    environment: bool = Field(
-        True, description="DASK_SCHEDULER_ADDRESS comes before the three; the command's options set this to false"
-    )
-    workers: int = Field(1, ge=1, description="worker processes")
-    threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
-    blocks: Literal["auto", "memory", "streamed"] = Field(
-        "auto", description="training holds all blocks in memory, or reads each as it is needed; auto: what fits"
-    )
-    memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
-    wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
-    dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
-    tls: Literal["", "temporary"] = Field(
-        "", description="temporary: TLS within a cluster of this machine's own, by a pair that only lives in memory"
-    )
-    tls_ca: str = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
-    tls_cert: str = Field("", description="file of this side's certificate (PEM), signed by that authority")
-    tls_key: str = Field("", description="file of its key (PEM)")
-
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> ClusterSettings:
-        named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
-        if any(named) and not all(named):
-            raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
-        if self.tls and (any(named) or self.scheduler or self.scheduler_file or self.preset):
-            raise ValueError(
-                'tls = "temporary" is for a cluster of its own: leave out scheduler, scheduler_file, preset '
-                "and the tls_ files"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_place(self) -> ClusterSettings:
-        named = [name for name in ("scheduler", "scheduler_file", "preset") if getattr(self, name)]
-        if len(named) > 1:
-            raise ValueError(f"{' and '.join(named)} each say where to run: keep one of them")
-        return self
-
-
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
@@ -238,10 +203,20 @@ class Settings(Section):
     split: SplitSettings = SplitSettings()
     grid: GridSettings = GridSettings()
     train: TrainSettings = TrainSettings()
+    gate: GateSettings = GateSettings()
     ranking: RankingSettings = RankingSettings()
     recommend: RecommendSettings = RecommendSettings()
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()
+
+    @model_validator(mode="after")
+    def _gate_has_ratings(self) -> Settings:
+        if self.split.kind == "none" and (self.gate.rmse_worse_by_at_most is not None or self.gate.beats_biases):
+            raise ValueError(
+                'split.kind = "none" leaves no validation to compare models on: leave out '
+                "gate.rmse_worse_by_at_most and gate.beats_biases, or hold ratings out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_ingest(self) -> Settings:

@@ -83,6 +83,14 @@ class TrainSettings(Section):
     checkpoint_epochs: int = Field(
         10, ge=1, description="epochs between checkpoints: the most that a dead client loses"
     )
+    warm_start: bool = Field(
+        False,
+        description="sgd: training starts from the model in use (current.json of the root) instead of from small "
+        "random numbers; rows go by raw ids, and new ones start as ever; without a model in use it starts cold",
+    )
+    warm_from: str = Field(
+        "", description="warm_start: instead of the model in use, the folder of a saved model, or a run of the root"
+    )
     iterations: int | None = Field(
         None,
         ge=1,
@@ -100,6 +108,12 @@ class TrainSettings(Section):
                 f"train.method = {self.method!r} removes mean and biases together, or neither: "
                 "set train.biases = false too"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _warm_from_something(self) -> TrainSettings:
+        if self.warm_from and not self.warm_start:
+            raise ValueError("train.warm_from names what to start from: set train.warm_start = true too")
         return self
 
     def refuse_what_has_no_effect(self) -> None:

@@ -64,3 +64,18 @@ RMSE behind on 100K: a row with few ratings stays close to where it starts, whic
 
 FUNK_ROUND = 10
 """Passes between two looks at whether a feature still gains: one pass gains too little to be told from none."""
+
+WARM_SHRINK = 0.3
+"""What factors are multiplied by where training starts from an earlier model. Early stopping is half of what holds the
+factors back, so one that goes on from where another stopped learns the old ratings by heart, whatever its steps. Held
+back, all directions have to grow again, and those that many ratings share do so first. On MovieLens 1M by time, ten
+days, each from the day before, the best epoch of a day ended above a cold run's RMSE by 0.0032 at most with 0.7, 0.0023
+with 0.6, 0.0017 with 0.5, 0.0008 with 0.4, 0.0004 with 0.3, and as it is by 0.0019 on the third day already. With 0.2
+it ended below, in the fifth epoch instead of the fourth."""
+
+WARM_SQUARES = 0.5
+"""What the sums of squares of such a row begin with, for each of its ratings: of its bias this, of its factors this
+times the mean square of those that it meets. A cold run adds some 0.43 a rating and epoch on MovieLens 1M, so steps
+begin as those of its second epoch. With 0.1, 0.25 and 0.5 days end above a cold run by 0.0010, 0.0007 and 0.0004 at
+most. The sums of the earlier run itself would grow with every night, until steps die out; and without them the exported
+model is all that is needed."""

@@ -29,6 +29,7 @@ LAYERS = {
     "tasks": 0,
     "pipeline.presets": 1,
     "pipeline.cluster_preset": 1,
+    "pipeline.cluster_settings": 1,
     "pipeline.methods": 1,
     "pipeline.overrides": 1,
     "pipeline.request": 1,

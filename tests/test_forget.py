@@ -20,7 +20,7 @@ from ingesting import ingest, settings, table
 from raw_forms import attempt
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli import program
 from pipeline.flow import run
 from pipeline.runtime.context import Context
 from pipeline.settings import SplitSettings
@@ -164,7 +164,7 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(*words: str) -> dict[str, Any]:
     """Return what the command says as JSON."""
-    told = CliRunner().invoke(app, ["forget", *words, "--json"])
+    told = CliRunner().invoke(program(), ["forget", *words, "--json"])
     assert told.exit_code == 0, told.output
     found: dict[str, Any] = json.loads(told.stdout)
     return found
@@ -191,7 +191,7 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
     assert {each["removed"] for each in removed["holders"] if not each["at_work"]} == {True}
     for kind in ("runs", "grids", "splits", "datasets"):
         assert len(list((root / kind).iterdir())) == 1
-    said = CliRunner().invoke(app, ["forget", "--root", str(root)]).stdout
+    said = CliRunner().invoke(program(), ["forget", "--root", str(root)]).stdout
     assert "at work holds them until the next run" in " ".join(said.split())
 
     result = run(conf, until="export")
@@ -207,6 +207,6 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
 
 
 def test_nobody_to_forget_is_said(tmp_path: Path) -> None:
-    told = CliRunner().invoke(app, ["forget", "--root", str(tmp_path / "root")])
+    told = CliRunner().invoke(program(), ["forget", "--root", str(tmp_path / "root")])
     assert isinstance(told.exception, SettingsError)
     assert str(told.exception) == "nobody is forgotten yet: name a --user or an --item"

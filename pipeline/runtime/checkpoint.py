@@ -35,6 +35,7 @@ class Checkpoint:
 
     `history` : [training RMSE, stopping RMSE or None] for each epoch so far, in rating units.
     `current`, `best` : {"users": [{path, checksum}, …], "items": […]}, paths relative to the checkpoints folder.
+    `start` : stopping RMSE of the model that the run started from, if it did.
     `cpu_target` : what the kernels were compiled for; other targets may round differently.
     """
 
@@ -45,6 +46,7 @@ class Checkpoint:
     best: dict[str, Any]
     cpu_target: str
     seconds: float
+    start: float | None = None
 
     def for_manifest(self) -> dict[str, Any]:
         """Return what the training manifest takes from the last checkpoint."""
@@ -52,6 +54,7 @@ class Checkpoint:
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
             "history": self.history,
+            "start": self.start,
             "shards": self.best,
             "seconds": self.seconds,
             "cpu_target": self.cpu_target,

@@ -27,7 +27,7 @@ class CheckpointedLoop:
     """The state of such a loop.
 
     `unit` : what it counts; `history` : [training RMSE, stopping RMSE or None] for each of them so far;
-    `seconds_before` : spent by earlier attempts.
+    `start` : stopping RMSE of the model that it started from, if it did; `seconds_before` : spent by earlier attempts.
     """
 
     unit: ClassVar[str]
@@ -41,6 +41,7 @@ class CheckpointedLoop:
     streamed: bool
     history: list[list[float | None]] = field(default_factory=list)
     seconds_before: float = 0.0
+    start: float | None = None
 
     def __post_init__(self) -> None:
         self.cpu_target = one_cpu_target(self.context.client)
@@ -69,13 +70,15 @@ class CheckpointedLoop:
         if last is not None:
             last.refuse_other_target(self.cpu_target, self.run_folder)
             self.history, self.seconds_before = list(last.history), last.seconds
-            self.context.tell(Noticed(f"resuming after {self.unit} {last.epoch}"))
+            self.start = last.start
+            if last.epoch:
+                self.context.tell(Noticed(f"resuming after {self.unit} {last.epoch}"))
         return last
 
     def write_checkpoint(self, number: int, best: int, current: dict[str, Any], best_set: dict[str, Any]) -> Checkpoint:
         """Write a checkpoint after number `number`, of which `best` is the best so far, and return it."""
         seconds = self.seconds_before + time.monotonic() - self.started
-        written = Checkpoint(number, best, self.history, current, best_set, self.cpu_target, seconds)
+        written = Checkpoint(number, best, self.history, current, best_set, self.cpu_target, seconds, self.start)
         checkpoints.write(self.run_folder, written)
         return written
 

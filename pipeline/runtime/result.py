@@ -18,6 +18,7 @@ class RunResult:
     then how many features were kept), or products with the matrix (stages/decompose.py).
     `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant;
     and under "most_rated" the same of the items with the most ratings.
+    `gate` : what was asked of the model before it was put to use, and found (stages/gate.py).
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.
     """
@@ -37,6 +38,7 @@ class RunResult:
     predicted_memory_bytes: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
     ranking: dict[str, Any] = field(default_factory=dict)
+    gate: dict[str, Any] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -72,5 +72,6 @@ def kept_or_trained(
 
 def best_rmse(manifest: dict[str, Any]) -> str:
     """Return the RMSE of the epoch that is kept, and what it was measured on, for a summary."""
-    training, stopping = manifest["history"][manifest["best_epoch"] - 1]
+    best, history = manifest["best_epoch"], manifest["history"]
+    training, stopping = history[best - 1] if best else (None, manifest["start"])
     return f"training RMSE {training:.4f}" if stopping is None else f"stopping RMSE {stopping:.4f}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.runtime.ancestry import HELD_OUT
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import content_id, nothing_half_written, publish, published
@@ -96,7 +97,7 @@ def _files(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
 
 def _held_out(split: dict[str, Any]) -> list[str]:
     """Names of the held-out parts of a split that have any rating."""
-    return [name for name in ("validation", "slice") if split[name] and split[name]["ratings"]]
+    return [name for name in HELD_OUT if split.get(name) and split[name]["ratings"]]
 
 
 @dataclass

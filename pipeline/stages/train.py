@@ -22,6 +22,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.placed_grid import Grid
 from pipeline.runtime.strata import State, first_state, loaded_state, submit_epoch
 from pipeline.runtime.training import best_rmse, kept_or_trained
+from pipeline.runtime.warm_start import StartWriter, WarmStart
 from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
@@ -43,13 +44,14 @@ def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
 
 def train(
     context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
-    streamed: bool = False,
+    streamed: bool = False, warm: WarmStart | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the training manifest: where the best shards lie, and the history. Reuse, resume or start as need be.
 
     Parameters
     ----------
     streamed : read each block whenever it is gone through instead of holding all of them: slower, with the same bits.
+    warm : the model to start from; None: from small random numbers.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def train(
     steps = step_sizes(grid, settings)
 
     def work() -> dict[str, Any]:
-        last = _Training(context, grid, scale, settings, steps, run_folder, streamed).run()
+        last = _Training(context, grid, scale, settings, steps, run_folder, streamed, warm=warm).run()
         context.client.run(forget_spare, on_error="ignore")
         return {**last.for_manifest(), "steps": asdict(steps)}
 
@@ -77,12 +79,13 @@ class _Training(CheckpointedLoop):
     """The loop over epochs. Futures are held only for what is still needed: the best epoch and those in flight.
 
     `state` : where the next epoch starts; None while epochs are on their way, so that a checkpoint's shards are not
-    held beside what came of them.
+    held beside what came of them. `warm` : where the first one starts, if not from random numbers.
     """
 
     unit = "epoch"
 
     state: State | None = None
+    warm: WarmStart | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +94,8 @@ class _Training(CheckpointedLoop):
     def run(self) -> Checkpoint:
         """Train to the end, from the newest whole checkpoint if there is one."""
         data, last = self.load_grid(), self.resume()
+        if last is None and self.warm is not None:
+            last = self._started(data, self.warm)
         if last is None:
             self.state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
         else:
@@ -105,6 +110,14 @@ class _Training(CheckpointedLoop):
 
     def _is_over(self, epoch: int) -> bool:
         return self._verdict().stop or epoch >= self.settings.epochs
+
+    def _started(self, data: Grid, warm: WarmStart) -> Checkpoint:
+        """Write the model to start from as the checkpoint of epoch 0, which may turn out to be the best."""
+        chosen = (self.settings.seed, self.settings.rank)
+        writer = StartWriter(self.context, data, self.steps, self.scale, *chosen, self.folder, self.name)
+        written = writer.write(warm)
+        self.start = written.rmse
+        return self.write_checkpoint(0, 0, written.held_back, written.as_it_is)
 
     def _load(self, data: Grid, last: Checkpoint) -> State:
         name = f"{self.name}-{last.epoch:04d}"
@@ -177,4 +190,4 @@ class _Training(CheckpointedLoop):
 
     def _verdict(self) -> Verdict:
         patience = self.settings.patience or patience_for(self.settings.biases)
-        return judge_history(self.history, patience, self.settings.minimum_gain)
+        return judge_history(self.history, patience, self.settings.minimum_gain, self.start)

@@ -1,0 +1,65 @@
+"""Where tasks run, as a user sets it; and sizes, as he writes them.
+
+Covers: the section [cluster]. Does not cover: the files of conf/clusters (cluster_preset.py), or opening a cluster
+(runtime/cluster.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from dask.utils import parse_bytes
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.training_settings import Section
+
+Bytes = Annotated[
+    int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
+]
+"""A size: a number of bytes, or text such as "64 MiB"."""
+
+
+class ClusterSettings(Section):
+    """Where tasks run. Changes nothing in the result."""
+
+    scheduler: str = Field(
+        "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
+    )
+    scheduler_file: str = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
+    preset: str = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
+    environment: bool = Field(
+        True, description="DASK_SCHEDULER_ADDRESS comes before the three; the command's options set this to false"
+    )
+    workers: int = Field(1, ge=1, description="worker processes")
+    threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
+    blocks: Literal["auto", "memory", "streamed"] = Field(
+        "auto", description="training holds all blocks in memory, or reads each as it is needed; auto: what fits"
+    )
+    memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
+    wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
+    dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
+    tls: Literal["", "temporary"] = Field(
+        "", description="temporary: TLS within a cluster of this machine's own, by a pair that only lives in memory"
+    )
+    tls_ca: str = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
+    tls_cert: str = Field("", description="file of this side's certificate (PEM), signed by that authority")
+    tls_key: str = Field("", description="file of its key (PEM)")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> ClusterSettings:
+        named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
+        if any(named) and not all(named):
+            raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
+        if self.tls and (any(named) or self.scheduler or self.scheduler_file or self.preset):
+            raise ValueError(
+                'tls = "temporary" is for a cluster of its own: leave out scheduler, scheduler_file, preset '
+                "and the tls_ files"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ClusterSettings:
+        named = [name for name in ("scheduler", "scheduler_file", "preset") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} each say where to run: keep one of them")
+        return self

@@ -1,0 +1,94 @@
+"""Start a shard from a model that is there already, row by row, as raw ids say.
+
+Covers: which rows the model knows, its numbers in the units of this training, and how far on the step sizes begin.
+Does not cover: rows that are new, which begin as in a cold start (factors.py), or which task runs where
+(pipeline/runtime/warm_start.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks import files
+from tasks.descend import StepSizes
+from tasks.factors import FactorShard, initial_shard
+from tasks.ids import look_up
+from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
+from tasks.memory import Weighed
+from tasks.model_about import Place
+from tasks.model_parts import read_part
+from tasks.rule import WARM_SHRINK, WARM_SQUARES
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the model that is started from: its parts, and the table of raw ids of the data.
+
+    `name` : "user" or "item"; `shift` : is added to the biases of known rows, in rating units.
+    """
+
+    name: str
+    parts: tuple[Place, ...]
+    ids: Place
+    rank: int
+    shift: float
+
+    def raw_ids(self, shard: int, shards: int) -> pa.Array:
+        """Return the raw ids of the rows of a shard."""
+        return files.read_table(self.ids[0], ["raw_id"], self.ids[1])["raw_id"].combine_chunks()[shard::shards]
+
+
+@dataclass(frozen=True)
+class WarmRows(Weighed):
+    """A shard as the model has it.
+
+    `known` : bool (rows,), which rows that is; `counts` : float64 (rows,), their ratings to train on.
+    """
+
+    shard: FactorShard
+    known: npt.NDArray[np.bool_]
+    counts: npt.NDArray[np.float64]
+
+    @property
+    def squares(self) -> float:
+        """The mean squares of its factors, summed over ratings."""
+        return float(np.sum(self.counts * np.mean(self.shard.factors.astype(np.float64) ** 2, axis=1)))
+
+
+def warm_rows(
+    raw_ids: pa.Array, counts: npt.NDArray[np.float64], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
+) -> WarmRows:
+    """Return a shard's rows: those that the model knows as it has them, the others as in a cold start.
+
+    Parameters
+    ----------
+    raw_ids : (rows,); counts : float64 (rows,), ratings to train on; shard, shards : which shard it is, and P.
+    """
+    start = initial_shard(counts > 0, side.rank, seed, side.name, shard, shards)
+    known = np.zeros(len(raw_ids), np.bool_)
+    for place in side.parts:
+        part = read_part(*place, side.rank)
+        found = look_up(raw_ids, pa.array(part.raw_ids))
+        mine = found >= 0
+        rows = found[mine]
+        start.factors[mine] = part.factors[rows] * np.float32(1.0 / math.sqrt(steps.deviation))
+        start.states[mine, BIAS] = (part.biases[rows] + np.float32(side.shift)) * np.float32(1.0 / steps.deviation)
+        known |= mine
+    return WarmRows(start, known, counts)
+
+
+def held_back(rows: WarmRows, mean_square: float) -> FactorShard:
+    """Return the shard that training starts from: known rows shrunk, their steps part of the way on (rule.py).
+
+    mean_square : of the factors of the other side that a rating meets, shrunk as well.
+    """
+    first, known = rows.shard.copy(), rows.known
+    first.factors[known] *= np.float32(WARM_SHRINK)
+    first.states[known, BIAS_SQUARES] = 1.0 + WARM_SQUARES * rows.counts[known]
+    first.states[known, FACTOR_SQUARES] = 1.0 + WARM_SQUARES * mean_square * rows.counts[known]
+    return first
