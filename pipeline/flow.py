@@ -167,7 +167,7 @@ class _Run:
             "best_epoch": result.best_epoch,
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": settings.train.biases,
-            **lineage.told(held_out["id"]),
+            **masked_content(lineage.told(held_out["id"])),
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
             "counted": result.counted,
             "settings": masked_content(self.settings.model_dump(mode="json")),
