@@ -32,8 +32,9 @@ PROCESSES ?= 2
 BENCH_ARGS ?=
 MINUTES ?= 5
 SEED ?= 0
+RUNS ?= 50
 
-.PHONY: help run test lint format figures bench bench-full bench-libmf chaos install development lock clean
+.PHONY: help run test lint format figures bench bench-full bench-libmf chaos soak install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
@@ -43,6 +44,7 @@ help:
 	@echo 'make figures  draw the pictures in docs/ anew'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
+	@echo 'make soak     scheduled runs under kills and collisions (RUNS=50 SEED=0)'
 	@echo 'make lock     resolve the versions in requirements*.lock anew'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
 
@@ -76,6 +78,9 @@ bench-libmf: $(BENCH_INSTALLED)
 
 chaos: $(DEVELOPMENT)
 	$(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED)
+
+soak: $(DEVELOPMENT)
+	$(BIN)/python -m chaos soak --runs $(RUNS) --seed $(SEED)
 
 install: $(INSTALLED)
 

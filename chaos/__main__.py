@@ -1,5 +1,7 @@
 """The command: `python -m chaos --minutes 5 --seed 0`. Strikes runs, prints what was survived, fails on any difference.
 
+`python -m chaos soak --runs 50 --seed 0` strikes scheduled runs instead (soak.py).
+
 Covers: options, how long, the table and the exit code.
 Does not cover: drawing and trying strikes (schedule.py, trial.py).
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from chaos import soak
 from chaos.hosts import may_make_hosts
 from chaos.kinds import KINDS
 from chaos.room import Room
@@ -29,7 +32,10 @@ from chaos.trial import seconds_to_removal, trial
 
 def main(words: Sequence[str] | None = None) -> int:
     """Strike for as long as the words say; return 1 if anything was not as it must be."""
-    chosen = _parser().parse_args(words)
+    given = list(sys.argv[1:] if words is None else words)
+    if given[:1] == ["soak"]:
+        return soak.main(given[1:], _tell)
+    chosen = _parser().parse_args(given)
     usual = [name for name, kind in KINDS.items() if not kind.takes_minutes]
     kinds = [each.strip() for each in chosen.kinds.split(";") if each.strip()] or usual
     if unknown := [each for each in kinds if each not in KINDS]:
