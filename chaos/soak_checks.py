@@ -68,7 +68,10 @@ def was_locked_out(record: Mapping[str, Any]) -> bool:
 
 
 def _overlaps(found: Sequence[Record], runs: Sequence[Known]) -> Iterator[str]:
-    """Say which two were at work at once. Records know whole seconds: both ends are rounded down alike."""
+    """Say which two were at work at once. Records know whole seconds: both ends are rounded down alike.
+
+    What counts is since when a run held the root: it looks for it some time after its start.
+    """
     killed = {str(record["id"]): run.killed for run in runs if run.killed and (record := record_of(found, run))}
     at_work = []
     for record in found:
@@ -78,7 +81,7 @@ def _overlaps(found: Sequence[Record], runs: Sequence[Known]) -> Iterator[str]:
         if not end:
             yield f"{record['id']} has no end, and was not killed by us"
             continue
-        at_work.append((_seconds(record["started"]), end, record["id"]))
+        at_work.append((_seconds(record["held"]), end, record["id"]))
     latest, by = 0.0, ""
     for start, end, record_id in sorted(at_work):
         if start < latest:

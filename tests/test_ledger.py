@@ -71,7 +71,7 @@ def test_a_record_says_what_ran_on_what_and_what_came_of_it(settings: Settings, 
                                 "peak_memory_bytes": 0}  # fmt: skip
     assert first["settings"]["train"]["rank"] == 64
     assert {"package", "algorithm", "code"} <= first["code_version"].keys()
-    assert first["started"] <= first["ended"]
+    assert first["started"] <= first["held"] <= first["ended"]
     assert (newest["state"], newest["exit_code"], newest["settings_hash"]) == ("up to date", 0, first["settings_hash"])
 
 

@@ -33,7 +33,7 @@ Id = Annotated[str, typer.Argument(help="a record's id or the beginning of it, o
 _SETTINGS = "settings."
 _SHORT = 8
 """Enough of a run's id to find it again."""
-_NOT_COMPARED = ("id", "format_version", "started", "ended", "process", "settings_hash")
+_NOT_COMPARED = ("id", "format_version", "started", "held", "ended", "process", "settings_hash")
 """They differ in any two records, or say again what the settings say."""
 
 

@@ -136,6 +136,7 @@ class Execution:
             "dataset": None,
             "state": RUNNING,
             "started": _said(began),
+            "held": None,
             "ended": None,
             "attempt": 1,
             "exit_code": None,
@@ -149,10 +150,10 @@ class Execution:
         return str(self._content["id"])
 
     def open(self, left_by: str = "") -> None:
-        """Write that it runs; under the lock. `left_by`: the record of who died holding it."""
+        """Write that it runs, and since when it holds the root. `left_by`: the record of who died holding it."""
         if left_by:
             self._ledger.mark_died(left_by)
-        self._content["attempt"] = self._count()
+        self._content |= {"held": _said(datetime.now(UTC)), "attempt": self._count()}
         self._ledger.write(self._content)
 
     def begun(self, run_id: str, dataset: str) -> None:
