@@ -28,7 +28,7 @@ from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
-from pipeline.runtime.workers import refuse_blind_workers
+from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from tasks import files
 from tasks.errors import FunkflowError, ModelRefused
 
@@ -59,6 +59,7 @@ class Attempt:
                     client = stack.enter_context(open_client(self.settings.cluster))
                     stack.enter_context(self.losses.listening(client))
                     self.result.seconds["cluster"] = time.monotonic() - started
+                    self.allowance = self.allowance or foreign_allowance(client, self.store.root)
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()
@@ -82,7 +83,8 @@ class Attempt:
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
-            self.result.predicted_memory_bytes = self.prediction.training_bytes
+            if not self.allowance.foreign:  # whose processes nobody here measures
+                self.result.predicted_memory_bytes = self.prediction.training_bytes
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
@@ -94,7 +96,7 @@ class Attempt:
 
     @property
     def streamed(self) -> bool:
-        """Whether training reads blocks as it needs them; of a cluster that is not ours only the settings can tell."""
+        """Whether training reads blocks as it needs them; where workers have no limit, only the settings can tell."""
         return self.prediction.streamed if self.prediction else self.settings.cluster.blocks == "streamed"
 
     def _context(self, client: Client) -> Context:
@@ -108,7 +110,7 @@ class Attempt:
         )
 
     def _afford(self, stage: str) -> None:
-        """Refuse what cannot fit when a stage turns out to have work to do; a cluster that is not ours is not known."""
+        """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
         if self.allowance is None:
             return
         if stage == "ingest":
@@ -121,7 +123,7 @@ class Attempt:
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _memory_of_a_worker(self) -> str:
-        """Say of a worker that died what it was predicted to need, and what it had; nothing of foreign clusters."""
+        """Say of a worker that died what it was predicted to need, and what it had."""
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction

@@ -23,7 +23,7 @@ from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.store import SCRATCH, Store, published
-from pipeline.runtime.workers import refuse_blind_workers
+from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from pipeline.settings import Settings
 from pipeline.stages.predict import predict
 from pipeline.stages.recommend import recommend
@@ -164,7 +164,7 @@ def _context(
 ) -> Iterator[Context]:
     """Open what a command on a saved model needs; `need` is refused before the first task if it cannot fit."""
     allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
-    needed = need.of(allowance) if need and allowance else None
+    needed: tuple[int, int] | None = None
 
     def afford(_stage: str) -> None:
         if allowance and need and needed:
@@ -182,4 +182,6 @@ def _context(
         losses.listening(client),
     ):
         refuse_blind_workers(client, folder)
+        allowance = allowance or foreign_allowance(client, folder)
+        needed = need.of(allowance) if need and allowance else None
         yield Context(client, Store(folder), tell, uuid.uuid4().hex[:8], afford)

@@ -52,7 +52,7 @@ def scheduler(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def worker(file: Path, name: str, python_path: str = str(CHECKOUT)) -> Iterator[str]:
+def worker(file: Path, name: str, python_path: str = str(CHECKOUT), memory_limit: str = "auto") -> Iterator[str]:
     """Run a worker of one thread for the scheduler of that file; yield its address, once it is there."""
     command = [
         "worker",
@@ -64,6 +64,8 @@ def worker(file: Path, name: str, python_path: str = str(CHECKOUT)) -> Iterator[
         "1",
         "--no-dashboard",
         "--no-nanny",
+        "--memory-limit",
+        memory_limit,
     ]
     local = file.parent / name
     with (

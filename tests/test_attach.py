@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 import yaml
 from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
+from distributed import Client
 
 from pipeline import run
 from pipeline.commands.where import words_for
+from pipeline.plan import plan_of
+from pipeline.runtime.budget import Allowance
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.settings import ClusterSettings, Settings
-from tasks.errors import SettingsError, TryAgainLater
+from tasks.errors import CannotFit, SettingsError, TryAgainLater
 
 SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2"]
 
@@ -74,6 +77,10 @@ def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_
     assert list(tmp_path.glob("root/runs/*/model/model.json"))
     assert process_ids(foreign) == before
     assert len(before) == 3
+    predicted = plan_of(Settings.load("demo", SMALL), Allowance(2, 1, 2**40, "")).prediction.worker_bytes
+    with Client(address_of(foreign), set_as_default=False) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    assert 0.7 * predicted < max(each["metrics"]["memory"] for each in workers) < predicted
 
 
 @pytest.mark.parametrize("way", ["scheduler", "scheduler_file"])
@@ -126,6 +133,19 @@ def test_a_worker_with_another_numpy_is_refused_by_name(foreign: Path, tmp_path:
         open_client(ClusterSettings(scheduler_file=str(foreign))),
     ):
         pass
+
+
+def test_a_worker_whose_memory_is_too_small_is_refused_before_any_stage_of_it(foreign: Path, tmp_path: Path) -> None:
+    """One of three, as small as a worker is before it has data: what all get is too much for it."""
+    words = [*SMALL, *words_for(scheduler_file=str(foreign)), f"root={tmp_path}/root"]
+    with (
+        worker(foreign, "small", memory_limit="350MiB"),
+        pytest.raises(
+            CannotFit, match=r"^a worker of this run needs about \S+ MiB .* has 315.00 MiB; .*--memory-limit"
+        ),
+    ):
+        run("demo", words)
+    assert not list(tmp_path.glob("root/datasets/*"))
 
 
 def test_workers_that_cannot_read_the_root_are_refused_by_name(foreign: Path) -> None:

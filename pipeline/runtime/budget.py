@@ -25,6 +25,9 @@ CLIENT_BYTES = 230 * 2**20
 """Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
 WORKER_BYTES = 200 * 2**20
 """A worker process before it has data; measured with CLIENT_BYTES as 430 MiB together."""
+SHARED_BYTES = 130 * 2**20
+"""What a limit counts of a worker besides: whole libraries that processes share, and compiling kernels the first time.
+With hardly any data its resident size was 292 MiB, 320 where it compiled; the sum counts 170 to 200 of them."""
 KEPT_BYTES = 150 * 2**20
 """What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
@@ -57,6 +60,8 @@ PIECES_KEPT_BYTES = 75 * 2**20
 @dataclass(frozen=True)
 class Prediction:
     """Bytes at the peak: of all processes and of one worker, while ratings are moved and while a model is trained.
+
+    All processes: each page divided among those that share it. One worker: its resident size, which its limit is on.
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
     `recommend_bytes` : for the stages that choose items for users.
@@ -106,9 +111,9 @@ def predict_bytes(
     )
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES + ids + workers * ingest_worker),
-        ingest_worker_bytes=int(ingest_worker),
+        ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
         training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
-        training_worker_bytes=int(training_worker),
+        training_worker_bytes=int(training_worker + SHARED_BYTES),
         data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + size.rows * 16),
         run_disk_bytes=int(need.disk),
         streamed=streamed,
@@ -129,13 +134,13 @@ def predict_recommend_bytes(
     model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
     running = min(threads, parts) * (ratings * SEEN_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
     worker = WORKER_BYTES + kept + model + running
-    return int(CLIENT_BYTES + workers * worker), int(worker)
+    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
 
 
 def predict_reconstruct_bytes(piece_bytes: int, workers: int, threads: int) -> tuple[int, int]:
     """Return the predicted peaks, of all processes and of one worker, while the whole matrix is written in pieces."""
     worker = WORKER_BYTES + PIECES_KEPT_BYTES + threads * piece_bytes * PIECE_VERSIONS
-    return int(CLIENT_BYTES + workers * worker), int(worker)
+    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
 
 
 def available_memory_bytes() -> int:
@@ -169,12 +174,15 @@ class Allowance:
     """What a run may use. Memory is measured before anything is started, for all processes and for one worker.
 
     `workers`, `threads` : of each worker; `memory_bytes` : of the client, the scheduler and all workers together.
+    `foreign` : somebody else started the workers; `memory_bytes` is what they have together, by the least limit of one,
+    and how much there is for client and scheduler is not known.
     """
 
     workers: int
     threads: int
     memory_bytes: int
     root: str
+    foreign: bool = False
 
     def has_memory_for_training(self, prediction: Prediction) -> bool:
         """Say whether training fits, all processes together and one worker."""
@@ -189,22 +197,30 @@ class Allowance:
     ) -> None:
         """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""
         limit = int(self.memory_bytes / self.workers * USABLE_PART)
+        more = (
+            "use workers with fewer threads, or start them with more memory (--memory-limit of dask worker)"
+            if self.foreign
+            else "use fewer cluster.threads, or give it more with cluster.memory"
+        )
         for needed, there, whose in (
-            (needed_bytes, self.memory_bytes, ""),
+            (0 if self.foreign else needed_bytes, self.memory_bytes, ""),
             (worker_bytes, limit, "a worker of "),
         ):
             if needed > there:
                 raise CannotFit(
                     f"{whose}this run needs about {format_bytes(needed)} of memory for {what} "
-                    f"and has {format_bytes(there)}; lower {lower}, "
-                    "use fewer cluster.threads, or give it more with cluster.memory"
+                    f"and has {format_bytes(there)}; lower {lower}, {more}"
                 )
 
     def said_of_a_worker(self, predicted_bytes: int | None, had_bytes: int) -> str:
-        """Say what a worker was predicted to need, what one had at most, and what it may have, for one that died."""
+        """Say what a worker was predicted to need, what one had at most, and what it may have, for one that died.
+
+        had_bytes : not looked at where the workers are somebody else's, whom nobody here can measure.
+        """
         limit = format_bytes(self.memory_bytes // self.workers)
         predicted = "" if predicted_bytes is None else f"{format_bytes(predicted_bytes)} were predicted for a worker, "
-        return f": {predicted}one had {format_bytes(had_bytes)} or more, and {limit} is all that it may have"
+        had = "" if self.foreign else f"one had {format_bytes(had_bytes)} or more, "
+        return f": {predicted}{had}and {limit} is all that it may have"
 
     def refuse_training(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for the method of training."""

@@ -33,7 +33,8 @@ def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[N
         raise CannotFit(
             f"workers died again and again at task {cause.task}, most likely for want of memory (dmesg says)"
             f"{memory()}; "
-            "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more with cluster.memory"
+            "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more: with cluster.memory, or where "
+            "they are started"
         ) from cause
     except (NoValidWorkerError, FutureCancelledError, CommClosedError) as cause:
         raise TryAgainLater(

@@ -1,6 +1,7 @@
 """Which workers may take part: those that run the same software and read what the driver wrote.
 
-Covers: showing both before work starts, and for workers that join during a run.
+Covers: showing both before work starts, and for workers that join during a run; what those of a cluster that is not
+ours may use.
 Does not cover: opening the cluster (cluster.py), or what a worker is given to do (placed_grid.py).
 """
 
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from distributed import Client
 
+from pipeline.runtime.budget import Allowance
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Noticed
 from pipeline.runtime.software import software_faults
@@ -50,6 +52,19 @@ def reading_faults(client: Client, root: str, workers: list[str] | None = None) 
                 "use a folder or URL that all machines share, by the same name"
             )
     return faults
+
+
+def foreign_allowance(client: Client, root: str) -> Allowance | None:
+    """Return what workers may use that somebody else started, as they told the scheduler; None if none has a limit.
+
+    A run gives all of them alike to do, so the one with the least memory counts, and the one with most threads.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [limit for worker in workers if (limit := worker["memory_limit"])]
+    if not limits:
+        return None
+    threads = max(worker["nthreads"] for worker in workers)
+    return Allowance(len(workers), threads, min(limits) * len(workers), root, foreign=True)
 
 
 def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
