@@ -20,14 +20,14 @@ from pipeline.runtime.dask_settings import dask_settings
 IN_TRAINING = ("train", "descend-", 9)
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+@pytest.fixture
+def hosts_allowed() -> None:
     if not may_make_hosts():
         pytest.skip("may not make network namespaces: run as root, with iproute2 installed")
-    return Room(tmp_path_factory.mktemp("hosts"))
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hosts_allowed")
 def test_a_host_that_vanishes_is_dropped_within_15_seconds(room: Room) -> None:
     done = trial(room, "vanishes", [Strike("host vanishes", *IN_TRAINING)])
     assert done.complaints == []
@@ -36,6 +36,7 @@ def test_a_host_that_vanishes_is_dropped_within_15_seconds(room: Room) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hosts_allowed")
 def test_a_network_that_is_away_for_8_seconds_drops_nobody(room: Room) -> None:
     done = trial(room, "away", [Strike("network away for 8 s", *IN_TRAINING)])
     assert done.complaints == []

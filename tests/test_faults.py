@@ -32,11 +32,6 @@ MIDDLE = {
 """A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4."""
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room(tmp_path_factory.mktemp("faults"))
-
-
 def tried(room: Room, kind: str, stages: Sequence[str] = tuple(MIDDLE), **moment: object) -> Trial:
     """Strike at the middle of each stage; all must have struck, and ended as they must."""
     strikes = [Strike(**{**vars(MIDDLE[stage]), "kind": kind, **moment}) for stage in stages]
