@@ -6,6 +6,9 @@ Does not cover: frozen processes and long compiles, which take minutes (docs/fau
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import dask
 import pytest
 from dask.utils import parse_timedelta
@@ -15,7 +18,11 @@ from chaos.hosts import may_make_hosts
 from chaos.room import Room
 from chaos.strikes import Strike
 from chaos.trial import seconds_to_removal, trial
+from pipeline.runtime import workers
+from pipeline.runtime.cluster import open_client
 from pipeline.runtime.dask_settings import dask_settings
+from pipeline.runtime.workers import reading_faults
+from pipeline.settings import ClusterSettings
 
 IN_TRAINING = ("train", "descend-", 9)
 
@@ -44,6 +51,18 @@ def test_a_network_that_is_away_for_8_seconds_drops_nobody(room: Room) -> None:
     (struck,), (healed,) = run.of("struck"), run.of("healed")
     assert healed["time"] - struck["time"] >= BLIP_SECONDS
     assert healed["time"] < run.of("ran")[-1]["time"]  # the run was not over before
+
+
+def leave(_url: str, _checksum: str) -> None:
+    os._exit(1)
+
+
+def test_a_worker_that_is_lost_while_it_is_asked_is_not_called_blind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_read", leave)
+    with open_client(ClusterSettings(workers=1, threads=1)) as client:
+        assert reading_faults(client, str(tmp_path)) == {}
 
 
 def test_the_worst_case_for_a_frozen_process_is_90_seconds_and_a_long_compile_is_none() -> None:

@@ -40,11 +40,16 @@ def refuse_blind_workers(client: Client, root: str) -> None:
 
 
 def reading_faults(client: Client, root: str, workers: list[str] | None = None) -> dict[str, str]:
-    """Return for each worker's address why it cannot read what is written under `root`, of those that cannot."""
+    """Return for each worker's address why it cannot read what is written under `root`, of those that cannot.
+
+    One that is lost while it is asked is none of them.
+    """
     with _probe(root) as (url, checksum):
         answers = client.run(_read, url, checksum, workers=workers, on_error="return")
     faults = {}
     for address, answer in sorted(answers.items()):
+        if isinstance(answer, OSError):  # of the connection: what reading raises is caught on the worker
+            continue
         host, reason = ("unknown", str(answer)) if isinstance(answer, BaseException) else answer
         if reason:
             faults[address] = (
