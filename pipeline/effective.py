@@ -46,6 +46,18 @@ def on_date(settings: Settings, request: Request) -> Settings:
     return settings.model_copy(update=changed) if changed else settings
 
 
+def awaited(settings: Settings, request: Request) -> str:
+    """Return the first of the ratings' paths of this date that nothing is there of yet; empty: all have come."""
+    for entry in settings.ingest.ratings if request.reaches("ingest") else ():
+        if _DATE in entry and _DATES not in entry:
+            path = entry.replace(_DATE, request.date)
+            system, place = filesystem(path)
+            with reaching(path):
+                if not system.glob(place):
+                    return path
+    return ""
+
+
 def on_synthetic(settings: Settings, folder: str) -> Settings:
     """Point ingest at the synthetic set and the split at its probe file, unless the settings say otherwise."""
     content = settings.model_dump()

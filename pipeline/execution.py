@@ -2,7 +2,7 @@
 
 Covers: the order of these, and the entry in the ledger however it ends. Nothing here needs Dask or numba, so that an
 execution that finds nothing to do is over before they would be imported.
-Does not cover: what is compared (receipts.py), the cluster (attempt.py), the stages (flow.py).
+Does not cover: what is compared (receipts.py), who is told (hooks.py), the cluster (attempt.py), the stages (flow.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from pipeline import receipts
-from pipeline.effective import on_date
+from pipeline.effective import awaited, on_date
+from pipeline.hooks import tell_hook
 from pipeline.request import Request
 from pipeline.runtime import ledger
 from pipeline.runtime.current import read_current
@@ -26,6 +27,7 @@ from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
 from tasks.errors import DamagedFile, FunkflowError, RootIsHeld
+from tasks.masking import masked
 
 
 @dataclass
@@ -79,6 +81,16 @@ def execute(
     told = broadcast(list(listeners))
     waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
     execution = Execution(settings, request, store, listeners, entry)
+    try:
+        _recorded(execution, waiting, told, work)
+    finally:
+        tell_hook(settings.hooks, entry.content, told)  # the root is free again: a hook may put the model to use
+    return execution.result
+
+
+def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Callable[[Execution], RunResult]) -> None:
+    """Hold the root, and have a record of how it ended."""
+    root, entry = execution.settings.root, execution.entry
     with ExitStack() as stack:
         stack.enter_context(as_disk_errors(root))
         try:
@@ -95,13 +107,16 @@ def execute(
                 entry.close_on(error, execution.result)
             raise
         entry.close(state, 0, result=execution.result)
-    return execution.result
 
 
 def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:
     """Answer from the receipt, or do the work; return which of them."""
     request, store = execution.request, execution.store
+    if request.if_new and (path := awaited(execution.settings, request)):
+        told(Noticed(f"nothing new: {masked(path)} is not there yet"))
+        return ledger.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)
+    inputs_url = receipts.inputs_url(store, execution.settings, request)
     url = receipts.receipt_url(store, execution.settings, request)
     began = time.monotonic()
     known = None
@@ -114,9 +129,15 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
             told(StageFinished(stage, 0.0, summary, reused=True))
         told(Noticed(_up_to_date(known, request)))
         return ledger.UP_TO_DATE
+    if request.if_new:
+        count = receipts.inputs_if_nothing_came(inputs_url, store, execution.settings, request)
+        if count is not None:
+            told(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
+            return ledger.NOTHING_NEW
     execution.result = work(execution)
     if execution.inputs is not None:
         with suppress(OSError, FunkflowError):  # without a receipt the next one goes through the stages, that is all
+            receipts.write_inputs(inputs_url, execution.inputs)
             receipts.write_receipt(url, store, execution.result, execution.stages, execution.inputs)
     return ledger.DONE
 

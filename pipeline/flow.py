@@ -63,6 +63,7 @@ def run(
     listeners: Sequence[Listener] = (),
     date: str | datetime.date | None = None,
     wait_seconds: float = 0.0,
+    if_new: bool = False,
     force: bool = False,
 ) -> RunResult:
     """Take raw ratings to a validated model, doing only what is not there already.
@@ -76,6 +77,7 @@ def run(
     listeners : called with every event, in order (runtime/events.py).
     date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
     wait_seconds : how long to wait for another run under the same root to end.
+    if_new : do nothing where no input came or changed since these settings last ended well.
     force : redo every stage, but for the raw data.
 
     Raises
@@ -90,7 +92,7 @@ def run(
         settings = Settings.build(settings, overrides)
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
-    request = Request.checked(until, date, fresh, force, wait_seconds)
+    request = Request.checked(until, date, fresh, force, wait_seconds, if_new)
     return execute(settings, request, listeners, work)
 
 

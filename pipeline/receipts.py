@@ -1,10 +1,11 @@
 """Receipts: what a finished execution read and left, by which the same one is known to have nothing to do.
 
 Covers: what is compared, inputs by path, size and time (or an object store's tag), results by manifests and sizes,
-settings and code; and the receipt's file.
+settings and code; the receipt's file; and inputs alone, for who asks only whether something came.
 Does not cover: the lock and the ledger around it (execution.py), contents, which stages compare by checksum.
 
-    <root>/receipts/<id>.json        id = hash of settings, last stage, funkflow's own code, who is forgotten
+    <root>/receipts/<id>.json           id = hash of settings, last stage, funkflow's own code, who is forgotten
+    <root>/receipts/<id>.inputs.json    id = hash of settings and last stage
 
 Whatever differs is only a reason to go through the stages, each of which finds by content what it has done already.
 """
@@ -34,6 +35,8 @@ _UNSETTLED_BYTES = 256 * 2**20
 """Files that were written just before they were read are known by content, up to so many bytes: a quarter second."""
 _KNOWN_BY_CONTENT = ("manifest.json", "model.json")
 _OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0}
+_IDLE = {"root", "cluster", "hooks"}
+"""Sections that change nothing in the result."""
 _OF_PATHS = {"predictions": "predictions", "recommendations": "recommendations"}
 
 
@@ -54,12 +57,18 @@ def receipt_url(store: Store, settings: Settings, request: Request) -> str:
     """
     receipt_id = content_id(
         what="receipt",
-        settings=settings.model_dump(mode="json", exclude={"root", "cluster"}),
+        settings=settings.model_dump(mode="json", exclude=_IDLE),
         until=request.until,
         code=code(),
         forgotten=files.checksum(files.bytes_if_there(store.forgotten) or b""),
     )
     return files.join(store.root, "receipts", f"{receipt_id}.json")
+
+
+def inputs_url(store: Store, settings: Settings, request: Request) -> str:
+    """Return where it stands which inputs these settings, up to that stage, have seen, whatever the code was."""
+    inputs_id = content_id(what="inputs", settings=settings.model_dump(mode="json", exclude=_IDLE), until=request.until)
+    return files.join(store.root, "receipts", f"{inputs_id}.inputs.json")
 
 
 def files_read(settings: Settings, request: Request) -> list[StoredFile]:
@@ -106,6 +115,25 @@ class InputsRead:
         ]
 
 
+def write_inputs(url: str, inputs: InputsRead) -> None:
+    """Write which inputs were seen by an execution that ended well, unless they moved under it."""
+    entries = inputs.entries()
+    if entries is not None:
+        files.write_sealed(url, {"format_version": FORMAT_VERSION, "inputs": entries})
+
+
+def inputs_if_nothing_came(url: str, store: Store, settings: Settings, request: Request) -> int | None:
+    """Return how many files of input there are, if all are as these settings have seen them; else None."""
+    try:
+        content = files.json_if_there(url)
+        if content is None or content.get("format_version") != FORMAT_VERSION:
+            return None
+        now = files_read(_with_synthetic(settings, store), request)
+        return len(now) if _same_inputs(files.without_seal(url, content)["inputs"], now) else None
+    except (AttributeError, BadInput, DamagedFile):
+        return None
+
+
 def write_receipt(
     url: str, store: Store, result: RunResult, stages: Sequence[tuple[str, str]], inputs: InputsRead
 ) -> None:
@@ -140,9 +168,7 @@ def answer(url: str, store: Store, settings: Settings, request: Request) -> Rece
         if content is None or content.get("format_version") != FORMAT_VERSION:
             return None
         content = files.without_seal(url, content)
-        if settings.synth:
-            settings = on_synthetic(settings, settings.synth.folder_under(store.root))
-        now = files_read(settings, request)
+        now = files_read(_with_synthetic(settings, store), request)
         if not _same_inputs(content["inputs"], now):
             return None
     except (AttributeError, BadInput, DamagedFile):
@@ -155,6 +181,10 @@ def answer(url: str, store: Store, settings: Settings, request: Request) -> Rece
     result = RunResult(**{**content["result"], "paths": paths})
     stages = [(stage, summary) for stage, summary in content["stages"]]
     return Receipt(result, stages, len(now), len(content["outputs"]))
+
+
+def _with_synthetic(settings: Settings, store: Store) -> Settings:
+    return on_synthetic(settings, settings.synth.folder_under(store.root)) if settings.synth else settings
 
 
 def _same_inputs(entries: list[list[Any]], now: list[StoredFile]) -> bool:

@@ -19,13 +19,18 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Request:
-    """`date` : the logical date, YYYY-MM-DD. `fresh` : train anew; `force` : redo every stage, but for the raw data."""
+    """What is asked for.
+
+    `date` : the logical date, YYYY-MM-DD. `fresh` : train anew; `force` : redo every stage, but for the raw data.
+    `if_new` : do nothing where no input came or changed since these settings last ended well.
+    """
 
     until: str
     date: str
     fresh: bool = False
     force: bool = False
     wait_seconds: float = 0.0
+    if_new: bool = False
 
     @classmethod
     def checked(
@@ -35,19 +40,23 @@ class Request:
         fresh: bool = False,
         force: bool = False,
         wait_seconds: float = 0.0,
+        if_new: bool = False,
     ) -> Request:
         """Return what is asked; `date` is today's, in UTC, unless one is named.
 
         Raises
         ------
         SettingsError
-            There is no such stage or date, or the time to wait is negative or not a number.
+            There is no such stage or date, the time to wait is negative or not a number, or all is to be done anew but
+            only if something is new.
         """
         if until not in STAGES:
             raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
         if not (math.isfinite(wait_seconds) and wait_seconds >= 0):
             raise SettingsError(f"--wait {wait_seconds:g}: not a time; give seconds, 0 or more")
-        return cls(until, _checked_date(date), fresh, force, wait_seconds)
+        if if_new and (fresh or force):
+            raise SettingsError("--if-new and --force or --fresh contradict each other: leave out one of them")
+        return cls(until, _checked_date(date), fresh, force, wait_seconds, if_new)
 
     def reaches(self, stage: str) -> bool:
         """Say whether a stage is among those asked for."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from pipeline.cluster_settings import Bytes as Bytes
 from pipeline.cluster_settings import ClusterSettings as ClusterSettings
@@ -194,6 +194,18 @@ class PredictSettings(Section):
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
 
 
+class HookSettings(Section):
+    """Who is told how an execution ended, with its record in the ledger as JSON. Changes nothing in the result."""
+
+    on_success: SecretStr = Field(
+        SecretStr(""),
+        description="exit code 0: a command, which gets the record on its standard input, or an http(s) URL, to which "
+        "it is posted; empty: nobody. Secret, as such URLs are: written nowhere",
+    )
+    on_failure: SecretStr = Field(SecretStr(""), description="any other exit code: likewise")
+    timeout_seconds: float = Field(30.0, gt=0, description="what a hook may take; one that fails fails no execution")
+
+
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
@@ -208,6 +220,7 @@ class Settings(Section):
     recommend: RecommendSettings = RecommendSettings()
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()
+    hooks: HookSettings = HookSettings()
 
     @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:

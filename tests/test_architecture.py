@@ -41,6 +41,7 @@ LAYERS = {
     "pipeline.scale": 4,
     "pipeline.plan": 4,
     "pipeline.receipts": 3,
+    "pipeline.hooks": 3,
     "pipeline.execution": 4,
     "pipeline.prune": 4,
     "pipeline.attempt": 5,

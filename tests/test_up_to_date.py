@@ -19,11 +19,13 @@ from executing import RUN_ID, executed, is_up_to_date, ratings_in, settings_over
 from chaos.object_store import ObjectStore
 from pipeline import receipts
 from pipeline.execution import Execution
+from pipeline.request import Request
 from pipeline.runtime.events import Event, Noticed
+from pipeline.runtime.ledger import Ledger
 from pipeline.runtime.result import RunResult
 from pipeline.settings import Settings
 from tasks import files, sources
-from tasks.errors import BadInput
+from tasks.errors import BadInput, SettingsError
 from tasks.forgotten import NOBODY, write_forgotten
 
 CHECKOUT = Path(__file__).parent.parent
@@ -103,6 +105,41 @@ def test_titles_that_appear_beside_the_ratings_are_a_change(tmp_path: Path) -> N
     assert is_up_to_date(settings)
     (tmp_path / "movies.csv").write_text("movieId,title,genres\n2,Two,None\n")
     assert not is_up_to_date(settings)
+
+
+def test_nothing_new_is_asked_of_inputs_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other code, and results that are gone, are no news; a file is, and so are settings that have never ended well."""
+    next((tmp_path / "root").glob("runs/*/model/model.json")).unlink()
+    monkeypatch.setattr(receipts, "code", lambda: "another")
+    assert not is_up_to_date(settings)
+    heard: list[Event] = []
+    assert is_up_to_date(settings, heard, if_new=True)
+    (said,) = [event.message for event in heard if isinstance(event, Noticed)]
+    assert said == "nothing new: 4 files of input are as these settings have seen them"
+    newest = next(Ledger(str(tmp_path / "root")).records())
+    assert (newest["state"], newest["exit_code"]) == ("nothing new", 0)
+    assert not is_up_to_date(settings_over(tmp_path, str(tmp_path / "root"), train={"rank": 3}), if_new=True)
+    replaced(tmp_path / "ratings" / "one.csv", "user,item,rating\n1,2,4\n")
+    assert not is_up_to_date(settings, if_new=True)
+
+
+def test_a_file_of_the_date_that_is_not_there_yet_is_nothing_new(tmp_path: Path) -> None:
+    ratings = ratings_in(tmp_path)
+    settings = settings_over(tmp_path, str(tmp_path / "root"), ingest={"ratings": [str(ratings / "{date}.csv")]})
+    heard: list[Event] = []
+    assert is_up_to_date(settings, heard, date="2026-01-31", if_new=True)
+    (said,) = [event.message for event in heard if isinstance(event, Noticed)]
+    assert said == f"nothing new: {ratings / '2026-01-31.csv'} is not there yet"
+    (ratings / "one.csv").rename(ratings / "2026-01-31.csv")
+    assert not is_up_to_date(settings, date="2026-01-31", if_new=True)
+
+
+@pytest.mark.parametrize("anew", ["force", "fresh"])
+def test_all_anew_but_only_if_new_is_refused(anew: str) -> None:
+    with pytest.raises(SettingsError, match="contradict"):
+        Request.checked(if_new=True, force=anew == "force", fresh=anew == "fresh")
 
 
 def test_other_settings_stages_and_code_are_work_to_do(

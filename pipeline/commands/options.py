@@ -69,6 +69,12 @@ Date = Annotated[
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="wait so long for another run under this root to end")
 ]
+IfNew = Annotated[
+    bool,
+    typer.Option(
+        "--if-new", help="end at once, with 0, if no input came or changed since these settings last ended well"
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="redo every stage, but for the raw data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]

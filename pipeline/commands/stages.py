@@ -16,6 +16,7 @@ from pipeline.commands.options import (
     Date,
     Debug,
     Force,
+    IfNew,
     Ratings,
     Resume,
     Root,
@@ -59,10 +60,11 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         date: Date = "",
         wait: Wait = 0.0,
         force: Force = False,
+        if_new: IfNew = False,
         as_json: AsJson = False,
         debug: Debug = False,
     ) -> None:
-        request = Request.checked(until, date, not resume, force, wait)
+        request = Request.checked(until, date, not resume, force, wait, if_new)
         run_until(settings_from(conf, ratings, validation, root, sets), request, as_json)
 
     app.command(name, help=what)(command)

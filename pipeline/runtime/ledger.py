@@ -25,13 +25,13 @@ from tasks import files
 from tasks.errors import BadInput, DamagedFile, FunkflowError
 from tasks.masking import masked_content
 
-RUNNING, DONE, UP_TO_DATE, FAILED, REFUSED, INTERRUPTED, DIED = STATES = (
-    "running", "done", "up to date", "failed", "refused", "interrupted", "died",
+RUNNING, DONE, UP_TO_DATE, NOTHING_NEW, FAILED, REFUSED, INTERRUPTED, DIED = STATES = (
+    "running", "done", "up to date", "nothing new", "failed", "refused", "interrupted", "died",
 )  # fmt: skip
-_WELL = (DONE, UP_TO_DATE)
+_WELL = (DONE, UP_TO_DATE, NOTHING_NEW)
 _REFUSED_CODE = 5
 _SUFFIX = ".json"
-_IDLE = ("root", "cluster")
+_IDLE = ("root", "cluster", "hooks")
 """Sections that change nothing in the result."""
 _FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", "peak_memory_bytes")
 _RANKING = ("precision", "recall", "ndcg")
@@ -148,6 +148,11 @@ class Execution:
     @property
     def id(self) -> str:
         return str(self._content["id"])
+
+    @property
+    def content(self) -> Record:
+        """The record as it stands now."""
+        return dict(self._content)
 
     def open(self, left_by: str = "") -> None:
         """Write that it runs, and since when it holds the root. `left_by`: the record of who died holding it."""
