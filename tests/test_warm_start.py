@@ -17,6 +17,7 @@ from distributed import Client
 from growing_ratings import Root, address_of, lines
 from losing_workers import KillAfter
 
+from bench import daily, daily_training
 from pipeline import Model, RunResult
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.current import model_of
@@ -245,3 +246,16 @@ def test_the_start_is_made_anew_where_its_checkpoint_is_damaged(
     shard.write_bytes(shard.read_bytes()[:-4])
     assert files.names(str(folder)) == ["epoch-00000.json", "shards-00000", "shards-00000-held-back"]
     assert bits(root.run(DAY_1, WARM)) == bits(warm[1])
+
+
+@pytest.mark.slow
+def test_the_experiment_goes_through_its_days(tmp_path: Path) -> None:
+    """One day, which has nothing to start from, so both runs are cold and come to the same."""
+    text = "".join(f"{row % 70}::{row // 70}::{1 + row % 5}::{row}\n" for row in range(3000))
+    (tmp_path / "ratings.dat").write_text(text)
+    days = daily.cut_by_time(tmp_path / "ratings.dat", tmp_path / "days", later=1)
+    (day,) = daily_training.go_through(days[:1], tmp_path, ["train.epochs=2", "train.rank=4"])
+    assert (day.cold_epochs, day.warm_epochs) == (2, 2)
+    assert day.cold_rmse == day.warm_rmse
+    assert day.warm_epochs_to_cold in (1, 2)
+    assert daily_training.table([day]).row_count == 1
