@@ -82,7 +82,7 @@ def _what_goes(store: Store, keep: int) -> Pruning:
     blocks = {f"blocks/{name}" for name in _named(store, "blocks", _BLOCK)} - needed
     sizes = files.sizes(store.blocks)
     order = ["runs", *_DATA.values()]
-    paths = dict.fromkeys(_receipts_of(store, gone), 0)
+    paths = _receipts_of(store, gone)
     for path in sorted(gone, key=lambda each: (order.index(each.split("/")[0]), each)):
         paths[path] = sum(files.sizes_below(files.join(store.root, path)).values())
     paths |= {path: sizes[path.split("/")[1]] for path in sorted(blocks)}

@@ -16,6 +16,7 @@ from conftest import Heard
 from chaos.object_store import ObjectStore
 from pipeline.runtime.events import StageAdvanced
 from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
+from pipeline.runtime.store import FORMAT_VERSION
 from tasks import file_versions, files
 from tasks.errors import TryAgainLater
 from tasks.file_versions import is_settled
@@ -79,7 +80,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda data: data[:-9],
     "no mapping": lambda _data: b"[]",
     "entries of another kind": lambda data: data.replace(b'"checksums"', b'"sums"'),
-    "another version": lambda data: data.replace(b'"format_version": 2', b'"format_version": 1'),
+    "another version": lambda data: data.replace(b'"format_version": %d' % FORMAT_VERSION, b'"format_version": 1'),
 }
 
 
