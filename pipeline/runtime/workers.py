@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -84,11 +85,7 @@ def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
         There is no worker.
     """
     client = context.client
-    try:
-        client.wait_for_workers(1, timeout=_WAIT_SECONDS)
-    except TimeoutError as cause:
-        raise TryAgainLater(f"the cluster had no worker for {_WAIT_SECONDS} s; start some and run again") from cause
-    present = running(client)
+    present = _awaited(client)
     kept = [address for address in known if address in present]
     joined = sorted(set(present) - set(known))
     if not joined:
@@ -100,6 +97,18 @@ def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
     if not fit:
         raise TryAgainLater(next(iter(faults.values())))
     return fit
+
+
+def _awaited(client: Client) -> list[str]:
+    """Return the workers that are there, at least one: one that came may be gone again by the time it is looked up."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=max(1.0, end - time.monotonic()))
+        except TimeoutError as cause:
+            raise TryAgainLater(f"the cluster had no worker for {_WAIT_SECONDS} s; start some and run again") from cause
+        if present := running(client):
+            return present
 
 
 def running(client: Client) -> list[str]:
