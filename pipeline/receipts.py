@@ -24,7 +24,7 @@ from pipeline.request import Request
 from pipeline.runtime.code_version import code
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import FORMAT_VERSION, Store, content_id
-from pipeline.settings import Settings
+from pipeline.settings import IDLE_SECTIONS, Settings
 from tasks import files
 from tasks.errors import BadInput, DamagedFile
 from tasks.file_versions import is_settled
@@ -35,8 +35,6 @@ _UNSETTLED_BYTES = 256 * 2**20
 """Files that were written just before they were read are known by content, up to so many bytes: a quarter second."""
 _KNOWN_BY_CONTENT = ("manifest.json", "model.json")
 _OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0}
-_IDLE = {"root", "cluster", "hooks"}
-"""Sections that change nothing in the result."""
 _OF_PATHS = {"predictions": "predictions", "recommendations": "recommendations"}
 
 
@@ -57,7 +55,7 @@ def receipt_url(store: Store, settings: Settings, request: Request) -> str:
     """
     receipt_id = content_id(
         what="receipt",
-        settings=settings.model_dump(mode="json", exclude=_IDLE),
+        settings=settings.model_dump(mode="json", exclude=set(IDLE_SECTIONS)),
         until=request.until,
         code=code(),
         forgotten=files.checksum(files.bytes_if_there(store.forgotten) or b""),
@@ -67,7 +65,9 @@ def receipt_url(store: Store, settings: Settings, request: Request) -> str:
 
 def inputs_url(store: Store, settings: Settings, request: Request) -> str:
     """Return where it stands which inputs these settings, up to that stage, have seen, whatever the code was."""
-    inputs_id = content_id(what="inputs", settings=settings.model_dump(mode="json", exclude=_IDLE), until=request.until)
+    inputs_id = content_id(
+        what="inputs", settings=settings.model_dump(mode="json", exclude=set(IDLE_SECTIONS)), until=request.until
+    )
     return files.join(store.root, "receipts", f"{inputs_id}.inputs.json")
 
 

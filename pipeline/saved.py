@@ -32,7 +32,7 @@ from pipeline.stages.spectrum import known_spectrum, spectrum
 from pipeline.stages.vectors import write_vectors
 from tasks import files
 from tasks.errors import BadInput
-from tasks.model import read_about
+from tasks.model_about import read_about
 
 
 def spectrum_of(

@@ -206,6 +206,10 @@ class HookSettings(Section):
     timeout_seconds: float = Field(30.0, gt=0, description="what a hook may take; one that fails fails no execution")
 
 
+IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
+"""What of the settings changes nothing in the result, so that no id is made of it."""
+
+
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 

@@ -1,7 +1,7 @@
 """Users and items that no dataset under a root may hold any more, known by keyed hashes alone.
 
 Covers: the list and its file, adding to it, and telling which of some raw ids are on it.
-Does not cover: what of older files still holds them (pipeline/runtime/holders.py), or leaving out their rows
+Does not cover: what of older files still holds them (pipeline/runtime/forgotten_traces.py), or leaving out their rows
 (gather.py).
 
 The key lies beside the hashes, so the list keeps ids from being read off it, not from being tried out: whoever can read

@@ -18,8 +18,7 @@ from tasks import files
 from tasks.algebra import Algebra
 from tasks.canonical import refuse_complex
 from tasks.errors import BadInput
-from tasks.model_about import MODEL_FORMAT_VERSION, part_files
-from tasks.model_about import read_about as read_about
+from tasks.model_about import MODEL_FORMAT_VERSION, part_files, read_about
 from tasks.model_parts import columns_of
 from tasks.recommender import Recommender
 

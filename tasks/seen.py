@@ -1,7 +1,7 @@
 """Which of the present input files an earlier dataset has seen: unchanged, grown at the end, or not at all.
 
 Covers: what a dataset remembers of each file, and matching that with the files of now, by content and never by place.
-Does not cover: which dataset is asked (pipeline/runtime/lineage.py), or reading what is new (parse.py).
+Does not cover: which dataset is asked (pipeline/runtime/dataset_lineage.py), or reading what is new (parse.py).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tasks import files
 from tasks.memory import Weighed
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.top_items import Catalogue, Seen, TopItems, top_items
 
 

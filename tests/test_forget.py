@@ -1,6 +1,6 @@
 """Forgetting: no row of a user gets into a dataset any more, and the command says what holds him and removes it.
 
-Covers: tasks/forgotten.py, runtime/holders.py, `funkflow forget`, and ingest, grown and cold, with a list.
+Covers: tasks/forgotten.py, runtime/forgotten_traces.py, `funkflow forget`, and ingest, grown and cold, with a list.
 Does not cover: what else a dataset keeps as it grows (test_growing.py).
 """
 

@@ -24,7 +24,7 @@ from pipeline.runtime.events import StageFinished
 from pipeline.stages.spectrum import spectrum
 from pipeline.stages.vectors import write_vectors
 from tasks.errors import BadInput, SettingsError
-from tasks.model import read_about
+from tasks.model_about import read_about
 
 
 @pytest.mark.parametrize("fold_biases", [False, True])

@@ -35,7 +35,8 @@ from pipeline.stages.train import train
 from tasks import array_files, files
 from tasks.blocks import read_block
 from tasks.errors import DamagedFile
-from tasks.model import Model, read_about
+from tasks.model import Model
+from tasks.model_about import read_about
 from tasks.score import read_held_out
 
 CHECKOUT = Path(__file__).parent.parent

@@ -20,7 +20,7 @@ from pipeline.runtime.ancestry import Seen
 from pipeline.runtime.events import Event, Noticed
 from pipeline.settings import SplitSettings
 from tasks.errors import SettingsError
-from tasks.model import read_about
+from tasks.model_about import read_about
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 WARM = "train.warm_start=true"

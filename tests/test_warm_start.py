@@ -1,6 +1,6 @@
 """Training that starts from an earlier model: the same predictions to begin with, the same bits whatever happens.
 
-Covers: tasks/warm.py, runtime/warm_start.py, runtime/lineage.py and what training makes of them.
+Covers: tasks/warm.py, runtime/warm_start.py, runtime/dataset_lineage.py and what training makes of them.
 Does not cover: validation ratings that the earlier model has seen (test_unseen.py), the gate (test_gate.py), how many
 epochs a warm start saves (docs/models-in-use.md has what was measured).
 """
@@ -28,8 +28,7 @@ from tasks.descend import StepSizes
 from tasks.errors import SettingsError
 from tasks.factors import initial_shard
 from tasks.kernels_vector import BIAS_SQUARES, FACTOR_SQUARES
-from tasks.model import read_about
-from tasks.model_about import part_files
+from tasks.model_about import part_files, read_about
 from tasks.rule import WARM_SHRINK, WARM_SQUARES
 from tasks.stopping import Verdict, judge
 from tasks.warm import Side, held_back, warm_rows

@@ -1,7 +1,7 @@
 """The command `funkflow forget`: no row of some users or items gets into a dataset any more; what holds them still.
 
 Covers: its options, the list under the root, what it says and, with --yes, what it removes; ids are never printed.
-Does not cover: who holds what (runtime/holders.py), or the runs that leave their rows out (stages/ingest.py).
+Does not cover: who holds what (runtime/forgotten_traces.py), or the runs that leave their rows out (stages/ingest.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dask.utils import format_bytes
 from rich.table import Table
 
 from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
-from pipeline.runtime.holders import Holder, holders, remove
+from pipeline.runtime.forgotten_traces import Holder, holders, remove
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.store import Store
 from tasks.errors import SettingsError

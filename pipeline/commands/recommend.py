@@ -36,7 +36,8 @@ from pipeline.commands.options import (
 from pipeline.settings import Settings
 from tasks import files
 from tasks.errors import BadInput, SettingsError
-from tasks.model import Model, read_about
+from tasks.model import Model
+from tasks.model_about import read_about
 from tasks.titles import titles_of
 
 _DEFAULT_COUNT = 10

@@ -33,7 +33,8 @@ from pipeline.commands.options import (
 )
 from pipeline.settings import Settings
 from tasks.errors import SettingsError
-from tasks.model import Model, read_about
+from tasks.model import Model
+from tasks.model_about import read_about
 from tasks.pairs import read_pairs
 
 _Ids = list[str] | None

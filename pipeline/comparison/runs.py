@@ -16,7 +16,7 @@ from pipeline.runtime.cluster import cores
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import FORMAT_VERSION, content_id
-from pipeline.settings import Settings, TrainSettings
+from pipeline.settings import IDLE_SECTIONS, Settings, TrainSettings
 from tasks import files
 from tasks.errors import FunkflowError, SettingsError, TryAgainLater
 from tasks.masking import masked, masked_content
@@ -126,7 +126,7 @@ def _refuse(settings: Settings, methods: Sequence[str], ranks: Sequence[int]) ->
 
 
 def _id_of(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool) -> str:
-    content = settings.model_dump(mode="json", exclude={"root", "cluster", "predict"})
+    content = settings.model_dump(mode="json", exclude={*IDLE_SECTIONS, "predict"})
     for name in ("method", "rank"):
         del content["train"][name]
     return content_id(settings=content, methods=list(methods), ranks=list(ranks), pure=pure)

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.runtime.store import Store, content_id, published
 from pipeline.settings import SplitSettings
 from tasks import files
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.trained_pairs import Training
 
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")

@@ -17,7 +17,7 @@ from pipeline.runtime.canonical import core_rotations, part_triangle, saved_rota
 from pipeline.runtime.pieces import Cut, cut_rows, multiplied_out, read_item_side, rows_of
 from tasks.canonical import chosen_rank
 from tasks.low_rank import ItemSide
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.model_parts import ModelParts, Part
 
 

@@ -21,6 +21,7 @@ from pipeline.runtime.holder import this_process
 from pipeline.runtime.lock import holder_of, is_gone
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import FORMAT_VERSION, content_id
+from pipeline.settings import IDLE_SECTIONS
 from tasks import files
 from tasks.errors import BadInput, DamagedFile, FunkflowError
 from tasks.masking import masked_content
@@ -31,8 +32,6 @@ RUNNING, DONE, UP_TO_DATE, NOTHING_NEW, FAILED, REFUSED, INTERRUPTED, DIED = STA
 _WELL = (DONE, UP_TO_DATE, NOTHING_NEW)
 _REFUSED_CODE = 5
 _SUFFIX = ".json"
-_IDLE = ("root", "cluster", "hooks")
-"""Sections that change nothing in the result."""
 _FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", "peak_memory_bytes")
 _RANKING = ("precision", "recall", "ndcg")
 
@@ -129,7 +128,7 @@ class Execution:
             "id": _id_of(began),
             "date": date,
             "until": until,
-            "settings_hash": content_id(settings={key: settings[key] for key in settings if key not in _IDLE}),
+            "settings_hash": content_id(settings={key: settings[key] for key in settings if key not in IDLE_SECTIONS}),
             "settings": settings,
             "code_version": code_version(),
             "run_id": None,

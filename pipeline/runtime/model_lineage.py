@@ -20,7 +20,7 @@ from pipeline.runtime.store import content_id
 from pipeline.settings import Settings, TrainSettings
 from tasks import files
 from tasks.errors import DamagedFile, SettingsError
-from tasks.model import read_about
+from tasks.model_about import read_about
 
 
 def relevant(settings: TrainSettings) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The start of training from a model that is there already: a checkpoint of epoch 0.
 
 Covers: which tasks make its shards, and scoring the model, so that training which gains nothing keeps it.
-Does not cover: what becomes of a row (tasks/warm.py), which model it is (lineage.py), going on from a checkpoint
+Does not cover: what becomes of a row (tasks/warm.py), which model it is (model_lineage.py), going on from a checkpoint
 (stages/train.py).
 
 Written as a checkpoint, a warm start is to training what a resumed run is: the same bits on any number of workers,
@@ -25,8 +25,7 @@ from tasks import files
 from tasks.batch import count_ratings, total
 from tasks.descend import StepSizes
 from tasks.factors import read_shard, write_shard
-from tasks.model import read_about
-from tasks.model_about import Place, part_files
+from tasks.model_about import Place, part_files, read_about
 from tasks.rule import WARM_SHRINK
 from tasks.score import Errors, HeldOut, score
 from tasks.warm import Side, WarmRows, held_back, warm_rows

@@ -17,7 +17,8 @@ from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
 from tasks import files
 from tasks.factors import read_shard
-from tasks.model import read_about, write_about, write_factors
+from tasks.model import write_about, write_factors
+from tasks.model_about import read_about
 
 _STAGE = "export"
 

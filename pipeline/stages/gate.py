@@ -22,8 +22,7 @@ from pipeline.settings import GateSettings, SplitSettings
 from tasks import files
 from tasks.compare_models import Compared, compare_on, is_finite
 from tasks.errors import DamagedFile, ModelRefused, SettingsError
-from tasks.model import read_about
-from tasks.model_about import part_files, refuse_missing_parts
+from tasks.model_about import part_files, read_about, refuse_missing_parts
 
 _STAGE = "gate"
 

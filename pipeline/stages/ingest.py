@@ -3,7 +3,7 @@
 Covers: which task runs when: checksums, what an earlier dataset has already, parsing what is new, dense ids, gathering
 by part, publication.
 Does not cover: the tasks themselves (tasks/: sources, archives, parse, partition, numbering, gather), which dataset is
-the earlier one (runtime/lineage.py), or what is held out (split.py).
+the earlier one (runtime/dataset_lineage.py), or what is held out (split.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.runtime import lineage, store
+from pipeline.runtime import dataset_lineage as lineage
+from pipeline.runtime import store
 from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.dataset_lineage import Grown, Inputs, Parent
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.known_inputs import refuse_changed, sums_of
-from pipeline.runtime.lineage import Grown, Inputs, Parent
 from pipeline.runtime.scattering import plain_pieces, scatter, scatter_pairs
 from pipeline.settings import IngestSettings
 from tasks import files

@@ -21,7 +21,8 @@ from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, pu
 from tasks import files
 from tasks.errors import SettingsError
 from tasks.masking import masked
-from tasks.model import Model, read_about
+from tasks.model import Model
+from tasks.model_about import read_about
 from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
 
 _STAGE = "predict"

@@ -21,7 +21,7 @@ from pipeline.runtime.serving import stored_part, submit_served
 from pipeline.runtime.store import content_id, publish, published
 from pipeline.settings import RankingSettings
 from tasks import files
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.recommend import Ranking, count_ratings, most_rated, rank_part
 
 _STAGE = "ranking"

@@ -21,7 +21,7 @@ from pipeline.settings import RecommendSettings
 from tasks import files
 from tasks.errors import BadInput
 from tasks.ids import buckets_of, look_up
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.recommend import recommend_part
 
 _STAGE = "recommend"

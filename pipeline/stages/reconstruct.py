@@ -28,7 +28,7 @@ from tasks import files, zarr_arrays
 from tasks.canonical import Rotations, chosen_rank
 from tasks.errors import CannotFit, SettingsError
 from tasks.low_rank import ItemSide
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.model_parts import ModelParts, Part
 
 _STAGE = "reconstruct"

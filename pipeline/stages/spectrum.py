@@ -18,8 +18,7 @@ from pipeline.runtime.store import publish, published
 from tasks import array_files, files
 from tasks.algebra import named
 from tasks.canonical import Rotations
-from tasks.model import read_about
-from tasks.model_about import Place
+from tasks.model_about import Place, read_about
 from tasks.model_parts import ModelParts
 from tasks.score import read_held_out
 from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table

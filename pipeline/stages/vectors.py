@@ -22,7 +22,7 @@ from tasks import files
 from tasks.algebra import named
 from tasks.canonical import Matrix, joined, turned_frame
 from tasks.errors import SettingsError
-from tasks.model import read_about
+from tasks.model_about import read_about
 from tasks.model_parts import ModelParts
 
 _STAGE = "vectors"
