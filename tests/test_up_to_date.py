@@ -76,8 +76,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a manifest gone": lambda place: next((place / "root").glob("datasets/*/manifest.json")).unlink(),
     "the pointer gone": lambda place: (place / "root" / "current.json").unlink(),
     "the pointer damaged": lambda place: (place / "root" / "current.json").write_text("{"),
-    "the receipt damaged": lambda place: next((place / "root").glob("receipts/*")).write_text("{"),
-    "the receipt changed": lambda place: next((place / "root").glob("receipts/*")).write_text("[1]"),
+    "the receipt damaged": lambda place: next((place / "root").glob(f"receipts/{'?' * 16}.json")).write_text("{"),
+    "the receipt changed": lambda place: next((place / "root").glob(f"receipts/{'?' * 16}.json")).write_text("[1]"),
 }
 
 
