@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
+from pipeline.runtime.current import read_current
 from pipeline.runtime.ledger import Ledger
 from pipeline.runtime.lock import NO_WAITING, Waiting, hold_root
 from pipeline.runtime.store import Store
@@ -50,7 +49,7 @@ class Pruning:
 def prune(store: Store, keep: int, remove: bool, waiting: Waiting = NO_WAITING) -> Pruning:
     """Say what goes when the `keep` runs that were used last are kept, and `remove` it.
 
-    The run that current.json names, and those that it names besides, are kept in any case.
+    The run whose model is in use is kept in any case, and the one before it, for a rollback.
 
     Raises
     ------
@@ -95,11 +94,8 @@ def _named(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _kept(store: Store, there: list[str], keep: int) -> set[str]:
-    url = files.join(store.root, "current.json")
-    pointer = files.json_if_there(url)
-    if pointer is not None and not (isinstance(pointer, dict) and pointer.get("run_id")):
-        raise DamagedFile(f"{url}: names no run, so it is not known which must stay; run again to make it anew")
-    in_use = set(_run_ids(pointer)) & set(there)
+    current = read_current(store.root)
+    in_use = {use.run_id for use in (current.use, *current.previous[:1])} & set(there) if current else set()
     used: dict[str, str] = {}
     for run_id in there:
         record = files.json_if_there(files.join(store.run(run_id), "record.json"))
@@ -110,18 +106,6 @@ def _kept(store: Store, there: list[str], keep: int) -> set[str]:
             used[entry["run_id"]] = max(used[entry["run_id"]], str(entry["started"]))
     newest = sorted(used, key=lambda run_id: (used[run_id], run_id), reverse=True)
     return in_use | set(newest[:keep])
-
-
-def _run_ids(content: Any, is_id: bool = False) -> Iterator[str]:
-    """Yield every run that the pointer names: under run_id, or in lists under previous, at any depth."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _run_ids(value, key in ("run_id", "previous"))
-    elif isinstance(content, list):
-        for value in content:
-            yield from _run_ids(value, is_id)
-    elif isinstance(content, str) and is_id:
-        yield content
 
 
 def _needed(store: Store, kept: set[str]) -> set[str]:

@@ -101,9 +101,7 @@ def test_a_dataset_goes_with_the_last_run_on_it(store: Store) -> None:
     "pointer",
     [
         {"run_id": OLD},
-        {"run_id": NEW, "previous": [{"run_id": OLD, "since": "2026-01-01"}]},
-        {"run_id": NEW, "previous": [OLD]},
-        {"run_id": NEW, "previous": {"run_id": OLD}},
+        {"run_id": NEW, "previous": [{"run_id": OLD, "promoted": "2026-01-01", "by": "run"}]},
     ],
 )
 def test_what_the_pointer_names_stays(store: Store, pointer: dict[str, Any]) -> None:
@@ -111,6 +109,14 @@ def test_what_the_pointer_names_stays(store: Store, pointer: dict[str, Any]) -> 
     prune(store, keep=1, remove=True)
     assert run_ids(store) == {OLD, NEW}
     assert files.names(store.blocks) == [SHARED_BLOCK, OLD_BLOCK, NEW_BLOCK]
+
+
+def test_only_the_one_before_the_present_one_stays_of_those_that_were_in_use(store: Store) -> None:
+    """Every nightly run was in use once: if all of them stayed, none would ever go."""
+    pointer = {"run_id": NEW, "previous": [{"run_id": MIDDLE}, {"run_id": OLD}]}
+    files.write_json(files.join(store.root, "current.json"), pointer)
+    prune(store, keep=1, remove=True)
+    assert run_ids(store) == {MIDDLE, NEW}
 
 
 def test_keeping_none_keeps_the_one_in_use(store: Store) -> None:
