@@ -101,7 +101,7 @@ class Soak:
             return None
         if said.what == "started":
             self.scheduled += 1
-            self.runs[said.number] = Known(said.number, time.time())
+            self.runs[said.number] = Known(said.number, said.time)  # it may be heard long after it came
             self.newest[said.scheduler] = said.number
         else:
             self.codes[said.number] += 1

@@ -50,11 +50,12 @@ _ENDED = re.compile(r"run for \S+ ended with (\d+) ")
 
 @dataclass(frozen=True)
 class Said:
-    """A line of a scheduler: which one, that a run was started or ended, and its process or exit code."""
+    """A line of a scheduler: which one, that a run was started or ended, its process or exit code, and when it came."""
 
     scheduler: int
     what: str
     number: int
+    time: float
 
 
 @dataclass
@@ -132,9 +133,9 @@ class Scene:
         for line in process.stdout:
             self.lines.append(f"{process.pid}: {line.rstrip()}")
             if found := _STARTED.search(line):
-                self.said.put(Said(process.pid, "started", int(found[2])))
+                self.said.put(Said(process.pid, "started", int(found[2]), time.time()))
             elif found := _ENDED.search(line):
-                self.said.put(Said(process.pid, "ended", int(found[1])))
+                self.said.put(Said(process.pid, "ended", int(found[1]), time.time()))
 
 
 def _is_worker(process: psutil.Process) -> bool:
