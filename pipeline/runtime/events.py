@@ -59,6 +59,82 @@ class EpochFinished:
 
 
 @dataclass(frozen=True)
+class RunBegan:
+    """A run has its id: its data are in blocks, and training is next, or to be found done.
+
+    `execution` : id of the ledger's record; `ratings` : that it trains on, by `users` and `items`; `shards` : P of the
+    P × P grid; `epochs` : at most, or steps or features; `step`, `l2` : what the method uses, None where it has none;
+    `predicted_bytes` : of memory, all processes together, 0 where nothing was predicted.
+    """
+
+    run_id: str
+    execution: str
+    method: str
+    rank: int
+    shards: int
+    users: int
+    items: int
+    ratings: int
+    epochs: int
+    step: float | None
+    l2: float | None
+    predicted_bytes: int
+
+
+@dataclass(frozen=True)
+class BaselinesMeasured:
+    """RMSE in rating units, on the ratings that `split` names, of what the model must beat."""
+
+    split: str
+    mean_rmse: float
+    biases_rmse: float
+
+
+@dataclass(frozen=True)
+class CheckpointWritten:
+    """The state after `epoch` lies in the store; `seconds` is what writing it took, `bytes_written` its size."""
+
+    epoch: int
+    seconds: float
+    bytes_written: int
+
+
+@dataclass(frozen=True)
+class MemoryMeasured:
+    """Peak of all processes on this machine together since the last such event, and since the start of the run."""
+
+    peak_bytes: int
+    highest_bytes: int
+
+
+@dataclass(frozen=True)
+class RowsQuarantined:
+    """`rows` of the input could not be read as ratings and lie apart, in the file `path`."""
+
+    rows: int
+    path: str
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker at `address` is gone; `message` says what is made again, and from where."""
+
+    address: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The last event. `state` : as in the ledger; `rmse` : on the validation ratings, where it got that far."""
+
+    run_id: str | None
+    state: str
+    rmse: float | None
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Noticed:
     """Something worth a line: a fallback, a resumption, a warning."""
 
@@ -66,7 +142,20 @@ class Noticed:
     warning: bool = False
 
 
-Event = StageStarted | StageAdvanced | StageFinished | EpochFinished | Noticed
+Event = (
+    StageStarted
+    | StageAdvanced
+    | StageFinished
+    | RunBegan
+    | BaselinesMeasured
+    | EpochFinished
+    | CheckpointWritten
+    | MemoryMeasured
+    | RowsQuarantined
+    | WorkerLost
+    | Noticed
+    | RunEnded
+)
 Listener = Callable[[Event], None]
 
 
