@@ -7,8 +7,10 @@ Does not cover: what is done in a tile (kernels_descend.py), or how many threads
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from tasks.threads import together
 
 
 def go_through(tiles: Sequence[tuple[Hashable, Hashable]], visit: Callable[[int], None], threads: int) -> None:
@@ -21,27 +23,39 @@ def go_through(tiles: Sequence[tuple[Hashable, Hashable]], visit: Callable[[int]
         once all that had begun is over; tiles that waited for it are not visited.
     """
     followers, waits = _dependencies(tiles)
-    lock = threading.Lock()
-    begun: list[Future[None]] = []
+    ready = deque(number for number, count in enumerate(waits) if not count)
+    failures: dict[int, Exception] = {}
+    changed = threading.Condition()
+    visiting = 0
 
-    def visit_and_follow(number: int) -> None:
-        visit(number)
-        with lock:
-            for follower in followers[number]:
-                waits[follower] -= 1
-                if not waits[follower]:
-                    begun.append(pool.submit(visit_and_follow, follower))
+    def loop() -> None:
+        nonlocal visiting
+        while True:
+            with changed:
+                while visiting and not ready:
+                    changed.wait()
+                if not ready:
+                    return
+                number = ready.popleft()
+                visiting += 1
+            after: list[int] = []
+            try:
+                visit(number)
+                after = followers[number]
+            except Exception as failure:
+                failures[number] = failure
+            finally:
+                with changed:
+                    visiting -= 1
+                    for follower in after:
+                        waits[follower] -= 1
+                        if not waits[follower]:
+                            ready.append(follower)
+                    changed.notify_all()
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="tiles") as pool:
-        with lock:
-            begun += [pool.submit(visit_and_follow, number) for number, count in enumerate(list(waits)) if not count]
-        finished = 0
-        while finished < len(begun):  # what a visit starts is in the list before the visit itself is over
-            known = len(begun)
-            wait(begun[finished:known])
-            finished = known
-    for each in begun:
-        each.result()
+    together(loop, threads)
+    if failures:
+        raise failures[min(failures)]
 
 
 def _dependencies(tiles: Sequence[tuple[Hashable, Hashable]]) -> tuple[list[list[int]], list[int]]:
