@@ -9,6 +9,7 @@ Does not cover: drawing and trying strikes (schedule.py, trial.py).
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import tempfile
@@ -22,12 +23,12 @@ from rich.table import Table
 
 from chaos import soak
 from chaos.hosts import may_make_hosts
-from chaos.kinds import KINDS
+from chaos.kinds import KINDS, Kind
 from chaos.room import Room
-from chaos.schedule import schedule
+from chaos.schedule import every, schedule
 from chaos.small_disk import may_mount
 from chaos.strikes import MOMENTS
-from chaos.trial import seconds_to_removal, trial
+from chaos.trial import Trial, seconds_to_removal, trial
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -41,37 +42,50 @@ def main(words: Sequence[str] | None = None) -> int:
     if unknown := [each for each in kinds if each not in KINDS]:
         print(f"chaos: there is no fault {unknown[0]!r}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
+    kinds = _possible(kinds)
+    struck: Counter[tuple[str, str]] = Counter()
+    complaints: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
+        room = Room(Path(folder))
+        _tell(f"the undisturbed run: {len(room.undisturbed)} files and figures to compare")
+        end = math.inf if chosen.every else time.monotonic() + 60 * chosen.minutes
+        for number, strikes in enumerate(every(kinds) if chosen.every else schedule(chosen.seed, kinds)):
+            if time.monotonic() >= end:
+                break
+            tried = trial(room, f"{number:03d}", strikes)
+            struck.update((each.kind, each.stage) for each in tried.struck)
+            missed = [f"{each.kind} did not strike at {each.stage}" for each in tried.missed if chosen.every]
+            wrong = [f"{number}: {each}" for each in (*tried.complaints, *missed)]
+            _tell_of(number, KINDS[strikes[0].kind], strikes[0].kind, tried, wrong)
+            complaints += wrong
+    drawn = "each once in every stage" if chosen.every else f"seed {chosen.seed}"
+    Console(width=None if sys.stdout.isatty() else 120).print(_table(kinds, struck, len(complaints), drawn))
+    return 1 if complaints else 0
+
+
+def _possible(kinds: list[str]) -> list[str]:
+    """Return the kinds that can be struck on this machine, and say what cannot."""
     if not may_mount():
         kinds = [each for each in kinds if not KINDS[each].on_small_disk]
         _tell("this machine lets us mount no small disk: nothing is struck that needs one")
     if not may_make_hosts():
         kinds = [each for each in kinds if not KINDS[each].hosts]
         _tell("this machine lets us make no network namespaces: no network is cut")
-    struck: Counter[tuple[str, str]] = Counter()
-    complaints: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
-        room = Room(Path(folder))
-        _tell(f"the undisturbed run: {len(room.undisturbed)} files and figures to compare")
-        end = time.monotonic() + 60 * chosen.minutes
-        for number, strikes in enumerate(schedule(chosen.seed, kinds)):
-            if time.monotonic() >= end:
-                break
-            tried = trial(room, f"{number:03d}", strikes)
-            struck.update((each.kind, each.stage) for each in tried.struck)
-            complaints += [f"{number}: {each}" for each in tried.complaints]
-            _tell(f"{number}: {strikes[0].kind} at {', '.join(each.stage for each in tried.struck) or 'no moment'}")
-            if KINDS[strikes[0].kind].in_store:
-                _tell(f"{number}: {sum(len(each.of('failed')) for each in tried.attempts)} requests failed")
-            if KINDS[strikes[0].kind].removes:
-                _tell(f"{number}: dropped after {', '.join(map(str, seconds_to_removal(tried.attempts[0])))} s")
-            for each in tried.complaints:
-                _tell(f"{number}: NOT AS IT MUST BE: {each}")
-    Console(width=None if sys.stdout.isatty() else 120).print(_table(kinds, struck, len(complaints), chosen.seed))
-    return 1 if complaints else 0
+    return kinds
 
 
-def _table(kinds: Sequence[str], struck: Counter[tuple[str, str]], complaints: int, seed: int) -> Table:
-    table = Table(title=f"faults that struck, by kind and stage (seed {seed}); {complaints} complaints")
+def _tell_of(number: int, kind: Kind, name: str, tried: Trial, wrong: Sequence[str]) -> None:
+    _tell(f"{number}: {name} at {', '.join(each.stage for each in tried.struck) or 'no moment'}")
+    if kind.in_store:
+        _tell(f"{number}: {sum(len(each.of('failed')) for each in tried.attempts)} requests failed")
+    if kind.removes:
+        _tell(f"{number}: dropped after {', '.join(map(str, seconds_to_removal(tried.attempts[0])))} s")
+    for each in wrong:
+        _tell(f"NOT AS IT MUST BE: {each}")
+
+
+def _table(kinds: Sequence[str], struck: Counter[tuple[str, str]], complaints: int, drawn: str) -> Table:
+    table = Table(title=f"faults that struck, by kind and stage ({drawn}); {complaints} complaints")
     table.add_column("fault")
     for stage in MOMENTS:
         table.add_column(stage, justify="right")
@@ -87,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Strike runs with faults; compare their bits.")
     parser.add_argument("--minutes", type=float, default=5.0, help="no new run is begun after that long")
     parser.add_argument("--seed", type=int, default=0, help="of the schedule")
+    parser.add_argument("--every", action="store_true", help="instead: each fault once in every stage, however long")
     parser.add_argument("--kinds", default="", help=f"some of: {'; '.join(KINDS)}")
     parser.add_argument("--folder", default="", help="where the runs keep their files; default: the system's place")
     return parser

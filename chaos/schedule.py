@@ -1,6 +1,6 @@
-"""A seeded random schedule: which faults strike which stages at which of their tasks.
+"""Which faults strike which stages at which of their tasks: drawn from a seed, or each of them once in every stage.
 
-Covers: drawing one set of strikes after another. Does not cover: trying them (trial.py), or for how long (__main__.py).
+Covers: one set of strikes after another. Does not cover: trying them (trial.py), or for how long (__main__.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,40 @@ from chaos.strikes import MOMENTS, Strike
 
 _MOST = {"descend-": 30, "save-users-": 6}
 """Of which tasks there are many: as many may pass before one is struck. Of all others one or two."""
+
+MIDDLE = {
+    "ingest": Strike("", "ingest", "gather-", 1, "end"),
+    "split": Strike("", "split", "hold-out-(?!validation)", 0, "end"),
+    "grid": Strike("", "grid", "build-block-", 5, "start"),
+    "train": Strike("", "train", "descend-", 18, "start"),
+    "evaluate": Strike("", "evaluate", "score-biases-", 1, "end"),
+    "reconstruct": Strike("", "reconstruct", "write-piece-", 0, "start"),
+}
+"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4."""
+AT_START = ("out of memory", "disk full")
+"""What these do to a worker must be done before it works."""
+_NUMBERS = {"only worker killed": 4, "out of memory": 0}
+"""Of the task in training, where the middle one will not do."""
+
+
+def every(kinds: Sequence[str]) -> Iterator[list[Strike]]:
+    """Yield for each kind a set of strikes at the middle of every stage that it can strike."""
+    for name in kinds:
+        kind = KINDS[name]
+        strikes = [at_the_middle(name, stage) for stage in kind.stages]
+        yield from [[each] for each in strikes] if kind.once else [strikes]
+
+
+def at_the_middle(kind: str, stage: str, **moment: object) -> Strike:
+    """Return a strike at the middle of a stage, or at what `moment` says of it."""
+    if KINDS[kind].throughout:
+        return Strike(kind, stage, MOMENTS[stage][0])
+    chosen = {**vars(MIDDLE[stage]), "kind": kind}
+    if kind in AT_START:
+        chosen["at"] = "start"
+    if stage == "train" and kind in _NUMBERS:
+        chosen["number"] = _NUMBERS[kind]
+    return Strike(**{**chosen, **moment})
 
 
 def schedule(seed: int, kinds: Sequence[str]) -> Iterator[list[Strike]]:
@@ -32,7 +66,7 @@ def strike_at(rng: np.random.Generator, kind: str, stage: str) -> Strike:
     pattern = "descend-" if kind == "checkpoint damaged" else str(rng.choice(MOMENTS[stage]))
     least = 18 if kind == "checkpoint damaged" else 0  # two checkpoints are there by then
     number = int(rng.integers(least, _MOST.get(pattern, 2)))
-    at_end = kind not in ("out of memory", "disk full") and rng.random() < 0.5
+    at_end = kind not in AT_START and rng.random() < 0.5
     return Strike(kind, stage, pattern, number, "end" if at_end else "start")
 
 

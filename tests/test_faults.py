@@ -16,25 +16,15 @@ import pytest
 from chaos.kinds import KINDS
 from chaos.ratings import CHECKPOINT_EPOCHS, EPOCHS
 from chaos.room import Room
-from chaos.schedule import schedule
+from chaos.schedule import MIDDLE, at_the_middle, schedule
 from chaos.small_disk import may_mount
 from chaos.strikes import Strike
 from chaos.trial import Trial, trial
 
-MIDDLE = {
-    "ingest": Strike("", "ingest", "gather-", 1, "end"),
-    "split": Strike("", "split", "hold-out-(?!validation)", 0, "end"),
-    "grid": Strike("", "grid", "build-block-", 5, "start"),
-    "train": Strike("", "train", "descend-", 18, "start"),
-    "evaluate": Strike("", "evaluate", "score-biases-", 1, "end"),
-    "reconstruct": Strike("", "reconstruct", "write-piece-", 0, "start"),
-}
-"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4."""
-
 
 def tried(room: Room, kind: str, stages: Sequence[str] = tuple(MIDDLE), **moment: object) -> Trial:
     """Strike at the middle of each stage; all must have struck, and ended as they must."""
-    strikes = [Strike(**{**vars(MIDDLE[stage]), "kind": kind, **moment}) for stage in stages]
+    strikes = [at_the_middle(kind, stage, **moment) for stage in stages]
     done = trial(room, kind.replace(" ", "-"), strikes)
     assert done.complaints == []
     assert done.missed == []
@@ -50,7 +40,7 @@ def test_killed_workers_at_every_stage(room: Room) -> None:
 
 def test_the_only_worker_killed(room: Room) -> None:
     """Its tasks preferred it by address, and for a while there is no worker at all (runtime/placement.py)."""
-    tried(room, "only worker killed", ["train"], number=4)
+    tried(room, "only worker killed", ["train"])
 
 
 def test_client_killed_at_every_stage_and_resumed(room: Room) -> None:
@@ -75,14 +65,14 @@ def test_second_run_on_one_root(room: Room) -> None:
 
 def test_out_of_memory(room: Room) -> None:
     """Ended after four workers, with what was predicted, what one had and what it may have."""
-    attempt = tried(room, "out of memory", ["train"], number=0).attempts[0]
+    attempt = tried(room, "out of memory", ["train"]).attempts[0]
     assert len(attempt.of("eating")) >= 4
 
 
 def test_disk_full(room: Room) -> None:
     if not may_mount():
         pytest.skip("may not mount a small disk: run as root")
-    tried(room, "disk full", ["ingest", "grid", "train"], at="start")
+    tried(room, "disk full", ["ingest", "grid", "train"])
 
 
 def test_frozen_worker(room: Room) -> None:
