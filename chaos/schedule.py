@@ -20,7 +20,7 @@ MIDDLE = {
     "split": Strike("", "split", "hold-out-(?!validation)", 0, "end"),
     "grid": Strike("", "grid", "build-block-", 5, "start"),
     "train": Strike("", "train", "descend-", 18, "start"),
-    "evaluate": Strike("", "evaluate", "score-biases-", 1, "end"),
+    "evaluate": Strike("", "evaluate", "score-model-", 1, "end"),
     "reconstruct": Strike("", "reconstruct", "write-piece-", 0, "start"),
 }
 """A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4."""

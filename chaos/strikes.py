@@ -17,7 +17,7 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     "split": ("hold-out-(?!validation)",),
     "grid": ("scatter-", "build-block-", "hold-out-validation-"),
     "train": ("load-blocks-[0-9a-f]{8}-", "start-users-", "descend-", "save-users-"),
-    "evaluate": ("score-model-", "load-blocks-baseline-", "score-biases-"),
+    "evaluate": ("score-model-",),
     "reconstruct": ("item-side-", "write-piece-"),
 }
 """For each stage, how the keys of its tasks begin, in the order in which they come."""

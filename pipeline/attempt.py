@@ -16,13 +16,24 @@ from typing import Any
 from distributed import Client
 
 from pipeline.execution import Execution
+from pipeline.live.sending import Sender
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
 from pipeline.runtime import checkpoint
 from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.current import put_to_use
-from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, broadcast
+from pipeline.runtime.events import (
+    EpochFinished,
+    Event,
+    Listener,
+    MemoryMeasured,
+    Noticed,
+    RunBegan,
+    RunEnded,
+    StageFinished,
+    broadcast,
+)
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
@@ -30,7 +41,11 @@ from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from tasks import files
+from tasks.descend import StepSizes
 from tasks.errors import FunkflowError, ModelRefused
+
+_GROWTH = 1.01
+"""Memory is told of again once it has grown by that much."""
 
 
 class Attempt:
@@ -40,8 +55,11 @@ class Attempt:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
-        heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear]
+        self.sender = Sender(execution.entry.id)
+        heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear, self.sender]
         self.tell = broadcast([*heard, *execution.listeners])
+        self.name = uuid.uuid4().hex[:8]
+        self.told_peak_bytes = 0
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -51,13 +69,14 @@ class Attempt:
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
-            started = time.monotonic()
+            started = self.started = time.monotonic()
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker):
                     client = stack.enter_context(open_client(self.settings.cluster))
                     stack.enter_context(self.losses.listening(client))
+                    stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
                     stages(self._context(client))
@@ -74,9 +93,10 @@ class Attempt:
             self._close_record(None)
         return self.result
 
-    def begin(self, run_id: str, blocks: dict[str, Any], **facts: Any) -> str:
-        """Predict what training needs, open the run's record, and return its folder.
+    def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
+        """Predict what training needs, open the run's record, tell of it, and return its folder.
 
+        `steps` : what the method uses; None where it takes no steps.
         What is there already is forgotten where training anew is asked for.
         """
         self.result.run_id = run_id
@@ -92,6 +112,14 @@ class Attempt:
         self.record = Record(run_folder, run_id, self.settings, **facts)
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
+        train = self.settings.train
+        self.tell(
+            RunBegan(
+                run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],
+                blocks["users"], blocks["items"], blocks["ratings"], train.epochs, steps.step if steps else None,
+                steps.l2 if steps else None, self.result.predicted_memory_bytes,
+            )
+        )  # fmt: skip
         return run_folder
 
     @property
@@ -105,9 +133,7 @@ class Attempt:
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
             self.store.sweep()
-        return Context(
-            client, self.store, self.tell, uuid.uuid4().hex[:8], self._afford, self.request.force, self.request.fresh
-        )
+        return Context(client, self.store, self.tell, self.name, self._afford, self.request.force, self.request.fresh)
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
@@ -137,29 +163,40 @@ class Attempt:
         return "the beginning of training" if stage == "train" else f"the files that {stage or 'it'} reads"
 
     def _measure(self, event: Event) -> None:
-        if not isinstance(event, Noticed):
+        if not isinstance(event, Noticed | RunEnded):
             self.execution.still_held()
+        if isinstance(event, EpochFinished | StageFinished):
+            self._tell_of_memory()
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.monitor.take_peak()
+
+    def _tell_of_memory(self) -> None:
+        if self.monitor.peak_bytes > self.told_peak_bytes * _GROWTH:
+            self.told_peak_bytes = self.monitor.peak_bytes
+            self.tell(MemoryMeasured(self.told_peak_bytes))
 
     def _close_record(self, error: BaseException | None) -> None:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
         if interrupted:
             self.tell(Noticed(f"interrupted; the same command goes on from {self._what_is_kept()}", warning=True))
-        if self.record is None:
-            return
+        state, message = "done", None
         if error is None:
             if "model" in self.result.paths:
                 self._put_to_use(str(self.result.run_id))
-            self.record.close("done", 0, result=self.result.to_dict())
+            if self.record is not None:
+                self.record.close(state, 0, result=self.result.to_dict())
         elif interrupted:
-            self.record.close("interrupted", error.code if isinstance(error, SystemExit) else 130)
+            state = "interrupted"
+            if self.record is not None:
+                self.record.close(state, error.code if isinstance(error, SystemExit) else 130)
         else:
+            state = "refused" if isinstance(error, ModelRefused) else "failed"
             code = error.exit_code if isinstance(error, FunkflowError) else 1
             message = f"{type(error).__name__}: {error}".split("\n")[0]
-            self.metrics(Noticed(f"failed: {message}", warning=True))
-            self.record.close("refused" if isinstance(error, ModelRefused) else "failed", code, error=message)
+            if self.record is not None:
+                self.record.close(state, code, error=message)
+        self.tell(RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message))
 
     def _put_to_use(self, run_id: str) -> None:
         """Point at the run's model, and say so where it was taken back by hand."""

@@ -28,6 +28,7 @@ from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import content_id
 from pipeline.runtime.warm_start import WarmStart
 from pipeline.settings import Settings
+from pipeline.stages.baseline import baseline
 from pipeline.stages.decompose import decompose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
@@ -52,6 +53,8 @@ from tasks.sources import refuse_missing
 
 METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
+
+_STEPPING = ("sgd", "batch", "funk")
 
 
 def run(
@@ -132,6 +135,7 @@ class _Run:
             return
         run_folder = self._begin(dataset, held_out, blocks, lineage)
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
+        baselines = baseline(context, held_out, blocks, scale, self.attempt.streamed)
         training = self._method(lineage, dataset)(
             context, blocks, scale, settings.train, run_folder, self.attempt.streamed
         )
@@ -152,8 +156,8 @@ class _Run:
             scale,
             run_folder,
             settings.train.rank,
+            baselines,
             truth,
-            self.attempt.streamed,
         )
         if result.evaluation:
             result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
@@ -243,12 +247,13 @@ class _Run:
     ) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""
         chosen = self.settings.train
+        steps = step_sizes(blocks, chosen)
         run_id = content_id(
             grid=blocks["id"],
             train=relevant(chosen),
-            steps=asdict(step_sizes(blocks, chosen)),
+            steps=asdict(steps),
             algorithm=ALGORITHM_VERSION,
             **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
         )
         ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
-        return self.attempt.begin(run_id, blocks, **ids)
+        return self.attempt.begin(run_id, blocks, steps if chosen.method in _STEPPING else None, **ids)

@@ -7,7 +7,8 @@ ratings (kernels_descend.py), reading blocks (blocks.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,7 @@ def descend(
     steps: StepSizes,
     first: bool,
     threads: int = 1,
+    took: Callable[[float], None] = lambda _seconds: None,
 ) -> Descent:
     """Return all shards after one SGD pass over some of the blocks of a share; the inputs are never changed.
 
@@ -75,6 +77,7 @@ def descend(
         asked for the block that the item shard's number names.
     before : the user shards' last state; `first` says that an epoch begins here, so the squared errors are forgotten.
     threads : how many go through blocks that share no shard, and through a block's tiles; the bits are those of one.
+    took : is told the seconds that each block took.
 
     Raises
     ------
@@ -88,7 +91,9 @@ def descend(
 
     def visit(number: int) -> None:
         a, b = visits[number]
+        began = time.perf_counter()
         errors[a] += descend_in_place(rows[a][b], users[a], met[b], steps, within)
+        took(time.perf_counter() - began)
 
     if threads == 1:
         for number in range(len(visits)):

@@ -1,15 +1,17 @@
 """What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md, scale.md, the commands of runs.md, and draw_figures.py.
+Covers: follow-the-gradient.md, scale.md, the commands of runs.md, the events of live.md, and draw_figures.py.
 Does not cover: README (test_readme.py).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -17,11 +19,14 @@ from typer.main import get_group
 
 from docs.draw_figures import FIGURES, draw
 from pipeline.cli import program
+from pipeline.live import metrics
+from pipeline.runtime.events import Event
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
 RUNS = (DOCS / "runs.md").read_text(encoding="utf-8")
+LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -65,3 +70,13 @@ def test_every_command_of_runs_is_there_with_its_options(line: str) -> None:
     command = getattr(command, "commands", {}).get(rest[0] if rest else "", command)
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {each for each in rest if each.startswith("--")} <= options
+
+
+def test_every_event_and_metric_is_in_the_page_on_watching() -> None:
+    for kind in get_args(Event):
+        fields = ", ".join(f"`{each.name}`" for each in dataclasses.fields(kind))
+        assert f"| `{kind.__name__}` | {fields} |" in LIVE
+    families = {family.name: family for family in metrics._RUNS.collect()}
+    for name, family in families.items():
+        assert f"`{name}{'_total' if family.type == 'counter' else ''}`" in LIVE
+    assert "`funkflow_block_seconds`" in LIVE

@@ -30,6 +30,7 @@ from pipeline.runtime.events import EpochFinished, Event, Noticed
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.store import Store
 from pipeline.settings import Settings
+from pipeline.stages.baseline import baseline
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
 from pipeline.stages.grid import grid
@@ -83,7 +84,9 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         before, folder = len(requests), context.store.run(method)
         trained = fit(context, blocks, SCALE, wanted, folder)
         training = requests[before:] if method == "sgd" else training
-        evaluate(context, dataset, held_out, blocks, trained, SCALE, folder, 4, files.join(raw["folder"], "truth"))
+        lines = baseline(context, held_out, blocks, SCALE, False)
+        truth = files.join(raw["folder"], "truth")
+        evaluate(context, dataset, held_out, blocks, trained, SCALE, folder, 4, lines, truth)
         about: dict[str, Any] = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
         export(context, dataset, trained, SCALE, 4, about, folder)
     folder = context.store.run("sgd")

@@ -27,6 +27,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.store import Store, published
 from pipeline.settings import GridSettings, TrainSettings
+from pipeline.stages.baseline import baseline
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
 from pipeline.stages.grid import grid
@@ -64,7 +65,7 @@ def run_stages(context: Context) -> None:
     blocks = grid(context, dataset, split, GridSettings(shards=2))
     folder = context.store.run("run")
     trained = train(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder)
-    evaluate(context, dataset, split, blocks, trained, SCALE, folder, 3)
+    evaluate(context, dataset, split, blocks, trained, SCALE, folder, 3, baseline(context, split, blocks, SCALE, False))
     about = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
     model = export(context, dataset, trained, SCALE, 3, about, folder)
     spectrum(context, model, context.store.grid(blocks["id"]))

@@ -114,8 +114,8 @@ def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ("descend-killed-0003-000-000", "descend-killed-0003-001-000"),
-        ("save-users-killed-0002-0", "descend-killed-0003-000-000"),
+        ("descend-killed-0003-000-000-001of2", "descend-killed-0003-001-000-000of2"),
+        ("save-users-killed-0002-0", "descend-killed-0003-000-000-001of2"),
     ],
 )
 def test_a_killed_worker_changes_no_bit(tmp_path: Path, expected: Bits, first: str, second: str) -> None:

@@ -19,7 +19,7 @@ from pipeline import tables
 from pipeline.execution import execute
 from pipeline.request import Request
 from pipeline.runtime.current import in_use, model_of
-from pipeline.runtime.events import Event, Noticed
+from pipeline.runtime.events import Event, Noticed, RunEnded
 from pipeline.runtime.progress import Watcher
 from pipeline.settings import Settings
 from tasks.errors import SettingsError
@@ -93,7 +93,7 @@ class Interrupts:
         self.asked = False
 
     def __call__(self, event: Event) -> None:
-        if self.asked and not isinstance(event, Noticed):
+        if self.asked and not isinstance(event, Noticed | RunEnded):
             raise KeyboardInterrupt
 
     def take(self, _number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from pipeline.runtime import checkpoint as checkpoints
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.cluster import one_cpu_target
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Noticed, StageAdvanced
+from pipeline.runtime.events import CheckpointWritten, EpochFinished, Noticed, StageAdvanced
 from pipeline.runtime.placed_grid import Grid, load_grid, with_those_who_came
 from pipeline.runtime.training import STAGE
 from pipeline.settings import TrainSettings
@@ -49,6 +49,7 @@ class CheckpointedLoop:
         self.folder = checkpoints.folder_of(self.run_folder)
         self.started = time.monotonic()
         self.passes_run = 0
+        self.writing_since: float | None = None
 
     def load_grid(self) -> Grid:
         """Load the grid on the workers that are there."""
@@ -77,10 +78,19 @@ class CheckpointedLoop:
 
     def write_checkpoint(self, number: int, best: int, current: dict[str, Any], best_set: dict[str, Any]) -> Checkpoint:
         """Write a checkpoint after number `number`, of which `best` is the best so far, and return it."""
+        self.begin_writing()
         seconds = self.seconds_before + time.monotonic() - self.started
         written = Checkpoint(number, best, self.history, current, best_set, self.cpu_target, seconds, self.start)
         checkpoints.write(self.run_folder, written)
+        assert self.writing_since is not None
+        self.context.tell(CheckpointWritten(number, time.monotonic() - self.writing_since))
+        self.writing_since = None
         return written
+
+    def begin_writing(self) -> None:
+        """Note that what a checkpoint is made of is about to be written."""
+        if self.writing_since is None:
+            self.writing_since = time.monotonic()
 
     def tell(self, number: int, most: int, training: float, stopping: float | None, best: bool, passes: int) -> None:
         """Tell what came of number `number` of at most `most`, for which the ratings were gone over `passes` times."""

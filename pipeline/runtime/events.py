@@ -62,13 +62,15 @@ class EpochFinished:
 class RunBegan:
     """A run has its id: its data are in blocks, and training is next, or to be found done.
 
-    `execution` : id of the ledger's record; `ratings` : that it trains on, by `users` and `items`; `shards` : P of the
-    P × P grid; `epochs` : at most, or steps or features; `step`, `l2` : what the method uses, None where it has none;
-    `predicted_bytes` : of memory, all processes together, 0 where nothing was predicted.
+    `execution` : id of the ledger's record; `attempt` : part of the keys of all its tasks; `ratings` : that it trains
+    on, by `users` and `items`; `shards` : P of the P × P grid; `epochs` : at most, or steps or features; `step`, `l2` :
+    what the method uses, None where it has none; `predicted_bytes` : of memory, all processes together, 0 where nothing
+    was predicted.
     """
 
     run_id: str
     execution: str
+    attempt: str
     method: str
     rank: int
     shards: int
@@ -92,19 +94,17 @@ class BaselinesMeasured:
 
 @dataclass(frozen=True)
 class CheckpointWritten:
-    """The state after `epoch` lies in the store; `seconds` is what writing it took, `bytes_written` its size."""
+    """The state after `epoch` lies in the store, from where a run goes on; `seconds` is what writing it took."""
 
     epoch: int
     seconds: float
-    bytes_written: int
 
 
 @dataclass(frozen=True)
 class MemoryMeasured:
-    """Peak of all processes on this machine together since the last such event, and since the start of the run."""
+    """Peak of all processes on this machine together since the run began, told when it has grown."""
 
     peak_bytes: int
-    highest_bytes: int
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import distributed.scheduler
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
-from distributed.scheduler import NoValidWorkerError
 
 from pipeline.runtime.disk_failures import as_disk_errors
 from tasks.errors import CannotFit, FunkflowError, TryAgainLater
+
+_GONE: tuple[type[Exception], ...] = (
+    FutureCancelledError,
+    CommClosedError,
+    *(
+        getattr(distributed.scheduler, name)
+        for name in ("NoValidWorkerError", "NoWorkerError")
+        if hasattr(distributed.scheduler, name)
+    ),
+)
+"""The last two end a task that waited for a worker in vain; not every Dask that we go with has both."""
 
 
 @contextmanager
@@ -36,7 +47,7 @@ def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[N
             "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more: with cluster.memory, or where "
             "they are started"
         ) from cause
-    except (NoValidWorkerError, FutureCancelledError, CommClosedError) as cause:
+    except _GONE as cause:
         raise TryAgainLater(
             f"the cluster went away or lost all its workers ({type(cause).__name__}); "
             "the same command goes on from the last checkpoint"

@@ -14,7 +14,7 @@ from typing import Any
 from distributed import Client
 from distributed.comm.addressing import get_address_host
 
-from pipeline.runtime.events import Event, Listener, Noticed, StageStarted
+from pipeline.runtime.events import Event, Listener, StageStarted, WorkerLost
 
 _TOPICS = ("all", "scheduler")
 """Where Dask's scheduler tells what becomes of its workers, and of which it has heard nothing for too long."""
@@ -44,7 +44,8 @@ class Losses:
         if isinstance(event, StageStarted):
             self._stage = event.stage
         while self._heard:
-            self._tell(Noticed(self._line(self._heard.popleft()), warning=True))
+            told = self._heard.popleft()
+            self._tell(WorkerLost(told["worker"], self._line(told)))
 
     @contextmanager
     def listening(self, client: Client) -> Iterator[None]:

@@ -13,7 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipeline.runtime.events import EpochFinished, Event, Noticed, StageAdvanced, StageFinished, StageStarted
+from pipeline.runtime.events import (
+    EpochFinished,
+    Event,
+    Noticed,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    WorkerLost,
+)
 
 _LINE_SECONDS = 5.0
 """Where there are no bars, a stage that takes long says where it is this often."""
@@ -63,6 +71,8 @@ class Watcher:
                 )
             case EpochFinished():
                 self._epoch(event)
+            case WorkerLost(_, message):
+                self._say(f"[yellow]warning[/]    {escape(message)}")
             case Noticed(message, warning):
                 message = escape(message)
                 self._say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from dask.delayed import delayed
 from distributed import Future, get_worker
 
+from pipeline.live.metrics import BLOCK_SECONDS
 from pipeline.runtime.context import Context
 from pipeline.runtime.placed_grid import Grid, near
 from tasks import files
@@ -102,7 +103,8 @@ def submit_epoch(
             with data.placed(share):
                 users[share] = delayed(descend_share, pure=False)(
                     data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
-                    items[partner], steps, number == 0, crowd, dask_key_name=f"descend-{key}",
+                    items[partner], steps, number == 0, crowd,
+                    dask_key_name=f"descend-{key}-{partner:03d}of{data.shares}",
                 )  # fmt: skip
                 items[partner] = to_be_handed_on(data, users[share], key)
     errors = []
@@ -144,7 +146,7 @@ def descend_share(
     columns = slice(first_column, first_column + len(met))
     mine = [row[columns] for row in rows]
     within = [(a - first_row, b - first_column) for a, b in visits]
-    return descend(mine, within, before, met, steps, first, threads_of_task(crowd))
+    return descend(mine, within, before, met, steps, first, threads_of_task(crowd), BLOCK_SECONDS.observe)
 
 
 def score_share(

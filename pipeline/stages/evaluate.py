@@ -1,29 +1,27 @@
 """Evaluate: RMSE and MAE on the validation ratings, of the trained model and of what it must beat.
 
-Covers: which scoring tasks run for the mean, the biases alone, the model and, for synthetic data, the planted truth.
-Does not cover: the sums themselves (tasks/score.py, tasks/baseline.py), the validation ratings (split.py, grid.py).
+Covers: which scoring tasks run for the model and, for synthetic data, the planted truth.
+Does not cover: the sums themselves (tasks/score.py), the mean and the biases alone (baseline.py), the validation
+ratings (split.py, grid.py).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from distributed import Future
 
 from pipeline.runtime import checkpoint
-from pipeline.runtime.baselines import fit_biases
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.placed_grid import load_grid
 from pipeline.runtime.store import publish, published
 from tasks import files
-from tasks.baseline import mean_shard
 from tasks.descend import StepSizes
-from tasks.factors import FactorShard, read_shard, shard_rows
+from tasks.factors import read_shard
 from tasks.model import Model
-from tasks.score import Errors, HeldOut, read_held_out, score
+from tasks.score import Errors, read_held_out, score
 
 _STAGE = "evaluate"
 _TRUTH_RATINGS = 500_000
@@ -32,14 +30,14 @@ _TRUTH_RATINGS = 500_000
 
 def evaluate(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], grid: dict[str, Any], training: dict[str, Any],
-    scale: tuple[float, float], run_folder: str, rank: int, truth: str = "", streamed: bool = False,
+    scale: tuple[float, float], run_folder: str, rank: int, baselines: Mapping[str, Errors], truth: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
 
     Parameters
     ----------
+    baselines : errors of what the model must beat (stages/baseline.py).
     truth : folder of the planted model, for synthetic data; empty otherwise.
-    streamed : read blocks as they are needed instead of holding all of them.
 
     Returns
     -------
@@ -55,7 +53,7 @@ def evaluate(
         context.tell(StageStarted(_STAGE, grid["shards"]))
         errors = {
             "model": _model_errors(context, grid, training, scale, run_folder, rank),
-            **_baseline_errors(context, grid, scale, streamed),
+            **baselines,
         }
         if truth:
             errors["truth"] = _truth_errors(context, dataset, split, truth)
@@ -106,50 +104,6 @@ def score_saved(
     """Score one user shard as it was saved against all saved item shards."""
     item_shards = [read_shard(url, checksum, rank) for url, checksum in items]
     return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), item_shards, steps, scale)
-
-
-def _baseline_errors(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
-) -> dict[str, Errors]:
-    """Errors of the mean and of the biases alone; they belong to the grid and are kept beside it."""
-    folder = files.join(context.store.grid(grid["id"]), "baseline")
-    known = published(folder, "baseline")
-    if known is None:
-        known = publish(
-            folder,
-            "baseline",
-            **{name: vars(errors) for name, errors in _fit_baselines(context, grid, scale, streamed).items()},
-        )
-    return {name: Errors(**known[name]) for name in ("mean", "biases")}
-
-
-def _fit_baselines(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
-) -> dict[str, Errors]:
-    client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
-    data = load_grid(context, grid, "validation", name, streamed)
-    steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
-    users, items = fit_biases(context, data, grid["mean"], name)
-    means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
-    submit = client.submit
-    scored: dict[str, list[Future[Any]]] = {
-        "mean": [
-            submit(score_mean, held_out, users[a], means, steps, scale, key=f"score-mean-{name}-{a}", pure=False)
-            for a, held_out in enumerate(data.held_out)
-        ],
-        "biases": [
-            submit(score, held_out, users[a], items, steps, scale, key=f"score-biases-{name}-{a}", pure=False)
-            for a, held_out in enumerate(data.held_out)
-        ],
-    }
-    return {model: _added(errors) for model, errors in client.gather(scored).items()}
-
-
-def score_mean(
-    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: StepSizes, scale: tuple[float, float]
-) -> Errors:
-    """Score the mean alone; `users` only says how many rows the shard has."""
-    return score(held_out, mean_shard(len(users.factors)), items, steps, scale)
 
 
 def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:

@@ -17,7 +17,7 @@ from pipeline.runtime import dataset_lineage as lineage
 from pipeline.runtime import store
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.dataset_lineage import Grown, Inputs, Parent
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.events import Noticed, RowsQuarantined, StageFinished, StageStarted
 from pipeline.runtime.known_inputs import refuse_changed, sums_of
 from pipeline.runtime.scattering import plain_pieces, scatter, scatter_pairs
 from pipeline.settings import IngestSettings
@@ -36,6 +36,7 @@ from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
 
 _STAGE = "ingest"
+_QUARANTINE = "quarantine.parquet"
 _OF_NO_CONTENT = {"ratings", "titles", "chunk_bytes", "incremental", "deletions"}
 """Settings that change no dataset, or count by what they name."""
 
@@ -101,6 +102,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
+    if manifest["quarantined"]:
+        context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
     return manifest
 
@@ -262,7 +265,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
 
 def _set_aside(work: _Work, scattered: Sequence[Scattered]) -> int:
     """Write quarantine.parquet, if there is anything to set aside; return its rows."""
-    earlier, name = work.earlier, "quarantine.parquet"
+    earlier, name = work.earlier, _QUARANTINE
     before = [files.join(work.context.store.dataset(earlier["id"]), name)] if earlier and earlier["quarantined"] else []
     table = rejected_rows(work.scratch, scattered, before, in_clear=not work.now.forgotten)
     if table.num_rows:

@@ -115,6 +115,7 @@ class _Training(CheckpointedLoop):
         """Write the model to start from as the checkpoint of epoch 0, which may turn out to be the best."""
         chosen = (self.settings.seed, self.settings.rank)
         writer = StartWriter(self.context, data, self.steps, self.scale, *chosen, self.folder, self.name)
+        self.begin_writing()
         written = writer.write(warm)
         self.start = written.rmse
         return self.write_checkpoint(0, 0, written.held_back, written.as_it_is)
@@ -128,6 +129,7 @@ class _Training(CheckpointedLoop):
         begin = last.epoch if last else 0
         end = min(begin + self.settings.checkpoint_epochs, self.settings.epochs)
         best, state, epoch = self._epochs(data, begin, end)
+        self.begin_writing()
         current = self._write(data, state, epoch)
         if best is None:
             assert last is not None

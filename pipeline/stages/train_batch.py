@@ -145,6 +145,7 @@ class _Descent(CheckpointedLoop):
         self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes=1)
 
     def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
+        self.begin_writing()
         number = len(self.history)
         numbers = {name: value for name, value in vars(place.trail).items() if name != "direction"}
         direction = place.trail.direction or place.gradient

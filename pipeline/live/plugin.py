@@ -1,0 +1,115 @@
+"""What runs in Dask's scheduler: it hears the events of runs and the tasks of their epochs, and keeps what matters.
+
+Covers: the plugin's life, what it keeps, and putting the page into a dashboard that is up already.
+Does not cover: what is known of a run (story.py, blocks.py), the page (page.py), the metrics (metrics.py).
+
+Every change of every task's state on the cluster comes through here, so what is of no interest leaves at once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from distributed import SchedulerPlugin
+from tornado.ioloop import IOLoop
+
+from pipeline.live import metrics
+from pipeline.live.blocks import PREFIX, Grid, visit_of
+from pipeline.live.story import MOST_RUNS, Stories, Story
+
+NAME = "funkflow-live"
+PAGE = "/funkflow"
+"""Where the page is, below the dashboard's address."""
+TOPIC = "funkflow"
+"""Of the events that a run sends: mappings as story.py describes them."""
+
+
+class LivePlugin(SchedulerPlugin):
+    """Keeps the stories of runs and the state of their grids. Registering it again changes nothing."""
+
+    name = NAME
+    idempotent = True
+
+    def __init__(self) -> None:
+        self.stories = Stories()
+        self.grids: OrderedDict[str, Grid] = OrderedDict()
+        self.has_page = False
+
+    async def start(self, scheduler: Any) -> None:
+        """Go on with the scheduler, and put the page into its dashboard, if it has one."""
+        self._scheduler = scheduler
+        metrics.read_from(self)
+        self.has_page = _add_page(scheduler)
+
+    async def close(self) -> None:
+        metrics.forget(self)
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        if topic == TOPIC and isinstance(msg, dict) and "run" in msg:
+            self.stories.take(msg)
+
+    def transition(self, key: Any, start: str, finish: str, *_args: Any, **kwargs: Any) -> None:
+        if not (isinstance(key, str) and key.startswith(PREFIX)) or "processing" not in (start, finish):
+            return
+        visit = visit_of(key)
+        if visit is None:
+            return
+        grid = self._grid(visit.attempt)
+        if finish == "processing":
+            grid.begun(visit, self._worker_of(key))
+        elif finish == "memory":
+            grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
+        else:
+            grid.given_back(visit)
+
+    def grid_of(self, story: Story) -> Grid:
+        """Return the grid of a run, as far as its tasks were seen."""
+        return self.grids.get(str(story.facts.get("attempt")), Grid())
+
+    def workers(self) -> dict[str, int]:
+        """Return the addresses of the workers that are there now, with the bytes of memory that each uses."""
+        return {address: int(state.metrics.get("memory", 0)) for address, state in self._scheduler.workers.items()}
+
+    def _grid(self, attempt: str) -> Grid:
+        grid = self.grids.setdefault(attempt, Grid())
+        while len(self.grids) > MOST_RUNS:
+            self.grids.popitem(last=False)
+        return grid
+
+    def _worker_of(self, key: str) -> str:
+        task = self._scheduler.tasks.get(key)
+        worker = getattr(task, "processing_on", None)
+        return str(getattr(worker, "address", ""))
+
+
+def _seconds(startstops: Any) -> float:
+    """Return how long a task computed."""
+    return float(sum(each["stop"] - each["start"] for each in startstops if each.get("action") == "compute"))
+
+
+def _add_page(scheduler: Any) -> bool:
+    """Put the page beside Dask's own, unless it was there from the start (routes.py); say whether it is there."""
+    if "dashboard" not in scheduler.services and not getattr(scheduler, "http_server", None):
+        return False
+    try:
+        from distributed.dashboard.core import BokehApplication
+        from distributed.dashboard.scheduler import applications, template_variables
+
+        from pipeline.live.page import PAGES
+    except ImportError:  # a scheduler without Bokeh shows no page at all
+        return False
+    known = getattr(scheduler, "http_application", None)
+    if known is None or not known.applications:
+        return False
+    variables = template_variables(scheduler)
+    if PAGE.strip("/") not in variables["pages"]:
+        variables["pages"].append(PAGE.strip("/"))
+    if PAGE in applications:
+        return True
+    first = known.applications[0]
+    added = BokehApplication(PAGES, scheduler, prefix=getattr(first, "prefix", ""), template_variables=variables)
+    known.add_application(added)
+    added.initialize(IOLoop.current())
+    added.start()
+    return True

@@ -1,0 +1,83 @@
+"""Baseline: RMSE and MAE on the validation ratings of what a model must beat, the mean and the biases alone.
+
+Covers: fitting and scoring both, once for a grid, before training: whoever watches sees how far the model is ahead.
+Does not cover: the estimates (tasks/baseline.py), which task needs what of them (runtime/baselines.py), or the model's
+own errors (evaluate.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from distributed import Future
+
+from pipeline.runtime.baselines import fit_biases
+from pipeline.runtime.context import Context
+from pipeline.runtime.events import BaselinesMeasured, StageFinished, StageStarted
+from pipeline.runtime.placed_grid import load_grid
+from pipeline.runtime.store import publish, published
+from tasks import files
+from tasks.baseline import mean_shard
+from tasks.descend import StepSizes
+from tasks.factors import FactorShard, shard_rows
+from tasks.score import Errors, HeldOut, score
+
+_STAGE = "baseline"
+
+
+def baseline(
+    context: Context, split: dict[str, Any], grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+) -> dict[str, Errors]:
+    """Return the errors of the "mean" and of the "biases" alone; {} without validation ratings.
+
+    They belong to the grid and are kept beside it.
+
+    Parameters
+    ----------
+    streamed : read blocks as they are needed instead of holding all of them.
+    """
+    if "validation" not in grid["held_out"]:
+        return {}
+    started = time.monotonic()
+    folder = files.join(context.store.grid(grid["id"]), "baseline")
+    known = published(folder, "baseline")
+    reused = known is not None
+    if known is None:
+        context.tell(StageStarted(_STAGE))
+        fitted = _fit_baselines(context, grid, scale, streamed)
+        known = publish(folder, "baseline", **{name: vars(errors) for name, errors in fitted.items()})
+    errors = {name: Errors(**known[name]) for name in ("mean", "biases")}
+    context.tell(BaselinesMeasured(split["split"], errors["mean"].rmse, errors["biases"].rmse))
+    summary = f"RMSE {errors['mean'].rmse:.4f} by the mean, {errors['biases'].rmse:.4f} by biases, on {split['split']}"
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    return errors
+
+
+def _fit_baselines(
+    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+) -> dict[str, Errors]:
+    client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
+    data = load_grid(context, grid, "validation", name, streamed)
+    steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
+    users, items = fit_biases(context, data, grid["mean"], name)
+    means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
+    submit = client.submit
+    scored: dict[str, list[Future[Any]]] = {
+        "mean": [
+            submit(score_mean, held_out, users[a], means, steps, scale, key=f"score-mean-{name}-{a}", pure=False)
+            for a, held_out in enumerate(data.held_out)
+        ],
+        "biases": [
+            submit(score, held_out, users[a], items, steps, scale, key=f"score-biases-{name}-{a}", pure=False)
+            for a, held_out in enumerate(data.held_out)
+        ],
+    }
+    return {model: sum(errors[1:], errors[0]) for model, errors in client.gather(scored).items()}
+
+
+def score_mean(
+    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: StepSizes, scale: tuple[float, float]
+) -> Errors:
+    """Score the mean alone; `users` only says how many rows the shard has."""
+    return score(held_out, mean_shard(len(users.factors)), items, steps, scale)

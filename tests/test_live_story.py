@@ -1,0 +1,111 @@
+"""What is known of a run from its events, in whatever order and however often these come.
+
+Covers: stories, several of them, and the state of a grid from the keys of its tasks.
+Does not cover: the scheduler, the page and the metrics (test_live.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.live.blocks import Grid, visit_of
+from pipeline.live.story import Stories, Story
+from pipeline.runtime import events
+from pipeline.runtime.events import CheckpointWritten, EpochFinished, Event, RunEnded, StageStarted, WorkerLost
+
+
+def message(event: Event, time: float, run: str = "one") -> dict[str, Any]:
+    return {"event": type(event).__name__, "run": run, "time": time, **asdict(event)}
+
+
+def epoch(number: int, stopping: float | None = 0.9) -> EpochFinished:
+    return EpochFinished(number, 20, 1.0 / number, stopping, 1e6, best=True)
+
+
+@given(st.permutations(range(1, 8)), st.lists(st.integers(1, 7), max_size=5))
+def test_epochs_that_come_late_or_twice_are_in_order_and_counted_once(order: list[int], again: list[int]) -> None:
+    story = Story("one")
+    for number in [*order, *again]:
+        story.take(message(epoch(number), float(number)))
+    assert [each.epoch for each in story.history] == list(range(1, 8))
+    assert [each.time for each in story.history] == [float(number) for number in range(1, 8)]
+
+
+def test_what_it_tells_of_a_run_on_its_way_and_at_its_end() -> None:
+    story = Story("one")
+    story.take(message(StageStarted("train", 20), 100.0))
+    story.facts = {"run_id": "abc", "epochs": 20, "ratings": 50}
+    for number, stopping in ((1, 0.95), (2, 0.90), (3, 0.92)):
+        story.take(message(epoch(number, stopping), 100.0 + 2 * number))
+    assert story.best is not None
+    assert story.best.epoch == 2
+    assert story.seconds_left() == pytest.approx(2.0 * 17)
+    assert story.ratings_seen == 150
+    story.take(message(CheckpointWritten(2, 0.5), 106.0))
+    story.take(message(WorkerLost("tcp://a", "worker tcp://a was lost"), 106.5))
+    story.take(message(RunEnded("abc", "failed", None, 7.0, "Diverged: epoch 4"), 107.0))
+    assert story.checkpoints == {2: 0.5}
+    assert story.seconds_left() is None
+    assert (story.name, story.state, story.workers_lost) == ("abc", "failed", 1)
+    assert [kind for _, kind, _ in story.lines] == ["checkpoint", "worker lost", "error"]
+
+
+def test_kinds_that_are_not_known_do_no_harm() -> None:
+    story = Story("one")
+    story.take({"event": "SomethingNew", "run": "one", "time": 3.0, "what": "ever"})
+    assert (story.heard, story.history) == (3.0, [])
+
+
+def test_runs_are_told_apart_and_the_oldest_are_forgotten() -> None:
+    stories = Stories(most=3)
+    for number in range(5):
+        stories.take(message(epoch(number + 1), float(number), run=f"run {number}"))
+    stories.take(message(epoch(9), 9.0, run="run 2"))
+    assert [story.run for story in stories.newest_first()] == ["run 4", "run 3", "run 2"]
+    assert [each.epoch for each in stories.newest_first()[2].history] == [3, 9]
+
+
+def test_every_kind_of_event_is_taken_in_by_a_story() -> None:
+    """A kind that is added to runtime/events.py has to be thought of here."""
+    from pipeline.live.story import _TAKE  # what it knows is no part of what it offers
+
+    kinds = {kind.__name__ for kind in events.Event.__args__}
+    assert set(_TAKE) == kinds
+
+
+def test_a_grid_follows_its_tasks_from_worker_to_worker() -> None:
+    first, second = (visit_of(f"descend-0123abcd-0007-00{turn}-000-00{turn}of2") for turn in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert (first.attempt, first.epoch, first.turn, first.share, first.partner, first.shares) == (
+        "0123abcd", 7, 0, 0, 0, 2,
+    )  # fmt: skip
+    grid = Grid()
+    grid.begun(first, "tcp://a")
+    assert in_work(grid) == [(0, 0)]
+    grid.given_back(first)
+    assert in_work(grid) == []
+    grid.begun(first, "tcp://b")
+    grid.ended(first, "tcp://b", 0.25)
+    grid.begun(second, "tcp://b")
+    done = grid.meetings[0, 0]
+    assert (done.epoch, done.worker, done.working, done.seconds) == (7, "tcp://b", False, 0.25)
+    assert (grid.epoch, grid.turn, grid.meetings[0, 1].working) == (7, 1, True)
+    alone = visit_of("descend-0123abcd-0011-000-000-000of1")
+    assert alone is not None
+    grid.begun(alone, "tcp://c")  # a worker left, and the grid was handed out anew
+    assert list(grid.meetings) == [(0, 0)]
+
+
+def in_work(grid: Grid) -> list[tuple[int, int]]:
+    return [place for place, meeting in grid.meetings.items() if meeting.working]
+
+
+@pytest.mark.parametrize("key", ["score-0123abcd-0001-000", "descend-test-0001-000-000-000of1", "descend-0123abcd-1"])
+def test_other_keys_are_none_of_its_business(key: str) -> None:
+    assert visit_of(key) is None
