@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from distributed import Client
 
 from pipeline.live.plugin import NAME, PAGE, TOPIC, LivePlugin
-from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced
+from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced, StageStarted
 from tasks.masking import masked_content
 
 _ADVANCE_SECONDS = 0.5
@@ -40,10 +40,11 @@ class Sender:
         self._waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
         self._is_sending = False
         self._advanced = 0.0
+        self._announce: Callable[[], None] | None = None
 
     @contextmanager
     def watched(self, client: Client, tell: Listener) -> Iterator[None]:
-        """Put the plugin into the scheduler, say where the page is, and send events while the body runs."""
+        """Put the plugin into the scheduler, and send events while the body runs; the first work says where the page is."""
         try:
             client.register_plugin(LivePlugin())
             has_page = bool(client.run_on_scheduler(_has_page))
@@ -54,13 +55,16 @@ class Sender:
             return
         self._client = client
         if has_page:
-            tell(Noticed(f"live page: {page_address(client)}"))
+            self._announce = lambda: tell(Noticed(f"live page: {page_address(client)}"))
         try:
             yield
         finally:
             self._client = None
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, StageStarted) and self._announce is not None:  # before that there is nothing to be seen
+            announce, self._announce = self._announce, None
+            announce()
         client = self._client
         now = time.time()
         if isinstance(event, StageAdvanced):
