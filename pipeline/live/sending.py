@@ -19,7 +19,7 @@ from typing import Any
 from distributed import Client
 
 from pipeline.live.plugin import NAME, PAGE, TOPIC, LivePlugin
-from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced, StageStarted
+from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced
 from tasks.masking import masked_content
 
 _ADVANCE_SECONDS = 0.5
@@ -44,7 +44,10 @@ class Sender:
 
     @contextmanager
     def watched(self, client: Client, tell: Listener) -> Iterator[None]:
-        """Put the plugin into the scheduler, and send events while the body runs; the first work says where the page is."""
+        """Put the plugin into the scheduler, and send events while the body runs.
+
+        Where the page is, is said once there is something to be seen.
+        """
         try:
             client.register_plugin(LivePlugin())
             has_page = bool(client.run_on_scheduler(_has_page))
@@ -62,7 +65,9 @@ class Sender:
             self._client = None
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, StageStarted) and self._announce is not None:  # before that there is nothing to be seen
+        if (
+            isinstance(event, StageAdvanced) and self._announce is not None
+        ):  # some work is done: there is something to see
             announce, self._announce = self._announce, None
             announce()
         client = self._client
