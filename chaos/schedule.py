@@ -19,15 +19,15 @@ MIDDLE = {
     "ingest": Strike("", "ingest", "gather-", 1, "end"),
     "split": Strike("", "split", "hold-out-(?!validation)", 0, "end"),
     "grid": Strike("", "grid", "build-block-", 5, "start"),
-    "train": Strike("", "train", "descend-", 18, "start"),
+    "train": Strike("", "train", "descend-[0-9a-f]{8}-0005-", 0, "start"),
     "evaluate": Strike("", "evaluate", "score-model-", 1, "end"),
     "reconstruct": Strike("", "reconstruct", "write-piece-", 0, "start"),
 }
-"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4."""
+"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4, however many workers share an epoch."""
 AT_START = ("out of memory", "disk full")
 """What these do to a worker must be done before it works."""
-_NUMBERS = {"only worker killed": 4, "out of memory": 0}
-"""Of the task in training, where the middle one will not do."""
+_IN_TRAINING = {"out of memory": "descend-"}
+"""Of which task in training, where the middle one will not do."""
 
 
 def every(kinds: Sequence[str]) -> Iterator[list[Strike]]:
@@ -45,8 +45,8 @@ def at_the_middle(kind: str, stage: str, **moment: object) -> Strike:
     chosen = {**vars(MIDDLE[stage]), "kind": kind}
     if kind in AT_START:
         chosen["at"] = "start"
-    if stage == "train" and kind in _NUMBERS:
-        chosen["number"] = _NUMBERS[kind]
+    if stage == "train" and kind in _IN_TRAINING:
+        chosen["pattern"] = _IN_TRAINING[kind]
     return Strike(**{**chosen, **moment})
 
 

@@ -56,7 +56,7 @@ def test_client_killed_at_every_stage_and_resumed(room: Room) -> None:
 @pytest.mark.parametrize("damage", [18, 20], ids=["flip", "manifest"])
 def test_damaged_checkpoints(room: Room, damage: int) -> None:
     """`number` says how, too; a torn shard is in `make chaos`."""
-    tried(room, "checkpoint damaged", ["train"], number=damage)
+    tried(room, "checkpoint damaged", ["train"], pattern="descend-", number=damage)
 
 
 def test_second_run_on_one_root(room: Room) -> None:

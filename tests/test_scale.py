@@ -159,7 +159,8 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     named = {key: f"{key[0]}-{stop_on}-{key[1]:04d}-{key[2]:03d}-{key[3]:03d}" for key in replayed.order}
     named |= {key: f"score-{stop_on}-{key[1]:04d}-{key[3]:03d}" for key in named if key[0] == "score"}
     kinds = tuple(f"{kind}-{stop_on}" for kind in ("descend", "items", "score"))
-    assert sorted(key for key in finished.keys if key.startswith(kinds)) == sorted(named.values())
+    ran = [_without_partner(key) for key in finished.keys if key.startswith(kinds)]
+    assert sorted(ran) == sorted(named.values())
 
     logs = two_workers.run(lambda dask_worker: [entry["keys"] for entry in dask_worker.transfer_incoming_log])
     fetched = [
@@ -167,3 +168,8 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     ]
     assert sorted(key for key, _ in fetched) == sorted(named[key] for key, _ in replayed.moves if key in named)
     assert sum(size for _, size in fetched) == pytest.approx(len(fetched) * job.item_share_bytes, rel=0.1)
+
+
+def _without_partner(key: str) -> str:
+    """A task of descent also names the share that it meets."""
+    return key.rpartition("-")[0] if key.startswith("descend") else key
