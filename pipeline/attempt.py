@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from distributed import Client
@@ -21,6 +22,7 @@ from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
 from pipeline.runtime import checkpoint
 from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.cluster import open_client, where_to_run
+from pipeline.runtime.code_version import code_version, versions
 from pipeline.runtime.context import Context
 from pipeline.runtime.current import put_to_use
 from pipeline.runtime.events import (
@@ -43,6 +45,7 @@ from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import FunkflowError, ModelRefused
+from tasks.masking import masked, masked_content
 
 _GROWTH = 1.01
 """Memory is told of again once it has grown by that much."""
@@ -59,7 +62,7 @@ class Attempt:
         heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear, self.sender]
         self.tell = broadcast([*heard, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
-        self.told_peak_bytes = 0
+        self.told_peak_bytes = self.shards = self.ingest_bytes = 0
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -104,7 +107,7 @@ class Attempt:
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
             if not self.allowance.foreign:  # whose processes nobody here measures
-                self.result.predicted_memory_bytes = self.prediction.training_bytes
+                self.result.predicted_memory_bytes = max(self.ingest_bytes, self.prediction.training_bytes)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
@@ -112,7 +115,7 @@ class Attempt:
         self.record = Record(run_folder, run_id, self.settings, **facts)
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
-        train = self.settings.train
+        train, self.shards = self.settings.train, blocks["shards"]
         self.tell(
             RunBegan(
                 run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],
@@ -142,6 +145,7 @@ class Attempt:
         if stage == "ingest":
             plan = plan_of(self.settings, self.allowance)
             self.allowance.refuse_what_cannot_fit(plan.prediction, self.request.reaches("train"))
+            self.ingest_bytes = plan.prediction.ingest_bytes  # what processes took for it they mostly keep
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
@@ -170,6 +174,30 @@ class Attempt:
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.monitor.take_peak()
+
+    def told_for_report(self) -> dict[str, Any]:
+        """Return what the run knows of itself so far, by the names that the report's facts have."""
+        result, train, measured = self.result, self.settings.train, self.result.evaluation
+        rmse = {f"{name}_rmse": measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth")}
+        content = masked_content(self.settings.model_dump(mode="json"))
+        return {
+            "run": {
+                "run_id": result.run_id, "execution": self.execution.entry.id,
+                "ended": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - self.started,
+                "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
+                "code_version": code_version(), "settings": content,
+                "repeat": f"funkflow run {masked(files.join(str(result.paths['run']), 'settings.toml'))}",
+            },
+            "verdict": {
+                "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
+                "gate": result.gate, **rmse,
+            },
+            "memory": {
+                "peak_bytes": self.monitor.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "by_stage": [{"stage": name, "bytes": peak} for name, peak in result.memory_bytes.items()],
+            },
+            "stages": [{"stage": name, "seconds": seconds} for name, seconds in result.seconds.items()],
+        }  # fmt: skip
 
     def _tell_of_memory(self) -> None:
         if self.monitor.peak_bytes > self.told_peak_bytes * _GROWTH:

@@ -29,7 +29,8 @@ _QUICK: dict[str, Sequence[Any]] = {
 }
 """What answers without Dask and numba where there is nothing to do: these take seconds to import."""
 _REST = (
-    "plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients", "schedule",
+    "plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients", "report",
+    "schedule",
 )  # fmt: skip
 """Modules of the other commands, beside this one in commands/."""
 

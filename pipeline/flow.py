@@ -38,6 +38,7 @@ from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
 from pipeline.stages.ranking import ranking
 from pipeline.stages.recommend import recommend
+from pipeline.stages.report import report
 from pipeline.stages.spectrum import spectrum
 from pipeline.stages.split import split
 from pipeline.stages.synthesise import synthesise
@@ -181,11 +182,11 @@ class _Run:
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
         candidate = Candidate(str(result.run_id), paths["model"], dataset, held_out, blocks, result.evaluation)
         result.gate = gate(context, candidate, self._in_use(), settings.gate, settings.split)
-        self._serve(context, settings, dataset, held_out, scale, run_folder)
+        self._serve(context, settings, dataset, held_out, training, scale, run_folder)
 
     def _serve(
         self, context: Context, settings: Settings, dataset: dict[str, Any], held_out: dict[str, Any],
-        scale: tuple[float, float], run_folder: str,
+        training: dict[str, Any], scale: tuple[float, float], run_folder: str,
     ) -> None:  # fmt: skip
         """Put the exported model to use."""
         result, model = self.result, self.result.paths["model"]
@@ -198,6 +199,11 @@ class _Run:
             result.paths["recommendations"] = folder
         if self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, run_folder)
+        if self._reaches("report") and settings.report.write:
+            told = self.attempt.told_for_report()
+            result.paths["report"] = report(
+                context, dataset, held_out, training, model, scale, run_folder, settings.report, told
+            )
 
     def _split(self, context: Context, settings: Settings, dataset: dict[str, Any]) -> tuple[dict[str, Any], Lineage]:
         """Hold ratings out, but for those that the model which training starts from was trained on."""

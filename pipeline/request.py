@@ -14,6 +14,7 @@ from tasks.errors import SettingsError
 
 STAGES = (
     "synth", "ingest", "split", "grid", "train", "evaluate", "export", "spectrum", "ranking", "recommend", "predict",
+    "report",
 )  # fmt: skip
 
 

@@ -185,6 +185,14 @@ class RecommendSettings(Section):
     batch_users: int = Field(20_000, ge=1, description="users that one task serves, at most about")
 
 
+class ReportSettings(Section):
+    """One page about the run, report.html in its folder: what the data look like, how it learnt, and where it errs."""
+
+    write: bool = Field(True, description="whether it is made, once the model is there")
+    factors: int = Field(8, ge=0, description="strongest factors to show by the items at their ends")
+    least_ratings: int = Field(50, ge=0, description="of an item that may stand for a factor's end")
+
+
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
@@ -221,6 +229,7 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     gate: GateSettings = GateSettings()
     ranking: RankingSettings = RankingSettings()
+    report: ReportSettings = ReportSettings()
     recommend: RecommendSettings = RecommendSettings()
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()

@@ -1,8 +1,8 @@
 """Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
 
 Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (and of
-skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, or no right to make hosts or mount
-a disk).
+skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, or no right to make
+hosts or mount a disk).
 Tests deselected or expected to fail count as skipped. Where processes share the tests (pytest-xdist), the one that
 hands them out keeps the list.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_package import axe
 from browser_path import chromium
 
 from chaos.hosts import may_make_hosts
@@ -47,6 +48,7 @@ CONDITIONAL: dict[str, Callable[[], bool]] = {
     "skips-without-slurm.txt": slurm_is_here,
     "skips-without-sshd.txt": sshd_is_here,
     "skips-without-chromium.txt": lambda: chromium() is not None,
+    "skips-without-axe.txt": lambda: axe() is not None,
     "skips-without-hosts.txt": may_make_hosts,
     "skips-without-mounts.txt": may_mount,
 }

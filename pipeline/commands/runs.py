@@ -26,6 +26,7 @@ from pipeline.runtime.events import Noticed
 from pipeline.runtime.ledger import STATES, Ledger, Record
 from pipeline.runtime.lock import Waiting
 from pipeline.runtime.store import Store
+from pipeline.saved_reports import write_index
 from pipeline.settings import Settings
 from tasks.errors import SettingsError
 
@@ -51,11 +52,17 @@ def _listing(
     root: Root = "",
     state: Annotated[str, typer.Option("--state", help=f"only these: {', '.join(STATES)}", show_default=False)] = "",
     date: Annotated[str, typer.Option("--date", help="only of this logical date", show_default=False)] = "",
+    as_page: Annotated[bool, typer.Option("--html", help="write a page of all of them, with their reports")] = False,
+    out: Annotated[str, typer.Option("--out", help="where that page goes; default: runs.html under the root")] = "",
     last: Annotated[int, typer.Option("--last", help="at most so many, the newest; 0: all", min=0)] = 20,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     if context.invoked_subcommand is not None:
+        return
+    if as_page:
+        written = write_index(_root(root), out)
+        print_result({"page": written}, as_json, Text(written))
         return
     if state and state not in STATES:
         raise SettingsError(f"--state {state!r}: there is no such state; states are {', '.join(STATES)}")

@@ -8,7 +8,8 @@ Every change of every task's state on the cluster comes through here, so what is
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import re
+from collections import OrderedDict, deque
 from typing import Any
 
 from distributed import SchedulerPlugin
@@ -23,6 +24,9 @@ PAGE = "/funkflow"
 """Where the page is, below the dashboard's address."""
 TOPIC = "funkflow"
 """Of the events that a run sends: mappings as story.py describes them."""
+_OURS = re.compile(r"(?P<kind>[a-z][a-z-]*?)-(?P<attempt>[0-9a-f]{8})(?:-|$)")
+_MOST_TASKS = 20_000
+"""Of which an attempt's times are kept, the newest."""
 
 
 class LivePlugin(SchedulerPlugin):
@@ -34,6 +38,7 @@ class LivePlugin(SchedulerPlugin):
     def __init__(self) -> None:
         self.stories = Stories()
         self.grids: OrderedDict[str, Grid] = OrderedDict()
+        self.timelines: OrderedDict[str, deque[tuple[str, str, float, float]]] = OrderedDict()
         self.has_page = False
 
     async def start(self, scheduler: Any) -> None:
@@ -50,9 +55,11 @@ class LivePlugin(SchedulerPlugin):
             self.stories.take(msg)
 
     def transition(self, key: Any, start: str, finish: str, *_args: Any, **kwargs: Any) -> None:
-        if not (isinstance(key, str) and key.startswith(PREFIX)) or "processing" not in (start, finish):
+        if not isinstance(key, str) or "processing" not in (start, finish):
             return
-        visit = visit_of(key)
+        if finish == "memory":
+            self._note(key, kwargs)
+        visit = visit_of(key) if key.startswith(PREFIX) else None
         if visit is None:
             return
         grid = self._grid(visit.attempt)
@@ -70,6 +77,21 @@ class LivePlugin(SchedulerPlugin):
     def workers(self) -> dict[str, int]:
         """Return the addresses of the workers that are there now, with the bytes of memory that each uses."""
         return {address: int(state.metrics.get("memory", 0)) for address, state in self._scheduler.workers.items()}
+
+    def _note(self, key: str, told: dict[str, Any]) -> None:
+        """Note when and where a task of ours ran; its key has the attempt in its middle."""
+        found = _OURS.match(key)
+        if found is None:
+            return
+        kind, attempt = found["kind"], found["attempt"]
+        if attempt not in self.timelines:
+            self.timelines[attempt] = deque(maxlen=_MOST_TASKS)
+            while len(self.timelines) > MOST_RUNS:
+                self.timelines.popitem(last=False)
+        for each in told.get("startstops") or ():
+            if each.get("action") == "compute":
+                worker = str(told.get("worker") or "")
+                self.timelines[attempt].append((worker, kind, float(each["start"]), float(each["stop"])))
 
     def _grid(self, attempt: str) -> Grid:
         grid = self.grids.setdefault(attempt, Grid())

@@ -7,6 +7,7 @@ Does not cover: whether workers run the same (software.py).
 from __future__ import annotations
 
 import functools
+import platform
 import subprocess
 from importlib import metadata, resources
 from pathlib import Path
@@ -16,6 +17,7 @@ from tasks import files
 from tasks.algorithm import ALGORITHM_VERSION
 
 _OURS = ("pipeline", "tasks")
+_LEANT_ON = ("dask", "distributed", "numpy", "pandas", "pyarrow", "numba", "scipy", "bokeh", "fsspec")
 
 
 @functools.cache
@@ -47,6 +49,11 @@ def code_version() -> dict[str, Any]:
         "code": code(),
         **({"commit": commit} if commit else {}),
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a result leans on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LEANT_ON}}
 
 
 def _commit(checkout: Path) -> str:

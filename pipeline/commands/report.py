@@ -1,0 +1,39 @@
+"""The command that makes reports again, of one run or of several compared.
+
+Covers: its options. Does not cover: the pages (pipeline/report/), finding what they are made of (saved_reports.py).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from pipeline.saved_reports import write_report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(report)
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN…]", help="runs or records, or the beginnings of their ids; last: the newest"),
+    ] = None,
+    out: Annotated[
+        str, typer.Option("--out", help="where the page goes; default: beside the run", show_default=False)
+    ] = "",
+    root: Root = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make the page about a run again, from the facts that it left; of several runs, one page that compares them."""
+    place = root or default_root()
+    place = place if "://" in place else os.path.abspath(place)
+    written = write_report(place, runs or ["last"], out)
+    print_result({"report": written}, as_json, Text(written))

@@ -1,0 +1,120 @@
+"""The page about a run, or about several compared: one file, no request to anywhere.
+
+Covers: the order of its parts, and the differences of several runs' settings.
+Does not cover: the parts (sections.py), the look (style.py), the page of all executions (index.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pipeline.report import sections
+from pipeline.report.errors import errors
+from pipeline.report.sections import Facts
+from pipeline.report.style import framed, scrolling_table
+
+_ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
+    ("summary", "Summary", sections.summary),
+    ("data", "The ratings", sections.data),
+    ("learning", "How it learnt", lambda facts: sections.learning([facts])),
+    ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
+    ("errors", "Where it errs", errors),
+    ("factors", "What the factors tell apart", sections.factors),
+    ("time", "Where the time went", sections.times),
+    ("memory", "Memory", sections.memory),
+    ("repeat", "Settings, versions, and how to repeat it", sections.repeat),
+)
+
+
+def report_page(several: Sequence[Facts]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    several : the facts of one run, or of two and more to compare, as stages/report.py writes them.
+    """
+    return _of_one(several[0]) if len(several) == 1 else _compared(several)
+
+
+def _of_one(facts: Facts) -> str:
+    title = f"funkflow run {escape(facts['run']['run_id'])}"
+    links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in _ONE)
+    heading = f'<h1>{title}</h1>{sections.verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
+    return framed(title, heading, "".join(_section(name, words, make(facts)) for name, words, make in _ONE))
+
+
+def _section(name: str, words: str, content: str) -> str:
+    return f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escape(words)}</h2>{content}</section>'
+
+
+def _compared(several: Sequence[Facts]) -> str:
+    title = f"funkflow: {len(several)} runs compared"
+    parts = (
+        ("differences", "What differs in the settings", _differences(several)),
+        ("results", "Results", _results(several)),
+        ("learning", "How they learnt", sections.learning(several)),
+        ("ranks", "How many factors it takes", sections.ranks(several)),
+    )
+    links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in parts)
+    measured = [facts for facts in several if facts["verdict"].get("rmse") is not None]
+    best = min(measured, key=lambda facts: facts["verdict"]["rmse"], default=None)
+    splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for facts in measured}
+    words = "None of them was measured."
+    if best is not None:
+        words = f"The least RMSE, {best['verdict']['rmse']:.4f}, is that of {sections.short(best)}."
+        if len(splits) > 1:
+            words += " They were not measured on the same ratings, so their RMSEs do not compare."
+    heading = f'<h1>{title}</h1><p class="verdict">{escape(words)}</p><nav aria-label="parts"><ul>{links}</ul></nav>'
+    return framed(title, heading, "".join(_section(*part) for part in parts))
+
+
+def _results(several: Sequence[Facts]) -> str:
+    rows = [
+        ["run", *(sections.short(facts) for facts in several)],
+        [
+            "validation",
+            *(f"{facts['verdict'].get('split')}, {facts['verdict'].get('ratings') or 0:,}" for facts in several),
+        ],
+        ["RMSE", *(_number(facts["verdict"].get("rmse")) for facts in several)],
+        ["biases alone", *(_number(facts["verdict"].get("biases_rmse")) for facts in several)],
+        ["best", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
+        ["seconds", *(f"{facts['run']['seconds']:.1f}" for facts in several)],
+        ["peak memory, MiB", *(f"{facts['memory']['peak_bytes'] / 2**20:,.0f}" for facts in several)],
+    ]
+    return _table(rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _differences(several: Sequence[Facts]) -> str:
+    settings = [dict(_flat(facts["run"]["settings"])) for facts in several]
+    names = sorted({name for each in settings for name in each})
+    rows = [
+        [name, *(json.dumps(each.get(name)) for each in settings)]
+        for name in names
+        if len({json.dumps(each.get(name)) for each in settings}) > 1
+    ]
+    if not rows:
+        return "<p>Nothing: the settings are the same; the data are not, or the code.</p>"
+    return _table([["setting", *(sections.short(facts) for facts in several)], *rows])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(word)}</td>" for word in row[1:])}</tr>'
+        for row in rows[1:]
+    )
+    return scrolling_table("comparison", rows[0], body)
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

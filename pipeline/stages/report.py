@@ -1,0 +1,245 @@
+"""Report: one page about the run, and the facts that it is drawn from.
+
+Covers: which tasks count ratings and add up errors, and what else of the run the page tells: facts.json, report.html.
+Does not cover: the sums (tasks/describe.py, tasks/breakdown.py), how the page looks (pipeline/report/).
+
+    <run>/report/facts.json, users.npy, items.npy      numbers of training ratings by dense id
+    <run>/report.html
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.page import report_page
+from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.store import FORMAT_VERSION, content_id, publish, published
+from pipeline.runtime.timeline import timeline_of
+from pipeline.settings import ReportSettings
+from tasks import array_files, files
+from tasks.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Breakdown, Ruler, Sums, break_down, factor_ends
+from tasks.describe import Described, bounds_of_bin, describe_part, doubling_bin
+from tasks.model_about import read_about
+from tasks.titles import titles_of
+
+_STAGE = "report"
+_MOST_VALUES, _TOP_ITEMS, _ENDS = 24, 10, 5
+_RATINGS_A_TASK = 500_000
+"""That one task breaks down, at least: to load the model takes half a second at the full size."""
+
+
+def report(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], training: dict[str, Any], model_folder: str,
+    scale: tuple[float, float], run_folder: str, settings: ReportSettings, told: dict[str, Any],
+) -> str:  # fmt: skip
+    """Write the facts and the page; return the page's address.
+
+    Parameters
+    ----------
+    told : what the run knows of itself, by the names that the facts have: "run", "verdict", "memory", "stages".
+    """
+    started = time.monotonic()
+    folder, page = files.join(run_folder, "report"), files.join(run_folder, "report.html")
+    identity = content_id(
+        what="report", model=read_about(model_folder)["parts"], split=split["id"], settings=settings.model_dump()
+    )
+    manifest = None if context.trains_anew else published(folder, "report")
+    reused = manifest is not None and manifest["id"] == identity
+    if not reused:
+        context.tell(StageStarted(_STAGE))
+        facts = _facts(context, dataset, split, training, model_folder, scale, folder, settings, told)
+        files.write_json(url := files.join(folder, "facts.json"), facts)
+        files.write_bytes(page, report_page([files.read_json(url)]).encode())  # as `funkflow report` draws it again
+        publish(folder, "report", files=["facts.json", "../report.html"], id=identity)
+    context.tell(StageFinished(_STAGE, time.monotonic() - started, page, reused))
+    return page
+
+
+def _facts(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], training: dict[str, Any], model_folder: str,
+    scale: tuple[float, float], folder: str, settings: ReportSettings, told: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    data, held_out = _described(context, dataset, split)
+    trained = Described(data.users - held_out.users, data.items - held_out.items)
+    counts: Any = tuple(
+        (url := files.join(folder, f"{side}.npy"), array_files.write_array(url, array))
+        for side, array in (("users", trained.users), ("items", trained.items))
+    )
+    titles = titles_of(model_folder, read_about(model_folder))
+    ruler = _ruler(data, scale)
+    errors = _broken_down(context, dataset, split, model_folder, counts, ruler)
+    ends = (model_folder, context.store.dataset(dataset["id"]), dataset["id_checksums"]["items"], counts[1], titles)
+    (factors,) = run_all(
+        context, _STAGE, "factor-ends", factor_ends, [(*ends, settings.factors, _ENDS, settings.least_ratings)]
+    )
+    spectrum = _spectrum(model_folder)
+    return {
+        "format_version": FORMAT_VERSION,
+        "run": told["run"],
+        "verdict": told["verdict"],
+        "data": _data(dataset, split, data, held_out, trained, titles, context, scale),
+        "learning": _learning(training, told["run"]["settings"]["train"]["stop_on"]),
+        "ranks": [{key: row[key] for key in ("rank", "rmse", "energy")} for row in spectrum if "rmse" in row] or None,
+        "spectrum": [row["singular_value"] for row in spectrum] or None,
+        "errors": _errors(errors, ruler) if errors is not None else None,
+        "factors": factors or None,
+        "time": {"stages": told["stages"], "tasks": timeline_of(context.client, context.attempt)},
+        "memory": told["memory"],
+    }
+
+
+def _described(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[Described, Described]:
+    """Count the ratings of the dataset, and those of them that are held out."""
+    homes = [(context.store.dataset(dataset["id"]), part) for part in dataset["parts"]]
+    beside = [(context.store.split(split["id"]), part) for part in split["validation"]["parts"]]
+    jobs = [(files.join(home, part["path"]), part["checksum"]) for home, part in (*homes, *beside)]
+    counted = run_all(context, _STAGE, "describe", describe_part, jobs)
+    size = (dataset["users"], dataset["items"])
+    return Described.of(*size, counted[: len(homes)]), Described.of(*size, counted[len(homes) :])
+
+
+def _ruler(data: Described, scale: tuple[float, float]) -> Ruler:
+    low, high = float(scale[0]), float(scale[1])
+    values = sorted(data.values)
+    if len(values) > _MOST_VALUES:
+        values = np.linspace(low, high, _MOST_VALUES).tolist()
+    first = min(data.months, default=0)
+    return Ruler(low, high, tuple(values), (first, max(data.months) - first + 1) if data.months else (0, 0))
+
+
+def _broken_down(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, counts: Any, ruler: Ruler
+) -> Breakdown | None:
+    """Return the sums over all validation ratings; None where there are none."""
+    shares: list[list[tuple[str, str]]] = [[]]
+    gathered = 0
+    for part in split["validation"]["parts"]:
+        if gathered >= _RATINGS_A_TASK:
+            shares.append([])
+            gathered = 0
+        shares[-1].append((files.join(context.store.split(split["id"]), part["path"]), part["checksum"]))
+        gathered += part["rows"]
+    if not shares[0]:
+        return None
+    where = (context.store.dataset(dataset["id"]), tuple(dataset["id_checksums"][side] for side in ("users", "items")))
+    found = run_all(
+        context, _STAGE, "break-down", break_down, [(share, *where, model_folder, counts, ruler) for share in shares]
+    )
+    return sum(found[1:], found[0])
+
+
+def _data(
+    dataset: dict[str, Any], split: dict[str, Any], data: Described, held_out: Described, trained: Described,
+    titles: dict[Any, str], context: Context, scale: tuple[float, float],
+) -> dict[str, Any]:  # fmt: skip
+    values = sorted(data.values | held_out.values)
+    folder = context.store.dataset(dataset["id"])
+    return {
+        "users": dataset["users"],
+        "items": dataset["items"],
+        "ratings": dataset["ratings"],
+        "training": split["training_ratings"],
+        "validation": split["validation"]["ratings"],
+        "scale": list(scale),
+        "quarantined": {"rows": dataset["quarantined"], "path": files.join(folder, "quarantine.parquet")}
+        if dataset["quarantined"]
+        else None,
+        "by_time": {
+            "unit": "month",
+            "start": [str(np.datetime64(month, "M")) for month in sorted(data.months)],
+            "ratings": [data.months[month][0] for month in sorted(data.months)],
+            "mean": [data.months[month][1] / data.months[month][0] for month in sorted(data.months)],
+        }
+        if data.months
+        else None,
+        "user_counts": _tail(trained.users),
+        "item_counts": _tail(trained.items),
+        "top_items": _top(folder, dataset["id_checksums"]["items"], data.items, titles),
+        "values": {
+            "value": values,
+            "training": [data.values[value] - held_out.within[value] for value in values],
+            "validation": [held_out.values[value] for value in values],
+        }
+        if len(values) <= _MOST_VALUES
+        else None,
+    }
+
+
+def _tail(counts: Any) -> dict[str, list[int]]:
+    """Return how many rows have how many ratings, in bins that double."""
+    bins = doubling_bin(counts)
+    rows, ratings = np.bincount(bins), np.bincount(bins, weights=counts)
+    bounds = [bounds_of_bin(number) for number in range(len(rows))]
+    return {
+        "low": [low for low, _ in bounds],
+        "high": [high for _, high in bounds],
+        "rows": rows.tolist(),
+        "ratings": [int(each) for each in ratings],
+    }
+
+
+def _top(folder: str, checksum: str | None, counts: Any, titles: dict[Any, str]) -> list[dict[str, Any]]:
+    raw_ids = files.read_table(files.join(folder, "items.parquet"), ["raw_id"], checksum)["raw_id"]
+    places = np.argsort(-counts, kind="stable")[:_TOP_ITEMS].tolist()
+    top = [(raw_ids[place].as_py(), int(counts[place])) for place in places]
+    return [{"id": str(raw), "title": titles.get(raw), "ratings": count} for raw, count in top]
+
+
+def _learning(training: dict[str, Any], stop_on: str) -> dict[str, Any]:
+    return {
+        "counted": training.get("counted", "epochs"),
+        "stop_on": stop_on,
+        "best_epoch": training["best_epoch"],
+        "epochs": [
+            {"epoch": number, "training_rmse": each[0], "stopping_rmse": each[1]}
+            for number, each in enumerate(training["history"], start=1)
+        ],
+    }
+
+
+def _spectrum(model_folder: str) -> list[dict[str, Any]]:
+    url = files.join(model_folder, "spectrum.parquet")
+    if files.bytes_if_there(url) is None:
+        return []
+    return list(files.read_table(url).to_pylist())
+
+
+def _errors(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
+    span = ruler.high - ruler.low
+    first = ruler.months[0]
+    width = span / len(errors.by_prediction)
+    edges = np.linspace(-span, span, len(errors.by_residual) + 1)
+    total = errors.by_residual.sum(axis=0)
+    mean = total[ERROR] / max(1.0, total[COUNT])
+    doubling = [dict(zip(("low", "high"), bounds_of_bin(n), strict=True)) for n in range(len(errors.by_user_activity))]
+    return {
+        "by_user_activity": _measured(errors.by_user_activity, doubling),
+        "by_item_popularity": _measured(errors.by_item_popularity, doubling),
+        "by_value": _measured(errors.by_value, [{"value": value} for value in ruler.values]),
+        "by_time": _measured(
+            errors.by_month, [{"start": str(np.datetime64(first + n, "M"))} for n in range(len(errors.by_month))]
+        )
+        or None,
+        "calibration": [
+            {"low": ruler.low + n * width, "high": ruler.low + (n + 1) * width, "ratings": int(row[COUNT]),
+             "predicted": row[PREDICTED] / row[COUNT], "actual": row[ACTUAL] / row[COUNT]}
+            for n, row in enumerate(errors.by_prediction) if row[COUNT]
+        ],
+        "residuals": {
+            "edges": edges.tolist(), "counts": [int(row[COUNT]) for row in errors.by_residual], "mean": float(mean),
+            "deviation": float(np.sqrt(max(0.0, total[SQUARED] / max(1.0, total[COUNT]) - mean**2))),
+        },
+    }  # fmt: skip
+
+
+def _measured(sums: Sums, bins: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the measures of the bins that have ratings."""
+    return [
+        {**where, "ratings": int(row[COUNT]), "rmse": float(np.sqrt(row[SQUARED] / row[COUNT])),
+         "mean_error": float(row[ERROR] / row[COUNT])}
+        for where, row in zip(bins, sums, strict=True) if row[COUNT]
+    ]  # fmt: skip
