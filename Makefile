@@ -27,9 +27,8 @@ PEERS := libmf cmfrec scikit-surprise implicit pyspark
 
 CONF ?= demo
 PYTEST_ARGS ?=
-# Processes that share the tests, file by file: a file's tests lean on what its first one started. 0: pytest itself alone, as
-# clusters beside each other share pages of libraries, and a test of predicted memory then measures less than it is to.
-PROCESSES ?= 0
+# Processes that share the tests, file by file: a file's tests lean on what its first one started. 0: pytest itself alone.
+PROCESSES ?= 2
 BENCH_ARGS ?=
 MINUTES ?= 5
 SEED ?= 0
@@ -39,7 +38,7 @@ RUNS ?= 50
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
-	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose, PROCESSES=2 to share them)'
+	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose, PROCESSES=0 for one after another)'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make figures  draw the pictures in docs/ anew'
@@ -53,7 +52,10 @@ run: $(INSTALLED)
 	$(BIN)/funkflow run $(CONF)
 
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	status=0; \
+	$(BIN)/python -m pytest --alone only $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest --alone without -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

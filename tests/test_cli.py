@@ -206,6 +206,7 @@ def test_synth_needs_no_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_memory_is_as_predicted(tmp_path: Path) -> None:
     """Half a million ratings, where what processes need by themselves counts most: within a fifth, as at full size."""
     raw = Path(tmp_path, "raw", "demo-0-0.5")
