@@ -190,6 +190,7 @@ def test_a_run_by_slice_and_without_validation(tmp_path: Path) -> None:
     assert result.rmse is None
     assert result.epoch_chosen_on == "a slice of the training ratings"
     assert Path(result.paths["model"], "model.json").exists()
+    assert "was not measured" in Path(result.paths["report"]).read_text(encoding="utf-8")
 
 
 def test_the_pure_form_has_neither_mean_nor_biases(tmp_path: Path) -> None:

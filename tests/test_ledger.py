@@ -19,6 +19,7 @@ from executing import DATASET_ID, RUN_ID, executed, ratings_in, settings_over, w
 
 from chaos.object_store import ObjectStore
 from pipeline.execution import Execution
+from pipeline.request import STAGES
 from pipeline.runtime import lock
 from pipeline.runtime.ledger import Ledger, Record
 from pipeline.runtime.lock import hold_root
@@ -66,7 +67,7 @@ def test_a_record_says_what_ran_on_what_and_what_came_of_it(settings: Settings, 
     assert re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{6}", first["id"])
     assert (first["state"], first["exit_code"], first["error"]) == ("done", 0, None)
     assert (first["date"], first["run_id"], first["dataset"]) == ("2026-01-31", RUN_ID, DATASET_ID)
-    assert (first["host"], first["process"], first["until"]) == (os.uname().nodename, os.getpid(), "predict")
+    assert (first["host"], first["process"], first["until"]) == (os.uname().nodename, os.getpid(), STAGES[-1])
     assert first["metrics"] == {"rmse": 0.9, "split": "validation.csv", "counted": "epochs", "seconds": 1.5,
                                 "peak_memory_bytes": 0}  # fmt: skip
     assert first["settings"]["train"]["rank"] == 64

@@ -83,7 +83,7 @@ def _facts(
         "verdict": told["verdict"],
         "data": _data(dataset, split, data, held_out, trained, titles, context, scale),
         "learning": _learning(training, told["run"]["settings"]["train"]["stop_on"]),
-        "ranks": [{key: row[key] for key in ("rank", "rmse", "energy")} for row in spectrum if "rmse" in row] or None,
+        "ranks": _ranks(spectrum) or None,
         "spectrum": [row["singular_value"] for row in spectrum] or None,
         "errors": _errors(errors, ruler) if errors is not None else None,
         "factors": factors or None,
@@ -206,6 +206,11 @@ def _spectrum(model_folder: str) -> list[dict[str, Any]]:
     if files.bytes_if_there(url) is None:
         return []
     return list(files.read_table(url).to_pylist())
+
+
+def _ranks(spectrum: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return RMSE and energy of every truncation; nothing where no rating was held out to measure it on."""
+    return [{key: row[key] for key in ("rank", "rmse", "energy")} for row in spectrum if row.get("rmse") is not None]
 
 
 def _errors(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
