@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import options, runs, stages, where
+from pipeline.commands import log_format, options, runs, stages, where
+from pipeline.runtime.progress import JSON, format_of, json_line
 from tasks.errors import FunkflowError
 from tasks.masking import masked
 
@@ -50,6 +51,7 @@ def program(word: str = "") -> typer.Typer:
         module = import_module(f"pipeline.commands.{commands}") if isinstance(commands, str) else commands
         module.register(app)
     where.offer(app)
+    log_format.offer(app)
     return app
 
 
@@ -84,7 +86,10 @@ def _exit_code(words: list[str]) -> int:
 
 
 def _failed(error: Exception, code: int, message: str) -> int:
-    if "--debug" in sys.argv:
-        print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    print(f"funkflow: {masked(message)}", file=sys.stderr)
+    trace = masked("".join(traceback.format_exception(error))) if "--debug" in sys.argv else ""
+    if format_of(sys.argv[1:]) == JSON:
+        said = {"event": "Failed", "message": masked(message), "exit_code": code}
+        print(json_line(said | ({"traceback": trace} if trace else {})), end="", file=sys.stderr)
+    else:
+        print(f"{trace}funkflow: {masked(message)}", file=sys.stderr)
     return code

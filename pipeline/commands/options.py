@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from types import FrameType
 from typing import Annotated, Any
 
@@ -20,7 +21,8 @@ from pipeline.execution import execute
 from pipeline.request import Request
 from pipeline.runtime.current import in_use, model_of
 from pipeline.runtime.events import Event, Noticed, RunEnded
-from pipeline.runtime.progress import Watcher
+from pipeline.runtime.progress import Lines, format_of
+from pipeline.runtime.terminal import watcher
 from pipeline.settings import Settings
 from tasks.errors import SettingsError
 from tasks.masking import masked_content
@@ -98,6 +100,7 @@ class Interrupts:
 
     def take(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
+            Console(stderr=True).show_cursor()  # nothing else is put in order
             os._exit(130)
         self.asked = True
         raise KeyboardInterrupt
@@ -168,8 +171,8 @@ def model_from(
     if model:
         return *settings_beside_model(conf, model, ratings, validation, root, sets), None
     settings = settings_from(conf, ratings, validation, root, sets)
-    with watching() as watcher:
-        paths = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, watcher]).paths
+    with watching() as shown:
+        paths = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths
     return settings, paths["model"], paths["grid"]
 
 
@@ -183,15 +186,15 @@ def missing(option: str) -> str:
     raise SettingsError(f"{option} is missing: name a file of (user, item) pairs")
 
 
-def watching() -> Watcher:
+def watching() -> Lines:
     """Return the listener that shows progress on standard error."""
-    return Watcher(Console(stderr=True))
+    return watcher(Console(stderr=True), format_of(sys.argv[1:]))
 
 
 def run_until(settings: Settings, request: Request, as_json: bool) -> None:
     """Run every stage asked for that is not done yet, and print the result."""
-    with watching() as watcher:
-        result = execute(settings, request, [interrupts, watcher], lambda execution: pipeline.work(execution))
+    with watching() as shown:
+        result = execute(settings, request, [interrupts, shown], lambda execution: pipeline.work(execution))
     print_result(result.to_dict(), as_json, tables.result_table(result))
 
 

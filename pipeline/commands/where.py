@@ -7,12 +7,12 @@ Does not cover: what comes before what (runtime/cluster.py: where_to_run).
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from pipeline.commands.added_options import as_option, commands_with, with_parameters
 from pipeline.commands.options import quoted
 from tasks.errors import SettingsError
 
@@ -30,9 +30,9 @@ _OPTIONS = {
 
 def offer(app: typer.Typer) -> None:
     """Let every command that takes --set take these options, too."""
-    for command in app.registered_commands:
-        if command.callback is not None and "sets" in inspect.signature(command.callback).parameters:
-            command.callback = _with_options(command.callback)
+    for command in commands_with(app, "sets"):
+        assert command.callback is not None
+        command.callback = _with_options(command.callback)
 
 
 def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") -> list[str]:
@@ -59,14 +59,8 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         named = {name: rest.pop(name) for name in _OPTIONS}
         return command(sets=[*words_for(**named), *(sets or [])], **rest)
 
-    signature = inspect.signature(command, eval_str=True)
     added = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default="",
-            annotation=Annotated[str, typer.Option(option, help=text, show_default=False)],
-        )
+        as_option(name, str, "", typer.Option(option, help=text, show_default=False))
         for name, (option, _, text) in _OPTIONS.items()
-    ]  # fmt: skip
-    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
-    with_options.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    return with_options
+    ]
+    return with_parameters(with_options, command, added)

@@ -13,14 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import Any
 
 from distributed import Client
 
 from pipeline.live.plugin import NAME, PAGE, TOPIC, LivePlugin
-from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced
-from tasks.masking import masked_content
+from pipeline.runtime.events import Event, Listener, Noticed, RunEnded, StageAdvanced, as_mapping
 
 _ADVANCE_SECONDS = 0.5
 """Progress within a stage is sent this often; all other events are sent at once."""
@@ -76,8 +74,7 @@ class Sender:
             if now - self._advanced < _ADVANCE_SECONDS:
                 return
             self._advanced = now
-        content = masked_content(asdict(event))
-        self._waiting.append({"event": type(event).__name__, "run": self._run, "time": now, **content})
+        self._waiting.append({"run": self._run, "time": now, **as_mapping(event)})
         if client is None or client.status != "running":
             return
         if isinstance(event, RunEnded):

@@ -7,7 +7,8 @@ Does not cover: how they look in a terminal (progress.py) or on disk (record.py)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from tasks.masking import masked_content
 
@@ -157,6 +158,11 @@ Event = (
     | RunEnded
 )
 Listener = Callable[[Event], None]
+
+
+def as_mapping(event: Event) -> dict[str, Any]:
+    """Return {"event", …}: the event's kind and its fields, without credentials in URLs."""
+    return {"event": type(event).__name__, **masked_content(asdict(event))}
 
 
 def broadcast(listeners: list[Listener]) -> Listener:

@@ -1,18 +1,24 @@
-"""How a run looks to somebody watching: bars in a terminal, plain lines elsewhere.
+"""How a run looks to somebody watching from outside a terminal: plain lines, or a JSON object a line.
 
-Covers: two listeners of the same events, both writing to stderr so that stdout stays free for results.
-Does not cover: the events (events.py), the metrics file (record.py), the table of results (tables.py).
+Covers: two listeners of the same events, both writing to stderr so that stdout stays free for results; and the choice
+between them and the view of a terminal.
+Does not cover: the events (events.py), that view (terminal.py), the metrics file (record.py), results (tables.py).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pipeline.live.headlines import Headlines
 from pipeline.runtime.events import (
     EpochFinished,
     Event,
@@ -21,92 +27,97 @@ from pipeline.runtime.events import (
     StageFinished,
     StageStarted,
     WorkerLost,
+    as_mapping,
 )
 
+TEXT, JSON = "text", "json"
+FORMATS = (TEXT, JSON)
+FORMAT_VARIABLE = "FUNKFLOW_LOG_FORMAT"
+FORMAT_OPTION = "--log-format"
 _LINE_SECONDS = 5.0
 """Where there are no bars, a stage that takes long says where it is this often."""
 
 
-class Watcher:
-    """Context manager and listener. `console` decides: bars if it is a terminal, lines if not."""
+class Lines:
+    """Context manager and listener: a line for each stage that ends, each epoch, and what is worth one."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars: Progress | None = None
-        self._bar: TaskID | None = None
-        self._last_line = time.monotonic()
-        if console.is_terminal:
-            columns = (
-                TextColumn("{task.description:<10}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
-            )
-            self._bars = Progress(*columns, console=console, transient=True)
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.headlines = Headlines(clock)
+        self._last_line = self.headlines.clock()
 
-    def __enter__(self) -> Watcher:
-        if self._bars:
-            self._bars.start()
+    def __enter__(self) -> Lines:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bars:
-            self._bars.stop()
+        pass
 
     def __call__(self, event: Event) -> None:
+        self.headlines(event)
         match event:
-            case StageStarted(stage, steps):
-                self._start_bar(stage, steps)
-            case StageAdvanced(stage, done, steps, doing):
-                self._advance(stage, done, steps, doing)
+            case StageStarted():
+                self._last_line = self.headlines.clock()
+            case StageAdvanced():
+                self.advanced(event)
             case StageFinished(stage, seconds, summary, reused):
                 summary = escape(summary)
-                self._end_bar()
-                self._say(
+                self.say(
                     f"[bold]{stage:<10}[/] {summary}"
                     + ("  [dim](up to date)[/]" if reused else f"  [dim]{seconds:.1f} s[/]")
                 )
             case EpochFinished():
-                self._epoch(event)
+                self.epoch(event)
             case WorkerLost(_, message):
-                self._say(f"[yellow]warning[/]    {escape(message)}")
+                self.say(f"[yellow]warning[/]    {escape(message)}")
             case Noticed(message, warning):
                 message = escape(message)
-                self._say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")
+                self.say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")
 
-    def _say(self, line: str) -> None:
-        self._last_line = time.monotonic()
-        self._console.print(line, highlight=False, soft_wrap=True)
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+        self._last_line = self.headlines.clock()
+        self.console.print(line, highlight=False, soft_wrap=True)
 
-    def _start_bar(self, stage: str, steps: int) -> None:
-        self._last_line = time.monotonic()
-        if self._bars:
-            self._end_bar()
-            self._bar = self._bars.add_task(stage, total=steps or None, detail="")
+    def advanced(self, event: StageAdvanced) -> None:
+        """Say where a stage is that has said nothing for a while."""
+        if event.doing != "epoch" and self.headlines.clock() - self._last_line > _LINE_SECONDS:
+            left = self.headlines.left()
+            of_all = f" of {event.steps}" if event.steps else ""
+            self.say(f"{event.stage:<10} {event.doing} {event.done}{of_all}{f', {left}' if left else ''}")
 
-    def _end_bar(self) -> None:
-        if self._bars and self._bar is not None:
-            self._bars.remove_task(self._bar)
-            self._bar = None
-
-    def _advance(self, stage: str, done: int, steps: int, doing: str) -> None:
-        if self._bars and self._bar is not None:
-            if doing == "epoch":
-                self._bars.update(self._bar, completed=done)
-            else:
-                self._bars.update(self._bar, advance=1, detail=doing)
-        elif doing != "epoch" and time.monotonic() - self._last_line > _LINE_SECONDS:
-            self._say(f"{stage:<10} {doing} {done}{f' of {steps}' if steps else ''}")
-
-    def _epoch(self, event: EpochFinished) -> None:
-        stopping = (
-            ""
-            if event.stopping_rmse is None
-            else f"  held-out RMSE {event.stopping_rmse:.4f}{' *' if event.best else ''}"
-        )
+    def epoch(self, event: EpochFinished) -> None:
+        """Say what an epoch reached."""
+        held_out = event.stopping_rmse
+        stopping = "" if held_out is None else f"  held-out RMSE {held_out:.4f}{' *' if event.best else ''}"
         speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
         line = f"{event.counted} {event.epoch:>3}  training RMSE {event.training_rmse:.4f}{stopping}  {speed}"
-        self._say(f"{'train':<10} {line}")
+        self.say(f"{'train':<10} {line}")
+
+
+class JsonLines(Lines):
+    """Each event as one JSON object a line, as in metrics.jsonl: {"time", "event", …}."""
+
+    def __call__(self, event: Event) -> None:
+        self.console.file.write(json_line(as_mapping(event)))
+        self.console.file.flush()
+
+
+def json_line(content: Mapping[str, Any]) -> str:
+    """Return a line of a log, with the time that it is now."""
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **content}) + "\n"
+
+
+def format_of(words: Sequence[str]) -> str:
+    """Return the form of the log that a command line asks for, or else the environment; text unless it is JSON.
+
+    What is neither is refused by the option itself; this is for what must be said before it is looked at, or after.
+    """
+    asked = os.environ.get(FORMAT_VARIABLE, TEXT)
+    for number, word in enumerate(words):
+        if word == FORMAT_OPTION and number + 1 < len(words):
+            asked = words[number + 1]
+        elif word.startswith(f"{FORMAT_OPTION}="):
+            asked = word.partition("=")[2]
+    return JSON if asked == JSON else TEXT

@@ -7,16 +7,15 @@ Does not cover: listing or comparing runs, and anything the stages write (stages
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import tomli_w
 
-from pipeline.runtime.events import Event
+from pipeline.runtime.events import Event, as_mapping
+from pipeline.runtime.progress import json_line
 from pipeline.runtime.store import FORMAT_VERSION
 from pipeline.settings import Settings
 from tasks import files
@@ -46,12 +45,7 @@ class MetricsFile:
         self._write()
 
     def __call__(self, event: Event) -> None:
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "event": type(event).__name__,
-            **masked_content(asdict(event)),
-        }
-        self._lines.append(json.dumps(line))
+        self._lines.append(json_line(as_mapping(event)).rstrip("\n"))
         if self._url and type(event).__name__ != "StageAdvanced":
             self._write()
 
