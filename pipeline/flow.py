@@ -25,6 +25,7 @@ from pipeline.runtime.current import model_of, read_current
 from pipeline.runtime.events import Listener
 from pipeline.runtime.model_lineage import Lineage, relevant
 from pipeline.runtime.result import RunResult
+from pipeline.runtime.shown import shown
 from pipeline.runtime.store import content_id
 from pipeline.runtime.warm_start import WarmStart
 from pipeline.settings import Settings
@@ -69,6 +70,7 @@ def run(
     wait_seconds: float = 0.0,
     if_new: bool = False,
     force: bool = False,
+    progress: bool | None = None,
 ) -> RunResult:
     """Take raw ratings to a validated model, doing only what is not there already.
 
@@ -83,6 +85,7 @@ def run(
     wait_seconds : how long to wait for another run under the same root to end.
     if_new : do nothing where no input came or changed since these settings last ended well.
     force : redo every stage, but for the raw data.
+    progress : show how far it is, in a notebook or on standard error; None: in a notebook only.
 
     Raises
     ------
@@ -97,7 +100,8 @@ def run(
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
     request = Request.checked(until, date, fresh, force, wait_seconds, if_new)
-    return execute(settings, request, listeners, work)
+    with shown(progress) as watching:
+        return execute(settings, request, [*listeners, *watching], work)
 
 
 def work(execution: Execution) -> RunResult:

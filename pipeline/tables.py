@@ -14,10 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.runtime.result import RunResult
+from pipeline.runtime.result import ESTIMATES, RunResult
 from tasks.masking import masked
-
-_NAMES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
 
 
 def result_table(result: RunResult) -> Group:
@@ -27,7 +25,7 @@ def result_table(result: RunResult) -> Group:
         scores = Table(title=escape(f"validation: {result.split}"), title_justify="left", title_style="bold")
         for name in ("", "RMSE", "MAE"):
             scores.add_column(name, justify="left" if not name else "right")
-        for key, name in _NAMES.items():
+        for key, name in ESTIMATES.items():
             if key in result.evaluation:
                 row = result.evaluation[key]
                 scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")

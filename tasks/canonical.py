@@ -16,6 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import BadInput
+from tasks.html_tables import html_table
+
+_SHOWN = 10
+"""Singular values that a notebook shows."""
 
 Matrix = npt.NDArray[np.float64]
 _LEAF_ROWS = 16_384
@@ -29,6 +33,17 @@ class Svd(NamedTuple):
     U: Matrix
     s: Matrix
     Vt: Matrix
+
+    def _repr_html_(self) -> str:
+        energy = self.s**2 / max(float((self.s**2).sum()), np.finfo(float).tiny)
+        shape = f"{self.U.shape[0]:,} x {self.Vt.shape[1]:,}, rank {len(self.s)}"
+        rows = zip(range(1, _SHOWN + 1), self.s, energy, energy.cumsum(), strict=False)
+        more = f"; the strongest {_SHOWN} of {len(self.s)}" if len(self.s) > _SHOWN else ""
+        return html_table(
+            f"A = U Σ Vᵀ, {shape}{more}",
+            ("", "singular value", "energy", "and all before"),
+            ([f"{n}", f"{value:.6g}", f"{part:.1%}", f"{whole:.1%}"] for n, value, part, whole in rows),
+        )
 
 
 @dataclass(frozen=True)

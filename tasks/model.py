@@ -18,6 +18,8 @@ from tasks import files
 from tasks.algebra import Algebra
 from tasks.canonical import refuse_complex
 from tasks.errors import BadInput
+from tasks.html_tables import html_facts
+from tasks.masking import masked_content
 from tasks.model_about import MODEL_FORMAT_VERSION, part_files, read_about
 from tasks.model_parts import columns_of
 from tasks.recommender import Recommender
@@ -119,6 +121,16 @@ class Model(Recommender, Algebra):
     def __repr__(self) -> str:
         measured = f", RMSE {self.about['rmse']:.4f} on {self.about['split']}" if self.about.get("rmse") else ""
         return f"Model(rank {self.rank}, {len(self.user_ids):,} users x {len(self.item_ids):,} items{measured})"
+
+    def _repr_html_(self) -> str:
+        about = masked_content(self.about)
+        facts = [("rank", f"{self.rank}"), ("users", f"{len(self.user_ids):,}"), ("items", f"{len(self.item_ids):,}")]
+        if self.scale is not None:
+            facts.append(("scale", f"{self.scale[0]:g} to {self.scale[1]:g}"))
+        if about.get("rmse"):
+            facts.append(("RMSE", f"{about['rmse']:.4f} on {about.get('split')}"))
+        facts += [(name.replace("_", " "), str(about[name])) for name in ("run_id", "epochs") if about.get(name)]
+        return html_facts("Model", facts)
 
     def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]

@@ -54,6 +54,7 @@ LAYERS = {
     "pipeline.schedule": 7,
     "pipeline.tables": 7,
     "pipeline.plan_table": 7,
+    "pipeline.plots": 7,
     "pipeline.comparison": 7,
     "pipeline.commands": 8,
     "pipeline.cli": 9,
@@ -61,8 +62,8 @@ LAYERS = {
 }
 """An import goes down or stays in its layer. A file straight under pipeline/ needs a line; one in a folder does not."""
 LAZY = {
-    "pipeline/__init__.py", "pipeline/cli.py", "pipeline/live/plugin.py", "pipeline/schedule/extra.py",
-    "tasks/zarr_arrays.py",
+    "pipeline/__init__.py", "pipeline/cli.py", "pipeline/live/plugin.py", "pipeline/runtime/notebook.py",
+    "pipeline/schedule/extra.py", "tasks/zarr_arrays.py",
 }  # fmt: skip
 """Files that may import inside a function: the front doors, so that loading a model imports no Dask and a command that
 finds nothing to do is quick, and the places where an extra that only some have is imported, or a scheduler may lack."""

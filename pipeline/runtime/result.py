@@ -8,6 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tasks.html_tables import html_facts, html_table
+from tasks.masking import masked_content
+
+ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
+"""What is measured on the validation ratings, and how it is called."""
+
 
 @dataclass
 class RunResult:
@@ -40,6 +46,26 @@ class RunResult:
     ranking: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        content = masked_content(asdict(self))
+        scores = [
+            (name, f"{found['rmse']:.4f}", f"{found['mae']:.4f}")
+            for key, name in ESTIMATES.items()
+            if (found := content["evaluation"].get(key))
+        ]
+        facts = [("run", f"{self.run_id}"), *((name, str(path)) for name, path in content["paths"].items())]
+        if self.epochs:
+            chosen = f", chosen on {self.epoch_chosen_on}" if self.epoch_chosen_on else ""
+            facts.insert(
+                1, ("training", f"rank {self.rank}, {self.epochs} {self.counted}, best {self.best_epoch}{chosen}")
+            )
+        if self.peak_memory_bytes:
+            facts.insert(
+                1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.peak_memory_bytes / 2**20:,.0f} MiB")
+            )
+        table = html_table(f"validation: {self.split}", ("", "RMSE", "MAE"), scores) if scores else ""
+        return table + html_facts("RunResult", facts)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
