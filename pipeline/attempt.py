@@ -76,7 +76,7 @@ class Attempt:
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
-                with as_readable_errors(self.settings.root, self._memory_of_a_worker):
+                with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
                     client = stack.enter_context(open_client(self.settings.cluster))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(self.sender.watched(client, self.tell))
@@ -158,6 +158,11 @@ class Attempt:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
         return self.allowance.said_of_a_worker(prediction.worker_bytes, self.monitor.worker_peak_bytes)
+
+    def _is_short_of_memory(self) -> bool:
+        """Whether a worker of our own had about all that it may have."""
+        allowance = self.allowance
+        return allowance is not None and not allowance.foreign and allowance.is_full(self.monitor.worker_peak_bytes)
 
     def _redone_from(self, stage: str) -> str:
         """Say where work begins again that a lost worker had under way."""

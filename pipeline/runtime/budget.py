@@ -222,6 +222,10 @@ class Allowance:
         had = "" if self.foreign else f"one had {format_bytes(had_bytes)} or more, "
         return f": {predicted}{had}and {limit} is all that it may have"
 
+    def is_full(self, had_bytes: int) -> bool:
+        """Whether a worker that had so much had all that is left to its data."""
+        return had_bytes >= self.memory_bytes // self.workers * USABLE_PART
+
     def refuse_training(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for the method of training."""
         method, lower = prediction.method, "train.rank"

@@ -36,6 +36,9 @@ from tasks.kernels import cpu_target
 
 Place = Literal["scheduler", "scheduler_file", "preset", "local"]
 _POLL_SECONDS = 0.1
+_NONE_COMES_BACK = "60s"
+"""After that long without any worker on this machine nothing is waited for: one that is started anew takes seconds, and
+who starts them gives up where a start fails."""
 
 
 @contextmanager
@@ -194,6 +197,7 @@ def _from_preset(stack: ExitStack, named: str, security: Security | None) -> Cli
 def _local(stack: ExitStack, settings: ClusterSettings, security: Security | None) -> Client:
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
+    stack.enter_context(dask.config.set({"distributed.scheduler.no-workers-timeout": _NONE_COMES_BACK}))
     try:
         with _interrupts_ignored():
             cluster = stack.enter_context(

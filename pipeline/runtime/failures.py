@@ -30,10 +30,13 @@ _GONE: tuple[type[Exception], ...] = (
 
 
 @contextmanager
-def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[None]:
+def as_readable_errors(
+    root: str, memory: Callable[[], str] = str, is_short: Callable[[], bool] = bool
+) -> Iterator[None]:
     """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause.
 
-    memory : says what a worker was predicted to need and what it had, for the case that workers die of it.
+    memory : says what a worker was predicted to need and what it had, for the case that workers die of it; `is_short` :
+    whether one had all that it may have, so that workers that do not come back most likely died of it, too.
     """
     try:
         with as_disk_errors(root):
@@ -41,14 +44,19 @@ def as_readable_errors(root: str, memory: Callable[[], str] = str) -> Iterator[N
     except FunkflowError:
         raise
     except KilledWorker as cause:
-        raise CannotFit(
-            f"workers died again and again at task {cause.task}, most likely for want of memory (dmesg says)"
-            f"{memory()}; "
-            "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more: with cluster.memory, or where "
-            "they are started"
-        ) from cause
+        raise _starved(f"at task {cause.task}", memory()) from cause
     except _GONE as cause:
+        if is_short():
+            raise _starved("and none came back", memory()) from cause
         raise TryAgainLater(
             f"the cluster went away or lost all its workers ({type(cause).__name__}); "
             "the same command goes on from the last checkpoint"
         ) from cause
+
+
+def _starved(how: str, memory: str) -> CannotFit:
+    return CannotFit(
+        f"workers died again and again {how}, most likely for want of memory (dmesg says){memory}; "
+        "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more: with cluster.memory, or where "
+        "they are started"
+    )
