@@ -24,6 +24,9 @@ from pipeline import RunResult, Settings, run
 from pipeline.cli import program
 from pipeline.report.page import report_page
 from pipeline.runtime.events import Event, StageFinished
+from pipeline.stages.report import set_aside
+from tasks import files
+from tasks.rows import Rejected, quarantine_table
 
 MOST_BYTES = 3 * 2**20
 
@@ -175,6 +178,20 @@ def test_the_commands_make_pages_of_one_run_of_several_and_of_all(
     assert every.read_text().count('class="spark"') >= 2
     missing = CliRunner().invoke(program(), ["report", "nosuch", *words])
     assert "no such record" in str(missing.exception)
+
+
+def test_rows_set_aside_are_named_with_their_reasons(facts: dict[str, Any], tmp_path: Path) -> None:
+    rows = tuple(Rejected("r.csv", line, "7,x,<b>", f"'<b>{line}' is no rating", "") for line in range(2, 40))
+    url = str(tmp_path / "quarantine.parquet")
+    files.write_table(url, quarantine_table(rows))
+    found = set_aside(len(rows), url)
+    assert found is not None
+    assert (found["rows"], len(found["first"])) == (38, 10)
+    assert found["first"][0] == {"file": "r.csv", "line": 2, "reason": "'<b>2' is no rating"}
+    page = report_page([{**facts, "data": {**facts["data"], "quarantined": found}}])
+    assert "38 rows, in" in page
+    assert "&lt;b&gt;2&#x27; is no rating" in page
+    assert set_aside(0, url) is None
 
 
 def test_what_is_not_there_is_said(facts: dict[str, Any]) -> None:

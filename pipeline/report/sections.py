@@ -83,7 +83,18 @@ def data(facts: Facts) -> str:
         _tail(found["user_counts"], "user"),
         _tail(found["item_counts"], "item"),
     )
-    return definitions(rows) + shown + _top(found["top_items"])
+    return definitions(rows) + _set_aside(found["quarantined"]) + shown + _top(found["top_items"])
+
+
+def _set_aside(found: Facts | None) -> str:
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(each['file'])}</td><td class=number>{each['line']}</td><td>{escape(each['reason'])}</td></tr>"
+        for each in found["first"]
+    )
+    title = f"The first {len(found['first'])} of the rows set aside"
+    return f"<h3>{title}</h3>{scrolling_table(title, ('file', 'line', 'why'), rows)}"
 
 
 def _time(times: Facts | None) -> str:

@@ -23,11 +23,12 @@ from pipeline.settings import ReportSettings
 from tasks import array_files, files
 from tasks.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Breakdown, Ruler, Sums, break_down, factor_ends
 from tasks.describe import Described, bounds_of_bin, describe_part, doubling_bin
+from tasks.masking import masked_content
 from tasks.model_about import read_about
 from tasks.titles import titles_of
 
 _STAGE = "report"
-_MOST_VALUES, _TOP_ITEMS, _ENDS = 24, 10, 5
+_MOST_VALUES, _TOP_ITEMS, _ENDS, _FIRST_ASIDE = 24, 10, 5, 10
 _RATINGS_A_TASK = 500_000
 """That one task breaks down, at least: to load the model takes half a second at the full size."""
 
@@ -145,9 +146,7 @@ def _data(
         "training": split["training_ratings"],
         "validation": split["validation"]["ratings"],
         "scale": list(scale),
-        "quarantined": {"rows": dataset["quarantined"], "path": files.join(folder, "quarantine.parquet")}
-        if dataset["quarantined"]
-        else None,
+        "quarantined": set_aside(dataset["quarantined"], files.join(folder, "quarantine.parquet")),
         "by_time": {
             "unit": "month",
             "start": [str(np.datetime64(month, "M")) for month in sorted(data.months)],
@@ -167,6 +166,14 @@ def _data(
         if len(values) <= _MOST_VALUES
         else None,
     }
+
+
+def set_aside(rows: int, url: str) -> dict[str, Any] | None:
+    """Return how many rows are no ratings, where they lie, and the first of them; None if there are none."""
+    if not rows:
+        return None
+    first = files.read_table(url, ["file", "line", "reason"]).slice(0, _FIRST_ASIDE).to_pylist()
+    return {"rows": rows, "path": url, "first": [masked_content(row) for row in first]}
 
 
 def _tail(counts: Any) -> dict[str, list[int]]:
