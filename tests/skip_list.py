@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alone import ELSEWHERE, SENT
 from axe_package import axe
 from browser_path import chromium
 
@@ -79,10 +80,12 @@ def read_list(text: str) -> dict[str, str]:
     return listed
 
 
-def differences(listed: dict[str, str], skipped: dict[str, str], ran: set[str], whole: bool = True) -> list[str]:
+def differences(
+    listed: dict[str, str], skipped: dict[str, str], ran: set[str], elsewhere: Iterable[str] = ()
+) -> list[str]:
     """Say in lines how the skipped tests (reason by node id) and those that ran differ from the listed patterns.
 
-    `whole` : whether the session has all tests; else a listed one may be missing.
+    `elsewhere` : tests of another session, which may be listed, too.
     """
     expected = {pattern: re.compile(".*".join(map(re.escape, pattern.split("*")))) for pattern in listed}
     lines = [
@@ -94,7 +97,7 @@ def differences(listed: dict[str, str], skipped: dict[str, str], ran: set[str], 
         lines += [
             f"listed as skipped by {name!r}, but it ran: {node}" for node in sorted(ran) if pattern.fullmatch(node)
         ]
-        if whole and not any(pattern.fullmatch(node) for node in skipped):
+        if not any(pattern.fullmatch(node) for node in (*skipped, *elsewhere)):
             lines.append(f"listed, but no such test was skipped: {name}")
     return lines
 
@@ -123,6 +126,7 @@ class SkipList:
     skipped: dict[str, str] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
@@ -141,8 +145,8 @@ class SkipList:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         try:
             listed = read_list("\n".join(path.read_text(encoding="utf-8") for path in list_files()))
-            whole = session.config.getoption("--alone", None) != "only"  # else what is listed is in the other session
-            self.found = differences(listed, self.skipped, self.ran, whole)
+            here: set[str] = session.config.stash.get(ELSEWHERE, set[str]())
+            self.found = differences(listed, self.skipped, self.ran, self.elsewhere | here)
         except (OSError, ValueError) as cause:
             self.found = [f"the list of skipped tests cannot be read: {cause}"]
         if self.found and session.exitstatus == pytest.ExitCode.OK:
@@ -150,8 +154,10 @@ class SkipList:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what a process deselected, the one thing that it reports to nobody; every process deselects the same."""
-        self.skipped.update(getattr(node, "workeroutput", {}).get(_DESELECTED, {}))
+        """Take what a process reports to nobody otherwise: what it deselected, and left to the other session."""
+        sent = getattr(node, "workeroutput", {})
+        self.skipped.update(sent.get(_DESELECTED, {}))
+        self.elsewhere.update(sent.get(SENT, ()))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         names = " and ".join(path.name for path in list_files())

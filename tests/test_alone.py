@@ -17,23 +17,43 @@ import pytest
 @pytest.mark.alone
 def test_memory(): pass
 
+@pytest.mark.alone
+@pytest.mark.skip(reason="no hosts")
+def test_hosts(): pass
+
 def test_other(): pass
 
 @pytest.mark.skip(reason="no such machine")
 def test_skipped(): pass
 """
 
+LISTED = "test_it.py::test_skipped  # no such machine\ntest_it.py::test_hosts  # no hosts\n"
 
-@pytest.mark.parametrize(("chosen", "passed", "skipped"), [("only", 1, 0), ("without", 1, 1), (None, 2, 1)])
+
+@pytest.mark.parametrize("processes", [[], ["-p", "xdist", "-n", "2"]], ids=["here", "shared"])
+@pytest.mark.parametrize(("chosen", "passed", "skipped"), [("only", 1, 1), ("without", 1, 1), (None, 2, 2)])
 def test_each_test_is_in_one_of_the_two_sessions(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen: str | None, passed: int, skipped: int
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str | None,
+    passed: int,
+    skipped: int,
+    processes: list[str],
 ) -> None:
     pytester.makepyfile(test_it=TESTS)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr(skip_list, "HERE", pytester.path)
     monkeypatch.setattr(skip_list, "CONDITIONAL", {})
-    (pytester.path / "skips.txt").write_text("test_it.py::test_skipped  # no such machine\n", encoding="utf-8")
-    words = ["-p", "alone", "-p", "skip_list", "--skips-as-listed", *(["--alone", chosen] if chosen else [])]
+    (pytester.path / "skips.txt").write_text(LISTED, encoding="utf-8")
+    words = [
+        "-p",
+        "alone",
+        "-p",
+        "skip_list",
+        "--skips-as-listed",
+        *(["--alone", chosen] if chosen else []),
+        *processes,
+    ]
     result = pytester.runpytest_inprocess(*words)
     result.assert_outcomes(passed=passed, skipped=skipped)
     assert result.ret == pytest.ExitCode.OK

@@ -24,6 +24,7 @@ from pipeline.runtime.dask_settings import dask_settings
 from pipeline.runtime.workers import reading_faults
 from pipeline.settings import ClusterSettings
 
+pytestmark = pytest.mark.alone
 IN_TRAINING = ("train", "descend-", 9)
 
 
