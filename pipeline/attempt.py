@@ -107,7 +107,8 @@ class Attempt:
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
             if not self.allowance.foreign:  # whose processes nobody here measures
-                self.result.predicted_memory_bytes = max(self.ingest_bytes, self.prediction.training_bytes)
+                kept = self.prediction.kept_bytes if self.ingest_bytes else 0
+                self.result.predicted_memory_bytes = max(self.ingest_bytes, self.prediction.training_bytes + kept)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old

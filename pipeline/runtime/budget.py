@@ -66,6 +66,7 @@ class Prediction:
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
     `recommend_bytes` : for the stages that choose items for users.
     `streamed` : training reads each block as it needs it, instead of holding all of them; `method` : of training.
+    `kept_bytes` : what processes keep of ingest while they train, where they did both.
     """
 
     ingest_bytes: int
@@ -78,6 +79,7 @@ class Prediction:
     recommend_bytes: int = 0
     recommend_worker_bytes: int = 0
     method: str = DEFAULT_METHOD
+    kept_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -118,6 +120,7 @@ def predict_bytes(
         run_disk_bytes=int(need.disk),
         streamed=streamed,
         method=method,
+        kept_bytes=int(workers * kept),
     )
 
 
