@@ -144,13 +144,16 @@ class GridFigure:
             line_color="line", line_width=2,
         )  # fmt: skip
         self.root.grid.visible = False
+        self._ticker = self.root.xaxis.ticker = self.root.yaxis.ticker = FixedTicker(ticks=[])
+        self._shards = 0
 
     def draw(self, story: Story, grid: Grid, workers: list[str]) -> None:
         shards = int(story.facts.get("shards", 0))
-        self.root.x_range.update(start=-0.5, end=max(shards, 1) - 0.5)
-        self.root.y_range.update(start=max(shards, 1) - 0.5, end=-0.5)
-        ticks: list[Any] = list(range(0, max(shards, 1), max(1, -(-shards // 8))))
-        self.root.xaxis.ticker = self.root.yaxis.ticker = FixedTicker(ticks=ticks)
+        if shards != self._shards:
+            self._shards = shards
+            self.root.x_range.update(start=-0.5, end=max(shards, 1) - 0.5)
+            self.root.y_range.update(start=max(shards, 1) - 0.5, end=-0.5)
+            self._ticker.ticks = list(range(0, max(shards, 1), max(1, -(-shards // 8))))
         each = max(1, shards // max(1, grid.shares))
         rows = [_block(grid, user, item, each, workers, story) for user in range(shards) for item in range(shards)]
         self._blocks.data = {name: [row[name] for row in rows] for name in self._blocks.column_names}
