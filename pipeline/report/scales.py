@@ -48,6 +48,8 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 
 
 def _decades(low: float, high: float, most: int) -> list[float]:
+    if high < 10.0 * low:  # so few that even numbers do better
+        return round_numbers(low, high, most)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [10.0**power for power in powers]
     for factors in ((1, 2, 5), (1, 3), (1,)):

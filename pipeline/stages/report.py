@@ -124,7 +124,7 @@ def _broken_down(
             gathered = 0
         shares[-1].append((files.join(context.store.split(split["id"]), part["path"]), part["checksum"]))
         gathered += part["rows"]
-    if not shares[0]:
+    if not gathered and len(shares) == 1:
         return None
     where = (context.store.dataset(dataset["id"]), tuple(dataset["id_checksums"][side] for side in ("users", "items")))
     found = run_all(
