@@ -39,6 +39,7 @@ from pipeline.runtime.events import (
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
+from pipeline.runtime.pauses import no_endless_pause
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
@@ -79,6 +80,7 @@ class Attempt:
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
                     client = stack.enter_context(open_client(self.settings.cluster))
                     stack.enter_context(self.losses.listening(client))
+                    stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
@@ -143,9 +145,12 @@ class Attempt:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
         if self.allowance is None:
             return
-        if stage == "ingest":
+        if stage == "synth" and not self.request.reaches("ingest"):
+            return
+        if stage in ("synth", "ingest"):
             plan = plan_of(self.settings, self.allowance)
-            self.allowance.refuse_what_cannot_fit(plan.prediction, self.request.reaches("train"))
+            made_bytes = plan.size.raw_bytes if stage == "synth" else 0
+            self.allowance.refuse_what_cannot_fit(plan.prediction, self.request.reaches("train"), made_bytes)
             self.ingest_bytes = plan.prediction.ingest_bytes  # what processes took for it they mostly keep
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)

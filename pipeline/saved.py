@@ -22,6 +22,7 @@ from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
+from pipeline.runtime.pauses import no_endless_pause
 from pipeline.runtime.store import SCRATCH, Store, published
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from pipeline.settings import Settings
@@ -180,6 +181,7 @@ def _context(
         as_readable_errors(folder, memory),
         open_client(settings.cluster) as client,
         losses.listening(client),
+        no_endless_pause(client),
     ):
         refuse_blind_workers(client, folder)
         allowance = allowance or foreign_allowance(client, folder)

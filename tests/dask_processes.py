@@ -52,7 +52,9 @@ def scheduler(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def worker(file: Path, name: str, python_path: str = str(CHECKOUT), memory_limit: str = "auto") -> Iterator[str]:
+def worker(
+    file: Path, name: str, python_path: str = str(CHECKOUT), memory_limit: str = "auto", **environment: str
+) -> Iterator[str]:
     """Run a worker of one thread for the scheduler of that file; yield its address, once it is there."""
     command = [
         "worker",
@@ -69,7 +71,12 @@ def worker(file: Path, name: str, python_path: str = str(CHECKOUT), memory_limit
     ]
     local = file.parent / name
     with (
-        process(_dask(*command, "--local-directory", str(local)), file.parent / f"{name}.log", PYTHONPATH=python_path),
+        process(
+            _dask(*command, "--local-directory", str(local)),
+            file.parent / f"{name}.log",
+            PYTHONPATH=python_path,
+            **environment,
+        ),
         Client(address_of(file), set_as_default=False) as client,
     ):
         while name not in (names := {each["name"]: each["id"] for each in _workers(client)}):

@@ -26,6 +26,8 @@ from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.settings import ClusterSettings, Settings
 from tasks.errors import CannotFit, SettingsError, TryAgainLater
 
+CONFIGURED = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml")}
+"""How docs/deploy.md says that workers are started."""
 SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2"]
 
 
@@ -135,17 +137,25 @@ def test_a_worker_with_another_numpy_is_refused_by_name(foreign: Path, tmp_path:
         pass
 
 
-def test_a_worker_whose_memory_is_too_small_is_refused_before_any_stage_of_it(foreign: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("memory_limit", "told", "environment"),
+    [
+        ("390MiB", r"292.50 MiB; .*--memory-limit.*DASK_CONFIG", {}),
+        ("350MiB", r"315.00 MiB; .*--memory-limit", CONFIGURED),
+    ],
+    ids=["paused at 80 %", "never paused"],
+)
+def test_a_worker_whose_memory_is_too_small_is_refused_before_any_stage_of_it(
+    foreign: Path, tmp_path: Path, memory_limit: str, told: str, environment: dict[str, str]
+) -> None:
     """One of three, as small as a worker is before it has data: what all get is too much for it."""
     words = [*SMALL, *words_for(scheduler_file=str(foreign)), f"root={tmp_path}/root"]
     with (
-        worker(foreign, "small", memory_limit="350MiB"),
-        pytest.raises(
-            CannotFit, match=r"^a worker of this run needs about \S+ MiB .* has 315.00 MiB; .*--memory-limit"
-        ),
+        worker(foreign, "small", memory_limit=memory_limit, **environment),
+        pytest.raises(CannotFit, match=rf"^a worker of this run needs about \S+ MiB .* has {told}"),
     ):
         run("demo", words)
-    assert not list(tmp_path.glob("root/datasets/*"))
+    assert not list(tmp_path.glob("root/*/*/*")), "not even the synthetic set was begun"
 
 
 def test_workers_that_cannot_read_the_root_are_refused_by_name(foreign: Path) -> None:

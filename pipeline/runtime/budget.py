@@ -179,6 +179,7 @@ class Allowance:
     `workers`, `threads` : of each worker; `memory_bytes` : of the client, the scheduler and all workers together.
     `foreign` : somebody else started the workers; `memory_bytes` is what they have together, by the least limit of one,
     and how much there is for client and scheduler is not known.
+    `usable_part` : of a worker's limit.
     """
 
     workers: int
@@ -186,6 +187,7 @@ class Allowance:
     memory_bytes: int
     root: str
     foreign: bool = False
+    usable_part: float = USABLE_PART
 
     def has_memory_for_training(self, prediction: Prediction) -> bool:
         """Say whether training fits, all processes together and one worker."""
@@ -199,12 +201,15 @@ class Allowance:
         self, needed_bytes: int, worker_bytes: int, what: str, lower: str = "train.rank or ingest.chunk_bytes"
     ) -> None:
         """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""
-        limit = int(self.memory_bytes / self.workers * USABLE_PART)
-        more = (
-            "use workers with fewer threads, or start them with more memory (--memory-limit of dask worker)"
-            if self.foreign
-            else "use fewer cluster.threads, or give it more with cluster.memory"
-        )
+        limit = int(self.memory_bytes / self.workers * self.usable_part)
+        more = "use fewer cluster.threads, or give it more with cluster.memory"
+        if self.foreign:
+            more = "use workers with fewer threads, or start them with more memory (--memory-limit of dask worker)"
+        if self.usable_part < USABLE_PART:
+            more += (
+                "; Dask pauses these before their memory is full: DASK_CONFIG naming conf/dask.yaml, where they are "
+                "started, turns that off"
+            )
         for needed, there, whose in (
             (0 if self.foreign else needed_bytes, self.memory_bytes, ""),
             (worker_bytes, limit, "a worker of "),
@@ -227,7 +232,7 @@ class Allowance:
 
     def is_full(self, had_bytes: int) -> bool:
         """Whether a worker that had so much had all that is left to its data."""
-        return had_bytes >= self.memory_bytes // self.workers * USABLE_PART
+        return had_bytes >= self.memory_bytes // self.workers * self.usable_part
 
     def refuse_training(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for the method of training."""
@@ -250,14 +255,17 @@ class Allowance:
                 f"and {format_bytes(free)} are free; free some, or set root to another place"
             )
 
-    def refuse_what_cannot_fit(self, prediction: Prediction, with_training: bool = True) -> None:
-        """Raise CannotFit if memory or disk is too small for a run from its beginning."""
+    def refuse_what_cannot_fit(self, prediction: Prediction, with_training: bool = True, raw_bytes: int = 0) -> None:
+        """Raise CannotFit if memory or disk is too small for a run from its beginning.
+
+        `raw_bytes` : of raw text that is made under the root first.
+        """
         self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
         if with_training:
             self.refuse_training(prediction)
         if with_training and prediction.recommend_bytes:
             self.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)
-        self.refuse_disk(prediction.disk_bytes if with_training else prediction.data_disk_bytes)
+        self.refuse_disk(raw_bytes + (prediction.disk_bytes if with_training else prediction.data_disk_bytes))
 
 
 def refuse_an_empty_cluster_that_cannot_fit(memory_bytes: int, workers: int) -> None:

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from distributed import Client
+from distributed import Client, Worker
 
-from pipeline.runtime.budget import Allowance
+from pipeline.runtime.budget import USABLE_PART, Allowance
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Noticed
 from pipeline.runtime.software import software_faults
@@ -26,6 +26,8 @@ from tasks.kernels import cpu_target
 
 _PROBE = ".funkflow-probe"
 _WAIT_SECONDS = 60
+_BELOW_PAUSE = 0.05
+"""Of its limit: so far below where it is paused a worker should stay."""
 
 
 def refuse_blind_workers(client: Client, root: str) -> None:
@@ -63,14 +65,27 @@ def reading_faults(client: Client, root: str, workers: list[str] | None = None) 
 def foreign_allowance(client: Client, root: str) -> Allowance | None:
     """Return what workers may use that somebody else started, as they told the scheduler; None if none has a limit.
 
-    A run gives all of them alike to do, so the one with the least memory counts, and the one with most threads.
+    A run gives all of them alike to do, so the one with the least memory counts, and the one with most threads. Where
+    Dask pauses one whose memory fills to some part, it must stay below that.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [limit for worker in workers if (limit := worker["memory_limit"])]
-    if not limits:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    paused_at = client.run(_paused_at, on_error="ignore")
+    usable = {
+        address: min(USABLE_PART, paused_at.get(address, 1.0) - _BELOW_PAUSE)
+        for address, worker in workers.items()
+        if worker["memory_limit"]
+    }
+    if not usable:
         return None
-    threads = max(worker["nthreads"] for worker in workers)
-    return Allowance(len(workers), threads, min(limits) * len(workers), root, foreign=True)
+    least = min(usable, key=lambda address: usable[address] * workers[address]["memory_limit"])
+    threads = max(worker["nthreads"] for worker in workers.values())
+    memory = workers[least]["memory_limit"] * len(workers)
+    return Allowance(len(workers), threads, memory, root, foreign=True, usable_part=usable[least])
+
+
+def _paused_at(dask_worker: Worker) -> float:
+    """Return which part of its limit a worker may fill before Dask pauses it; all if it never does."""
+    return float(dask_worker.memory_manager.memory_pause_fraction or 1)
 
 
 def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:

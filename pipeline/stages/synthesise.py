@@ -47,6 +47,7 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
     manifest = published(folder, "synth")
     reused = manifest is not None and manifest["id"] == set_id
     if manifest is None or not reused:
+        context.afford(_STAGE)
         _claim(folder, set_id, ours=not settings.folder)
         with nothing_half_written(folder):
             manifest = _make(context, settings, sizes, folder, set_id)
