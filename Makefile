@@ -51,8 +51,9 @@ help:
 run: $(INSTALLED)
 	$(BIN)/funkflow run $(CONF)
 
+# Hundreds of processes start; each would compile the package anew where none may keep what another compiled.
 test: $(DEVELOPMENT)
-	status=0; \
+	unset PYTHONDONTWRITEBYTECODE; status=0; \
 	$(BIN)/python -m pytest --alone only $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/python -m pytest --alone without -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) || status=$$?; \
 	exit $$status

@@ -10,34 +10,37 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline.commands import log_format, options, runs, stages, where
+from pipeline.commands import log_format, options, stages, where
 from pipeline.runtime.progress import JSON, format_of, json_line
 from tasks.errors import FunkflowError
 from tasks.masking import masked
 
-_QUICK: dict[str, Sequence[Any]] = {
-    **dict.fromkeys(stages.NAMES, (stages,)),
-    **dict.fromkeys(("schedule", "backfill"), ("schedule",)),
-    "runs": (runs,),
-    "--version": (),
+MODULES: dict[str, str] = {
+    **dict.fromkeys(stages.NAMES, "stages"),
+    "runs": "runs",
+    **dict.fromkeys(("plan", "calibrate"), "plan"),
+    **dict.fromkeys(("recommend", "similar", "factors"), "recommend"),
+    **dict.fromkeys(("current", "promote", "rollback"), "current"),
+    **dict.fromkeys(("schedule", "backfill"), "schedule"),
+    "check-gradients": "gradients",
+    **{name: name for name in ("predict", "spectrum", "reconstruct", "compare", "forget", "report")},
 }
-"""What answers without Dask and numba where there is nothing to do: these take seconds to import."""
-_REST = (
-    "plan", "predict", "spectrum", "reconstruct", "recommend", "current", "compare", "forget", "gradients", "report",
-    "schedule",
-)  # fmt: skip
-"""Modules of the other commands, beside this one in commands/."""
+"""Of each command the module in commands/ that has it."""
+_LIGHT = "--version"
+"""Needs none of them."""
 
 
 def program(word: str = "") -> typer.Typer:
-    """Return the command with all it can do; given its first word, no more may be loaded than that word needs."""
+    """Return the command with all it can do; given its first word, no more is loaded than that word needs.
+
+    Dask, numba and Bokeh take seconds to import.
+    """
     app = typer.Typer(
         name="funkflow",
         no_args_is_help=True,
@@ -46,10 +49,9 @@ def program(word: str = "") -> typer.Typer:
         help="Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask.",
     )
     app.callback(invoke_without_command=True)(_options)
-    every = (stages, runs, *_REST)
-    for commands in _QUICK.get(word, every):
-        module = import_module(f"pipeline.commands.{commands}") if isinstance(commands, str) else commands
-        module.register(app)
+    named = () if word == _LIGHT else (MODULES[word],) if word in MODULES else dict.fromkeys(MODULES.values())
+    for module in named:
+        import_module(f"pipeline.commands.{module}").register(app)
     where.offer(app)
     log_format.offer(app)
     return app

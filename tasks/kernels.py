@@ -1,25 +1,24 @@
 """Scoring ratings, compiled, and what kernels are compiled for.
 
-Covers: `score_ratings`, with an explicit signature so that every call on every worker runs the same machine code.
+Covers: `score_ratings`, with an explicit signature so that every call on every worker runs the same machine code. Like
+all kernels it is compiled, or read from numba's cache, when it is first asked for: who only hands out tasks waits for
+none.
 Does not cover: its slow, obvious twin (plain.py), the descent step (kernels_descend.py), or which held-out ratings are
 scored when (score.py, pipeline).
 """
 
 from __future__ import annotations
 
+import functools
 import zlib
+from collections.abc import Callable
 
 import llvmlite.binding
 import numba
 import numpy as np
-from numba import float32, float64, int32
+from numba import float32, float64, int32, types
 
 from tasks.kernels_vector import BIAS, FAST_MATH
-
-_INDEX = numba.types.Array(int32, 1, "C", readonly=True)
-_RATINGS = numba.types.Array(float32, 1, "C", readonly=True)
-_FROZEN = numba.types.Array(float32, 2, "C", readonly=True)
-_TWO_SUMS = numba.types.UniTuple(float64, 2)
 
 
 def cpu_target() -> str:
@@ -32,11 +31,7 @@ def cpu_target() -> str:
     return f"{name}/{zlib.crc32(features.encode()):08x}, numba {numba.__version__}"
 
 
-@numba.njit(
-    _TWO_SUMS(_INDEX, _INDEX, _RATINGS, _FROZEN, _FROZEN, _FROZEN, _FROZEN, float64, float64, float64, float64),
-    nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH),
-)  # fmt: skip
-def score_ratings(  # type: ignore[no-untyped-def]
+def _score_ratings(  # type: ignore[no-untyped-def]
     user_rows,
     item_rows,
     ratings,
@@ -78,3 +73,13 @@ def score_ratings(  # type: ignore[no-untyped-def]
         squared += error * error
         absolute += abs(error)
     return squared, absolute
+
+
+@functools.cache
+def score_ratings() -> Callable[..., tuple[float, float]]:
+    """Return `_score_ratings`, compiled."""
+    index, numbers = types.Array(int32, 1, "C", readonly=True), types.Array(float32, 1, "C", readonly=True)
+    signature = types.UniTuple(float64, 2)(
+        index, index, numbers, *[types.Array(float32, 2, "C", readonly=True)] * 4, *[float64] * 4
+    )
+    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_score_ratings)

@@ -11,31 +11,27 @@ is one comparison a vector.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numba
 import numpy as np
 from numba import float32, int32, int64, types, void
 
 _STRIDE = 64
 _MASKED = -np.inf
-
-_SCORES = types.Array(float32, 2, "C")
-_ITEMS = types.Array(int32, 2, "C")
-_PLACES = types.Array(int32, 1, "C", readonly=True)
-_STARTS = types.Array(int64, 1, "C", readonly=True)
+_SCORES, _ITEMS = types.Array(float32, 2, "C"), types.Array(int32, 2, "C")
+_PLACES, _STARTS = types.Array(int32, 1, "C", readonly=True), types.Array(int64, 1, "C", readonly=True)
 _COUNTS = types.Array(int64, 1, "C")
-_HEAP, _HEAP_ITEMS = types.Array(float32, 1, "C"), types.Array(int32, 1, "C")
-_CHANGE = void(_HEAP, _HEAP_ITEMS, int64, float32, int32)
 
 
-@numba.njit(types.boolean(float32, int32, float32, int32), nogil=True, cache=True, inline="always")
+@numba.njit(nogil=True, cache=True, inline="always")
 def _is_better(score, item, than, than_item):  # type: ignore[no-untyped-def]
     """Say whether one scores higher or, of equal scores, comes first."""
     return score > than or (score == than and item < than_item)
 
 
-@numba.njit(
-    void(types.Array(float32, 1, "C"), types.Array(int32, 1, "C"), int64, float32, int32), nogil=True, cache=True
-)
+@numba.njit(nogil=True, cache=True)
 def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     """Put (score, item) in the place of the root of a heap of `count`, the worst on top, and restore its order."""
     place = 0
@@ -55,9 +51,7 @@ def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     items[place] = item
 
 
-@numba.njit(
-    void(types.Array(float32, 1, "C"), types.Array(int32, 1, "C"), int64, float32, int32), nogil=True, cache=True
-)
+@numba.njit(nogil=True, cache=True)
 def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     """Add (score, item) to a heap of `count`, the worst on top."""
     place = count
@@ -72,7 +66,7 @@ def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     items[place] = item
 
 
-@numba.njit(int64(_HEAP, _PLACES, _HEAP, _HEAP_ITEMS, int64), nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True)
 def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
     """Take one user's scores into his heap of `count`; return how many are in it then. -inf never enters."""
     most = len(heap)
@@ -98,8 +92,7 @@ def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(void(_SCORES, int64, _PLACES, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS), nogil=True, cache=True)
-def take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
+def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
     """Take one tile of scores into the heaps of its users; the scores of seen items become -inf, and never enter.
 
     Parameters
@@ -122,8 +115,7 @@ def take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items,
         found[user] = _offer(own, rows[first:end], best_scores[user], best_items[user], found[user])
 
 
-@numba.njit(void(_SCORES, _ITEMS, _COUNTS), nogil=True, cache=True)
-def in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
+def _in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
     """Turn each heap into a list, the best first."""
     for user in range(len(found)):
         scores, items = best_scores[user], best_items[user]
@@ -131,3 +123,16 @@ def in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
             score, item = scores[last], items[last]
             scores[last], items[last] = scores[0], items[0]
             _sink(scores, items, last, score, item)
+
+
+@functools.cache
+def take_best() -> Callable[..., None]:
+    """Return `_take_best`, compiled."""
+    signature = void(_SCORES, int64, _PLACES, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
+    return numba.njit(signature, nogil=True, cache=True)(_take_best)
+
+
+@functools.cache
+def in_order() -> Callable[..., None]:
+    """Return `_in_order`, compiled."""
+    return numba.njit(void(_SCORES, _ITEMS, _COUNTS), nogil=True, cache=True)(_in_order)

@@ -111,7 +111,7 @@ def score(
     total = Errors(0.0, 0.0, 0)
     for shard, item_shard in enumerate(items):
         part = slice(held_out.starts[shard], held_out.starts[shard + 1])
-        squared, absolute = score_ratings(
+        squared, absolute = score_ratings()(
             held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part],
             users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation, *scale,
         )  # fmt: skip
@@ -123,7 +123,7 @@ def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard]
     """Return the errors of one user shard on its training ratings, not clipped."""
     total = Errors(0.0, 0.0, 0)
     for block, item_shard in zip(row, items, strict=True):
-        squared, absolute = score_ratings(
+        squared, absolute = score_ratings()(
             block.user_rows, block.item_rows, block.ratings,
             users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation,
             -math.inf, math.inf,

@@ -77,9 +77,9 @@ def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, seen: Seen, 
             tile = catalogue.factors[first : first + TILE_ITEMS]
             scores = room[: size * len(tile)].reshape(size, len(tile))
             np.matmul(block[:size], tile.T, out=scores)
-            take_best(
+            take_best()(
                 scores, first, catalogue.rows, seen.places, seen.ends[part], cursors[part],
                 top.scores[part], top.rows[part], top.found[part],
             )  # fmt: skip
-        in_order(top.scores[part], top.rows[part], top.found[part])
+        in_order()(top.scores[part], top.rows[part], top.found[part])
     return top

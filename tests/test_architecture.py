@@ -62,11 +62,12 @@ LAYERS = {
 }
 """An import goes down or stays in its layer. A file straight under pipeline/ needs a line; one in a folder does not."""
 LAZY = {
-    "pipeline/__init__.py", "pipeline/cli.py", "pipeline/live/plugin.py", "pipeline/runtime/notebook.py",
-    "pipeline/schedule/extra.py", "tasks/zarr_arrays.py",
+    "pipeline/__init__.py", "pipeline/__main__.py", "pipeline/cli.py", "pipeline/live/plugin.py",
+    "pipeline/runtime/notebook.py", "pipeline/schedule/extra.py", "tasks/zarr_arrays.py",
 }  # fmt: skip
-"""Files that may import inside a function: the front doors, so that loading a model imports no Dask and a command that
-finds nothing to do is quick, and the places where an extra that only some have is imported, or a scheduler may lack."""
+"""Files that may import inside a function: the front doors, so that loading a model imports no Dask, a command that
+finds nothing to do is quick, and a worker knows no commands; and the places where an extra that only some have is
+imported, or a scheduler may lack."""
 FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
 MOST_LINES = 300
 

@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_group
+
+from pipeline.cli import MODULES, program
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -160,6 +163,30 @@ def test_plan_says_what_would_run(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_word_brings_its_own_command_and_only_those_that_share_its_module() -> None:
+    every = set(get_group(program()).commands)
+    brought = {word: set(get_group(program(word)).commands) for word in MODULES}
+    assert set().union(*brought.values()) == set(MODULES) == every
+    sharing = {word: {other for other in MODULES if MODULES[other] == MODULES[word]} for word in MODULES}
+    assert brought == sharing
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import pipeline.__main__", {"numba", "dask", "typer", "pandas"}),
+        ("from pipeline.cli import program; program('--version'); program('runs')", {"numba", "distributed", "bokeh"}),
+        ("from pipeline.cli import program; program('plan')", {"bokeh"}),
+    ],
+    ids=["a worker process", "runs", "plan"],
+)
+def test_what_is_not_needed_is_not_imported(code: str, absent: set[str]) -> None:
+    """Seconds of every start."""
+    told = f"{code}; import sys; print(*{absent!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert done.stdout == "\n"
+
+
 def test_version() -> None:
     done = funkflow("--version")
     assert done.returncode == 0, done.stderr
@@ -218,8 +245,8 @@ def test_memory_is_as_predicted(tmp_path: Path) -> None:
     assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)
     ingest = max(measured[stage] for stage in ("ingest", "split", "grid"))
     assert plan["ingest_bytes"] == pytest.approx(ingest, rel=0.2)
-    for method in ("batch", "lanczos"):
-        other = [*chosen, "--set", f"train.method={method}", "--set", "train.rank=128"]
+    for method, shorter in (("batch", ["--set", "train.batch.steps=20"]), ("lanczos", [])):
+        other = [*chosen, *shorter, "--set", f"train.method={method}", "--set", "train.rank=128"]
         plan = json.loads(funkflow("plan", *other).stdout.splitlines()[-1])["prediction"]
         measured = json.loads(funkflow("train", *other).stdout.splitlines()[-1])["memory_bytes"]
         assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)

@@ -82,7 +82,7 @@ def test_wheel_names_licence_command_and_python(wheel: Path) -> None:
         about = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
         commands = archive.read(f"{folder}/entry_points.txt").decode()
     assert (about["License-Expression"], about["Requires-Python"]) == ("MIT", ">=3.11")
-    assert "funkflow = pipeline.cli:main" in commands
+    assert "funkflow = pipeline.__main__:main" in commands
 
 
 def test_wheel_is_what_gets_imported(installed: Path) -> None:

@@ -28,6 +28,8 @@ WORKER_BYTES = 200 * 2**20
 SHARED_BYTES = 160 * 2**20
 """What a limit counts of a worker besides: whole libraries that processes share, and compiling kernels the first time.
 With hardly any data its resident size was 292 MiB, 320 to 349 where it compiled; the sum counts 170 to 200 of them."""
+BEFORE_KERNELS_BYTES = 25 * 2**20
+"""So much less each of them takes before its first kernel: ingest has none, and the compiler is loaded with it."""
 KEPT_BYTES = 150 * 2**20
 """What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
@@ -107,12 +109,13 @@ def predict_bytes(
     block_ratings, ids = size.ratings / shards**2, size.rows * 64
     ingest_worker = (
         WORKER_BYTES
+        - BEFORE_KERNELS_BYTES
         + kept
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )
     return Prediction(
-        ingest_bytes=int(CLIENT_BYTES + ids + workers * ingest_worker),
+        ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
         training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
         training_worker_bytes=int(training_worker + SHARED_BYTES),
