@@ -88,6 +88,11 @@ class Prediction:
         return max(self.ingest_bytes, self.training_bytes, self.recommend_bytes)
 
     @property
+    def whole_run_bytes(self) -> int:
+        """At the peak of a run from raw text on, whose processes still keep something of ingest while they train."""
+        return max(self.ingest_bytes, self.training_bytes + self.kept_bytes, self.recommend_bytes)
+
+    @property
     def worker_bytes(self) -> int:
         return max(self.ingest_worker_bytes, self.training_worker_bytes, self.recommend_worker_bytes)
 
