@@ -145,13 +145,18 @@ class Attempt:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
         if self.allowance is None:
             return
-        if stage == "synth" and not self.request.reaches("ingest"):
-            return
-        if stage in ("synth", "ingest"):
+        if stage == "synth":
             plan = plan_of(self.settings, self.allowance)
-            made_bytes = plan.size.raw_bytes if stage == "synth" else 0
-            self.allowance.refuse_what_cannot_fit(plan.prediction, self.request.reaches("train"), made_bytes)
-            self.ingest_bytes = plan.prediction.ingest_bytes  # what processes took for it they mostly keep
+            if self.request.reaches("ingest"):
+                self.allowance.refuse_what_cannot_fit(
+                    plan.prediction, self.request.reaches("train"), plan.size.raw_bytes
+                )
+            else:
+                self.allowance.refuse_disk(plan.size.raw_bytes)
+        elif stage == "ingest":
+            prediction = plan_of(self.settings, self.allowance).prediction
+            self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
+            self.ingest_bytes = prediction.ingest_bytes  # what processes took for it they mostly keep
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:

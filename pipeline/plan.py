@@ -95,7 +95,7 @@ class Plan:
             "shares": self.shares,
             "block_ratings": self.block_ratings,
             **{name: getattr(self, name) if self.has_epochs else None for name in of_epochs},
-            "memory_bytes": self.prediction.whole_run_bytes,
+            "memory_bytes": self.prediction.total_bytes,
             "disk_bytes": self.prediction.disk_bytes,
         }
 

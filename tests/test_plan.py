@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipeline import run
 from pipeline.flow import METHODS
 from pipeline.plan import plan_of, predict_for
 from pipeline.plan_table import plan_table
@@ -177,3 +178,13 @@ def test_a_reconstruction_that_cannot_fit_is_refused_by_its_pieces() -> None:
         allowance.refuse_memory(needed, worker, "writing pieces", "cluster.workers")
     said = ": one had 1.00 GiB or more, and 500.00 MiB is all that it may have"
     assert allowance.said_of_a_worker(None, 2**30) == said
+
+
+@pytest.mark.parametrize("until", ["synth", "ingest"])
+def test_a_set_that_the_disk_cannot_hold_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str
+) -> None:
+    monkeypatch.setattr("pipeline.runtime.budget.available_disk_bytes", lambda _root: 10_000)
+    with pytest.raises(CannotFit, match=r"of disk and 9.77 kiB are free"):
+        run("demo", ["synth.fraction=0.02", f"root={tmp_path}/root"], until=until)
+    assert not list(tmp_path.glob("root/raw/*"))

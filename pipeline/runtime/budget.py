@@ -85,10 +85,6 @@ class Prediction:
 
     @property
     def total_bytes(self) -> int:
-        return max(self.ingest_bytes, self.training_bytes, self.recommend_bytes)
-
-    @property
-    def whole_run_bytes(self) -> int:
         """At the peak of a run from raw text on, whose processes still keep something of ingest while they train."""
         return max(self.ingest_bytes, self.training_bytes + self.kept_bytes, self.recommend_bytes)
 
