@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     struck: Counter[tuple[str, str]] = Counter()
     complaints: list[str] = []
     with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
-        room = Room(Path(folder))
+        room = Room(Path(folder), anew=chosen.anew)
         _tell(f"the undisturbed run: {len(room.undisturbed)} files and figures to compare")
         end = math.inf if chosen.every else time.monotonic() + 60 * chosen.minutes
         for number, strikes in enumerate(every(kinds) if chosen.every else schedule(chosen.seed, kinds)):
@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the schedule")
     parser.add_argument("--every", action="store_true", help="instead: each fault once in every stage, however long")
     parser.add_argument("--kinds", default="", help=f"some of: {'; '.join(KINDS)}")
+    parser.add_argument(
+        "--anew", action="store_true", help="start every process as users do; else forks, 3 times as fast"
+    )
     parser.add_argument("--folder", default="", help="where the runs keep their files; default: the system's place")
     return parser
 

@@ -5,6 +5,7 @@ Covers: making and removing them, and whether this machine lets us. Does not cov
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,15 +16,19 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Host:
-    """A network namespace with one address. `cut`, `heal` : commands for its link, to be run from outside."""
+    """A network namespace with one address.
+
+    `network` : file by which a process enters it; `cut`, `heal` : commands for its link, to be run from outside.
+    """
 
     address: str
-    within: tuple[str, ...]
+    network: str
     cut: tuple[str, ...]
     heal: tuple[str, ...]
 
 
-HERE = Host("127.0.0.1", (), (), ())
+_NUMBERS = itertools.count()
+HERE = Host("127.0.0.1", "", (), ())
 """This machine itself, whose link nobody cuts."""
 
 
@@ -40,7 +45,8 @@ def may_make_hosts() -> bool:
 @contextmanager
 def hosts(count: int) -> Iterator[Sequence[Host]]:
     """Yield hosts on one switch, of which all is removed after the body."""
-    names = [f"funkflow-{os.getpid()}-{number}" for number in range(count + 1)]
+    own = f"funkflow-{os.getpid()}-{next(_NUMBERS)}"
+    names = [f"{own}-{number}" for number in range(count + 1)]
     switch, ends = names[0], names[1:]
     try:
         _ip(f"netns add {switch}", f"-n {switch} link add br0 type bridge", f"-n {switch} link set br0 up")
@@ -62,7 +68,7 @@ def hosts(count: int) -> Iterator[Sequence[Host]]:
 
 def _host(switch: str, name: str, number: int) -> Host:
     link = ("ip", "-n", switch, "link", "set", f"p{number}")
-    return Host(f"10.99.0.{number}", ("nsenter", f"--net=/run/netns/{name}"), (*link, "down"), (*link, "up"))
+    return Host(f"10.99.0.{number}", f"/run/netns/{name}", (*link, "down"), (*link, "up"))
 
 
 def _ip(*commands: str) -> None:

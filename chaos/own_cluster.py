@@ -6,14 +6,13 @@ Covers: starting them with Dask's commands, and ending them. Does not cover: hos
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from chaos.forked import Process, started
 from chaos.hosts import HERE, Host
 
 _STARTED_SECONDS = 60
@@ -22,13 +21,16 @@ _ENDED_SECONDS = 5
 
 
 @contextmanager
-def own_cluster(folder: Path, environment: Mapping[str, str], places: Sequence[Host] = (HERE,) * 3) -> Iterator[str]:
+def own_cluster(
+    folder: Path, environment: Mapping[str, str], places: Sequence[Host] = (HERE,) * 3, anew: bool = False
+) -> Iterator[str]:
     """Yield the scheduler's address; end all processes after the body.
 
     Parameters
     ----------
     environment : whole, of each process.
     places : hosts of the scheduler and of each worker.
+    anew : whether each process imports what it needs by itself (forked.py).
     """
     file = folder / "scheduler.json"
     file.unlink(missing_ok=True)
@@ -41,8 +43,9 @@ def own_cluster(folder: Path, environment: Mapping[str, str], places: Sequence[H
         "--local-directory", str(folder), "--death-timeout", "20", "--host",
     ]  # fmt: skip
     lines = [scheduler, *([*worker, place.address] for place in places[1:])]
+    log = str(folder / "cluster.log")
     processes = [
-        _start([*place.within, sys.executable, "-m", *words], environment, folder)
+        started(words, environment, (log, log), network=place.network, anew=anew)
         for place, words in zip(places, lines, strict=True)
     ]
     try:
@@ -59,12 +62,7 @@ def own_cluster(folder: Path, environment: Mapping[str, str], places: Sequence[H
                 process.wait()
 
 
-def _start(words: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
-    with open(os.path.join(folder, "cluster.log"), "ab") as log:
-        return subprocess.Popen(words, env=dict(environment), stdout=log, stderr=log)
-
-
-def _address(file: Path, scheduler: subprocess.Popen[bytes]) -> str:
+def _address(file: Path, scheduler: Process) -> str:
     """Wait until the scheduler has written where it listens."""
     for _ in range(_STARTED_SECONDS * 10):
         try:

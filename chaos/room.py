@@ -25,6 +25,7 @@ import psutil
 from chaos import journal
 from chaos.deeds import BALLAST
 from chaos.failing_store import Failing
+from chaos.forked import run
 from chaos.hosts import HERE, Host
 from chaos.object_store import ObjectStore
 from chaos.own_cluster import own_cluster
@@ -92,10 +93,14 @@ class Place:
 
 @dataclass
 class Room:
-    """A folder for everything. `environment` : added to that of each attempt."""
+    """A folder for everything.
+
+    `environment` : added to that of each attempt; `anew` : whether every process imports what it needs by itself.
+    """
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -143,8 +148,9 @@ class Room:
         notes = str(place.folder / f"journal-{place.attempts:02d}.jsonl")
         plan = place.folder / f"plan-{place.attempts:02d}.json"
         line = self.command_line(place, command, words)
+        second = [sys.executable, "-m", *line]
         links = [{host.address: getattr(host, what) for host in places} for what in ("cut", "heal")]
-        Plan(notes, str(place.root), line, strikes, *links).write(str(plan))
+        Plan(notes, str(place.root), second, strikes, *links).write(str(plan))
         variables = {
             **os.environ,
             "PYTHONPATH": str(CHECKOUT),
@@ -165,27 +171,26 @@ class Room:
         if not places:
             return self._attempt(line, variables, notes)
         variables = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml"), **variables}
-        with own_cluster(place.folder, variables, places) as address:
-            line = [*places[0].within, *line, f"--set=cluster.scheduler='{address}'"]
-            return self._attempt(line, variables, notes)
+        with own_cluster(place.folder, variables, places, self.anew) as address:
+            line = [*line, f"--set=cluster.scheduler='{address}'"]
+            return self._attempt(line, variables, notes, places[0])
 
-    def _attempt(self, line: list[str], variables: Mapping[str, str], notes: str) -> Attempt:
-        with subprocess.Popen(
-            line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=variables
-        ) as process:
-            try:
-                _, said = process.communicate(timeout=LIMIT_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said = f"{process.communicate()[1]}\nhangs: did not end within {LIMIT_SECONDS} s"
-            finally:
-                stubborn = _end(journal.read(notes), ours="cluster.scheduler=" not in line[-1])
+    def _attempt(self, line: list[str], variables: Mapping[str, str], notes: str, where: Host | None = None) -> Attempt:
+        """Run the command to its end; `where` : of a cluster of somebody else's, the host that the command runs on."""
+        try:
+            done = run(line, variables, LIMIT_SECONDS, network=where.network if where else "", anew=self.anew)
+            exit_code, said = done.returncode, done.stderr
+        except subprocess.TimeoutExpired as late:
+            errors = (late.stderr or b"").decode(errors="replace")
+            exit_code, said = -signal.SIGKILL, f"{errors}\nhangs: did not end within {LIMIT_SECONDS} s"
+        finally:
+            stubborn = _end(journal.read(notes), ours=where is None)
         if stubborn:
             said += f"\nleft running: {stubborn}"
-        return Attempt(process.returncode, said, journal.read(notes))
+        return Attempt(exit_code, said, journal.read(notes))
 
     def command_line(self, place: Place, command: str, words: Sequence[str] = ()) -> list[str]:
-        begin = [sys.executable, "-m", "pipeline", command]
+        begin = ["pipeline", command]
         if command != "reconstruct":
             return [*begin, str(place.settings), *words]
         (model,) = map(place.named, place.root.glob("runs/*/model"))

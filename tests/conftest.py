@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,6 +22,7 @@ from object_store import object_store as object_store
 from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
 
+from chaos.forked import WORKERS_BY_FORK, preload
 from chaos.room import Room
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
@@ -28,6 +30,20 @@ from pipeline.runtime.events import Event
 from pipeline.runtime.store import Store, publish
 from pipeline.settings import ClusterSettings
 from tasks import files
+
+
+def pytest_configure() -> None:
+    """Have Dask fork workers from a process that has imported everything: hundreds of them start."""
+    preload()
+    dask.config.set(WORKERS_BY_FORK)
+
+
+@pytest.fixture(autouse=True)
+def workers_of_tests_that_measure_start_anew(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As users have them: forks share more of their memory."""
+    anew = request.node.get_closest_marker("alone") is not None
+    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"} if anew else {}):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import dask
 import pytest
 from s3fs import S3FileSystem
 
@@ -26,6 +27,7 @@ def object_store(object_store_server: ObjectStore, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, value)
     S3FileSystem.clear_instance_cache()
     object_store_server.requests.clear()
-    yield object_store_server
+    with dask.config.set({"distributed.nanny.environ": object_store_server.environment}):  # forks do not inherit ours
+        yield object_store_server
     object_store_server.interfere = None
     S3FileSystem.clear_instance_cache()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
 from distributed import Client
+from program import funkflow
 
 from pipeline import run
 from pipeline.commands.where import words_for
@@ -68,13 +68,11 @@ def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_
     """The command of deploy/daskjob.yaml, with another root and a small set, as the Dask operator would run it."""
     before = process_ids(foreign)
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address_of(foreign))
-    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     job = yaml.safe_load((CHECKOUT / "deploy" / "daskjob.yaml").read_text(encoding="utf-8"))
     ((program, *words),) = (each["args"] for each in job["spec"]["job"]["spec"]["containers"])
     words[words.index("--root") + 1] = str(tmp_path / "root")
     assert program == "funkflow"
-    command = [sys.executable, "-m", "pipeline", *words, *(word for each in SMALL for word in ("--set", each))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    done = funkflow(*words, *(word for each in SMALL for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("root/runs/*/model/model.json"))
     assert process_ids(foreign) == before

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from program import funkflow, funkflow_anew
 from typer.main import get_group
 
 from pipeline.cli import MODULES, program
@@ -30,13 +31,6 @@ SMALL = overrides("synth.fraction=0.02", "train.rank=4", "train.epochs=3")
 
 
 TOO_LARGE = overrides("synth.fraction=0.02", "train.method=batch", "train.rank=4096", "cluster.memory=600 MiB")
-
-
-def funkflow(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *words], capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", **environment},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +182,7 @@ def test_what_is_not_needed_is_not_imported(code: str, absent: set[str]) -> None
 
 
 def test_version() -> None:
-    done = funkflow("--version")
+    done = funkflow_anew("--version")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("funkflow 0.")
 
@@ -241,12 +235,12 @@ def test_memory_is_as_predicted(tmp_path: Path) -> None:
     assert json.loads(funkflow("synth", "demo", *words).stdout.splitlines()[-1])["paths"]["raw"] == str(raw)
     chosen = ["--ratings", str(raw), "--validation", str(raw / "probe.txt"), "--root", str(tmp_path), "--json"]
     plan = json.loads(funkflow("plan", *chosen).stdout.splitlines()[-1])["prediction"]
-    measured = json.loads(funkflow("run", *chosen).stdout.splitlines()[-1])["memory_bytes"]
+    measured = json.loads(funkflow_anew("run", *chosen).stdout.splitlines()[-1])["memory_bytes"]
     assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)
     ingest = max(measured[stage] for stage in ("ingest", "split", "grid"))
     assert plan["ingest_bytes"] == pytest.approx(ingest, rel=0.2)
     for method, shorter in (("batch", ["--set", "train.batch.steps=20"]), ("lanczos", [])):
         other = [*chosen, *shorter, "--set", f"train.method={method}", "--set", "train.rank=128"]
         plan = json.loads(funkflow("plan", *other).stdout.splitlines()[-1])["prediction"]
-        measured = json.loads(funkflow("train", *other).stdout.splitlines()[-1])["memory_bytes"]
+        measured = json.loads(funkflow_anew("train", *other).stdout.splitlines()[-1])["memory_bytes"]
         assert plan["training_bytes"] == pytest.approx(measured["train"], rel=0.2)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from program import funkflow
 from typer.testing import CliRunner, Result
 
 from pipeline import cli
@@ -74,8 +73,7 @@ def test_all_runs_share_one_grid_and_nothing_is_trained_twice(compared: tuple[Pa
     runs = {path: path.stat().st_mtime_ns for path in root.glob("runs/*/training/manifest.json")}
     assert len(runs) == sum(not row["failed"] for row in before["rows"])
     assert len(list(root.glob("grids/*"))) == 1
-    asked = [sys.executable, "-m", "pipeline", "compare", "demo", "--root", str(root), *WORDS]
-    again = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120).stdout
+    again = funkflow("compare", "demo", "--root", str(root), *WORDS).stdout
     assert runs == {path: path.stat().st_mtime_ns for path in root.glob("runs/*/training/manifest.json")}
     assert json.loads((Path(before["folder"]) / "comparison.json").read_text())["rows"] == before["rows"]
     for row in before["rows"]:

@@ -7,14 +7,12 @@ that the predicted memory holds. Does not cover: the full size (a benchmark).
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from program import funkflow_anew
 
 from pipeline import RunResult, Settings, run
 from pipeline.plan import plan_of
@@ -84,9 +82,6 @@ def test_the_predicted_memory_holds(combined: RunResult, tmp_path: Path) -> None
     raw = combined.paths["raw"]
     words = ["--ratings", raw, "--validation", f"{raw}/probe.txt", "--root", str(tmp_path), "--json"]
     sets = ["ingest.chunk_bytes=16 MiB", "ingest.partition_ratings=1000000", "train.rank=16", "train.epochs=2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", *words, *(word for each in sets for word in ("--set", each))],
-        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    )  # fmt: skip
+    done = funkflow_anew("run", *words, *(word for each in sets for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
     assert 0.4 * predicted < json.loads(done.stdout.splitlines()[-1])["peak_memory_bytes"] < 1.25 * predicted

@@ -8,8 +8,6 @@ Does not cover: stores that fail now and then, and other kinds of stores than S3
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from distributed import Client
+from program import funkflow
 
 from chaos.object_store import ObjectStore, Request
 from pipeline import Model, run
@@ -230,9 +229,8 @@ def test_refused_access_is_said_in_one_line(object_store: ObjectStore) -> None:
 
 
 def test_an_endpoint_that_is_down_is_exit_code_75(object_store: ObjectStore) -> None:
-    command = [sys.executable, "-m", "pipeline", "run", "demo", "--root", "s3://bucket-1/root"]
     down = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **down})
+    done = funkflow("run", "demo", "--root", "s3://bucket-1/root", **down)
     assert done.returncode == TryAgainLater.exit_code, done.stderr
     assert done.stderr.count("\n") == 1
     assert "s3://bucket-1/root/.lock: the store cannot be reached" in done.stderr

@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_cli import SMALL, funkflow
+from program import funkflow
+from test_cli import SMALL
 
 from pipeline import Model
 from tasks import files

@@ -24,7 +24,8 @@ from conftest import Heard
 from factorised import model_of, saved_in_parts
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import CHECKOUT, funkflow
+from program import funkflow, funkflow_anew
+from test_cli import CHECKOUT
 
 from pipeline import Model, reconstruction
 from pipeline.runtime.context import Context
@@ -216,6 +217,6 @@ def test_zarr_that_is_not_installed_is_one_line(tmp_path: Path, model: Model) ->
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "zarr.py").write_text("raise ImportError('not here')\n")
     words = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--form", "zarr"]
-    done = funkflow("reconstruct", *words, PYTHONPATH=f"{tmp_path / 'hidden'}:{CHECKOUT}")
+    done = funkflow_anew("reconstruct", *words, PYTHONPATH=f"{tmp_path / 'hidden'}:{CHECKOUT}")
     assert done.returncode == 2
     assert done.stderr == "funkflow: --form zarr needs the package zarr: pip install 'funkflow[zarr]'\n"

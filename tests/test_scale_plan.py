@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 import pytest
-from test_cli import funkflow
+from program import funkflow
 
 from pipeline.commands.plan import number, of_bytes, refuse_sizes
 from pipeline.scale.constants import Constants, constants_for, read_constants, reference_constants, write_constants

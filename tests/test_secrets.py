@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import pickle
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import funkflow
 
 from tasks.errors import BadInput
 from tasks.masking import masked, masked_content, name_of, without_query
@@ -94,10 +93,7 @@ def command(root: Path, server: str, ratings: str, *words: str) -> subprocess.Co
     }  # fmt: skip
     options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     named = ["--ratings", presigned(server, ratings), "--validation", presigned(server, "validation")]
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", *named, "--root", str(root), *options, *words],
-        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "COLUMNS": "500"},
-    )  # fmt: skip
+    return funkflow("run", *named, "--root", str(root), *options, *words, COLUMNS="500")
 
 
 def everything_written(root: Path) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from conftest import Heard
 from factorised import model_of, projector, saved_in_parts
-from test_cli import funkflow, overrides
+from program import funkflow
+from test_cli import overrides
 
 from pipeline import Model
 from pipeline.runtime.canonical import saved_rotations

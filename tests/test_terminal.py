@@ -11,12 +11,12 @@ import json
 import os
 import pty
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from program import funkflow
 from rich.console import Console
 
 from pipeline.runtime.events import (
@@ -161,13 +161,6 @@ def test_no_color_is_respected_and_a_dumb_terminal_has_plain_lines(tmp_path: Pat
     dumb = in_a_terminal([*words, str(tmp_path / "dumb")], TERM="dumb")
     assert "\x1b" not in dumb
     assert "synth " in dumb
-
-
-def funkflow(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *words],
-        cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
 
 
 def test_json_lines_are_those_of_the_metrics_and_stdout_stays_free(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""All that the program imports, imported: what forked.py forks processes from.
+
+Covers: every module of `pipeline` and `tasks`, Dask's scheduler, worker and dashboard, and the first use of numba.
+Does not cover: forking (forked.py). Nobody imports this module but the process that is forked from.
+"""
+
+from __future__ import annotations
+
+import gc
+import pkgutil
+from importlib import import_module
+
+from numba.core.registry import cpu_target
+
+PACKAGES = ("tasks", "pipeline")
+OTHERS = (
+    "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.dashboard.scheduler",
+    "distributed.http.scheduler.info", "chaos.striker", "dask.array", "s3fs",
+)  # fmt: skip
+
+for name in PACKAGES:
+    for module in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+for name in OTHERS:
+    import_module(name)
+# What numba does when the first compiled function is asked for, be it compiled or read from its cache.
+cpu_target.typing_context.refresh()
+cpu_target.target_context.refresh()
+# What lives so far lives for ever: unless the collector visits it, its pages stay shared with every fork.
+gc.collect()
+gc.freeze()
