@@ -9,13 +9,12 @@ Does not cover: drawing and trying strikes (schedule.py, trial.py).
 from __future__ import annotations
 
 import argparse
-import math
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,10 +24,10 @@ from chaos import soak
 from chaos.hosts import may_make_hosts
 from chaos.kinds import KINDS, Kind
 from chaos.room import Room
-from chaos.schedule import every, schedule
+from chaos.schedule import at_every_stage, schedule
 from chaos.small_disk import may_mount
 from chaos.strikes import MOMENTS
-from chaos.trial import Trial, seconds_to_removal, trial
+from chaos.trial import Trial, seconds_to_removal, trial, trials
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -48,19 +47,29 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="funkflow-chaos-", dir=chosen.folder or None) as folder:
         room = Room(Path(folder), anew=chosen.anew)
         _tell(f"the undisturbed run: {len(room.undisturbed)} files and figures to compare")
-        end = math.inf if chosen.every else time.monotonic() + 60 * chosen.minutes
-        for number, strikes in enumerate(every(kinds) if chosen.every else schedule(chosen.seed, kinds)):
-            if time.monotonic() >= end:
-                break
-            tried = trial(room, f"{number:03d}", strikes)
+        for number, tried in enumerate(_every(room, kinds) if chosen.every else _drawn(room, kinds, chosen)):
+            name = tried.kind
             struck.update((each.kind, each.stage) for each in tried.struck)
-            missed = [f"{each.kind} did not strike at {each.stage}" for each in tried.missed if chosen.every]
+            missed = [f"{name} did not strike at {each.stage}" for each in tried.missed if chosen.every]
             wrong = [f"{number}: {each}" for each in (*tried.complaints, *missed)]
-            _tell_of(number, KINDS[strikes[0].kind], strikes[0].kind, tried, wrong)
+            _tell_of(number, KINDS[name], name, tried, wrong)
             complaints += wrong
     drawn = "each once in every stage" if chosen.every else f"seed {chosen.seed}"
     Console(width=None if sys.stdout.isatty() else 120).print(_table(kinds, struck, len(complaints), drawn))
     return 1 if complaints else 0
+
+
+def _every(room: Room, kinds: Sequence[str]) -> Iterator[Trial]:
+    for kind in kinds:
+        yield from trials(room, kind.replace(" ", "-"), at_every_stage(kind))
+
+
+def _drawn(room: Room, kinds: Sequence[str], chosen: argparse.Namespace) -> Iterator[Trial]:
+    end = time.monotonic() + 60 * chosen.minutes
+    for number, strikes in enumerate(schedule(chosen.seed, kinds)):
+        if time.monotonic() >= end:
+            return
+        yield trial(room, f"{number:03d}", strikes)
 
 
 def _possible(kinds: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from distributed import Scheduler
 from distributed.comm.addressing import get_address_host
 
 from chaos import journal
+from chaos.forked import run
 from chaos.kinds import STORE_FAILS
 from chaos.strikes import Plan, Strike
 
@@ -125,7 +126,7 @@ def hold_interpreter() -> None:
 def _second_run(plan: Plan, scheduler: Scheduler, strike: Strike, key: str, address: str) -> None:
     """Run the same command beside this run, which stands still meanwhile."""
     environment = {name: value for name, value in os.environ.items() if not re.match("DASK_|FUNKFLOW_CHAOS", name)}
-    done = subprocess.run(plan.second_run, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    done = run(plan.second_run, environment, 120, anew=plan.anew)
     _struck(plan, strike, key, exit_code=done.returncode, said=done.stderr)
 
 

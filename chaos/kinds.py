@@ -21,7 +21,9 @@ class Kind:
     must have; `hosts` : as many, with a scheduler on the first and a worker on each other; `in_store` : everything lies
     in an object store; `stages` : where it can strike; `throughout` : at all of them, from the first task of each on;
     `removes` : whether the worker that was struck has to leave the scheduler, None: as may be; `once` : in one stage
-    only, as what was struck does not come back; `takes_minutes` : struck only where it is asked for by name.
+    only, as what was struck does not come back; `waits` : it is long until the loss is noticed, with nothing to do till
+    then, so that runs struck at several stages are tried at the same time; `takes_minutes` : struck only where it is
+    asked for by name.
     """
 
     exit_code: int = 0
@@ -36,6 +38,7 @@ class Kind:
     removes: bool | None = None
     throughout: bool = False
     once: bool = False
+    waits: bool = False
     takes_minutes: bool = False
 
 
@@ -50,17 +53,17 @@ KINDS: dict[str, Kind] = {
     "only worker killed": Kind(says=_LOST, words=("--set=cluster.workers=1",)),
     "all workers but one killed": Kind(says=_LOST, words=("--set=cluster.workers=3",)),
     "nanny restarts a worker": Kind(says=_LOST),
-    "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES),
+    "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES, waits=True),
     "worker frozen, settings as shipped": Kind(
-        says="did not answer any more and was given up", stages=("train",), removes=True, takes_minutes=True
+        says="did not answer any more and was given up", stages=("train",), removes=True, waits=True, takes_minutes=True
     ),
-    "long compile": Kind(stages=("train",), removes=False, takes_minutes=True),
+    "long compile": Kind(stages=("train",), removes=False, waits=True, takes_minutes=True),
     "second run on one root": Kind(),
     "client killed": Kind(-signal.SIGKILL),
     "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
     "finished shard damaged": Kind(-signal.SIGKILL, stages=("evaluate",)),
     "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
-    "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True, once=True),
+    "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True, once=True, waits=True),
     "all hosts vanish": Kind(
         75,
         r"the cluster went away or lost all its workers .*; the same command goes on from",
@@ -68,8 +71,9 @@ KINDS: dict[str, Kind] = {
         hosts=3,
         stages=_RUN,
         removes=True,
+        waits=True,
     ),
-    "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False),
+    "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False, waits=True),
     STORE_FAILS: Kind(in_store=True, throughout=True),
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(

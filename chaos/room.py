@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -148,9 +147,8 @@ class Room:
         notes = str(place.folder / f"journal-{place.attempts:02d}.jsonl")
         plan = place.folder / f"plan-{place.attempts:02d}.json"
         line = self.command_line(place, command, words)
-        second = [sys.executable, "-m", *line]
-        links = [{host.address: getattr(host, what) for host in places} for what in ("cut", "heal")]
-        Plan(notes, str(place.root), second, strikes, *links).write(str(plan))
+        cut, heal = ({host.address: getattr(host, what) for host in places} for what in ("cut", "heal"))
+        Plan(notes, str(place.root), line, strikes, cut, heal, self.anew).write(str(plan))
         variables = {
             **os.environ,
             "PYTHONPATH": str(CHECKOUT),

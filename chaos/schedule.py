@@ -19,23 +19,22 @@ MIDDLE = {
     "ingest": Strike("", "ingest", "gather-", 1, "end"),
     "split": Strike("", "split", "hold-out-(?!validation)", 0, "end"),
     "grid": Strike("", "grid", "build-block-", 5, "start"),
-    "train": Strike("", "train", "descend-[0-9a-f]{8}-0005-", 0, "start"),
+    "train": Strike("", "train", "descend-[0-9a-f]{8}-000[56]-", 0, "start"),
     "evaluate": Strike("", "evaluate", "score-model-", 1, "end"),
     "reconstruct": Strike("", "reconstruct", "write-piece-", 0, "start"),
 }
-"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4, however many workers share an epoch."""
+"""A moment in each stage; in training, in epoch 5, with checkpoints of 2 and 4, or in the
+task of epochs 5 and 6, as which one worker alone has them."""
 AT_START = ("out of memory", "disk full")
 """What these do to a worker must be done before it works."""
 _IN_TRAINING = {"out of memory": "descend-"}
 """Of which task in training, where the middle one will not do."""
 
 
-def every(kinds: Sequence[str]) -> Iterator[list[Strike]]:
-    """Yield for each kind a set of strikes at the middle of every stage that it can strike."""
-    for name in kinds:
-        kind = KINDS[name]
-        strikes = [at_the_middle(name, stage) for stage in kind.stages]
-        yield from [[each] for each in strikes] if kind.once else [strikes]
+def at_every_stage(kind: str) -> list[list[Strike]]:
+    """Return strikes at the middle of every stage that a kind can strike, in sets, each for a run of its own."""
+    strikes = [at_the_middle(kind, stage) for stage in KINDS[kind].stages]
+    return [[each] for each in strikes] if KINDS[kind].once or KINDS[kind].waits else [strikes]
 
 
 def at_the_middle(kind: str, stage: str, **moment: object) -> Strike:

@@ -43,7 +43,8 @@ class Plan:
     """What the processes of an attempt are told.
 
     `journal` : file that they write to; `root` : where the run keeps its files; `second_run` : the words of another run
-    under that root; `cut`, `heal` : commands for the link of each host, by its address.
+    under that root; `cut`, `heal` : commands for the link of each host, by its address; `anew` : whether the other run
+    starts as users start it (forked.py).
     """
 
     journal: str
@@ -52,6 +53,7 @@ class Plan:
     strikes: Sequence[Strike] = ()
     cut: Mapping[str, Sequence[str]] = field(default_factory=dict)
     heal: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    anew: bool = False
 
     def write(self, path: str) -> None:
         with open(path, "w", encoding="utf-8") as file:

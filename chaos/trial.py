@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,10 @@ class Trial:
     complaints: list[str]
     attempts: list[Attempt]
 
+    @property
+    def kind(self) -> str:
+        return (*self.struck, *self.missed)[0].kind
+
 
 def trial(room: Room, name: str, strikes: Sequence[Strike]) -> Trial:
     """Try strikes of one kind, in the order of the stages, on one run, on a small disk if the kind needs it.
@@ -48,6 +53,13 @@ def trial(room: Room, name: str, strikes: Sequence[Strike]) -> Trial:
         return _trial(room, room.place(name, prepared=prepared), strikes)
     with small_disk(room.folder / f"{name}-disk") as disk:
         return _trial(room, room.place(name, disk / "root", prepared), strikes)
+
+
+def trials(room: Room, name: str, sets: Sequence[Sequence[Strike]]) -> Iterator[Trial]:
+    """Try several sets, each on a run of its own; those of a kind that mostly waits at the same time."""
+    many = len(sets) if room.undisturbed and all(KINDS[each[0].kind].waits for each in sets) else 1
+    with ThreadPoolExecutor(many) as threads:
+        yield from threads.map(lambda each: trial(room, f"{name}-{each[0].stage}", each), sets)
 
 
 def _trial(room: Room, place: Place, strikes: Sequence[Strike]) -> Trial:

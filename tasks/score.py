@@ -69,6 +69,18 @@ class EpochErrors:
     stopping: Errors
 
 
+def epoch_rmses(errors: Sequence[EpochErrors], ratings: int, deviation: float) -> tuple[float, float | None]:
+    """Return the training RMSE, and the stopping RMSE or None where nothing is held out, in rating units.
+
+    Parameters
+    ----------
+    errors : of all user shards, in order. `ratings` : how many are trained on. `deviation` : theirs.
+    """
+    training = math.sqrt(sum(part.training_squared for part in errors) / ratings) * deviation
+    stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
+    return training, stopping.rmse if stopping.ratings else None
+
+
 def held_out_table(
     users: npt.NDArray[np.int64],
     items: npt.NDArray[np.int64],

@@ -18,6 +18,19 @@ class Verdict:
     stop: bool
 
 
+@dataclass(frozen=True)
+class Rule:
+    """The rule with its numbers, as `judge_history` takes them."""
+
+    patience: int
+    minimum_gain: float
+    start: float | None = None
+
+    def judge(self, history: Sequence[Sequence[float | None]]) -> Verdict:
+        """Judge the epochs so far."""
+        return judge_history(history, self.patience, self.minimum_gain, self.start)
+
+
 def judge(rmses: Sequence[float], patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
     """Judge the RMSEs of epochs 1, 2, …: the same sequence gives the same verdict, whatever arrived first.
 

@@ -1,6 +1,7 @@
 """One epoch as a task graph: turns of independent shares, then a score for each of them.
 
-Covers: which task needs what of which other task, their keys, and the first states.
+Covers: which task needs what of which other task, their keys, and the first states; and where one share is the whole
+grid, several epochs as one task.
 Does not cover: where the rows of blocks lie (placed_grid.py), the order of blocks (tasks/shares.py), how many epochs
 there are, stopping and checkpoints (stages/train.py), or what a task does (tasks/).
 
@@ -31,6 +32,7 @@ from tasks.descend import Descent, StepSizes, descend
 from tasks.factors import FactorShard, initial_shard, read_shard, written_room
 from tasks.score import EpochErrors, HeldOut, score_epoch
 from tasks.shares import Visit, items_of, turns_of_epoch
+from tasks.stretch import History, Measure, Stretch, go_on
 from tasks.sums import rows_seen
 from tasks.threads import all_of
 
@@ -122,6 +124,32 @@ def submit_epoch(
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
 
 
+def submit_stretch(
+    context: Context, data: Grid, before: Future[Any], epochs: range, seed: int, steps: StepSizes, measure: Measure,
+    name: str,
+) -> Future[Any]:  # fmt: skip
+    """Submit several epochs of a grid that is one share as one task; return its Stretch as a future."""
+    (mine,) = data.of_shares
+    visits = [turns_of_epoch(seed, epoch, len(data.rows), 1)[0].visits[0] for epoch in epochs]
+    arguments = (data.rows[mine], visits, before, data.held_out[mine], steps, measure, data.shares_a_worker)
+    key = f"descend-{name}-{epochs[-1]:04d}-000-000-000of1"
+    return context.client.submit(go_on_in_share, *arguments, key=key, priority=-epochs[-1], **near(*data.workers))
+
+
+def submit_stretch_begin(
+    context: Context, data: Grid, state: State, history: History, epoch: int, name: str
+) -> Future[Any]:
+    """Submit what a first stretch begins with: a state after `epoch` epochs, and their history."""
+    key = f"begin-{name}-{epoch:04d}"
+    return context.client.submit(begin_stretch, *state.users, *state.items, history, key=key, **near(*data.workers))
+
+
+def state_of_stretch(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
+    """Return the "last" or the "best" state of a Stretch."""
+    future = context.client.submit(getattr, stretch, which, key=f"{which}-{name}", **near(*data.workers))
+    return State([future], [future])
+
+
 def to_be_handed_on(data: Grid, made: Any, key: str) -> Any:
     """Return what the next share takes of what was made: its items, apart from its users so that they alone travel.
 
@@ -147,6 +175,24 @@ def descend_share(
     mine = [row[columns] for row in rows]
     within = [(a - first_row, b - first_column) for a, b in visits]
     return descend(mine, within, before, met, steps, first, threads_of_task(crowd), BLOCK_SECONDS.observe)
+
+
+def begin_stretch(users: Descent, items: Descent | tuple[FactorShard, ...], history: History) -> Stretch:
+    """Return a state as the first epochs of a stretch take it."""
+    return Stretch(Descent(users.users, items_of(items), users.squared_errors), None, history)
+
+
+def go_on_in_share(
+    rows: Sequence[BlockRow],
+    epochs: Sequence[Sequence[Visit]],
+    before: Stretch,
+    held_out: Sequence[HeldOut],
+    steps: StepSizes,
+    measure: Measure,
+    crowd: int,
+) -> Stretch:
+    """Go through several epochs with all of the worker."""
+    return go_on(rows, epochs, before, held_out, steps, measure, threads_of_task(crowd), BLOCK_SECONDS.observe)
 
 
 def score_share(

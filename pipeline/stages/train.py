@@ -20,7 +20,15 @@ from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.checkpointed_loop import CheckpointedLoop
 from pipeline.runtime.context import Context
 from pipeline.runtime.placed_grid import Grid
-from pipeline.runtime.strata import State, first_state, loaded_state, submit_epoch
+from pipeline.runtime.strata import (
+    State,
+    first_state,
+    loaded_state,
+    state_of_stretch,
+    submit_epoch,
+    submit_stretch,
+    submit_stretch_begin,
+)
 from pipeline.runtime.training import best_rmse, kept_or_trained
 from pipeline.runtime.warm_start import StartWriter, WarmStart
 from pipeline.settings import TrainSettings
@@ -28,10 +36,13 @@ from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.memory import forget_spare
 from tasks.rule import STEP, l2_for, patience_for, scaling
-from tasks.score import EpochErrors
-from tasks.stopping import Verdict, judge_history
+from tasks.score import EpochErrors, epoch_rmses
+from tasks.stopping import Rule, Verdict
+from tasks.stretch import Measure
 
 _EPOCHS_IN_FLIGHT = 2
+STRETCH_RATINGS = 25_000_000
+"""As many may be gone through between two looks at what is reached: a fraction of a second."""
 
 
 def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
@@ -151,6 +162,9 @@ class _Training(CheckpointedLoop):
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
+        at_once = STRETCH_RATINGS // self.grid["ratings"] if data.shares == 1 else 1
+        if at_once > 1:
+            return self._stretches(data, begin, end, at_once)
         assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
         best: tuple[int, State] | None = None
@@ -165,23 +179,53 @@ class _Training(CheckpointedLoop):
                 flying.append((number, ahead, errors))
             epoch, state, errors = flying.popleft()
             shares: list[list[EpochErrors]] = self.context.client.gather(errors)
-            self._record(epoch, list(itertools.chain(*shares)))
-            verdict = self._verdict()
+            errors_of_all = list(itertools.chain(*shares))
+            verdict = self._record(epoch_rmses(errors_of_all, self.grid["ratings"], self.steps.deviation), passes=1)
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
-            training, stopping = self.history[-1]
-            self.tell(epoch, self.settings.epochs, training or 0.0, stopping, verdict.best_epoch == epoch, passes=1)
             if verdict.stop or epoch == end:
                 return best, state, epoch
 
-    def _record(self, epoch: int, errors: list[EpochErrors]) -> None:
-        training = (
-            math.sqrt(sum(part.training_squared for part in errors) / self.grid["ratings"]) * self.steps.deviation
+    def _stretches(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
+        """Run them as `_epochs` does, `at_once` as one task, which judges for itself where to stop."""
+        assert self.state is not None
+        submit, history = self.context.client.submit, tuple((row[0] or 0.0, row[1]) for row in self.history)
+        measure = Measure(self.grid["ratings"], self.scale, data.scored, self._rule)
+        ahead = submit_stretch_begin(self.context, data, self.state, history, begin, self.name)
+        self.state = None
+        flying: deque[tuple[Future[Any], Future[Any]]] = deque()
+        planned, epoch = begin, begin
+        while True:
+            while len(flying) < _EPOCHS_IN_FLIGHT and planned < end:
+                epochs = range(planned + 1, min(planned + at_once, end) + 1)
+                ahead = submit_stretch(
+                    self.context, data, ahead, epochs, self.settings.seed, self.steps, measure, self.name
+                )
+                told = submit(getattr, ahead, "history", key=f"history-{self.name}-{epochs[-1]:04d}", pure=False)
+                flying.append((ahead, told))
+                planned = epochs[-1]
+            stretch, told = flying.popleft()
+            news = self.context.client.gather(told)[epoch:]
+            for number, rmses in enumerate(news):
+                verdict = self._record(rmses, passes=len(news) if number == 0 else 0)
+            epoch += len(news)
+            if verdict.stop or epoch == end:
+                break
+        last, best = (
+            state_of_stretch(self.context, data, stretch, which, f"{self.name}-{epoch:04d}")
+            for which in ("last", "best")
         )
-        stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
+        return (verdict.best_epoch, best) if verdict.best_epoch > begin else None, last, epoch
+
+    def _record(self, rmses: tuple[float, float | None], passes: int) -> Verdict:
+        """Note and tell what came of the next epoch, and return what follows from it."""
+        epoch, (training, stopping) = len(self.history) + 1, rmses
         if not math.isfinite(training):
             raise self._diverged(epoch)
-        self.history.append([training, stopping.rmse if stopping.ratings else None])
+        self.history.append([training, stopping])
+        verdict = self._verdict()
+        self.tell(epoch, self.settings.epochs, training, stopping, verdict.best_epoch == epoch, passes)
+        return verdict
 
     def _diverged(self, epoch: int) -> Diverged:
         return Diverged(
@@ -190,6 +234,10 @@ class _Training(CheckpointedLoop):
             "or leave it to the default rule"
         )
 
-    def _verdict(self) -> Verdict:
+    @property
+    def _rule(self) -> Rule:
         patience = self.settings.patience or patience_for(self.settings.biases)
-        return judge_history(self.history, patience, self.settings.minimum_gain, self.start)
+        return Rule(patience, self.settings.minimum_gain, self.start)
+
+    def _verdict(self) -> Verdict:
+        return self._rule.judge(self.history)

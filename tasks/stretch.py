@@ -1,0 +1,78 @@
+"""Several epochs of a share that is the whole grid, in one go, for as long as the stopping rule lets them.
+
+Covers: one epoch after another with its score, the best and the last state, and where to stop.
+Does not cover: an epoch of shares that exchange item shards (pipeline/runtime/strata.py), the rule (stopping.py).
+
+Of few ratings an epoch takes less time than a scheduler and two processes need to hand it out, carry and judge it. The
+rule goes by the RMSEs alone, so a task can judge as well as the client does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tasks.blocks import RatingBlock
+from tasks.descend import Descent, StepSizes, descend
+from tasks.memory import Weighed
+from tasks.score import HeldOut, epoch_rmses, score_epoch
+from tasks.shares import Visit, items_of
+from tasks.stopping import Rule
+
+History = tuple[tuple[float, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Stretch(Weighed):
+    """All shards after some epochs.
+
+    `best` : after the best epoch of those gone through since the first of these; None where an earlier one is better.
+    `history` : training RMSE, and stopping RMSE or None, of each epoch so far, earlier ones included.
+    """
+
+    last: Descent
+    best: Descent | None
+    history: History
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an epoch's errors become RMSEs with, and how they are judged.
+
+    `ratings` : of training; `scale` : what predictions are clipped to; `scored` : whether any rating is held out.
+    """
+
+    ratings: int
+    scale: tuple[float, float]
+    scored: bool
+    rule: Rule
+
+
+def go_on(
+    rows: Sequence[Sequence[RatingBlock]],
+    epochs: Sequence[Sequence[Visit]],
+    before: Stretch,
+    held_out: Sequence[HeldOut],
+    steps: StepSizes,
+    measure: Measure,
+    threads: int = 1,
+    took: Callable[[float], None] = lambda _seconds: None,
+) -> Stretch:
+    """Return what comes of up to that many epochs more: none, where those before say stop.
+
+    Parameters
+    ----------
+    epochs : the blocks of each, in the order that counts. The rest is as for `descend`, and `score_epoch`.
+    """
+    last, best, history = before.last, before.best, before.history
+    for visits in epochs:
+        if history and (measure.rule.judge(history).stop or not math.isfinite(history[-1][0])):
+            break
+        last = descend(rows, visits, last, items_of(last), steps, True, threads, took)
+        items = items_of(last) if measure.scored else ()
+        errors = score_epoch(held_out, last, items, steps, measure.scale, threads)
+        history = (*history, epoch_rmses(errors, measure.ratings, steps.deviation))
+        if measure.rule.judge(history).best_epoch == len(history):
+            best = last
+    return Stretch(last, best, history)
