@@ -27,8 +27,9 @@ PEERS := libmf cmfrec scikit-surprise implicit pyspark
 
 CONF ?= demo
 PYTEST_ARGS ?=
-# Processes that share the tests, file by file: a file's tests lean on what its first one started. 0: pytest itself alone.
-PROCESSES ?= 2
+# Processes that share the tests, file by file: a file's tests lean on what its first one started. One more than two cores
+# have work for, as some files mostly wait. 0: pytest itself alone.
+PROCESSES ?= 3
 BENCH_ARGS ?=
 MINUTES ?= 5
 SEED ?= 0

@@ -166,10 +166,6 @@ def predicted_memory_bytes(raw: str, root: Path, rank: int) -> int:
     return int(command("plan", *on_probe(raw), "--root", str(root), *sets)["memory_bytes"])
 
 
-_TOLD_TOGETHER_SECONDS = 0.01
-"""Epochs that are told in less time ended together: of so few ratings that one takes less, nothing is measured."""
-
-
 @dataclass(frozen=True)
 class Training:
     """Training through Dask on so many ratings. `seconds` and `rmse` go by epoch: since it began, and on the probe.
@@ -183,11 +179,8 @@ class Training:
 
     @property
     def epoch_seconds(self) -> float:
-        """The mean time of an epoch after the first ones, which wait for the blocks to be read.
-
-        Small ones are told several at a time (pipeline/stages/train.py): the first are those told with the first.
-        """
-        first = sum(each < self.seconds[0] + _TOLD_TOGETHER_SECONDS for each in self.seconds)
+        """The mean time of an epoch after those told with the first (within 10 ms), which waits for its blocks."""
+        first = sum(each < self.seconds[0] + 0.01 for each in self.seconds)
         return (self.seconds[-1] - self.seconds[first - 1]) / (len(self.seconds) - first)
 
 

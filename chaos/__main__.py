@@ -61,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _every(room: Room, kinds: Sequence[str]) -> Iterator[Trial]:
     for kind in kinds:
-        yield from trials(room, kind.replace(" ", "-"), at_every_stage(kind))
+        yield from trials(room, at_every_stage(kind))
 
 
 def _drawn(room: Room, kinds: Sequence[str], chosen: argparse.Namespace) -> Iterator[Trial]:

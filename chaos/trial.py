@@ -55,11 +55,13 @@ def trial(room: Room, name: str, strikes: Sequence[Strike]) -> Trial:
         return _trial(room, room.place(name, disk / "root", prepared), strikes)
 
 
-def trials(room: Room, name: str, sets: Sequence[Sequence[Strike]]) -> Iterator[Trial]:
+def trials(room: Room, sets: Sequence[Sequence[Strike]]) -> Iterator[Trial]:
     """Try several sets, each on a run of its own; those of a kind that mostly waits at the same time."""
     many = len(sets) if room.undisturbed and all(KINDS[each[0].kind].waits for each in sets) else 1
     with ThreadPoolExecutor(many) as threads:
-        yield from threads.map(lambda each: trial(room, f"{name}-{each[0].stage}", each), sets)
+        yield from threads.map(
+            lambda each: trial(room, f"{each[0].kind}-{each[0].stage}".replace(" ", "-"), each), sets
+        )
 
 
 def _trial(room: Room, place: Place, strikes: Sequence[Strike]) -> Trial:
@@ -146,13 +148,15 @@ def _complaints(attempt: Attempt, kind: Kind, struck: list[Strike]) -> Iterator[
         ):
             yield f"{where}: the second run ended with {note['exit_code']}: {note['said']}"
     yield from _too_much_again(attempt)
-    if kind.removes is not None and bool(seconds_to_removal(attempt)) != kind.removes:
-        yield f"{where}: dropped after {seconds_to_removal(attempt)} s"
+    # Workers of a run's own are removed at its end, which nobody minds.
+    removals = seconds_to_removal(attempt, math.inf if kind.removes else attempt.of("ran")[-1]["time"])
+    if kind.removes is not None and bool(removals) != kind.removes:
+        yield f"{where}: dropped after {removals} s"
 
 
-def seconds_to_removal(attempt: Attempt) -> list[float]:
-    """Return how long after each strike the worker that was struck left the scheduler, as far as it did."""
-    removed = {note["address"]: note["time"] for note in reversed(attempt.of("removed"))}
+def seconds_to_removal(attempt: Attempt, until: float = math.inf) -> list[float]:
+    """Return how long after each strike the worker that was struck left the scheduler, as far as it did by then."""
+    removed = {note["address"]: note["time"] for note in reversed(attempt.of("removed")) if note["time"] < until}
     struck = [(note["time"], removed.get(note.get("address"))) for note in attempt.of("struck")]
     return [round(end - start, 1) for start, end in struck if end is not None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 PACKAGES = ("pipeline", "tasks")
@@ -82,4 +82,11 @@ class Source:
 
 
 def sources(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Source]:
-    return [Source(path, root) for folder in folders for path in sorted((root / folder).rglob("*.py"))]
+    """Return the files below folders of a tree; one that is asked for again is not read again, unless it changed."""
+    paths = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
+    return [_source(path, root, path.stat().st_mtime_ns) for path in paths]
+
+
+@cache
+def _source(path: Path, root: Path, _written: int) -> Source:
+    return Source(path, root)

@@ -17,7 +17,7 @@ from chaos.deeds import BLIP_SECONDS, COMPILE_SECONDS
 from chaos.hosts import may_make_hosts
 from chaos.room import Room
 from chaos.strikes import Strike
-from chaos.trial import seconds_to_removal, trial
+from chaos.trial import Trial, seconds_to_removal, trials
 from pipeline.runtime import workers
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.dask_settings import dask_settings
@@ -28,29 +28,31 @@ pytestmark = pytest.mark.alone
 IN_TRAINING = ("train", "descend-", 9)
 
 
-@pytest.fixture
-def hosts_allowed() -> None:
+@pytest.fixture(scope="module")
+def struck(room: Room) -> dict[str, Trial]:
+    """A run whose worker's host vanishes, and at the same time one whose network is away for a while."""
     if not may_make_hosts():
         pytest.skip("may not make network namespaces: run as root, with iproute2 installed")
+    kinds = ["host vanishes", "network away for 8 s"]
+    done = trials(room, [[Strike(kind, *IN_TRAINING)] for kind in kinds])
+    return dict(zip(kinds, done, strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("hosts_allowed")
-def test_a_host_that_vanishes_is_dropped_within_15_seconds(room: Room) -> None:
-    done = trial(room, "vanishes", [Strike("host vanishes", *IN_TRAINING)])
+def test_a_host_that_vanishes_is_dropped_within_15_seconds(struck: dict[str, Trial]) -> None:
+    done = struck["host vanishes"]
     assert done.complaints == []
     (seconds,) = seconds_to_removal(done.attempts[0])
     assert seconds < 15
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("hosts_allowed")
-def test_a_network_that_is_away_for_8_seconds_drops_nobody(room: Room) -> None:
-    done = trial(room, "away", [Strike("network away for 8 s", *IN_TRAINING)])
+def test_a_network_that_is_away_for_8_seconds_drops_nobody(struck: dict[str, Trial]) -> None:
+    done = struck["network away for 8 s"]
     assert done.complaints == []
     run = done.attempts[0]
-    (struck,), (healed,) = run.of("struck"), run.of("healed")
-    assert healed["time"] - struck["time"] >= BLIP_SECONDS
+    (cut,), (healed,) = run.of("struck"), run.of("healed")
+    assert healed["time"] - cut["time"] >= BLIP_SECONDS
     assert healed["time"] < run.of("ran")[-1]["time"]  # the run was not over before
 
 

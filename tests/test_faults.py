@@ -2,7 +2,7 @@
 
 Covers: every cell of the table in docs/faults.md, and of some kinds what is special to them: how much is done again,
 who dies of want of memory, which requests a store fails.
-Does not cover: the random schedule (`make chaos`), or how soon a loss is noticed (test_failure_detection.py).
+Does not cover: faults that only silence tells of (test_faults_by_silence.py), the random schedule (`make chaos`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from striking import at_every_stage_of, objections
 
-from chaos.hosts import may_make_hosts
 from chaos.kinds import KINDS, STORE_FAILS
 from chaos.ratings import CHECKPOINT_EPOCHS, EPOCHS
 from chaos.room import Room
-from chaos.schedule import at_every_stage, at_the_middle, schedule
-from chaos.small_disk import may_mount
+from chaos.schedule import at_the_middle, schedule
 from chaos.strikes import MOMENTS, Strike
-from chaos.trial import Trial, trial, trials
+from chaos.trial import Trial, trial
 
 TABLE = Path(__file__).parent.parent / "docs" / "faults.md"
 Tried = Callable[[str], Sequence[Trial]]
@@ -31,25 +30,14 @@ Tried = Callable[[str], Sequence[Trial]]
 @pytest.fixture(scope="module")
 def tried(room: Room) -> Tried:
     """What came of a kind of fault at every stage, tried once."""
-
-    @cache
-    def struck(kind: str) -> Sequence[Trial]:
-        if KINDS[kind].on_small_disk and not may_mount():
-            pytest.skip("may not mount a small disk: run as root")
-        if KINDS[kind].hosts and not may_make_hosts():
-            pytest.skip("may not make network namespaces: run as root, with iproute2 installed")
-        return list(trials(room, kind.replace(" ", "-"), at_every_stage(kind)))
-
-    return struck
+    return cache(lambda kind: at_every_stage_of(room, kind))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.waits])
 def test_a_fault_at_every_stage(tried: Tried, kind: str) -> None:
     """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
-    done = tried(kind)
-    assert [complaint for each in done for complaint in each.complaints] == []
-    assert [strike.stage for each in done for strike in each.struck] == list(KINDS[kind].stages)
+    assert objections(kind, tried(kind)) == []
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -79,8 +67,9 @@ def test_a_killed_client_loses_no_more_than_the_epochs_since_the_checkpoint(trie
 
 def test_workers_that_die_of_want_of_memory_are_not_replaced_for_ever(tried: Tried) -> None:
     """Ended after four workers, with what was predicted, what one had and what it may have."""
-    for attempt, strike in zip(tried("out of memory")[0].attempts, tried("out of memory")[0].struck, strict=False):
-        assert len(attempt.of("eating")) >= 4, strike
+    struck = [attempt for attempt in tried("out of memory")[0].attempts if attempt.of("struck")]
+    assert len(struck) == len(MOMENTS)
+    assert min(len(attempt.of("eating")) for attempt in struck) >= 4
 
 
 def test_a_store_fails_in_every_way(tried: Tried) -> None:

@@ -112,7 +112,6 @@ def test_the_command_plans_by_sizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_calibrate_measures_this_machine(tmp_path: Path) -> None:
     """Only that it ends with constants that plans can use: what they are is the machine's affair."""
     done = funkflow("calibrate", "--root", str(tmp_path), "--json")

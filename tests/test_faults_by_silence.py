@@ -1,0 +1,39 @@
+"""Faults that only silence tells of, at each stage: frozen processes, hosts that vanish, networks that are away.
+
+Each test mostly waits until the silence is noticed, so that the runs of its stages go on at the same time, and those
+that take minutes beside all others.
+
+Covers: their cells of the table in docs/faults.md.
+Does not cover: all other faults (test_faults.py), how soon a host is missed (test_failure_detection.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from striking import at_every_stage_of, objections
+
+from chaos.kinds import KINDS
+from chaos.room import Room
+from chaos.trial import Trial
+
+pytestmark = pytest.mark.slow
+SILENT = [name for name, kind in KINDS.items() if kind.waits]
+LONG = [name for name in SILENT if KINDS[name].takes_minutes]
+
+
+@pytest.fixture(scope="module")
+def long_ones(room: Room) -> Iterator[dict[str, Future[Sequence[Trial]]]]:
+    """Begun with the first test of this file."""
+    assert room.undisturbed
+    with ThreadPoolExecutor(len(LONG)) as threads:
+        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in LONG}
+
+
+@pytest.mark.parametrize("kind", [*(name for name in SILENT if name not in LONG), *LONG])
+def test_a_fault_at_every_stage(room: Room, long_ones: dict[str, Future[Sequence[Trial]]], kind: str) -> None:
+    """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
+    done = long_ones[kind].result() if kind in long_ones else at_every_stage_of(room, kind)
+    assert objections(kind, done) == []
