@@ -20,6 +20,8 @@ from tasks.score import HeldOut, epoch_rmses, score_epoch
 from tasks.shares import Visit, items_of
 from tasks.stopping import Rule
 
+RATINGS_AT_ONCE = 25_000_000
+"""As many may be gone through between two looks at what is reached: a fraction of a second."""
 History = tuple[tuple[float, float | None], ...]
 
 
@@ -47,6 +49,11 @@ class Measure:
     scale: tuple[float, float]
     scored: bool
     rule: Rule
+
+
+def epochs_at_once(ratings: float) -> int:
+    """Return how many epochs over so many ratings make one task."""
+    return max(1, int(RATINGS_AT_ONCE // ratings))
 
 
 def go_on(

@@ -38,11 +38,9 @@ from tasks.memory import forget_spare
 from tasks.rule import STEP, l2_for, patience_for, scaling
 from tasks.score import EpochErrors, epoch_rmses
 from tasks.stopping import Rule, Verdict
-from tasks.stretch import Measure
+from tasks.stretch import Measure, epochs_at_once
 
 _EPOCHS_IN_FLIGHT = 2
-STRETCH_RATINGS = 25_000_000
-"""As many may be gone through between two looks at what is reached: a fraction of a second."""
 
 
 def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
@@ -162,8 +160,8 @@ class _Training(CheckpointedLoop):
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
-        at_once = STRETCH_RATINGS // self.grid["ratings"] if data.shares == 1 else 1
-        if at_once > 1:
+        at_once = epochs_at_once(self.grid["ratings"])
+        if data.shares == 1 and at_once > 1:
             return self._stretches(data, begin, end, at_once)
         assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
