@@ -53,7 +53,9 @@ def test_a_network_that_is_away_for_8_seconds_drops_nobody(struck: dict[str, Tri
     run = done.attempts[0]
     (cut,), (healed,) = run.of("struck"), run.of("healed")
     assert healed["time"] - cut["time"] >= BLIP_SECONDS
-    assert healed["time"] < run.of("ran")[-1]["time"]  # the run was not over before
+    end = run.of("ran")[-1]["time"]
+    assert healed["time"] < end  # the run was not over before
+    assert seconds_to_removal(run, end) == []
 
 
 def leave(_url: str, _checksum: str) -> None:
