@@ -92,7 +92,7 @@ def jobs(environment: dict[str, str]) -> list[str]:
 
 
 def _write_conf(folder: Path) -> None:
-    host, ports = socket.gethostname(), _free_ports(len(_NODES) + 1)
+    host, ports = socket.gethostname(), free_ports(len(_NODES) + 1)
     nodes = "\n".join(
         f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4000 State=UNKNOWN"
         for node, port in zip(_NODES, ports[1:], strict=True)
@@ -105,7 +105,8 @@ def _write_conf(folder: Path) -> None:
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="utf-8")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
