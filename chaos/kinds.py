@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
         removes=True,
         waits=True,
     ),
-    "network away for 8 s": Kind(hosts=3, stages=_RUN, waits=True),
+    "network away for 8 s": Kind(hosts=3, stages=_RUN, removes=False),
     STORE_FAILS: Kind(in_store=True, throughout=True),
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(

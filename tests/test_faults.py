@@ -34,7 +34,9 @@ def tried(room: Room) -> Tried:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.waits])
+@pytest.mark.parametrize(
+    "kind", [name for name, kind in KINDS.items() if not kind.waits and name != "network away for 8 s"]
+)
 def test_a_fault_at_every_stage(tried: Tried, kind: str) -> None:
     """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
     assert objections(kind, tried(kind)) == []

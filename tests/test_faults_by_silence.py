@@ -4,7 +4,8 @@ Each test mostly waits until the silence is noticed, so that the runs of its sta
 that take minutes beside all others.
 
 Covers: their cells of the table in docs/faults.md.
-Does not cover: all other faults (test_faults.py), how soon a host is missed (test_failure_detection.py).
+Does not cover: all other faults (test_faults.py), how soon a host is missed, and that a short absence is none
+(test_failure_detection.py).
 """
 
 from __future__ import annotations
