@@ -1,6 +1,6 @@
 """A kind of fault at every stage that it can strike, and what is there to be said against how the runs took it.
 
-Covers: what test_faults.py and test_faults_by_silence.py do alike.
+Covers: what test_faults.py, test_faults_by_silence.py and test_failure_detection.py do alike.
 Does not cover: the strikes themselves (chaos/).
 """
 
@@ -16,6 +16,9 @@ from chaos.room import Room
 from chaos.schedule import at_every_stage
 from chaos.small_disk import may_mount
 from chaos.trial import Trial, trials
+
+AWAY = "network away for 8 s"
+"""Tried where nothing else runs: on a busy machine packets are sent again later (docs/faults.md)."""
 
 
 def at_every_stage_of(room: Room, kind: str) -> Sequence[Trial]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import dask
 import pytest
 from dask.utils import parse_timedelta
-from striking import at_every_stage_of, objections
+from striking import AWAY, at_every_stage_of, objections
 
 from chaos.deeds import BLIP_SECONDS, COMPILE_SECONDS
 from chaos.hosts import may_make_hosts
@@ -26,7 +26,6 @@ from pipeline.runtime.workers import reading_faults
 from pipeline.settings import ClusterSettings
 
 pytestmark = pytest.mark.alone
-AWAY = "network away for 8 s"
 IN_TRAINING = ("train", "descend-", 9)
 
 
@@ -62,7 +61,6 @@ def test_a_network_that_is_away_for_8_seconds_drops_nobody(struck: dict[str, Tri
 
 @pytest.mark.slow
 def test_such_a_network_drops_nobody_at_any_stage(room: Room) -> None:
-    """Here, not in test_faults.py: on a busy machine packets are sent again later (docs/faults.md)."""
     assert objections(AWAY, at_every_stage_of(room, AWAY)) == []
 
 

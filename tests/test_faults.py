@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from striking import at_every_stage_of, objections
+from striking import AWAY, at_every_stage_of, objections
 
 from chaos.kinds import KINDS, STORE_FAILS
 from chaos.ratings import CHECKPOINT_EPOCHS, EPOCHS
@@ -34,9 +34,7 @@ def tried(room: Room) -> Tried:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [name for name, kind in KINDS.items() if not kind.waits and name != "network away for 8 s"]
-)
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.waits and name != AWAY])
 def test_a_fault_at_every_stage(tried: Tried, kind: str) -> None:
     """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
     assert objections(kind, tried(kind)) == []
