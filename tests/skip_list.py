@@ -2,7 +2,7 @@
 
 Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of tests/skips.txt (and of
 skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, or no right to make
-hosts or mount a disk).
+hosts, mount a disk or build an image).
 Tests deselected or expected to fail count as skipped. Where processes share the tests (pytest-xdist), the one that
 hands them out keeps the list.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
@@ -22,6 +22,7 @@ import pytest
 from alone import ELSEWHERE, SENT
 from axe_package import axe
 from browser_path import chromium
+from container_image import can_build_images
 
 from chaos.hosts import may_make_hosts
 from chaos.small_disk import may_mount
@@ -52,6 +53,7 @@ CONDITIONAL: dict[str, Callable[[], bool]] = {
     "skips-without-axe.txt": lambda: axe() is not None,
     "skips-without-hosts.txt": may_make_hosts,
     "skips-without-mounts.txt": may_mount,
+    "skips-without-images.txt": can_build_images,
 }
 """Lists that hold where something is not here, and whether it is."""
 

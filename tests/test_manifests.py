@@ -1,7 +1,7 @@
 """What is deployed with: Kubernetes manifests against the operator's own schema, the Containerfile, the page about it.
 
 Covers: deploy/, Containerfile, docs/deploy.md. The schema is the custom resource that dask-kubernetes' wheel brings.
-Does not cover: a Kubernetes cluster and the building of an image; the job's command is run by test_attach.py.
+Does not cover: a Kubernetes cluster; the image is built, and the manifests' commands run in it, by test_image.py.
 """
 
 from __future__ import annotations
