@@ -1,6 +1,7 @@
 """Dask schedulers and workers as processes of their own, as somebody else would have started them.
 
-Covers: starting `dask scheduler` and `dask worker` on loopback, and ending them with the test that asked for them.
+Covers: starting `dask scheduler` and `dask worker` on loopback, and ending them with the test that asked for them;
+ports of loopback, for other servers, too.
 Does not cover: Slurm and sshd (slurm_queue.py, ssh_server.py).
 """
 
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +41,25 @@ def process(command: list[str], log: Path, **environment: str) -> Iterator[subpr
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for_port(port: int, seconds: float = 60) -> None:
+    """Wait until somebody listens there."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert time.monotonic() < end, f"nobody listens on port {port} after {seconds:.0f} s"
+            time.sleep(0.1)
 
 
 @contextmanager

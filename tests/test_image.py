@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from container_image import CHECKOUT, Image, built_image, can_build_images
+from dask_processes import free_port, wait_for_port
 from program import funkflow
 from s3fs import S3FileSystem
 
@@ -64,23 +63,16 @@ def test_the_image_has_the_versions_of_the_lock_and_its_user_is_nobody_special(i
 def test_the_pods_of_the_job_train_in_it_to_the_bits_of_a_run_here(
     image: Image, object_store: ObjectStore, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     variables = {**object_store.environment, "DASK_SCHEDULER_ADDRESS": f"tcp://127.0.0.1:{port}"}
     root = object_store.new_root()
     job, cluster = words_of(JOB["job"]), JOB["cluster"]["spec"]
     job[job.index("--root") + 1] = root
-    here = [
-        "--host",
-        "127.0.0.1",
-        "--dashboard-address",
-        "127.0.0.1:0",
-    ]
+    here = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     with ExitStack() as pods:
         words = [*words_of(cluster["scheduler"]), *here, "--port", str(port)]
         pods.enter_context(image.running(words, tmp_path / "scheduler.log"))
-        wait_for(port)
+        wait_for_port(port)  # a job that finds nobody ends with 75, for Kubernetes to begin it again
         for number in range(cluster["worker"]["replicas"]):
             words = [each.replace("$(DASK_WORKER_NAME)", f"w{number}") for each in words_of(cluster["worker"])]
             log = tmp_path / f"w{number}.log"
@@ -95,15 +87,3 @@ def test_the_pods_of_the_job_train_in_it_to_the_bits_of_a_run_here(
     assert model["parts"] == json.loads(local.read_text(encoding="utf-8"))["parts"]
     registered = ["Registered to" in log.read_text(encoding="utf-8") for log in tmp_path.glob("w?.log")]
     assert registered == [True, True]
-
-
-def wait_for(port: int, seconds: float = 60) -> None:
-    """Wait until somebody listens there: a job that finds nobody ends with 75, for Kubernetes to begin it again."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            assert time.monotonic() < end, "the scheduler did not come up in time"
-            time.sleep(0.1)
