@@ -30,8 +30,8 @@ _CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"
 
 
 def can_build_images() -> bool:
-    """Say whether an image can be built here: buildah and mmdebstrap are installed, and we are root."""
-    return os.geteuid() == 0 and all(shutil.which(program) for program in ("buildah", "mmdebstrap"))
+    """Say whether an image can be built here: the tools are installed, and we are root."""
+    return os.geteuid() == 0 and all(shutil.which(program) for program in ("buildah", "crun", "mmdebstrap"))
 
 
 @dataclass(frozen=True)
