@@ -13,6 +13,7 @@ from types import TracebackType
 import psutil
 
 _INTERVAL_SECONDS = 0.1
+_SAMPLES_A_LISTING = 10
 _GROWTH = 1.002
 
 
@@ -26,6 +27,7 @@ class MemoryMonitor:
     def __init__(self) -> None:
         self.peak_bytes = self.worker_peak_bytes = 0
         self._since_bytes = self._since_resident = 0
+        self._shares: dict[psutil.Process, tuple[int, int]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory-monitor", daemon=True)
 
@@ -46,8 +48,12 @@ class MemoryMonitor:
 
     def _watch(self) -> None:
         me = psutil.Process()
+        members, samples = [me], 0
         while True:
-            self._sample([me, *me.children(recursive=True)])
+            if samples % _SAMPLES_A_LISTING == 0:  # children are found by looking at every process of the machine
+                members = [me, *me.children(recursive=True)]
+            self._sample(members)
+            samples += 1
             if self._stop.wait(_INTERVAL_SECONDS):
                 return
 
@@ -61,8 +67,16 @@ class MemoryMonitor:
         resident, self.worker_peak_bytes = sum(sizes), max(self.worker_peak_bytes, *sizes[1:], 0)
         if resident > self._since_resident * _GROWTH:
             self._since_resident = resident
-            used = sum(_asked(_shared_out_bytes, member) for member in members)
+            used = sum(map(self._share, members, sizes))
             self.peak_bytes, self._since_bytes = max(self.peak_bytes, used), max(self._since_bytes, used)
+
+    def _share(self, member: psutil.Process, resident: int) -> int:
+        """Return a process's shared out size: that of last time, if it is still about as large as it was then."""
+        then, share = self._shares.get(member, (0, 0))
+        if not then / _GROWTH <= resident <= then * _GROWTH:
+            share = _asked(_shared_out_bytes, member)
+            self._shares[member] = resident, share
+        return share
 
 
 def _asked(question: Callable[[psutil.Process], int], process: psutil.Process) -> int:
