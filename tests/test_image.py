@@ -1,7 +1,8 @@
 """The image: built from Containerfile by a real container tool, and put to what the manifests of deploy/ ask of it.
 
 Covers: its requirements are the lock's; scheduler, workers and job of daskjob.yaml, each with the manifest's own words
-in a container of its own, on a bucket of a real S3 API, to the bits of a run here.
+in a container of its own, on a bucket of a real S3 API, to the bits of a run here; and the programs that the preset
+kubernetes starts.
 Does not cover: Kubernetes itself (test_manifests.py holds the manifests to the operator's schema).
 """
 
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from container_image import CHECKOUT, Image, built_image, can_build_images
 from dask_processes import free_port, wait_for_port
+from kubernetes_preset import PODS, asked_for
 from program import funkflow
 from s3fs import S3FileSystem
 
@@ -58,6 +60,13 @@ def test_the_image_has_the_versions_of_the_lock_and_its_user_is_nobody_special(i
     assert {"dask", "distributed", "numba", "numpy", "pandas", "pyarrow"} <= {name for name, _ in installed & locked}
     assert {"s3fs", "aiobotocore"} <= {name for name, _ in installed & tools}
     assert image.run(["id", "-u"]).stdout.strip() == "1000"
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_it_has_the_program_that_a_pod_of_the_preset_starts(image: Image, pod: str) -> None:
+    (container,) = asked_for()["spec"][pod]["spec"]["containers"]
+    done = image.run([*container["args"], "--version"])
+    assert (done.returncode, done.stdout[:4]) == (0, "dask"), done.stderr
 
 
 def test_the_pods_of_the_job_train_in_it_to_the_bits_of_a_run_here(

@@ -1,12 +1,15 @@
 """What is deployed with: Kubernetes manifests against the operator's own schema, the Containerfile, the page about it.
 
-Covers: deploy/, Containerfile, docs/deploy.md. The schema is the custom resource that dask-kubernetes' wheel brings.
+Covers: deploy/, Containerfile, docs/deploy.md, and what conf/clusters/kubernetes.toml asks the operator for. The schema
+is the custom resource that dask-kubernetes' wheel brings.
 Does not cover: a Kubernetes cluster; the image is built, and the manifests' commands run in it, by test_image.py.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from kubernetes_preset import PODS, asked_for
 
+from pipeline.cluster_preset import read_preset
 from pipeline.presets import CLUSTERS, presets
 
 CHECKOUT = Path(__file__).parent.parent
@@ -72,6 +77,32 @@ def test_job_and_cluster_describe_the_same_cluster() -> None:
     cluster, job = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in MANIFESTS)
     text = re.sub(r"cluster-name': '[\w-]+'", "", str(job["spec"]["cluster"]["spec"]))
     assert text == re.sub(r"cluster-name': '[\w-]+'", "", str(cluster["spec"]))
+
+
+def test_the_preset_asks_for_what_the_operator_takes() -> None:
+    assert faults(asked_for()) == []
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_pod_of_the_preset_starts_a_program_that_there_is(pod: str) -> None:
+    """KubeCluster starts `dask-scheduler`, which Dask no longer has: the image makes one."""
+    (container,) = asked_for()["spec"][pod]["spec"]["containers"]
+    made = re.findall(r">/usr/local/bin/(\S+)", (CHECKOUT / "Containerfile").read_text(encoding="utf-8"))
+    here = shutil.which(container["args"][0], path=str(Path(sys.executable).parent))
+    assert here or container["args"][0] in made
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_pod_of_the_preset_reaches_the_root_as_those_of_the_manifests_do(pod: str) -> None:
+    (container,) = asked_for()["spec"][pod]["spec"]["containers"]
+    (secret,) = {each["valueFrom"]["secretKeyRef"]["name"] for each in container["env"]}
+    assert all(secret in path.read_text(encoding="utf-8") for path in MANIFESTS)
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} < {each["name"] for each in container["env"]}
+
+
+def test_runs_of_the_preset_have_a_cluster_each() -> None:
+    """One that finds a cluster of its name uses that, until whoever made it takes it away."""
+    assert "{uuid}" in read_preset("kubernetes")[0].kwargs["name"]
 
 
 def test_the_image_copies_what_is_there_and_needs_no_index_of_ours() -> None:
