@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_processes import CHECKOUT, process
-from slurm_queue import free_ports
+from dask_processes import CHECKOUT, free_ports, process
 
 _STARTED_SECONDS = 60
 _CONF = """

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dask_processes import process
+from dask_processes import free_ports, process
 
 _NODES = ("n1", "n2")
 _CONF = """
@@ -103,15 +103,6 @@ def _write_conf(folder: Path) -> None:
     (folder / "slurm.conf").write_text(text, encoding="utf-8")
     # Without it slurmd ends where /sys/fs/cgroup is missing.
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="utf-8")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def _output(command: list[str], environment: dict[str, str]) -> str:

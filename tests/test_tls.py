@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from certificates import Certificates, made_certificates
+from dask_processes import free_port
 from distributed import Client
 
 from pipeline.runtime.cluster import open_client
@@ -41,9 +42,7 @@ class Secured:
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("secured")
     right, foreign = (made_certificates(folder, name) for name in ("right", "foreign"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     address = f"tls://127.0.0.1:{port}"
     # Even with --no-dashboard a worker would have a page open on all interfaces.
     page = ["--dashboard-address", "127.0.0.1:0"]
