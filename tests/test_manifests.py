@@ -100,6 +100,12 @@ def test_a_pod_of_the_preset_reaches_the_root_as_those_of_the_manifests_do(pod: 
     assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} < {each["name"] for each in container["env"]}
 
 
+def test_a_worker_of_the_preset_has_a_thread_for_each_core_of_its_limit() -> None:
+    (container,) = asked_for()["spec"]["worker"]["spec"]["containers"]
+    threads = container["args"][container["args"].index("--nthreads") + 1]
+    assert threads == container["resources"]["limits"]["cpu"]
+
+
 def test_runs_of_the_preset_have_a_cluster_each() -> None:
     """One that finds a cluster of its name uses that, until whoever made it takes it away."""
     assert "{uuid}" in read_preset("kubernetes")[0].kwargs["name"]

@@ -1,7 +1,8 @@
 """Measure the memory of the run as it goes: all of this machine's processes together.
 
 Covers: the peak of the proportional set size, summed over this process and its children, sampled ten times a second.
-Does not cover: workers on other machines, or what a run is predicted to need (budget.py).
+Does not cover: a child that lives for less than a second, which may go unseen; workers on other machines; what a run is
+predicted to need (budget.py).
 """
 
 from __future__ import annotations
