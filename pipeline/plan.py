@@ -31,6 +31,7 @@ from tasks.layout import shards_for
 from tasks.sample import estimate_counts
 from tasks.shares import shares_for
 from tasks.sources import find_sources, refuse_missing
+from tasks.stretch import epochs_at_once
 
 _PACKED_FACTOR = 4
 """Plain bytes for each byte of gzip: ratings text shrinks three- to fivefold."""
@@ -47,6 +48,7 @@ class Plan:
     method: str
     rank: int
     limit: str
+    checkpoint_epochs: int
     prediction: Prediction
     allowance: Allowance
     free_disk_bytes: int | None
@@ -61,12 +63,17 @@ class Plan:
         return shares_for(self.shards, self.allowance.workers)
 
     @property
-    def tasks_per_epoch(self) -> int:
+    def epochs_per_task(self) -> int:
+        """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
+        return min(epochs_at_once(max(1, self.size.ratings)), self.checkpoint_epochs) if self.shares == 1 else 1
+
+    @property
+    def tasks_per_epoch(self) -> float:
         """A descent and a hand-over of item shards for each two shares that meet, and a score for each share.
 
-        One share hands over nothing.
+        One share hands over nothing, and its two tasks are those of `epochs_per_task` epochs.
         """
-        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2
+        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2 / self.epochs_per_task
 
     @property
     def moved_bytes_per_epoch(self) -> int:
@@ -89,7 +96,7 @@ class Plan:
         return self.method == "sgd"
 
     def to_dict(self) -> dict[str, Any]:
-        of_epochs = ("tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
+        of_epochs = ("epochs_per_task", "tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
         return {
             **asdict(self),
             "shares": self.shares,
@@ -163,6 +170,7 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
         settings.train.method,
         settings.train.rank,
         _limit(settings.train),
+        settings.train.checkpoint_epochs,
         prediction,
         allowance,
         available_disk_bytes(settings.root),

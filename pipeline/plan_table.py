@@ -42,8 +42,10 @@ def plan_table(plan: Plan) -> Table:
 
 
 def _of_an_epoch(plan: Plan) -> tuple[tuple[str, str], ...]:
+    tasks = f"{plan.tasks_per_epoch * plan.epochs_per_task:,.0f}"
+    several = f" for {plan.epochs_per_task} epochs" if plan.epochs_per_task > 1 else ""
     copied, moved = format_bytes(plan.copied_bytes_per_epoch), format_bytes(plan.moved_bytes_per_epoch)
     return (
-        ("tasks per epoch", f"{plan.tasks_per_epoch:,}, on {plan.shares} shares of the grid"),
+        ("tasks per epoch", f"{tasks}{several}, on {plan.shares} share{'s' * (plan.shares > 1)} of the grid"),
         ("bytes per epoch", f"{copied} copied, at most {moved} moved between workers"),
     )

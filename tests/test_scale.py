@@ -7,6 +7,7 @@ that is made of it (test_scale_plan.py).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,7 +86,7 @@ def test_closed_form_and_replay_agree(job: Job, constants: Constants) -> None:
 def test_replay_runs_each_task_once_and_moves_what_is_predicted(job: Job) -> None:
     epochs = 8
     replayed = simulate(job, CONSTANTS, epochs=epochs)
-    assert len(set(replayed.order)) == len(replayed.order) == epochs * job.tasks_an_epoch
+    assert len(set(replayed.order)) == len(replayed.order) == round(epochs * job.epochs_a_task * job.tasks_an_epoch)
     first_turn = job.shares  # an epoch's first turn is drawn anew, and the first epoch's finds its items anywhere
     moved = len(replayed.moves) / epochs * job.item_share_bytes
     assert moved == pytest.approx(moved_bytes(job), rel=0.25, abs=2 * first_turn * job.item_share_bytes)
@@ -168,6 +169,24 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     ]
     assert sorted(key for key, _ in fetched) == sorted(named[key] for key, _ in replayed.moves if key in named)
     assert sum(size for _, size in fetched) == pytest.approx(len(fetched) * job.item_share_bytes, rel=0.1)
+
+
+def test_a_small_set_on_one_worker_goes_several_epochs_a_task(two_workers: Client, tmp_path: Path) -> None:
+    """As many tasks as are predicted, which is a tenth of what they would be one by one."""
+    name = "stretches"
+    context = Context(two_workers, Store(str(tmp_path)), lambda _event: None, name)
+    dataset, held_out = publish_ratings(context, made_ratings(users=400, items=800, count=9_000))
+    blocks = grid(context, dataset, held_out, GridSettings(shards=1))
+    finished = Finished()
+    assert two_workers.cluster is not None
+    two_workers.cluster.scheduler.add_plugin(finished, name=name)
+    train(context, blocks, (1.0, 5.0), TrainSettings(rank=8, epochs=20, stop_on="nothing"), str(tmp_path / "run"))
+
+    job = Job(Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8), 1, 2, 1)
+    ran = [key for key in finished.keys if key.startswith((f"descend-{name}-", f"history-{name}-"))]
+    assert (job.epochs_a_task, 20 * job.tasks_an_epoch) == (10, len(ran))
+    one_by_one = predict_epoch(replace(job, checkpoint_epochs=1), CONSTANTS).parts["scheduler"]
+    assert predict_epoch(job, CONSTANTS).parts["scheduler"] < one_by_one / 5
 
 
 def _without_partner(key: str) -> str:

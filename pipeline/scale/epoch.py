@@ -111,7 +111,7 @@ def _of_a_share(job: Job, costs: Costs, constants: Constants) -> dict[str, float
     transfer = job.shares_a_worker * costs.transfer * _crossing(job) * _handing_turns(job) / shares if several else 0.0
     work, transfer = (work, transfer / q) if work > transfer else (work / q, transfer)
     fetched = (shares - job.shares_a_worker) * costs.transfer if several and job.matrix.held_out else 0.0
-    hops = (2 if several else 1) * (constants.hop_seconds + constants.scheduler_seconds_per_task)
+    hops = (2 if several else 1 / job.epochs_a_task) * (constants.hop_seconds + constants.scheduler_seconds_per_task)
     kernel = costs.descend / (costs.copy + costs.descend)
     return {
         "kernel": shares * work * kernel,

@@ -20,6 +20,7 @@ from pipeline.runtime.budget import RATING_BYTES, Size, predict_bytes, row_bytes
 from pipeline.scale.constants import Constants
 from pipeline.settings import IngestSettings
 from tasks.shares import shares_for
+from tasks.stretch import epochs_at_once
 from tasks.tiles import GROUP_USERS, TILE_ITEMS, tile_grid
 
 KEPT_STATES = 3
@@ -80,9 +81,17 @@ class Job:
         return min(self.threads, self.shares_a_worker)
 
     @property
-    def tasks_an_epoch(self) -> int:
-        """A descent and a hand-over for each two shares that meet, a score for each share; one hands nothing on."""
-        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2
+    def epochs_a_task(self) -> int:
+        """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
+        return min(epochs_at_once(max(1.0, self.matrix.ratings)), self.checkpoint_epochs) if self.shares == 1 else 1
+
+    @property
+    def tasks_an_epoch(self) -> float:
+        """A descent and a hand-over for each two shares that meet, and a score for each share.
+
+        One share hands nothing on: of its two tasks one goes through its epochs and the other tells what came of them.
+        """
+        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2 / self.epochs_a_task
 
     def client_seconds(self, constants: Constants) -> float:
         """Return what the client takes to build an epoch's graph."""

@@ -7,7 +7,8 @@ have it.
 
 Events are taken in the order of their time. A worker has some slots and, of the tasks that it may begin, begins the one
 of highest priority; a task's inputs travel as soon as it is assigned, one after another into each worker. A task is
-assigned once the scheduler, which has one thread, has heard of the last of its inputs.
+assigned once the scheduler, which has one thread, has heard of the last of its inputs. Where one task goes through
+several epochs (tasks/stretch.py), these are replayed as one, with all that they cost.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Simulated:
     """What came of it.
 
     `epoch_ends` : when each epoch was judged, in seconds; `order` : the tasks as they began; `moves` : which item
-    shares travelled, by the task that made each and the number of the worker that fetched it.
+    shares travelled, by the task that made each and the number of the worker that fetched it; `epochs_a_task` :
+    how many epochs were replayed as one.
     """
 
     epoch_ends: tuple[float, ...]
     order: tuple[Key, ...]
     moves: tuple[tuple[Key, int], ...]
+    epochs_a_task: int
 
     @property
     def epoch_seconds(self) -> float:
@@ -58,7 +61,7 @@ class Simulated:
 
         After the last epoch nobody is kept waiting, so it is shorter.
         """
-        return (self.epoch_ends[-2] - self.epoch_ends[0]) / (len(self.epoch_ends) - 2)
+        return (self.epoch_ends[-2] - self.epoch_ends[0]) / (len(self.epoch_ends) - 2) / self.epochs_a_task
 
 
 def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key]) -> list[Task]:
@@ -66,7 +69,7 @@ def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key
 
     `holders` : for each share of items, the task that made it last, ("start", …) at first; brought up to date.
     """
-    shares, workers = job.shares, job.workers
+    shares, workers, times = job.shares, job.workers, job.epochs_a_task
     users = [holders_of_users(epoch, share) for share in range(shares)]
     made: list[Task] = []
     for number, turn in enumerate(turns_of_epoch(seed, epoch, job.shards, shares)):
@@ -74,7 +77,7 @@ def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key
             key, met = ("descend", epoch, number, share), holders[partner]
             needs = tuple(dict.fromkeys((users[share], met)))
             travels = (met,) if shares > 1 else ()
-            made.append(Task(key, share % workers, costs.copy + costs.descend, needs, travels))
+            made.append(Task(key, share % workers, times * (costs.copy + costs.descend), needs, travels))
             users[share] = holders[partner] = key
             if shares > 1:
                 holders[partner] = ("items", epoch, number, share)
@@ -83,7 +86,7 @@ def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key
         needed = tuple(holders) if job.matrix.held_out else ()
         needs = tuple(dict.fromkeys((users[share], *needed)))
         large = needed if shares > 1 else ()
-        made.append(Task(("score", epoch, 0, share), share % workers, costs.score, needs, large))
+        made.append(Task(("score", epoch, 0, share), share % workers, times * costs.score, needs, large))
     for place, task in enumerate(made):
         task.priority = (epoch, place)
     return made
@@ -131,14 +134,15 @@ class _Replay:
                 {"build": self._build, "submit": self._submit}[what](now, subject)
             else:
                 {"heard": self._heard, "ready": self._ready, "finished": self._finished}[what](now, subject)
-        return Simulated(tuple(self.ends), tuple(self.order), tuple(self.moves))
+        return Simulated(tuple(self.ends), tuple(self.order), tuple(self.moves), self.job.epochs_a_task)
 
     def _push(self, time: float, what: str, subject: Key | int) -> None:
         heapq.heappush(self.events, (time, next(self.ticket), what, subject))
 
     def _build(self, now: float, epoch: int) -> None:
         """The client builds an epoch's graph, then it is submitted."""
-        self.client_free = max(now, self.client_free) + self.job.client_seconds(self.constants)
+        building = self.job.client_seconds(self.constants) * self.job.epochs_a_task
+        self.client_free = max(now, self.client_free) + building
         self._push(self.client_free, "submit", epoch)
 
     def _submit(self, now: float, epoch: int) -> None:
@@ -210,5 +214,5 @@ class _Replay:
 
 
 def simulate(job: Job, constants: Constants, seed: int = 0, epochs: int = 4) -> Simulated:
-    """Replay so many epochs and return when each ended."""
+    """Replay so many epochs, or tasks of several of them, and return when each ended."""
     return _Replay(job, constants, Costs.of(job, constants), seed, epochs).run()

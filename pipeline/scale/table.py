@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pipeline.scale.constants import Constants
 from pipeline.scale.epoch import Epoch
+from pipeline.scale.job import Job
 from pipeline.scale.search import ScalePlan
 
 _PARTS = {
@@ -37,7 +38,7 @@ def scale_table(plan: ScalePlan) -> Group:
         ("workers used", [f"{epoch.job.busy_workers:,}" for epoch in both]),
         ("shards a share, threads", [f"{epoch.job.shards_a_share:,}, {epoch.job.threads:,}" for epoch in both]),
         ("ratings a block", [f"{epoch.job.block.ratings:,.0f}" for epoch in both]),
-        ("tasks", [f"{epoch.job.tasks_an_epoch:,}" for epoch in both]),
+        ("tasks", [_tasks(epoch.job) for epoch in both]),
         ("memory a worker", [_memory(plan, epoch) for epoch in both]),
         ("copied, all workers", [format_bytes(int(epoch.job.copied_bytes)) for epoch in both]),
         ("moved, all workers", [format_bytes(int(epoch.moved_bytes)) for epoch in both]),
@@ -47,6 +48,11 @@ def scale_table(plan: ScalePlan) -> Group:
     ):
         table.add_row(name, *values, style="bold" if name in ("together", "binds first") else "")
     return Group(table, Text(f"constants: {plan.constants_from}"))
+
+
+def _tasks(job: Job) -> str:
+    several = f" for {job.epochs_a_task} epochs" if job.epochs_a_task > 1 else ""
+    return f"{job.tasks_an_epoch * job.epochs_a_task:,.0f}{several}"
 
 
 def _memory(plan: ScalePlan, epoch: Epoch) -> str:
