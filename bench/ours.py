@@ -1,7 +1,8 @@
 """Ours, as the benchmarks use it: the command line, the files a run leaves, and a plain loop over the blocks.
 
-Covers: everything in bench/ that knows the insides of funkflow. When those change, this file alone changes.
-Does not cover: what is compared with what (sections/), or how results are laid out (table.py).
+Covers: everything in bench/ that imports funkflow. When its insides change, this file changes.
+Does not cover: training through Dask epoch by epoch (training.py), what is compared with what (sections/), or how
+results are laid out (table.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from tasks.descend import descend_in_place
 from tasks.factors import FactorShard, initial_shard, shard_rows
 from tasks.model import Model
 from tasks.shares import strata_of_epoch
+from tasks.stretch import epochs_at_once
 from tasks.sums import rows_seen
 
 THREADS = 2
@@ -79,6 +80,15 @@ def synthesise(shape: str, fraction: float, root: Path) -> str:
     """Make the synthetic set, or find it; return its folder."""
     sets = ("--set", f"synth.shape={shape}", "--set", f"synth.fraction={fraction}")
     return str(command("synth", "demo", "--root", str(root), *sets)["paths"]["raw"])
+
+
+CHECKPOINT_EPOCHS = TrainSettings().checkpoint_epochs
+"""The default: how many epochs a checkpoint is written after."""
+
+
+def epochs_of_a_task(ratings: float) -> int:
+    """Return how many epochs over so many ratings one worker goes through as one task (tasks/stretch.py)."""
+    return epochs_at_once(ratings)
 
 
 def on_probe(raw: str) -> tuple[str, ...]:
@@ -164,55 +174,6 @@ def predicted_memory_bytes(raw: str, root: Path, rank: int) -> int:
     """Return what `funkflow plan` says that the job needs."""
     sets = ("--set", f"train.rank={rank}", "--set", f"cluster.threads={THREADS}")
     return int(command("plan", *on_probe(raw), "--root", str(root), *sets)["memory_bytes"])
-
-
-@dataclass(frozen=True)
-class Training:
-    """Training through Dask on so many ratings. `seconds` and `rmse` go by epoch: since it began, and on the probe.
-
-    It begins with blocks on disk. `rmse` is empty where nothing was validated.
-    """
-
-    ratings: int
-    seconds: list[float]
-    rmse: list[float]
-
-    @property
-    def epoch_seconds(self) -> float:
-        """The mean time of an epoch after those told with the first (within 10 ms), which waits for its blocks."""
-        first = sum(each < self.seconds[0] + 0.01 for each in self.seconds)
-        return (self.seconds[-1] - self.seconds[first - 1]) / (len(self.seconds) - first)
-
-
-def train_through_dask(
-    raw: str, root: Path, rank: int, epochs: int, *, threads: int = 2, workers: int = 1, whole: bool = True
-) -> Training:
-    """Train anew for so many epochs, on blocks that lie on disk (made if need be), with no early stop.
-
-    `whole` : validate each epoch and write checkpoints as by default; else neither.
-    """
-    words = {
-        "train.rank": rank,
-        "train.epochs": epochs,
-        "train.checkpoint_epochs": TrainSettings().checkpoint_epochs if whole else epochs,
-        "train.stop_on": "validation" if whole else "nothing",
-        "train.patience": epochs,
-        "cluster.threads": threads,
-        "cluster.workers": workers,
-    }
-    sets = [word for key, value in words.items() for word in ("--set", f"{key}={value}")]
-    paths = command("train", *on_probe(raw), "--root", str(root), "--fresh", *sets)["paths"]
-    lines = (Path(paths["run"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    events = [json.loads(line) for line in lines]
-    started = [_time(event) for event in events if event["event"] == "StageStarted" and event["stage"] == "train"][-1]
-    ended = [event for event in events if event["event"] == "EpochFinished"]
-    rmse = [float(event["stopping_rmse"]) for event in ended if event["stopping_rmse"] is not None]
-    ratings = json.loads((Path(paths["grid"]) / "manifest.json").read_bytes())["ratings"]
-    return Training(ratings, [_time(event) - started for event in ended], rmse)
-
-
-def _time(event: dict[str, Any]) -> float:
-    return datetime.fromisoformat(event["time"]).timestamp()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from bench.forms import FORMS
 from bench.measure import Measurement, Row, compare
 from bench.peers.roster import PEERS
 from bench.process import run_module, run_words
+from bench.training import Training, enough_epochs
 from bench.verdict import objection
 
 DATA = Data("folder", "raw", {"grid": "grid"}, 1000, 100, 50, 20, biases_rmse=1.0, truth_rmse=0.8)
@@ -45,6 +46,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         patch.undo()
     content: dict[str, object] = json.loads((folder / "tiny.json").read_text(encoding="utf-8"))
     return content
+
+
+def test_an_epochs_time_leaves_out_the_first_task_and_when_its_epochs_were_told() -> None:
+    """Ten epochs of 5 M ratings are one task, and are told one after another once it has ended."""
+    told = [task + 0.004 * epoch for task in (1.0, 1.4, 1.8, 2.2) for epoch in range(10)]
+    assert enough_epochs(5_000_000, 16) == len(told)
+    assert Training(5_000_000, told, []).epoch_seconds == pytest.approx(0.04)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dask.utils import format_bytes
 
-from bench import ours
+from bench import ours, training
 from bench.context import Bench
 from bench.data import ROOT
 from bench.measure import Measurement, Row
@@ -18,7 +18,7 @@ from bench.measure import Measurement, Row
 SECTION = "growth: one epoch through Dask"
 MOVED = "growth: bytes between two workers in an epoch"
 _EPOCHS = 16
-"""More than are one task at first (tasks/stretch.py), whose time says nothing of an epoch's."""
+"""At least."""
 _CLUSTERS = {"1 worker, 2 threads": (1, 2), "1 worker, 1 thread": (1, 1), "2 workers, 1 thread each": (2, 1)}
 
 
@@ -28,16 +28,19 @@ def rows(bench: Bench) -> list[Row]:
     for fraction in bench.form.growth_fractions:
         raw = bench.data.raw if fraction == bench.form.fraction else ours.synthesise(bench.form.shape, fraction, ROOT)
         root = bench.folder / "funkflow" if raw == bench.data.raw else ROOT / f"growth-{fraction}"
+        epochs = training.enough_epochs(bench.data.ratings * fraction / bench.form.fraction, _EPOCHS)
         for rank in bench.form.growth_ranks if fraction == bench.form.fraction else [bench.rank]:
-            contestants = {name: partial(_epoch, raw, root, rank, *cluster) for name, cluster in _CLUSTERS.items()}
+            contestants = {
+                name: partial(_epoch, raw, root, rank, epochs, *cluster) for name, cluster in _CLUSTERS.items()
+            }
             found += bench.compare(SECTION, f"{fraction:g} of {bench.form.shape}, k = {rank}", contestants)
     contestants = {"ours": partial(_moved, bench)}
     return [*found, *bench.compare(MOVED, f"k = {bench.rank}", contestants, repeats=1)]
 
 
-def _epoch(raw: str, root: Path, rank: int, workers: int, threads: int) -> Measurement:
-    training = ours.train_through_dask(raw, root, rank, _EPOCHS, threads=threads, workers=workers, whole=False)
-    return Measurement(training.epoch_seconds, training.ratings)
+def _epoch(raw: str, root: Path, rank: int, epochs: int, workers: int, threads: int) -> Measurement:
+    trained = training.train_through_dask(raw, root, rank, epochs, threads=threads, workers=workers, whole=False)
+    return Measurement(trained.epoch_seconds, trained.ratings)
 
 
 def _moved(bench: Bench) -> Measurement:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from bench import ours
+from bench import training
 from bench.context import Bench
 from bench.measure import Measurement, Row
 
@@ -49,14 +49,14 @@ def _trained(content: dict[str, Any], ratings: int) -> Measurement:
 
 def _ours(bench: Bench, goal: float) -> Measurement:
     epochs = bench.form.iterations * _TIMES_AS_MANY
-    training = ours.train_through_dask(bench.data.raw, bench.folder / "funkflow", bench.rank, epochs)
-    there = [number for number, rmse in enumerate(training.rmse) if rmse <= goal]
+    trained = training.train_through_dask(bench.data.raw, bench.folder / "funkflow", bench.rank, epochs)
+    there = [number for number, rmse in enumerate(trained.rmse) if rmse <= goal]
     if not there:
-        return Measurement(failed=f"RMSE {min(training.rmse):.4f} at best in {epochs} epochs, wanted {goal:.4f}")
+        return Measurement(failed=f"RMSE {min(trained.rmse):.4f} at best in {epochs} epochs, wanted {goal:.4f}")
     return Measurement(
-        seconds=training.seconds[there[0]],
+        seconds=trained.seconds[there[0]],
         ratings=bench.data.ratings * (there[0] + 1),
-        rmse=training.rmse[there[0]],
+        rmse=trained.rmse[there[0]],
         note=f"{there[0] + 1} epochs, from blocks on disk",
-        more={"epoch_ended_seconds": training.seconds, "rmse": training.rmse},
+        more={"epoch_ended_seconds": trained.seconds, "rmse": trained.rmse},
     )
