@@ -41,6 +41,8 @@ from tasks.shares import strata_of_epoch
 from tasks.stretch import epochs_at_once
 from tasks.sums import rows_seen
 
+CHECKPOINT_EPOCHS = TrainSettings().checkpoint_epochs
+"""The default: how many epochs a checkpoint is written after."""
 THREADS = 2
 """As many as peers are given."""
 Columns = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -80,10 +82,6 @@ def synthesise(shape: str, fraction: float, root: Path) -> str:
     """Make the synthetic set, or find it; return its folder."""
     sets = ("--set", f"synth.shape={shape}", "--set", f"synth.fraction={fraction}")
     return str(command("synth", "demo", "--root", str(root), *sets)["paths"]["raw"])
-
-
-CHECKPOINT_EPOCHS = TrainSettings().checkpoint_epochs
-"""The default: how many epochs a checkpoint is written after."""
 
 
 def epochs_of_a_task(ratings: float) -> int:

@@ -29,7 +29,7 @@ from tasks.errors import SettingsError
 from tasks.inputs import prepare
 from tasks.layout import shards_for
 from tasks.sample import estimate_counts
-from tasks.shares import shares_for
+from tasks.shares import shares_for, tasks_of
 from tasks.sources import find_sources, refuse_missing
 from tasks.stretch import epochs_at_once
 
@@ -65,15 +65,12 @@ class Plan:
     @property
     def epochs_per_task(self) -> int:
         """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
-        return min(epochs_at_once(max(1, self.size.ratings)), self.checkpoint_epochs) if self.shares == 1 else 1
+        return min(epochs_at_once(self.size.ratings, self.shares), self.checkpoint_epochs)
 
     @property
     def tasks_per_epoch(self) -> float:
-        """A descent and a hand-over of item shards for each two shares that meet, and a score for each share.
-
-        One share hands over nothing, and its two tasks are those of `epochs_per_task` epochs.
-        """
-        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2 / self.epochs_per_task
+        """Tasks (tasks/shares.py), where several epochs have them in common an epoch's part of them."""
+        return tasks_of(self.shares) / self.epochs_per_task
 
     @property
     def moved_bytes_per_epoch(self) -> int:

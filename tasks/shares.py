@@ -69,6 +69,14 @@ def shares_for(shards: int, workers: int) -> int:
     return next((count for count in counts if count >= workers), shards)
 
 
+def tasks_of(shares: int) -> int:
+    """Return the tasks of an epoch: a descent and a hand-over of items for each two that meet, and a score for each.
+
+    One share hands nothing over: one task descends, for one epoch or several, and one tells what came of it.
+    """
+    return 2 * shares**2 + shares if shares > 1 else 2
+
+
 def strata_of_epoch(seed: int, epoch: int, shards: int) -> list[list[int]]:
     """Return for each stratum, in the order of this epoch, the item shard that each user shard meets.
 

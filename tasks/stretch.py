@@ -53,9 +53,9 @@ class Measure:
     rule: Rule
 
 
-def epochs_at_once(ratings: float) -> int:
-    """Return how many epochs over so many ratings make one task."""
-    return max(1, min(_MOST_EPOCHS, int(RATINGS_AT_ONCE // ratings)))
+def epochs_at_once(ratings: float, shares: int = 1) -> int:
+    """Return how many epochs over so many ratings make one task: one, where shares exchange items within an epoch."""
+    return max(1, min(_MOST_EPOCHS, int(RATINGS_AT_ONCE // max(1.0, ratings)))) if shares == 1 else 1
 
 
 def go_on(

@@ -72,6 +72,15 @@ def test_moved_bytes_are_those_of_an_epoch_on_several_workers(tmp_path: Path) ->
     assert 0.8 * plan.moved_bytes_per_epoch < moved <= plan.moved_bytes_per_epoch
 
 
+def test_few_ratings_on_one_worker_are_several_epochs_a_task(tmp_path: Path) -> None:
+    """Not on several workers, nor beyond a checkpoint."""
+    words = {"synth": {"shape": "demo"}, "grid": {"shards": 4}, "root": str(tmp_path)}
+    for workers, checkpoint, epochs, tasks in ((1, 10, 10, 0.2), (1, 4, 4, 0.5), (4, 10, 1, 36)):
+        chosen = Settings.build({**words, "train": {"checkpoint_epochs": checkpoint}})
+        plan = plan_of(chosen, Allowance(workers, 1, 2**40, str(tmp_path)))
+        assert (plan.epochs_per_task, plan.tasks_per_epoch) == (epochs, tasks)
+
+
 @pytest.mark.parametrize("order", ["by user", "shuffled"])
 def test_a_sample_comes_near_the_truth(tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million ratings, of which the plan reads a third."""

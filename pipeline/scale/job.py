@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pipeline.runtime.budget import RATING_BYTES, Size, predict_bytes, row_bytes
 from pipeline.scale.constants import Constants
 from pipeline.settings import IngestSettings
-from tasks.shares import shares_for
+from tasks.shares import shares_for, tasks_of
 from tasks.stretch import epochs_at_once
 from tasks.tiles import GROUP_USERS, TILE_ITEMS, tile_grid
 
@@ -83,15 +83,12 @@ class Job:
     @property
     def epochs_a_task(self) -> int:
         """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
-        return min(epochs_at_once(max(1.0, self.matrix.ratings)), self.checkpoint_epochs) if self.shares == 1 else 1
+        return min(epochs_at_once(self.matrix.ratings, self.shares), self.checkpoint_epochs)
 
     @property
     def tasks_an_epoch(self) -> float:
-        """A descent and a hand-over for each two shares that meet, and a score for each share.
-
-        One share hands nothing on: of its two tasks one goes through its epochs and the other tells what came of them.
-        """
-        return 2 * self.shares**2 + self.shares if self.shares > 1 else 2 / self.epochs_a_task
+        """Tasks (tasks/shares.py), where several epochs have them in common an epoch's part of them."""
+        return tasks_of(self.shares) / self.epochs_a_task
 
     def client_seconds(self, constants: Constants) -> float:
         """Return what the client takes to build an epoch's graph."""

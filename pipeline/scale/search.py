@@ -122,6 +122,7 @@ def _told(epoch: Epoch) -> dict[str, Any]:
         "shards_a_share": job.shards_a_share,
         "threads": job.threads,
         "block_ratings": job.block.ratings,
+        "epochs_per_task": job.epochs_a_task,
         "tasks_per_epoch": job.tasks_an_epoch,
         "moved_bytes_per_epoch": epoch.moved_bytes,
         "copied_bytes_per_epoch": job.copied_bytes,

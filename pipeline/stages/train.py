@@ -160,8 +160,8 @@ class _Training(CheckpointedLoop):
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
-        at_once = epochs_at_once(self.grid["ratings"])
-        if data.shares == 1 and at_once > 1:
+        at_once = epochs_at_once(self.grid["ratings"], data.shares)
+        if at_once > 1:
             return self._stretches(data, begin, end, at_once)
         assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
