@@ -52,7 +52,10 @@ class SynthSettings(Section):
 
 
 class ColumnSettings(Section):
-    """Names (or 0-based positions, where there is no header) of a table's columns; None: recognised by usual names."""
+    """Names of a table's columns, or their positions from 0 on; None: recognised by usual names and by the values.
+
+    timestamp = "none" leaves the times out.
+    """
 
     user: str | int | None = None
     item: str | int | None = None
@@ -72,8 +75,16 @@ class IngestSettings(Section):
         "auto", description="auto: recognised by name and first bytes, and said"
     )
     columns: ColumnSettings = ColumnSettings()
+    delimiter: str = Field(
+        "",
+        max_length=9,
+        description="what separates the fields of text: a character, ::, or tab, comma, semicolon, pipe, spaces; "
+        "empty: what gives all lines the same number of fields",
+    )
     id_type: Literal["auto", "integer", "string"] = Field(
-        "auto", description="auto: integer where the first lines all are"
+        "auto",
+        description="auto: integer where the first lines all are, and a later id such as 007 is an error; string: ids "
+        "as they are written",
     )
     titles: str = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.chunks import Chunk, read_lines
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, IdType, Wanted
+from tasks.formats import Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk
 from tasks.parse_lines import LineReader

@@ -12,8 +12,9 @@ from pipeline.runtime.context import Context, run_all
 from tasks import files
 from tasks.archives import needs_unpacking, raw_files, unpack
 from tasks.chunks import Piece, RawFile, whole
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, Wanted
+from tasks.formats import Form, Wanted
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.partition import Scattered, scatter_chunk
 from tasks.sources import Source, StoredFile

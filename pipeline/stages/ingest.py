@@ -34,6 +34,7 @@ from tasks.rows import id_arrow_type
 from tasks.seen import SeenFile, has_grown, seen_in
 from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
+from tasks.understood import understood
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"
@@ -102,6 +103,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
+    if doubt := _only_one_each(manifest):
+        context.tell(Noticed(doubt, warning=True))
     if manifest["quarantined"]:
         context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
@@ -201,6 +204,7 @@ def wanted_form(settings: IngestSettings) -> Wanted:
         user_type=settings.id_type,
         item_type=settings.id_type,
         scale=settings.scale,
+        delimiter=settings.delimiter,
     )
 
 
@@ -213,6 +217,7 @@ def _prepared(work: _Work) -> tuple[Prepared, int]:
         form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
     elif pieces:
         form = recognise(pieces[0].file, wanted_form(work.settings))
+        work.context.tell(Noticed(understood(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
@@ -277,6 +282,17 @@ def _extreme(
     choose: Callable[..., float], name: str, scattered: Sequence[Scattered], earlier: dict[str, Any] | None
 ) -> float:
     return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
+
+
+def _only_one_each(manifest: dict[str, Any]) -> str:
+    """Return a warning where each user or each item has one rating alone, as the numbers of rows would."""
+    for side in ("user", "item"):
+        if manifest["ratings"] == manifest[f"{side}s"] > 1:
+            return (
+                f"each of the {manifest['ratings']:,} ratings is of another {side}, so nothing can be learnt about a "
+                f"{side}: does the column of the {side} number the rows? Name the right one in ingest.columns.{side}"
+            )
+    return ""
 
 
 def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:

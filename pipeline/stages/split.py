@@ -142,6 +142,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         item_type=dataset["item_id_type"],
         scale=tuple(dataset["scale"]) if dataset["scale"] else None,
         ratings=False,
+        delimiter=ingest.delimiter,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 
