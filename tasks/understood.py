@@ -1,6 +1,7 @@
 """How the first file was understood, in one line: columns, kinds of id, times, delimiter, and three values of each.
 
-Covers: the line that a run shows before it reads everything, so that a wrong guess is seen.
+Covers: the line that a run shows before it reads everything, so that a wrong guess is seen, and a warning about what
+the numbers of ids say against a guess.
 Does not cover: the guesses (formats.py, columns.py, field_values.py), or reading rows (parse.py).
 """
 
@@ -35,6 +36,17 @@ def understood(file: RawFile, form: Form, forgotten: Forgotten) -> str:
     shown = [_column(role, form, rows) for role in rows.column_names]
     doubt = f"; {form.doubt}" if form.doubt else ""
     return f"{file.name} is read as {_kind(form)}: {'; '.join(shown)}{doubt}"
+
+
+def one_rating_each(ratings: int, users: int, items: int) -> str:
+    """Return a warning where each user or each item has one rating alone, as the numbers of rows would; else ""."""
+    for side, ids in (("user", users), ("item", items)):
+        if ratings == ids > 1:
+            return (
+                f"each of the {ratings:,} ratings is of another {side}, so nothing can be learnt about a {side}: does "
+                f"the column of the {side} number the rows? Name the right one in ingest.columns.{side}"
+            )
+    return ""
 
 
 def _kind(form: Form) -> str:

@@ -34,7 +34,7 @@ from tasks.rows import id_arrow_type
 from tasks.seen import SeenFile, has_grown, seen_in
 from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
-from tasks.understood import understood
+from tasks.understood import one_rating_each, understood
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"
@@ -103,7 +103,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
-    if doubt := _only_one_each(manifest):
+    if doubt := one_rating_each(manifest["ratings"], manifest["users"], manifest["items"]):
         context.tell(Noticed(doubt, warning=True))
     if manifest["quarantined"]:
         context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
@@ -282,17 +282,6 @@ def _extreme(
     choose: Callable[..., float], name: str, scattered: Sequence[Scattered], earlier: dict[str, Any] | None
 ) -> float:
     return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
-
-
-def _only_one_each(manifest: dict[str, Any]) -> str:
-    """Return a warning where each user or each item has one rating alone, as the numbers of rows would."""
-    for side in ("user", "item"):
-        if manifest["ratings"] == manifest[f"{side}s"] > 1:
-            return (
-                f"each of the {manifest['ratings']:,} ratings is of another {side}, so nothing can be learnt about a "
-                f"{side}: does the column of the {side} number the rows? Name the right one in ingest.columns.{side}"
-            )
-    return ""
 
 
 def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
