@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from pipeline.cluster_settings import Bytes as Bytes
 from pipeline.cluster_settings import ClusterSettings as ClusterSettings
@@ -20,6 +20,7 @@ from pipeline.training_settings import BatchSettings as BatchSettings
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
+from tasks.delimiters import DELIMITERS
 
 
 def _as_paths(value: Any) -> Any:
@@ -52,10 +53,7 @@ class SynthSettings(Section):
 
 
 class ColumnSettings(Section):
-    """Names of a table's columns, or their positions from 0 on; None: recognised by usual names and by the values.
-
-    timestamp = "none" leaves the times out.
-    """
+    """Names of a table's columns, or positions from 0; None: recognised. timestamp = "none" leaves the times out."""
 
     user: str | int | None = None
     item: str | int | None = None
@@ -109,6 +107,13 @@ class IngestSettings(Section):
         description="raw text parsed by one task; less than 32 MiB, so that its memory is used again by the next",
     )
     partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter_is_one(cls, value: str) -> str:
+        if value not in ("", "::", *DELIMITERS) and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError(f"{value!r} is no delimiter: give one character, ::, or one of {', '.join(DELIMITERS)}")
+        return value
 
     @model_validator(mode="after")
     def _mean_needs_all(self) -> IngestSettings:

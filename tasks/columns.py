@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.errors import BadInput
 from tasks.field_values import count_up, is_number, looks_like_times, mostly_numbers
@@ -43,7 +43,8 @@ _TYPE_SUFFIX = re.compile(r":[a-z_]+$")
 class Placed:
     """Positions of the columns, from 0; -1 says that there is no such column. `header`: the first row, if it is one.
 
-    `doubt` : what was guessed and may be wrong, in a few words.
+    `doubt` : what was guessed and may be wrong, in a few words; `unnamed` : how many columns on the left have no name in
+    the header.
     """
 
     header: tuple[str, ...]
@@ -52,6 +53,16 @@ class Placed:
     rating: int
     timestamp: int
     doubt: str = ""
+    unnamed: int = 0
+
+    def after_row_names(self) -> Placed:
+        """Return the same columns where rows have one more on the left, which the header does not name."""
+        moved = {role: place + (place >= 0) for role in ROLES for place in [getattr(self, role)]}
+        return replace(self, **moved, unnamed=1, doubt="the first column has no name, so it is taken for an index")
+
+    def called(self, place: int) -> str:
+        """Return the name of a column, or its position where there is no header."""
+        return self.header[place - self.unnamed].strip() if self.header else str(place)
 
 
 @dataclass(frozen=True)

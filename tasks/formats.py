@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.columns import Asked, Columns, place_fields, seems_usable
+from tasks.columns import Asked, Columns, Placed, place_fields, seems_usable
 from tasks.delimiters import DELIMITERS, SPACES, guess_delimiter, split_line
 from tasks.errors import BadInput
 from tasks.field_values import (
@@ -40,7 +40,8 @@ class Form:
     """How rows are written. Positions count columns from 0; -1 says that there is no such column.
 
     Netflix text has its item in the header line above the rows, so `item` is -1 there. `decimal` : the sign in numbers
-    such as 3.5; `fractional` : whether times that are numbers have one, too; `doubt` : a guess that may be wrong.
+    such as 3.5; `fractional` : whether times that are numbers have one, too; `unnamed` : columns
+    on the left that the header does not name; `doubt` : a guess that may be wrong.
     """
 
     kind: Literal["netflix", "text", "parquet"]
@@ -59,6 +60,7 @@ class Form:
     scale: tuple[float, float] | None = None
     decimal: str = "."
     fractional: bool = False
+    unnamed: int = 0
     doubt: str = ""
 
 
@@ -155,8 +157,11 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
     movielens = _movielens_name(base, delimiter)
     asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
     placed = place_fields(rows, asked, name, no_header=bool(movielens))
-    width = len(placed.header) or Counter(len(row) for row in rows).most_common(1)[0][0]
-    sample = [row for row in rows[1 if placed.header else 0 :] if len(row) == width]
+    below = rows[1 if placed.header else 0 :]
+    width = _width(below, placed)
+    sample = [row for row in below if len(row) == width]
+    if width > len(placed.header) > 0 and any(row[-1].strip() for row in sample):
+        placed = placed.after_row_names()
     ratings = [row[placed.rating] for row in sample] if placed.rating >= 0 else []
     times = [row[placed.timestamp] for row in sample] if placed.timestamp >= 0 else []
     described, scale = _movielens(movielens, placed.header, ratings)
@@ -176,13 +181,21 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         item_type=_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
         delimiter=delimiter,
         header=placed.header,
+        unnamed=placed.unnamed,
         quoted=quoted,
-        clock=_clock(times, placed.header[placed.timestamp] if placed.header else str(placed.timestamp), name),
+        clock=_clock(times, placed.called(placed.timestamp), name),
         scale=wanted.scale or scale,
         decimal=_decimal(ratings, delimiter, name),
         fractional=any("." in field and is_number(field) for field in times),
         doubt=placed.doubt,
     )
+
+
+def _width(rows: list[list[str]], placed: Placed) -> int:
+    """Return how many fields rows have: as many as the header, or one more if most have an index without a name."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    named = len(placed.header)
+    return usual if usual == named + 1 or not named else named
 
 
 def _described(delimiter: str, header: tuple[str, ...]) -> str:

@@ -18,21 +18,27 @@ from tasks import files
 from tasks.chunks import Chunk, read_lines
 from tasks.columns import Column
 from tasks.errors import BadInput
+from tasks.forgotten import NOBODY
 from tasks.formats import Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk
 from tasks.parse_lines import LineReader
 from tasks.sources import find_sources
+from tasks.understood import understood
 
 _CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of raw ids, int64 or string, in the order of the file. `is_netflix`: it had movie headers."""
+    """Pairs of raw ids, int64 or string, in the order of the file.
+
+    `is_netflix`: it had movie headers; `understood`: how it was read, in one line.
+    """
 
     table: pa.Table
     is_netflix: bool
+    understood: str
 
 
 def read_pairs(
@@ -52,9 +58,11 @@ def read_pairs(
     (source,) = find_sources([url])
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Wanted(columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False)
-        prepared = prepare_leniently(unpack_here(source, scratch), wanted, _CHUNK_BYTES)
+        plain = unpack_here(source, scratch)
+        prepared = prepare_leniently(plain, wanted, _CHUNK_BYTES)
+        line = understood(plain[0], prepared.form, NOBODY)
         tables = [_pairs_of(chunk, prepared.form) for chunk in prepared.chunks]
-    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix")
+    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix", line)
 
 
 def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratings: npt.NDArray[np.floating]) -> None:

@@ -62,7 +62,7 @@ def _kind(form: Form) -> str:
 
 def _column(role: str, form: Form, rows: pa.Table) -> str:
     place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
-    called = form.header[place].strip() if form.header else str(place)
+    called = form.header[place - form.unnamed].strip() if form.header else str(place)
     where = f"in column {called}" if place >= 0 else "in the lines above"
     kind = {
         "user": "text" if form.user_type == "string" else "integers",

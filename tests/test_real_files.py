@@ -77,6 +77,8 @@ def test_padded_ids_under_the_header_of_movielens_are_text(context: Context, tmp
         ("tabs.txt", "user\titem\trating\tnote\n" + lines(form="{u}\t{i}\t{r}\ta, b, c"), {"delimiter": "tab"}),
         ("index.csv", lines(form="{n},{u},{i},{r}"), {}),
         ("index-named.csv", ",user,item,rating\n" + lines(form="{n},{u},{i},{r}"), {}),
+        ("row-names.csv", "user,item,rating\n" + lines(form="{n},{u},{i},{r}"), {}),
+        ("trailing.csv", "user,item,rating\n" + lines(form="{u},{i},{r},"), {}),
         ("times-first.csv", lines(form="{u},{i},15000{n:05},{r}"), {}),
     ],
 )
