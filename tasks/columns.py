@@ -43,8 +43,8 @@ _TYPE_SUFFIX = re.compile(r":[a-z_]+$")
 class Placed:
     """Positions of the columns, from 0; -1 says that there is no such column. `header`: the first row, if it is one.
 
-    `doubt` : what was guessed and may be wrong, in a few words; `unnamed` : how many columns on the left have no name in
-    the header.
+    `doubt` : what was guessed and may be wrong, in a few words; `unnamed` : how many columns on the left the header has
+    no name for.
     """
 
     header: tuple[str, ...]
