@@ -78,6 +78,11 @@ class IngestSettings(Section):
     titles: str = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
     )
+    quoting: Literal["auto", "double", "none"] = Field(
+        "auto",
+        description="double: a field in double quotes may hold delimiters and line ends, and two quotes stand for one; "
+        "none: quotes are letters; auto: as the first lines have it",
+    )
     scale: tuple[float, float] | None = Field(
         None, description="least and greatest rating allowed; None: the format's own, else any finite number"
     )

@@ -6,14 +6,14 @@ Does not cover: finding files (sources.py), archives (archives.py), or reading t
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tasks.errors import BadInput
+from tasks.quoting import Quoting, has_quotes, lines_to_records, split_line
 
 Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"]
 IdType = Literal["auto", "integer", "string"]
@@ -77,6 +77,7 @@ class Form:
     quoted: bool = False
     clock: Literal["seconds", "iso", "fraction", "zoned"] = "seconds"
     scale: tuple[float, float] | None = None
+    line_end: Literal["\n", "\r"] = "\n"
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Wanted:
     item_type: IdType = "auto"
     scale: tuple[float, float] | None = None
     ratings: bool = True
+    quoting: Quoting = "auto"
 
 
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
@@ -104,6 +106,8 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     BadInput
         The file is empty, not UTF-8 text, or its columns are not recognised.
     """
+    if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
+        return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
     lines = _first_lines(head, name)
     base = name.rsplit("/", 1)[-1].removesuffix(".gz")
     if wanted.format == "netflix" or (
@@ -187,8 +191,9 @@ def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
 
 def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
     delimiter = _delimiter(lines[0], wanted)
-    quoted = delimiter == "," or (delimiter != "::" and any('"' in line for line in lines))
-    rows = [split_line(line, delimiter, quoted) for line in lines]
+    quoted = has_quotes(wanted.quoting, lines, delimiter, name)
+    records = lines_to_records(lines, delimiter, name) if quoted else lines
+    rows = [split_line(record, delimiter, quoted) for record in records]
     header = tuple(rows[0]) if _has_header(rows[0], wanted) else ()
     width = len(header) or Counter(len(row) for row in rows).most_common(1)[0][0]
     sample = [row for row in rows[1 if header else 0 :] if len(row) == width]
@@ -215,13 +220,6 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         clock=_clock(sample[0][timestamp].strip()) if timestamp >= 0 and sample else "seconds",
         scale=wanted.scale or scale,
     )
-
-
-def split_line(line: str, delimiter: str, quoted: bool) -> list[str]:
-    """Cut one line into its fields; quotes count only where the form has them."""
-    if quoted and '"' in line:
-        return next(csv.reader([line], delimiter=delimiter))
-    return line.split(delimiter)
 
 
 def _delimiter(line: str, wanted: Wanted) -> str:

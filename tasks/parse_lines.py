@@ -1,4 +1,4 @@
-"""The slow, obvious way to read raw ratings: one line at a time, in plain Python.
+"""The slow, obvious way to read raw ratings: one line or record at a time, in plain Python.
 
 Covers: every text form, the exact line and reason of each bad row; it is what the fast path must agree with.
 Does not cover: speed (parse.py comes here only with the few lines it stumbled over), Parquet (parse_parquet.py).
@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.errors import BadInput
-from tasks.formats import Form, split_line
+from tasks.formats import Form
+from tasks.quoting import split_strictly
+from tasks.records import split_records
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
 SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
@@ -55,13 +57,10 @@ class LineReader:
     rejected: list[Rejected] = field(default_factory=list)
 
     def read(self, data: bytes) -> None:
-        """Read whole lines. Only a file's last line may lack its end; if it is bad, too, the file seems cut short."""
-        lines = data.split(b"\n")
-        unfinished = lines.pop()
-        for raw in lines:
-            self._line(raw.removesuffix(b"\r"), "")
-        if unfinished:
-            self._line(unfinished.removesuffix(b"\r"), " (no line end: the file seems cut short)")
+        """Read whole records. Only a file's last may lack its line end; if it is bad, too, the file seems cut short."""
+        for raw in split_records(data, self.form):
+            cut_short = "" if raw.endswith(b"\n") else " (no line end: the file seems cut short)"
+            self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), cut_short)
 
     def parsed(self) -> Parsed:
         """Return all rows so far as a table with the schema of the form."""
@@ -78,7 +77,7 @@ class LineReader:
         except BadField as bad:
             shown = _readable(text)
             self.rejected.append(Rejected(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
-        self.line += 1
+        self.line += 1 + raw.count(b"\n")
 
     def _netflix(self, text: str) -> None:
         if "," not in text and (text.endswith(":") or self.form.width > 1):
@@ -100,17 +99,13 @@ class LineReader:
         self._row(fields, self.item, text)
 
     def _delimited(self, text: str) -> None:
-        if self.form.quoted and _quote_stays_open(text, self.form.delimiter):
+        try:
+            fields = _fields(text, self.form)
+            if len(fields) != self.form.width:
+                raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
+        except BadField:
             self._refuse_wrong_encoding(text, text)
-            raise BadField("a quote that is opened and not closed")
-        fields = split_line(text, self.form.delimiter, self.form.quoted)
-        if len(fields) != self.form.width or "\r" in text:
-            self._refuse_wrong_encoding(text, text)
-            raise BadField(
-                f"{len(fields)} columns where {self.form.width} are expected"
-                if "\r" not in text
-                else "a carriage return inside the line"
-            )
+            raise
         self._row(fields, fields[self.form.item], text)
 
     def _row(self, fields: list[str], item: str, text: str) -> None:
@@ -197,14 +192,26 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _quote_stays_open(text: str, delimiter: str) -> bool:
-    if '"' not in text:
-        return False
-    try:
-        next(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error as cause:
-        return "unexpected end" in str(cause)
-    return False
+def _fields(text: str, form: Form) -> list[str]:
+    """Cut a record into its fields; one that goes on after its closing quote is none."""
+    fields = text.split(form.delimiter)
+    if form.quoted and '"' in text:
+        try:
+            fields = split_strictly(text, form.delimiter)
+        except csv.Error as cause:
+            if "unexpected end" in str(cause):
+                raise BadField("a quote that is opened and not closed") from cause
+            if "expected after" in str(cause):
+                raise BadField(
+                    "text after the closing quote of a field",
+                    f'set ingest.quoting = "none" if quotes are letters of the text, or {SET_ASIDE}',
+                ) from cause
+            raise BadField("a carriage return inside the line") from cause
+        if sum(field.count("\r") for field in fields) == text.count("\r"):
+            return fields
+    if "\r" in text:
+        raise BadField("a carriage return inside the line")
+    return fields
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -201,6 +201,7 @@ def wanted_form(settings: IngestSettings) -> Wanted:
         user_type=settings.id_type,
         item_type=settings.id_type,
         scale=settings.scale,
+        quoting=settings.quoting,
     )
 
 
@@ -250,7 +251,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.chunk_bytes, buckets, unwanted,
+        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
     )  # fmt: skip
     gathering = Gathering(
         Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,
