@@ -91,7 +91,8 @@ def predict_with(
     """
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
+        batch_pairs, quoting = settings.predict.batch_pairs, settings.ingest.quoting
+        return predict(context, model_folder, pairs, columns, batch_pairs, out, ours=False, quoting=quoting)
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tasks.columns import Asked, Columns, Placed, place_fields, seems_usable
-from tasks.delimiters import DELIMITERS, SPACES, guess_delimiter, split_line
+from tasks.delimiters import DELIMITERS, SPACES, guess_delimiter, quotes_after_blanks, split_line
 from tasks.errors import BadInput
 from tasks.field_values import (
     Clock,
@@ -23,6 +23,7 @@ from tasks.field_values import (
     is_number,
     mixes_decimal_signs,
 )
+from tasks.quoting import Quoting, has_quotes, lines_to_records
 
 Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"]
 IdType = Literal["auto", "integer", "string"]
@@ -41,7 +42,8 @@ class Form:
 
     Netflix text has its item in the header line above the rows, so `item` is -1 there. `decimal` : the sign in numbers
     such as 3.5; `fractional` : whether times that are numbers have one, too; `unnamed` : columns
-    on the left that the header does not name; `doubt` : a guess that may be wrong.
+    on the left that the header does not name; `doubt` : a guess that may be wrong; `blank_before_quote` : a blank
+    stands between delimiters and quotes.
     """
 
     kind: Literal["netflix", "text", "parquet"]
@@ -62,6 +64,8 @@ class Form:
     fractional: bool = False
     unnamed: int = 0
     doubt: str = ""
+    blank_before_quote: bool = False
+    line_end: Literal["\n", "\r"] = "\n"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Wanted:
     scale: tuple[float, float] | None = None
     ratings: bool = True
     delimiter: str = ""
+    quoting: Quoting = "auto"
 
 
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
@@ -93,6 +98,8 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     BadInput
         The file is empty, not UTF-8 text, or its columns are not recognised.
     """
+    if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
+        return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
     lines = _first_lines(head, name)
     base = name.rsplit("/", 1)[-1].removesuffix(".gz")
     if wanted.format == "netflix" or (
@@ -152,8 +159,12 @@ def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
 
 def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
     delimiter = _delimiter(lines, wanted)
-    quoted = delimiter == "," or (delimiter not in ("::", SPACES) and any('"' in line for line in lines))
-    rows = [split_line(line, delimiter, quoted) for line in lines]
+    blank_before_quote = f'{delimiter} "' in lines[min(1, len(lines) - 1)]
+    if blank_before_quote:
+        lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
+    quoted = has_quotes(wanted.quoting, lines, delimiter, name)
+    records = lines_to_records(lines, delimiter, name) if quoted else lines
+    rows = [split_line(record, delimiter, quoted) for record in records]
     movielens = _movielens_name(base, delimiter)
     asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
     placed = place_fields(rows, asked, name, no_header=bool(movielens))
@@ -188,6 +199,7 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         decimal=_decimal(ratings, delimiter, name),
         fractional=any("." in field and is_number(field) for field in times),
         doubt=placed.doubt,
+        blank_before_quote=blank_before_quote,
     )
 
 

@@ -7,6 +7,7 @@ Does not cover: cutting files (chunks.py), judging single lines (parse_lines.py)
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,14 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tasks.arrow_columns import column_types, identifiers, items, ratings, times
-from tasks.chunks import Chunk, Piece, RawFile, count_lines_before, header_above, read_lines
-from tasks.delimiters import SPACES, single_spaces, split_line
+from tasks.chunks import Chunk, count_lines_before
+from tasks.delimiters import SPACES, single_spaces
 from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.padded_ids import may_have_padded
 from tasks.parse_lines import LineReader
 from tasks.parse_parquet import parse_row_groups
+from tasks.quoting import is_sound, record_end, stays_open
+from tasks.records import continued
 from tasks.rows import Parsed, Rejected, row_schema
+from tasks.texts import Text, joinable, joined, read_text
 
 SLOW_BYTES = 128 * 1024
 """Text up to this size is read line by line once the fast path has failed on it; more is halved and tried again."""
@@ -29,20 +33,7 @@ SLOW_BYTES = 128 * 1024
 MOST_REJECTED = 200_000
 """So many bad rows in one chunk are no stray rows, and to keep them all would take memory without bound."""
 
-_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n)+")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CSV_BLOCK_BYTES = 2**20  # measured: 8.3 M Netflix rows/s, against 6.2 with blocks of 4 MiB, which leave the cache
-
-
-@dataclass(frozen=True)
-class _Text:
-    """Whole lines without byte order mark and column header. `item`: the movie they begin under, or ""."""
-
-    data: bytes
-    file: RawFile
-    begin: int
-    lines_above: int
-    item: str
 
 
 def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed:
@@ -59,19 +50,30 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     """
     if form.kind == "parquet":
         return parse_row_groups(chunk, form)
-    texts = [_text(piece, form) for piece in chunk]
-    fast = _fast(_joined(texts), form, texts[0].item) if _joinable(texts, form) else None
+    texts = [read_text(piece, form) for piece in chunk]
+    fast = _fast(joined(texts), form, texts[0].item) if joinable(texts, form) else None
     if fast is not None:
-        return Parsed(fast[0], ())
+        return Parsed(fast[0], (), texts[-1].leaves_open)
     tables: list[pa.Table] = []
     rejected: list[Rejected] = []
     for text in texts:
         reader = _Narrowing(form, text, stop_at_first, tables, rejected)
-        first_line = 1 + text.lines_above + count_lines_before(text.file, text.begin)
+        first_line = 1 + text.lines_above + count_lines_before(text.file, text.begin, form.line_end)
         reader.read(text.data, text.item, first_line)
         if rejected and stop_at_first:
             break
-    return Parsed(pa.concat_tables(tables) if tables else row_schema(form).empty_table(), tuple(rejected))
+    table = pa.concat_tables(tables) if tables else row_schema(form).empty_table()
+    return Parsed(table, tuple(rejected), texts[-1].leaves_open)
+
+
+def parse_in_order(chunks: Iterable[Chunk], form: Form, stop_at_first: bool = False) -> Iterator[Parsed]:
+    """Read chunks one after another, so that each is known to begin inside a quote or not."""
+    before: Chunk | None = None
+    leaves_open = False
+    for chunk in chunks:
+        parsed = parse_chunk(continued(chunk, before, leaves_open), form, stop_at_first)
+        before, leaves_open = chunk, parsed.leaves_open
+        yield parsed
 
 
 @dataclass
@@ -79,18 +81,18 @@ class _Narrowing:
     """Reads a text in which something is wrong: fast halves stay fast, and only small parts go line by line."""
 
     form: Form
-    text: _Text
+    text: Text
     stop_at_first: bool
     tables: list[pa.Table]
     rejected: list[Rejected]
 
     def read(self, data: bytes, item: str, line: int) -> str:
-        """Read lines of which the first is number `line`; return the movie in effect after them."""
-        fast = _fast(data, self.form, item)
+        """Read records of which the first begins on line `line`; return the movie in effect after them."""
+        fast = _fast(data, self.form, item) if not self.form.quoted or is_sound(data, self.form.delimiter) else None
         if fast is not None:
             self.tables.append(fast[0])
             return fast[1]
-        middle = data.rfind(b"\n", 0, len(data) // 2) + 1
+        middle = _middle(data, self.form)
         if len(data) <= SLOW_BYTES or middle == 0:
             slow = LineReader(self.form, self.text.file.name, line, item)
             slow.read(data)
@@ -109,49 +111,20 @@ class _Narrowing:
         return self.read(data[middle:], item, line + data.count(b"\n", 0, middle))
 
 
-def _text(piece: Piece, form: Form) -> _Text:
-    data, begin = read_lines(piece)
-    item, lines_above = "", 0
-    if begin == piece.file.start:
-        data = data.removeprefix(_BYTE_ORDER_MARK)
-        if form.header:
-            blank = _BLANK_LINES.match(data)
-            lines_above = blank.group().count(b"\n") if blank else 0
-            first, _, data = data[blank.end() if blank else 0 :].partition(b"\n")
-            found = tuple(
-                split_line(first.rstrip(b"\r").decode("utf-8", "backslashreplace"), form.delimiter, form.quoted)
-            )
-            if found != form.header:
-                raise BadInput(
-                    f"{piece.file.name}:{lines_above + 1}: the columns {', '.join(found)!r} are not those of the first "
-                    f"file, {', '.join(form.header)!r}; ingest them apart"
-                )
-            lines_above += 1
-    elif form.kind == "netflix" and data:
-        above = header_above(piece.file, begin, b":" if form.width == 1 else None)
-        item = above[:-1].decode() if re.fullmatch(rb"[0-9]+:", above) else ""
-    return _Text(data, piece.file, begin, lines_above, item)
-
-
-def _joinable(texts: list[_Text], form: Form) -> bool:
-    """Netflix files may be joined if each begins with a movie header: none takes that of the file before."""
-    if form.kind != "netflix":
-        return True
-    return all(text.data[: text.data.find(b"\n")].rstrip(b"\r").endswith(b":") for text in texts[1:])
-
-
-def _joined(texts: list[_Text]) -> bytes:
-    if len(texts) == 1:
-        return texts[0].data
-    return b"".join(_ended(text.data) for text in texts)
-
-
-def _ended(data: bytes) -> bytes:
-    return data if data.endswith(b"\n") or not data else data + b"\n"
+def _middle(data: bytes, form: Form) -> int:
+    """Return where a record near the middle begins; 0 for none."""
+    middle = data.rfind(b"\n", 0, len(data) // 2) + 1
+    if form.quoted and stays_open(data[:middle], form.delimiter):
+        length = record_end(data[middle:], form.delimiter, inside=True)
+        middle = middle + length if length > 0 else 0
+    return middle if middle < len(data) else 0
 
 
 def _fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
-    """Return the rows and the movie after them, or None if anything at all is out of the ordinary."""
+    """Return the rows and the movie after them, or None if anything at all is out of the ordinary.
+
+    No quote is followed by text of its field: pyarrow would drop the quotes and take the text.
+    """
     if not data:
         return row_schema(form).empty_table(), item
     if _ambiguous(data):
@@ -164,10 +137,6 @@ def _fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
             return None
         raw = _read_csv(data, form, column_types(form), headers)
     except pa.ArrowException:
-        return None
-    if form.quoted and f'{form.delimiter} "'.encode() in data:
-        return None  # Arrow takes a quote after a blank for a letter
-    if form.quoted and b'"' in data and raw.num_rows != data.count(b"\n") + (not data.endswith(b"\n")):
         return None
     columns = _converted(raw, headers, item, form)
     if any(column is None for column in columns):
@@ -229,7 +198,10 @@ def _read_csv(data: bytes, form: Form, types: dict[str, pa.DataType], headers: l
         pa.BufferReader(data),
         read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=_CSV_BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=form.delimiter[0], quote_char='"' if form.quoted else False, invalid_row_handler=header
+            delimiter=form.delimiter[0],
+            quote_char='"' if form.quoted else False,
+            newlines_in_values=form.quoted and b'"' in data,
+            invalid_row_handler=header,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=types, include_columns=list(types), null_values=[""], decimal_point=form.decimal

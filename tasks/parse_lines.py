@@ -1,4 +1,4 @@
-"""The slow, obvious way to read raw ratings: one line at a time, in plain Python.
+"""The slow, obvious way to read raw ratings: one line or record at a time, in plain Python.
 
 Covers: every text form, the exact line and reason of each bad row; it is what the fast path must agree with.
 Does not cover: speed (parse.py comes here only with the few lines it stumbled over), Parquet (parse_parquet.py).
@@ -19,6 +19,8 @@ from tasks.delimiters import split_line
 from tasks.errors import BadInput
 from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_day
 from tasks.formats import Form
+from tasks.quoting import split_strictly
+from tasks.records import split_records
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
 SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
@@ -56,13 +58,10 @@ class LineReader:
     rejected: list[Rejected] = field(default_factory=list)
 
     def read(self, data: bytes) -> None:
-        """Read whole lines. Only a file's last line may lack its end; if it is bad, too, the file seems cut short."""
-        lines = data.split(b"\n")
-        unfinished = lines.pop()
-        for raw in lines:
-            self._line(raw.removesuffix(b"\r"), "")
-        if unfinished:
-            self._line(unfinished.removesuffix(b"\r"), " (no line end: the file seems cut short)")
+        """Read whole records. Only a file's last may lack its line end; if it is bad, too, the file seems cut short."""
+        for raw in split_records(data, self.form):
+            cut_short = "" if raw.endswith(b"\n") else " (no line end: the file seems cut short)"
+            self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), cut_short)
 
     def parsed(self) -> Parsed:
         """Return all rows so far as a table with the schema of the form."""
@@ -81,7 +80,7 @@ class LineReader:
             if bad.of_all:
                 raise BadInput(f"{self.file}:{self.line}: {bad.reason}: {shown[:80]!r}; {bad.remedy}") from bad
             self.rejected.append(Rejected(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
-        self.line += 1
+        self.line += 1 + raw.count(b"\n")
 
     def _netflix(self, text: str) -> None:
         if "," not in text and (text.endswith(":") or self.form.width > 1):
@@ -103,17 +102,13 @@ class LineReader:
         self._row(fields, self.item, text)
 
     def _delimited(self, text: str) -> None:
-        if self.form.quoted and _quote_stays_open(text, self.form.delimiter):
+        try:
+            fields = _fields(text, self.form)
+            if len(fields) != self.form.width:
+                raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
+        except BadField:
             self._refuse_wrong_encoding(text, text)
-            raise BadField("a quote that is opened and not closed")
-        fields = split_line(text, self.form.delimiter, self.form.quoted)
-        if len(fields) != self.form.width or "\r" in text:
-            self._refuse_wrong_encoding(text, text)
-            raise BadField(
-                f"{len(fields)} columns where {self.form.width} are expected"
-                if "\r" not in text
-                else "a carriage return inside the line"
-            )
+            raise
         self._row(fields, fields[self.form.item], text)
 
     def _row(self, fields: list[str], item: str, text: str) -> None:
@@ -140,7 +135,7 @@ def judge_row(user: str, item: str, rating: str | None, timestamp: str | None, f
     if timestamp is not None:
         if form.kind == "netflix" and not _NETFLIX_DATE.fullmatch(timestamp.strip()):
             raise BadField(f"date {timestamp!r} is not YYYY-MM-DD")
-        row.append(_seconds(timestamp, form.clock))
+        row.append(_seconds(timestamp, form.clock, form.fractional))
     return tuple(row)
 
 
@@ -186,12 +181,12 @@ def _rating(text: str, form: Form) -> float:
     return rating
 
 
-def _seconds(text: str, clock: Clock) -> int:
+def _seconds(text: str, clock: Clock, fractional: bool) -> int:
     stripped = text.strip()
     if clock == "day" and INTEGER.fullmatch(stripped) and not is_day(stripped):
         raise BadField(f"timestamp {text!r} is no date such as 20180102", _WITHOUT_TIMES)
     is_count = clock != "day" and NUMBER.fullmatch(stripped)
-    seconds = _since_1970(stripped, clock) if is_count else _moment(stripped, text)
+    seconds = _since_1970(stripped, clock, fractional) if is_count else _moment(stripped, text)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
         unit = clock if clock in UNITS else "seconds"
         raise BadField(
@@ -200,10 +195,10 @@ def _seconds(text: str, clock: Clock) -> int:
     return seconds
 
 
-def _since_1970(number: str, clock: Clock) -> int:
+def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
     """Return whole seconds of a number of the clock's unit, rounded down."""
     unit = UNITS.get(clock, 1)
-    if INTEGER.fullmatch(number):
+    if INTEGER.fullmatch(number) and not fractional:
         return int(number) // unit
     value = float(number) // unit
     return int(value) if abs(value) < 2.0**62 else LATEST_SECONDS + 1
@@ -226,14 +221,26 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _quote_stays_open(text: str, delimiter: str) -> bool:
-    if '"' not in text:
-        return False
-    try:
-        next(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error as cause:
-        return "unexpected end" in str(cause)
-    return False
+def _fields(text: str, form: Form) -> list[str]:
+    """Cut a record into its fields; one that goes on after its closing quote is none."""
+    fields = split_line(text, form.delimiter, quoted=False)
+    if form.quoted and '"' in text:
+        try:
+            fields = split_strictly(text, form.delimiter)
+        except csv.Error as cause:
+            if "unexpected end" in str(cause):
+                raise BadField("a quote that is opened and not closed") from cause
+            if "expected after" in str(cause):
+                raise BadField(
+                    "text after the closing quote of a field",
+                    f'set ingest.quoting = "none" if quotes are letters of the text, or {SET_ASIDE}',
+                ) from cause
+            raise BadField("a carriage return inside the line") from cause
+        if sum(field.count("\r") for field in fields) == text.count("\r"):
+            return fields
+    if "\r" in text:
+        raise BadField("a carriage return inside the line")
+    return fields
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from tasks.chunks import Piece, RawFile
-from tasks.delimiters import DELIMITERS, SPACES
+from tasks.delimiters import DELIMITERS
 from tasks.field_values import UNITS
 from tasks.forgotten import Forgotten
 from tasks.formats import Form
@@ -53,11 +53,9 @@ def _kind(form: Form) -> str:
     if form.kind != "text":
         return form.described.split(" (")[0]
     names = {value: name for name, value in DELIMITERS.items()}
-    delimiter = {**names, SPACES: "spaces", ",": "commas", "\t": "tabs", ";": "semicolons"}.get(
-        form.delimiter, repr(form.delimiter)
-    )
-    header = "a header" if form.header else "no header"
-    return f"text with {delimiter} between fields and {header}"
+    delimiter = names.get(form.delimiter, form.delimiter)
+    quoting, header = "double" if form.quoted else "none", "yes" if form.header else "no"
+    return f"text (delimiter: {delimiter}, quoting: {quoting}, header: {header})"
 
 
 def _column(role: str, form: Form, rows: pa.Table) -> str:

@@ -205,6 +205,7 @@ def wanted_form(settings: IngestSettings) -> Wanted:
         item_type=settings.id_type,
         scale=settings.scale,
         delimiter=settings.delimiter,
+        quoting=settings.quoting,
     )
 
 
@@ -255,7 +256,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.chunk_bytes, buckets, unwanted,
+        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
     )  # fmt: skip
     gathering = Gathering(
         Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,

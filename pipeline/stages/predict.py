@@ -24,6 +24,7 @@ from tasks.masking import masked
 from tasks.model import Model
 from tasks.model_about import read_about
 from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
+from tasks.quoting import Quoting
 
 _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
@@ -38,16 +39,18 @@ def predict(
     batch_pairs: int,
     folder: str,
     ours: bool,
+    quoting: Quoting = "auto",
 ) -> str:
     """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
 
     The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
-    `columns` names those of users and items in the file, where they are not the usual ones. `ours` says that the folder
+    `columns` names those of users and items in the file, where they are not the usual ones, and
+    `quoting` says whether quotes have their meaning there. `ours` says that the folder
     lies in a run, so that what a killed attempt left there may go; in a user's own folder nothing else is touched.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns)
+    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns, quoting)
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = published(folder, "predictions")
     reused = manifest is not None and manifest["id"] == predictions_id

@@ -116,7 +116,7 @@ def _split_id(
     relevant = {
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
-        "file": [ingest.columns.model_dump(mode="json")],
+        "file": [ingest.columns.model_dump(mode="json"), ingest.quoting],
         "none": [],
     }[settings.kind]
     held_back = [slice_fraction, settings.seed] if slice_fraction > 0 else []
@@ -145,6 +145,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         scale=tuple(dataset["scale"]) if dataset["scale"] else None,
         ratings=False,
         delimiter=ingest.delimiter,
+        quoting=ingest.quoting,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 
