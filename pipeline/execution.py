@@ -25,6 +25,7 @@ from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, bro
 from pipeline.runtime.lock import Waiting, hold_root
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
+from pipeline.runtime.temporary import temporary_files
 from pipeline.settings import Settings
 from tasks.errors import DamagedFile, FunkflowError, RootIsHeld
 from tasks.masking import masked
@@ -100,6 +101,7 @@ def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Call
                 entry.close_locked(error)
             raise
         entry.open(held.left_by.get("record", ""))
+        stack.enter_context(temporary_files(root))
         try:
             state = _run(execution, told, work)
         except BaseException as error:

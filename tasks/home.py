@@ -1,0 +1,39 @@
+"""The user's home folder: `~` in paths, and what stands for a home where there is none.
+
+Covers: expanding `~` and `~user`, and a HOME for libraries that ask for one as they are imported.
+Does not cover: any other part of a path (filesystems.py).
+"""
+
+from __future__ import annotations
+
+import os
+
+from tasks.errors import SettingsError
+
+NO_HOME = "/nonexistent"
+"""The home of users that have none, as Debian has it."""
+
+
+def expanded(path: str) -> str:
+    """Return a path or URL with a leading `~` or `~user` replaced by that home folder; all others as they are.
+
+    Raises
+    ------
+    SettingsError
+        There is no such user, or no home folder is known.
+    """
+    if not path.startswith("~"):
+        return path
+    user, slash, rest = path[1:].partition("/")
+    home = os.path.expanduser(f"~{user}")
+    is_empty = not user and os.environ.get("HOME") == ""  # which expands to the root of all folders
+    if os.path.isabs(home) and home != NO_HOME and not is_empty:
+        return home.rstrip("/") + slash + rest or "/"
+    reason = f"there is no user {user!r} here" if user else "this user has no home folder, and HOME is not set"
+    raise SettingsError(f"{path}: {reason}; write the path out, or ./{path} for a file or folder of that name")
+
+
+def ensure_home() -> None:
+    """Set HOME where no home is known, else Bokeh refuses to be imported, and others make a folder called ~."""
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ["HOME"] = NO_HOME
