@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tasks.home import ensure_home
+from tasks.paths import ensure_home
 
 if TYPE_CHECKING:
     from pipeline.flow import run as run

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import log_format, options, stages, where
+from pipeline.commands import log_format, options, paths, stages, where
 from pipeline.runtime.progress import JSON, format_of, json_line
 from tasks.errors import FunkflowError
 from tasks.masking import masked
@@ -52,6 +52,7 @@ def program(word: str = "") -> typer.Typer:
     named = () if word == _LIGHT else (MODULES[word],) if word in MODULES else dict.fromkeys(MODULES.values())
     for module in named:
         import_module(f"pipeline.commands.{module}").register(app)
+    paths.offer(app)
     where.offer(app)
     log_format.offer(app)
     return app

@@ -17,6 +17,7 @@ from pipeline.cluster_settings import ClusterSettings as ClusterSettings
 from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
+from pipeline.training_settings import Place as Place
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
@@ -29,14 +30,14 @@ def _as_paths(value: Any) -> Any:
     return [os.fspath(each) if isinstance(each, os.PathLike) else each for each in several]
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_paths)]
+Paths = Annotated[tuple[Place, ...], BeforeValidator(_as_paths)]
 """Paths or URLs: several, or one."""
 
 
 class SynthSettings(Section):
     """A synthetic set in Netflix form, made before anything is ingested (demo and benchmarks)."""
 
-    folder: str = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
+    folder: Place = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
     shape: Literal["demo", "netflix"] = Field(
         "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
     )
@@ -75,7 +76,7 @@ class IngestSettings(Section):
     id_type: Literal["auto", "integer", "string"] = Field(
         "auto", description="auto: integer where the first lines all are"
     )
-    titles: str = Field(
+    titles: Place = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
     )
     scale: tuple[float, float] | None = Field(
@@ -121,7 +122,7 @@ class SplitSettings(Section):
     kind: Literal["file", "fraction", "last", "none"] = Field(
         "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
     )
-    file: str = Field(
+    file: Place = Field(
         "", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads; {date}: --date"
     )
     fraction: float = Field(
@@ -196,7 +197,7 @@ class ReportSettings(Section):
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
-    pairs: str = Field(
+    pairs: Place = Field(
         "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no such step"
     )
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
@@ -221,7 +222,7 @@ IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
-    root: str = Field("data", description="local folder or fsspec URL that everything is written under")
+    root: Place = Field("data", description="local folder or fsspec URL that everything is written under")
     synth: SynthSettings | None = None
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()

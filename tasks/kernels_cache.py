@@ -18,15 +18,18 @@ from typing import Any
 
 import numba
 
+_CONFIG: Any = numba.config
 
-def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+
+def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator `numba.njit` without the GIL and, where there is a place for it, with a cache.
 
     Parameters
     ----------
     signature, options : as numba.njit takes them.
     """
-    decorator: Callable[[Callable[..., Any]], Any] = numba.njit(
+    njit: Any = numba.njit
+    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
         *signature, nogil=True, cache=not why_uncached(), **options
     )
     return decorator
@@ -40,21 +43,21 @@ def why_uncached() -> str:
     """
     if _numba_has_a_home() and _numba_finds_a_folder():
         return ""
-    before = numba.config.CACHE_DIR
+    before = _CONFIG.CACHE_DIR
     try:
-        numba.config.CACHE_DIR = folder = _private_folder()
+        _CONFIG.CACHE_DIR = folder = _private_folder()
     except OSError as cause:
         return str(cause)
     if _numba_finds_a_folder():
         return ""
-    numba.config.CACHE_DIR = before
+    _CONFIG.CACHE_DIR = before
     return f"{folder} cannot be written to"
 
 
 def _numba_has_a_home() -> bool:
     """Say whether numba knows the user's cache; if not, it would make a folder called ~ in the working folder."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
-    return bool(numba.config.CACHE_DIR) or os.path.isabs(home)
+    return bool(_CONFIG.CACHE_DIR) or os.path.isabs(home)
 
 
 def _numba_finds_a_folder() -> bool:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client
@@ -70,7 +71,7 @@ def test_a_folder_that_others_could_replace_is_refused(temporary: Path, mode: in
 
 def test_kernels_are_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels_cache, "why_uncached", lambda: "the disk can only be read")
-    kernel = kernels_cache.compiled()(_next)
+    kernel: Any = kernels_cache.compiled()(_next)
     assert kernel(1) == 2
     assert kernel.stats.cache_path is None
 

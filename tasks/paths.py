@@ -1,7 +1,7 @@
-"""The user's home folder: `~` in paths, and what stands for a home where there is none.
+"""Paths as people write them: `~` for a home folder, and relative ones.
 
-Covers: expanding `~` and `~user`, and a HOME for libraries that ask for one as they are imported.
-Does not cover: any other part of a path (filesystems.py).
+Covers: expanding `~` and `~user`, whole paths, and a HOME for libraries that ask for one where the user has none.
+Does not cover: what is behind a path or URL (filesystems.py).
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ def expanded(path: str) -> str:
         return home.rstrip("/") + slash + rest or "/"
     reason = f"there is no user {user!r} here" if user else "this user has no home folder, and HOME is not set"
     raise SettingsError(f"{path}: {reason}; write the path out, or ./{path} for a file or folder of that name")
+
+
+def absolute(path: str) -> str:
+    """Return a local path from the top, with `~` expanded; a URL as it is."""
+    return path if "://" in path else os.path.abspath(expanded(path))
 
 
 def ensure_home() -> None:
