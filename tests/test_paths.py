@@ -105,7 +105,7 @@ def test_every_setting_that_is_a_path_is_expanded(setting: str, home: Path) -> N
     with_it = {
         "split.file": ["split.kind=file"],
         "train.warm_from": ["train.warm_start=true"],
-        **dict.fromkeys(tls, [f"{each}=x" for each in tls]),
+        **{key: [f"{each}=x" for each in tls] for key in tls},
     }
     value: Any = Settings.build({}, [*with_it.get(setting, []), f"{setting}=~/x"])
     for name in setting.split("."):
