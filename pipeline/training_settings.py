@@ -12,11 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from pipeline.methods import ON_A_BASELINE, without_effect
 from tasks.errors import SettingsError
-from tasks.paths import expanded
+from tasks.paths import expanded, refuse_other_encoding
 
 
 def _expanded(path: str) -> str:
     try:
+        refuse_other_encoding(path)
         return expanded(path)
     except SettingsError as error:
         raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value

@@ -33,9 +33,20 @@ def expanded(path: str) -> str:
     raise SettingsError(f"{path}: {reason}; write the path out, or ./{path} for a file or folder of that name")
 
 
+def refuse_other_encoding(name: str) -> None:
+    """Raise SettingsError where a file's name is not UTF-8: no record of a run, nor a page about it, could hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as cause:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        raise SettingsError(f"{shown}: this name is not UTF-8; rename it, or link to it by another name") from cause
+
+
 def absolute(path: str) -> str:
     """Return a local path from the top, with `~` expanded; a URL as it is."""
-    return path if "://" in path else os.path.abspath(expanded(path))
+    whole = path if "://" in path else os.path.abspath(expanded(path))
+    refuse_other_encoding(whole)
+    return whole
 
 
 def ensure_home() -> None:

@@ -26,6 +26,7 @@ from tasks import files
 from tasks.errors import SettingsError
 from tasks.model import Model
 from tasks.paths import NO_HOME, absolute, ensure_home, expanded
+from tasks.sources import find_sources
 
 
 @pytest.fixture
@@ -116,6 +117,18 @@ def test_every_setting_that_is_a_path_is_expanded(setting: str, home: Path) -> N
 def test_a_setting_says_which_user_is_not_there() -> None:
     with pytest.raises(SettingsError, match=r"^settings: root = '~no-such/x': there is no user 'no-such' here"):
         Settings.build({"root": "~no-such/x"})
+
+
+@pytest.mark.parametrize("setting", ["root", "ingest.ratings"])
+def test_a_name_that_is_not_utf8_is_refused(setting: str) -> None:
+    with pytest.raises(SettingsError, match=r"'x\\udce9': this name is not UTF-8; rename it"):
+        Settings.build({}, [f"{setting}='x\udce9'"])
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "x\udce9.csv").write_text("user,item,rating\n1,2,3\n")
+    with pytest.raises(SettingsError, match=r"x\\udce9.csv: this name is not UTF-8; rename it"):
+        find_sources([str(tmp_path)])
 
 
 def test_every_option_that_is_a_path_is_expanded() -> None:
