@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.cluster_settings import Bytes
-from pipeline.training_settings import Section
+from pipeline.training_settings import Place, Section
 from tasks.delimiters import DELIMITERS
 
 
@@ -23,7 +23,7 @@ def _as_paths(value: Any) -> Any:
     return [os.fspath(each) if isinstance(each, os.PathLike) else each for each in several]
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_paths)]
+Paths = Annotated[tuple[Place, ...], BeforeValidator(_as_paths)]
 """Paths or URLs: several, or one."""
 
 
@@ -59,7 +59,7 @@ class IngestSettings(Section):
         description="auto: integer where the first lines all are, and a later id such as 007 is an error; string: ids "
         "as they are written",
     )
-    titles: str = Field(
+    titles: Place = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
     )
     quoting: Literal["auto", "double", "none"] = Field(

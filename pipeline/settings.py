@@ -18,6 +18,7 @@ from pipeline.ingest_settings import IngestSettings as IngestSettings
 from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
+from pipeline.training_settings import Place as Place
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
@@ -26,7 +27,7 @@ from tasks import files
 class SynthSettings(Section):
     """A synthetic set in Netflix form, made before anything is ingested (demo and benchmarks)."""
 
-    folder: str = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
+    folder: Place = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
     shape: Literal["demo", "netflix"] = Field(
         "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
     )
@@ -47,7 +48,7 @@ class SplitSettings(Section):
     kind: Literal["file", "fraction", "last", "none"] = Field(
         "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
     )
-    file: str = Field(
+    file: Place = Field(
         "", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads; {date}: --date"
     )
     fraction: float = Field(
@@ -122,7 +123,7 @@ class ReportSettings(Section):
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
-    pairs: str = Field(
+    pairs: Place = Field(
         "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no such step"
     )
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
@@ -147,7 +148,7 @@ IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
-    root: str = Field("data", description="local folder or fsspec URL that everything is written under")
+    root: Place = Field("data", description="local folder or fsspec URL that everything is written under")
     synth: SynthSettings | None = None
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()

@@ -150,8 +150,8 @@ def test_what_was_understood_is_told_in_one_line(heard: Heard, tmp_path: Path) -
     (said,) = [event.message for event in heard.events if isinstance(event, Noticed) and "is read as" in event.message]
     assert said == (
         f"{path} is read as text (delimiter: semicolon, quoting: double, header: yes): user in column Customer ID, "
-        "integers (7, 8); item in column Film, text (x1, x2); rating in column Stars, numbers with a decimal comma (3.5, 4); "
-        "time in column time, milliseconds since 1970 (2018-01-02 03:04:05, 2018-01-02 03:04:05)"
+        "integers (7, 8); item in column Film, text (x1, x2); rating in column Stars, numbers with a decimal comma "
+        "(3.5, 4); time in column time, milliseconds since 1970 (2018-01-02 03:04:05, 2018-01-02 03:04:05)"
     )
 
 
