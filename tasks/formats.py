@@ -15,8 +15,10 @@ from typing import Literal
 
 from tasks.errors import BadInput
 
-Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"]
+Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
+IdKind = Literal["integer", "string"]
 IdType = Literal["auto", "integer", "string"]
+Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "iso", "fraction", "zoned"]
 Column = str | int | None
 Columns = tuple[Column, Column, Column, Column]
 """What the user calls the columns user, item, rating and timestamp; None where it is to be recognised."""
@@ -63,19 +65,19 @@ class Form:
     Netflix text has its item in the header line above the rows, so `item` is -1 there.
     """
 
-    kind: Literal["netflix", "text", "parquet"]
+    kind: Literal["netflix", "text", "parquet", "jsonl"]
     described: str
     width: int
     user: int
     item: int
     rating: int
     timestamp: int
-    user_type: Literal["integer", "string"] = "integer"
-    item_type: Literal["integer", "string"] = "integer"
+    user_type: IdKind = "integer"
+    item_type: IdKind = "integer"
     delimiter: str = ","
     header: tuple[str, ...] = ()
     quoted: bool = False
-    clock: Literal["seconds", "iso", "fraction", "zoned"] = "seconds"
+    clock: Clock = "seconds"
     scale: tuple[float, float] | None = None
 
 
