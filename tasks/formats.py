@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.codecs import plain_name
 from tasks.errors import BadInput
+from tasks.other_kinds import refuse_bytes
 
 Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
 IdKind = Literal["integer", "string"]
@@ -107,7 +109,7 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
         The file is empty, not UTF-8 text, or its columns are not recognised.
     """
     lines = _first_lines(head, name)
-    base = name.rsplit("/", 1)[-1].removesuffix(".gz")
+    base = plain_name(name.rsplit("/", 1)[-1])
     if wanted.format == "netflix" or (
         wanted.format == "auto" and (_NETFLIX_NAME.match(base) or _MOVIE_HEADER.match(lines[0]))
     ):
@@ -142,11 +144,7 @@ def place_columns(names: Sequence[str], wanted: Wanted, name: str) -> tuple[int,
 def _first_lines(head: bytes, name: str) -> list[str]:
     if not head.strip():
         raise BadInput(f"{name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
-    if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"PAR1")):
-        kind = {b"\x1f": "gzip (name it .gz)", b"P": "a zip archive or Parquet (unpack it, or name it .parquet)"}[
-            head[:1]
-        ]
-        raise BadInput(f"{name}: this is not text but {kind}")
+    refuse_bytes(head, name)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
         raise BadInput(
             f"{name}:1: wrong encoding: not UTF-8 but UTF-16 or binary; "

@@ -18,6 +18,7 @@ import pyarrow.csv
 from tasks.chunks import Chunk, Piece, RawFile, count_lines_before, header_above, read_lines
 from tasks.errors import BadInput
 from tasks.formats import Form, split_line
+from tasks.other_kinds import refuse_bytes
 from tasks.parse_lines import LineReader
 from tasks.parse_parquet import parse_row_groups
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
@@ -112,6 +113,7 @@ def _text(piece: Piece, form: Form) -> _Text:
     data, begin = read_lines(piece)
     item, lines_above = "", 0
     if begin == piece.file.start:
+        refuse_bytes(data, piece.file.name)
         data = data.removeprefix(_BYTE_ORDER_MARK)
         if form.header:
             first, _, data = data.partition(b"\n")
