@@ -68,12 +68,12 @@ class IngestSettings(Section):
         description="files, folders, archives, globs or URLs; in them {date} is the logical date (--date), and {dates} "
         "stands for every date up to it",
     )
-    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"] = Field(
+    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"] = Field(
         "auto", description="auto: recognised by name and first bytes, and said"
     )
     columns: ColumnSettings = ColumnSettings()
     id_type: Literal["auto", "integer", "string"] = Field(
-        "auto", description="auto: integer where the first lines all are"
+        "auto", description="auto: integer where the first lines all are, or the type of the column is a number"
     )
     titles: str = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"

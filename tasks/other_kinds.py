@@ -21,23 +21,26 @@ _BY_NAME = (
     ((".db", ".sqlite", ".sqlite3", ".duckdb", ".mdb", ".accdb", ".sql"), "a database", _AS_CSV),
     ((".rds", ".rda", ".rdata", ".sas7bdat", ".sav", ".dta"), "a table of a statistics program", _AS_CSV),
 )  # fmt: skip
-_BY_BYTES = (
-    (b"\x1f\x8b", "gzip", "name it .gz"),
-    (b"BZh", "bzip2", "name it .bz2"),
-    (b"\xfd7zXZ\x00", "xz", "name it .xz"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard", "name it .zst"),
-    (b"PAR1", "Parquet", "name it .parquet"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet", "name it .zip, or save the spreadsheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "a spreadsheet of an old kind", _AS_CSV),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!", "a RAR archive", _UNPACK),
-    (b"ARROW1", "an Arrow file", _AS_PARQUET),
-    (b"FEA1", "a Feather file", _AS_PARQUET),
-    (b"ORC", "an ORC file", _AS_PARQUET),
-    (b"Obj\x01", "an Avro file", _AS_PARQUET),
-    (b"\x89HDF", "an HDF5 file", _AS_PARQUET),
-    (b"SQLite format 3", "a database of SQLite", _AS_CSV),
+_BY_BYTES = tuple(
+    (re.compile(magic), what, remedy)
+    for magic, what, remedy in (
+        (rb"\x1f\x8b", "gzip", "name it .gz"),
+        (rb"BZh[1-9]1AY&SY", "bzip2", "name it .bz2"),
+        (rb"\xfd7zXZ\x00", "xz", "name it .xz"),
+        (rb"\x28\xb5\x2f\xfd", "Zstandard", "name it .zst"),
+        (rb"PAR1\x15", "Parquet", "name it .parquet"),
+        (rb"PK\x03\x04", "a zip archive or a spreadsheet", "name it .zip, or save the spreadsheet as CSV"),
+        (rb"\xd0\xcf\x11\xe0", "a spreadsheet of an old kind", _AS_CSV),
+        (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+        (rb"Rar!\x1a", "a RAR archive", _UNPACK),
+        (rb"ARROW1\x00", "an Arrow file", _AS_PARQUET),
+        (rb"FEA1\x00", "a Feather file", _AS_PARQUET),
+        (rb"Obj\x01", "an Avro file", _AS_PARQUET),
+        (rb"\x89HDF", "an HDF5 file", _AS_PARQUET),
+        (rb"SQLite format 3\x00", "a database of SQLite", _AS_CSV),
+    )
 )
+_JSON_ARRAY = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*[\[{]")
 
 
 def named_kind(name: str) -> str:
@@ -51,9 +54,9 @@ def named_kind(name: str) -> str:
 def kind_of_bytes(head: bytes) -> str:
     """Return what a file is that begins like this, and what to do, if that is not text; "" otherwise."""
     for magic, what, remedy in _BY_BYTES:
-        if head.startswith(magic):
+        if magic.match(head):
             return f"this is not text but {what}; {remedy}"
-    if re.match(rb"(\xef\xbb\xbf)?\s*\[\s*[\[{]", head):
+    if _JSON_ARRAY.match(head):
         return "this is JSON in one array; write one object a line, for instance by jq -c '.[]', and name it .jsonl"
     return ""
 

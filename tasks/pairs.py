@@ -20,6 +20,7 @@ from tasks.errors import BadInput
 from tasks.formats import Column, Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk
+from tasks.parse_jsonl import numbered_rows
 from tasks.parse_lines import LineReader
 from tasks.sources import find_sources
 
@@ -97,6 +98,11 @@ def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, 
             for pair in zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True):
                 yield piece.file.name, line, pair
                 line += 1
+            continue
+        if form.kind == "jsonl":
+            for number, row in numbered_rows(piece, form, line):
+                yield piece.file.name, number, (row[0], row[1])
+            line += read_lines(piece)[0].count(b"\n")
             continue
         reader = LineReader(form, piece.file.name, line, item)
         for text in read_lines(piece)[0].removeprefix(b"\xef\xbb\xbf").split(b"\n"):

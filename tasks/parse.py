@@ -19,6 +19,7 @@ from tasks.chunks import Chunk, Piece, RawFile, count_lines_before, header_above
 from tasks.errors import BadInput
 from tasks.formats import Form, split_line
 from tasks.other_kinds import refuse_bytes
+from tasks.parse_jsonl import parse_json_lines
 from tasks.parse_lines import LineReader
 from tasks.parse_parquet import parse_row_groups
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
@@ -59,6 +60,8 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     """
     if form.kind == "parquet":
         return parse_row_groups(chunk, form)
+    if form.kind == "jsonl":
+        return parse_json_lines(chunk, form, stop_at_first)
     texts = [_text(piece, form) for piece in chunk]
     fast = _fast(_joined(texts), form, texts[0].item) if _joinable(texts, form) else None
     if fast is not None:

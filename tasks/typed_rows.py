@@ -55,6 +55,17 @@ def convert(raw: pa.Table, form: Form, file: str, first: int) -> Parsed:
     return Parsed(pa.Table.from_batches(batches, schema), tuple(rejected))
 
 
+def convert_if_plain(raw: pa.Table, form: Form) -> pa.Table | None:
+    """Return all rows of such a table, or None if there is a value among them that has to be judged by itself."""
+    columns = []
+    for name, column in zip(raw.column_names, raw.columns, strict=True):
+        found = [_sure(name, plain(chunk), stored(chunk.type), form) for chunk in column.chunks]
+        if not all(sure.all() for _, sure in found):
+            return None
+        columns.append(pa.chunked_array([values for values, _ in found], row_schema(form).field(name).type))
+    return pa.table(columns, schema=row_schema(form))
+
+
 def rejected_row(names: list[str], values: list[Any], file: str, line: int, bad: BadField) -> Rejected:
     """Return a bad row as it is shown: every column with its value."""
     shown = ", ".join(f"{name}={_readable(value)!r}" for name, value in zip(names, values, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -128,7 +128,7 @@ def seconds_of(value: Any, ticks: int) -> int:
     return seconds
 
 
-def clock_of(values: list[Any]) -> Clock:
+def clock_of(values: Sequence[Any]) -> Clock:
     """Return in what numbers count time, by the size of the one in the middle: "seconds", or a part of a second.
 
     Seconds of the years up to 5138 are below 1e11, and milliseconds from 1973 on, and so on, are above it.

@@ -259,7 +259,7 @@ def test_files_of_other_kinds_are_named(name: str, said: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"PAR1xxxx", "this is not text but Parquet; name it .parquet"),
+        (b"PAR1\x15\x04", "this is not text but Parquet; name it .parquet"),
         (b"PK\x03\x04xxx", "this is not text but a zip archive or a spreadsheet; name it .zip"),
         (b"SQLite format 3\x00", "this is not text but a database of SQLite; save it as CSV"),
         (b'[{"user": 1, "item": 2, "rating": 3}]', "this is JSON in one array; write one object a line"),
