@@ -12,6 +12,7 @@ from tasks.chunks import Piece, RawFile, header_above
 from tasks.delimiters import split_line
 from tasks.errors import BadInput
 from tasks.formats import Form
+from tasks.other_kinds import refuse_bytes
 from tasks.quoting import record_end
 from tasks.records import read_records
 
@@ -43,6 +44,7 @@ def read_text(piece: Piece, form: Form) -> Text:
     data, begin = found.data, found.begin
     item, lines_above = "", 0
     if begin == piece.file.start:
+        refuse_bytes(data, piece.file.name)
         if form.header:
             blank = _BLANK_LINES.match(data)
             above = blank.group() if blank else b""
