@@ -20,7 +20,7 @@ from tasks.other_kinds import refuse_bytes
 Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
 IdKind = Literal["integer", "string"]
 IdType = Literal["auto", "integer", "string"]
-Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "iso", "fraction", "zoned"]
+Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
 Column = str | int | None
 Columns = tuple[Column, Column, Column, Column]
 """What the user calls the columns user, item, rating and timestamp; None where it is to be recognised."""

@@ -27,6 +27,7 @@ MOST_REJECTED = 200_000
 
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _PLAIN_NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?$"
+_PLAIN_DATE = r"^[12][0-9]{7}$"
 _PLAIN_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2})?$"
 
 _Sure = tuple[pa.Array, npt.NDArray[np.bool_]]
@@ -211,6 +212,10 @@ def _sure_times(column: pa.Array, ticks: int) -> _Sure:
     if pa.types.is_string(column.type):
         is_plain = pc.match_substring_regex(column, _PLAIN_TIME)
         column, ticks = pc.if_else(is_plain, column, None).cast(pa.timestamp("s")).cast(pa.int64()), 1
+    elif not ticks:
+        texts = column.cast(pa.int64()).cast(pa.string())
+        texts = pc.if_else(pc.match_substring_regex(texts, _PLAIN_DATE), texts, None)
+        column, ticks = pc.strptime(texts, "%Y%m%d", "s", error_is_null=True).cast(pa.int64()), 1
     if pa.types.is_floating(column.type):
         floats = np.floor(column.to_numpy(zero_copy_only=False).astype(np.float64))
         sure = np.abs(floats) < 2.0**62
