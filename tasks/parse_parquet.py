@@ -19,7 +19,7 @@ from tasks.filesystems import filesystem, is_local, reaching
 from tasks.folder_columns import columns_in, with_columns
 from tasks.formats import Form, IdKind, Wanted
 from tasks.rows import Parsed, named_columns, row_schema
-from tasks.typed_columns import is_number, natural_id_type, refuse_type
+from tasks.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
 from tasks.typed_rows import convert
 from tasks.typed_values import clock_of
 
@@ -64,21 +64,29 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
 
 
 def cut_parquet(raw_files: list[RawFile], chunk_bytes: int) -> tuple[list[Chunk], int]:
-    """Cut Parquet files by row groups to chunks of about `chunk_bytes` unpacked; return them and the rows."""
+    """Cut Parquet files by row groups to chunks of about `chunk_bytes` unpacked, of one or several files.
+
+    Returns them, and how many rows there are.
+    """
     chunks: list[Chunk] = []
-    rows = 0
+    pieces: list[Piece] = []
+    rows, gathered = 0, 0
     for file in raw_files:
         metadata = _open(file).metadata
         rows += metadata.num_rows
-        start, gathered = 0, 0
         for group in range(metadata.num_row_groups):
             size = metadata.row_group(group).total_byte_size
-            if group > start and gathered + size > chunk_bytes:
-                chunks.append((Piece(file, start, group),))
-                start, gathered = group, 0
+            if pieces and gathered + size > chunk_bytes:
+                chunks.append(tuple(pieces))
+                pieces, gathered = [], 0
+            if pieces and (pieces[-1].file, pieces[-1].stop) == (file, group):
+                pieces[-1] = Piece(file, pieces[-1].start, group + 1)
+            else:
+                pieces.append(Piece(file, group, group + 1))
             gathered += size
-        chunks.append((Piece(file, start, metadata.num_row_groups),))
-    return chunks, rows
+    if not pieces:  # no file has a row; the one chunk has the columns
+        pieces = [Piece(raw_files[0], 0, 0)]
+    return [*chunks, tuple(pieces)], rows
 
 
 def parse_row_groups(chunk: Chunk, form: Form) -> Parsed:
@@ -157,14 +165,16 @@ def _id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | None]) ->
 
 def _clock(source: pq.ParquetFile, name: str, file: RawFile) -> Clock:
     """Return what the first times count, where they are numbers."""
-    if name not in source.schema_arrow.names or not is_number(source.schema_arrow.field(name).type):
+    if name not in source.schema_arrow.names:
+        return clock_of([columns_in(file.name).get(name)])
+    if is_instant(stored(source.schema_arrow.field(name).type)):
         return "seconds"
     try:
         with reaching(file.url):
             batch = next(source.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
     except (pa.ArrowException, OSError) as cause:
         raise _unreadable(file, cause) from cause
-    return clock_of(batch.column(0).to_pylist() if batch else [])
+    return clock_of(plain(batch.column(0)).to_pylist() if batch else [])
 
 
 def _unreadable(file: RawFile, cause: BaseException) -> BadInput:

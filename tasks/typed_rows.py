@@ -16,18 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.errors import BadInput
-from tasks.field_values import UNITS
 from tasks.formats import Form
 from tasks.parse_lines import BadField
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 from tasks.typed_columns import exact, is_instant, is_number, plain, stored
-from tasks.typed_values import LARGEST_FLOAT32, Judge, id_of, rating_of, seconds_of
+from tasks.typed_values import LARGEST_FLOAT32, TICKS, Judge, id_of, rating_of, seconds_of
 
 MOST_REJECTED = 200_000
 """So many bad rows in one chunk are no stray rows, and to keep them all would take memory without bound."""
 
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _PLAIN_NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?$"
+_PLAIN_DATE = r"^[12][0-9]{7}$"
 _PLAIN_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2})?$"
 
 _Sure = tuple[pa.Array, npt.NDArray[np.bool_]]
@@ -154,7 +154,7 @@ def value_array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def _ticks(kind: pa.DataType, form: Form) -> int:
     """Return how many of a column's numbers make a second."""
-    return 1 if is_instant(kind) else UNITS.get(form.clock, 1)
+    return 1 if is_instant(kind) else TICKS.get(form.clock, 1)
 
 
 def _sure(name: str, column: pa.Array, kind: pa.DataType, form: Form) -> _Sure:
@@ -212,6 +212,10 @@ def _sure_times(column: pa.Array, ticks: int) -> _Sure:
     if pa.types.is_string(column.type):
         is_plain = pc.match_substring_regex(column, _PLAIN_TIME)
         column, ticks = pc.if_else(is_plain, column, None).cast(pa.timestamp("s")).cast(pa.int64()), 1
+    elif not ticks:
+        texts = column.cast(pa.int64()).cast(pa.string())
+        texts = pc.if_else(pc.match_substring_regex(texts, _PLAIN_DATE), texts, None)
+        column, ticks = pc.strptime(texts, "%Y%m%d", "s", error_is_null=True).cast(pa.int64()), 1
     if pa.types.is_floating(column.type):
         floats = np.floor(column.to_numpy(zero_copy_only=False).astype(np.float64))
         sure = np.abs(floats) < 2.0**62

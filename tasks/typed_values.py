@@ -23,6 +23,8 @@ Judge = Callable[[Any], Any]
 """Returns the value that a row takes, or raises `BadField`."""
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+TICKS: dict[Clock, int] = {**UNITS, "date": 0}
+"""Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 is."""
 
 _ID_TYPE = f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}'
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -112,6 +114,8 @@ def seconds_of(value: Any, ticks: int) -> int:
         value = int(value) if INTEGER.fullmatch(value.strip()) else Decimal(value.strip())
     if isinstance(value, str):
         seconds = _seconds_written(value.strip())
+    elif not ticks and isinstance(value, int | float | Decimal) and value == math.floor(value):
+        seconds = _seconds_written(_dashed(int(value)))
     elif isinstance(value, bool | list | dict | tuple) or not math.isfinite(value):
         raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date")
     else:
@@ -124,15 +128,32 @@ def seconds_of(value: Any, ticks: int) -> int:
 
 
 def clock_of(values: Sequence[Any]) -> Clock:
-    """Return in what numbers count time, by the size of the one in the middle: "seconds", or a part of a second.
+    """Return what numbers count that stand for times, by the size of the one in the middle.
 
-    Seconds of the years up to 5138 are below 1e11, and milliseconds from 1973 on, and so on, are above it.
+    Seconds of the years up to 5138 are below 1e11, and milliseconds from 1973 on, and so on, are above it. Numbers that
+    are all dates of 1900 to 2099, written like 20180102, are dates.
     """
-    numbers = sorted(
-        abs(float(value)) for value in values if isinstance(value, int | float | Decimal) and math.isfinite(value)
-    )
-    middle = numbers[len(numbers) // 2] if numbers else 0
-    return next((name for name, ticks in UNITS.items() if middle < 10**11 * ticks), "nanoseconds")
+    numbers = sorted(number for value in values if (number := _number(value)) is not None)
+    middle = numbers[len(numbers) // 2] if numbers else 0.0
+    if numbers and all(_is_date(number) for number in numbers):
+        return "date"
+    return next((name for name, ticks in TICKS.items() if middle < 10**11 * ticks), "nanoseconds")
+
+
+def _number(value: Any) -> float | None:
+    """Return the size of a number, also of one that is text; None for anything else."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return abs(float(value)) if is_number and math.isfinite(value) else None
+
+
+def _is_date(number: float) -> bool:
+    return 1900_00_00 < number < 2100_00_00 and _seconds_written(_dashed(int(number))) is not None
+
+
+def _dashed(number: int) -> str:
+    return f"{number // 10_000:04d}-{number // 100 % 100:02d}-{number % 100:02d}"
 
 
 def _text(value: Any, role: str) -> Any:

@@ -76,7 +76,7 @@ def _column(role: str, form: Form, rows: pa.Table) -> str:
 
 _CLOCKS = {
     **{unit: f"{unit} since 1970" for unit in UNITS},
-    "day": "dates", "iso": "dates", "fraction": "dates and times", "zoned": "times with a zone",
+    "date": "dates", "iso": "dates", "fraction": "dates and times", "zoned": "times with a zone",
 }  # fmt: skip
 
 

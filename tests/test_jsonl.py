@@ -40,7 +40,7 @@ plain = st.fixed_dictionaries(
         "user": integers,
         "item": words.filter(bool),
         "rating": st.integers(1, 5) | st.floats(1, 5),
-        "time": st.integers(10**8, 10**10),
+        "time": st.integers(10**8, 10**10) | st.just(20180102),
         "review": words,
     }
 )
@@ -88,7 +88,7 @@ forms = st.builds(
     st.just(FORM),
     user_type=st.sampled_from(["integer", "string"]),
     item_type=st.sampled_from(["integer", "string"]),
-    clock=st.sampled_from(["seconds", "milliseconds", "nanoseconds"]),
+    clock=st.sampled_from(["seconds", "milliseconds", "nanoseconds", "date"]),
 )
 
 

@@ -17,6 +17,8 @@ import pytest
 from ingesting import ingest, refusal, settings, table
 
 from pipeline.runtime.context import Context
+from tasks.chunks import RawFile
+from tasks.parse_parquet import cut_parquet
 
 IDS = [f"u{number}" for number in range(6)]
 
@@ -94,6 +96,23 @@ def test_a_file_without_a_column_that_the_first_one_has(context: Context, tmp_pa
     assert f"{second}: no column 'rating' among user, item, unlike the first file" in refusal(context, tmp_path / "in")
 
 
+def test_small_files_share_a_chunk_and_large_ones_have_several(tmp_path: Path) -> None:
+    files = []
+    for number, groups in enumerate([1, 1, 3, 1]):
+        columns = {"user": list(range(100 * groups)), "item": [number] * 100 * groups, "rating": [3] * 100 * groups}
+        path = written(tmp_path / f"{number}.parquet", columns)
+        files.append(RawFile(str(path), 0, path.stat().st_size, path.name))
+    (small,), rows = cut_parquet(files, 10**6)
+    assert [(piece.file, piece.start, piece.stop) for piece in small] == [
+        (file, 0, groups) for file, groups in zip(files, [1, 1, 3, 1], strict=True)
+    ]
+    assert rows == 600
+    chunks, _ = cut_parquet([*files, files[0], files[0]], 1)
+    assert [(piece.file.name[0], piece.start) for chunk in chunks for piece in chunk] == [
+        ("0", 0), ("1", 0), ("2", 0), ("2", 1), ("2", 2), ("3", 0), ("0", 0), ("0", 0)
+    ]  # fmt: skip
+
+
 def test_an_id_that_only_looks_like_an_integer(context: Context, tmp_path: Path) -> None:
     path = written(tmp_path / "r.parquet", {"user": ["7", "007"], "item": [1, 1], "rating": [1, 2]})
     said = refusal(context, path, id_type="integer")
@@ -120,6 +139,9 @@ def test_integers_of_64_bits_without_sign(context: Context, tmp_path: Path) -> N
         ([1_500_000_000_999_999, 1_500_000_001_999_999], 1_500_000_000),
         ([1_500_000_000_999_999_999, 1_500_000_001_999_999_999], 1_500_000_000),
         ([1_500_000_000.75, 1_500_000_001.75], 1_500_000_000),
+        ([20170714, 20170715], 1_499_990_400),
+        (["20170714", "20170715"], 1_499_990_400),
+        (["1500000000999", "1500000001999"], 1_500_000_000),
         (["2017-07-14 02:40:00", "2017-07-14T02:40:01.5Z"], 1_500_000_000),
         (pd.to_datetime([1_500_000_000, 1_500_000_001], unit="s").date, 1_499_990_400),
     ],

@@ -30,12 +30,12 @@ TIMED = Form("parquet", "", 4, 0, 1, 2, 3, header=("user", "item", "rating", "ti
 edges = st.sampled_from([0, 1, -1, 7, 2**11, 2**24, 2**24 + 2, 2**53, 2**53 + 2, 2**62, -(2**63), 2**63 - 1])
 NUMBERS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int8(): st.integers(-128, 127),
-    pa.int32(): st.integers(-(2**31), 2**31 - 1),
+    pa.int32(): st.integers(-(2**31), 2**31 - 1) | st.sampled_from([20180102, 20180230, 20180100, 2018010]),
     pa.int64(): edges | st.integers(-(2**63), 2**63 - 1),
     pa.uint64(): st.sampled_from([0, 5, 2**63 - 1, 2**63, 2**64 - 1]),
     pa.float16(): st.floats(width=16) | st.sampled_from([1.0, 2048.0, 4096.0]),
     pa.float32(): st.floats(width=32) | st.sampled_from([1.0, 2.0**24, 2.0**24 + 2]),
-    pa.float64(): st.floats() | edges.map(float) | st.sampled_from([1.5e9, 1.5e9 + 0.25]),
+    pa.float64(): st.floats() | edges.map(float) | st.sampled_from([1.5e9, 1.5e9 + 0.25, 20180102.0]),
     pa.decimal128(20, 0): st.integers(-(10**19), 10**19).map(Decimal),
     pa.decimal128(10, 3): st.decimals(-999, 999, places=3),
 }
@@ -44,7 +44,7 @@ words = st.sampled_from(
 ) | st.text(max_size=4)
 moments = st.sampled_from(
     ["2018-01-02", "2018-02-30", "2018-01-02 10:00:00", "2018-01-02T10:00:00Z", "2018-01-02 10:00:00.5", "1500000000",
-     "1500000000.5", "x"]
+     "1500000000.5", "20180102", "20180230", "x"]
 )  # fmt: skip
 TEXTS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.string(): words | moments,
@@ -99,7 +99,7 @@ def forms(draw: st.DrawFn) -> Form:
     kinds: st.SearchStrategy[IdKind] = st.sampled_from(["integer", "string"])
     return Form(
         "parquet", "", 4, 0, 1, 2, 3, draw(kinds), draw(kinds), header=tuple(KINDS),
-        clock=draw(st.sampled_from(["seconds", "milliseconds", "nanoseconds"])),
+        clock=draw(st.sampled_from(["seconds", "milliseconds", "nanoseconds", "date"])),
         scale=draw(st.sampled_from([None, (1.0, 5.0)])),
     )  # fmt: skip
 
@@ -236,6 +236,10 @@ def test_so_many_bad_rows_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch) -> 
         ([1_500_000_000_000, 0, 1_500_000_000_000], "milliseconds"),
         ([1.5e15], "microseconds"),
         ([Decimal(15 * 10**17)], "nanoseconds"),
+        (["1500000000000"], "milliseconds"),
+        ([20180102, 19991231], "date"),
+        (["20180102", None], "date"),
+        ([20180102, 20181302], "seconds"),
     ],
 )
 def test_what_numbers_count_is_told_by_their_size(values: list[Any], clock: str) -> None:
