@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tasks.field_values import INTEGER, NUMBER, TIME, UNITS, Clock
-from tasks.parse_lines import SET_ASIDE, BadField
+from tasks.parse_lines import SET_ASIDE, WITHOUT_TIMES, BadField
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS
 
 Judge = Callable[[Any], Any]
@@ -117,13 +117,13 @@ def seconds_of(value: Any, ticks: int) -> int:
     elif not ticks and isinstance(value, int | float | Decimal) and value == math.floor(value):
         seconds = _seconds_written(_dashed(int(value)))
     elif isinstance(value, bool | list | dict | tuple) or not math.isfinite(value):
-        raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date")
+        raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date", WITHOUT_TIMES)
     else:
         seconds = math.floor(value) // ticks
     if seconds is None:
-        raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970")
+        raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970", WITHOUT_TIMES)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
-        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999")
+        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
     return seconds
 
 
