@@ -15,26 +15,34 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks import files
-from tasks.chunks import Chunk
+from tasks.chunks import Chunk, read_lines
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, IdType, Wanted
+from tasks.forgotten import NOBODY
+from tasks.formats import Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk, parse_in_order
+from tasks.parse_jsonl import numbered_rows
 from tasks.parse_lines import LineReader
 from tasks.quoting import Quoting
 from tasks.records import continued, read_records, split_records
 from tasks.rows import Parsed
 from tasks.sources import find_sources
+from tasks.understood import understood
 
 _CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of raw ids, int64 or string, in the order of the file. `is_netflix`: it had movie headers."""
+    """Pairs of raw ids, int64 or string, in the order of the file.
+
+    `is_netflix`: it had movie headers; `understood`: how it was read, in one line.
+    """
 
     table: pa.Table
     is_netflix: bool
+    understood: str
 
 
 def read_pairs(
@@ -60,9 +68,11 @@ def read_pairs(
         wanted = Wanted(
             columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False, quoting=quoting
         )
-        prepared = prepare_leniently(unpack_here(source, scratch), wanted, _CHUNK_BYTES)
+        plain = unpack_here(source, scratch)
+        prepared = prepare_leniently(plain, wanted, _CHUNK_BYTES)
+        line = understood(plain[0], prepared.form, NOBODY)
         tables = [_pairs_of(parsed) for parsed in parse_in_order(prepared.chunks, prepared.form, stop_at_first=True)]
-    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix")
+    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix", line)
 
 
 def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratings: npt.NDArray[np.floating]) -> None:
@@ -107,6 +117,11 @@ def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, 
             for pair in zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True):
                 yield piece.file.name, line, pair
                 line += 1
+            continue
+        if form.kind == "jsonl":
+            for number, row in numbered_rows(piece, form, line):
+                yield piece.file.name, number, (row[0], row[1])
+            line += read_lines(piece)[0].count(b"\n")
             continue
         reader = LineReader(form, piece.file.name, line, item)
         (begun,) = continued((piece,), before, leaves_open)

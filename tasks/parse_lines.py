@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.delimiters import split_line
 from tasks.errors import BadInput
+from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_day
 from tasks.formats import Form
 from tasks.quoting import AS_LETTERS, split_strictly
 from tasks.records import split_records
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
 SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
+_WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {SET_ASIDE}'
 UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
 
 _NETFLIX_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_INTEGER = re.compile(r"-?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?)?")
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -37,12 +37,13 @@ Row = tuple[Any, ...]
 
 
 class BadField(Exception):
-    """A value that cannot be used: why, and what to do."""
+    """A value that cannot be used: why, and what to do. `of_all`: the fault is that of the whole file."""
 
-    def __init__(self, reason: str, remedy: str = SET_ASIDE) -> None:
+    def __init__(self, reason: str, remedy: str = SET_ASIDE, of_all: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+        self.of_all = of_all
 
 
 @dataclass
@@ -76,6 +77,8 @@ class LineReader:
                 self._netflix(text) if self.form.kind == "netflix" else self._delimited(text)
         except BadField as bad:
             shown = _readable(text)
+            if bad.of_all:
+                raise BadInput(f"{self.file}:{self.line}: {bad.reason}: {shown[:80]!r}; {bad.remedy}") from bad
             self.rejected.append(Rejected(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
         self.line += 1 + raw.count(b"\n")
 
@@ -128,63 +131,89 @@ def judge_row(user: str, item: str, rating: str | None, timestamp: str | None, f
     """Return the values of one row; raise `BadField` for the first of them that cannot be used."""
     row: list[Any] = [judge_id(user, form.user_type, "user"), judge_id(item, form.item_type, "item")]
     if rating is not None:
-        row.append(_rating(rating, form.scale))
+        row.append(_rating(rating, form))
     if timestamp is not None:
         if form.kind == "netflix" and not _NETFLIX_DATE.fullmatch(timestamp.strip()):
             raise BadField(f"date {timestamp!r} is not YYYY-MM-DD")
-        row.append(_seconds(timestamp))
+        row.append(_seconds(timestamp, form.clock, form.fractional))
     return tuple(row)
 
 
 def judge_id(text: str, kind: str, role: str) -> int | str:
-    """Return a raw id as its kind says: an integer of 64 bits, or text that is not empty."""
-    if not (text if kind == "string" else text.strip()):
+    """Return a raw id as its kind says, an integer of 64 bits or text that is not empty, without blanks around it.
+
+    Text that is an integer written otherwise, such as 007, is a fault of the whole file: 7 may be somebody else.
+    """
+    stripped = text.strip(" ") if kind == "string" else text.strip()
+    if not stripped:
         raise BadField(f"the {role} is empty")
     if kind == "string":
-        return text
-    number = int(text) if _INTEGER.fullmatch(text.strip()) else None
+        return stripped
+    number = int(stripped) if INTEGER.fullmatch(stripped) else None
     if number is None or not -(2**63) <= number < 2**63:
         raise BadField(
             f"{role} {text!r} is not an integer",
             f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}',
         )
+    if not PLAIN_INTEGER.fullmatch(stripped):
+        raise BadField(
+            f"{role} {text!r} is not the integer {number}, which may be another {role}",
+            'set ingest.id_type = "string" to keep ids as they are written',
+            of_all=True,
+        )
     return number
 
 
-def _rating(text: str, scale: tuple[float, float] | None) -> float:
+def _rating(text: str, form: Form) -> float:
     if _NOT_A_NUMBER.fullmatch(text.strip()):
         raise BadField(f"rating {text.strip()} is not a finite number")
-    if not _NUMBER.fullmatch(text.strip()):
-        raise BadField(f"rating {text!r} is not a number")
-    rating = float(text)
+    written = text.replace(",", ".") if form.decimal == "," and "." not in text else text
+    if not NUMBER.fullmatch(written.strip()) or (form.decimal == "," and "." in text):
+        raise BadField(f"rating {text!r} is not a number" + (" with a decimal comma" if form.decimal == "," else ""))
+    rating = float(written)
     if not abs(rating) <= _LARGEST_FLOAT32:
         raise BadField(f"rating {text} is not a finite number of 32 bits")
-    if scale is not None and not scale[0] <= rating <= scale[1]:
+    if form.scale is not None and not form.scale[0] <= rating <= form.scale[1]:
         raise BadField(
-            f"rating {text} is outside the scale {scale[0]:g} to {scale[1]:g}",
+            f"rating {text} is outside the scale {form.scale[0]:g} to {form.scale[1]:g}",
             f"set ingest.scale if the scale is wider, or {SET_ASIDE}",
         )
     return rating
 
 
-def _seconds(text: str) -> int:
+def _seconds(text: str, clock: Clock, fractional: bool) -> int:
     stripped = text.strip()
-    if _INTEGER.fullmatch(stripped):
-        seconds = int(stripped)
-    else:
-        match = _TIME.fullmatch(stripped)
-        try:
-            moment = datetime.fromisoformat(stripped) if match else None
-        except ValueError:
-            moment = None
-        if moment is None:
-            raise BadField(f"timestamp {text!r} is neither an ISO date nor seconds since 1970")
-        seconds = int(
-            (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1
-        )
+    if clock == "day" and INTEGER.fullmatch(stripped) and not is_day(stripped):
+        raise BadField(f"timestamp {text!r} is no date such as 20180102", _WITHOUT_TIMES)
+    is_count = clock != "day" and NUMBER.fullmatch(stripped)
+    seconds = _since_1970(stripped, clock, fractional) if is_count else _moment(stripped, text)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
-        raise BadField(f"timestamp {text} is not in the years 1 to 9999 (seconds since 1970 are expected)")
+        unit = clock if clock in UNITS else "seconds"
+        raise BadField(
+            f"timestamp {text} is not in the years 1 to 9999 ({unit} since 1970 are expected)", _WITHOUT_TIMES
+        )
     return seconds
+
+
+def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
+    """Return whole seconds of a number of the clock's unit, rounded down."""
+    unit = UNITS.get(clock, 1)
+    if INTEGER.fullmatch(number) and not fractional:
+        return int(number) // unit
+    value = float(number) // unit
+    return int(value) if abs(value) < 2.0**62 else LATEST_SECONDS + 1
+
+
+def _moment(stripped: str, text: str) -> int:
+    """Return the seconds since 1970 of an ISO date or time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) or is_day(stripped) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise BadField(f"timestamp {text!r} is neither an ISO date nor a number since 1970", _WITHOUT_TIMES)
+    zoned = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1)
 
 
 def _readable(text: str) -> str:
@@ -194,7 +223,7 @@ def _readable(text: str) -> str:
 
 def _fields(text: str, form: Form) -> list[str]:
     """Cut a record into its fields; one that goes on after its closing quote is none."""
-    fields = text.split(form.delimiter)
+    fields = split_line(text, form.delimiter, quoted=False)
     if form.quoted and '"' in text:
         try:
             fields = split_strictly(text, form.delimiter)

@@ -2,7 +2,7 @@
 
 Covers: the state after a text that begins inside or outside a quote, its records, the guess from the first lines.
 Does not cover: reading files (records.py), the fields of a record (Python's csv module, or pyarrow's), delimiters of
-more than one byte, which have no quotes.
+more than one byte and runs of spaces, which have no quotes.
 
 A quote opens a field only where the field begins; elsewhere it is a letter like others, as in 5" disk. Inside, two
 quotes stand for one. Text after a closing quote belongs to the field, as for Python's csv module, but such a field is
@@ -112,16 +112,6 @@ def records(data: bytes, delimiter: str) -> list[bytes]:
     return found[:-1]  # the last match is the empty one at the end
 
 
-def split_line(line: str, delimiter: str, quoted: bool) -> list[str]:
-    """Cut one line or record into its fields; quotes count only where the form has them."""
-    if quoted and '"' in line:
-        try:
-            return split_strictly(line, delimiter, strict=False)
-        except csv.Error:
-            pass
-    return line.split(delimiter)
-
-
 def split_strictly(record: str, delimiter: str, strict: bool = True) -> list[str]:
     """Cut a record into its fields; raise csv.Error where a quote is not closed, or is followed by text."""
     csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB, is less than a review may have
@@ -173,7 +163,7 @@ def has_quotes(wanted: Quoting, lines: Sequence[str], delimiter: str, name: str)
     BadInput
         They are wanted between delimiters of more than one letter.
     """
-    if wanted == "double" and len(delimiter) > 1:
+    if wanted == "double" and (len(delimiter) > 1 or delimiter == " "):
         raise BadInput(f'{name}: fields between {delimiter!r} have no quotes; set ingest.quoting = "auto"')
     return guess_quoting(lines, delimiter) if wanted == "auto" else wanted == "double"
 
@@ -184,7 +174,7 @@ def guess_quoting(lines: Sequence[str], delimiter: str) -> bool:
     Fields decide that both begin and end with a quote, against those where text follows the closing quote, such as
     "Ace" Kim. Without any, quotes that come later count: a line within them would else be taken for a row.
     """
-    if len(delimiter) > 1:
+    if len(delimiter) > 1 or delimiter == " ":
         return False
     if not _count_fields(["\n".join(lines)], delimiter)[1]:
         return True

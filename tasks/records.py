@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.chunks import LONGEST_LINE_BYTES, Chunk, Piece, RawFile, count_lines_before, read_lines
+from tasks.delimiters import quotes_after_blanks
 from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.quoting import first_fault, is_sound, record_end, records, refusal, stays_open
@@ -48,8 +49,7 @@ def read_records(piece: Piece, form: Form) -> Records:
         The file is shorter than it was when it was listed, has other line ends than the first one, or has a quote of
         which nobody knows what rows stand in it (see `first_fault`).
     """
-    data, begin = read_lines(piece, form.line_end)
-    end = begin + len(data)
+    data, begin, end = _read(piece, form)
     if begin == piece.file.start:
         data = data.removeprefix(_BYTE_ORDER_MARK)
     if not form.quoted:
@@ -80,7 +80,7 @@ def split_records(data: bytes, form: Form) -> list[bytes]:
 
 def quote_ends(piece: Piece, form: Form) -> tuple[bool, bool]:
     """Say whether a piece ends inside a quote: if it begins outside one, and if it begins inside."""
-    data = read_lines(piece, form.line_end)[0]
+    data, _, _ = _read(piece, form)
     return stays_open(data, form.delimiter), stays_open(data, form.delimiter, inside=True)
 
 
@@ -124,12 +124,22 @@ def continued(chunk: Chunk, before: Chunk | None, leaves_open: bool) -> Chunk:
     return begun_inside(chunk) if leaves_open and before and goes_on(before, chunk) else chunk
 
 
+def _read(piece: Piece, form: Form) -> tuple[bytes, int, int]:
+    """Return the lines of a piece, and the bytes of the url in which they begin and end."""
+    data, begin = read_lines(piece, form.line_end)
+    return _normal(data, form), begin, begin + len(data)
+
+
+def _normal(data: bytes, form: Form) -> bytes:
+    return quotes_after_blanks(data, form.delimiter) if form.blank_before_quote else data
+
+
 def _rest_of_record(file: RawFile, position: int, form: Form) -> bytes:
     """Read on from a line end inside a quote to the end of the record, or as far as a record may go."""
     more = b""
     for size in (2**14, 2**17, LONGEST_LINE_BYTES):
         stop = min(position + size, file.stop)
-        more = read_range(file.url, position, stop).replace(form.line_end.encode(), b"\n")
+        more = _normal(read_range(file.url, position, stop).replace(form.line_end.encode(), b"\n"), form)
         length = record_end(more, form.delimiter, inside=True)
         if length >= 0:
             return more[:length]

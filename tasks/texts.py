@@ -9,10 +9,14 @@ import re
 from dataclasses import dataclass
 
 from tasks.chunks import Piece, RawFile, header_above
+from tasks.delimiters import split_line
 from tasks.errors import BadInput
 from tasks.formats import Form
-from tasks.quoting import record_end, split_line
+from tasks.other_kinds import refuse_bytes
+from tasks.quoting import record_end
 from tasks.records import read_records
+
+_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n)+")
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,22 @@ def read_text(piece: Piece, form: Form) -> Text:
     data, begin = found.data, found.begin
     item, lines_above = "", 0
     if begin == piece.file.start:
+        refuse_bytes(data, piece.file.name)
         if form.header:
+            blank = _BLANK_LINES.match(data)
+            above = blank.group() if blank else b""
+            data = data[len(above) :]
             end = record_end(data, form.delimiter) if form.quoted else data.find(b"\n") + 1
             first, data = (data[:end], data[end:]) if end > 0 else (data, b"")
             header = first.rstrip(b"\r\n").replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
             columns = tuple(split_line(header, form.delimiter, form.quoted))
             if columns != form.header:
+                line = above.count(b"\n") + 1
                 raise BadInput(
-                    f"{piece.file.name}:1: the columns {', '.join(columns)!r} are not those of the first file, "
+                    f"{piece.file.name}:{line}: the columns {', '.join(columns)!r} are not those of the first file, "
                     f"{', '.join(form.header)!r}; ingest them apart"
                 )
-            lines_above = first.count(b"\n")
+            lines_above = (above + first).count(b"\n")
     elif form.kind == "netflix" and data:
         above = header_above(piece.file, begin, b":" if form.width == 1 else None, form.line_end)
         item = above[:-1].decode() if re.fullmatch(rb"[0-9]+:", above) else ""

@@ -29,7 +29,8 @@ from tasks.rows import Parsed
 Row = tuple[str, str, float]
 
 FIELD = st.text(st.sampled_from('ab é,;\t|"\r\n'), min_size=1, max_size=8)
-TABLE = st.lists(st.tuples(FIELD, FIELD, st.integers(0, 9), st.just("") | FIELD), min_size=1, max_size=8)
+ID = FIELD.filter(lambda text: text.strip(" "))
+TABLE = st.lists(st.tuples(ID, ID, st.integers(0, 9), st.just("") | FIELD), min_size=1, max_size=8)
 LETTERS = st.text(st.sampled_from('ab,"""\n'), max_size=14)
 
 
@@ -46,7 +47,7 @@ def written(table: list[Any], delimiter: str, quoting: Any, end: str = "\r\n") -
 
 def by_csv(data: bytes, delimiter: str) -> list[Row]:
     rows = list(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter))
-    return [(user, item, float(rating)) for user, item, rating, _ in rows[1:]]
+    return [(user.strip(" "), item.strip(" "), float(rating)) for user, item, rating, _ in rows[1:]]
 
 
 def chunks_of(data: bytes, chunk_bytes: int, folder: str | Path) -> list[Chunk]:

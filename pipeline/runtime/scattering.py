@@ -13,8 +13,9 @@ from pipeline.runtime.context import Context, run_all
 from tasks import files
 from tasks.archives import needs_unpacking, raw_files, unpack
 from tasks.chunks import Chunk, Piece, RawFile, whole
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, Wanted
+from tasks.formats import Form, Wanted
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.partition import Scattered, scatter_chunk
 from tasks.quoting import Quoting
@@ -25,7 +26,7 @@ from tasks.sources import Source, StoredFile
 def plain_pieces(
     context: Context, stage: str, stored: Sequence[StoredFile], begins: Sequence[int], scratch: str
 ) -> list[Piece]:
-    """Return what is new of all files, plain, in the order of the input; what is gzip is unpacked by one task a file.
+    """Return what is new of all files, plain, in the order of the input; what is packed is unpacked by one task a file.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, publish, published
 from tasks import files
 from tasks.errors import SettingsError
@@ -55,6 +55,7 @@ def predict(
     manifest = published(folder, "predictions")
     reused = manifest is not None and manifest["id"] == predictions_id
     if manifest is None or not reused:
+        context.tell(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
         manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])

@@ -27,6 +27,7 @@ from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.sources import Source, find_companions, find_sources
+from tasks.understood import understood
 
 _STAGE = "split"
 
@@ -130,6 +131,7 @@ def _scattered(
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
+    context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
     scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, stop_at_first=True)
     return prepared
 
@@ -142,6 +144,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         item_type=dataset["item_id_type"],
         scale=tuple(dataset["scale"]) if dataset["scale"] else None,
         ratings=False,
+        delimiter=ingest.delimiter,
         quoting=ingest.quoting,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
