@@ -19,7 +19,7 @@ from tasks.delimiters import split_line
 from tasks.errors import BadInput
 from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_date
 from tasks.formats import Form
-from tasks.quoting import split_strictly
+from tasks.quoting import AS_LETTERS, split_strictly
 from tasks.records import split_records
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
@@ -233,7 +233,7 @@ def _fields(text: str, form: Form) -> list[str]:
             if "expected after" in str(cause):
                 raise BadField(
                     "text after the closing quote of a field",
-                    f'set ingest.quoting = "none" if quotes are letters of the text, or {SET_ASIDE}',
+                    f"set {AS_LETTERS}, or {SET_ASIDE}",
                 ) from cause
             raise BadField("a carriage return inside the line") from cause
         if sum(field.count("\r") for field in fields) == text.count("\r"):

@@ -51,7 +51,7 @@ def read_text(piece: Piece, form: Form) -> Text:
             data = data[len(above) :]
             end = record_end(data, form.delimiter) if form.quoted else data.find(b"\n") + 1
             first, data = (data[:end], data[end:]) if end > 0 else (data, b"")
-            header = first.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+            header = first.rstrip(b"\r\n").replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
             columns = tuple(split_line(header, form.delimiter, form.quoted))
             if columns != form.header:
                 line = above.count(b"\n") + 1
