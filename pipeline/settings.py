@@ -20,6 +20,7 @@ from pipeline.training_settings import BatchSettings as BatchSettings
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
+from tasks.transform import Transform
 
 
 def _as_paths(value: Any) -> Any:
@@ -91,6 +92,11 @@ class IngestSettings(Section):
     duplicates: Literal["last", "mean", "raise"] = Field(
         "last", description="what becomes of several ratings of one user for one item"
     )
+    transform: Transform = Field(
+        "none",
+        description="log1p: train on log(1 + rating), for counts and other right-skewed ratings above -1; RMSE and MAE "
+        "are on that scale, predictions in rating units again; duplicates = mean takes the mean of the logarithms",
+    )
     seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
     chunk_bytes: Bytes = Field(
         24 * 2**20,
@@ -112,6 +118,11 @@ class IngestSettings(Section):
     def _scale_is_a_range(self) -> IngestSettings:
         if self.scale is not None and not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale {list(self.scale)} is not a range: give [least, greatest]")
+        if self.scale is not None and self.transform == "log1p" and self.scale[0] <= -1.0:
+            raise ValueError(
+                f'transform = "log1p" takes ratings above -1, and scale {list(self.scale)} begins below: '
+                'raise its least, or set transform = "none"'
+            )
         return self
 
 
@@ -160,7 +171,11 @@ class GateSettings(Section):
         "ratings; below 0: it must be better by that; None: not compared",
     )
     ratings_at_least: int = Field(1, ge=1, description="training ratings")
-    beats_biases: bool = Field(False, description="whether its RMSE must lie below that of the biases alone")
+    beats_biases: bool = Field(
+        True,
+        description="whether its RMSE on the validation ratings must lie below those of the mean rating and of the "
+        "biases alone; asks nothing where none are held out",
+    )
 
 
 class RankingSettings(Section):
@@ -237,10 +252,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:
-        if self.split.kind == "none" and (self.gate.rmse_worse_by_at_most is not None or self.gate.beats_biases):
+        if self.split.kind == "none" and self.gate.rmse_worse_by_at_most is not None:
             raise ValueError(
-                'split.kind = "none" leaves no validation to compare models on: leave out '
-                "gate.rmse_worse_by_at_most and gate.beats_biases, or hold ratings out"
+                'split.kind = "none" leaves no validation to compare models on: leave out gate.rmse_worse_by_at_most, '
+                "or hold ratings out"
             )
         return self
 

@@ -17,6 +17,7 @@ from tasks.formats import Column, Form, Wanted
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.partition import Scattered, scatter_chunk
 from tasks.sources import Source, StoredFile
+from tasks.transform import Transform
 
 
 def plain_pieces(
@@ -40,8 +41,9 @@ def plain_pieces(
 
 
 def scatter(
-    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool
-) -> list[Scattered]:
+    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool,
+    transform: Transform = "none",
+) -> list[Scattered]:  # fmt: skip
     """Parse all chunks and write their rows by bucket under `scratch`.
 
     Raises
@@ -49,9 +51,8 @@ def scatter(
     BadInput
         The first fault of the input.
     """
-    jobs = [
-        (chunk, prepared.form, buckets, scratch, number, stop_at_first) for number, chunk in enumerate(prepared.chunks)
-    ]
+    told = (stop_at_first, transform)
+    jobs = [(chunk, prepared.form, buckets, scratch, number, *told) for number, chunk in enumerate(prepared.chunks)]
     scattered = run_all(context, stage, doing, scatter_chunk, jobs)
     for chunk in scattered:
         if chunk.fault:

@@ -130,7 +130,7 @@ def _scattered(
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
-    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, stop_at_first=True)
+    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
     return prepared
 
 
@@ -140,7 +140,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
         user_type=dataset["user_id_type"],
         item_type=dataset["item_id_type"],
-        scale=tuple(dataset["scale"]) if dataset["scale"] else None,
+        scale=tuple(dataset["form"]["scale"]) if dataset["form"]["scale"] else None,
         ratings=False,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
