@@ -42,7 +42,7 @@ from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
-from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
+from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import FunkflowError, ModelRefused
@@ -84,6 +84,7 @@ class Attempt:
                     stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
+                    warn_of_uncached_kernels(client, self.tell)
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()

@@ -251,7 +251,14 @@ class _Run:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(
-            context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out, ours=True
+            context,
+            paths["model"],
+            chosen.pairs,
+            columns,
+            chosen.batch_pairs,
+            out,
+            ours=True,
+            quoting=settings.ingest.quoting,
         )
 
     def _in_use(self) -> tuple[str, str] | None:

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.chunks import Chunk, Piece, RawFile
+from tasks.columns import place_columns
 from tasks.errors import BadInput
 from tasks.filesystems import filesystem, is_local, reaching
-from tasks.formats import Form, Wanted, place_columns
+from tasks.formats import Form, Wanted
 from tasks.parse_lines import BadField, judge_row
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
@@ -32,7 +33,7 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
         Not a Parquet file (or one cut short), or its columns are not recognised.
     """
     schema = _open(file).schema_arrow
-    user, item, rating, timestamp = place_columns(schema.names, wanted, file.name)
+    user, item, rating, timestamp = place_columns(schema.names, wanted.columns, wanted.ratings, file.name)
     types = [schema.field(place).type for place in (user, item)]
     user_type, item_type = (
         asked if asked != "auto" else "integer" if pa.types.is_integer(kind) else "string"

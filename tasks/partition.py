@@ -35,13 +35,17 @@ _Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Scattered:
-    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad."""
+    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad.
+
+    `leaves_open` says that the next chunk begins inside a quote.
+    """
 
     rows: int = 0
     rejected: int = 0
     rating_minimum: float = float("inf")
     rating_maximum: float = float("-inf")
     fault: str = ""
+    leaves_open: bool = False
 
 
 def buckets_for(rows_at_most: int, part_rows: int) -> int:
@@ -68,6 +72,7 @@ def scatter_chunk(
     if parsed.rejected and stop_at_first:
         return Scattered(fault=parsed.rejected[0].message())
     rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _extremes(parsed.table)
+    leaves_open = parsed.leaves_open
     table = _narrowed(parsed.table)
     del parsed
     order, starts = counted_order(buckets_of(table["user"], buckets), buckets)
@@ -77,7 +82,7 @@ def scatter_chunk(
     write_groups(chunk_url(folder, number), _arranged(table, order), starts.tolist())
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
-    return Scattered(rows, len(rejected), *extremes)
+    return Scattered(rows, len(rejected), *extremes, leaves_open=leaves_open)
 
 
 def _extremes(table: pa.Table) -> tuple[float, float]:

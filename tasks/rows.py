@@ -37,10 +37,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Rows in input order, and those that were rejected, in input order too."""
+    """Rows in input order, and those that were rejected, in input order too.
+
+    `leaves_open` says that the next piece of the file begins inside a quote.
+    """
 
     table: pa.Table
     rejected: tuple[Rejected, ...]
+    leaves_open: bool = False
 
 
 def row_schema(form: Form) -> pa.Schema:

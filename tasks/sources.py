@@ -20,6 +20,7 @@ from tasks.errors import BadInput
 from tasks.file_versions import version_of
 from tasks.filesystems import filesystem, is_local, reaching, url_of
 from tasks.masking import masked, name_of, without_query
+from tasks.paths import refuse_other_encoding
 
 CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
@@ -245,6 +246,7 @@ def _folder(system: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str,
 
 def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: str) -> StoredFile:
     url = url_of(system, entry["name"])
+    refuse_other_encoding(url)
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
         raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")

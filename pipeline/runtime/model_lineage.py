@@ -21,6 +21,7 @@ from pipeline.settings import Settings, TrainSettings
 from tasks import files
 from tasks.errors import DamagedFile, SettingsError
 from tasks.model_about import read_about
+from tasks.paths import absolute
 
 
 def relevant(settings: TrainSettings) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
 def _named(root: str, name: str) -> Ancestor:
     """Return the model in a folder of that name, or that of the run whose id begins so."""
     if files.exists(files.join(name, "model.json")):
-        return Ancestor.of(name if "://" in name else os.path.abspath(name))
+        return Ancestor.of(absolute(name))
     try:
         run_id = run_of(root, name)
     except SettingsError as cause:

@@ -35,6 +35,7 @@ from tasks.seen import SeenFile, has_grown, seen_in
 from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
 from tasks.transform import transformed_scale
+from tasks.understood import one_rating_each, understood
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"
@@ -104,6 +105,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
+    if doubt := one_rating_each(manifest["ratings"], manifest["users"], manifest["items"]):
+        context.tell(Noticed(doubt, warning=True))
     if manifest["quarantined"]:
         context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
@@ -204,6 +207,8 @@ def wanted_form(settings: IngestSettings) -> Wanted:
         user_type=settings.id_type,
         item_type=settings.id_type,
         scale=settings.scale,
+        delimiter=settings.delimiter,
+        quoting=settings.quoting,
     )
 
 
@@ -216,6 +221,7 @@ def _prepared(work: _Work) -> tuple[Prepared, int]:
         form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
     elif pieces:
         form = recognise(pieces[0].file, wanted_form(work.settings))
+        work.context.tell(Noticed(understood(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
@@ -253,7 +259,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.chunk_bytes, buckets, unwanted,
+        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
     )  # fmt: skip
     gathering = Gathering(
         Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,

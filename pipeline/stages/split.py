@@ -27,6 +27,7 @@ from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.sources import Source, find_companions, find_sources
+from tasks.understood import understood
 
 _STAGE = "split"
 
@@ -115,7 +116,7 @@ def _split_id(
     relevant = {
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
-        "file": [ingest.columns.model_dump(mode="json")],
+        "file": [ingest.columns.model_dump(mode="json"), ingest.quoting],
         "none": [],
     }[settings.kind]
     held_back = [slice_fraction, settings.seed] if slice_fraction > 0 else []
@@ -130,6 +131,7 @@ def _scattered(
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
+    context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
     scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
     return prepared
 
@@ -142,6 +144,8 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         item_type=dataset["item_id_type"],
         scale=tuple(dataset["form"]["scale"]) if dataset["form"]["scale"] else None,
         ratings=False,
+        delimiter=ingest.delimiter,
+        quoting=ingest.quoting,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 
