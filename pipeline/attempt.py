@@ -236,11 +236,12 @@ class Attempt:
             if self.record is not None:
                 self.record.close(state, error.code if isinstance(error, SystemExit) else 130)
         else:
-            state = "refused" if isinstance(error, ModelRefused) else "failed"
+            refused = isinstance(error, ModelRefused)
+            state = "refused" if refused else "failed"
             code = error.exit_code if isinstance(error, FunkflowError) else 1
             message = f"{type(error).__name__}: {error}".split("\n")[0]
             if self.record is not None:
-                self.record.close(state, code, error=message)
+                self.record.close(state, code, error=message, **({"result": self.result.to_dict()} if refused else {}))
         self.tell(RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message))
 
     def _put_to_use(self, run_id: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pipeline.cluster_settings import Bytes
 from pipeline.training_settings import Place, Section
 from tasks.delimiters import DELIMITERS
+from tasks.transform import Transform
 
 
 def _as_paths(value: Any) -> Any:
@@ -80,6 +81,11 @@ class IngestSettings(Section):
     duplicates: Literal["last", "mean", "raise"] = Field(
         "last", description="what becomes of several ratings of one user for one item"
     )
+    transform: Transform = Field(
+        "none",
+        description="log1p: train on log(1 + rating), for counts and other right-skewed ratings above -1; RMSE and MAE "
+        "are on that scale, predictions in rating units again; duplicates = mean takes the mean of the logarithms",
+    )
     seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
     chunk_bytes: Bytes = Field(
         24 * 2**20,
@@ -108,4 +114,9 @@ class IngestSettings(Section):
     def _scale_is_a_range(self) -> IngestSettings:
         if self.scale is not None and not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale {list(self.scale)} is not a range: give [least, greatest]")
+        if self.scale is not None and self.transform == "log1p" and self.scale[0] <= -1.0:
+            raise ValueError(
+                f'transform = "log1p" takes ratings above -1, and scale {list(self.scale)} begins below: '
+                'raise its least, or set transform = "none"'
+            )
         return self

@@ -87,7 +87,11 @@ class GateSettings(Section):
         "ratings; below 0: it must be better by that; None: not compared",
     )
     ratings_at_least: int = Field(1, ge=1, description="training ratings")
-    beats_biases: bool = Field(False, description="whether its RMSE must lie below that of the biases alone")
+    beats_biases: bool = Field(
+        True,
+        description="whether its RMSE on the validation ratings must lie below those of the mean rating and of the "
+        "biases alone; asks nothing where none are held out",
+    )
 
 
 class RankingSettings(Section):
@@ -164,10 +168,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:
-        if self.split.kind == "none" and (self.gate.rmse_worse_by_at_most is not None or self.gate.beats_biases):
+        if self.split.kind == "none" and self.gate.rmse_worse_by_at_most is not None:
             raise ValueError(
-                'split.kind = "none" leaves no validation to compare models on: leave out '
-                "gate.rmse_worse_by_at_most and gate.beats_biases, or hold ratings out"
+                'split.kind = "none" leaves no validation to compare models on: leave out gate.rmse_worse_by_at_most, '
+                "or hold ratings out"
             )
         return self
 

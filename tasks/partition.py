@@ -22,9 +22,10 @@ from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.ids import buckets_of, unique
 from tasks.order import counted_order
-from tasks.parse import parse_chunk
+from tasks.parse_transformed import parse_transformed
 from tasks.rows import quarantine_table
 from tasks.scratch import narrowed, read_groups, write_groups
+from tasks.transform import Transform
 
 Duplicates = Literal["last", "mean", "raise"]
 MOST_BUCKETS = 4096
@@ -57,13 +58,15 @@ def parts_for(rows: int, part_rows: int, buckets: int) -> int:
     return min(buckets, _power_of_two(-(-rows // part_rows)))
 
 
-def scatter_chunk(chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool) -> Scattered:
+def scatter_chunk(
+    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool, transform: Transform = "none"
+) -> Scattered:
     """Parse a chunk and write `folder`/chunk-NNNNN.arrow with one group a bucket, and its distinct ids beside it.
 
     Bad input is returned, not raised, so that whoever waits for all chunks can name the first fault of the input.
     """
     try:
-        parsed = parse_chunk(chunk, form, stop_at_first)
+        parsed = parse_transformed(chunk, form, stop_at_first, transform)
     except BadInput as fault:
         return Scattered(fault=fault.message)
     if parsed.rejected and stop_at_first:

@@ -26,6 +26,7 @@ from pipeline.runtime.ledger import STATES, Ledger, Record
 from pipeline.runtime.lock import Waiting
 from pipeline.runtime.store import Store
 from pipeline.saved_reports import write_index
+from tasks.digits import rounded
 from tasks.errors import SettingsError
 from tasks.paths import absolute
 
@@ -149,7 +150,7 @@ def _records_table(records: list[Record]) -> Group:
         rmse, code = (record.get("metrics") or {}).get("rmse"), record.get("exit_code")
         table.add_row(
             record["id"], record.get("date"), record["state"], None if code is None else str(code),
-            (record.get("run_id") or "")[:_SHORT], None if rmse is None else f"{rmse:.4f}", _took(record),
+            (record.get("run_id") or "")[:_SHORT], rounded(rmse), _took(record),
             record.get("host"),
         )  # fmt: skip
     said = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]

@@ -68,7 +68,8 @@ class Lineage:
             return cls(root, asked, None, seen)
         ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, tell)
         if ancestor is not None and files.exists(files.join(ancestor.folder, "model.json")):
-            refuse_unfit(ancestor, train, dataset)  # one that was started from long ago may be gone
+            # One that was started from long ago may be gone.
+            refuse_unfit(ancestor, train, dataset, settings.ingest.transform)
         return cls(root, asked, ancestor, seen)
 
     def told(self, split_id: str) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class Lineage:
         }  # fmt: skip
 
 
-def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str, Any]) -> None:
+def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str, Any], transform: str) -> None:
     """Raise SettingsError if a model cannot be one that training with these settings goes on from."""
     about, name = read_about(ancestor.folder), ancestor.name
     theirs = {
@@ -101,6 +102,11 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
                 f"train.{setting} = {getattr(settings, setting)}, but {name}, which train.warm_start begins from, has "
                 f"{value}: set it to that, or train.warm_start = false for a run that begins anew"
             )
+    if about.get("transform", "none") != transform:
+        raise SettingsError(
+            f"ingest.transform = {transform}, but {name}, which train.warm_start begins from, was trained with "
+            f"{about.get('transform', 'none')}: set it to that, or train.warm_start = false"
+        )
     types = {side: dataset[f"{side}_id_type"] for side in ("user", "item")}
     if about["id_types"] != types:
         raise SettingsError(

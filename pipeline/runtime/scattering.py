@@ -21,6 +21,7 @@ from tasks.partition import Scattered, scatter_chunk
 from tasks.quoting import Quoting
 from tasks.records import begun_inside, in_doubt, inside_quotes, quote_ends
 from tasks.sources import Source, StoredFile
+from tasks.transform import Transform
 
 
 def plain_pieces(
@@ -44,8 +45,9 @@ def plain_pieces(
 
 
 def scatter(
-    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool
-) -> list[Scattered]:
+    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool,
+    transform: Transform = "none",
+) -> list[Scattered]:  # fmt: skip
     """Parse all chunks and write their rows by bucket under `scratch`.
 
     Raises
@@ -53,9 +55,8 @@ def scatter(
     BadInput
         The first fault of the input.
     """
-    jobs = [
-        (chunk, prepared.form, buckets, scratch, number, stop_at_first) for number, chunk in enumerate(prepared.chunks)
-    ]
+    told = (stop_at_first, transform)
+    jobs = [(chunk, prepared.form, buckets, scratch, number, *told) for number, chunk in enumerate(prepared.chunks)]
     scattered = run_all(context, stage, doing, scatter_chunk, jobs)
     for place, chunk in _read_anew(context, stage, doing, jobs, [each.leaves_open for each in scattered]).items():
         scattered[place] = chunk

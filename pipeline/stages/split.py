@@ -132,7 +132,7 @@ def _scattered(
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
     context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
-    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, stop_at_first=True)
+    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
     return prepared
 
 
@@ -142,7 +142,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
         user_type=dataset["user_id_type"],
         item_type=dataset["item_id_type"],
-        scale=tuple(dataset["scale"]) if dataset["scale"] else None,
+        scale=tuple(dataset["form"]["scale"]) if dataset["form"]["scale"] else None,
         ratings=False,
         delimiter=ingest.delimiter,
         quoting=ingest.quoting,
