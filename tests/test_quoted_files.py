@@ -117,14 +117,15 @@ def test_quotes_of_another_kind_refuse_the_file(
     written: str, said: str, old: str, new: str, context: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.csv"
-    path.write_text("user,item,rating,text\n" + "".join(f"u,i{each},{each % 5},{written}\n" for each in range(9)))
+    rows = ["user,item,rating,text", "v,i,3,plain", *(f"u,i{each},{each % 5},{written}" for each in range(9)), ""]
+    path.write_text("\n".join(rows))
     message = refusal(context, path, on_bad_rows="quarantine")
-    assert f"{path}:2: {said}: " in message
+    assert f"{path}:3: {said}: " in message
     (remedy,) = re.findall("sed '.*'", message)
     remedied = subprocess.run(remedy, shell=True, stdin=path.open(), capture_output=True)
     assert remedied.stdout.decode() == path.read_text().replace(old, new)
     path.write_bytes(remedied.stdout)
-    assert len(ingested(context, path)) == 9
+    assert len(ingested(context, path)) == 10
 
 
 def test_text_after_a_closing_quote_is_a_bad_row(context: Context, tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def test_a_quote_that_may_hold_rows_is_found(text: str, fault: int) -> None:
         (["a\tb\t3"], "\t", True),
         (['5" disk\tb\t3', '"Bo" K\tc\t4', '"Jo\tc\t4'], "\t", False),
         (['a::"b"::3'], "::", False),
+        (['a "b" 3'], " ", False),
     ],
 )
 def test_whole_fields_decide_whether_quotes_count(lines: list[str], delimiter: str, quoted: bool) -> None:
