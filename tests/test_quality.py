@@ -71,6 +71,7 @@ def test_pure_form_gets_past_the_saddle_where_its_first_factor_is_the_mean(ratin
         ingest={"ratings": [str(ratings_dir / "ml-100k" / "u.data")]},
         split={"kind": "fraction", "file": "", "fraction": 0.1},
         train={"rank": 8, "biases": False, "center": False},
+        gate={"beats_biases": False},
     )
     assert result.rmse is not None
     assert 0.93 < result.rmse < 0.955

@@ -101,7 +101,7 @@ def test_a_row_that_is_folded_in_takes_ratings_in_their_units(trained: tuple[Pat
     raw = counts()
     user = raw["user"].value_counts().index[0]
     own = raw[raw["user"] == user]
-    greatest = raw.loc[raw["rating"].idxmax()]
+    greatest = raw.iloc[int(raw["rating"].to_numpy().argmax())]
     folded = model.fold_in(dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True)))
     items, scores = model.recommend(folded, n=50)
     ours = pd.Series(scores, items)[own["item"]].to_numpy()

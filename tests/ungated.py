@@ -6,4 +6,4 @@ Covers: a word for `--set`, and a section. Does not cover: what the gate refuses
 from __future__ import annotations
 
 UNGATED = "gate.beats_biases=false"
-UNGATED_SECTION = {"beats_biases": False}
+UNGATED_SECTION: dict[str, object] = {"beats_biases": False}

@@ -7,7 +7,6 @@ tasks/partition.py), or what becomes of the rows (stages/ingest.py, stages/split
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.runtime.context import Context, run_all
 from tasks import files
@@ -67,7 +66,7 @@ def scatter(
 
 
 def _read_anew(
-    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Any, Any, Any, Any, Any]],
+    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform]],
     leaves_open: Sequence[bool],
 ) -> dict[int, Scattered]:  # fmt: skip
     """Do again the jobs whose chunk begins inside a quote, which each of them took to begin outside."""

@@ -46,7 +46,10 @@ def remedy(settings: Settings, dataset: Mapping[str, Any], grid: Mapping[str, An
     if settings.ingest.transform == "none" and is_right_skewed(dataset, grid):
         return f"ratings go up to {dataset['rating_maximum']:,.6g}, far above their mean: try ingest.transform = log1p"
     a_row = grid["ratings"] / max(1, grid["users"] + grid["items"])
-    return f"there are {a_row:.1f} ratings for each user and item, and more of them are what helps"
+    found = (
+        f"what it learnt from {grid['ratings']:,} ratings, {a_row:.1f} for each user and item, does not hold for others"
+    )
+    return f"{found}: more ratings may help"
 
 
 def is_right_skewed(dataset: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
