@@ -45,6 +45,8 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
         for role, asked in (("user", wanted.user_type), ("item", wanted.item_type))
     )
     beside = f", from folders {', '.join(in_folders)}" if in_folders else ""
+    if twice := [name for name in columns_in(file.name) if name in columns.values() and name in schema.names]:
+        beside += f"; {', '.join(twice)} from the files, not from the names of folders"
     return Form(
         kind="parquet",
         described=f"Parquet (columns {', '.join(schema.names)}{beside})",
