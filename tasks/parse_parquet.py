@@ -17,10 +17,12 @@ from tasks.filesystems import filesystem, is_local, reaching
 from tasks.folder_columns import columns_in, with_columns
 from tasks.formats import ROLES, Clock, Form, IdKind, Wanted, place_columns
 from tasks.rows import Parsed, named_columns
+from tasks.sources import read_range
 from tasks.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
 from tasks.typed_rows import convert
 from tasks.typed_values import clock_of
 
+_MAGIC = b"PAR1"
 _SAMPLE_ROWS = 1000
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -107,6 +109,8 @@ def _open(file: RawFile) -> pq.ParquetFile:
             remote = not is_local(system)
             return pq.ParquetFile(system.open(path, "rb", cache_type="none" if remote else None), pre_buffer=remote)
     except (pa.ArrowException, OSError) as cause:
+        if read_range(file.url, 0, len(_MAGIC)) != _MAGIC:
+            raise BadInput(f"{file.name}: this is no Parquet; name it for what it is, or set ingest.format") from cause
         raise BadInput(
             f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it anew"
         ) from cause
