@@ -33,6 +33,9 @@ checkpoint_epochs = {CHECKPOINT_EPOCHS}
 [ranking]
 count = 0
 
+[gate]
+beats_biases = false
+
 [cluster]
 workers = 2
 threads = 1

@@ -39,6 +39,9 @@ checkpoint_epochs = 1
 [ranking]
 count = 0
 
+[gate]
+beats_biases = false
+
 [cluster]
 workers = 1
 threads = 1

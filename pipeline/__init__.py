@@ -1,7 +1,7 @@
 """Which task runs when, where, and within which memory; and the package's front door.
 
 Covers: `run`, `reconstruction`, `Settings`, `Model` and `RunResult`, handed out on first use, so that loading a model
-imports no Dask.
+imports no Dask; and a home for this process where there is none.
 Does not cover: anything else; import what you need from the module that has it.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tasks.paths import ensure_home
 
 if TYPE_CHECKING:
     from pipeline.flow import run as run
@@ -28,6 +30,9 @@ _HOMES = {
 }
 
 __all__ = ["Model", "RunResult", "Settings", "reconstruction", "run"]
+
+
+ensure_home()
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,7 @@ from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
 from pipeline.runtime.record import MetricsFile, Record
 from pipeline.runtime.result import RunResult
-from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
+from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.errors import FunkflowError, ModelRefused
@@ -84,6 +84,7 @@ class Attempt:
                     stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
+                    warn_of_uncached_kernels(client, self.tell)
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()
@@ -235,11 +236,12 @@ class Attempt:
             if self.record is not None:
                 self.record.close(state, error.code if isinstance(error, SystemExit) else 130)
         else:
-            state = "refused" if isinstance(error, ModelRefused) else "failed"
+            refused = isinstance(error, ModelRefused)
+            state = "refused" if refused else "failed"
             code = error.exit_code if isinstance(error, FunkflowError) else 1
             message = f"{type(error).__name__}: {error}".split("\n")[0]
             if self.record is not None:
-                self.record.close(state, code, error=message)
+                self.record.close(state, code, error=message, **({"result": self.result.to_dict()} if refused else {}))
         self.tell(RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message))
 
     def _put_to_use(self, run_id: str) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import log_format, options, stages, where
+from pipeline.commands import log_format, options, paths, stages, streams, where
 from pipeline.runtime.progress import JSON, format_of, json_line
 from tasks.errors import FunkflowError
 from tasks.masking import masked
@@ -52,6 +52,7 @@ def program(word: str = "") -> typer.Typer:
     named = () if word == _LIGHT else (MODULES[word],) if word in MODULES else dict.fromkeys(MODULES.values())
     for module in named:
         import_module(f"pipeline.commands.{module}").register(app)
+    paths.offer(app)
     where.offer(app)
     log_format.offer(app)
     return app
@@ -65,6 +66,7 @@ def _options(show_version: Annotated[bool, typer.Option("--version", help="print
 
 def main() -> None:
     """Run the command and exit with its code."""
+    streams.lose_no_run_to_output()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, options.interrupts.take)
     sys.exit(_exit_code(sys.argv[1:] or ["--help"]))

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from dask.utils import parse_bytes
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.training_settings import Section
+from pipeline.training_settings import Place, Section
 
 Bytes = Annotated[
     int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
@@ -25,8 +25,8 @@ class ClusterSettings(Section):
     scheduler: str = Field(
         "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
     )
-    scheduler_file: str = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
-    preset: str = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
+    scheduler_file: Place = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
+    preset: Place = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
     environment: bool = Field(
         True, description="DASK_SCHEDULER_ADDRESS comes before the three; the command's options set this to false"
     )
@@ -41,9 +41,9 @@ class ClusterSettings(Section):
     tls: Literal["", "temporary"] = Field(
         "", description="temporary: TLS within a cluster of this machine's own, by a pair that only lives in memory"
     )
-    tls_ca: str = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
-    tls_cert: str = Field("", description="file of this side's certificate (PEM), signed by that authority")
-    tls_key: str = Field("", description="file of its key (PEM)")
+    tls_ca: Place = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
+    tls_cert: Place = Field("", description="file of this side's certificate (PEM), signed by that authority")
+    tls_key: Place = Field("", description="file of its key (PEM)")
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> ClusterSettings:

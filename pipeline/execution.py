@@ -7,7 +7,6 @@ Does not cover: what is compared (receipts.py), who is told (hooks.py), the clus
 
 from __future__ import annotations
 
-import os
 import posixpath
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +24,11 @@ from pipeline.runtime.events import Event, Listener, Noticed, StageFinished, bro
 from pipeline.runtime.lock import Waiting, hold_root
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import Store
+from pipeline.runtime.temporary import temporary_files
 from pipeline.settings import Settings
 from tasks.errors import DamagedFile, FunkflowError, RootIsHeld
 from tasks.masking import masked
+from tasks.paths import absolute
 
 
 @dataclass
@@ -76,7 +77,7 @@ def execute(
     if request.reaches("train"):
         settings.train.refuse_what_has_no_effect()
     root = settings.root
-    store = Store(root if "://" in root else os.path.abspath(root))
+    store = Store(absolute(root))
     entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
     told = broadcast(list(listeners))
     waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
@@ -100,6 +101,7 @@ def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Call
                 entry.close_locked(error)
             raise
         entry.open(held.left_by.get("record", ""))
+        stack.enter_context(temporary_files(root))
         try:
             state = _run(execution, told, work)
         except BaseException as error:

@@ -22,18 +22,19 @@ from pipeline.request import Request
 from pipeline.runtime.cluster import refuse_unguarded_call
 from pipeline.runtime.context import Context
 from pipeline.runtime.current import model_of, read_current
-from pipeline.runtime.events import Listener
+from pipeline.runtime.events import Listener, Noticed
 from pipeline.runtime.model_lineage import Lineage, relevant
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.shown import shown
 from pipeline.runtime.store import content_id
+from pipeline.runtime.usefulness import remedy, shortfall
 from pipeline.runtime.warm_start import WarmStart
 from pipeline.settings import Settings
 from pipeline.stages.baseline import baseline
 from pipeline.stages.decompose import decompose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.export import export
-from pipeline.stages.gate import Candidate, gate
+from pipeline.stages.gate import Candidate, gate, refused
 from pipeline.stages.grid import grid
 from pipeline.stages.ingest import ingest
 from pipeline.stages.predict import predict
@@ -138,6 +139,7 @@ class _Run:
         paths["grid"] = self.store.grid(blocks["id"])
         if not self._reaches("train"):
             return
+        result.transform = settings.ingest.transform
         run_folder = self._begin(dataset, held_out, blocks, lineage)
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
         baselines = baseline(context, held_out, blocks, scale, self.attempt.streamed)
@@ -153,19 +155,9 @@ class _Run:
         if not self._reaches("evaluate"):
             return
         result.evaluation = evaluate(
-            context,
-            dataset,
-            held_out,
-            blocks,
-            training,
-            scale,
-            run_folder,
-            settings.train.rank,
-            baselines,
-            truth,
+            context, dataset, held_out, blocks, training, scale, run_folder, settings.train.rank, baselines, truth
         )
-        if result.evaluation:
-            result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
+        self._warn(context, dataset, blocks)
         if not self._reaches("export"):
             return
         about = {
@@ -181,27 +173,40 @@ class _Run:
             **masked_content(lineage.told(held_out["id"])),
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
             "counted": result.counted,
+            **({"transform": result.transform} if result.transform != "none" else {}),
             "settings": masked_content(self.settings.model_dump(mode="json")),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
         candidate = Candidate(str(result.run_id), paths["model"], dataset, held_out, blocks, result.evaluation)
         result.gate = gate(context, candidate, self._in_use(), settings.gate, settings.split)
         self._serve(context, settings, dataset, held_out, training, scale, run_folder)
+        if refusal := result.gate.get("refusal"):
+            raise refused(str(result.run_id), refusal)
+
+    def _warn(self, context: Context, dataset: dict[str, Any], blocks: dict[str, Any]) -> None:
+        """Take over what the model reached, and say in one line if it is of no use."""
+        result = self.result
+        if result.evaluation:
+            result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
+        if short := shortfall(result.evaluation):
+            result.warning = f"the model is of no use: {short}; {remedy(self.settings, dataset, blocks)}"
+            context.tell(Noticed(result.warning, warning=True))
 
     def _serve(
         self, context: Context, settings: Settings, dataset: dict[str, Any], held_out: dict[str, Any],
         training: dict[str, Any], scale: tuple[float, float], run_folder: str,
     ) -> None:  # fmt: skip
-        """Put the exported model to use."""
+        """Put the exported model to use; one that its gate refused is measured and reported on, and serves nobody."""
         result, model = self.result, self.result.paths["model"]
+        passes = result.gate.get("passed", True)
         if self._reaches("spectrum"):
             spectrum(context, model, result.paths["grid"])
         if self._reaches("ranking"):
             result.ranking = ranking(context, dataset, held_out, model, settings.ranking, scale, run_folder)
-        if self._reaches("recommend") and settings.recommend.count:
+        if passes and self._reaches("recommend") and settings.recommend.count:
             folder = recommend(context, dataset, held_out, model, settings.recommend, run_folder)
             result.paths["recommendations"] = folder
-        if self._reaches("predict") and settings.predict.pairs:
+        if passes and self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, run_folder)
         if self._reaches("report") and settings.report.write:
             told = self.attempt.told_for_report()
@@ -230,7 +235,9 @@ class _Run:
             raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
         if settings.synth:
             raw = synthesise(context, settings.synth)
-            self.result.paths["raw"], truth = raw["folder"], files.join(raw["folder"], "truth")
+            self.result.paths["raw"] = raw["folder"]
+            if settings.ingest.transform == "none":  # what is planted is in rating units
+                truth = files.join(raw["folder"], "truth")
             settings = on_synthetic(settings, raw["folder"])
         if settings.split.kind == "file" and self._reaches("ingest"):
             refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
@@ -244,7 +251,14 @@ class _Run:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(
-            context, paths["model"], chosen.pairs, columns, chosen.batch_pairs, out, ours=True
+            context,
+            paths["model"],
+            chosen.pairs,
+            columns,
+            chosen.batch_pairs,
+            out,
+            ours=True,
+            quoting=settings.ingest.quoting,
         )
 
     def _in_use(self) -> tuple[str, str] | None:

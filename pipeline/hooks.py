@@ -8,6 +8,7 @@ Does not cover: the record (runtime/ledger.py). Who is killed without a word tel
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import urllib.request
@@ -47,7 +48,8 @@ def _post(url: str, body: bytes, timeout_seconds: float) -> None:
 
 
 def _run(command: str, body: bytes, timeout_seconds: float) -> None:
-    subprocess.run(shlex.split(command), input=body, stdout=_STANDARD_ERROR, timeout=timeout_seconds, check=True)
+    words = [os.path.expanduser(word) for word in shlex.split(command)]  # no shell does it
+    subprocess.run(words, input=body, stdout=_STANDARD_ERROR, timeout=timeout_seconds, check=True)
 
 
 def _said(hook: str, cause: Exception) -> str:

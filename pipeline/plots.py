@@ -21,6 +21,7 @@ from bokeh.plotting import figure
 
 from pipeline.runtime.result import RunResult
 from tasks import files
+from tasks.digits import rounded
 from tasks.errors import BadInput, SettingsError
 from tasks.model import Model
 
@@ -59,7 +60,7 @@ def learning_curve(run: Run) -> figure:
             biases = event["biases_rmse"]
             plot.add_layout(Span(location=biases, dimension="width", line_color=_GREY, line_dash="dashed"))
             line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=_GREY, line_dash="dashed", name="biases")
-            drawn.append(LegendItem(label=f"biases alone {biases:.4f} on {event['split']}", renderers=[line]))
+            drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {event['split']}", renderers=[line]))
             break
     _legend(plot, drawn)
     return plot

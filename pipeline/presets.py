@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import SettingsError
+from tasks.paths import expanded
 
 SETTINGS, CLUSTERS = "conf", "conf.clusters"
 """Where the files that ship lie."""
@@ -39,7 +40,7 @@ def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, 
 
 
 def _find(name_or_path: str, folder: str) -> tuple[str, str]:
-    path = Path(name_or_path)
+    path = Path(expanded(name_or_path))
     if path.suffix == ".toml" or "/" in name_or_path:
         try:
             return path.read_text(encoding="utf-8"), str(path)

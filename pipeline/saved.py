@@ -6,7 +6,6 @@ Does not cover: the stages themselves (stages/), whole runs (flow.py).
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from pipeline.stages.vectors import write_vectors
 from tasks import files
 from tasks.errors import BadInput
 from tasks.model_about import read_about
+from tasks.paths import absolute
 
 
 def spectrum_of(
@@ -91,7 +91,8 @@ def predict_with(
     """
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        return predict(context, model_folder, pairs, columns, settings.predict.batch_pairs, out, ours=False)
+        batch_pairs, quoting = settings.predict.batch_pairs, settings.ingest.quoting
+        return predict(context, model_folder, pairs, columns, batch_pairs, out, ours=False, quoting=quoting)
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
@@ -132,7 +133,7 @@ class _Origin:
     @classmethod
     def of(cls, model_folder: str) -> _Origin:
         read_about(model_folder)  # a folder without a model is told before anything is looked for around it
-        place = model_folder.rstrip("/") if "://" in model_folder else os.path.abspath(model_folder)
+        place = absolute(model_folder).rstrip("/")
         root, *inner = place.rsplit("/", 3)
         record = files.join(files.join(root, *inner[:2]), "record.json")
         if len(inner) == 3 and inner[0] == "runs" and files.exists(record):

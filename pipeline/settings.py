@@ -6,37 +6,28 @@ Does not cover: checks that need the data (each stage), nor how a setting is use
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from pipeline.cluster_settings import Bytes as Bytes
 from pipeline.cluster_settings import ClusterSettings as ClusterSettings
+from pipeline.ingest_settings import ColumnSettings as ColumnSettings
+from pipeline.ingest_settings import IngestSettings as IngestSettings
 from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
+from pipeline.training_settings import Place as Place
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
 
 
-def _as_paths(value: Any) -> Any:
-    several = [value] if isinstance(value, (str, os.PathLike)) else value
-    if not isinstance(several, (list, tuple)):
-        return several
-    return [os.fspath(each) if isinstance(each, os.PathLike) else each for each in several]
-
-
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_paths)]
-"""Paths or URLs: several, or one."""
-
-
 class SynthSettings(Section):
     """A synthetic set in Netflix form, made before anything is ingested (demo and benchmarks)."""
 
-    folder: str = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
+    folder: Place = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
     shape: Literal["demo", "netflix"] = Field(
         "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
     )
@@ -51,77 +42,13 @@ class SynthSettings(Section):
         return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
 
 
-class ColumnSettings(Section):
-    """Names (or 0-based positions, where there is no header) of a table's columns; None: recognised by usual names."""
-
-    user: str | int | None = None
-    item: str | int | None = None
-    rating: str | int | None = None
-    timestamp: str | int | None = None
-
-
-class IngestSettings(Section):
-    """Raw ratings to Parquet."""
-
-    ratings: Paths = Field(
-        (),
-        description="files, folders, archives, globs or URLs; in them {date} is the logical date (--date), and {dates} "
-        "stands for every date up to it",
-    )
-    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"] = Field(
-        "auto", description="auto: recognised by name and first bytes, and said"
-    )
-    columns: ColumnSettings = ColumnSettings()
-    id_type: Literal["auto", "integer", "string"] = Field(
-        "auto", description="auto: integer where the first lines all are, or the type of the column is a number"
-    )
-    titles: str = Field(
-        "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
-    )
-    scale: tuple[float, float] | None = Field(
-        None, description="least and greatest rating allowed; None: the format's own, else any finite number"
-    )
-    on_bad_rows: Literal["raise", "quarantine"] = "raise"
-    incremental: bool = Field(
-        False, description="grow from the dataset that has most of the inputs already: only what is new is parsed"
-    )
-    deletions: Paths = Field(
-        (), description="files, folders, globs or URLs of (user, item) pairs whose ratings no longer count"
-    )
-    duplicates: Literal["last", "mean", "raise"] = Field(
-        "last", description="what becomes of several ratings of one user for one item"
-    )
-    seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
-    chunk_bytes: Bytes = Field(
-        24 * 2**20,
-        ge=1024,
-        description="raw text parsed by one task; less than 32 MiB, so that its memory is used again by the next",
-    )
-    partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
-
-    @model_validator(mode="after")
-    def _mean_needs_all(self) -> IngestSettings:
-        if self.incremental and self.duplicates == "mean":
-            raise ValueError(
-                'incremental = true and duplicates = "mean" do not go together, as a dataset does not keep the ratings '
-                'that a mean was made of: set duplicates = "last", or incremental = false'
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _scale_is_a_range(self) -> IngestSettings:
-        if self.scale is not None and not self.scale[0] < self.scale[1]:
-            raise ValueError(f"scale {list(self.scale)} is not a range: give [least, greatest]")
-        return self
-
-
 class SplitSettings(Section):
     """Which ratings are kept from training to validate the model on."""
 
     kind: Literal["file", "fraction", "last", "none"] = Field(
         "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
     )
-    file: str = Field(
+    file: Place = Field(
         "", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads; {date}: --date"
     )
     fraction: float = Field(
@@ -160,7 +87,11 @@ class GateSettings(Section):
         "ratings; below 0: it must be better by that; None: not compared",
     )
     ratings_at_least: int = Field(1, ge=1, description="training ratings")
-    beats_biases: bool = Field(False, description="whether its RMSE must lie below that of the biases alone")
+    beats_biases: bool = Field(
+        True,
+        description="whether its RMSE on the validation ratings must lie below those of the mean rating and of the "
+        "biases alone; asks nothing where none are held out",
+    )
 
 
 class RankingSettings(Section):
@@ -196,7 +127,7 @@ class ReportSettings(Section):
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
-    pairs: str = Field(
+    pairs: Place = Field(
         "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no such step"
     )
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
@@ -221,7 +152,7 @@ IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
-    root: str = Field("data", description="local folder or fsspec URL that everything is written under")
+    root: Place = Field("data", description="local folder or fsspec URL that everything is written under")
     synth: SynthSettings | None = None
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()
@@ -237,10 +168,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:
-        if self.split.kind == "none" and (self.gate.rmse_worse_by_at_most is not None or self.gate.beats_biases):
+        if self.split.kind == "none" and self.gate.rmse_worse_by_at_most is not None:
             raise ValueError(
-                'split.kind = "none" leaves no validation to compare models on: leave out '
-                "gate.rmse_worse_by_at_most and gate.beats_biases, or hold ratings out"
+                'split.kind = "none" leaves no validation to compare models on: leave out gate.rmse_worse_by_at_most, '
+                "or hold ratings out"
             )
         return self
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.runtime.result import ESTIMATES, RunResult
+from pipeline.runtime.result import ESTIMATES, RunResult, rounded_scores
 from tasks.masking import masked
 
 
@@ -22,14 +22,16 @@ def result_table(result: RunResult) -> Group:
     """Return RMSE and MAE of the model beside what it must beat, and where the results lie."""
     parts: list[Table | Text] = []
     if result.evaluation:
-        scores = Table(title=escape(f"validation: {result.split}"), title_justify="left", title_style="bold")
+        scores = Table(title=escape(result.validation), title_justify="left", title_style="bold")
         for name in ("", "RMSE", "MAE"):
             scores.add_column(name, justify="left" if not name else "right")
         for key, name in ESTIMATES.items():
             if key in result.evaluation:
-                row = result.evaluation[key]
-                scores.add_row(name, f"{row['rmse']:.4f}", f"{row['mae']:.4f}", style="bold" if key == "model" else "")
+                shown = rounded_scores(result.evaluation, key)
+                scores.add_row(name, *shown, style="bold" if key == "model" else "")
         parts.append(scores)
+    if result.warning:
+        parts.append(Text(result.warning, style="yellow"))
     if result.ranking:
         parts.append(_ranking_table(result.ranking))
     if result.epochs:

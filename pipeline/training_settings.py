@@ -6,12 +6,25 @@ Does not cover: all other sections, and reading settings (settings.py).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.methods import ON_A_BASELINE, without_effect
 from tasks.errors import SettingsError
+from tasks.paths import expanded, refuse_other_encoding
+
+
+def _expanded(path: str) -> str:
+    try:
+        refuse_other_encoding(path)
+        return expanded(path)
+    except SettingsError as error:
+        raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value
+
+
+Place = Annotated[str, AfterValidator(_expanded)]
+"""A path, in which `~` is a home folder, or a URL."""
 
 
 class Section(BaseModel):
@@ -88,7 +101,7 @@ class TrainSettings(Section):
         description="sgd: training starts from the model in use (current.json of the root) instead of from small "
         "random numbers; rows go by raw ids, and new ones start as ever; without a model in use it starts cold",
     )
-    warm_from: str = Field(
+    warm_from: Place = Field(
         "", description="warm_start: instead of the model in use, the folder of a saved model, or a run of the root"
     )
     iterations: int | None = Field(

@@ -34,6 +34,7 @@ from tasks.decompositions import (
 )
 from tasks.errors import BadInput
 from tasks.low_rank import item_side
+from tasks.transform import Transform
 
 PRODUCT = "U Vᵀ"
 WHOLE = "µ + b_u + b_i + U Vᵀ, unclipped"
@@ -56,6 +57,8 @@ class Factored(Protocol):
     def item_factors(self) -> npt.NDArray[np.float32]: ...
     @property
     def rank(self) -> int: ...
+    @property
+    def transform(self) -> Transform: ...
     def svd(self, fold_biases: bool = ...) -> Svd: ...
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice: ...
 
@@ -133,7 +136,7 @@ class Algebra:
         user_rows, item_rows = self.known_rows(users, "users"), self.known_rows(items, "items")
         side = item_side(
             self.item_factors, self.item_biases, self.mean, self.scale if clip else None,
-            _rotations(self) if kept < self.rank else None, kept,
+            _rotations(self) if kept < self.rank else None, kept, transform=self.transform,
         ).take(item_rows)  # fmt: skip
         factors, biases = self.user_factors[user_rows], self.user_biases[user_rows]
         if not cells:

@@ -40,6 +40,8 @@ BLOCK_FORMAT = [4, TILE_USERS, TILE_ITEMS, GROUP_USERS]
 MOST_LEVELS = 1 << 16
 """Different ratings that are kept as codes; more than that are kept as they are."""
 _CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
+_LOST = 1e-6
+"""Part of the deviation that a mean may lose as float32. More than 65,536 levels need a spread that loses less."""
 _SLICE, _ITEM_MASK = 1 << 18, (1 << ITEM_BITS) - 1
 
 
@@ -155,7 +157,11 @@ class RatingBlock(Weighed):
     def scaled_levels(self, mean: float, deviation: float) -> npt.NDArray[np.float32]:
         """Return what the kernel takes for levels: centred and scaled; or, without levels, how to do that."""
         share = np.float32(1.0 / deviation)
-        return np.array([mean, share], np.float32) if self.coding == "f4" else (self.levels - np.float32(mean)) * share
+        if self.coding == "f4":
+            return np.array([mean, share], np.float32)
+        if abs(float(np.float32(mean)) - mean) > _LOST * deviation:
+            return ((self.levels.astype(np.float64) - mean) / deviation).astype(np.float32)
+        return (self.levels - np.float32(mean)) * share
 
 
 @dataclass(frozen=True)

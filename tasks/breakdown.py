@@ -87,7 +87,7 @@ def break_down(
         users, items = table["user"].to_numpy(), table["item"].to_numpy()
         known = (users >= 0) & (items >= 0)
         users, items = users[known], items[known]
-        predicted = model.predict(ids[0][users], ids[1][items])
+        predicted = model.score(ids[0][users], ids[1][items])
         actual = table["rating"].to_numpy()[known].astype(np.float64)
         months = months_of(table["timestamp"].to_numpy()[known]) if "timestamp" in table.column_names else None
         found = sums_of(actual, predicted, trained[0][users], trained[1][items], months, ruler)

@@ -1,7 +1,9 @@
 """Cut raw files into chunks of about equal size, and read a chunk's bytes up to whole lines.
 
-Covers: pieces of big files and groups of small ones, the movie header above a piece that starts mid-file, line numbers.
-Does not cover: archives (archives.py) and the meaning of a line (parse.py, parse_lines.py).
+Covers: pieces of big files and groups of small ones, the movie header above a piece that starts mid-file, line numbers,
+lines that end with a carriage return alone (they are given line feeds).
+Does not cover: archives (archives.py), records of several lines (records.py) and the meaning of a line (parse.py,
+parse_lines.py).
 """
 
 from __future__ import annotations
@@ -31,11 +33,15 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Piece:
-    """The lines of `file` that begin within bytes [start, stop) of its url; for Parquet, row groups [start, stop)."""
+    """The lines of `file` that begin within bytes [start, stop) of its url; for Parquet, row groups [start, stop).
+
+    `inside` says that its first line lies inside a quote that was opened before.
+    """
 
     file: RawFile
     start: int
     stop: int
+    inside: bool = False
 
 
 Chunk = tuple[Piece, ...]
@@ -66,22 +72,27 @@ def cut(pieces: Iterable[Piece], chunk_bytes: int) -> list[Chunk]:
     return [*chunks, tuple(small)] if small else chunks
 
 
-def read_lines(piece: Piece) -> tuple[bytes, int]:
+def read_lines(piece: Piece, line_end: str = "\n") -> tuple[bytes, int]:
     """Return the whole lines that begin within the piece, and where in the url the first of them begins.
+
+    Parameters
+    ----------
+    line_end : how lines end in the file; in what is returned they end with a line feed.
 
     Raises
     ------
     BadInput
-        The file is shorter than it was when it was listed, or a line is longer than `LONGEST_LINE_BYTES`.
+        The file is shorter than it was when it was listed, a line is longer than `LONGEST_LINE_BYTES`, or lines end
+        otherwise than `line_end`.
     """
-    file = piece.file
+    file, letter = piece.file, line_end.encode()
     begin, end = piece.start, piece.stop
     if begin > file.start:
-        begin = _after_line(file, begin - 1, piece.stop)
+        begin = _after_line(file, begin - 1, piece.stop, letter)
     if begin >= piece.stop:
         return b"", piece.stop
     if end < file.stop:
-        end = _after_line(file, end - 1, min(file.stop, end + LONGEST_LINE_BYTES + 1))
+        end = _after_line(file, end - 1, min(file.stop, end + LONGEST_LINE_BYTES + 1), letter)
     if end - piece.stop > LONGEST_LINE_BYTES:
         raise BadInput(
             f"{file.name}: a line near byte {end - file.start} is longer than {LONGEST_LINE_BYTES} bytes; "
@@ -91,10 +102,10 @@ def read_lines(piece: Piece) -> tuple[bytes, int]:
     data = read_range(file.url, begin, end)
     if len(data) < end - begin:
         raise BadInput(f"{file.name}: the file was cut short while it was being read; run again when it is whole")
-    return data, begin
+    return _with_line_feeds(data, line_end, file, begin), begin
 
 
-def header_above(file: RawFile, position: int, mark: bytes | None) -> bytes:
+def header_above(file: RawFile, position: int, mark: bytes | None, line_end: str = "\n") -> bytes:
     """Return the nearest movie header line above `position` of Netflix text; b"" for none.
 
     With `mark`, a header is a line that ends with it; without, it is a line that has no comma (rows have some), so that
@@ -103,7 +114,7 @@ def header_above(file: RawFile, position: int, mark: bytes | None) -> bytes:
     tail = b""
     while position > file.start:
         start = max(file.start, position - _BLOCK_BYTES)
-        lines = (read_range(file.url, start, position) + tail).split(b"\n")
+        lines = (read_range(file.url, start, position) + tail).split(line_end.encode())
         whole = [lines[0].removeprefix(b"\xef\xbb\xbf"), *lines[1:]] if start == file.start else lines[1:]
         for line in reversed(whole):
             if line.strip().endswith(mark) if mark else (b"," not in line and line.strip()):
@@ -114,19 +125,34 @@ def header_above(file: RawFile, position: int, mark: bytes | None) -> bytes:
     return b""
 
 
-def count_lines_before(file: RawFile, position: int) -> int:
+def count_lines_before(file: RawFile, position: int, line_end: str = "\n") -> int:
     """Count the line ends between the beginning of the file and `position`."""
     count = 0
     for start in range(file.start, position, 16 * 2**20):
-        count += read_range(file.url, start, min(start + 16 * 2**20, position)).count(b"\n")
+        count += read_range(file.url, start, min(start + 16 * 2**20, position)).count(line_end.encode())
     return count
 
 
-def _after_line(file: RawFile, position: int, stop: int) -> int:
+def _with_line_feeds(data: bytes, line_end: str, file: RawFile, begin: int) -> bytes:
+    """Return lines with line feeds; refuse a file that ends them in two ways, or otherwise than the first one."""
+    if line_end == "\r":
+        if b"\n" in data:
+            raise _other_line_ends(file, "has line feeds, too, where lines end with carriage returns")
+        return data.replace(b"\r", b"\n")
+    if begin == file.start and b"\r" in data.removesuffix(b"\r") and b"\n" not in data:
+        raise _other_line_ends(file, "ends its lines with carriage returns, otherwise than the first file")
+    return data
+
+
+def _other_line_ends(file: RawFile, what: str) -> BadInput:
+    return BadInput(f"{file.name}:1: {what}; convert it by tr '\\r' '\\n' < IN > OUT")
+
+
+def _after_line(file: RawFile, position: int, stop: int, line_end: bytes) -> int:
     """Return where the line that holds byte `position` is over; `stop` if that is not before it."""
     while position < stop:
         block = read_range(file.url, position, min(position + _EDGE_BYTES, stop))
-        end = block.find(b"\n")
+        end = block.find(line_end)
         if end >= 0:
             return position + end + 1
         if not block:

@@ -58,7 +58,7 @@ def compare_on(
     known = 0
     for folder in (older, newer):
         model = Model.load(folder)
-        errors = ratings[~met] - model.predict(raw_users, raw_items)
+        errors = ratings[~met] - model.score(raw_users, raw_items)
         found.append(Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), len(errors)))
         if folder == older:
             known = int(model.knows(raw_users, raw_items).sum())

@@ -20,6 +20,7 @@ import fsspec.core
 
 from tasks.errors import FunkflowError, SettingsError, TryAgainLater
 from tasks.masking import masked
+from tasks.paths import expanded
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"}
 """Protocols of stores without folders, where an object appears whole when its upload ends."""
@@ -35,6 +36,7 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
     Listings are not kept: other processes write to the same store.
     """
+    url = expanded(url)
     # s3fs would ask for a file's size before reading it, so as to read long ones in pieces side by side: here tasks are
     # what runs side by side, and each read is one request.
     options = {"max_concurrency": 1} if url.startswith(("s3://", "s3a://")) else {}

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from tasks.errors import BadInput
+from tasks.transform import Transform, as_ratings, transformed
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ class Penalty:
         return cls(float(about["l2"]) * float(about["deviation"]), float(about["l2"]), has_bias)
 
 
-def checked_ratings(ratings: npt.ArrayLike, ids: Any, scale: tuple[float, float] | None) -> npt.NDArray[np.float64]:
-    """Return ratings as float64 (n,).
+def checked_ratings(
+    ratings: npt.ArrayLike, ids: Any, scale: tuple[float, float] | None, transform: Transform = "none"
+) -> npt.NDArray[np.float64]:
+    """Return ratings, float64 (n,), as the model was trained on them; `scale` is of these.
 
     Raises
     ------
@@ -74,12 +77,16 @@ def checked_ratings(ratings: npt.ArrayLike, ids: Any, scale: tuple[float, float]
     if not len(values):
         raise BadInput("fold_in: there are no ratings; give at least one")
     least, greatest = scale if scale is not None else (-np.inf, np.inf)
-    wrong = ~(np.isfinite(values) & (values >= least) & (values <= greatest))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A transformed scale is that of float32 ratings.
+        trained_on = values if transform == "none" else transformed(values, transform).astype(np.float32)
+    wrong = ~(np.isfinite(trained_on) & (trained_on >= least) & (trained_on <= greatest))
     if wrong.any():
         first = int(np.argmax(wrong))
+        least, greatest = as_ratings(np.array([least, greatest]), transform)
         allowed = f"a number from {least:g} to {greatest:g}" if scale is not None else "a finite number"
         raise BadInput(f"fold_in: rating {values[first]:g} of {ids[first]!r} is not {allowed}")
-    return values
+    return np.asarray(trained_on, dtype=np.float64)
 
 
 def fold_in(

@@ -6,65 +6,47 @@ Does not cover: finding files (sources.py), archives (archives.py), or reading t
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tasks.codecs import plain_name
+from tasks.columns import Asked, Columns, Placed, place_fields, seems_usable
+from tasks.delimiters import DELIMITERS, SPACES, guess_delimiter, quotes_after_blanks, split_line
 from tasks.errors import BadInput
+from tasks.field_values import (
+    Clock,
+    any_padded,
+    are_integers,
+    clock_of,
+    has_decimal_commas,
+    is_number,
+    mixes_decimal_signs,
+)
 from tasks.other_kinds import refuse_bytes
+from tasks.quoting import Quoting, has_quotes, lines_to_records
 
 Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
 IdKind = Literal["integer", "string"]
 IdType = Literal["auto", "integer", "string"]
-Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
-Column = str | int | None
-Columns = tuple[Column, Column, Column, Column]
-"""What the user calls the columns user, item, rating and timestamp; None where it is to be recognised."""
 
-ROLES = ("user", "item", "rating", "timestamp")
 HEAD_BYTES = 256 * 1024
 """How much of the first file is looked at."""
 
 _SAMPLE_LINES = 1000
-_USUAL_NAMES = {
-    "user": ("user", "userid", "users", "customer", "customerid", "uid", "reviewerid", "profileid"),
-    "item": (
-        "item",
-        "itemid",
-        "movie",
-        "movieid",
-        "film",
-        "filmid",
-        "product",
-        "productid",
-        "book",
-        "bookid",
-        "track",
-        "trackid",
-        "iid",
-        "asin",
-        "isbn",
-    ),
-    "rating": ("rating", "ratings", "score", "stars", "value", "overall"),
-    "timestamp": ("timestamp", "time", "date", "datetime", "unixtime", "unixreviewtime", "ratedat"),
-}
 _NETFLIX_NAME = re.compile(r"^(mv_\d+|combined_data_\d+|probe|qualifying|judging)\.txt$")
 _MOVIE_HEADER = re.compile(r"^\d+:$")
-_INTEGER = re.compile(r"^-?\d+$")
-_PLAIN_INTEGER = re.compile(r"^(0|-?[1-9]\d{0,17})$")
-"""An integer that comes back as it was written: 007 and 7 may be two users, so ids with leading zeros are text."""
-_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
 @dataclass(frozen=True)
 class Form:
     """How rows are written. Positions count columns from 0; -1 says that there is no such column.
 
-    Netflix text has its item in the header line above the rows, so `item` is -1 there.
+    Netflix text has its item in the header line above the rows, so `item` is -1 there. `decimal` : the sign in numbers
+    such as 3.5; `fractional` : whether times that are numbers have one, too; `unnamed` : columns
+    on the left that the header does not name; `doubt` : a guess that may be wrong; `blank_before_quote` : a blank
+    stands between delimiters and quotes.
     """
 
     kind: Literal["netflix", "text", "parquet", "jsonl"]
@@ -81,11 +63,20 @@ class Form:
     quoted: bool = False
     clock: Clock = "seconds"
     scale: tuple[float, float] | None = None
+    decimal: str = "."
+    fractional: bool = False
+    unnamed: int = 0
+    doubt: str = ""
+    blank_before_quote: bool = False
+    line_end: Literal["\n", "\r"] = "\n"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user said about the files, in plain values; `ratings` False allows a file of bare pairs."""
+    """What the user said about the files, in plain values.
+
+    `ratings` False allows a file of bare pairs; `delimiter` : a character or one of `DELIMITERS`, empty: guessed.
+    """
 
     format: Format = "auto"
     columns: Columns = (None, None, None, None)
@@ -93,6 +84,8 @@ class Wanted:
     item_type: IdType = "auto"
     scale: tuple[float, float] | None = None
     ratings: bool = True
+    delimiter: str = ""
+    quoting: Quoting = "auto"
 
 
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
@@ -108,6 +101,8 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     BadInput
         The file is empty, not UTF-8 text, or its columns are not recognised.
     """
+    if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
+        return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
     lines = _first_lines(head, name)
     base = plain_name(name.rsplit("/", 1)[-1])
     if wanted.format == "netflix" or (
@@ -115,30 +110,6 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     ):
         return _netflix(lines, name, wanted)
     return _delimited(lines, name, base, wanted)
-
-
-def place_columns(names: Sequence[str], wanted: Wanted, name: str) -> tuple[int, int, int, int]:
-    """Return the positions of user, item, rating and timestamp among named columns; -1 for none.
-
-    Raises
-    ------
-    BadInput
-        A column that is needed is not there; the message lists those that are.
-    """
-    plain = [_plain(each) for each in names]
-    places = []
-    for role, column in zip(ROLES, wanted.columns, strict=True):
-        if isinstance(column, int):
-            place = column if 0 <= column < len(names) else -1
-        elif column is not None:
-            place = list(names).index(column) if column in names else -1
-        else:
-            place = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
-        if place < 0 and (column is not None or role in ("user", "item") or (role == "rating" and wanted.ratings)):
-            asked = f"column {column!r}" if column is not None else f"column for the {role}"
-            raise BadInput(f"{name}:1: no {asked} among {', '.join(names)}; name it in ingest.columns.{role}")
-        places.append(place)
-    return places[0], places[1], places[2], places[3]
 
 
 def _first_lines(head: bytes, name: str) -> list[str]:
@@ -154,7 +125,7 @@ def _first_lines(head: bytes, name: str) -> list[str]:
     if len(whole) > 1 and len(head) >= HEAD_BYTES:
         whole = whole[:-1]
     lines = [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole[:_SAMPLE_LINES]]
-    return [line for line in lines if line]
+    return [line for line in lines if line.strip()]
 
 
 def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
@@ -162,7 +133,7 @@ def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
     widths = Counter(len(row) for row in rows if len(row) <= 3).most_common(1)
     width = widths[0][0] if widths else 3
     row = next((row for row in rows if len(row) == width), ["", "", ""])
-    rating = 1 if width == 3 or (width == 2 and _NUMBER.match(row[1])) else -1
+    rating = 1 if width == 3 or (width == 2 and is_number(row[1])) else -1
     if wanted.ratings and rating < 0:
         raise BadInput(
             f"{name}: Netflix form without ratings ({','.join(row)!r}), like probe.txt or qualifying.txt; "
@@ -186,112 +157,118 @@ def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
 
 
 def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
-    delimiter = _delimiter(lines[0], wanted)
-    quoted = delimiter == "," or (delimiter != "::" and any('"' in line for line in lines))
-    rows = [split_line(line, delimiter, quoted) for line in lines]
-    header = tuple(rows[0]) if _has_header(rows[0], wanted) else ()
-    width = len(header) or Counter(len(row) for row in rows).most_common(1)[0][0]
-    sample = [row for row in rows[1 if header else 0 :] if len(row) == width]
-    user, item, rating, timestamp = _places(header, sample, width, name, wanted)
-    described, scale = _movielens(base, delimiter, header, [row[rating] for row in sample] if rating >= 0 else [])
+    delimiter = _delimiter(lines, wanted)
+    blank_before_quote = f'{delimiter} "' in lines[min(1, len(lines) - 1)]
+    if blank_before_quote:
+        lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
+    quoted = has_quotes(wanted.quoting, lines, delimiter, name)
+    records = lines_to_records(lines, delimiter, name) if quoted else lines
+    rows = [split_line(record, delimiter, quoted) for record in records]
+    movielens = _movielens_name(base, delimiter)
+    asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
+    placed = place_fields(rows, asked, name, no_header=bool(movielens))
+    below = rows[1 if placed.header else 0 :]
+    width = _width(below, placed)
+    sample = [row for row in below if len(row) == width]
+    if width > len(placed.header) > 0 and any(row[-1].strip() for row in sample):
+        placed = placed.after_row_names()
+    ratings = [row[placed.rating] for row in sample] if placed.rating >= 0 else []
+    times = [row[placed.timestamp] for row in sample] if placed.timestamp >= 0 else []
+    described, scale = _movielens(movielens, placed.header, ratings)
     if wanted.format == "movielens" and not described:
         raise BadInput(
             f"{name}: not a MovieLens file (ratings.dat, u.data or ratings.csv); set ingest.format to what it is"
         )
-    kind = {"\t": "TSV", ",": "CSV"}.get(delimiter, f"text separated by {delimiter!r}")
     return Form(
         kind="text",
-        described=described or f"{kind} ({'columns ' + ', '.join(header) if header else 'no header'})",
+        described=described or _described(delimiter, placed.header),
         width=width,
-        user=user,
-        item=item,
-        rating=rating,
-        timestamp=timestamp,
-        user_type=_id_type(wanted.user_type, [row[user] for row in sample], bool(described)),
-        item_type=_id_type(wanted.item_type, [row[item] for row in sample], bool(described)),
+        user=placed.user,
+        item=placed.item,
+        rating=placed.rating,
+        timestamp=placed.timestamp,
+        user_type=_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
+        item_type=_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
         delimiter=delimiter,
-        header=header,
+        header=placed.header,
+        unnamed=placed.unnamed,
         quoted=quoted,
-        clock=_clock(sample[0][timestamp].strip()) if timestamp >= 0 and sample else "seconds",
+        clock=_clock(times, placed.called(placed.timestamp), name),
         scale=wanted.scale or scale,
+        decimal=_decimal(ratings, delimiter, name),
+        fractional=any("." in field and is_number(field) for field in times),
+        doubt=placed.doubt,
+        blank_before_quote=blank_before_quote,
     )
 
 
-def split_line(line: str, delimiter: str, quoted: bool) -> list[str]:
-    """Cut one line into its fields; quotes count only where the form has them."""
-    if quoted and '"' in line:
-        return next(csv.reader([line], delimiter=delimiter))
-    return line.split(delimiter)
+def _width(rows: list[list[str]], placed: Placed) -> int:
+    """Return how many fields rows have: as many as the header, or one more if most have an index without a name."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    named = len(placed.header)
+    return usual if usual == named + 1 or not named else named
 
 
-def _delimiter(line: str, wanted: Wanted) -> str:
-    if wanted.format == "csv":
-        return ","
-    if wanted.format == "tsv":
-        return "\t"
-    return next((each for each in ("::", "\t", ",", ";", "|") if each in line), ",")
+def _described(delimiter: str, header: tuple[str, ...]) -> str:
+    kind = {"\t": "TSV", ",": "CSV", SPACES: "text separated by spaces"}.get(
+        delimiter, f"text separated by {delimiter!r}"
+    )
+    return f"{kind} ({'columns ' + ', '.join(header) if header else 'no header'})"
 
 
-def _has_header(first: list[str], wanted: Wanted) -> bool:
-    if any(isinstance(column, str) for column in wanted.columns):
-        return True
-    fields = [field.strip() for field in first]
-    usual = {each for names in _USUAL_NAMES.values() for each in names}
-    if sum(_plain(field) in usual for field in fields) >= 2:
-        return True
-    return len(fields) > 1 and all(re.fullmatch(r"[^\W\d][\w .-]*", field) for field in fields)
+def _delimiter(lines: list[str], wanted: Wanted) -> str:
+    if wanted.delimiter:
+        return DELIMITERS.get(wanted.delimiter, wanted.delimiter)
+    if wanted.format in ("csv", "tsv"):
+        return {"csv": ",", "tsv": "\t"}[wanted.format]
+    return guess_delimiter(lines, lambda rows: seems_usable(rows, wanted.ratings))
 
 
-def _places(
-    header: tuple[str, ...], sample: list[list[str]], width: int, name: str, wanted: Wanted
-) -> tuple[int, int, int, int]:
-    if header and not any(isinstance(column, int) for column in wanted.columns):
-        return place_columns([field.strip() for field in header], wanted, name)
-    places = [column if isinstance(column, int) else position for position, column in enumerate(wanted.columns)]
-    user, item, rating, timestamp = (place if 0 <= place < width else -1 for place in places)
-    no_ratings = rating < 0 if wanted.ratings else False
-    if (
-        min(user, item) < 0
-        or no_ratings
-        or (rating >= 0 and sample and not any(_NUMBER.match(row[rating].strip()) for row in sample))
-    ):
+def _decimal(ratings: list[str], delimiter: str, name: str) -> str:
+    """Return the sign in numbers such as 3.5: a comma where all ratings agree on it."""
+    if delimiter == ",":
+        return "."
+    mixed = mixes_decimal_signs(ratings)
+    if mixed:
         raise BadInput(
-            f"{name}:1: cannot tell the columns user, item and rating in {(header or tuple(sample[0]))!r}; "
-            "set ingest.columns (names, or positions from 0 where there is no header) or ingest.format"
+            f"{name}: some ratings have a decimal comma ({mixed[0]}), others a point ({mixed[1]}); "
+            "write all of them with a point"
         )
-    return user, item, rating, timestamp
+    return "," if has_decimal_commas(ratings) else "."
 
 
-def _plain(field: str) -> str:
-    return re.sub(r"[^a-z]", "", field.lower())
+def _clock(times: list[str], column: str, name: str) -> Clock:
+    clock = clock_of(times)
+    if clock is None:
+        value = next(field for field in times if clock_of([field]) is None)
+        raise BadInput(
+            f"{name}: {value!r} in column {column} is no time that is read (an ISO date, or a number since 1970); "
+            'to leave times out, set ingest.columns.timestamp = "none"'
+        )
+    return clock
 
 
-def _movielens(
-    base: str, delimiter: str, header: tuple[str, ...], ratings: list[str]
-) -> tuple[str, tuple[float, float] | None]:
-    half_stars = any("." in rating for rating in ratings)
-    if base == "ratings.dat" and delimiter == "::":
-        return "MovieLens ratings.dat", (0.5, 5.0) if half_stars else (1.0, 5.0)
-    if re.match(r"^u([1-5]|[ab])?\.(data|base|test)$", base) and delimiter == "\t" and not header:
-        return f"MovieLens {base}", (1.0, 5.0)
+def _movielens_name(base: str, delimiter: str) -> str:
+    """Return what a file of MovieLens without header is called, by its name and delimiter."""
+    if (base == "ratings.dat" and delimiter == "::") or (
+        re.match(r"^u([1-5]|[ab])?\.(data|base|test)$", base) and delimiter == "\t"
+    ):
+        return f"MovieLens {base}"
+    return ""
+
+
+def _movielens(name: str, header: tuple[str, ...], ratings: list[str]) -> tuple[str, tuple[float, float] | None]:
     if header == ("userId", "movieId", "rating", "timestamp"):
         return "MovieLens ratings.csv", (0.5, 5.0)
-    return "", None
-
-
-def _clock(field: str) -> Literal["seconds", "iso", "fraction", "zoned"]:
-    if _INTEGER.match(field):
-        return "seconds"
-    if re.search(r"\d(Z|[+-]\d\d:?\d\d)$", field) and ":" in field:
-        return "zoned"
-    return "fraction" if "." in field else "iso"
+    if not name:
+        return "", None
+    half_stars = name == "MovieLens ratings.dat" and any("." in rating for rating in ratings)
+    return name, (0.5 if half_stars else 1.0, 5.0)
 
 
 def _id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
     if wanted != "auto":
         return wanted
-    return (
-        "integer"
-        if integers_by_format or (sample and all(_PLAIN_INTEGER.match(field.strip()) for field in sample))
-        else "string"
-    )
+    if integers_by_format and not any_padded(sample):
+        return "integer"
+    return "integer" if are_integers(sample) else "string"

@@ -70,11 +70,11 @@ def recognise(file: RawFile, wanted: Wanted) -> Form:
 
 
 def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
-    """Prepare files that may be written otherwise than the ratings: columns named by the user count where they fit."""
+    """Prepare files written in any way; columns and delimiter given for the ratings count where they fit."""
     try:
         return prepare(plain, wanted, chunk_bytes)
     except BadInput:
-        return prepare(plain, replace(wanted, columns=(None, None, None, None)), chunk_bytes)
+        return prepare(plain, replace(wanted, columns=(None, None, None, None), delimiter=""), chunk_bytes)
 
 
 def unpack_here(source: Source, scratch: str) -> list[RawFile]:

@@ -18,6 +18,7 @@ import numba
 import numpy as np
 from numba import float32, float64, int32, types
 
+from tasks.kernels_cache import compiled
 from tasks.kernels_vector import BIAS, FAST_MATH
 
 
@@ -82,4 +83,4 @@ def score_ratings() -> Callable[..., tuple[float, float]]:
     signature = types.UniTuple(float64, 2)(
         index, index, numbers, *[types.Array(float32, 2, "C", readonly=True)] * 4, *[float64] * 4
     )
-    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_score_ratings)
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_score_ratings)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numba import float32, int32, int64, types, void
+
+from tasks.kernels_cache import compiled
 
 _STRIDE = 64
 _MASKED = -np.inf
@@ -25,13 +26,13 @@ _PLACES, _STARTS = types.Array(int32, 1, "C", readonly=True), types.Array(int64,
 _COUNTS = types.Array(int64, 1, "C")
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _is_better(score, item, than, than_item):  # type: ignore[no-untyped-def]
     """Say whether one scores higher or, of equal scores, comes first."""
     return score > than or (score == than and item < than_item)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     """Put (score, item) in the place of the root of a heap of `count`, the worst on top, and restore its order."""
     place = 0
@@ -51,7 +52,7 @@ def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     items[place] = item
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     """Add (score, item) to a heap of `count`, the worst on top."""
     place = count
@@ -66,7 +67,7 @@ def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
     items[place] = item
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
     """Take one user's scores into his heap of `count`; return how many are in it then. -inf never enters."""
     most = len(heap)
@@ -129,10 +130,10 @@ def _in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled."""
     signature = void(_SCORES, int64, _PLACES, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
-    return numba.njit(signature, nogil=True, cache=True)(_take_best)
+    return compiled(signature)(_take_best)
 
 
 @functools.cache
 def in_order() -> Callable[..., None]:
     """Return `_in_order`, compiled."""
-    return numba.njit(void(_SCORES, _ITEMS, _COUNTS), nogil=True, cache=True)(_in_order)
+    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_in_order)

@@ -36,6 +36,7 @@ import numpy as np
 from numba import float32, float64, int32, int64, types, uint8, uint16
 from numba.extending import overload
 
+from tasks.kernels_cache import compiled
 from tasks.kernels_vector import (
     BIAS_KEEP,
     BIAS_RATE,
@@ -163,4 +164,4 @@ def descend_tiles(rank: int, coding: str) -> Callable[..., None]:
         constant(CODES[coding]), constant(float32), rows_type(rank), matrix, rows_type(rank), matrix,
         float32, float32, float32, types.Array(float64, 1, "C"),
     )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_descend_tiles)
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_descend_tiles)

@@ -19,10 +19,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numba import float32, float64, int32, int64, types, uint16
 
+from tasks.kernels_cache import compiled
 from tasks.kernels_descend import CODES, rating_at
 from tasks.kernels_vector import FAST_MATH
 from tasks.tiles import ITEM_BITS, TILE_ITEMS
@@ -122,25 +122,25 @@ def start_residuals(coding: str) -> Callable[..., None]:
     """Return `_start_residuals` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     ratings = (_constant(CODES[coding]), _constant(float32))
     signature = types.void(*_PLACES, *ratings, _constant(float32), _constant(float32), _changed(float32))
-    return numba.njit(signature, nogil=True, cache=True)(_start_residuals)
+    return compiled(signature)(_start_residuals)
 
 
 @functools.cache
 def pass_over() -> Callable[..., float]:
     """Return `_pass_over` compiled."""
     signature = float64(*_PLACES, _constant(float32), _changed(float32), _changed(float32), float32, float32)
-    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_pass_over)
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_pass_over)
 
 
 @functools.cache
 def take_away() -> Callable[..., None]:
     """Return `_take_away` compiled."""
     signature = types.void(*_PLACES, *[_constant(float32)] * 3, _changed(float32))
-    return numba.njit(signature, nogil=True, cache=True)(_take_away)
+    return compiled(signature)(_take_away)
 
 
 @functools.cache
 def squared_errors() -> Callable[..., float]:
     """Return `_squared_errors` compiled."""
     signature = float64(_constant(int32), _constant(int32), *[_constant(float32)] * 4, *[float64] * 4)
-    return numba.njit(signature, nogil=True, cache=True)(_squared_errors)
+    return compiled(signature)(_squared_errors)

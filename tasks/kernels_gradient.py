@@ -14,10 +14,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numba import float64, int32, int64, types, uint16
 
+from tasks.kernels_cache import compiled
 from tasks.kernels_descend import CODES, rating_at
 from tasks.kernels_vector import FAST_MATH
 from tasks.tiles import ITEM_BITS, TILE_ITEMS
@@ -69,4 +69,4 @@ def sum_slopes(coding: str) -> Callable[..., float]:
         types.Array(int64, 2, "C", readonly=True), constant(int32), constant(int64), constant(uint16),
         constant(CODES[coding]), constant(float64), rows, rows, slopes, slopes,
     )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", fastmath=set(FAST_MATH))(_sum_slopes)
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_sum_slopes)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numba import float32, float64, int32, int64, types, uint16
 
+from tasks.kernels_cache import compiled
 from tasks.kernels_descend import CODES, rating_at
 from tasks.tiles import ITEM_BITS, TILE_ITEMS
 
@@ -64,4 +64,4 @@ def residual_sums(coding: str) -> Callable[..., None]:
         types.Array(int64, 2, "C", readonly=True), constant(int32), constant(int64), constant(uint16),
         constant(CODES[coding]), constant(float32), float64, constant(float64), sums, sums, sums, sums,
     )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True)(_residual_sums)
+    return compiled(signature)(_residual_sums)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.canonical import Matrix, Rotations
+from tasks.transform import Transform, as_ratings
 
 Floats = npt.NDArray[np.floating[Any]]
 _CELLS = 65_536
@@ -38,10 +39,11 @@ class ItemSide:
     biases: Floats
     weights: Floats
     rotation: Matrix | None
+    transform: Transform = "none"
 
     def take(self, items: npt.NDArray[np.intp] | slice) -> ItemSide:
         """Return the same of some items."""
-        return ItemSide(self.mean, self.scale, self.biases[items], self.weights[items], self.rotation)
+        return ItemSide(self.mean, self.scale, self.biases[items], self.weights[items], self.rotation, self.transform)
 
     def turned(self, factors: Floats) -> Floats:
         """Return what users have of the directions, in the number type of `weights`: (n, ρ)."""
@@ -66,12 +68,13 @@ class ItemSide:
         return self._clipped(ratings)
 
     def _clipped(self, ratings: Floats) -> Floats:
-        return ratings if self.scale is None else np.clip(ratings, *self.scale, out=ratings)
+        clipped = ratings if self.scale is None else np.clip(ratings, *self.scale, out=ratings)
+        return np.asarray(as_ratings(clipped, self.transform))
 
 
 def item_side(
     factors: Floats, biases: Floats, mean: float, scale: tuple[float, float] | None, rotations: Rotations | None,
-    rank: int, dtype: npt.DTypeLike = np.float64,
+    rank: int, dtype: npt.DTypeLike = np.float64, transform: Transform = "none",
 ) -> ItemSide:  # fmt: skip
     """Return the item side of A_ρ.
 
@@ -80,9 +83,10 @@ def item_side(
     factors, biases : (m, k), (m,).
     scale : what to clip to; None: do not clip.
     rotations : the canonical form of U Vᵀ; None where `rank` is k, which leaves nothing out.
+    transform : what the model was trained on; ratings are turned back.
     dtype : what products are computed in and blocks come in; cells are float64.
     """
     if rotations is None:
-        return ItemSide(mean, scale, biases, factors[:, :rank].astype(dtype), None)
+        return ItemSide(mean, scale, biases, factors[:, :rank].astype(dtype), None, transform)
     weights = factors.astype(np.float64) @ rotations.item_weights(rank)
-    return ItemSide(mean, scale, biases, weights.astype(dtype), rotations.users[:, :rank])
+    return ItemSide(mean, scale, biases, weights.astype(dtype), rotations.users[:, :rank], transform)

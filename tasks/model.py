@@ -17,12 +17,14 @@ import pyarrow as pa
 from tasks import files
 from tasks.algebra import Algebra
 from tasks.canonical import refuse_complex
+from tasks.digits import rounded
 from tasks.errors import BadInput
 from tasks.html_tables import html_facts
 from tasks.masking import masked_content
 from tasks.model_about import MODEL_FORMAT_VERSION, part_files, read_about
 from tasks.model_parts import columns_of
 from tasks.recommender import Recommender
+from tasks.transform import Transform, as_ratings
 
 _BATCH_PAIRS = 65_536
 
@@ -31,12 +33,14 @@ _BATCH_PAIRS = 65_536
 class Model(Recommender, Algebra):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
+    Trained with ingest.transform = "log1p", all this is log(1 + rating), and what it predicts is turned back.
+
     Attributes
     ----------
     mean : float
         µ, in rating units; 0 for a model trained without centring.
     scale : (float, float) or None
-        Least and greatest rating that predictions are clipped to.
+        Least and greatest that predictions are clipped to, on the scale that the model was trained on.
     user_ids, item_ids : array (n,) of int64 or object
         Raw ids; row j of the biases and factors belongs to the j-th id.
     user_biases, item_biases : float32 (n,)
@@ -68,6 +72,12 @@ class Model(Recommender, Algebra):
         """K, the number of factors."""
         return int(self.item_factors.shape[1])
 
+    @property
+    def transform(self) -> Transform:
+        """What the model was trained on: "log1p" says that all its numbers speak of log(1 + rating)."""
+        found: Transform = self.about.get("transform", "none")
+        return found
+
     def predict(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
         """Predict the rating of each (user, item) pair.
 
@@ -87,6 +97,10 @@ class Model(Recommender, Algebra):
         BadInput
             `users` and `items` differ in length, or are text where the model's ids are numbers, or the other way round.
         """
+        return np.asarray(as_ratings(self.score(users, items, clip), self.transform), dtype=np.float64)
+
+    def score(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
+        """Predict as `predict` does, on the scale that the model was trained on: what RMSE and MAE are measured on."""
         user_rows, item_rows = self._rows(users, items)
         scores = np.empty(len(user_rows), dtype=np.float64)
         for start in range(0, len(scores), _BATCH_PAIRS):
@@ -119,16 +133,17 @@ class Model(Recommender, Algebra):
         return rows
 
     def __repr__(self) -> str:
-        measured = f", RMSE {self.about['rmse']:.4f} on {self.about['split']}" if self.about.get("rmse") else ""
+        measured = f", RMSE {rounded(self.about['rmse'])} on {self.about['split']}" if self.about.get("rmse") else ""
         return f"Model(rank {self.rank}, {len(self.user_ids):,} users x {len(self.item_ids):,} items{measured})"
 
     def _repr_html_(self) -> str:
         about = masked_content(self.about)
         facts = [("rank", f"{self.rank}"), ("users", f"{len(self.user_ids):,}"), ("items", f"{len(self.item_ids):,}")]
         if self.scale is not None:
-            facts.append(("scale", f"{self.scale[0]:g} to {self.scale[1]:g}"))
+            least, greatest = as_ratings(np.array(self.scale), self.transform)
+            facts.append(("scale", f"{least:g} to {greatest:g}"))
         if about.get("rmse"):
-            facts.append(("RMSE", f"{about['rmse']:.4f} on {about.get('split')}"))
+            facts.append(("RMSE", f"{rounded(about['rmse'])} on {about.get('split')}"))
         facts += [(name.replace("_", " "), str(about[name])) for name in ("run_id", "epochs") if about.get(name)]
         return html_facts("Model", facts)
 

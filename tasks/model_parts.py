@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from tasks import files
 from tasks.canonical import Matrix, with_biases
 from tasks.model_about import Place, part_files
+from tasks.transform import Transform
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ModelParts:
     rank: int
     mean: float
     scale: tuple[float, float] | None
+    transform: Transform = "none"
 
     @classmethod
     def of(cls, folder: str, about: dict[str, Any]) -> ModelParts:
@@ -48,7 +50,8 @@ class ModelParts:
             tuple(int(part["rows"]) for part in about["parts"][side]) for side in ("user", "item")
         )
         scale = tuple(about["scale"]) if about["scale"] is not None else None
-        return cls(users, items, user_counts, item_counts, int(about["rank"]), float(about["mean"]), scale)
+        numbers = int(about["rank"]), float(about["mean"]), scale
+        return cls(users, items, user_counts, item_counts, *numbers, about.get("transform", "none"))
 
     def user_part(self, number: int) -> Part:
         return read_part(*self.users[number], self.rank)

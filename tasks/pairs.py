@@ -16,27 +16,41 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.chunks import Chunk, read_lines
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, IdType, Wanted
+from tasks.forgotten import NOBODY
+from tasks.formats import Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
-from tasks.parse import parse_chunk
+from tasks.parse import parse_chunk, parse_in_order
 from tasks.parse_jsonl import numbered_rows
 from tasks.parse_lines import LineReader
+from tasks.quoting import Quoting
+from tasks.records import continued, read_records, split_records
+from tasks.rows import Parsed
 from tasks.sources import find_sources
+from tasks.understood import understood
 
 _CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of raw ids, int64 or string, in the order of the file. `is_netflix`: it had movie headers."""
+    """Pairs of raw ids, int64 or string, in the order of the file.
+
+    `is_netflix`: it had movie headers; `understood`: how it was read, in one line.
+    """
 
     table: pa.Table
     is_netflix: bool
+    understood: str
 
 
 def read_pairs(
-    url: str, user_type: IdType = "auto", item_type: IdType = "auto", columns: tuple[Column, Column] = (None, None)
+    url: str,
+    user_type: IdType = "auto",
+    item_type: IdType = "auto",
+    columns: tuple[Column, Column] = (None, None),
+    quoting: Quoting = "auto",
 ) -> Pairs:
     """Read the pairs of one file; ratings and times in it are left out.
 
@@ -51,10 +65,14 @@ def read_pairs(
     """
     (source,) = find_sources([url])
     with tempfile.TemporaryDirectory() as scratch:
-        wanted = Wanted(columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False)
-        prepared = prepare_leniently(unpack_here(source, scratch), wanted, _CHUNK_BYTES)
-        tables = [_pairs_of(chunk, prepared.form) for chunk in prepared.chunks]
-    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix")
+        wanted = Wanted(
+            columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False, quoting=quoting
+        )
+        plain = unpack_here(source, scratch)
+        prepared = prepare_leniently(plain, wanted, _CHUNK_BYTES)
+        line = understood(plain[0], prepared.form, NOBODY)
+        tables = [_pairs_of(parsed) for parsed in parse_in_order(prepared.chunks, prepared.form, stop_at_first=True)]
+    return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix", line)
 
 
 def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratings: npt.NDArray[np.floating]) -> None:
@@ -80,8 +98,7 @@ def find_line(
     return None
 
 
-def _pairs_of(chunk: Chunk, form: Form) -> pa.Table:
-    parsed = parse_chunk(chunk, form, stop_at_first=True)
+def _pairs_of(parsed: Parsed) -> pa.Table:
     if parsed.rejected:
         row = parsed.rejected[0]
         raise BadInput(f"{row.file}:{row.line}: {row.reason}: {row.text[:80]!r}; mend or remove the line")
@@ -90,6 +107,8 @@ def _pairs_of(chunk: Chunk, form: Form) -> pa.Table:
 
 def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, int, tuple[int | str, int | str]]]:
     line, item = 1, ""
+    before: Chunk | None = None
+    leaves_open = False
     for piece in (piece for chunk in chunks for piece in chunk):
         if piece.start == piece.file.start:
             line, item = 1, ""
@@ -105,9 +124,13 @@ def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, 
             line += read_lines(piece)[0].count(b"\n")
             continue
         reader = LineReader(form, piece.file.name, line, item)
-        for text in read_lines(piece)[0].removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        (begun,) = continued((piece,), before, leaves_open)
+        found = read_records(begun, form)
+        before, leaves_open = (piece,), found.leaves_open
+        for record in split_records(found.data, form):
             reader.rows.clear()
-            reader.read(text + b"\n")
+            line = reader.line
+            reader.read(record)
             for row in reader.rows:
-                yield piece.file.name, reader.line - 1, (row[0], row[1])
-        line, item = reader.line - 1, reader.item
+                yield piece.file.name, line, (row[0], row[1])
+        line, item = reader.line, reader.item

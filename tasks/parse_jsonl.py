@@ -16,8 +16,9 @@ import pyarrow.json
 
 from tasks.chunks import Chunk, Piece, count_lines_before, read_lines
 from tasks.codecs import plain_name
+from tasks.columns import ROLES, place_columns
 from tasks.errors import BadInput
-from tasks.formats import HEAD_BYTES, ROLES, Form, IdKind, IdType, Wanted, place_columns
+from tasks.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted
 from tasks.other_kinds import refuse_bytes
 from tasks.parse_lines import UTF8_REMEDY, BadField, Row
 from tasks.rows import Parsed, Rejected, named_columns, row_schema
@@ -52,7 +53,7 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
     refuse_bytes(head, name)
     sample = _sample(head, name)
     header = tuple(dict.fromkeys(key for record in sample for key in record))
-    places = place_columns(header, wanted, name)
+    places = place_columns(header, wanted.columns, wanted.ratings, name)
     values = {
         role: [value for record in sample if (value := record.get(header[place])) is not None]
         for role, place in zip(ROLES, places, strict=True)

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.chunks import Chunk, Piece, RawFile
+from tasks.columns import ROLES, place_columns
 from tasks.errors import BadInput
+from tasks.field_values import Clock
 from tasks.filesystems import filesystem, is_local, reaching
 from tasks.folder_columns import columns_in, with_columns
-from tasks.formats import ROLES, Clock, Form, IdKind, Wanted, place_columns
-from tasks.rows import Parsed, named_columns
+from tasks.formats import Form, IdKind, Wanted
+from tasks.rows import Parsed, named_columns, row_schema
 from tasks.sources import read_range
 from tasks.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
 from tasks.typed_rows import convert
@@ -39,7 +41,7 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
     schema = source.schema_arrow
     in_folders = {name: value for name, value in columns_in(file.name).items() if name not in schema.names}
     names = (*schema.names, *in_folders)
-    places = place_columns(names, wanted, file.name)
+    places = place_columns(names, wanted.columns, wanted.ratings, file.name)
     columns = {role: names[place] for role, place in zip(ROLES, places, strict=True) if place >= 0}
     _refuse_types(schema, columns, file.name)
     user_type, item_type = (
@@ -116,6 +118,22 @@ def _open(file: RawFile) -> pq.ParquetFile:
         ) from cause
 
 
+def first_rows(file: RawFile, form: Form, rows: int) -> pa.Table:
+    """Return the good ones of the first rows of a file, at most as many as given."""
+    source = _open(file)
+    columns = named_columns(form)
+    names = [name for name in columns.values() if name in source.schema_arrow.names]
+    batch = next(source.iter_batches(rows, columns=names), None)
+    if batch is None:
+        return row_schema(form).empty_table()
+    return convert(_in_order(pa.table(batch), file, columns), form, file.name, 1).table
+
+
+def _in_order(raw: pa.Table, file: RawFile, columns: dict[str, str]) -> pa.Table:
+    """Return columns by role, those of folder names among them."""
+    return with_columns(raw, file.name, columns.values()).select(columns.values()).rename_columns(list(columns))
+
+
 def _parse_piece(piece: Piece, form: Form) -> Parsed:
     file = piece.file
     source = _open(file)
@@ -133,7 +151,7 @@ def _parse_piece(piece: Piece, form: Form) -> Parsed:
             raw = source.read_row_groups(range(piece.start, piece.stop), columns=in_file)
     except (pa.ArrowException, OSError) as cause:
         raise _unreadable(file, cause) from cause
-    raw = with_columns(raw, file.name, columns.values()).select(columns.values()).rename_columns(list(columns))
+    raw = _in_order(raw, file, columns)
     above = sum(source.metadata.row_group(group).num_rows for group in range(piece.start))
     return convert(raw, form, file.name, above + 1)
 

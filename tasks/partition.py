@@ -22,9 +22,10 @@ from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.ids import buckets_of, unique
 from tasks.order import counted_order
-from tasks.parse import parse_chunk
+from tasks.parse_transformed import parse_transformed
 from tasks.rows import quarantine_table
 from tasks.scratch import narrowed, read_groups, write_groups
+from tasks.transform import Transform
 
 Duplicates = Literal["last", "mean", "raise"]
 MOST_BUCKETS = 4096
@@ -34,13 +35,17 @@ _Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Scattered:
-    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad."""
+    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad.
+
+    `leaves_open` says that the next chunk begins inside a quote.
+    """
 
     rows: int = 0
     rejected: int = 0
     rating_minimum: float = float("inf")
     rating_maximum: float = float("-inf")
     fault: str = ""
+    leaves_open: bool = False
 
 
 def buckets_for(rows_at_most: int, part_rows: int) -> int:
@@ -53,18 +58,21 @@ def parts_for(rows: int, part_rows: int, buckets: int) -> int:
     return min(buckets, _power_of_two(-(-rows // part_rows)))
 
 
-def scatter_chunk(chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool) -> Scattered:
+def scatter_chunk(
+    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool, transform: Transform = "none"
+) -> Scattered:
     """Parse a chunk and write `folder`/chunk-NNNNN.arrow with one group a bucket, and its distinct ids beside it.
 
     Bad input is returned, not raised, so that whoever waits for all chunks can name the first fault of the input.
     """
     try:
-        parsed = parse_chunk(chunk, form, stop_at_first)
+        parsed = parse_transformed(chunk, form, stop_at_first, transform)
     except BadInput as fault:
         return Scattered(fault=fault.message)
     if parsed.rejected and stop_at_first:
         return Scattered(fault=parsed.rejected[0].message())
     rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _extremes(parsed.table)
+    leaves_open = parsed.leaves_open
     table = _narrowed(parsed.table)
     del parsed
     order, starts = counted_order(buckets_of(table["user"], buckets), buckets)
@@ -74,7 +82,7 @@ def scatter_chunk(chunk: Chunk, form: Form, buckets: int, folder: str, number: i
     write_groups(chunk_url(folder, number), _arranged(table, order), starts.tolist())
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
-    return Scattered(rows, len(rejected), *extremes)
+    return Scattered(rows, len(rejected), *extremes, leaves_open=leaves_open)
 
 
 def _extremes(table: pa.Table) -> tuple[float, float]:

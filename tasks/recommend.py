@@ -99,6 +99,7 @@ def most_rated(served: Served, *counts: npt.NDArray[np.int64]) -> Served:
         user_factors=np.zeros((len(served.user_factors), 1), np.float32),
         user_scores=np.zeros_like(served.user_scores),
         catalogue=Catalogue(factors, served.catalogue.rows),
+        transform="none",
     )
 
 

@@ -18,6 +18,7 @@ from tasks.best import best_places
 from tasks.errors import BadInput
 from tasks.fold_in import FoldedRow, Penalty, checked_ratings, fold_in
 from tasks.neighbours import Factors, similar_rows, strongest_factors
+from tasks.transform import Transform, as_ratings
 
 Side = Literal["user", "item"]
 
@@ -33,6 +34,11 @@ class Recommender(ABC):
     user_factors: npt.NDArray[np.float32]
     item_factors: npt.NDArray[np.float32]
     about: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def transform(self) -> Transform:
+        """What the model was trained on."""
 
     @abstractmethod
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
@@ -69,7 +75,7 @@ class Recommender(ABC):
         if left_out:
             scores[self.known_rows(left_out, "items")] = -np.inf
         places = best_places(scores, count)
-        return self.item_ids[places], scores[places]
+        return self.item_ids[places], as_ratings(scores[places], self.transform)
 
     def similar(self, item: Any, n: int = 10) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
         """Return the `n` items whose factors have the greatest cosine to those of `item`: raw ids and cosines (n,).
@@ -106,7 +112,7 @@ class Recommender(ABC):
         )
         for each in rows:
             ids = list(each)
-            ratings = checked_ratings(list(each.values()), ids, self.scale)
+            ratings = checked_ratings(list(each.values()), ids, self.scale, self.transform)
             places = self.known_rows(ids, "items" if name == "items" else "users")
             folded.append(fold_in(others[places], biases[places], ratings, self.mean, penalty))
         return folded

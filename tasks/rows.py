@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tasks.formats import ROLES, Form
+from tasks.columns import ROLES
+from tasks.formats import Form
 
 EARLIEST_SECONDS = -62_135_596_800
 LATEST_SECONDS = 253_402_300_799
@@ -37,10 +38,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Rows in input order, and those that were rejected, in input order too."""
+    """Rows in input order, and those that were rejected, in input order too.
+
+    `leaves_open` says that the next piece of the file begins inside a quote.
+    """
 
     table: pa.Table
     rejected: tuple[Rejected, ...]
+    leaves_open: bool = False
 
 
 def row_schema(form: Form) -> pa.Schema:

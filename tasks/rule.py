@@ -27,13 +27,26 @@ def l2_for(ratings: int, users: int, items: int) -> float:
     return L2_AT_ONE_RATING / math.sqrt(max(1.0, ratings / max(1, users + items)))
 
 
-def scaling(mean: float, mean_square: float, center: bool) -> tuple[float, float]:
+def scaling(mean: float, mean_square: float, center: bool, variance: float | None = None) -> tuple[float, float]:
     """Return what is taken from each rating, and what the rest is divided by: mean and deviation, in rating units.
 
     Not centred, nothing is taken away and the deviation is that from zero.
+
+    Parameters
+    ----------
+    variance : mean square about the mean, for a spread that is so small beside the mean that the difference of
+        `mean_square` and the mean's square has lost its digits; None: there is only that.
     """
     taken = mean if center else 0.0
-    return taken, math.sqrt(mean_square - taken**2)
+    difference = mean_square - taken**2
+    if center and variance is not None and difference < SMALL_SPREAD * mean_square:
+        difference = variance
+    return taken, math.sqrt(difference)
+
+
+SMALL_SPREAD = 1e-6
+"""Part of the mean square: a variance below it is taken from sums about a mean. Any spread above it keeps ten digits in
+the difference, and the bits that it always had."""
 
 
 PATIENCE, PURE_PATIENCE = 2, 4

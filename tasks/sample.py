@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.chunks import Chunk, Piece, RawFile, cut, whole
+from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.parse import parse_chunk
 from tasks.parse_parquet import cut_parquet
+from tasks.records import begun_inside, continued, goes_on
+from tasks.rows import Parsed, row_schema
 
 PIECE_BYTES = 256 * 1024
 PIECES = 96
@@ -47,10 +50,40 @@ def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
     places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
     chosen = [chunks[place] for place in places]
     scale = sum(map(_size, chunks)) / max(1, sum(map(_size, chosen)))
-    tables = [parse_chunk(chunk, form).table for chunk in chosen]
+    tables = _tables(chosen, form)
     ratings = sum(table.num_rows for table in tables)
     users, items = (_distinct([table[side] for table in tables], scale) for side in ("user", "item"))
     return Counts(round(ratings * scale), users, items, exact=len(chosen) == len(chunks))
+
+
+def _tables(chunks: Sequence[Chunk], form: Form) -> list[pa.Table]:
+    """Read pieces, which may begin inside a quote where the one before was left out: then the better reading counts."""
+    tables = []
+    before: Chunk | None = None
+    leaves_open = False
+    for chunk in chunks:
+        here = chunk[0]
+        if form.quoted and here.start > here.file.start and not (before and goes_on(before, chunk)):
+            parsed = _parse_somewhere(chunk, form)
+        else:
+            parsed = parse_chunk(continued(chunk, before, leaves_open), form)
+        before, leaves_open = chunk, parsed.leaves_open
+        tables.append(parsed.table)
+    return tables
+
+
+def _parse_somewhere(chunk: Chunk, form: Form) -> Parsed:
+    """Read a piece as if it began outside a quote, and inside; return the one with fewer bad rows, or nothing."""
+    readings = []
+    for each in (chunk, begun_inside(chunk)):
+        try:
+            readings.append(parse_chunk(each, form))
+        except BadInput:
+            continue
+        if not readings[-1].rejected:
+            break
+    empty = Parsed(row_schema(form).empty_table(), ())
+    return min(readings, key=lambda parsed: len(parsed.rejected), default=empty)
 
 
 def _pieces(raw_files: Sequence[RawFile]) -> list[Piece]:

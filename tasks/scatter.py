@@ -104,7 +104,8 @@ def build_block(
     Returns
     -------
     The block's manifest entry, with `sum` and `squares` of its ratings in float64 (in block order, so that they do not
-    depend on how the dataset was partitioned).
+    depend on how the dataset was partitioned), `about_mean`, the sum of squares about their own mean, and `extremes`,
+    the least and the greatest of them if there are any.
     """
     user_rows, item_rows, ratings = _gathered(pieces)
     block = RatingBlock.of(user_rows, item_rows, ratings, shape, laid)
@@ -112,11 +113,14 @@ def build_block(
     return {**write_block(folder, block), **_sums(block)}
 
 
-def _sums(block: RatingBlock) -> dict[str, float]:
-    """Return the sums of ratings and of their squares, in float64."""
+def _sums(block: RatingBlock) -> dict[str, Any]:
+    """Return the sums of ratings, of their squares, and of the squares about their own mean; least and greatest."""
     values = (block.codes if block.coding == "f4" else block.levels).astype(np.float64)
     counts = np.ones(len(values)) if block.coding == "f4" else np.bincount(block.codes, minlength=len(values))
-    return {"sum": float(np.sum(counts * values)), "squares": float(np.sum(counts * values**2))}
+    total = float(np.sum(counts * values))
+    about_mean = float(np.sum(counts * (values - total / max(1, len(block))) ** 2))
+    extremes = [float(values.min()), float(values.max())] if len(values) else []
+    return {"sum": total, "squares": float(np.sum(counts * values**2)), "about_mean": about_mean, "extremes": extremes}
 
 
 def _gathered(

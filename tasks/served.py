@@ -6,7 +6,7 @@ Does not cover: the model by raw ids (model.py), the choice of items (top_items.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from tasks import files
 from tasks.memory import Weighed
 from tasks.model_about import read_about
 from tasks.top_items import Catalogue, Seen, TopItems, top_items
+from tasks.transform import Transform, as_ratings
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Served(Weighed):
     user_ids: pa.Array
     catalogue: Catalogue
     item_ids: pa.Array
+    transform: Transform = "none"
 
     def top(self, users: npt.NDArray[np.int32], seen: Seen, count: int) -> TopItems:
         """Return the best unseen items of these dense users, scores in rating units, not clipped."""
         top = top_items(self.user_factors[users], self.catalogue, seen, count)
         np.add(top.scores, self.user_scores[users, None], out=top.scores)
-        return top
+        return top if self.transform == "none" else replace(top, scores=as_ratings(top.scores, self.transform))
 
 
 def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
@@ -60,6 +62,7 @@ def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
         user_ids,
         Catalogue(np.concatenate([item_factors, item_biases[:, None]], axis=1), rows),
         item_ids.take(pa.array(by_row)),
+        about.get("transform", "none"),
     )
 
 

@@ -21,6 +21,7 @@ from tasks.filesystems import filesystem, is_local, reaching, url_of
 from tasks.folder_columns import is_left_out, is_partition, name_within
 from tasks.layouts import pick, titles_beside
 from tasks.masking import masked, name_of, without_query
+from tasks.paths import refuse_other_encoding
 
 CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
@@ -218,6 +219,7 @@ def _folder(system: fsspec.AbstractFileSystem, path: str, where: str) -> dict[st
 
 def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: str) -> StoredFile:
     url = url_of(system, entry["name"])
+    refuse_other_encoding(url)
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
         raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")

@@ -15,22 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from tasks.formats import Clock
-from tasks.parse_lines import SET_ASIDE, BadField
+from tasks.field_values import INTEGER, NUMBER, TIME, UNITS, Clock
+from tasks.parse_lines import SET_ASIDE, WITHOUT_TIMES, BadField
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS
 
 Judge = Callable[[Any], Any]
 """Returns the value that a row takes, or raises `BadField`."""
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-TICKS: dict[Clock, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9, "date": 0}
+TICKS: dict[Clock, int] = {**UNITS, "date": 0}
 """Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 and 2018 are."""
 
 _ID_TYPE = f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}'
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_INTEGER = re.compile(r"-?[0-9]+")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?)?")
 _NESTED: dict[type, str] = {list: "a list", dict: "an object", tuple: "a list"}
 
 
@@ -84,7 +81,7 @@ def rating_of(value: Any, scale: tuple[float, float] | None) -> float:
     if isinstance(value, str):
         if _NOT_A_NUMBER.fullmatch(value.strip()):
             raise BadField(f"rating {value.strip()} is not a finite number")
-        if not _NUMBER.fullmatch(value.strip()):
+        if not NUMBER.fullmatch(value.strip()):
             raise BadField(f"rating {value!r} is not a number" if value.strip() else "the rating is empty")
     elif isinstance(value, list | dict | tuple):
         raise BadField(f"the rating is {_NESTED[type(value)]}, where a number is expected")
@@ -113,20 +110,20 @@ def seconds_of(value: Any, ticks: int) -> int:
         There is no value, or it is no time in the years 1 to 9999.
     """
     value = _text(value, "timestamp")
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = int(value) if _INTEGER.fullmatch(value.strip()) else Decimal(value.strip())
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = int(value) if INTEGER.fullmatch(value.strip()) else Decimal(value.strip())
     if isinstance(value, str):
         seconds = _seconds_written(value.strip())
     elif not ticks and isinstance(value, int | float | Decimal) and value == math.floor(value):
         seconds = _seconds_written(_dashed(int(value)))
     elif isinstance(value, bool | list | dict | tuple) or not math.isfinite(value):
-        raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date")
+        raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date", WITHOUT_TIMES)
     else:
         seconds = math.floor(value) // ticks
     if seconds is None:
-        raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970")
+        raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970", WITHOUT_TIMES)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
-        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999")
+        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
     return seconds
 
 
@@ -145,7 +142,7 @@ def clock_of(values: Sequence[Any]) -> Clock:
 
 def _number(value: Any) -> float | None:
     """Return the size of a number, also of one that is text; None for anything else."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         value = float(value)
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return abs(float(value)) if is_number and math.isfinite(value) else None
@@ -183,7 +180,7 @@ def _shown(value: Any) -> str:
 
 
 def _integer_written(text: str, role: str) -> int:
-    if not _INTEGER.fullmatch(text):
+    if not INTEGER.fullmatch(text):
         raise BadField(f"{role} {text!r} is not an integer", _ID_TYPE)
     if not -(2**63) <= (number := int(text[:40])) < 2**63:
         raise BadField(f"{role} {text!r} does not fit 64 bits", f'set ingest.id_type = "string", or {SET_ASIDE}')
@@ -193,7 +190,7 @@ def _integer_written(text: str, role: str) -> int:
 
 
 def _seconds_written(text: str) -> int | None:
-    match = _TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     try:
         moment = datetime.fromisoformat(text) if match else None
     except ValueError:

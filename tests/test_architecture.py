@@ -34,6 +34,7 @@ LAYERS = {
     "pipeline.overrides": 1,
     "pipeline.request": 1,
     "pipeline.training_settings": 1,
+    "pipeline.ingest_settings": 1,
     "pipeline.settings": 1,
     "pipeline.effective": 2,
     "pipeline.live": 2,

@@ -17,6 +17,7 @@ import yaml
 from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
 from distributed import Client
 from program import funkflow
+from ungated import UNGATED
 
 from pipeline import run
 from pipeline.commands.where import words_for
@@ -28,7 +29,7 @@ from tasks.errors import CannotFit, SettingsError, TryAgainLater
 
 CONFIGURED = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml")}
 """How docs/deploy.md says that workers are started."""
-SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2"]
+SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2", UNGATED]
 
 
 @pytest.fixture(scope="module")

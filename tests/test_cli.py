@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from program import funkflow, funkflow_anew
 from typer.main import get_group
+from ungated import UNGATED
 
 from pipeline.cli import MODULES, program
 
@@ -27,7 +28,7 @@ def overrides(*settings: str) -> list[str]:
 
 
 NO_SCHEDULER = overrides("cluster.scheduler=tcp://127.0.0.1:9", "cluster.wait_seconds=1")
-SMALL = overrides("synth.fraction=0.02", "train.rank=4", "train.epochs=3")
+SMALL = overrides("synth.fraction=0.02", "train.rank=4", "train.epochs=3", UNGATED)
 
 
 TOO_LARGE = overrides("synth.fraction=0.02", "train.method=batch", "train.rank=4096", "cluster.memory=600 MiB")
@@ -190,7 +191,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Interrupted when the first epoch has been reported; the same command then ends well."""
-    small = overrides("synth.fraction=0.02", "train.rank=4")
+    small = overrides("synth.fraction=0.02", "train.rank=4", UNGATED)
     long = overrides("train.minimum_gain=0", "train.patience=30", "train.epochs=30", "train.checkpoint_epochs=5")
     words = ["run", "demo", "--root", str(tmp_path), *small, *long]
     process = subprocess.Popen(

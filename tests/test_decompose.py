@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
+from ungated import UNGATED
 
 from pipeline import flow
 from pipeline.methods import STANDARD
@@ -182,7 +183,9 @@ def test_every_method_of_the_settings_is_in_the_table() -> None:
 
 
 def test_a_whole_run_ends_in_a_model_that_predicts(tmp_path: Path) -> None:
-    result = flow.run("demo", ["synth.fraction=0.02", "train.rank=4", "train.method=lanczos", f"root={tmp_path}"])
+    result = flow.run(
+        "demo", ["synth.fraction=0.02", "train.rank=4", "train.method=lanczos", UNGATED, f"root={tmp_path}"]
+    )
     about = Model.load(result.paths["model"]).about
     assert (result.counted, result.epoch_chosen_on) == ("products", None)
     assert about["settings"]["train"]["method"] == "lanczos"

@@ -152,7 +152,7 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "conf.toml"
     path.write_text(
         f'root = "{folder}/root"\n[ingest]\nratings = ["{raw}/*.csv"]\nincremental = true\n'
-        "[train]\nrank = 2\nepochs = 2\n"
+        "[train]\nrank = 2\nepochs = 2\n[gate]\nbeats_biases = false\n"
     )
     run(path, until="export")
     (raw / "day-1.csv").write_text(

@@ -134,6 +134,7 @@ def test_a_format_may_be_insisted_on() -> None:
 
 def test_what_cannot_be_told_is_refused_with_the_first_row() -> None:
     with pytest.raises(
-        BadInput, match=r"ratings\.txt:1: cannot tell the columns user, item and rating in \('1', 'x', 'y'\)"
+        BadInput,
+        match=r"ratings\.txt:1: no column of ratings among columns 0 \(user\): 1, 2; 1 \(item\): x, z; 2: y, w",
     ):
         recognised("1,x,y\n2,z,w\n")

@@ -7,6 +7,7 @@ Does not cover: training on them (test_train.py).
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,19 @@ from tasks.blocks import RatingBlock, read_block, write_block
 from tasks.errors import BadInput, DamagedFile
 from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
 from tasks.layout import shards_for
+from tasks.rule import SMALL_SPREAD, scaling
 from tasks.score import held_out_table, read_held_out
 from tasks.tiles import TILE_ITEMS, TILE_USERS
+
+
+@given(st.floats(0.1, 1e3), st.floats(0.0, 400.0))
+def test_an_ordinary_deviation_keeps_its_bits(deviation: float, means: float) -> None:
+    """Up to a mean of 999 deviations; only beyond is the variance taken from elsewhere."""
+    mean = means * deviation
+    mean_square = mean**2 + deviation**2
+    assert mean_square - mean**2 > SMALL_SPREAD * mean_square
+    assert scaling(mean, mean_square, True, variance=-1.0) == scaling(mean, mean_square, True)
+    assert scaling(mean, mean_square, False, variance=-1.0) == (0.0, mean_square**0.5)
 
 
 def triples_of(context: Context, manifest: dict[str, Any]) -> list[tuple[int, int, float]]:
@@ -59,6 +71,31 @@ def test_every_training_rating_is_in_one_block(context: Context, shards: int) ->
     kept = made.ratings[~made.is_validation].astype(np.float64)
     assert manifest["mean"] == pytest.approx(kept.mean())
     assert manifest["mean_square"] == pytest.approx((kept**2).mean())
+
+
+@pytest.mark.parametrize("least", [0.0, 2_000_000.0, 16_000_000.0, -2_000_000.0])
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_spread_that_is_small_beside_the_mean_is_told_from_none(context: Context, least: float, shards: int) -> None:
+    """Four ratings side by side, far from zero: as float32 they are exact, and their squares are not."""
+    made = made_ratings()
+    ratings = (np.floor(made.ratings) - 1.0) % 4
+    dataset, split = publish_ratings(context, replace(made, ratings=(ratings + least).astype(np.float32)))
+    manifest = grid(context, dataset, split, GridSettings(shards=shards))
+    kept = ratings[~made.is_validation].astype(np.float64)
+    assert manifest["variance"] == pytest.approx(kept.var(), rel=1e-9)
+    mean, deviation = scaling(manifest["mean"], manifest["mean_square"], True, manifest["variance"])
+    assert deviation == pytest.approx(kept.std(), rel=1e-9)
+    blocks = [read_block(context.store.blocks, each["checksum"], (60, 40)) for each in manifest["blocks"]]
+    levels = {round(float(each), 4) for block in blocks for each in block.scaled_levels(mean, deviation)}
+    assert levels == {round(float((each - kept.mean()) / kept.std()), 4) for each in np.unique(kept)}
+
+
+@pytest.mark.parametrize("rating", [0.1, 3.0, 2_000_000.0, 0.0])
+def test_ratings_that_are_all_equal_are_refused(context: Context, rating: float) -> None:
+    made = made_ratings()
+    equal = np.full(len(made.ratings), rating, np.float32)
+    with pytest.raises(BadInput, match="no two of them different: nothing to learn"):
+        grid(context, *publish_ratings(context, replace(made, ratings=equal)), GridSettings(shards=3))
 
 
 def test_blocks_do_not_depend_on_how_the_dataset_was_cut(context: Context) -> None:

@@ -27,6 +27,7 @@ from dask_processes import CHECKOUT, address_of, process, scheduler, worker
 from distributed import Client, LocalCluster
 from playwright.sync_api import Browser
 from prometheus_client.parser import text_string_to_metric_families
+from ungated import UNGATED_SECTION
 
 from pipeline import RunResult, Settings, run
 from pipeline.live.page import LivePage
@@ -84,6 +85,7 @@ def settings(root: Path, address: str, **train: Any) -> Settings:
             "synth": {"shape": "demo", "fraction": 0.03},
             "train": {"rank": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_epochs": 4} | train,
             "grid": {"shards": 4},
+            "gate": UNGATED_SECTION,
             "cluster": {"scheduler": address, "workers": 1},
         }
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from ungated import UNGATED_SECTION
 
 from pipeline import Model, run
 from pipeline.runtime.events import Event, Noticed, StageFinished
@@ -29,6 +30,7 @@ def settings_for(ratings: Path, **sections: Mapping[str, object]) -> dict[str, o
     content: dict[str, dict[str, object]] = {
         "ingest": {"ratings": ratings},
         "train": {"rank": 3, "epochs": 2},
+        "gate": UNGATED_SECTION,
         "cluster": {"threads": 2},
     }
     for name, values in sections.items():
@@ -42,7 +44,8 @@ def test_one_path_and_a_mapping_are_settings_enough(ratings: Path) -> None:
 
 def test_a_settings_file_may_be_a_path_object(ratings: Path) -> None:
     path = ratings.with_name("mine.toml")
-    path.write_text(f'root = "{ratings.parent}/root"\n[ingest]\nratings = "{ratings}"\n[train]\nrank = 2\nepochs = 1\n')
+    small = "[train]\nrank = 2\nepochs = 1\n[gate]\nbeats_biases = false\n"
+    path.write_text(f'root = "{ratings.parent}/root"\n[ingest]\nratings = "{ratings}"\n{small}')
     assert run(path).rank == 2
 
 

@@ -20,6 +20,7 @@ import pytest
 from bokeh.models.sources import ColumnDataSource
 from bokeh.plotting import figure
 from nbclient import NotebookClient
+from ungated import UNGATED_SECTION
 
 from pipeline import Model, RunResult, plots, run
 from pipeline.runtime.events import BaselinesMeasured, EpochFinished, Event, StageAdvanced, StageFinished, StageStarted
@@ -27,7 +28,7 @@ from pipeline.runtime.notebook import NotebookView
 from tasks.errors import BadInput, SettingsError
 
 CHECKOUT = Path(__file__).parent.parent
-SETTINGS = {"synth": {"shape": "demo", "fraction": 0.02}, "train": {"rank": 4, "epochs": 3}}
+SETTINGS = {"synth": {"shape": "demo", "fraction": 0.02}, "train": {"rank": 4, "epochs": 3}, "gate": UNGATED_SECTION}
 
 
 @pytest.fixture(scope="module")

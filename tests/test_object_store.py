@@ -19,6 +19,7 @@ import pytest
 import zarr
 from distributed import Client
 from program import funkflow
+from ungated import UNGATED_SECTION
 
 from chaos.object_store import ObjectStore, Request
 from pipeline import Model, run
@@ -51,6 +52,7 @@ SMALL = {
     "split": {"kind": "file", "file": "probe.txt"},
     "grid": {"shards": SHARDS},
     "train": {"rank": 4, "epochs": 6, "checkpoint_epochs": 3, "patience": 6},
+    "gate": UNGATED_SECTION,
     "recommend": {"count": 3},
 }
 SCALE = (1.0, 5.0)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from building import CHECKOUT, build_wheel
+from ungated import UNGATED
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -113,7 +114,7 @@ def test_module_is_the_same_command(installed: Path) -> None:
 
 @pytest.mark.slow
 def test_small_demo_runs_far_from_the_checkout(installed: Path) -> None:
-    small = ("--set", "synth.fraction=0.05", "--set", "train.epochs=2")
+    small = ("--set", "synth.fraction=0.05", "--set", "train.epochs=2", "--set", UNGATED)
     result = run_in(installed, "funkflow", "run", "demo", *small)
     assert result.returncode == 0, result.stdout + result.stderr
     assert list((installed / "data" / "runs").glob("*/model/model.json"))

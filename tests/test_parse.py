@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ from tasks import parse
 from tasks.chunks import Chunk, RawFile, cut, whole
 from tasks.errors import BadInput
 from tasks.formats import Form, Wanted, recognise_text
-from tasks.parse import parse_chunk
+from tasks.parse import parse_chunk, parse_in_order
 from tasks.parse_lines import LineReader
+from tasks.quoting import stays_open
 from tasks.rows import Rejected
 
 NETFLIX = Form("netflix", "", 3, 0, -1, 1, 2, clock="iso", scale=(1.0, 5.0))
@@ -32,6 +34,9 @@ DAT = Form("text", "", 4, 0, 1, 2, 3, delimiter="::", scale=(1.0, 5.0))
 TSV = Form("text", "", 4, 0, 1, 2, 3, delimiter="\t")
 CSV = Form("text", "", 4, 2, 0, 3, 1, "string", "integer", ",", ("i", "t", "u", "r"), True, "iso", (0.5, 5.0))
 NAMES = Form("text", "", 3, 0, 1, 2, -1, "string", "string", ",", (), True)
+SPACED = Form("text", "", 4, 0, 1, 2, 3, delimiter=" ", clock="milliseconds")
+COMMAS = Form("text", "", 4, 0, 1, 2, 3, "string", "integer", ";", clock="date", decimal=",")
+FLOATS = Form("text", "", 4, 0, 1, 2, 3, delimiter="\t", clock="microseconds", fractional=True)
 
 FORMS = {
     "netflix": NETFLIX,
@@ -41,11 +46,12 @@ FORMS = {
     "tsv": TSV,
     "csv": CSV,
     "names": NAMES,
+    "spaced": SPACED,
+    "commas": COMMAS,
+    "floats": FLOATS,
 }
 
-integers = (
-    st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 99).map(str) | st.sampled_from(["007", "-0", " 5", "5 "])
-)
+integers = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 99).map(str) | st.sampled_from([" 5", "5 "])
 ratings = st.sampled_from(["1", "5", "3", "2.5", "4.", "1e0", "+3", "03", " 2 ", "1.000000000000000000001"])
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr) | st.sampled_from(
     ["-.5", "1e-400", "16777217", "0.1"]
@@ -66,6 +72,11 @@ quoted = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=4
 ).map(lambda text: '"' + ("x" + text).replace('"', '""') + '"')
 
+plain = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 99).map(str)
+decimals = st.sampled_from(["3,5", "4", "-0,25", "1000,125", " 2 "])
+days = st.dates(date(1900, 1, 1), date(2099, 12, 31)).map(lambda day: day.strftime("%Y%m%d"))
+ticks = st.floats(-1e15, 1e16).map(repr) | st.integers(-(10**15), 10**16).map(str)
+
 LINES: dict[str, st.SearchStrategy[str]] = {
     "netflix": st.integers(1, 10**6).map(lambda n: f"{n}:") | st.tuples(integers, ratings, dates).map(",".join),
     "qualifying": st.integers(1, 10**6).map(lambda n: f"{n}:") | st.tuples(integers, dates).map(",".join),
@@ -74,6 +85,9 @@ LINES: dict[str, st.SearchStrategy[str]] = {
     "tsv": st.tuples(integers, integers, numbers, seconds).map("\t".join),
     "csv": st.tuples(integers, moments, words | quoted, ratings).map(",".join),
     "names": st.tuples(words | quoted, words | quoted, numbers).map(",".join),
+    "spaced": st.tuples(plain, plain, numbers, st.integers(-(10**12), 10**13).map(str)).map("  ".join),
+    "commas": st.tuples(words.filter(lambda word: ";" not in word), plain, decimals, days).map(";".join),
+    "floats": st.tuples(plain, plain, numbers, ticks).map("\t".join),
 }
 NOISE = st.sampled_from(
     r"""
@@ -85,7 +99,7 @@ nan
 0x10,3,2000-01-01
 1,9,2000-01-01
 1\t2\t3\t4\t5
-a,"b,3
+"a" b,"c",3
 1,3,2000-02-30
 1::2::0x3::4
 1:2:3::4::5
@@ -121,7 +135,7 @@ def by_both(
 ) -> tuple[tuple[pa.Table, list[Rejected]], tuple[pa.Table, list[Rejected]]]:
     with tempfile.TemporaryDirectory() as folder:
         chunks, form = chunks_of(text, form, chunk_bytes, folder)
-        parsed = [parse_chunk(chunk, form) for chunk in chunks]
+        parsed = list(parse_in_order(chunks, form))
     slow = LineReader(form, "ratings", 2 if form.header else 1)
     slow.read(text.encode())
     fast = pa.concat_tables([each.table for each in parsed]), [row for each in parsed for row in each.rejected]
@@ -155,7 +169,12 @@ def test_fast_equals_slow_on_damaged_text(form: str, data: st.DataObject) -> Non
     text = joined(lines, "\n", form)
     if data.draw(st.booleans()):
         text = text[: -data.draw(st.integers(1, 10))]
-    fast, slow = by_both(text, FORMS[form], data.draw(st.sampled_from([11, 60, 10**6])))
+    chunk_bytes = data.draw(st.sampled_from([11, 60, 10**6]))
+    if FORMS[form].quoted and stays_open(text.encode(), FORMS[form].delimiter):
+        with pytest.raises(BadInput, match="a quote that is opened and not closed"):
+            by_both(text, FORMS[form], chunk_bytes)
+        return
+    fast, slow = by_both(text, FORMS[form], chunk_bytes)
     assert fast[0].equals(slow[0])
     assert fast[1] == slow[1]
 
@@ -171,12 +190,35 @@ def test_valid_text_never_takes_the_slow_path(monkeypatch: pytest.MonkeyPatch) -
         "tsv": "1\t2\t3\t4\n",
         "csv": '1,2000-01-01 10:00:00,"a,""b""",3\n2,2000-01-01,c,0.5\n',
         "names": "a,b,3\n",
+        "spaced": "1  2   3 1514862245000\n  4 5 3.5 1514862245000 \n",
+        "commas": "a;2;3,5;20180102\nb;2;4;20180228\n",
+        "floats": "1\t2\t3\t1514862245000000.5\n",
     }
     for form, text in examples.items():
         for end in ("\n", "\r\n"):
             with tempfile.TemporaryDirectory() as folder:
                 chunks, known = chunks_of(text.replace("\n", end), FORMS[form], 10**6, folder)
                 assert parse_chunk(chunks[0], known).table.num_rows == text.count("\n") - text.count(":\n")
+
+
+@pytest.mark.parametrize("written", ["007,2,3", "1,02,3", "-0,2,3", " 07,2,3", '"03",2,3'])
+def test_an_integer_that_does_not_come_back_as_it_was_written_is_a_fault_of_the_file(written: str) -> None:
+    form = replace(CSV, width=3, user=0, item=1, rating=2, timestamp=-1, user_type="integer", header=(), scale=None)
+    text = "1,2,3\n" * 500 + written + "\n" + "1,2,05\n" * 500
+    with pytest.raises(
+        BadInput, match=r"ratings:501: (user|item) '.*' is not the integer .*ingest\.id_type = \"string\""
+    ):
+        by_both(text, form, 10**6)
+    as_text = replace(form, user_type="string", item_type="string")
+    fast, _ = by_both(text, as_text, 10**6)
+    assert fast[0].num_rows == 1001
+
+
+def test_a_rating_with_a_leading_zero_is_no_padded_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "LineReader", None)
+    with tempfile.TemporaryDirectory() as folder:
+        chunks, form = chunks_of("1\t2\t05\t007\n", TSV, 10**6, folder)
+        assert parse_chunk(chunks[0], form).table["rating"].to_pylist() == [5.0]
 
 
 def test_one_bad_row_sends_little_to_the_slow_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_group
+from ungated import UNGATED
 
 from pipeline import cli
 from pipeline.settings import Settings
@@ -27,7 +28,9 @@ def test_the_python_block_runs(tmp_path: Path) -> None:
     """As it stands, but on a small set: only the override changes."""
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     script = tmp_path / "script.py"
-    script.write_text(block.replace('"train.rank=32"', '"train.rank=3", "train.epochs=2", "synth.fraction=0.02"'))
+    script.write_text(
+        block.replace('"train.rank=32"', '"train.rank=3", "train.epochs=2", "synth.fraction=0.02", "' + UNGATED + '"')
+    )
     done = subprocess.run(
         [sys.executable, str(script)],
         capture_output=True,

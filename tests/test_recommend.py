@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from sklearn.metrics import ndcg_score, precision_score, recall_score
+from ungated import UNGATED_SECTION
 
 from pipeline import Model, RunResult, Settings, run
 from pipeline.plan import predict_for
@@ -36,6 +37,7 @@ def settings_for(root: Path, **sections: Mapping[str, object]) -> Settings:
             "split": {"kind": "file", "file": str(root / "validation.csv")},
             "grid": {"shards": 3},
             "train": {"rank": 4, "epochs": 4},
+            "gate": UNGATED_SECTION,
             "cluster": {"threads": 2},
             **sections,
         }

@@ -19,6 +19,7 @@ from browser import browser as browser
 from browser import watched
 from playwright.sync_api import Browser
 from typer.testing import CliRunner
+from ungated import UNGATED_SECTION
 
 from pipeline import RunResult, Settings, run
 from pipeline.cli import program
@@ -38,6 +39,7 @@ def settings(root: Path, **train: Any) -> Settings:
             "synth": {"shape": "demo", "fraction": 0.03},
             "train": {"rank": 6, "epochs": 4} | train,
             "report": {"least_ratings": 5},
+            "gate": UNGATED_SECTION,
         }
     )
 

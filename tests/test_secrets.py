@@ -89,7 +89,7 @@ def presigned(server: str, name: str) -> str:
 def command(root: Path, server: str, ratings: str, *words: str) -> subprocess.CompletedProcess[str]:
     settings = {
         "ingest.on_bad_rows": "quarantine", "train.rank": "2", "train.epochs": "2", "ranking.count": "0",
-        "cluster.threads": "2",
+        "cluster.threads": "2", "gate.beats_biases": "false",
     }  # fmt: skip
     options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     named = ["--ratings", presigned(server, ratings), "--validation", presigned(server, "validation")]

@@ -17,6 +17,7 @@ from conftest import Heard
 from factorised import model_of, projector, saved_in_parts
 from program import funkflow
 from test_cli import overrides
+from ungated import UNGATED
 
 from pipeline import Model
 from pipeline.runtime.canonical import saved_rotations
@@ -105,7 +106,13 @@ def test_a_model_of_zeros_has_no_spectrum(tmp_path: Path, context: Context) -> N
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, Any]]:
     """The words of a small run's command, and its result."""
     root = tmp_path_factory.mktemp("root")
-    words = ["demo", "--root", str(root), *overrides("synth.fraction=0.02", "train.rank=6", "train.epochs=6"), "--json"]
+    words = [
+        "demo",
+        "--root",
+        str(root),
+        *overrides("synth.fraction=0.02", "train.rank=6", "train.epochs=6", UNGATED),
+        "--json",
+    ]
     done = funkflow("run", *words)
     assert done.returncode == 0, done.stderr
     return words, json.loads(done.stdout.splitlines()[-1])

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from program import funkflow
 from rich.console import Console
+from ungated import UNGATED
 
 from pipeline.runtime.events import (
     BaselinesMeasured,
@@ -34,7 +35,7 @@ from pipeline.runtime.progress import Lines
 from pipeline.runtime.terminal import LiveView
 
 CHECKOUT = Path(__file__).parent.parent
-TINY = ("--set", "synth.fraction=0.02")
+TINY = ("--set", "synth.fraction=0.02", "--set", UNGATED)
 TRAINING: tuple[tuple[float, Event], ...] = (
     (0, RunBegan("a1", "b2", "c3", "sgd", 8, 4, 1000, 200, 50_000, 100, 0.1, 0.04, 700 * 2**20)),
     (0, BaselinesMeasured("hash 10 %", 1.1173, 0.9114)),

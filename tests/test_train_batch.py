@@ -17,6 +17,7 @@ import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from losing_workers import KillAfter
+from ungated import UNGATED
 
 from pipeline import run
 from pipeline.runtime import checkpoint
@@ -223,7 +224,14 @@ def test_a_matrix_of_zeros_is_refused_in_one_line(context: Context) -> None:
 
 
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
-    small = ["synth.fraction=0.02", "train.rank=4", "train.method=batch", "train.batch.steps=8", f"root={tmp_path}"]
+    small = [
+        "synth.fraction=0.02",
+        "train.rank=4",
+        "train.method=batch",
+        "train.batch.steps=8",
+        UNGATED,
+        f"root={tmp_path}",
+    ]
     result = run("demo", small)
     assert result.rmse is not None
     assert result.rmse < result.evaluation["mean"]["rmse"]

@@ -16,6 +16,7 @@ from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from fully_observed import PURE, factorised
 from losing_workers import KillAfter
+from ungated import UNGATED
 
 from pipeline import run
 from pipeline.runtime import checkpoint
@@ -166,7 +167,7 @@ def test_biases_without_a_mean_are_refused() -> None:
 
 
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
-    small = ["synth.fraction=0.02", "train.rank=4", "train.method=funk", "train.epochs=30", f"root={tmp_path}"]
+    small = ["synth.fraction=0.02", "train.rank=4", "train.method=funk", "train.epochs=30", UNGATED, f"root={tmp_path}"]
     result = run("demo", small)
     assert result.rmse is not None
     assert result.rmse <= result.evaluation["biases"]["rmse"]

@@ -13,6 +13,7 @@ from conftest import Ratings, made_ratings, publish_ratings
 from dask.utils import key_split
 from distributed import Client
 from distributed.diagnostics.task_stream import get_task_stream
+from ungated import UNGATED
 
 from pipeline import run
 from pipeline.runtime import checkpoint
@@ -69,7 +70,7 @@ def test_blocks_read_for_each_step_give_the_same_bits(context: Context, ratings:
 
 def test_a_run_says_that_it_reads_blocks_anew(tmp_path: Path) -> None:
     told: list[Event] = []
-    small = ["synth.fraction=0.05", "train.rank=4", "train.epochs=2", f"root={tmp_path}"]
+    small = ["synth.fraction=0.05", "train.rank=4", "train.epochs=2", UNGATED, f"root={tmp_path}"]
     ways = (["cluster.blocks=memory"], ["cluster.blocks=streamed", "cluster.threads=2"])
     held, streamed = (run("demo", [*small, *way], fresh=True, listeners=[told.append]) for way in ways)
     assert streamed.rmse == held.rmse

@@ -17,14 +17,15 @@ from rich.console import Console
 
 import pipeline
 from pipeline import tables
-from pipeline.execution import execute
+from pipeline.execution import Execution, execute
 from pipeline.request import Request
 from pipeline.runtime.current import in_use, model_of
 from pipeline.runtime.events import Event, Noticed, RunEnded
 from pipeline.runtime.progress import Lines, format_of
+from pipeline.runtime.result import RunResult
 from pipeline.runtime.terminal import watcher
 from pipeline.settings import Settings
-from tasks.errors import SettingsError
+from tasks.errors import ModelRefused, SettingsError
 from tasks.masking import masked_content
 
 Conf = Annotated[
@@ -192,10 +193,23 @@ def watching() -> Lines:
 
 
 def run_until(settings: Settings, request: Request, as_json: bool) -> None:
-    """Run every stage asked for that is not done yet, and print the result."""
-    with watching() as shown:
-        result = execute(settings, request, [interrupts, shown], lambda execution: pipeline.work(execution))
-    print_result(result.to_dict(), as_json, tables.result_table(result))
+    """Run every stage asked for that is not done yet, and print the result, that of a refused model too."""
+    begun: list[Execution] = []
+
+    def work(execution: Execution) -> RunResult:
+        begun.append(execution)
+        return pipeline.work(execution)
+
+    def show(result: RunResult) -> None:
+        print_result(result.to_dict(), as_json, tables.result_table(result))
+
+    try:
+        with watching() as shown:
+            result = execute(settings, request, [interrupts, shown], work)
+    except ModelRefused:
+        show(begun[0].result)
+        raise
+    show(result)
 
 
 def print_result(content: dict[str, Any], as_json: bool, table: Any) -> None:

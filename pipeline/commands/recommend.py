@@ -35,6 +35,7 @@ from pipeline.commands.options import (
 )
 from pipeline.settings import Settings
 from tasks import files
+from tasks.digits import rounded
 from tasks.errors import BadInput, SettingsError
 from tasks.model import Model
 from tasks.model_about import read_about
@@ -224,6 +225,7 @@ def _list_of(title: str, measure: str, found: list[tuple[Any, float]], titles: d
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in ("rank", "item", *(["title"] if titles else []), measure):
         table.add_column(name)
+    values = [value for _, value in found]
     for rank, (item, value) in enumerate(found, start=1):
-        table.add_row(str(rank), str(item), *([titles.get(item, "")] if titles else []), f"{value:.4f}")
+        table.add_row(str(rank), str(item), *([titles.get(item, "")] if titles else []), rounded(value, *values))
     return table

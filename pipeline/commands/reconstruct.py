@@ -97,7 +97,7 @@ def _whole(
 def _cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:
     kinds = read_about(folder)["id_types"]
     columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-    table = read_pairs(pairs, kinds["user"], kinds["item"], columns).table
+    table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
     users, items = (table[name].to_numpy() for name in ("user", "item"))
     made = Model.load(folder).reconstruct(users, items, rank, clip, cells=True)
     found = {"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}

@@ -5,7 +5,6 @@ Covers: its options. Does not cover: the pages (pipeline/report/), finding what 
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
 from pipeline.saved_reports import write_report
+from tasks.paths import absolute
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,5 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Make the page about a run again, from the facts that it left; of several runs, one page that compares them."""
-    place = root or default_root()
-    place = place if "://" in place else os.path.abspath(place)
-    written = write_report(place, runs or ["last"], out)
+    written = write_report(absolute(root or default_root()), runs or ["last"], out)
     print_result({"report": written}, as_json, Text(written))

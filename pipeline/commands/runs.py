@@ -6,7 +6,6 @@ Does not cover: the records (pipeline/runtime/ledger.py), what pruning removes (
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -19,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.commands.options import AsJson, Debug, Root, Wait, print_result, watching
+from pipeline.commands.options import AsJson, Debug, Root, Wait, default_root, print_result, watching
 from pipeline.prune import Pruning, prune
 from pipeline.request import Request
 from pipeline.runtime.events import Noticed
@@ -27,8 +26,9 @@ from pipeline.runtime.ledger import STATES, Ledger, Record
 from pipeline.runtime.lock import Waiting
 from pipeline.runtime.store import Store
 from pipeline.saved_reports import write_index
-from pipeline.settings import Settings
+from tasks.digits import rounded
 from tasks.errors import SettingsError
+from tasks.paths import absolute
 
 Id = Annotated[str, typer.Argument(help="a record's id or the beginning of it, or a run's; last: the newest")]
 _SETTINGS = "settings."
@@ -133,8 +133,7 @@ def prune_runs(
 
 
 def _root(root: str) -> str:
-    chosen = root or str(Settings.model_fields["root"].default)
-    return chosen if "://" in chosen else os.path.abspath(chosen)
+    return absolute(root or default_root())
 
 
 def _ledger(root: str) -> Ledger:
@@ -151,7 +150,7 @@ def _records_table(records: list[Record]) -> Group:
         rmse, code = (record.get("metrics") or {}).get("rmse"), record.get("exit_code")
         table.add_row(
             record["id"], record.get("date"), record["state"], None if code is None else str(code),
-            (record.get("run_id") or "")[:_SHORT], None if rmse is None else f"{rmse:.4f}", _took(record),
+            (record.get("run_id") or "")[:_SHORT], rounded(rmse), _took(record),
             record.get("host"),
         )  # fmt: skip
     said = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]

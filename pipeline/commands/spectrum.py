@@ -27,6 +27,7 @@ from pipeline.commands.options import (
     watching,
 )
 from tasks import files
+from tasks.digits import rounded
 from tasks.errors import SettingsError
 
 
@@ -66,16 +67,18 @@ def spectrum(
 
 def _table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
     measured = manifest["ratings"] > 0
+    beside = (manifest["rmse"], manifest["mae"]) if measured else ()
     title = f"spectrum of {manifest['of']}" + (f", validation: {manifest['split']}" if measured else "")
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in ("rank", "singular value", "energy", "cumulative", *(("RMSE", "MAE") if measured else ())):
         table.add_column(name, justify="right")
     if measured:
-        table.add_row("0", "", "", "", f"{manifest['rmse']:.4f}", f"{manifest['mae']:.4f}")
+        table.add_row("0", "", "", "", *(rounded(manifest[name], *beside) for name in ("rmse", "mae")))
+    strongest = max((row["singular_value"] for row in rows), default=0.0)
     best = min((row["rmse"] for row in rows), default=None) if measured else None
     for row in rows:
         energies = (f"{row['energy']:.4f}", f"{row['cumulative_energy']:.4f}")
-        scores = (f"{row['rmse']:.4f}", f"{row['mae']:.4f}") if measured else ()
+        scores = [rounded(row[name], *beside) for name in ("rmse", "mae")] if measured else []
         style = "bold" if measured and row["rmse"] == best else ""
-        table.add_row(str(row["rank"]), f"{row['singular_value']:.4f}", *energies, *scores, style=style)
+        table.add_row(str(row["rank"]), rounded(row["singular_value"], strongest), *energies, *scores, style=style)
     return table

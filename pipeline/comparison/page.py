@@ -22,7 +22,7 @@ from bokeh.resources import INLINE
 from dask.utils import format_bytes
 
 from pipeline.comparison.runs import Comparison, Row
-from pipeline.comparison.table import HEADS, MODEL, PURE_MODEL, REFERENCES, cells
+from pipeline.comparison.table import HEADS, MODEL, PURE_MODEL, cells, known_references
 
 COLOURS = {
     "sgd": "#1b6ca8", "batch": "#d95f02", "funk": "#7570b3", "lanczos": "#e7298a", "arnoldi": "#66a61e",
@@ -45,7 +45,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _heading(comparison: Comparison) -> Div:
-    known = ", ".join(f"{REFERENCES[name]} {rmse:.4f}" for name, rmse in comparison.references.items())
+    known = ", ".join(known_references(comparison))
     return Div(
         text="<h2>Methods compared</h2>"
         f"<p>RMSE on {comparison.ratings:,} validation ratings ({escape(comparison.split)}), predictions clipped "
@@ -55,8 +55,11 @@ def _heading(comparison: Comparison) -> Div:
 
 
 def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
-    hover = HoverTool(tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{0.0000}"),
-                                ("seconds", "@seconds{0.0}"), ("memory", "@memory")])  # fmt: skip
+    hover = HoverTool(
+        tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{%.5g}"), ("seconds", "@seconds{0.0}"),
+                  ("memory", "@memory")],
+        formatters={"@rmse": "printf"},
+    )  # fmt: skip
     plot = figure(
         width=620 if named else 480, height=340, x_axis_type="log", x_axis_label=label, y_axis_label="validation RMSE",
         tools=[hover, "pan", "wheel_zoom", "reset"], toolbar_location="above",
@@ -94,7 +97,7 @@ def _table(comparison: Comparison) -> str:
     lines = ["".join(f"<th>{escape(head)}</th>" for head in ("model", *HEADS))]
     for each in comparison.rows:
         model = PURE_MODEL if each.pure else MODEL
-        words = [model, each.method, str(each.rank)] if each.failed else [model, *cells(each)]
+        words = [model, each.method, str(each.rank)] if each.failed else [model, *cells(each, comparison)]
         line = "".join(f"<td>{escape(word)}</td>" for word in words)
         if each.failed:
             line += f'<td colspan="{len(HEADS) - 2}" style="text-align:left">failed: {escape(each.failed)}</td>'

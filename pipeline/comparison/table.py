@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.comparison.runs import Comparison, Row
+from tasks.digits import rounded
 
 REFERENCES = {"mean": "mean rating", "biases": "biases only"}
 MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
@@ -30,26 +31,33 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
             table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
         for row in comparison.rows:
             if row.pure == pure and not row.failed:
-                table.add_row(*cells(row))
+                table.add_row(*cells(row, comparison))
         parts.append(table)
     parts += [
         Text(f"failed: {row.method}, rank {row.rank}{', pure form' if row.pure else ''}: {row.failed}")
         for row in comparison.rows
         if row.failed
     ]
-    known = [f"{REFERENCES[name]} {rmse:.4f}" for name, rmse in comparison.references.items()]
+    known = known_references(comparison)
     parts.append(Text(f"RMSE without factors: {', '.join(known)}" if known else "no run came to its end"))
     parts.append(Text(f"table and pictures in {folder}"))
     return Group(*parts)
 
 
-def cells(row: Row) -> list[str]:
+def known_references(comparison: Comparison) -> list[str]:
+    """Return what every model must beat, by name, with its RMSE."""
+    rmses = comparison.references
+    return [f"{REFERENCES[name]} {rounded(rmse, *rmses.values())}" for name, rmse in rmses.items()]
+
+
+def cells(row: Row, comparison: Comparison) -> list[str]:
     """Return a row that has a result, as text under HEADS."""
+    rmses = [each.rmse for each in comparison.rows]
     return [
         row.method,
         str(row.rank),
-        f"{row.rmse:.4f}",
-        f"{row.training_rmse:.4f}",
+        rounded(row.rmse, *rmses),
+        rounded(row.training_rmse, *rmses),
         f"{row.seconds:.1f}",
         "not measured" if row.memory_bytes is None else format_bytes(row.memory_bytes),
         f"{row.count} {row.counted}",

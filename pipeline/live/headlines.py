@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from pipeline.live.story import Story
 from pipeline.runtime.events import Event, StageAdvanced, StageFinished, StageStarted, as_mapping
+from tasks.digits import rounded
 
 _MIB = 2**20
 
@@ -86,12 +87,16 @@ class Headlines:
             return []
         last = history[-1]
         if last.stopping_rmse is None:
-            reached = f"RMSE {last.training_rmse:.4f} in training"
+            reached = f"RMSE {rounded(last.training_rmse)} in training"
         else:
-            kept = "the best so far" if best.epoch == last.epoch else f"best {best.stopping_rmse:.4f} at {best.epoch}"
-            reached = f"RMSE {last.stopping_rmse:.4f} held out, {kept}; {last.training_rmse:.4f} in training"
+            kept = (
+                "the best so far" if best.epoch == last.epoch else f"best {rounded(best.stopping_rmse)} at {best.epoch}"
+            )
+            reached = f"RMSE {rounded(last.stopping_rmse)} held out, {kept}; {rounded(last.training_rmse)} in training"
         beaten = story.baselines
-        to_beat = f"to beat: biases {beaten['biases_rmse']:.4f}, mean {beaten['mean_rmse']:.4f}" if beaten else ""
+        to_beat = (
+            f"to beat: biases {rounded(beaten['biases_rmse'])}, mean {rounded(beaten['mean_rmse'])}" if beaten else ""
+        )
         predicted = int(story.facts.get("predicted_bytes") or 0)
         of_predicted = f" of {predicted / _MIB:,.0f} predicted" if predicted else ""
         more = [

@@ -24,6 +24,7 @@ from dask.utils import format_bytes, format_time
 
 from pipeline.live.blocks import Grid
 from pipeline.live.story import Story
+from tasks.digits import rounded
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8A8A8A",
@@ -47,9 +48,10 @@ class LearningFigure:
         hover = HoverTool(
             tooltips=[
                 ("epoch", "@epoch"),
-                ("training", "@training_rmse{0.0000}"),
-                ("held out", "@stopping_rmse{0.0000}"),
-            ]
+                ("training", "@training_rmse{%.5g}"),
+                ("held out", "@stopping_rmse{%.5g}"),
+            ],
+            formatters={"@training_rmse": "printf", "@stopping_rmse": "printf"},
         )
         self.root = plot = figure(
             name="funkflow-learning", title="RMSE by epoch", x_axis_label="epoch", y_axis_label="RMSE, rating units",
@@ -97,7 +99,7 @@ class LearningFigure:
         self._baselines.data = {"epoch": ends, **{name: [_or_nan(value)] * 2 for name, value in values.items()}}
         for name, label, *_ in _BASELINES:
             value = values[name]
-            self._legend[name].label = {"value": label if value is None else f"{label} {value:.4f}"}
+            self._legend[name].label = {"value": label if value is None else f"{label} {rounded(value)}"}
 
 
 class RateFigure:
@@ -223,10 +225,10 @@ def summary(story: Story, grid: Grid, workers: list[str]) -> str:
             ("at", f"{where}{turn}{f'; at most {format_time(left)} of training left' if left is not None else ''}")
         )
     if best is not None:
-        held_out = f", held out {best.stopping_rmse:.4f}" if best.stopping_rmse is not None else ""
-        rows.append(("best", f"epoch {best.epoch}: training RMSE {best.training_rmse:.4f}{held_out}"))
+        held_out = f", held out {rounded(best.stopping_rmse)}" if best.stopping_rmse is not None else ""
+        rows.append(("best", f"epoch {best.epoch}: training RMSE {rounded(best.training_rmse)}{held_out}"))
     if story.rmse is not None:
-        rows.append(("RMSE", f"{story.rmse:.4f} on the validation ratings ({story.baselines.get('split', '')})"))
+        rows.append(("RMSE", f"{rounded(story.rmse)} on the validation ratings ({story.baselines.get('split', '')})"))
     cells = "".join(
         f"<tr><th style='text-align:left;padding-right:1em'>{escape(name)}</th><td>{escape(words)}</td></tr>"
         for name, words in rows

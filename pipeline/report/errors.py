@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pipeline.report.charts import Figure, Series, bar_figure, line_figure
 from pipeline.report.sections import Facts, bounds, figures, none
+from tasks.digits import rounded
 
 
 def errors(facts: Facts) -> str:
@@ -37,9 +38,10 @@ def _extremes(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     if not bins:
         return ""
     best, worst = (choose(range(len(bins)), key=lambda n: bins[n]["rmse"]) for choose in (min, max))
+    least, greatest = bins[best]["rmse"], bins[worst]["rmse"]
     return (
-        f"Least, {bins[best]['rmse']:.3f}, at {labels[best]} ({bins[best]['ratings']:,} ratings); greatest, "
-        f"{bins[worst]['rmse']:.3f}, at {labels[worst]} ({bins[worst]['ratings']:,})."
+        f"Least, {rounded(least, greatest)}, at {labels[best]} ({bins[best]['ratings']:,} ratings); greatest, "
+        f"{rounded(greatest)}, at {labels[worst]} ({bins[worst]['ratings']:,})."
     )
 
 
@@ -61,7 +63,7 @@ def _by_time(bins: Sequence[Facts] | None) -> str:
 
 def _calibration(bins: Sequence[Facts]) -> str:
     off = max((abs(each["actual"] - each["predicted"]) for each in bins if each["ratings"] >= 50), default=0.0)
-    says = f"Where at least 50 ratings were predicted alike, their mean is at most {off:.2f} away from the prediction."
+    says = f"Where at least 50 were predicted alike, their mean is at most {rounded(off)} away from the prediction."
     figure = Figure("Calibration: what was rated where so much was predicted", says, "predicted", "mean rating")
     curve = Series("mean rating", [each["actual"] for each in bins])
     return line_figure(figure, [each["predicted"] for each in bins], [curve], diagonal=True)
@@ -72,7 +74,7 @@ def _residuals(found: Facts) -> str:
     middles = [(low + high) / 2 for low, high in itertools.pairwise(edges)]
     kept = [n for n, count in enumerate(found["counts"]) if count]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
-    says = f"Mean {found['mean']:+.4f}, standard deviation {found['deviation']:.4f}."
+    says = f"Mean {rounded(found['mean'], found['deviation'])}, standard deviation {rounded(found['deviation'])}."
     figure = Figure("Errors: rating less prediction", says, "rating less prediction", "ratings")
     labels = [f"{middle:+.2g}" for middle in middles[first:last]]
     return bar_figure(figure, labels, [Series("ratings", found["counts"][first:last])])

@@ -10,8 +10,10 @@ from html import escape
 from typing import Any
 
 from pipeline.report.charts import Figure, Series, line_figure, sparkline
-from pipeline.report.sections import duration, figures
+from pipeline.report.sections import figures
 from pipeline.report.style import framed
+from pipeline.report.verdict import duration
+from tasks.digits import rounded
 
 _WELL = ("done", "up to date", "nothing new")
 
@@ -35,7 +37,7 @@ def index_page(
     body = ""
     if len(measured) > 1:
         values = [record["metrics"]["rmse"] for record in measured]
-        says = f"{values[0]:.4f} at first, {values[-1]:.4f} at last."
+        says = f"{rounded(values[0], values[-1])} at first, {rounded(values[-1], values[0])} at last."
         figure = Figure("Validation RMSE of the executions that trained", says, "execution, oldest first", "RMSE")
         body += figures(line_figure(figure, list(range(1, len(values) + 1)), [Series("RMSE", values)]))
     heads = ("execution", "date", "state", "run", "RMSE", "by epoch", "seconds", "what went wrong")
@@ -59,7 +61,7 @@ def _row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links
         f"<td>{escape(str(record.get('date') or ''))}</td>",
         f'<td class="{kind}">{escape(record["state"])}</td>',
         f"<td>{linked}</td>",
-        f'<td class="number">{"" if rmse is None else f"{rmse:.4f}"}</td>',
+        f'<td class="number">{rounded(rmse)}</td>',
         f"<td>{sparkline(curves.get(run, ()), f'RMSE by epoch of run {run[:8]}')}</td>",
         f'<td class="number">{"" if seconds is None else escape(duration(seconds))}</td>',
         f"<td>{escape(str(record.get('error') or ''))}</td>",

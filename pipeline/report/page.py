@@ -15,6 +15,8 @@ from pipeline.report import sections
 from pipeline.report.errors import errors
 from pipeline.report.sections import Facts
 from pipeline.report.style import framed, scrolling_table
+from pipeline.report.verdict import verdict
+from tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
     ("summary", "Summary", sections.summary),
@@ -42,7 +44,7 @@ def report_page(several: Sequence[Facts]) -> str:
 def _of_one(facts: Facts) -> str:
     title = f"funkflow run {escape(facts['run']['run_id'])}"
     links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in _ONE)
-    heading = f'<h1>{title}</h1>{sections.verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
+    heading = f'<h1>{title}</h1>{verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
     return framed(title, heading, "".join(_section(name, words, make(facts)) for name, words, make in _ONE))
 
 
@@ -64,7 +66,7 @@ def _compared(several: Sequence[Facts]) -> str:
     splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for facts in measured}
     words = "None of them was measured."
     if best is not None:
-        words = f"The least RMSE, {best['verdict']['rmse']:.4f}, is that of {sections.short(best)}."
+        words = f"The least RMSE, {rounded(best['verdict']['rmse'])}, is that of {sections.short(best)}."
         if len(splits) > 1:
             words += " They were not measured on the same ratings, so their RMSEs do not compare."
     heading = f'<h1>{title}</h1><p class="verdict">{escape(words)}</p><nav aria-label="parts"><ul>{links}</ul></nav>'
@@ -72,23 +74,20 @@ def _compared(several: Sequence[Facts]) -> str:
 
 
 def _results(several: Sequence[Facts]) -> str:
+    judged = [facts["verdict"].get(name) for facts in several for name in ("rmse", "biases_rmse")]
     rows = [
         ["run", *(sections.short(facts) for facts in several)],
         [
             "validation",
             *(f"{facts['verdict'].get('split')}, {facts['verdict'].get('ratings') or 0:,}" for facts in several),
         ],
-        ["RMSE", *(_number(facts["verdict"].get("rmse")) for facts in several)],
-        ["biases alone", *(_number(facts["verdict"].get("biases_rmse")) for facts in several)],
+        ["RMSE", *(rounded(each, *judged) for each in judged[0::2])],
+        ["biases alone", *(rounded(each, *judged) for each in judged[1::2])],
         ["best", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
         ["seconds", *(f"{facts['run']['seconds']:.1f}" for facts in several)],
         ["peak memory, MiB", *(f"{facts['memory']['peak_bytes'] / 2**20:,.0f}" for facts in several)],
     ]
     return _table(rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _differences(several: Sequence[Facts]) -> str:

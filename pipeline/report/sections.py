@@ -13,38 +13,11 @@ from typing import Any
 from pipeline.report.charts import Figure, Series, bar_figure, line_figure, timeline_figure
 from pipeline.report.scales import written
 from pipeline.report.style import scrolling_table
+from pipeline.report.verdict import duration
+from tasks.digits import rounded
 
 Facts = Mapping[str, Any]
 _MIB = 2**20
-
-
-def verdict(facts: Facts) -> str:
-    """Return what matters in two sentences."""
-    found, run = facts["verdict"], facts["run"]
-    if found.get("rmse") is None:
-        words = "The model was not measured: no ratings were held out to validate on."
-    else:
-        biases, mean = found["biases_rmse"], found["mean_rmse"]
-        gain = (biases - found["rmse"]) / biases if biases else 0.0
-        better = f"{gain:.1%} better than biases alone" if gain > 0 else "no better than biases alone"
-        words = (
-            f"RMSE {found['rmse']:.4f} on {found['ratings']:,} validation ratings ({found['split']}): {better} "
-            f"({biases:.4f}); the mean rating has {mean:.4f}."
-        )
-        if found.get("truth_rmse") is not None:
-            words += f" The ratings are synthetic; no method can go below {found['truth_rmse']:.4f}."
-    gate = found.get("gate") or {}
-    passed = "" if not gate else " The model passed the gate." if gate.get("passed", True) else " The gate refused it."
-    return f'<p class="verdict">{escape(words)}{passed} It took {escape(duration(run["seconds"]))}.</p>'
-
-
-def duration(seconds: float) -> str:
-    """Write a time as people say it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def summary(facts: Facts) -> str:
@@ -101,9 +74,10 @@ def _time(times: Facts | None) -> str:
     if not times:
         return none("Ratings over time", "the ratings have no timestamps")
     most = max(range(len(times["ratings"])), key=lambda place: times["ratings"][place])
+    first, last = (rounded(times["mean"][place], *times["mean"]) for place in (0, -1))
     says = (
         f"From {times['start'][0]} to {times['start'][-1]}; the most, {times['ratings'][most]:,}, in "
-        f"{times['start'][most]}. Mean rating {times['mean'][0]:.2f} at first, {times['mean'][-1]:.2f} at last."
+        f"{times['start'][most]}. Mean rating {first} at first, {last} at last."
     )
     figure = Figure("Ratings by month", says, "month", "ratings")
     return bar_figure(figure, times["start"], [Series("ratings", times["ratings"])])
@@ -202,7 +176,7 @@ def ranks(several: Sequence[Facts]) -> str:
             Series(short(facts), _padded([each["rmse"] for each in facts["ranks"]], most)) for facts in with_ranks
         ]
         best = min(with_ranks[0]["ranks"], key=lambda each: each["rmse"])
-        says = f"With its {best['rank']} strongest factors the RMSE is least, {best['rmse']:.4f}."
+        says = f"With its {best['rank']} strongest factors the RMSE is least, {rounded(best['rmse'])}."
         figure = Figure("RMSE with the strongest factors only", says, "rank", "validation RMSE")
         parts.append(line_figure(figure, list(range(1, most + 1)), curves))
     else:

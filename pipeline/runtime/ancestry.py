@@ -8,7 +8,6 @@ one (stages/gate.py).
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipeline.runtime.store import Store, content_id, published
 from pipeline.settings import SplitSettings
 from tasks import files
 from tasks.model_about import read_about
+from tasks.paths import absolute
 from tasks.trained_pairs import Training
 
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
@@ -137,6 +137,6 @@ def entry_of(seen: Seen, root: str) -> dict[str, Any]:
 
 def _root_of(folder: str) -> str:
     """Return the root whose run left the model in `folder`; empty where it lies elsewhere."""
-    place = folder.rstrip("/") if "://" in folder else os.path.abspath(folder)
+    place = absolute(folder).rstrip("/")
     root, *inner = place.rsplit("/", 3)
     return root if len(inner) == 3 and inner[0] == "runs" and inner[2] == "model" else ""

@@ -30,6 +30,7 @@ from pipeline.runtime.launch import launched
 from pipeline.runtime.placement import keep_placement_loose
 from pipeline.runtime.security import refuse_other_security, security_of
 from pipeline.runtime.software import refuse_other_software
+from pipeline.runtime.temporary import refuse_without_temporary_folder
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError, TryAgainLater
 from tasks.kernels import cpu_target
@@ -195,6 +196,7 @@ def _from_preset(stack: ExitStack, named: str, security: Security | None) -> Cli
 
 
 def _local(stack: ExitStack, settings: ClusterSettings, security: Security | None) -> Client:
+    refuse_without_temporary_folder()
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
     stack.enter_context(dask.config.set({"distributed.scheduler.no-workers-timeout": _NONE_COMES_BACK}))

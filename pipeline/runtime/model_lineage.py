@@ -21,6 +21,7 @@ from pipeline.settings import Settings, TrainSettings
 from tasks import files
 from tasks.errors import DamagedFile, SettingsError
 from tasks.model_about import read_about
+from tasks.paths import absolute
 
 
 def relevant(settings: TrainSettings) -> dict[str, Any]:
@@ -67,7 +68,8 @@ class Lineage:
             return cls(root, asked, None, seen)
         ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, tell)
         if ancestor is not None and files.exists(files.join(ancestor.folder, "model.json")):
-            refuse_unfit(ancestor, train, dataset)  # one that was started from long ago may be gone
+            # One that was started from long ago may be gone.
+            refuse_unfit(ancestor, train, dataset, settings.ingest.transform)
         return cls(root, asked, ancestor, seen)
 
     def told(self, split_id: str) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class Lineage:
         }  # fmt: skip
 
 
-def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str, Any]) -> None:
+def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str, Any], transform: str) -> None:
     """Raise SettingsError if a model cannot be one that training with these settings goes on from."""
     about, name = read_about(ancestor.folder), ancestor.name
     theirs = {
@@ -100,6 +102,11 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
                 f"train.{setting} = {getattr(settings, setting)}, but {name}, which train.warm_start begins from, has "
                 f"{value}: set it to that, or train.warm_start = false for a run that begins anew"
             )
+    if about.get("transform", "none") != transform:
+        raise SettingsError(
+            f"ingest.transform = {transform}, but {name}, which train.warm_start begins from, was trained with "
+            f"{about.get('transform', 'none')}: set it to that, or train.warm_start = false"
+        )
     types = {side: dataset[f"{side}_id_type"] for side in ("user", "item")}
     if about["id_types"] != types:
         raise SettingsError(
@@ -111,7 +118,7 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
 def _named(root: str, name: str) -> Ancestor:
     """Return the model in a folder of that name, or that of the run whose id begins so."""
     if files.exists(files.join(name, "model.json")):
-        return Ancestor.of(name if "://" in name else os.path.abspath(name))
+        return Ancestor.of(absolute(name))
     try:
         run_id = run_of(root, name)
     except SettingsError as cause:

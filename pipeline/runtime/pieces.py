@@ -56,7 +56,7 @@ def read_item_side(parts: ModelParts, rotations: Rotations | None, rank: int, cl
     """Return all of A_ρ but the users, in float32; without rotations where all factors count."""
     items = parts.item_side()
     scale = parts.scale if clip else None
-    return item_side(items.factors, items.biases, parts.mean, scale, rotations, rank, np.float32)
+    return item_side(items.factors, items.biases, parts.mean, scale, rotations, rank, np.float32, parts.transform)
 
 
 def multiplied_out(

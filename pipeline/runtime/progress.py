@@ -29,6 +29,7 @@ from pipeline.runtime.events import (
     WorkerLost,
     as_mapping,
 )
+from tasks.digits import rounded
 
 TEXT, JSON = "text", "json"
 FORMATS = (TEXT, JSON)
@@ -90,9 +91,12 @@ class Lines:
     def epoch(self, event: EpochFinished) -> None:
         """Say what an epoch reached."""
         held_out = event.stopping_rmse
-        stopping = "" if held_out is None else f"  held-out RMSE {held_out:.4f}{' *' if event.best else ''}"
+        training, of_held_out = (
+            rounded(each, event.training_rmse, held_out) for each in (event.training_rmse, held_out)
+        )
+        stopping = "" if held_out is None else f"  held-out RMSE {of_held_out}{' *' if event.best else ''}"
         speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
-        line = f"{event.counted} {event.epoch:>3}  training RMSE {event.training_rmse:.4f}{stopping}  {speed}"
+        line = f"{event.counted} {event.epoch:>3}  training RMSE {training}{stopping}  {speed}"
         self.say(f"{'train':<10} {line}")
 
 

@@ -5,11 +5,14 @@ Covers: the result's fields. Does not cover: how they are measured (flow.py and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tasks.digits import rounded
 from tasks.html_tables import html_facts, html_table
 from tasks.masking import masked_content
+from tasks.transform import NAMES, Transform
 
 ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
 """What is measured on the validation ratings, and how it is called."""
@@ -19,11 +22,14 @@ ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "
 class RunResult:
     """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
 
+    `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
+
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
     `epochs` counts what `counted` says: epochs, passes for one feature (stages/train_funk.py: `best_epoch` is
     then how many features were kept), or products with the matrix (stages/decompose.py).
     `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant;
     and under "most_rated" the same of the items with the most ratings.
+    `warning` : one line where the model is no better than the mean rating or the biases alone; else empty.
     `gate` : what was asked of the model before it was put to use, and found (stages/gate.py).
     `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
     What was not reached stays None or empty.
@@ -33,6 +39,7 @@ class RunResult:
     split: str | None = None
     rmse: float | None = None
     mae: float | None = None
+    transform: Transform = "none"
     rank: int | None = None
     epochs: int | None = None
     best_epoch: int | None = None
@@ -43,6 +50,7 @@ class RunResult:
     peak_memory_bytes: int = 0
     predicted_memory_bytes: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
+    warning: str = ""
     ranking: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
@@ -50,9 +58,9 @@ class RunResult:
     def _repr_html_(self) -> str:
         content = masked_content(asdict(self))
         scores = [
-            (name, f"{found['rmse']:.4f}", f"{found['mae']:.4f}")
+            (name, *rounded_scores(content["evaluation"], key))
             for key, name in ESTIMATES.items()
-            if (found := content["evaluation"].get(key))
+            if key in content["evaluation"]
         ]
         facts = [("run", f"{self.run_id}"), *((name, str(path)) for name, path in content["paths"].items())]
         if self.epochs:
@@ -64,8 +72,21 @@ class RunResult:
             facts.insert(
                 1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.peak_memory_bytes / 2**20:,.0f} MiB")
             )
-        table = html_table(f"validation: {self.split}", ("", "RMSE", "MAE"), scores) if scores else ""
+        table = html_table(self.validation, ("", "RMSE", "MAE"), scores) if scores else ""
         return table + html_facts("RunResult", facts)
+
+    @property
+    def validation(self) -> str:
+        """What RMSE and MAE were measured on, and of what, where it is not the ratings themselves."""
+        return f"validation: {self.split}" + ("" if self.transform == "none" else f", of {NAMES[self.transform]}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def rounded_scores(evaluation: Mapping[str, Any], name: str) -> list[str]:
+    """Return RMSE and MAE of one of `ESTIMATES` as they are shown beside the others."""
+    beside = [
+        each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])
+    ]
+    return [rounded(evaluation[name][measure], *beside) for measure in ("rmse", "mae")]

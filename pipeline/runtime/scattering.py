@@ -7,16 +7,21 @@ tasks/partition.py), or what becomes of the rows (stages/ingest.py, stages/split
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipeline.runtime.context import Context, run_all
 from tasks import files
 from tasks.archives import needs_unpacking, raw_files, unpack
-from tasks.chunks import Piece, RawFile, whole
+from tasks.chunks import Chunk, Piece, RawFile, whole
+from tasks.columns import Column
 from tasks.errors import BadInput
-from tasks.formats import Column, Form, Wanted
+from tasks.formats import Form, Wanted
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.partition import Scattered, scatter_chunk
+from tasks.quoting import Quoting
+from tasks.records import begun_inside, in_doubt, inside_quotes, quote_ends
 from tasks.sources import Source, StoredFile
+from tasks.transform import Transform
 
 
 def plain_pieces(
@@ -40,8 +45,9 @@ def plain_pieces(
 
 
 def scatter(
-    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool
-) -> list[Scattered]:
+    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool,
+    transform: Transform = "none",
+) -> list[Scattered]:  # fmt: skip
     """Parse all chunks and write their rows by bucket under `scratch`.
 
     Raises
@@ -49,19 +55,32 @@ def scatter(
     BadInput
         The first fault of the input.
     """
-    jobs = [
-        (chunk, prepared.form, buckets, scratch, number, stop_at_first) for number, chunk in enumerate(prepared.chunks)
-    ]
+    told = (stop_at_first, transform)
+    jobs = [(chunk, prepared.form, buckets, scratch, number, *told) for number, chunk in enumerate(prepared.chunks)]
     scattered = run_all(context, stage, doing, scatter_chunk, jobs)
+    for place, chunk in _read_anew(context, stage, doing, jobs, [each.leaves_open for each in scattered]).items():
+        scattered[place] = chunk
     for chunk in scattered:
         if chunk.fault:
             raise BadInput(chunk.fault)
     return scattered
 
 
+def _read_anew(
+    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Any, Any, Any, Any, Any]],
+    leaves_open: Sequence[bool],
+) -> dict[int, Scattered]:  # fmt: skip
+    """Do again the jobs whose chunk begins inside a quote, which each of them took to begin outside."""
+    doubted = in_doubt([chunk for chunk, *_ in jobs], leaves_open)
+    ends = run_all(context, stage, "quotes", quote_ends, [(jobs[place][0][0], jobs[place][1]) for place in doubted])
+    wrong = inside_quotes(doubted, ends)
+    again = [(begun_inside(jobs[place][0]), *jobs[place][1:]) for place in wrong]
+    return dict(zip(wrong, run_all(context, stage, doing, scatter_chunk, again), strict=True))
+
+
 def scatter_pairs(
     context: Context, stage: str, sources: Sequence[Source], like: Form, columns: tuple[Column, Column],
-    chunk_bytes: int, buckets: int, scratch: str,
+    quoting: Quoting, chunk_bytes: int, buckets: int, scratch: str,
 ) -> int:  # fmt: skip
     """Write the (user, item) pairs of files by bucket under `scratch`, and return in how many chunks they came.
 
@@ -69,6 +88,7 @@ def scatter_pairs(
     ----------
     like : the form of the ratings whose ids these are.
     columns : what users and items are called, where it is not usual.
+    quoting : whether quotes have their meaning.
 
     Raises
     ------
@@ -77,7 +97,10 @@ def scatter_pairs(
     """
     if not sources:
         return 0
-    wanted = Wanted(columns=(*columns, None, None), user_type=like.user_type, item_type=like.item_type, ratings=False)
+    wanted = Wanted(
+        columns=(*columns, None, None), user_type=like.user_type, item_type=like.item_type, ratings=False,
+        quoting=quoting,
+    )  # fmt: skip
     jobs = [(source, files.join(scratch, f"from-{number:05d}")) for number, source in enumerate(sources)]
     plain = [file for each in run_all(context, stage, "unpack", unpack_here, jobs) for file in each]
     prepared = prepare_leniently(plain, wanted, chunk_bytes)

@@ -15,6 +15,7 @@ from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
 from pipeline.runtime.workers import running
 from tasks import files
+from tasks.digits import rounded
 
 STAGE = "train"
 
@@ -74,4 +75,4 @@ def best_rmse(manifest: dict[str, Any]) -> str:
     """Return the RMSE of the epoch that is kept, and what it was measured on, for a summary."""
     best, history = manifest["best_epoch"], manifest["history"]
     training, stopping = history[best - 1] if best else (None, manifest["start"])
-    return f"training RMSE {training:.4f}" if stopping is None else f"stopping RMSE {stopping:.4f}"
+    return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"

@@ -24,6 +24,7 @@ from pipeline.runtime.placed_grid import Grid
 from tasks import files
 from tasks.batch import count_ratings, total
 from tasks.descend import StepSizes
+from tasks.digits import rounded
 from tasks.factors import read_shard, write_shard
 from tasks.model_about import Place, part_files, read_about
 from tasks.rule import WARM_SHRINK
@@ -156,7 +157,7 @@ def _entries(place: str, side: str, checksums: list[str]) -> list[dict[str, str]
 
 
 def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
-    measured = "" if rmse is None else f"; its stopping RMSE is {rmse:.4f}"
+    measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
     return (
         f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset['users']:,} users "
         f"and {known['items']:,} of {warm.dataset['items']:,} items{measured}"

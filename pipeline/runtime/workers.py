@@ -18,11 +18,12 @@ from distributed import Client, Worker
 
 from pipeline.runtime.budget import USABLE_PART, Allowance
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import Noticed
+from pipeline.runtime.events import Listener, Noticed
 from pipeline.runtime.software import software_faults
 from tasks import files
 from tasks.errors import FunkflowError, SettingsError, TryAgainLater
 from tasks.kernels import cpu_target
+from tasks.kernels_cache import why_uncached
 
 _PROBE = ".funkflow-probe"
 _WAIT_SECONDS = 60
@@ -60,6 +61,16 @@ def reading_faults(client: Client, root: str, workers: list[str] | None = None) 
                 "use a folder or URL that all machines share, by the same name"
             )
     return faults
+
+
+def warn_of_uncached_kernels(client: Client, tell: Listener) -> None:
+    """Tell once of the workers that cannot keep what they compile."""
+    reasons = {address: why for address, why in client.run(why_uncached, on_error="ignore").items() if why}
+    if reasons:
+        address, why = min(reasons.items())
+        where = f"worker {address}" if len(reasons) == 1 else f"worker {address} and {len(reasons) - 1} more"
+        told = f"{where}: compiled kernels are not kept, and each process compiles them anew, as {why}"
+        tell(Noticed(f"{told}; set NUMBA_CACHE_DIR to a folder that only this user can write to", warning=True))
 
 
 def foreign_allowance(client: Client, root: str) -> Allowance | None:

@@ -20,6 +20,7 @@ from pipeline.runtime.store import publish, published
 from tasks import files
 from tasks.baseline import mean_shard
 from tasks.descend import StepSizes
+from tasks.digits import rounded
 from tasks.factors import FactorShard, shard_rows
 from tasks.score import Errors, HeldOut, score
 
@@ -49,7 +50,8 @@ def baseline(
         known = publish(folder, "baseline", **{name: vars(errors) for name, errors in fitted.items()})
     errors = {name: Errors(**known[name]) for name in ("mean", "biases")}
     context.tell(BaselinesMeasured(split["split"], errors["mean"].rmse, errors["biases"].rmse))
-    summary = f"RMSE {errors['mean'].rmse:.4f} by the mean, {errors['biases'].rmse:.4f} by biases, on {split['split']}"
+    mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
+    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split['split']}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return errors
 

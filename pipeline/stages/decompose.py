@@ -102,7 +102,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         grid, name = self.grid, self.context.attempt
-        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center)
+        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center, grid.get("variance"))
         self.steps = StepSizes(mean, deviation, l2=0.0, step=0.0, bias_step=0.0)
         stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.data = load_grid(self.context, grid, stop_on, name, self.streamed)

@@ -19,6 +19,7 @@ from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
 from tasks import files
 from tasks.descend import StepSizes
+from tasks.digits import rounded
 from tasks.factors import read_shard
 from tasks.model import Model
 from tasks.score import Errors, read_held_out, score
@@ -61,7 +62,8 @@ def evaluate(
         manifest = publish(
             folder, "evaluation", split=split["split"], ratings=grid["held_out"]["validation"]["ratings"], **measured
         )
-    summary = f"RMSE {manifest['model']['rmse']:.4f}, MAE {manifest['model']['mae']:.4f} on {manifest['split']}"
+    rmse, mae = manifest["model"]["rmse"], manifest["model"]["mae"]
+    summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {manifest['split']}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return manifest
 

@@ -1,7 +1,7 @@
 """Gate: whether a new model may replace the one in use.
 
-Covers: what is asked of it (finite numbers, enough ratings, better than biases alone, not worse than the model in use),
-on which ratings that is measured, and the refusal.
+Covers: what is asked of it (finite numbers, enough ratings, better than the mean rating and the biases alone, not worse
+than the model in use), on which ratings that is measured, and the refusal.
 Does not cover: moving the pointer (runtime/current.py), errors of single ratings (tasks/compare_models.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
@@ -18,13 +18,19 @@ from typing import Any
 from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor, places_of_ids
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.usefulness import shortfall
 from pipeline.settings import GateSettings, SplitSettings
 from tasks import files
 from tasks.compare_models import Compared, compare_on, is_finite
+from tasks.digits import told_apart
 from tasks.errors import DamagedFile, ModelRefused, SettingsError
 from tasks.model_about import part_files, read_about, refuse_missing_parts
 
 _STAGE = "gate"
+_NOTHING_TO_ASK = (
+    'split.kind = "none" holds no ratings out, so nothing says whether the model is better than the mean rating: '
+    "gate.beats_biases asks nothing"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ def gate(
 ) -> dict[str, Any]:
     """Return what was found, as the run's record has it; nothing where the model is in use already.
 
+    A refusal is returned: `passed` is False then, and `refusal` says why, for whoever ends the run when its report is
+    written.
+
     Parameters
     ----------
     current : run id and model folder of the model in use; None where there is none.
@@ -51,56 +60,71 @@ def gate(
     Raises
     ------
     ModelRefused
-        With what was asked and found.
+        Its numbers are not finite, so that no report can be made of it.
     """
     began = time.monotonic()
     if current is not None and current[0] == new.run_id:
         context.tell(StageFinished(_STAGE, 0.0, f"{new.run_id} is in use already", reused=True))
         return {}
     context.tell(StageStarted(_STAGE))
+    if url := _infinite(context, new):
+        raise refused(new.run_id, f"{url} holds numbers that are not finite")
     found: dict[str, Any] = {"training_ratings": new.grid["ratings"]}
-    if new.grid["ratings"] < settings.ratings_at_least:
-        raise _refused(
-            new, f"{new.grid['ratings']:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
-        )
-    _refuse_infinite(context, new)
-    if settings.beats_biases:
-        model, biases = (new.evaluation[name]["rmse"] for name in ("model", "biases"))
-        if model >= biases:
-            raise _refused(new, f"its RMSE is {model:.4f}, that of the biases alone {biases:.4f} (gate.beats_biases)")
-    summary = f"{new.run_id} passes"
-    if settings.rmse_worse_by_at_most is not None and current is not None:
-        compared = _compared(context, new, *current, split)
-        if compared is not None:
-            found |= _verdict(new, current[0], compared, settings.rmse_worse_by_at_most)
-            summary = f"{summary}: {found['said']}"
+    try:
+        found |= _judged(context, new, current, settings, split)
+        summary = ": ".join([f"{new.run_id} passes", *([found["said"]] if "said" in found else [])])
+    except ModelRefused as refusal:
+        found |= {"passed": False, "refusal": refusal.message}
+        summary = f"{new.run_id} is refused"
     context.tell(StageFinished(_STAGE, time.monotonic() - began, summary))
     return found
 
 
-def _verdict(new: Candidate, current_id: str, compared: Compared, allowed: float) -> dict[str, Any]:
+def _judged(
+    context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
+) -> dict[str, Any]:
+    """Return the comparison with the model in use, if one is asked for; raise ModelRefused for what fails."""
+    if new.grid["ratings"] < settings.ratings_at_least:
+        raise ModelRefused(
+            f"{new.grid['ratings']:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
+        )
+    if settings.beats_biases:
+        if not new.evaluation:
+            context.tell(Noticed(_NOTHING_TO_ASK))
+        if short := shortfall(new.evaluation):
+            raise ModelRefused(f"{short} (gate.beats_biases)")
+    if settings.rmse_worse_by_at_most is None or current is None:
+        return {}
+    compared = _compared(context, new, *current, split)
+    return {} if compared is None else _verdict(current[0], compared, settings.rmse_worse_by_at_most)
+
+
+def _verdict(current_id: str, compared: Compared, allowed: float) -> dict[str, Any]:
     """Return the comparison in numbers; raise if the new model is worse by more than is allowed."""
     before, now = compared.older.rmse, compared.newer.rmse
+    shown, shown_before = told_apart(now, before)
     said = (
-        f"RMSE {now:.4f}, that of {current_id} {before:.4f} on the same {compared.newer.ratings:,} validation ratings, "
+        f"RMSE {shown}, that of {current_id} {shown_before} on the same {compared.newer.ratings:,} validation ratings, "
         f"{compared.unknown:,} of them of users or items that it does not know"
     )
     if now > before + allowed:
-        raise _refused(new, f"{said}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
+        raise ModelRefused(f"{said}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
     return {
         "compared_with": current_id, "rmse": now, "rmse_before": before, "ratings": compared.newer.ratings,
         "trained_on": compared.trained_on, "unknown": compared.unknown, "said": said,
     }  # fmt: skip
 
 
-def _refuse_infinite(context: Context, new: Candidate) -> None:
+def _infinite(context: Context, new: Candidate) -> str:
+    """Return the first part of the model that holds a number that is not finite; empty if there is none."""
     about = read_about(new.folder)
     for side in ("user", "item"):
         parts = part_files(new.folder, side, about)
         finite = run_all(context, _STAGE, f"finite-{side}", is_finite, [(part, about["rank"]) for part in parts])
         for (url, _), is_so in zip(parts, finite, strict=True):
             if not is_so:
-                raise _refused(new, f"{url} holds numbers that are not finite")
+                return url
+    return ""
 
 
 def _compared(context: Context, new: Candidate, current_id: str, folder: str, split: SplitSettings) -> Compared | None:
@@ -113,16 +137,21 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
         return None
     types = {side: new.dataset[f"{side}_id_type"] for side in ("user", "item")}
     if about["id_types"] != types:
-        raise _refused(
-            new, f"the model in use, {current_id}, is one of other data: its ids are {about['id_types']}, not {types}"
+        raise ModelRefused(
+            f"the model in use, {current_id}, is one of other data: its ids are {about['id_types']}, not {types}"
+        )
+    own, of_other = (each.get("transform", "none") for each in (read_about(new.folder), about))
+    if own != of_other:
+        raise ModelRefused(
+            f"the model in use, {current_id}, was trained with ingest.transform = {of_other}, the new one with {own}, "
+            "so their errors do not compare"
         )
     # What an earlier model stopped on is none of its training, and no slice counts for a comparison.
     ancestor = Ancestor.of(folder, current_id)
     risky = ancestor.may_have_seen(split, 0.0, new.dataset)
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
     if risky is None or trainings is None or len(trainings) < len(risky):
-        raise _refused(
-            new,
+        raise ModelRefused(
             f"it cannot be known which of its validation ratings the model in use, {current_id}, was trained on: its "
             "dataset or split are not there any more, and it was split otherwise",
         )
@@ -132,20 +161,19 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
         for part in new.split["validation"]["parts"]
     ]
     compared = sum(run_all(context, _STAGE, "compare", compare_on, jobs), Compared())
-    _refuse_unfair(context, new, current_id, compared)
+    _refuse_unfair(context, current_id, compared)
     return compared
 
 
-def _refuse_unfair(context: Context, new: Candidate, current_id: str, compared: Compared) -> None:
+def _refuse_unfair(context: Context, current_id: str, compared: Compared) -> None:
     scored = compared.newer.ratings
     of_all = f"{compared.trained_on:,} of {scored + compared.trained_on:,} validation ratings"
     if not scored or scored < LEAST_LEFT * (scored + compared.trained_on):
-        raise _refused(
-            new, f"the model in use, {current_id}, was trained on {of_all}, which leaves too few to compare both on"
+        raise ModelRefused(
+            f"the model in use, {current_id}, was trained on {of_all}, which leaves too few to compare both on"
         )
     if not compared.known:
-        raise _refused(
-            new,
+        raise ModelRefused(
             f"the model in use, {current_id}, is one of other data: of {scored:,} validation ratings it knows user and "
             "item of none",
         )
@@ -155,8 +183,9 @@ def _refuse_unfair(context: Context, new: Candidate, current_id: str, compared: 
         )
 
 
-def _refused(new: Candidate, why: str) -> ModelRefused:
+def refused(run_id: str, why: str) -> ModelRefused:
+    """Return the error that a run ends with whose model is refused."""
     return ModelRefused(
-        f"model of run {new.run_id} refused by its gate: {why}; the model in use stays, and "
-        f"funkflow promote {new.run_id} puts the new one to use all the same"
+        f"model of run {run_id} refused by its gate: {why}; the model in use stays, and "
+        f"funkflow promote {run_id} puts the new one to use all the same"
     )

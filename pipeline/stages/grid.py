@@ -75,7 +75,7 @@ def _build(
         ratings = sum(block["rows"] for block in blocks)
         mean = sum(block["sum"] for block in blocks) / max(1, ratings)
         mean_square = sum(block["squares"] for block in blocks) / max(1, ratings)
-        if not ratings or mean_square - mean**2 <= 1e-12 * max(1.0, mean_square):
+        if len({extreme for block in blocks for extreme in block["extremes"]}) < 2:
             raise BadInput(
                 f"{ratings} training ratings, mean {mean:g}, no two of them different: nothing to learn; "
                 "check the ratings column and the split"
@@ -83,10 +83,23 @@ def _build(
         return publish(
             folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
             shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
-            mean_square=mean_square, bytes=sum(block["bytes"] for block in blocks), held_out=held_out,
+            mean_square=mean_square, variance=_variance(blocks, mean), bytes=sum(block["bytes"] for block in blocks),
+            held_out=held_out,
             rating_bytes=max(block["rating_bytes"] for block in blocks), block_format=BLOCK_FORMAT,
             blocks=blocks, kept=kept, written=len(blocks) - kept,
         )  # fmt: skip
+
+
+def _variance(blocks: list[dict[str, Any]], mean: float) -> float:
+    """Return the mean square of ratings about their mean.
+
+    The squares about each block's own mean add up with those of these means about that of all (Chan, Golub and LeVeque
+    1983): the difference of mean square and squared mean has no digit left where the spread is small beside the mean.
+    """
+    filled = [block for block in blocks if block["rows"]]
+    within = sum(block["about_mean"] for block in filled)
+    between = sum(block["rows"] * (block["sum"] / block["rows"] - mean) ** 2 for block in filled)
+    return float((within + between) / max(1, sum(block["rows"] for block in filled)))
 
 
 def _files(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
@@ -168,7 +181,7 @@ def _known_blocks(context: Context, dataset: dict[str, Any]) -> dict[str, dict[s
         with suppress(DamagedFile):  # what cannot be read has no block to keep
             manifest = published(context.store.grid(name), "grid")
             if manifest and manifest.get("block_format") == BLOCK_FORMAT:
-                known |= {block["mark"]: block for block in manifest["blocks"]}
+                known |= {block["mark"]: block for block in manifest["blocks"] if "extremes" in block}
     return known
 
 

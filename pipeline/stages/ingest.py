@@ -34,6 +34,8 @@ from tasks.rows import id_arrow_type
 from tasks.seen import SeenFile, has_grown, seen_in
 from tasks.sources import Source, find_companions, find_sources, record
 from tasks.titles import read_titles
+from tasks.transform import transformed_scale
+from tasks.understood import one_rating_each, understood
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"
@@ -82,8 +84,9 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     beside = find_sources([titles]) if titles else []
     deletions = find_sources(settings.deletions, setting="ingest.deletions") if settings.deletions else []
     inputs, seen = _inputs(context, [*sources, *beside, *deletions])
+    untransformed = {"transform"} if settings.transform == "none" else set()
     now = Inputs(
-        settings.model_dump(mode="json", exclude=_OF_NO_CONTENT),
+        settings.model_dump(mode="json", exclude=_OF_NO_CONTENT | untransformed),
         tuple(file for each in seen[: len(sources)] for file in each),
         tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
         read_forgotten(context.store.forgotten),
@@ -102,6 +105,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
+    if doubt := one_rating_each(manifest["ratings"], manifest["users"], manifest["items"]):
+        context.tell(Noticed(doubt, warning=True))
     if manifest["quarantined"]:
         context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
@@ -146,7 +151,8 @@ def _make(work: _Work) -> dict[str, Any]:
         len(earlier["parts"]) if earlier else 1,
     )
     stop_at_first = settings.on_bad_rows == "raise"
-    scattered = scatter(work.context, _STAGE, "parse", prepared, buckets, work.scratch, stop_at_first)
+    reading = (stop_at_first, settings.transform)
+    scattered = scatter(work.context, _STAGE, "parse", prepared, buckets, work.scratch, *reading)
     rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
         raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
@@ -171,7 +177,7 @@ def _make(work: _Work) -> dict[str, Any]:
         "parts": [{key: part[key] for key in ("path", "rows", "checksum")} for part in gathered],
         "rating_minimum": _extreme(min, "rating_minimum", scattered, earlier),
         "rating_maximum": _extreme(max, "rating_maximum", scattered, earlier),
-        "scale": list(form.scale) if form.scale else None,
+        "scale": list(transformed_scale(form.scale, settings.transform) or ()) or None,
         "duplicates": sum(part["duplicates"] for part in gathered) + (earlier["duplicates"] if earlier else 0),
         "deleted": sum(part["deleted"] for part in gathered) + (earlier["deleted"] if earlier else 0),
         "quarantined": quarantined,
@@ -201,6 +207,8 @@ def wanted_form(settings: IngestSettings) -> Wanted:
         user_type=settings.id_type,
         item_type=settings.id_type,
         scale=settings.scale,
+        delimiter=settings.delimiter,
+        quoting=settings.quoting,
     )
 
 
@@ -213,6 +221,7 @@ def _prepared(work: _Work) -> tuple[Prepared, int]:
         form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
     elif pieces:
         form = recognise(pieces[0].file, wanted_form(work.settings))
+        work.context.tell(Noticed(understood(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
@@ -250,7 +259,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.chunk_bytes, buckets, unwanted,
+        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
     )  # fmt: skip
     gathering = Gathering(
         Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, publish, published
 from tasks import files
 from tasks.errors import SettingsError
@@ -24,6 +24,7 @@ from tasks.masking import masked
 from tasks.model import Model
 from tasks.model_about import read_about
 from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
+from tasks.quoting import Quoting
 
 _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
@@ -38,20 +39,23 @@ def predict(
     batch_pairs: int,
     folder: str,
     ours: bool,
+    quoting: Quoting = "auto",
 ) -> str:
     """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
 
     The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
-    `columns` names those of users and items in the file, where they are not the usual ones. `ours` says that the folder
+    `columns` names those of users and items in the file, where they are not the usual ones, and
+    `quoting` says whether quotes have their meaning there. `ours` says that the folder
     lies in a run, so that what a killed attempt left there may go; in a user's own folder nothing else is touched.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns)
+    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns, quoting)
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = published(folder, "predictions")
     reused = manifest is not None and manifest["id"] == predictions_id
     if manifest is None or not reused:
+        context.tell(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
         manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])

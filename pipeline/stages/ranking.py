@@ -23,6 +23,7 @@ from pipeline.settings import RankingSettings
 from tasks import files
 from tasks.model_about import read_about
 from tasks.recommend import Ranking, count_ratings, most_rated, rank_part
+from tasks.transform import as_ratings, transformed
 
 _STAGE = "ranking"
 _RELEVANT_PART = 0.75
@@ -45,8 +46,12 @@ def ranking(
         return {}
     started = time.monotonic()
     least, greatest = scale
-    threshold = settings.threshold if settings.threshold is not None else least + _RELEVANT_PART * (greatest - least)
-    folder, parts = files.join(run_folder, "ranking"), read_about(model_folder)["parts"]
+    about = read_about(model_folder)
+    parts, transform = about["parts"], about.get("transform", "none")
+    threshold = least + _RELEVANT_PART * (greatest - least)
+    if settings.threshold is not None:
+        threshold = float(transformed(settings.threshold, transform))
+    folder = files.join(run_folder, "ranking")
     identity = content_id(
         what="ranking, beside the most rated",
         model=parts,
@@ -61,12 +66,14 @@ def ranking(
         context.afford(_STAGE)
         manifest = _measure(context, dataset, split, model_folder, parts, settings, threshold, folder, identity)
     if not manifest["users"]:
-        context.tell(Noticed(f"no validation rating is {threshold:g} or more, so rankings cannot be measured"))
+        shown = as_ratings(threshold, transform)
+        context.tell(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
         return {}
     summary = f"precision {manifest['precision']:.4f}, recall {manifest['recall']:.4f}, NDCG {manifest['ndcg']:.4f}"
     said = f"{summary} at {settings.count}, {manifest['users']:,} users"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, said, reused))
-    return {name: manifest[name] for name in ("count", "threshold", "users", *_MEASURES, "most_rated")}
+    found = {name: manifest[name] for name in ("count", "users", *_MEASURES, "most_rated")}
+    return {**found, "threshold": float(as_ratings(threshold, transform))}
 
 
 def _measure(

@@ -45,9 +45,11 @@ def report(
     """
     started = time.monotonic()
     folder, page = files.join(run_folder, "report"), files.join(run_folder, "report.html")
+    verdict = told["verdict"]["gate"].get("refusal")
     identity = content_id(
-        what="report", model=read_about(model_folder)["parts"], split=split["id"], settings=settings.model_dump()
-    )
+        what="report", model=read_about(model_folder)["parts"], split=split["id"], settings=settings.model_dump(),
+        **({"refused": verdict} if verdict else {}),
+    )  # fmt: skip
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:

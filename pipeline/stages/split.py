@@ -27,6 +27,7 @@ from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.sources import Source, find_companions, find_sources
+from tasks.understood import understood
 
 _STAGE = "split"
 
@@ -115,7 +116,7 @@ def _split_id(
     relevant = {
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
-        "file": [ingest.columns.model_dump(mode="json")],
+        "file": [ingest.columns.model_dump(mode="json"), ingest.quoting],
         "none": [],
     }[settings.kind]
     held_back = [slice_fraction, settings.seed] if slice_fraction > 0 else []
@@ -130,7 +131,8 @@ def _scattered(
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
-    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, stop_at_first=True)
+    context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
+    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
     return prepared
 
 
@@ -140,8 +142,10 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
         user_type=dataset["user_id_type"],
         item_type=dataset["item_id_type"],
-        scale=tuple(dataset["scale"]) if dataset["scale"] else None,
+        scale=tuple(dataset["form"]["scale"]) if dataset["form"]["scale"] else None,
         ratings=False,
+        delimiter=ingest.delimiter,
+        quoting=ingest.quoting,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 

@@ -45,7 +45,7 @@ _EPOCHS_IN_FLIGHT = 2
 
 def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
     step = settings.step if settings.step is not None else STEP
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)

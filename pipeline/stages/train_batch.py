@@ -58,7 +58,7 @@ def train_batch(
 
 def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     """Return how ratings are scaled and the L2 term; `step` is 0 where it is looked for."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
     step = settings.batch.step or 0.0
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)

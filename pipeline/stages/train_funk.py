@@ -65,7 +65,7 @@ def train_funk(
 
 
 def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center)
+    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = FUNK_L2_SHARE * l2_for(grid["ratings"], grid["users"], grid["items"]) if settings.l2 is None else settings.l2
     return StepSizes(mean, deviation, l2, FUNK_STEP if settings.step is None else settings.step, bias_step=0.0)
 

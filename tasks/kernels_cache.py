@@ -1,0 +1,98 @@
+"""Where compiled kernels are kept, so that the next process need not compile them.
+
+Covers: numba's own choice; a private folder below the temporary folder where numba may write nowhere; and no cache at
+all where that fails, too.
+Does not cover: what is compiled (the other kernels*.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_CONFIG: Any = numba.config
+
+
+def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator `numba.njit` without the GIL and, where there is a place for it, with a cache.
+
+    Parameters
+    ----------
+    signature, options : as numba.njit takes them.
+    """
+    njit: Any = numba.njit
+    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
+        *signature, nogil=True, cache=not why_uncached(), **options
+    )
+    return decorator
+
+
+@functools.cache
+def why_uncached() -> str:
+    """Return why no compiled kernel can be kept; an empty text where they are.
+
+    Where numba finds no folder to write to, all that this process compiles goes to ours: numba has one setting for it.
+    """
+    if _numba_has_a_home() and _numba_finds_a_folder():
+        return ""
+    before = _CONFIG.CACHE_DIR
+    try:
+        _CONFIG.CACHE_DIR = folder = _private_folder()
+    except OSError as cause:
+        return str(cause)
+    if _numba_finds_a_folder():
+        return ""
+    _CONFIG.CACHE_DIR = before
+    return f"{folder} cannot be written to"
+
+
+def _numba_has_a_home() -> bool:
+    """Say whether numba knows the user's cache; if not, it would make a folder called ~ in the working folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
+    return bool(_CONFIG.CACHE_DIR) or os.path.isabs(home)
+
+
+def _numba_finds_a_folder() -> bool:
+    """Say whether numba can write its cache somewhere: beside this file, or in the user's cache."""
+    try:
+        numba.njit(cache=True)(_nothing)  # compiles nothing before it is called
+    except RuntimeError:
+        return False
+    return True
+
+
+def _nothing() -> None:
+    """Stand for any kernel."""
+
+
+def _private_folder() -> str:
+    """Return a folder that nobody else can write to, below the temporary folder, which is often everybody's.
+
+    A cache is code: who can write to it, or put a folder of their own in its place, runs code as this user.
+
+    Raises
+    ------
+    OSError
+        There is no temporary folder, or the folder is, or could become, somebody else's.
+    """
+    ours = os.geteuid()
+    folder = Path(tempfile.gettempdir()).resolve() / f"funkflow-{ours}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != ours or stat.S_IMODE(found.st_mode) & 0o077:
+        raise PermissionError(f"{folder} is not a folder of this user alone")
+    for parent in folder.parents:
+        found = parent.stat()
+        is_shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if is_shared or found.st_uid not in (0, ours):
+            raise PermissionError(f"others could replace {folder}, as {parent} is theirs or open to them")
+    return str(folder)

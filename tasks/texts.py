@@ -1,0 +1,84 @@
+"""The text of a piece, ready to be parsed: its column header checked and taken off, the movie it begins under.
+
+Covers: texts of several files as one. Does not cover: reading whole records (records.py), parsing them (parse.py).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tasks.chunks import Piece, RawFile, header_above
+from tasks.delimiters import split_line
+from tasks.errors import BadInput
+from tasks.formats import Form
+from tasks.other_kinds import refuse_bytes
+from tasks.quoting import record_end
+from tasks.records import read_records
+
+_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n)+")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Whole records without byte order mark and column header. `item`: the movie they begin under, or ""."""
+
+    data: bytes
+    file: RawFile
+    begin: int
+    lines_above: int
+    item: str
+    leaves_open: bool
+    sound: bool
+
+
+def read_text(piece: Piece, form: Form) -> Text:
+    """Return the records that begin within a piece.
+
+    Raises
+    ------
+    BadInput
+        A fault of the whole file, as `read_records` says, or another header than the first file's.
+    """
+    found = read_records(piece, form)
+    data, begin = found.data, found.begin
+    item, lines_above = "", 0
+    if begin == piece.file.start:
+        refuse_bytes(data, piece.file.name)
+        if form.header:
+            blank = _BLANK_LINES.match(data)
+            above = blank.group() if blank else b""
+            data = data[len(above) :]
+            end = record_end(data, form.delimiter) if form.quoted else data.find(b"\n") + 1
+            first, data = (data[:end], data[end:]) if end > 0 else (data, b"")
+            header = first.rstrip(b"\r\n").replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
+            columns = tuple(split_line(header, form.delimiter, form.quoted))
+            if columns != form.header:
+                line = above.count(b"\n") + 1
+                raise BadInput(
+                    f"{piece.file.name}:{line}: the columns {', '.join(columns)!r} are not those of the first file, "
+                    f"{', '.join(form.header)!r}; ingest them apart"
+                )
+            lines_above = (above + first).count(b"\n")
+    elif form.kind == "netflix" and data:
+        above = header_above(piece.file, begin, b":" if form.width == 1 else None, form.line_end)
+        item = above[:-1].decode() if re.fullmatch(rb"[0-9]+:", above) else ""
+    return Text(data, piece.file, begin, lines_above, item, found.leaves_open, found.sound)
+
+
+def joinable(texts: list[Text], form: Form) -> bool:
+    """Netflix files may be joined if each begins with a movie header: none takes that of the file before."""
+    if form.kind != "netflix":
+        return all(text.sound for text in texts)
+    return all(text.data[: text.data.find(b"\n")].rstrip(b"\r").endswith(b":") for text in texts[1:])
+
+
+def joined(texts: list[Text]) -> bytes:
+    """Return texts one after another."""
+    if len(texts) == 1:
+        return texts[0].data
+    return b"".join(_ended(text.data) for text in texts)
+
+
+def _ended(data: bytes) -> bytes:
+    return data if data.endswith(b"\n") or not data else data + b"\n"
