@@ -41,6 +41,11 @@ _BY_BYTES = tuple(
     )
 )
 _JSON_ARRAY = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*[\[{]")
+_PYTHON = re.compile(rb"\s*\{\s*'")
+_AS_JSON = (
+    "convert it by python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(x))) for x in sys.stdin]' "
+    "<FILE >FILE.jsonl"
+)
 
 
 def named_kind(name: str) -> str:
@@ -58,6 +63,8 @@ def kind_of_bytes(head: bytes) -> str:
             return f"this is not text but {what}; {remedy}"
     if _JSON_ARRAY.match(head):
         return "this is JSON in one array; write one object a line, for instance by jq -c '.[]', and name it .jsonl"
+    if _PYTHON.match(head):
+        return f"this is Python's notation and not JSON; {_AS_JSON}"
     return ""
 
 

@@ -19,10 +19,12 @@ from tasks.filesystems import filesystem, is_local, reaching
 from tasks.folder_columns import columns_in, with_columns
 from tasks.formats import Form, IdKind, Wanted
 from tasks.rows import Parsed, named_columns, row_schema
+from tasks.sources import read_range
 from tasks.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
 from tasks.typed_rows import convert
 from tasks.typed_values import clock_of
 
+_MAGIC = b"PAR1"
 _SAMPLE_ROWS = 1000
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -47,6 +49,8 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
         for role, asked in (("user", wanted.user_type), ("item", wanted.item_type))
     )
     beside = f", from folders {', '.join(in_folders)}" if in_folders else ""
+    if twice := [name for name in columns_in(file.name) if name in columns.values() and name in schema.names]:
+        beside += f"; {', '.join(twice)} from the files, not from the names of folders"
     return Form(
         kind="parquet",
         described=f"Parquet (columns {', '.join(schema.names)}{beside})",
@@ -107,6 +111,8 @@ def _open(file: RawFile) -> pq.ParquetFile:
             remote = not is_local(system)
             return pq.ParquetFile(system.open(path, "rb", cache_type="none" if remote else None), pre_buffer=remote)
     except (pa.ArrowException, OSError) as cause:
+        if read_range(file.url, 0, len(_MAGIC)) != _MAGIC:
+            raise BadInput(f"{file.name}: this is no Parquet; name it for what it is, or set ingest.format") from cause
         raise BadInput(
             f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it anew"
         ) from cause

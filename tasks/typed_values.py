@@ -24,7 +24,7 @@ Judge = Callable[[Any], Any]
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 TICKS: dict[Clock, int] = {**UNITS, "date": 0}
-"""Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 is."""
+"""Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 and 2018 are."""
 
 _ID_TYPE = f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}'
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -131,7 +131,7 @@ def clock_of(values: Sequence[Any]) -> Clock:
     """Return what numbers count that stand for times, by the size of the one in the middle.
 
     Seconds of the years up to 5138 are below 1e11, and milliseconds from 1973 on, and so on, are above it. Numbers that
-    are all dates of 1900 to 2099, written like 20180102, are dates.
+    are all dates, months or years of 1900 to 2099, written like 20180102, 201801 or 2018, are dates.
     """
     numbers = sorted(number for value in values if (number := _number(value)) is not None)
     middle = numbers[len(numbers) // 2] if numbers else 0.0
@@ -149,11 +149,14 @@ def _number(value: Any) -> float | None:
 
 
 def _is_date(number: float) -> bool:
-    return 1900_00_00 < number < 2100_00_00 and _seconds_written(_dashed(int(number))) is not None
+    written = _dashed(int(number)) if number.is_integer() else ""
+    return written.startswith(("19", "20")) and _seconds_written(written) is not None
 
 
 def _dashed(number: int) -> str:
-    return f"{number // 10_000:04d}-{number // 100 % 100:02d}-{number % 100:02d}"
+    """Write 20180102, 201801 or 2018 as an ISO date; "" for a number of other length."""
+    digits = str(number)
+    return f"{digits[:4]}-{digits[4:6] or '01'}-{digits[6:] or '01'}" if len(digits) in (4, 6, 8) else ""
 
 
 def _text(value: Any, role: str) -> Any:

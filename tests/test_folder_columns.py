@@ -98,6 +98,13 @@ def test_the_rating_may_stand_in_the_name(
     )
 
 
+def test_a_column_in_both_is_that_of_the_files_which_is_told(context: Context, tmp_path: Path) -> None:
+    written(tmp_path / "in" / "rating=4" / "part-0.parquet", {**PAIRS, "rating": [1, 2, 3]})
+    manifest = ingest(context, settings(tmp_path / "in"))
+    assert triples(table(context, manifest)) == [[1, 5, 1], [2, 5, 2], [3, 6, 3]]
+    assert manifest["format"].endswith("; rating from the files, not from the names of folders)")
+
+
 @pytest.mark.parametrize(("kind", "users"), [("integer", ["7", "12"]), ("string", ["ann", "bob"])])
 def test_ids_and_times_may_stand_in_the_name(kind: str, users: list[str], context: Context, tmp_path: Path) -> None:
     for user in users:
@@ -108,6 +115,14 @@ def test_ids_and_times_may_stand_in_the_name(kind: str, users: list[str], contex
     assert manifest["user_id_type"] == kind
     assert set(frame["user"].astype(str)) == set(users)
     assert set(frame["timestamp"]) == {pd.Timestamp("2018-01-02")}
+
+
+def test_a_year_in_the_name_may_be_the_time(context: Context, tmp_path: Path) -> None:
+    for year in (2018, 2019):
+        written(tmp_path / "in" / f"year={year}" / "part-0.parquet", {**PAIRS, "rating": [1, 2, year - 2015]})
+    frame = table(context, ingest(context, settings(tmp_path / "in", columns={"timestamp": "year"})))
+    assert set(frame["timestamp"]) == {pd.Timestamp("2019-01-01")}
+    assert triples(frame) == [[1, 5, 1], [2, 5, 2], [3, 6, 4]]
 
 
 def test_the_null_of_hive_is_no_rating(context: Context, tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ def test_files_of_other_kinds_are_named(name: str, said: str, tmp_path: Path) ->
         (b"PK\x03\x04xxx", "this is not text but a zip archive or a spreadsheet; name it .zip"),
         (b"SQLite format 3\x00", "this is not text but a database of SQLite; save it as CSV"),
         (b'[{"user": 1, "item": 2, "rating": 3}]', "this is JSON in one array; write one object a line"),
+        (b"{'user': 1, 'item': 2, 'rating': 3}", "this is Python's notation and not JSON; convert it by python -c"),
     ],
 )
 def test_files_of_other_kinds_are_known_by_their_first_bytes(data: bytes, said: str, tmp_path: Path) -> None:

@@ -113,6 +113,11 @@ def test_small_files_share_a_chunk_and_large_ones_have_several(tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_text_that_is_named_parquet(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "r.parquet").write_text("user,item,rating\n1,2,3\n")
+    assert "r.parquet: this is no Parquet; name it for what it is" in refusal(context, tmp_path / "r.parquet")
+
+
 def test_an_id_that_only_looks_like_an_integer(context: Context, tmp_path: Path) -> None:
     path = written(tmp_path / "r.parquet", {"user": ["7", "007"], "item": [1, 1], "rating": [1, 2]})
     said = refusal(context, path, id_type="integer")

@@ -30,7 +30,8 @@ TIMED = Form("parquet", "", 4, 0, 1, 2, 3, header=("user", "item", "rating", "ti
 edges = st.sampled_from([0, 1, -1, 7, 2**11, 2**24, 2**24 + 2, 2**53, 2**53 + 2, 2**62, -(2**63), 2**63 - 1])
 NUMBERS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int8(): st.integers(-128, 127),
-    pa.int32(): st.integers(-(2**31), 2**31 - 1) | st.sampled_from([20180102, 20180230, 20180100, 2018010]),
+    pa.int32(): st.integers(-(2**31), 2**31 - 1)
+    | st.sampled_from([20180102, 20180230, 20180100, 2018, 201801, 2018010]),
     pa.int64(): edges | st.integers(-(2**63), 2**63 - 1),
     pa.uint64(): st.sampled_from([0, 5, 2**63 - 1, 2**63, 2**64 - 1]),
     pa.float16(): st.floats(width=16) | st.sampled_from([1.0, 2048.0, 4096.0]),
@@ -120,7 +121,7 @@ def one_by_one(raw: pa.Table, form: Form) -> tuple[pa.Table, list[tuple[int, str
     return pa.table(arrays, schema=schema), bad
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(raw=tables(), form=forms())
 def test_whole_columns_give_the_rows_that_their_values_give(raw: pa.Table, form: Form) -> None:
     parsed = convert(raw, form, "r.parquet", 1)
@@ -129,7 +130,7 @@ def test_whole_columns_give_the_rows_that_their_values_give(raw: pa.Table, form:
     assert [(row.line, row.reason, row.remedy) for row in parsed.rejected] == bad
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(raw=tables(), form=forms(), data=st.data())
 def test_a_row_does_not_depend_on_what_else_is_in_its_chunk(raw: pa.Table, form: Form, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, raw.num_rows))
@@ -240,6 +241,9 @@ def test_so_many_bad_rows_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch) -> 
         ([20180102, 19991231], "date"),
         (["20180102", None], "date"),
         ([20180102, 20181302], "seconds"),
+        (["2018"], "date"),
+        ([201801, 201812], "date"),
+        ([2018.5, 2018], "seconds"),
     ],
 )
 def test_what_numbers_count_is_told_by_their_size(values: list[Any], clock: str) -> None:
