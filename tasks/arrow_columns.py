@@ -104,7 +104,9 @@ def times(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
 
 
 def _days(written: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-    """Return the seconds since 1970 of dates such as 20180102; None if any is no date of the years 1900 to 2099."""
+    """Return the seconds since 1970 of dates such as 20180102, 201801 and 2018, of 1900 to 2099; None if one is none."""
+    written = np.where(written < 10_000, written * 100 + 1, written)
+    written = np.where(written < 1_000_000, written * 100 + 1, written)
     years, months, days = written // 10_000, written // 100 % 100, written % 100
     if not ((years >= 1900) & (years <= 2099) & (months >= 1) & (months <= 12) & (days >= 1)).all():
         return None

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
-"""How times are written: numbers since 1970 in one of four units, YYYYMMDD, or ISO 8601 in one of three forms."""
+"""How times are written: numbers since 1970 in one of four units, dates such as 20180102, or ISO 8601 in three forms."""
 
 UNITS: dict[Clock, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Of the clocks that count from 1970: how many of their ticks make a second."""
@@ -25,7 +25,7 @@ PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 """An integer that comes back as it was written: 007 and 7 may be two users."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
-_DATE = re.compile(r"(?:19|20)\d{6}")
+_DATE = re.compile(r"(?:19|20)\d\d(?:\d\d(?:\d\d)?)?")
 _MOST = 0.9
 _PLAUSIBLE = (5e8, 4.2e9)
 """Seconds of the years 1985 to 2103: numbers in this range are taken for times where no header says what they are."""
@@ -64,7 +64,7 @@ def clock_of(fields: Sequence[str]) -> Clock | None:
     filled = [field.strip() for field in fields if field.strip()]
     if not filled:
         return "seconds"
-    if _share(filled, is_date) >= _MOST:
+    if _share(filled, lambda field: bool(iso_date(field))) >= _MOST:
         return "date"
     numbers = [abs(float(field)) for field in filled if NUMBER.fullmatch(field)]
     if 2 * len(numbers) > len(filled):
@@ -84,21 +84,20 @@ def looks_like_times(fields: Sequence[str]) -> bool:
     clock = clock_of(filled) if filled else None
     if clock is None:
         return False
+    if clock == "date":
+        return _share(filled, lambda field: len(field) == 8) >= _MOST  # 2018 may be anything
     if clock not in UNITS:
         return True
     least, greatest = (bound * UNITS[clock] for bound in _PLAUSIBLE)
     return _share(filled, lambda field: is_number(field) and least <= float(field) <= greatest) >= _MOST
 
 
-def is_date(field: str) -> bool:
-    """Say whether a field is a date written as 20180102."""
+def iso_date(field: str) -> str:
+    """Return a date written as 20180102, 201801 or 2018 in ISO form; "" if it is none of the years 1900 to 2099."""
     if not _DATE.fullmatch(field):
-        return False
-    try:
-        datetime(int(field[:4]), int(field[4:6]), int(field[6:]))  # noqa: DTZ001 - only whether there is such a day
-    except ValueError:
-        return False
-    return True
+        return ""
+    written = f"{field[:4]}-{field[4:6] or '01'}-{field[6:] or '01'}"
+    return written if _is_iso(written) else ""
 
 
 def are_integers(fields: Sequence[str]) -> bool:

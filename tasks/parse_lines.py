@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tasks.delimiters import split_line
 from tasks.errors import BadInput
-from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_date
+from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, iso_date
 from tasks.formats import Form
 from tasks.quoting import AS_LETTERS, split_strictly
 from tasks.records import split_records
@@ -183,8 +183,10 @@ def _rating(text: str, form: Form) -> float:
 
 def _seconds(text: str, clock: Clock, fractional: bool) -> int:
     stripped = text.strip()
-    if clock == "date" and INTEGER.fullmatch(stripped) and not is_date(stripped):
-        raise BadField(f"timestamp {text!r} is no date such as 20180102", WITHOUT_TIMES)
+    if clock == "date" and INTEGER.fullmatch(stripped):
+        stripped = iso_date(str(int(stripped)))
+    if not stripped:
+        raise BadField(f"timestamp {text!r} is no date", WITHOUT_TIMES)
     is_count = clock != "date" and NUMBER.fullmatch(stripped)
     seconds = _since_1970(stripped, clock, fractional) if is_count else _moment(stripped, text)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
@@ -207,7 +209,7 @@ def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
 def _moment(stripped: str, text: str) -> int:
     """Return the seconds since 1970 of an ISO date or time; without a zone it is UTC."""
     try:
-        moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) or is_date(stripped) else None
+        moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) else None
     except ValueError:
         moment = None
     if moment is None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.field_values import INTEGER, NUMBER, TIME, UNITS, Clock
+from tasks.field_values import INTEGER, NUMBER, TIME, UNITS, Clock, iso_date
+from tasks.field_values import clock_of as clock_of_fields
 from tasks.parse_lines import SET_ASIDE, WITHOUT_TIMES, BadField
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS
 
@@ -115,7 +116,7 @@ def seconds_of(value: Any, ticks: int) -> int:
     if isinstance(value, str):
         seconds = _seconds_written(value.strip())
     elif not ticks and isinstance(value, int | float | Decimal) and value == math.floor(value):
-        seconds = _seconds_written(_dashed(int(value)))
+        seconds = _seconds_written(iso_date(str(int(value))))
     elif isinstance(value, bool | list | dict | tuple) or not math.isfinite(value):
         raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date", WITHOUT_TIMES)
     else:
@@ -128,35 +129,9 @@ def seconds_of(value: Any, ticks: int) -> int:
 
 
 def clock_of(values: Sequence[Any]) -> Clock:
-    """Return what numbers count that stand for times, by the size of the one in the middle.
-
-    Seconds of the years up to 5138 are below 1e11, and milliseconds from 1973 on, and so on, are above it. Numbers that
-    are all dates, months or years of 1900 to 2099, written like 20180102, 201801 or 2018, are dates.
-    """
-    numbers = sorted(number for value in values if (number := _number(value)) is not None)
-    middle = numbers[len(numbers) // 2] if numbers else 0.0
-    if numbers and all(_is_date(number) for number in numbers):
-        return "date"
-    return next((name for name, ticks in TICKS.items() if middle < 10**11 * ticks), "nanoseconds")
-
-
-def _number(value: Any) -> float | None:
-    """Return the size of a number, also of one that is text; None for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        value = float(value)
-    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return abs(float(value)) if is_number and math.isfinite(value) else None
-
-
-def _is_date(number: float) -> bool:
-    written = _dashed(int(number)) if number.is_integer() else ""
-    return written.startswith(("19", "20")) and _seconds_written(written) is not None
-
-
-def _dashed(number: int) -> str:
-    """Write 20180102, 201801 or 2018 as an ISO date; "" for a number of other length."""
-    digits = str(number)
-    return f"{digits[:4]}-{digits[4:6] or '01'}-{digits[6:] or '01'}" if len(digits) in (4, 6, 8) else ""
+    """Return what numbers count that stand for times, as text with the same values would (field_values.py)."""
+    clock = clock_of_fields([_shown(value) for value in values if isinstance(value, str | int | float | Decimal)])
+    return clock if clock in TICKS else "seconds"
 
 
 def _text(value: Any, role: str) -> Any:

@@ -28,6 +28,8 @@ from tasks.padded_ids import may_have_padded
         (["10", "20", "978300760000"], "seconds"),
         (["20180102", "19991231"], "date"),
         (["20180102", "20181345"], "seconds"),
+        (["201801", "201812"], "date"),
+        (["2018"], "date"),
         (["2018-01-02", "2018-01-02 03:04"], "iso"),
         (["2018-01-02T03:04:05.5"], "fraction"),
         (["", "2018-01-02T03:04:05Z"], "zoned"),
@@ -41,7 +43,14 @@ def test_clocks(fields: list[str], clock: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "are"),
-    [(["1500000000"], True), (["4", "5"], False), (["2018-01-02"], True), (["20180102"], True), (["x"], False)],
+    [
+        (["1500000000"], True),
+        (["4", "5"], False),
+        (["2018-01-02"], True),
+        (["20180102"], True),
+        (["2018"], False),
+        (["x"], False),
+    ],
 )
 def test_what_looks_like_times(fields: list[str], are: bool) -> None:
     assert looks_like_times(fields) == are

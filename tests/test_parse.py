@@ -74,7 +74,10 @@ quoted = st.text(
 
 plain = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 99).map(str)
 decimals = st.sampled_from(["3,5", "4", "-0,25", "1000,125", " 2 "])
-days = st.dates(date(1900, 1, 1), date(2099, 12, 31)).map(lambda day: day.strftime("%Y%m%d"))
+days = st.tuples(
+    st.dates(date(1900, 1, 1), date(2099, 12, 31)),
+    st.sampled_from(["%Y%m%d", "%Y%m%d", "%Y%m", "%Y", " %Y%m%d", "0%Y%m%d"]),
+).map(lambda drawn: drawn[0].strftime(drawn[1]))
 ticks = st.floats(-1e15, 1e16).map(repr) | st.integers(-(10**15), 10**16).map(str)
 
 LINES: dict[str, st.SearchStrategy[str]] = {
