@@ -104,7 +104,7 @@ def times(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
 
 
 def _days(written: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-    """Return the seconds since 1970 of dates such as 20180102, 201801 and 2018, of 1900 to 2099; None if one is none."""
+    """Return the seconds since 1970 of dates such as 20180102, 201801 and 2018; None if one is none."""
     written = np.where(written < 10_000, written * 100 + 1, written)
     written = np.where(written < 1_000_000, written * 100 + 1, written)
     years, months, days = written // 10_000, written // 100 % 100, written % 100

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
-"""How times are written: numbers since 1970 in one of four units, dates such as 20180102, or ISO 8601 in three forms."""
+"""How times are written: numbers since 1970 in one of four units, dates such as 20180102, or ISO 8601."""
 
 UNITS: dict[Clock, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Of the clocks that count from 1970: how many of their ticks make a second."""
