@@ -45,7 +45,7 @@ class IngestSettings(Section):
         description="files, folders, archives, globs or URLs; in them {date} is the logical date (--date), and {dates} "
         "stands for every date up to it",
     )
-    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"] = Field(
+    format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"] = Field(
         "auto", description="auto: recognised by name and first bytes, and said"
     )
     columns: ColumnSettings = ColumnSettings()
@@ -57,8 +57,8 @@ class IngestSettings(Section):
     )
     id_type: Literal["auto", "integer", "string"] = Field(
         "auto",
-        description="auto: integer where the first lines all are, and a later id such as 007 is an error; string: ids "
-        "as they are written",
+        description="auto: integer where the first lines all are, or the type of the column is a number; a later id "
+        "such as 007 is an error; string: ids as they are written",
     )
     titles: Place = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"

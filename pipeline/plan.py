@@ -34,7 +34,7 @@ from tasks.sources import find_sources, refuse_missing
 from tasks.stretch import epochs_at_once
 
 _PACKED_FACTOR = 4
-"""Plain bytes for each byte of gzip: ratings text shrinks three- to fivefold."""
+"""Plain bytes for each packed one: by gzip, ratings text shrinks three- to fivefold."""
 _LINE_BYTES = 20
 
 

@@ -6,5 +6,5 @@ Does not cover: the form of files (pipeline/runtime/store.py: FORMAT_VERSION).
 
 from __future__ import annotations
 
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 """To be raised whenever the same ratings and settings come to give other bits."""

@@ -1,30 +1,35 @@
-"""Archives as if their members lay in a folder: tar read in place, gzip unpacked once.
+"""Archives as if their members lay in a folder: tar read in place, what is compressed unpacked once.
 
-Covers: .tar by the offsets of its members, .gz and .tar.gz in one streaming pass, archives damaged or cut short.
-Does not cover: zip (refused by name), which members hold ratings (sources.py: pick), or what is in them.
+Covers: .tar by the offsets of its members, zip and packed files and tars in one streaming pass, damaged archives.
+Does not cover: which members hold ratings (layouts.py), the codecs (codecs.py), or what is in the members.
 """
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import tarfile
-import zlib
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from tasks.chunks import RawFile
+from tasks.codecs import DAMAGE, codec_of, is_packed_tar, plain_name, unpacked
 from tasks.errors import BadInput
 from tasks.filesystems import filesystem, opened, reaching, streamed
-from tasks.sources import StoredFile, pick
+from tasks.layouts import pick
+from tasks.other_kinds import kind_of_bytes, refuse_named
+from tasks.sources import StoredFile, read_range
 
 _COPY_BYTES = 4 * 2**20
 _TAR_BLOCK_BYTES = 512
-_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)
+_MAGIC_BYTES = 16
+_BROKEN = (*DAMAGE, tarfile.TarError, zipfile.BadZipFile)
 
 
 def needs_unpacking(stored: StoredFile) -> bool:
-    """Say whether a file can only be read from its beginning: gzip in any form."""
-    return stored.name.endswith((".gz", ".tgz"))
+    """Say whether a file can only be read from its beginning: packed in any form."""
+    return bool(codec_of(stored.name)) or _is_zip(stored.name)
 
 
 def raw_files(stored: StoredFile) -> list[RawFile]:
@@ -33,20 +38,17 @@ def raw_files(stored: StoredFile) -> list[RawFile]:
     Raises
     ------
     BadInput
-        A zip archive, or a tar that is damaged, cut short or without ratings.
+        A file of a kind that is not read, or a tar that is damaged, cut short or without ratings.
     """
-    if stored.name.endswith(".zip"):
-        raise BadInput(f"{stored.name}: zip archives are not read; unpack it and name the files in it")
+    refuse_named(stored.name)
     if not stored.name.endswith(".tar"):
         return [RawFile(stored.url, 0, stored.bytes, stored.name)]
-    try:
+    with _naming_damage(stored):
         return _chosen(_tar_members(stored), stored.name)
-    except _BROKEN as cause:
-        raise _damaged(stored.name, cause) from cause
 
 
 def unpack(stored: StoredFile, target: str) -> list[RawFile]:
-    """Unpack a gzip file, or all ratings in a .tar.gz one after another, into the one file `target`.
+    """Unpack a packed file, or all ratings in a packed tar or a zip one after another, into the one file `target`.
 
     Memory stays bounded by a few MiB. Returns the plain files in it, which keep their names for messages.
 
@@ -56,23 +58,56 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
         The archive is damaged, cut short, empty or without ratings.
     """
     system, path = filesystem(stored.url)
+    with _naming_damage(stored), reaching(stored.url), system.open(path, "rb") as packed, streamed(target) as out:
+        if _is_zip(stored.name):
+            return _unzipped(packed, out, stored.name, target)
+        stream = unpacked(packed, codec_of(stored.name))
+        if is_packed_tar(stored.name):
+            return _chosen(_copy_members(stream, out, stored.name, target), stored.name)
+        shutil.copyfileobj(stream, out, _COPY_BYTES)
+        size = out.tell()
+        if size == 0:
+            raise BadInput(f"{stored.name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+    return [RawFile(target, 0, size, plain_name(stored.name))]
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
+
+
+@contextmanager
+def _naming_damage(stored: StoredFile) -> Iterator[None]:
+    """Raise BadInput for what broken bytes raise; an OSError with a number comes from a disk or a store."""
     try:
-        with (
-            reaching(stored.url),
-            system.open(path, "rb") as packed,
-            gzip.GzipFile(fileobj=packed) as stream,
-            streamed(target) as out,
-        ):
-            if stored.name.endswith((".tar.gz", ".tgz")):
-                members = _copy_members(stream, out, stored.name, target)
-                return _chosen(members, stored.name)
-            shutil.copyfileobj(stream, out, _COPY_BYTES)
-            size = out.tell()
-    except _BROKEN as cause:
-        raise _damaged(stored.name, cause) from cause
-    if size == 0:
-        raise BadInput(f"{stored.name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
-    return [RawFile(target, 0, size, stored.name.removesuffix(".gz"))]
+        yield
+    except (*_BROKEN, OSError) as cause:
+        if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.errno is not None:
+            raise
+        kind = kind_of_bytes(read_range(stored.url, 0, _MAGIC_BYTES))
+        shown = str(cause).split("\n")[0]
+        raise BadInput(
+            f"{stored.name}: the archive is damaged or cut short ({shown}); fetch it anew"
+            if not kind or codec_of(stored.name) in kind
+            else f"{stored.name}: its name says otherwise, but {kind}"
+        ) from cause
+
+
+def _unzipped(packed: IO[bytes], out: IO[bytes], name: str, target: str) -> list[RawFile]:
+    """Unpack the ratings among the members of a zip."""
+    with zipfile.ZipFile(packed) as archive:
+        members = {each.filename: each for each in archive.infolist() if not each.is_dir()}
+        found = []
+        for path in pick(list(members), name):
+            if members[path].flag_bits & 1:
+                raise BadInput(f"{name}/{path}: it is encrypted; unpack it with its password and name what is in it")
+            start = out.tell()
+            try:
+                with archive.open(path) as content:
+                    shutil.copyfileobj(content, out, _COPY_BYTES)
+            except NotImplementedError as cause:  # a method of compression that zipfile does not know
+                raise BadInput(f"{name}/{path}: {cause}; unpack it and name the files in it") from cause
+            found.append(RawFile(target, start, out.tell(), f"{name}/{path}"))
+    return _chosen(found, name)
 
 
 def _tar_members(stored: StoredFile) -> list[RawFile]:
@@ -91,7 +126,7 @@ def _tar_members(stored: StoredFile) -> list[RawFile]:
     return found
 
 
-def _copy_members(stream: gzip.GzipFile, out: IO[bytes], url: str, target: str) -> list[RawFile]:
+def _copy_members(stream: IO[bytes], out: IO[bytes], url: str, target: str) -> list[RawFile]:
     """Copy every member that may hold ratings; the choice among them is made when all names are known."""
     found = []
     with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -103,7 +138,7 @@ def _copy_members(stream: gzip.GzipFile, out: IO[bytes], url: str, target: str) 
                 if out.tell() - start != member.size:
                     raise tarfile.ReadError(f"{member.name} is cut short")
                 found.append(RawFile(target, start, out.tell(), f"{url}/{member.name}"))
-    while stream.read(_COPY_BYTES):  # to the end, where gzip keeps its checksum
+    while stream.read(_COPY_BYTES):  # to the end, where a packed file keeps its checksum
         pass
     return found
 
@@ -112,12 +147,10 @@ def _chosen(members: list[RawFile], url: str) -> list[RawFile]:
     by_name = {member.name: member for member in members}
     chosen = [by_name[name] for name in pick(list(by_name), url)]
     for member in chosen:
-        if member.name.endswith((".tar", ".tgz", ".gz", ".zip")):
+        if codec_of(member.name) or member.name.endswith((".tar", ".zip")):
             raise BadInput(f"{member.name}: an archive inside an archive; unpack the outer one and name the inner one")
+        if len(members) > 1 and member.name.endswith((".parquet", ".pq")):
+            raise BadInput(f"{member.name}: Parquet beside other files in an archive is not read; unpack it first")
         if member.start == member.stop:
             raise BadInput(f"{member.name}: the file is empty; fetch the archive anew")
     return chosen
-
-
-def _damaged(url: str, cause: BaseException) -> BadInput:
-    return BadInput(f"{url}: the archive is damaged or cut short ({cause}); fetch it anew")

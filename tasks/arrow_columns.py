@@ -88,7 +88,7 @@ def times(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
         if len(values) and not (values.min() >= EARLIEST_SECONDS and values.max() <= LATEST_SECONDS):  # NaN fails both
             return None
         seconds = pa.chunked_array([values.astype(np.int64)])
-    elif clock == "day":
+    elif clock == "date":
         days = _days(column.to_numpy())
         if days is None:
             return None

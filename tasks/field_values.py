@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "day", "iso", "fraction", "zoned"]
+Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
 """How times are written: numbers since 1970 in one of four units, YYYYMMDD, or ISO 8601 in one of three forms."""
 
 UNITS: dict[Clock, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
@@ -25,7 +25,7 @@ PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 """An integer that comes back as it was written: 007 and 7 may be two users."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
-_DAY = re.compile(r"(?:19|20)\d{6}")
+_DATE = re.compile(r"(?:19|20)\d{6}")
 _MOST = 0.9
 _PLAUSIBLE = (5e8, 4.2e9)
 """Seconds of the years 1985 to 2103: numbers in this range are taken for times where no header says what they are."""
@@ -64,8 +64,8 @@ def clock_of(fields: Sequence[str]) -> Clock | None:
     filled = [field.strip() for field in fields if field.strip()]
     if not filled:
         return "seconds"
-    if _share(filled, is_day) >= _MOST:
-        return "day"
+    if _share(filled, is_date) >= _MOST:
+        return "date"
     numbers = [abs(float(field)) for field in filled if NUMBER.fullmatch(field)]
     if 2 * len(numbers) > len(filled):
         middle = statistics.median(numbers)
@@ -90,9 +90,9 @@ def looks_like_times(fields: Sequence[str]) -> bool:
     return _share(filled, lambda field: is_number(field) and least <= float(field) <= greatest) >= _MOST
 
 
-def is_day(field: str) -> bool:
+def is_date(field: str) -> bool:
     """Say whether a field is a date written as 20180102."""
-    if not _DAY.fullmatch(field):
+    if not _DATE.fullmatch(field):
         return False
     try:
         datetime(int(field[:4]), int(field[4:6]), int(field[6:]))  # noqa: DTZ001 - only whether there is such a day

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tasks.codecs import plain_name
 from tasks.columns import Asked, Columns, Placed, place_fields, seems_usable
 from tasks.delimiters import DELIMITERS, SPACES, guess_delimiter, quotes_after_blanks, split_line
 from tasks.errors import BadInput
@@ -23,9 +24,11 @@ from tasks.field_values import (
     is_number,
     mixes_decimal_signs,
 )
+from tasks.other_kinds import refuse_bytes
 from tasks.quoting import Quoting, has_quotes, lines_to_records
 
-Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet"]
+Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
+IdKind = Literal["integer", "string"]
 IdType = Literal["auto", "integer", "string"]
 
 HEAD_BYTES = 256 * 1024
@@ -46,15 +49,15 @@ class Form:
     stands between delimiters and quotes.
     """
 
-    kind: Literal["netflix", "text", "parquet"]
+    kind: Literal["netflix", "text", "parquet", "jsonl"]
     described: str
     width: int
     user: int
     item: int
     rating: int
     timestamp: int
-    user_type: Literal["integer", "string"] = "integer"
-    item_type: Literal["integer", "string"] = "integer"
+    user_type: IdKind = "integer"
+    item_type: IdKind = "integer"
     delimiter: str = ","
     header: tuple[str, ...] = ()
     quoted: bool = False
@@ -101,7 +104,7 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
         return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
     lines = _first_lines(head, name)
-    base = name.rsplit("/", 1)[-1].removesuffix(".gz")
+    base = plain_name(name.rsplit("/", 1)[-1])
     if wanted.format == "netflix" or (
         wanted.format == "auto" and (_NETFLIX_NAME.match(base) or _MOVIE_HEADER.match(lines[0]))
     ):
@@ -112,11 +115,7 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
 def _first_lines(head: bytes, name: str) -> list[str]:
     if not head.strip():
         raise BadInput(f"{name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
-    if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"PAR1")):
-        kind = {b"\x1f": "gzip (name it .gz)", b"P": "a zip archive or Parquet (unpack it, or name it .parquet)"}[
-            head[:1]
-        ]
-        raise BadInput(f"{name}: this is not text but {kind}")
+    refuse_bytes(head, name)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
         raise BadInput(
             f"{name}:1: wrong encoding: not UTF-8 but UTF-16 or binary; "

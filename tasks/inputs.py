@@ -1,6 +1,6 @@
 """From plain files to chunks that are ready to parse: the form they have, and how they are cut.
 
-Covers: recognising the form of the first file, text or Parquet, and cutting all of them.
+Covers: recognising the form of the first file, text, JSON lines or Parquet, and cutting all of them.
 Does not cover: finding files (sources.py), archives (archives.py), parsing (parse.py).
 """
 
@@ -13,7 +13,9 @@ from tasks.archives import needs_unpacking, raw_files, unpack
 from tasks.chunks import Chunk, Piece, RawFile, cut, whole
 from tasks.errors import BadInput
 from tasks.files import join
+from tasks.folder_columns import columns_in
 from tasks.formats import HEAD_BYTES, Form, Wanted, recognise_text
+from tasks.parse_jsonl import is_json_lines, recognise_jsonl
 from tasks.parse_parquet import cut_parquet, recognise_parquet
 from tasks.sources import Source, read_range
 
@@ -55,7 +57,16 @@ def recognise(file: RawFile, wanted: Wanted) -> Form:
     """Return the form of one plain file."""
     if wanted.format == "parquet" or (wanted.format == "auto" and file.name.endswith((".parquet", ".pq"))):
         return recognise_parquet(file, wanted)
-    return recognise_text(read_range(file.url, file.start, min(file.start + HEAD_BYTES, file.stop)), file.name, wanted)
+    head = read_range(file.url, file.start, min(file.start + HEAD_BYTES, file.stop))
+    is_json = wanted.format == "jsonl" or (wanted.format == "auto" and is_json_lines(head, file.name))
+    try:
+        return (recognise_jsonl if is_json else recognise_text)(head, file.name, wanted)
+    except BadInput as cause:
+        if in_folders := ", ".join(columns_in(file.name)):
+            raise BadInput(
+                f"{cause.message}; columns in folder names ({in_folders}) are read for Parquet only"
+            ) from cause
+        raise
 
 
 def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:

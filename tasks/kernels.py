@@ -47,6 +47,8 @@ def _score_ratings(  # type: ignore[no-untyped-def]
 ):
     """Return the sums of squared and of absolute errors of the clipped predictions, in rating units.
 
+    The third sum is of the squares of what factors alone add to predictions.
+
     Row -1 stands for a user or item that training never saw: it adds neither bias nor factors.
 
     Parameters
@@ -58,6 +60,7 @@ def _score_ratings(  # type: ignore[no-untyped-def]
     rank = user_factors.shape[1]
     squared = 0.0
     absolute = 0.0
+    carried = 0.0
     for n in range(len(ratings)):
         a = user_rows[n]
         b = item_rows[n]
@@ -65,6 +68,7 @@ def _score_ratings(  # type: ignore[no-untyped-def]
         if a >= 0 and b >= 0:
             for f in range(rank):
                 score += user_factors[a, f] * item_factors[b, f]
+            carried += float64(score) * float64(score)
         if a >= 0:
             score += user_states[a, BIAS]
         if b >= 0:
@@ -73,14 +77,14 @@ def _score_ratings(  # type: ignore[no-untyped-def]
         error = float64(ratings[n]) - predicted
         squared += error * error
         absolute += abs(error)
-    return squared, absolute
+    return squared, absolute, deviation * deviation * carried
 
 
 @functools.cache
-def score_ratings() -> Callable[..., tuple[float, float]]:
+def score_ratings() -> Callable[..., tuple[float, float, float]]:
     """Return `_score_ratings`, compiled."""
     index, numbers = types.Array(int32, 1, "C", readonly=True), types.Array(float32, 1, "C", readonly=True)
-    signature = types.UniTuple(float64, 2)(
+    signature = types.UniTuple(float64, 3)(
         index, index, numbers, *[types.Array(float32, 2, "C", readonly=True)] * 4, *[float64] * 4
     )
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_score_ratings)

@@ -15,13 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks import files
-from tasks.chunks import Chunk
+from tasks.chunks import Chunk, read_lines
 from tasks.columns import Column
 from tasks.errors import BadInput
 from tasks.forgotten import NOBODY
 from tasks.formats import Form, IdType, Wanted
 from tasks.inputs import prepare_leniently, unpack_here
 from tasks.parse import parse_chunk, parse_in_order
+from tasks.parse_jsonl import numbered_rows
 from tasks.parse_lines import LineReader
 from tasks.quoting import Quoting
 from tasks.records import continued, read_records, split_records
@@ -116,6 +117,11 @@ def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, 
             for pair in zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True):
                 yield piece.file.name, line, pair
                 line += 1
+            continue
+        if form.kind == "jsonl":
+            for number, row in numbered_rows(piece, form, line):
+                yield piece.file.name, number, (row[0], row[1])
+            line += read_lines(piece)[0].count(b"\n")
             continue
         reader = LineReader(form, piece.file.name, line, item)
         (begun,) = continued((piece,), before, leaves_open)

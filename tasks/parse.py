@@ -20,6 +20,7 @@ from tasks.delimiters import SPACES, single_spaces
 from tasks.errors import BadInput
 from tasks.formats import Form
 from tasks.padded_ids import may_have_padded
+from tasks.parse_jsonl import parse_json_lines
 from tasks.parse_lines import LineReader
 from tasks.parse_parquet import parse_row_groups
 from tasks.quoting import is_sound, record_end, stays_open
@@ -50,6 +51,8 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     """
     if form.kind == "parquet":
         return parse_row_groups(chunk, form)
+    if form.kind == "jsonl":
+        return parse_json_lines(chunk, form, stop_at_first)
     texts = [read_text(piece, form) for piece in chunk]
     fast = _fast(joined(texts), form, texts[0].item) if joinable(texts, form) else None
     if fast is not None:

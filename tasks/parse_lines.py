@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from tasks.delimiters import split_line
 from tasks.errors import BadInput
-from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_day
+from tasks.field_values import INTEGER, NUMBER, PLAIN_INTEGER, TIME, UNITS, Clock, is_date
 from tasks.formats import Form
-from tasks.quoting import split_strictly
+from tasks.quoting import AS_LETTERS, split_strictly
 from tasks.records import split_records
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 
 SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
-_WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {SET_ASIDE}'
+WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {SET_ASIDE}'
 UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
 
 _NETFLIX_DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -183,14 +183,14 @@ def _rating(text: str, form: Form) -> float:
 
 def _seconds(text: str, clock: Clock, fractional: bool) -> int:
     stripped = text.strip()
-    if clock == "day" and INTEGER.fullmatch(stripped) and not is_day(stripped):
-        raise BadField(f"timestamp {text!r} is no date such as 20180102", _WITHOUT_TIMES)
-    is_count = clock != "day" and NUMBER.fullmatch(stripped)
+    if clock == "date" and INTEGER.fullmatch(stripped) and not is_date(stripped):
+        raise BadField(f"timestamp {text!r} is no date such as 20180102", WITHOUT_TIMES)
+    is_count = clock != "date" and NUMBER.fullmatch(stripped)
     seconds = _since_1970(stripped, clock, fractional) if is_count else _moment(stripped, text)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
         unit = clock if clock in UNITS else "seconds"
         raise BadField(
-            f"timestamp {text} is not in the years 1 to 9999 ({unit} since 1970 are expected)", _WITHOUT_TIMES
+            f"timestamp {text} is not in the years 1 to 9999 ({unit} since 1970 are expected)", WITHOUT_TIMES
         )
     return seconds
 
@@ -207,11 +207,11 @@ def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
 def _moment(stripped: str, text: str) -> int:
     """Return the seconds since 1970 of an ISO date or time; without a zone it is UTC."""
     try:
-        moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) or is_day(stripped) else None
+        moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) or is_date(stripped) else None
     except ValueError:
         moment = None
     if moment is None:
-        raise BadField(f"timestamp {text!r} is neither an ISO date nor a number since 1970", _WITHOUT_TIMES)
+        raise BadField(f"timestamp {text!r} is neither an ISO date nor a number since 1970", WITHOUT_TIMES)
     zoned = moment.replace(tzinfo=moment.tzinfo or UTC)
     return int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1)
 
@@ -233,7 +233,7 @@ def _fields(text: str, form: Form) -> list[str]:
             if "expected after" in str(cause):
                 raise BadField(
                     "text after the closing quote of a field",
-                    f'set ingest.quoting = "none" if quotes are letters of the text, or {SET_ASIDE}',
+                    f"set {AS_LETTERS}, or {SET_ASIDE}",
                 ) from cause
             raise BadField("a carriage return inside the line") from cause
         if sum(field.count("\r") for field in fields) == text.count("\r"):

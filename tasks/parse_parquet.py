@@ -1,75 +1,96 @@
 """Parquet ratings to the same rows as text gives.
 
-Covers: recognising the columns of a Parquet file, cutting it by row groups, and converting and judging its values.
-Does not cover: text (parse.py), or Parquet files that funkflow itself wrote (files.py).
+Covers: recognising the columns of a Parquet file and of the folders it lies in, cutting it by row groups, reading them.
+Does not cover: converting and judging values (typed_rows.py), or Parquet files that funkflow itself wrote (files.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.chunks import Chunk, Piece, RawFile
-from tasks.columns import place_columns
+from tasks.columns import ROLES, place_columns
 from tasks.errors import BadInput
+from tasks.field_values import Clock
 from tasks.filesystems import filesystem, is_local, reaching
-from tasks.formats import Form, Wanted
-from tasks.parse_lines import BadField, judge_row
-from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
+from tasks.folder_columns import columns_in, with_columns
+from tasks.formats import Form, IdKind, Wanted
+from tasks.rows import Parsed, named_columns, row_schema
+from tasks.sources import read_range
+from tasks.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
+from tasks.typed_rows import convert
+from tasks.typed_values import clock_of
 
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_MAGIC = b"PAR1"
+_SAMPLE_ROWS = 1000
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
-    """Return the form of a Parquet file from its schema.
+    """Return the form of a Parquet file from its schema, the names of its folders and its first times.
 
     Raises
     ------
     BadInput
-        Not a Parquet file (or one cut short), or its columns are not recognised.
+        Not a Parquet file (or one cut short), or its columns are not recognised, or of types that cannot be used.
     """
-    schema = _open(file).schema_arrow
-    user, item, rating, timestamp = place_columns(schema.names, wanted.columns, wanted.ratings, file.name)
-    types = [schema.field(place).type for place in (user, item)]
+    source = _open(file)
+    schema = source.schema_arrow
+    in_folders = {name: value for name, value in columns_in(file.name).items() if name not in schema.names}
+    names = (*schema.names, *in_folders)
+    places = place_columns(names, wanted.columns, wanted.ratings, file.name)
+    columns = {role: names[place] for role, place in zip(ROLES, places, strict=True) if place >= 0}
+    _refuse_types(schema, columns, file.name)
     user_type, item_type = (
-        asked if asked != "auto" else "integer" if pa.types.is_integer(kind) else "string"
-        for asked, kind in zip((wanted.user_type, wanted.item_type), types, strict=True)
+        asked if asked != "auto" else _id_type(columns[role], schema, in_folders)
+        for role, asked in (("user", wanted.user_type), ("item", wanted.item_type))
     )
+    beside = f", from folders {', '.join(in_folders)}" if in_folders else ""
+    if twice := [name for name in columns_in(file.name) if name in columns.values() and name in schema.names]:
+        beside += f"; {', '.join(twice)} from the files, not from the names of folders"
     return Form(
         kind="parquet",
-        described=f"Parquet (columns {', '.join(schema.names)})",
-        width=len(schema.names),
-        user=user,
-        item=item,
-        rating=rating,
-        timestamp=timestamp,
+        described=f"Parquet (columns {', '.join(schema.names)}{beside})",
+        width=len(names),
+        user=places[0],
+        item=places[1],
+        rating=places[2],
+        timestamp=places[3],
         user_type=user_type,
         item_type=item_type,
-        header=tuple(schema.names),
+        header=names,
+        clock=_clock(source, columns.get("timestamp", ""), file),
         scale=wanted.scale,
     )
 
 
 def cut_parquet(raw_files: list[RawFile], chunk_bytes: int) -> tuple[list[Chunk], int]:
-    """Cut Parquet files by row groups to chunks of about `chunk_bytes` unpacked; return them and the rows."""
+    """Cut Parquet files by row groups to chunks of about `chunk_bytes` unpacked, of one or several files.
+
+    Returns them, and how many rows there are.
+    """
     chunks: list[Chunk] = []
-    rows = 0
+    pieces: list[Piece] = []
+    rows, gathered = 0, 0
     for file in raw_files:
         metadata = _open(file).metadata
         rows += metadata.num_rows
-        start, gathered = 0, 0
         for group in range(metadata.num_row_groups):
             size = metadata.row_group(group).total_byte_size
-            if group > start and gathered + size > chunk_bytes:
-                chunks.append((Piece(file, start, group),))
-                start, gathered = group, 0
+            if pieces and gathered + size > chunk_bytes:
+                chunks.append(tuple(pieces))
+                pieces, gathered = [], 0
+            if pieces and (pieces[-1].file, pieces[-1].stop) == (file, group):
+                pieces[-1] = Piece(file, pieces[-1].start, group + 1)
+            else:
+                pieces.append(Piece(file, group, group + 1))
             gathered += size
-        chunks.append((Piece(file, start, metadata.num_row_groups),))
-    return chunks, rows
+    if not pieces:  # no file has a row; the one chunk has the columns
+        pieces = [Piece(raw_files[0], 0, 0)]
+    return [*chunks, tuple(pieces)], rows
 
 
 def parse_row_groups(chunk: Chunk, form: Form) -> Parsed:
@@ -90,103 +111,77 @@ def _open(file: RawFile) -> pq.ParquetFile:
             remote = not is_local(system)
             return pq.ParquetFile(system.open(path, "rb", cache_type="none" if remote else None), pre_buffer=remote)
     except (pa.ArrowException, OSError) as cause:
+        if read_range(file.url, 0, len(_MAGIC)) != _MAGIC:
+            raise BadInput(f"{file.name}: this is no Parquet; name it for what it is, or set ingest.format") from cause
         raise BadInput(
             f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it anew"
         ) from cause
 
 
+def first_rows(file: RawFile, form: Form, rows: int) -> pa.Table:
+    """Return the good ones of the first rows of a file, at most as many as given."""
+    source = _open(file)
+    columns = named_columns(form)
+    names = [name for name in columns.values() if name in source.schema_arrow.names]
+    batch = next(source.iter_batches(rows, columns=names), None)
+    if batch is None:
+        return row_schema(form).empty_table()
+    return convert(_in_order(pa.table(batch), file, columns), form, file.name, 1).table
+
+
+def _in_order(raw: pa.Table, file: RawFile, columns: dict[str, str]) -> pa.Table:
+    """Return columns by role, those of folder names among them."""
+    return with_columns(raw, file.name, columns.values()).select(columns.values()).rename_columns(list(columns))
+
+
 def _parse_piece(piece: Piece, form: Form) -> Parsed:
-    source = _open(piece.file)
-    if tuple(source.schema_arrow.names) != form.header:
-        raise BadInput(
-            f"{piece.file.name}: its columns {', '.join(source.schema_arrow.names)} are not those of the first file; "
-            "ingest them apart"
-        )
-    places = [place for place in (form.user, form.item, form.rating, form.timestamp) if place >= 0]
-    names = [form.header[place] for place in places]
+    file = piece.file
+    source = _open(file)
+    columns = named_columns(form)
+    in_file = [name for name in columns.values() if name in source.schema_arrow.names]
+    for name in columns.values():
+        if name not in in_file and name not in columns_in(file.name):
+            raise BadInput(
+                f"{file.name}: no column {name!r} among {', '.join(source.schema_arrow.names)}, unlike the first file; "
+                "ingest them apart"
+            )
+    _refuse_types(source.schema_arrow, columns, file.name)
     try:
-        with reaching(piece.file.url):
-            raw = source.read_row_groups(range(piece.start, piece.stop), columns=names).select(names)
+        with reaching(file.url):
+            raw = source.read_row_groups(range(piece.start, piece.stop), columns=in_file)
     except (pa.ArrowException, OSError) as cause:
-        raise BadInput(
-            f"{piece.file.name}: cannot be read ({cause}); it is damaged or cut short, fetch it anew"
-        ) from cause
-    raw = raw.rename_columns(row_schema(form).names)
-    fast = _fast(raw, form)
-    if fast is not None:
-        return Parsed(fast, ())
+        raise _unreadable(file, cause) from cause
+    raw = _in_order(raw, file, columns)
     above = sum(source.metadata.row_group(group).num_rows for group in range(piece.start))
-    return _slow(raw, form, piece.file.name, above)
+    return convert(raw, form, file.name, above + 1)
 
 
-def _fast(raw: pa.Table, form: Form) -> pa.Table | None:
-    if any(column.null_count for column in raw.columns):
-        return None
-    columns = []
-    for name, kind in zip(raw.column_names, row_schema(form).types, strict=True):
-        try:
-            columns.append(_convert(raw[name], name, kind, form.scale))
-        except pa.ArrowException:
-            return None
-    return pa.table(columns, schema=row_schema(form))
+def _refuse_types(schema: pa.Schema, columns: dict[str, str], file: str) -> None:
+    """Raise BadInput if a column of the file (names by role) has a type that cannot be used."""
+    for role, name in columns.items():
+        if name in schema.names:
+            refuse_type(schema.field(name).type, role, name, file)
 
 
-def _convert(
-    column: pa.ChunkedArray, name: str, kind: pa.DataType, scale: tuple[float, float] | None
-) -> pa.ChunkedArray:
-    """Return the column as its kind; raise ArrowInvalid where a value has to be judged by itself."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if name == "timestamp":
-        return _times(column)
-    if name == "rating":
-        values = column.cast(pa.float64()).to_numpy()
-        least, greatest = scale or (-_LARGEST_FLOAT32, _LARGEST_FLOAT32)
-        if len(values) and not (values.min() >= least and values.max() <= greatest):  # NaN fails both
-            raise pa.ArrowInvalid("a rating outside the scale")
-        return pa.chunked_array([values.astype(np.float32)])
-    if pa.types.is_integer(kind) and not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise pa.ArrowInvalid("integers written as text")
-    ids = column.cast(kind)
-    if pa.types.is_string(kind) and len(ids) and pc.min(pc.binary_length(ids)).as_py() == 0:
-        raise pa.ArrowInvalid("an empty id")
-    return ids
+def _id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | None]) -> IdKind:
+    if name in schema.names:
+        return natural_id_type(schema.field(name).type)
+    return "integer" if _PLAIN_INTEGER.fullmatch(in_folders[name] or "") else "string"
 
 
-def _times(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_timestamp(column.type):
-        # Floor in the column's own unit; a time zone only says how an instant is shown.
-        unit = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
-        seconds = np.floor_divide(column.cast(pa.int64()).to_numpy(), unit)
-    elif pa.types.is_integer(column.type):
-        seconds = column.cast(pa.int64()).to_numpy()
-    else:
-        seconds = column.cast(pa.timestamp("s")).cast(pa.int64()).to_numpy()
-    if len(seconds) and not (seconds.min() >= EARLIEST_SECONDS and seconds.max() <= LATEST_SECONDS):
-        raise pa.ArrowInvalid("a time outside the years 1 to 9999")
-    return pa.chunked_array([pa.array(seconds).cast(pa.timestamp("s"))])
+def _clock(source: pq.ParquetFile, name: str, file: RawFile) -> Clock:
+    """Return what the first times count, where they are numbers."""
+    if name not in source.schema_arrow.names:
+        return clock_of([columns_in(file.name).get(name)])
+    if is_instant(stored(source.schema_arrow.field(name).type)):
+        return "seconds"
+    try:
+        with reaching(file.url):
+            batch = next(source.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
+    except (pa.ArrowException, OSError) as cause:
+        raise _unreadable(file, cause) from cause
+    return clock_of(plain(batch.column(0)).to_pylist() if batch else [])
 
 
-def _text(value: Any) -> str:
-    """Write a value as it would stand in a text file; a table with gaps has its integers as 1.0, 2.0, ..."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value)
-
-
-def _slow(raw: pa.Table, form: Form, file: str, above: int) -> Parsed:
-    rows, rejected = [], []
-    for number, values in enumerate(zip(*(column.to_pylist() for column in raw.columns), strict=True), start=above + 1):
-        texts = dict(zip(raw.column_names, map(_text, values), strict=True))
-        try:
-            rows.append(judge_row(texts["user"], texts["item"], texts.get("rating"), texts.get("timestamp"), form))
-        except BadField as bad:
-            shown = ", ".join(f"{name}={value!r}" for name, value in zip(raw.column_names, values, strict=True))
-            rejected.append(Rejected(file, number, shown, bad.reason, bad.remedy))
-    columns = list(zip(*rows, strict=True)) or [()] * raw.num_columns
-    schema = row_schema(form)
-    arrays = [
-        pa.array(values, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
-        for values, kind in zip(columns, schema.types, strict=True)
-    ]
-    return Parsed(pa.table(arrays, schema=schema), tuple(rejected))
+def _unreadable(file: RawFile, cause: BaseException) -> BadInput:
+    return BadInput(f"{file.name}: cannot be read ({cause}); it is damaged or cut short, fetch it anew")

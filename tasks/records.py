@@ -18,7 +18,7 @@ from tasks.chunks import LONGEST_LINE_BYTES, Chunk, Piece, RawFile, count_lines_
 from tasks.delimiters import quotes_after_blanks
 from tasks.errors import BadInput
 from tasks.formats import Form
-from tasks.quoting import first_fault, is_sound, left_open, record_end, records, stays_open
+from tasks.quoting import first_fault, is_sound, record_end, records, refusal, stays_open
 from tasks.sources import read_range
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -46,8 +46,8 @@ def read_records(piece: Piece, form: Form) -> Records:
     Raises
     ------
     BadInput
-        The file is shorter than it was when it was listed, has other line ends than the first one, or has a quote that
-        is not closed, or in the middle of a field on another line: nobody knows which rows stand in it.
+        The file is shorter than it was when it was listed, has other line ends than the first one, or has a quote of
+        which nobody knows what rows stand in it (see `first_fault`).
     """
     data, begin, end = _read(piece, form)
     if begin == piece.file.start:
@@ -148,10 +148,7 @@ def _rest_of_record(file: RawFile, position: int, form: Form) -> bytes:
     return more
 
 
-def _refusal(data: bytes, begin: int, opened: int, file: RawFile, form: Form) -> BadInput:
-    line = 1 + count_lines_before(file, begin, form.line_end) + data.count(b"\n", 0, opened)
-    start, end = data.rfind(b"\n", 0, opened) + 1, data.find(b"\n", opened)
-    text = data[start : end if end >= 0 else len(data)].decode("utf-8", "backslashreplace")
-    far = f" within {LONGEST_LINE_BYTES} bytes" if len(data) - opened > LONGEST_LINE_BYTES else ""
-    how = far if stays_open(data, form.delimiter, position=opened) else " where its field ends"
-    return left_open(f"{file.name}:{line}", text.removesuffix("\r"), how)
+def _refusal(data: bytes, begin: int, fault: int, file: RawFile, form: Form) -> BadInput:
+    line = 1 + count_lines_before(file, begin, form.line_end) + data.count(b"\n", 0, fault)
+    how_far = f" within {LONGEST_LINE_BYTES} bytes" if len(data) - fault > LONGEST_LINE_BYTES else ""
+    return refusal(data, fault, form.delimiter, f"{file.name}:{line}", how_far)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tasks.columns import ROLES
 from tasks.formats import Form
 
 EARLIEST_SECONDS = -62_135_596_800
@@ -55,6 +56,12 @@ def row_schema(form: Form) -> pa.Schema:
     if form.timestamp >= 0:
         fields.append(("timestamp", pa.timestamp("s")))
     return pa.schema(fields)
+
+
+def named_columns(form: Form) -> dict[str, str]:
+    """Return the names in the header by role, of the columns that a form has."""
+    places = (form.user, form.item, form.rating, form.timestamp)
+    return {role: form.header[place] for role, place in zip(ROLES, places, strict=True) if place >= 0}
 
 
 def id_arrow_type(kind: str) -> pa.DataType:

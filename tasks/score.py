@@ -62,15 +62,21 @@ class Errors:
 class EpochErrors:
     """One user shard's part of an epoch.
 
-    The squared error in training (scaled units), and the errors on the stopping ratings.
+    The squared error in training (scaled units), the errors on the stopping ratings, and what factors carry there: the
+    sum of squares of what they add to predictions, in rating units.
     """
 
     training_squared: float
     stopping: Errors
+    carried: float
 
 
-def epoch_rmses(errors: Sequence[EpochErrors], ratings: int, deviation: float) -> tuple[float, float | None]:
-    """Return the training RMSE, and the stopping RMSE or None where nothing is held out, in rating units.
+def epoch_rmses(
+    errors: Sequence[EpochErrors], ratings: int, deviation: float
+) -> tuple[float, float | None, float | None]:
+    """Return the training RMSE, the stopping RMSE and the RMS of what factors carry there, in rating units.
+
+    The last two are None where nothing is held out.
 
     Parameters
     ----------
@@ -78,7 +84,9 @@ def epoch_rmses(errors: Sequence[EpochErrors], ratings: int, deviation: float) -
     """
     training = math.sqrt(sum(part.training_squared for part in errors) / ratings) * deviation
     stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
-    return training, stopping.rmse if stopping.ratings else None
+    if not stopping.ratings:
+        return training, None, None
+    return training, stopping.rmse, math.sqrt(sum(part.carried for part in errors) / stopping.ratings)
 
 
 def held_out_table(
@@ -120,22 +128,30 @@ def score(
     held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes, scale: tuple[float, float]
 ) -> Errors:
     """Return the errors of the clipped predictions for one user shard against all item shards, in order."""
-    total = Errors(0.0, 0.0, 0)
+    return score_and_weigh(held_out, users, items, steps, scale)[0]
+
+
+def score_and_weigh(
+    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes, scale: tuple[float, float]
+) -> tuple[Errors, float]:
+    """Return the same, and the sum of squares of what factors add to the predictions before these are clipped."""
+    total, carried = Errors(0.0, 0.0, 0), 0.0
     for shard, item_shard in enumerate(items):
         part = slice(held_out.starts[shard], held_out.starts[shard + 1])
-        squared, absolute = score_ratings()(
+        squared, absolute, by_factors = score_ratings()(
             held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part],
             users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation, *scale,
         )  # fmt: skip
         total += Errors(squared, absolute, int(part.stop - part.start))
-    return total
+        carried += by_factors
+    return total, carried
 
 
 def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes) -> Errors:
     """Return the errors of one user shard on its training ratings, not clipped."""
     total = Errors(0.0, 0.0, 0)
     for block, item_shard in zip(row, items, strict=True):
-        squared, absolute = score_ratings()(
+        squared, absolute, _ = score_ratings()(
             block.user_rows, block.item_rows, block.ratings,
             users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation,
             -math.inf, math.inf,
@@ -158,6 +174,6 @@ def score_epoch(
     ----------
     items : all item shards, in order; none where nothing is held out.
     """
-    score_one = partial(score, items=items, steps=steps, scale=scale)
-    stopping = all_of(score_one, held_out, descent.users, threads=threads)
-    return [EpochErrors(*each) for each in zip(descent.squared_errors, stopping, strict=True)]
+    score_one = partial(score_and_weigh, items=items, steps=steps, scale=scale)
+    scored = all_of(score_one, held_out, descent.users, threads=threads)
+    return [EpochErrors(squared, *each) for squared, each in zip(descent.squared_errors, scored, strict=True)]

@@ -11,15 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks import files
+from tasks.codecs import codec_of
+from tasks.folder_columns import name_within
 from tasks.sources import CHECKED_BYTES, Source, StoredFile, ranges, read_range
 
-_NEVER_GROWN = (".gz", ".tgz", ".tar", ".zip", ".parquet", ".pq")
-"""Files whose rows do not stand in lines, one after another."""
+_NEVER_GROWN = (".tar", ".zip", ".parquet", ".pq")
+"""Files whose rows do not stand in lines, one after another; nor do those of packed files."""
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """One input file as a dataset remembers it: its last name, its bytes, and the checksum of each of its ranges."""
+    """One input file as a dataset remembers it: name, bytes, and the checksum of each of its ranges.
+
+    Its name is the last part of its path, below the folders that give it columns.
+    """
 
     name: str
     bytes: int
@@ -60,7 +65,7 @@ def seen_in(source: Source, sums: Sequence[str]) -> list[SeenFile]:
     found, rest = [], list(sums)
     for stored in source.files:
         count = len(ranges(stored))
-        found.append(SeenFile(posixpath.basename(stored.name), stored.bytes, tuple(rest[:count])))
+        found.append(SeenFile(name_within(stored.name), stored.bytes, tuple(rest[:count])))
         rest = rest[count:]
     return found
 
@@ -73,12 +78,12 @@ def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -
     may_grow : the rows stand in lines, so that a file of them may have become longer.
     """
     begins = [0] * len(now)
-    free: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    free: dict[tuple[object, ...], list[int]] = {}
     for place, file in enumerate(now):
-        free.setdefault((file.bytes, file.sums), []).append(place)
+        free.setdefault(_content(file), []).append(place)
     left = []
     for file in before:
-        if places := free.get((file.bytes, file.sums)):
+        if places := free.get(_content(file)):
             place = places.pop(0)
             begins[place] = file.bytes
         else:
@@ -95,10 +100,16 @@ def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -
     return Match(tuple(begins), whole, sum(begins), sum(file.name in names for file in now))
 
 
+def _content(file: SeenFile) -> tuple[object, ...]:
+    """Return what a file holds: its bytes, and what its folders say of them."""
+    return posixpath.dirname(file.name), file.bytes, file.sums
+
+
 def _may_be_beginning(old: SeenFile, new: SeenFile) -> bool:
     """Say whether all whole ranges of the old file are the first of the new one, whose name allows that it grew."""
     whole = old.bytes // CHECKED_BYTES
-    return not new.name.endswith(_NEVER_GROWN) and 0 < old.bytes < new.bytes and old.sums[:whole] == new.sums[:whole]
+    can_grow = not new.name.endswith(_NEVER_GROWN) and not codec_of(new.name)
+    return can_grow and 0 < old.bytes < new.bytes and old.sums[:whole] == new.sums[:whole]
 
 
 def has_grown(stored: StoredFile, old_sums: Sequence[str], old_bytes: int) -> bool:

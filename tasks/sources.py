@@ -1,14 +1,13 @@
 """Which files hold the ratings, given a path, folder, glob or URL, and what else lies beside them.
 
-Covers: listing, the layouts of the Netflix Prize and MovieLens folders, and companions such as probe.txt and titles.
-Does not cover: what is inside archives (archives.py) or how rows are written (formats.py).
+Covers: listing, folders of folders whose names give columns, and companions such as probe.txt and titles.
+Does not cover: names of files with ratings (layouts.py), archives (archives.py), or how rows are written (formats.py).
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,8 @@ from tasks import files
 from tasks.errors import BadInput
 from tasks.file_versions import version_of
 from tasks.filesystems import filesystem, is_local, reaching, url_of
+from tasks.folder_columns import is_left_out, is_partition, name_within
+from tasks.layouts import pick, titles_beside
 from tasks.masking import masked, name_of, without_query
 from tasks.paths import refuse_other_encoding
 
@@ -26,29 +27,6 @@ CHECKED_BYTES = 64 * 2**20
 """A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
 
 _BLOCK_BYTES = 2**20
-
-_LAYOUTS = (
-    re.compile(r"mv_\d+\.txt(\.gz)?"),
-    re.compile(r"training_set\.(tar|tar\.gz|tgz)"),
-    re.compile(r"combined_data_\d+\.txt(\.gz)?"),
-    re.compile(r"ratings\.dat(\.gz)?"),
-    re.compile(r"u\.data(\.gz)?"),
-    re.compile(r"ratings\.csv(\.gz)?"),
-    re.compile(r"[^_].*\.parquet"),
-)
-_DATA = re.compile(
-    r"(?!readme|license|probe\.|qualifying\.|judging\.|movie_titles\.|movies\.|tags\.|links\.).*\.(csv|tsv|txt|dat|data)(\.gz)?",
-    re.IGNORECASE,
-)
-_TITLES = (
-    (re.compile(r"ratings\.dat(\.gz)?"), ("movies.dat",)),
-    (re.compile(r"u([1-5]|[ab])?\.(data|base|test)(\.gz)?"), ("u.item",)),
-    (re.compile(r"ratings\.csv(\.gz)?"), ("movies.csv",)),
-    (
-        re.compile(r"(mv_|combined_data_|training_set).*|.*\.(tar|tar\.gz|tgz)"),
-        ("movie_titles.txt", "movie_titles.csv"),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -116,7 +94,7 @@ def find_companions(sources: Sequence[Source]) -> dict[str, str]:
     found: dict[str, str] = {}
     for first in (without_query(source.files[0].url) for source in sources if source.files):
         base = posixpath.basename(first)
-        titles = next((names for pattern, names in _TITLES if pattern.fullmatch(base)), ())
+        titles = titles_beside(base)
         netflix = "movie_titles.txt" in titles
         wanted = {"probe": ("probe.txt",), "qualifying": ("qualifying.txt",)} if netflix else {}
         folder = posixpath.dirname(first)
@@ -126,33 +104,6 @@ def find_companions(sources: Sequence[Source]) -> dict[str, str]:
                 if role not in found and files.exists(url):
                     found[role] = url
     return found
-
-
-def pick(paths: Sequence[str], where: str) -> list[str]:
-    """Return those paths of a folder or archive that hold ratings, by the layouts that are known, sorted.
-
-    Raises
-    ------
-    BadInput
-        There is none, or nothing says which of several kinds of files to take.
-    """
-    visible = sorted(path for path in paths if not posixpath.basename(path).startswith("."))
-    for layout in _LAYOUTS:
-        taken = [path for path in visible if layout.fullmatch(posixpath.basename(path))]
-        if taken:
-            return taken
-    taken = [path for path in visible if _DATA.fullmatch(posixpath.basename(path))]
-    kinds = sorted({_kind(path) for path in taken})
-    if len(kinds) > 1:
-        raise BadInput(
-            f"{where}: holds several kinds of files ({', '.join(kinds)}); name those with the ratings in ingest.ratings"
-        )
-    if not taken:
-        raise BadInput(
-            f"{where}: holds no ratings: no mv_*.txt, combined_data_*.txt, ratings.dat, u.data, .csv, .tsv, .parquet; "
-            "name the files themselves in ingest.ratings"
-        )
-    return taken
 
 
 def ranges(stored: StoredFile) -> list[tuple[str, int, int]]:
@@ -167,9 +118,14 @@ def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
     """Return what a manifest says of an input: name, files, bytes and checksum; `sums` are those of all its ranges.
 
     One file of one range has its plain checksum; otherwise it is that of the names, sizes and checksums of all parts.
+    Folders that give columns are part of a file's name.
     """
-    parts = [(posixpath.basename(stored.name), stored.bytes) for stored in source.files]
-    checksum = sums[0] if len(sums) == 1 else files.checksum(json.dumps([parts, list(sums)]).encode())
+    parts = [(name_within(stored.name), stored.bytes) for stored in source.files]
+    checksum = (
+        sums[0]
+        if len(sums) == 1 and "/" not in parts[0][0]
+        else files.checksum(json.dumps([parts, list(sums)]).encode())
+    )
     return {"name": source.name, "files": len(parts), "bytes": sum(size for _, size in parts), "checksum": checksum}
 
 
@@ -231,17 +187,34 @@ def _files(system: fsspec.AbstractFileSystem, path: str, entry: str, setting: st
     # An HTTP server would be asked for the whole file to see whether it lists others; what has a query is one file.
     if without_query(entry) != entry or not system.isdir(path):
         return [system.info(path)]
-    known = _folder(system, path)
+    known = _folder(system, path, where)
     return [known[name] for name in pick(list(known), where)]
 
 
-def _folder(system: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str, Any]]:
-    """Files of a folder; the Netflix Prize has its ratings one level deeper, in training_set/."""
+def _folder(system: fsspec.AbstractFileSystem, path: str, where: str) -> dict[str, dict[str, Any]]:
+    """Files of a folder, and of those in it whose names give columns, however deep.
+
+    The Netflix Prize has its ratings one level deeper, too, in training_set/.
+    """
     entries = list(system.ls(path, detail=True))
-    for entry in list(entries):
-        if entry["type"] == "directory" and posixpath.basename(entry["name"].rstrip("/")) == "training_set":
-            entries += system.ls(entry["name"], detail=True)
-    return {entry["name"]: entry for entry in entries if entry["type"] != "directory"}
+    folders = {posixpath.basename(each["name"].rstrip("/")): each for each in entries if each["type"] == "directory"}
+    if "_delta_log" in folders:
+        raise BadInput(
+            f"{where}: a Delta table, whose files have rows that no longer count, too; "
+            "write what it holds now as Parquet"
+        )
+    if any(is_partition(name) for name in folders):
+        found = system.find(path, detail=True)
+        return {name: each for name, each in found.items() if not is_left_out(name[len(path) :].lstrip("/"))}
+    if "training_set" in folders:
+        entries += system.ls(folders["training_set"]["name"], detail=True)
+    found = {entry["name"]: entry for entry in entries if entry["type"] != "directory"}
+    if folders and not found:
+        raise BadInput(
+            f"{where}: holds only folders ({', '.join(sorted(folders))[:80]}); name one of them, or files in all of "
+            f"them by a glob, such as {where}/**/*.csv"
+        )
+    return found
 
 
 def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: str) -> StoredFile:
@@ -251,7 +224,3 @@ def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: s
     if size == 0:
         raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")
     return StoredFile(url, int(size), *version_of(system, entry))
-
-
-def _kind(path: str) -> str:
-    return posixpath.splitext(path.removesuffix(".gz"))[1].lower()

@@ -4,27 +4,28 @@ Covers: one epoch after another with its score, the best and the last state, and
 Does not cover: an epoch of shares that exchange item shards (pipeline/runtime/strata.py), the rule (stopping.py).
 
 Of few ratings an epoch takes less time than a scheduler and two processes need to hand it out, carry and judge it. The
-rule goes by the RMSEs alone, so a task can judge as well as the client does.
+rule goes by the history alone, so a task can judge as well as the client does.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.blocks import RatingBlock
 from tasks.descend import Descent, StepSizes, descend
 from tasks.memory import Weighed
+from tasks.rule import l2_of_epoch
 from tasks.score import HeldOut, epoch_rmses, score_epoch
 from tasks.shares import Visit, items_of
-from tasks.stopping import Rule
+from tasks.stopping import AnyHistory, Rule, stopping_rmses
 
 RATINGS_AT_ONCE = 50_000_000
 """As many may be gone through between two looks at what is reached: less than a second on two cores, at rank 64."""
 _MOST_EPOCHS = 10
 """More would gain nothing: what comes with a task is small against these."""
-History = tuple[tuple[float, float | None], ...]
+History = tuple[tuple[float, float | None, float | None], ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Stretch(Weighed):
     """All shards after some epochs.
 
     `best` : after the best epoch of those gone through since the first of these; None where an earlier one is better.
-    `history` : training RMSE, and stopping RMSE or None, of each epoch so far, earlier ones included.
+    `history` : of each epoch so far, earlier ones included, what `epoch_rmses` returns.
     """
 
     last: Descent
@@ -44,13 +45,21 @@ class Stretch(Weighed):
 class Measure:
     """What an epoch's errors become RMSEs with, and how they are judged.
 
-    `ratings` : of training; `scale` : what predictions are clipped to; `scored` : whether any rating is held out.
+    `ratings` : of training; `scale` : what predictions are clipped to; `scored` : whether any rating is held out;
+    `spread` : the deviation of ratings from their mean, which L2 goes by from epoch to epoch; None: L2 stays.
     """
 
     ratings: int
     scale: tuple[float, float]
     scored: bool
     rule: Rule
+    spread: float | None = None
+
+    def steps_of(self, epoch: int, steps: StepSizes, history: AnyHistory) -> StepSizes:
+        """Return the step's numbers in an epoch, given the history up to the second epoch before it, or more."""
+        if self.spread is None:
+            return steps
+        return replace(steps, l2=l2_of_epoch(epoch, steps.l2, stopping_rmses(history), self.spread, self.rule.start))
 
 
 def epochs_at_once(ratings: float, shares: int = 1) -> int:
@@ -78,7 +87,8 @@ def go_on(
     for visits in epochs:
         if history and (measure.rule.judge(history).stop or not math.isfinite(history[-1][0])):
             break
-        last = descend(rows, visits, last, items_of(last), steps, True, threads, took)
+        now = measure.steps_of(len(history) + 1, steps, history)
+        last = descend(rows, visits, last, items_of(last), now, True, threads, took)
         items = items_of(last) if measure.scored else ()
         errors = score_epoch(held_out, last, items, steps, measure.scale, threads)
         history = (*history, epoch_rmses(errors, measure.ratings, steps.deviation))

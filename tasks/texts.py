@@ -12,6 +12,7 @@ from tasks.chunks import Piece, RawFile, header_above
 from tasks.delimiters import split_line
 from tasks.errors import BadInput
 from tasks.formats import Form
+from tasks.other_kinds import refuse_bytes
 from tasks.quoting import record_end
 from tasks.records import read_records
 
@@ -43,13 +44,14 @@ def read_text(piece: Piece, form: Form) -> Text:
     data, begin = found.data, found.begin
     item, lines_above = "", 0
     if begin == piece.file.start:
+        refuse_bytes(data, piece.file.name)
         if form.header:
             blank = _BLANK_LINES.match(data)
             above = blank.group() if blank else b""
             data = data[len(above) :]
             end = record_end(data, form.delimiter) if form.quoted else data.find(b"\n") + 1
             first, data = (data[:end], data[end:]) if end > 0 else (data, b"")
-            header = first.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+            header = first.rstrip(b"\r\n").replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
             columns = tuple(split_line(header, form.delimiter, form.quoted))
             if columns != form.header:
                 line = above.count(b"\n") + 1

@@ -1,12 +1,13 @@
 """Titles and years of items, from the files that come with the public sets.
 
-Covers: movie_titles.txt, movies.dat, u.item and movies.csv, with their encodings, years and commas in titles.
+Covers: movie_titles.txt, movies.dat, u.item, movies.csv, packed or not: encodings, years and commas in titles.
 Does not cover: finding the file (sources.py) or anything else in it (genres, links).
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import posixpath
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import files
+from tasks.codecs import DAMAGE, codec_of, plain_name, unpacked
 from tasks.errors import BadInput
 
 _YEAR_AT_END = re.compile(r"^(.*\S)\s*\((\d{4})\)\s*$")
@@ -30,10 +32,10 @@ def read_titles(url: str) -> pa.Table:
     BadInput
         No such file, a name that is none of the four known ones, or a line that is malformed.
     """
-    base = posixpath.basename(url).lower()
+    base = plain_name(posixpath.basename(url).lower())
     if not files.exists(url):
         raise BadInput(f"{url}: no such file; check ingest.titles")
-    data = files.read_bytes(url)
+    data = _plain_bytes(url)
     form = next(((encoding, reader) for pattern, encoding, reader in _FORMS if pattern.fullmatch(base)), None)
     if form is None:
         raise BadInput(
@@ -62,6 +64,16 @@ def read_titles(url: str) -> pa.Table:
             "year": pa.array(years, pa.int32()),
         }
     )
+
+
+def _plain_bytes(url: str) -> bytes:
+    data, codec = files.read_bytes(url), codec_of(url)
+    if not codec:
+        return data
+    try:
+        return unpacked(io.BytesIO(data), codec).read()
+    except (*DAMAGE, OSError) as cause:
+        raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it anew") from cause
 
 
 def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:

@@ -15,8 +15,10 @@ from tasks.field_values import UNITS
 from tasks.forgotten import Forgotten
 from tasks.formats import Form
 from tasks.parse import parse_chunk
+from tasks.parse_parquet import first_rows
 
 _SAMPLE_BYTES = 64 * 1024
+_SAMPLE_ROWS = 1000
 _SHOWN = 3
 
 
@@ -74,7 +76,7 @@ def _column(role: str, form: Form, rows: pa.Table) -> str:
 
 _CLOCKS = {
     **{unit: f"{unit} since 1970" for unit in UNITS},
-    "day": "dates", "iso": "dates", "fraction": "dates and times", "zoned": "times with a zone",
+    "date": "dates", "iso": "dates", "fraction": "dates and times", "zoned": "times with a zone",
 }  # fmt: skip
 
 
@@ -83,8 +85,11 @@ def _shown(value: object) -> str:
 
 
 def _first_rows(file: RawFile, form: Form, forgotten: Forgotten) -> pa.Table:
-    end = 1 if form.kind == "parquet" else min(file.stop, file.start + _SAMPLE_BYTES)
-    table = parse_chunk((Piece(file, 0 if form.kind == "parquet" else file.start, end),), form).table.slice(0, 1000)
+    if form.kind == "parquet":
+        table = first_rows(file, form, _SAMPLE_ROWS)
+    else:
+        piece = Piece(file, file.start, min(file.stop, file.start + _SAMPLE_BYTES))
+        table = parse_chunk((piece,), form).table.slice(0, _SAMPLE_ROWS)
     for side in ("user", "item"):
         table = table.filter(pa.array(~forgotten.holds(side, table[side])))
     return table.slice(0, _SHOWN)

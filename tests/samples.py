@@ -6,13 +6,19 @@ Does not cover: reading them back (test_samples.py), or Parquet bytes, which dif
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
+import json
+import lzma
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tasks.invented_titles import titles_text
 from tasks.planted import Plan
@@ -71,6 +77,11 @@ def sample_files() -> dict[str, bytes]:
         "movies.csv": _quoted([("movieId", "title", "genres"), *((item, title, "Drama") for item, title in titles)]),
         "ratings.tsv": tsv.encode(),
         "ratings.tsv.gz": gzip.compress(tsv.encode(), mtime=0),
+        "ratings.tsv.bz2": bz2.compress(tsv.encode()),
+        "ratings.tsv.xz": lzma.compress(tsv.encode()),
+        "ratings.tsv.zst": bytes(pa.compress(tsv.encode(), "zstd", asbytes=True)),
+        "ratings.zip": _zipped("ratings/ratings.tsv", tsv.encode()),
+        "ratings.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows.to_dict("records")).encode(),
     }
 
 
@@ -79,11 +90,24 @@ def write_samples(folder: Path) -> None:
     for name, content in sample_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    sample_rows().astype({"rating": "float32"}).to_parquet(folder / "ratings.parquet", index=False)
+    rows = sample_rows()
+    rows.astype({"rating": "float32"}).to_parquet(folder / "ratings.parquet", index=False)
+    for rating, those in rows.groupby("rating"):
+        (folder / "hive" / f"rating={rating}").mkdir(parents=True, exist_ok=True)
+        table = pa.table({name: those[name].to_numpy() for name in ("user", "item", "timestamp")})
+        path = folder / "hive" / f"rating={rating}" / "part-0.parquet"
+        pq.write_table(table, path, write_statistics=False, use_dictionary=False)
 
 
 def _lines(rows: list[tuple[object, ...]], separator: str) -> str:
     return "".join(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+def _zipped(name: str, data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def _quoted(rows: list[tuple[object, ...]]) -> bytes:

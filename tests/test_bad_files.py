@@ -156,8 +156,3 @@ def test_a_file_with_other_columns_than_the_first(context: Context, tmp_path: Pa
 def test_probe_txt_is_no_set_of_ratings(context: Context, tmp_path: Path) -> None:
     (tmp_path / "probe.txt").write_text("7:\n1\n2\n")
     assert "Netflix form without ratings" in refusal(context, tmp_path / "probe.txt")
-
-
-def test_a_zip_archive(context: Context, tmp_path: Path) -> None:
-    (tmp_path / "ml.zip").write_bytes(b"PK\x03\x04" + bytes(100))
-    assert "ml.zip: zip archives are not read; unpack it" in refusal(context, tmp_path / "ml.zip")

@@ -78,10 +78,13 @@ def test_score_equals_its_twin(seed: int, rank: int, count: int) -> None:
     left, right = random_shard(rng, 5, rank), random_shard(rng, 7, rank)
     user_rows, item_rows, ratings = random_ratings(rng, count, (5, 7), least_row=-1)
     shards = (left.factors, left.states, right.factors, right.states)
-    squared, absolute = score_ratings()(user_rows, item_rows, ratings, *shards, 3.5, 1.1, 1.0, 5.0)
+    squared, absolute, carried = score_ratings()(user_rows, item_rows, ratings, *shards, 3.5, 1.1, 1.0, 5.0)
     errors = ratings - predict_plainly(user_rows, item_rows, as_plain(left), as_plain(right), 3.5, 1.1, 1.0, 5.0)
     assert squared == pytest.approx(float(np.sum(errors**2)), rel=1e-5)
     assert absolute == pytest.approx(float(np.sum(np.abs(errors))), rel=1e-5)
+    seen = (user_rows >= 0) & (item_rows >= 0)
+    by_factors = 1.1 * np.sum(left.factors[user_rows[seen]] * right.factors[item_rows[seen]], axis=1)
+    assert carried == pytest.approx(float(np.sum(by_factors**2)), rel=1e-4)
 
 
 def test_one_rating_moves_down_the_gradient_of_the_objective() -> None:

@@ -35,7 +35,7 @@ TSV = Form("text", "", 4, 0, 1, 2, 3, delimiter="\t")
 CSV = Form("text", "", 4, 2, 0, 3, 1, "string", "integer", ",", ("i", "t", "u", "r"), True, "iso", (0.5, 5.0))
 NAMES = Form("text", "", 3, 0, 1, 2, -1, "string", "string", ",", (), True)
 SPACED = Form("text", "", 4, 0, 1, 2, 3, delimiter=" ", clock="milliseconds")
-COMMAS = Form("text", "", 4, 0, 1, 2, 3, "string", "integer", ";", clock="day", decimal=",")
+COMMAS = Form("text", "", 4, 0, 1, 2, 3, "string", "integer", ";", clock="date", decimal=",")
 FLOATS = Form("text", "", 4, 0, 1, 2, 3, delimiter="\t", clock="microseconds", fractional=True)
 
 FORMS = {

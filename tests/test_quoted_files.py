@@ -8,6 +8,8 @@ Does not cover: text cut anywhere and the guess (test_quoting.py).
 from __future__ import annotations
 
 import csv
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,28 @@ def test_a_quote_that_is_not_closed_soon_is_not_looked_for_without_bound(
     form = recognise(file, Wanted())
     with pytest.raises(BadInput, match=r"r\.csv:2: a quote that is opened and not closed within 200 bytes"):
         read_records(Piece(file, 0, 50), form)
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "old", "new"),
+    [
+        ('"so \\"nice\\"\nghost,i,5,x"', "a quote that is escaped by a backslash", '\\"', '""'),
+        (' "so nice\nghost,i,5,x"', "a space before the quote of a field", ', "', ',"'),
+    ],
+)
+def test_quotes_of_another_kind_refuse_the_file(
+    written: str, said: str, old: str, new: str, context: Context, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.csv"
+    rows = ["user,item,rating,text", "v,i,3,plain", *(f"u,i{each},{each % 5},{written}" for each in range(9)), ""]
+    path.write_text("\n".join(rows))
+    message = refusal(context, path, on_bad_rows="quarantine")
+    assert f"{path}:3: {said}: " in message
+    (remedy,) = re.findall("sed '.*'", message)
+    remedied = subprocess.run(remedy, shell=True, stdin=path.open(), capture_output=True)
+    assert remedied.stdout.decode() == path.read_text().replace(old, new)
+    path.write_bytes(remedied.stdout)
+    assert len(ingested(context, path)) == 10
 
 
 def test_text_after_a_closing_quote_is_a_bad_row(context: Context, tmp_path: Path) -> None:

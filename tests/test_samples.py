@@ -6,7 +6,6 @@ test_bad_input.py).
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from pipeline.runtime.context import Context
 from pipeline.settings import IngestSettings, SplitSettings
 from pipeline.stages.ingest import ingest
 from pipeline.stages.split import split
+from tasks.archives import unpack
+from tasks.sources import StoredFile
 
 FORMS = {
     "netflix": "Netflix",
@@ -29,7 +30,13 @@ FORMS = {
     "ratings.csv": "MovieLens ratings.csv",
     "ratings.tsv": "TSV",
     "ratings.tsv.gz": "TSV",
+    "ratings.tsv.bz2": "TSV",
+    "ratings.tsv.xz": "TSV",
+    "ratings.tsv.zst": "TSV",
+    "ratings.zip": "TSV",
+    "ratings.jsonl": "JSON lines",
     "ratings.parquet": "Parquet",
+    "hive": "Parquet",
 }
 """What to ingest, and how ingest is to name its form."""
 
@@ -44,15 +51,22 @@ def read_back(context: Context, manifest: dict[str, Any]) -> pd.DataFrame:
     return frame.astype("int64").sort_values(["user", "item"], ignore_index=True)
 
 
-def test_the_files_are_those_that_the_script_makes() -> None:
+def test_the_files_are_those_that_the_script_makes(tmp_path: Path) -> None:
     expected = sample_files()
     found = {path.relative_to(SAMPLES).as_posix(): path for path in SAMPLES.rglob("*") if path.is_file()}
-    assert set(found) == {*expected, "ratings.parquet"}
-    packed = {name for name in expected if name.endswith(".gz")}  # compressed bytes differ between versions of zlib
+    parquet = {"ratings.parquet", *(f"hive/rating={rating}/part-0.parquet" for rating in range(1, 6))}
+    assert set(found) == {*expected, *parquet}
+    # Compressed bytes differ between versions of the libraries.
+    packed = {name for name in expected if name.endswith((".gz", ".bz2", ".xz", ".zst", ".zip"))}
     assert [name for name in expected if name not in packed and found[name].read_bytes() != expected[name]] == []
-    assert [gzip.decompress(found[name].read_bytes()) for name in packed] == [
-        gzip.decompress(expected[name]) for name in packed
-    ]
+    for name in packed:
+        (tmp_path / name).write_bytes(expected[name])
+        assert plain_bytes(found[name], tmp_path) == plain_bytes(tmp_path / name, tmp_path)
+
+
+def plain_bytes(path: Path, scratch: Path) -> bytes:
+    unpack(StoredFile(str(path), path.stat().st_size), str(scratch / "plain"))
+    return (scratch / "plain").read_bytes()
 
 
 def test_the_samples_stay_tiny() -> None:

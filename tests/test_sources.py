@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tasks import files, sources
 from tasks.chunks import RawFile, cut, whole
 from tasks.errors import BadInput
-from tasks.sources import checksums, find_companions, find_sources, pick, ranges, record
+from tasks.layouts import pick
+from tasks.sources import checksums, find_companions, find_sources, ranges, record
 
 
 def made(folder: Path, *names: str) -> Path:

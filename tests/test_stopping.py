@@ -1,10 +1,17 @@
-"""When training stops. Covers: tasks/stopping.py. Does not cover: the loop that asks it (test_train.py)."""
+"""When training stops, and how L2 falls meanwhile.
+
+Covers: tasks/stopping.py, and what tasks/rule.py says of L2.
+Does not cover: the loop that asks them (test_train.py), or how good what comes of it is (test_standstill.py).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tasks.stopping import Verdict, judge
+from tasks.rule import l2_of_epoch
+from tasks.stopping import Rule, Verdict, judge
 
 
 @pytest.mark.parametrize(
@@ -23,3 +30,49 @@ from tasks.stopping import Verdict, judge
 )
 def test_verdict(rmses: list[float], verdict: Verdict) -> None:
     assert judge(rmses, patience=2, minimum_gain=1e-4) == verdict
+
+
+RULE = Rule(patience=2, minimum_gain=1e-4, waits=True)
+
+
+@pytest.mark.parametrize(
+    ("rmses", "carried", "stop"),
+    [
+        ([1.0, 1.0, 1.0], [0.001, 0.002, 0.004], False),  # factors set out, and say nothing yet
+        ([1.0, 1.01, 1.02], [0.001, 0.002, 0.004], False),  # biases learn noise meanwhile
+        ([1.0, 1.0, 1.0], [0.001, 0.001, 0.001], True),  # nothing grows
+        ([1.0, 1.0, 1.0], [0.1, 0.2, 0.4], False),
+        ([1.0, 1.01, 1.02], [0.2, 0.4, 0.6], True),  # they carry something, and it is of no use
+        ([1.0, 1.0, 1.0], [0.8, 0.81, 0.82], True),  # converged
+        ([1.0, 1.2, 1.1], [0.5, 0.5, 0.5], True),  # one fall may be chance
+        ([1.0, 1.2, 1.15, 1.1], [0.5, 0.5, 0.5, 0.5], False),  # on its way back from a rise
+        ([1.0, 1.2, 1.2, 1.1999], [0.5, 0.5, 0.5, 0.5], True),
+        ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], True),
+    ],
+)
+def test_a_standstill_is_told_from_the_end(rmses: list[float], carried: list[float], stop: bool) -> None:
+    history = [(1.0, *both) for both in zip(rmses, carried, strict=True)]
+    assert RULE.judge(history) == Verdict(1, stop)
+    assert replace(RULE, waits=False).judge(history) == Verdict(1, stop=True)
+
+
+def test_where_nothing_is_held_out_there_is_nothing_to_wait_for() -> None:
+    assert RULE.judge([(1.0, None, None)] * 5) == Verdict(5, stop=False)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rmses", "share"),
+    [
+        (1, [], 1.0),
+        (4, [2.0, 2.0, 0.2], 1.0),  # epoch 3 is not known yet
+        (5, [2.0, 2.0, 0.2], 0.02),
+        (9, [2.0, 1.0, 1.5, 3.0], 0.5),  # the best counts: (1 / 2)^2 is half of the half from which it falls
+        (9, [1.5, 1.42], 1.0),
+    ],
+)
+def test_l2_falls_with_the_noise(epoch: int, rmses: list[float], share: float) -> None:
+    assert l2_of_epoch(epoch, 0.3, rmses, deviation=2.0) == pytest.approx(0.3 * share)
+
+
+def test_l2_goes_by_the_model_that_training_starts_from_too() -> None:
+    assert l2_of_epoch(1, 0.3, [], deviation=2.0, start=1.0) == pytest.approx(0.15)

@@ -30,6 +30,7 @@ CASES = {
     "stops within": {"checkpoint_epochs": 40, "epochs": 40, "patience": 2},
     "best is not the last": {"checkpoint_epochs": 40, "epochs": 40, "patience": 5, "step": 0.3},
     "nothing held out": {"checkpoint_epochs": 4, "stop_on": "nothing"},
+    "by the rule": {"checkpoint_epochs": 7, "epochs": 40, "patience": None},
     "patience ends as a stretch does": {"checkpoint_epochs": 2, "epochs": 40, "patience": 1},
 }
 

@@ -33,7 +33,8 @@ _KEPT = 2
 class Checkpoint:
     """What a run needs to go on as if it had never stopped.
 
-    `history` : [training RMSE, stopping RMSE or None] for each epoch so far, in rating units.
+    `history` : [training RMSE, stopping RMSE or None] for each epoch so far, in rating units; where the stopping rule
+    goes by what factors carry, that is the third number.
     `current`, `best` : {"users": [{path, checksum}, …], "items": […]}, paths relative to the checkpoints folder.
     `start` : stopping RMSE of the model that the run started from, if it did.
     `cpu_target` : what the kernels were compiled for; other targets may round differently.
@@ -53,7 +54,7 @@ class Checkpoint:
         return {
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
-            "history": self.history,
+            "history": [row[:2] for row in self.history],
             "start": self.start,
             "shards": self.best,
             "seconds": self.seconds,

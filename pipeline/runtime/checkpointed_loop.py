@@ -26,8 +26,9 @@ from tasks.descend import StepSizes
 class CheckpointedLoop:
     """The state of such a loop.
 
-    `unit` : what it counts; `history` : [training RMSE, stopping RMSE or None] for each of them so far;
-    `start` : stopping RMSE of the model that it started from, if it did; `seconds_before` : spent by earlier attempts.
+    `unit` : what it counts; `history` : [training RMSE, stopping RMSE or None] for each of them so far, and what else
+    the stopping rule goes by; `start` : stopping RMSE of the model that it started from, if it did; `seconds_before` :
+    spent by earlier attempts.
     """
 
     unit: ClassVar[str]

@@ -26,7 +26,7 @@ from tasks.transform import Transform
 def plain_pieces(
     context: Context, stage: str, stored: Sequence[StoredFile], begins: Sequence[int], scratch: str
 ) -> list[Piece]:
-    """Return what is new of all files, plain, in the order of the input; what is gzip is unpacked by one task a file.
+    """Return what is new of all files, plain, in the order of the input; what is packed is unpacked by one task a file.
 
     Parameters
     ----------

@@ -35,12 +35,12 @@ from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.memory import forget_spare
-from tasks.rule import STEP, l2_for, patience_for, scaling
+from tasks.rule import JUDGED_LATE, STEP, l2_for, patience_for, scaling
 from tasks.score import EpochErrors, epoch_rmses
 from tasks.stopping import Rule, Verdict
 from tasks.stretch import Measure, epochs_at_once
 
-_EPOCHS_IN_FLIGHT = 2
+_EPOCHS_IN_FLIGHT = JUDGED_LATE
 
 
 def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
@@ -72,9 +72,10 @@ def train(
     steps = step_sizes(grid, settings)
 
     def work() -> dict[str, Any]:
-        last = _Training(context, grid, scale, settings, steps, run_folder, streamed, warm=warm).run()
+        training = _Training(context, grid, scale, settings, steps, run_folder, streamed, warm=warm)
+        last = training.run()
         context.client.run(forget_spare, on_error="ignore")
-        return {**last.for_manifest(), "steps": asdict(steps)}
+        return {**last.for_manifest(), "steps": asdict(training.steps_of(last.best_epoch))}
 
     return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)
 
@@ -172,7 +173,7 @@ class _Training(CheckpointedLoop):
             while len(flying) < _EPOCHS_IN_FLIGHT and epoch + len(flying) < end:
                 number = epoch + len(flying) + 1
                 ahead, errors = submit_epoch(
-                    self.context, data, ahead, number, self.settings.seed, self.steps, self.scale, self.name
+                    self.context, data, ahead, number, self.settings.seed, self.steps_of(number), self.scale, self.name
                 )
                 flying.append((number, ahead, errors))
             epoch, state, errors = flying.popleft()
@@ -187,8 +188,8 @@ class _Training(CheckpointedLoop):
     def _stretches(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run them as `_epochs` does, `at_once` as one task, which judges for itself where to stop."""
         assert self.state is not None
-        submit, history = self.context.client.submit, tuple((row[0] or 0.0, row[1]) for row in self.history)
-        measure = Measure(self.grid["ratings"], self.scale, data.scored, self._rule)
+        submit = self.context.client.submit
+        history = tuple((row[0] or 0.0, row[1], row[2]) for row in self.history)
         ahead = submit_stretch_begin(self.context, data, self.state, history, begin, self.name)
         self.state = None
         flying: deque[tuple[Future[Any], Future[Any]]] = deque()
@@ -197,7 +198,7 @@ class _Training(CheckpointedLoop):
             while len(flying) < _EPOCHS_IN_FLIGHT and planned < end:
                 epochs = range(planned + 1, min(planned + at_once, end) + 1)
                 ahead = submit_stretch(
-                    self.context, data, ahead, epochs, self.settings.seed, self.steps, measure, self.name
+                    self.context, data, ahead, epochs, self.settings.seed, self.steps, self._measure, self.name
                 )
                 told = submit(getattr, ahead, "history", key=f"history-{self.name}-{epochs[-1]:04d}", pure=False)
                 flying.append((ahead, told))
@@ -215,12 +216,12 @@ class _Training(CheckpointedLoop):
         )
         return (verdict.best_epoch, best) if verdict.best_epoch > begin else None, last, epoch
 
-    def _record(self, rmses: tuple[float, float | None], passes: int) -> Verdict:
+    def _record(self, rmses: tuple[float, float | None, float | None], passes: int) -> Verdict:
         """Note and tell what came of the next epoch, and return what follows from it."""
-        epoch, (training, stopping) = len(self.history) + 1, rmses
+        epoch, (training, stopping, _) = len(self.history) + 1, rmses
         if not math.isfinite(training):
             raise self._diverged(epoch)
-        self.history.append([training, stopping])
+        self.history.append([*rmses])
         verdict = self._verdict()
         self.tell(epoch, self.settings.epochs, training, stopping, verdict.best_epoch == epoch, passes)
         return verdict
@@ -233,9 +234,18 @@ class _Training(CheckpointedLoop):
         )
 
     @property
-    def _rule(self) -> Rule:
-        patience = self.settings.patience or patience_for(self.settings.biases)
-        return Rule(patience, self.settings.minimum_gain, self.start)
+    def _measure(self) -> Measure:
+        """What epochs are judged with."""
+        chosen, grid = self.settings, self.grid
+        patience = chosen.patience or patience_for(chosen.biases)
+        rule = Rule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
+        _, spread = scaling(grid["mean"], grid["mean_square"], True, grid.get("variance"))
+        l2_falls = chosen.l2 is None
+        return Measure(grid["ratings"], self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
+
+    def steps_of(self, epoch: int) -> StepSizes:
+        """Return the step's numbers in an epoch; of epoch 0, the model that training starts from, as they begin."""
+        return self._measure.steps_of(epoch, self.steps, self.history) if epoch else self.steps
 
     def _verdict(self) -> Verdict:
-        return self._rule.judge(self.history)
+        return self._measure.rule.judge(self.history)
