@@ -24,7 +24,7 @@ from tasks.masking import masked_content
 from tasks.model_about import MODEL_FORMAT_VERSION, part_files, read_about
 from tasks.model_parts import columns_of
 from tasks.recommender import Recommender
-from tasks.transform import Transform, as_ratings
+from tasks.transform import NAMES, Transform, as_ratings
 
 _BATCH_PAIRS = 65_536
 
@@ -133,7 +133,10 @@ class Model(Recommender, Algebra):
         return rows
 
     def __repr__(self) -> str:
-        measured = f", RMSE {rounded(self.about['rmse'])} on {self.about['split']}" if self.about.get("rmse") else ""
+        of = "" if self.transform == "none" else f" of {NAMES[self.transform]}"
+        measured = (
+            f", RMSE{of} {rounded(self.about['rmse'])} on {self.about['split']}" if self.about.get("rmse") else ""
+        )
         return f"Model(rank {self.rank}, {len(self.user_ids):,} users x {len(self.item_ids):,} items{measured})"
 
     def _repr_html_(self) -> str:
@@ -143,7 +146,8 @@ class Model(Recommender, Algebra):
             least, greatest = as_ratings(np.array(self.scale), self.transform)
             facts.append(("scale", f"{least:g} to {greatest:g}"))
         if about.get("rmse"):
-            facts.append(("RMSE", f"{rounded(about['rmse'])} on {about.get('split')}"))
+            of = "RMSE" if self.transform == "none" else f"RMSE of {NAMES[self.transform]}"
+            facts.append((of, f"{rounded(about['rmse'])} on {about.get('split')}"))
         facts += [(name.replace("_", " "), str(about[name])) for name in ("run_id", "epochs") if about.get(name)]
         return html_facts("Model", facts)
 

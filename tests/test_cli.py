@@ -116,7 +116,9 @@ def test_a_stage_on_its_own_stops_there(tmp_path: Path) -> None:
 
 def test_a_bare_run_says_the_format_and_needs_no_settings(tmp_path: Path) -> None:
     ratings = str(CHECKOUT / "data" / "samples" / "ratings.dat")
-    done = funkflow("run", "--ratings", ratings, "--root", str(tmp_path), "--set", "train.rank=4", "--json")
+    done = funkflow(
+        "run", "--ratings", ratings, "--root", str(tmp_path), "--set", "train.rank=4", "--json", *overrides(UNGATED)
+    )
     assert done.returncode == 0, done.stderr
     assert "MovieLens ratings.dat" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["split"] == "hash 10 % (seed 0)"

@@ -74,6 +74,7 @@ def test_the_result_says_of_what_its_rmse_is_and_all_three_compare(
     assert scores == sorted(scores)
     assert scores[0] < 0.8
     assert result.ranking["threshold"] == pytest.approx(50.0)
+    assert "RMSE of log(1 + rating) 0." in repr(Model.load(result.paths["model"]))
 
 
 def test_what_leaves_the_model_is_in_rating_units(trained: tuple[Path, Settings, RunResult]) -> None:

@@ -19,6 +19,7 @@ from program import funkflow
 from skewed import counts, noise, written
 
 from pipeline import run
+from pipeline.report.verdict import verdict
 from pipeline.runtime.current import read_current
 from pipeline.runtime.events import Event, Noticed
 from pipeline.runtime.usefulness import is_right_skewed, remedy, shortfall
@@ -150,3 +151,10 @@ def test_the_command_prints_the_result_and_ends_with_five(tmp_path: Path) -> Non
     assert result["gate"]["passed"] is False
     assert result["warning"] in " ".join(done.stderr.split())
     assert not (tmp_path / "root" / "current.json").exists()
+
+
+def test_the_report_says_of_what_its_figures_are() -> None:
+    found = {"rmse": 0.5, "biases_rmse": 1.0, "mean_rmse": 1.5, "ratings": 9, "split": "hash 10 %", "gate": {}}
+    for transform, said in (("none", False), ("log1p", True)):
+        run_facts = {"seconds": 1.0, "settings": {"ingest": {"transform": transform}}}
+        assert ("are those of log(1 + rating)" in verdict({"verdict": found, "run": run_facts})) == said

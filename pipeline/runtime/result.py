@@ -63,6 +63,8 @@ class RunResult:
             if key in content["evaluation"]
         ]
         facts = [("run", f"{self.run_id}"), *((name, str(path)) for name, path in content["paths"].items())]
+        if self.warning:
+            facts.insert(1, ("warning", self.warning))
         if self.epochs:
             chosen = f", chosen on {self.epoch_chosen_on}" if self.epoch_chosen_on else ""
             facts.insert(
