@@ -72,7 +72,8 @@ class TrainSettings(Section):
     l2: float | None = Field(
         None,
         ge=0,
-        description="L2 term a rating, ratings scaled to unit deviation; None: by the documented rule (tasks/rule.py)",
+        description="L2 term a rating, ratings scaled to unit deviation; None: by the documented rule (tasks/rule.py), "
+        "with sgd less from epoch to epoch where the error is small; a number stays as it is",
     )
     step: float | None = Field(
         None, gt=0, description="first step size of the per-row adaptive steps; None: by the same rule"
@@ -90,7 +91,8 @@ class TrainSettings(Section):
         None,
         ge=1,
         description="epochs without the minimum gain before training stops; with funk, looks at a factor "
-        "without any gain before the next is begun; None: by the rule (tasks/rule.py)",
+        "without any gain before the next is begun; None: by the rule (tasks/rule.py), and with sgd training also goes "
+        "on past a standstill (tasks/stopping.py); a number is kept to exactly",
     )
     minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
     checkpoint_epochs: int = Field(

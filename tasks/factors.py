@@ -16,10 +16,7 @@ from tasks import array_files
 from tasks.errors import DamagedFile
 from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
 from tasks.memory import Weighed, uninitialised
-
-INITIAL_FACTOR_LENGTH = 0.05
-"""Expected length of an initial factor row, ratings scaled to unit deviation. Measured on MovieLens 1M and 100K: small
-rows that grow into the signal end 0.002-0.006 RMSE better than rows of length 0.5, and can do with half the L2."""
+from tasks.rule import INITIAL_LENGTH
 
 SIDES = ("user", "item")
 
@@ -98,7 +95,10 @@ def shard_rows(ids: int, shards: int, shard: int) -> int:
     return (ids - shard + shards - 1) // shards
 
 
-def initial_shard(seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, shard: int, shards: int) -> FactorShard:
+def initial_shard(
+    seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, shard: int, shards: int,
+    length: float = INITIAL_LENGTH,
+) -> FactorShard:  # fmt: skip
     """Return small random factors for the rows that have ratings, zeros for the rest.
 
     A row without training ratings is never touched again, so its prediction falls back to the other side's bias.
@@ -108,11 +108,12 @@ def initial_shard(seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, 
     seen : bool (rows,), whether the row has any training rating.
     seed, side, shard : with the shard's number, the seed of its own random stream.
     shards : P. The random numbers of a row depend on (seed, side, shard, P), not on which worker draws them.
+    length : expected length of a row.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, SIDES.index(side), shards, shard]))
     first = room_for(len(seen), rank)
     generator.standard_normal(dtype=np.float32, out=first.factors)
-    first.factors[:] *= np.float32(INITIAL_FACTOR_LENGTH / np.sqrt(rank))
+    first.factors[:] *= np.float32(length / np.sqrt(rank))
     first.factors[~seen] = 0.0
     first.states[:] = 0.0
     first.states[:, [FACTOR_SQUARES, BIAS_SQUARES]] = 1.0

@@ -18,6 +18,17 @@ STEP = 0.05
 """First step of the adaptive steps: 0.04-0.08 end within 0.001 RMSE of each other on both sets, larger ones need fewer
 epochs."""
 
+INITIAL_LENGTH = 0.05
+"""Expected length of an initial factor row, ratings scaled to unit deviation. Measured on MovieLens 1M and 100K: small
+rows that grow into the signal end 0.002-0.006 RMSE better than rows of length 0.5, and can do with half the L2."""
+
+FEW_RATINGS = 80_000
+"""With fewer ratings than MovieLens 100K has to train on, first steps are longer and initial rows shorter, by up to 2
+and 4 at 5,000: there many directions are taken for signal, and an epoch costs nothing. Planted sets of 2,000 to 5,000
+ratings with noise 0.1 (400 x 150, rank 3; 200 x 100, rank 2) end at 1.23-1.33 times the RMSE of ridge regression by
+turns without this, and still fall in epoch 100; with it at 1.04-1.16. Samples of 2,000 to 40,000 ratings of MovieLens
+100K and ml-latest-small end within 0.3 % of each other either way, and take a third fewer epochs."""
+
 
 def l2_for(ratings: int, users: int, items: int) -> float:
     """Return the L2 term a rating: 0.28 / sqrt(ratings / (users + items)).
@@ -27,6 +38,20 @@ def l2_for(ratings: int, users: int, items: int) -> float:
     standard error of a row's estimate does.
     """
     return L2_AT_ONE_RATING / math.sqrt(max(1.0, ratings / max(1, users + items)))
+
+
+def step_for(ratings: int) -> float:
+    """Return the first step for so many training ratings."""
+    return STEP / math.sqrt(_scarcity(ratings))
+
+
+def initial_length_for(ratings: int) -> float:
+    """Return the expected length of an initial factor row for so many training ratings."""
+    return INITIAL_LENGTH * _scarcity(ratings)
+
+
+def _scarcity(ratings: int) -> float:
+    return min(1.0, max(0.25, math.sqrt(ratings / FEW_RATINGS)))
 
 
 NOISE = 0.5

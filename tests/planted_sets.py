@@ -16,7 +16,7 @@ from tasks.blocks import RatingBlock
 from tasks.descend import Descent, StepSizes
 from tasks.factors import initial_shard, shard_rows
 from tasks.layout import shards_for
-from tasks.rule import STEP, l2_for, patience_for, scaling
+from tasks.rule import initial_length_for, l2_for, patience_for, scaling, step_for
 from tasks.score import HeldOut, held_out_table
 from tasks.shares import turns_of_epoch
 from tasks.stopping import Rule
@@ -56,17 +56,18 @@ def best_rmse(history: History) -> float:
 def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: int = 100) -> History:
     """Return the history of a run with default settings, or another patience, and at most that many epochs."""
     train, mine = ~made.is_validation, made.ratings[~made.is_validation].astype(np.float64)
-    shards = shards_for(len(mine), *made.shape)
+    shards, length = shards_for(len(mine), *made.shape), initial_length_for(len(mine))
     rows = [[_block(made, train, a, b, shards) for b in range(shards)] for a in range(shards)]
     users, items = (
         tuple(
-            initial_shard(np.isin(np.arange(a, count, shards), ids[train]), rank, 0, side, a, shards)
+            initial_shard(np.isin(np.arange(a, count, shards), ids[train]), rank, 0, side, a, shards, length)
             for a in range(shards)
         )
         for side, ids, count in zip(("user", "item"), (made.users, made.items), made.shape, strict=True)
     )
+    step = step_for(len(mine))
     mean, deviation = scaling(float(mine.mean()), float(np.mean(mine**2)), center=True)
-    steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), STEP, STEP)
+    steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, step)
     scale = (float(made.ratings.min()), float(made.ratings.max()))
     rule = Rule(patience or patience_for(biases=True), 1e-4, waits=patience is None)
     visits = [turns_of_epoch(0, epoch, shards, 1)[0].visits[0] for epoch in range(1, epochs + 1)]

@@ -1,6 +1,6 @@
 """When training stops, and how L2 falls meanwhile.
 
-Covers: tasks/stopping.py, and what tasks/rule.py says of L2.
+Covers: tasks/stopping.py, and what tasks/rule.py says of L2, of the first step and of initial rows.
 Does not cover: the loop that asks them (test_train.py), or how good what comes of it is (test_standstill.py).
 """
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.rule import l2_of_epoch
+from tasks.rule import INITIAL_LENGTH, STEP, initial_length_for, l2_of_epoch, step_for
 from tasks.stopping import Rule, Verdict, judge
 
 
@@ -76,3 +76,11 @@ def test_l2_falls_with_the_noise(epoch: int, rmses: list[float], share: float) -
 
 def test_l2_goes_by_the_model_that_training_starts_from_too() -> None:
     assert l2_of_epoch(1, 0.3, [], deviation=2.0, start=1.0) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(("ratings", "share"), [(10, 0.25), (5_000, 0.25), (20_000, 0.5), (80_000, 1.0), (10**9, 1.0)])
+def test_few_ratings_take_longer_steps_from_shorter_rows(ratings: int, share: float) -> None:
+    assert initial_length_for(ratings) == pytest.approx(share * INITIAL_LENGTH)
+    assert step_for(ratings) == pytest.approx(STEP / share**0.5)
+    if share == 1.0:  # not by a rounding: MovieLens keeps its bits
+        assert (initial_length_for(ratings), step_for(ratings)) == (INITIAL_LENGTH, STEP)

@@ -30,6 +30,7 @@ from tasks import files
 from tasks.blocks import BlockRow
 from tasks.descend import Descent, StepSizes, descend
 from tasks.factors import FactorShard, initial_shard, read_shard, written_room
+from tasks.rule import initial_length_for
 from tasks.score import EpochErrors, HeldOut, score_epoch
 from tasks.shares import Visit, items_of, turns_of_epoch
 from tasks.stretch import History, Measure, Stretch, go_on
@@ -53,11 +54,11 @@ class State:
 
 def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
     """Return the initial shards as futures; rows without training ratings are zero."""
-    submit, shards = context.client.submit, grid["shards"]
+    submit, shards, length = context.client.submit, grid["shards"], initial_length_for(grid["ratings"])
     seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
     users, items = [], []
     for share, mine in enumerate(data.of_shares):
-        which = (rank, seed, mine, shards)
+        which = (rank, seed, mine, shards, length)
         users.append(submit(start_users, seen[mine], *which, key=f"start-users-{name}-{share}", pure=False))
         items.append(submit(start_items, seen, *which, key=f"start-items-{name}-{share}", pure=False))
     return State(users, items)
@@ -215,10 +216,10 @@ def threads_of_task(crowd: int) -> int:
 
 
 def start_users(
-    seen: Sequence[tuple[npt.NDArray[np.bool_], Any]], rank: int, seed: int, mine: slice, shards: int
+    seen: Sequence[tuple[npt.NDArray[np.bool_], Any]], rank: int, seed: int, mine: slice, shards: int, length: float
 ) -> Descent:
     """Return a share of user shards before its first turn, and leave memory for the versions that follow."""
-    make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards)
+    make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards, length=length)
     of_users, threads = [users for users, _ in seen], threads_of_task(1)
     first = all_of(lambda a, users: make(users, shard=a), range(mine.start, mine.stop), of_users, threads=threads)
     # All at once, and gone when this returns.
@@ -227,11 +228,16 @@ def start_users(
 
 
 def start_items(
-    seen: Sequence[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]], rank: int, seed: int, mine: slice, shards: int
+    seen: Sequence[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]],
+    rank: int,
+    seed: int,
+    mine: slice,
+    shards: int,
+    length: float,
 ) -> tuple[FactorShard, ...]:
     """Return a share of item shards before its first turn; an item is seen if any row of blocks has it."""
     return tuple(
-        initial_shard(np.logical_or.reduce([items[b] for _, items in seen]), rank, seed, "item", b, shards)
+        initial_shard(np.logical_or.reduce([items[b] for _, items in seen]), rank, seed, "item", b, shards, length)
         for b in range(mine.start, mine.stop)
     )
 

@@ -35,7 +35,7 @@ from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.memory import forget_spare
-from tasks.rule import JUDGED_LATE, STEP, l2_for, patience_for, scaling
+from tasks.rule import JUDGED_LATE, l2_for, patience_for, scaling, step_for
 from tasks.score import EpochErrors, epoch_rmses
 from tasks.stopping import Rule, Verdict
 from tasks.stretch import Measure, epochs_at_once
@@ -47,7 +47,7 @@ def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
     mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.step if settings.step is not None else STEP
+    step = settings.step if settings.step is not None else step_for(grid["ratings"])
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
 
 
