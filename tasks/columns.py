@@ -103,7 +103,7 @@ def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: s
             found = names if column in names else without_types
             place = list(found).index(column) if column in found else -1
         else:
-            place = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
+            place = _usual_place(plain, role)
         if place < 0 and (column is not None or role in ("user", "item") or (role == "rating" and ratings)):
             raise BadInput(_not_there(names, places, role, column, name))
         places.append(place)
@@ -177,7 +177,7 @@ def _by_position(rows: Sequence[Sequence[str]], has_header: bool, asked: Asked, 
             if place < 0 and (asked.ratings or role in ROLES[:2]):
                 raise BadInput(f"{name}:1: there is no column {column} for the {role}: there are {width}, from 0 on")
         elif has_header:
-            place = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
+            place = _usual_place(plain, role)
         else:
             place = position if position < width and position not in taken else -1
         places.append(place)
@@ -249,6 +249,17 @@ def _no_ratings(sample: Sequence[Sequence[str]], user: int, item: int, timestamp
         f"{name}:1: no column of ratings among columns {shown}; {_NEEDS_RATINGS}; "
         "give their position, from 0 on, in ingest.columns.rating"
     )
+
+
+def _usual_place(plain: Sequence[str], role: str) -> int:
+    """Return where the usual name of a role stands; of user and item else the only column whose name ends with "id"."""
+    found = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
+    if found >= 0 or role not in ROLES[:2]:
+        return found
+    others = [
+        place for place, name in enumerate(plain) if len(name) > 2 and name.endswith("id") and name not in _ALL_USUAL
+    ]
+    return others[0] if len(others) == 1 else -1
 
 
 def _usual(fields: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ from tasks.field_values import (
     has_decimal_commas,
     is_number,
     mixes_decimal_signs,
+    mostly_numbers,
 )
 from tasks.other_kinds import refuse_bytes
 from tasks.quoting import Quoting, has_quotes, lines_to_records
@@ -163,7 +164,7 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
     quoted = has_quotes(wanted.quoting, lines, delimiter, name)
     records = lines_to_records(lines, delimiter, name) if quoted else lines
-    rows = [split_line(record, delimiter, quoted) for record in records]
+    rows = _without_comments(records, [split_line(record, delimiter, quoted) for record in records])
     movielens = _movielens_name(base, delimiter)
     asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
     placed = place_fields(rows, asked, name, no_header=bool(movielens))
@@ -174,6 +175,11 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         placed = placed.after_row_names()
     ratings = [row[placed.rating] for row in sample] if placed.rating >= 0 else []
     times = [row[placed.timestamp] for row in sample] if placed.timestamp >= 0 else []
+    if ratings and not mostly_numbers(ratings) and not any(map(is_number, ratings)):
+        raise BadInput(
+            f"{name}: the ratings in column {placed.called(placed.rating)} are no numbers, such as {ratings[0]!r}; "
+            "write them as numbers, or name another column in ingest.columns.rating"
+        )
     described, scale = _movielens(movielens, placed.header, ratings)
     if wanted.format == "movielens" and not described:
         raise BadInput(
@@ -207,6 +213,19 @@ def _width(rows: list[list[str]], placed: Placed) -> int:
     usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     named = len(placed.header)
     return usual if usual == named + 1 or not named else named
+
+
+def _without_comments(lines: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """Leave out the comments above the rows."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    begin = next((place for place, row in enumerate(rows) if not is_comment(lines[place], len(row) == width)), 0)
+    return rows[begin:]
+
+
+def is_comment(line: str, is_row: bool) -> bool:
+    """Say whether a line is a comment: it begins with # or %, and a space, or has not as many fields as rows have."""
+    text = line.lstrip()
+    return text.startswith(("# ", "% ")) or (text.startswith(("#", "%")) and not is_row)
 
 
 def _described(delimiter: str, header: tuple[str, ...]) -> str:

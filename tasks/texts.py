@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from tasks.chunks import Piece, RawFile, header_above
 from tasks.delimiters import split_line
 from tasks.errors import BadInput
-from tasks.formats import Form
+from tasks.formats import Form, is_comment
 from tasks.other_kinds import refuse_bytes
 from tasks.quoting import record_end
 from tasks.records import read_records
 
-_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n)+")
+_BLANK_OR_COMMENT = re.compile(rb"[ \t]*(?:[#%][^\n]*)?\r?\n")
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,35 @@ def read_text(piece: Piece, form: Form) -> Text:
     item, lines_above = "", 0
     if begin == piece.file.start:
         refuse_bytes(data, piece.file.name)
+        above = _above_rows(data, form) if form.kind == "text" else b""
+        data, lines_above = data[len(above) :], above.count(b"\n")
         if form.header:
-            blank = _BLANK_LINES.match(data)
-            above = blank.group() if blank else b""
-            data = data[len(above) :]
             end = record_end(data, form.delimiter) if form.quoted else data.find(b"\n") + 1
             first, data = (data[:end], data[end:]) if end > 0 else (data, b"")
             header = first.rstrip(b"\r\n").replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
             columns = tuple(split_line(header, form.delimiter, form.quoted))
             if columns != form.header:
-                line = above.count(b"\n") + 1
                 raise BadInput(
-                    f"{piece.file.name}:{line}: the columns {', '.join(columns)!r} are not those of the first file, "
-                    f"{', '.join(form.header)!r}; ingest them apart"
+                    f"{piece.file.name}:{lines_above + 1}: the columns {', '.join(columns)!r} are not those of the "
+                    f"first file, {', '.join(form.header)!r}; ingest them apart"
                 )
-            lines_above = (above + first).count(b"\n")
+            lines_above += first.count(b"\n")
     elif form.kind == "netflix" and data:
         above = header_above(piece.file, begin, b":" if form.width == 1 else None, form.line_end)
         item = above[:-1].decode() if re.fullmatch(rb"[0-9]+:", above) else ""
     return Text(data, piece.file, begin, lines_above, item, found.leaves_open, found.sound)
+
+
+def _above_rows(data: bytes, form: Form) -> bytes:
+    """Return blank lines and comments at the top of a file: no rows and no header, by their number of fields."""
+    end = 0
+    while (line := _BLANK_OR_COMMENT.match(data, end)) is not None:
+        text = line.group().decode("utf-8", "backslashreplace").rstrip("\r\n")
+        fields = len(split_line(text, form.delimiter, form.quoted))
+        if text.strip() and not is_comment(text, fields in (form.width, len(form.header))):
+            break
+        end = line.end()
+    return data[:end]
 
 
 def joinable(texts: list[Text], form: Form) -> bool:

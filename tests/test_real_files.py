@@ -69,6 +69,10 @@ def test_padded_ids_under_the_header_of_movielens_are_text(context: Context, tmp
 @pytest.mark.parametrize(
     ("name", "text", "more"),
     [
+        ("konect.tsv", "% bip weighted\n% 300 30 19\n" + lines(form="{u} {i} {r}"), {}),
+        ("comments.csv", "# made by hand\n\n# twice\nuser,item,rating\n" + lines(), {}),
+        ("letters.csv", "#user,item,rating\n" + lines(form="#{u},%{i},{r}"), {}),
+        ("anime.csv", "user_id,anime_id,rating\n" + lines(), {}),
         ("typed.inter", "user_id:token\titem_id:token\trating:float\n" + lines(form="{u}\t{i}\t{r}.0"), {}),
         ("blank.csv", "\r\n  \r\n\r\nuser,item,rating\r\n" + lines().replace("\n", "\r\n"), {}),
         ("spaced.csv", "user, item, rating\n" + lines(form="u{u}, i{i}, {r}"), {}),
@@ -98,6 +102,12 @@ def test_a_form_that_people_have_is_read(
 def test_a_decimal_comma_keeps_the_rating(context: Context, tmp_path: Path) -> None:
     manifest = ingest(context, settings(written(tmp_path, "r.csv", "a;b;3,5\nc;b;4\n")))
     assert sorted(table(context, manifest)["rating"]) == [3.5, 4.0]
+
+
+@pytest.mark.parametrize("rating", ["***", "{r}0%", "{r}/5", "1.234,5"])
+def test_ratings_that_are_no_numbers_are_named(rating: str, context: Context, tmp_path: Path) -> None:
+    path = written(tmp_path, "r.csv", "user;item;rating\n" + lines(form="{u};{i};" + rating))
+    assert "r.csv: the ratings in column rating are no numbers, such as" in refusal(context, path)
 
 
 def test_mixed_decimals_are_named(context: Context, tmp_path: Path) -> None:
