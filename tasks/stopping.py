@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from tasks.rule import SETTING_OUT
 
@@ -40,7 +39,7 @@ class Rule:
     def judge(self, history: AnyHistory) -> Verdict:
         """Judge the epochs so far."""
         verdict = judge_history(history, self.patience, self.minimum_gain, self.start)
-        if verdict.stop and self.waits and (set_out(history) or falls(history, self.patience, self.minimum_gain)):
+        if verdict.stop and self.waits and (set_out(history) or falls(history, self.minimum_gain)):
             return replace(verdict, stop=False)
         return verdict
 
@@ -87,7 +86,10 @@ def set_out(history: AnyHistory) -> bool:
     return now / before - 1.0 > SETTING_OUT * now / rmse
 
 
-def falls(history: AnyHistory, epochs: int, minimum_gain: float) -> bool:
-    """Say whether each of the last `epochs` stopping RMSEs is below the one before it by the minimum gain."""
-    last = stopping_rmses(history)[-epochs - 1 :]
-    return len(last) > epochs and all(now < before * (1.0 - minimum_gain) for before, now in pairwise(last))
+def falls(history: AnyHistory, minimum_gain: float) -> bool:
+    """Say whether the last stopping RMSE is below the one before it by the minimum gain: back from a rise.
+
+    Where an RMSE goes up and down, this puts the end off by an epoch at most.
+    """
+    last = stopping_rmses(history)[-2:]
+    return len(last) == 2 and last[1] < last[0] * (1.0 - minimum_gain)

@@ -24,7 +24,7 @@ from tasks.blocks import RatingBlock
 from tasks.descend import StepSizes, descend_in_place
 from tasks.factors import FactorShard, initial_shard, read_shard
 from tasks.follow_gradient import Place, Rule, follow
-from tasks.rule import initial_length_for, scaling
+from tasks.rule import scaling
 
 Matrix = npt.NDArray[np.float64]
 Rows = tuple[batch.Rows, batch.Rows]
@@ -89,7 +89,7 @@ def descended(matrix: Matrix, epochs: int, step: float, deviation: float | None 
     """Return U V^T after so many epochs of the compiled stochastic descent over the one block, without a cluster."""
     block, steps = _block(matrix), _steps(matrix, step, deviation)
     users, items = (
-        initial_shard(np.ones(rows, np.bool_), RANK, 0, side, 0, 1, initial_length_for(matrix.size))
+        initial_shard(np.ones(rows, np.bool_), RANK, 0, side, 0, 1)
         for side, rows in zip(("user", "item"), matrix.shape, strict=True)
     )
     for _ in range(epochs):

@@ -16,7 +16,7 @@ from tasks.blocks import RatingBlock
 from tasks.descend import Descent, StepSizes
 from tasks.factors import initial_shard, shard_rows
 from tasks.layout import shards_for
-from tasks.rule import initial_length_for, l2_for, patience_for, scaling, step_for
+from tasks.rule import STEP, initial_length_for, l2_for, patience_for, scaling, step_for
 from tasks.score import HeldOut, held_out_table
 from tasks.shares import turns_of_epoch
 from tasks.stopping import Rule
@@ -67,7 +67,7 @@ def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: 
     )
     step = step_for(len(mine))
     mean, deviation = scaling(float(mine.mean()), float(np.mean(mine**2)), center=True)
-    steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, step)
+    steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, STEP)
     scale = (float(made.ratings.min()), float(made.ratings.max()))
     rule = Rule(patience or patience_for(biases=True), 1e-4, waits=patience is None)
     visits = [turns_of_epoch(0, epoch, shards, 1)[0].visits[0] for epoch in range(1, epochs + 1)]

@@ -44,8 +44,8 @@ RULE = Rule(patience=2, minimum_gain=1e-4, waits=True)
         ([1.0, 1.0, 1.0], [0.1, 0.2, 0.4], False),
         ([1.0, 1.01, 1.02], [0.2, 0.4, 0.6], True),  # they carry something, and it is of no use
         ([1.0, 1.0, 1.0], [0.8, 0.81, 0.82], True),  # converged
-        ([1.0, 1.2, 1.1], [0.5, 0.5, 0.5], True),  # one fall may be chance
-        ([1.0, 1.2, 1.15, 1.1], [0.5, 0.5, 0.5, 0.5], False),  # on its way back from a rise
+        ([1.0, 1.2, 1.1], [0.5, 0.5, 0.5], False),  # on its way back from a rise
+        ([1.0, 1.2, 1.1, 1.15], [0.5, 0.5, 0.5, 0.5], True),
         ([1.0, 1.2, 1.2, 1.1999], [0.5, 0.5, 0.5, 0.5], True),
         ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], True),
     ],

@@ -30,7 +30,6 @@ from tasks import files
 from tasks.blocks import BlockRow
 from tasks.descend import Descent, StepSizes, descend
 from tasks.factors import FactorShard, initial_shard, read_shard, written_room
-from tasks.rule import initial_length_for
 from tasks.score import EpochErrors, HeldOut, score_epoch
 from tasks.shares import Visit, items_of, turns_of_epoch
 from tasks.stretch import History, Measure, Stretch, go_on
@@ -52,9 +51,11 @@ class State:
     items: list[Future[Any]]
 
 
-def first_state(context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, name: str) -> State:
-    """Return the initial shards as futures; rows without training ratings are zero."""
-    submit, shards, length = context.client.submit, grid["shards"], initial_length_for(grid["ratings"])
+def first_state(
+    context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, length: float, name: str
+) -> State:
+    """Return the initial shards as futures, rows of that expected length; those without training ratings are zero."""
+    submit, shards = context.client.submit, grid["shards"]
     seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
     users, items = [], []
     for share, mine in enumerate(data.of_shares):

@@ -35,7 +35,7 @@ from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
 from tasks.memory import forget_spare
-from tasks.rule import JUDGED_LATE, l2_for, patience_for, scaling, step_for
+from tasks.rule import INITIAL_LENGTH, JUDGED_LATE, STEP, initial_length_for, l2_for, patience_for, scaling, step_for
 from tasks.score import EpochErrors, epoch_rmses
 from tasks.stopping import Rule, Verdict
 from tasks.stretch import Measure, epochs_at_once
@@ -48,7 +48,9 @@ def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
     step = settings.step if settings.step is not None else step_for(grid["ratings"])
-    return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
+    # Biases need no longer steps where ratings are few: there they would learn more noise.
+    bias_step = settings.step if settings.step is not None else STEP
+    return StepSizes(mean, deviation, l2, step, bias_step if settings.biases else 0.0)
 
 
 def train(
@@ -107,7 +109,10 @@ class _Training(CheckpointedLoop):
         if last is None and self.warm is not None:
             last = self._started(data, self.warm)
         if last is None:
-            self.state = first_state(self.context, self.grid, data, self.settings.rank, self.settings.seed, self.name)
+            chosen = self.settings
+            # The rule's step and start go together.
+            length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid["ratings"])
+            self.state = first_state(self.context, self.grid, data, chosen.rank, chosen.seed, length, self.name)
         else:
             self.state = self._load(data, last)
         while last is None or not self._is_over(last.epoch):
