@@ -69,7 +69,12 @@ def go_through(days: Sequence[Path], folder: Path, words: Sequence[str]) -> list
 
 def _run(days: Sequence[Path], root: Path, words: Sequence[str]) -> tuple[dict[str, Any], list[float]]:
     """Return a run's result, and the stopping RMSE of each of its epochs."""
-    settings = [f"ingest.ratings={json.dumps([str(day) for day in days])}", "ranking.count=0", *words]
+    settings = [
+        f"ingest.ratings={json.dumps([str(day) for day in days])}",
+        "ranking.count=0",
+        "gate.beats_biases=false",
+        *words,
+    ]
     sets = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "pipeline", "run", "movielens-1m", "--root", str(root), "--json", *sets]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

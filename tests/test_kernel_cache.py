@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from distributed import Client
+from ungated import UNGATED
 
 from chaos.small_disk import may_mount
 from pipeline.runtime import workers
@@ -116,7 +117,7 @@ def test_a_run_needs_nothing_but_its_root(tmp_path: Path) -> None:
     rows = (f"{user},{item},{1 + user * item % 5}" for user in range(30) for item in range(1 + user % 3, 30, 3))
     ratings.write_text("\n".join(("user,item,rating", *rows)), encoding="utf-8")
     script = ONLY_THE_ROOT_CAN_BE_WRITTEN.format(root=root, checkout=CHECKOUT, temporary=tempfile.gettempdir())
-    few = ("train.rank=2", "train.epochs=1", "ranking.count=0", "report.write=false", "cluster.threads=1")
+    few = ("train.rank=2", "train.epochs=1", "ranking.count=0", "report.write=false", "cluster.threads=1", UNGATED)
     words = ["-m", "pipeline", "run", f"--ratings={ratings}", f"--root={root}", *(f"--set={each}" for each in few)]
     line = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, *words]
     done = subprocess.run(line, capture_output=True, text=True, timeout=240)

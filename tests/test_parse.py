@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tasks import parse
@@ -172,6 +172,7 @@ def test_fast_equals_slow_on_damaged_text(form: str, data: st.DataObject) -> Non
     text = joined(lines, "\n", form)
     if data.draw(st.booleans()):
         text = text[: -data.draw(st.integers(1, 10))]
+    assume("\n" in text or "\r" not in text)  # such a file has other line ends, and is refused
     chunk_bytes = data.draw(st.sampled_from([11, 60, 10**6]))
     if FORMS[form].quoted and stays_open(text.encode(), FORMS[form].delimiter):
         with pytest.raises(BadInput, match="a quote that is opened and not closed"):

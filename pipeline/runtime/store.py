@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,13 +122,21 @@ def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
 
 @contextmanager
 def nothing_half_written(*folders: str, temporary: tuple[str, ...] = ()) -> Iterator[None]:
-    """Remove `folders` when the body fails, and `temporary` ones in any case."""
+    """Remove `folders` when the body fails, and `temporary` ones in any case.
+
+    Workers whose scheduler is gone may still write there. What they leave has no manifest, so it counts for nothing, and
+    the next run removes it: that is no reason to hide why the body failed.
+    """
     try:
         yield
     except BaseException:
-        for folder in folders:
-            files.remove_tree(folder)
+        _remove_what_can_be(folders)
         raise
     finally:
-        for folder in temporary:
+        _remove_what_can_be(temporary)
+
+
+def _remove_what_can_be(folders: Iterable[str]) -> None:
+    for folder in folders:
+        with suppress(OSError):
             files.remove_tree(folder)
