@@ -124,7 +124,7 @@ def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
 def nothing_half_written(*folders: str, temporary: tuple[str, ...] = ()) -> Iterator[None]:
     """Remove `folders` when the body fails, and `temporary` ones in any case.
 
-    Workers whose scheduler is gone may still write there. What they leave has no manifest, so it counts for nothing, and
+    Workers whose scheduler is gone may still write there. What they leave has no manifest and counts for nothing, and
     the next run removes it: that is no reason to hide why the body failed.
     """
     try:
