@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 
 from tasks.field_values import UNITS, Clock, any_padded
 from tasks.formats import Form
+from tasks.parse_lines import LARGEST_FLOAT32
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, row_schema
-
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def column_types(form: Form) -> dict[str, pa.DataType]:
@@ -67,7 +66,7 @@ def ratings(column: pa.ChunkedArray, scale: tuple[float, float] | None) -> pa.Ar
     """Return ratings as float32; None if one is missing, not finite or outside the scale."""
     if column.null_count:
         return None
-    least, greatest = scale or (-_LARGEST_FLOAT32, _LARGEST_FLOAT32)
+    least, greatest = scale or (-LARGEST_FLOAT32, LARGEST_FLOAT32)
     narrow: npt.NDArray[np.float32] = np.empty(len(column), np.float32)
     start = 0
     for chunk in column.chunks:

@@ -102,7 +102,12 @@ def iso_date(field: str) -> str:
 
 def are_integers(fields: Sequence[str]) -> bool:
     """Say whether all of some ids are integers that come back as they are written."""
-    return bool(fields) and all(PLAIN_INTEGER.fullmatch(field.strip()) for field in fields)
+    return bool(fields) and all(is_integer(field.strip()) for field in fields)
+
+
+def is_integer(field: str) -> bool:
+    """Say whether an id is an integer of 64 bits that comes back as it is written."""
+    return PLAIN_INTEGER.fullmatch(field) is not None and -(2**63) <= int(field) < 2**63
 
 
 def any_padded(fields: Sequence[str]) -> bool:

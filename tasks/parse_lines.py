@@ -29,7 +29,7 @@ UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
 
 _NETFLIX_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 Row = tuple[Any, ...]
@@ -170,12 +170,16 @@ def _rating(text: str, form: Form) -> float:
     written = text.replace(",", ".") if form.decimal == "," and "." not in text else text
     if not NUMBER.fullmatch(written.strip()) or (form.decimal == "," and "." in text):
         raise BadField(f"rating {text!r} is not a number" + (" with a decimal comma" if form.decimal == "," else ""))
-    rating = float(written)
-    if not abs(rating) <= _LARGEST_FLOAT32:
-        raise BadField(f"rating {text} is not a finite number of 32 bits")
-    if form.scale is not None and not form.scale[0] <= rating <= form.scale[1]:
+    return rating_within(float(written), text, form.scale)
+
+
+def rating_within(rating: float, shown: str, scale: tuple[float, float] | None) -> float:
+    """Return a rating that fits 32 bits and lies within the scale; raise `BadField` for another, as it is `shown`."""
+    if not abs(rating) <= LARGEST_FLOAT32:
+        raise BadField(f"rating {shown} is not a finite number of 32 bits")
+    if scale is not None and not scale[0] <= rating <= scale[1]:
         raise BadField(
-            f"rating {text} is outside the scale {form.scale[0]:g} to {form.scale[1]:g}",
+            f"rating {shown} is outside the scale {scale[0]:g} to {scale[1]:g}",
             f"set ingest.scale if the scale is wider, or {SET_ASIDE}",
         )
     return rating

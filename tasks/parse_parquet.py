@@ -6,15 +6,13 @@ Does not cover: converting and judging values (typed_rows.py), or Parquet files 
 
 from __future__ import annotations
 
-import re
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.chunks import Chunk, Piece, RawFile
 from tasks.columns import ROLES, place_columns
 from tasks.errors import BadInput
-from tasks.field_values import Clock
+from tasks.field_values import Clock, is_integer
 from tasks.filesystems import filesystem, is_local, reaching
 from tasks.folder_columns import columns_in, with_columns
 from tasks.formats import Form, IdKind, Wanted
@@ -26,7 +24,6 @@ from tasks.typed_values import clock_of
 
 _MAGIC = b"PAR1"
 _SAMPLE_ROWS = 1000
-_PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
@@ -166,7 +163,7 @@ def _refuse_types(schema: pa.Schema, columns: dict[str, str], file: str) -> None
 def _id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | None]) -> IdKind:
     if name in schema.names:
         return natural_id_type(schema.field(name).type)
-    return "integer" if _PLAIN_INTEGER.fullmatch(in_folders[name] or "") else "string"
+    return "integer" if is_integer(in_folders[name] or "") else "string"
 
 
 def _clock(source: pq.ParquetFile, name: str, file: RawFile) -> Clock:

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from tasks.errors import BadInput
 from tasks.formats import Form
-from tasks.parse_lines import BadField
+from tasks.parse_lines import LARGEST_FLOAT32, BadField
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 from tasks.typed_columns import exact, is_instant, is_number, plain, stored
-from tasks.typed_values import LARGEST_FLOAT32, TICKS, Judge, id_of, rating_of, seconds_of
+from tasks.typed_values import TICKS, Judge, id_of, rating_of, seconds_of
 
 MOST_REJECTED = 200_000
 """So many bad rows in one chunk are no stray rows, and to keep them all would take memory without bound."""

@@ -13,17 +13,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
 from tasks.field_values import INTEGER, NUMBER, TIME, UNITS, Clock, iso_date
 from tasks.field_values import clock_of as clock_of_fields
-from tasks.parse_lines import SET_ASIDE, WITHOUT_TIMES, BadField
+from tasks.parse_lines import SET_ASIDE, WITHOUT_TIMES, BadField, rating_within
 from tasks.rows import EARLIEST_SECONDS, LATEST_SECONDS
 
 Judge = Callable[[Any], Any]
 """Returns the value that a row takes, or raises `BadField`."""
 
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 TICKS: dict[Clock, int] = {**UNITS, "date": 0}
 """Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 and 2018 are."""
 
@@ -92,14 +89,7 @@ def rating_of(value: Any, scale: tuple[float, float] | None) -> float:
         rating = math.inf
     if not math.isfinite(rating):
         raise BadField(f"rating {shown} is not a finite number")
-    if not abs(rating) <= LARGEST_FLOAT32:
-        raise BadField(f"rating {shown} is not a finite number of 32 bits")
-    if scale is not None and not scale[0] <= rating <= scale[1]:
-        raise BadField(
-            f"rating {shown} is outside the scale {scale[0]:g} to {scale[1]:g}",
-            f"set ingest.scale if the scale is wider, or {SET_ASIDE}",
-        )
-    return rating
+    return rating_within(rating, shown, scale)
 
 
 def seconds_of(value: Any, ticks: int) -> int:

@@ -70,6 +70,11 @@ def test_an_integer_comes_back_as_it_was_written(number: int) -> None:
     assert any_padded([str(number).replace("-", "-0") if number < 0 else f"0{number}"])
 
 
+def test_an_integer_that_does_not_fit_64_bits_is_text() -> None:
+    assert are_integers([str(2**63 - 1), str(-(2**63))])
+    assert not are_integers([str(2**63)])
+
+
 fields = st.from_regex(re.compile(r"\A[ +-]?(0|[0-9]{1,3}|0[0-9]|a0|0\.5|\"0\")?\Z"))
 
 
