@@ -16,7 +16,7 @@ from pipeline.report.scales import Scale, padded, written
 from pipeline.report.style import scrolling_table
 
 WIDTH, HEIGHT = 680, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 12, 46
 _LETTER = 7.0
 _SECOND = 15
 _MARKS = ("circle", "square", "triangle", "diamond")
