@@ -83,7 +83,7 @@ def gate(
 def _judged(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
 ) -> dict[str, Any]:
-    """Return the comparison with the model in use, if one is asked for; raise ModelRefused for what fails."""
+    """Return the comparison with the model in use, if the settings want one; raise ModelRefused for what fails."""
     if new.grid["ratings"] < settings.ratings_at_least:
         raise ModelRefused(
             f"{new.grid['ratings']:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
