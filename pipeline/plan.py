@@ -1,8 +1,8 @@
 """What a run would do and need, before anything is started.
 
-Covers: sizes from the dataset if it is there, else from a sample of the raw data or the synthetic shape; grid, tasks,
-memory, disk.
-Does not cover: the arithmetic of bytes (runtime/budget.py), or how a plan is printed (tables.py).
+Covers: grid, tasks, memory and disk, from the sizes of the matrix.
+Does not cover: these sizes (sizes.py), the arithmetic of bytes (runtime/budget.py), or how a plan is printed
+(plan_table.py).
 """
 
 from __future__ import annotations
@@ -21,28 +21,24 @@ from pipeline.runtime.budget import (
     row_bytes,
 )
 from pipeline.runtime.cluster import threads_per_worker
-from pipeline.settings import Settings, SplitSettings, TrainSettings
-from pipeline.stages.ingest import wanted_form
-from tasks import planted
-from tasks.archives import needs_unpacking, raw_files
-from tasks.errors import SettingsError
-from tasks.inputs import prepare
+from pipeline.settings import Settings, TrainSettings
+from pipeline.sizes import size_of, training_size
+from pipeline.stages.split import describe
 from tasks.layout import shards_for
-from tasks.sample import estimate_counts
 from tasks.shares import shares_for, tasks_of
-from tasks.sources import find_sources, refuse_missing
 from tasks.stretch import epochs_at_once
-
-_PACKED_FACTOR = 4
-"""Plain bytes for each packed one: by gzip, ratings text shrinks three- to fivefold."""
-_LINE_BYTES = 20
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run's sizes and needs. `size` counts all ratings, validation included; `limit` says how far training may go."""
+    """A run's sizes and needs.
+
+    `size` counts all ratings, validation included; `training_ratings` those that are left to train on.
+    `limit` says how far training may go.
+    """
 
     size: Size
+    training_ratings: int
     split: str
     shards: int
     method: str
@@ -55,7 +51,7 @@ class Plan:
 
     @property
     def block_ratings(self) -> int:
-        return self.size.ratings // self.shards**2
+        return self.training_ratings // self.shards**2
 
     @property
     def shares(self) -> int:
@@ -65,7 +61,7 @@ class Plan:
     @property
     def epochs_per_task(self) -> int:
         """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
-        return min(epochs_at_once(self.size.ratings, self.shares), self.checkpoint_epochs)
+        return min(epochs_at_once(self.training_ratings, self.shares), self.checkpoint_epochs)
 
     @property
     def tasks_per_epoch(self) -> float:
@@ -157,12 +153,14 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
     `allowance` : what there is; by default what this machine has.
     """
     allowance = allowance or local_allowance(settings)
-    size = _size_of(settings)
-    shards = settings.grid.shards or shards_for(size.ratings, size.users, size.items)
-    prediction = predict_for(settings, size, shards, allowance)
+    size = size_of(settings)
+    training = training_size(settings, size)
+    shards = settings.grid.shards or shards_for(training.ratings, size.users, size.items)
+    prediction = predict_for(settings, training, shards, allowance)
     return Plan(
         size,
-        _described(settings.split),
+        training.ratings,
+        describe(settings.split),
         shards,
         settings.train.method,
         settings.train.rank,
@@ -171,40 +169,6 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
         prediction,
         allowance,
         available_disk_bytes(settings.root),
-    )
-
-
-def _size_of(settings: Settings) -> Size:
-    if settings.ingest.ratings:
-        if settings.split.kind == "file":
-            refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
-        return _sampled(settings)
-    if settings.synth:
-        made = planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed)
-        return Size(made.ratings, made.users, made.items, made.ratings * _LINE_BYTES)
-    raise SettingsError("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
-
-
-def _sampled(settings: Settings) -> Size:
-    stored = [each for source in find_sources(settings.ingest.ratings, settings.split.file) for each in source.files]
-    plain = [each for each in stored if not needs_unpacking(each)]
-    packed_bytes = _PACKED_FACTOR * sum(each.bytes for each in stored if needs_unpacking(each))
-    if not plain:
-        ratings = packed_bytes // _LINE_BYTES
-        # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
-        # users and items as its ratings had.
-        return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
-    files = [file for each in plain for file in raw_files(each)]
-    prepared = prepare(files, wanted_form(settings.ingest), settings.ingest.chunk_bytes)
-    counts = estimate_counts(files, prepared.form)
-    plain_bytes = sum(file.stop - file.start for file in files)
-    more = 1 + packed_bytes / max(1, plain_bytes)
-    return Size(
-        round(counts.ratings * more),
-        counts.users,
-        counts.items,
-        plain_bytes + packed_bytes,
-        estimated=not counts.exact or bool(packed_bytes),
     )
 
 
@@ -218,15 +182,3 @@ def _limit(train: TrainSettings) -> str:
             return f"at most {train.batch.steps} steps"
         case _:
             return "products with the matrix until the singular values are found"
-
-
-def _described(split: SplitSettings) -> str:
-    match split.kind:
-        case "file":
-            return f"pairs of {split.file}"
-        case "fraction":
-            return f"{split.fraction:.0%} by hash, seed {split.seed}"
-        case "last":
-            return f"last {split.last} of each user by time"
-        case _:
-            return "none"

@@ -23,7 +23,7 @@ def plan_table(plan: Plan) -> Table:
     for name, value in (
         ("ratings", f"{plan.size.ratings:,}{about}"),
         ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
-        ("validation", plan.split),
+        ("validation", f"{plan.split}; {plan.training_ratings:,} ratings to train on{about}"),
         ("grid", f"{plan.shards} x {plan.shards} blocks of about {plan.block_ratings:,} ratings"),
         ("method", f"{plan.method}, rank {plan.rank}, {plan.limit}"),
         *(_of_an_epoch(plan) if plan.has_epochs else ()),

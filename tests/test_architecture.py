@@ -43,6 +43,7 @@ LAYERS = {
     "pipeline.stages": 3,
     "pipeline.scale": 4,
     "pipeline.plan": 4,
+    "pipeline.sizes": 4,
     "pipeline.receipts": 3,
     "pipeline.hooks": 3,
     "pipeline.execution": 4,

@@ -1,12 +1,13 @@
 """What a plan predicts, and what it refuses.
 
-Covers: plan.py, budget.py, needs.py, sample.py, and of its table what goes by method.
+Covers: plan.py, sizes.py, budget.py, needs.py, sample.py, the command's options, and of its table what goes by method.
 Does not cover: the rest of the table, and predictions beside what was measured (test_cli.py).
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import run
+from pipeline.cli import program
 from pipeline.flow import METHODS
 from pipeline.plan import plan_of, predict_for
 from pipeline.plan_table import plan_table
@@ -22,8 +24,9 @@ from pipeline.runtime.needs import NEEDS
 from pipeline.scale.epoch import moved_bytes
 from pipeline.scale.job import Job, Matrix
 from pipeline.settings import Settings
-from tasks import sample
+from tasks import files, sample
 from tasks.errors import CannotFit, SettingsError
+from tasks.layout import lineage_shards, shards_for
 
 NETFLIX = Size(100_480_507, 480_189, 17_770, 2_000_000_000)
 LARGE = Size(1_000_000_000, 1_000_000, 50_000, 20_000_000_000)
@@ -104,6 +107,60 @@ def test_a_small_file_is_counted_whole(tmp_path: Path) -> None:
     path.write_text("user,item,rating\n1,2,3\n1,3,4\n2,2,5\n")
     plan = plan_of(Settings.build({"ingest": {"ratings": [str(path)]}}))
     assert (plan.size.ratings, plan.size.users, plan.size.items, plan.size.estimated) == (3, 2, 2, False)
+
+
+def test_the_grid_is_planned_by_the_ratings_that_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between these sizes a tenth less makes a smaller grid."""
+    size = Size(165_000_000, 480_189, 17_770, raw_bytes=0)
+    monkeypatch.setattr("pipeline.plan.size_of", lambda _settings: size)
+    plan = plan_of(Settings.build({"ingest": {"ratings": ["ratings.csv"]}}))
+    run_with = lineage_shards([[size.ratings, size.users, size.items]], 148_500_000)
+    assert shards_for(size.ratings, size.users, size.items) == 5
+    assert (plan.training_ratings, plan.shards, run_with) == (148_500_000, 4, 4)
+    assert plan.block_ratings == 148_500_000 // 16
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["split.kind=last", "split.last=2"],
+        ["split.kind=file", "split.file={folder}/pairs.csv"],
+        ["split.kind=file", "split.file={folder}/pairs.csv", "train.stop_on=slice", "train.slice_fraction=0.2"],
+    ],
+    ids=["last", "file", "file and slice"],
+)
+def test_a_plan_counts_what_a_split_leaves(tmp_path: Path, words: list[str]) -> None:
+    rows = [f"{user},{item},{1 + (user * item) % 5},{user + item}" for user in range(50) for item in range(20)]
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + "\n".join(rows))
+    (tmp_path / "pairs.csv").write_text("user,item\n" + "\n".join(f"{user},{user % 20}" for user in range(40)))
+    content = {"ingest": {"ratings": [str(tmp_path / "ratings.csv")]}, "root": str(tmp_path / "root")}
+    settings = Settings.build(content, [word.format(folder=tmp_path) for word in words])
+    planned = plan_of(settings)
+    split = files.read_json(files.join(run(settings, until="split").paths["split"], "manifest.json"))
+    assert planned.split == split["split"]
+    assert planned.training_ratings == pytest.approx(split["training_ratings"], rel=0.02)
+
+
+def test_a_plan_names_its_split_as_the_run_does() -> None:
+    planned = plan_of(Settings.build({"synth": {"shape": "demo"}, "split": {"fraction": 0.025}}))
+    assert planned.split == "hash 2.5 % (seed 0)"
+
+
+def test_the_options_of_a_plan_are_settings_where_there_is_something_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--rank", "8", "--workers", "2", "--threads", "3", "--memory", "3 GiB", "--shards", "5", "--json"]
+    program("plan")(["plan", "demo", *given, "--checkpoint-epochs", "7"], standalone_mode=False)
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["rank"], planned["shards"], planned["checkpoint_epochs"]) == (8, 5, 7)
+    allowed = planned["allowance"]
+    assert (allowed["workers"], allowed["threads"], allowed["memory_bytes"]) == (2, 3, 3 * 2**30)
+
+
+@pytest.mark.parametrize(
+    "words", [["--held-out", "0.2"], ["--bandwidth", "1 GB"], ["--store-bandwidth", "1 GB"], ["--constants", "c.json"]]
+)
+def test_what_only_a_plan_by_sizes_takes_is_refused_beside_settings(words: list[str]) -> None:
+    with pytest.raises(SettingsError, match=f"{words[0]} belongs to a plan by sizes: give --users and --items too"):
+        program("plan")(["plan", "demo", *words], standalone_mode=False)
 
 
 def test_gzip_is_estimated_without_unpacking(tmp_path: Path) -> None:

@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 from dask.utils import parse_bytes
 
-from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, Validation, print_result, settings_from
+from pipeline.commands.options import (
+    AsJson,
+    Conf,
+    Debug,
+    Ratings,
+    Root,
+    Sets,
+    Validation,
+    print_result,
+    quoted,
+    settings_from,
+)
 from pipeline.effective import on_date
 from pipeline.plan import plan_of
 from pipeline.plan_table import plan_table
@@ -44,15 +55,26 @@ def plan(
     sets: Sets = None,
     users: Annotated[str, typer.Option("--users", help="plan by sizes, as in 1e9; then --ratings is a number")] = "",
     items: Annotated[str, typer.Option("--items", help="as --users")] = "",
-    rank: Annotated[int, typer.Option("--rank", help="by sizes: factors", min=1)] = 64,
-    workers: Annotated[int, typer.Option("--workers", help="by sizes: worker processes, a machine each", min=1)] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="by sizes: threads of each worker", min=1)] = 16,
-    memory: Annotated[str, typer.Option("--memory", help="by sizes: of each worker, as in '256 GiB'")] = "",
-    shards: Annotated[int, typer.Option("--shards", help="by sizes: P; 0: the best", min=0, max=4096)] = 0,
+    rank: Annotated[int | None, typer.Option("--rank", help="train.rank; by sizes 64", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="cluster.workers; by sizes 1, a machine each", min=1)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="cluster.threads, of each worker; by sizes 16", min=1)
+    ] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="cluster.memory, of all together, as in '8 GiB'; by sizes of each worker")
+    ] = "",
+    shards: Annotated[
+        int | None, typer.Option("--shards", help="grid.shards, P; 0: by rule, by sizes the best", min=0, max=4096)
+    ] = None,
     held_out: Annotated[
-        float, typer.Option("--held-out", help="by sizes: part of the ratings held out and scored", min=0, max=0.9)
-    ] = 0.1,
-    checkpoint_epochs: Annotated[int, typer.Option("--checkpoint-epochs", help="by sizes", min=1)] = 10,
+        float | None,
+        typer.Option("--held-out", help="by sizes: part of the ratings held out and scored; 0.1", min=0, max=0.9),
+    ] = None,
+    checkpoint_epochs: Annotated[
+        int | None, typer.Option("--checkpoint-epochs", help="train.checkpoint_epochs; 10", min=1)
+    ] = None,
     bandwidth: Annotated[str, typer.Option("--bandwidth", help="by sizes: into a worker, a second: '1.2 GB'")] = "",
     store: Annotated[str, typer.Option("--store-bandwidth", help="by sizes: of the store, a second: '20 GB'")] = "",
     constants: Annotated[str, typer.Option("--constants", help="by sizes: file that calibrate wrote")] = "",
@@ -61,35 +83,62 @@ def plan(
 ) -> None:
     """Say what a run would do and need; or, by sizes, how long an epoch would take and on which grid."""
     if not users and not items:
-        settings = settings_from(conf, ratings, validation, root, sets)
-        settings.train.refuse_what_has_no_effect()
-        planned = plan_of(on_date(settings, Request.checked()))
-        print_result(planned.to_dict(), as_json, plan_table(planned))
-        planned.refuse()
+        _refuse_sizes_alone(
+            {"--held-out": held_out, "--bandwidth": bandwidth, "--store-bandwidth": store, "--constants": constants}
+        )
+        given = {
+            "train.rank": rank, "cluster.workers": workers, "cluster.threads": threads, "grid.shards": shards,
+            "train.checkpoint_epochs": checkpoint_epochs, "cluster.memory": quoted(memory) if memory else None,
+        }  # fmt: skip
+        words = [f"{name}={value}" for name, value in given.items() if value is not None]
+        _plan_run(settings_from(conf, ratings, validation, root, [*words, *(sets or [])]), as_json)
         return
     if conf or validation or sets:
         raise SettingsError(
             "a plan by sizes takes no CONF, --validation or --set: leave them out, or --users and --items"
         )
+    matrix = _matrix(
+        _only(ratings), users, items, 64 if rank is None else rank, 0.1 if held_out is None else held_out, shards or 0
+    )
+    found, named = constants_for(root or Settings().root, constants)
+    job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
+    limit = of_bytes("--memory", memory) if memory else math.inf
+    scaled = plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)
+    print_result(scaled.to_dict(), as_json, scale_table(scaled))
+
+
+def _plan_run(settings: Settings, as_json: bool) -> None:
+    settings.train.refuse_what_has_no_effect()
+    planned = plan_of(on_date(settings, Request.checked()))
+    print_result(planned.to_dict(), as_json, plan_table(planned))
+    planned.refuse()
+
+
+def _refuse_sizes_alone(options: dict[str, object]) -> None:
+    """Refuse what only a plan by sizes takes."""
+    for name, value in options.items():
+        if value not in (None, ""):
+            raise SettingsError(f"{name} belongs to a plan by sizes: give --users and --items too, or leave it out")
+
+
+def _matrix(ratings: str, users: str, items: str, rank: int, held_out: float, shards: int) -> Matrix:
     count, user_count, item_count = (
-        number(name, text) for name, text in (("--ratings", _only(ratings)), ("--users", users), ("--items", items))
+        number(name, text) for name, text in (("--ratings", ratings), ("--users", users), ("--items", items))
     )
     refuse_sizes(count, user_count, item_count)
     if shards > min(user_count, item_count):
         raise SettingsError(f"--shards {shards}: at most as many as users or items, {min(user_count, item_count):,.0f}")
-    matrix = Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
-    found, named = constants_for(root or Settings().root, constants)
+    return Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
+
+
+def _speeds(bandwidth: str, store: str) -> dict[str, int]:
     given = {}
     if bandwidth:
         given["bandwidth_bytes_per_second"] = of_bytes("--bandwidth", bandwidth)
     if store:
-        given |= dict.fromkeys(
-            ("store_write_bytes_per_second", "store_read_bytes_per_second"), of_bytes("--store-bandwidth", store)
-        )
-    job = Job(matrix, shards, workers, threads, checkpoint_epochs)
-    limit = of_bytes("--memory", memory) if memory else math.inf
-    scaled = plan_scale(job, found.model_copy(update=given), limit, named)
-    print_result(scaled.to_dict(), as_json, scale_table(scaled))
+        both = ("store_write_bytes_per_second", "store_read_bytes_per_second")
+        given |= dict.fromkeys(both, of_bytes("--store-bandwidth", store))
+    return given
 
 
 def calibrate(

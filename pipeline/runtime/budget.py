@@ -103,10 +103,11 @@ def predict_bytes(
 ) -> Prediction:  # fmt: skip
     """Return the predicted peaks for `workers` processes of `threads` threads each."""
     need = NEEDS[method](Job(size, rank, shards, workers, threads, streamed))
-    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
+    ratings = size.ratings + size.held_out
+    kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
     training_worker = WORKER_BYTES + need.kept * kept + need.worker
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
-    partition = size.ratings / parts_for(size.ratings, partition_ratings, MOST_BUCKETS)
+    partition = ratings / parts_for(ratings, partition_ratings, MOST_BUCKETS)
     block_ratings, ids = size.ratings / shards**2, size.rows * 64
     ingest_worker = (
         WORKER_BYTES
@@ -120,7 +121,7 @@ def predict_bytes(
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
         training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
         training_worker_bytes=int(training_worker + SHARED_BYTES),
-        data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + size.rows * 16),
+        data_disk_bytes=int(ratings * DISK_RATING_BYTES + size.rows * 16),
         run_disk_bytes=int(need.disk),
         streamed=streamed,
         method=method,
