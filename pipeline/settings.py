@@ -15,6 +15,7 @@ from pipeline.cluster_settings import Bytes as Bytes
 from pipeline.cluster_settings import ClusterSettings as ClusterSettings
 from pipeline.ingest_settings import ColumnSettings as ColumnSettings
 from pipeline.ingest_settings import IngestSettings as IngestSettings
+from pipeline.methods import STANDARD
 from pipeline.overrides import copied, override, validated
 from pipeline.presets import read_settings
 from pipeline.training_settings import BatchSettings as BatchSettings
@@ -59,6 +60,8 @@ class SplitSettings(Section):
 
     @model_validator(mode="after")
     def _file_is_named(self) -> SplitSettings:
+        if self.file and "kind" not in self.model_fields_set:
+            object.__setattr__(self, "kind", "file")
         if (self.kind == "file") != bool(self.file):
             raise ValueError('split.kind = "file" and split.file go together: give both or neither')
         return self
@@ -176,11 +179,16 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _something_to_ingest(self) -> Settings:
+    def _stop_on_what_is_there(self) -> Settings:
+        """Without validation ratings stop on a slice, unless told otherwise; a method without epochs needs none."""
         if self.train.stop_on == "validation" and self.split.kind == "none":
-            raise ValueError(
-                'split.kind = "none" leaves no validation to stop on: set train.stop_on = "slice" or "nothing"'
-            )
+            if "stop_on" in self.train.model_fields_set:
+                raise ValueError(
+                    'split.kind = "none" leaves no validation to stop on: leave out train.stop_on, or set it to '
+                    '"slice" or "nothing"'
+                )
+            chosen = "nothing" if self.train.method in STANDARD else "slice"
+            object.__setattr__(self, "train", self.train.model_copy(update={"stop_on": chosen}))
         return self
 
     @classmethod
@@ -200,7 +208,7 @@ class Settings(Section):
         """Read settings whose ratings the overrides replace: their synthetic set and validation file go."""
         content, where = read_settings(name_or_path)
         content.pop("synth", None)
-        if not validation and content.get("split", {}).get("kind") == "file":
+        if not validation and "file" in content.get("split", {}):
             content.pop("split")
         return cls.build(content, overrides, where)
 
@@ -210,4 +218,7 @@ class Settings(Section):
         merged = copied(content)
         for word in overrides:
             override(merged, word)
+        named = {word.partition("=")[0].strip() for word in overrides}
+        if "split.kind" in named and "split.file" not in named and merged["split"]["kind"] != "file":
+            merged["split"].pop("file", None)  # it belongs to the split that the word replaces
         return validated(merged, cls, where)

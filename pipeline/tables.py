@@ -35,7 +35,11 @@ def result_table(result: RunResult) -> Group:
     if result.ranking:
         parts.append(_ranking_table(result.ranking))
     if result.epochs:
-        kept = {"epochs": f", kept epoch {result.best_epoch}", "passes": f", kept {result.best_epoch} factors"}
+        kept = {
+            "epochs": f", kept epoch {result.best_epoch}",
+            "steps": f", kept step {result.best_epoch}",
+            "passes": f", kept {result.best_epoch} factors",
+        }
         chosen = f", chosen on {result.epoch_chosen_on}" if result.epoch_chosen_on else ""
         counts = f"rank {result.rank}, {result.epochs} {result.counted}"
         parts.append(Text(f"{counts}{kept.get(result.counted, '')}{chosen}"))

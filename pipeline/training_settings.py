@@ -82,7 +82,9 @@ class TrainSettings(Section):
     center: bool = Field(True, description="subtract the mean rating; False gives the pure form")
     seed: int = Field(0, ge=0, description="initial factors and order of strata")
     stop_on: Literal["validation", "slice", "nothing"] = Field(
-        "validation", description="what early stopping and the kept epoch are decided on"
+        "validation",
+        description="what early stopping and the kept epoch are decided on; where split.kind is none a slice, unless "
+        "it is set",
     )
     slice_fraction: float = Field(
         0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings held back for it"
@@ -127,6 +129,8 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def _warm_from_something(self) -> TrainSettings:
+        if self.warm_from and "warm_start" not in self.model_fields_set:
+            object.__setattr__(self, "warm_start", True)
         if self.warm_from and not self.warm_start:
             raise ValueError("train.warm_from names what to start from: set train.warm_start = true too")
         return self

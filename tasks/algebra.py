@@ -3,7 +3,7 @@
 Covers: `Algebra`, the part of `Model` that speaks of matrices. Every result names the matrix that it speaks of: U Vᵀ,
 or the model with its biases folded in; never the clipped predictions, which have no low rank.
 Does not cover: the computations (canonical.py, decompositions.py, low_rank.py), or a model too large for one machine's
-memory (pipeline/stages/spectrum.py, reconstruct.py).
+memory (pipeline/stages/spectrum.py, pipeline/stages/reconstruct.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Covers: what each user has seen, the Parquet of recommendations, sums of precision, recall and NDCG, and the baseline
 that these are beside: the most rated items.
-Does not cover: the choice of items (top_items.py), which task runs when (pipeline/stages/recommend.py, ranking.py).
+Does not cover: the choice of items (top_items.py), which task runs when (pipeline/stages/recommend.py,
+pipeline/stages/ranking.py).
 """
 
 from __future__ import annotations

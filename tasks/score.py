@@ -1,8 +1,8 @@
 """Measure a model on held-out ratings: sums of errors for one user shard.
 
 Covers: the held-out ratings of a user shard, sorted by item shard, and their squared and absolute errors.
-Does not cover: which ratings are held out (pipeline/stages/split.py), or adding the shards up (stages/train.py,
-evaluate.py).
+Does not cover: which ratings are held out (pipeline/stages/split.py), or adding the shards up
+(pipeline/stages/train.py, pipeline/stages/evaluate.py).
 """
 
 from __future__ import annotations

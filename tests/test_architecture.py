@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,8 @@ finds nothing to do is quick, and a worker knows no commands; and the places whe
 imported, or a scheduler may lack."""
 FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
 MOST_LINES = 300
+FILE = re.compile(r"(?<![\w./{}*-])(?:\w+/)*[a-z_]\w*\.py\b")
+"""A Python file as a docstring names it."""
 
 
 def layer(module: str) -> int | None:
@@ -185,6 +188,20 @@ def rule_packages_listed(root: Path) -> Iterator[str]:
     yield from (f"pyproject.toml: package {name} is listed, but not there" for name in sorted(listed - there))
 
 
+def rule_pointers(root: Path) -> Iterator[str]:
+    """A file that a docstring names lies beside it, straight under pipeline/, or where its path says."""
+    with_docstring = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for source in sources(root, (*PACKAGES, *APART, "tests")):
+        homes = [source.path.parent, root / "pipeline", root]
+        if source.where.startswith("tests/"):
+            homes += [root / "tasks", *root.glob("pipeline/*")]
+        for node in ast.walk(source.tree):
+            text = (ast.get_docstring(node) or "") if isinstance(node, with_docstring) else ""
+            for name in FILE.findall(text):
+                if not any((home / name).exists() for home in homes):
+                    yield f"{source.where}: a docstring names {name}, which is not there"
+
+
 GOOD = '"""A file. Covers: this. Does not cover: that."""\n'
 LISTED = '[tool.setuptools]\npackages = ["tasks"]\n'
 BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
@@ -224,6 +241,12 @@ BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
     ],
     rule_length: [{"tasks/a.py": "\n" * (MOST_LINES + 1)}],
     rule_names: [{"tasks/utils.py": GOOD}, {"pipeline/core/a.py": GOOD}, {"tests/tasks/test_a.py": GOOD}],
+    rule_pointers: [
+        {"tasks/a.py": '"""Does not cover: scores (gone.py)."""\n'},
+        {"pipeline/live/a.py": '"""As stages/gone.py has it."""\n'},
+        {"pipeline/live/a.py": '"""As train.py has it."""\n', "pipeline/stages/train.py": GOOD},
+        {"tests/test_a.py": 'def f():\n    """Beside test_gone.py."""\n'},
+    ],
     rule_packages_listed: [
         {"pyproject.toml": LISTED, "tasks/a.py": "", "tasks/more/b.py": ""},
         {"pyproject.toml": LISTED, "conf/__init__.py": "", "tasks/a.py": ""},

@@ -1,6 +1,6 @@
 """What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md, scale.md, the commands of runs.md, the events of live.md, and draw_figures.py.
+Covers: follow-the-gradient.md, scale.md, the commands of runs.md, the events of live.md, and docs/draw_figures.py.
 Does not cover: README (test_readme.py).
 """
 

@@ -188,8 +188,10 @@ def test_the_record_tells_the_run(first: RunResult, root: Path) -> None:
 
 
 def test_a_run_by_slice_and_without_validation(tmp_path: Path) -> None:
-    result = run(small_settings(tmp_path, split={"kind": "none", "file": ""}, train={"stop_on": "slice"}))
+    told: list[Event] = []
+    result = run(small_settings(tmp_path, split={"kind": "none", "file": ""}), listeners=[told.append])
     assert result.rmse is None
+    assert any("so no RMSE is measured; to stop on: a slice of 5 %" in str(event) for event in told)
     assert result.epoch_chosen_on == "a slice of the training ratings"
     assert Path(result.paths["model"], "model.json").exists()
     page = Path(result.paths["report"]).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """What a run's memory monitor sees of its processes.
 
 Covers: that the pages of a child count from when it starts until it ends, alone and in the sum, and a stage's peak.
-Does not cover: what a run is predicted to need (test_budget.py), or where the peak is reported (test_report.py).
+Does not cover: what a run is predicted to need (test_plan.py), or where the peak is reported (test_report.py).
 """
 
 from __future__ import annotations

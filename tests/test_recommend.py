@@ -1,7 +1,8 @@
 """Recommendations and rankings of a whole run, against every prediction of the saved model and a full sort.
 
 Covers: stages/recommend.py, stages/ranking.py, tasks/recommend.py, tasks/served.py and their words of the command.
-Does not cover: the choice among many scores (test_best.py), one user's recommendations from Python (test_model_use.py).
+Does not cover: the choice among many scores (test_best.py), one user's recommendations from Python
+(test_recommender.py).
 """
 
 from __future__ import annotations

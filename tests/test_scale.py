@@ -1,7 +1,7 @@
 """How long an epoch would take: the closed form beside the replayed epochs, and the replay beside a real run's tasks.
 
-Covers: pipeline/scale/: job.py, epoch.py, simulation.py. Does not cover: the constants (test_constants.py), or the plan
-that is made of it (test_scale_plan.py).
+Covers: pipeline/scale/: job.py, epoch.py, simulation.py. Does not cover: the constants, and the plan that
+is made of it (test_scale_plan.py).
 """
 
 from __future__ import annotations

@@ -48,7 +48,6 @@ def test_settings_are_frozen() -> None:
         ("train.l2=nan", "train.l2 = nan"),
         ("split.kind=some", "split.kind = 'some'"),
         ("split.kind=file", 'split.kind = "file" and split.file go together'),
-        ("split.kind=none", 'set train.stop_on = "slice" or "nothing"'),
         ("ingest.scale=[5,1]", "scale [5.0, 1.0] is not a range"),
         ("ingest.chunk_bytes=lots", "ingest.chunk_bytes"),
         ("rank", "write it as section.key=value"),
@@ -60,6 +59,23 @@ def test_a_bad_word_is_named(word: str, message: str) -> None:
         Settings.build({"ingest": {"ratings": ["x"]}, "train": {"rank": 8}}, [word])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_follows_from_a_choice_is_chosen() -> None:
+    """Only where nothing else is asked for."""
+    assert Settings.build({}, ["split.file=probe.txt"]).split.kind == "file"
+    assert Settings.build({"split": {"kind": "none"}}).train.stop_on == "slice"
+    assert Settings.build({}, ["split.kind=none", "train.method=lanczos"]).train.stop_on == "nothing"
+    assert Settings.build({}, ["split.kind=none", "train.stop_on=nothing"]).train.stop_on == "nothing"
+    assert Settings.build({}, ["train.warm_from=models/old"]).train.warm_start
+    assert Settings.load("demo", ["split.kind=none"]).split.file == ""
+    for words, message in (
+        (["split.kind=none", "train.stop_on=validation"], "leave out train.stop_on"),
+        (["split.kind=none", "split.file=probe.txt"], "go together"),
+        (["train.warm_from=models/old", "train.warm_start=false"], "train.warm_from names what to start from"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            Settings.build({}, words)
 
 
 def test_overrides_reach_every_kind_of_value() -> None:

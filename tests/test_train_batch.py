@@ -17,6 +17,7 @@ import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from losing_workers import KillAfter
+from rich.console import Console
 from ungated import UNGATED
 
 from pipeline import run
@@ -28,6 +29,7 @@ from pipeline.runtime.store import Store
 from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
 from pipeline.stages.grid import grid
 from pipeline.stages.train_batch import train_batch
+from pipeline.tables import result_table
 from tasks import batch, files
 from tasks.errors import BadInput, Diverged
 from tasks.factors import shard_rows
@@ -235,5 +237,10 @@ def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
     result = run("demo", small)
     assert result.rmse is not None
     assert result.rmse < result.evaluation["mean"]["rmse"]
+    assert (result.counted, result.epochs) == ("steps", 8)
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(result_table(result))
+    assert f"rank 4, 8 steps, kept step {result.best_epoch}" in captured.get()
     model = json.loads(Path(result.paths["model"], "model.json").read_bytes())
     assert model["rmse"] == result.rmse

@@ -174,7 +174,7 @@ def test_a_model_of_choice_may_be_the_start(
         ([WARM, "train.biases=false"], "train.biases = False, but run .* has True"),
         ([WARM, 'ingest.id_type="string"'], "so no row would be known"),
         ([WARM, 'train.warm_from="nowhere"'], "neither the folder of a saved model .* nor a run of"),
-        (["train.warm_from=nowhere"], "set train.warm_start = true too"),
+        (["train.warm_from=nowhere"], "neither the folder of a saved model .* nor a run of"),
     ],
 )
 def test_what_cannot_be_a_start_is_refused_by_name(

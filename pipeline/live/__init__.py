@@ -2,6 +2,6 @@
 
 Covers: story.py, what is known of one run; blocks.py, who works on which blocks; plugin.py, both within the scheduler;
 page.py and sections.py, how they are shown; metrics.py, how Prometheus reads them; sending.py, how events get there;
-routes.py and preload.py, for who starts schedulers himself.
+routes.py, for those who start schedulers themselves.
 Does not cover: the terminal (runtime/progress.py), the report of a run that is over (pipeline/report/).
 """

@@ -2,8 +2,8 @@
 
 Covers: the tall-skinny QR of the user parts (Benson, Gleich and Demmel 2013), the small core, and the two rotations as
 they are kept beside a model.
-Does not cover: the arithmetic (tasks/canonical.py), or what is made of it (stages/spectrum.py, vectors.py,
-reconstruct.py).
+Does not cover: the arithmetic (tasks/canonical.py), or what is made of it (stages/spectrum.py, stages/vectors.py,
+stages/reconstruct.py).
 """
 
 from __future__ import annotations

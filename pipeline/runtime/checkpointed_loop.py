@@ -1,8 +1,8 @@
 """What the loops of the methods by gradients share, whatever they do in an epoch, a step or a feature.
 
 Covers: going on from a checkpoint and writing one, telling of progress, and workers that come and go.
-Does not cover: the loops (stages/train.py, train_batch.py, train_funk.py), what a checkpoint is (checkpoint.py), or
-what surrounds every method (training.py).
+Does not cover: the loops (stages/train.py, stages/train_batch.py, stages/train_funk.py), what a checkpoint is
+(checkpoint.py), or what surrounds every method (training.py).
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ class RunResult:
     `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
 
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
-    `epochs` counts what `counted` says: epochs, passes for one feature (stages/train_funk.py: `best_epoch` is
-    then how many features were kept), or products with the matrix (stages/decompose.py).
+    `epochs` counts what `counted` says: epochs, steps along the whole gradient (stages/train_batch.py), passes for one
+    feature (stages/train_funk.py: `best_epoch` is then how many features were kept), or products with the matrix
+    (stages/decompose.py).
     `ranking` has precision, recall and NDCG at `count`, means over `users`; ratings from `threshold` on are relevant;
     and under "most_rated" the same of the items with the most ratings.
     `warning` : one line where the model is no better than the mean rating or the biases alone; else empty.

@@ -1,7 +1,8 @@
 """What all methods of training have around them: what is done is kept, the rest is begun, told of and published.
 
 Covers: the training manifest that evaluation and export read, whatever the method.
-Does not cover: how factors are found (stages/train.py, train_batch.py, decompose.py), or checkpoints (checkpoint.py).
+Does not cover: how factors are found (stages/train.py, stages/train_batch.py, stages/train_funk.py,
+stages/decompose.py), or checkpoints (checkpoint.py).
 """
 
 from __future__ import annotations

@@ -52,6 +52,9 @@ def split(
     context.tell(StageStarted(_STAGE))
     if settings.kind == "fraction" and ingest.ratings:
         _mention_probe(context, ingest)
+    if settings.kind == "none":
+        stops = f"a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "nothing"
+        context.tell(Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}'))
     if settings.kind == "last" and not dataset["timestamps"]:
         raise BadInput(
             'the ratings have no times, so split.kind = "last" cannot tell which are the last; '

@@ -51,7 +51,7 @@ def train_batch(
 
     def work() -> dict[str, Any]:
         last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
-        return {**last.for_manifest(), "steps": asdict(steps), "reason": reason}
+        return {**last.for_manifest(), "steps": asdict(steps), "counted": "steps", "reason": reason}
 
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
