@@ -1,8 +1,8 @@
 """The one rule that chooses regularisation, step size and patience, so that nothing has to be tuned.
 
 Covers: the L2 term and the first step size, for ratings scaled to unit deviation, that scaling, and the patience.
-Does not cover: settings that overrule it (pipeline/settings.py), how the steps adapt from there (kernels_descend.py), or when
-training stops (stopping.py).
+Does not cover: settings that overrule it (pipeline/settings.py), how the steps adapt from there
+(kernels_descend.py), or when training stops (stopping.py).
 """
 
 from __future__ import annotations
