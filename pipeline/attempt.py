@@ -73,7 +73,7 @@ class Attempt:
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
             monitor = self.monitor = stack.enter_context(MemoryMonitor())
-            started = self.started = time.monotonic()
+            started, self.started = time.monotonic(), self.request.began
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
@@ -94,7 +94,7 @@ class Attempt:
                     self._close_record(error)
                 raise
             finally:
-                self.result.seconds["total"] = time.monotonic() - started
+                self.result.seconds["total"] = time.monotonic() - self.started
                 self.result.peak_memory_bytes = monitor.peak_bytes
             self._close_record(None)
         return self.result

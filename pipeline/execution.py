@@ -120,13 +120,12 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
     execution.settings = on_date(execution.settings, request)
     inputs_url = receipts.inputs_url(store, execution.settings, request)
     url = receipts.receipt_url(store, execution.settings, request)
-    began = time.monotonic()
     known = None
     if not (request.fresh or request.force):
         known = receipts.answer(url, store, execution.settings, request)
     if known is not None and _points_somewhere(store, known.result, told):
         execution.result = known.result
-        execution.result.seconds["total"] = time.monotonic() - began
+        execution.result.seconds["total"] = time.monotonic() - request.began
         for stage, summary in known.stages:
             told(StageFinished(stage, 0.0, summary, reused=True))
         told(Noticed(_up_to_date(known, request)))

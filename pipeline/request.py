@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from tasks.errors import SettingsError
 
@@ -24,6 +25,7 @@ class Request:
 
     `date` : the logical date, YYYY-MM-DD. `fresh` : train anew; `force` : redo every stage, but for the raw data.
     `if_new` : do nothing where no input came or changed since these settings last ended well.
+    `began` : when it was asked for, by the monotonic clock: its seconds in all count from there.
     """
 
     until: str
@@ -32,6 +34,7 @@ class Request:
     force: bool = False
     wait_seconds: float = 0.0
     if_new: bool = False
+    began: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod
     def checked(

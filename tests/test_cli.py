@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from program import funkflow, funkflow_anew
 from typer.main import get_group
 from ungated import UNGATED
 
-from pipeline.cli import MODULES, program
+from pipeline.cli import listing, program
+from pipeline.commands.names import COMMANDS
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -73,7 +75,9 @@ def test_json_is_the_last_line_of_stdout(ran: subprocess.CompletedProcess[str], 
         (["run", "dmo"], 2, "no preset is called 'dmo'"),
         (["run", "demo", "--set", "train.rnk=3"], 2, "the nearest is 'train.rank'"),
         (["run", "demo", "--sett", "train.rank=3"], 2, "No such option"),
-        (["frob"], 2, "No such command 'frob'"),
+        (["frob"], 2, "No such command 'frob'; see funkflow --help"),
+        (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'? See funkflow --help"),
+        (["backfill"], 2, "Missing option '--from'; see funkflow backfill --help"),
         (["run", "--ratings", "nowhere.csv"], 3, "nowhere.csv: no such file or folder"),
         (["plan", "demo", "--set", "cluster.memory=100 MiB"], 4, "and has 100.00 MiB"),
         (["predict", "--model", "nowhere", "--pairs", "x.csv"], 2, "nowhere: there is no model here"),
@@ -86,9 +90,34 @@ def test_errors_are_one_line_with_the_right_code(tmp_path: Path, words: list[str
     place = ["--root", str(tmp_path)] if words[0] in ("run", "plan") and len(words) > 1 else []
     done = funkflow(*words, *place)
     assert done.returncode == code
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("funkflow: ")
+    first, *rest = done.stderr.splitlines()
+    if rest:
+        assert first.startswith("note       funkflow ")
+    last = (rest or [first])[0]
+    assert last.startswith("funkflow: ")
+    assert message in last
+
+
+def test_a_run_says_at_once_that_it_begins(ran: subprocess.CompletedProcess[str], root: Path) -> None:
+    """Before the cluster, and before what takes seconds to import."""
+    assert ran.stderr.splitlines()[0] == f"note       funkflow {version('funkflow')}: up to report, root {root}"
+
+
+def test_seconds_count_from_the_start_of_the_process(root: Path, ran: subprocess.CompletedProcess[str]) -> None:
+    """One that has run for an hour, as the system has it."""
+    code = (
+        "import psutil, time; began = time.time() - 3600; psutil.Process.create_time = lambda _self: began; "
+        "from pipeline.cli import program; "
+        f"program('run')(['run', 'demo', '--root', {str(root)!r}, '--json', *{SMALL!r}], standalone_mode=False)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert 3600 < json.loads(done.stdout.splitlines()[-1])["seconds"]["total"] < 3700
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    for words, found in (("funkflow re", {"recommend", "reconstruct", "report"}), ("funkflow run --roo", {"--root"})):
+        asked = {"_FUNKFLOW_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        assert set(funkflow(**asked).stdout.split()) == found
 
 
 def test_a_run_of_a_method_that_cannot_fit_is_refused_before_it_starts(tmp_path: Path) -> None:
@@ -161,21 +190,22 @@ def test_plan_says_what_would_run(tmp_path: Path) -> None:
 
 
 def test_a_word_brings_its_own_command_and_only_those_that_share_its_module() -> None:
-    every = set(get_group(program()).commands)
-    brought = {word: set(get_group(program(word)).commands) for word in MODULES}
-    assert set().union(*brought.values()) == set(MODULES) == every
-    sharing = {word: {other for other in MODULES if MODULES[other] == MODULES[word]} for word in MODULES}
-    assert brought == sharing
+    brought = {word: set(get_group(program(word)).commands) for word in COMMANDS}
+    assert set().union(*brought.values()) == set(COMMANDS) == set(get_group(program()).commands)
+    modules = {word: listed.module for word, listed in COMMANDS.items()}
+    assert brought == {word: {other for other in modules if modules[other] == modules[word]} for word in modules}
+    assert set(get_group(listing()).commands) == set(COMMANDS)
 
 
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
         ("import pipeline.__main__", {"numba", "dask", "typer", "pandas"}),
-        ("from pipeline.cli import program; program('--version'); program('runs')", {"numba", "distributed", "bokeh"}),
+        ("from pipeline.cli import listing; listing()", {"numba", "dask", "bokeh", "pandas", "pyarrow", "pydantic"}),
+        ("from pipeline.cli import program; program('runs')", {"numba", "distributed", "bokeh"}),
         ("from pipeline.cli import program; program('plan')", {"bokeh"}),
     ],
-    ids=["a worker process", "runs", "plan"],
+    ids=["a worker process", "help", "runs", "plan"],
 )
 def test_what_is_not_needed_is_not_imported(code: str, absent: set[str]) -> None:
     """Seconds of every start."""

@@ -1,32 +1,35 @@
 """What commands share: the words that many of them take, the settings these lead to, and how a result is printed.
 
-Covers: common options, interrupts, progress, and running stages up to one of them.
+Covers: common options, progress, and running stages up to one of them.
 Does not cover: the commands themselves (beside this file), exit codes (cli.py), how tables look (tables.py).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from types import FrameType
+import time
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Annotated, Any
 
+import psutil
 import typer
 from rich.console import Console
 
 import pipeline
 from pipeline import tables
+from pipeline.commands.interrupts import interrupts as interrupts
 from pipeline.execution import Execution, execute
 from pipeline.request import Request
 from pipeline.runtime.current import in_use, model_of
-from pipeline.runtime.events import Event, Noticed, RunEnded
+from pipeline.runtime.events import Noticed
 from pipeline.runtime.progress import Lines, format_of
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.terminal import watcher
 from pipeline.settings import Settings
 from tasks.errors import ModelRefused, SettingsError
-from tasks.masking import masked_content
+from tasks.masking import masked, masked_content
 
 Conf = Annotated[
     str,
@@ -83,32 +86,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as t
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
 _IN_USE = "current"
-
-
-class Interrupts:
-    """Ctrl-C stops the run in good order; a second one stops it at once.
-
-    It is also a listener: an interrupt that is raised where Python cannot pass it on (in a garbage collection, for
-    instance) is lost, so it is raised again at the run's next event.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, event: Event) -> None:
-        if self.asked and not isinstance(event, Noticed | RunEnded):
-            raise KeyboardInterrupt
-
-    def take(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked:
-            Console(stderr=True).show_cursor()  # nothing else is put in order
-            os._exit(130)
-        self.asked = True
-        raise KeyboardInterrupt
-
-
-interrupts = Interrupts()
-"""The one that cli.py has the system tell."""
 
 
 def settings_from(conf: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None) -> Settings:
@@ -195,6 +172,7 @@ def watching() -> Lines:
 def run_until(settings: Settings, request: Request, as_json: bool) -> None:
     """Run every stage asked for that is not done yet, and print the result, that of a refused model too."""
     begun: list[Execution] = []
+    request = replace(request, began=process_began())
 
     def work(execution: Execution) -> RunResult:
         begun.append(execution)
@@ -205,11 +183,17 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     try:
         with watching() as shown:
+            shown(Noticed(f"funkflow {version('funkflow')}: up to {request.until}, root {masked(settings.root)}"))
             result = execute(settings, request, [interrupts, shown], work)
     except ModelRefused:
         show(begun[0].result)
         raise
     show(result)
+
+
+def process_began() -> float:
+    """Return when this process began, by the monotonic clock: a user's seconds count from there, imports included."""
+    return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
 def print_result(content: dict[str, Any], as_json: bool, table: Any) -> None:
