@@ -17,6 +17,7 @@ from pipeline.attempt import Attempt
 from pipeline.effective import on_synthetic
 from pipeline.execution import Execution, execute
 from pipeline.methods import STANDARD
+from pipeline.presets import refuse_missing_data
 from pipeline.request import STAGES as STAGES
 from pipeline.request import Request
 from pipeline.runtime.cluster import refuse_unguarded_call
@@ -95,7 +96,8 @@ def run(
     """
     refuse_unguarded_call()
     if isinstance(settings, (str, os.PathLike)):
-        settings = Settings.load(os.fspath(settings), overrides)
+        name, settings = os.fspath(settings), Settings.load(os.fspath(settings), overrides)
+        refuse_missing_data(name, settings.ingest.ratings)
     elif isinstance(settings, Mapping):
         settings = Settings.build(settings, overrides)
     elif overrides:

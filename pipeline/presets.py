@@ -5,12 +5,14 @@ Covers: finding and reading them. Does not cover: what may stand in them (settin
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import SettingsError
+from tasks.errors import BadInput, SettingsError
 from tasks.paths import expanded
 
 SETTINGS, CLUSTERS = "conf", "conf.clusters"
@@ -37,6 +39,28 @@ def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, 
         return tomllib.loads(text), where
     except tomllib.TOMLDecodeError as cause:
         raise SettingsError(f"{where}: not valid TOML: {cause}") from cause
+
+
+def refuse_missing_data(name: str, ratings: Sequence[str]) -> None:
+    """Say where to get the data of a preset, if it reads files that are not there.
+
+    Parameters
+    ----------
+    name : of a preset; nothing is looked at for the path of a file of one's own.
+    ratings : what would be read. Ratings other than the preset's are not looked at either.
+
+    Raises
+    ------
+    BadInput
+        With the first line of the preset, a comment that says so.
+    """
+    if name not in presets():
+        return
+    text, where = _find(name, SETTINGS)
+    if list(ratings) == tomllib.loads(text).get("ingest", {}).get("ratings"):
+        for path in ratings:
+            if not os.path.exists(path):
+                raise BadInput(f"{path}: no such file or folder. {text.splitlines()[0].removeprefix('# ')} ({where})")
 
 
 def _find(name_or_path: str, folder: str) -> tuple[str, str]:

@@ -15,11 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.runtime.result import ESTIMATES, RunResult, rounded_scores
+from pipeline.settings import Settings
 from tasks.masking import masked
 
+_DEFAULT_ROOT = str(Settings.model_fields["root"].default)
 
-def result_table(result: RunResult) -> Group:
-    """Return RMSE and MAE of the model beside what it must beat, and where the results lie."""
+
+def result_table(result: RunResult, root: str = "") -> Group:
+    """Return RMSE and MAE of the model beside what it must beat, where the results lie, and what to try next.
+
+    root : of a run whose model is in use; empty: there is nothing to try.
+    """
     parts: list[Table | Text] = []
     if result.evaluation:
         scores = Table(title=escape(result.validation), title_justify="left", title_style="bold")
@@ -47,6 +53,12 @@ def result_table(result: RunResult) -> Group:
         took, peak = format_time(result.seconds.get("total", 0.0)), format_bytes(result.peak_memory_bytes)
         parts.append(Text(f"{took}, peak memory {peak} (all processes)"))
     parts += [Text(f"{name:<12} {masked(path)}") for name, path in result.paths.items()]
+    if root:
+        model = f"--model current{'' if root == _DEFAULT_ROOT else f' --root {masked(root)}'}"
+        parts += [
+            Text(f"{title:<12} funkflow {words}", style="dim")
+            for title, words in (("to try next", f"recommend {model} --user ID"), ("", f"factors {model}"))
+        ]
     return Group(*parts)
 
 

@@ -51,6 +51,7 @@ def test_a_run_ends_with_a_table_and_places(ran: subprocess.CompletedProcess[str
     models = ("mean rating", "biases only", "model", "planted truth (the floor)")
     for words in (*models, "validation: probe.txt", f"{root}/runs/"):
         assert words in ran.stdout
+    assert f"to try next  funkflow recommend --model current --root {root} --user ID" in ran.stdout
 
 
 def test_progress_goes_to_stderr_as_plain_lines(ran: subprocess.CompletedProcess[str]) -> None:
@@ -77,6 +78,7 @@ def test_json_is_the_last_line_of_stdout(ran: subprocess.CompletedProcess[str], 
         (["run", "demo", "--sett", "train.rank=3"], 2, "No such option"),
         (["frob"], 2, "No such command 'frob'; see funkflow --help"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'? See funkflow --help"),
+        (["runs", "diff"], 2, "Missing argument 'RUN'; see funkflow runs diff --help"),
         (["backfill"], 2, "Missing option '--from'; see funkflow backfill --help"),
         (["run", "--ratings", "nowhere.csv"], 3, "nowhere.csv: no such file or folder"),
         (["plan", "demo", "--set", "cluster.memory=100 MiB"], 4, "and has 100.00 MiB"),

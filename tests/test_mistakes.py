@@ -133,3 +133,16 @@ def test_a_model_shows_itself_in_one_line(ratings: Path) -> None:
     model = Model.load(run(settings_for(ratings)).paths["model"])
     assert repr(model).startswith("Model(rank 3, 40 users x 12 items, RMSE ")
     assert "\n" not in repr(model)
+
+
+def test_a_preset_without_its_data_says_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, words in (
+        ("movielens-1m", "unpack ml-1m.zip from grouplens.org/datasets/movielens/1m in data/raw, or name your own"),
+        ("movielens-100k", "unpack ml-100k.zip from grouplens.org/datasets/movielens/100k in data/raw"),
+        ("netflix", r"probe.txt, qualifying.txt and movie_titles.txt \(kaggle.com.* under data/raw/netflix"),
+    ):
+        with pytest.raises(BadInput, match=f"^data/raw/.*: no such file or folder. .*{words}.*conf/{name}.toml"):
+            run(name)
+    with pytest.raises(BadInput, match=r"^mine\.csv: no such file or folder; check ingest.ratings"):
+        run("movielens-1m", ["ingest.ratings=['mine.csv']"])

@@ -100,6 +100,9 @@ def test_similar_and_factors_name_titles(model: str) -> None:
     assert len(first["high"]) == len(first["low"]) == 3
     done = funkflow("factors", "--model", model)
     assert "strongest factors" in done.stdout
+    narrow = [line for line in funkflow("factors", "--model", model, COLUMNS="80").stdout.splitlines() if line.strip()]
+    assert len(narrow) == 4 + 3 * min(10, Model.load(model).rank)
+    assert max(map(len, narrow)) <= 80
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import pipeline
 from pipeline import tables
 from pipeline.commands.interrupts import interrupts as interrupts
 from pipeline.execution import Execution, execute
+from pipeline.presets import refuse_missing_data
 from pipeline.request import Request
 from pipeline.runtime.current import in_use, model_of
 from pipeline.runtime.events import Noticed
@@ -107,7 +108,9 @@ def settings_from(conf: str, ratings: list[str] | None, validation: str, root: s
     words += sets or []
     if conf and ratings:
         return Settings.load_with_ratings(conf, words, validation=bool(validation))
-    return Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
+    settings = Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
+    refuse_missing_data(conf, settings.ingest.ratings)
+    return settings
 
 
 def settings_beside_model(
@@ -178,8 +181,8 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
         begun.append(execution)
         return pipeline.work(execution)
 
-    def show(result: RunResult) -> None:
-        print_result(result.to_dict(), as_json, tables.result_table(result))
+    def show(result: RunResult, root: str = "") -> None:
+        print_result(result.to_dict(), as_json, tables.result_table(result, root))
 
     try:
         with watching() as shown:
@@ -188,7 +191,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
     except ModelRefused:
         show(begun[0].result)
         raise
-    show(result)
+    show(result, settings.root if "model" in result.paths and request.reaches("report") else "")
 
 
 def process_began() -> float:

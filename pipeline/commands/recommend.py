@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -156,9 +157,11 @@ def factors(
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
         title = f"strongest factors of {_named(raw_id, titles)}"
-    content, table = [], Table(title=title, title_justify="left", title_style="bold")
-    for name in ("factor", "singular value", *(["loading"] if item else []), "one end", "the other"):
-        table.add_column(name)
+    content, table = [], Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, expand=True)
+    for name in ("factor", "singular\nvalue", *(["loading"] if item else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("one end", "the other"):  # a title that has no room ends in dots: three lines a factor, one an item
+        table.add_column(name, ratio=1, no_wrap=True, overflow="ellipsis")
     for number in chosen.tolist():
         order = np.argsort(-found.loadings[:, number], kind="stable")
         high, low = ([loaded.item_ids[place] for place in ends] for ends in (order[:_ENDS], order[::-1][:_ENDS]))

@@ -30,7 +30,9 @@ from tasks.digits import rounded
 from tasks.errors import SettingsError
 from tasks.paths import absolute
 
-Id = Annotated[str, typer.Argument(help="a record's id or the beginning of it, or a run's; last: the newest")]
+Id = Annotated[
+    str, typer.Argument(metavar="RUN", help="a record's id or the beginning of it, or a run's; last: the newest")
+]
 _SETTINGS = "settings."
 _SHORT = 8
 """Enough of a run's id to find it again."""

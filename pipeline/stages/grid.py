@@ -52,10 +52,9 @@ def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], setti
     reused = manifest is not None
     if manifest is None:
         manifest = _build(context, dataset, split, shards, grid_id)
-    summary = (
-        f"{shards} x {shards} blocks, {manifest['ratings']:,} ratings, {manifest['bytes'] / 2**20:,.1f} MiB; "
-        f"{manifest['written']} blocks written, {manifest['kept']} kept"
-    )
+    kept = f"; {manifest['written']} blocks written, {manifest['kept']} kept" if manifest["kept"] else ""
+    size = f"{manifest['bytes'] / 2**20:,.1f} MiB"
+    summary = f"{shards} x {shards} blocks, {manifest['ratings']:,} ratings, {size}{kept}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return manifest
 

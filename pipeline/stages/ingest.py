@@ -289,11 +289,12 @@ def _extreme(
 
 
 def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
-    deleted = f", {manifest['deleted']:,} ratings deleted" if manifest["deleted"] else ""
-    grown = f"; grown from {manifest['parent']['id']}" if manifest["parent"] else ""
-    return (
-        f"{manifest['ratings']:,} ratings of {manifest['users']:,} users and {manifest['items']:,} items "
-        f"from {manifest['format']}; {manifest['duplicates']:,} duplicates settled ({settings.duplicates}), "
-        f"{manifest['quarantined']:,} rows quarantined{deleted}{grown}; {manifest['parsed_bytes']:,} bytes parsed, "
-        f"{manifest['parts_written']} parts written, {manifest['parts_kept']} kept"
-    )
+    """Return what was read, and of what may befall rows and parts that which did."""
+    befell = {"duplicates": f"duplicates settled ({settings.duplicates})", "quarantined": "rows quarantined"}
+    befell["deleted"] = "ratings deleted"
+    size = f"{manifest['ratings']:,} ratings of {manifest['users']:,} users and {manifest['items']:,} items"
+    said = [f"{size} from {manifest['format']}", *(f"{manifest[name]:,} {befell[name]}" for name in befell)]
+    if manifest["parent"]:
+        parts = f"{manifest['parts_written']} parts written, {manifest['parts_kept']} kept"
+        said.append(f"grown from {manifest['parent']['id']}; {manifest['parsed_bytes']:,} bytes parsed, {parts}")
+    return "; ".join(each for each in said if not each.startswith("0 "))
