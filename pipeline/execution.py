@@ -139,7 +139,8 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
     if execution.inputs is not None:
         with suppress(OSError, FunkflowError):  # without a receipt the next one goes through the stages, that is all
             receipts.write_inputs(inputs_url, execution.inputs)
-            receipts.write_receipt(url, store, execution.result, execution.stages, execution.inputs)
+            for each in {url, receipts.receipt_url(store, execution.settings, request.down_to("export"))}:
+                receipts.write_receipt(each, store, execution.result, execution.stages, execution.inputs)
     return ledger.DONE
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.attempt import Attempt
 from pipeline.effective import on_synthetic
 from pipeline.execution import Execution, execute
+from pipeline.ingest_settings import FILES_ALONE
 from pipeline.methods import STANDARD
 from pipeline.presets import refuse_missing_data
 from pipeline.request import STAGES as STAGES
@@ -53,6 +54,7 @@ from tasks import files
 from tasks.algorithm import ALGORITHM_VERSION
 from tasks.errors import SettingsError
 from tasks.masking import masked_content
+from tasks.rated import parts_of
 from tasks.sources import refuse_missing
 
 METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
@@ -100,6 +102,11 @@ def run(
         refuse_missing_data(name, settings.ingest.ratings)
     elif isinstance(settings, Mapping):
         settings = Settings.build(settings, overrides)
+    elif not isinstance(settings, Settings):
+        raise SettingsError(
+            f"run: settings are a {type(settings).__name__}; give a preset's name, the path of a .toml file, a mapping "
+            f"or Settings. {FILES_ALONE}"
+        )
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
     request = Request.checked(until, date, fresh, force, wait_seconds, if_new)
@@ -131,6 +138,8 @@ class _Run:
             return
         dataset = ingest(context, settings.ingest, settings.split.file)
         paths["dataset"] = self.store.dataset(dataset["id"])
+        if users := settings.recommend.users:
+            parts_of(users, paths["dataset"], dataset)  # an unknown one is refused before training, not after
         if not self._reaches("split"):
             return
         held_out, lineage = self._split(context, settings, dataset)

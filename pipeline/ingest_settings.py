@@ -16,11 +16,17 @@ from pipeline.training_settings import Place, Section
 from tasks.delimiters import DELIMITERS
 from tasks.transform import Transform
 
+FILES_ALONE = (
+    "Ratings are read from files: write a table to one first, for instance frame.to_parquet('ratings.parquet'), and "
+    "name it, {'ingest': {'ratings': 'ratings.parquet'}}"
+)
+"""What is said of ratings that are not in files."""
+
 
 def _as_paths(value: Any) -> Any:
     several = [value] if isinstance(value, (str, os.PathLike)) else value
-    if not isinstance(several, (list, tuple)):
-        return several
+    if not isinstance(several, (list, tuple)) or not all(isinstance(each, (str, os.PathLike)) for each in several):
+        raise ValueError(f"not paths. {FILES_ALONE}")
     return [os.fspath(each) if isinstance(each, os.PathLike) else each for each in several]
 
 

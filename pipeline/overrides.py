@@ -72,8 +72,14 @@ def validated(content: Mapping[str, Any], whole: type[Model], where: str) -> Mod
         first = cause.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         reason = first["msg"].removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {first['input']!r}"
+        value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {_shown(first['input'])}"
         raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it was given, in one line; of what no settings file can hold, such as a table, its type."""
+    plain = isinstance(value, (str, int, float, list, tuple, type(None))) and "\n" not in repr(value)
+    return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -35,6 +35,7 @@ _UNSETTLED_BYTES = 256 * 2**20
 """Files that were written just before they were read are known by content, up to so many bytes: a quarter second."""
 _KNOWN_BY_CONTENT = ("manifest.json", "model.json")
 _OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0}
+_SECTIONS_OF_STAGES = ("ranking", "recommend", "predict", "report")
 _OF_PATHS = {"predictions": "predictions", "recommendations": "recommendations"}
 
 
@@ -49,18 +50,23 @@ class Receipt:
 
 
 def receipt_url(store: Store, settings: Settings, request: Request) -> str:
-    """Return where the receipt of these settings, up to that stage, lies; whichever the cluster.
+    """Return where the receipt of these settings, up to that stage, lies; whichever the cluster and later stages.
 
     The list of who is forgotten is part of it: no stage of another list has anything to say.
     """
     receipt_id = content_id(
         what="receipt",
-        settings=settings.model_dump(mode="json", exclude=set(IDLE_SECTIONS)),
+        settings=settings.model_dump(mode="json", exclude=_without_effect(request)),
         until=request.until,
         code=code(),
         forgotten=files.checksum(files.bytes_if_there(store.forgotten) or b""),
     )
     return files.join(store.root, "receipts", f"{receipt_id}.json")
+
+
+def _without_effect(request: Request) -> set[str]:
+    """Return the sections that change nothing of what is asked for: those of the stages that it does not reach."""
+    return {*IDLE_SECTIONS, *(name for name in _SECTIONS_OF_STAGES if not request.reaches(name))}
 
 
 def inputs_url(store: Store, settings: Settings, request: Request) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks.errors import SettingsError
 
@@ -61,6 +61,10 @@ class Request:
         if if_new and (fresh or force):
             raise SettingsError("--if-new and --force or --fresh contradict each other: leave out one of them")
         return cls(until, _checked_date(date), fresh, force, wait_seconds, if_new)
+
+    def down_to(self, stage: str) -> Request:
+        """Return what is asked up to a stage at most: a model that a whole run left answers who asks for the model."""
+        return replace(self, until=stage) if self.reaches(stage) else self
 
     def reaches(self, stage: str) -> bool:
         """Say whether a stage is among those asked for."""

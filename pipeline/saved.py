@@ -1,7 +1,7 @@
 """What is done with a saved model, on a cluster of its own: no run, no settings but where to run.
 
-Covers: opening the cluster for one stage that needs a model's folder alone, and finding what the model was trained on.
-Does not cover: the stages themselves (stages/), whole runs (flow.py).
+Covers: opening the cluster for one stage that needs a model's folder alone.
+Does not cover: the stages themselves (stages/), what a model was trained on (tasks/rated.py), whole runs (flow.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
-from pipeline.runtime.store import SCRATCH, Store, published
+from pipeline.runtime.store import SCRATCH, Store
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from pipeline.settings import Settings
 from pipeline.stages.predict import predict
@@ -30,10 +30,8 @@ from pipeline.stages.recommend import recommend
 from pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
 from pipeline.stages.spectrum import known_spectrum, spectrum
 from pipeline.stages.vectors import write_vectors
-from tasks import files
-from tasks.errors import BadInput
 from tasks.model_about import read_about
-from tasks.paths import absolute
+from tasks.rated import TrainedOn
 
 
 def spectrum_of(
@@ -109,7 +107,7 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
     CannotFit
         Memory is too small.
     """
-    origin = _Origin.of(model_folder)
+    origin = TrainedOn.of(model_folder)
     rank, count = read_about(model_folder)["rank"], settings.recommend.count
 
     def needs(allowance: Allowance) -> tuple[int, int]:
@@ -119,33 +117,6 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
     with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
         return recommend(context, origin.dataset, origin.split, model_folder, settings.recommend, origin.run_folder)
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """What a saved model was trained on: the manifests of its dataset and split, found by where its run left it."""
-
-    root: str
-    run_folder: str
-    dataset: dict[str, Any]
-    split: dict[str, Any]
-
-    @classmethod
-    def of(cls, model_folder: str) -> _Origin:
-        read_about(model_folder)  # a folder without a model is told before anything is looked for around it
-        place = absolute(model_folder).rstrip("/")
-        root, *inner = place.rsplit("/", 3)
-        record = files.join(files.join(root, *inner[:2]), "record.json")
-        if len(inner) == 3 and inner[0] == "runs" and files.exists(record):
-            store, known = Store(root), files.read_json(record)
-            dataset = published(store.dataset(known.get("dataset", "")), "dataset")
-            split = published(store.split(known.get("split", "")), "split")
-            if dataset is not None and split is not None:
-                return cls(root, files.join(root, *inner[:2]), dataset, split)
-        raise BadInput(
-            f"{model_folder}: the ratings that this model was trained on are not beside it, so what users have rated "
-            "is not known; name the model where its run left it (ROOT/runs/RUN/model), or the run's settings"
-        )
 
 
 @dataclass(frozen=True)

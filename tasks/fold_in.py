@@ -29,10 +29,14 @@ from tasks.transform import Transform, as_ratings, transformed
 
 @dataclass(frozen=True)
 class FoldedRow:
-    """A row that the model was not trained on, in the model's units: `factors` float32 (k,) and `bias`."""
+    """A row that the model was not trained on, in the model's units: `factors` float32 (k,) and `bias`.
+
+    `rated` : raw ids of what it has rated, which is not recommended to it.
+    """
 
     factors: npt.NDArray[np.float32]
     bias: float
+    rated: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

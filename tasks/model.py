@@ -47,6 +47,8 @@ class Model(Recommender, Algebra):
     user_factors, item_factors : float32 (n, k)
     about : dict
         The rest of `model.json`: settings, run, RMSE with the split it was measured on.
+    folder : str
+        Where it was loaded from; empty for one that was made in memory.
     """
 
     mean: float
@@ -58,6 +60,7 @@ class Model(Recommender, Algebra):
     user_factors: npt.NDArray[np.float32]
     item_factors: npt.NDArray[np.float32]
     about: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
 
     def __post_init__(self) -> None:
         refuse_complex(
@@ -198,7 +201,7 @@ class Model(Recommender, Algebra):
         scale = tuple(about["scale"]) if about["scale"] is not None else None
         return cls(
             mean=float(about["mean"]), scale=scale, user_ids=user_ids, item_ids=item_ids, user_biases=user_biases,
-            item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about,
+            item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about, folder=folder,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Recommend to the users of one part of a dataset, and measure how well held-out ratings are ranked.
 
-Covers: what each user has seen, the Parquet of recommendations, sums of precision, recall and NDCG, and the baseline
-that these are beside: the most rated items.
+Covers: the Parquet of recommendations, the same for some users in this process, sums of precision, recall and NDCG, and
+the baseline that these are beside: the most rated items.
 Does not cover: the choice of items (top_items.py), which task runs when (pipeline/stages/recommend.py,
 pipeline/stages/ranking.py).
 """
@@ -17,11 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks import files
-from tasks.served import Served
+from tasks.rated import Stored, TrainedOn, pairs_of, parts_of, rated_pairs
+from tasks.served import Served, read_served
 from tasks.top_items import Catalogue, Seen
-
-_Stored = tuple[str, str]
-"""Where a file lies, and its checksum."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Ranking:
 
 def recommend_part(
     served: Served,
-    part: _Stored,
-    held_out: _Stored,
+    part: Stored,
+    held_out: Stored,
     piece: tuple[int, int],
     chosen: Sequence[int],
     count: int,
@@ -59,29 +57,55 @@ def recommend_part(
     piece : (number, pieces): which of the equal pieces of the part's users this is.
     chosen : dense ids of the only users to recommend to; empty: all of the part.
     """
-    users, items = _seen(part, held_out)
+    users, items = rated_pairs(part, held_out)
     wanted = np.unique(users)
     if chosen:
         wanted = np.intersect1d(wanted, np.asarray(chosen, dtype=users.dtype))
     wanted = np.array_split(wanted, piece[1])[piece[0]]
-    top = served.top(wanted, _seen_by(wanted, users, items), count)
-    is_found = np.arange(top.rows.shape[1]) < top.found[:, None]
-    ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
-    table = pa.table(
-        {
-            "user": served.user_ids.take(pa.array(np.repeat(wanted, top.found))),
-            "rank": pa.array(ranks[is_found]),
-            "item": served.item_ids.take(pa.array(top.rows[is_found])),
-            "score": pa.array(top.scores[is_found]),
-        }
-    )
+    table = _listed(served, wanted, _seen_by(wanted, users, items), count)
     # Scores hardly repeat: looking for repetitions in them would be in vain.
     checksum = files.write_table(url, table, compression="lz4", dictionaries=["user", "rank", "item"])
     path = "/".join(url.rsplit("/", 2)[1:])
     return {"path": path, "rows": table.num_rows, "users": len(wanted), "checksum": checksum}
 
 
-def count_ratings(part: _Stored, held_out: _Stored, items: int) -> npt.NDArray[np.int64]:
+def recommend_to(model_folder: str, users: Sequence[str | int], count: int) -> list[dict[str, Any]]:
+    """Return what `recommend_part` would write for these raw users, in this process: of the users only their own rows.
+
+    Raises
+    ------
+    BadInput
+        A user is not in the data, or the ratings that the model was trained on are not beside it.
+    """
+    trained_on = TrainedOn.of(model_folder)
+    by_part = parts_of(users, trained_on.dataset_folder, trained_on.dataset)
+    wanted = np.unique(np.array([user for own in by_part.values() for user in own], np.int32))
+    served = read_served(model_folder, (), wanted)
+    rows: list[dict[str, Any]] = []
+    for number, own in by_part.items():
+        dense = np.unique(np.array(own, np.int32))
+        seen = _seen_by(dense, *rated_pairs(*trained_on.stored(number)))
+        rows += _listed(served, np.searchsorted(wanted, dense).astype(np.int32), seen, count).to_pylist()
+    order = {str(user): place for place, user in reversed(list(enumerate(users)))}
+    return sorted(rows, key=lambda row: (order[str(row["user"])], row["rank"]))
+
+
+def _listed(served: Served, users: npt.NDArray[np.int32], seen: Seen, count: int) -> pa.Table:
+    """Return user, rank (from 1), item and score of the best unseen items; `users` are rows of `served`."""
+    top = served.top(users, seen, count)
+    is_found = np.arange(top.rows.shape[1]) < top.found[:, None]
+    ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
+    return pa.table(
+        {
+            "user": served.user_ids.take(pa.array(np.repeat(users, top.found))),
+            "rank": pa.array(ranks[is_found]),
+            "item": served.item_ids.take(pa.array(top.rows[is_found])),
+            "score": pa.array(top.scores[is_found]),
+        }
+    )
+
+
+def count_ratings(part: Stored, held_out: Stored, items: int) -> npt.NDArray[np.int64]:
     """Return how many training ratings of a part each item has, int64 (items,), by dense id."""
     row = files.read_table(held_out[0], ["row"], expected_checksum=held_out[1])["row"].to_numpy()
     _, rated = _training(part, row)
@@ -105,7 +129,7 @@ def most_rated(served: Served, *counts: npt.NDArray[np.int64]) -> Served:
 
 
 def rank_part(
-    models: Sequence[Served], part: _Stored, held_out: _Stored, threshold: float, count: int
+    models: Sequence[Served], part: Stored, held_out: Stored, threshold: float, count: int
 ) -> tuple[Ranking, ...]:
     """Return how the best `count` items of each user meet the held-out ratings of at least `threshold`, by each model.
 
@@ -150,32 +174,14 @@ def measured(rows: npt.NDArray[np.int32], relevant: npt.NDArray[np.int64], items
     )
 
 
-def _columns(part: _Stored) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    table = files.read_table(part[0], ["user", "item"], expected_checksum=part[1])
-    return table["user"].to_numpy(), table["item"].to_numpy()
-
-
 def _training(
-    part: _Stored, held_out_rows: npt.NDArray[np.integer]
+    part: Stored, held_out_rows: npt.NDArray[np.integer]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return (user, item) of a part sorted, without the rows that are held out; -1 is no row of it."""
-    users, items = _columns(part)
+    users, items = pairs_of(part)
     is_training = np.ones(len(users), bool)
     is_training[held_out_rows[held_out_rows >= 0]] = False
     return users[is_training], items[is_training]
-
-
-def _seen(part: _Stored, held_out: _Stored) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return all (user, item) of a part sorted, with the held-out ones that are not in the dataset itself."""
-    users, items = _columns(part)
-    table = files.read_table(held_out[0], ["user", "item", "row"], expected_checksum=held_out[1])
-    user, item, row = (table[name].to_numpy() for name in table.column_names)
-    more = (row < 0) & (user >= 0) & (item >= 0)
-    if not more.any():
-        return users, items
-    users, items = np.append(users, user[more]), np.append(items, item[more])
-    order = np.lexsort((items, users))
-    return users[order], items[order]
 
 
 def _seen_by(wanted: npt.NDArray[np.int32], users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> Seen:

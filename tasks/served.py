@@ -42,8 +42,12 @@ class Served(Weighed):
         return top if self.transform == "none" else replace(top, scores=as_ratings(top.scores, self.transform))
 
 
-def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
+def read_served(folder: str, _checksums: tuple[str, ...], users: npt.NDArray[np.int32] | None = None) -> Served:
     """Read an exported model: dense id d is row d div P of part d mod P. `_checksums` tell models in one folder apart.
+
+    Parameters
+    ----------
+    users : dense ids, ascending, of the only users to keep, in this order; None: all.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
         A file is missing or does not match its checksum.
     """
     about = read_about(folder)
-    user_factors, user_biases, user_ids, _ = _side(folder, "user", about["parts"]["user"], about["rank"])
+    user_factors, user_biases, user_ids, _ = _side(folder, "user", about["parts"]["user"], about["rank"], users)
     item_factors, item_biases, item_ids, rows = _side(folder, "item", about["parts"]["item"], about["rank"])
     by_row = np.empty(len(rows), np.int64)
     by_row[rows] = np.arange(len(rows))
@@ -67,20 +71,26 @@ def read_served(folder: str, _checksums: tuple[str, ...]) -> Served:
 
 
 def _side(
-    folder: str, side: str, parts: list[dict[str, str | int]], rank: int
+    folder: str, side: str, parts: list[dict[str, str | int]], rank: int, wanted: npt.NDArray[np.int32] | None = None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], pa.Array, npt.NDArray[np.int32]]:
-    """Return factors, biases, raw ids and the model's row of each dense id."""
+    """Return factors, biases, raw ids and the model's row of each dense id, or of those wanted; reads no other part."""
     sizes = [int(part["rows"]) for part in parts]
-    factors, biases = np.empty((sum(sizes), rank), np.float32), np.empty(sum(sizes), np.float32)
-    rows, ids, first = np.empty(sum(sizes), np.int32), [], 0
+    dense = np.arange(sum(sizes), dtype=np.int32) if wanted is None else wanted
+    factors, biases = np.empty((len(dense), rank), np.float32), np.empty(len(dense), np.float32)
+    rows, ids, places = np.empty(len(dense), np.int32), [], []
     for shard, part in enumerate(parts):
+        own = np.flatnonzero(dense % len(parts) == shard)
+        if not len(own):
+            continue
         url = files.join(folder, f"{side}_factors.parquet", str(part["path"]))
         table = files.read_table(url, expected_checksum=str(part["checksum"])).combine_chunks()
-        own = slice(shard, None, len(parts))
-        factors[own] = pc.list_flatten(table["factors"]).to_numpy().reshape(-1, rank)
-        biases[own] = table["bias"].to_numpy()
-        rows[own] = np.arange(first, first + table.num_rows)
-        ids.append(table["raw_id"].combine_chunks())
-        first += table.num_rows
+        inside = dense[own] // len(parts)
+        factors[own] = pc.list_flatten(table["factors"]).to_numpy().reshape(-1, rank)[inside]
+        biases[own] = table["bias"].to_numpy()[inside]
+        rows[own] = sum(sizes[:shard]) + inside
+        ids.append(table["raw_id"].combine_chunks().take(pa.array(inside)))
+        places.append(own)
     raw_ids = pa.concat_arrays([each.chunk(0) if isinstance(each, pa.ChunkedArray) else each for each in ids])
-    return factors, biases, raw_ids.take(pa.array(rows)), rows
+    order = np.empty(len(dense), np.int64)
+    order[np.concatenate(places)] = np.arange(len(dense))
+    return factors, biases, raw_ids.take(pa.array(order)), rows

@@ -6,13 +6,17 @@ Does not cover: bad rows and files of ratings (test_bad_input.py, test_bad_files
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from ungated import UNGATED_SECTION
 
+import pipeline
 from pipeline import Model, run
 from pipeline.runtime.events import Event, Noticed, StageFinished
 from tasks.errors import BadInput, SettingsError
@@ -146,3 +150,31 @@ def test_a_preset_without_its_data_says_where_to_get_them(tmp_path: Path, monkey
             run(name)
     with pytest.raises(BadInput, match=r"^mine\.csv: no such file or folder; check ingest.ratings"):
         run("movielens-1m", ["ingest.ratings=['mine.csv']"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda frame: frame,
+        lambda frame: {"ingest": {"ratings": frame}},
+        lambda frame: {"ingest": {"ratings": [frame]}},
+    ],
+)
+def test_a_table_instead_of_a_file_is_told_how_to_become_one(given: Callable[[pd.DataFrame], Any]) -> None:
+    frame = pd.DataFrame({"user": [1, 2], "item": [3, 4], "rating": [5.0, 1.0]})
+    with pytest.raises(SettingsError) as refused:
+        run(given(frame))
+    assert "Ratings are read from files: write a table to one first" in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+def test_the_remedy_for_a_table_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"user": [1, 2] * 4, "item": range(8), "rating": [5.0, 1.0] * 4})
+    frame.to_parquet("ratings.parquet")
+    assert run({"ingest": {"ratings": "ratings.parquet"}}, until="ingest").paths["dataset"]
+
+
+def test_the_package_shows_what_it_offers() -> None:
+    assert dir(pipeline) == ["Model", "RunResult", "Settings", "__version__", "reconstruction", "run"]
+    assert pipeline.__version__ == version("funkflow")

@@ -24,7 +24,7 @@ from pipeline.runtime.budget import Allowance, Size
 from pipeline.runtime.events import Event, StageFinished
 from tasks import files
 from tasks.errors import BadInput, CannotFit
-from tasks.recommend import measured
+from tasks.recommend import measured, recommend_to
 
 COUNT = 12
 
@@ -106,6 +106,37 @@ def test_chosen_users_get_the_same_as_among_all(root: Path, ran: RunResult) -> N
     assert got["item"].tolist() == expected["item"].tolist()
     np.testing.assert_allclose(got["score"], expected["score"], rtol=1e-6)
     assert Path(ran.paths["recommendations"]).exists()
+
+
+def test_this_process_alone_recommends_what_the_cluster_does(root: Path, ran: RunResult) -> None:
+    """In the order that is asked for; of the model it keeps the rows of these users alone."""
+    users = [77, 1, 5, 140]
+    everyone = pd.read_parquet(Path(ran.paths["recommendations"], "recommendations.parquet"))
+    rows = recommend_to(ran.paths["model"], users, COUNT)
+    expected = [row for user in users for row in everyone[everyone["user"] == user].to_dict("records")]
+    assert [(row["user"], row["rank"], row["item"]) for row in rows] == [
+        (row["user"], row["rank"], row["item"]) for row in expected
+    ]
+    np.testing.assert_allclose([row["score"] for row in rows], [row["score"] for row in expected], rtol=1e-6)
+
+
+def test_a_model_leaves_out_what_a_user_has_rated(root: Path, ran: RunResult) -> None:
+    """In training, in validation, and in a validation file alone, as user 2 has."""
+    model = Model.load(ran.paths["model"])
+    everyone = pd.read_parquet(Path(ran.paths["recommendations"], "recommendations.parquet"))
+    for user in (1, 2, 77):
+        found = model.recommend(user, COUNT)
+        assert found.items.tolist() == everyone[everyone["user"] == user]["item"].tolist()
+    assert len(model.recommend(1, 60).items) == 3
+    assert len(model.recommend(1, 60, exclude=()).items) == len(model.item_ids)
+
+
+def test_an_unknown_user_is_refused_before_training(root: Path, tmp_path: Path) -> None:
+    settings = settings_for(root, recommend={"count": 3, "users": [9999]}).model_copy(update={"root": str(tmp_path)})
+    told: list[Event] = []
+    with pytest.raises(BadInput, match="there is no user 9999"):
+        run(settings, until="export", listeners=[told.append])
+    assert [event.stage for event in told if isinstance(event, StageFinished)] == ["ingest"]
 
 
 def test_recommendations_are_made_once(root: Path, ran: RunResult) -> None:

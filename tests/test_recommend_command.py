@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from program import funkflow
+from program import CHECKOUT, funkflow
 from test_cli import SMALL
 
 from pipeline import Model
@@ -40,30 +42,35 @@ def test_recommend_writes_parquet_for_all_and_says_where(root: Path) -> None:
     assert json.loads((folder / "manifest.json").read_text())["rows"] == 3 * users
 
 
-def test_recommend_prints_a_chosen_user_with_titles(root: Path, model: str) -> None:
-    user = str(Model.load(model).user_ids[0])
-    done = funkflow("recommend", "demo", "--count", "3", "--user", user, "--root", str(root), *SMALL)
+def test_recommend_prints_a_chosen_user_with_titles_and_writes_nothing(root: Path, model: str) -> None:
+    """By the settings of a run that is there, or by its model; of two users in the order that is asked for."""
+    before = sorted(root.glob("runs/*/*"))
+    first, second = (str(user) for user in Model.load(model).user_ids[:2])
+    words = ["--count", "3", "--user", second, "--user", first]
+    done = funkflow("recommend", "demo", *words, "--root", str(root), *SMALL)
     assert done.returncode == 0, done.stderr
-    assert f"for user {user}" in done.stdout
+    assert done.stdout.index(f"for user {second}") < done.stdout.index(f"for user {first}")
     assert "title" in done.stdout
-    done = funkflow("recommend", "demo", "--count", "3", "--user", user, "--root", str(root), "--json", *SMALL)
-    rows = json.loads(done.stdout.splitlines()[-1])["recommendations"]
-    assert [row["rank"] for row in rows] == [1, 2, 3]
-
-
-def test_a_saved_model_recommends_what_its_run_does(root: Path, model: str) -> None:
-    """Beside the run, from whose dataset and split it knows what is seen; made anew, not found there."""
-    user = str(Model.load(model).user_ids[1])
-    words = ["--count", "4", "--user", user, "--json"]
-    by_run = funkflow("recommend", "demo", "--root", str(root), *words, *SMALL)
-    folder = Path(json.loads(by_run.stdout.splitlines()[-1])["paths"]["recommendations"])
-    shutil.rmtree(folder)
-    by_model = funkflow("recommend", "--model", model, *words)
-    assert by_model.returncode == 0, by_model.stderr
+    assert "live page" not in done.stderr
+    by_model = funkflow("recommend", "--model", model, *words, "--json")
     rows = json.loads(by_model.stdout.splitlines()[-1])["recommendations"]
-    assert rows == json.loads(by_run.stdout.splitlines()[-1])["recommendations"]
-    assert len(rows) == 4
-    assert (folder / "manifest.json").exists()
+    assert [(str(row["user"]), row["rank"]) for row in rows] == [
+        (u, rank) for u in (second, first) for rank in (1, 2, 3)
+    ]
+    assert all(str(row["item"]) in done.stdout for row in rows)
+    assert sorted(root.glob("runs/*/*")) == before
+
+
+def test_recommending_to_one_user_imports_no_cluster(model: str) -> None:
+    """Seconds of every such command."""
+    user = str(Model.load(model).user_ids[0])
+    code = (
+        "import sys; from pipeline.cli import program; "
+        f"program('recommend')(['recommend', '--model', {model!r}, '--user', {user!r}], standalone_mode=False); "
+        "print(*{'distributed', 'bokeh'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tasks.fold_in import FoldedRow
 from tasks.model import Model
 from tasks.neighbours import strongest_factors
 from tasks.objective import Observed, Point, gradients, objective
+from tasks.rated import Placing
 
 L2, DEVIATION, MEAN = 0.07, 1.3, 3.2
 
@@ -35,7 +36,7 @@ def model_of(seed: int = 0, biases: bool = True, l2: float = L2) -> Model:
 
 def test_a_user_gets_what_is_predicted_highest() -> None:
     model = model_of()
-    items, scores = model.recommend(7, 5)
+    items, scores = model.recommend(7, 5, exclude=())
     predicted = model.predict([7] * 20, model.item_ids, clip=False)
     np.testing.assert_array_equal(items, model.item_ids[np.argsort(-predicted)[:5]])
     np.testing.assert_allclose(scores, np.sort(predicted)[::-1][:5])
@@ -49,18 +50,45 @@ def test_what_is_excluded_does_not_come_and_fewer_may_be_left() -> None:
     assert len(scores) == 2
 
 
+def test_where_it_is_not_known_what_a_user_has_rated_a_warning_says_so() -> None:
+    model = model_of()
+    with pytest.warns(UserWarning, match=r"what user 7 has rated is not left out: .* pass exclude, \(\) for nothing"):
+        got = model.recommend(7, 5)
+    assert got.items.tolist() == model.recommend(7, 5, exclude=()).items.tolist()
+
+
+def test_a_new_user_is_not_recommended_what_they_rated() -> None:
+    model = model_of()
+    folded = model.fold_in({30: 5.0, 50: 1.0})
+    assert not {30, 50} & set(model.recommend(folded, 20).items)
+    assert len(model.recommend(folded, 20).items) == 18
+    assert {30, 50} < set(model.recommend(folded, 20, exclude=()).items)
+
+
+@given(sizes=st.lists(st.integers(0, 4), min_size=1, max_size=5).filter(any))
+def test_rows_of_a_model_and_dense_ids_lead_to_each_other(sizes: list[int]) -> None:
+    """A part holds the dense ids of its shard, so sizes fall by one at most once."""
+    count, shards = sum(sizes), len(sizes)
+    parts = [len(range(shard, count, shards)) for shard in range(shards)]
+    placing = Placing.of({"parts": {"item": [{"rows": rows} for rows in parts]}}, "item")
+    in_order = [dense for shard in range(shards) for dense in range(shard, count, shards)]
+    assert [placing.dense(row) for row in range(count)] == in_order
+    assert placing.rows(np.array(in_order)).tolist() == list(range(count))
+
+
 def test_equal_predictions_come_in_the_order_of_the_model() -> None:
     model = model_of()
     model.item_factors[:] = 0
     model.item_biases[:] = np.arange(20) % 2
-    assert model.recommend(7, 4)[0].tolist() == [10, 30, 50, 70]
+    assert model.recommend(7, 4, exclude=()).items.tolist() == [10, 30, 50, 70]
 
 
 def test_similar_items_have_the_greatest_cosine() -> None:
     model = model_of()
     model.item_factors[4] = 0
     model.item_factors[9] = 3 * model.item_factors[2]
-    items, cosines = model.similar(20, 30)
+    items, cosines = found = model.similar(20, 30)
+    assert (found.items is items, found.cosines is cosines) == (True, True)
     assert items[0] == 90
     assert cosines[0] == pytest.approx(1.0)
     assert set(items) == set(model.item_ids) - {20, 40}
@@ -127,7 +155,7 @@ def test_without_l2_the_shortest_of_many_solutions_is_taken() -> None:
 def test_a_folded_in_user_gets_recommendations() -> None:
     model = model_of()
     row = FoldedRow(model.user_factors[7], float(model.user_biases[7]))
-    assert model.recommend(row, 6)[0].tolist() == model.recommend(7, 6)[0].tolist()
+    assert model.recommend(row, 6).items.tolist() == model.recommend(7, 6, exclude=()).items.tolist()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import flow, saved, tables
+import pipeline
+from pipeline import tables
 from pipeline.commands.options import (
     AsJson,
     Conf,
@@ -35,11 +36,11 @@ from pipeline.commands.options import (
     watching,
 )
 from pipeline.settings import Settings
-from tasks import files
 from tasks.digits import rounded
 from tasks.errors import BadInput, SettingsError
 from tasks.model import Model
 from tasks.model_about import read_about
+from tasks.recommend import recommend_to
 from tasks.titles import titles_of
 
 _DEFAULT_COUNT = 10
@@ -80,20 +81,28 @@ def recommend(
     if not settings.recommend.count:
         words += [f"recommend.count={_DEFAULT_COUNT}"]
         settings, place = _chosen(conf, model, ratings, validation, root, words)
-    content: dict[str, Any]
-    said: Group | Text
+    if user:
+        _print_for(settings, place, not resume, as_json)
+        return
     with watching() as watcher:
         if place:
-            folder = saved.recommend_with(settings, place, [interrupts, watcher])
+            folder = pipeline.recommend_with(settings, place, [interrupts, watcher])
             content = {"paths": {"model": place, "recommendations": folder}}
-            said = Text(f"recommendations in {folder}")
-        else:
-            result = flow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
-            content, said = result.to_dict(), tables.result_table(result)
-    if settings.recommend.users:
-        content["recommendations"] = _written(content["paths"]["recommendations"])
-        said = _lists_of(content["recommendations"], content["paths"]["model"])
-    print_result(content, as_json, said)
+            print_result(content, as_json, Text(f"recommendations in {folder}"))
+            return
+        result = pipeline.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
+    print_result(result.to_dict(), as_json, tables.result_table(result))
+
+
+def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> None:
+    """Print the best items of the users that settings name; a model that is there is read by this process alone."""
+    content: dict[str, Any] = {"paths": {"model": model}}
+    if not model:
+        with watching() as watcher:
+            result = pipeline.run(settings, until="export", fresh=fresh, listeners=[interrupts, watcher])
+        content, model = result.to_dict(), result.paths["model"]
+    content["recommendations"] = recommend_to(model, settings.recommend.users, settings.recommend.count)
+    print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
 def _chosen(
@@ -205,13 +214,6 @@ def _raw_id(model: Model, word: str) -> Any:
         raw_id = word
     model.known_rows([raw_id], "items")
     return raw_id
-
-
-def _written(folder: str) -> list[dict[str, Any]]:
-    url = files.join(folder, "manifest.json")
-    parts = files.without_seal(url, files.read_json(url))["parts"]
-    tables = [files.read_table(files.join(folder, part["path"]), None, part["checksum"]) for part in parts]
-    return [row for table in tables for row in table.to_pylist()]
 
 
 def _plain(raw_id: Any) -> Any:

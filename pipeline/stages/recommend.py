@@ -1,17 +1,14 @@
 """Recommend: the best unseen items of all users, or of some, to Parquet.
 
 Covers: one task a slice of users, and the files that result.
-Does not cover: what a user has seen and the form of the files (tasks/recommend.py), the choice (tasks/top_items.py).
+Does not cover: what a user has rated (tasks/rated.py), the form of the files (tasks/recommend.py), the choice
+(tasks/top_items.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-import pyarrow as pa
 
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
@@ -19,9 +16,8 @@ from pipeline.runtime.serving import stored_part, submit_served
 from pipeline.runtime.store import content_id, nothing_half_written, publish, published
 from pipeline.settings import RecommendSettings
 from tasks import files
-from tasks.errors import BadInput
-from tasks.ids import buckets_of, look_up
 from tasks.model_about import read_about
+from tasks.rated import parts_of
 from tasks.recommend import recommend_part
 
 _STAGE = "recommend"
@@ -44,7 +40,7 @@ def recommend(
     started = time.monotonic()
     folder = files.join(run_folder, "recommendations-chosen" if settings.users else "recommendations")
     parts = read_about(model_folder)["parts"]
-    chosen = _chosen(context, dataset, settings.users)
+    chosen = parts_of(settings.users, context.store.dataset(dataset["id"]), dataset) if settings.users else {}
     identity = content_id(
         what="recommendations", model=parts, split=split["id"], count=settings.count, users=list(settings.users),
         batch=settings.batch_users,
@@ -84,23 +80,3 @@ def _recommend(
         for place, (both, number, piece) in enumerate(places)
     ]  # fmt: skip
     return run_all(context, _STAGE, "recommend", recommend_part, jobs)
-
-
-def _chosen(context: Context, dataset: dict[str, Any], users: Sequence[str | int]) -> dict[int, list[int]]:
-    """Return the dense ids of these raw users by the part of the dataset that holds their ratings."""
-    if not users:
-        return {}
-    url = files.join(context.store.dataset(dataset["id"]), "users.parquet")
-    known = files.read_table(url, ["raw_id"], dataset["id_checksums"]["users"])["raw_id"]
-    try:
-        raw = pa.array([int(each) if pa.types.is_integer(known.type) else str(each) for each in users], known.type)
-    except (ValueError, OverflowError, pa.ArrowInvalid) as cause:
-        raise BadInput(f"recommend.users: {list(users)} are not all numbers, but this model's ids are") from cause
-    dense = look_up(pa.chunked_array([raw]), known)
-    if (dense < 0).any():
-        unknown = raw[int(np.argmax(dense < 0))].as_py()
-        raise BadInput(f"recommend.users: there is no user {unknown!r} in the data; check --user")
-    by_part: dict[int, list[int]] = {}
-    for part, user in zip(buckets_of(raw, len(dataset["parts"])).tolist(), dense.tolist(), strict=True):
-        by_part.setdefault(part, []).append(user)
-    return by_part
