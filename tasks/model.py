@@ -154,10 +154,13 @@ class Model(Recommender, Algebra):
             raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
         return user_rows, item_rows
 
-    def save(self, folder: str) -> None:
-        """Write the open form under `folder`; `model.json` last, so that a half-written model does not load."""
+    def save(self, folder: str, part_rows: int | None = None) -> None:
+        """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
+
+        part_rows : rows of a part at most; None: one part of users, one of items.
+        """
         parts = {
-            side: [write_factors(files.join(folder, f"{side}_factors.parquet", "part.00000.parquet"), *columns)]
+            side: _write_side(files.join(folder, f"{side}_factors.parquet"), columns, part_rows)
             for side, columns in {
                 "user": (self.user_ids, self.user_biases, self.user_factors),
                 "item": (self.item_ids, self.item_biases, self.item_factors),
@@ -205,6 +208,17 @@ def write_factors(
     # Factors are close to random: looking for repetitions in them would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
+
+
+def _write_side(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: int | None) -> list[dict[str, Any]]:
+    rows = max(1, len(columns[0]))
+    starts = range(0, rows, part_rows or rows)
+    return [
+        write_factors(
+            files.join(place, f"part.{number:05d}.parquet"), *(each[start : start + starts.step] for each in columns)
+        )
+        for number, start in enumerate(starts)
+    ]
 
 
 def write_about(

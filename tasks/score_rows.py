@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tasks.model_parts import Rows
 
-_BATCH_PAIRS = 65_536
+BATCH_PAIRS = 65_536
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ def score_rows(
 ) -> npt.NDArray[np.float64]:  # fmt: skip
     """Return mean + b_u + b_i + <u, v> of pairs of rows, float64 (n,), clipped to the scale; -1 adds nothing."""
     scores = np.empty(len(user_rows), dtype=np.float64)
-    for start in range(0, len(scores), _BATCH_PAIRS):
-        part = slice(start, start + _BATCH_PAIRS)
+    for start in range(0, len(scores), BATCH_PAIRS):
+        part = slice(start, start + BATCH_PAIRS)
         scores[part] = _score(users, items, user_rows[part], item_rows[part], by.mean)
     return np.clip(scores, *by.scale, out=scores) if clip and by.scale is not None else scores
 

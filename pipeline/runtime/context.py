@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from distributed import Client, as_completed
+from distributed import Client, Future, as_completed
 
 from pipeline.runtime.events import Listener, StageAdvanced
 from pipeline.runtime.store import Store, published
@@ -71,6 +71,15 @@ def run_all(
         return [future.result() for future in futures]
     finally:
         context.client.cancel(futures)
+
+
+def submit_shared(context: Context, doing: str, function: Callable[..., T], *given: Any) -> Future[T]:
+    """Return the result of one task as a future for others to share: once on a worker, and gone with the last of them.
+
+    A batch that is given it fails as that task does.
+    """
+    key = f"{doing}-{context.attempt}-{next(_BATCHES)}"
+    return context.client.submit(function, *given, key=key, pure=False)
 
 
 @contextmanager

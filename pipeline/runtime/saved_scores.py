@@ -11,14 +11,13 @@ scores their ratings, and by no other.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distributed import Future
 
 from pipeline.runtime.ancestry import places_of_ids
-from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.context import Context, run_all, submit_shared
 from tasks import files
 from tasks.matches import Places, match_by_part, matched
 from tasks.model_about import Place
@@ -27,8 +26,6 @@ from tasks.placed_ratings import errors_of_part, place_in_other, place_own
 from tasks.score import Errors
 from tasks.score_rows import Scorer
 from tasks.trained_pairs import Met, Training
-
-_NAMES = itertools.count()
 
 
 def validation_places(context: Context, split: dict[str, Any]) -> list[Place]:
@@ -44,7 +41,7 @@ def met_by(
     urls = [files.join(scratch, f"met-{number:05d}.arrow") for number in range(len(trainings))]
     users = [(training.ids[0],) for training in trainings]
     match_users(context, stage, dataset, users, urls)
-    items = [match_items(context, stage, dataset, (training.ids[1],)) for training in trainings]
+    items = [match_items(context, dataset, (training.ids[1],)) for training in trainings]
     return [Met(training, url) for training, url in zip(trainings, urls, strict=True)], items
 
 
@@ -57,15 +54,14 @@ def match_users(
     run_all(context, stage, "match-users", match_by_part, jobs)
 
 
-def match_items(context: Context, stage: str, dataset: dict[str, Any], others: Sequence[Place]) -> Future[Places]:
+def match_items(context: Context, dataset: dict[str, Any], others: Sequence[Place]) -> Future[Places]:
     """Return where a dataset's items stand in a table; it is let go of with the last task that needs it."""
-    own = places_of_ids(context.store, dataset)[1]
-    return context.client.submit(matched, own, others, key=_key(context, stage, "match-items"), pure=False)
+    return submit_shared(context, "match-items", matched, places_of_ids(context.store, dataset)[1], others)
 
 
-def item_rows(context: Context, stage: str, parts: ModelParts) -> Future[Rows]:
+def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
     """Return the numbers of all items of a model, to be shared by the tasks of a worker."""
-    return context.client.submit(read_side, parts.items, parts.rank, key=_key(context, stage, "load-items"), pure=False)
+    return submit_shared(context, "load-items", read_side, parts.items, parts.rank)
 
 
 def placed_in_own(context: Context, stage: str, split: dict[str, Any], parts: ModelParts, scratch: str) -> list[str]:
@@ -82,7 +78,7 @@ def placed_in_other(
 ) -> list[str]:
     """Find the rows that validation ratings have in a model of other data; return where they are written."""
     match_users(context, stage, dataset, [parts.users], [users := files.join(scratch, "users.arrow")])
-    items = match_items(context, stage, dataset, parts.items)
+    items = match_items(context, dataset, parts.items)
     jobs = [
         (held_out, number, users, items, parts.user_counts, files.join(scratch, f"other-{number:05d}.arrow"))
         for number, held_out in enumerate(validation_places(context, split))
@@ -92,10 +88,6 @@ def placed_in_other(
 
 def scored(context: Context, stage: str, doing: str, pieces: Sequence[str], parts: ModelParts) -> Errors:
     """Return the errors of a model on ratings that were placed in it."""
-    items, by = item_rows(context, stage, parts), Scorer(parts.rank, parts.mean, parts.scale)
+    items, by = item_rows(context, parts), Scorer(parts.rank, parts.mean, parts.scale)
     jobs = [(pieces, number, users, items, by) for number, users in enumerate([*parts.users, None])]
     return sum(run_all(context, stage, doing, errors_of_part, jobs), Errors(0.0, 0.0, 0))
-
-
-def _key(context: Context, stage: str, doing: str) -> str:
-    return f"{doing}-{stage}-{context.attempt}-{next(_NAMES)}"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context, memory_let_go, run_all
+from pipeline.runtime.context import Context, memory_let_go, run_all, submit_shared
 from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.saved_scores import placed_in_other, scored
 from pipeline.runtime.store import nothing_half_written, publish, published
@@ -88,8 +88,7 @@ def _model_errors(
     )
     held_out = _held_out(context, grid)
     with memory_let_go(context):
-        key = f"load-items-{_STAGE}-{context.attempt}"
-        loaded = context.client.submit(read_shards, items, rank, key=key, pure=False)
+        loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]
         return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
 

@@ -166,12 +166,13 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
 
 def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> Compared:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
+    context.afford(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset
     scratch = context.store.scratch(f"gate-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
         met, met_items = met_by(context, _STAGE, dataset, trainings, scratch)
         match_users(context, _STAGE, dataset, [older.users], [users := files.join(scratch, "users.arrow")])
-        items = match_items(context, _STAGE, dataset, older.items)
+        items = match_items(context, dataset, older.items)
         held_out = validation_places(context, new.split)
         urls = [[files.join(scratch, f"{which}-{number:05d}.arrow") for number in range(len(held_out))]
                 for which in ("older", "newer")]  # fmt: skip

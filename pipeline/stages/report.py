@@ -68,6 +68,7 @@ def report(
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:
+        context.afford(_STAGE)
         context.tell(StageStarted(_STAGE))
         facts = _facts(context, dataset, split, training, model_folder, scale, folder, settings, told)
         files.write_json(url := files.join(folder, "facts.json"), facts)
@@ -149,7 +150,7 @@ def _broken_down(
         pieces = placed_in_own(context, _STAGE, split, parts, scratch)
         by = Scorer(parts.rank, parts.mean, parts.scale)
         measured = Measured(tuple(pieces), by, item_counts, len(parts.items), ruler)
-        items = item_rows(context, _STAGE, parts)
+        items = item_rows(context, parts)
         jobs = [
             (measured, number, users, counts, items)
             for number, (users, counts) in enumerate(zip(parts.users, user_counts, strict=True))
