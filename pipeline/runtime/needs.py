@@ -45,11 +45,11 @@ _OVERWRITTEN_SETS, _VECTOR_SETS = 2.5, 3.6
 of what it takes or beside it."""
 _MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
 """Messages that the client's connections remember (cluster.py), with their vectors where they are below a size."""
-_ITEM_VERSIONS, _FILE_VERSIONS = 5, 2.5
+_ITEM_VERSIONS, _FILE_VERSIONS = 5, 3
 """Versions in float32 of all items where their rows of V are made, and of a part of a model: its file, and what is
 read of it."""
-_PAIR_VERSIONS = 4
-"""Versions of the rows of a batch of pairs that are scored: of both sides, and what they are multiplied in."""
+_PAIR_VERSIONS = 2
+"""Rows of a pair that is scored: a batch takes those of both sides."""
 _PLACED_BYTES, _MATCHED_BYTES = 80, 48
 """A rating that is placed in a model; an id that is looked up in another table."""
 _COUNTED_USER_BYTES, _COUNTED_ITEM_BYTES = 64, 32
@@ -233,7 +233,7 @@ def scoring_need(job: Job, parts: int) -> Need:
     """
     size, rank = job.size, job.rank + 1
     running = min(job.threads, max(job.shards, parts))
-    batch = min(SCORED_PAIRS, size.held_out / max(1, job.shards)) * _PAIR_VERSIONS * 4 * rank
+    batch = min(SCORED_PAIRS, size.held_out / job.shards / parts) * _PAIR_VERSIONS * 4 * rank
     part = size.users / job.shards * _FILE_VERSIONS * 4 * rank + batch
     placing = size.held_out / parts * _PLACED_BYTES
     matching = size.rows * _MATCHED_BYTES
