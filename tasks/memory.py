@@ -25,8 +25,6 @@ _ROUND_FLOATS = 1 << 20
 
 _spare: defaultdict[int, deque[memoryview]] = defaultdict(deque)
 """By size. What is in use and what is spare together are never more than what was in use at one time."""
-_forgotten = 0
-"""How often spare memory was handed back; memory that was taken before the last time is not kept either."""
 
 
 def uninitialised(floats: int) -> npt.NDArray[np.float32]:
@@ -41,22 +39,15 @@ def uninitialised(floats: int) -> npt.NDArray[np.float32]:
         memory = np.empty(size, np.float32).data
     # NumPy's views refer to the first array that does not rest on another one: this one, which rests on a buffer.
     array = np.frombuffer(memory, np.float32)[:floats]
-    weakref.finalize(array.base, _hand_on, size, memory, _forgotten).atexit = False
+    weakref.finalize(array.base, spare.append, memory).atexit = False
     return array
 
 
-def _hand_on(size: int, memory: memoryview, taken_after: int) -> None:
-    if taken_after == _forgotten:
-        _spare[size].append(memory)
-
-
 def forget_spare() -> None:
-    """Hand all memory that is not in use back to the system, and that which is in use when nobody needs it any more.
+    """Hand all memory that is not in use back to the system, and what is in use once none of its size is any more.
 
-    So it does not matter when a task's result is let go of: a failed stage's are held for as long as its error is.
+    So it does not matter when results are let go of: the error of a failed stage may hold some for long.
     """
-    global _forgotten
-    _forgotten += 1
     _spare.clear()
 
 

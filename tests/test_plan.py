@@ -7,6 +7,7 @@ Does not cover: the rest of the table, and predictions beside what was measured 
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +205,7 @@ def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
     """So more shards need less; and it is refused by itself where it needs more than training, as for many threads."""
 
     def needed(rank: int = 64, shards: int = 4, threads: int = 2, **more: int) -> int:
-        size = Size(**{"ratings": 10**8, "users": 10**6, "items": 20_000, "raw_bytes": 0, "held_out": 10**7, **more})
+        size = replace(Size(10**8, 10**6, 20_000, raw_bytes=0, held_out=10**7), **more)
         return predict_bytes(size, rank, shards, 1, threads, 64 * 2**20, 4_000_000).scoring_bytes
 
     a_part = 10**6 // 4 * 4 * 64
