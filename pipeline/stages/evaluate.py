@@ -49,6 +49,7 @@ def evaluate(
     manifest = published(folder, "evaluation")
     reused = manifest is not None
     if manifest is None:
+        context.afford(_STAGE)
         context.tell(StageStarted(_STAGE, grid["shards"]))
         errors = {
             "model": _model_errors(context, grid, training, scale, run_folder, rank),

@@ -267,9 +267,8 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: li
         work.settings.duplicates, bool(work.now.forgotten),
     )  # fmt: skip
     gathered = run_all(work.context, _STAGE, "gather", write_part, [(part, gathering) for part in range(parts)])
-    for part in gathered:
-        if "fault" in part:
-            raise BadInput(part["fault"])
+    if fault := next((part["fault"] for part in gathered if "fault" in part), ""):
+        raise BadInput(fault)
     return gathered
 
 
