@@ -7,7 +7,6 @@ Does not cover: the rest of the table, and predictions beside what was measured 
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,36 +198,3 @@ def test_a_set_that_the_disk_cannot_hold_is_not_begun(
     with pytest.raises(CannotFit, match=r"of disk and 9.77 kiB are free"):
         run("demo", ["synth.fraction=0.02", f"root={tmp_path}/root"], until=until)
     assert not list(tmp_path.glob("root/raw/*"))
-
-
-def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
-    """So more shards need less; and it is refused by itself where it needs more than training, as for many threads."""
-
-    def needed(rank: int = 64, shards: int = 4, threads: int = 2, **more: int) -> int:
-        size = replace(Size(10**8, 10**6, 20_000, raw_bytes=0, held_out=10**7), **more)
-        return predict_bytes(size, rank, shards, 1, threads, 64 * 2**20, 4_000_000).scoring_bytes
-
-    a_part = 10**6 // 4 * 4 * 64
-    assert needed() > 2 * a_part + 20_000 * 4 * 64
-    assert needed(threads=4) - needed() > 2 * a_part
-    assert needed(users=2 * 10**6) - needed() > 2 * a_part
-    assert needed(items=40_000) - needed() > 20_000 * 4 * 64
-    assert needed(rank=128) - needed() > 2 * a_part
-    assert needed(shards=16) < needed() - a_part
-    words = ["train.rank=256", "grid.shards=4", "cluster.threads=64", "ranking.count=0", "cluster.blocks=streamed"]
-    netflix = {"synth": {"shape": "netflix"}, "ingest": {"chunk_bytes": 2**20, "partition_ratings": 200_000}}
-    prediction = plan_of(Settings.build(netflix, words)).prediction
-    assert prediction.total_bytes == prediction.scoring_bytes
-    plan = plan_of(Settings.build(netflix, [*words, f"cluster.memory={0.9 * prediction.scoring_bytes:.0f}"]))
-    with pytest.raises(CannotFit, match=r"memory for scoring the model, part by part and has .*raise grid\.shards"):
-        plan.refuse()
-
-
-def test_scoring_as_measured() -> None:
-    """At 3 M ratings, rank 256, and 5 M, rank 128, synthetic, one worker of two threads: 825 and 759 MiB at most."""
-    for ratings, users, items, rank, held_out, measured in (
-        (2_713_121, 29_048, 8_813, 256, 301_294, 825), (4_520_720, 43_711, 9_761, 128, 503_305, 759)
-    ):  # fmt: skip
-        size = Size(ratings, users, items, 0, held_out=held_out)
-        predicted = predict_bytes(size, rank, 4, 1, 2, 64 * 2**20, 4_000_000).scoring_bytes
-        assert measured <= predicted / 2**20 < 1.2 * measured

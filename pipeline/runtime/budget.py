@@ -101,18 +101,12 @@ def predict_bytes(
     streamed: bool = False, method: str = DEFAULT_METHOD,
 ) -> Prediction:  # fmt: skip
     """Return the predicted peaks for `workers` processes of `threads` threads each."""
-    job, parts = (
-        Job(size, rank, shards, workers, threads, streamed),
-        parts_for(size.ratings, partition_ratings, MOST_BUCKETS),
-    )
-    need, scoring = NEEDS[method](job), scoring_need(job, parts)
-    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
-    training_worker, scoring_worker = (
-        WORKER_BYTES + need.kept * kept + need.worker,
-        WORKER_BYTES + kept + scoring.worker,
-    )
+    need = NEEDS[method](Job(size, rank, shards, workers, threads, streamed))
+    ratings = size.ratings + size.held_out
+    kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
+    training_worker = WORKER_BYTES + need.kept * kept + need.worker
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
-    partition = size.ratings / parts
+    partition = ratings / parts_for(ratings, partition_ratings, MOST_BUCKETS)
     block_ratings, ids = size.ratings / shards**2, size.rows * 64
     ingest_worker = (
         WORKER_BYTES
@@ -121,12 +115,14 @@ def predict_bytes(
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )
+    scoring = scoring_need(Job(size, rank, shards, workers, threads), max(1, round(ratings / max(1, partition))))
+    scoring_worker = WORKER_BYTES + kept + scoring.worker
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
         training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
         training_worker_bytes=int(training_worker + SHARED_BYTES),
-        data_disk_bytes=int(size.ratings * DISK_RATING_BYTES + size.rows * 16),
+        data_disk_bytes=int(ratings * DISK_RATING_BYTES + size.rows * 16),
         run_disk_bytes=int(need.disk),
         streamed=streamed,
         method=method,
