@@ -5,8 +5,6 @@ Covers: scoring_need of needs.py, beside what was measured, and its refusal. Doe
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipeline.plan import plan_of
@@ -18,8 +16,8 @@ from tasks.errors import CannotFit
 def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
     """So more shards need less; and it is refused by itself where it needs more than training, as for many threads."""
 
-    def needed(rank: int = 64, shards: int = 4, threads: int = 2, **more: int) -> int:
-        size = replace(Size(10**8, 10**6, 20_000, raw_bytes=0, held_out=10**7), **more)
+    def needed(users: int = 10**6, items: int = 20_000, rank: int = 64, shards: int = 4, threads: int = 2) -> int:
+        size = Size(10**8, users, items, raw_bytes=0, held_out=10**7)
         return predict_bytes(size, rank, shards, 1, threads, 64 * 2**20, 4_000_000).scoring_bytes
 
     a_part = 10**6 // 4 * 4 * 64

@@ -2,8 +2,8 @@
 
 Covers: which tasks find the rows that the ratings have in a model, and which score them; what a dataset's ids are in a
 model, or an earlier dataset, of other data.
-Does not cover: the tasks (tasks/matches.py, placed_ratings.py), memory (budget.py), or what is made of the scores
-(stages/evaluate.py, gate.py, report.py).
+Does not cover: the tasks (tasks/matches.py, tasks/placed_ratings.py), memory (budget.py), or what is made of the
+scores (stages/evaluate.py, stages/gate.py, stages/report.py).
 
 The numbers of all items lie once on each worker, as in training; those of a part of the users are read by the task that
 scores their ratings, and by no other.

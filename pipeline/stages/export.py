@@ -109,7 +109,7 @@ def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: floa
 
     Parameters
     ----------
-    ids : raw ids by shard, as id_pieces.py cuts them.
+    ids : raw ids by shard, as tasks/id_pieces.py cuts them.
     """
     shard = read_shard(*saved, rank)
     return write_factors(

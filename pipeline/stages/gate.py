@@ -2,7 +2,7 @@
 
 Covers: what is asked of it (finite numbers, enough ratings, better than the mean rating and the biases alone, not worse
 than the model in use), on which ratings that is measured, and the refusal.
-Does not cover: moving the pointer (runtime/current.py), errors of single ratings (tasks/compare_models.py).
+Does not cover: moving the pointer (runtime/current.py), the scores (runtime/saved_scores.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
 model. Where nobody can tell which these are, or hardly any is left, or the model in use is one of other data, there is
