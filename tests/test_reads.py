@@ -1,7 +1,7 @@
 """What tasks read: the ids, the ratings and the rows of a model that they need, and no whole table in every task.
 
 Covers: trained_pairs.py, placed_ratings.py beside plain loops; what tasks of split, export, warm start and scoring
-open, counted.
+open, counted; columns that lie in another order.
 Does not cover: pieces and matches as such (test_id_pieces.py), the stages (test_split.py, test_gate.py, test_report.py,
 test_warm_start.py).
 """
@@ -30,8 +30,11 @@ from tasks.model import Model, write_about, write_factors
 from tasks.model_about import read_about
 from tasks.model_parts import ModelParts, read_side
 from tasks.placed_ratings import errors_of_part, place_in_other, place_own
+from tasks.recommend import rank_part, recommend_part
 from tasks.score import Errors
 from tasks.score_rows import Scorer
+from tasks.served import Served
+from tasks.top_items import Catalogue
 from tasks.trained_pairs import Met, Training, are_trained_on, parts_with
 from tasks.warm import Side, warm_rows
 
@@ -259,3 +262,36 @@ def test_no_task_has_all_of_a_model_but_those_that_predict_pairs() -> None:
         if "from tasks.model import Model\n" in source.path.read_text(encoding="utf-8")
     }
     assert loading == {"pipeline/stages/predict.py", "tasks/planted.py", "tasks/synthesise.py"}
+
+
+@pytest.mark.parametrize("names", [["user", "item", "rating", "row"], ["row", "rating", "item", "user"]])
+def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever order the file has them, should a reader give them in that."""
+    rng = np.random.default_rng(2)
+    factors = rng.normal(size=(6, 3)).astype(np.float32)
+    catalogue = Catalogue(np.concatenate([factors, np.zeros((6, 1), np.float32)], axis=1), np.arange(6, dtype=np.int32))
+    users = rng.normal(size=(2, 3)).astype(np.float32)
+    raw = pa.array(range(6))
+    served = Served(users, np.zeros(2, np.float32), raw.slice(0, 2), catalogue, raw)
+    scores = users @ factors.T
+    part = {"user": [0, 0, 1, 1], "item": [1, 3, 0, 5], "rating": [5.0, 1.0, 2.0, 5.0]}
+    kept = {"user": [0, 1, 1], "item": [1, 5, 2], "rating": [5.0, 5.0, 4.0], "row": [0, 3, -1]}
+    places = []
+    for name, columns in (("part", part), ("kept", kept)):
+        kinds = {"user": np.int32, "item": np.int32, "rating": np.float32, "row": np.int64}
+        ordered = {each: np.array(columns[each], kinds[each]) for each in names if each in columns}
+        url = str(tmp_path / name)
+        places.append((url, files.write_table(url, pa.table(ordered))))
+    read = files.read_table
+
+    def as_they_lie(url: str, columns: list[str] | None = None, expected_checksum: str | None = None) -> pa.Table:
+        whole = read(url, None, expected_checksum)
+        return whole.select([each for each in whole.column_names if columns is None or each in columns])
+
+    monkeypatch.setattr(files, "read_table", as_they_lie)
+    (found,) = rank_part([served], places[0], places[1], 4.0, 1)
+    best = [max(set(range(6)) - seen, key=lambda item: scores[user, item]) for user, seen in ((0, {3}), (1, {0}))]
+    assert found.precision == sum(item in wanted for item, wanted in zip(best, ({1}, {2, 5}), strict=True))
+    recommend_part(served, places[0], places[1], (0, 1), [], 6, str(tmp_path / "out" / "part.parquet"))
+    listed = files.read_table(str(tmp_path / "out" / "part.parquet")).to_pandas()
+    assert {user: set(of_user["item"]) for user, of_user in listed.groupby("user")} == {0: {0, 2, 4, 5}, 1: {1, 3, 4}}
