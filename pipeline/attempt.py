@@ -111,7 +111,9 @@ class Attempt:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
             if not self.allowance.foreign:  # whose processes nobody here measures
                 kept = self.prediction.kept_bytes if self.ingest_bytes else 0
-                self.result.predicted_memory_bytes = max(self.ingest_bytes, self.prediction.training_bytes + kept)
+                trained, scored = self.prediction.training_bytes + kept, self.prediction.scoring_bytes
+                scored = scored if self.request.reaches("evaluate") else 0
+                self.result.predicted_memory_bytes = max(self.ingest_bytes, trained, scored)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
@@ -158,10 +160,14 @@ class Attempt:
             prediction = plan_of(self.settings, self.allowance).prediction
             self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
             self.ingest_bytes = prediction.ingest_bytes  # what processes took for it they mostly keep
+        elif self.prediction is not None and stage in ("evaluate", "spectrum", "gate", "report"):
+            self.allowance.refuse_scoring(self.prediction)
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
             self.allowance.refuse_training(self.prediction)
+            if self.request.reaches("evaluate"):  # rather than when all the work is done
+                self.allowance.refuse_scoring(self.prediction)
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _memory_of_a_worker(self) -> str:

@@ -18,6 +18,7 @@ def plan_table(plan: Plan) -> Table:
     need = plan.prediction
     worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)
     ingest, training = format_bytes(need.ingest_bytes), format_bytes(need.training_bytes)
+    scoring = format_bytes(need.scoring_bytes)
     recommending = f", recommending {format_bytes(need.recommend_bytes)}" if need.recommend_bytes else ""
     free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
     for name, value in (
@@ -32,7 +33,7 @@ def plan_table(plan: Plan) -> Table:
         ("blocks", "read anew whenever they are gone through" if need.streamed else "held in memory"),
         (
             "memory in all",
-            f"ingest {ingest}, training {training}{recommending}; "
+            f"ingest {ingest}, training {training}, scoring the model {scoring}{recommending}; "
             f"there are {format_bytes(plan.allowance.memory_bytes)}",
         ),
         ("disk", f"{disk}{free}"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.plan import local_allowance, recommending_needs
-from pipeline.runtime.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size, predict_reconstruct_bytes
+from pipeline.runtime.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Listener, broadcast
@@ -22,6 +22,7 @@ from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
+from pipeline.runtime.pieces import predict_reconstruct_bytes
 from pipeline.runtime.store import SCRATCH, Store
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers
 from pipeline.settings import Settings

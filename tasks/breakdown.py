@@ -1,6 +1,7 @@
 """Where a model errs: sums of its errors on held-out ratings, by who rated, what, how high, when, and as predicted.
 
-Covers: the sums of some parts of the held-out ratings, and adding them up. Predictions are clipped to the scale.
+Covers: the sums of the held-out ratings of one part of a model's users, and adding them up; the items at the ends of
+its strongest factors. Predictions are clipped to the scale.
 Does not cover: which parts there are (pipeline/stages/report.py), RMSE and MAE as such (score.py).
 """
 
@@ -11,11 +12,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
-from tasks import array_files, files
+from tasks import array_files
+from tasks.canonical import Rotations
 from tasks.describe import doubling_bin, months_of
-from tasks.model import Model
+from tasks.id_pieces import read_ids
+from tasks.ids import look_up
+from tasks.model_about import Place
+from tasks.model_parts import ModelParts, Rows
+from tasks.neighbours import loaded_factors
+from tasks.placed_ratings import rows_of_part, scored_pieces
+from tasks.score_rows import Scorer
 
 COUNT, SQUARED, ERROR, PREDICTED, ACTUAL = range(5)
 """Columns of the sums: ratings, squared errors, errors (actual less predicted), predictions, actual ratings."""
@@ -60,39 +68,40 @@ class Breakdown:
         return Breakdown(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-def break_down(
-    parts: list[tuple[str, str]],
-    dataset_folder: str,
-    id_checksums: tuple[str | None, str | None],
-    model_folder: str,
-    counts: tuple[tuple[str, str], tuple[str, str]],
-    ruler: Ruler,
-) -> Breakdown:
-    """Return the sums of some parts of the held-out ratings.
+@dataclass(frozen=True)
+class Measured:
+    """What is broken down of a model: the ratings by its rows (placed_ratings.py), its items, and how it is scored.
+
+    `item_counts` : the numbers of training ratings of items, int64 by dense id; `item_shards` : P, the model's parts of
+    items; `ruler` : the bins.
+    """
+
+    pieces: tuple[str, ...]
+    by: Scorer
+    item_counts: Place
+    item_shards: int
+    ruler: Ruler
+
+
+def break_down(measured: Measured, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
+    """Return the sums of the validation ratings of one part of the users; None if there are none.
 
     Parameters
     ----------
-    parts : URL and checksum of each: user and item int32 (dense; -1: unknown), rating float32, timestamp if there.
-    counts : where the numbers of training ratings of users and of items lie, int64 by dense id, each with its checksum.
+    users : that part of the model; user_counts : numbers of training ratings of its rows, int64.
+    items : the numbers of all items of the model.
     """
-    model = Model.load(model_folder)
-    ids = [
-        files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"], checksum)["raw_id"].to_numpy()
-        for side, checksum in zip(("users", "items"), id_checksums, strict=True)
-    ]
-    trained = [array_files.read_array(*place) for place in counts]
+    trained_users, by_dense = array_files.read_array(*user_counts), array_files.read_array(*measured.item_counts)
+    trained_items = np.concatenate([by_dense[shard :: measured.item_shards] for shard in range(measured.item_shards)])
     total = None
-    for url, checksum in parts:
-        table = files.read_table(url, expected_checksum=checksum)
-        users, items = table["user"].to_numpy(), table["item"].to_numpy()
-        known = (users >= 0) & (items >= 0)
-        users, items = users[known], items[known]
-        predicted = model.score(ids[0][users], ids[1][items])
-        actual = table["rating"].to_numpy()[known].astype(np.float64)
-        months = months_of(table["timestamp"].to_numpy()[known]) if "timestamp" in table.column_names else None
-        found = sums_of(actual, predicted, trained[0][users], trained[1][items], months, ruler)
+    rows = rows_of_part(users, measured.by.rank)
+    for placed, predicted in scored_pieces(measured.pieces, part, rows, items, measured.by):
+        if not len(predicted):
+            continue
+        months = months_of(placed.timestamps) if placed.timestamps is not None else None
+        counts = trained_users[placed.user_rows], trained_items[placed.item_rows]
+        found = sums_of(placed.ratings, predicted, *counts, months, measured.ruler)
         total = found if total is None else total + found
-    assert total is not None
     return total
 
 
@@ -125,40 +134,38 @@ def sums_of(
 
 
 def factor_ends(
-    model_folder: str,
-    dataset_folder: str,
-    id_checksum: str | None,
-    item_counts: tuple[str, str],
+    parts: ModelParts,
+    rotations: Rotations,
+    table: Place,
+    item_counts: Place,
     titles: dict[Any, str],
     most: int,
     each: int,
     least_ratings: int,
 ) -> list[dict[str, Any]]:
-    """Return the strongest factors, each by the items at its two ends that have enough ratings.
+    """Return the strongest factors, each by the items at its two ends that have enough ratings; reads the item side.
 
     Parameters
     ----------
-    item_counts : where the numbers of training ratings lie, int64 by dense id of the dataset.
+    rotations : the canonical form of the model's factors.
+    table : raw ids of items of the dataset; item_counts : numbers of training ratings, int64 by its dense ids.
     most, each : so many factors, with so many items at each end.
     """
-    model = Model.load(model_folder)
-    raw_ids = files.read_table(files.join(dataset_folder, "items.parquet"), ["raw_id"], id_checksum)[
-        "raw_id"
-    ].to_numpy()
-    places = pd.Index(raw_ids).get_indexer(pd.Index(model.item_ids))
+    items = parts.item_side()
+    places = look_up(pa.array(items.raw_ids), read_ids(table))
     counts = np.where(places < 0, 0, array_files.read_array(*item_counts)[places])
-    found = model.factors()
+    found = loaded_factors(items.factors, rotations)
     enough = np.flatnonzero(counts >= least_ratings)
     energy = found.strengths**2 / (np.sum(found.strengths**2) or 1.0)
     factors = []
-    for number in range(min(most, model.rank)):
+    for number in range(min(most, len(found.strengths))):
         loadings = found.loadings[enough, number]
         order = np.argsort(loadings, kind="stable")
 
         def ends(places: npt.NDArray[np.intp], loadings: npt.NDArray[np.float64] = loadings) -> list[dict[str, Any]]:
             return [
                 {
-                    "id": str(raw := model.item_ids[enough[place]]),
+                    "id": str(raw := items.raw_ids[enough[place]]),
                     "title": titles.get(raw if isinstance(raw, str) else int(raw)),
                     "value": float(loadings[place]),
                     "ratings": int(counts[enough[place]]),

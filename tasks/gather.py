@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.filesystems import share
-from tasks.ids import buckets_of, look_up
+from tasks.id_pieces import Piece, read_ids, read_piece
+from tasks.ids import look_up
+from tasks.model_about import Place
 from tasks.order import sorted_pairs
 from tasks.partition import Duplicates, gather_rows, settle
 
@@ -41,11 +43,14 @@ class Scratch:
 class Earlier:
     """The dataset that goes before: its folder and parts (path, checksum, rows).
 
-    `moved` : some of its ids have another number now, or none.
+    `users` : its users, cut by the parts that there are now (id_pieces.py); `items` : its table of items; both are read
+    only where rows have to be told apart or numbered anew. `moved` : some of its ids have another number now, or none.
     """
 
     folder: str
     parts: tuple[tuple[str, str, int], ...]
+    users: str
+    items: Place
     moved: bool
 
 
@@ -53,6 +58,7 @@ class Earlier:
 class Gathering:
     """What all parts of a dataset have in common.
 
+    `users` : its users by part, as id_pieces.py cuts them; `items` : its table of items.
     `deletions` : pairs that no longer count. `forgetting` : rows of ids without a number are dropped, not a fault.
     """
 
@@ -60,6 +66,8 @@ class Gathering:
     deletions: Scratch
     earlier: Earlier | None
     dataset: str
+    users: str
+    items: Place
     parts: int
     duplicates: Duplicates
     forgetting: bool
@@ -76,9 +84,9 @@ def write_part(part: int, gathering: Gathering) -> dict[str, Any]:
     same_cut = before is not None and len(before.parts) == gathering.parts
     if same_cut and before and not before.moved and not any(each and each.num_rows for each in (raw, unwanted)):
         return _kept(gathering, before, part)
-    users, items = (_ids(gathering.dataset, side) for side in ("users", "items"))
+    users, items = read_piece(gathering.users, part), read_ids(gathering.items)
     old = _earlier(before, part, gathering) if before else None
-    now = _numbered_anew(before, old, users, items) if before and old and before.moved else old
+    now = _numbered_anew(before, old, part, users, items) if before and old and before.moved else old
     both = [each for each in (now, _dense(raw, users, items, gathering.forgetting)) if each is not None]
     columns = _sorted({name: np.concatenate([each[name] for each in both]) for name in both[0]})
     settled = settle(columns, gathering.duplicates)
@@ -104,10 +112,6 @@ def _kept(gathering: Gathering, before: Earlier, part: int) -> dict[str, Any]:
     return {"path": _path(part), "rows": rows, "checksum": checksum, "kept": True, "duplicates": 0, "deleted": 0}
 
 
-def _ids(folder: str, side: str) -> pa.ChunkedArray:
-    return files.read_table(files.join(folder, f"{side}.parquet"), ["raw_id"])["raw_id"]
-
-
 def _earlier(before: Earlier, part: int, gathering: Gathering) -> Columns:
     """Return the earlier rows of a part as they were; one part may have become two since, or four."""
     share_of = gathering.parts // len(before.parts)
@@ -117,22 +121,22 @@ def _earlier(before: Earlier, part: int, gathering: Gathering) -> Columns:
     if "timestamp" in columns:
         columns["timestamp"] = columns["timestamp"].astype("datetime64[s]")
     if share_of > 1:
-        ours = buckets_of(_ids(before.folder, "users"), gathering.parts) == part
-        columns = _where(columns, ours[columns["user"]])
+        columns = _where(columns, read_piece(before.users, part).has(columns["user"]))
     return columns
 
 
-def _numbered_anew(before: Earlier, columns: Columns, users: pa.ChunkedArray, items: pa.ChunkedArray) -> Columns:
+def _numbered_anew(before: Earlier, columns: Columns, part: int, users: Piece, items: pa.Array) -> Columns:
     """Return earlier rows with the dense ids of now; rows of those that have none any more are gone."""
-    sides = (("user", users), ("item", items))
-    dense = {name: look_up(_ids(before.folder, f"{name}s"), ids)[columns[name]] for name, ids in sides}
-    return _numbered({**columns, **dense})
+    then = read_piece(before.users, part)
+    user = users.dense_of(then.raw_ids)[then.places_of(columns["user"])]
+    item = look_up(read_ids(before.items), items)[columns["item"]]
+    return _numbered({**columns, "user": user, "item": item})
 
 
-def _dense(raw: pa.Table | None, users: pa.ChunkedArray, items: pa.ChunkedArray, forgetting: bool) -> Columns | None:
+def _dense(raw: pa.Table | None, users: Piece, items: pa.Array, forgetting: bool) -> Columns | None:
     if raw is None:
         return None
-    columns = {"user": look_up(raw["user"], users), "item": look_up(raw["item"], items)}
+    columns = {"user": users.dense_of(raw["user"]), "item": look_up(raw["item"], items)}
     columns |= {name: raw[name].to_numpy() for name in raw.column_names if name not in columns}
     return _numbered(columns) if forgetting else columns
 
@@ -152,7 +156,7 @@ def _sorted(columns: Columns) -> Columns:
     return {"user": user, "item": item, **rest}
 
 
-def _without(columns: Columns, unwanted: pa.Table, users: pa.ChunkedArray, items: pa.ChunkedArray) -> Columns:
+def _without(columns: Columns, unwanted: pa.Table, users: Piece, items: pa.Array) -> Columns:
     pairs = _dense(unwanted, users, items, forgetting=True)
     if pairs is None:
         return columns
@@ -166,10 +170,11 @@ def _same(columns: Columns, old: Columns) -> bool:
     return all(np.array_equal(values, old[name]) for name, values in columns.items())
 
 
-def _duplicate_message(columns: Columns, users: pa.ChunkedArray, items: pa.ChunkedArray) -> str:
+def _duplicate_message(columns: Columns, users: Piece, items: pa.Array) -> str:
     user, item, rating = columns["user"], columns["item"], columns["rating"]
     first = int(np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))[0])
     return (
-        f"user {users[int(user[first])].as_py()!r} has rated item {items[int(item[first])].as_py()!r} more than once "
+        f"user {users.raw_of(user[[first]])[0].as_py()!r} has rated item {items[int(item[first])].as_py()!r} "
+        "more than once "
         f'({rating[first]:g} and {rating[first + 1]:g}); set ingest.duplicates = "last" or "mean", or remove one'
     )

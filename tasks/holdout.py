@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 from tasks import files
 from tasks.forgotten import NOBODY, SIDES, Forgotten
+from tasks.id_pieces import Piece, read_ids, read_piece
 from tasks.ids import hash_ids, look_up, mix
+from tasks.model_about import Place
 from tasks.order import sorted_pairs
 from tasks.partition import gather_rows, settle
 
@@ -30,8 +32,8 @@ _Rows = npt.NDArray[np.int64]
 class Rule:
     """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file".
 
-    `id_checksums` : of users.parquet and items.parquet of the dataset. `forgotten` : ids whose rows in the file are
-    passed over.
+    `users` : the dataset's users by part, as id_pieces.py cuts them; `items` : its table of items. `forgotten` : ids
+    whose rows in the file are passed over.
     """
 
     kind: Literal["file", "fraction", "last", "none"]
@@ -42,7 +44,8 @@ class Rule:
     folder: str = ""
     chunks: int = 0
     parts: int = 1
-    id_checksums: tuple[str | None, str | None] = (None, None)
+    users: str = ""
+    items: Place = ("", "")
     forgotten: Forgotten = NOBODY
 
 
@@ -69,10 +72,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rul
     and row int64: the position in the dataset part of the rating that training has to leave out, -1 for none.
     """
     part = files.read_table(files.join(dataset, path), expected_checksum=checksum)
-    users, items = (
-        files.read_table(files.join(dataset, f"{side}.parquet"), ["raw_id"], of_side)["raw_id"]
-        for side, of_side in zip(("users", "items"), rule.id_checksums, strict=True)
-    )
+    users, items = read_piece(rule.users, number), read_ids(rule.items)
     duplicates, missing = 0, None
     if rule.kind == "file":
         raw = gather_rows(rule.folder, rule.chunks, number, rule.parts, rule.parts)
@@ -113,7 +113,7 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
     return np.sort(order[(from_end < last) & (rank > 0)])
 
 
-def _selected(part: pa.Table, users: pa.ChunkedArray, items: pa.ChunkedArray, rule: Rule) -> _Rows:
+def _selected(part: pa.Table, users: Piece, items: pa.Array, rule: Rule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
     if rule.kind == "last":
@@ -128,14 +128,12 @@ def _selected(part: pa.Table, users: pa.ChunkedArray, items: pa.ChunkedArray, ru
     return np.empty(0, np.int64)
 
 
-def _pair_hashes(
-    part: pa.Table, users: pa.ChunkedArray, items: pa.ChunkedArray, seed: int, salt: int
-) -> npt.NDArray[np.uint64]:
+def _pair_hashes(part: pa.Table, users: Piece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
     """Return a uint64 for every rating, made of (seed, salt, raw user, raw item) alone: added data move nothing."""
     key = mix(mix(np.array([seed], np.uint64)) + np.uint64(salt))[0]
-    by_user = mix(hash_ids(users) ^ key)
+    by_user = mix(hash_ids(users.raw_ids) ^ key)
     by_item = hash_ids(items)
-    return mix(by_user[part["user"].to_numpy()] + by_item[part["item"].to_numpy()])
+    return mix(by_user[users.places_of(part["user"].to_numpy())] + by_item[part["item"].to_numpy()])
 
 
 def _threshold(fraction: float) -> np.uint64:
@@ -147,13 +145,13 @@ def _at(part: pa.Table, rows: _Rows) -> pa.Table:
 
 
 def _listed(
-    part: pa.Table, raw: pa.Table, users: pa.ChunkedArray, items: pa.ChunkedArray
+    part: pa.Table, raw: pa.Table, users: Piece, items: pa.Array
 ) -> tuple[pa.Table, int, tuple[int | str, int | str] | None]:
     """Return the pairs of a validation file as held-out rows, the number given twice, and the first missing one."""
     kept = _once(raw)
     duplicates = raw.num_rows - len(kept)
     raw = raw.take(pa.array(kept))
-    user, item = look_up(raw["user"], users), look_up(raw["item"], items)
+    user, item = users.dense_of(raw["user"]), look_up(raw["item"], items)
     row = _rows_of(part, user, item, len(items))
     columns = {"user": pa.array(user), "item": pa.array(item)}
     found = pa.array(row, mask=row < 0)

@@ -44,7 +44,10 @@ def uninitialised(floats: int) -> npt.NDArray[np.float32]:
 
 
 def forget_spare() -> None:
-    """Hand all memory that is not in use back to the system."""
+    """Hand all memory that is not in use back to the system, and what is in use once none of its size is any more.
+
+    So it does not matter when results are let go of: the error of a failed stage may hold some for long.
+    """
     _spare.clear()
 
 

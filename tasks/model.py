@@ -22,11 +22,10 @@ from tasks.errors import BadInput
 from tasks.html_tables import html_facts
 from tasks.masking import masked_content
 from tasks.model_about import MODEL_FORMAT_VERSION, part_files, read_about
-from tasks.model_parts import columns_of
+from tasks.model_parts import Rows, columns_of
 from tasks.recommender import Recommender
+from tasks.score_rows import Scorer, score_rows
 from tasks.transform import NAMES, Transform, as_ratings
-
-_BATCH_PAIRS = 65_536
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,12 +103,9 @@ class Model(Recommender, Algebra):
 
     def score(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
         """Predict as `predict` does, on the scale that the model was trained on: what RMSE and MAE are measured on."""
-        user_rows, item_rows = self._rows(users, items)
-        scores = np.empty(len(user_rows), dtype=np.float64)
-        for start in range(0, len(scores), _BATCH_PAIRS):
-            part = slice(start, start + _BATCH_PAIRS)
-            scores[part] = self._score(user_rows[part], item_rows[part])
-        return np.clip(scores, *self.scale, out=scores) if clip and self.scale is not None else scores
+        users_there, items_there = Rows(self.user_biases, self.user_factors), Rows(self.item_biases, self.item_factors)
+        by = Scorer(self.rank, self.mean, self.scale)
+        return score_rows(users_there, items_there, *self._rows(users, items), by, clip)
 
     def knows(self, users: Any, items: Any) -> npt.NDArray[np.bool_]:
         """Return for each (user, item) pair, bool (n,), whether the model has met both."""
@@ -161,23 +157,13 @@ class Model(Recommender, Algebra):
             raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
         return user_rows, item_rows
 
-    def _score(self, user_rows: npt.NDArray[np.intp], item_rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        user_known, item_known = user_rows >= 0, item_rows >= 0
-        products = np.einsum(
-            "nk,nk->n",
-            _take(self.user_factors, user_rows),
-            _take(self.item_factors, item_rows),
-            dtype=np.float64,
-        )
-        scores = self.mean + np.where(user_known & item_known, products, 0.0)
-        scores += np.where(user_known, _take(self.user_biases, user_rows), 0.0)
-        scores += np.where(item_known, _take(self.item_biases, item_rows), 0.0)
-        return np.asarray(scores, dtype=np.float64)
+    def save(self, folder: str, part_rows: int | None = None) -> None:
+        """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
-    def save(self, folder: str) -> None:
-        """Write the open form under `folder`; `model.json` last, so that a half-written model does not load."""
+        part_rows : rows of a part at most; None: one part of users, one of items.
+        """
         parts = {
-            side: [write_factors(files.join(folder, f"{side}_factors.parquet", "part.00000.parquet"), *columns)]
+            side: _write_side(files.join(folder, f"{side}_factors.parquet"), columns, part_rows)
             for side, columns in {
                 "user": (self.user_ids, self.user_biases, self.user_factors),
                 "item": (self.item_ids, self.item_biases, self.item_factors),
@@ -227,6 +213,17 @@ def write_factors(
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
 
 
+def _write_side(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: int | None) -> list[dict[str, Any]]:
+    rows = max(1, len(columns[0]))
+    starts = range(0, rows, part_rows or rows)
+    return [
+        write_factors(
+            files.join(place, f"part.{number:05d}.parquet"), *(each[start : start + starts.step] for each in columns)
+        )
+        for number, start in enumerate(starts)
+    ]
+
+
 def write_about(
     folder: str,
     mean: float,
@@ -271,10 +268,3 @@ def _as_index(ids: Any, known: npt.NDArray[Any], role: str) -> Any:
             "convert them"
         )
     return pd.Index(given)
-
-
-def _take(rows: npt.NDArray[np.float32], positions: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """Rows by position; unseen ones (-1) take any row, which the caller masks."""
-    return (
-        rows[np.maximum(positions, 0)] if len(rows) else np.zeros((len(positions), *rows.shape[1:]), dtype=np.float32)
-    )

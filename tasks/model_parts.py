@@ -6,6 +6,7 @@ Does not cover: writing them, `model.json`, or predictions (model.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 
 from tasks import files
 from tasks.canonical import Matrix, with_biases
+from tasks.memory import Weighed
 from tasks.model_about import Place, part_files
 from tasks.transform import Transform
 
@@ -27,6 +29,18 @@ class Part:
     raw_ids: npt.NDArray[Any]
     biases: npt.NDArray[np.float32]
     factors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rows(Weighed):
+    """The same without the ids: biases float32 (n,), factors float32 (n, k)."""
+
+    biases: npt.NDArray[np.float32]
+    factors: npt.NDArray[np.float32]
+
+    def is_finite(self) -> bool:
+        """Say whether all numbers are finite."""
+        return bool(np.isfinite(self.biases).all() and np.isfinite(self.factors).all())
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,23 @@ def read_part(url: str, expected_checksum: str, rank: int) -> Part:
     return Part(*columns_of(files.read_table(url, expected_checksum=expected_checksum), rank))
 
 
+def read_rows(url: str, expected_checksum: str, rank: int) -> Rows:
+    """Read the numbers of a part, without its raw ids."""
+    return _rows_of(files.read_table(url, ["bias", "factors"], expected_checksum), rank)
+
+
+def read_side(places: Sequence[Place], rank: int) -> Rows:
+    """Read the numbers of all parts of a side, put together."""
+    parts = [read_rows(*place, rank) for place in places]
+    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("biases", "factors")))
+
+
 def columns_of(table: pa.Table, rank: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return raw ids, biases and factors of a factor table, or of several put together."""
-    table = table.combine_chunks()
+    rows = _rows_of(table.combine_chunks(), rank)
+    return table["raw_id"].to_numpy(), rows.biases, rows.factors
+
+
+def _rows_of(table: pa.Table, rank: int) -> Rows:
     factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, rank)
-    return table["raw_id"].to_numpy(), table["bias"].to_numpy(), np.ascontiguousarray(factors)
+    return Rows(table["bias"].to_numpy(), np.ascontiguousarray(factors))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.best import best_places
-from tasks.canonical import core_of, triangle
+from tasks.canonical import Rotations, core_of, triangle
 from tasks.errors import BadInput
 
 
@@ -56,3 +56,9 @@ def strongest_factors(user_factors: npt.NDArray[np.float32], item_factors: npt.N
     """
     core = core_of(triangle(user_factors), item_factors)
     return Factors(core.rotations.values, core.item_vectors * np.sqrt(core.rotations.values))
+
+
+def loaded_factors(item_factors: npt.NDArray[np.float32], rotations: Rotations) -> Factors:
+    """Return the same from the canonical form, with the item factors that it was computed of and no user factors."""
+    vectors = item_factors.astype(np.float64) @ rotations.item_weights(len(rotations.values))
+    return Factors(rotations.values, vectors * np.sqrt(rotations.values))

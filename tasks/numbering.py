@@ -1,6 +1,7 @@
 """Dense ids of one side: those of the dataset that goes before, as they are, and new ones after them.
 
-Covers: users.parquet and items.parquet, from the distinct ids that all chunks left and from an earlier table.
+Covers: users.parquet and items.parquet, from the distinct ids that all chunks left and from an earlier table; both
+tables cut by part, for the tasks that gather one.
 Does not cover: the order that new ids are given (ids.py), titles (titles.py), rows (gather.py).
 """
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from tasks import files
 from tasks.forgotten import Forgotten
+from tasks.id_pieces import cut_ids, read_ids
 from tasks.ids import closed_up, dense_order, distinct, look_up, refuse_too_many
 from tasks.partition import ids_url
 from tasks.scratch import read_groups
@@ -32,6 +34,7 @@ class Numbering:
     earlier : url and checksum of the table of the dataset that goes before, or None.
     all_occur : every id of that table has ratings still; otherwise those do that the chunks have.
     forgotten : ids on this list get no number.
+    parts : of the dataset: so many pieces of this table and of the earlier one are left in `scratch`; 0: none.
     """
 
     scratch: str
@@ -45,15 +48,26 @@ class Numbering:
     earlier: tuple[str, str] | None
     all_occur: bool
     forgotten: Forgotten
+    parts: int = 0
+
+    @property
+    def pieces(self) -> tuple[str, str]:
+        """Where the pieces of the table and of the earlier one lie, as id_pieces.py cuts them."""
+        place = files.join(self.scratch, f"{self.side}s")
+        return f"{place}.arrow", f"{place}-before.arrow"
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """Rows and checksum of the table; `moved`: not all ids of the earlier table have their number still."""
+    """Rows and checksum of the table; `moved`: not all ids of the earlier table have their number still.
+
+    `pieces` : where this table and the earlier one lie cut by part, if they do.
+    """
 
     rows: int
     checksum: str
     moved: bool
+    pieces: tuple[str, str]
 
 
 def write_ids(numbering: Numbering, target: str) -> Numbered:
@@ -66,10 +80,12 @@ def write_ids(numbering: Numbering, target: str) -> Numbered:
     """
     ids, moved = _ordered(numbering)
     refuse_too_many(len(ids), numbering.side)
+    if numbering.parts:
+        cut_ids(ids, numbering.parts, numbering.pieces[0])
     table = pa.table({"raw_id": ids})
     if numbering.titles:
         table = attach_titles(table, read_titles(numbering.titles))
-    return Numbered(table.num_rows, files.write_table(target, table), moved)
+    return Numbered(table.num_rows, files.write_table(target, table), moved, numbering.pieces)
 
 
 def _ordered(numbering: Numbering) -> tuple[pa.Array, bool]:
@@ -84,7 +100,9 @@ def _ordered(numbering: Numbering) -> tuple[pa.Array, bool]:
     if numbering.earlier is None:
         return dense_order(ids, numbering.seed, numbering.number, numbering.generation), False
     url, checksum = numbering.earlier
-    before = files.read_table(url, ["raw_id"], checksum)["raw_id"].combine_chunks()
+    before = read_ids((url, checksum))
+    if numbering.parts:
+        cut_ids(before, numbering.parts, numbering.pieces[1])
     kept = ~numbering.forgotten.holds(numbering.side, before)
     if not numbering.all_occur:
         kept &= look_up(before, ids) >= 0

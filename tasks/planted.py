@@ -32,6 +32,8 @@ FACTOR_DECAY = 0.65
 """Each planted factor has this part of the variance of the one before: real spectra fall too, and it can be learned."""
 NOISE_DEVIATION = 0.88
 PLANTED_RANK = 20
+TRUTH_PART_ROWS = 2**16
+"""Users, or films, in a part of the planted model as it is saved: whoever scores it need not have all of it."""
 
 USER_SPREAD = 1.55
 """Deviation of the logarithm of users' activity: median to mean as in the real set (96 : 209)."""
@@ -131,7 +133,7 @@ def plant(plan: Plan) -> Model:
 
 def write_truth(plan: Plan, folder: str) -> None:
     """Save the planted model in the open form, so that it is scored like any other."""
-    plant(plan).save(folder)
+    plant(plan).save(folder, TRUTH_PART_ROWS)
 
 
 def planted_scores(model: Model, users: Integers, item: int) -> npt.NDArray[np.float32]:

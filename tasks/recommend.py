@@ -138,7 +138,7 @@ def rank_part(
     NDCG = DCG / ideal DCG with discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002).
     """
     table = files.read_table(held_out[0], ["user", "item", "rating", "row"], expected_checksum=held_out[1])
-    user, item, rating, row = (table[name].to_numpy() for name in table.column_names)
+    user, item, rating, row = (table[name].to_numpy() for name in ("user", "item", "rating", "row"))
     is_relevant = (user >= 0) & (item >= 0) & (rating >= np.float32(threshold))
     wanted, places = np.unique(user[is_relevant], return_inverse=True)
     if not len(wanted):

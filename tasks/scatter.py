@@ -126,8 +126,8 @@ def _sums(block: RatingBlock) -> dict[str, Any]:
 def _gathered(
     pieces: Sequence[tuple[str, int]],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    empty = pa.schema([("user_row", pa.int32()), ("item_row", pa.int32()), ("rating", pa.float32())]).empty_table()
+    empty = pa.schema([("user_row", pa.int32()), ("item_row", pa.int32()), ("rating", pa.float32())])
     tables = [read_groups(url, [group]) for url, group in pieces]
-    table = pa.concat_tables([empty, *tables], promote_options="permissive")
-    user_rows, item_rows, ratings = (table[name].to_numpy() for name in table.column_names)
+    table = pa.concat_tables([empty.empty_table(), *tables], promote_options="permissive")
+    user_rows, item_rows, ratings = (table[name].to_numpy() for name in empty.names)
     return user_rows, item_rows, ratings

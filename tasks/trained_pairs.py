@@ -1,8 +1,13 @@
-"""Which ratings a model was trained on, found again by their raw ids.
+"""Which ratings a model was trained on, found again in the numbering of another dataset.
 
-Covers: where such ratings lie (a dataset without what a split holds out of it), telling for pairs of raw ids whether
+Covers: where such ratings lie (a dataset without what a split holds out of it), telling for pairs of dense ids whether
 they are among them, and parting held-out ratings by that.
-Does not cover: which datasets and splits a model has seen (pipeline/runtime/ancestry.py).
+Does not cover: who has which dense id there (matches.py), which datasets and splits a model has seen
+(pipeline/runtime/ancestry.py).
+
+The ratings of a user lie in the part that the hash of the raw id says, in every dataset. So of one with as many parts
+the part of the same number is all that a part of another has to be compared with; of one that was cut in fewer or in
+more, the part that has all of its users, or those that share them.
 """
 
 from __future__ import annotations
@@ -16,8 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks import files
-from tasks.ids import look_up
+from tasks.matches import Places, read_match
 from tasks.model_about import Place
+
+_KEY_ITEMS = 2**31
+"""More than any dense id of an item, so that a pair is one number, and pairs are in the order of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +41,49 @@ class Training:
     held_out: tuple[tuple[Place, ...], ...]
 
 
+@dataclass(frozen=True)
+class Met:
+    """A training beside another dataset.
+
+    `users` : where that dataset's users stand in the training's numbering, by part (matches.py).
+    """
+
+    training: Training
+    users: str
+
+
 def are_trained_on(
-    users: pa.Array | pa.ChunkedArray, items: pa.Array | pa.ChunkedArray, trainings: Sequence[Training]
-) -> npt.NDArray[np.bool_]:
-    """Return for each pair of raw ids, bool (n,), whether any of `trainings` has a rating of it."""
-    met = np.zeros(len(users), np.bool_)
-    for training in trainings:
-        user_ids, item_ids = (files.read_table(url, ["raw_id"], checksum)["raw_id"] for url, checksum in training.ids)
-        user, item = look_up(users, user_ids).astype(np.int64), look_up(items, item_ids)
-        keys = np.where((user >= 0) & (item >= 0), user * len(item_ids) + item, -1)
-        for part, held_out in zip(training.parts, training.held_out, strict=True):
-            met |= _are_in(keys, part, held_out, len(item_ids))
-    return met
+    users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], part: tuple[int, int], met: Sequence[Met],
+    met_items: Sequence[Places],
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Return for each pair of dense ids, bool (n,), whether any training has a rating of it.
+
+    Parameters
+    ----------
+    part : of the dataset, in which all of the users are: its number, and how many parts there are.
+    met_items : for each training, where the dataset's items stand in its numbering.
+    """
+    found = np.zeros(len(users), np.bool_)
+    for each, item_places in zip(met, met_items, strict=True):
+        theirs = read_match(each.users, part[0])
+        user, item = theirs.of(users).astype(np.int64), item_places[items]
+        keys = np.where((user >= 0) & (item >= 0), user * _KEY_ITEMS + item, -1)
+        for number in parts_with(part, len(each.training.parts)):
+            found |= _are_in(keys, each.training.parts[number], each.training.held_out[number])
+    return found
 
 
-def _are_in(keys: npt.NDArray[np.int64], part: Place, held_out: tuple[Place, ...], items: int) -> npt.NDArray[np.bool_]:
+def parts_with(part: tuple[int, int], parts: int) -> range:
+    """Return which of `parts` parts have the users of one of another number of parts, all of them powers of two."""
+    number, count = part
+    first = number * parts // count
+    return range(first, first + max(1, parts // count))
+
+
+def _are_in(keys: npt.NDArray[np.int64], part: Place, held_out: tuple[Place, ...]) -> npt.NDArray[np.bool_]:
     url, checksum = part
     table = files.read_table(url, ["user", "item"], checksum)
-    known = table["user"].to_numpy().astype(np.int64) * items + table["item"].to_numpy()
+    known = table["user"].to_numpy().astype(np.int64) * _KEY_ITEMS + table["item"].to_numpy()
     if not len(known):
         return np.zeros(len(keys), np.bool_)
     trained = np.ones(len(known), np.bool_)
@@ -62,28 +95,24 @@ def _are_in(keys: npt.NDArray[np.int64], part: Place, held_out: tuple[Place, ...
     return found
 
 
-def raw_pairs(table: pa.Table, ids: tuple[Place, Place]) -> tuple[npt.NDArray[np.bool_], pa.Array, pa.Array]:
-    """Return which rows of dense (user, item) have both in the data, and the raw ids of those."""
-    dense = [table[side].to_numpy() for side in ("user", "item")]
-    known = (dense[0] >= 0) & (dense[1] >= 0)
-    users, items = (
-        files.read_table(url, ["raw_id"], checksum)["raw_id"].combine_chunks().take(pa.array(rows[known]))
-        for (url, checksum), rows in zip(ids, dense, strict=True)
-    )
-    return known, users, items
+def known_pairs(table: pa.Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return which rows of dense (user, item) have both in the data, and the dense ids of those."""
+    users, items = (table[side].to_numpy() for side in ("user", "item"))
+    known = (users >= 0) & (items >= 0)
+    return known, users[known], items[known]
 
 
 def part_by_training(
-    held_out: Place, ids: tuple[Place, Place], trainings: Sequence[Training], folder: str, name: str, number: int
+    held_out: Place, part: tuple[int, int], met: Sequence[Met], met_items: Sequence[Places], folder: str, name: str
 ) -> dict[str, dict[str, Any]]:
     """Write held-out ratings that were not trained on ("kept"), and those that were ("met"); return their entries."""
     table = files.read_table(held_out[0], expected_checksum=held_out[1])
-    known, users, items = raw_pairs(table, ids)
-    met = np.zeros(table.num_rows, np.bool_)
-    met[known] = are_trained_on(users, items, trainings)
+    known, users, items = known_pairs(table)
+    were_met = np.zeros(table.num_rows, np.bool_)
+    were_met[known] = are_trained_on(users, items, part, met, met_items)
     entries = {}
-    for which, place, chosen in (("kept", name, ~met), ("met", f"trained_on_{name}", met)):
-        path = f"{place}/part.{number:05d}.parquet"
+    for which, place, chosen in (("kept", name, ~were_met), ("met", f"trained_on_{name}", were_met)):
+        path = f"{place}/part.{part[0]:05d}.parquet"
         rows = table.filter(pa.array(chosen))
         checksum = files.write_table(files.join(folder, path), rows)
         entries[which] = {"path": path, "rows": rows.num_rows, "checksum": checksum}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.canonical import Matrix, Rotations
+from tasks.memory import Weighed
 
 _BLOCK = 8_192
 """Ratings in a block: its products of 64 directions are 4 MiB."""
@@ -41,11 +42,17 @@ class RankErrors:
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(Weighed):
     """Factors (rows, k) and biases (rows,) of one side, or of a part of it."""
 
     factors: npt.NDArray[np.floating[Any]]
     biases: npt.NDArray[np.floating[Any]]
+
+
+def turned(items: Side, rotations: Rotations) -> Side:
+    """Return the item side as `errors_by_rank` takes it: the rows of V, float64, in place of the factors."""
+    weights = rotations.item_weights(len(rotations.values))
+    return Side(items.factors.astype(np.float64) @ weights, items.biases)
 
 
 def errors_by_rank(
@@ -64,18 +71,17 @@ def errors_by_rank(
     ----------
     user_rows, item_rows : (n,), rows of `users` and `items`; -1 has neither factors nor bias.
     ratings : (n,), in rating units.
-    rotations : the canonical form of the product of the factors.
+    items : as `turned` gives them; rotations : the canonical form of the product of the factors.
     """
     count = len(rotations.values)
     squared, absolute = np.zeros(count + 1), np.zeros(count + 1)
-    weights = items.factors.astype(np.float64) @ rotations.item_weights(count)
     for start in range(0, len(ratings), _BLOCK):
         part = slice(start, start + _BLOCK)
         u, i = user_rows[part], item_rows[part]
         predicted = np.empty((len(u), count + 1))
         predicted[:, 0] = mean + _known(users.biases, u).astype(np.float64) + _known(items.biases, i)
-        turned = _known(users.factors, u).astype(np.float64) @ rotations.users
-        np.multiply(turned, _known(weights, i), out=predicted[:, 1:])
+        left = _known(users.factors, u).astype(np.float64) @ rotations.users
+        np.multiply(left, _known(items.factors, i), out=predicted[:, 1:])
         np.cumsum(predicted, axis=1, out=predicted)
         if scale is not None:
             np.clip(predicted, *scale, out=predicted)

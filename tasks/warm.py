@@ -12,35 +12,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from tasks import files
 from tasks.descend import StepSizes
 from tasks.factors import FactorShard, initial_shard
-from tasks.ids import look_up
 from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
+from tasks.matches import parted, read_match
 from tasks.memory import Weighed
 from tasks.model_about import Place
-from tasks.model_parts import read_part
+from tasks.model_parts import read_rows
 from tasks.rule import WARM_SHRINK, WARM_SQUARES
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the model that is started from: its parts, and the table of raw ids of the data.
+    """One side of the model that is started from: its parts, with the rows of each.
 
-    `name` : "user" or "item"; `shift` : is added to the biases of known rows, in rating units.
+    `name` : "user" or "item"; `match` : where the model has the ids of the data, by shard (matches.py); `shift` : is
+    added to the biases of known rows, in rating units.
     """
 
     name: str
     parts: tuple[Place, ...]
-    ids: Place
+    counts: tuple[int, ...]
+    match: str
     rank: int
     shift: float
-
-    def raw_ids(self, shard: int, shards: int) -> pa.Array:
-        """Return the raw ids of the rows of a shard."""
-        return files.read_table(self.ids[0], ["raw_id"], self.ids[1])["raw_id"].combine_chunks()[shard::shards]
 
 
 @dataclass(frozen=True)
@@ -61,21 +57,26 @@ class WarmRows(Weighed):
 
 
 def warm_rows(
-    raw_ids: pa.Array, counts: npt.NDArray[np.float64], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
+    counts: npt.NDArray[np.float64], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
 ) -> WarmRows:
     """Return a shard's rows: those that the model knows as it has them, the others as in a cold start.
 
+    Only the parts of the model are read that have some of the rows. One that grew, with as many shards, has those of a
+    shard in one part.
+
     Parameters
     ----------
-    raw_ids : (rows,); counts : float64 (rows,), ratings to train on; shard, shards : which shard it is, and P.
+    counts : float64 (rows,), ratings to train on; shard, shards : which shard it is, and P.
     """
     start = initial_shard(counts > 0, side.rank, seed, side.name, shard, shards)
-    known = np.zeros(len(raw_ids), np.bool_)
-    for place in side.parts:
-        part = read_part(*place, side.rank)
-        found = look_up(raw_ids, pa.array(part.raw_ids))
-        mine = found >= 0
-        rows = found[mine]
+    known = np.zeros(len(counts), np.bool_)
+    of_row, row_there = parted(read_match(side.match, shard).places, side.counts)
+    for number, place in enumerate(side.parts):
+        mine = of_row == number
+        if not mine.any():
+            continue
+        part = read_rows(*place, side.rank)
+        rows = row_there[mine]
         start.factors[mine] = part.factors[rows] * np.float32(1.0 / math.sqrt(steps.deviation))
         start.states[mine, BIAS] = (part.biases[rows] + np.float32(side.shift)) * np.float32(1.0 / steps.deviation)
         known |= mine

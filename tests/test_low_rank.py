@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tasks.canonical import Matrix, core_of, triangle
 from tasks.errors import BadInput
 from tasks.model import Model
-from tasks.truncation import Side, errors_by_rank, spectrum_table
+from tasks.truncation import Side, errors_by_rank, spectrum_table, turned
 
 MODEL = model_of(np.random.default_rng(2))
 
@@ -88,7 +88,10 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
     users, items, ratings = rng.integers(-1, 40, count), rng.integers(-1, 17, count), rng.uniform(1, 5, count)
     rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
     scale = (1.0, 5.0) if clipped else None
-    sides = [Side(MODEL.user_factors, MODEL.user_biases), Side(MODEL.item_factors, MODEL.item_biases)]
+    sides = [
+        Side(MODEL.user_factors, MODEL.user_biases),
+        turned(Side(MODEL.item_factors, MODEL.item_biases), rotations),
+    ]
     found = errors_by_rank(users, items, ratings, sides[0], sides[1], rotations, MODEL.mean, scale)
     user_shift, item_shift = (side.astype(np.float64) for side in (MODEL.user_biases, MODEL.item_biases))
     shift = np.where(users < 0, 0, user_shift[users]) + np.where(items < 0, 0, item_shift[items])
@@ -106,7 +109,10 @@ def test_more_ratings_than_a_block_holds() -> None:
     rng = np.random.default_rng(0)
     users, items, ratings = rng.integers(0, 40, 20_000), rng.integers(0, 17, 20_000), rng.uniform(1, 5, 20_000)
     rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
-    sides = [Side(MODEL.user_factors, MODEL.user_biases), Side(MODEL.item_factors, MODEL.item_biases)]
+    sides = [
+        Side(MODEL.user_factors, MODEL.user_biases),
+        turned(Side(MODEL.item_factors, MODEL.item_biases), rotations),
+    ]
     parts = [
         errors_by_rank(users[part], items[part], ratings[part], sides[0], sides[1], rotations, MODEL.mean, MODEL.scale)
         for part in (slice(None), slice(0, 9_000), slice(9_000, None))

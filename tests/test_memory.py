@@ -1,14 +1,24 @@
-"""Memory is handed on only when nobody can see it, and weighed. Covers: memory.py. Does not cover: what lies in it."""
+"""Memory is handed on only when nobody can see it, and weighed.
+
+Covers: memory.py, and that workers hand it back. Does not cover: what lies in it.
+"""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from dask.sizeof import sizeof
 
+from pipeline.runtime.context import Context
+from pipeline.runtime.training import kept_or_trained
 from tasks import memory
 from tasks.blocks import RatingBlock
 from tasks.descend import Descent
+from tasks.errors import Diverged
 from tasks.factors import room_for, written_room
 from tasks.memory import LEAST_FLOATS, forget_spare, uninitialised
 
@@ -69,6 +79,43 @@ def test_what_is_spare_is_taken_first_and_handed_back_in_the_end() -> None:
     forget_spare()
     del again
     assert not memory._spare
+
+
+def test_memory_in_use_goes_back_too_once_it_was_to_be_forgotten() -> None:
+    """What the error of a failed stage still holds would otherwise be kept when that is gone."""
+    held = uninitialised(LEAST_FLOATS)
+    forget_spare()
+    del held
+    assert not memory._spare
+    later = uninitialised(LEAST_FLOATS)
+    del later
+    assert [len(spare) for spare in memory._spare.values()] == [1]
+
+
+def spare_bytes() -> int:
+    return sum(len(each) for spare in memory._spare.values() for each in spare)
+
+
+def leave_spare() -> int:
+    forget_spare()
+    array = uninitialised(LEAST_FLOATS)
+    del array
+    return spare_bytes()
+
+
+@pytest.mark.parametrize("error", [None, Diverged("factors"), KeyboardInterrupt()])
+def test_workers_hand_memory_back_however_training_ends(
+    context: Context, tmp_path: Path, error: BaseException | None
+) -> None:
+    def train() -> dict[str, Any]:
+        assert all(context.client.run(leave_spare).values())
+        if error is not None:
+            raise error
+        return {"shards": {"users": [], "items": []}}
+
+    with nullcontext() if error is None else pytest.raises(type(error)):
+        kept_or_trained(context, {"id": "made", "shards": 1}, str(tmp_path), 1, False, train, lambda _: "")
+    assert set(context.client.run(spare_bytes).values()) == {0}
 
 
 def test_a_shard_that_was_written_to_leaves_its_memory_to_the_next() -> None:

@@ -19,8 +19,9 @@ from pipeline.cli import program
 from pipeline.flow import METHODS
 from pipeline.plan import plan_of, predict_for
 from pipeline.plan_table import plan_table
-from pipeline.runtime.budget import Allowance, Size, predict_bytes, predict_reconstruct_bytes
+from pipeline.runtime.budget import Allowance, Size, predict_bytes
 from pipeline.runtime.needs import NEEDS
+from pipeline.runtime.pieces import predict_reconstruct_bytes
 from pipeline.scale.epoch import moved_bytes
 from pipeline.scale.job import Job, Matrix
 from pipeline.settings import Settings

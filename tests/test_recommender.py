@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.canonical import core_of, triangle
 from tasks.errors import BadInput
 from tasks.fold_in import FoldedRow
 from tasks.model import Model
-from tasks.neighbours import strongest_factors
+from tasks.neighbours import loaded_factors, strongest_factors
 from tasks.objective import Observed, Point, gradients, objective
 from tasks.rated import Placing
 
@@ -200,7 +201,11 @@ def test_factors_are_the_singular_vectors_of_the_product() -> None:
     model = model_of()
     _, strengths, right = np.linalg.svd(model.user_factors.astype(float) @ model.item_factors.T.astype(float))
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
-    found = strongest_factors(model.user_factors @ turn, model.item_factors @ turn)
+    turned = model.user_factors @ turn, model.item_factors @ turn
+    found = strongest_factors(*turned)
+    again = loaded_factors(turned[1], core_of(triangle(turned[0]), turned[1]).rotations)
+    np.testing.assert_allclose(again.strengths, found.strengths, rtol=1e-12)
+    np.testing.assert_allclose(again.loadings, found.loadings, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.strengths, strengths[:3], rtol=1e-5)
     scaled = right[:3].T * np.sqrt(strengths[:3])
     np.testing.assert_allclose(np.abs(found.loadings), np.abs(scaled), atol=1e-5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ungated import UNGATED_SECTION
 from pipeline import RunResult, Settings, run
 from pipeline.cli import program
 from pipeline.report.page import report_page
+from pipeline.runtime.budget import Allowance, Prediction
 from pipeline.runtime.events import Event, StageFinished
 from pipeline.stages.report import set_aside
 from tasks import files
@@ -100,6 +102,23 @@ def test_a_report_is_kept_and_can_be_turned_off(made: tuple[Path, list[RunResult
         update={"report": settings(root).report.model_copy(update={"write": False})}
     )
     assert "report" not in run(without).paths
+
+
+def test_spectrum_and_report_ask_whether_the_model_can_be_scored(
+    made: tuple[Path, list[RunResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made[0], copy)
+    shutil.rmtree(copy / "receipts")
+    kept = copy / "runs" / str(made[1][0].run_id)
+    for manifest in ("model/spectrum", "report"):
+        (kept / manifest / "manifest.json").unlink()
+    asked: list[Prediction] = []
+    monkeypatch.setattr(Allowance, "refuse_scoring", lambda _, prediction: asked.append(prediction))
+    again = run(settings(copy))
+    assert again.run_id == made[1][0].run_id
+    assert len(asked) == 2
+    assert again.predicted_memory_bytes >= asked[0].scoring_bytes > asked[0].scoring_worker_bytes > 0
 
 
 @pytest.mark.parametrize("width", [1280, 360])

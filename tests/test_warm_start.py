@@ -28,6 +28,7 @@ from tasks.descend import StepSizes
 from tasks.errors import SettingsError
 from tasks.factors import initial_shard
 from tasks.kernels_vector import BIAS_SQUARES, FACTOR_SQUARES
+from tasks.matches import match_by_shard
 from tasks.model_about import part_files, read_about
 from tasks.rule import WARM_SHRINK, WARM_SQUARES
 from tasks.stopping import Verdict, judge
@@ -190,6 +191,12 @@ def test_methods_that_start_anew_refuse_it_by_name(method: Any) -> None:
         TrainSettings(method=method, warm_start=True).refuse_what_has_no_effect()
 
 
+def in_shard(raw: list[int], shard: int, shards: int) -> list[int]:
+    """Return raw ids by dense id, of which these are the ones of a shard."""
+    others = iter(range(1_000, 2_000))
+    return [raw[dense // shards] if dense % shards == shard else next(others) for dense in range(shards * len(raw))]
+
+
 def test_rows_are_found_by_raw_ids_and_new_ones_start_as_in_a_cold_run(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     ids = {"user": np.array([5, 3, 9, 7]), "item": np.array([2, 4])}
@@ -202,8 +209,11 @@ def test_rows_are_found_by_raw_ids_and_new_ones_start_as_in_a_cold_run(tmp_path:
     shards, first = {}, {}
     for side, shift in (("user", model.mean - steps.mean), ("item", 0.0)):
         parts = tuple(part_files(str(tmp_path), side, read_about(str(tmp_path))))
-        counts = np.ones(len(raw[side]))
-        rows = warm_rows(raw[side], counts, Side(side, parts, ("", ""), 3, shift), steps, 1, 2, 4)
+        table, match = str(tmp_path / f"{side}s.parquet"), str(tmp_path / f"{side}s.arrow")
+        sum_ = files.write_table(table, pa.table({"raw_id": in_shard(raw[side].to_pylist(), 2, 4)}))
+        match_by_shard((table, sum_), parts, 4, match)
+        of_side = Side(side, parts, (len(ids[side]),), match, 3, shift)
+        rows = warm_rows(np.ones(len(raw[side])), of_side, steps, 1, 2, 4)
         shards[side], first[side] = rows.shard, held_back(rows, 0.25)
         assert rows.known.tolist() == [each in ids[side] for each in raw[side].to_pylist()]
     users, items = shards["user"], shards["item"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import psutil
 from dask.utils import format_bytes
 
-from pipeline.runtime.needs import NEEDS, Job
+from pipeline.runtime.needs import NEEDS, Job, scoring_need
 from pipeline.runtime.needs import RATING_BYTES as RATING_BYTES
 from pipeline.runtime.needs import Size as Size
 from pipeline.runtime.needs import row_bytes as row_bytes
@@ -52,11 +52,6 @@ LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
 RECOMMENDING, LOWER_FOR_RECOMMENDING = "recommending", "recommend.count or recommend.batch_users"
 """What a refusal calls it, and what may be lowered."""
-PIECE_VERSIONS = 2.4
-"""Versions of a piece of a reconstruction that a thread has at once: the numbers, the table made of them, the file's
-bytes. Fitted to Parquet of a fifth of Netflix's films, pieces of 16 to 128 MiB, one and two threads, as is the next."""
-PIECES_KEPT_BYTES = 75 * 2**20
-"""What a worker that makes pieces keeps besides: factors, and what its allocator keeps."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,8 @@ class Prediction:
     All processes: each page divided among those that share it. One worker: its resident size, which its limit is on.
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
-    `recommend_bytes` : for the stages that choose items for users.
+    `recommend_bytes` : for the stages that choose items for users; `scoring_bytes` : for those that score the saved
+    model: spectrum, gate and report.
     `streamed` : training reads each block as it needs it, instead of holding all of them; `method` : of training.
     `kept_bytes` : what processes keep of ingest while they train, where they did both.
     """
@@ -82,15 +78,18 @@ class Prediction:
     recommend_worker_bytes: int = 0
     method: str = DEFAULT_METHOD
     kept_bytes: int = 0
+    scoring_bytes: int = 0
+    scoring_worker_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
         """At the peak of a run from raw text on, whose processes still keep something of ingest while they train."""
-        return max(self.ingest_bytes, self.training_bytes + self.kept_bytes, self.recommend_bytes)
+        return max(self.ingest_bytes, self.training_bytes + self.kept_bytes, self.recommend_bytes, self.scoring_bytes)
 
     @property
     def worker_bytes(self) -> int:
-        return max(self.ingest_worker_bytes, self.training_worker_bytes, self.recommend_worker_bytes)
+        recommending, scoring = self.recommend_worker_bytes, self.scoring_worker_bytes
+        return max(self.ingest_worker_bytes, self.training_worker_bytes, recommending, scoring)
 
     @property
     def disk_bytes(self) -> int:
@@ -116,6 +115,8 @@ def predict_bytes(
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
     )
+    scoring = scoring_need(Job(size, rank, shards, workers, threads), max(1, round(ratings / max(1, partition))))
+    scoring_worker = WORKER_BYTES + kept + scoring.worker
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
@@ -126,6 +127,8 @@ def predict_bytes(
         streamed=streamed,
         method=method,
         kept_bytes=int(workers * kept),
+        scoring_bytes=int(CLIENT_BYTES + scoring.client + workers * scoring_worker),
+        scoring_worker_bytes=int(scoring_worker + SHARED_BYTES),
     )
 
 
@@ -142,12 +145,6 @@ def predict_recommend_bytes(
     model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
     running = min(threads, parts) * (ratings * SEEN_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
     worker = WORKER_BYTES + kept + model + running
-    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
-
-
-def predict_reconstruct_bytes(piece_bytes: int, workers: int, threads: int) -> tuple[int, int]:
-    """Return the predicted peaks, of all processes and of one worker, while the whole matrix is written in pieces."""
-    worker = WORKER_BYTES + PIECES_KEPT_BYTES + threads * piece_bytes * PIECE_VERSIONS
     return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
 
 
@@ -251,6 +248,11 @@ class Allowance:
         """Raise CannotFit if memory is too small for choosing items for users."""
         self.refuse_memory(needed_bytes, worker_bytes, RECOMMENDING, LOWER_FOR_RECOMMENDING)
 
+    def refuse_scoring(self, prediction: Prediction) -> None:
+        """Raise CannotFit if memory is too small for scoring the saved model."""
+        needed, worker = prediction.scoring_bytes, prediction.scoring_worker_bytes
+        self.refuse_memory(needed, worker, "scoring the model, part by part", "train.rank, raise grid.shards")
+
     def refuse_disk(self, needed_bytes: int) -> None:
         """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""
         free = available_disk_bytes(self.root)
@@ -268,6 +270,7 @@ class Allowance:
         self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
         if with_training:
             self.refuse_training(prediction)
+            self.refuse_scoring(prediction)
         if with_training and prediction.recommend_bytes:
             self.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)
         self.refuse_disk(raw_bytes + (prediction.disk_bytes if with_training else prediction.data_disk_bytes))

@@ -1,20 +1,23 @@
 """What a stage is given besides its settings: the cluster, the store and somebody to tell.
 
-Covers: the context, and running a batch of independent tasks to their end, in order, with progress.
+Covers: the context, running a batch of independent tasks to their end, in order, with progress, and letting go of
+memory that workers keep between tasks.
 Does not cover: opening the cluster (cluster.py) or the epoch graphs of training (strata.py).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from distributed import Client, as_completed
+from distributed import Client, Future, as_completed
 
 from pipeline.runtime.events import Listener, StageAdvanced
 from pipeline.runtime.store import Store, published
+from tasks.memory import forget_spare
 
 T = TypeVar("T")
 _BATCHES = itertools.count()
@@ -68,3 +71,25 @@ def run_all(
         return [future.result() for future in futures]
     finally:
         context.client.cancel(futures)
+
+
+def submit_shared(context: Context, doing: str, function: Callable[..., T], *given: Any) -> Future[T]:
+    """Return the result of one task as a future for others to share: once on a worker, and gone with the last of them.
+
+    A batch that is given it fails as that task does.
+    """
+    key = f"{doing}-{context.attempt}-{next(_BATCHES)}"
+    return context.client.submit(function, *given, key=key, pure=False)
+
+
+@contextmanager
+def memory_let_go(context: Context) -> Iterator[None]:
+    """Let workers keep memory of shards for one another in the body, and hand it back when that ends, however it does.
+
+    Later stages were not predicted to need it, and on a cluster that outlives a failed run nobody else would.
+    """
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError, RuntimeError):  # a cluster that is gone has no memory; no reason to hide why
+            context.client.run(forget_spare, on_error="ignore")

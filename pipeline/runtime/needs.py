@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks.kernels_vector import STATE_WIDTH
+from tasks.score_rows import BATCH_PAIRS as SCORED_PAIRS
 
 RATING_BYTES = 3
 """A rating in a block in memory, where there are at most 256 different ones (tasks/blocks.py)."""
@@ -44,6 +45,15 @@ _OVERWRITTEN_SETS, _VECTOR_SETS = 2.5, 3.6
 of what it takes or beside it."""
 _MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
 """Messages that the client's connections remember (cluster.py), with their vectors where they are below a size."""
+_ITEM_VERSIONS, _FILE_VERSIONS = 5, 3
+"""Versions in float32 of all items where their rows of V are made, and of a part of a model: its file, and what is
+read of it."""
+_PAIR_VERSIONS = 2
+"""Rows of a pair that is scored: a batch takes those of both sides."""
+_PLACED_BYTES, _MATCHED_BYTES = 80, 48
+"""A rating that is placed in a model; an id that is looked up in another table."""
+_COUNTED_USER_BYTES, _COUNTED_ITEM_BYTES = 64, 32
+"""A user, and an item of one part of the ratings, where ratings are counted for the report."""
 _RESIDUAL_SETS = 3
 """Versions of the residuals of the row of blocks in hand, besides those that stay."""
 
@@ -209,6 +219,29 @@ def _randomized(job: Job) -> Need:
     sparse = size.ratings * _SPARSE_BYTES * job.part
     projected = _PROJECTIONS * (size.users * job.part + size.items) * samples
     return Need(job.data + sparse + projected, 2 * size.rows * 8 * job.rank, _found_on_disk(job), kept=0.5)
+
+
+def scoring_need(job: Job, parts: int) -> Need:
+    """Return what it takes to score a saved model part by part: for its spectrum, the report and the gate.
+
+    Every worker has all items once, in float64 for the spectrum, and makes them of their file; every running task one
+    part of the users, from its file, and a batch of ratings with both rows of each. Ratings are placed before that, a
+    part of the dataset in a task; and one task matches all ids with those of another model. The client counts ratings,
+    by user and by item of every part.
+
+    parts : of the dataset.
+    """
+    size, rank = job.size, job.rank + 1
+    running = min(job.threads, max(job.shards, parts))
+    batch = min(SCORED_PAIRS, size.held_out / job.shards / parts) * _PAIR_VERSIONS * 4 * rank
+    part = size.users / job.shards * _FILE_VERSIONS * 4 * rank + batch
+    placing = size.held_out / parts * _PLACED_BYTES
+    matching = size.rows * _MATCHED_BYTES
+    worker = max(
+        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.items), running * placing + matching
+    )
+    client = size.users * _COUNTED_USER_BYTES + parts * size.items * _COUNTED_ITEM_BYTES
+    return Need(worker, client, 0.0)
 
 
 def _found_on_disk(job: Job) -> float:

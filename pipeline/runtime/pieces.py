@@ -1,6 +1,6 @@
 """The matrix A_ρ of a saved model whose user side lies in parts, cut to pieces of whole rows.
 
-Covers: which rows of which part make a piece, and multiplying one out.
+Covers: which rows of which part make a piece, multiplying one out, and the memory that making pieces takes.
 Does not cover: what is done with a piece (stages/reconstruct.py, arrays.py).
 """
 
@@ -14,12 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.runtime.budget import CLIENT_BYTES, SHARED_BYTES, WORKER_BYTES
 from tasks.canonical import Rotations
 from tasks.low_rank import ItemSide, item_side
 from tasks.model_parts import ModelParts, Part
 
 ITEM_BYTES = np.dtype(np.float32).itemsize
 """A rating in a piece."""
+PIECE_VERSIONS = 2.4
+"""Versions of a piece of a reconstruction that a thread has at once: the numbers, the table made of them, the file's
+bytes. Fitted to Parquet of a fifth of Netflix's films, pieces of 16 to 128 MiB, one and two threads, as is the next."""
+PIECES_KEPT_BYTES = 75 * 2**20
+"""What a worker that makes pieces keeps besides: factors, and what its allocator keeps."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +76,9 @@ def multiplied_out(
         for name in ("raw_ids", "biases", "factors")
     )
     return ids, side.block(factors, biases)
+
+
+def predict_reconstruct_bytes(piece_bytes: int, workers: int, threads: int) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, while the whole matrix is written in pieces."""
+    worker = WORKER_BYTES + PIECES_KEPT_BYTES + threads * piece_bytes * PIECE_VERSIONS
+    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)

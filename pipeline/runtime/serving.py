@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import Future
 
-from pipeline.runtime.context import Context
+from pipeline.runtime.context import Context, submit_shared
 from tasks import files
 from tasks.served import read_served
 
@@ -18,8 +18,7 @@ from tasks.served import read_served
 def submit_served(context: Context, doing: str, model_folder: str, parts: dict[str, Any]) -> Future[Any]:
     """Return the model as one future; it is let go of with the last task that needs it."""
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
-    key = f"load-model-{doing}-{context.attempt}"
-    return context.client.submit(read_served, model_folder, checksums, key=key, pure=False)
+    return submit_shared(context, f"load-model-{doing}", read_served, model_folder, checksums)
 
 
 def stored_part(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.runtime.context import Context
+from pipeline.runtime.context import Context, memory_let_go
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
 from pipeline.runtime.workers import running
@@ -59,7 +59,8 @@ def kept_or_trained(
             )
         )
     started = time.monotonic()
-    found = train()
+    with memory_let_go(context):
+        found = train()
     shards = found["shards"]
     manifest = publish(
         folder,

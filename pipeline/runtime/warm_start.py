@@ -21,12 +21,15 @@ from pipeline.runtime.ancestry import Ancestor, places_of_ids
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Noticed
 from pipeline.runtime.placed_grid import Grid
+from pipeline.runtime.store import nothing_half_written
 from tasks import files
 from tasks.batch import count_ratings, total
 from tasks.descend import StepSizes
 from tasks.digits import rounded
 from tasks.factors import read_shard, write_shard
-from tasks.model_about import Place, part_files, read_about
+from tasks.matches import match_by_shard
+from tasks.model_about import Place, read_about
+from tasks.model_parts import ModelParts
 from tasks.rule import WARM_SHRINK
 from tasks.score import Errors, HeldOut, score
 from tasks.warm import Side, WarmRows, held_back, warm_rows
@@ -66,7 +69,11 @@ class StartWriter:
 
     def write(self, warm: WarmStart) -> Written:
         """Write the shards below the checkpoints' folder, and tell what they begin with."""
-        made = self._rows(warm)
+        scratch = self.context.store.scratch(f"warm-start-{self.name}")
+        with nothing_half_written(temporary=(scratch,)):
+            return self._write(warm, self._rows(warm, scratch))
+
+    def _write(self, warm: WarmStart, made: dict[str, list[Future[Any]]]) -> Written:
         squares = self._gathered("weigh-warm", squares_of, made)
         ratings = max(1.0, sum(squares["users"][1]))
         mean_squares = {side: WARM_SHRINK**2 * sum(sums) / ratings for side, (sums, _) in squares.items()}
@@ -80,13 +87,13 @@ class StartWriter:
             as_it_is, {side: _entries(_HELD_BACK, side, checksums) for side, (checksums, _) in first.items()}, rmse
         )
 
-    def _rows(self, warm: WarmStart) -> dict[str, list[Future[Any]]]:
+    def _rows(self, warm: WarmStart, scratch: str) -> dict[str, list[Future[Any]]]:
         """Return all rows that training has, as futures of a WarmRows a shard."""
         submit, shards, name = self.context.client.submit, len(self.data.rows), self.name
         counted = [
             submit(count_ratings, row, key=f"count-warm-{name}-{a}", pure=False) for a, row in enumerate(self.data.rows)
         ]
-        users, items = self._sides(warm)
+        users, items = self._sides(warm, scratch)
         return {
             "users": [
                 submit(warm_users, counted[a], users, self.steps, self.seed, a, shards,
@@ -100,14 +107,25 @@ class StartWriter:
             ],
         }  # fmt: skip
 
-    def _sides(self, warm: WarmStart) -> tuple[Side, Side]:
+    def _sides(self, warm: WarmStart, scratch: str) -> list[Side]:
         """Users carry what the mean rating has moved by, so that the start predicts what the model does."""
-        folder = warm.ancestor.folder
-        about = read_about(folder)
-        moved = float(about["mean"]) - self.steps.mean if self.steps.bias_step else 0.0
-        user_ids, item_ids = places_of_ids(self.context.store, warm.dataset)
-        users, items = (tuple(part_files(folder, side, about)) for side in ("user", "item"))
-        return Side("user", users, user_ids, about["rank"], moved), Side("item", items, item_ids, about["rank"], 0.0)
+        parts = ModelParts.of(warm.ancestor.folder, read_about(warm.ancestor.folder))
+        moved = parts.mean - self.steps.mean if self.steps.bias_step else 0.0
+        tables, shards = places_of_ids(self.context.store, warm.dataset), len(self.data.rows)
+        sides = [
+            Side(name, places, counts, files.join(scratch, f"{name}s.arrow"), parts.rank, shift)
+            for name, places, counts, shift in (
+                ("user", parts.users, parts.user_counts, moved), ("item", parts.items, parts.item_counts, 0.0)
+            )
+        ]  # fmt: skip
+        matching = [
+            self.context.client.submit(
+                match_by_shard, table, side.parts, shards, side.match, key=f"match-{side.name}-{self.name}", pure=False
+            )
+            for table, side in zip(tables, sides, strict=True)
+        ]
+        self.context.client.gather(matching)
+        return sides
 
     def _gathered(
         self, doing: str, function: Callable[..., tuple[Any, Any]], made: dict[str, list[Future[Any]]],
@@ -166,7 +184,7 @@ def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
 
 def warm_users(counted: tuple[Any, Any], side: Side, steps: StepSizes, seed: int, shard: int, shards: int) -> WarmRows:
     """Return a user shard of the start; its ratings are counted in its own row of blocks."""
-    return warm_rows(side.raw_ids(shard, shards), counted[0], side, steps, seed, shard, shards)
+    return warm_rows(counted[0], side, steps, seed, shard, shards)
 
 
 def warm_items(
@@ -174,7 +192,7 @@ def warm_items(
 ) -> WarmRows:
     """Return an item shard of the start; every row of blocks has some of its ratings."""
     counts = total(*(items[shard] for _, items in counted))
-    return warm_rows(side.raw_ids(shard, shards), counts, side, steps, seed, shard, shards)
+    return warm_rows(counts, side, steps, seed, shard, shards)
 
 
 def squares_of(rows: WarmRows) -> tuple[float, float]:

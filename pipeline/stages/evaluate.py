@@ -1,8 +1,8 @@
 """Evaluate: RMSE and MAE on the validation ratings, of the trained model and of what it must beat.
 
 Covers: which scoring tasks run for the model and, for synthetic data, the planted truth.
-Does not cover: the sums themselves (tasks/score.py), the mean and the biases alone (baseline.py), the validation
-ratings (split.py, grid.py).
+Does not cover: the sums themselves (tasks/score.py), how a saved model is scored (runtime/saved_scores.py), the mean
+and the biases alone (baseline.py), the validation ratings (split.py, grid.py).
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.context import Context, memory_let_go, run_all, submit_shared
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import publish, published
+from pipeline.runtime.saved_scores import placed_in_other, scored
+from pipeline.runtime.store import nothing_half_written, publish, published
 from tasks import files
 from tasks.descend import StepSizes
 from tasks.digits import rounded
-from tasks.factors import read_shard
-from tasks.model import Model
+from tasks.factors import FactorShard, read_shard
+from tasks.model_about import Place, read_about
+from tasks.model_parts import ModelParts
 from tasks.score import Errors, read_held_out, score
 
 _STAGE = "evaluate"
-_TRUTH_RATINGS = 500_000
-"""Ratings that one task scores with the planted model, at least: to load it takes half a second at the full size."""
 
 
 def evaluate(
@@ -51,6 +49,7 @@ def evaluate(
     manifest = published(folder, "evaluation")
     reused = manifest is not None
     if manifest is None:
+        context.afford(_STAGE)
         context.tell(StageStarted(_STAGE, grid["shards"]))
         errors = {
             "model": _model_errors(context, grid, training, scale, run_folder, rank),
@@ -68,7 +67,7 @@ def evaluate(
     return manifest
 
 
-def _held_out(context: Context, grid: dict[str, Any]) -> list[tuple[str, str]]:
+def _held_out(context: Context, grid: dict[str, Any]) -> list[Place]:
     folder = context.store.grid(grid["id"])
     return [
         (files.join(folder, entry["path"]), entry["checksum"]) for entry in grid["held_out"]["validation"]["shards"]
@@ -88,74 +87,33 @@ def _model_errors(
         [(files.join(folder, entry["path"]), entry["checksum"]) for entry in training["shards"][side]]
         for side in ("users", "items")
     )
-    jobs = [
-        (held_out, user, items, rank, steps, scale)
-        for held_out, user in zip(_held_out(context, grid), users, strict=True)
-    ]
-    return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
+    held_out = _held_out(context, grid)
+    with memory_let_go(context):
+        loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
+        jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]
+        return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
+
+
+def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
+    """Read all item shards as they were saved: once for the tasks of a worker, as in training."""
+    return tuple(read_shard(*each, rank) for each in shards)
 
 
 def score_saved(
-    held_out: tuple[str, str],
-    users: tuple[str, str],
-    items: list[tuple[str, str]],
-    rank: int,
-    steps: StepSizes,
+    held_out: Place, users: Place, items: tuple[FactorShard, ...], rank: int, steps: StepSizes,
     scale: tuple[float, float],
-) -> Errors:
-    """Score one user shard as it was saved against all saved item shards."""
-    item_shards = [read_shard(url, checksum, rank) for url, checksum in items]
-    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), item_shards, steps, scale)
+) -> Errors:  # fmt: skip
+    """Score one user shard as it was saved against all item shards."""
+    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, steps, scale)
 
 
 def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:
-    dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
-    parts = [
-        (files.join(split_folder, part["path"]), part["checksum"], part["rows"])
-        for part in split["validation"]["parts"]
-    ]
-    shares = [share for share in _shared(parts) if share]
-    sums = tuple(dataset["id_checksums"][side] for side in ("users", "items"))
-    scored = run_all(
-        context, _STAGE, "score-truth", score_with_model, [(share, dataset_folder, truth, sums) for share in shares]
-    )
-    return _added([errors for share in scored for errors in share])
-
-
-def _shared(parts: list[tuple[str, str, int]]) -> list[list[tuple[str, str]]]:
-    """Group parts, in order, so that loading the model pays: each group but the last has enough ratings."""
-    shares: list[list[tuple[str, str]]] = [[]]
-    gathered = 0
-    for url, checksum, rows in parts:
-        shares[-1].append((url, checksum))
-        gathered += rows
-        if gathered >= _TRUTH_RATINGS:
-            shares.append([])
-            gathered = 0
-    return shares
-
-
-def score_with_model(
-    parts: list[tuple[str, str]],
-    dataset_folder: str,
-    model_folder: str,
-    id_checksums: tuple[str | None, str | None] = (None, None),
-) -> list[Errors]:
-    """Score a saved model, by raw ids, on parts of the validation ratings that lie in the dataset; one sum a part."""
-    model = Model.load(model_folder)
-    user_ids, item_ids = (
-        files.read_table(files.join(dataset_folder, f"{side}.parquet"), ["raw_id"], of_side)["raw_id"].to_numpy()
-        for side, of_side in zip(("users", "items"), id_checksums, strict=True)
-    )
-    scored = []
-    for url, checksum in parts:
-        table = files.read_table(url, ["user", "item", "rating"], expected_checksum=checksum)
-        users, items, ratings = (table[column].to_numpy() for column in ("user", "item", "rating"))
-        known = (users >= 0) & (items >= 0)
-        predicted = model.predict(user_ids[users[known]], item_ids[items[known]])
-        errors = ratings[known].astype(np.float64) - predicted
-        scored.append(Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), int(known.sum())))
-    return scored
+    """Score the planted model, whose raw ids say which rows the ratings have in it."""
+    parts = ModelParts.of(truth, read_about(truth))
+    scratch = context.store.scratch(f"truth-{context.attempt}")
+    with nothing_half_written(temporary=(scratch,)):
+        pieces = placed_in_other(context, _STAGE, dataset, split, parts, scratch)
+        return scored(context, _STAGE, "score-truth", pieces, parts)
 
 
 def _added(parts: list[Errors]) -> Errors:

@@ -1,6 +1,7 @@
 """Export: the trained shards as an open model that other programs can read.
 
-Covers: one task a shard, and `model.json` that says what was trained, on what, and how well it did.
+Covers: one task a shard, after one a side that cuts the raw ids by shard; and `model.json`, which says what was
+trained, on what, and how well it did.
 Does not cover: the form itself (tasks/model.py).
 """
 
@@ -13,14 +14,18 @@ from typing import Any
 import numpy as np
 
 from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.ancestry import places_of_ids
+from pipeline.runtime.context import Context, memory_let_go, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
+from pipeline.runtime.store import nothing_half_written
 from tasks import files
 from tasks.factors import read_shard
+from tasks.id_pieces import cut_by_shard, read_piece
 from tasks.model import write_about, write_factors
-from tasks.model_about import read_about
+from tasks.model_about import Place, read_about
 
 _STAGE = "export"
+_SIDES = ("user", "item")
 
 
 def export(
@@ -37,18 +42,9 @@ def export(
     started = time.monotonic()
     reused = not context.trains_anew and _is_whole(folder)
     if not reused:
-        sides = {"user": training["shards"]["users"], "item": training["shards"]["items"]}
-        context.tell(StageStarted(_STAGE, sum(len(shards) for shards in sides.values())))
-        parts = {
-            side: run_all(
-                context,
-                _STAGE,
-                f"export-{side}",
-                export_shard,
-                _jobs(context, dataset, training, side, rank, run_folder),
-            )
-            for side in sides
-        }
+        context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training["shards"].values())))
+        with memory_let_go(context):
+            parts = _exported(context, dataset, training, rank, run_folder)
         steps = training["steps"]
         told = {**about, "l2": steps["l2"], "deviation": steps["deviation"]}
         if titles := _titles(context, dataset, folder):
@@ -56,6 +52,24 @@ def export(
         write_about(folder, steps["mean"], scale, rank, parts, told)
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
+
+
+def _exported(
+    context: Context, dataset: dict[str, Any], training: dict[str, Any], rank: int, run_folder: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Write the parts of both sides; return their entries in `model.json`."""
+    scratch = context.store.scratch(f"export-{context.attempt}")
+    pieces = [files.join(scratch, f"{side}s.arrow") for side in _SIDES]
+    cuts = [
+        (place, len(training["shards"][f"{side}s"]), url)
+        for side, place, url in zip(_SIDES, places_of_ids(context.store, dataset), pieces, strict=True)
+    ]
+    with nothing_half_written(temporary=(scratch,)):
+        run_all(context, _STAGE, "cut-ids", cut_by_shard, cuts)
+        return {
+            side: run_all(context, _STAGE, f"export-{side}", export_shard, _jobs(training, side, rank, ids, run_folder))
+            for side, ids in zip(_SIDES, pieces, strict=True)
+        }
 
 
 def _titles(context: Context, dataset: dict[str, Any], folder: str) -> dict[str, str] | None:
@@ -79,42 +93,28 @@ def _is_whole(folder: str) -> bool:
     return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 
 
-def _jobs(
-    context: Context, dataset: dict[str, Any], training: dict[str, Any], side: str, rank: int, run_folder: str
-) -> list[tuple[Any, ...]]:
-    shards = training["shards"][f"{side}s"]
-    ids = files.join(context.store.dataset(dataset["id"]), f"{side}s.parquet")
+def _jobs(training: dict[str, Any], side: str, rank: int, ids: str, run_folder: str) -> list[tuple[Any, ...]]:
     source, target = checkpoint.folder_of(run_folder), files.join(run_folder, "model", f"{side}_factors.parquet")
     return [
         (
-            files.join(source, entry["path"]),
-            entry["checksum"],
-            rank,
-            ids,
-            dataset["id_checksums"][f"{side}s"],
-            number,
-            len(shards),
-            training["steps"]["deviation"],
+            (files.join(source, entry["path"]), entry["checksum"]), rank, ids, number, training["steps"]["deviation"],
             files.join(target, f"part.{number:05d}.parquet"),
         )
-        for number, entry in enumerate(shards)
-    ]
+        for number, entry in enumerate(training["shards"][f"{side}s"])
+    ]  # fmt: skip
 
 
-def export_shard(
-    shard_url: str,
-    checksum: str,
-    rank: int,
-    ids_url: str,
-    ids_checksum: str,
-    number: int,
-    shards: int,
-    deviation: float,
-    url: str,
-) -> dict[str, Any]:
-    """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root."""
-    shard = read_shard(shard_url, checksum, rank)
-    raw_ids = files.read_table(ids_url, ["raw_id"], ids_checksum)["raw_id"].combine_chunks()[number::shards]
+def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> dict[str, Any]:
+    """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
+
+    Parameters
+    ----------
+    ids : raw ids by shard, as tasks/id_pieces.py cuts them.
+    """
+    shard = read_shard(*saved, rank)
     return write_factors(
-        url, raw_ids, shard.biases * np.float32(deviation), shard.factors * np.float32(math.sqrt(deviation))
+        url,
+        read_piece(ids, number).raw_ids,
+        shard.biases * np.float32(deviation),
+        shard.factors * np.float32(math.sqrt(deviation)),
     )

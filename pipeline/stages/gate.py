@@ -2,7 +2,7 @@
 
 Covers: what is asked of it (finite numbers, enough ratings, better than the mean rating and the biases alone, not worse
 than the model in use), on which ratings that is measured, and the refusal.
-Does not cover: moving the pointer (runtime/current.py), errors of single ratings (tasks/compare_models.py).
+Does not cover: moving the pointer (runtime/current.py), the scores (runtime/saved_scores.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
 model. Where nobody can tell which these are, or hardly any is left, or the model in use is one of other data, there is
@@ -15,16 +15,20 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor, places_of_ids
+from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.saved_scores import match_items, match_users, met_by, scored, validation_places
+from pipeline.runtime.store import nothing_half_written
 from pipeline.runtime.usefulness import shortfall
 from pipeline.settings import GateSettings, SplitSettings
 from tasks import files
-from tasks.compare_models import Compared, compare_on, is_finite
+from tasks.compare_models import Compared, Counted, Pair, is_finite, place_in_both
 from tasks.digits import told_apart
 from tasks.errors import DamagedFile, ModelRefused, SettingsError
 from tasks.model_about import part_files, read_about, refuse_missing_parts
+from tasks.model_parts import ModelParts
+from tasks.trained_pairs import Training
 
 _STAGE = "gate"
 _NOTHING_TO_ASK = (
@@ -105,13 +109,13 @@ def _verdict(current_id: str, compared: Compared, allowed: float) -> dict[str, A
     shown, shown_before = told_apart(now, before)
     said = (
         f"RMSE {shown}, that of {current_id} {shown_before} on the same {compared.newer.ratings:,} validation ratings, "
-        f"{compared.unknown:,} of them of users or items that it does not know"
+        f"{compared.counted.unknown:,} of them of users or items that it does not know"
     )
     if now > before + allowed:
         raise ModelRefused(f"{said}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
     return {
         "compared_with": current_id, "rmse": now, "rmse_before": before, "ratings": compared.newer.ratings,
-        "trained_on": compared.trained_on, "unknown": compared.unknown, "said": said,
+        "trained_on": compared.counted.trained_on, "unknown": compared.counted.unknown, "said": said,
     }  # fmt: skip
 
 
@@ -155,29 +159,49 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
             f"it cannot be known which of its validation ratings the model in use, {current_id}, was trained on: its "
             "dataset or split are not there any more, and it was split otherwise",
         )
-    home, ids = context.store.split(new.split["id"]), places_of_ids(context.store, new.dataset)
-    jobs = [
-        ((files.join(home, part["path"]), part["checksum"]), ids, trainings, folder, new.folder)
-        for part in new.split["validation"]["parts"]
-    ]
-    compared = sum(run_all(context, _STAGE, "compare", compare_on, jobs), Compared())
+    compared = _scored(context, new, trainings, ModelParts.of(folder, about))
     _refuse_unfair(context, current_id, compared)
     return compared
 
 
+def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> Compared:
+    """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
+    context.afford(_STAGE)
+    newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset
+    scratch = context.store.scratch(f"gate-{context.attempt}")
+    with nothing_half_written(temporary=(scratch,)):
+        met, met_items = met_by(context, _STAGE, dataset, trainings, scratch)
+        match_users(context, _STAGE, dataset, [older.users], [users := files.join(scratch, "users.arrow")])
+        items = match_items(context, dataset, older.items)
+        held_out = validation_places(context, new.split)
+        urls = [[files.join(scratch, f"{which}-{number:05d}.arrow") for number in range(len(held_out))]
+                for which in ("older", "newer")]  # fmt: skip
+        pair = Pair(users, older.user_counts, newer.user_counts, newer.item_counts)
+        jobs = [
+            (place, (number, len(dataset["parts"])), met, met_items, pair, items, both)
+            for number, (place, both) in enumerate(zip(held_out, zip(*urls, strict=True), strict=True))
+        ]
+        counted = sum(run_all(context, _STAGE, "place", place_in_both, jobs), Counted())
+        errors = [
+            scored(context, _STAGE, "compare", pieces, model)
+            for pieces, model in zip(urls, (older, newer), strict=True)
+        ]
+        return Compared(errors[0], errors[1], counted)
+
+
 def _refuse_unfair(context: Context, current_id: str, compared: Compared) -> None:
     scored = compared.newer.ratings
-    of_all = f"{compared.trained_on:,} of {scored + compared.trained_on:,} validation ratings"
-    if not scored or scored < LEAST_LEFT * (scored + compared.trained_on):
+    of_all = f"{compared.counted.trained_on:,} of {scored + compared.counted.trained_on:,} validation ratings"
+    if not scored or scored < LEAST_LEFT * (scored + compared.counted.trained_on):
         raise ModelRefused(
             f"the model in use, {current_id}, was trained on {of_all}, which leaves too few to compare both on"
         )
-    if not compared.known:
+    if not compared.counted.known:
         raise ModelRefused(
             f"the model in use, {current_id}, is one of other data: of {scored:,} validation ratings it knows user and "
             "item of none",
         )
-    if compared.trained_on:
+    if compared.counted.trained_on:
         context.tell(
             Noticed(f"{of_all} count for neither model, as {current_id}, in use now, was trained on them", warning=True)
         )

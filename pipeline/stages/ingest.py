@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.runtime import dataset_lineage as lineage
 from pipeline.runtime import store
+from pipeline.runtime.ancestry import places_of_ids
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.dataset_lineage import Grown, Inputs, Parent
 from pipeline.runtime.events import Noticed, RowsQuarantined, StageFinished, StageStarted
@@ -156,11 +157,10 @@ def _make(work: _Work) -> dict[str, Any]:
     rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
         raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
-    users, items = _numbered(work, prepared)
-    parts = max(
-        parts_for(rows, settings.partition_ratings, buckets), len(earlier["parts"]) if earlier else 1
-    )  # a part may become several, but never less
-    gathered = _gathered(work, prepared, parts, buckets, moved=users.moved or items.moved)
+    # A part may become several, but never less.
+    parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier["parts"]) if earlier else 1)
+    users, items = ids = _numbered(work, prepared, parts)
+    gathered = _gathered(work, prepared, parts, buckets, ids)
     ratings = sum(part["rows"] for part in gathered)
     if not ratings:
         raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
@@ -232,30 +232,30 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _numbered(work: _Work, prepared: Prepared) -> list[Numbered]:
+def _numbered(work: _Work, prepared: Prepared, parts: int) -> list[Numbered]:
     """Write users.parquet and items.parquet: the ids of the earlier dataset as they are, then the new ones."""
     parent, form = work.parent, prepared.form
-    sides = (("user", USERS, form.user_type, ""), ("item", ITEMS, form.item_type, work.titles))
+    sides = (("user", USERS, form.user_type, "", parts), ("item", ITEMS, form.item_type, work.titles, 0))
     jobs = []
-    for side, number, kind, titles in sides:
+    for side, number, kind, titles, pieces in sides:
         earlier = None
         if parent and parent.manifest[f"{side}_id_type"] == kind:
             url = files.join(work.context.store.dataset(parent.manifest["id"]), f"{side}s.parquet")
             earlier = (url, parent.manifest["id_checksums"][f"{side}s"])
         numbering = Numbering(
             work.scratch, side, len(prepared.chunks), work.settings.seed, number, len(_ancestry(work)),
-            id_arrow_type(kind), titles, earlier, bool(work.earlier), work.now.forgotten,
+            id_arrow_type(kind), titles, earlier, bool(work.earlier), work.now.forgotten, pieces,
         )  # fmt: skip
         jobs.append((numbering, files.join(work.folder, f"{side}s.parquet")))
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
-def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: bool) -> list[dict[str, Any]]:
-    before = work.earlier
-    earlier = None
+def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: list[Numbered]) -> list[dict[str, Any]]:
+    before, earlier, (users, items) = work.earlier, None, ids
     if before:
         known = tuple((part["path"], part["checksum"], part["rows"]) for part in before["parts"])
-        earlier = Earlier(work.context.store.dataset(before["id"]), known, moved)
+        home, moved = work.context.store.dataset(before["id"]), users.moved or items.moved
+        earlier = Earlier(home, known, users.pieces[1], places_of_ids(work.context.store, before)[1], moved)
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
@@ -263,12 +263,12 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, moved: 
     )  # fmt: skip
     gathering = Gathering(
         Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,
-        work.folder, parts, work.settings.duplicates, bool(work.now.forgotten),
+        work.folder, users.pieces[0], (files.join(work.folder, "items.parquet"), items.checksum), parts,
+        work.settings.duplicates, bool(work.now.forgotten),
     )  # fmt: skip
     gathered = run_all(work.context, _STAGE, "gather", write_part, [(part, gathering) for part in range(parts)])
-    for part in gathered:
-        if "fault" in part:
-            raise BadInput(part["fault"])
+    if fault := next((part["fault"] for part in gathered if "fault" in part), ""):
+        raise BadInput(fault)
     return gathered
 
 

@@ -15,22 +15,37 @@ from typing import Any
 import numpy as np
 
 from pipeline.report.page import report_page
+from pipeline.runtime.ancestry import places_of_ids
+from pipeline.runtime.canonical import rotations_of, saved_rotations
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import FORMAT_VERSION, content_id, publish, published
+from pipeline.runtime.saved_scores import item_rows, placed_in_own
+from pipeline.runtime.store import FORMAT_VERSION, content_id, nothing_half_written, publish, published
 from pipeline.runtime.timeline import timeline_of
 from pipeline.settings import ReportSettings
 from tasks import array_files, files
-from tasks.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Breakdown, Ruler, Sums, break_down, factor_ends
+from tasks.breakdown import (
+    ACTUAL,
+    COUNT,
+    ERROR,
+    PREDICTED,
+    SQUARED,
+    Breakdown,
+    Measured,
+    Ruler,
+    Sums,
+    break_down,
+    factor_ends,
+)
 from tasks.describe import Described, bounds_of_bin, describe_part, doubling_bin
 from tasks.masking import masked_content
-from tasks.model_about import read_about
+from tasks.model_about import Place, read_about
+from tasks.model_parts import ModelParts
+from tasks.score_rows import Scorer
 from tasks.titles import titles_of
 
 _STAGE = "report"
 _MOST_VALUES, _TOP_ITEMS, _ENDS, _FIRST_ASIDE = 24, 10, 5, 10
-_RATINGS_A_TASK = 500_000
-"""That one task breaks down, at least: to load the model takes half a second at the full size."""
 
 
 def report(
@@ -53,6 +68,7 @@ def report(
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:
+        context.afford(_STAGE)
         context.tell(StageStarted(_STAGE))
         facts = _facts(context, dataset, split, training, model_folder, scale, folder, settings, told)
         files.write_json(url := files.join(folder, "facts.json"), facts)
@@ -72,10 +88,12 @@ def _facts(
         (url := files.join(folder, f"{side}.npy"), array_files.write_array(url, array))
         for side, array in (("users", trained.users), ("items", trained.items))
     )
-    titles = titles_of(model_folder, read_about(model_folder))
+    about = read_about(model_folder)
+    parts, titles = ModelParts.of(model_folder, about), titles_of(model_folder, about)
     ruler = _ruler(data, scale)
-    errors = _broken_down(context, dataset, split, model_folder, counts, ruler)
-    ends = (model_folder, context.store.dataset(dataset["id"]), dataset["id_checksums"]["items"], counts[1], titles)
+    errors = _broken_down(context, split, parts, trained, counts[1], ruler)
+    rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
+    ends = (parts, rotations, places_of_ids(context.store, dataset)[1], counts[1], titles)
     (factors,) = run_all(
         context, _STAGE, "factor-ends", factor_ends, [(*ends, settings.factors, _ENDS, settings.least_ratings)]
     )
@@ -115,24 +133,30 @@ def _ruler(data: Described, scale: tuple[float, float]) -> Ruler:
 
 
 def _broken_down(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, counts: Any, ruler: Ruler
+    context: Context, split: dict[str, Any], parts: ModelParts, trained: Described, item_counts: Place, ruler: Ruler
 ) -> Breakdown | None:
-    """Return the sums over all validation ratings; None where there are none."""
-    shares: list[list[tuple[str, str]]] = [[]]
-    gathered = 0
-    for part in split["validation"]["parts"]:
-        if gathered >= _RATINGS_A_TASK:
-            shares.append([])
-            gathered = 0
-        shares[-1].append((files.join(context.store.split(split["id"]), part["path"]), part["checksum"]))
-        gathered += part["rows"]
-    if not gathered and len(shares) == 1:
+    """Return the sums over all validation ratings, one task a part of the model's users; None where there are none."""
+    if not split["validation"]["ratings"]:
         return None
-    where = (context.store.dataset(dataset["id"]), tuple(dataset["id_checksums"][side] for side in ("users", "items")))
-    found = run_all(
-        context, _STAGE, "break-down", break_down, [(share, *where, model_folder, counts, ruler) for share in shares]
-    )
-    return sum(found[1:], found[0])
+    scratch, shards = context.store.scratch(f"report-{context.attempt}"), len(parts.users)
+    with nothing_half_written(temporary=(scratch,)):
+        user_counts = [
+            (
+                url := files.join(scratch, f"users-{number:05d}.npy"),
+                array_files.write_array(url, trained.users[number::shards]),
+            )
+            for number in range(shards)
+        ]
+        pieces = placed_in_own(context, _STAGE, split, parts, scratch)
+        by = Scorer(parts.rank, parts.mean, parts.scale)
+        measured = Measured(tuple(pieces), by, item_counts, len(parts.items), ruler)
+        items = item_rows(context, parts)
+        jobs = [
+            (measured, number, users, counts, items)
+            for number, (users, counts) in enumerate(zip(parts.users, user_counts, strict=True))
+        ]
+        found = [each for each in run_all(context, _STAGE, "break-down", break_down, jobs) if each is not None]
+    return sum(found[1:], found[0]) if found else None
 
 
 def _data(

@@ -7,21 +7,21 @@ Does not cover: the canonical form (runtime/canonical.py), the errors of a rank 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.runtime.canonical import ROTATIONS, names_of, rotations_of, spectrum_id
-from pipeline.runtime.context import Context, run_all
+from pipeline.runtime.context import Context, run_all, submit_shared
 from pipeline.runtime.events import StageFinished, StageStarted
 from pipeline.runtime.store import publish, published
 from tasks import array_files, files
 from tasks.algebra import named
 from tasks.canonical import Rotations
 from tasks.model_about import Place, read_about
-from tasks.model_parts import ModelParts
+from tasks.model_parts import ModelParts, Part
 from tasks.score import read_held_out
-from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table
+from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table, turned
 
 _STAGE = "spectrum"
 
@@ -74,6 +74,7 @@ def _measurable(grid_folder: str | None) -> dict[str, Any] | None:
 def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
     about, grid = read_about(model_folder), _measurable(grid_folder)
     parts = ModelParts.of(model_folder, about)
+    context.afford(_STAGE)
     context.tell(StageStarted(_STAGE, len(parts.users) * (2 if grid else 1) + 1))
     rotations = rotations_of(context, _STAGE, parts, fold_biases)
     measured: dict[str, Any] = {"grid": None, "ratings": 0}
@@ -98,12 +99,27 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
 def _errors(
     context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
 ) -> RankErrors:
-    jobs = [(parts, number, place, rotations, fold_biases) for number, place in enumerate(places)]
+    items = submit_shared(context, "turn-items", turned_items, parts, rotations, fold_biases)
+    jobs = [(parts, number, place, rotations, items, fold_biases) for number, place in enumerate(places)]
     scored = run_all(context, _STAGE, "score-ranks", score_part, jobs)
     return sum(scored[1:], scored[0])
 
 
-def score_part(parts: ModelParts, number: int, held_out: Place, rotations: Rotations, fold_biases: bool) -> RankErrors:
+def turned_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> Side:
+    """Return the item side, to be shared by the tasks of a worker."""
+    return turned(_side_of(parts, parts.item_side(), "item", fold_biases), rotations)
+
+
+def _side_of(parts: ModelParts, rows: Part, side: Literal["user", "item"], fold_biases: bool) -> Side:
+    if not fold_biases:
+        return Side(rows.factors, rows.biases)
+    whole = parts.matrix(rows, side, True)
+    return Side(whole, np.zeros(len(whole)))
+
+
+def score_part(
+    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: Side, fold_biases: bool
+) -> RankErrors:
     """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
     ratings = read_held_out(*held_out, shards=len(parts.items))
     # An item is known by its row in its shard; the shards lie one after another, as the item side has them.
@@ -112,12 +128,7 @@ def score_part(parts: ModelParts, number: int, held_out: Place, rotations: Rotat
         rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
         sides.append(np.where(rows < 0, -1, rows + before))
         before += count
-    users, items = parts.user_part(number), parts.item_side()
-    if fold_biases:
-        whole = parts.matrix(users, "user", True), parts.matrix(items, "item", True)
-        left, right = (Side(each, np.zeros(len(each))) for each in whole)
-    else:
-        left, right = (Side(each.factors, each.biases) for each in (users, items))
+    users = _side_of(parts, parts.user_part(number), "user", fold_biases)
     mean = 0.0 if fold_biases else parts.mean
     rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, left, right, rotations, mean, parts.scale)
+    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, mean, parts.scale)

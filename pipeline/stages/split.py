@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from pipeline.runtime import store
+from pipeline.runtime.ancestry import places_of_ids
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
 from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
@@ -23,6 +24,7 @@ from tasks.filesystems import share
 from tasks.forgotten import read_forgotten
 from tasks.formats import Wanted
 from tasks.holdout import HeldOut, Rule, hold_out_part
+from tasks.id_pieces import cut_by_part
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
 from tasks.masking import name_of
 from tasks.pairs import find_line
@@ -73,7 +75,7 @@ def split(
             rule = Rule(
                 settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
                 scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
-                tuple(dataset["id_checksums"][side] for side in ("users", "items")),
+                files.join(scratch, "users.arrow"), places_of_ids(context.store, dataset)[1],
                 read_forgotten(context.store.forgotten),
             )  # fmt: skip
             known = _kept(context, dataset, settings, ingest, slice_fraction, folder)
@@ -196,6 +198,9 @@ def _hold_out(
         for number, part in enumerate(dataset["parts"])
         if number not in known
     ]
+    if jobs:
+        users = places_of_ids(context.store, dataset)[0]
+        run_all(context, _STAGE, "cut-users", cut_by_part, [(users, rule.parts, rule.users)])
     chosen = iter(run_all(context, _STAGE, "hold-out", hold_out_part, jobs))
     parts = [known[number] if number in known else next(chosen) for number in range(len(dataset["parts"]))]
     missing = {part.missing for part in parts if part.missing is not None}

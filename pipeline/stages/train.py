@@ -34,7 +34,6 @@ from pipeline.runtime.warm_start import StartWriter, WarmStart
 from pipeline.settings import TrainSettings
 from tasks.descend import StepSizes
 from tasks.errors import Diverged
-from tasks.memory import forget_spare
 from tasks.rule import INITIAL_LENGTH, JUDGED_LATE, STEP, initial_length_for, l2_for, patience_for, scaling, step_for
 from tasks.score import EpochErrors, epoch_rmses
 from tasks.stopping import Rule, Verdict
@@ -76,7 +75,6 @@ def train(
     def work() -> dict[str, Any]:
         training = _Training(context, grid, scale, settings, steps, run_folder, streamed, warm=warm)
         last = training.run()
-        context.client.run(forget_spare, on_error="ignore")
         return {**last.for_manifest(), "steps": asdict(training.steps_of(last.best_epoch))}
 
     return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)

@@ -13,9 +13,10 @@ import time
 from typing import Any
 
 from pipeline.runtime import store
-from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor, places_of_ids
+from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import Noticed, StageFinished, StageStarted
+from pipeline.runtime.saved_scores import met_by
 from pipeline.settings import SplitSettings
 from tasks import files
 from tasks.errors import SettingsError
@@ -82,15 +83,18 @@ def _part(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], trainings: list[Training], folder: str
 ) -> dict[str, Any]:
     """Part the held-out ratings; return what the new split's manifest has of its own."""
-    home, ids = context.store.split(split["id"]), places_of_ids(context.store, dataset)
+    home, count = context.store.split(split["id"]), len(dataset["parts"])
+    scratch = context.store.scratch(f"unseen-{context.attempt}")
     parted: dict[str, list[dict[str, Any]]] = {}
-    for name in ("validation", "slice"):
-        jobs = [
-            ((files.join(home, part["path"]), part["checksum"]), ids, trainings, folder, name, number)
-            for number, part in enumerate(split[name]["parts"] if split[name] else [])
-        ]
-        kept = run_all(context, _STAGE, f"part-{name}", part_by_training, jobs)
-        parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
+    with store.nothing_half_written(temporary=(scratch,)):
+        met, items = met_by(context, _STAGE, dataset, trainings, scratch)
+        for name in ("validation", "slice"):
+            jobs = [
+                ((files.join(home, part["path"]), part["checksum"]), (number, count), met, items, folder, name)
+                for number, part in enumerate(split[name]["parts"] if split[name] else [])
+            ]
+            kept = run_all(context, _STAGE, f"part-{name}", part_by_training, jobs)
+            parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
     counts = {name: sum(part["rows"] for part in parts) for name, parts in parted.items()}
     held_out = {name: {"ratings": counts[name], "parts": parts} if parts else None for name, parts in parted.items()}
     return {
