@@ -60,7 +60,8 @@ class Attempt:
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
         self.sender = Sender(execution.entry.id)
-        heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear, self.sender]
+        # Who watches from elsewhere is told first: a disk that is full must not keep the end from them.
+        heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
         self.tell = broadcast([*heard, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
         self.told_peak_bytes = self.shards = self.ingest_bytes = 0
@@ -72,7 +73,7 @@ class Attempt:
         """Open the cluster, run the stages, and write down how it ended."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
-            monitor = self.monitor = stack.enter_context(MemoryMonitor())
+            self.monitor = stack.enter_context(MemoryMonitor())
             started = self.started = time.monotonic()
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
@@ -88,15 +89,14 @@ class Attempt:
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()
+                    self._sum_up()
+                    self._end_well()
             except BaseException as error:
+                self._sum_up()
                 with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
                     self.execution.still_held()  # else the record is somebody else's by now
-                    self._close_record(error)
+                    self._end_badly(error)
                 raise
-            finally:
-                self.result.seconds["total"] = time.monotonic() - started
-                self.result.peak_memory_bytes = monitor.peak_bytes
-            self._close_record(None)
         return self.result
 
     def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
@@ -221,28 +221,39 @@ class Attempt:
             self.told_peak_bytes = self.monitor.peak_bytes
             self.tell(MemoryMeasured(self.told_peak_bytes))
 
-    def _close_record(self, error: BaseException | None) -> None:
+    def _sum_up(self) -> None:
+        self.result.seconds["total"] = time.monotonic() - self.started
+        self.result.peak_memory_bytes = self.monitor.peak_bytes
+
+    def _end_well(self) -> None:
+        """Put the model to use, write that the run is done, and tell of it."""
+        if "model" in self.result.paths:
+            self._put_to_use(str(self.result.run_id))
+        if self.record is not None:
+            self.record.close("done", 0, result=self.result.to_dict())
+        self.tell(self._ended("done"))
+
+    def _end_badly(self, error: BaseException) -> None:
+        """Write how the run ended, and tell of it even where nothing can be written."""
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        refused, facts = isinstance(error, ModelRefused), {}
+        message = None if interrupted else f"{type(error).__name__}: {error}".split("\n")[0]
+        state = "interrupted" if interrupted else "refused" if refused else "failed"
         if interrupted:
-            self.tell(Noticed(f"interrupted; the same command goes on from {self._what_is_kept()}", warning=True))
-        state, message = "done", None
-        if error is None:
-            if "model" in self.result.paths:
-                self._put_to_use(str(self.result.run_id))
-            if self.record is not None:
-                self.record.close(state, 0, result=self.result.to_dict())
-        elif interrupted:
-            state = "interrupted"
-            if self.record is not None:
-                self.record.close(state, error.code if isinstance(error, SystemExit) else 130)
+            code = error.code if isinstance(error, SystemExit) else 130
         else:
-            refused = isinstance(error, ModelRefused)
-            state = "refused" if refused else "failed"
             code = error.exit_code if isinstance(error, FunkflowError) else 1
-            message = f"{type(error).__name__}: {error}".split("\n")[0]
+            facts = {"error": message, **({"result": self.result.to_dict()} if refused else {})}
+        with ExitStack() as last:
+            last.callback(self.tell, self._ended(state, message))
+            if interrupted:
+                words = f"interrupted; the same command goes on from {self._what_is_kept()}"
+                last.callback(self.tell, Noticed(words, warning=True))
             if self.record is not None:
-                self.record.close(state, code, error=message, **({"result": self.result.to_dict()} if refused else {}))
-        self.tell(RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message))
+                self.record.close(state, code, **facts)
+
+    def _ended(self, state: str, message: str | None = None) -> RunEnded:
+        return RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message)
 
     def _put_to_use(self, run_id: str) -> None:
         """Point at the run's model, and say so where it was taken back by hand."""
