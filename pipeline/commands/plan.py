@@ -18,6 +18,7 @@ from pipeline.plan import plan_of
 from pipeline.plan_table import plan_table
 from pipeline.request import Request
 from pipeline.runtime.cluster import open_client
+from pipeline.runtime.store import existing_root
 from pipeline.scale.constants import calibration_url, constants_for, write_constants
 from pipeline.scale.job import Job, Matrix
 from pipeline.scale.measure import measure
@@ -78,7 +79,7 @@ def plan(
     if shards > min(user_count, item_count):
         raise SettingsError(f"--shards {shards}: at most as many as users or items, {min(user_count, item_count):,.0f}")
     matrix = Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
-    found, named = constants_for(root or Settings().root, constants)
+    found, named = constants_for(existing_root(root) if root else Settings().root, constants)
     given = {}
     if bandwidth:
         given["bandwidth_bytes_per_second"] = of_bytes("--bandwidth", bandwidth)

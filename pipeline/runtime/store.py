@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks import files
-from tasks.errors import DamagedFile
+from tasks.errors import DamagedFile, SettingsError
+from tasks.masking import masked
 
 FORMAT_VERSION = 3
 """Written into every manifest; a folder of another version is refused by name."""
@@ -68,6 +69,19 @@ class Store:
     def scratch(self, name: str) -> str:
         """A folder for files that only live while one stage runs."""
         return files.join(self.root, SCRATCH, name)
+
+
+def existing_root(root: str) -> str:
+    """Return `root`, for who only looks into what is there or changes it.
+
+    Raises
+    ------
+    SettingsError
+        Nothing is there: it may be mistyped, and is not made.
+    """
+    if not files.exists(root):
+        raise SettingsError(f"{masked(root)}: there is no such root, no run has made it; name the --root of your runs")
+    return root
 
 
 def sweep(folder: str) -> None:
