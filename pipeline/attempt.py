@@ -38,9 +38,10 @@ from pipeline.runtime.events import (
 )
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.losses import Losses
+from pipeline.runtime.metrics_file import MetricsFile
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
-from pipeline.runtime.record import MetricsFile, Record
+from pipeline.runtime.record import Record
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from tasks import files

@@ -23,7 +23,8 @@ from pipeline.attempt import Attempt
 from pipeline.execution import Execution
 from pipeline.runtime.context import Context
 from pipeline.runtime.events import Event, RunEnded
-from pipeline.runtime.record import MetricsFile, Record
+from pipeline.runtime.metrics_file import MetricsFile
+from pipeline.runtime.record import Record
 from pipeline.runtime.result import RunResult
 from tasks import files
 from tasks.errors import CannotFit
