@@ -63,7 +63,7 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed writers left under a local root; only for who holds the root."""
-        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts"):
+        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
             sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:
@@ -99,6 +99,15 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
     DamagedFile
         The manifest is unreadable, of another kind or format version, or was changed since it was written.
     """
+    manifest = manifest_of(folder, kind)
+    if manifest is None:
+        return None
+    expected = manifest.get("files", {})
+    return manifest if _bytes_of(folder, list(expected)) == expected else None
+
+
+def manifest_of(folder: str, kind: str) -> dict[str, Any] | None:
+    """Return the manifest of a folder, as `published` does, without a look at the files it names."""
     url = files.join(folder, "manifest.json")
     manifest = files.json_if_there(url)
     if manifest is None:
@@ -110,9 +119,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
             f"delete {folder} and run again"
         )
-    manifest = files.without_seal(url, manifest)
-    expected = manifest.get("files", {})
-    return manifest if _bytes_of(folder, list(expected)) == expected else None
+    return files.without_seal(url, manifest)
 
 
 def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
