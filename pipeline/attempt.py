@@ -43,6 +43,7 @@ from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
 from pipeline.runtime.record import Record
 from pipeline.runtime.result import RunResult
+from pipeline.runtime.run_memory import RunMemory
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from tasks import files
 from tasks.descend import StepSizes
@@ -65,7 +66,8 @@ class Attempt:
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
         self.tell = broadcast([*heard, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
-        self.told_peak_bytes = self.shards = self.ingest_bytes = 0
+        self.told_peak_bytes = self.shards = 0
+        self.ingest_needs = (0, 0)
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -74,7 +76,7 @@ class Attempt:
         """Open the cluster, run the stages, and write down how it ended."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
-            self.monitor = stack.enter_context(MemoryMonitor())
+            self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
             started = self.started = time.monotonic()
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
@@ -86,6 +88,8 @@ class Attempt:
                     stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
+                    if not is_ours:
+                        self.memory.ask(client)
                     warn_of_uncached_kernels(client, self.tell)
                     stages(self._context(client))
                     if self.losses.lost:
@@ -110,9 +114,11 @@ class Attempt:
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
-            if not self.allowance.foreign:  # whose processes nobody here measures
-                kept = self.prediction.kept_bytes if self.ingest_bytes else 0
-                self.result.predicted_memory_bytes = max(self.ingest_bytes, self.prediction.training_bytes + kept)
+            ingest_bytes, ingest_worker_bytes = self.ingest_needs
+            kept = self.prediction.kept_bytes if ingest_bytes else 0
+            needed = max(ingest_bytes, self.prediction.training_bytes + kept)
+            self.result.predicted_memory_bytes = self.allowance.as_measured(needed)
+            self.result.predicted_worker_memory_bytes = max(ingest_worker_bytes, self.prediction.training_worker_bytes)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
@@ -158,7 +164,8 @@ class Attempt:
         elif stage == "ingest":
             prediction = plan_of(self.settings, self.allowance).prediction
             self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
-            self.ingest_bytes = prediction.ingest_bytes  # what processes took for it they mostly keep
+            # What processes took for it they mostly keep.
+            self.ingest_needs = prediction.ingest_bytes, prediction.ingest_worker_bytes
         elif self.prediction is not None and stage in ("ranking", "recommend"):
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
@@ -170,12 +177,12 @@ class Attempt:
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
-        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.monitor.worker_peak_bytes)
+        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
 
     def _is_short_of_memory(self) -> bool:
         """Whether a worker of our own had about all that it may have."""
         allowance = self.allowance
-        return allowance is not None and not allowance.foreign and allowance.is_full(self.monitor.worker_peak_bytes)
+        return allowance is not None and not allowance.foreign and allowance.is_full(self.memory.worker_peak_bytes)
 
     def _redone_from(self, stage: str) -> str:
         """Say where work begins again that a lost worker had under way."""
@@ -187,11 +194,11 @@ class Attempt:
     def _measure(self, event: Event) -> None:
         if not isinstance(event, Noticed | RunEnded):
             self.execution.still_held()
-        if isinstance(event, EpochFinished | StageFinished):
-            self._tell_of_memory()
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
-            self.result.memory_bytes[event.stage] = self.monitor.take_peak()
+            self.result.memory_bytes[event.stage] = self.memory.take_stage()
+        if isinstance(event, EpochFinished | StageFinished):
+            self._tell_of_memory()
 
     def told_for_report(self) -> dict[str, Any]:
         """Return what the run knows of itself so far, by the names that the report's facts have."""
@@ -211,20 +218,24 @@ class Attempt:
                 "gate": result.gate, **rmse,
             },
             "memory": {
-                "peak_bytes": self.monitor.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "worker_bytes": self.memory.worker_peak_bytes,
+                "predicted_worker_bytes": result.predicted_worker_memory_bytes or None,
                 "by_stage": [{"stage": name, "bytes": peak} for name, peak in result.memory_bytes.items()],
             },
             "stages": [{"stage": name, "seconds": seconds} for name, seconds in result.seconds.items()],
         }  # fmt: skip
 
     def _tell_of_memory(self) -> None:
-        if self.monitor.peak_bytes > self.told_peak_bytes * _GROWTH:
-            self.told_peak_bytes = self.monitor.peak_bytes
+        self.memory.look()
+        if self.memory.peak_bytes > self.told_peak_bytes * _GROWTH:
+            self.told_peak_bytes = self.memory.peak_bytes
             self.tell(MemoryMeasured(self.told_peak_bytes))
 
     def _sum_up(self) -> None:
         self.result.seconds["total"] = time.monotonic() - self.started
-        self.result.peak_memory_bytes = self.monitor.peak_bytes
+        self.result.peak_memory_bytes = self.memory.peak_bytes
+        self.result.worker_memory_bytes = self.memory.worker_peak_bytes
 
     def _end_well(self) -> None:
         """Put the model to use, write that the run is done, and tell of it."""

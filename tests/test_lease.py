@@ -145,7 +145,8 @@ def test_a_beat_and_a_farewell_leave_alone_who_has_taken_over(
 ) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.0)
     root, ended = object_store.new_root(), threading.Event()
-    for act in (lambda mine: mine.beat_until(ended), lambda mine: mine.give_back()):
+    acts: list[Callable[[lease._Lease], None]] = [lambda mine: mine.beat_until(ended), lambda mine: mine.give_back()]
+    for act in acts:
         files.remove_tree(f"{root}/.lock")
         mine = lease._Lease(root, "", "")
         mine.take_until(0.0, lambda _: None)

@@ -70,7 +70,8 @@ def test_a_record_says_what_ran_on_what_and_what_came_of_it(settings: Settings, 
     assert (first["date"], first["run_id"], first["dataset"]) == ("2026-01-31", RUN_ID, DATASET_ID)
     assert (first["host"], first["process"], first["until"]) == (os.uname().nodename, os.getpid(), STAGES[-1])
     assert first["metrics"] == {"rmse": 0.9, "split": "validation.csv", "counted": "epochs", "seconds": 1.5,
-                                "peak_memory_bytes": 0}  # fmt: skip
+                                "peak_memory_bytes": 0, "predicted_memory_bytes": 0, "worker_memory_bytes": 0,
+                                "predicted_worker_memory_bytes": 0}  # fmt: skip
     assert first["settings"]["train"]["rank"] == 64
     assert {"package", "algorithm", "code"} <= first["code_version"].keys()
     assert first["started"] <= first["held"] <= first["ended"]

@@ -103,7 +103,7 @@ class CheckpointWritten:
 
 @dataclass(frozen=True)
 class MemoryMeasured:
-    """Peak of all processes on this machine together since the run began, told when it has grown."""
+    """Peak of this machine's processes and all workers together since the run began, told when it has grown."""
 
     peak_bytes: int
 
