@@ -83,7 +83,7 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ("checkpoint_seconds", "Seconds that the newest checkpoint took", lambda s: _newest(s.checkpoints)),
     (
         "memory_peak_bytes",
-        "Peak of all processes on the machine of the client, and of all workers elsewhere",
+        "Peak of the client's machine and of all workers",
         lambda s: s.peak_bytes or None,
     ),
     ("memory_predicted_bytes", "Memory that was predicted", lambda s: s.facts.get("predicted_bytes") or None),
