@@ -82,7 +82,9 @@ class Attempt:
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(self.settings.cluster))
+                    client = stack.enter_context(
+                        open_client(self.settings.cluster, lambda words: self.tell(Noticed(words)))
+                    )
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.tell))
