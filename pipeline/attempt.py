@@ -31,6 +31,7 @@ from pipeline.runtime.events import (
     Listener,
     MemoryMeasured,
     Noticed,
+    Postponed,
     RunBegan,
     RunEnded,
     StageFinished,
@@ -61,10 +62,10 @@ class Attempt:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
-        self.sender = Sender(execution.entry.id)
+        self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
         # Who watches from elsewhere is told first: a disk that is full must not keep the end from them.
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
-        self.tell = broadcast([*heard, *execution.listeners])
+        self.tell = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
         self.told_peak_bytes = self.shards = 0
         self.ingest_needs = (0, 0)
@@ -82,9 +83,7 @@ class Attempt:
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(
-                        open_client(self.settings.cluster, lambda words: self.tell(Noticed(words)))
-                    )
+                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.tell))

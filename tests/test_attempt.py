@@ -61,7 +61,7 @@ def full_at_first(does: Callable[..., Any], is_it: Callable[..., bool]) -> Calla
 @pytest.fixture
 def told(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[RunEnded]]:
     """Make an attempt that ends with a full disk; return what was told of its end."""
-    monkeypatch.setattr(attempt, "open_client", lambda _settings: nullcontext(client))
+    monkeypatch.setattr(attempt, "open_client", lambda *_: nullcontext(client))
     monkeypatch.setattr(attempt, "put_to_use", lambda _root, run: SimpleNamespace(run_id=run))
     ratings_in(tmp_path)
 

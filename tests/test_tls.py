@@ -26,6 +26,7 @@ from distributed import Client
 
 from pipeline.runtime import security
 from pipeline.runtime.cluster import open_client
+from pipeline.runtime.events import Event, Postponed, StageAdvanced, StageStarted
 from pipeline.settings import ClusterSettings, Settings
 from tasks.errors import SettingsError, TryAgainLater
 
@@ -172,6 +173,17 @@ def test_where_others_have_accounts_a_cluster_of_our_own_lets_nobody_in(shared: 
                 open_client(settings_for(address.replace("tls://", scheme), None)),
             ):
                 pass
+
+
+def test_a_run_says_so_once_when_it_has_done_some_work() -> None:
+    """Where it fails before that, its error is the only line."""
+    told: list[Event] = []
+    postponed = Postponed(told.append)
+    postponed.say("TLS is on")
+    for event in (StageStarted("ingest"), StageAdvanced("ingest", 1, 2), StageAdvanced("ingest", 2, 2)):
+        postponed(event)
+        told.append(event)
+    assert [type(event).__name__ for event in told] == ["StageStarted", "Noticed", "StageAdvanced", "StageAdvanced"]
 
 
 PRESET = """class = "distributed.LocalCluster"
