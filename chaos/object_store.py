@@ -10,7 +10,7 @@ import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 _KEY = "testing"
 _REGION = "us-east-1"
 _NUMBERS = count()
+_WRITING = ("put", "delete", "post")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class ObjectStore:
 
 def _application(store: list[ObjectStore]) -> Callable[..., Iterable[bytes]]:
     answer = DomainDispatcherApplication(create_backend_app)
+    in_turn = threading.Lock()
+    """A store compares and writes in one step, where moto first looks and then writes."""
 
     def application(environment: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         bucket, _, key = environment["PATH_INFO"].lstrip("/").partition("/")
@@ -120,7 +123,10 @@ def _application(store: list[ObjectStore]) -> Callable[..., Iterable[bytes]]:
         request = Request(environment["REQUEST_METHOD"], bucket, key, environment["QUERY_STRING"], length)
         store[0].requests.append(request)
         instead = store[0].interfere and store[0].interfere(request, environment, start_response)
-        answered: Iterable[bytes] = answer(environment, start_response) if instead is None else instead
+        if instead is not None:
+            return instead
+        with in_turn if request.kind in _WRITING else nullcontext():
+            answered: Iterable[bytes] = answer(environment, start_response)
         return answered
 
     return application

@@ -31,6 +31,7 @@ from pipeline.runtime.events import (
     Listener,
     MemoryMeasured,
     Noticed,
+    Postponed,
     RunBegan,
     RunEnded,
     StageFinished,
@@ -38,10 +39,12 @@ from pipeline.runtime.events import (
 )
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.losses import Losses
+from pipeline.runtime.metrics_file import MetricsFile
 from pipeline.runtime.monitor import MemoryMonitor
 from pipeline.runtime.pauses import no_endless_pause
-from pipeline.runtime.record import MetricsFile, Record
+from pipeline.runtime.record import Record
 from pipeline.runtime.result import RunResult
+from pipeline.runtime.run_memory import RunMemory
 from pipeline.runtime.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from tasks import files
 from tasks.descend import StepSizes
@@ -59,11 +62,13 @@ class Attempt:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
-        self.sender = Sender(execution.entry.id)
-        heard: list[Listener] = [self.losses, self._measure, self.metrics, execution.hear, self.sender]
-        self.tell = broadcast([*heard, *execution.listeners])
+        self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
+        # Who watches from elsewhere is told first: a disk that is full must not keep the end from them.
+        heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
+        self.tell = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
-        self.told_peak_bytes = self.shards = self.ingest_bytes = 0
+        self.told_peak_bytes = self.shards = 0
+        self.ingest_needs = (0, 0)
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -72,31 +77,32 @@ class Attempt:
         """Open the cluster, run the stages, and write down how it ended."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
-            monitor = self.monitor = stack.enter_context(MemoryMonitor())
+            self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
             started, self.started = time.monotonic(), self.request.began
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
                 self.allowance = local_allowance(self.settings) if is_ours else None
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(self.settings.cluster))
+                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.tell))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
+                    if not is_ours:
+                        self.memory.ask(client)
                     warn_of_uncached_kernels(client, self.tell)
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()
+                    self._sum_up()
+                    self._end_well()
             except BaseException as error:
+                self._sum_up()
                 with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
                     self.execution.still_held()  # else the record is somebody else's by now
-                    self._close_record(error)
+                    self._end_badly(error)
                 raise
-            finally:
-                self.result.seconds["total"] = time.monotonic() - self.started
-                self.result.peak_memory_bytes = monitor.peak_bytes
-            self._close_record(None)
         return self.result
 
     def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
@@ -109,11 +115,17 @@ class Attempt:
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
-            if not self.allowance.foreign:  # whose processes nobody here measures
-                kept = self.prediction.kept_bytes if self.ingest_bytes else 0
-                trained, scored = self.prediction.training_bytes + kept, self.prediction.scoring_bytes
-                scored = scored if self.request.reaches("evaluate") else 0
-                self.result.predicted_memory_bytes = max(self.ingest_bytes, trained, scored)
+            ingest_bytes, ingest_worker_bytes = self.ingest_needs
+            needed = [
+                ingest_bytes,
+                self.prediction.training_bytes + (self.prediction.kept_bytes if ingest_bytes else 0),
+            ]
+            of_a_worker = [ingest_worker_bytes, self.prediction.training_worker_bytes]
+            if self.request.reaches("evaluate"):
+                needed.append(self.prediction.scoring_bytes)
+                of_a_worker.append(self.prediction.scoring_worker_bytes)
+            self.result.predicted_memory_bytes = self.allowance.as_measured(max(needed))
+            self.result.predicted_worker_memory_bytes = max(of_a_worker)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
@@ -159,7 +171,8 @@ class Attempt:
         elif stage == "ingest":
             prediction = plan_of(self.settings, self.allowance).prediction
             self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
-            self.ingest_bytes = prediction.ingest_bytes  # what processes took for it they mostly keep
+            # What processes took for it they mostly keep.
+            self.ingest_needs = prediction.ingest_bytes, prediction.ingest_worker_bytes
         elif self.prediction is not None and stage in ("evaluate", "spectrum", "gate", "report"):
             self.allowance.refuse_scoring(self.prediction)
         elif self.prediction is not None and stage in ("ranking", "recommend"):
@@ -175,12 +188,12 @@ class Attempt:
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
-        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.monitor.worker_peak_bytes)
+        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
 
     def _is_short_of_memory(self) -> bool:
         """Whether a worker of our own had about all that it may have."""
         allowance = self.allowance
-        return allowance is not None and not allowance.foreign and allowance.is_full(self.monitor.worker_peak_bytes)
+        return allowance is not None and not allowance.foreign and allowance.is_full(self.memory.worker_peak_bytes)
 
     def _redone_from(self, stage: str) -> str:
         """Say where work begins again that a lost worker had under way."""
@@ -192,11 +205,11 @@ class Attempt:
     def _measure(self, event: Event) -> None:
         if not isinstance(event, Noticed | RunEnded):
             self.execution.still_held()
-        if isinstance(event, EpochFinished | StageFinished):
-            self._tell_of_memory()
         if isinstance(event, StageFinished):
             self.result.seconds[event.stage] = round(event.seconds, 3)
-            self.result.memory_bytes[event.stage] = self.monitor.take_peak()
+            self.result.memory_bytes[event.stage] = self.memory.take_stage()
+        if isinstance(event, EpochFinished | StageFinished):
+            self._tell_of_memory()
 
     def told_for_report(self) -> dict[str, Any]:
         """Return what the run knows of itself so far, by the names that the report's facts have."""
@@ -216,39 +229,54 @@ class Attempt:
                 "gate": result.gate, **rmse,
             },
             "memory": {
-                "peak_bytes": self.monitor.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "worker_bytes": self.memory.worker_peak_bytes,
+                "predicted_worker_bytes": result.predicted_worker_memory_bytes or None,
                 "by_stage": [{"stage": name, "bytes": peak} for name, peak in result.memory_bytes.items()],
             },
             "stages": [{"stage": name, "seconds": seconds} for name, seconds in result.seconds.items()],
         }  # fmt: skip
 
     def _tell_of_memory(self) -> None:
-        if self.monitor.peak_bytes > self.told_peak_bytes * _GROWTH:
-            self.told_peak_bytes = self.monitor.peak_bytes
+        self.memory.look()
+        if self.memory.peak_bytes > self.told_peak_bytes * _GROWTH:
+            self.told_peak_bytes = self.memory.peak_bytes
             self.tell(MemoryMeasured(self.told_peak_bytes))
 
-    def _close_record(self, error: BaseException | None) -> None:
+    def _sum_up(self) -> None:
+        self.result.seconds["total"] = time.monotonic() - self.started
+        self.result.peak_memory_bytes = self.memory.peak_bytes
+        self.result.worker_memory_bytes = self.memory.worker_peak_bytes
+
+    def _end_well(self) -> None:
+        """Put the model to use, write that the run is done, and tell of it."""
+        if "model" in self.result.paths:
+            self._put_to_use(str(self.result.run_id))
+        if self.record is not None:
+            self.record.close("done", 0, result=self.result.to_dict())
+        self.tell(self._ended("done"))
+
+    def _end_badly(self, error: BaseException) -> None:
+        """Write how the run ended, and tell of it even where nothing can be written."""
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        refused, facts = isinstance(error, ModelRefused), {}
+        message = None if interrupted else f"{type(error).__name__}: {error}".split("\n")[0]
+        state = "interrupted" if interrupted else "refused" if refused else "failed"
         if interrupted:
-            self.tell(Noticed(f"interrupted; the same command goes on from {self._what_is_kept()}", warning=True))
-        state, message = "done", None
-        if error is None:
-            if "model" in self.result.paths:
-                self._put_to_use(str(self.result.run_id))
-            if self.record is not None:
-                self.record.close(state, 0, result=self.result.to_dict())
-        elif interrupted:
-            state = "interrupted"
-            if self.record is not None:
-                self.record.close(state, error.code if isinstance(error, SystemExit) else 130)
+            code = error.code if isinstance(error, SystemExit) else 130
         else:
-            refused = isinstance(error, ModelRefused)
-            state = "refused" if refused else "failed"
             code = error.exit_code if isinstance(error, FunkflowError) else 1
-            message = f"{type(error).__name__}: {error}".split("\n")[0]
+            facts = {"error": message, **({"result": self.result.to_dict()} if refused else {})}
+        with ExitStack() as last:
+            last.callback(self.tell, self._ended(state, message))
+            if interrupted:
+                words = f"interrupted; the same command goes on from {self._what_is_kept()}"
+                last.callback(self.tell, Noticed(words, warning=True))
             if self.record is not None:
-                self.record.close(state, code, error=message, **({"result": self.result.to_dict()} if refused else {}))
-        self.tell(RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message))
+                self.record.close(state, code, **facts)
+
+    def _ended(self, state: str, message: str | None = None) -> RunEnded:
+        return RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message)
 
     def _put_to_use(self, run_id: str) -> None:
         """Point at the run's model, and say so where it was taken back by hand."""

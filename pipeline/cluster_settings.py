@@ -38,8 +38,10 @@ class ClusterSettings(Section):
     memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
     wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
     dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
-    tls: Literal["", "temporary"] = Field(
-        "", description="temporary: TLS within a cluster of this machine's own, by a pair that only lives in memory"
+    tls: Literal["", "temporary", "off"] = Field(
+        "",
+        description="temporary: TLS within a cluster of this machine's own, by a certificate that only lives in "
+        "memory; empty: so where other people have accounts on this machine; off: not even there",
     )
     tls_ca: Place = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
     tls_cert: Place = Field("", description="file of this side's certificate (PEM), signed by that authority")
@@ -50,7 +52,9 @@ class ClusterSettings(Section):
         named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
         if any(named) and not all(named):
             raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
-        if self.tls and (any(named) or self.scheduler or self.scheduler_file or self.preset):
+        if self.tls == "off" and any(named):
+            raise ValueError('tls = "off" does not go with the tls_ files: leave out one or the other')
+        if self.tls == "temporary" and (any(named) or self.scheduler or self.scheduler_file or self.preset):
             raise ValueError(
                 'tls = "temporary" is for a cluster of its own: leave out scheduler, scheduler_file, preset '
                 "and the tls_ files"

@@ -103,12 +103,11 @@ def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Call
         entry.open(held.left_by.get("record", ""))
         stack.enter_context(temporary_files(root))
         try:
-            state = _run(execution, told, work)
+            entry.close(_run(execution, told, work), 0, result=execution.result)
         except BaseException as error:
             with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
                 entry.close_on(error, execution.result)
             raise
-        entry.close(state, 0, result=execution.result)
 
 
 def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:

@@ -8,7 +8,6 @@ Colours are those of Okabe and Ito, told apart by the colour-blind; lines differ
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
+from pipeline.runtime.metrics_file import events_of
 from pipeline.runtime.result import RunResult
 from tasks import files
 from tasks.digits import rounded
@@ -151,11 +151,10 @@ def _folder(run: Run) -> str:
 
 def _events(run: Run) -> list[dict[str, Any]]:
     """Return what a run told, all attempts one after another."""
-    url = files.join(_folder(run), "metrics.jsonl")
-    content = files.bytes_if_there(url)
-    if content is None:
-        raise BadInput(f"{url}: no such file; name the folder of a run")
-    return [json.loads(line) for line in content.splitlines()]
+    events = events_of(_folder(run))
+    if events is None:
+        raise BadInput(f"{files.join(_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
+    return events
 
 
 def _epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:

@@ -34,7 +34,7 @@ from tasks.sources import StoredFile, checksums, find_companions, find_sources, 
 _UNSETTLED_BYTES = 256 * 2**20
 """Files that were written just before they were read are known by content, up to so many bytes: a quarter second."""
 _KNOWN_BY_CONTENT = ("manifest.json", "model.json")
-_OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0}
+_OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0, "worker_memory_bytes": 0}
 _SECTIONS_OF_STAGES = ("ranking", "recommend", "predict", "report")
 _OF_PATHS = {"predictions": "predictions", "recommendations": "recommendations"}
 
@@ -159,9 +159,7 @@ def write_receipt(
         "result": {
             **result.to_dict(),
             "paths": list(paths.items()),
-            "seconds": {},
-            "memory_bytes": {},
-            "peak_memory_bytes": 0,
+            **_OF_ITS_TIME,
         },
     }
     files.write_sealed(url, content)

@@ -16,7 +16,7 @@ from pipeline.plan import local_allowance, recommending_needs
 from pipeline.runtime.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size
 from pipeline.runtime.cluster import open_client, where_to_run
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import Listener, broadcast
+from pipeline.runtime.events import Listener, Postponed, broadcast
 from pipeline.runtime.failures import as_readable_errors
 from pipeline.runtime.lock import hold_root
 from pipeline.runtime.losses import Losses
@@ -148,11 +148,12 @@ def _context(
         return allowance.said_of_a_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
 
     losses = Losses(lambda event: tell(event), "the files that {} reads".format)
-    tell = broadcast([losses, *listeners])
+    postponed = Postponed(lambda event: tell(event))
+    tell = broadcast([losses, postponed, *listeners])
     with (
         MemoryMonitor() as monitor,
         as_readable_errors(folder, memory),
-        open_client(settings.cluster) as client,
+        open_client(settings.cluster, postponed.say) as client,
         losses.listening(client),
         no_endless_pause(client),
     ):

@@ -6,14 +6,15 @@ Does not cover: how the pages look (report/), making the facts (stages/report.py
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pipeline.report.index import index_page
 from pipeline.report.page import report_page
 from pipeline.runtime.ledger import Ledger
+from pipeline.runtime.metrics_file import events_of
 from pipeline.runtime.store import FORMAT_VERSION, Store
 from tasks import files
 from tasks.errors import BadInput, DamagedFile
@@ -71,16 +72,12 @@ def write_index(root: str, out: str) -> str:
 
 def _curve(root: str, run_id: str) -> list[float]:
     """Return the RMSEs by epoch that a run's metrics tell, held out where there is any."""
-    content = files.bytes_if_there(files.join(Store(root).run(run_id), "metrics.jsonl"))
     found: dict[int, float] = {}
-    for line in (content or b"").splitlines():
-        try:
-            event = json.loads(line)
+    with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a picture less is no reason to fail
+        for event in events_of(Store(root).run(run_id)) or ():
             if event["event"] == "EpochFinished":
                 stopping = event["stopping_rmse"]
                 found[event["epoch"]] = float(event["training_rmse"] if stopping is None else stopping)
-        except (ValueError, KeyError, TypeError, DamagedFile):  # a picture less is no reason to fail
-            continue
     return [found[epoch] for epoch in sorted(found)]
 
 

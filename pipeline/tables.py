@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask.utils import format_bytes, format_time
+from dask.utils import format_time
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -50,8 +50,7 @@ def result_table(result: RunResult, root: str = "") -> Group:
         counts = f"rank {result.rank}, {result.epochs} {result.counted}"
         parts.append(Text(f"{counts}{kept.get(result.counted, '')}{chosen}"))
     if result.peak_memory_bytes:
-        took, peak = format_time(result.seconds.get("total", 0.0)), format_bytes(result.peak_memory_bytes)
-        parts.append(Text(f"{took}, peak memory {peak} (all processes)"))
+        parts.append(Text(f"{format_time(result.seconds.get('total', 0.0))}, peak memory {result.memory}"))
     parts += [Text(f"{name:<12} {masked(path)}") for name, path in result.paths.items()]
     if root:
         model = f"--model current{'' if root == _DEFAULT_ROOT else f' --root {masked(root)}'}"

@@ -50,12 +50,12 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 def is_local(system: fsspec.AbstractFileSystem) -> bool:
     """Say whether files of a file system can be opened by their paths."""
-    return "file" in _protocols(system)
+    return "file" in protocols(system)
 
 
 def is_object_store(system: fsspec.AbstractFileSystem) -> bool:
     """Say whether there are no folders to make, and an object is there whole or not at all."""
-    return not _OBJECT_STORES.isdisjoint(_protocols(system))
+    return not _OBJECT_STORES.isdisjoint(protocols(system))
 
 
 def url_of(system: fsspec.AbstractFileSystem, path: str) -> str:
@@ -153,7 +153,7 @@ def reaching(url: str) -> Iterator[None]:
 
 
 def _explained(url: str, error: Exception) -> FunkflowError | None:
-    kinds = {name for each in _chain(error) for name in _names(each)}
+    kinds = named_errors(error)
     said, where = masked(str(error).split("\n")[0]), masked(url)
     if "NoSuchBucket" in kinds or (isinstance(error, FileNotFoundError) and "bucket does not exist" in said):
         return SettingsError(f"{where}: there is no such bucket; make it, or check the URL")
@@ -176,6 +176,17 @@ def _explained(url: str, error: Exception) -> FunkflowError | None:
     return None
 
 
+def named_errors(error: Exception) -> set[str]:
+    """Return what an error and its causes are called: their classes, and the codes that a store gave."""
+    return {name for each in _chain(error) for name in _names(each)}
+
+
+def protocols(system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    """Return the beginnings of URLs that lead to a file system."""
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -187,8 +198,3 @@ def _names(error: BaseException) -> Iterator[str]:
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         yield str(response.get("Error", {}).get("Code", ""))
-
-
-def _protocols(system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    protocol = system.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

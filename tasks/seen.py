@@ -70,6 +70,14 @@ def seen_in(source: Source, sums: Sequence[str]) -> list[SeenFile]:
     return found
 
 
+def signs(file: SeenFile) -> tuple[str, str]:
+    """Return checksums of what a file holds and of its name: a file that was seen before shares one with it.
+
+    `match` can find all files that were seen before only where this holds for each of them.
+    """
+    return files.checksum(repr(_content(file)).encode()), files.checksum(file.name.encode())
+
+
 def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -> Match:
     """Match what was seen before with the files of now: by content, and then, for those left, by name and first ranges.
 

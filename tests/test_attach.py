@@ -5,13 +5,17 @@ Covers: real `dask scheduler` and `dask worker` processes. Does not cover: clust
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
+import cloudpickle
 import pytest
 import yaml
 from dask_processes import CHECKOUT, address_of, process_ids, scheduler, worker
@@ -22,11 +26,18 @@ from ungated import UNGATED
 from pipeline import run
 from pipeline.commands.where import words_for
 from pipeline.plan import plan_of
+from pipeline.runtime import run_memory
 from pipeline.runtime.budget import Allowance
 from pipeline.runtime.cluster import open_client, where_to_run
+from pipeline.runtime.holder import this_process
+from pipeline.runtime.ledger import Ledger
+from pipeline.runtime.metrics_file import events_of
+from pipeline.runtime.monitor import MemoryMonitor
+from pipeline.runtime.run_memory import RunMemory
 from pipeline.settings import ClusterSettings, Settings
 from tasks.errors import CannotFit, SettingsError, TryAgainLater
 
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
 CONFIGURED = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml")}
 """How docs/deploy.md says that workers are started."""
 SMALL = ["synth.fraction=0.02", "train.rank=4", "train.epochs=2", UNGATED]
@@ -82,6 +93,26 @@ def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_
     with Client(address_of(foreign), set_as_default=False) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
     assert 0.7 * predicted < max(each["metrics"]["memory"] for each in workers) < predicted
+    shows_what_its_workers_had(tmp_path / "root")
+
+
+def shows_what_its_workers_had(root: Path) -> None:
+    """Find what was measured, beside what was predicted, wherever a run shows it."""
+    (run_folder,) = (root / "runs").iterdir()
+    result = json.loads((run_folder / "record.json").read_text())["result"]
+    worker, peak = result["worker_memory_bytes"], result["peak_memory_bytes"]
+    assert 0.7 * result["predicted_worker_memory_bytes"] < worker < result["predicted_worker_memory_bytes"]
+    assert 1.5 * worker < peak < result["predicted_memory_bytes"]
+    assert min(result["memory_bytes"][stage] for stage in ("ingest", "train")) > worker
+    metrics = next(Ledger(str(root)).records())["metrics"]
+    told = {event["event"]: event for event in events_of(str(run_folder)) or ()}
+    assert told["RunBegan"]["predicted_bytes"] == result["predicted_memory_bytes"]
+    assert told["MemoryMeasured"]["peak_bytes"] > 0.9 * peak
+    facts = json.loads((run_folder / "report" / "facts.json").read_text())["memory"]
+    assert facts["worker_bytes"] > 0.9 * worker
+    for name in ("predicted_memory_bytes", "worker_memory_bytes", "predicted_worker_memory_bytes"):
+        assert metrics[name] == result[name]
+    assert facts["predicted_worker_bytes"] == result["predicted_worker_memory_bytes"]
 
 
 @pytest.mark.parametrize("way", ["scheduler", "scheduler_file"])
@@ -91,6 +122,37 @@ def test_a_run_by_address_or_file_is_done_by_the_foreign_workers(foreign: Path, 
     result = run("demo", [*SMALL, *words_for(**{way: named}), f"root={tmp_path}/root"], until="ingest")
     assert Path(result.paths["dataset"], "manifest.json").exists()
     assert process_ids(foreign) == before
+
+
+HOLDS_BYTES = 300 * 2**20
+
+
+def hold_for_a_moment(count: int) -> None:
+    """Fill memory and give it back, between two questions."""
+    bytearray(b"x") * count
+
+
+def test_workers_elsewhere_are_asked_for_their_peaks(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what they had while nobody looked, and for each stage anew."""
+    with open_client(ClusterSettings(scheduler_file=str(foreign))) as client, MemoryMonitor() as monitor:
+        one, other = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        memory = RunMemory(monitor)
+        monkeypatch.setattr(run_memory, "this_process", lambda: {"machine": "elsewhere", "process": 1})
+        memory.ask(client)
+        assert memory.worker_peak_bytes == 0
+        client.run(hold_for_a_moment, HOLDS_BYTES, workers=[one])
+        first = memory.take_stage()
+        assert HOLDS_BYTES < memory.worker_peak_bytes < first == memory.peak_bytes
+        assert memory.take_stage() < first - 0.9 * HOLDS_BYTES
+        client.run(hold_for_a_moment, HOLDS_BYTES // 2, workers=[other])
+        assert memory.take_stage() < memory.peak_bytes == first
+
+
+def test_workers_that_this_process_started_are_not_counted_twice(foreign: Path) -> None:
+    with open_client(ClusterSettings(scheduler_file=str(foreign))) as client:
+        for machine, process, counted in ((this_process()["machine"], os.getpid(), 0), ("elsewhere", os.getpid(), 2)):
+            answers = client.run(run_memory._resident_peak, False, machine, process)
+            assert sum(peak > 0 for peak in answers.values()) == counted
 
 
 def test_too_few_workers_in_time_is_try_again_later(foreign: Path) -> None:

@@ -207,6 +207,6 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
 
 
 def test_nobody_to_forget_is_said(tmp_path: Path) -> None:
-    told = CliRunner().invoke(program(), ["forget", "--root", str(tmp_path / "root")])
+    told = CliRunner().invoke(program(), ["forget", "--root", str(tmp_path)])
     assert isinstance(told.exception, SettingsError)
     assert str(told.exception) == "nobody is forgotten yet: name a --user or an --item"

@@ -6,6 +6,7 @@ Does not cover: how records are listed (test_runs_command.py).
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -69,7 +70,8 @@ def test_a_record_says_what_ran_on_what_and_what_came_of_it(settings: Settings, 
     assert (first["date"], first["run_id"], first["dataset"]) == ("2026-01-31", RUN_ID, DATASET_ID)
     assert (first["host"], first["process"], first["until"]) == (os.uname().nodename, os.getpid(), STAGES[-1])
     assert first["metrics"] == {"rmse": 0.9, "split": "validation.csv", "counted": "epochs", "seconds": 1.5,
-                                "peak_memory_bytes": 0}  # fmt: skip
+                                "peak_memory_bytes": 0, "predicted_memory_bytes": 0, "worker_memory_bytes": 0,
+                                "predicted_worker_memory_bytes": 0}  # fmt: skip
     assert first["settings"]["train"]["rank"] == 64
     assert {"package", "algorithm", "code"} <= first["code_version"].keys()
     assert first["started"] <= first["held"] <= first["ended"]
@@ -95,6 +97,22 @@ def test_every_end_is_recorded(settings: Settings, root: str, error: BaseExcepti
     assert (record["state"], record["exit_code"], record["run_id"]) == (state, code, None)
     if state != "interrupted":
         assert record["error"] == f"{type(error).__name__}: {error}".split("\n")[0]
+
+
+def test_a_good_end_that_cannot_be_written_is_none(
+    settings: Settings, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Ledger.write
+
+    def full(ledger: Ledger, record: Record) -> None:
+        if record["state"] == "done":
+            raise OSError(errno.ENOSPC, "full", "a-file")
+        write(ledger, record)
+
+    monkeypatch.setattr(Ledger, "write", full)
+    with pytest.raises(CannotFit, match="a-file: no space is left"):
+        executed(settings)
+    assert [record["state"] for record in records(root)] == ["failed"]
 
 
 def test_tries_in_a_row_are_counted_until_one_succeeds(settings: Settings, tmp_path: Path, root: str) -> None:

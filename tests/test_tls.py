@@ -11,18 +11,22 @@ import ipaddress
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
 from certificates import Certificates, made_certificates
 from dask_processes import free_port
 from distributed import Client
 
+from pipeline.runtime import security
 from pipeline.runtime.cluster import open_client
+from pipeline.runtime.events import Event, Postponed, StageAdvanced, StageStarted
 from pipeline.settings import ClusterSettings, Settings
 from tasks.errors import SettingsError, TryAgainLater
 
@@ -140,11 +144,74 @@ def test_a_file_that_is_no_certificate_is_named(secured: Secured, tmp_path: Path
     [
         (["cluster.tls_ca=ca.pem"], "name all three files"),
         (["cluster.tls=temporary", "cluster.scheduler=tls://a:1"], "is for a cluster of its own"),
+        (["cluster.tls=off", *(f"cluster.tls_{each}=x.pem" for each in ("ca", "cert", "key"))], "does not go with"),
     ],
 )
 def test_half_of_the_tls_settings_is_refused(words: list[str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.build({}, words)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which somebody else has an account."""
+    monkeypatch.setattr(security, "somebody_else", lambda: "account ann")
+
+
+def test_where_others_have_accounts_a_cluster_of_our_own_lets_nobody_in(shared: None) -> None:
+    told: list[str] = []
+    with open_client(ClusterSettings(), told.append) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        address = client.scheduler_info()["address"]
+        assert address.startswith("tls://127.0.0.1:")
+        assert [line.startswith("other people may be on this machine (account ann)") for line in told] == [True]
+        with urllib.request.urlopen(client.dashboard_link, timeout=30) as page:
+            assert page.status == 200
+        for scheme in ("tls://", "tcp://"):  # an intruder has no certificate
+            with (
+                pytest.raises((SettingsError, TryAgainLater)),
+                open_client(settings_for(address.replace("tls://", scheme), None)),
+            ):
+                pass
+
+
+def test_a_run_says_so_once_when_it_has_done_some_work() -> None:
+    """Where it fails before that, its error is the only line."""
+    told: list[Event] = []
+    postponed = Postponed(told.append)
+    postponed.say("TLS is on")
+    for event in (StageStarted("ingest"), StageAdvanced("ingest", 1, 2), StageAdvanced("ingest", 2, 2)):
+        postponed(event)
+        told.append(event)
+    assert [type(event).__name__ for event in told] == ["StageStarted", "Noticed", "StageAdvanced", "StageAdvanced"]
+
+
+PRESET = """class = "distributed.LocalCluster"
+[kwargs]
+n_workers = 1
+dashboard_address = "127.0.0.1:0"
+"""
+
+
+@pytest.mark.parametrize(("more", "scheme"), [('host = "127.0.0.1"', "tls://"), ("processes = false", "inproc://")])
+def test_so_is_one_of_a_file_that_opens_ports_here(shared: None, tmp_path: Path, more: str, scheme: str) -> None:
+    told: list[str] = []
+    (tmp_path / "mine.toml").write_text(PRESET + more)
+    with open_client(ClusterSettings(preset=str(tmp_path / "mine.toml")), told.append) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert client.scheduler_info()["address"].startswith(scheme)
+    assert len(told) == (scheme == "tls://")
+
+
+def test_settings_come_before_the_rule(shared: None, secured: Secured) -> None:
+    assert security.in_need_of_security(ClusterSettings())
+    assert not security.in_need_of_security(ClusterSettings(tls="off"))
+    assert not security.in_need_of_security(ClusterSettings(**secured.right.settings))
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        assert not security.in_need_of_security(ClusterSettings())
+    told: list[str] = []
+    with open_client(settings_for(secured.address, secured.right), told.append):
+        assert told == []
 
 
 def listening() -> set[tuple[str, int]]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
 from pipeline.runtime.forgotten_traces import Holder, holders, remove
 from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import Store, existing_root
 from tasks.errors import SettingsError
 from tasks.forgotten import read_forgotten, write_forgotten
 
@@ -44,7 +44,7 @@ def forget(
 ) -> None:
     """Leave all ratings of users or items out of every dataset from now on, and say what under the root holds them."""
     place = root if root and not conf and not ratings else settings_from(conf, ratings, "", root, sets).root
-    store = Store(place)
+    store = Store(existing_root(place))
     with hold_root(place):
         listed = read_forgotten(store.forgotten)
         if not users and not items and not listed:

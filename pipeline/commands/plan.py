@@ -29,6 +29,7 @@ from pipeline.plan import plan_of
 from pipeline.plan_table import plan_table
 from pipeline.request import Request
 from pipeline.runtime.cluster import open_client
+from pipeline.runtime.store import existing_root
 from pipeline.scale.constants import calibration_url, constants_for, write_constants
 from pipeline.scale.job import Job, Matrix
 from pipeline.scale.measure import measure
@@ -100,7 +101,7 @@ def plan(
     matrix = _matrix(
         _only(ratings), users, items, 64 if rank is None else rank, 0.1 if held_out is None else held_out, shards or 0
     )
-    found, named = constants_for(root or Settings().root, constants)
+    found, named = constants_for(existing_root(root) if root else Settings().root, constants)
     job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
     limit = of_bytes("--memory", memory) if memory else math.inf
     scaled = plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from pipeline.runtime.store import existing_root
 from pipeline.saved_reports import write_report
 from tasks.paths import absolute
 
@@ -33,5 +34,5 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Make the page about a run again, from the facts that it left; of several runs, one page that compares them."""
-    written = write_report(absolute(root or default_root()), runs or ["last"], out)
+    written = write_report(existing_root(absolute(root or default_root())), runs or ["last"], out)
     print_result({"report": written}, as_json, Text(written))

@@ -24,7 +24,7 @@ from pipeline.request import Request
 from pipeline.runtime.events import Noticed
 from pipeline.runtime.ledger import STATES, Ledger, Record
 from pipeline.runtime.lock import Waiting
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import Store, existing_root
 from pipeline.saved_reports import write_index
 from tasks.digits import rounded
 from tasks.errors import SettingsError
@@ -135,7 +135,7 @@ def prune_runs(
 
 
 def _root(root: str) -> str:
-    return absolute(root or default_root())
+    return existing_root(absolute(root or default_root()))
 
 
 def _ledger(root: str) -> Ledger:

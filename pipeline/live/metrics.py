@@ -81,7 +81,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ("mean_rmse", "RMSE of the mean rating on the validation ratings", lambda s: s.baselines.get("mean_rmse")),
     ("ratings_per_second", "Ratings a second over the epochs of this attempt", _last("ratings_per_second")),
     ("checkpoint_seconds", "Seconds that the newest checkpoint took", lambda s: _newest(s.checkpoints)),
-    ("memory_peak_bytes", "Peak of all processes on the machine of the client", lambda s: s.peak_bytes or None),
+    (
+        "memory_peak_bytes",
+        "Peak of the client's machine and of all workers",
+        lambda s: s.peak_bytes or None,
+    ),
     ("memory_predicted_bytes", "Memory that was predicted", lambda s: s.facts.get("predicted_bytes") or None),
     ("quarantined_rows", "Rows of the input that lie apart", lambda s: s.quarantined),
 )

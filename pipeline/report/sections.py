@@ -242,6 +242,10 @@ def memory(facts: Facts) -> str:
     predicted = found.get("predicted_bytes")
     foretold = f"predicted {predicted / _MIB:,.0f} MiB" if predicted else "nothing was predicted"
     says = f"Peak of all processes together {found['peak_bytes'] / _MIB:,.0f} MiB; {foretold}."
+    if worker := found.get("worker_bytes"):
+        of_worker = found.get("predicted_worker_bytes")
+        foretold = f", predicted {of_worker / _MIB:,.0f} MiB" if of_worker else ""
+        says += f" The largest worker had {worker / _MIB:,.0f} MiB{foretold}."
     figure = Figure("Peak memory by stage", says, "stage", "MiB")
     return figures(bar_figure(figure, list(stages), [Series("MiB", list(stages.values()))]))
 

@@ -232,6 +232,10 @@ class Allowance:
         had = "" if self.foreign else f"one had {format_bytes(had_bytes)} or more, "
         return f": {predicted}{had}and {limit} is all that it may have"
 
+    def as_measured(self, needed_bytes: int) -> int:
+        """Return what all processes need as it is measured: of foreign workers, what they share counts for each."""
+        return needed_bytes + (self.workers * SHARED_BYTES if self.foreign else 0)
+
     def is_full(self, had_bytes: int) -> bool:
         """Whether a worker that had so much had all that is left to its data."""
         return had_bytes >= self.memory_bytes // self.workers * self.usable_part

@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
@@ -26,9 +26,9 @@ from distributed.versions import VersionMismatchWarning
 from pipeline.cluster_preset import read_preset
 from pipeline.runtime.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
 from pipeline.runtime.dask_settings import dask_settings
-from pipeline.runtime.launch import launched
+from pipeline.runtime.launch import launched, listens_on_this_machine
 from pipeline.runtime.placement import keep_placement_loose
-from pipeline.runtime.security import refuse_other_security, security_of
+from pipeline.runtime.security import in_need_of_security, refuse_other_security, security_of, temporary_security
 from pipeline.runtime.software import refuse_other_software
 from pipeline.runtime.temporary import refuse_without_temporary_folder
 from pipeline.settings import ClusterSettings
@@ -43,8 +43,12 @@ who starts them gives up where a start fails."""
 
 
 @contextmanager
-def open_client(settings: ClusterSettings) -> Iterator[Client]:
+def open_client(settings: ClusterSettings, tell: Callable[[str], None] = lambda _words: None) -> Iterator[Client]:
     """Yield a client with its workers there; close what was opened.
+
+    Parameters
+    ----------
+    tell : is told in a line where TLS is on without having been asked for.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
-        security = security_of(settings)
+        security = security_of(settings) or _unasked_security(settings, tell)
         match place:
             case "scheduler":
                 client = _attached(stack, named, settings, security)
@@ -85,6 +89,21 @@ def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.
         return "scheduler", address
     places: tuple[Place, ...] = ("scheduler", "scheduler_file", "preset")
     return next(((place, named) for place in places if (named := str(getattr(settings, place)))), ("local", ""))
+
+
+def _unasked_security(settings: ClusterSettings, tell: Callable[[str], None]) -> Security | None:
+    """Return what keeps others on this machine out of processes that would run any code they send."""
+    place, named = where_to_run(settings)
+    if place != "local" and not (place == "preset" and listens_on_this_machine(read_preset(named)[0])):
+        return None
+    other = in_need_of_security(settings)
+    if not other:
+        return None
+    tell(
+        f"other people may be on this machine ({other}), so the processes of this run speak TLS with each other, by a "
+        'certificate of their own; cluster.tls = "off" does without'
+    )
+    return temporary_security()
 
 
 def address_in(path: str, seconds: float) -> str:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import FORMAT_VERSION, Store
+from pipeline.runtime.store import FORMAT_VERSION, Store, existing_root
 from tasks import files
 from tasks.errors import DamagedFile, SettingsError
 from tasks.model_about import read_about, refuse_damaged_parts, refuse_missing_parts
@@ -91,7 +91,7 @@ def model_of(root: str, run_id: str) -> str:
 
 def in_use(root: str) -> Current:
     """Return which model of `root` is in use; raise SettingsError if there is none."""
-    now = read_current(root)
+    now = read_current(existing_root(root))
     if now is None:
         raise SettingsError(f"{root}: no model is in use here; funkflow run makes one, funkflow promote RUN names one")
     return now
@@ -180,9 +180,7 @@ def run_of(root: str, prefix: str) -> str:
 
 
 def _held(root: str) -> AbstractContextManager[Callable[[], None]]:
-    if "://" not in root and not files.exists(root):
-        raise SettingsError(f"{root}: there is no such folder, so no model in it; name the --root of your runs")
-    return hold_root(root)
+    return hold_root(existing_root(root))
 
 
 def _refuse_damaged(root: str, run_id: str) -> None:

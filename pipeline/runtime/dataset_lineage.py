@@ -6,19 +6,24 @@ Does not cover: matching files (tasks/seen.py), or what is made of the answer (s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pipeline.runtime import store
+from pipeline.runtime.root_index import Facts, facts_of_all
 from tasks import files
 from tasks.errors import DamagedFile
 from tasks.forgotten import Forgotten
-from tasks.seen import Match, SeenFile, match
+from tasks.seen import Match, SeenFile, match, signs
 
 Grown = tuple[str, int, SeenFile]
 """A file that seems to have become longer: among "ratings" or "deletions", its place there, and what it was before."""
+_MOST_ASKED = 32
+"""So many manifests are read in search of a dataset to grow from, however many there are."""
 
 
 @dataclass(frozen=True)
@@ -56,53 +61,90 @@ class Parent:
     rows: bool
 
 
-def datasets(root: store.Store, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the manifests of all whole datasets that were made with these settings, in the order of their ids."""
-    found = []
-    for name in files.names(files.join(root.root, "datasets")):
-        with suppress(DamagedFile):  # what cannot be read is no dataset to grow from
-            manifest = store.published(root.dataset(name), "dataset")
-            if manifest and manifest.get("seen", {}).get("settings") == settings:
-                found.append(manifest)
-    return found
+class Candidates:
+    """The datasets under a root that were made with some settings. A manifest is read once it is needed."""
 
+    def __init__(self, root: store.Store, settings: dict[str, Any]) -> None:
+        self._root = root
+        made_so = _mark(settings)
+        every = facts_of_all(root, "dataset", _facts_of)
+        self._facts = {name: facts for name, facts in every.items() if facts["settings"] == made_so}
+        self._read: dict[str, dict[str, Any] | None] = {}
 
-def made_of(candidates: Sequence[dict[str, Any]], inputs: list[Any], now: Inputs) -> dict[str, Any] | None:
-    """Return the dataset that is made of exactly these inputs: of several, the one with the longest lineage."""
-    same = [each for each in candidates if each["inputs"] == inputs and each["seen"] == now.written()]
-    return max(same, key=lambda each: (len(each["lineage"]), each["id"]), default=None)
+    def made_of(self, inputs: list[Any], now: Inputs) -> dict[str, Any] | None:
+        """Return the dataset that is made of exactly these inputs: of several, the one with the longest lineage."""
+        mark = _mark([inputs, now.written()])
+        named_so = [self._manifest(name) for name, facts in self._facts.items() if facts["made_of"] == mark]
+        same = [each for each in named_so if each and each["inputs"] == inputs and each["seen"] == now.written()]
+        return max(same, key=lambda each: (len(each["lineage"]), each["id"]), default=None)
 
+    def parent(self, now: Inputs, grew: Callable[[Sequence[Grown]], bool]) -> Parent | None:
+        """Return the dataset that has seen most, of those whose inputs are all among those of now, unchanged or grown.
 
-def parent_of(
-    candidates: Sequence[dict[str, Any]], now: Inputs, grew: Callable[[Sequence[Grown]], bool]
-) -> Parent | None:
-    """Return the dataset that has seen most, of those whose inputs are all among those of now, unchanged or grown.
+        If there is none, of those from which no other grew the one that has seen most gives the numbers of its ids;
+        None if none has seen any.
 
-    If there is none, the one that has seen most of them gives the numbers of its ids; None if none has seen any.
+        Parameters
+        ----------
+        grew : says, by reading, whether files only became longer.
+        """
+        for manifest, found, listed in self._whole(now):
+            changed = [*_grown("ratings", manifest, now, found), *_grown("deletions", manifest, now, listed)]
+            if not changed or grew(changed):
+                return Parent(manifest, found.begins, rows=True)
+        matched = [(each, _match(each, now)) for each in self._ends()]
+        known = [pair for pair in matched if pair[1].seen_bytes or pair[1].names]
+        if not known:
+            return None
+        manifest, _ = max(
+            known, key=lambda pair: (pair[1].seen_bytes, pair[1].names, len(pair[0]["lineage"]), pair[0]["id"])
+        )
+        return Parent(manifest, (0,) * len(now.ratings), rows=False)
 
-    Parameters
-    ----------
-    grew : says, by reading, whether files only became longer.
-    """
-    matched = [(each, _match(each, now)) for each in candidates]
-    whole = [
-        (manifest, found, listed)
-        for manifest, found in matched
-        if found.whole and now.forgotten.covers(manifest["seen"]["forgotten"])
-        # A pair that was taken off a list of deletions would have to be looked for in all ratings.
-        if (listed := match(_remembered(manifest, "deletions"), now.deletions, may_grow=True)).whole
-    ]
-    for manifest, found, listed in sorted(whole, key=_seen_most):
-        changed = [*_grown("ratings", manifest, now, found), *_grown("deletions", manifest, now, listed)]
-        if not changed or grew(changed):
-            return Parent(manifest, found.begins, rows=True)
-    known = [pair for pair in matched if pair[1].seen_bytes or pair[1].names]
-    if not known:
-        return None
-    manifest, _ = max(
-        known, key=lambda pair: (pair[1].seen_bytes, pair[1].names, len(pair[0]["lineage"]), pair[0]["id"])
-    )
-    return Parent(manifest, (0,) * len(now.ratings), rows=False)
+    def seen_bytes(self, now: Inputs) -> int:
+        """Return how many bytes of ratings would not be parsed again; a file may yet turn out not to have grown."""
+        return next((found.seen_bytes for _, found, _ in self._whole(now)), 0)
+
+    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], Match, Match]]:
+        """Yield the datasets whose inputs all seem to be among those of now, the one that has seen most first.
+
+        Of equal ones that of most generations comes first. All bytes of one whose inputs are all there are seen, so
+        the order is known before any manifest is read.
+        """
+        present = {sign for file in now.ratings for sign in signs(file)}
+        in_order = sorted(self._facts, key=lambda name: (*self._key(name), name))
+        asked = (name for name in in_order if present & set(self._facts[name]["first"]))
+        for manifest in filter(None, map(self._manifest, islice(asked, _MOST_ASKED))):
+            found = _match(manifest, now)
+            if not found.whole or not now.forgotten.covers(manifest["seen"]["forgotten"]):
+                continue
+            # A pair that was taken off a list of deletions would have to be looked for in all ratings.
+            listed = match(_remembered(manifest, "deletions"), now.deletions, may_grow=True)
+            if listed.whole:
+                yield manifest, found, listed
+
+    def _ends(self) -> list[dict[str, Any]]:
+        """Return the datasets from which no other grew, those with most bytes."""
+        left = dict(self._facts)
+        while True:
+            parents = {facts["parent"] for facts in left.values()}
+            ends = sorted((name for name in left if name not in parents), key=lambda name: (*self._key(name), name))
+            read = {name: self._manifest(name) for name in ends[:_MOST_ASKED]}
+            if all(read.values()):
+                return [manifest for manifest in read.values() if manifest]
+            left = {name: facts for name, facts in left.items() if read.get(name, facts)}
+
+    def _key(self, name: str) -> tuple[int, ...]:
+        facts = self._facts[name]
+        return -facts["bytes"], -facts["deletions_bytes"], -facts["generations"]
+
+    def _manifest(self, name: str) -> dict[str, Any] | None:
+        """Return the manifest of a dataset that is whole; one that cannot be read is none to grow from."""
+        if name not in self._read:
+            self._read[name] = None
+            with suppress(DamagedFile):
+                self._read[name] = store.published(self._root.dataset(name), "dataset")
+        return self._read[name]
 
 
 def named(inputs: list[Any], now: Inputs, parent: Parent | None) -> str:
@@ -122,7 +164,7 @@ def what_is_known(root: store.Store, now: Inputs, parent: Parent | None, increme
     if parent or incremental:
         return ""
     total = sum(file.bytes for file in now.ratings)
-    known = max((_match(each, now).seen_bytes for each in datasets(root, now.settings)), default=0)
+    known = Candidates(root, now.settings).seen_bytes(now)
     if 2 * known < total:
         return ""
     return (
@@ -131,10 +173,23 @@ def what_is_known(root: store.Store, now: Inputs, parent: Parent | None, increme
     )
 
 
-def _seen_most(pair: tuple[dict[str, Any], Match, Match]) -> tuple[int, int, int, str]:
-    """Sorted by this, the dataset that leaves least to read comes first, and of equal ones that of most generations."""
-    manifest, found, listed = pair
-    return -found.seen_bytes, -listed.seen_bytes, -len(manifest["lineage"]), manifest["id"]
+def _facts_of(manifest: dict[str, Any]) -> Facts:
+    """Return what is looked at before a manifest is read; files by what they are known by, and not by name."""
+    seen = manifest.get("seen", {})
+    ratings, deletions = ([SeenFile.read(entry) for entry in seen.get(kind, [])] for kind in ("ratings", "deletions"))
+    return {
+        "settings": _mark(seen.get("settings")),
+        "made_of": _mark([manifest.get("inputs"), seen]),
+        "bytes": sum(file.bytes for file in ratings),
+        "deletions_bytes": sum(file.bytes for file in deletions),
+        "first": list(signs(ratings[0])) if ratings else [],
+        "generations": len(manifest.get("lineage", [])),
+        "parent": (manifest.get("parent") or {}).get("id"),
+    }
+
+
+def _mark(content: Any) -> str:
+    return files.checksum(json.dumps(content, sort_keys=True).encode())
 
 
 def _remembered(manifest: dict[str, Any], kind: str) -> list[SeenFile]:

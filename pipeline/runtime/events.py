@@ -1,6 +1,6 @@
 """What a run tells its listeners: small frozen facts, one dataclass a kind.
 
-Covers: the events and how they are handed to several listeners.
+Covers: the events, how they are handed to several listeners, and what is told later.
 Does not cover: how they look in a terminal (progress.py) or on disk (record.py); library code never prints.
 """
 
@@ -103,7 +103,7 @@ class CheckpointWritten:
 
 @dataclass(frozen=True)
 class MemoryMeasured:
-    """Peak of all processes on this machine together since the run began, told when it has grown."""
+    """Peak of this machine's processes and all workers together since the run began, told when it has grown."""
 
     peak_bytes: int
 
@@ -158,6 +158,23 @@ Event = (
     | RunEnded
 )
 Listener = Callable[[Event], None]
+
+
+class Postponed:
+    """A listener that says what it was given once some work is done: an error before that stands alone."""
+
+    def __init__(self, tell: Listener) -> None:
+        self._tell = tell
+        self._words: list[str] = []
+
+    def say(self, words: str) -> None:
+        """Have a line told later."""
+        self._words.append(words)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageAdvanced | StageFinished):
+            while self._words:
+                self._tell(Noticed(self._words.pop(0)))
 
 
 def as_mapping(event: Event) -> dict[str, Any]:

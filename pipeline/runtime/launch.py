@@ -36,6 +36,16 @@ _PASSED_ON: dict[str, tuple[Callable[..., Any], ...]] = {
 """Classes that hand arguments which they do not name themselves to others, and to which."""
 
 
+def listens_on_this_machine(preset: ClusterPreset) -> bool:
+    """Say whether a cluster's processes are on this machine alone, and reach each other by ports of it.
+
+    One that is a single process of threads opens none.
+    """
+    kwargs = preset.kwargs
+    one_process = kwargs.get("processes") is False and "protocol" not in kwargs
+    return preset.cluster_class == "distributed.LocalCluster" and not one_process
+
+
 @contextmanager
 def launched(preset: ClusterPreset, where: str, settings: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the cluster, started and told its size; close it in the end.

@@ -4,8 +4,9 @@ Covers: taking it (the object `.lock` is put only if there is none), its heartbe
 Does not cover: roots on file systems (lock.py).
 
 A holder writes its object anew every `BEAT_SECONDS`. One that died on this machine is recognised by its process number,
-one that died elsewhere by its silence: its last beat is old, and no other comes while we watch. Two that take over at
-the same moment cannot both go on for long: the object names one of them, and the other sees that at its next beat.
+one that died elsewhere by its silence: its last beat is old, and no other comes while we watch. Of two that take over
+at the same moment one succeeds, as S3 replaces only the version that both have seen. In a store that takes no such
+condition both may, but not for long: the object names one of them, and the other sees that at its next beat.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from dataclasses import dataclass, field
 
 from pipeline.runtime.holder import Holder, is_dead, read_holder, said, this_process
 from tasks import files
+from tasks.conditional import put_new, remove, replace, version_of
 from tasks.errors import FunkflowError, RootIsHeld, TryAgainLater
-from tasks.filesystems import filesystem, make_parent, reaching
 from tasks.masking import masked
 
 BEAT_SECONDS = 10.0
@@ -112,29 +113,32 @@ class _Lease:
                 time.sleep(min(left, _LOOK_SECONDS))
 
     def _take(self) -> Holder:
-        if self._put_if_there_is_none():
+        if put_new(self._url, self._content(since=time.time())):
             return {}
+        version = version_of(self._url)
         holder = self._holder()
+        if self._is_mine(holder):  # it was put, and the answer was lost
+            return {}
         if holder and not is_dead(holder):
             self._refuse_unless_silent(holder)
         current = self._holder()
         if current and current["token"] != holder.get("token"):
             raise _IsHeld(current)
-        with suppress(FileNotFoundError):
-            system, path = filesystem(self._url)
-            with reaching(self._url):
-                system.rm_file(path)
-        if not self._put_if_there_is_none():
+        if not replace(self._url, self._content(since=time.time()), version) and not self._is_mine(self._holder()):
             raise _IsHeld(self._holder())
         return holder
 
     def beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(BEAT_SECONDS):
             with suppress(OSError, FunkflowError):  # a store that is out of reach for a while is no reason to end
-                if self._holder().get("token") != self._token:
+                version = version_of(self._url)
+                if not self._is_mine(self._holder()):
                     self._lost = True
                     return
-                files.write_bytes(self._url, self._content())
+                if version:
+                    replace(self._url, self._content(), version)  # the next beat sees who came in between
+                else:
+                    files.write_bytes(self._url, self._content())
 
     def refuse_if_lost(self) -> None:
         if self._lost:
@@ -144,19 +148,12 @@ class _Lease:
             )
 
     def give_back(self) -> None:
-        if self._holder().get("token") == self._token:
-            files.remove_tree(self._url)
+        version = version_of(self._url)
+        if self._is_mine(self._holder()):
+            remove(self._url, version)
 
-    def _put_if_there_is_none(self) -> bool:
-        system, path = filesystem(self._url)
-        self._about["since"] = time.time()
-        try:
-            with reaching(self._url):
-                make_parent(system, path)
-                system.pipe_file(path, self._content(), mode="create")
-        except FileExistsError:
-            return False
-        return True
+    def _is_mine(self, holder: Holder) -> bool:
+        return bool(holder.get("token") == self._token)
 
     def _refuse_unless_silent(self, holder: Holder) -> None:
         if time.time() - holder["beat"] <= SILENT_SECONDS:
@@ -176,5 +173,6 @@ class _Lease:
         holder = read_holder(self._url)
         return holder if {"token", "beat"} <= holder.keys() else {}
 
-    def _content(self) -> bytes:
+    def _content(self, **more: float) -> bytes:
+        self._about |= more
         return json.dumps({**self._about, "beat": time.time()}).encode()

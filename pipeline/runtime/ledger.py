@@ -32,7 +32,8 @@ RUNNING, DONE, UP_TO_DATE, NOTHING_NEW, FAILED, REFUSED, INTERRUPTED, DIED = STA
 _WELL = (DONE, UP_TO_DATE, NOTHING_NEW)
 _REFUSED_CODE = 5
 _SUFFIX = ".json"
-_FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", "peak_memory_bytes")
+_MEMORY = ("peak_memory_bytes", "predicted_memory_bytes", "worker_memory_bytes", "predicted_worker_memory_bytes")
+_FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", *_MEMORY)
 _RANKING = ("precision", "recall", "ndcg")
 
 Record = dict[str, Any]

@@ -1,8 +1,8 @@
 """Measure the memory of the run as it goes: all of this machine's processes together.
 
 Covers: the peak of the proportional set size, summed over this process and its children, sampled ten times a second.
-Does not cover: a child that lives for less than a second, which may go unseen; workers on other machines; what a run is
-predicted to need (budget.py).
+Does not cover: a child that lives for less than a second, which may go unseen; workers on other machines
+(run_memory.py); what a run is predicted to need (budget.py).
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class MemoryMonitor:
     ) -> None:
         self._stop.set()
         self._thread.join()
+
+    @property
+    def untaken_bytes(self) -> int:
+        """The peak since `take_peak`."""
+        return self._since_bytes
 
     def take_peak(self) -> int:
         """Return the peak since this was last asked, and begin anew."""

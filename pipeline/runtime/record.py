@@ -1,8 +1,7 @@
-"""What a run leaves behind about itself: settings.toml, record.json and metrics.jsonl.
+"""What a run leaves behind about itself: settings.toml and record.json.
 
-Covers: the record's life from running to done or failed, and one JSON line for each event; credentials in URLs are
-masked in all three.
-Does not cover: listing or comparing runs, and anything the stages write (stages/).
+Covers: the record's life from running to done or failed; credentials in URLs are masked in both.
+Does not cover: what a run told (metrics_file.py), listing or comparing runs, what the stages write (stages/).
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from typing import Any
 
 import tomli_w
 
-from pipeline.runtime.events import Event, as_mapping
-from pipeline.runtime.progress import json_line
 from pipeline.runtime.store import FORMAT_VERSION
 from pipeline.settings import Settings
 from tasks import files
@@ -23,34 +20,6 @@ from tasks.errors import DamagedFile
 from tasks.masking import masked_content
 
 _OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
-
-
-class MetricsFile:
-    """A listener that keeps every event as a JSON line: {"time", "event", …}.
-
-    The file is written whole at each event once it is open. The run's folder is known only when its data are, so
-    events before that are kept and written then.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._url = ""
-
-    def open(self, run_folder: str) -> None:
-        """Go on in `run_folder`, after what an earlier attempt left there."""
-        self._url = files.join(run_folder, "metrics.jsonl")
-        earlier = files.bytes_if_there(self._url)
-        if earlier is not None:
-            self._lines = earlier.decode().splitlines() + self._lines
-        self._write()
-
-    def __call__(self, event: Event) -> None:
-        self._lines.append(json_line(as_mapping(event)).rstrip("\n"))
-        if self._url and type(event).__name__ != "StageAdvanced":
-            self._write()
-
-    def _write(self) -> None:
-        files.write_bytes(self._url, ("\n".join(self._lines) + "\n").encode())
 
 
 class Record:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dask.utils import format_bytes
+
 from tasks.digits import rounded
 from tasks.html_tables import html_facts, html_table
 from tasks.masking import masked_content
@@ -32,7 +34,9 @@ class RunResult:
     and under "most_rated" the same of the items with the most ratings.
     `warning` : one line where the model is no better than the mean rating or the biases alone; else empty.
     `gate` : what was asked of the model before it was put to use, and found (stages/gate.py).
-    `seconds`, `memory_bytes` (peak of all processes on this machine) and `paths` go by stage and by what lies there.
+    `seconds`, `memory_bytes` (peak of this machine's processes, and of all workers elsewhere) and `paths` go by stage
+    and by what lies there. `worker_memory_bytes` is the resident size of the worker that had most. What was predicted
+    is 0 where nothing was.
     What was not reached stays None or empty.
     """
 
@@ -50,6 +54,8 @@ class RunResult:
     memory_bytes: dict[str, int] = field(default_factory=dict)
     peak_memory_bytes: int = 0
     predicted_memory_bytes: int = 0
+    worker_memory_bytes: int = 0
+    predicted_worker_memory_bytes: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
     ranking: dict[str, Any] = field(default_factory=dict)
@@ -72,9 +78,7 @@ class RunResult:
                 1, ("training", f"rank {self.rank}, {self.epochs} {self.counted}, best {self.best_epoch}{chosen}")
             )
         if self.peak_memory_bytes:
-            facts.insert(
-                1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.peak_memory_bytes / 2**20:,.0f} MiB")
-            )
+            facts.insert(1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.memory}"))
         table = html_table(self.validation, ("", "RMSE", "MAE"), scores) if scores else ""
         return table + html_facts("RunResult", facts)
 
@@ -83,8 +87,19 @@ class RunResult:
         """What RMSE and MAE were measured on, and of what, where it is not the ratings themselves."""
         return f"validation: {self.split}" + ("" if self.transform == "none" else f", of {NAMES[self.transform]}")
 
+    @property
+    def memory(self) -> str:
+        """Peaks of memory in words, each beside what was predicted."""
+        whole = _beside(self.peak_memory_bytes, self.predicted_memory_bytes)
+        worker = f"; the largest worker {_beside(self.worker_memory_bytes, self.predicted_worker_memory_bytes)}"
+        return f"{whole} (all processes{worker if self.worker_memory_bytes else ''})"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _beside(measured: int, predicted: int) -> str:
+    return f"{format_bytes(measured)}{f' of {format_bytes(predicted)} predicted' if predicted else ''}"
 
 
 def rounded_scores(evaluation: Mapping[str, Any], name: str) -> list[str]:

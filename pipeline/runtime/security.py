@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from distributed import Security
 from distributed.comm.core import FatalCommClosedError, connect
 
+from pipeline.runtime.accounts import somebody_else
 from pipeline.settings import ClusterSettings
 from tasks.errors import SettingsError
 
@@ -26,15 +27,10 @@ def security_of(settings: ClusterSettings) -> Security | None:
     Raises
     ------
     SettingsError
-        A file cannot be read as what it should be, or a temporary pair is wanted and cannot be made here.
+        A file cannot be read as what it should be.
     """
     if settings.tls == "temporary":
-        try:
-            temporary: Security = Security.temporary()
-        except ImportError as cause:
-            need = "needs the package cryptography: pip install 'funkflow[tls]'"
-            raise SettingsError(f'cluster.tls = "temporary" {need}') from cause
-        return temporary
+        return temporary_security()
     if not settings.tls_ca:
         return None
     _refuse_unreadable(settings)
@@ -44,6 +40,22 @@ def security_of(settings: ClusterSettings) -> Security | None:
         for what, path in (("cert", settings.tls_cert), ("key", settings.tls_key))
     }
     return Security(require_encryption=True, tls_ca_file=settings.tls_ca, **of_each)
+
+
+def temporary_security() -> Security:
+    """Return what makes a cluster of this machine's own speak TLS, by a pair that never leaves memory."""
+    made: Security = Security.temporary()
+    return made
+
+
+def in_need_of_security(settings: ClusterSettings) -> str:
+    """Return who else could reach a cluster of this machine's own; empty if there is nobody, or the settings decide.
+
+    So do Dask's own settings, where they ask for encryption.
+    """
+    if settings.tls or settings.tls_ca or Security().require_encryption:
+        return ""
+    return somebody_else()
 
 
 def refuse_other_security(address: str, security: Security | None, seconds: float) -> None:

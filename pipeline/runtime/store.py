@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks import files
-from tasks.errors import DamagedFile
+from tasks.errors import DamagedFile, SettingsError
+from tasks.masking import masked
 
 FORMAT_VERSION = 3
 """Written into every manifest; a folder of another version is refused by name."""
@@ -62,12 +63,25 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed writers left under a local root; only for who holds the root."""
-        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts"):
+        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
             sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:
         """A folder for files that only live while one stage runs."""
         return files.join(self.root, SCRATCH, name)
+
+
+def existing_root(root: str) -> str:
+    """Return `root`, for who only looks into what is there or changes it.
+
+    Raises
+    ------
+    SettingsError
+        Nothing is there: it may be mistyped, and is not made.
+    """
+    if not files.exists(root):
+        raise SettingsError(f"{masked(root)}: there is no such root, no run has made it; name the --root of your runs")
+    return root
 
 
 def sweep(folder: str) -> None:
@@ -85,6 +99,15 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
     DamagedFile
         The manifest is unreadable, of another kind or format version, or was changed since it was written.
     """
+    manifest = manifest_of(folder, kind)
+    if manifest is None:
+        return None
+    expected = manifest.get("files", {})
+    return manifest if _bytes_of(folder, list(expected)) == expected else None
+
+
+def manifest_of(folder: str, kind: str) -> dict[str, Any] | None:
+    """Return the manifest of a folder, as `published` does, without a look at the files it names."""
     url = files.join(folder, "manifest.json")
     manifest = files.json_if_there(url)
     if manifest is None:
@@ -96,9 +119,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
             f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
             f"delete {folder} and run again"
         )
-    manifest = files.without_seal(url, manifest)
-    expected = manifest.get("files", {})
-    return manifest if _bytes_of(folder, list(expected)) == expected else None
+    return files.without_seal(url, manifest)
 
 
 def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:

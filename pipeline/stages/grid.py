@@ -17,7 +17,8 @@ import numpy as np
 from pipeline.runtime.ancestry import HELD_OUT
 from pipeline.runtime.context import Context, run_all
 from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, nothing_half_written, publish, published
+from pipeline.runtime.root_index import Facts, facts_of_all
+from pipeline.runtime.store import Store, content_id, manifest_of, nothing_half_written, publish, published
 from pipeline.settings import GridSettings
 from tasks import files
 from tasks.blocks import BLOCK_FORMAT
@@ -68,7 +69,7 @@ def _build(
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
         cells = _scatter(context, dataset, split, shards, scratch)
-        built = _build_blocks(context, cells, _known_blocks(context, dataset))
+        built = _build_blocks(context, cells, known_blocks(context.store, dataset, shards))
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
         held_out = {name: _hold_out(context, split, name, shards, folder) for name in _held_out(split)}
         ratings = sum(block["rows"] for block in blocks)
@@ -171,17 +172,38 @@ def _scatter(
     return cells
 
 
-def _known_blocks(context: Context, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the blocks of all grids under the root, where the dataset grew from another, by what tells them apart."""
+def known_blocks(store: Store, dataset: dict[str, Any], shards: int) -> dict[str, dict[str, Any]]:
+    """Return the blocks that may be used again, where the dataset grew from another, by what tells them apart.
+
+    They are those of its own grids of P x P blocks, and of the nearest dataset before it that has any: that one has
+    what those before it had, but for what changed and was changed back.
+    """
     known: dict[str, dict[str, Any]] = {}
     if not dataset.get("parent"):
         return known
-    for name in files.names(files.join(context.store.root, "grids")):
+    homes: dict[str, list[str]] = {}
+    for name, facts in facts_of_all(store, "grid", _facts_of).items():
+        if (facts["shards"], facts["block_format"]) == (shards, BLOCK_FORMAT):
+            homes.setdefault(facts["dataset"], []).append(name)
+    for name in [*homes.get(dataset["id"], []), *_of_nearest_ancestor(store, dataset, homes)]:
         with suppress(DamagedFile):  # what cannot be read has no block to keep
-            manifest = published(context.store.grid(name), "grid")
-            if manifest and manifest.get("block_format") == BLOCK_FORMAT:
-                known |= {block["mark"]: block for block in manifest["blocks"] if "extremes" in block}
+            manifest = published(store.grid(name), "grid") or {}
+            known |= {block["mark"]: block for block in manifest.get("blocks", []) if "extremes" in block}
     return known
+
+
+def _of_nearest_ancestor(store: Store, dataset: dict[str, Any], homes: dict[str, list[str]]) -> list[str]:
+    parent = dataset.get("parent")
+    with suppress(DamagedFile):
+        while parent:
+            if parent["id"] in homes:
+                return homes[parent["id"]]
+            parent = (manifest_of(store.dataset(parent["id"]), "dataset") or {}).get("parent")
+    return []
+
+
+def _facts_of(manifest: dict[str, Any]) -> Facts:
+    return {name: manifest.get(name) for name in ("dataset", "shards", "block_format")}
 
 
 def _build_blocks(

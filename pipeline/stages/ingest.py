@@ -127,8 +127,8 @@ def _named(
     """Return the id of the dataset of these inputs, and what it grows from if it is still to be made."""
     if not settings.incremental:
         return lineage.named(inputs, now, None), None
-    candidates = lineage.datasets(context.store, now.settings)
-    if same := lineage.made_of(candidates, inputs, now):
+    candidates = lineage.Candidates(context.store, now.settings)
+    if same := candidates.made_of(inputs, now):
         return same["id"], None
     present = {
         kind: [stored for source in of_kind for stored in source.files]
@@ -139,7 +139,7 @@ def _named(
         jobs = [(present[kind][place], old.sums, old.bytes) for kind, place, old in grown]
         return all(run_all(context, _STAGE, "compare", has_grown, jobs))
 
-    parent = lineage.parent_of(candidates, now, grew)
+    parent = candidates.parent(now, grew)
     return lineage.named(inputs, now, parent), parent
 
 
