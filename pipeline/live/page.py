@@ -65,7 +65,7 @@ class LivePage:
         if now == self._drawn:
             return
         self._drawn = now
-        self._summary.text = summary(story, grid, sorted(workers))
+        self._summary.text = summary(story, sorted(workers))
         self._learning.draw(story)
         self._rate.draw(story)
         self._grid.draw(story, grid, sorted(workers))

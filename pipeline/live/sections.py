@@ -129,11 +129,11 @@ class GridFigure:
 
     def __init__(self) -> None:
         self._blocks = ColumnDataSource(
-            {name: [] for name in ("item", "user", "colour", "alpha", "line", "state", "worker", "epoch", "seconds")}
+            {name: [] for name in ("item", "user", "colour", "alpha", "line", "state", "worker", "seconds")}
         )
         hover = HoverTool(
             tooltips=[("users of shard", "@user"), ("items of shard", "@item"), ("state", "@state"),
-                      ("worker", "@worker"), ("epoch", "@epoch"), ("seconds for its task", "@seconds{0.000}")]
+                      ("worker", "@worker"), ("seconds for its task", "@seconds{0.000}")]
         )  # fmt: skip
         self.root = figure(
             name="funkflow-grid", title="Blocks by worker: framed in work, pale to come", x_axis_label="items, shard",
@@ -169,12 +169,11 @@ def _block(grid: Grid, user: int, item: int, each: int, workers: list[str], stor
         place = workers.index(meeting.worker) if meeting.worker in workers else len(workers)
         colour = WORKER_COLOURS[place % len(WORKER_COLOURS)]
         working = meeting.working and story.ended is None
-        alpha = 1.0 if meeting.epoch >= grid.epoch else 0.55 if working else 0.3
-        line, state = ("black", "in work") if working else ("white", f"done in epoch {meeting.epoch}")
+        alpha = 1.0 if meeting.round >= grid.round else 0.55 if working else 0.3
+        line, state = ("black", "in work") if working else ("white", "done")
     return {
         "user": user, "item": item, "colour": colour, "alpha": alpha, "line": line, "state": state,
-        "worker": meeting.worker if meeting else "", "epoch": meeting.epoch if meeting else 0,
-        "seconds": meeting.seconds if meeting else 0.0,
+        "worker": meeting.worker if meeting else "", "seconds": meeting.seconds if meeting else 0.0,
     }  # fmt: skip
 
 
@@ -206,7 +205,7 @@ class MemoryFigure:
         }
 
 
-def summary(story: Story, grid: Grid, workers: list[str]) -> str:
+def summary(story: Story, workers: list[str]) -> str:
     """Return in words where a run stands, as HTML; `workers` in the order of their colours."""
     facts, best = story.facts, story.best
     rows: list[tuple[str, str]] = [("run", f"{story.name}, {story.state}")]
@@ -220,10 +219,7 @@ def summary(story: Story, grid: Grid, workers: list[str]) -> str:
     if story.ended is None:
         left = story.seconds_left()
         where = f"{story.stage} {story.done} of {story.steps}" if story.steps else story.stage or "starting"
-        turn = f", epoch {grid.epoch} turn {grid.turn + 1} in work" if grid.epoch and story.stage == "train" else ""
-        rows.append(
-            ("at", f"{where}{turn}{f'; at most {format_time(left)} of training left' if left is not None else ''}")
-        )
+        rows.append(("at", f"{where}{f'; at most {format_time(left)} of training left' if left is not None else ''}"))
     if best is not None:
         held_out = f", held out {rounded(best.stopping_rmse)}" if best.stopping_rmse is not None else ""
         rows.append(("best", f"epoch {best.epoch}: training RMSE {rounded(best.training_rmse)}{held_out}"))
