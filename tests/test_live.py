@@ -2,7 +2,7 @@
 
 Covers: the page in Dask's navigation, points that come as they are told, a reload, a killed worker, two runs, metrics
 by Prometheus's own parser, a scheduler that somebody else runs, and one without a dashboard.
-Does not cover: what is made of events (test_live_story.py).
+Does not cover: what is made of events (test_live_story.py), how the page looks (test_live_page.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,10 +29,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from ungated import UNGATED_SECTION
 
 from pipeline import RunResult, Settings, run
-from pipeline.live.page import LivePage
 from pipeline.live.plugin import NAME, LivePlugin
 from pipeline.live.sending import page_address
-from pipeline.runtime.events import EpochFinished, Event, Noticed, StageStarted, as_mapping
+from pipeline.runtime.events import EpochFinished, Event, Noticed, StageStarted
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a scheduler knows no tests
 FIGURES = ("funkflow-run", "funkflow-summary", "funkflow-learning", "funkflow-rate", "funkflow-grid",
@@ -265,20 +263,3 @@ def _scheduler(folder: Path, *words: str) -> Iterator[Path]:
         with Client(scheduler_file=str(file), set_as_default=False, timeout=60):
             pass
         yield file
-
-
-def test_drawing_anew_makes_no_new_parts(cluster: LocalCluster, tmp_path: Path) -> None:
-    """Bokeh goes through the whole document for each part that is new, which cost 88 ms each time instead of one."""
-    run(settings(tmp_path, cluster.scheduler_address, epochs=2))
-    scheduler: Any = cluster.scheduler
-    page = LivePage(scheduler)
-    page.update()
-    root = page.root
-    before = {model.id for model in root.references()}
-    stories = scheduler.plugins[NAME].stories
-    told = EpochFinished(3, 12, 0.8, 0.9, 1e6, True)
-    stories.take({"run": stories.newest_first()[0].run, "time": time.time(), **as_mapping(told)})
-    page.update()
-    (curves,) = [model for model in root.references() if model.name == "funkflow-epochs"]
-    assert curves.data["epoch"] == [1, 2, 3]
-    assert {model.id for model in root.references()} == before

@@ -1,7 +1,7 @@
 """Who works on which blocks of a run's grid, read from the keys of the tasks that go through blocks.
 
 Covers: the parts of such a key, whatever the method, and the state of a grid as its tasks begin and end.
-Does not cover: hearing of tasks (plugin.py), how a grid looks (page.py), or making the keys, which
+Does not cover: hearing of tasks (plugin.py), how a grid looks (block_figure.py), or making the keys, which
 runtime/strata.py does for `sgd`, runtime/feature_rounds.py for `funk` and runtime/grid_objective.py for `batch`.
 
 A task takes one worker's share of the user shards through one share of the item shards, so all blocks where these meet
