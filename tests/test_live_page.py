@@ -119,6 +119,12 @@ def test_what_is_heard_of_last_grows_old_though_nothing_happens(told: Told) -> N
     assert "last heard of 1 min 23 s ago" in words(page, "lines")
 
 
+def test_a_peak_above_what_was_predicted_is_said(told: Told) -> None:
+    said = words(told.page(), "memory")
+    assert "peak so far <b>700 MiB</b>, above what was predicted" in said
+    assert "predicted <b>662 MiB</b>" in said
+
+
 def test_keys_are_those_of_what_is_drawn() -> None:
     told = Told()
     told.tell(StageStarted("train", 6000))

@@ -32,7 +32,7 @@ class BlockFigure:
             visible=False,
         )
         plot: Any = figure(
-            name="funkflow-grid", x_axis_label="items, shard", y_axis_label="users, shard", height=300,
+            name="funkflow-grid", x_axis_label="items, shard", y_axis_label="users, shard", height=340,
             sizing_mode="stretch_width", tools=[hover], toolbar_location=None, x_range=Range1d(start=-0.5, end=3.5),
             y_range=Range1d(start=3.5, end=-0.5),
         )  # fmt: skip

@@ -107,7 +107,7 @@ li{display:flex;align-items:center;gap:.4rem;min-width:0;overflow-wrap:anywhere}
 .now b{font-weight:600}.bar{height:.5rem;border-radius:.25rem;background:var(--rule);overflow:hidden;margin:.3rem 0}
 .bar i{display:block;height:100%;background:var(--fill)}.bar.over i{background:var(--bad)}
 .bar.predicted i{background:var(--soft)}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,10.5rem),1fr));gap:.6rem 1.25rem;margin:.8rem 0 0}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,8.8rem),1fr));gap:.6rem 1.25rem;margin:.8rem 0 0}
 dt{font-size:.84rem;color:var(--soft)}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
 dd small{display:block;font-size:.84rem}
 table{border-collapse:collapse;font-size:.9rem;width:100%}td{padding:.22rem .9rem .22rem 0;vertical-align:top;
@@ -123,5 +123,7 @@ td:first-child,td:nth-child(2){width:auto}td:last-child{flex:1 1 100%}dd{font-si
 CHOICE = """
 :host{font:inherit;color:var(--ink);color-scheme:light dark}label{color:var(--soft)}
 select.bk-input{background-color:var(--card);color:var(--ink);border:1px solid var(--edge);font:inherit;height:2.1rem;
-padding:.2rem 2rem .2rem .6rem;background-image:none;appearance:auto}
+padding:.2rem 2rem .2rem .6rem;appearance:none;background-image:linear-gradient(45deg,transparent 50%,var(--soft) 50%),
+linear-gradient(135deg,var(--soft) 50%,transparent 50%)!important;background-size:6px 6px!important;
+background-repeat:no-repeat!important;background-position:right 15px center,right 9px center!important}
 """

@@ -77,16 +77,19 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
     if best is not None:
         found.append(_best_of(best, story.counted))
     if baselines:
-        found.append(("to beat", rounded(baselines["biases_rmse"]), f"biases; mean {rounded(baselines['mean_rmse'])}"))
+        found.append(
+            ("to beat", rounded(baselines["biases_rmse"]), f"biases alone; mean {rounded(baselines['mean_rmse'])}")
+        )
     if story.epochs:
         rate = story.history[-1].ratings_per_second / 1e6
         found.append(("speed", f"{rate:,.1f} M ratings/s", "mean of this attempt"))
-    if facts.get("step") is not None:
-        found.append(("step", f"{facts['step']:.3g}", f"adapted row by row; L2 {facts['l2']:.3g}"))
+    if facts.get("method") == "sgd" and facts.get("step") is not None:
+        found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
     found.append(("time", duration(max(0.0, over - story.began)), "since it began"))
     lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
-    return [*found, ("workers", f"{len(workers)}", lost)]
+    there = f"{len(workers)}, " if story.ended is None else ""
+    return [*found, ("workers", f"{there}{lost}", "")]
 
 
 def _best_of(best: Epoch, counted: str) -> tuple[str, str, str]:
@@ -134,7 +137,7 @@ def worker_keys(workers: list[str]) -> str:
         f'fill="{colour_of(worker, workers)}"/></svg>{escape(worker.partition("://")[2] or worker)}</li>'
         for worker in workers
     )
-    says = "<p><small>solid: done in this round · framed: in work · pale: to come</small></p>"
+    says = "<p><small>solid: done · framed: in work · pale: to come</small></p>"
     return f"<h2>Blocks by worker</h2><ul>{items or '<li>no worker</li>'}</ul>{says}"
 
 
@@ -142,18 +145,18 @@ def memory(story: Story) -> str:
     """Return the peak of all processes on the client's machine against what was predicted."""
     predicted, peak = int(story.facts.get("predicted_bytes") or 0), story.peak_bytes
     most = max(predicted, peak)
+    over = bool(predicted) and peak > predicted
     bars = [
-        f"<div>{name} <b>{value / 2**20:,.0f} MiB</b></div>"
+        f"<div>{name} <b>{value / 2**20:,.0f} MiB</b>{more}</div>"
         f'<div class="bar {kind}"><i style="width:{100 * value / most:.1f}%"></i></div>'
-        for name, value, kind in (
-            ("peak so far", peak, "over" if predicted and peak > predicted else "peak"),
-            ("predicted", predicted, "predicted"),
+        for name, value, kind, more in (
+            ("peak so far", peak, "over" if over else "peak", ", above what was predicted" if over else ""),
+            ("predicted", predicted, "predicted", ""),
         )
         if value
     ]
-    return (
-        f"<h2>Memory <small>all processes of the client's machine</small></h2>{''.join(bars) or '<p>not measured</p>'}"
-    )
+    measured = "".join(bars) or "<p>not measured</p>"
+    return f"<h2>Memory <small>all processes of the client's machine</small></h2>{measured}"
 
 
 def lines_table(story: Story, now: float) -> str:

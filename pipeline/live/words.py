@@ -11,15 +11,15 @@ _JUST = 3.0
 
 
 def duration(seconds: float) -> str:
-    """Return a duration with as many digits as matter: two units, and from ten of a unit on that unit alone."""
+    """Return a duration with as many digits as matter: two units, or one where there are many of it."""
     whole = round(seconds)
-    for size, name, smaller, smaller_name in (
-        (_DAY, "days", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"),
+    for size, name, many, smaller, smaller_name in (
+        (_DAY, "days", 10, _HOUR, "h"), (_HOUR, "h", 10, _MINUTE, "min"), (_MINUTE, "min", 5, 1, "s"),
     ):  # fmt: skip
         if whole < size:
             continue
         count, rest = divmod(whole, size)
-        if count >= 10:
+        if count >= many:
             return f"{round(whole / size)} {name}"
         name = "day" if (count, name) == (1, "days") else name
         return f"{count} {name} {rest // smaller} {smaller_name}" if rest // smaller else f"{count} {name}"
