@@ -154,7 +154,7 @@ def test_finished_runs_of_each_method_stay_and_are_told_apart(cluster: LocalClus
     assert (passes["sgd"], passes["funk"]) == (results["sgd"].epochs, results["funk"].epochs) == (3, 20)
     assert passes["batch"] >= results["batch"].epochs == 3  # some steps are looked for
     assert {method: (story["counted"], story["most"]) for method, story in new.items()} == {
-        "sgd": ("epoch", 3), "funk": ("feature", 2), "batch": ("step", 3),
+        "sgd": ("epoch", (3, 3)), "funk": ("feature", (2, 2)), "batch": ("step", (3, 3)),
     }  # fmt: skip
 
 
@@ -163,7 +163,8 @@ def _stories(dask_scheduler: Any) -> list[dict[str, Any]]:
     return [
         {
             "run": story.run, "name": story.name, "state": story.state, "rmse": story.rmse,
-            "method": story.facts["method"], "counted": story.counted, "most": story.most,
+            "method": story.facts["method"], "counted": story.counted,
+            "most": (story.most, story.facts["epochs"]),
             "passes": story.ratings_seen // story.facts["ratings"],
             "shares": (grid := plugin.grid_of(story)).shares, "meetings": len(grid.meetings),
             "working": sum(each.working for each in grid.meetings.values()),

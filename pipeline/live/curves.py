@@ -75,6 +75,7 @@ class Curves:
         plot.scatter(
             "epoch", "rmse", source=self._marks, marker="shape", size=13, fill_alpha=0, line_width=2, line_color=GREY
         )
+        plot.toolbar.stylesheets = [".bk-divider{background-color:var(--edge)}"]
         plot.y_range = DataRange1d(renderers=lines, range_padding=0.08)
         plot.x_range = DataRange1d(renderers=lines[:2], range_padding=0.02)
         plot.xaxis.major_label_text_font_size = "0px"  # below the other figure, which has the same axis
