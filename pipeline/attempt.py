@@ -134,10 +134,11 @@ class Attempt:
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, blocks["shards"]
+        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
         self.tell(
             RunBegan(
                 run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],
-                blocks["users"], blocks["items"], blocks["ratings"], train.epochs, steps.step if steps else None,
+                blocks["users"], blocks["items"], blocks["ratings"], most, steps.step if steps else None,
                 steps.l2 if steps else None, self.result.predicted_memory_bytes,
             )
         )  # fmt: skip

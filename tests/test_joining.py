@@ -166,7 +166,7 @@ def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path
         (old,) = cluster.addresses()
         cluster.change = cluster.join
         history = descended(cluster.context(tmp_path))
-        assert cluster.done.workers_of("slopes-batch-at") > {old}
+        assert cluster.done.workers_of("slopes-at") > {old}
     assert cluster.said[-1] == "from step 5 on 2 workers, 1 before"
     assert history == descended(context)
 

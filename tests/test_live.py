@@ -2,7 +2,7 @@
 
 Covers: the page in Dask's navigation, points that come as they are told, a reload, a killed worker, two runs, metrics
 by Prometheus's own parser, a scheduler that somebody else runs, and one without a dashboard.
-Does not cover: what is made of events (test_live_story.py).
+Does not cover: what is made of events (test_live_story.py), how the page looks (test_live_page.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,15 +29,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from ungated import UNGATED_SECTION
 
 from pipeline import RunResult, Settings, run
-from pipeline.live.page import LivePage
 from pipeline.live.plugin import NAME, LivePlugin
 from pipeline.live.sending import page_address
-from pipeline.runtime.events import EpochFinished, Event, Noticed, StageStarted, as_mapping
+from pipeline.runtime.events import EpochFinished, Event, Noticed, StageStarted
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a scheduler knows no tests
 FIGURES = ("funkflow-run", "funkflow-summary", "funkflow-learning", "funkflow-rate", "funkflow-grid",
            "funkflow-memory", "funkflow-lines")  # fmt: skip
 EPOCHS = 12
+STEADY = {"epochs": EPOCHS, "patience": EPOCHS, "checkpoint_epochs": 4}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def settings(root: Path, address: str, **train: Any) -> Settings:
         {
             "root": str(root),
             "synth": {"shape": "demo", "fraction": 0.03},
-            "train": {"rank": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_epochs": 4} | train,
+            "train": {"rank": 4} | (train if "method" in train else STEADY | train),
             "grid": {"shards": 4},
             "gate": UNGATED_SECTION,
             "cluster": {"scheduler": address, "workers": 1},
@@ -130,25 +129,43 @@ def test_the_page_follows_a_run_through_a_reload_and_the_loss_of_a_worker(
     assert kinds >= {"RunBegan", "BaselinesMeasured", "CheckpointWritten", "MemoryMeasured", "WorkerLost", "RunEnded"}
 
 
-def test_a_finished_run_stays_and_a_second_one_is_told_apart(cluster: LocalCluster, tmp_path: Path) -> None:
+SHORT: dict[str, dict[str, Any]] = {
+    "sgd": {"epochs": 3, "patience": 3}, "funk": {"epochs": 10, "rank": 2}, "batch": {"batch": {"steps": 3}},
+}  # fmt: skip
+
+
+def test_finished_runs_of_each_method_stay_and_are_told_apart(cluster: LocalCluster, tmp_path: Path) -> None:
     with Client(cluster, set_as_default=False) as client:
         before = {story["run"] for story in client.run_on_scheduler(_stories)}
-        results = [run(settings(tmp_path / name, cluster.scheduler_address, seed=seed, epochs=3)) for seed, name in
-                   enumerate("ab")]  # fmt: skip
-        new = [story for story in client.run_on_scheduler(_stories) if story["run"] not in before]
-    assert [story["name"] for story in new] == [results[1].run_id, results[0].run_id]
-    for story, result in zip(new, reversed(results), strict=True):
-        assert (story["state"], story["epochs"], story["rmse"]) == ("done", 3, result.rmse)
-        assert story["shares"] in (1, 2)
-        assert story["meetings"] == story["shares"] ** 2
-        assert story["working"] == 0
+        results = {
+            method: run(settings(tmp_path / method, cluster.scheduler_address, method=method, **train))
+            for method, train in SHORT.items()
+        }
+        told = client.run_on_scheduler(_stories)
+    new = {story["method"]: story for story in reversed(told) if story["run"] not in before}
+    assert {method: story["name"] for method, story in new.items()} == {
+        method: result.run_id for method, result in results.items()
+    }
+    for method, story in new.items():
+        assert (story["state"], story["rmse"], story["working"]) == ("done", results[method].rmse, 0)
+        assert (story["shares"] in (1, 2)) or (method, story["shares"]) == ("batch", 4)
+        assert story["meetings"] == story["shares"] ** 2  # who worked on each block is known
+    passes = {method: story["passes"] for method, story in new.items()}
+    assert (passes["sgd"], passes["funk"]) == (results["sgd"].epochs, results["funk"].epochs) == (3, 20)
+    assert passes["batch"] >= results["batch"].epochs == 3  # some steps are looked for
+    assert {method: (story["counted"], story["most"]) for method, story in new.items()} == {
+        "sgd": ("epoch", (3, 3)), "funk": ("feature", (2, 2)), "batch": ("step", (3, 3)),
+    }  # fmt: skip
 
 
 def _stories(dask_scheduler: Any) -> list[dict[str, Any]]:
     plugin = dask_scheduler.plugins.get(NAME)
     return [
         {
-            "run": story.run, "name": story.name, "state": story.state, "epochs": len(story.epochs), "rmse": story.rmse,
+            "run": story.run, "name": story.name, "state": story.state, "rmse": story.rmse,
+            "method": story.facts["method"], "counted": story.counted,
+            "most": (story.most, story.facts["epochs"]),
+            "passes": story.ratings_seen // story.facts["ratings"],
             "shares": (grid := plugin.grid_of(story)).shares, "meetings": len(grid.meetings),
             "working": sum(each.working for each in grid.meetings.values()),
         }
@@ -247,20 +264,3 @@ def _scheduler(folder: Path, *words: str) -> Iterator[Path]:
         with Client(scheduler_file=str(file), set_as_default=False, timeout=60):
             pass
         yield file
-
-
-def test_drawing_anew_makes_no_new_parts(cluster: LocalCluster, tmp_path: Path) -> None:
-    """Bokeh goes through the whole document for each part that is new, which cost 88 ms each time instead of one."""
-    run(settings(tmp_path, cluster.scheduler_address, epochs=2))
-    scheduler: Any = cluster.scheduler
-    page = LivePage(scheduler)
-    page.update()
-    root = page.root
-    before = {model.id for model in root.references()}
-    stories = scheduler.plugins[NAME].stories
-    told = EpochFinished(3, 12, 0.8, 0.9, 1e6, True)
-    stories.take({"run": stories.newest_first()[0].run, "time": time.time(), **as_mapping(told)})
-    page.update()
-    (curves,) = [model for model in root.references() if model.name == "funkflow-epochs"]
-    assert curves.data["epoch"] == [1, 2, 3]
-    assert {model.id for model in root.references()} == before

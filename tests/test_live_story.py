@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.live.blocks import Grid, visit_of
+from pipeline.live.blocks import Grid, Meeting, Visit, visit_of
 from pipeline.live.story import Stories, Story
+from pipeline.live.words import age, duration
 from pipeline.runtime import events
 from pipeline.runtime.events import CheckpointWritten, EpochFinished, Event, RunEnded, StageStarted, WorkerLost
 
@@ -46,6 +47,7 @@ def test_what_it_tells_of_a_run_on_its_way_and_at_its_end() -> None:
     assert story.best.epoch == 2
     assert story.seconds_left() == pytest.approx(2.0 * 17)
     assert story.ratings_seen == 150
+    assert (story.counted, story.most) == ("epoch", 20)
     story.take(message(CheckpointWritten(2, 0.5), 106.0))
     story.take(message(WorkerLost("tcp://a", "worker tcp://a was lost"), 106.5))
     story.take(message(RunEnded("abc", "failed", None, 7.0, "Diverged: epoch 4"), 107.0))
@@ -82,9 +84,7 @@ def test_a_grid_follows_its_tasks_from_worker_to_worker() -> None:
     first, second = (visit_of(f"descend-0123abcd-0007-00{turn}-000-00{turn}of2") for turn in (0, 1))
     assert first is not None
     assert second is not None
-    assert (first.attempt, first.epoch, first.turn, first.share, first.partner, first.shares) == (
-        "0123abcd", 7, 0, 0, 0, 2,
-    )  # fmt: skip
+    assert first == Visit("0123abcd", (7,), 0, 0, 2)
     grid = Grid()
     grid.begun(first, "tcp://a")
     assert in_work(grid) == [(0, 0)]
@@ -94,18 +94,79 @@ def test_a_grid_follows_its_tasks_from_worker_to_worker() -> None:
     grid.ended(first, "tcp://b", 0.25)
     grid.begun(second, "tcp://b")
     done = grid.meetings[0, 0]
-    assert (done.epoch, done.worker, done.working, done.seconds) == (7, "tcp://b", False, 0.25)
-    assert (grid.epoch, grid.turn, grid.meetings[0, 1].working) == (7, 1, True)
+    assert done == Meeting((7,), "tcp://b", working=False, seconds=0.25)
+    assert (grid.round, grid.meetings[0, 1].working) == ((7,), True)
     alone = visit_of("descend-0123abcd-0011-000-000-000of1")
     assert alone is not None
+    kept = grid.copy()
     grid.begun(alone, "tcp://c")  # a worker left, and the grid was handed out anew
-    assert list(grid.meetings) == [(0, 0)]
+    assert grid.meetings == {(0, 0): Meeting((), "tcp://c", working=True)}
+    grid.given_back(second)  # of the grid as it was cut before
+    assert in_work(grid) == [(0, 0)]
+    assert (in_work(kept), kept.shares) == ([(0, 1)], 2)
+
+
+def test_later_passes_of_a_feature_and_later_features_are_later_rounds() -> None:
+    keys = [f"passes-0123abcd-{number}-0003-001-000of2" for number in ("000.00009", "000.00010", "001.00001")]
+    rounds = [visit.round for visit in map(visit_of, keys) if visit]
+    assert rounds == sorted(rounds) == [(0, 9), (0, 10), (1, 1)]
+
+
+def test_ratings_are_counted_by_passes_and_only_once() -> None:
+    """A feature takes several passes; of epochs that come at once, the first is told with the passes of all."""
+    story = Story("one")
+    story.facts = {"ratings": 50}
+    features = [
+        EpochFinished(number, 2, 1.0, 0.9, 1e6, True, "feature", passes) for number, passes in ((1, 30), (2, 20))
+    ]
+    for number, feature in enumerate([*features, features[0]]):
+        story.take(message(feature, float(number)))
+    assert (story.ratings_seen, story.counted, story.most) == (2500, "feature", 2)
+
+
+def test_the_time_left_is_steady_though_epochs_come_in_bursts_of_uneven_length() -> None:
+    """Sixteen epochs at once, which take 1.3 s and 2.9 s by turns, with a checkpoint of 1 s now and then."""
+    story, now = Story("one"), 1000.0
+    story.take(message(StageStarted("train", 6000), now))
+    left: list[tuple[float, float]] = []
+    for burst in range(100):
+        now += (1.3, 2.9)[burst // 4 % 2] + (burst % 7 == 0)
+        for number in range(burst * 16 + 1, burst * 16 + 17):
+            story.take(message(EpochFinished(number, 6000, 1.0, 0.9, 1e6, best=True), now))
+        seconds = story.seconds_left()
+        assert seconds is not None
+        left.append((now, now + seconds))
+    settled = [end for when, end in left if when > 1060.0]  # when it would end, by each of them
+    assert max(settled) - min(settled) < 0.15 * 820
+
+
+def test_checkpoints_are_one_line_and_leave_room_for_the_rest() -> None:
+    story = Story("one")
+    story.take(message(WorkerLost("tcp://a", "worker tcp://a was lost"), 1.0))
+    for number in range(1, 1501):
+        story.take(message(CheckpointWritten(number, 0.5), float(number)))
+    assert list(story.lines) == [
+        (1.0, "worker lost", "worker tcp://a was lost"),
+        (1500.0, "checkpoint", "after epoch 1,500, written in 0.50 s; 1,500 so far"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "less than 1 s"), (12.4, "12 s"), (60, "1 min"), (83, "1 min 23 s"), (299, "4 min 59 s"), (562, "9 min"),
+     (3600, "1 h"), (5400, "1 h 30 min"), (40_000, "11 h"), (90_000, "1 day 1 h"), (190_000, "2 days 4 h"),
+     (2e6, "23 days")],
+)  # fmt: skip
+def test_durations_are_words(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+    assert age(seconds) == ("just now" if seconds < 1 else f"{said} ago")
 
 
 def in_work(grid: Grid) -> list[tuple[int, int]]:
     return [place for place, meeting in grid.meetings.items() if meeting.working]
 
 
-@pytest.mark.parametrize("key", ["score-0123abcd-0001-000", "descend-test-0001-000-000-000of1", "descend-0123abcd-1"])
+@pytest.mark.parametrize("key", ["score-0123abcd-0001-000", "descend-test-0001-000-000-000of1", "descend-0123abcd-1",
+                                 "item-slopes-0123abcd-00001-0000-000-000of1"])  # fmt: skip
 def test_other_keys_are_none_of_its_business(key: str) -> None:
     assert visit_of(key) is None

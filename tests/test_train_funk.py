@@ -32,6 +32,7 @@ from tasks.blocks import RatingBlock
 from tasks.errors import BadInput, Diverged, SettingsError
 from tasks.factors import read_shard
 from tasks.rule import FUNK_INITIAL
+from tasks.shares import turns_of_epoch
 
 SHARDS, RANK = 4, 6
 SIDES = ("users", "items")
@@ -99,7 +100,8 @@ def test_threads_and_streamed_blocks_give_the_same_bits(context: Context, expect
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Bits) -> None:
     """Killed as it has taken a turn of the second feature: what the first leaves is made anew."""
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        plugin = KillAfter("passes-two-001-00011-0003-000", client.run(os.getpid))
+        partner = turns_of_epoch(SETTINGS.seed, 12, SHARDS, 2)[1].partners[0]
+        plugin = KillAfter(f"passes-two-001.00012-0003-000-{partner:03d}of2", client.run(os.getpid))
         assert client.cluster is not None
         client.cluster.scheduler.add_plugin(plugin)
         bits = trained(Context(client, Store(str(tmp_path)), lambda event: None, "two"))[1]

@@ -1,14 +1,15 @@
 """Where a run is, in few numbers: the stage at work with the time it has left, and what training has reached.
 
-Covers: keeping both from events, and writing them. Does not cover: how they are shown (runtime/terminal.py,
-runtime/notebook.py), or the page that shows more (page.py).
+Covers: keeping both from events, giving them to a thread that draws, and writing them.
+Does not cover: how they are shown (runtime/terminal.py, runtime/notebook.py), or the page that shows more (page.py).
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pipeline.live.story import Story
@@ -18,7 +19,7 @@ from tasks.digits import rounded
 _MIB = 2**20
 
 
-@dataclass
+@dataclass(frozen=True)
 class AtWork:
     """The stage at work: `done` of `total` of what `doing` names, since `began`; 0 of 0 where neither is known."""
 
@@ -30,17 +31,12 @@ class AtWork:
     whole: bool = False
     """Whether `total` is of the whole stage, known when it began, instead of what it is doing now."""
 
-    def started(self, event: StageStarted, now: float) -> None:
-        self.stage, self.doing, self.began = event.stage, "", now
-        self.done, self.total, self.whole = 0, event.steps, event.steps > 0
-
-    def advanced(self, event: StageAdvanced, now: float) -> None:
+    def advanced(self, event: StageAdvanced, now: float) -> AtWork:
+        """Return where it is after that."""
         if self.whole and event.doing != "epoch":
-            self.doing, self.done = event.doing, min(self.total, self.done + 1)
-            return
-        if event.doing != self.doing:
-            self.doing, self.began = event.doing, now if self.doing else self.began
-        self.done, self.total = event.done, event.steps
+            return replace(self, doing=event.doing, done=min(self.total, self.done + 1))
+        began = now if self.doing and event.doing != self.doing else self.began
+        return replace(self, doing=event.doing, began=began, done=event.done, total=event.steps)
 
     def seconds_left(self, now: float) -> float | None:
         """Return how long it takes at the pace so far; None where that is not known yet."""
@@ -49,35 +45,33 @@ class AtWork:
         return max(0.0, (now - self.began) / self.done * (self.total - self.done))
 
 
-@dataclass
-class Headlines:
-    """A listener that keeps what is to be shown. `clock` : seconds, from any moment on."""
+@dataclass(frozen=True)
+class Standing:
+    """Where a run was at a moment, `now`; nothing in it changes any more."""
 
-    clock: Callable[[], float] = time.monotonic
-    at_work: AtWork = field(default_factory=AtWork)
-    story: Story = field(default_factory=lambda: Story(""))
+    at_work: AtWork
+    story: Story
+    now: float
 
-    def __call__(self, event: Event) -> None:
-        now = self.clock()
-        self.story.take({"time": now, **as_mapping(event)})
-        match event:
-            case StageStarted():
-                self.at_work.started(event, now)
-            case StageAdvanced():
-                self.at_work.advanced(event, now)
-            case StageFinished():
-                self.at_work = AtWork()
+    def elapsed(self) -> str:
+        """Write how long the stage has been at what it does."""
+        return clock_time(self.now - self.at_work.began)
 
     def seconds_left(self) -> float | None:
         """Return the time that the stage at work has left; of training at most, as it may stop sooner."""
         known = self.story.seconds_left() if self.at_work.stage == "train" else None
-        return self.at_work.seconds_left(self.clock()) if known is None else known
+        return self.at_work.seconds_left(self.now) if known is None else known
 
     def left(self) -> str:
         """Write the time left, "" where it is not known."""
         seconds = self.seconds_left()
         most = "at most " if self.at_work.stage == "train" else ""
         return "" if seconds is None else f"{most}{clock_time(seconds)} left"
+
+    def counted(self) -> str:
+        """Write how much of it is done, "" where it is not known of how much."""
+        done, total = self.at_work.done, self.at_work.total
+        return f"{done:,} of {'at most ' * (self.at_work.stage == 'train')}{total:,}" if total else ""
 
     def lines(self) -> list[str]:
         """Write what training has reached; nothing before its first epoch, and of a run that does not train."""
@@ -106,6 +100,35 @@ class Headlines:
             f"{story.workers_lost} lost" if story.workers_lost else "",
         ]
         return [each for each in (reached, to_beat, " · ".join(filter(None, more))) if each]
+
+
+class Headlines:
+    """A listener that keeps what is to be shown. `clock` : seconds, from any moment on.
+
+    Events come in one thread, and a terminal draws in another: what is drawn is what `standing` gives.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._at_work, self._story = AtWork(), Story("")
+
+    def __call__(self, event: Event) -> None:
+        now, told = self.clock(), as_mapping(event)
+        with self._lock:
+            self._story.take({"time": now, **told})
+            match event:
+                case StageStarted():
+                    self._at_work = AtWork(event.stage, total=event.steps, began=now, whole=event.steps > 0)
+                case StageAdvanced():
+                    self._at_work = self._at_work.advanced(event, now)
+                case StageFinished():
+                    self._at_work = AtWork()
+
+    def standing(self) -> Standing:
+        """Return where the run is now."""
+        with self._lock:
+            return Standing(self._at_work, self._story.copy(), self.clock())
 
 
 def clock_time(seconds: float) -> str:

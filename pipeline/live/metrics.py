@@ -15,6 +15,7 @@ from prometheus_client import Histogram
 from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pipeline.live.drawing import Drawing
 from pipeline.live.story import Stories, Story
 
 STATES = ("running", "done", "failed", "refused", "interrupted")
@@ -37,9 +38,16 @@ class _Runs(Collector):
     """The series of all runs that a scheduler knows of; they go when it forgets them."""
 
     def __init__(self) -> None:
-        self.sources: list[Told] = []
+        self.sources: tuple[Told, ...] = ()
+        self._drawing = Drawing("the metrics of runs")
 
     def collect(self) -> Iterator[Metric]:
+        families: list[Metric] = []
+        with self._drawing:  # Dask's own metrics are served along with these
+            families += self._families()
+        yield from families
+
+    def _families(self) -> Iterator[Metric]:
         stories = [story for source in self.sources for story in source.stories.newest_first()]
         for name, words, value in _GAUGES:
             gauge = GaugeMetricFamily(f"funkflow_{name}", words, labels=["run"])
@@ -102,13 +110,13 @@ def read_from(source: Told) -> None:
     """Have the process's metrics tell of these stories, too."""
     if not _RUNS.sources:
         REGISTRY.register(_RUNS)
-    _RUNS.sources.append(source)
+    _RUNS.sources += (source,)
 
 
 def forget(source: Told) -> None:
     """Have them tell of these stories no more."""
     if source in _RUNS.sources:
-        _RUNS.sources.remove(source)
+        _RUNS.sources = tuple(each for each in _RUNS.sources if each is not source)
         if not _RUNS.sources:
             REGISTRY.unregister(_RUNS)
 

@@ -1,8 +1,8 @@
 """The live page: what is known of a run, drawn on the dashboard of Dask's scheduler twice a second.
 
 Covers: the document, the choice among runs, and when anything is drawn anew.
-Does not cover: the single figures (sections.py), what is known (story.py, blocks.py), how the page comes into the
-dashboard (plugin.py, routes.py).
+Does not cover: the figures (curves.py, block_figure.py), the words (panels.py), how all of it looks (frame.py), what is
+known (story.py, blocks.py), how the page comes into the dashboard (plugin.py, routes.py).
 
 Tests and programs find its parts by name: `funkflow-run` (the choice), `funkflow-summary`, `funkflow-epochs` (the data
 of the curves), `funkflow-learning`, `funkflow-rate`, `funkflow-grid`, `funkflow-memory`, `funkflow-lines`.
@@ -10,15 +10,19 @@ of the curves), `funkflow-learning`, `funkflow-rate`, `funkflow-grid`, `funkflow
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.layouts import column, row
 from bokeh.models.widgets import Div, Select
-from distributed.dashboard.components.scheduler import BOKEH_THEME, env
 
+from pipeline.live import panels
+from pipeline.live.block_figure import BlockFigure
+from pipeline.live.curves import Curves
+from pipeline.live.drawing import Drawing
+from pipeline.live.frame import CHOICE, TEMPLATE, THEME, WAITING, WORDS
 from pipeline.live.plugin import NAME, PAGE, LivePlugin
-from pipeline.live.sections import GridFigure, LearningFigure, MemoryFigure, RateFigure, lines_table, summary
 from pipeline.live.story import Story
 
 _NEWEST = "newest"
@@ -27,62 +31,85 @@ _EMPTY = "<p>No run yet on this cluster. <code>funkflow run CONF</code> begins o
 
 
 class LivePage:
-    """The parts of one open page. `update` brings them to what is known now."""
+    """The parts of one open page. `update` brings them to what is known now. `clock` : seconds since 1970."""
 
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
+    def __init__(self, scheduler: Any, clock: Callable[[], float] = time.time) -> None:
+        self._scheduler, self._clock = scheduler, clock
+        self._drawing = Drawing("the live page")
         self._drawn: tuple[Any, ...] = ()
-        self._options: list[Any] = [(_NEWEST, "the newest")]
-        self._choice = Select(title="run", value=_NEWEST, options=self._options, name="funkflow-run", width=420)
+        self._options: list[Any] = [(_NEWEST, "the newest run")]
+        self._choice = Select(
+            title="run", value=_NEWEST, options=self._options, name="funkflow-run", sizing_mode="stretch_width",
+            stylesheets=[CHOICE], margin=0,
+        )  # fmt: skip
         self._choice.on_change("value", lambda _attribute, _old, _new: self.update())
-        self._summary = Div(text=_EMPTY, name="funkflow-summary", sizing_mode="stretch_width")
-        self._lines = Div(text="", name="funkflow-lines", sizing_mode="stretch_width")
-        self._learning, self._rate = LearningFigure(), RateFigure()
-        self._grid, self._memory = GridFigure(), MemoryFigure()
+        self._words = {
+            name: Div(
+                text="", name=f"funkflow-{name}", sizing_mode="stretch_width", stylesheets=[WORDS],
+                margin=(above, 0, 0, 0),
+            )
+            for name, above in (
+                ("summary", 0), ("keys", 0), ("speed", 14), ("workers", 0), ("memory", 0), ("lines", 0),
+            )
+        }  # fmt: skip
+        self._words["summary"].text = _EMPTY
+        self._curves, self._blocks = Curves(), BlockFigure()
+        for part in self.roots[2:]:
+            part.css_classes = [WAITING]
 
     @property
-    def root(self) -> Any:
-        left = column(self._learning.root, self._rate.root, sizing_mode="stretch_width")
-        right = column(self._grid.root, self._memory.root, width=460)
-        return column(
-            row(self._choice), self._summary, row(left, right, sizing_mode="stretch_width"), self._lines,
-            sizing_mode="stretch_width",
-        )  # fmt: skip
+    def roots(self) -> list[Any]:
+        """All parts; the template has a place for each, by its name."""
+        return [self._choice, *self._words.values(), self._curves.learning, self._curves.rate, self._blocks.root]
 
     def update(self) -> None:
         """Draw what has changed since this was last called."""
+        with self._drawing:
+            self._update()
+
+    def _update(self) -> None:
         plugin = self._scheduler.plugins.get(NAME)
         stories = plugin.stories.newest_first() if isinstance(plugin, LivePlugin) else []
-        options: list[Any] = [(_NEWEST, "the newest"), *((story.run, _named(story)) for story in stories)]
+        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _named(story)) for story in stories)]
         if options != self._options:
             self._choice.options = self._options = options
         story = next((each for each in stories if each.run == self._choice.value), stories[0] if stories else None)
         if story is None:
-            self._summary.text = _EMPTY
+            self._say("summary", _EMPTY)
             return
-        grid, workers = plugin.grid_of(story), plugin.workers()
-        now = (story.run, story.heard, story.done, grid.version, tuple(workers))
-        if now == self._drawn:
+        grid, workers, now = plugin.grid_of(story), sorted(plugin.workers()), self._clock()
+        self._say("summary", panels.summary(story, now, workers))
+        self._say("lines", panels.lines_table(story, now))
+        seen = (story.run, story.heard, len(story.epochs), grid.version, tuple(workers))
+        if seen == self._drawn:
             return
-        self._drawn = now
-        self._summary.text = summary(story, grid, sorted(workers))
-        self._learning.draw(story)
-        self._rate.draw(story)
-        self._grid.draw(story, grid, sorted(workers))
-        self._memory.draw(story)
-        self._lines.text = lines_table(story)
+        if not self._drawn:
+            for part in self.roots:
+                part.css_classes = []
+        self._drawn = seen
+        self._say("keys", panels.keys(story))
+        self._say("speed", panels.SPEED)
+        self._say("workers", panels.worker_keys(workers))
+        self._say("memory", panels.memory(story))
+        self._curves.draw(story)
+        self._blocks.draw(story, grid, workers)
+
+    def _say(self, name: str, html: str) -> None:
+        if self._words[name].text != html:
+            self._words[name].text = html
 
 
 def live_document(scheduler: Any, extra: dict[str, Any], document: Document) -> None:
-    """Fill a document with the page, in the frame of Dask's own pages."""
+    """Fill a document with the page; its navigation leads to Dask's own pages."""
     page = LivePage(scheduler)
     page.update()
     document.title = "funkflow: training"
-    document.add_root(page.root)
+    for root in page.roots:
+        document.add_root(root)
     document.add_periodic_callback(page.update, _MILLISECONDS)
-    document.template = env.get_template("simple.html")
-    document.template_variables.update(extra)
-    document.theme = BOKEH_THEME
+    document.template = TEMPLATE
+    document.template_variables.update({**extra, "here": PAGE.strip("/")})
+    document.theme = THEME
 
 
 def _named(story: Story) -> str:

@@ -3,12 +3,14 @@
 Covers: the plugin's life, what it keeps, and putting the page into a dashboard that is up already.
 Does not cover: what is known of a run (story.py, blocks.py), the page (page.py), the metrics (metrics.py).
 
-Every change of every task's state on the cluster comes through here, so what is of no interest leaves at once.
+Every change of every task's state on the cluster comes through here, so what is of no interest leaves at once. What is
+kept changes under a lock, and who draws is given copies, whichever thread they draw in.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections import OrderedDict, deque
 from typing import Any
 
@@ -16,7 +18,7 @@ from distributed import SchedulerPlugin
 from tornado.ioloop import IOLoop
 
 from pipeline.live import metrics
-from pipeline.live.blocks import PREFIX, Grid, visit_of
+from pipeline.live.blocks import PREFIXES, Grid, visit_of
 from pipeline.live.story import MOST_RUNS, Stories, Story
 
 NAME = "funkflow-live"
@@ -25,6 +27,8 @@ PAGE = "/funkflow"
 TOPIC = "funkflow"
 """Of the events that a run sends: mappings as story.py describes them."""
 _OURS = re.compile(r"(?P<kind>[a-z][a-z-]*?)-(?P<attempt>[0-9a-f]{8})(?:-|$)")
+Ran = tuple[str, str, float, float]
+"""A task that ran: worker, kind, start and stop in seconds since 1970."""
 _MOST_TASKS = 20_000
 """Of which an attempt's times are kept, the newest."""
 
@@ -37,9 +41,14 @@ class LivePlugin(SchedulerPlugin):
 
     def __init__(self) -> None:
         self.stories = Stories()
-        self.grids: OrderedDict[str, Grid] = OrderedDict()
-        self.timelines: OrderedDict[str, deque[tuple[str, str, float, float]]] = OrderedDict()
         self.has_page = False
+        self._lock = threading.Lock()
+        self._grids: OrderedDict[str, Grid] = OrderedDict()
+        self._timelines: OrderedDict[str, deque[Ran]] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type[LivePlugin], tuple[()]]:
+        """Travel to a scheduler as what it is at first: nothing is known yet, and locks do not travel."""
+        return LivePlugin, ()
 
     async def start(self, scheduler: Any) -> None:
         """Go on with the scheduler, and put the page into its dashboard, if it has one."""
@@ -59,20 +68,27 @@ class LivePlugin(SchedulerPlugin):
             return
         if finish == "memory":
             self._note(key, kwargs)
-        visit = visit_of(key) if key.startswith(PREFIX) else None
+        visit = visit_of(key) if key.startswith(PREFIXES) else None
         if visit is None:
             return
-        grid = self._grid(visit.attempt)
-        if finish == "processing":
-            grid.begun(visit, self._worker_of(key))
-        elif finish == "memory":
-            grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
-        else:
-            grid.given_back(visit)
+        with self._lock:
+            grid = self._grid(visit.attempt)
+            if finish == "processing":
+                grid.begun(visit, self._worker_of(key))
+            elif finish == "memory":
+                grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
+            else:
+                grid.given_back(visit)
 
     def grid_of(self, story: Story) -> Grid:
-        """Return the grid of a run, as far as its tasks were seen."""
-        return self.grids.get(str(story.facts.get("attempt")), Grid())
+        """Return the grid of a run as it is now, as far as its tasks were seen."""
+        with self._lock:
+            return self._grids.get(str(story.facts.get("attempt")), Grid()).copy()
+
+    def timeline_of(self, attempt: str) -> list[Ran]:
+        """Return when and where the tasks of an attempt ran, as far as they are remembered."""
+        with self._lock:
+            return list(self._timelines.get(attempt, ()))
 
     def workers(self) -> dict[str, int]:
         """Return the addresses of the workers that are there now, with the bytes of memory that each uses."""
@@ -83,20 +99,21 @@ class LivePlugin(SchedulerPlugin):
         found = _OURS.match(key)
         if found is None:
             return
-        kind, attempt = found["kind"], found["attempt"]
-        if attempt not in self.timelines:
-            self.timelines[attempt] = deque(maxlen=_MOST_TASKS)
-            while len(self.timelines) > MOST_RUNS:
-                self.timelines.popitem(last=False)
-        for each in told.get("startstops") or ():
-            if each.get("action") == "compute":
-                worker = str(told.get("worker") or "")
-                self.timelines[attempt].append((worker, kind, float(each["start"]), float(each["stop"])))
+        kind, worker = found["kind"], str(told.get("worker") or "")
+        ran = [
+            (worker, kind, float(each["start"]), float(each["stop"]))
+            for each in told.get("startstops") or ()
+            if each.get("action") == "compute"
+        ]
+        with self._lock:
+            self._timelines.setdefault(found["attempt"], deque(maxlen=_MOST_TASKS)).extend(ran)
+            while len(self._timelines) > MOST_RUNS:
+                self._timelines.popitem(last=False)
 
     def _grid(self, attempt: str) -> Grid:
-        grid = self.grids.setdefault(attempt, Grid())
-        while len(self.grids) > MOST_RUNS:
-            self.grids.popitem(last=False)
+        grid = self._grids.setdefault(attempt, Grid())
+        while len(self._grids) > MOST_RUNS:
+            self._grids.popitem(last=False)
         return grid
 
     def _worker_of(self, key: str) -> str:

@@ -1,6 +1,7 @@
 """What is known of one run from the events it told: numbers, lists of bounded length, and nothing that needs Dask.
 
-Covers: taking in events in any order, once or several times, and those of several runs side by side.
+Covers: taking in events in any order, once or several times, and those of several runs side by side, while other
+threads read; how long training still takes.
 Does not cover: how events travel (sending.py), the work on blocks (blocks.py), or how this looks (page.py).
 
 An event is a mapping, {"event", "run", "time", …}, with the fields that runtime/events.py gives its kind; `run` is the
@@ -9,15 +10,20 @@ id of the ledger's record, `time` seconds since 1970.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MOST_RUNS = 12
 """Runs that a scheduler remembers; the one that was heard of least lately goes first."""
 _MOST_LINES = 100
 _MOST_EPOCHS = 20_000
+_HALF_LIFE_SECONDS, _HALF_LIFE_EPOCHS = 120.0, 10
+"""After the longer of these an epoch counts half for the pace: many short ones come in bursts, a few as one task."""
+_LEAST_WEIGHT = 2.0**-7
+_CHECKPOINT = "checkpoint"
 
 Event = Mapping[str, Any]
 
@@ -36,9 +42,10 @@ class Epoch:
 
 @dataclass
 class Story:
-    """What is known of a run. What was not told is None or empty.
+    """What is known of a run. What was not told is None or empty. One thread takes events in; others read a copy.
 
-    `lines` : [time, kind, words], the newest last, of what is worth a line.
+    `passes` : over all ratings, so far; `counted` : what the method counts in the place of epochs, of which there are
+    `most` at most. `lines` : [time, kind, words], the newest last, of what is worth a line; all checkpoints are one.
     """
 
     run: str
@@ -51,6 +58,9 @@ class Story:
     doing: str = ""
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     epochs: dict[int, Epoch] = field(default_factory=dict)
+    passes: int = 0
+    counted: str = "epoch"
+    most: int = 0
     baselines: dict[str, Any] = field(default_factory=dict)
     checkpoints: dict[int, float] = field(default_factory=dict)
     peak_bytes: int = 0
@@ -82,17 +92,24 @@ class Story:
 
     @property
     def ratings_seen(self) -> int:
-        """Ratings that the epochs told of have gone over."""
-        return len(self.epochs) * int(self.facts.get("ratings", 0))
+        """Ratings gone over for the epochs told of: each once in an epoch, several times for a feature or a step."""
+        return self.passes * int(self.facts.get("ratings", 0))
 
     def seconds_left(self) -> float | None:
-        """Return how long training takes at most, by its last epochs; None outside of training."""
-        history, most = self.history, int(self.facts.get("epochs", 0))
-        if self.stage != "train" or self.ended is not None or len(history) < 2 or not most:
+        """Return how long training takes at most, by the pace of its epochs; None outside of training."""
+        history, began = self.history, self.stages.get("train", {}).get("began")
+        if self.stage != "train" or self.ended is not None or not history or began is None:
             return None
-        recent = history[-min(len(history), 11) :]
-        each = (recent[-1].time - recent[0].time) / max(1, recent[-1].epoch - recent[0].epoch)
-        return max(0.0, each * (most - history[-1].epoch))
+        moments = [(history[0].epoch - 1, float(began)), *((each.epoch, each.time) for each in history)]
+        return max(0.0, _seconds_an_epoch(moments) * (self.most - history[-1].epoch))
+
+    def copy(self) -> Story:
+        """Return it as it is now, for another thread to read."""
+        return replace(
+            self, facts=dict(self.facts), stages={name: dict(known) for name, known in self.stages.items()},
+            epochs=dict(self.epochs), baselines=dict(self.baselines), checkpoints=dict(self.checkpoints),
+            lines=self.lines.copy(),
+        )  # fmt: skip
 
     def take(self, event: Event) -> None:
         """Take in one event; kinds that are not known are passed over."""
@@ -105,28 +122,49 @@ class Story:
 
 
 class Stories:
-    """The stories of several runs, the one that was heard of last at the end."""
+    """The stories of several runs, the one that was heard of last at the end. Any thread may tell, and any may read."""
 
     def __init__(self, most: int = MOST_RUNS) -> None:
         self._most = most
+        self._lock = threading.Lock()
         self._stories: OrderedDict[str, Story] = OrderedDict()
+        self._copies: dict[str, Story] = {}
 
-    def take(self, event: Event) -> Story:
-        """Take in one event of some run, and return its story."""
+    def take(self, event: Event) -> None:
+        """Take in one event of some run."""
         run = str(event["run"])
-        story = self._stories.setdefault(run, Story(run))
-        self._stories.move_to_end(run)
-        story.take(event)
-        while len(self._stories) > self._most:
-            self._stories.popitem(last=False)
-        return story
+        with self._lock:
+            story = self._stories.setdefault(run, Story(run))
+            self._stories.move_to_end(run)
+            self._copies.pop(run, None)
+            story.take(event)
+            while len(self._stories) > self._most:
+                forgotten, _ = self._stories.popitem(last=False)
+                self._copies.pop(forgotten, None)
 
     def newest_first(self) -> list[Story]:
-        """Return all of them, those that began last first."""
-        return sorted(self._stories.values(), key=lambda story: (story.began, story.run), reverse=True)
+        """Return all of them as they are now, those that began last first. One that is as it was is the same object."""
+        with self._lock:
+            for run, story in self._stories.items():
+                if run not in self._copies:
+                    self._copies[run] = story.copy()
+            copies = list(self._copies.values())
+        return sorted(copies, key=lambda story: (story.began, story.run), reverse=True)
 
-    def get(self, run: str) -> Story | None:
-        return self._stories.get(run)
+
+def _seconds_an_epoch(moments: list[tuple[int, float]]) -> float:
+    """Return the pace of late, given when which epoch was there: steady, though they come in bursts."""
+    (first, began), (last, now) = moments[0], moments[-1]
+    mean = (now - began) / max(1, last - first)
+    half_life = max(_HALF_LIFE_SECONDS, _HALF_LIFE_EPOCHS * mean)
+    seconds = epochs = 0.0
+    for (before, then), (epoch, time) in zip(moments[-2::-1], moments[:0:-1], strict=True):
+        weight = 0.5 ** ((now - time) / half_life)
+        if weight < _LEAST_WEIGHT:
+            break
+        seconds += weight * (time - then)
+        epochs += weight * (epoch - before)
+    return seconds / epochs if epochs else mean
 
 
 def _stage_started(story: Story, event: Event, time: float) -> None:
@@ -152,6 +190,8 @@ def _run_began(story: Story, event: Event, _time: float) -> None:
 def _epoch_finished(story: Story, event: Event, time: float) -> None:
     number, stopping = int(event["epoch"]), event["stopping_rmse"]
     known = story.epochs.get(number)
+    story.counted, story.most = str(event.get("counted", "epoch")), int(event["epochs"])
+    story.passes += 0 if known else int(event.get("passes", 1))
     story.epochs[number] = Epoch(
         number, float(event["training_rmse"]), None if stopping is None else float(stopping),
         float(event["ratings_per_second"]), bool(event["best"]), known.time if known else time,
@@ -166,7 +206,11 @@ def _baselines(story: Story, event: Event, _time: float) -> None:
 
 def _checkpoint(story: Story, event: Event, time: float) -> None:
     story.checkpoints[int(event["epoch"])] = float(event["seconds"])
-    story.lines.append((time, "checkpoint", f"of epoch {event['epoch']}, {event['seconds']:.2f} s"))
+    several = f"; {len(story.checkpoints):,} so far" if len(story.checkpoints) > 1 else ""
+    for earlier in [line for line in story.lines if line[1] == _CHECKPOINT]:
+        story.lines.remove(earlier)
+    words = f"after {story.counted} {event['epoch']:,}, written in {event['seconds']:.2f} s{several}"
+    story.lines.append((time, _CHECKPOINT, words))
 
 
 def _memory(story: Story, event: Event, _time: float) -> None:

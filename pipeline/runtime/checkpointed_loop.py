@@ -98,5 +98,5 @@ class CheckpointedLoop:
         # Over all of this attempt: with several in flight, the time between the ends of two says nothing.
         self.passes_run += passes
         rate = self.passes_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
-        self.context.tell(EpochFinished(number, most, training, stopping, rate, best, self.unit))
+        self.context.tell(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
         self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))

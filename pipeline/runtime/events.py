@@ -45,7 +45,8 @@ class StageFinished:
 class EpochFinished:
     """One epoch over all training ratings. RMSEs in rating units; None where there is nothing to measure on.
 
-    `counted` : what the method counts in the place of epochs.
+    `counted` : what the method counts in the place of epochs. `passes` : over all ratings since this was told last; 0
+    where several epochs came at once, and were told with the first of them.
 
     `ratings_per_second` : over all epochs of this attempt so far, loading included.
     """
@@ -57,6 +58,7 @@ class EpochFinished:
     ratings_per_second: float
     best: bool
     counted: str = "epoch"
+    passes: int = 1
 
 
 @dataclass(frozen=True)

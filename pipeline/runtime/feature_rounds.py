@@ -103,20 +103,22 @@ class FeatureRounds:
         The errors are those met in the last of these passes, and those that are left after it.
         """
         data, size = self.data, len(self.data.rows) // self.data.shares
+        looks = f"{self.name}-{self.finished:03d}"
         users: list[Any] = list(before.users)
         items: list[Any] = list(before.items)
         for number, (partners, passes, begins) in enumerate(self._turns(first, count)):
             for share, (partner, mine) in enumerate(zip(partners, data.of_shares, strict=True)):
-                key = f"{self.name}-{self.finished:03d}-{first:05d}-{number:04d}-{share:03d}"
+                key = f"{looks}.{first + number // data.shares:05d}-{number:04d}-{share:03d}"
                 with data.placed(share):
                     users[share] = delayed(descend_share, pure=False)(
                         data.rows[mine], self._standings[mine], passes[share], mine.start, partner * size, users[share],
-                        items[partner], self.steps, begins, data.shares_a_worker, dask_key_name=f"passes-{key}",
+                        items[partner], self.steps, begins, data.shares_a_worker,
+                        dask_key_name=f"passes-{key}-{partner:03d}of{data.shares}",
                     )  # fmt: skip
                     items[partner] = to_be_handed_on(data, users[share], key)
         errors = []
         for share, mine in enumerate(data.of_shares):
-            key = f"{self.name}-{self.finished:03d}-{first:05d}-{share:03d}"
+            key = f"{looks}-{first:05d}-{share:03d}"
             with data.placed(share):
                 errors.append(
                     delayed(score_share, pure=False)(

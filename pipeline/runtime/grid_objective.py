@@ -48,12 +48,13 @@ class GridObjective:
     """J over the blocks of a grid, and what `follow` needs of its points.
 
     `steps` : how ratings are scaled, and the L2 term; `biases` : False leaves them at 0.
-    `squared_error` : of the last look, in scaled units, without the penalty.
+    `squared_error` : of the last look, in scaled units, without the penalty. `looks` : how many there were.
     """
 
     def __init__(self, context: Context, data: Grid, steps: StepSizes, biases: bool) -> None:
         self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
-        self.name, self.squared_error = f"batch-{context.attempt}", 0.0
+        self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
+        self.squared_error, self.looks = 0.0, 0
         self._numbers = itertools.count()
         self.counts = self._count()
 
@@ -64,13 +65,14 @@ class GridObjective:
     def look(self, point: ShardedRows) -> tuple[float, ShardedRows]:
         """Return J and its gradient at a point."""
         number, shards, steps = next(self._numbers), len(self.data.rows), self.steps
+        self.looks += 1
         users: list[Any] = []
         errors: list[Any] = []
         parts: list[list[Any]] = [[] for _ in range(shards)]
         for a, row in enumerate(self.data.rows):
             part: Any = None
             for b in range(shards):
-                key = f"{self.name}-{number:05d}-{a:03d}-{b:03d}"
+                key = f"{self.attempt}-{number:05d}-{b:04d}-{a:03d}-{b:03d}of{shards}"
                 part = delayed(slopes_in_row, pure=False)(
                     row, b, point.users[a], point.items[b], steps.mean, steps.deviation, part,
                     dask_key_name=f"slopes-{key}",

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 import time
 from collections.abc import Callable
 from html import escape
 from types import TracebackType
 from typing import Any, Protocol
 
-from pipeline.live.headlines import Headlines, clock_time
+from pipeline.live.drawing import Drawing
+from pipeline.live.headlines import Headlines
 from pipeline.runtime.events import Event, Noticed, RunEnded, StageFinished, WorkerLost
 from tasks.html_tables import html_facts
 
@@ -45,11 +47,15 @@ class Shown:
 
 
 class NotebookView:
-    """Context manager and listener. `display` : makes a piece of output of what it is given."""
+    """Context manager and listener. `display` : makes a piece of output of what it is given.
+
+    What goes wrong in showing an event never reaches who told it.
+    """
 
     def __init__(self, display: Callable[[object], Display], clock: Callable[[], float] = time.monotonic) -> None:
         self.headlines = Headlines(clock)
         self._make, self._display = display, None
+        self._drawing, self._lock = Drawing("the view of the notebook"), threading.RLock()
         self._drawn = -_SECONDS
         self._done: list[tuple[str, str]] = []
         self._notes: list[str] = []
@@ -62,21 +68,26 @@ class NotebookView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._draw()
+        with self._drawing, self._lock:
+            self._draw()
 
     def __call__(self, event: Event) -> None:
+        with self._drawing, self._lock:
+            self._take(event)
+            if isinstance(event, StageFinished | RunEnded) or self.headlines.clock() - self._drawn >= _SECONDS:
+                self._draw()
+
+    def _take(self, event: Event) -> None:
         self.headlines(event)
         match event:
             case StageFinished(stage, seconds, summary, reused):
                 self._done.append((stage, f"{summary} ({'up to date' if reused else f'{seconds:.1f} s'})"))
             case WorkerLost(_, message) | Noticed(message, _):
                 self._notes = [*self._notes, message][-_NOTES:]
-        if isinstance(event, StageFinished | RunEnded) or self.headlines.clock() - self._drawn >= _SECONDS:
-            self._draw()
 
     def _draw(self) -> None:
         self._drawn = self.headlines.clock()
-        now = self.headlines.at_work
+        now = self.headlines.standing().at_work
         shown = Shown(self.html(), f"{now.stage} {now.done} of {now.total}" if now.stage else "funkflow")
         if self._display is None:
             self._display = self._make(shown)
@@ -85,17 +96,17 @@ class NotebookView:
 
     def html(self) -> str:
         """Return what is shown now."""
-        now, story = self.headlines.at_work, self.headlines.story
-        parts = [html_facts(f"funkflow: {story.state}", self._done)]
+        standing = self.headlines.standing()
+        now = standing.at_work
+        with self._lock:
+            done, notes = list(self._done), list(self._notes)
+        parts = [html_facts(f"funkflow: {standing.story.state}", done)]
         if now.stage:
-            most = "at most " if now.stage == "train" else ""
             extent = f' value="{now.done}" max="{now.total}"' if now.total else ""
-            counted = f"{now.done:,} of {most}{now.total:,}" if now.total else ""
-            elapsed = clock_time(self.headlines.clock() - now.began)
-            words = " · ".join(filter(None, (counted, elapsed, self.headlines.left())))
+            words = " · ".join(filter(None, (standing.counted(), standing.elapsed(), standing.left())))
             stage = escape(now.stage, quote=True)
             parts.append(f'<div>{stage} <progress aria-label="{stage}"{extent}></progress> {escape(words)}</div>')
-        parts += [f"<div>{escape(line)}</div>" for line in (*self.headlines.lines(), *self._notes)]
+        parts += [f"<div>{escape(line)}</div>" for line in (*standing.lines(), *notes)]
         return "".join(parts)
 
 

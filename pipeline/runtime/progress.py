@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.live.drawing import Drawing
 from pipeline.live.headlines import Headlines
 from pipeline.runtime.events import (
     EpochFinished,
@@ -40,11 +41,15 @@ _LINE_SECONDS = 5.0
 
 
 class Lines:
-    """Context manager and listener: a line for each stage that ends, each epoch, and what is worth one."""
+    """Context manager and listener: a line for each stage that ends, each epoch, and what is worth one.
+
+    What goes wrong in showing an event never reaches who told it.
+    """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.headlines = Headlines(clock)
+        self._drawing = Drawing("the progress of the run")
         self._last_line = self.headlines.clock()
 
     def __enter__(self) -> Lines:
@@ -56,6 +61,11 @@ class Lines:
         pass
 
     def __call__(self, event: Event) -> None:
+        with self._drawing:
+            self.show(event)
+
+    def show(self, event: Event) -> None:
+        """Write what there is to be said of an event."""
         self.headlines(event)
         match event:
             case StageStarted():
@@ -84,7 +94,7 @@ class Lines:
     def advanced(self, event: StageAdvanced) -> None:
         """Say where a stage is that has said nothing for a while."""
         if event.doing != "epoch" and self.headlines.clock() - self._last_line > _LINE_SECONDS:
-            left = self.headlines.left()
+            left = self.headlines.standing().left()
             of_all = f" of {event.steps}" if event.steps else ""
             self.say(f"{event.stage:<10} {event.doing} {event.done}{of_all}{f', {left}' if left else ''}")
 
@@ -103,7 +113,7 @@ class Lines:
 class JsonLines(Lines):
     """Each event as one JSON object a line, as in metrics.jsonl: {"time", "event", …}."""
 
-    def __call__(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         self.console.file.write(json_line(as_mapping(event)))
         self.console.file.flush()
 

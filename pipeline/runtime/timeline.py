@@ -39,4 +39,4 @@ def timeline_of(client: Client, attempt: str) -> dict[str, Any] | None:
 
 def _noted(attempt: str, dask_scheduler: Any = None) -> list[tuple[str, str, float, float]]:
     plugin = dask_scheduler.plugins.get(NAME)
-    return list(plugin.timelines.get(attempt, ())) if plugin is not None else []
+    return plugin.timeline_of(attempt) if plugin is not None else []

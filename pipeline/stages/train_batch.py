@@ -142,7 +142,8 @@ class _Descent(CheckpointedLoop):
         number, verdict = len(self.history), self._verdict()
         if verdict.best_epoch == number:
             self.best = (number, place.point)
-        self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes=1)
+        passes = self.landscape.looks - self.passes_run  # a step may have been refused, and looked for again
+        self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes)
 
     def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
         self.begin_writing()
