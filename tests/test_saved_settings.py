@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import fsspec
 import pytest
@@ -20,7 +20,7 @@ from pipeline.settings import Settings
 from pipeline.training_settings import Place
 from tasks.errors import SettingsError
 
-PLACE = Place.__metadata__[0]
+PLACE = get_args(Place)[1]
 
 
 def places(section: BaseModel, above: str = "") -> Iterator[tuple[str, Any]]:

@@ -70,12 +70,12 @@ def line_figure(
         parts += _curve(number, [
             (across.at(x), up.at(y))
             for x, y in zip(xs, each.values, strict=True) if y is not None and math.isfinite(y)
-        ], not (scattered and number == len(series) - 1))  # fmt: skip
+        ], not (scattered and each is series[-1]), -(-len(xs) // _MOST_MARKS))  # fmt: skip
+    unjoined = [(scattered and each is series[-1]) or _count(each) == 1 for each in series]
     keys: list[Key] = [
-        (f"line c{number % COLOURS}", MARKS[number % len(MARKS)], each.name) for number, each in enumerate(series)
+        (f"{'mark' if alone else 'line'} c{number % COLOURS}", MARKS[number % len(MARKS)], each.name)
+        for number, (each, alone) in enumerate(zip(series, unjoined, strict=True))
     ]
-    if scattered:
-        keys[-1] = (f"mark {keys[-1][0].split()[-1]}", *keys[-1][1:])
     keys += [(f"rule r{number % 2}", "", f"{name} {rounded(value)}") for number, (name, value) in enumerate(rules)]
     keys += [("rule r1", "", kept[0])] if kept else []
     keys += [("rule r0", "", "as predicted")] if diagonal else []
@@ -83,13 +83,16 @@ def line_figure(
     return framed_figure(figure, parts, keys if len(keys) > 1 else [], table)
 
 
-def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool) -> list[str]:
-    """Return a curve, with marks where there are few enough to be seen; points that are not joined are all marked."""
+def _count(series: Series) -> int:
+    return sum(value is not None for value in series.values)
+
+
+def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
+    """Return a curve, with a mark at each point, or at one in so many, so that lines differ in more than colour."""
     colour = number % COLOURS
     path = "L".join(f"{x} {y}" for x, y in points)
     line = [f'<path class="line c{colour}" d="M{path}"/>'] if joined and len(points) > 1 else []
-    marked = not line or len(points) <= _MOST_MARKS
-    return [*line, *(mark(number, colour, x, y) for x, y in points if marked)]
+    return [*line, *(mark(number, colour, x, y) for x, y in points[:: every if line else 1])]
 
 
 def timeline_figure(

@@ -17,7 +17,7 @@ from pipeline.report.words import counted, data_name, duration, moment
 from tasks.digits import rounded
 
 _WELL = ("done", "up to date", "nothing new")
-_HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time", "what went wrong")
+_HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time")
 
 Records = Sequence[Mapping[str, Any]]
 Measured = tuple[int, Mapping[str, Any]]
@@ -98,14 +98,15 @@ def _row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links
     linked = f'<a href="{escape(links[run], quote=True)}">{name}</a>' if run in links else name
     kind = "good" if record["state"] in _WELL else "bad"
     cells = (
-        f'<th scope="row">{escape(str(record["id"]))}</th>',
+        f'<th scope="row" class="moment">{escape(str(record["id"]))}</th>',
         f'<td class="moment">{escape(moment(str(record.get("date") or "")))}</td>',
         f'<td class="{kind} moment">{escape(record["state"])}</td>',
-        f"<td>{escape(data_name(record.get('settings') or {}))}</td>",
+        f'<td class="moment">{escape(data_name(record.get("settings") or {}))}</td>',
         f"<td>{linked}</td>",
         f'<td class="number">{rounded(rmse)}</td>',
         f"<td>{sparkline(curves.get(run, ()), f'RMSE by epoch of run {run[:8]}')}</td>",
         f'<td class="number">{"" if seconds is None else escape(duration(seconds))}</td>',
-        f"<td>{escape(str(record.get('error') or ''))}</td>",
     )
-    return f"<tr>{''.join(cells)}</tr>"
+    error = str(record.get("error") or "")
+    why = f'<tr class="why"><td colspan="{len(_HEADS)}">{escape(error)}</td></tr>' if error else ""
+    return f"<tr{' class=explained' if error else ''}>{''.join(cells)}</tr>{why}"

@@ -146,5 +146,6 @@ def bounds(low: int, high: int) -> str:
 
 
 def edges(bins: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
-    """Return the words of an axis of bins of counts: where each begins; one of a single count has it in the middle."""
-    return [(place + (0.5 if low == high else 0.0), f"{low:,}") for place, (low, high) in enumerate(bins)]
+    """Return the words of an axis of bins of counts: where each begins, and where the last ends."""
+    begins = [(float(place), f"{low:,}") for place, (low, _) in enumerate(bins)]
+    return [*begins, (float(len(bins)), f"{bins[-1][1] + 1:,}")] if bins else []

@@ -66,7 +66,9 @@ th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid var(-
 th.number,td.number,figure td,figure th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}
 td ul{list-style:none;margin:0;padding:0}td li{padding-left:.8rem;text-indent:-.8rem}
 small{display:block;color:var(--soft);font-weight:400;font-size:.88rem}
-td.moment{white-space:nowrap}tr.strong td,tr.strong th{font-weight:600}
+.moment{white-space:nowrap}th.moment{font-weight:400}tr.explained>*{border-bottom:0}
+tr.why td{padding-top:0;color:var(--soft)}
+tr.strong td,tr.strong th{font-weight:600}
 :root:not([data-scheme]) #scheme{display:none}
 code,pre{font-size:.9rem;overflow-wrap:anywhere;white-space:pre-wrap}
 code.command{display:block;background:var(--raised);border-radius:6px;padding:.6rem .9rem;margin:.4rem 0}
