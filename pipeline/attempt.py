@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from distributed import Client
 
+from pipeline.effective import from_anywhere
 from pipeline.execution import Execution
 from pipeline.live.sending import Sender
 from pipeline.plan import local_allowance, plan_of, predict_for, size_of_grid
@@ -130,7 +132,7 @@ class Attempt:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
                     files.remove_tree(files.join(run_folder, name))
-        self.record = Record(run_folder, run_id, self.settings, **facts)
+        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **facts)
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, blocks["shards"]
@@ -216,18 +218,18 @@ class Attempt:
         """Return what the run knows of itself so far, by the names that the report's facts have."""
         result, train, measured = self.result, self.settings.train, self.result.evaluation
         rmse = {f"{name}_rmse": measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth")}
-        content = masked_content(self.settings.model_dump(mode="json"))
+        content = masked_content(from_anywhere(self.settings).model_dump(mode="json"))
         return {
             "run": {
                 "run_id": result.run_id, "execution": self.execution.entry.id,
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - self.started,
                 "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
                 "code_version": code_version(), "settings": content,
-                "repeat": f"funkflow run {masked(files.join(str(result.paths['run']), 'settings.toml'))}",
+                "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",
             },
             "verdict": {
                 "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
-                "gate": result.gate, **rmse,
+                "gate": result.gate, "ranking": result.ranking, **rmse,
             },
             "memory": {
                 "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,

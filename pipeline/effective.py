@@ -1,6 +1,7 @@
 """Settings as they hold for one execution: dates in paths filled in, and ratings that are made first pointed to.
 
-Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs, and the synthetic set's places.
+Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs, the synthetic set's places, and paths
+that hold wherever they are read.
 Does not cover: the settings themselves (settings.py), reading the files (stages/).
 
 `{date}` is the logical date; `{dates}`, in ingest.ratings, stands for every date up to it that there are files of.
@@ -9,9 +10,11 @@ Does not cover: the settings themselves (settings.py), reading the files (stages
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from typing import Any
 
+from pipeline.presets import is_path
 from pipeline.request import Request
 from pipeline.settings import Settings
 from tasks import files
@@ -20,6 +23,8 @@ from tasks.filesystems import filesystem, reaching, url_of
 from tasks.masking import masked
 
 _DATE, _DATES = "{date}", "{dates}"
+_PROBE = "probe.txt"
+"""With a synthetic set: the file of that name beside its ratings."""
 _ANY_DATE = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 
 
@@ -63,9 +68,39 @@ def on_synthetic(settings: Settings, folder: str) -> Settings:
     content = settings.model_dump()
     if not settings.ingest.ratings:
         content["ingest"]["ratings"] = (folder,)
-    if settings.split.kind == "file" and settings.split.file == "probe.txt":
-        content["split"]["file"] = files.join(folder, "probe.txt")
+    if settings.split.kind == "file" and settings.split.file == _PROBE:
+        content["split"]["file"] = files.join(folder, _PROBE)
     return Settings.model_validate(content)
+
+
+def from_anywhere(settings: Settings) -> Settings:
+    """Return the settings with local paths from the top, so that they mean the same in whichever folder they are read.
+
+    A path's last part stays as it is written, since the id of a dataset is made of it. Names stay names: the synthetic
+    set's own probe.txt, a cluster that ships, a run that training starts from.
+    """
+    content = settings.model_dump()
+    content["root"] = _from_the_top(settings.root)
+    ingest, split, train, cluster = (content[name] for name in ("ingest", "split", "train", "cluster"))
+    for name in ("ratings", "deletions"):
+        ingest[name] = tuple(_from_the_top(path) for path in ingest[name])
+    ingest["titles"] = _from_the_top(ingest["titles"])
+    if settings.synth:
+        content["synth"]["folder"] = _from_the_top(settings.synth.folder)
+    if not (settings.synth and settings.split.file == _PROBE):
+        split["file"] = _from_the_top(split["file"])
+    content["predict"]["pairs"] = _from_the_top(settings.predict.pairs)
+    if os.path.isdir(train["warm_from"]):
+        train["warm_from"] = _from_the_top(train["warm_from"])
+    for name in ("scheduler_file", "tls_ca", "tls_cert", "tls_key"):
+        cluster[name] = _from_the_top(cluster[name])
+    if is_path(settings.cluster.preset):
+        cluster["preset"] = _from_the_top(cluster["preset"])
+    return Settings.model_validate(content)
+
+
+def _from_the_top(path: str) -> str:
+    return path if not path or "://" in path else os.path.join(os.getcwd(), path.removeprefix("./") or path)
 
 
 def _has_date(path: str) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.attempt import Attempt
-from pipeline.effective import on_synthetic
+from pipeline.effective import from_anywhere, on_synthetic
 from pipeline.execution import Execution, execute
 from pipeline.ingest_settings import FILES_ALONE
 from pipeline.methods import STANDARD
@@ -185,7 +185,7 @@ class _Run:
             "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
             "counted": result.counted,
             **({"transform": result.transform} if result.transform != "none" else {}),
-            "settings": masked_content(self.settings.model_dump(mode="json")),
+            "settings": masked_content(from_anywhere(self.settings).model_dump(mode="json")),
         }
         paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
         candidate = Candidate(str(result.run_id), paths["model"], dataset, held_out, blocks, result.evaluation)

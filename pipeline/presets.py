@@ -1,6 +1,7 @@
 """Settings and cluster files: those that ship, by name, and the user's own, by path.
 
-Covers: finding and reading them. Does not cover: what may stand in them (settings.py, cluster_preset.py).
+Covers: finding and reading them, on disk or in an object store.
+Does not cover: what may stand in them (settings.py, cluster_preset.py).
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import os
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from tasks.errors import BadInput, SettingsError
+from tasks.filesystems import opened
+from tasks.masking import masked
 from tasks.paths import expanded
 
 SETTINGS, CLUSTERS = "conf", "conf.clusters"
@@ -63,13 +65,19 @@ def refuse_missing_data(name: str, ratings: Sequence[str]) -> None:
                 raise BadInput(f"{path}: no such file or folder. {text.splitlines()[0].removeprefix('# ')} ({where})")
 
 
+def is_path(name_or_path: str) -> bool:
+    """Say whether it is where a file lies, and not the name of one that ships."""
+    return "/" in name_or_path or name_or_path.endswith(".toml")
+
+
 def _find(name_or_path: str, folder: str) -> tuple[str, str]:
-    path = Path(expanded(name_or_path))
-    if path.suffix == ".toml" or "/" in name_or_path:
+    if is_path(name_or_path):
+        where = masked(expanded(name_or_path))
         try:
-            return path.read_text(encoding="utf-8"), str(path)
+            with opened(name_or_path) as content:
+                return content.read().decode(), where
         except (OSError, UnicodeDecodeError) as cause:
-            raise SettingsError(f"{path}: cannot read these settings: {cause}") from cause
+            raise SettingsError(f"{where}: cannot read these settings: {cause}") from cause
     if name_or_path in presets(folder):
         file = resources.files(folder).joinpath(f"{name_or_path}.toml")
         return file.read_text(encoding="utf-8"), f"{folder.replace('.', '/')}/{name_or_path}.toml"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def settings(root: Path, **train: Any) -> Settings:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RunResult]]:
     """Two runs under one root, and its folder."""
     root = tmp_path_factory.mktemp("reported")
-    return root, [run(settings(root)), run(settings(root, rank=3))]
+    with pytest.MonkeyPatch.context() as patch:  # as named from the folder that it lies in
+        patch.chdir(root.parent)
+        first = run(settings(Path(root.name)))
+    return root, [first, run(settings(root, rank=3))]
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +93,24 @@ def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], fact
     assert facts["memory"]["peak_bytes"] > 0
 
 
-def test_a_report_is_kept_and_can_be_turned_off(made: tuple[Path, list[RunResult]], tmp_path: Path) -> None:
+def test_its_command_is_the_same_run_from_any_folder_and_keeps_the_report(
+    made: tuple[Path, list[RunResult]], facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, (first, _) = made
-    page = Path(first.paths["report"])
-    page.with_name("kept").write_bytes(page.read_bytes())
     (root / "receipts").rename(root / "receipts-away")  # so that the stages are gone through
     events: list[Event] = []
-    again = run(settings(root), listeners=[events.append])
-    assert again.paths["report"] == first.paths["report"]
+    monkeypatch.chdir(tmp_path)
+    program_name, command, file = shlex.split(facts["run"]["repeat"])
+    assert (program_name, command) == ("funkflow", "run")
+    again = run(file, listeners=[events.append])
+    assert list(tmp_path.iterdir()) == []
+    assert again.run_id == first.run_id
+    assert again.paths == first.paths
     assert [event.reused for event in events if isinstance(event, StageFinished) and event.stage == "report"] == [True]
+
+
+def test_it_can_be_turned_off(made: tuple[Path, list[RunResult]], tmp_path: Path) -> None:
+    root, _ = made
     without = settings(tmp_path).model_copy(
         update={"report": settings(root).report.model_copy(update={"write": False})}
     )
@@ -132,6 +145,8 @@ def test_it_can_be_read(browser: Browser, made: tuple[Path, list[RunResult]], wi
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(_EMPTY_PARTS) == []
         assert page.evaluate(_OVERLAPS) == []
+        assert page.evaluate(_EMPTY_ROWS) == []
+        assert page.evaluate(_BACKGROUND) == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 29)"}[scheme]
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         page.keyboard.press("Enter")
@@ -140,6 +155,20 @@ def test_it_can_be_read(browser: Browser, made: tuple[Path, list[RunResult]], wi
         assert page.evaluate("document.documentElement.dataset.scheme") != scheme
         assert (seen.errors, seen.left_the_machine) == ([], [])
         assert page.pdf()[:4] == b"%PDF"
+
+
+def test_the_words_of_figures_can_be_read_on_a_phone(browser: Browser, made: tuple[Path, list[RunResult]]) -> None:
+    with watched(browser, 420) as seen:
+        seen.page.goto(Path(made[1][0].paths["report"]).as_uri())
+        assert min(seen.page.evaluate(_LETTERS)) >= 11
+
+
+def test_without_a_script_it_is_dark_where_the_system_is(browser: Browser, made: tuple[Path, list[RunResult]]) -> None:
+    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
+    page = context.new_page()
+    page.goto(Path(made[1][0].paths["report"]).as_uri())
+    assert page.evaluate(_BACKGROUND) == "rgb(20, 23, 29)"
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -171,6 +200,13 @@ _OVERLAPS = """() => [...document.querySelectorAll('svg.plot')].flatMap(svg => {
   });
   return found;
 })"""
+_EMPTY_ROWS = """() => [...document.querySelectorAll('.figures')].filter(row => {
+  const whole = row.getBoundingClientRect(), last = row.lastElementChild.getBoundingClientRect();
+  return last.right < whole.right - 0.4 * whole.width; }).map(row => row.parentElement.id)"""
+_LETTERS = """() => [...document.querySelectorAll('svg.plot')].map(svg =>
+  parseFloat(getComputedStyle(svg.querySelector('text')).fontSize)
+  * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"""
+_BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
 
 
 def test_the_commands_make_pages_of_one_run_of_several_and_of_all(

@@ -1,7 +1,8 @@
 """The page about a run, or about several compared: one file, no request to anywhere.
 
 Covers: the order of its parts, and the differences of several runs' settings.
-Does not cover: the parts (sections.py), the look (style.py), the page of all executions (index.py).
+Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (style.py), the page of all
+executions (index.py).
 """
 
 from __future__ import annotations
@@ -13,21 +14,24 @@ from typing import Any
 
 from pipeline.report import sections
 from pipeline.report.errors import errors
+from pipeline.report.ranking import ranking
+from pipeline.report.ratings import data
 from pipeline.report.sections import Facts
 from pipeline.report.style import framed, scrolling_table
-from pipeline.report.verdict import verdict
+from pipeline.report.verdict import tiles, verdict
+from pipeline.report.words import data_name, duration, listed, mebibytes, moment
 from tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
-    ("summary", "Summary", sections.summary),
-    ("data", "The ratings", sections.data),
+    ("summary", "The run", sections.summary),
+    ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
+    ("ranking", "How well it ranks", ranking),
     ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
     ("errors", "Where it errs", errors),
     ("factors", "What the factors tell apart", sections.factors),
-    ("time", "Where the time went", sections.times),
-    ("memory", "Memory", sections.memory),
-    ("repeat", "Settings, versions, and how to repeat it", sections.repeat),
+    ("resources", "Time and memory", sections.resources),
+    ("repeat", "Settings and versions", sections.repeat),
 )
 
 
@@ -42,10 +46,12 @@ def report_page(several: Sequence[Facts]) -> str:
 
 
 def _of_one(facts: Facts) -> str:
-    title = f"funkflow run {escape(facts['run']['run_id'])}"
+    run = facts["run"]
+    beneath = f"run {run['run_id'][:8]}, {moment(run['ended'])}"
     links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in _ONE)
-    heading = f'<h1>{title}</h1>{verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
-    return framed(title, heading, "".join(_section(name, words, make(facts)) for name, words, make in _ONE))
+    heading = f'{tiles(facts)}{verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
+    parts = "".join(_section(name, words, make(facts)) for name, words, make in _ONE)
+    return framed(data_name(run["settings"]), beneath, heading, parts)
 
 
 def _section(name: str, words: str, content: str) -> str:
@@ -53,7 +59,7 @@ def _section(name: str, words: str, content: str) -> str:
 
 
 def _compared(several: Sequence[Facts]) -> str:
-    title = f"funkflow: {len(several)} runs compared"
+    names = list(dict.fromkeys(data_name(facts["run"]["settings"]) for facts in several))
     parts = (
         ("differences", "What differs in the settings", _differences(several)),
         ("results", "Results", _results(several)),
@@ -69,8 +75,8 @@ def _compared(several: Sequence[Facts]) -> str:
         words = f"The least RMSE, {rounded(best['verdict']['rmse'])}, is that of {sections.short(best)}."
         if len(splits) > 1:
             words += " They were not measured on the same ratings, so their RMSEs do not compare."
-    heading = f'<h1>{title}</h1><p class="verdict">{escape(words)}</p><nav aria-label="parts"><ul>{links}</ul></nav>'
-    return framed(title, heading, "".join(_section(*part) for part in parts))
+    heading = f'<p class="verdict">{escape(words)}</p><nav aria-label="parts"><ul>{links}</ul></nav>'
+    return framed(f"{len(several)} runs compared", listed(names), heading, "".join(_section(*part) for part in parts))
 
 
 def _results(several: Sequence[Facts]) -> str:
@@ -83,11 +89,25 @@ def _results(several: Sequence[Facts]) -> str:
         ],
         ["RMSE", *(rounded(each, *judged) for each in judged[0::2])],
         ["biases alone", *(rounded(each, *judged) for each in judged[1::2])],
-        ["best", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
-        ["seconds", *(f"{facts['run']['seconds']:.1f}" for facts in several)],
-        ["peak memory, MiB", *(f"{facts['memory']['peak_bytes'] / 2**20:,.0f}" for facts in several)],
+        ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
+        *_ranked(several),
+        ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
+        ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
     return _table(rows)
+
+
+def _ranked(several: Sequence[Facts]) -> list[list[str]]:
+    """Return NDCG of the models and of the most rated items, where it was measured the same way."""
+    found = [facts["verdict"].get("ranking") or {} for facts in several]
+    counts = {each["count"] for each in found if each}
+    if len(counts) != 1:
+        return []
+    name = f"NDCG@{counts.pop()}"
+    return [
+        [name, *(f"{each['ndcg']:.4f}" if each else "" for each in found)],
+        [f"{name}, most rated items", *(f"{each['most_rated']['ndcg']:.4f}" if each else "" for each in found)],
+    ]
 
 
 def _differences(several: Sequence[Facts]) -> str:

@@ -20,6 +20,8 @@ from tasks.errors import DamagedFile
 from tasks.masking import masked_content
 
 _OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
+_SECRETS: Any = {"hooks": {"on_success", "on_failure"}}
+"""Left out of what is written: whoever runs these settings again would call a row of asterisks."""
 
 
 class Record:
@@ -45,10 +47,8 @@ class Record:
             "process": os.getpid(),
             **facts,
         }
-        files.write_bytes(
-            files.join(run_folder, "settings.toml"),
-            tomli_w.dumps(masked_content(settings.model_dump(mode="json", exclude_none=True))).encode(),
-        )
+        content = settings.model_dump(mode="json", exclude_none=True, exclude=_SECRETS)
+        files.write_bytes(files.join(run_folder, "settings.toml"), tomli_w.dumps(masked_content(content)).encode())
         files.write_json(self._url, masked_content(self._content))
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:

@@ -60,11 +60,7 @@ def report(
     """
     started = time.monotonic()
     folder, page = files.join(run_folder, "report"), files.join(run_folder, "report.html")
-    verdict = told["verdict"]["gate"].get("refusal")
-    identity = content_id(
-        what="report", model=read_about(model_folder)["parts"], split=split["id"], settings=settings.model_dump(),
-        **({"refused": verdict} if verdict else {}),
-    )  # fmt: skip
+    identity = report_id(read_about(model_folder)["parts"], split["id"], settings, told["verdict"])
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:
@@ -76,6 +72,13 @@ def report(
         publish(folder, "report", files=["facts.json", "../report.html"], id=identity)
     context.tell(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page
+
+
+def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: dict[str, Any]) -> str:
+    """Name a report by what it tells of; `model` : its parts, with their checksums."""
+    told = {"refused": verdict["gate"].get("refusal"), "ranking": verdict["ranking"]}
+    known = {name: value for name, value in told.items() if value}
+    return content_id(what="report", model=model, split=split_id, settings=settings.model_dump(), **known)
 
 
 def _facts(

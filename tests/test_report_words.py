@@ -1,0 +1,174 @@
+"""What the report says in words: the verdict, memory, factors, the name of the data, and singular and plural.
+
+Covers: sentences and figures made of facts that are written here. Does not cover: pages of real runs (test_report.py).
+"""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+
+import pytest
+
+from pipeline.report.index import index_page
+from pipeline.report.ranking import ranking
+from pipeline.report.sections import ranks, resources
+from pipeline.report.verdict import tiles, verdict
+from pipeline.report.words import counted, data_name, moment, percent
+
+BIASES = "an RMSE below those of the mean rating and the biases alone"
+STAGES = [{"stage": "train", "bytes": 300 * 2**20}]
+RANKING = {
+    "count": 10, "users": 5, "threshold": 4.0, "precision": 0.04, "recall": 0.05, "ndcg": 0.06,
+    "most_rated": {"precision": 0.08, "recall": 0.1, "ndcg": 0.12},
+}  # fmt: skip
+
+
+def plain(page: str) -> str:
+    return unescape(page).replace("\u00a0", " ")
+
+
+def facts(gate: dict[str, Any] | None = None, asked: dict[str, Any] | None = None, **verdict_facts: Any) -> Any:
+    found = {"rmse": 0.8, "biases_rmse": 0.9, "mean_rmse": 1.1, "ratings": 1, "split": "hash 10 %", "gate": gate or {}}
+    return {
+        "verdict": found | verdict_facts,
+        "run": {"run_id": "a" * 16, "rank": 3, "seconds": 61.0, "settings": {"gate": asked or {}}},
+        "data": {"ratings": 10},
+        "memory": {"peak_bytes": 300 * 2**20, "predicted_bytes": 200 * 2**20, "by_stage": STAGES},
+        "time": {"stages": [], "tasks": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("gate", "asked", "words"),
+    [
+        ({"training_ratings": 9}, {"beats_biases": True}, f"asked for {BIASES}."),
+        (
+            {"training_ratings": 2_000},
+            {"beats_biases": True, "ratings_at_least": 1_000},
+            f"asked for {BIASES} and 1,000 training ratings at least (there are 2,000).",
+        ),
+        (
+            {"compared_with": "b", "rmse": 0.8, "rmse_before": 0.81, "ratings": 7},
+            {"beats_biases": False, "rmse_worse_by_at_most": 0.01},
+            "asked for an RMSE at most 0.01 above that of the model in use "
+            "(0.8000 against 0.8100 on the same 7 validation ratings).",
+        ),
+        (
+            {"training_ratings": 9},
+            {"rmse_worse_by_at_most": -0.02},
+            "asked for an RMSE at least 0.02 below that of the model in use (there was none to compare with).",
+        ),
+    ],
+)
+def test_the_gate_is_told_by_what_it_asked(gate: dict[str, Any], asked: dict[str, Any], words: str) -> None:
+    assert f"The model passed the gate, which {words}" in plain(verdict(facts(gate, asked)))
+
+
+@pytest.mark.parametrize(
+    ("gate", "asked"), [({}, {"beats_biases": True}), ({"training_ratings": 9}, {"beats_biases": False})]
+)
+def test_nothing_is_said_of_a_gate_that_asked_nothing(gate: dict[str, Any], asked: dict[str, Any]) -> None:
+    assert "gate" not in verdict(facts(gate, asked | {"ratings_at_least": 1, "rmse_worse_by_at_most": None}))
+
+
+def test_without_validation_nothing_was_asked_of_the_rmse() -> None:
+    found = verdict(facts({"training_ratings": 9}, {"beats_biases": True}, rmse=None))
+    assert "was not measured" in found
+    assert "gate" not in found
+
+
+def test_a_refusal_is_told_with_its_reason() -> None:
+    assert "The gate refused it: too few." in verdict(facts({"passed": False, "refusal": "too few"}))
+
+
+def test_the_ranking_stands_beside_the_most_rated_with_a_verdict() -> None:
+    worse = verdict(facts(ranking=RANKING))
+    assert "Its recommendations are worse than the most rated items: NDCG 0.0600 against 0.1200, recall" in worse
+    mixed = verdict(facts(ranking=RANKING | {"ndcg": 0.2, "precision": 0.08}))
+    for words in ("better than the most rated items: NDCG", "worse than the most rated items: recall", "as good as"):
+        assert words in mixed
+    assert "50 % below most rated (0.1200)" in plain(tiles(facts(ranking=RANKING)))
+    table = plain(ranking(facts(ranking=RANKING)))
+    assert all(words in table for words in ("0.0600", "0.1200", "\u221250 %", "Means over 5 users"))
+    assert "ranking was not measured" in ranking(facts())
+
+
+def test_memory_is_told_beside_its_prediction() -> None:
+    above = facts()
+    assert "300 MiB, 50 % above the 200 MiB predicted" in plain(resources(above))
+    assert "50 % above the 200 MiB predicted" in plain(tiles(above))
+    below = facts() | {"memory": {**above["memory"], "predicted_bytes": 400 * 2**20}}
+    assert "300 MiB, 25 % below the 400 MiB predicted" in plain(resources(below))
+
+
+@pytest.mark.parametrize(
+    ("values", "rmses", "words"),
+    [
+        ([9.0, 1.0], [0.9, 0.8], ["The strongest of 2 factors holds 99 % of", "least, 0.8000, with all 2 factors."]),
+        (
+            [2.0, 2.0, 2.0],
+            [0.9, 0.805, 0.8],
+            ["The 2 strongest of 3 factors hold 67 %", "The 2 strongest are within 1 %"],
+        ),
+        ([2.0], [0.9], ["There is one factor", "with the one factor that there is"]),
+        ([2.0, 0.1], [0.9, 1.0], ["with the strongest of 2 factors alone."]),
+    ],
+)
+def test_factors_are_counted_in_words_that_fit(values: list[float], rmses: list[float], words: list[str]) -> None:
+    found = [{"rank": number, "rmse": rmse, "energy": 1.0} for number, rmse in enumerate(rmses, start=1)]
+    page = plain(ranks([facts() | {"ranks": found, "spectrum": values}]))
+    assert all(each in page for each in words), page
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"ingest": {"ratings": ["/data/ml-1m/ratings.dat"]}}, "ml-1m/ratings.dat"),
+        ({"ingest": {"ratings": ["ratings.csv"]}}, "ratings.csv"),
+        ({"ingest": {"ratings": ["/data/netflix/"]}}, "netflix"),
+        ({"ingest": {"ratings": ["s3://bucket/days/*.parquet", "more.csv"]}}, "days and 1 more"),
+        ({"ingest": {"ratings": ["https://host/sets/r.csv?***"]}}, "sets/r.csv"),
+        ({"synth": {"shape": "demo", "fraction": 0.03}, "ingest": {"ratings": []}}, "demo, synthetic (3.0 %)"),
+        ({}, "ratings"),
+    ],
+)
+def test_data_are_called_by_their_names(settings: dict[str, Any], name: str) -> None:
+    assert plain(data_name(settings)) == name
+
+
+def test_counts_shares_and_times_read_as_people_write_them() -> None:
+    assert [counted(1, "row"), counted(38, "row"), counted(1_000, "pass", "passes")] == [
+        "1 row",
+        "38 rows",
+        "1,000 passes",
+    ]
+    assert [plain(percent(share)) for share in (0.002, 0.083, 0.48, -0.48)] == ["0.2 %", "8.3 %", "48 %", "\u221248 %"]
+    assert moment("2026-11-29T08:22:05+00:00") == moment("2026-11-29T09:22:05+01:00") == "29 November 2026, 08:22 UTC"
+    assert [moment("2026-01-31"), moment("soon")] == ["31 January 2026", "soon"]
+
+
+def record(number: int, dataset: str, rmse: float, split: str = "hash 10 %") -> dict[str, Any]:
+    return {
+        "id": f"20260101T0000{number:02d}", "date": "2026-01-01", "state": "done", "run_id": f"{number:016d}",
+        "dataset": dataset, "metrics": {"rmse": rmse, "split": split, "seconds": 1.0},
+        "settings": {"ingest": {"ratings": [f"/data/{dataset[:2]}/r.csv"]}},
+    }  # fmt: skip
+
+
+def test_executions_of_different_sets_have_curves_of_their_own() -> None:
+    records = [record(number, dataset, 0.9) for number, dataset in enumerate(("aa1", "bb1", "aa1", "bb1", "aa1"))]
+    page = index_page(records[::-1], {}, {})
+    assert page.count('class="line') == 2 + 2  # two curves, and two keys
+    assert "aa/r.csv, hash 10 %: 0.9000 at first" in page
+    assert "RMSEs of different sets do not compare" in page
+    splits = [record(0, "aa1", 0.9), record(1, "aa1", 0.8, "file"), record(2, "aa1", 0.7)]
+    assert "aa/r.csv, file: 0.8000." in index_page(splits, {}, {})
+    grown = index_page([record(number, f"aa{number}", 0.9) for number in range(2)], {}, {})
+    assert all(f"aa/r.csv, hash 10 %, dataset aa{number}" in grown for number in range(2))
+
+
+def test_many_sets_do_not_make_many_keys() -> None:
+    page = index_page([record(number, f"{number:02d}", 0.9) for number in range(20)], {}, {})
+    assert "15 other sets" in page
+    assert page.count("<li>") == 6
