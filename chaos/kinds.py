@@ -43,7 +43,9 @@ class Kind:
 
 
 STORE_FAILS = "store fails now and then"
-_LOST = r"worker tcp://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
+_LOST = (
+    r"worker t(?:cp|ls)://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
+)
 _RUN = tuple(stage for stage in MOMENTS if stage != "reconstruct")
 _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
 """Dask waits ten heartbeats, 5 s, at the least; what ships is measured in tests/test_failure_detection.py."""

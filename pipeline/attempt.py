@@ -110,7 +110,7 @@ class Attempt:
     def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
         """Predict what training needs, open the run's record, tell of it, and return its folder.
 
-        `steps` : what the method uses; None where it takes no steps.
+        `steps` : of stochastic descent; None of other methods, whose steps are of their own making.
         What is there already is forgotten where training anew is asked for.
         """
         self.result.run_id = run_id

@@ -60,8 +60,6 @@ from tasks.sources import refuse_missing
 METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
 
-_STEPPING = ("sgd", "batch", "funk")
-
 
 def run(
     settings: Settings | str | os.PathLike[str] | Mapping[str, Any],
@@ -291,4 +289,4 @@ class _Run:
             **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
         )
         ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
-        return self.attempt.begin(run_id, blocks, steps if chosen.method in _STEPPING else None, **ids)
+        return self.attempt.begin(run_id, blocks, steps if chosen.method == "sgd" else None, **ids)

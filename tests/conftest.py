@@ -7,6 +7,7 @@ Covers: fixtures only. Does not cover: anything of the package itself; a test th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,3 +176,13 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], di
         training_ratings=len(made.users) - len(rows),
     )
     return dataset, split
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What funkflow logs, whatever a package that another test imported has made of loggers."""
+    logger = logging.getLogger("funkflow")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.WARNING, "funkflow")
+    return caplog

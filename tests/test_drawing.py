@@ -74,7 +74,7 @@ def scheduler() -> tuple[Tell, Draw]:
 
 @pytest.mark.parametrize("made", [terminal, notebook, scheduler], ids=lambda made: made.__name__)
 def test_ten_thousand_epochs_from_another_thread_while_it_is_drawn(
-    made: Callable[[], tuple[Tell, Draw]], hasty: None, caplog: pytest.LogCaptureFixture
+    made: Callable[[], tuple[Tell, Draw]], hasty: None, log: pytest.LogCaptureFixture
 ) -> None:
     tell, draw = made()
     tell(StageStarted("train", EPOCHS))
@@ -98,7 +98,7 @@ def test_ten_thousand_epochs_from_another_thread_while_it_is_drawn(
         draw()
         drawn += 1
     sender.join()
-    assert (failed, caplog.messages) == ([], [])
+    assert (failed, log.messages) == ([], [])
 
 
 class Unwilling(io.StringIO):
@@ -109,20 +109,20 @@ class Unwilling(io.StringIO):
 
 
 def test_what_cannot_be_drawn_is_said_once_in_a_line_and_the_run_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     view = LiveView(Console(file=io.StringIO(), width=120, force_terminal=False))
     view(StageStarted("train", 10))
     monkeypatch.setattr(view.headlines, "standing", lambda: 1 / 0)
     for _ in range(3):
         view.console.print(view)
-    assert caplog.messages == [
+    assert log.messages == [
         "the view of the terminal cannot be drawn, and the run goes on: ZeroDivisionError: division by zero"
     ]
 
 
 def test_a_closed_terminal_and_a_notebook_without_its_output_let_the_run_go_on(
-    caplog: pytest.LogCaptureFixture,
+    log: pytest.LogCaptureFixture,
 ) -> None:
     def refuse(_shown: object) -> Any:
         raise RuntimeError("no output here\nand more of it")
@@ -131,7 +131,7 @@ def test_a_closed_terminal_and_a_notebook_without_its_output_let_the_run_go_on(
     for view in views:
         for number in (1, 2, 3):
             view(EpochFinished(number, 3, 1.0, 0.9, 1e6, best=True))
-    assert [(record.levelno, record.getMessage().partition(": ")[2]) for record in caplog.records] == [
+    assert [(record.levelno, record.getMessage().partition(": ")[2]) for record in log.records] == [
         (logging.WARNING, "OSError: the terminal is gone"),
         (logging.WARNING, "RuntimeError: no output here"),
     ]

@@ -171,13 +171,13 @@ def test_drawing_anew_sends_what_is_new_and_makes_no_new_parts(told: Told) -> No
     assert sent == []
 
 
-def test_a_page_that_cannot_be_drawn_says_so_once(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_page_that_cannot_be_drawn_says_so_once(told: Told, log: pytest.LogCaptureFixture) -> None:
     page = told.page()
     told.workers = None  # type: ignore[assignment]
     page.update()
     page.update()
-    assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("the live page cannot be drawn, and the run goes on: AttributeError: ")
+    assert len(log.messages) == 1
+    assert log.messages[0].startswith("the live page cannot be drawn, and the run goes on: AttributeError: ")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from pipeline import run
 from pipeline.runtime import checkpoint
 from pipeline.runtime.cluster import open_client
 from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event, Noticed
+from pipeline.runtime.events import EpochFinished, Event, Noticed, RunBegan
 from pipeline.runtime.store import Store
 from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
 from pipeline.stages.grid import grid
@@ -234,7 +234,10 @@ def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
         UNGATED,
         f"root={tmp_path}",
     ]
-    result = run("demo", small)
+    told: list[Event] = []
+    result = run("demo", small, listeners=[told.append])
+    (begun,) = (event for event in told if isinstance(event, RunBegan))
+    assert (begun.epochs, begun.step, begun.l2) == (8, None, None)
     assert result.rmse is not None
     assert result.rmse < result.evaluation["mean"]["rmse"]
     assert (result.counted, result.epochs) == ("steps", 8)

@@ -59,6 +59,12 @@ def replaced(path: Path, text: str) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def rewritten(place: Path, text: str) -> None:
+    """Spoil the receipts: that of the run, and that of its model."""
+    for receipt in (place / "root").glob(f"receipts/{'?' * 16}.json"):
+        receipt.write_text(text)
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "ratings": lambda place: replaced(place / "ratings" / "one.csv", "user,item,rating\n1,2,4\n"),
     "a new file in the folder": lambda place: (place / "ratings" / "three.csv").write_text("user,item,rating\n1,3,3\n"),
@@ -76,8 +82,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a manifest gone": lambda place: next((place / "root").glob("datasets/*/manifest.json")).unlink(),
     "the pointer gone": lambda place: (place / "root" / "current.json").unlink(),
     "the pointer damaged": lambda place: (place / "root" / "current.json").write_text("{"),
-    "the receipt damaged": lambda place: next((place / "root").glob(f"receipts/{'?' * 16}.json")).write_text("{"),
-    "the receipt changed": lambda place: next((place / "root").glob(f"receipts/{'?' * 16}.json")).write_text("[1]"),
+    "the receipt damaged": lambda place: rewritten(place, "{"),
+    "the receipt changed": lambda place: rewritten(place, "[1]"),
 }
 
 

@@ -15,6 +15,8 @@ _STEPS = (1.0, 2.0, 5.0, 10.0)
 _MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
 _UNITS = ((1e9, "\u00a0G"), (1e6, "\u00a0M"), (1e4, "\u00a0k"))
 _MOST_DECIMALS = 12
+_LEAST_SPAN = 1e-300
+"""A span that is less has no steps in float64."""
 _OVER = 0.1
 """Part of a step by which a bar may rise above the last round number."""
 
@@ -50,7 +52,7 @@ def _step(span: float, most: int) -> float:
 def round_numbers(low: float, high: float, most: int) -> list[float]:
     """Return multiples of 1, 2 or 5 times a power of ten from `low` to `high`."""
     span = high - low
-    if span <= 0 or not math.isfinite(span):
+    if span < _LEAST_SPAN or not math.isfinite(span):
         return [low]
     step = _step(span, most)
     first = math.ceil(low / step - 1e-9)
@@ -61,8 +63,8 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 def from_zero(values: Sequence[float], most: int = 5) -> tuple[float, float]:
     """Return the range of bars: it holds zero, and ends at round numbers, or a little beyond."""
     low, high = min(0.0, *values), max(0.0, *values)
-    if not high > low:
-        return 0.0, 1.0
+    if high - low < _LEAST_SPAN:
+        return (low, high) if high > low else (0.0, 1.0)
     step = _step(high - low, most)
     ends = math.floor(low / step + _OVER) * step, math.ceil(high / step - _OVER) * step
     return min(ends[0], low), max(ends[1], high)

@@ -67,7 +67,7 @@ class RunBegan:
 
     `execution` : id of the ledger's record; `attempt` : part of the keys of all its tasks; `ratings` : that it trains
     on, by `users` and `items`; `shards` : P of the P × P grid; `epochs` : at most, or steps or features; `step`, `l2` :
-    what the method uses, None where it has none; `predicted_bytes` : of memory, all processes together, 0 where nothing
+    of stochastic descent, None of other methods; `predicted_bytes` : of memory, all processes together, 0 where nothing
     was predicted.
     """
 

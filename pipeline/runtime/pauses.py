@@ -44,7 +44,7 @@ def no_endless_pause(
         since: dict[str, float] = {}
         while not ended.wait(look_seconds):
             with suppress(OSError):  # the cluster went away: whoever waits for it is told so
-                standing = standing_workers(client.scheduler_info(n_workers=-1)["workers"])
+                standing = standing_workers(client.scheduler_info(n_workers=-1).get("workers", {}))
                 since = {address: since.get(address, time.monotonic()) for address in standing}
                 found[:] = [
                     f"{standing[address]} for {limit_seconds:g} s"
