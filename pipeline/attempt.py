@@ -65,7 +65,7 @@ class Attempt:
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
         self.losses = Losses(lambda event: self.tell(event), self._redone_from)
         self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
-        # Who watches from elsewhere is told first: a disk that is full must not keep the end from them.
+        # The live page hears of an event before the disk does: a full disk must not keep the end of a run from it.
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
         self.tell = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]

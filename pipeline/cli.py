@@ -97,7 +97,7 @@ def _exit_code(words: list[str]) -> int:
 
 
 def _word(words: list[str]) -> str:
-    """Return the command that is asked for, or that a shell completes."""
+    """Return the command on this line, or on the line that a shell completes."""
     for variable in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"):
         if variable in os.environ and "_FUNKFLOW_COMPLETE" in os.environ:
             return next(iter(os.environ[variable].split()[1:]), "")

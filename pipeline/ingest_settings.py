@@ -20,7 +20,7 @@ FILES_ALONE = (
     "Ratings are read from files: write a table to one first, for instance frame.to_parquet('ratings.parquet'), and "
     "name it, {'ingest': {'ratings': 'ratings.parquet'}}"
 )
-"""What is said of ratings that are not in files."""
+"""The answer to ratings that are a table, not a file."""
 
 
 def _as_paths(value: Any) -> Any:

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.store import FORMAT_VERSION
+from pipeline.runtime.store import FORMAT_VERSION, notes
 from tasks import files
-from tasks.errors import BadInput, DamagedFile, TryAgainLater
+from tasks.errors import BadInput, TryAgainLater
 from tasks.file_versions import is_settled
 from tasks.sources import CHECKED_BYTES, Source, StoredFile, checksums, find_sources, ranges, record
 
@@ -34,7 +34,7 @@ def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source])
     Small files share a task, and big ones are read by several.
     """
     url = files.join(context.store.root, "inputs.json")
-    known = _read(url)
+    known = notes(url, "files")
     stored = list({each.url: each for source in sources for each in source.files}.values())
     sums = {each.url: found for each in stored if (found := _known_sums(known, each)) is not None}
     unseen = [each for each in stored if each.url not in sums]
@@ -96,14 +96,3 @@ def _known_sums(known: dict[str, Any], stored: StoredFile) -> list[str] | None:
 
 def _key(stored: StoredFile) -> str:
     return files.checksum(stored.url.encode())
-
-
-def _read(url: str) -> dict[str, Any]:
-    try:
-        content = files.json_if_there(url)
-    except DamagedFile:
-        return {}
-    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-        return {}
-    known = content.get("files")
-    return known if isinstance(known, dict) else {}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pipeline.runtime.store import FORMAT_VERSION, Store, manifest_of
+from pipeline.runtime.store import FORMAT_VERSION, Store, manifest_of, notes
 from tasks import files
 from tasks.errors import DamagedFile
 
@@ -31,7 +31,7 @@ def facts_of_all(store: Store, kind: str, facts_of: Callable[[dict[str, Any]], F
     facts_of : makes them from a manifest: what JSON can hold, and nothing that may change.
     """
     url = files.join(store.root, "index", f"{kind}s.json")
-    known = _read(url)
+    known: dict[str, Facts] = notes(url, "facts")
     found: dict[str, Facts] = {}
     for name in files.names(files.join(store.root, f"{kind}s")):
         if name in known:
@@ -44,13 +44,3 @@ def facts_of_all(store: Store, kind: str, facts_of: Callable[[dict[str, Any]], F
     if found != known:
         files.write_json(url, {"format_version": FORMAT_VERSION, "facts": found})
     return found
-
-
-def _read(url: str) -> dict[str, Facts]:
-    try:
-        content = files.json_if_there(url)
-    except DamagedFile:
-        return {}
-    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-        return {}
-    return dict(content.get("facts", {}))

@@ -130,6 +130,21 @@ def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
     return {path: homes[home].get(name) for path, (home, name) in parted.items()}
 
 
+def notes(url: str, name: str) -> dict[str, Any]:
+    """Return what a file of notes has under a name; nothing of one that is gone, damaged or of another version.
+
+    Notes are copies of what can be found out again.
+    """
+    try:
+        content = files.json_if_there(url)
+    except DamagedFile:
+        return {}
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+        return {}
+    known = content.get(name)
+    return known if isinstance(known, dict) else {}
+
+
 def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
     """Write the manifest that makes `folder` count: the last write of a stage. Returns it.
 
