@@ -6,6 +6,7 @@ Covers: the section [cluster]. Does not cover: the files of conf/clusters (clust
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from dask.utils import parse_bytes
@@ -47,6 +48,11 @@ class ClusterSettings(Section):
     tls_cert: Place = Field("", description="file of this side's certificate (PEM), signed by that authority")
     tls_key: Place = Field("", description="file of its key (PEM)")
 
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads of each worker of a cluster of this machine's own."""
+        return self.threads or max(1, cores() // self.workers)
+
     @model_validator(mode="after")
     def _tls_is_whole(self) -> ClusterSettings:
         named = [bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)]
@@ -67,3 +73,8 @@ class ClusterSettings(Section):
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} each say where to run: keep one of them")
         return self
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pipeline.cluster_settings import Bytes
 from pipeline.training_settings import Place, Section
 from tasks.delimiters import DELIMITERS
+from tasks.formats import Wanted
 from tasks.transform import Transform
 
 FILES_ALONE = (
@@ -106,6 +107,20 @@ class IngestSettings(Section):
         if value not in ("", "::", *DELIMITERS) and (len(value) != 1 or value in '"\r\n'):
             raise ValueError(f"{value!r} is no delimiter: give one character, ::, or one of {', '.join(DELIMITERS)}")
         return value
+
+    @property
+    def wanted_form(self) -> Wanted:
+        """The form of the ratings, as far as the settings give it; the files tell the rest."""
+        columns = self.columns
+        return Wanted(
+            format=self.format,
+            columns=(columns.user, columns.item, columns.rating, columns.timestamp),
+            user_type=self.id_type,
+            item_type=self.id_type,
+            scale=self.scale,
+            delimiter=self.delimiter,
+            quoting=self.quoting,
+        )
 
     @model_validator(mode="after")
     def _mean_needs_all(self) -> IngestSettings:

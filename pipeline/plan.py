@@ -20,10 +20,8 @@ from pipeline.runtime.budget import (
     predict_recommend_bytes,
     row_bytes,
 )
-from pipeline.runtime.cluster import threads_per_worker
 from pipeline.settings import Settings, TrainSettings
 from pipeline.sizes import size_of, training_size
-from pipeline.stages.split import describe
 from tasks.layout import shards_for
 from tasks.shares import shares_for, tasks_of
 from tasks.stretch import epochs_at_once
@@ -104,7 +102,7 @@ def local_allowance(settings: Settings) -> Allowance:
     """Return what a cluster of this machine's own may use, as it is now."""
     cluster = settings.cluster
     memory = cluster.memory or available_memory_bytes()
-    return Allowance(cluster.workers, threads_per_worker(cluster), memory, settings.root)
+    return Allowance(cluster.workers, cluster.threads_per_worker, memory, settings.root)
 
 
 def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:
@@ -160,7 +158,7 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
     return Plan(
         size,
         training.ratings,
-        describe(settings.split),
+        settings.split.description,
         shards,
         settings.train.method,
         settings.train.rank,

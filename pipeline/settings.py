@@ -6,6 +6,7 @@ Does not cover: checks that need the data (each stage), nor how a setting is use
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from pipeline.training_settings import Place as Place
 from pipeline.training_settings import Section as Section
 from pipeline.training_settings import TrainSettings as TrainSettings
 from tasks import files
+from tasks.masking import name_of
 
 
 class SynthSettings(Section):
@@ -57,6 +59,17 @@ class SplitSettings(Section):
     )
     last: int = Field(1, ge=1, description="kind = last: ratings a user, newest by time")
     seed: int = Field(0, ge=0)
+
+    @property
+    def description(self) -> str:
+        """Name of the validation ratings, as reports give it with each RMSE."""
+        if self.kind == "fraction":
+            return f"hash {self.fraction * 100:g} % (seed {self.seed})"
+        return {
+            "file": posixpath.basename(name_of(self.file)),
+            "last": f"last {self.last} per user",
+            "none": "none",
+        }[self.kind]
 
     @model_validator(mode="after")
     def _file_is_named(self) -> SplitSettings:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 from pipeline import flow
+from pipeline.cluster_settings import cores
 from pipeline.methods import without_effect
-from pipeline.runtime.cluster import cores
 from pipeline.runtime.events import Event, Listener, Noticed, StageFinished
 from pipeline.runtime.result import RunResult
 from pipeline.runtime.store import FORMAT_VERSION, content_id

@@ -131,11 +131,6 @@ def address_in(path: str, seconds: float) -> str:
         time.sleep(_POLL_SECONDS)
 
 
-def threads_per_worker(settings: ClusterSettings) -> int:
-    """Return how many threads a worker of our own has."""
-    return settings.threads or max(1, cores() // settings.workers)
-
-
 def one_cpu_target(client: Client) -> str:
     """Return the CPU target that all workers compile for; the bits of a run hold for one target.
 
@@ -224,7 +219,7 @@ def _local(stack: ExitStack, settings: ClusterSettings, security: Security | Non
             cluster = stack.enter_context(
                 LocalCluster(
                     n_workers=settings.workers,
-                    threads_per_worker=threads_per_worker(settings),
+                    threads_per_worker=settings.threads_per_worker,
                     memory_limit=memory // settings.workers,
                     host="127.0.0.1",
                     dashboard_address=settings.dashboard,
@@ -272,8 +267,3 @@ def refuse_unguarded_call() -> None:
             "run() was called at the top level of a script, which every worker process imports; "
             'put the call under: if __name__ == "__main__":'
         )
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

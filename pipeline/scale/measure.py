@@ -28,7 +28,7 @@ from distributed import Client
 from distributed.protocol.pickle import dumps
 from scipy.optimize import nnls
 
-from pipeline.runtime.cluster import cores
+from pipeline.cluster_settings import cores
 from pipeline.scale.constants import Constants, RankConstants
 from pipeline.scale.job import Block
 from tasks import files

@@ -25,7 +25,7 @@ from pipeline.settings import IngestSettings
 from tasks import files
 from tasks.errors import BadInput
 from tasks.forgotten import read_forgotten
-from tasks.formats import Form, Wanted
+from tasks.formats import Form
 from tasks.gather import Earlier, Gathering, Scratch, write_part
 from tasks.ids import ITEMS, USERS
 from tasks.inputs import Prepared, prepare_pieces, recognise
@@ -198,20 +198,6 @@ def _ancestry(work: _Work) -> list[list[int]]:
     return list(work.parent.manifest["lineage"]) if work.parent else []
 
 
-def wanted_form(settings: IngestSettings) -> Wanted:
-    """Return what the settings say of the form of the ratings."""
-    columns = settings.columns
-    return Wanted(
-        format=settings.format,
-        columns=(columns.user, columns.item, columns.rating, columns.timestamp),
-        user_type=settings.id_type,
-        item_type=settings.id_type,
-        scale=settings.scale,
-        delimiter=settings.delimiter,
-        quoting=settings.quoting,
-    )
-
-
 def _prepared(work: _Work) -> tuple[Prepared, int]:
     """Return what is to be parsed, and its bytes: in the form of the earlier dataset, or as the first file has it."""
     stored = [each for source in work.sources for each in source.files]
@@ -220,7 +206,7 @@ def _prepared(work: _Work) -> tuple[Prepared, int]:
     if work.earlier:
         form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
     elif pieces:
-        form = recognise(pieces[0].file, wanted_form(work.settings))
+        form = recognise(pieces[0].file, work.settings.wanted_form)
         work.context.tell(Noticed(understood(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")

@@ -6,7 +6,6 @@ Does not cover: choosing the rows of one part (tasks/holdout.py), or training wi
 
 from __future__ import annotations
 
-import posixpath
 import time
 from typing import Any
 
@@ -26,7 +25,6 @@ from tasks.formats import Wanted
 from tasks.holdout import HeldOut, Rule, hold_out_part
 from tasks.id_pieces import cut_by_part
 from tasks.inputs import Prepared, prepare_leniently, unpack_here
-from tasks.masking import name_of
 from tasks.pairs import find_line
 from tasks.sources import Source, find_companions, find_sources
 from tasks.understood import understood
@@ -83,21 +81,10 @@ def split(
             if source:
                 refuse_changed([source], [settings.file])
             manifest = store.publish(
-                folder, "split", id=split_id, dataset=dataset["id"], split=describe(settings), **content
+                folder, "split", id=split_id, dataset=dataset["id"], split=settings.description, **content
             )
     context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest), reused))
     return manifest
-
-
-def describe(settings: SplitSettings) -> str:
-    """Return what a reported RMSE calls the ratings it was measured on."""
-    if settings.kind == "fraction":
-        return f"hash {settings.fraction * 100:g} % (seed {settings.seed})"
-    return {
-        "file": posixpath.basename(name_of(settings.file)),
-        "last": f"last {settings.last} per user",
-        "none": "none",
-    }[settings.kind]
 
 
 def _mention_probe(context: Context, ingest: IngestSettings) -> None:
@@ -210,7 +197,7 @@ def _hold_out(
     ratings = sum(part["rows"] for part in validation)
     if settings.kind != "none" and ratings == 0:
         raise BadInput(
-            f"no rating is left for validation by {describe(settings)}: there are {dataset['ratings']:,}; "
+            f"no rating is left for validation by {settings.description}: there are {dataset['ratings']:,}; "
             "change the [split] settings"
         )
     if ratings and sum(part.unknown for part in parts) == ratings:
