@@ -147,4 +147,4 @@ lock: $(CREATED)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench chaos pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench chaos funkflow pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +

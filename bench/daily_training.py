@@ -76,7 +76,7 @@ def _run(days: Sequence[Path], root: Path, words: Sequence[str]) -> tuple[dict[s
         *words,
     ]
     sets = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "pipeline", "run", "movielens-1m", "--root", str(root), "--json", *sets]
+    command = [sys.executable, "-m", "funkflow", "run", "movielens-1m", "--root", str(root), "--json", *sets]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result = json.loads(said.splitlines()[-1])
     training = json.loads((Path(result["paths"]["run"]) / "training" / "manifest.json").read_text())

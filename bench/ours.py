@@ -24,22 +24,28 @@ import pyarrow.parquet as pq
 from distributed import Client
 
 from bench.process import run_module
-from pipeline.runtime.budget import row_bytes
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings, IngestSettings, SplitSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.ingest import ingest
-from pipeline.stages.split import split
-from pipeline.stages.train import step_sizes, train
-from tasks.blocks import read_block
-from tasks.descend import descend_in_place
-from tasks.factors import FactorShard, initial_shard, shard_rows
-from tasks.model import Model
-from tasks.shares import strata_of_epoch
-from tasks.stretch import epochs_at_once
-from tasks.sums import rows_seen
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.planning.budget import row_bytes
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import (
+    ClusterSettings,
+    GridSettings,
+    IngestSettings,
+    SplitSettings,
+    TrainSettings,
+)
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.stages.ingest import ingest
+from funkflow.pipeline.stages.split import split
+from funkflow.pipeline.training.sgd import step_sizes, train
+from funkflow.tasks.grid.block import read_block
+from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_rows
+from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.visit_order import strata_of_epoch
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.training.sgd import descend_in_place
+from funkflow.tasks.training.sgd_epochs import epochs_at_once
 
 CHECKPOINT_EPOCHS = TrainSettings().checkpoint_epochs
 """The default: how many epochs a checkpoint is written after."""
@@ -54,7 +60,7 @@ class Failed(Exception):
 
 def command(name: str, *words: str) -> dict[str, Any]:
     """Run `funkflow NAME WORDS --json` and return its JSON."""
-    answer = run_module("pipeline", name, *words, "--json")
+    answer = run_module("funkflow", name, *words, "--json")
     if answer.failed:
         raise Failed(f"funkflow {name}: {answer.failed}")
     return answer.content
@@ -85,7 +91,7 @@ def synthesise(shape: str, fraction: float, root: Path) -> str:
 
 
 def epochs_of_a_task(ratings: float) -> int:
-    """Return how many epochs over so many ratings one worker goes through as one task (tasks/stretch.py)."""
+    """Return how many epochs over so many ratings one task of a worker goes through (tasks/training/sgd_epochs.py)."""
     return epochs_at_once(ratings)
 
 

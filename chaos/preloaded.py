@@ -1,6 +1,6 @@
 """All that the program imports, imported: what forked.py forks processes from.
 
-Covers: every module of `pipeline` and `tasks`, Dask's scheduler, worker and dashboard, and the first use of numba.
+Covers: every module of `funkflow`, Dask's scheduler, worker and dashboard, and the first use of numba.
 Does not cover: forking (forked.py). Nobody imports this module but the process that is forked from.
 """
 
@@ -12,7 +12,7 @@ from importlib import import_module
 
 from numba.core.registry import cpu_target
 
-PACKAGES = ("tasks", "pipeline")
+PACKAGES = ("funkflow",)
 OTHERS = (
     "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.dashboard.scheduler",
     "distributed.http.scheduler.info", "chaos.striker", "dask.array", "s3fs",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks import files
+from funkflow.tasks.storage import files
 
 Bits = dict[str, str]
 

@@ -188,7 +188,7 @@ class Room:
         return Attempt(exit_code, said, journal.read(notes))
 
     def command_line(self, place: Place, command: str, words: Sequence[str] = ()) -> list[str]:
-        begin = ["pipeline", command]
+        begin = ["funkflow", command]
         if command != "reconstruct":
             return [*begin, str(place.settings), *words]
         (model,) = map(place.named, place.root.glob("runs/*/model"))

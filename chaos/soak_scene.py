@@ -125,7 +125,7 @@ class Scene:
 
     def _start(self, command: str, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline", command, str(self.settings), *words],
+            [sys.executable, "-m", "funkflow", command, str(self.settings), *words],
             cwd=self.folder, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip

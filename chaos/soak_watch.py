@@ -10,7 +10,7 @@ import json
 import threading
 from pathlib import Path
 
-from tasks.model import Model
+from funkflow.tasks.model.model import Model
 
 _LOOKS_APART_SECONDS = 0.2
 

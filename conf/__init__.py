@@ -1,1 +1,1 @@
-"""The settings files that ship with funkflow; numbers only, read by pipeline/settings.py."""
+"""The settings files that ship with funkflow; numbers only, read by pipeline/settings/sections.py."""

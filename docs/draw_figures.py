@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.scale.constants import reference_constants
-from pipeline.scale.epoch import Epoch, predict_epoch
-from pipeline.scale.job import Job, Matrix
-from tasks.difference_quotients import random_problem, sweep
-from tasks.follow_gradient import Array, OfArrays, Rule, follow, follow_gradient
-from tasks.objective import Observed, Point, gradients, objective
+from funkflow.pipeline.planning.constants import reference_constants
+from funkflow.pipeline.planning.epoch_time import Epoch, predict_epoch
+from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.tasks.training.gradient_check import random_problem, sweep
+from funkflow.tasks.training.gradient_descent import Array, OfArrays, Rule, follow, follow_gradient
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "funkflow", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})

@@ -2,7 +2,7 @@
 
 Covers: how errors look, and the exit codes: 0 done, 1 failed, 2 settings or usage, 3 bad input data, 4 cannot fit, 5
 model refused by its gate, 75 try again later, 130/143 interrupted and resumable.
-Does not cover: which commands there are (commands/names.py), what a command takes and does (commands/).
+Does not cover: which commands there are (pipeline/commands/names.py), what a command takes and does (commands/).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import streams
-from pipeline.commands.interrupts import interrupts
-from pipeline.commands.names import COMMANDS
-from pipeline.runtime.progress import JSON, format_of, json_line
-from tasks.errors import FunkflowError
-from tasks.masking import masked
+from funkflow.pipeline.commands import streams
+from funkflow.pipeline.commands.interrupts import interrupts
+from funkflow.pipeline.commands.names import COMMANDS
+from funkflow.pipeline.progress.lines import JSON, format_of, json_line
+from funkflow.tasks.errors import FunkflowError
+from funkflow.tasks.redact import masked
 
 _ADDED = ("paths", "where", "log_format")
 """Modules in commands/ that add to what commands take."""
@@ -37,9 +37,9 @@ def program(word: str = "") -> typer.Typer:
     app = _bare()
     modules = (COMMANDS[word].module,) if word in COMMANDS else dict.fromkeys(each.module for each in COMMANDS.values())
     for module in modules:
-        import_module(f"pipeline.commands.{module}").register(app)
+        import_module(f"funkflow.pipeline.commands.{module}").register(app)
     for module in _ADDED:
-        import_module(f"pipeline.commands.{module}").offer(app)
+        import_module(f"funkflow.pipeline.commands.{module}").offer(app)
     return app
 
 

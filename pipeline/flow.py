@@ -1,7 +1,8 @@
 """The whole run on one screen: which stage follows which, and what each hands to the next.
 
 Covers: the order of stages, and what a run's id is made of.
-Does not cover: what a stage does (stages/), what stands around them in one attempt at a run (attempt.py).
+Does not cover: what a stage does (pipeline/stages/), what stands around them in one attempt at a run
+(pipeline/running/attempt.py).
 """
 
 from __future__ import annotations
@@ -13,49 +14,49 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from pipeline.attempt import Attempt
-from pipeline.effective import from_anywhere, on_synthetic
-from pipeline.execution import Execution, execute
-from pipeline.ingest_settings import FILES_ALONE
-from pipeline.methods import STANDARD
-from pipeline.presets import refuse_missing_data
-from pipeline.request import STAGES as STAGES
-from pipeline.request import Request
-from pipeline.runtime.cluster import refuse_unguarded_call
-from pipeline.runtime.context import Context
-from pipeline.runtime.current import model_of, read_current
-from pipeline.runtime.events import Listener, Noticed
-from pipeline.runtime.model_lineage import Lineage, relevant
-from pipeline.runtime.result import RunResult
-from pipeline.runtime.shown import shown
-from pipeline.runtime.store import content_id
-from pipeline.runtime.usefulness import remedy, shortfall
-from pipeline.runtime.warm_start import WarmStart
-from pipeline.settings import Settings
-from pipeline.stages.baseline import baseline
-from pipeline.stages.decompose import decompose
-from pipeline.stages.evaluate import evaluate
-from pipeline.stages.export import export
-from pipeline.stages.gate import Candidate, gate, refused
-from pipeline.stages.grid import grid
-from pipeline.stages.ingest import ingest
-from pipeline.stages.predict import predict
-from pipeline.stages.ranking import ranking
-from pipeline.stages.recommend import recommend
-from pipeline.stages.report import report
-from pipeline.stages.spectrum import spectrum
-from pipeline.stages.split import split
-from pipeline.stages.synthesise import synthesise
-from pipeline.stages.train import step_sizes, train
-from pipeline.stages.train_batch import train_batch
-from pipeline.stages.train_funk import train_funk
-from pipeline.stages.unseen import unseen
-from tasks import files
-from tasks.algorithm import ALGORITHM_VERSION
-from tasks.errors import SettingsError
-from tasks.masking import masked_content
-from tasks.rated import parts_of
-from tasks.sources import refuse_missing
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import refuse_unguarded_call
+from funkflow.pipeline.models.start_model import Lineage, relevant
+from funkflow.pipeline.models.usefulness import remedy, shortfall
+from funkflow.pipeline.progress.events import Listener, Noticed
+from funkflow.pipeline.progress.shown import shown
+from funkflow.pipeline.root.model_in_use import model_of, read_current
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.store import content_id
+from funkflow.pipeline.running.attempt import Attempt
+from funkflow.pipeline.running.execution import Execution, execute
+from funkflow.pipeline.settings.effective import from_anywhere, on_synthetic
+from funkflow.pipeline.settings.ingest import FILES_ALONE
+from funkflow.pipeline.settings.methods import STANDARD
+from funkflow.pipeline.settings.presets import refuse_missing_data
+from funkflow.pipeline.settings.request import STAGES as STAGES
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.stages.baseline import baseline
+from funkflow.pipeline.stages.evaluate import evaluate
+from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.gate import Candidate, gate, refused
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.stages.ingest import ingest
+from funkflow.pipeline.stages.leakage import unseen
+from funkflow.pipeline.stages.predict import predict
+from funkflow.pipeline.stages.ranking import ranking
+from funkflow.pipeline.stages.recommend import recommend
+from funkflow.pipeline.stages.report import report
+from funkflow.pipeline.stages.spectrum import spectrum
+from funkflow.pipeline.stages.split import split
+from funkflow.pipeline.stages.synthesise import synthesise
+from funkflow.pipeline.training.batch import train_batch
+from funkflow.pipeline.training.funk import train_funk
+from funkflow.pipeline.training.sgd import step_sizes, train
+from funkflow.pipeline.training.standard_svd import decompose
+from funkflow.pipeline.training.warm_start import WarmStart
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.rated import parts_of
+from funkflow.tasks.parsing.sources.sources import refuse_missing
+from funkflow.tasks.redact import masked_content
+from funkflow.tasks.storage import files
+from funkflow.tasks.versions import ALGORITHM_VERSION
 
 METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
 """What `train.method` may be; all leave the same manifest and shards."""
@@ -82,7 +83,7 @@ def run(
     overrides : `section.key=value` words.
     until : the last stage to run, one of `STAGES`.
     fresh : forget the run's checkpoints and model and train anew.
-    listeners : called with every event, in order (runtime/events.py).
+    listeners : called with every event, in order (pipeline/progress/events.py).
     date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
     wait_seconds : how long to wait for another run under the same root to end.
     if_new : do nothing where no input came or changed since these settings last ended well.

@@ -1,5 +1,6 @@
-"""What one worker does to one block: plain functions on arrays and bytes, without Dask.
+"""The work of one worker: plain functions on arrays, files and bytes, without Dask.
 
-Covers: reading raw ratings, dense ids, blocks, the gradient step, scoring, the saved model.
-Does not cover: which task runs when, where and within which memory (`pipeline`).
+Lives here: reading ratings, dense ids, blocks, kernels, training, saved models, evaluation; a folder each.
+Does not: which task runs when, where and within which memory (pipeline/).
+May import: NumPy, pandas, pyarrow, fsspec; numba within kernels/ alone; never `funkflow.pipeline`, never Dask.
 """

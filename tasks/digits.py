@@ -1,7 +1,7 @@
 """How an RMSE or an MAE is written: with digits that show something, however small or large ratings are.
 
 Covers: figures that are compared, with the same number of decimals; and two that differ, so that it shows.
-Does not cover: where they are shown (pipeline/tables.py, pipeline/report/), or other numbers.
+Does not cover: where they are shown (pipeline/results/tables.py, pipeline/results/report/), or other numbers.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Does not cover: programming mistakes, which stay ordinary Python exceptions with
 
 from __future__ import annotations
 
-from tasks.masking import masked
+from funkflow.tasks.redact import masked
 
 
 class FunkflowError(Exception):

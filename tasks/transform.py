@@ -1,7 +1,8 @@
 """What ratings become on their way in, and how what is predicted becomes a rating again.
 
 Covers: log(1 + rating), for counts and amounts whose few greatest would outweigh all others, and its inverse.
-Does not cover: ratings that have no logarithm (parse_transformed.py), or where it is asked for (pipeline/settings.py).
+Does not cover: ratings that have no logarithm (tasks/parsing/rows/transformed.py), or where it is asked for
+(pipeline/settings/sections.py).
 
 A dataset holds transformed ratings, so training, RMSE and MAE are on that scale: there the model, the mean rating and
 the biases compare. Whatever leaves a model as a rating is turned back: predictions, reconstructions, scores.

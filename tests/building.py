@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "pipeline", "tasks", "conf")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "conf", "funkflow", "pipeline", "tasks")
 
 
 def build_wheel(folder: Path) -> Path:
@@ -28,7 +28,7 @@ def build_wheel(folder: Path) -> Path:
         for name in SOURCES:
             source, target = CHECKOUT / name, Path(copy, name)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
         command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]

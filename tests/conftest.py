@@ -25,13 +25,13 @@ from skip_list import ratings_folder
 
 from chaos.forked import WORKERS_BY_FORK, preload
 from chaos.room import Room
-from pipeline.runtime import security
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Event
-from pipeline.runtime.store import Store, publish
-from pipeline.settings import ClusterSettings
-from tasks import files
+from funkflow.pipeline.cluster import security
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import Event
+from funkflow.pipeline.root.store import Store, publish
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.storage import files
 
 
 def pytest_configure() -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tasks.blocks import RatingBlock
-from tasks.descend import StepSizes
-from tasks.factors import FactorShard, room_for
-from tasks.kernels_vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
-from tasks.plain import Matrix, Run, descend_plainly
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.factor_shard import FactorShard, room_for
+from funkflow.tasks.kernels.reference import Matrix, Run, descend_plainly
+from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
+from funkflow.tasks.training.sgd import StepSizes
 
 STEPS = StepSizes(mean=3.1, deviation=1.3, l2=0.1, step=0.05, bias_step=0.04)
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.execution import Execution, execute
-from pipeline.request import Request
-from pipeline.runtime.events import Event, Listener
-from pipeline.runtime.result import RunResult
-from pipeline.runtime.store import publish
-from pipeline.settings import Settings
-from tasks import files
+from funkflow.pipeline.progress.events import Event, Listener
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.store import publish
+from funkflow.pipeline.running.execution import Execution, execute
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.storage import files
 
 RUN_ID, DATASET_ID = "a" * 16, "d" * 16
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from tasks.canonical import Matrix
-from tasks.model import Model, write_about, write_factors
+from funkflow.tasks.model.canonical import Matrix
+from funkflow.tasks.model.model import Model, write_about, write_factors
 
 
 def _orthonormal(rng: np.random.Generator, rows: int, columns: int) -> Matrix:

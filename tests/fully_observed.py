@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 from conftest import Ratings, publish_ratings
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context
-from pipeline.settings import GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from tasks import batch, files
-from tasks.blocks import RatingBlock
-from tasks.descend import StepSizes, descend_in_place
-from tasks.factors import FactorShard, initial_shard, read_shard
-from tasks.follow_gradient import Place, Rule, follow
-from tasks.rule import scaling
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.default_rule import scaling
+from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard
+from funkflow.tasks.storage import files
+from funkflow.tasks.training import batch
+from funkflow.tasks.training.gradient_descent import Place, Rule, follow
+from funkflow.tasks.training.sgd import StepSizes, descend_in_place
 
 Matrix = npt.NDArray[np.float64]
 Rows = tuple[batch.Rows, batch.Rows]

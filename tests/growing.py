@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 from ingesting import ingest, settings, table
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.store import Store
 
 Row = tuple[int, int, int, int]
 """user, item, rating, time"""

@@ -15,9 +15,9 @@ from conftest import made_ratings
 from distributed import Client
 from ungated import UNGATED_SECTION
 
-from pipeline import RunResult, run
-from pipeline.runtime.events import Event
-from pipeline.settings import Settings
+from funkflow import RunResult, run
+from funkflow.pipeline.progress.events import Event
+from funkflow.pipeline.settings.sections import Settings
 
 Lines = list[tuple[int, int, float]]
 MADE = made_ratings(users=120, items=60, count=3_000)

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from raw_forms import attempt
 
-from pipeline.runtime.context import Context
-from pipeline.settings import IngestSettings, Settings
-from pipeline.stages import ingest as stage
-from tasks.errors import BadInput
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.sections import IngestSettings, Settings
+from funkflow.pipeline.stages import ingest as stage
+from funkflow.tasks.errors import BadInput
 
 
 def settings(path: Path | str | list[Path], **more: Any) -> IngestSettings:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dask_kubernetes.operator import make_cluster_spec
 
-from pipeline.cluster_preset import read_preset
+from funkflow.pipeline.settings.cluster_preset import read_preset
 
 PODS = ("scheduler", "worker")
 

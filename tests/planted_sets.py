@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from conftest import Ratings
 
-from tasks.blocks import RatingBlock
-from tasks.descend import Descent, StepSizes
-from tasks.factors import initial_shard, shard_rows
-from tasks.layout import shards_for
-from tasks.rule import STEP, initial_length_for, l2_for, patience_for, scaling, step_for
-from tasks.score import HeldOut, held_out_table
-from tasks.shares import turns_of_epoch
-from tasks.stopping import Rule
-from tasks.stretch import History, Measure, Stretch, go_on
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, scaling, step_for
+from funkflow.tasks.grid.factor_shard import initial_shard, shard_rows
+from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.training.early_stopping import Rule
+from funkflow.tasks.training.score import HeldOut, held_out_table
+from funkflow.tasks.training.sgd import Descent, StepSizes
+from funkflow.tasks.training.sgd_epochs import History, Measure, Stretch, go_on
 
 Matrix = npt.NDArray[np.float64]
 RIDGES = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 10.0, 30.0)

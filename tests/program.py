@@ -31,4 +31,4 @@ def funkflow_anew(*words: str, **environment: str) -> subprocess.CompletedProces
 
 def _run(words: tuple[str, ...], environment: dict[str, str], anew: bool = False) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", **environment}
-    return forked.run(["pipeline", *words], variables, _LIMIT_SECONDS, anew=anew)
+    return forked.run(["funkflow", *words], variables, _LIMIT_SECONDS, anew=anew)

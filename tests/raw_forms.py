@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.runtime.context import Context
+from funkflow.pipeline.cluster.context import Context
 
 Row = tuple[int, int, int, str]
 """user, item, rating 1 to 5, ISO date"""

@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.invented_titles import titles_text
-from tasks.planted import Plan
-from tasks.synthesise import FIRST_DAY, Source, draw_film, film_texts
+from funkflow.tasks.synthetic.netflix_text import FIRST_DAY, Source, draw_film, film_texts
+from funkflow.tasks.synthetic.planted import Plan
+from funkflow.tasks.synthetic.titles import titles_text
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 PLAN = Plan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-PACKAGES = ("pipeline", "tasks")
+FRONT = "funkflow"
+"""The one import name; funkflow/ holds links to the folders that are imported by it."""
+INSTALLED = ("conf", "pipeline", "tasks")
+PACKAGES = (FRONT, "pipeline", "tasks")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Source:
 
     @property
     def module(self) -> str:
-        return self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        name = self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return f"{FRONT}.{name}" if name.split(".")[0] in INSTALLED else name
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -77,7 +81,7 @@ class Source:
             yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "<computed>"
 
     def _is_module(self, name: str) -> bool:
-        path = self.root / name.replace(".", "/")
+        path = self.root / name.removeprefix(f"{FRONT}.").replace(".", "/")
         return path.with_suffix(".py").is_file() or path.is_dir()
 
 

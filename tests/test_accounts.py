@@ -1,6 +1,6 @@
 """Whether somebody else has an account on this machine: the rule, case by case.
 
-Covers: runtime/accounts.py. Does not cover: what is done about it (test_tls.py).
+Covers: pipeline/cluster/accounts.py. Does not cover: what is done about it (test_tls.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.accounts import somebody_else
+from funkflow.pipeline.cluster.accounts import somebody_else
 
 ME = 1000
 SYSTEM = [("root", 0, "/bin/bash"), ("daemon", 1, "/usr/sbin/nologin"), ("nobody", 65534, "/bin/sh")]

@@ -25,18 +25,18 @@ from distributed import Client
 from program import funkflow
 from ungated import UNGATED
 
-from pipeline import run
-from pipeline.commands.where import words_for
-from pipeline.plan import plan_of
-from pipeline.runtime import run_memory
-from pipeline.runtime.budget import Allowance
-from pipeline.runtime.cluster import open_client, where_to_run
-from pipeline.runtime.holder import this_process
-from pipeline.runtime.ledger import Ledger
-from pipeline.runtime.metrics_file import events_of
-from pipeline.runtime.run_memory import RunMemory
-from pipeline.settings import ClusterSettings, Settings
-from tasks.errors import CannotFit, SettingsError, TryAgainLater
+from funkflow import run
+from funkflow.pipeline.cluster import run_memory
+from funkflow.pipeline.cluster.open import open_client, where_to_run
+from funkflow.pipeline.cluster.run_memory import RunMemory
+from funkflow.pipeline.commands.where import words_for
+from funkflow.pipeline.planning.budget import Allowance
+from funkflow.pipeline.planning.plan import plan_of
+from funkflow.pipeline.progress.metrics_file import events_of
+from funkflow.pipeline.root.holder import this_process
+from funkflow.pipeline.root.ledger import Ledger
+from funkflow.pipeline.settings.sections import ClusterSettings, Settings
+from funkflow.tasks.errors import CannotFit, SettingsError, TryAgainLater
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
 CONFIGURED = {"DASK_CONFIG": str(CHECKOUT / "conf" / "dask.yaml")}
@@ -178,9 +178,9 @@ def test_a_scheduler_file_that_never_comes_does_not_hang(tmp_path: Path, content
 
 def test_a_worker_with_another_funkflow_is_refused_by_name(foreign: Path, tmp_path: Path) -> None:
     """Its version is the same, but one line of its code is not."""
-    for package in ("tasks", "pipeline", "conf"):
-        subprocess.run(["cp", "-r", str(CHECKOUT / package), str(tmp_path)], check=True)
-    with open(tmp_path / "tasks" / "rule.py", "a", encoding="utf-8") as file:
+    for package in ("conf", "funkflow", "pipeline", "tasks"):
+        subprocess.run(["cp", "-a", str(CHECKOUT / package), str(tmp_path)], check=True)
+    with open(tmp_path / "tasks" / "grid" / "default_rule.py", "a", encoding="utf-8") as file:
         file.write("# another line\n")
     with (
         worker(foreign, "other-code", str(tmp_path)) as address,

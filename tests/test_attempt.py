@@ -1,6 +1,7 @@
 """How an attempt ends: its record and its last event say so, whatever failed on the way.
 
-Covers: what fails after the last stage (attempt.py), on the shared cluster, with a stage that only opens the record.
+Covers: what fails after the last stage (pipeline/running/attempt.py), on the shared cluster, with a stage that only
+opens the record.
 Does not cover: what fails within stages (test_flow.py, test_faults.py), the ledger (test_ledger.py).
 """
 
@@ -18,16 +19,16 @@ import pytest
 from distributed import Client
 from executing import executed, ratings_in, settings_over
 
-from pipeline import attempt
-from pipeline.attempt import Attempt
-from pipeline.execution import Execution
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Event, RunEnded
-from pipeline.runtime.metrics_file import MetricsFile
-from pipeline.runtime.record import Record
-from pipeline.runtime.result import RunResult
-from tasks import files
-from tasks.errors import CannotFit
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import Event, RunEnded
+from funkflow.pipeline.progress.metrics_file import MetricsFile
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.run_record import Record
+from funkflow.pipeline.running import attempt
+from funkflow.pipeline.running.attempt import Attempt
+from funkflow.pipeline.running.execution import Execution
+from funkflow.tasks.errors import CannotFit
+from funkflow.tasks.storage import files
 
 RUN = "a" * 16
 BLOCKS = {"shards": 1, "users": 3, "items": 3, "ratings": 5, "rating_bytes": 3, "held_out": {}}

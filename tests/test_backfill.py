@@ -1,6 +1,6 @@
 """Past dates are run oldest first, each a child process; the first that fails ends it, or is noted and passed over.
 
-Covers: pipeline/schedule/backfill.py and the words of `funkflow backfill`, with a stand-in for the run.
+Covers: pipeline/running/schedule/backfill.py and the words of `funkflow backfill`, with a stand-in for the run.
 Does not cover: runs that are up to date (test_flow.py), the child processes themselves (test_schedule.py).
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_schedule import funkflow, noted, stand_in
 
-from pipeline.schedule.backfill import backfill, days, worst
+from funkflow.pipeline.running.schedule.backfill import backfill, days, worst
 
 DATES = list(days(date(2026, 2, 27), date(2026, 3, 2)))
 

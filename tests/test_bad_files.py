@@ -15,7 +15,7 @@ import pytest
 from ingesting import refusal
 from raw_forms import made_rows, write_combined, write_mv_folder, write_parquet, write_tar
 
-from pipeline.runtime.context import Context
+from funkflow.pipeline.cluster.context import Context
 
 ROWS = made_rows(200)
 DAT = "1::7::5::10\n2::7::4::20\n"

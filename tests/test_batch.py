@@ -1,6 +1,6 @@
 """What full-batch descent does to a block equals the objective's own gradient; rows keep their bits on disk.
 
-Covers: batch.py and the kernel under it, on random blocks of every coding.
+Covers: tasks/training/batch.py and the kernel under it, on random blocks of every coding.
 Does not cover: the whole method on a cluster (test_train_batch.py).
 """
 
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import batch
-from tasks.blocks import MOST_LEVELS, RatingBlock
-from tasks.errors import DamagedFile, ShardMismatch
-from tasks.objective import Observed, Point, gradients, objective
+from funkflow.tasks.errors import DamagedFile, ShardMismatch
+from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock
+from funkflow.tasks.training import batch
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 MEAN, DEVIATION, L2 = 3.25, 1.7, 0.3
 

@@ -1,6 +1,7 @@
 """The best unseen items of many users: tiles and heaps against whole rows of scores and a plain choice.
 
-Covers: top_items.py, kernels_best.py, best.py. Does not cover: reading and writing them (test_recommend.py).
+Covers: tasks/serving/top_items.py, tasks/kernels/top_n.py, tasks/kernels/best.py. Does not cover: reading and writing
+them (test_recommend.py).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.best import best_places
-from tasks.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, Seen, top_items
+from funkflow.tasks.kernels.best import best_places
+from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, Seen, top_items
 
 
 def planted(

@@ -1,6 +1,6 @@
 """Where a model errs and what ratings look like, against loops that anybody can follow.
 
-Covers: tasks/breakdown.py, tasks/describe.py. Does not cover: the stage (test_report.py).
+Covers: tasks/evaluation/breakdown.py, tasks/evaluation/describe.py. Does not cover: the stage (test_report.py).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import files
-from tasks.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Ruler, sums_of
-from tasks.describe import Described, bounds_of_bin, describe_part, doubling_bin, months_of
+from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Ruler, sums_of
+from funkflow.tasks.evaluation.describe import Described, bounds_of_bin, describe_part, doubling_bin, months_of
+from funkflow.tasks.storage import files
 
 RULER = Ruler(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (360, 24))
 

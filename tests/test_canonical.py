@@ -1,6 +1,6 @@
 """The canonical form against NumPy's SVD of the whole matrix, for every shape and spectrum.
 
-Covers: tasks/canonical.py, and the methods of a model that lead to it.
+Covers: tasks/model/canonical.py, and the methods of a model that lead to it.
 Does not cover: what follows from an SVD (test_decompositions.py), or the same on Dask (test_spectrum.py).
 """
 
@@ -12,8 +12,8 @@ from factorised import dense, factors, groups, model_of, projector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, turned_frame
-from tasks.errors import BadInput
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, turned_frame
 
 TOLERANCE = 1e-6
 """Times the greatest singular value, as is asked for; float64 leaves about 1e-14."""

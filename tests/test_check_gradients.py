@@ -1,6 +1,6 @@
 """Difference quotients tell a right gradient from a wrong one, and the command says so by its exit code.
 
-Covers: difference_quotients.py, commands/gradients.py.
+Covers: tasks/training/gradient_check.py, pipeline/commands/check_gradients.py.
 Does not cover: the objective's formulas (test_objective.py).
 """
 
@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline import cli
-from pipeline.commands.gradients import check
-from tasks.difference_quotients import is_right, random_problem, sweep, worst_coordinate
-from tasks.errors import WrongGradient
-from tasks.objective import Observed, Point, gradients
+from funkflow.pipeline import cli
+from funkflow.pipeline.commands.check_gradients import check
+from funkflow.tasks.errors import WrongGradient
+from funkflow.tasks.training.gradient_check import is_right, random_problem, sweep, worst_coordinate
+from funkflow.tasks.training.objective import Observed, Point, gradients
 
 
 def flipped(at: Point, data: Observed, l2: float) -> Point:

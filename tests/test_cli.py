@@ -1,6 +1,7 @@
 """The words of the command: what it prints where, and the exit codes.
 
-Covers: cli.py, tables.py, plan.py, progress.py as a user meets them, in processes of their own.
+Covers: pipeline/cli.py, pipeline/results/tables.py, pipeline/planning/plan.py, pipeline/progress/lines.py as a user
+meets them, in processes of their own.
 Does not cover: results (test_flow.py).
 """
 
@@ -19,8 +20,8 @@ from program import funkflow, funkflow_anew
 from typer.main import get_group
 from ungated import UNGATED
 
-from pipeline.cli import listing, program
-from pipeline.commands.names import COMMANDS
+from funkflow.pipeline.cli import listing, program
+from funkflow.pipeline.commands.names import COMMANDS
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -109,7 +110,7 @@ def test_seconds_count_from_the_start_of_the_process(root: Path, ran: subprocess
     """One that has run for an hour, as the system has it."""
     code = (
         "import psutil, time; began = time.time() - 3600; psutil.Process.create_time = lambda _self: began; "
-        "from pipeline.cli import program; "
+        "from funkflow.pipeline.cli import program; "
         f"program('run')(['run', 'demo', '--root', {str(root)!r}, '--json', *{SMALL!r}], standalone_mode=False)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
@@ -202,10 +203,13 @@ def test_a_word_brings_its_own_command_and_only_those_that_share_its_module() ->
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import pipeline.__main__", {"numba", "dask", "typer", "pandas"}),
-        ("from pipeline.cli import listing; listing()", {"numba", "dask", "bokeh", "pandas", "pyarrow", "pydantic"}),
-        ("from pipeline.cli import program; program('runs')", {"numba", "distributed", "bokeh"}),
-        ("from pipeline.cli import program; program('plan')", {"bokeh"}),
+        ("import funkflow.__main__", {"numba", "dask", "typer", "pandas"}),
+        (
+            "from funkflow.pipeline.cli import listing; listing()",
+            {"numba", "dask", "bokeh", "pandas", "pyarrow", "pydantic"},
+        ),
+        ("from funkflow.pipeline.cli import program; program('runs')", {"numba", "distributed", "bokeh"}),
+        ("from funkflow.pipeline.cli import program; program('plan')", {"bokeh"}),
     ],
     ids=["a worker process", "help", "runs", "plan"],
 )
@@ -229,7 +233,7 @@ def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.S
     long = overrides("train.minimum_gain=0", "train.patience=30", "train.epochs=30", "train.checkpoint_epochs=5")
     words = ["run", "demo", "--root", str(tmp_path), *small, *long]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words],
+        [sys.executable, "-m", "funkflow", *words],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.columns import Asked, Columns, Placed, place_columns, place_fields
-from tasks.errors import BadInput
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.columns import Asked, Columns, Placed, place_columns, place_fields
 
 NOTHING: Columns = (None, None, None, None)
 

@@ -1,6 +1,7 @@
 """Several methods compared on one dataset and split, as a user asks for it.
 
-Covers: comparison/ and commands/compare.py: rows, failures with their reason, what is made once, table and pictures.
+Covers: comparison/ and pipeline/commands/compare.py: rows, failures with their reason, what is made once, table and
+pictures.
 Does not cover: how good a method is (test_quality.py, test_decompose.py).
 """
 
@@ -16,11 +17,11 @@ import pytest
 from program import funkflow
 from typer.testing import CliRunner, Result
 
-from pipeline import cli
-from pipeline.comparison.drawing import comparison_drawing
-from pipeline.comparison.page import comparison_page
-from pipeline.comparison.runs import METHODS, Comparison, Row
-from tasks.errors import SettingsError
+from funkflow.pipeline import cli
+from funkflow.pipeline.results.comparison.drawing import comparison_drawing
+from funkflow.pipeline.results.comparison.page import comparison_page
+from funkflow.pipeline.results.comparison.runs import METHODS, Comparison, Row
+from funkflow.tasks.errors import SettingsError
 
 SETTINGS = ["synth.fraction=0.02", "train.epochs=3", "train.l2=0.1", "train.iterations=1"]
 """Some are for one method alone: each run takes its own. Lanczos does not converge in one restart of so small a set."""

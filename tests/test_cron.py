@@ -1,6 +1,6 @@
 """Cron expressions mean what they mean to cron: on known dates, where clocks change, and beside a slow, obvious twin.
 
-Covers: pipeline/schedule/cron.py. Does not cover: waiting for these moments (test_schedule.py).
+Covers: pipeline/running/schedule/cron.py. Does not cover: waiting for these moments (test_schedule.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.schedule.cron import Cron
-from tasks.errors import SettingsError
+from funkflow.pipeline.running.schedule.cron import Cron
+from funkflow.tasks.errors import SettingsError
 
 MONDAY = "2026-11-23T00:00"
 

@@ -1,6 +1,6 @@
 """The pointer to the model in use, moved by runs and by hand: always at a whole model, and back again.
 
-Covers: runtime/current.py and the commands current, promote and rollback.
+Covers: pipeline/root/model_in_use.py and the commands current, promote and rollback.
 Does not cover: which model a run may put to use (test_gate.py).
 """
 
@@ -15,10 +15,10 @@ from filelock import FileLock
 from growing_ratings import Root, address_of, lines
 from typer.testing import CliRunner
 
-from pipeline.cli import program
-from pipeline.runtime.current import promote, put_to_use, read_current, rollback
-from pipeline.runtime.events import Event, Noticed
-from tasks.errors import DamagedFile, SettingsError, TryAgainLater
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.model_in_use import promote, put_to_use, read_current, rollback
+from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
 
 
 @pytest.fixture(scope="module")

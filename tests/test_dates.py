@@ -1,6 +1,6 @@
 """The logical date: what `{date}` and `{dates}` in paths stand for, and what is said where there is no file of it.
 
-Covers: effective.py and the date of a Request, with local files and in a store.
+Covers: pipeline/settings/effective.py and the date of a Request, with local files and in a store.
 Does not cover: reading the files (test_ingest.py).
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import run
-from pipeline.effective import on_date
-from pipeline.request import Request
-from pipeline.settings import Settings
-from tasks import files
-from tasks.errors import BadInput, SettingsError
+from funkflow import run
+from funkflow.pipeline.settings.effective import on_date
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.storage import files
 
 DAYS = ("2026-01-30", "2026-01-31", "2026-02-01")
 

@@ -1,7 +1,7 @@
 """The standard methods in the place of training: on a grid, on workers, as a model.
 
-Covers: stages/decompose.py and runtime/block_matrix.py against the SVD of the dense matrix with zeros, the same bits
-on any workers, and what is said where a method or a setting does not fit.
+Covers: pipeline/training/standard_svd.py and pipeline/training/sparse_operator.py against the SVD of the dense matrix
+with zeros, the same bits on any workers, and what is said where a method or a setting does not fit.
 Does not cover: the methods on matrices of other kinds (test_standard_svd.py).
 """
 
@@ -16,21 +16,21 @@ from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from ungated import UNGATED
 
-from pipeline import flow
-from pipeline.methods import STANDARD
-from pipeline.runtime import checkpoint
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Noticed, StageFinished
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings, Settings, TrainSettings
-from pipeline.stages.decompose import decompose
-from pipeline.stages.grid import grid
-from tasks import files
-from tasks.baseline import ITEM_DAMPING, USER_DAMPING
-from tasks.errors import NotConverged, SettingsError
-from tasks.factors import read_shard
-from tasks.model import Model
+from funkflow.pipeline import flow
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import Noticed, StageFinished
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.methods import STANDARD
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, Settings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.standard_svd import decompose
+from funkflow.tasks.errors import NotConverged, SettingsError
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.bias_baseline import ITEM_DAMPING, USER_DAMPING
 
 SHARDS = 4
 RANK = {"power": 2, "lanczos": 5, "arnoldi": 5, "randomized": 5}

@@ -1,6 +1,7 @@
 """Eigenpairs, principal components and pseudo-inverses against NumPy and scikit-learn on the whole matrix.
 
-Covers: tasks/decompositions.py and the methods of a model that lead to it. Does not cover: the SVD (test_canonical.py).
+Covers: tasks/model/decompositions.py and the methods of a model that lead to it. Does not cover: the SVD
+(test_canonical.py).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from tasks.canonical import Matrix, canonical_form
-from tasks.decompositions import eigenpairs, principal_components, pseudo_inverse
-from tasks.errors import BadInput
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.canonical import Matrix, canonical_form
+from funkflow.tasks.model.decompositions import eigenpairs, principal_components, pseudo_inverse
 
 TOLERANCE = 1e-6
 

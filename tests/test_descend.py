@@ -1,6 +1,6 @@
 """A share of the grid in one task: several blocks at once, with the bits of one after the other.
 
-Covers: tasks/descend.py over more than one block: threads, shares of any size, what is refused.
+Covers: tasks/training/sgd.py over more than one block: threads, shares of any size, what is refused.
 Does not cover: one block (test_twins.py, test_kernels.py), the order of blocks (test_shares.py).
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from descending import STEPS, random_shard
 
-from tasks import descend as descending_room
-from tasks.blocks import RatingBlock
-from tasks.descend import Descent, descend, descend_in_place
-from tasks.errors import ShardMismatch
-from tasks.factors import FactorShard, shard_rows
-from tasks.shares import turns_of_epoch
+from funkflow.tasks.errors import ShardMismatch
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
+from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.training import sgd as descending_room
+from funkflow.tasks.training.sgd import Descent, descend, descend_in_place
 
 SHARDS, USERS, ITEMS = 4, 83, 31
 Shards = list[FactorShard]

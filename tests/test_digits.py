@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.digits import rounded, told_apart
+from funkflow.tasks.digits import rounded, told_apart
 
 SIZES = st.floats(1e-11, 1e11)
 

@@ -18,9 +18,9 @@ import pytest
 from typer.main import get_group
 
 from docs.draw_figures import FIGURES, draw
-from pipeline.cli import program
-from pipeline.live import metrics
-from pipeline.runtime.events import Event
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.progress.events import Event
+from funkflow.pipeline.progress.live import metrics
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")

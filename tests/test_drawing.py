@@ -17,12 +17,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.live import metrics
-from pipeline.live.plugin import LivePlugin
-from pipeline.runtime.events import CheckpointWritten, EpochFinished, Event, StageAdvanced, StageStarted, as_mapping
-from pipeline.runtime.notebook import NotebookView
-from pipeline.runtime.progress import Lines
-from pipeline.runtime.terminal import LiveView
+from funkflow.pipeline.progress.events import (
+    CheckpointWritten,
+    EpochFinished,
+    Event,
+    StageAdvanced,
+    StageStarted,
+    as_mapping,
+)
+from funkflow.pipeline.progress.lines import Lines
+from funkflow.pipeline.progress.live import metrics
+from funkflow.pipeline.progress.live.plugin import LivePlugin
+from funkflow.pipeline.progress.notebook import NotebookView
+from funkflow.pipeline.progress.terminal import LiveView
 
 EPOCHS = 10_000
 Tell = Callable[[Event], None]

@@ -13,10 +13,10 @@ import pytest
 from conftest import Heard
 from fully_observed import PURE, RANK, descended, distance, factorised, followed, matrix_of
 
-from pipeline.settings import TrainSettings
-from pipeline.stages.train import train
-from pipeline.stages.train_batch import train_batch
-from tasks.follow_gradient import Reason
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.pipeline.training.batch import train_batch
+from funkflow.pipeline.training.sgd import train
+from funkflow.tasks.training.gradient_descent import Reason
 
 STEP = 0.2
 

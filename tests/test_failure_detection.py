@@ -19,11 +19,11 @@ from chaos.hosts import may_make_hosts
 from chaos.room import Room
 from chaos.strikes import Strike
 from chaos.trial import Trial, seconds_to_removal, trials
-from pipeline.runtime import workers
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.dask_settings import dask_settings
-from pipeline.runtime.workers import reading_faults
-from pipeline.settings import ClusterSettings
+from funkflow.pipeline.cluster import workers
+from funkflow.pipeline.cluster.dask_settings import dask_settings
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.cluster.workers import reading_faults
+from funkflow.pipeline.settings.sections import ClusterSettings
 
 pytestmark = pytest.mark.alone
 IN_TRAINING = ("train", "descend-", 9)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from distributed.scheduler import NoWorkerError
 
-from pipeline.runtime import cluster
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.failures import as_readable_errors
-from pipeline.settings import ClusterSettings
-from tasks.errors import CannotFit, TryAgainLater
+from funkflow.pipeline.cluster import open
+from funkflow.pipeline.cluster.errors import as_readable_errors
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.errors import CannotFit, TryAgainLater
 
 
 def without_workers() -> None:
@@ -27,7 +27,7 @@ def without_workers() -> None:
 
 
 def test_workers_that_do_not_come_back_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_NONE_COMES_BACK", "1s")
+    monkeypatch.setattr(open, "_NONE_COMES_BACK", "1s")
     with pytest.raises(TryAgainLater, match=r"lost all its workers .*; the same command goes on from the last"):
         without_workers()
 

@@ -15,8 +15,8 @@ from distributed import Client
 from growing_ratings import MADE, Root, address_of
 from rich.console import Console
 
-from pipeline import Model, RunResult
-from pipeline.tables import result_table
+from funkflow import Model, RunResult
+from funkflow.pipeline.results.tables import result_table
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.delimiters import guess_delimiter, single_spaces, split_line
-from tasks.field_values import any_padded, are_integers, clock_of, has_decimal_commas, looks_like_times
-from tasks.padded_ids import may_have_padded
+from funkflow.tasks.parsing.format.delimiters import guess_delimiter, single_spaces, split_line
+from funkflow.tasks.parsing.format.field_values import (
+    any_padded,
+    are_integers,
+    clock_of,
+    has_decimal_commas,
+    looks_like_times,
+)
+from funkflow.tasks.parsing.format.padded_ids import may_have_padded
 
 
 @pytest.mark.parametrize(

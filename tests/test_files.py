@@ -1,4 +1,4 @@
-"""Whole files, atomically, with checksums. Covers: tasks/files.py. Does not cover: what is in them."""
+"""Whole files, atomically, with checksums. Covers: tasks/storage/files.py. Does not cover: what is in them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tasks import array_files, files
-from tasks.errors import DamagedFile
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.storage import files, npy
 
 DTYPES = st.sampled_from(["float32", "float64", "int32", "int64", "uint8", "bool"])
 
@@ -22,8 +22,8 @@ DTYPES = st.sampled_from(["float32", "float64", "int32", "int64", "uint8", "bool
 )
 def test_an_array_comes_back_as_numpy_reads_it(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
     path = tmp_path_factory.mktemp("array") / "array.npy"
-    checksum = array_files.write_array(str(path), array)
-    back = array_files.read_array(str(path), checksum)
+    checksum = npy.write_array(str(path), array)
+    back = npy.read_array(str(path), checksum)
     by_numpy = np.load(path)
     assert back.dtype == by_numpy.dtype
     assert back.shape == by_numpy.shape
@@ -35,7 +35,7 @@ def test_a_pickle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "array.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DamagedFile, match="not an npy file of numbers"):
-        array_files.read_array(str(path))
+        npy.read_array(str(path))
 
 
 @pytest.mark.parametrize("cut", [4, 100, -3])
@@ -44,7 +44,7 @@ def test_an_array_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
     np.save(path, np.arange(10.0))
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DamagedFile):
-        array_files.read_array(str(path))
+        npy.read_array(str(path))
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

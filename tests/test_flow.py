@@ -1,6 +1,7 @@
 """The whole run from raw text to a saved model and predictions, as a user starts it.
 
-Covers: flow.py, stages/evaluate.py, export.py, predict.py, record.py, lock.py.
+Covers: pipeline/flow.py, pipeline/stages/evaluate.py, pipeline/stages/export.py, pipeline/commands/predict.py,
+pipeline/root/run_record.py, pipeline/root/lock.py.
 Does not cover: the words of the command (test_cli.py).
 """
 
@@ -15,11 +16,11 @@ import pytest
 from filelock import FileLock
 from ungated import UNGATED_SECTION
 
-from pipeline import Model, RunResult, Settings, run
-from pipeline.runtime.events import EpochFinished, Event, StageFinished
-from pipeline.runtime.store import Store
-from tasks import files
-from tasks.errors import BadInput, CannotFit, SettingsError, TryAgainLater
+from funkflow import Model, RunResult, Settings, run
+from funkflow.pipeline.progress.events import EpochFinished, Event, StageFinished
+from funkflow.pipeline.root.store import Store
+from funkflow.tasks.errors import BadInput, CannotFit, SettingsError, TryAgainLater
+from funkflow.tasks.storage import files
 
 SMALL: dict[str, dict[str, object]] = {
     "synth": {"shape": "demo", "fraction": 0.02},

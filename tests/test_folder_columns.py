@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from ingesting import ingest, refusal, settings, table
 
-from pipeline.runtime.context import Context
-from tasks.errors import BadInput
-from tasks.folder_columns import columns_in, name_within, with_columns
-from tasks.seen import SeenFile, match
-from tasks.sources import find_sources, record
+from funkflow.pipeline.cluster.context import Context
+from funkflow.tasks.dataset.known_files import SeenFile, match
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.sources.folder_columns import columns_in, name_within, with_columns
+from funkflow.tasks.parsing.sources.sources import find_sources, record
 
 PAIRS = {"user": [1, 2, 3], "item": [5, 5, 6]}
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import BadInput
-from tasks.follow_gradient import Array, OfArrays, Place, Reason, Rule, follow, follow_gradient
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.training.gradient_descent import Array, OfArrays, Place, Reason, Rule, follow, follow_gradient
 
 
 def square(x: Array) -> float:

@@ -1,6 +1,7 @@
 """Forgetting: no row of a user gets into a dataset any more, and the command says what holds him and removes it.
 
-Covers: tasks/forgotten.py, runtime/forgotten_traces.py, `funkflow forget`, and ingest, grown and cold, with a list.
+Covers: tasks/parsing/erased_ids.py, pipeline/datasets/erasure.py, `funkflow forget`, and ingest, grown and cold, with a
+list.
 Does not cover: what else a dataset keeps as it grows (test_growing.py).
 """
 
@@ -20,14 +21,14 @@ from ingesting import ingest, settings, table
 from raw_forms import attempt
 from typer.testing import CliRunner
 
-from pipeline.cli import program
-from pipeline.flow import run
-from pipeline.runtime.context import Context
-from pipeline.settings import SplitSettings
-from pipeline.stages.split import split
-from tasks.errors import DamagedFile, SettingsError
-from tasks.forgotten import Forgotten, read_forgotten, write_forgotten
-from tasks.ids import closed_up
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.flow import run
+from funkflow.pipeline.settings.sections import SplitSettings
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.parsing.erased_ids import Forgotten, read_forgotten, write_forgotten
+from funkflow.tasks.parsing.ids import closed_up
 
 ROWS = made(2500)
 

@@ -19,7 +19,7 @@ from chaos.hosts import hosts, may_make_hosts
 TOLD = """
 import os, sys, dask
 print("|".join([*sys.argv[1:], os.environ["GIVEN"], os.getcwd(), dask.config.get("given.to.dask", "nothing")]))
-print(*sorted({"pipeline.flow", "numba", "bokeh"} & set(sys.modules)), file=sys.stderr)
+print(*sorted({"funkflow.pipeline.flow", "numba", "bokeh"} & set(sys.modules)), file=sys.stderr)
 sys.exit(7)
 """
 WAITING = """
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         workers = set(client.run(os.getpid).values())
         below = {each.pid for each in psutil.Process().children(recursive=True)}
-        imported = client.run(lambda: "pipeline.flow" in sys.modules)
+        imported = client.run(lambda: "funkflow.pipeline.flow" in sys.modules)
         print(len(workers), workers <= below, *set(imported.values()))
 """
 ADDRESSES = """
@@ -53,7 +53,7 @@ def program(folder: Path, text: str) -> dict[str, str]:
 def test_a_program_has_its_words_environment_folder_outputs_and_exit_code(tmp_path: Path, anew: bool) -> None:
     done = forked.run(["told", "one", "two"], program(tmp_path, TOLD), 60, str(tmp_path), anew=anew)
     assert (done.returncode, done.stdout) == (7, f"one|two|by us|{tmp_path}|as well\n")
-    assert done.stderr == ("\n" if anew else "bokeh numba pipeline.flow\n")
+    assert done.stderr == ("\n" if anew else "bokeh numba funkflow.pipeline.flow\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.errors import BadInput
-from tasks.formats import Form, Wanted, recognise_text
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
 
 
 def recognised(text: str, name: str = "ratings.txt", **wanted: object) -> Form:

@@ -1,6 +1,6 @@
 """Simon Funk's form: its kernels equal their slow, obvious twins, and any cut to shares gives the same bits.
 
-Covers: kernels_funk.py, plain_funk.py, funk.py and funk_files.py.
+Covers: tasks/kernels/funk.py, tasks/kernels/reference_funk.py, tasks/training/funk.py and tasks/training/funk_files.py.
 Does not cover: which feature comes when, stopping, and whole runs (test_train_funk.py).
 """
 
@@ -14,10 +14,14 @@ from descending import STEPS, random_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.baseline import mean_shard
-from tasks.descend import StepSizes
-from tasks.factors import read_shard
-from tasks.funk import (
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.kernels.funk import pass_over, squared_errors, start_residuals, take_away
+from funkflow.tasks.kernels.reference_funk import pass_plainly, squared_errors_plainly, start_plainly, take_away_plainly
+from funkflow.tasks.kernels.vector import BIAS
+from funkflow.tasks.training.bias_baseline import mean_shard
+from funkflow.tasks.training.funk import (
     Feature,
     Vectors,
     descend_feature,
@@ -27,13 +31,9 @@ from tasks.funk import (
     score_standing,
     without_feature,
 )
-from tasks.funk_files import read_vectors, write_factors, write_vectors
-from tasks.kernels_funk import pass_over, squared_errors, start_residuals, take_away
-from tasks.kernels_vector import BIAS
-from tasks.plain_funk import pass_plainly, squared_errors_plainly, start_plainly, take_away_plainly
-from tasks.score import HeldOut
-from tasks.shares import turns_of_epoch
-from tasks.sums import rows_seen
+from funkflow.tasks.training.funk_files import read_vectors, write_factors, write_vectors
+from funkflow.tasks.training.score import HeldOut
+from funkflow.tasks.training.sgd import StepSizes
 
 SHAPE = (40, 1030)
 
@@ -80,7 +80,7 @@ def test_squared_errors_equal_their_twin(seed: int, count: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_shares_and_threads_change_no_bit(shares: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two passes turn by turn, as several workers take them, against one block after another by hand."""
-    monkeypatch.setattr("tasks.funk._LEAST_RATINGS_FOR_THREADS", 0)
+    monkeypatch.setattr("funkflow.tasks.training.funk._LEAST_RATINGS_FOR_THREADS", 0)
     rng, shards = np.random.default_rng(7), 4
     blocks = [[random_block(rng, np.arange(20), np.arange(15), 120, (20, 15)) for _ in range(4)] for _ in range(4)]
     residuals = [[rng.normal(size=len(block)).astype(np.float32) for block in row] for row in blocks]

@@ -1,6 +1,7 @@
 """What a new model must show before it replaces the one in use, and what becomes of one that does not.
 
-Covers: stages/gate.py and tasks/compare_models.py: each reason to refuse, the pointer and the record afterwards.
+Covers: pipeline/stages/gate.py and tasks/evaluation/compare_models.py: each reason to refuse, the pointer and the
+record afterwards.
 Does not cover: moving the pointer by hand (test_current.py).
 """
 
@@ -19,12 +20,12 @@ from conftest import Heard
 from distributed import Client
 from growing_ratings import Lines, Root, address_of, lines, write_lines
 
-from pipeline import Model, RunResult
-from pipeline.runtime.current import promote, read_current
-from pipeline.runtime.events import Event, Noticed
-from pipeline.settings import GateSettings, Settings, SplitSettings
-from pipeline.stages.gate import Candidate, gate
-from tasks.errors import ModelRefused, SettingsError
+from funkflow import Model, RunResult
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.model_in_use import promote, read_current
+from funkflow.pipeline.settings.sections import GateSettings, Settings, SplitSettings
+from funkflow.pipeline.stages.gate import Candidate, gate
+from funkflow.tasks.errors import ModelRefused, SettingsError
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 COMPARED = "gate.rmse_worse_by_at_most=0.001"

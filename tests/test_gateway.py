@@ -14,11 +14,11 @@ from dask_gateway import Gateway
 from gateway_server import GatewayServer, gateway_server
 from test_train import trained
 
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings
-from tasks.errors import TryAgainLater
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.errors import TryAgainLater
 
 PRESET = """
 class = "dask_gateway.GatewayCluster"

@@ -1,6 +1,6 @@
 """The grid holds every training rating once, in balanced blocks that depend on the data alone.
 
-Covers: blocks.py, scatter.py, score.py's held-out tables, stages/grid.py.
+Covers: tasks/grid/block.py, tasks/grid/scatter.py, tasks/training/score.py's held-out tables, pipeline/stages/grid.py.
 Does not cover: training on them (test_train.py).
 """
 
@@ -18,19 +18,19 @@ from conftest import Heard, Ratings, made_ratings, publish_ratings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from pipeline.runtime.store import publish
-from pipeline.settings import GridSettings
-from pipeline.stages.grid import grid
-from tasks import files
-from tasks.blocks import RatingBlock, read_block, write_block
-from tasks.errors import BadInput, DamagedFile
-from tasks.factors import FactorShard, initial_shard, read_shard, shard_rows, write_shard
-from tasks.layout import shards_for
-from tasks.rule import SMALL_SPREAD, scaling
-from tasks.score import held_out_table, read_held_out
-from tasks.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.root.store import publish
+from funkflow.pipeline.settings.sections import GridSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.tasks.errors import BadInput, DamagedFile
+from funkflow.tasks.grid.block import RatingBlock, read_block, write_block
+from funkflow.tasks.grid.default_rule import SMALL_SPREAD, scaling
+from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, shard_rows, write_shard
+from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import held_out_table, read_held_out
 
 
 @given(st.floats(0.1, 1e3), st.floats(0.0, 400.0))

@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from ingesting import ingest, settings, table
 from raw_forms import write_combined
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Noticed, StageFinished
-from pipeline.runtime.store import Store
-from pipeline.settings import Settings
-from tasks.errors import BadInput, SettingsError
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import Noticed, StageFinished
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import BadInput, SettingsError
 
 
 @pytest.fixture

@@ -24,16 +24,16 @@ from raw_forms import attempt
 
 from bench.daily import cut_by_time, go_through, table
 from chaos.object_store import ObjectStore
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from pipeline.runtime.store import Store, published
-from pipeline.settings import GridSettings, SplitSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.split import split
-from tasks import files
-from tasks.blocks import RatingBlock, read_block, write_block
-from tasks.layout import laid_rows, lineage_shards, shards_for
-from tasks.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.root.store import Store, published
+from funkflow.pipeline.settings.sections import GridSettings, SplitSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.grid.block import RatingBlock, read_block, write_block
+from funkflow.tasks.grid.layout import laid_rows, lineage_shards, shards_for
+from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.tasks.storage import files
 
 SPLIT = SplitSettings(fraction=0.2)
 

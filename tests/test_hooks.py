@@ -1,6 +1,7 @@
 """Who is told how an execution ended, with what, and that a hook which fails is said and changes nothing.
 
-Covers: hooks.py and its place in execution.py, with real commands and a real web server, without a cluster.
+Covers: pipeline/running/hooks.py and its place in pipeline/running/execution.py, with real commands and a real web
+server, without a cluster.
 Does not cover: the record itself (test_ledger.py).
 """
 
@@ -17,15 +18,15 @@ from typing import Any
 import pytest
 from executing import RUN_ID, ask_for_work, executed, ratings_in, settings_over, work
 
-from pipeline.execution import Execution
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.lock import hold_root
-from pipeline.runtime.result import RunResult
-from pipeline.settings import Settings
-from tasks.errors import BadInput, ModelRefused, RootIsHeld
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running.execution import Execution
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import BadInput, ModelRefused, RootIsHeld
 
 KEEP = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
-HOLD = "import sys; from pipeline.runtime.lock import hold_root; hold_root(sys.argv[1]).__enter__()"
+HOLD = "import sys; from funkflow.pipeline.root.lock import hold_root; hold_root(sys.argv[1]).__enter__()"
 
 
 def python(words: str, *arguments: object) -> str:

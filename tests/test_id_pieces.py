@@ -1,6 +1,6 @@
 """Tables of raw ids cut to pieces, and matched with others, beside lists and dictionaries.
 
-Covers: id_pieces.py, matches.py. Does not cover: which tasks read them (test_reads.py).
+Covers: tasks/dataset/id_pieces.py, tasks/dataset/matches.py. Does not cover: which tasks read them (test_reads.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import files
-from tasks.id_pieces import cut_by_part, cut_by_shard, read_piece
-from tasks.ids import buckets_of
-from tasks.matches import match_by_part, matched, parted, read_match
+from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard, read_piece
+from funkflow.tasks.dataset.matches import match_by_part, matched, parted, read_match
+from funkflow.tasks.parsing.ids import buckets_of
+from funkflow.tasks.storage import files
 
 RAW_IDS = st.one_of(
     st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=60), st.lists(st.text(max_size=4), unique=True)

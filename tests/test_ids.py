@@ -1,7 +1,7 @@
 """Ids by a table equal ids by a hash, whatever integers they are; scratch gives back what it was given.
 
-Covers: the two ways of ids.unique and ids.look_up, buckets by chunk, and scratch.py. Does not cover: whole datasets
-(test_ingest.py).
+Covers: the two ways of ids.unique and ids.look_up, buckets by chunk, and tasks/storage/arrow_groups.py. Does not cover:
+whole datasets (test_ingest.py).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import ids
-from tasks.errors import DamagedFile
-from tasks.scratch import narrowed, read_groups, write_groups
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.parsing import ids
+from funkflow.tasks.storage.arrow_groups import narrowed, read_groups, write_groups
 
 CLOSE = st.integers(-50, 1000)
 ANY = st.one_of(CLOSE, st.integers(-(2**63), 2**63 - 1))

@@ -19,9 +19,9 @@ from conftest import Heard
 from ingesting import ingest, settings, table
 from raw_forms import delimited, films, made_rows, write_combined, write_mv_folder, write_parquet, write_tar
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from tasks.errors import BadInput
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.tasks.errors import BadInput
 
 ROWS = made_rows()
 

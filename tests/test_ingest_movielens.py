@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from ingesting import ingest, settings, table
 
-from pipeline.runtime.context import Context
+from funkflow.pipeline.cluster.context import Context
 
 
 def test_movielens_latest_small(context: Context, ratings_dir: Path) -> None:

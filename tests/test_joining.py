@@ -22,15 +22,15 @@ from dask_processes import CHECKOUT, worker
 from distributed import Client, LocalCluster, SchedulerPlugin
 from test_train import SETTINGS, Bits, trained
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.dask_settings import dask_settings
-from pipeline.runtime.events import EpochFinished, Event, Noticed
-from pipeline.runtime.store import Store
-from pipeline.settings import GridSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train import train
-from pipeline.stages.train_batch import train_batch
-from pipeline.training_settings import BatchSettings, TrainSettings
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.dask_settings import dask_settings
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import GridSettings
+from funkflow.pipeline.settings.train import BatchSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training.batch import train_batch
+from funkflow.pipeline.training.sgd import train
 
 AT = 3
 """The epoch after which workers come or go; a checkpoint comes every second epoch, so that of epoch 4 is the next."""
@@ -133,9 +133,9 @@ def test_a_worker_that_leaves_loses_nothing(tmp_path: Path, expected: Bits) -> N
 
 
 def test_a_worker_that_joins_with_another_funkflow_is_left_out(tmp_path: Path, expected: Bits) -> None:
-    for package in ("tasks", "pipeline", "conf"):
-        subprocess.run(["cp", "-r", str(CHECKOUT / package), str(tmp_path)], check=True)
-    with open(tmp_path / "tasks" / "rule.py", "a", encoding="utf-8") as file:
+    for package in ("conf", "funkflow", "pipeline", "tasks"):
+        subprocess.run(["cp", "-a", str(CHECKOUT / package), str(tmp_path)], check=True)
+    with open(tmp_path / "tasks" / "grid" / "default_rule.py", "a", encoding="utf-8") as file:
         file.write("# another line\n")
     with cluster_of(1) as cluster, ExitStack() as stack:
         (tmp_path / "scheduler.json").write_text(json.dumps({"address": cluster.client.scheduler_info()["address"]}))

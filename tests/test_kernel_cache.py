@@ -18,10 +18,10 @@ from distributed import Client
 from ungated import UNGATED
 
 from chaos.small_disk import may_mount
-from pipeline.runtime import workers
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.workers import warn_of_uncached_kernels
-from tasks import kernels_cache
+from funkflow.pipeline.cluster import workers
+from funkflow.pipeline.cluster.workers import warn_of_uncached_kernels
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.tasks.kernels import cache
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -34,30 +34,30 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_folder_is_made_for_this_user_alone_and_used_again(temporary: Path) -> None:
-    assert kernels_cache._private_folder() == str(temporary)
+    assert cache._private_folder() == str(temporary)
     assert temporary.stat().st_mode & 0o777 == 0o700
-    assert kernels_cache._private_folder() == str(temporary)
+    assert cache._private_folder() == str(temporary)
 
 
 def test_a_folder_that_others_can_write_to_is_refused(temporary: Path) -> None:
     temporary.mkdir()
     temporary.chmod(0o770)
     with pytest.raises(PermissionError, match="not a folder of this user alone"):
-        kernels_cache._private_folder()
+        cache._private_folder()
 
 
 def test_a_link_in_its_place_is_refused(temporary: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir(mode=0o700)
     temporary.symlink_to(tmp_path / "mine")
     with pytest.raises(PermissionError, match="not a folder of this user alone"):
-        kernels_cache._private_folder()
+        cache._private_folder()
 
 
 def test_a_folder_of_somebody_else_is_refused(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     temporary.with_name("funkflow-12345").mkdir(mode=0o700)
     with pytest.raises(PermissionError, match="not a folder of this user alone"):
-        kernels_cache._private_folder()
+        cache._private_folder()
 
 
 @pytest.mark.parametrize(("mode", "is_refused"), [(0o777, True), (0o1777, False)])
@@ -65,14 +65,14 @@ def test_a_folder_that_others_could_replace_is_refused(temporary: Path, mode: in
     temporary.parent.chmod(mode)
     if is_refused:
         with pytest.raises(PermissionError, match="others could replace"):
-            kernels_cache._private_folder()
+            cache._private_folder()
     else:
-        assert kernels_cache._private_folder() == str(temporary)
+        assert cache._private_folder() == str(temporary)
 
 
 def test_kernels_are_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels_cache, "why_uncached", lambda: "the disk can only be read")
-    kernel: Any = kernels_cache.compiled()(_next)
+    monkeypatch.setattr(cache, "why_uncached", lambda: "the disk can only be read")
+    kernel: Any = cache.compiled()(_next)
     assert kernel(1) == 2
     assert kernel.stats.cache_path is None
 
@@ -118,7 +118,7 @@ def test_a_run_needs_nothing_but_its_root(tmp_path: Path) -> None:
     ratings.write_text("\n".join(("user,item,rating", *rows)), encoding="utf-8")
     script = ONLY_THE_ROOT_CAN_BE_WRITTEN.format(root=root, checkout=CHECKOUT, temporary=tempfile.gettempdir())
     few = ("train.rank=2", "train.epochs=1", "ranking.count=0", "report.write=false", "cluster.threads=1", UNGATED)
-    words = ["-m", "pipeline", "run", f"--ratings={ratings}", f"--root={root}", *(f"--set={each}" for each in few)]
+    words = ["-m", "funkflow", "run", f"--ratings={ratings}", f"--root={root}", *(f"--set={each}" for each in few)]
     line = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, *words]
     done = subprocess.run(line, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """The compiled kernels equal their slow, obvious twins, and the twins equal the gradients of the objective.
 
-Covers: descend_tiles, residual_sums, score_ratings, plain.py, objective.py.
+Covers: descend_tiles, residual_sums, score_ratings, tasks/kernels/reference.py, tasks/training/objective.py.
 Does not cover: blocks of several tiles (test_twins.py), shards and epochs (test_train.py).
 """
 
@@ -15,11 +15,11 @@ from descending import STEPS, as_plain, plain_tiles, random_block, random_shard,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.descend import descend_in_place
-from tasks.kernels import score_ratings
-from tasks.kernels_sums import residual_sums
-from tasks.objective import Observed, Point, gradients, objective
-from tasks.plain import descend_plainly, predict_plainly, sum_plainly
+from funkflow.tasks.kernels.reference import descend_plainly, predict_plainly, sum_plainly
+from funkflow.tasks.kernels.row_sums import residual_sums
+from funkflow.tasks.kernels.score import score_ratings
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective
+from funkflow.tasks.training.sgd import descend_in_place
 
 RANKS = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 64, 67, 128, 130])
 

@@ -1,6 +1,6 @@
 """A file of input is read for its checksum once, unless it may have changed since.
 
-Covers: runtime/known_inputs.py and tasks/file_versions.py, on a disk and in an object store.
+Covers: pipeline/datasets/input_hashes.py and tasks/storage/file_versions.py, on a disk and in an object store.
 Does not cover: the dataset that comes of it (test_ingest.py), whole executions (test_up_to_date.py).
 """
 
@@ -14,13 +14,13 @@ import pytest
 from conftest import Heard
 
 from chaos.object_store import ObjectStore
-from pipeline.runtime.events import StageAdvanced
-from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
-from pipeline.runtime.store import FORMAT_VERSION
-from tasks import file_versions, files
-from tasks.errors import TryAgainLater
-from tasks.file_versions import is_settled
-from tasks.sources import find_sources
+from funkflow.pipeline.datasets.input_hashes import describe_inputs, refuse_changed
+from funkflow.pipeline.progress.events import StageAdvanced
+from funkflow.pipeline.root.store import FORMAT_VERSION
+from funkflow.tasks.errors import TryAgainLater
+from funkflow.tasks.parsing.sources.sources import find_sources
+from funkflow.tasks.storage import file_versions, files
+from funkflow.tasks.storage.file_versions import is_settled
 
 
 @pytest.fixture

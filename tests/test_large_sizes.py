@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.blocks import RatingBlock
-from tasks.errors import BadInput
-from tasks.ids import MOST_IDS, refuse_too_many
-from tasks.tiles import key_bits, order_keys
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.kernels.tiles import key_bits, order_keys
+from funkflow.tasks.parsing.ids import MOST_IDS, refuse_too_many
 
 
 @pytest.mark.parametrize("shape", [(100_000_000, 10_000_000), (300_000_000, 50), (40_000, 90_000_000)])

@@ -1,6 +1,7 @@
 """Clusters from files: each that ships names a class and arguments that are there; every mistake is told in one line.
 
-Covers: pipeline/cluster_preset.py, runtime/launch.py, runtime/dask_settings.py, with real local clusters.
+Covers: pipeline/settings/cluster_preset.py, pipeline/cluster/launch.py, pipeline/cluster/dask_settings.py, with real
+local clusters.
 Does not cover: real queues and machines (test_slurm.py, test_ssh.py), clusters of others (test_attach.py).
 """
 
@@ -15,13 +16,13 @@ import dask.config
 import pytest
 from distributed import Client, LocalCluster
 
-from pipeline.cluster_preset import read_preset
-from pipeline.presets import CLUSTERS, presets
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.dask_settings import as_environment, dask_settings
-from pipeline.runtime.launch import cluster_class, refuse_unknown_arguments
-from pipeline.settings import ClusterSettings
-from tasks.errors import FunkflowError, SettingsError, TryAgainLater
+from funkflow.pipeline.cluster.dask_settings import as_environment, dask_settings
+from funkflow.pipeline.cluster.launch import cluster_class, refuse_unknown_arguments
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.settings.cluster_preset import read_preset
+from funkflow.pipeline.settings.presets import CLUSTERS, presets
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.errors import FunkflowError, SettingsError, TryAgainLater
 
 LOCAL = """class = "distributed.LocalCluster"
 wait_timeout_seconds = 0.5

@@ -1,7 +1,7 @@
 """Two runs under one root in an object store: the second is told to come back later, and a dead one is passed over.
 
-Covers: runtime/lease.py, against a real S3 API and fsspec's store in memory. Does not cover: roots on file systems
-(test_flow.py).
+Covers: pipeline/root/lease.py, against a real S3 API and fsspec's store in memory. Does not cover: roots on file
+systems (test_flow.py).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from chaos.object_store import ObjectStore, Request
-from pipeline.runtime import lease
-from pipeline.runtime.lease import Held
-from pipeline.runtime.lock import hold_root
-from tasks import files
-from tasks.errors import RootIsHeld, TryAgainLater
+from funkflow.pipeline.root import lease
+from funkflow.pipeline.root.lease import Held
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.tasks.errors import RootIsHeld, TryAgainLater
+from funkflow.tasks.storage import files
 
 
 @pytest.fixture(params=["s3", "memory"])

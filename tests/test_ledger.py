@@ -1,6 +1,6 @@
 """The ledger: every execution has its record, however it ended, and one that died is found out.
 
-Covers: execution.py's records and runtime/ledger.py, on a disk and in an object store.
+Covers: pipeline/running/execution.py's records and pipeline/root/ledger.py, on a disk and in an object store.
 Does not cover: how records are listed (test_runs_command.py).
 """
 
@@ -19,15 +19,15 @@ import pytest
 from executing import DATASET_ID, RUN_ID, executed, ratings_in, settings_over, work
 
 from chaos.object_store import ObjectStore
-from pipeline.execution import Execution
-from pipeline.request import STAGES
-from pipeline.runtime import lock
-from pipeline.runtime.ledger import Ledger, Record
-from pipeline.runtime.lock import hold_root
-from pipeline.runtime.result import RunResult
-from pipeline.settings import Settings
-from tasks import files
-from tasks.errors import BadInput, CannotFit, FunkflowError, TryAgainLater
+from funkflow.pipeline.root import lock
+from funkflow.pipeline.root.ledger import Ledger, Record
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running.execution import Execution
+from funkflow.pipeline.settings.request import STAGES
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import BadInput, CannotFit, FunkflowError, TryAgainLater
+from funkflow.tasks.storage import files
 
 HERE = Path(__file__).parent
 

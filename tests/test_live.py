@@ -28,10 +28,10 @@ from playwright.sync_api import Browser
 from prometheus_client.parser import text_string_to_metric_families
 from ungated import UNGATED_SECTION
 
-from pipeline import RunResult, Settings, run
-from pipeline.live.plugin import NAME, LivePlugin
-from pipeline.live.sending import page_address
-from pipeline.runtime.events import EpochFinished, Event, Noticed, StageStarted
+from funkflow import RunResult, Settings, run
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed, StageStarted
+from funkflow.pipeline.progress.live.plugin import NAME, LivePlugin
+from funkflow.pipeline.progress.live.sending import page_address
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a scheduler knows no tests
 FIGURES = ("funkflow-run", "funkflow-summary", "funkflow-learning", "funkflow-rate", "funkflow-grid",
@@ -236,7 +236,9 @@ def test_a_scheduler_of_somebody_else_has_the_page_from_its_first_run_on(tmp_pat
 
 def test_by_a_preload_the_page_is_there_before_any_run_and_jupyterlab_lists_it(tmp_path: Path) -> None:
     with (
-        _scheduler(tmp_path, "--dashboard-address", "127.0.0.1:0", "--preload", "pipeline.live.routes") as file,
+        _scheduler(
+            tmp_path, "--dashboard-address", "127.0.0.1:0", "--preload", "funkflow.pipeline.progress.live.routes"
+        ) as file,
         Client(scheduler_file=str(file), set_as_default=False, timeout=60) as client,
     ):
         host = page_address(client).removesuffix("/funkflow")

@@ -26,9 +26,7 @@ from browser import watched
 from playwright.sync_api import Browser, Page
 from tornado.ioloop import IOLoop
 
-from pipeline.live.page import LivePage, live_document
-from pipeline.live.plugin import NAME, LivePlugin
-from pipeline.runtime.events import (
+from funkflow.pipeline.progress.events import (
     BaselinesMeasured,
     CheckpointWritten,
     EpochFinished,
@@ -40,6 +38,8 @@ from pipeline.runtime.events import (
     WorkerLost,
     as_mapping,
 )
+from funkflow.pipeline.progress.live.page import LivePage, live_document
+from funkflow.pipeline.progress.live.plugin import NAME, LivePlugin
 
 WORKERS = [f"tcp://127.0.0.1:{port}" for port in (39495, 40089)]
 

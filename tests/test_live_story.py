@@ -13,11 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.live.blocks import Grid, Meeting, Visit, visit_of
-from pipeline.live.story import Stories, Story
-from pipeline.live.words import age, duration
-from pipeline.runtime import events
-from pipeline.runtime.events import CheckpointWritten, EpochFinished, Event, RunEnded, StageStarted, WorkerLost
+from funkflow.pipeline.progress import events
+from funkflow.pipeline.progress.events import (
+    CheckpointWritten,
+    EpochFinished,
+    Event,
+    RunEnded,
+    StageStarted,
+    WorkerLost,
+)
+from funkflow.pipeline.progress.live.blocks import Grid, Meeting, Visit, visit_of
+from funkflow.pipeline.progress.live.words import age, duration
+from funkflow.pipeline.progress.story import Stories, Story
 
 
 def message(event: Event, time: float, run: str = "one") -> dict[str, Any]:
@@ -73,8 +80,8 @@ def test_runs_are_told_apart_and_the_oldest_are_forgotten() -> None:
 
 
 def test_every_kind_of_event_is_taken_in_by_a_story() -> None:
-    """A kind that is added to runtime/events.py has to be thought of here."""
-    from pipeline.live.story import _TAKE  # what it knows is no part of what it offers
+    """A kind that is added to pipeline/progress/events.py has to be thought of here."""
+    from funkflow.pipeline.progress.story import _TAKE  # what it knows is no part of what it offers
 
     kinds = {kind.__name__ for kind in events.Event.__args__}
     assert set(_TAKE) == kinds

@@ -1,6 +1,6 @@
 """A_ρ and the errors at every rank, against NumPy's best approximation of the whole matrix.
 
-Covers: tasks/low_rank.py, tasks/truncation.py and `Model.reconstruct`.
+Covers: tasks/model/low_rank.py, tasks/model/errors_by_rank.py and `Model.reconstruct`.
 Does not cover: writing the whole matrix (test_reconstruct.py), or the same on Dask (test_spectrum.py).
 """
 
@@ -15,10 +15,10 @@ from factorised import dense, model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.canonical import Matrix, core_of, triangle
-from tasks.errors import BadInput
-from tasks.model import Model
-from tasks.truncation import Side, errors_by_rank, spectrum_table, turned
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.canonical import Matrix, core_of, triangle
+from funkflow.tasks.model.errors_by_rank import Side, errors_by_rank, spectrum_table, turned
+from funkflow.tasks.model.model import Model
 
 MODEL = model_of(np.random.default_rng(2))
 

@@ -19,8 +19,8 @@ import pytest
 import yaml
 from kubernetes_preset import PODS, asked_for
 
-from pipeline.cluster_preset import read_preset
-from pipeline.presets import CLUSTERS, presets
+from funkflow.pipeline.settings.cluster_preset import read_preset
+from funkflow.pipeline.settings.presets import CLUSTERS, presets
 
 CHECKOUT = Path(__file__).parent.parent
 CRDS = "deployment/helm/dask-kubernetes-operator/crds"

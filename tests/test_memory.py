@@ -1,6 +1,6 @@
 """Memory is handed on only when nobody can see it, and weighed.
 
-Covers: memory.py, and that workers hand it back. Does not cover: what lies in it.
+Covers: tasks/kernels/buffers.py, and that workers hand it back. Does not cover: what lies in it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from dask.sizeof import sizeof
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.training import kept_or_trained
-from tasks import memory
-from tasks.blocks import RatingBlock
-from tasks.descend import Descent
-from tasks.errors import Diverged
-from tasks.factors import room_for, written_room
-from tasks.memory import LEAST_FLOATS, forget_spare, uninitialised
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.training.manifest import kept_or_trained
+from funkflow.tasks.errors import Diverged
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.factor_shard import room_for, written_room
+from funkflow.tasks.kernels import buffers
+from funkflow.tasks.kernels.buffers import LEAST_FLOATS, forget_spare, uninitialised
+from funkflow.tasks.training.sgd import Descent
 
 
 @pytest.fixture(autouse=True)
 def no_spare_memory() -> None:
-    memory._spare.clear()
+    buffers._spare.clear()
 
 
 def place(array: np.ndarray) -> int:
@@ -75,10 +75,10 @@ def test_what_is_spare_is_taken_first_and_handed_back_in_the_end() -> None:
     del arrays
     again = [uninitialised(LEAST_FLOATS) for _ in range(5)]
     assert {place(array) for array in again} < places
-    assert [len(spare) for spare in memory._spare.values()] == [4]
+    assert [len(spare) for spare in buffers._spare.values()] == [4]
     forget_spare()
     del again
-    assert not memory._spare
+    assert not buffers._spare
 
 
 def test_memory_in_use_goes_back_too_once_it_was_to_be_forgotten() -> None:
@@ -86,14 +86,14 @@ def test_memory_in_use_goes_back_too_once_it_was_to_be_forgotten() -> None:
     held = uninitialised(LEAST_FLOATS)
     forget_spare()
     del held
-    assert not memory._spare
+    assert not buffers._spare
     later = uninitialised(LEAST_FLOATS)
     del later
-    assert [len(spare) for spare in memory._spare.values()] == [1]
+    assert [len(spare) for spare in buffers._spare.values()] == [1]
 
 
 def spare_bytes() -> int:
-    return sum(len(each) for spare in memory._spare.values() for each in spare)
+    return sum(len(each) for spare in buffers._spare.values() for each in spare)
 
 
 def leave_spare() -> int:

@@ -1,6 +1,7 @@
 """What a run told is kept as it tells it: at a cost in step with the events, and whole whatever happens.
 
-Covers: runtime/metrics_file.py on a disk and in an object store: several attempts, kills, a full disk, a moved root.
+Covers: pipeline/progress/metrics_file.py on a disk and in an object store: several attempts, kills, a full disk, a
+moved root.
 Does not cover: what events say (test_flow.py, test_live.py).
 """
 
@@ -13,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from chaos.object_store import ObjectStore
-from pipeline.runtime import metrics_file
-from pipeline.runtime.events import CheckpointWritten, Noticed, StageAdvanced, StageStarted
-from pipeline.runtime.metrics_file import MetricsFile, events_of
-from tasks import files
+from funkflow.pipeline.progress import metrics_file
+from funkflow.pipeline.progress.events import CheckpointWritten, Noticed, StageAdvanced, StageStarted
+from funkflow.pipeline.progress.metrics_file import MetricsFile, events_of
+from funkflow.tasks.storage import files
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -15,9 +15,9 @@ import typer
 from typer.testing import CliRunner
 
 from chaos.object_store import ObjectStore
-from pipeline.cli import program
-from tasks import files
-from tasks.errors import SettingsError
+from funkflow.pipeline.cli import program
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage import files
 
 LOOKING = [
     ["current"],

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from ungated import UNGATED_SECTION
 
-import pipeline
-from pipeline import Model, run
-from pipeline.runtime.events import Event, Noticed, StageFinished
-from tasks.errors import BadInput, SettingsError
+import funkflow
+from funkflow import Model, run
+from funkflow.pipeline.progress.events import Event, Noticed, StageFinished
+from funkflow.tasks.errors import BadInput, SettingsError
 
 
 @pytest.fixture
@@ -176,5 +176,5 @@ def test_the_remedy_for_a_table_works(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_package_shows_what_it_offers() -> None:
-    assert dir(pipeline) == ["Model", "RunResult", "Settings", "__version__", "reconstruction", "run"]
-    assert pipeline.__version__ == version("funkflow")
+    assert dir(funkflow) == ["Model", "RunResult", "Settings", "__version__", "reconstruction", "run"]
+    assert funkflow.__version__ == version("funkflow")

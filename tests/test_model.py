@@ -1,6 +1,6 @@
 """The saved model: what other programs read, and predictions without Dask.
 
-Covers: tasks/model.py. Does not cover: how a run exports it (test_flow.py).
+Covers: tasks/model/model.py. Does not cover: how a run exports it (test_flow.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.errors import BadInput, DamagedFile, SettingsError
-from tasks.model import Model
+from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
+from funkflow.tasks.model.model import Model
 
 
 def small_model(ids: str = "integer") -> Model:
@@ -119,7 +119,7 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 def test_predicting_imports_no_dask(tmp_path: Path) -> None:
     small_model().save(str(tmp_path))
     program = (
-        "import sys; from pipeline import Model;"
+        "import sys; from funkflow import Model;"
         f"print(Model.load({str(tmp_path)!r}).predict([7], [7])[0]);"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('dask', 'distributed')))"
     )

@@ -17,7 +17,7 @@ CHILD_BYTES = 150 * 2**20
 # go of them when it is told to; each `until` waits for the monitor to see what has happened.
 WATCHED = f"""
 import json, subprocess, sys, time
-from pipeline.runtime.monitor import MemoryMonitor
+from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
 
 hold = "import sys; held = b'x' * {CHILD_BYTES}; print('held', flush=True); sys.stdin.readline()"
 

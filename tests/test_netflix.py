@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from program import funkflow_anew
 
-from pipeline import RunResult, Settings, run
-from pipeline.plan import plan_of
+from funkflow import RunResult, Settings, run
+from funkflow.pipeline.planning.plan import plan_of
 
 pytestmark = pytest.mark.slow
 FRACTION = 0.02

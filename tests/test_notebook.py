@@ -1,7 +1,7 @@
 """What a notebook shows: a run in a real kernel, results as HTML, and plots as Bokeh figures.
 
-Covers: runtime/notebook.py, `_repr_html_` of results, plots.py against what the run left, and that none of it is loaded
-where nobody asks for it.
+Covers: pipeline/progress/notebook.py, `_repr_html_` of results, pipeline/results/plots.py against what the run left,
+and that none of it is loaded where nobody asks for it.
 Does not cover: the report (test_report.py), terminals (test_terminal.py).
 """
 
@@ -22,10 +22,18 @@ from bokeh.plotting import figure
 from nbclient import NotebookClient
 from ungated import UNGATED_SECTION
 
-from pipeline import Model, RunResult, plots, run
-from pipeline.runtime.events import BaselinesMeasured, EpochFinished, Event, StageAdvanced, StageFinished, StageStarted
-from pipeline.runtime.notebook import NotebookView
-from tasks.errors import BadInput, SettingsError
+from funkflow import Model, RunResult, run
+from funkflow.pipeline.progress.events import (
+    BaselinesMeasured,
+    EpochFinished,
+    Event,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+)
+from funkflow.pipeline.progress.notebook import NotebookView
+from funkflow.pipeline.results import plots
+from funkflow.tasks.errors import BadInput, SettingsError
 
 CHECKOUT = Path(__file__).parent.parent
 SETTINGS = {"synth": {"shape": "demo", "fraction": 0.02}, "train": {"rank": 4, "epochs": 3}, "gate": UNGATED_SECTION}
@@ -173,7 +181,7 @@ def test_what_cannot_be_plotted_is_said(tmp_path: Path) -> None:
 
 def test_a_model_loads_neither_dask_nor_bokeh_nor_ipython(result: RunResult) -> None:
     code = (
-        "import sys; from pipeline import Model; Model.load(sys.argv[1])._repr_html_(); "
+        "import sys; from funkflow import Model; Model.load(sys.argv[1])._repr_html_(); "
         "print([name for name in ('distributed', 'dask', 'bokeh', 'IPython') if name in sys.modules])"
     )
     done = subprocess.run(

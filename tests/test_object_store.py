@@ -22,29 +22,29 @@ from program import funkflow
 from ungated import UNGATED_SECTION
 
 from chaos.object_store import ObjectStore, Request
-from pipeline import Model, run
-from pipeline.comparison.runs import compare
-from pipeline.flow import METHODS
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event, Noticed
-from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import Store
-from pipeline.settings import Settings
-from pipeline.stages.baseline import baseline
-from pipeline.stages.evaluate import evaluate
-from pipeline.stages.export import export
-from pipeline.stages.grid import grid
-from pipeline.stages.ingest import ingest
-from pipeline.stages.predict import predict
-from pipeline.stages.ranking import ranking
-from pipeline.stages.recommend import recommend
-from pipeline.stages.reconstruct import reconstruct
-from pipeline.stages.spectrum import spectrum
-from pipeline.stages.split import split
-from pipeline.stages.synthesise import synthesise
-from tasks import files
-from tasks.errors import DamagedFile, SettingsError, TryAgainLater
-from tasks.filesystems import streamed
+from funkflow import Model, run
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.flow import METHODS
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.results.comparison.runs import compare
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.stages.baseline import baseline
+from funkflow.pipeline.stages.evaluate import evaluate
+from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.stages.ingest import ingest
+from funkflow.pipeline.stages.predict import predict
+from funkflow.pipeline.stages.ranking import ranking
+from funkflow.pipeline.stages.recommend import recommend
+from funkflow.pipeline.stages.reconstruct import reconstruct
+from funkflow.pipeline.stages.spectrum import spectrum
+from funkflow.pipeline.stages.split import split
+from funkflow.pipeline.stages.synthesise import synthesise
+from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.filesystems import streamed
 
 SHARDS = 4
 SMALL = {

@@ -1,6 +1,6 @@
 """The objective and its gradients: against double loops, differences, and what is refused.
 
-Covers: objective.py.
+Covers: tasks/training/objective.py.
 Does not cover: the kernels that follow it (test_kernels.py, test_batch.py), the check as a command
 (test_check_gradients.py).
 """
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import BadInput
-from tasks.objective import Observed, Point, gradients, objective, slope_by_cell
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective, slope_by_cell
 
 
 def random_problem(seed: int, users: int = 5, items: int = 4, rank: int = 3, count: int = 12) -> tuple[Point, Observed]:

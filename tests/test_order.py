@@ -1,6 +1,6 @@
 """Orders by packed numbers equal Python's own stable sort, for rows of any size, repeated or not.
 
-Covers: order.py. Does not cover: what the orders are for (test_ingest.py, test_grid.py).
+Covers: tasks/dataset/sorting.py. Does not cover: what the orders are for (test_ingest.py, test_grid.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.order import counted_order, sorted_pairs
+from funkflow.tasks.dataset.sorting import counted_order, sorted_pairs
 
 GREATEST = 2**31 - 1
 ROWS = st.one_of(st.integers(0, 3), st.integers(0, 5000), st.integers(0, GREATEST))

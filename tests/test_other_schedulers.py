@@ -23,8 +23,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.schedule.cron import Cron
-from pipeline.schedule.retry import MEANINGS, Retry
+from funkflow.pipeline.running.schedule.cron import Cron
+from funkflow.pipeline.running.schedule.retry import MEANINGS, Retry
 
 CHECKOUT = Path(__file__).parent.parent
 SCHEDULES = CHECKOUT / "conf" / "schedules"

@@ -61,7 +61,7 @@ def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("folder", ["pipeline", "tasks", "conf"])
 def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
     files = {
-        path.relative_to(CHECKOUT).as_posix()
+        f"funkflow/{path.relative_to(CHECKOUT).as_posix()}"
         for pattern in ("*.json", "*.py", "*.toml", "*.yaml", "*.service", "*.timer", "crontab", "py.typed")
         for path in (CHECKOUT / folder).rglob(pattern)
     }
@@ -71,8 +71,8 @@ def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
 
 def test_wheel_holds_nothing_else(content: set[str]) -> None:
     kept = re.compile(
-        r"(pipeline|tasks)/.*(\.py|/py\.typed)|(pipeline|tasks)/py\.typed|conf/\w.*\.(json|py|toml|yaml)|"
-        r"conf/schedules/(crontab|[\w-]+\.(service|timer))|funkflow-.*"
+        r"funkflow/(\w+\.py|py\.typed|(pipeline|tasks)/.*\.py|conf/\w.*\.(json|py|toml|yaml)|"
+        r"conf/schedules/(crontab|[\w-]+\.(service|timer)))|funkflow-.*"
     )
     assert {name for name in content if not kept.fullmatch(name)} == set()
 
@@ -83,18 +83,18 @@ def test_wheel_names_licence_command_and_python(wheel: Path) -> None:
         about = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
         commands = archive.read(f"{folder}/entry_points.txt").decode()
     assert (about["License-Expression"], about["Requires-Python"]) == ("MIT", ">=3.11")
-    assert "funkflow = pipeline.__main__:main" in commands
+    assert "funkflow = funkflow.__main__:main" in commands
 
 
 def test_wheel_is_what_gets_imported(installed: Path) -> None:
-    program = "import conf, pipeline, tasks; print(conf.__file__, pipeline.__file__, tasks.__file__, sep='\\n')"
+    program = "from funkflow import conf, pipeline, tasks\nfor each in (conf, pipeline, tasks): print(each.__file__)"
     result = run_in(installed, "python", "-c", program)
     assert result.returncode == 0, result.stderr
     assert all(line.startswith(str(installed)) for line in result.stdout.splitlines())
 
 
 def test_presets_are_found_far_from_the_checkout(installed: Path) -> None:
-    program = "from pipeline.presets import CLUSTERS, presets; print(*presets(), *presets(CLUSTERS))"
+    program = "from funkflow.pipeline.settings.presets import CLUSTERS, presets; print(*presets(), *presets(CLUSTERS))"
     result = run_in(installed, "python", "-c", program)
     folders = (CHECKOUT / "conf", CHECKOUT / "conf" / "clusters")
     names = [name for folder in folders for name in sorted(path.stem for path in folder.glob("*.toml"))]
@@ -108,7 +108,7 @@ def test_command_says_its_version(installed: Path) -> None:
 
 
 def test_module_is_the_same_command(installed: Path) -> None:
-    result = run_in(installed, "python", "-m", "pipeline", "--version")
+    result = run_in(installed, "python", "-m", "funkflow", "--version")
     assert result.stdout == run_in(installed, "funkflow", "--version").stdout, result.stderr
 
 

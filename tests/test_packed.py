@@ -24,14 +24,14 @@ import pytest
 from ingesting import ingest, refusal, settings
 from raw_forms import delimited, made_rows, write_mv_folder, write_parquet
 
-from pipeline.runtime.context import Context
-from tasks.archives import unpack
-from tasks.errors import BadInput
-from tasks.formats import Wanted
-from tasks.inputs import Prepared, prepare, unpack_here
-from tasks.pairs import read_pairs
-from tasks.parse import parse_chunk
-from tasks.sources import StoredFile, find_sources
+from funkflow.pipeline.cluster.context import Context
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import Wanted
+from funkflow.tasks.parsing.pairs import read_pairs
+from funkflow.tasks.parsing.prepare import Prepared, prepare, unpack_here
+from funkflow.tasks.parsing.rows.text import parse_chunk
+from funkflow.tasks.parsing.sources.archives import unpack
+from funkflow.tasks.parsing.sources.sources import StoredFile, find_sources
 
 ROWS = made_rows(200)
 CSV = delimited(ROWS, ",", "user,item,rating,timestamp").encode()

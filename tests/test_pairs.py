@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import BadInput
-from tasks.pairs import read_pairs, write_netflix_predictions
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.pairs import read_pairs, write_netflix_predictions
 
 PAIRS = [(5, 2), (7, 2), (5, 1), (9, 1)]
 

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from ingesting import ingest, refusal, settings, table
 
-from pipeline.runtime.context import Context
-from tasks.chunks import RawFile
-from tasks.parse_parquet import cut_parquet
+from funkflow.pipeline.cluster.context import Context
+from funkflow.tasks.parsing.rows.parquet import cut_parquet
+from funkflow.tasks.parsing.sources.chunks import RawFile
 
 IDS = [f"u{number}" for number in range(6)]
 

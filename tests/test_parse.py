@@ -18,14 +18,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tasks import parse
-from tasks.chunks import Chunk, RawFile, cut, whole
-from tasks.errors import BadInput
-from tasks.formats import Form, Wanted, recognise_text
-from tasks.parse import parse_chunk, parse_in_order
-from tasks.parse_lines import LineReader
-from tasks.quoting import stays_open
-from tasks.rows import Rejected
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
+from funkflow.tasks.parsing.format.quoting import stays_open
+from funkflow.tasks.parsing.rows import text as parse
+from funkflow.tasks.parsing.rows.lines import LineReader
+from funkflow.tasks.parsing.rows.rows import Rejected
+from funkflow.tasks.parsing.rows.text import parse_chunk, parse_in_order
+from funkflow.tasks.parsing.sources.chunks import Chunk, RawFile, cut, whole
 
 NETFLIX = Form("netflix", "", 3, 0, -1, 1, 2, clock="iso", scale=(1.0, 5.0))
 QUALIFYING = Form("netflix", "", 2, 0, -1, -1, 1, clock="iso")

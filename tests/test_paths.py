@@ -19,14 +19,14 @@ from executing import executed, ratings_in, settings_over
 from factorised import model_of, saved_in_parts
 from program import CHECKOUT, funkflow
 
-from pipeline.cli import program
-from pipeline.commands import paths as path_options
-from pipeline.settings import Settings
-from tasks import files
-from tasks.errors import SettingsError
-from tasks.model import Model
-from tasks.paths import NO_HOME, absolute, ensure_home, expanded
-from tasks.sources import find_sources
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.commands import paths as path_options
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.parsing.sources.sources import find_sources
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.paths import NO_HOME, absolute, ensure_home, expanded
 
 
 @pytest.fixture

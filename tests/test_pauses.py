@@ -17,8 +17,8 @@ from dask_processes import address_of, scheduler, worker
 from distributed import Client
 from distributed.client import FutureCancelledError
 
-from pipeline.runtime.pauses import no_endless_pause, standing_workers
-from tasks.errors import CannotFit
+from funkflow.pipeline.cluster.paused_workers import no_endless_pause, standing_workers
+from funkflow.tasks.errors import CannotFit
 
 KEEPS_ALL = {f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}": "False" for name in ("TARGET", "SPILL")}
 """Nothing can be let go, as with numbers that are not Dask's."""

@@ -1,6 +1,8 @@
 """What a plan predicts, and what it refuses.
 
-Covers: plan.py, sizes.py, budget.py, needs.py, sample.py, the command's options, and of its table what goes by method.
+Covers: pipeline/planning/plan.py, pipeline/planning/sizes.py, pipeline/planning/budget.py,
+pipeline/planning/method_memory.py, tasks/parsing/sample.py, the command's options, and of its table what goes by
+method.
 Does not cover: the rest of the table, and predictions beside what was measured (test_cli.py).
 """
 
@@ -14,20 +16,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline import run
-from pipeline.cli import program
-from pipeline.flow import METHODS
-from pipeline.plan import plan_of, predict_for
-from pipeline.plan_table import plan_table
-from pipeline.runtime.budget import Allowance, Size, predict_bytes
-from pipeline.runtime.needs import NEEDS
-from pipeline.runtime.pieces import predict_reconstruct_bytes
-from pipeline.scale.epoch import moved_bytes
-from pipeline.scale.job import Job, Matrix
-from pipeline.settings import Settings
-from tasks import files, sample
-from tasks.errors import CannotFit, SettingsError
-from tasks.layout import lineage_shards, shards_for
+from funkflow import run
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.flow import METHODS
+from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
+from funkflow.pipeline.planning.budget import Allowance, Size, predict_bytes
+from funkflow.pipeline.planning.epoch_time import moved_bytes
+from funkflow.pipeline.planning.method_memory import NEEDS
+from funkflow.pipeline.planning.plan import plan_of, predict_for
+from funkflow.pipeline.planning.plan_table import plan_table
+from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import CannotFit, SettingsError
+from funkflow.tasks.grid.layout import lineage_shards, shards_for
+from funkflow.tasks.parsing import sample
+from funkflow.tasks.storage import files
 
 NETFLIX = Size(100_480_507, 480_189, 17_770, 2_000_000_000)
 LARGE = Size(1_000_000_000, 1_000_000, 50_000, 20_000_000_000)
@@ -113,7 +116,7 @@ def test_a_small_file_is_counted_whole(tmp_path: Path) -> None:
 def test_the_grid_is_planned_by_the_ratings_that_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between these sizes a tenth less makes a smaller grid."""
     size = Size(165_000_000, 480_189, 17_770, raw_bytes=0)
-    monkeypatch.setattr("pipeline.plan.size_of", lambda _settings: size)
+    monkeypatch.setattr("funkflow.pipeline.planning.plan.size_of", lambda _settings: size)
     plan = plan_of(Settings.build({"ingest": {"ratings": ["ratings.csv"]}}))
     run_with = lineage_shards([[size.ratings, size.users, size.items]], 148_500_000)
     assert shards_for(size.ratings, size.users, size.items) == 5
@@ -251,7 +254,7 @@ def test_a_reconstruction_that_cannot_fit_is_refused_by_its_pieces() -> None:
 def test_a_set_that_the_disk_cannot_hold_is_not_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str
 ) -> None:
-    monkeypatch.setattr("pipeline.runtime.budget.available_disk_bytes", lambda _root: 10_000)
+    monkeypatch.setattr("funkflow.pipeline.planning.budget.available_disk_bytes", lambda _root: 10_000)
     with pytest.raises(CannotFit, match=r"of disk and 9.77 kiB are free"):
         run("demo", ["synth.fraction=0.02", f"root={tmp_path}/root"], until=until)
     assert not list(tmp_path.glob("root/raw/*"))

@@ -1,6 +1,7 @@
 """What a synthetic set is made of: sizes, exact counts, the planted factors, titles.
 
-Covers: tasks/planted.py and tasks/invented_titles.py. Does not cover: ratings drawn from them (test_synthesise.py).
+Covers: tasks/synthetic/planted.py and tasks/synthetic/titles.py. Does not cover: ratings drawn from them
+(test_synthesise.py).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import SettingsError
-from tasks.invented_titles import titles_text
-from tasks.planted import PLANTED_RANK, apportion, film_counts, plan, plant
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.synthetic.planted import PLANTED_RANK, apportion, film_counts, plan, plant
+from funkflow.tasks.synthetic.titles import titles_text
 
 
 def test_the_planted_model_has_twenty_factors_that_fade() -> None:

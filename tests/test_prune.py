@@ -1,6 +1,6 @@
 """Pruning: old runs go with what only they need; what is in use stays; cut off anywhere, it can be done again.
 
-Covers: pipeline/prune.py, on a disk and in an object store.
+Covers: pipeline/root/prune.py, on a disk and in an object store.
 Does not cover: what is printed (test_runs_command.py).
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from chaos.object_store import ObjectStore
-from pipeline.prune import prune
-from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import Store, publish
-from tasks import files
-from tasks.errors import DamagedFile, TryAgainLater
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.prune import prune
+from funkflow.pipeline.root.store import Store, publish
+from funkflow.tasks.errors import DamagedFile, TryAgainLater
+from funkflow.tasks.storage import files
 
 OLD, MIDDLE, NEW = (letter * 16 for letter in "abc")
 SHARED_BLOCK, OLD_BLOCK, NEW_BLOCK = (f"{digit * 32}.parquet" for digit in "123")

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from conftest import Heard, made_ratings, publish_ratings
 
-from pipeline.runtime import checkpoint
-from pipeline.settings import GridSettings, TrainSettings
-from pipeline.stages.export import export
-from pipeline.stages.grid import grid
-from pipeline.stages.train import train
-from tasks import files
-from tasks.factors import read_shard
-from tasks.model import Model
+from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
+from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sgd import train
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files
 
 RANK, SHARDS = 6, 2
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import RunResult, Settings, run
+from funkflow import RunResult, Settings, run
 
 pytestmark = pytest.mark.slow
 

@@ -19,17 +19,18 @@ from growing import assert_equals_cold, grown
 from ingesting import ingest, refusal, settings, table
 from raw_forms import attempt
 
-from pipeline.runtime.context import Context
-from pipeline.settings import SplitSettings
-from pipeline.stages.split import split
-from tasks import records, sample
-from tasks.chunks import Piece, RawFile
-from tasks.errors import BadInput
-from tasks.formats import Wanted
-from tasks.inputs import recognise
-from tasks.pairs import read_pairs
-from tasks.records import read_records
-from tasks.sample import estimate_counts
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.sections import SplitSettings
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing import sample
+from funkflow.tasks.parsing.format import records
+from funkflow.tasks.parsing.format.formats import Wanted
+from funkflow.tasks.parsing.format.records import read_records
+from funkflow.tasks.parsing.pairs import read_pairs
+from funkflow.tasks.parsing.prepare import recognise
+from funkflow.tasks.parsing.sample import estimate_counts
+from funkflow.tasks.parsing.sources.chunks import Piece, RawFile
 
 HEADER = ["user", "item", "rating", "text"]
 NONE = 'set ingest.quoting = "none"'

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import parse
-from tasks.chunks import Chunk, RawFile, cut, whole
-from tasks.errors import BadInput
-from tasks.formats import Form, Wanted, recognise_text
-from tasks.parse import parse_chunk, parse_in_order
-from tasks.quoting import first_fault, guess_quoting, is_sound, record_end, records, stays_open
-from tasks.records import begun_inside, in_doubt, inside_quotes, quote_ends
-from tasks.rows import Parsed
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
+from funkflow.tasks.parsing.format.quoting import first_fault, guess_quoting, is_sound, record_end, records, stays_open
+from funkflow.tasks.parsing.format.records import begun_inside, in_doubt, inside_quotes, quote_ends
+from funkflow.tasks.parsing.rows import text as parse
+from funkflow.tasks.parsing.rows.rows import Parsed
+from funkflow.tasks.parsing.rows.text import parse_chunk, parse_in_order
+from funkflow.tasks.parsing.sources.chunks import Chunk, RawFile, cut, whole
 
 Row = tuple[str, str, float]
 

@@ -15,8 +15,8 @@ import pytest
 from typer.main import get_group
 from ungated import UNGATED
 
-from pipeline import cli
-from pipeline.settings import Settings
+from funkflow.pipeline import cli
+from funkflow.pipeline.settings.sections import Settings
 
 CHECKOUT = Path(__file__).parent.parent
 TEXT = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """What tasks read: the ids, the ratings and the rows of a model that they need, and no whole table in every task.
 
-Covers: trained_pairs.py, placed_ratings.py beside plain loops; what tasks of split, export, warm start and scoring
-open, counted; columns that lie in another order.
+Covers: tasks/dataset/trained_pairs.py, tasks/evaluation/placed_ratings.py beside plain loops; what tasks of split,
+export, warm start and scoring open, counted; columns that lie in another order.
 Does not cover: pieces and matches as such (test_id_pieces.py), the stages (test_split.py, test_gate.py, test_report.py,
 test_warm_start.py).
 """
@@ -16,27 +16,27 @@ import pyarrow as pa
 import pytest
 from source_files import sources
 
-from pipeline.stages.export import export_shard
-from tasks import array_files, files
-from tasks.breakdown import COUNT, SQUARED, Measured, Ruler, break_down
-from tasks.descend import StepSizes
-from tasks.errors import DamagedFile
-from tasks.factors import initial_shard, write_shard
-from tasks.holdout import Rule, hold_out_part
-from tasks.id_pieces import cut_by_part, cut_by_shard
-from tasks.ids import buckets_of
-from tasks.matches import match_by_part, match_by_shard, matched
-from tasks.model import Model, write_about, write_factors
-from tasks.model_about import read_about
-from tasks.model_parts import ModelParts, read_side
-from tasks.placed_ratings import errors_of_part, place_in_other, place_own
-from tasks.recommend import rank_part, recommend_part
-from tasks.score import Errors
-from tasks.score_rows import Scorer
-from tasks.served import Served
-from tasks.top_items import Catalogue
-from tasks.trained_pairs import Met, Training, are_trained_on, parts_with
-from tasks.warm import Side, warm_rows
+from funkflow.pipeline.stages.export import export_shard
+from funkflow.tasks.dataset.hold_out import Rule, hold_out_part
+from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
+from funkflow.tasks.dataset.matches import match_by_part, match_by_shard, matched
+from funkflow.tasks.dataset.trained_pairs import Met, Training, are_trained_on, parts_with
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Measured, Ruler, break_down
+from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
+from funkflow.tasks.grid.factor_shard import initial_shard, write_shard
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import Model, write_about, write_factors
+from funkflow.tasks.model.parts import ModelParts, read_side
+from funkflow.tasks.model.score_rows import Scorer
+from funkflow.tasks.parsing.ids import buckets_of
+from funkflow.tasks.serving.dense_model import Served
+from funkflow.tasks.serving.recommend import rank_part, recommend_part
+from funkflow.tasks.serving.top_items import Catalogue
+from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.score import Errors
+from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.warm_rows import Side, warm_rows
 
 CHECKOUT = Path(__file__).parent.parent
 USERS, ITEMS, SHARDS, RANK = 40, 18, 3, 4
@@ -214,7 +214,7 @@ def test_a_breakdown_reads_one_part_of_the_users(model: Model, tmp_path: Path, o
 
 
 def array_written(url: Path, array: Any) -> str:
-    return array_files.write_array(str(url), np.asarray(array, np.int64))
+    return npy.write_array(str(url), np.asarray(array, np.int64))
 
 
 @pytest.mark.parametrize(("now", "then"), [(4, 4), (4, 1), (2, 8), (1, 4)])
@@ -258,10 +258,10 @@ def test_no_task_has_all_of_a_model_but_those_that_predict_pairs() -> None:
     """And those that make the planted one, which comes from a seed and not from a file."""
     loading = {
         source.where
-        for source in sources(CHECKOUT, ("pipeline/stages", "pipeline/runtime", "tasks"))
-        if "from tasks.model import Model\n" in source.path.read_text(encoding="utf-8")
+        for source in sources(CHECKOUT, ("pipeline", "tasks"))
+        if "from funkflow.tasks.model.model import Model\n" in source.path.read_text(encoding="utf-8")
     }
-    assert loading == {"pipeline/stages/predict.py", "tasks/planted.py", "tasks/synthesise.py"}
+    assert loading == {"pipeline/stages/predict.py", "tasks/synthetic/planted.py", "tasks/synthetic/netflix_text.py"}
 
 
 @pytest.mark.parametrize("names", [["user", "item", "rating", "row"], ["row", "rating", "item", "user"]])

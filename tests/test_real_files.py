@@ -15,12 +15,12 @@ from conftest import Heard
 from ingesting import ingest, refusal, settings, table
 from skip_list import ratings_folder
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Noticed
-from pipeline.settings import SplitSettings
-from pipeline.stages.split import split
-from tasks.errors import BadInput
-from tasks.pairs import read_pairs
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.settings.sections import SplitSettings
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.pairs import read_pairs
 
 
 def lines(count: int = 300, form: str = "{u},{i},{r}") -> str:

@@ -1,6 +1,7 @@
 """Recommendations and rankings of a whole run, against every prediction of the saved model and a full sort.
 
-Covers: stages/recommend.py, stages/ranking.py, tasks/recommend.py, tasks/served.py and their words of the command.
+Covers: pipeline/stages/recommend.py, pipeline/stages/ranking.py, tasks/serving/recommend.py,
+tasks/serving/dense_model.py and their words of the command.
 Does not cover: the choice among many scores (test_best.py), one user's recommendations from Python
 (test_recommender.py).
 """
@@ -18,13 +19,13 @@ import pytest
 from sklearn.metrics import ndcg_score, precision_score, recall_score
 from ungated import UNGATED_SECTION
 
-from pipeline import Model, RunResult, Settings, run
-from pipeline.plan import predict_for
-from pipeline.runtime.budget import Allowance, Size
-from pipeline.runtime.events import Event, StageFinished
-from tasks import files
-from tasks.errors import BadInput, CannotFit
-from tasks.recommend import measured, recommend_to
+from funkflow import Model, RunResult, Settings, run
+from funkflow.pipeline.planning.budget import Allowance, Size
+from funkflow.pipeline.planning.plan import predict_for
+from funkflow.pipeline.progress.events import Event, StageFinished
+from funkflow.tasks.errors import BadInput, CannotFit
+from funkflow.tasks.serving.recommend import measured, recommend_to
+from funkflow.tasks.storage import files
 
 COUNT = 12
 

@@ -16,8 +16,8 @@ import pytest
 from program import CHECKOUT, funkflow
 from test_cli import SMALL
 
-from pipeline import Model
-from tasks import files
+from funkflow import Model
+from funkflow.tasks.storage import files
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_recommending_to_one_user_imports_no_cluster(model: str) -> None:
     """Seconds of every such command."""
     user = str(Model.load(model).user_ids[0])
     code = (
-        "import sys; from pipeline.cli import program; "
+        "import sys; from funkflow.pipeline.cli import program; "
         f"program('recommend')(['recommend', '--model', {model!r}, '--user', {user!r}], standalone_mode=False); "
         "print(*{'distributed', 'bokeh'} & set(sys.modules))"
     )

@@ -1,6 +1,6 @@
 """What a saved model says of items, from Python: recommend, similar, fold_in and its factors.
 
-Covers: recommender.py, fold_in.py, neighbours.py, and the titles beside a model.
+Covers: tasks/model/items.py, tasks/model/fold_in.py, tasks/model/neighbours.py, and the titles beside a model.
 Does not cover: all users at once (test_recommend.py), the commands (test_recommend_command.py).
 """
 
@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.canonical import core_of, triangle
-from tasks.errors import BadInput
-from tasks.fold_in import FoldedRow
-from tasks.model import Model
-from tasks.neighbours import loaded_factors, strongest_factors
-from tasks.objective import Observed, Point, gradients, objective
-from tasks.rated import Placing
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.canonical import core_of, triangle
+from funkflow.tasks.model.fold_in import FoldedRow
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.model.neighbours import loaded_factors, strongest_factors
+from funkflow.tasks.model.rated import Placing
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 L2, DEVIATION, MEAN = 0.07, 1.3, 3.2
 

@@ -1,6 +1,7 @@
 """The whole matrix A_ρ, written piece by piece and as a lazy array, beside the model in memory.
 
-Covers: stages/reconstruct.py, runtime/pieces.py and arrays.py, tasks/zarr_arrays.py, and `funkflow reconstruct`.
+Covers: pipeline/stages/reconstruct.py, pipeline/models/row_pieces.py and pipeline/models/lazy_array.py,
+tasks/storage/zarr_arrays.py, and `funkflow reconstruct`.
 Does not cover: the products (test_low_rank.py).
 """
 
@@ -27,14 +28,14 @@ from hypothesis import strategies as st
 from program import funkflow, funkflow_anew
 from test_cli import CHECKOUT
 
-from pipeline import Model, reconstruction
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Noticed, StageFinished
-from pipeline.runtime.pieces import cut_rows
-from pipeline.runtime.store import SCRATCH
-from pipeline.stages.reconstruct import Form, reconstruct
-from pipeline.stages.spectrum import spectrum
-from tasks.errors import BadInput, CannotFit, SettingsError
+from funkflow import Model, reconstruction
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.models.row_pieces import cut_rows
+from funkflow.pipeline.progress.events import Noticed, StageFinished
+from funkflow.pipeline.root.store import SCRATCH
+from funkflow.pipeline.stages.reconstruct import Form, reconstruct
+from funkflow.pipeline.stages.spectrum import spectrum
+from funkflow.tasks.errors import BadInput, CannotFit, SettingsError
 
 ROW_BYTES = 17 * 4
 PIECE = 7 * ROW_BYTES
@@ -101,8 +102,9 @@ def test_pieces_have_every_row_once_and_in_order(counts: list[int], rows: int) -
 NO_MARKERS = ("plan.json", ".lock", ".holder.json")
 KILLED = """
 import os, signal, sys
-from pipeline import Settings, saved
-from pipeline.runtime.events import StageAdvanced
+from funkflow import Settings
+from funkflow.pipeline.running import saved_model
+from funkflow.pipeline.progress.events import StageAdvanced
 
 def stop(event):
     if isinstance(event, StageAdvanced) and event.doing == "write-piece" and event.done == 3:
@@ -110,7 +112,7 @@ def stop(event):
 
 if __name__ == "__main__":
     settings, (model, out, form, size) = Settings.build({"cluster": {"threads": 1}}), sys.argv[1:]
-    saved.reconstruct_with(settings, model, out, form, piece_bytes=int(size), listeners=[stop])
+    saved_model.reconstruct_with(settings, model, out, form, piece_bytes=int(size), listeners=[stop])
 """
 
 

@@ -23,14 +23,14 @@ from playwright.sync_api import Browser
 from typer.testing import CliRunner
 from ungated import UNGATED_SECTION
 
-from pipeline import RunResult, Settings, run
-from pipeline.cli import program
-from pipeline.report.page import report_page
-from pipeline.runtime.budget import Allowance, Prediction
-from pipeline.runtime.events import Event, StageFinished
-from pipeline.stages.report import set_aside
-from tasks import files
-from tasks.rows import Rejected, quarantine_table
+from funkflow import RunResult, Settings, run
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.planning.budget import Allowance, Prediction
+from funkflow.pipeline.progress.events import Event, StageFinished
+from funkflow.pipeline.results.report.page import report_page
+from funkflow.pipeline.stages.report import set_aside
+from funkflow.tasks.parsing.rows.rows import Rejected, quarantine_table
+from funkflow.tasks.storage import files
 
 MOST_BYTES = 3 * 2**20
 

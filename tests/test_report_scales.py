@@ -1,6 +1,6 @@
 """The axes of the report's figures, for any range of values.
 
-Covers: pipeline/report/scales.py: which numbers and months are marked, and how they are written.
+Covers: pipeline/results/report/axes.py: which numbers and months are marked, and how they are written.
 Does not cover: figures and pages (test_report.py).
 """
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.scales import Scale, axis_words, from_zero, month_ticks, padded
+from funkflow.pipeline.results.report.axes import Scale, axis_words, from_zero, month_ticks, padded
 
 LOWS = st.floats(-1e6, 1e6)
 SPANS = st.floats(1e-3, 1e6)

@@ -1,7 +1,7 @@
 """What is in a root is known by a few facts of each manifest: a night reads as many as the night before.
 
-Covers: runtime/root_index.py, and that datasets and grids chosen by it are those of all manifests (dataset_lineage.py,
-stages/grid.py), on manifests that are made up.
+Covers: pipeline/root/index.py, and that datasets and grids chosen by it are those of all manifests
+(pipeline/datasets/parent.py, pipeline/stages/grid.py), on manifests that are made up.
 Does not cover: real datasets and grids that grow (test_growing.py, test_growing_blocks.py).
 """
 
@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.runtime.dataset_lineage import Candidates, Inputs
-from pipeline.runtime.root_index import facts_of_all
-from pipeline.runtime.store import Store, publish, published
-from pipeline.stages.grid import known_blocks
-from tasks import files
-from tasks.blocks import BLOCK_FORMAT
-from tasks.forgotten import Forgotten
-from tasks.seen import SeenFile, match
+from funkflow.pipeline.datasets.parent import Candidates, Inputs
+from funkflow.pipeline.root.index import facts_of_all
+from funkflow.pipeline.root.store import Store, publish, published
+from funkflow.pipeline.stages.grid import known_blocks
+from funkflow.tasks.dataset.known_files import SeenFile, match
+from funkflow.tasks.grid.block import BLOCK_FORMAT
+from funkflow.tasks.parsing.erased_ids import Forgotten
+from funkflow.tasks.storage import files
 
 SETTINGS = {"columns": "found"}
 

@@ -15,16 +15,16 @@ from conftest import publish_ratings
 from distributed import Client
 from planted_sets import mean_rmse, planted
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train import step_sizes, train
-from tasks import files
-from tasks.stopping import judge
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import EpochFinished, Event
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sgd import step_sizes, train
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.early_stopping import judge
 
 MADE = planted(2_000, (100, 60), 5, 0.2, False, seed=1)
 CHOSEN = TrainSettings(rank=8, epochs=60)

@@ -1,6 +1,7 @@
 """`funkflow runs` as a user meets it: lists, one record, two side by side, and what goes.
 
-Covers: commands/runs.py. Does not cover: what a record says (test_ledger.py), what pruning removes (test_prune.py).
+Covers: pipeline/commands/runs.py. Does not cover: what a record says (test_ledger.py), what pruning removes
+(test_prune.py).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import pytest
 from executing import RUN_ID, executed, ratings_in, settings_over
 from typer.testing import CliRunner
 
-from pipeline.cli import program
-from pipeline.execution import Execution
-from pipeline.runtime.result import RunResult
-from tasks.errors import BadInput, FunkflowError, SettingsError
+from funkflow.pipeline.cli import program
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running.execution import Execution
+from funkflow.tasks.errors import BadInput, FunkflowError, SettingsError
 
 
 @pytest.fixture(scope="module")

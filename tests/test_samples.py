@@ -14,12 +14,12 @@ import pytest
 from raw_forms import attempt
 from samples import SAMPLES, sample_files, sample_rows, sample_titles
 
-from pipeline.runtime.context import Context
-from pipeline.settings import IngestSettings, SplitSettings
-from pipeline.stages.ingest import ingest
-from pipeline.stages.split import split
-from tasks.archives import unpack
-from tasks.sources import StoredFile
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
+from funkflow.pipeline.stages.ingest import ingest
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.parsing.sources.archives import unpack
+from funkflow.tasks.parsing.sources.sources import StoredFile
 
 FORMS = {
     "netflix": "Netflix",

@@ -13,12 +13,12 @@ import fsspec
 import pytest
 from pydantic import BaseModel
 
-from pipeline.effective import from_anywhere
-from pipeline.presets import read_settings
-from pipeline.runtime.record import Record
-from pipeline.settings import Settings
-from pipeline.training_settings import Place
-from tasks.errors import SettingsError
+from funkflow.pipeline.root.run_record import Record
+from funkflow.pipeline.settings.effective import from_anywhere
+from funkflow.pipeline.settings.presets import read_settings
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.settings.train import Place
+from funkflow.tasks.errors import SettingsError
 
 PLACE = get_args(Place)[1]
 

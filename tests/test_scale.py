@@ -1,7 +1,7 @@
 """How long an epoch would take: the closed form beside the replayed epochs, and the replay beside a real run's tasks.
 
-Covers: pipeline/scale/: job.py, epoch.py, simulation.py. Does not cover: the constants, and the plan that
-is made of it (test_scale_plan.py).
+Covers: pipeline/planning/: pipeline/planning/task_costs.py, pipeline/planning/epoch_time.py,
+pipeline/planning/simulation.py. Does not cover: the constants, and the plan that is made of it (test_scale_plan.py).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
-from pipeline.scale.constants import Constants, RankConstants
-from pipeline.scale.epoch import moved_bytes, predict_epoch
-from pipeline.scale.job import Block, Costs, Job, Matrix
-from pipeline.scale.simulation import simulate
-from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train import train
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.planning.constants import Constants, RankConstants
+from funkflow.pipeline.planning.epoch_time import moved_bytes, predict_epoch
+from funkflow.pipeline.planning.simulation import simulate
+from funkflow.pipeline.planning.task_costs import Block, Costs, Job, Matrix
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training.sgd import train
 
 CONSTANTS = Constants(
     ranks=(

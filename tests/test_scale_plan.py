@@ -1,6 +1,7 @@
 """Plans by sizes: the best grid, what cannot fit, the words of the command; and the constants they rest on.
 
-Covers: pipeline/scale/search.py, constants.py, measure.py, commands/plan.py.
+Covers: pipeline/planning/best_grid.py, pipeline/planning/constants.py, pipeline/planning/calibrate.py,
+pipeline/commands/plan.py.
 Does not cover: how long one grid takes (test_scale.py), plans of runs (test_plan.py).
 """
 
@@ -13,12 +14,18 @@ from pathlib import Path
 import pytest
 from program import funkflow
 
-from pipeline.commands.plan import number, of_bytes, refuse_sizes
-from pipeline.scale.constants import Constants, constants_for, read_constants, reference_constants, write_constants
-from pipeline.scale.epoch import predict_epoch
-from pipeline.scale.job import Job, Matrix
-from pipeline.scale.search import plan_scale
-from tasks.errors import CannotFit, SettingsError
+from funkflow.pipeline.commands.plan import number, of_bytes, refuse_sizes
+from funkflow.pipeline.planning.best_grid import plan_scale
+from funkflow.pipeline.planning.constants import (
+    Constants,
+    constants_for,
+    read_constants,
+    reference_constants,
+    write_constants,
+)
+from funkflow.pipeline.planning.epoch_time import predict_epoch
+from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.tasks.errors import CannotFit, SettingsError
 
 LARGE = Matrix(9e10, 1e9, 1e8, 128, 1e10)
 CONSTANTS = reference_constants()

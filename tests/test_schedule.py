@@ -1,7 +1,8 @@
 """The built-in scheduler with real child processes: no overlap, missed moments made one, retries, signals.
 
-Covers: pipeline/schedule/daemon.py, child.py, retry.py, extra.py, and the words of `funkflow schedule`. A stand-in for
-the run writes down when it began and ended, and ends as it is told.
+Covers: pipeline/running/schedule/daemon.py, pipeline/running/schedule/child.py, pipeline/running/schedule/retry.py,
+pipeline/running/schedule/extra.py, and the words of `funkflow schedule`. A stand-in for the run writes down when it
+began and ended, and ends as it is told.
 Does not cover: which moments an expression means (test_cron.py), real runs struck by kills (test_soak.py).
 """
 
@@ -21,11 +22,11 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.schedule.child import run_words
-from pipeline.schedule.cron import Cron
-from pipeline.schedule.daemon import Daemon
-from pipeline.schedule.retry import Retry
-from tasks.errors import SettingsError
+from funkflow.pipeline.running.schedule.child import run_words
+from funkflow.pipeline.running.schedule.cron import Cron
+from funkflow.pipeline.running.schedule.daemon import Daemon
+from funkflow.pipeline.running.schedule.retry import Retry
+from funkflow.tasks.errors import SettingsError
 
 pytestmark = pytest.mark.alone  # moments a second apart
 CHECKOUT = Path(__file__).parent.parent
@@ -57,8 +58,8 @@ sys.exit(code)
 OUTER = """
 import sys
 from test_schedule import EVERY_SECOND, stand_in
-from pipeline.schedule.cron import Cron
-from pipeline.schedule.daemon import Daemon
+from funkflow.pipeline.running.schedule.cron import Cron
+from funkflow.pipeline.running.schedule.daemon import Daemon
 tell = lambda line: print(line, flush=True)
 sys.exit(Daemon(Cron(EVERY_SECOND, "UTC"), stand_in(sys.argv[1], float(sys.argv[2]), [0]), tell).run())
 """
@@ -202,10 +203,12 @@ def test_a_command_that_cannot_be_started_is_a_failed_run(tmp_path: Path) -> Non
 
 def test_words_of_a_run() -> None:
     words = run_words(["my.toml", "--root", "x"], date(2026, 1, 31))
-    assert words == [sys.executable, "-m", "pipeline", "run", "my.toml", "--root", "x", "--date", "2026-01-31"]
+    assert words == [sys.executable, "-m", "funkflow", "run", "my.toml", "--root", "x", "--date", "2026-01-31"]
 
 
-def funkflow(*words: str, code: str = "from pipeline.cli import main; main()") -> subprocess.CompletedProcess[str]:
+def funkflow(
+    *words: str, code: str = "from funkflow.pipeline.cli import main; main()"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), "TZ": "UTC"},
@@ -237,7 +240,7 @@ def test_mistakes_are_one_line_at_once(words: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("package", ["apscheduler", "cronsim"])
 def test_a_missing_extra_is_one_line(package: str) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from pipeline.cli import main; main()"
+    code = f"import sys; sys.modules[{package!r}] = None; from funkflow.pipeline.cli import main; main()"
     done = funkflow("schedule", "demo", "--cron", "@daily", code=code)
     assert done.returncode == 2
     assert done.stderr == (

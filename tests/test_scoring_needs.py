@@ -1,16 +1,17 @@
 """What scoring a saved model is predicted to take, for its spectrum, the gate and the report.
 
-Covers: scoring_need of needs.py, beside what was measured, and its refusal. Does not cover: other needs (test_plan.py).
+Covers: scoring_need of pipeline/planning/method_memory.py, beside what was measured, and its refusal. Does not cover:
+other needs (test_plan.py).
 """
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.plan import plan_of
-from pipeline.runtime.budget import Size, predict_bytes
-from pipeline.settings import Settings
-from tasks.errors import CannotFit
+from funkflow.pipeline.planning.budget import Size, predict_bytes
+from funkflow.pipeline.planning.plan import plan_of
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import CannotFit
 
 
 def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:

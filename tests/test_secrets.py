@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from program import funkflow
 
-from tasks.errors import BadInput
-from tasks.masking import masked, masked_content, name_of, without_query
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.redact import masked, masked_content, name_of, without_query
 
 CANARY, LOGIN = "canaryC0FFEE", "canaryL0GIN"
 ROWS = [f"{user},{item},{1 + (user * item) % 5}" for user in range(1, 31) for item in range(1, 13)]

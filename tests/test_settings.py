@@ -1,6 +1,6 @@
 """Settings: one default each, every mistake named.
 
-Covers: pipeline/settings.py and the files of conf/. Does not cover: their effect.
+Covers: pipeline/settings/sections.py and the files of conf/. Does not cover: their effect.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.presets import presets
-from pipeline.settings import Settings
-from tasks.errors import SettingsError
+from funkflow.pipeline.settings.presets import presets
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import SettingsError
 
 
 @pytest.mark.parametrize("name", presets())

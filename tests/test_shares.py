@@ -1,6 +1,6 @@
 """The order of an epoch's blocks, and that shares of any size keep it.
 
-Covers: tasks/shares.py.
+Covers: tasks/grid/visit_order.py.
 Does not cover: that training by shares gives the same bits (test_train.py).
 """
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.shares import prime_factors, shares_for, strata_of_epoch, turns_of_epoch
+from funkflow.tasks.grid.visit_order import prime_factors, shares_for, strata_of_epoch, turns_of_epoch
 
 GRIDS = st.integers(1, 60)
 SEEDS = st.integers(0, 2**32)

@@ -16,11 +16,11 @@ from skip_list import slurm_is_here
 from slurm_queue import jobs, slurm_queue
 from test_train import trained
 
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings
-from tasks.errors import TryAgainLater
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.errors import TryAgainLater
 
 PRESET = """
 class = "dask_jobqueue.SLURMCluster"

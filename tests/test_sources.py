@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import files, sources
-from tasks.chunks import RawFile, cut, whole
-from tasks.errors import BadInput
-from tasks.layouts import pick
-from tasks.sources import checksums, find_companions, find_sources, ranges, record
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.sources import sources
+from funkflow.tasks.parsing.sources.chunks import RawFile, cut, whole
+from funkflow.tasks.parsing.sources.layouts import pick
+from funkflow.tasks.parsing.sources.sources import checksums, find_companions, find_sources, ranges, record
+from funkflow.tasks.storage import files
 
 
 def made(folder: Path, *names: str) -> Path:

@@ -1,6 +1,7 @@
 """The spectrum of a saved model as made on Dask, part by part, beside the model in one piece.
 
-Covers: stages/spectrum.py and vectors.py, runtime/canonical.py, and the command `funkflow spectrum`.
+Covers: pipeline/stages/spectrum.py and pipeline/stages/vectors.py, pipeline/models/canonical_graph.py, and the command
+`funkflow spectrum`.
 Does not cover: the arithmetic (test_canonical.py, test_low_rank.py).
 """
 
@@ -19,14 +20,14 @@ from program import funkflow
 from test_cli import overrides
 from ungated import UNGATED
 
-from pipeline import Model
-from pipeline.runtime.canonical import saved_rotations
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from pipeline.stages.spectrum import spectrum
-from pipeline.stages.vectors import write_vectors
-from tasks.errors import BadInput, SettingsError
-from tasks.model_about import read_about
+from funkflow import Model
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.models.canonical_graph import saved_rotations
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.stages.spectrum import spectrum
+from funkflow.pipeline.stages.vectors import write_vectors
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.model.about import read_about
 
 
 @pytest.mark.parametrize("fold_biases", [False, True])

@@ -15,13 +15,13 @@ import pytest
 from conftest import Heard
 from raw_forms import Row, attempt, delimited, made_rows, write_combined, write_mv_folder, write_parquet, write_probe
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from pipeline.settings import Settings
-from pipeline.stages.ingest import ingest
-from pipeline.stages.split import split
-from tasks.errors import BadInput
-from tasks.holdout import last_rows
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.stages.ingest import ingest
+from funkflow.pipeline.stages.split import split
+from funkflow.tasks.dataset.hold_out import last_rows
+from funkflow.tasks.errors import BadInput
 
 ROWS = made_rows(3000, users=120, items=60)
 

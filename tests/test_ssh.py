@@ -17,11 +17,11 @@ from skip_list import sshd_is_here
 from ssh_server import ssh_server
 from test_train import trained
 
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings
-from tasks.errors import TryAgainLater
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings
+from funkflow.tasks.errors import TryAgainLater
 
 
 @pytest.fixture(scope="module")

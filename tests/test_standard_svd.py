@@ -1,6 +1,7 @@
 """The standard methods against NumPy, on matrices known by their products.
 
-Covers: tasks/standard_svd.py on any shape and spectrum, what it refuses, and tasks/products.py against its slow twin.
+Covers: tasks/training/svd_methods.py on any shape and spectrum, what it refuses, and tasks/grid/block_products.py
+against its slow twin.
 Does not cover: the methods on a grid (test_decompose.py).
 """
 
@@ -16,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from tasks.errors import BadInput, NotConverged, SettingsError
-from tasks.plain import zero_filled
-from tasks.products import (
+from funkflow.tasks.errors import BadInput, NotConverged, SettingsError
+from funkflow.tasks.grid.block_products import (
     Removed,
     row_gram_product,
     row_product,
@@ -26,7 +26,8 @@ from tasks.products import (
     row_transposed_product,
     sparse_block,
 )
-from tasks.standard_svd import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
+from funkflow.tasks.kernels.reference import zero_filled
+from funkflow.tasks.training.svd_methods import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
 
 Matrix = npt.NDArray[np.float64]
 SPECTRA = {

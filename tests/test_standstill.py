@@ -1,7 +1,7 @@
 """Small sets whose biases carry little: training gets past the saddle it starts at, and L2 suits the noise.
 
-Covers: tasks/stopping.py and tasks/rule.py at work on planted sets, in this process, each against a long patience and
-against ridge regression by turns; and sets without any signal.
+Covers: tasks/training/early_stopping.py and tasks/grid/default_rule.py at work on planted sets, in this process, each
+against a long patience and against ridge regression by turns; and sets without any signal.
 Does not cover: the rules by themselves (test_stopping.py), the same bits for any workers (test_train.py).
 """
 

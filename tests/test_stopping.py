@@ -1,6 +1,7 @@
 """When training stops, and how L2 falls meanwhile.
 
-Covers: tasks/stopping.py, and what tasks/rule.py says of L2, of the first step and of initial rows.
+Covers: tasks/training/early_stopping.py, and what tasks/grid/default_rule.py says of L2, of the first step and of
+initial rows.
 Does not cover: the loop that asks them (test_train.py), or how good what comes of it is (test_standstill.py).
 """
 
@@ -10,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.rule import INITIAL_LENGTH, STEP, initial_length_for, l2_of_epoch, step_for
-from tasks.stopping import Rule, Verdict, judge
+from funkflow.tasks.grid.default_rule import INITIAL_LENGTH, STEP, initial_length_for, l2_of_epoch, step_for
+from funkflow.tasks.training.early_stopping import Rule, Verdict, judge
 
 
 @pytest.mark.parametrize(

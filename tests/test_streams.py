@@ -18,7 +18,7 @@ import pytest
 from factorised import model_of, saved_in_parts
 from program import CHECKOUT, funkflow, funkflow_anew
 
-SAYS = "from pipeline.commands.streams import lose_no_run_to_output\nlose_no_run_to_output()\n"
+SAYS = "from funkflow.pipeline.commands.streams import lose_no_run_to_output\nlose_no_run_to_output()\n"
 FEW = ("--set=train.rank=2", "--set=train.epochs=2", "--set=ranking.count=0", "--set=report.write=false")
 
 
@@ -103,6 +103,6 @@ def test_a_run_that_nobody_watches_ends_well(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     words = ["ingest", f"--ratings={ratings_in(tmp_path)}", f"--root={tmp_path / 'root'}", "--json"]
-    ended = process(["-m", "pipeline", *words], writing).wait(240)
+    ended = process(["-m", "funkflow", *words], writing).wait(240)
     os.close(writing)
     assert (ended, states(tmp_path / "root")) == (0, ["done"])

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_train import SETTINGS, Bits, trained
 
-from pipeline.runtime.events import EpochFinished
-from pipeline.runtime.store import Store
-from pipeline.settings import TrainSettings
-from tasks import stretch
-from tasks.errors import Diverged
-from tasks.stopping import Rule, judge_history
+from funkflow.pipeline.progress.events import EpochFinished
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.tasks.errors import Diverged
+from funkflow.tasks.training import sgd_epochs
+from funkflow.tasks.training.early_stopping import Rule, judge_history
 
 CASES = {
     "every checkpoint": {},
@@ -47,13 +47,13 @@ def test_epochs_of_a_stretch_are_those_one_by_one(
     heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], at_once: int
 ) -> None:
     chosen = SETTINGS.model_copy(update=changes)
-    monkeypatch.setattr(stretch, "RATINGS_AT_ONCE", 0)
+    monkeypatch.setattr(sgd_epochs, "RATINGS_AT_ONCE", 0)
     one_by_one = outcome(heard, tmp_path, "one-by-one", chosen)
     if "step" in changes:
         assert one_by_one[0]["best_epoch"] < one_by_one[0]["epochs"]
     told = [event for event in heard.events if isinstance(event, EpochFinished)]
     heard.events.clear()
-    monkeypatch.setattr(stretch, "RATINGS_AT_ONCE", at_once * 900)
+    monkeypatch.setattr(sgd_epochs, "RATINGS_AT_ONCE", at_once * 900)
     assert outcome(heard, tmp_path, "stretch", chosen) == one_by_one
     again = [event for event in heard.events if isinstance(event, EpochFinished)]
     assert [(each.epoch, each.stopping_rmse, each.best) for each in again] == [
@@ -74,7 +74,7 @@ def test_a_run_that_diverges_says_so_with_its_epoch(
     wild = SETTINGS.model_copy(update={"step": 1e30, "checkpoint_epochs": 6})
     said = []
     for at_once in (0, 100):
-        monkeypatch.setattr(stretch, "RATINGS_AT_ONCE", at_once * 900)
+        monkeypatch.setattr(sgd_epochs, "RATINGS_AT_ONCE", at_once * 900)
         with pytest.raises(Diverged) as error:
             outcome(heard, tmp_path, str(at_once), wild)
         said.append(error.value.message)

@@ -1,6 +1,6 @@
 """The synthetic set: exact counts, long tails, the planted floor, and bytes that depend on the plan alone.
 
-Covers: tasks/synthesise.py and the stage that runs it.
+Covers: tasks/synthetic/netflix_text.py and the stage that runs it.
 Does not cover: sizes, the planted model and titles (test_planted.py), ingesting the set, training on it.
 """
 
@@ -21,16 +21,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_forms import attempt
 
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import StageFinished
-from pipeline.runtime.store import Store
-from pipeline.settings import SynthSettings
-from pipeline.stages import synthesise as stage
-from pipeline.stages.synthesise import film_ranges, synthesise
-from tasks.errors import SettingsError
-from tasks.model import Model
-from tasks.planted import Plan, plan, stream
-from tasks.synthesise import Source, draw_film, draw_users, film_texts
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import SynthSettings
+from funkflow.pipeline.stages import synthesise as stage
+from funkflow.pipeline.stages.synthesise import film_ranges, synthesise
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.synthetic.netflix_text import Source, draw_film, draw_users, film_texts
+from funkflow.tasks.synthetic.planted import Plan, plan, stream
 
 SMALL = Plan(users=150, items=40, ratings=900, probe=60, qualifying=12, seed=3)
 TINY = SynthSettings(fraction=0.01)
@@ -185,7 +185,7 @@ def test_drawing_by_ticket_and_by_key_are_the_same_law(monkeypatch: pytest.Monke
     source = Source.of(plan("demo", 0.1))
 
     def mean_tickets_drawn(scan_part: float) -> float:
-        monkeypatch.setattr("tasks.synthesise._SCAN_PART", scan_part)
+        monkeypatch.setattr("funkflow.tasks.synthetic.netflix_text._SCAN_PART", scan_part)
         drawn = [draw_users(source, 60, stream(source.plan, 99, number)) for number in range(400)]
         assert all(len(np.unique(users)) == 60 for users in drawn)
         return float(np.mean([source.tickets[users].mean() for users in drawn]))

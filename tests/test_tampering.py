@@ -21,24 +21,24 @@ from conftest import made_ratings, publish_ratings
 from distributed import Client
 from source_files import sources
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.canonical import saved_rotations
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.store import Store, published
-from pipeline.settings import GridSettings, TrainSettings
-from pipeline.stages.baseline import baseline
-from pipeline.stages.evaluate import evaluate
-from pipeline.stages.export import export
-from pipeline.stages.grid import grid
-from pipeline.stages.spectrum import spectrum
-from pipeline.stages.train import train
-from tasks import array_files, files
-from tasks.blocks import read_block
-from tasks.errors import DamagedFile
-from tasks.model import Model
-from tasks.model_about import read_about
-from tasks.score import read_held_out
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.models.canonical_graph import saved_rotations
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.store import Store, published
+from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
+from funkflow.pipeline.stages.baseline import baseline
+from funkflow.pipeline.stages.evaluate import evaluate
+from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.stages.spectrum import spectrum
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sgd import train
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.grid.block import read_block
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.score import read_held_out
 
 CHECKOUT = Path(__file__).parent.parent
 SCALE = (1.0, 5.0)
@@ -234,7 +234,7 @@ def test_a_planted_pickle_is_refused_and_never_run(root: Path, client: Client, t
     for shard in sorted(root.glob("runs/run/checkpoints/shards-00004/*.npy")):
         np.save(shard, np.array([_Planted(mark)], dtype=object), allow_pickle=True)
         with pytest.raises(DamagedFile, match="not an npy file of numbers"):
-            array_files.read_array(str(shard), files.checksum(shard.read_bytes()))
+            npy.read_array(str(shard), files.checksum(shard.read_bytes()))
     trained = published(str(root / "runs/run/training"), "training")
     assert trained is None  # its files are not as long as they were
     assert not mark.exists()
@@ -268,7 +268,7 @@ def test_nothing_in_the_sources_unpickles() -> None:
         for source in sources(CHECKOUT, ("pipeline", "tasks", "bench"))
         for name in unpickling(source.tree)
     ]
-    assert found == ["pipeline/runtime/placement.py: cloudpickle"]
+    assert found == ["pipeline/cluster/placement.py: cloudpickle"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How a run looks to somebody watching: the view of a terminal at several widths, plain lines, and JSON lines.
 
-Covers: runtime/terminal.py and runtime/progress.py, with events that are given and with real commands in a real pty.
+Covers: pipeline/progress/terminal.py and pipeline/progress/lines.py, with events that are given and with real commands
+in a real pty.
 Does not cover: what a finished command prints (test_cli.py), the live page (test_live.py).
 """
 
@@ -20,7 +21,7 @@ from program import funkflow
 from rich.console import Console
 from ungated import UNGATED
 
-from pipeline.runtime.events import (
+from funkflow.pipeline.progress.events import (
     BaselinesMeasured,
     CheckpointWritten,
     EpochFinished,
@@ -31,8 +32,8 @@ from pipeline.runtime.events import (
     StageFinished,
     StageStarted,
 )
-from pipeline.runtime.progress import Lines
-from pipeline.runtime.terminal import LiveView
+from funkflow.pipeline.progress.lines import Lines
+from funkflow.pipeline.progress.terminal import LiveView
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = ("--set", "synth.fraction=0.02", "--set", UNGATED)
@@ -129,7 +130,7 @@ def in_a_terminal(words: Sequence[str], **environment: str) -> str:
         usual = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
         chosen = {**usual, "TERM": "xterm-256color", **environment}
         os.chdir(CHECKOUT)
-        os.execve(sys.executable, [sys.executable, "-m", "pipeline", *words], chosen)
+        os.execve(sys.executable, [sys.executable, "-m", "funkflow", *words], chosen)
     written = b""
     try:
         while data := os.read(terminal, 65_536):

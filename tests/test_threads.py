@@ -1,4 +1,4 @@
-"""Work that several threads share (tasks/threads.py), and what becomes of it where threads are short.
+"""Work that several threads share (tasks/kernels/threads.py), and what becomes of it where threads are short.
 
 Covers: that threads are kept and really work at once, nested calls, failures, and a forked child.
 Does not cover: the order of tiles (test_twins.py).
@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks import threads
-from tasks.threads import all_of, together
-from tasks.wavefront import go_through
+from funkflow.tasks.kernels import threads
+from funkflow.tasks.kernels.threads import all_of, together
+from funkflow.tasks.kernels.wavefront import go_through
 
 
 def test_calls_are_at_work_at_once_and_come_back_in_order() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.errors import BadInput
-from tasks.titles import attach_titles, read_titles
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.titles import attach_titles, read_titles
 
 FILES = {
     "movie_titles.txt": "1,2003,Amélie, the film (1999)\n2,NULL,No year\n".encode("latin-1"),

@@ -24,11 +24,11 @@ from certificates import Certificates, made_certificates
 from dask_processes import free_port
 from distributed import Client
 
-from pipeline.runtime import security
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.events import Event, Postponed, StageAdvanced, StageStarted
-from pipeline.settings import ClusterSettings, Settings
-from tasks.errors import SettingsError, TryAgainLater
+from funkflow.pipeline.cluster import security
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import Event, Postponed, StageAdvanced, StageStarted
+from funkflow.pipeline.settings.sections import ClusterSettings, Settings
+from funkflow.tasks.errors import SettingsError, TryAgainLater
 
 _ENDING_WITH_US = ["setpriv", "--pdeathsig", "TERM", "--"]
 

@@ -20,19 +20,19 @@ from distributed import Client
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.diagnostics.task_stream import get_task_stream
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event, Noticed
-from pipeline.runtime.store import Store
-from pipeline.runtime.strata import threads_of_task
-from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train import train
-from tasks import files
-from tasks.errors import Diverged, SettingsError
-from tasks.factors import read_shard
-from tasks.score import Errors
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.sgd_graph import threads_of_task
+from funkflow.tasks.errors import Diverged, SettingsError
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import Errors
 
 SHARDS, RANK = 4, 5
 SETTINGS = TrainSettings(rank=RANK, epochs=6, checkpoint_epochs=2, patience=6, seed=3)

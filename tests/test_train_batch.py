@@ -20,20 +20,21 @@ from losing_workers import KillAfter
 from rich.console import Console
 from ungated import UNGATED
 
-from pipeline import run
-from pipeline.runtime import checkpoint
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event, Noticed, RunBegan
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train_batch import train_batch
-from pipeline.tables import result_table
-from tasks import batch, files
-from tasks.errors import BadInput, Diverged
-from tasks.factors import shard_rows
-from tasks.objective import Observed, Point, gradients
+from funkflow import run
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed, RunBegan
+from funkflow.pipeline.results.tables import result_table
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.batch import train_batch
+from funkflow.tasks.errors import BadInput, Diverged
+from funkflow.tasks.grid.factor_shard import shard_rows
+from funkflow.tasks.storage import files
+from funkflow.tasks.training import batch
+from funkflow.tasks.training.objective import Observed, Point, gradients
 
 RANK, STEPS = 4, 8
 Bits = dict[str, bytes]

@@ -18,21 +18,21 @@ from fully_observed import PURE, factorised
 from losing_workers import KillAfter
 from ungated import UNGATED
 
-from pipeline import run
-from pipeline.runtime import checkpoint
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import EpochFinished, Event, Noticed
-from pipeline.runtime.store import Store
-from pipeline.settings import ClusterSettings, GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train_funk import train_funk
-from tasks import files
-from tasks.blocks import RatingBlock
-from tasks.errors import BadInput, Diverged, SettingsError
-from tasks.factors import read_shard
-from tasks.rule import FUNK_INITIAL
-from tasks.shares import turns_of_epoch
+from funkflow import run
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.funk import train_funk
+from funkflow.tasks.errors import BadInput, Diverged, SettingsError
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.default_rule import FUNK_INITIAL
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.storage import files
 
 SHARDS, RANK = 4, 6
 SIDES = ("users", "items")

@@ -16,12 +16,12 @@ from growing_ratings import address_of
 from ingesting import ingest, refusal, settings, table
 from skewed import counts, written
 
-from pipeline import Model, RunResult, run
-from pipeline.runtime.context import Context
-from pipeline.settings import Settings
-from pipeline.stages import split as split_stage
-from tasks import files
-from tasks.errors import BadInput, ModelRefused, SettingsError
+from funkflow import Model, RunResult, run
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.stages import split as split_stage
+from funkflow.tasks.errors import BadInput, ModelRefused, SettingsError
+from funkflow.tasks.storage import files
 
 LOG = "ingest.transform=log1p"
 

@@ -17,12 +17,15 @@ import numpy as np
 import pytest
 from descending import STEPS, as_plain, plain_tiles, random_block, random_shard, twin_of
 
-from tasks import descend, kernels_descend, kernels_vector, plain
-from tasks.blocks import RatingBlock
-from tasks.descend import Descent, descend_in_place
-from tasks.descend import descend as descend_purely
-from tasks.tiles import TILE_ITEMS, TILE_USERS
-from tasks.wavefront import go_through
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.kernels import reference
+from funkflow.tasks.kernels import sgd as sgd_kernel
+from funkflow.tasks.kernels import vector as kernels_vector
+from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.training import sgd
+from funkflow.tasks.training.sgd import Descent, descend_in_place
+from funkflow.tasks.training.sgd import descend as descend_purely
 
 KERNEL_SIGNS = [
     (kernels_vector, "residual - u.dot(v)", "residual + u.dot(v)"),
@@ -33,8 +36,8 @@ KERNEL_SIGNS = [
     (kernels_vector, "own[BIAS] + own[BIAS_RATE]", "own[BIAS] - own[BIAS_RATE]"),
     (kernels_vector, "own[FACTOR_SQUARES] + squared", "own[FACTOR_SQUARES] - squared"),
     (kernels_vector, "own[BIAS_SQUARES] + squared", "own[BIAS_SQUARES] - squared"),
-    (kernels_descend, "_ONE - rate * l2", "_ONE + rate * l2"),
-    (kernels_descend, "_ONE - bias_rate * l2", "_ONE + bias_rate * l2"),
+    (sgd_kernel, "_ONE - rate * l2", "_ONE + rate * l2"),
+    (sgd_kernel, "_ONE - bias_rate * l2", "_ONE + bias_rate * l2"),
 ]
 TWIN_SIGNS = [
     ('rating - (users["bias"]', 'rating + (users["bias"]'),
@@ -56,11 +59,13 @@ TWIN_SIGNS = [
 
 def changed(module: ModuleType, old: str = "", new: str = "", **replaced: ModuleType) -> ModuleType:
     """The module's own source with one thing changed, as a module of another name; it takes `replaced` for others."""
-    source = inspect.getsource(module).replace("from tasks.kernels_cache import compiled", "compiled = numba.njit")
+    source = inspect.getsource(module).replace(
+        "from funkflow.tasks.kernels.cache import compiled", "compiled = numba.njit"
+    )
     assert not old or source.count(old) == 1, old
     source = source.replace(old, new) if old else source
     for name, other in replaced.items():
-        source = source.replace(f"from tasks.{name} import", f"from {other.__name__} import")
+        source = source.replace(f"from funkflow.tasks.kernels.{name} import", f"from {other.__name__} import")
     made = ModuleType(f"changed_{module.__name__.rpartition('.')[2]}")
     sys.modules[made.__name__] = made
     exec(compile(source, made.__name__, "exec"), vars(made))
@@ -95,14 +100,14 @@ def test_a_flipped_sign_in_the_kernel_is_caught(
     module: ModuleType, old: str, new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vector = changed(kernels_vector, *((old, new) if module is kernels_vector else ()))
-    loop = changed(kernels_descend, *((old, new) if module is kernels_descend else ()), kernels_vector=vector)
-    monkeypatch.setattr(descend, "descend_tiles", loop.descend_tiles)
+    loop = changed(sgd_kernel, *((old, new) if module is sgd_kernel else ()), vector=vector)
+    monkeypatch.setattr(sgd, "descend_tiles", loop.descend_tiles)
     assert not agree()
 
 
 @pytest.mark.parametrize("sign", TWIN_SIGNS, ids=lambda sign: str(sign[0]))
 def test_a_flipped_sign_in_the_twin_is_caught(sign: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(descending, "descend_plainly", changed(plain, *sign).descend_plainly)
+    monkeypatch.setattr(descending, "descend_plainly", changed(reference, *sign).descend_plainly)
     assert not agree()
 
 
@@ -154,7 +159,7 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
 
         go_through(places, noted, count)
 
-    monkeypatch.setattr(descend, "go_through", watched)
+    monkeypatch.setattr(sgd, "go_through", watched)
     together = descend_purely(
         [(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True, threads=threads
     )

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import typed_rows
-from tasks.errors import BadInput
-from tasks.formats import Form, IdKind
-from tasks.parse_lines import BadField
-from tasks.rows import row_schema
-from tasks.typed_columns import plain, refuse_type, stored
-from tasks.typed_rows import convert, judges, value_array
-from tasks.typed_values import clock_of
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import Form, IdKind
+from funkflow.tasks.parsing.format.typed_columns import plain, refuse_type, stored
+from funkflow.tasks.parsing.rows import typed_rows
+from funkflow.tasks.parsing.rows.lines import BadField
+from funkflow.tasks.parsing.rows.rows import row_schema
+from funkflow.tasks.parsing.rows.typed_rows import convert, judges, value_array
+from funkflow.tasks.parsing.rows.typed_values import clock_of
 
 TIMED = Form("parquet", "", 4, 0, 1, 2, 3, header=("user", "item", "rating", "timestamp"))
 

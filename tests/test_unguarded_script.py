@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parent.parent
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     """Worker processes import the script: without the guard each would start a run of its own."""
     program = tmp_path / "unguarded.py"
-    program.write_text(f"from pipeline import run\nrun('demo', ['root={tmp_path}/root', 'synth.fraction=0.02'])\n")
+    program.write_text(f"from funkflow import run\nrun('demo', ['root={tmp_path}/root', 'synth.fraction=0.02'])\n")
     done = subprocess.run(
         [sys.executable, str(program)],
         capture_output=True,

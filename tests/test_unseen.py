@@ -1,6 +1,6 @@
 """Validation ratings that an earlier model was trained on, when training starts from it.
 
-Covers: stages/unseen.py, runtime/ancestry.py and tasks/trained_pairs.py.
+Covers: pipeline/stages/leakage.py, pipeline/models/trained_on.py and tasks/dataset/trained_pairs.py.
 Does not cover: the same in a comparison of two models (test_gate.py), or the start itself (test_warm_start.py).
 """
 
@@ -15,12 +15,12 @@ import pytest
 from distributed import Client
 from growing_ratings import Lines, Root, address_of, lines, write_lines
 
-from pipeline import RunResult
-from pipeline.runtime.ancestry import Seen
-from pipeline.runtime.events import Event, Noticed
-from pipeline.settings import SplitSettings
-from tasks.errors import SettingsError
-from tasks.model_about import read_about
+from funkflow import RunResult
+from funkflow.pipeline.models.trained_on import Seen
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.settings.sections import SplitSettings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import read_about
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 WARM = "train.warm_start=true"

@@ -1,6 +1,7 @@
 """An unchanged execution has nothing to do, and each thing that may have changed gives it something to do.
 
-Covers: receipts.py and execution.py, without a cluster; the quick command, and what it does not load.
+Covers: pipeline/running/receipts.py and pipeline/running/execution.py, without a cluster; the quick command, and what
+it does not load.
 Does not cover: stages that find what they have done (test_flow.py), the ledger (test_ledger.py).
 """
 
@@ -17,16 +18,17 @@ import pytest
 from executing import RUN_ID, executed, is_up_to_date, ratings_in, settings_over, work
 
 from chaos.object_store import ObjectStore
-from pipeline import receipts
-from pipeline.execution import Execution
-from pipeline.request import Request
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.ledger import Ledger
-from pipeline.runtime.result import RunResult
-from pipeline.settings import Settings
-from tasks import files, sources
-from tasks.errors import BadInput, SettingsError
-from tasks.forgotten import NOBODY, write_forgotten
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.ledger import Ledger
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running import receipts
+from funkflow.pipeline.running.execution import Execution
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.parsing.erased_ids import NOBODY, write_forgotten
+from funkflow.tasks.parsing.sources import sources
+from funkflow.tasks.storage import files
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -252,11 +254,11 @@ def test_the_command_answers_without_dask_numba_or_bokeh(settings: Settings, tmp
         f'file = "{tmp_path}/validation.csv"\n[predict]\npairs = "{tmp_path}/pairs.csv"\n'
     )
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "pipeline", "run", str(conf)],
+        [sys.executable, "-X", "importtime", "-m", "funkflow", "run", str(conf)],
         capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "up to date: run" in done.stderr
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert "pipeline.execution" in imported
+    assert "funkflow.pipeline.running.execution" in imported
     assert not {"distributed", "numba", "bokeh", "pandas", "scipy"} & imported

@@ -1,6 +1,6 @@
 """A model that is no better than a constant: said, refused, and reported on all the same.
 
-Covers: pipeline/runtime/usefulness.py, and what a run does with it: warning, report, exit code, model in use.
+Covers: pipeline/models/usefulness.py, and what a run does with it: warning, report, exit code, model in use.
 Does not cover: what else a gate asks (test_gate.py).
 """
 
@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from program import funkflow
 from skewed import counts, noise, written
 
-from pipeline import run
-from pipeline.report.verdict import verdict
-from pipeline.runtime.current import read_current
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.usefulness import is_right_skewed, remedy, shortfall
-from pipeline.settings import Settings
-from tasks.errors import ModelRefused
+from funkflow import run
+from funkflow.pipeline.models.usefulness import is_right_skewed, remedy, shortfall
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.results.report.verdict import verdict
+from funkflow.pipeline.root.model_in_use import read_current
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import ModelRefused
 
 RMSES = st.floats(1e-6, 1e6)
 

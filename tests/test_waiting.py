@@ -1,6 +1,6 @@
 """Waiting for a root that is held: for whom is said, it is taken when it is given back, and after the time comes 75.
 
-Covers: runtime/lock.py and lease.py with a time to wait, on a disk and in an object store.
+Covers: pipeline/root/lock.py and pipeline/root/lease.py with a time to wait, on a disk and in an object store.
 Does not cover: taking over from a dead holder (test_lease.py, test_ledger.py).
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from chaos.object_store import ObjectStore
-from pipeline.request import Request
-from pipeline.runtime.lock import Waiting, hold_root, holder_of
-from tasks.errors import SettingsError, TryAgainLater
+from funkflow.pipeline.root.lock import Waiting, hold_root, holder_of
+from funkflow.pipeline.settings.request import Request
+from funkflow.tasks.errors import SettingsError, TryAgainLater
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -1,6 +1,7 @@
 """Training that starts from an earlier model: the same predictions to begin with, the same bits whatever happens.
 
-Covers: tasks/warm.py, runtime/warm_start.py, runtime/dataset_lineage.py and what training makes of them.
+Covers: tasks/training/warm_rows.py, pipeline/training/warm_start.py, pipeline/datasets/parent.py and what training
+makes of them.
 Does not cover: validation ratings that the earlier model has seen (test_unseen.py), the gate (test_gate.py), how many
 epochs a warm start saves (docs/models-in-use.md has what was measured).
 """
@@ -18,21 +19,21 @@ from growing_ratings import Root, address_of, lines
 from losing_workers import KillAfter
 
 from bench import daily, daily_training
-from pipeline import Model, RunResult
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.current import model_of
-from pipeline.runtime.events import EpochFinished, Event, Noticed, StageFinished
-from pipeline.settings import ClusterSettings, TrainSettings
-from tasks import files
-from tasks.descend import StepSizes
-from tasks.errors import SettingsError
-from tasks.factors import initial_shard
-from tasks.kernels_vector import BIAS_SQUARES, FACTOR_SQUARES
-from tasks.matches import match_by_shard
-from tasks.model_about import part_files, read_about
-from tasks.rule import WARM_SHRINK, WARM_SQUARES
-from tasks.stopping import Verdict, judge
-from tasks.warm import Side, held_back, warm_rows
+from funkflow import Model, RunResult
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed, StageFinished
+from funkflow.pipeline.root.model_in_use import model_of
+from funkflow.pipeline.settings.sections import ClusterSettings, TrainSettings
+from funkflow.tasks.dataset.matches import match_by_shard
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
+from funkflow.tasks.grid.factor_shard import initial_shard
+from funkflow.tasks.kernels.vector import BIAS_SQUARES, FACTOR_SQUARES
+from funkflow.tasks.model.about import part_files, read_about
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.early_stopping import Verdict, judge
+from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.warm_rows import Side, held_back, warm_rows
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 WARM = "train.warm_start=true"

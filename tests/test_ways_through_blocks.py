@@ -15,17 +15,17 @@ from distributed import Client
 from distributed.diagnostics.task_stream import get_task_stream
 from ungated import UNGATED
 
-from pipeline import run
-from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import Event, Noticed
-from pipeline.runtime.store import Store
-from pipeline.settings import GridSettings, TrainSettings
-from pipeline.stages.grid import grid
-from pipeline.stages.train import train
-from tasks import files
-from tasks.blocks import read_block
-from tasks.factors import shard_rows
+from funkflow import run
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
+from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sgd import train
+from funkflow.tasks.grid.block import read_block
+from funkflow.tasks.grid.factor_shard import shard_rows
+from funkflow.tasks.storage import files
 
 Bits = dict[str, bytes]
 

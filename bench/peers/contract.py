@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.runtime.monitor import MemoryMonitor
+from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
 
 RATING = np.dtype([("user", "<i4"), ("item", "<i4"), ("rating", "<f4")])
 

@@ -1,1 +1,1 @@
-"""Clusters that ship: files only. Covers: nothing by itself. Does not cover: reading them (pipeline/presets.py)."""
+"""Clusters that ship: files only. Covers: data. Does not cover: reading it (pipeline/settings/presets.py)."""

@@ -1,1 +1,6 @@
-"""What each command of `funkflow` takes and prints; cli.py puts them together."""
+"""Commands of `funkflow`: a file for each, with its options and what it prints.
+
+Lives here: the table of names, shared options, the commands.
+Does not: the work (pipeline/flow.py and below), exit codes (pipeline/cli.py).
+May import: all of pipeline/ but pipeline/cli.py.
+"""

@@ -1,7 +1,7 @@
 """The command compare: several methods at several ranks on one dataset and split.
 
 Covers: its options, and where table and pictures go.
-Does not cover: the runs (comparison/runs.py), how they look (comparison/).
+Does not cover: the runs (pipeline/results/comparison/runs.py), how they look (comparison/).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import (
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -24,13 +24,13 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
-from pipeline.comparison.drawing import comparison_drawing
-from pipeline.comparison.page import comparison_page
-from pipeline.comparison.runs import METHODS
-from pipeline.comparison.runs import compare as run_comparison
-from pipeline.comparison.table import comparison_table
-from tasks import files
-from tasks.errors import SettingsError
+from funkflow.pipeline.results.comparison.drawing import comparison_drawing
+from funkflow.pipeline.results.comparison.page import comparison_page
+from funkflow.pipeline.results.comparison.runs import METHODS
+from funkflow.pipeline.results.comparison.runs import compare as run_comparison
+from funkflow.pipeline.results.comparison.table import comparison_table
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage import files
 
 
 def register(app: typer.Typer) -> None:

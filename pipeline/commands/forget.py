@@ -1,7 +1,8 @@
 """The command `funkflow forget`: no row of some users or items gets into a dataset any more; what holds them still.
 
 Covers: its options, the list under the root, what it says and, with --yes, what it removes; ids are never printed.
-Does not cover: who holds what (runtime/forgotten_traces.py), or the runs that leave their rows out (stages/ingest.py).
+Does not cover: who holds what (pipeline/datasets/erasure.py), or the runs that leave their rows out
+(pipeline/stages/ingest.py).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import typer
 from dask.utils import format_bytes
 from rich.table import Table
 
-from pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
-from pipeline.runtime.forgotten_traces import Holder, holders, remove
-from pipeline.runtime.lock import hold_root
-from pipeline.runtime.store import Store, existing_root
-from tasks.errors import SettingsError
-from tasks.forgotten import read_forgotten, write_forgotten
+from funkflow.pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
+from funkflow.pipeline.datasets.erasure import Holder, holders, remove
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.store import Store, existing_root
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.parsing.erased_ids import read_forgotten, write_forgotten
 
 
 def register(app: typer.Typer) -> None:

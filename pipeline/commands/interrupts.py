@@ -1,7 +1,7 @@
 """Ctrl-C, as commands take it.
 
 Covers: stopping a run in good order, and at once when it is pressed a second time.
-Does not cover: what a run does when it is interrupted (pipeline/attempt.py), exit codes (cli.py).
+Does not cover: what a run does when it is interrupted (pipeline/running/attempt.py), exit codes (pipeline/cli.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from pipeline.runtime.events import Event, Noticed, RunEnded
+from funkflow.pipeline.progress.events import Event, Noticed, RunEnded
 
 
 class Interrupts:
@@ -37,4 +37,4 @@ class Interrupts:
 
 
 interrupts = Interrupts()
-"""The one that cli.py has the system tell."""
+"""The one that pipeline/cli.py has the system tell."""

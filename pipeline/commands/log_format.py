@@ -1,7 +1,7 @@
 """How a command says what it does: the option --log-format of every command.
 
 Covers: the option, its help, and refusing what is no such form.
-Does not cover: what the forms look like (runtime/progress.py), who reads the choice (progress.format_of).
+Does not cover: what the forms look like (pipeline/progress/lines.py), who reads the choice (progress.format_of).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import typer
 
-from pipeline.commands.added_options import as_option, commands_with, with_parameters
-from pipeline.runtime.progress import FORMAT_OPTION, FORMAT_VARIABLE, FORMATS
+from funkflow.pipeline.commands.added_options import as_option, commands_with, with_parameters
+from funkflow.pipeline.progress.lines import FORMAT_OPTION, FORMAT_VARIABLE, FORMATS
 
 LogFormat = StrEnum("LogFormat", {form.upper(): form for form in FORMATS})  # type: ignore[misc]
 _HELP = "what is said on standard error: text, or one JSON object a line"

@@ -34,9 +34,9 @@ COMMANDS = {
     "reconstruct": Listed("reconstruct", _USE, "cells, rows or all of the matrix by the strongest factors"),
     "runs": Listed("runs", _KEEP, "list, show, compare and remove past runs"),
     "report": Listed("report", _KEEP, "the page about a run, again; or one that compares several"),
-    "current": Listed("current", _KEEP, "which model is in use"),
-    "promote": Listed("current", _KEEP, "put the model of a run to use"),
-    "rollback": Listed("current", _KEEP, "go back to the model that was in use before"),
+    "models": Listed("models", _KEEP, "which model is in use"),
+    "promote": Listed("models", _KEEP, "put the model of a run to use"),
+    "rollback": Listed("models", _KEEP, "go back to the model that was in use before"),
     "forget": Listed("forget", _KEEP, "leave the ratings of a user or an item out from now on"),
     "synth": Listed("stages", _STAGES, "write synthetic ratings around a planted model"),
     "ingest": Listed("stages", _STAGES, "read raw ratings into Parquet"),
@@ -46,7 +46,7 @@ COMMANDS = {
     "evaluate": Listed("stages", _STAGES, "measure RMSE and MAE"),
     "export": Listed("stages", _STAGES, "write the model in its open form"),
     "ranking": Listed("stages", _STAGES, "measure precision, recall and NDCG"),
-    "check-gradients": Listed("gradients", _LEARN, "the gradients beside differences, over a sweep of steps"),
+    "check-gradients": Listed("check_gradients", _LEARN, "the gradients beside differences, over a sweep of steps"),
     "calibrate": Listed("plan", _LEARN, "measure what plans by sizes rest on"),
 }
 """In the order that they are shown in."""

@@ -1,7 +1,8 @@
 """What commands share: the words that many of them take, the settings these lead to, and how a result is printed.
 
 Covers: common options, progress, and running stages up to one of them.
-Does not cover: the commands themselves (beside this file), exit codes (cli.py), how tables look (tables.py).
+Does not cover: the commands themselves (beside this file), exit codes (pipeline/cli.py), how tables look
+(pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ import psutil
 import typer
 from rich.console import Console
 
-import pipeline
-from pipeline import tables
-from pipeline.commands.interrupts import interrupts as interrupts
-from pipeline.execution import Execution, execute
-from pipeline.presets import refuse_missing_data
-from pipeline.request import Request
-from pipeline.runtime.current import in_use, model_of
-from pipeline.runtime.events import Noticed
-from pipeline.runtime.progress import Lines, format_of
-from pipeline.runtime.result import RunResult
-from pipeline.runtime.terminal import watcher
-from pipeline.settings import Settings
-from tasks.errors import ModelRefused, SettingsError
-from tasks.masking import masked, masked_content
+import funkflow
+from funkflow.pipeline.commands.interrupts import interrupts as interrupts
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.progress.lines import Lines, format_of
+from funkflow.pipeline.progress.terminal import watcher
+from funkflow.pipeline.results import tables
+from funkflow.pipeline.root.model_in_use import in_use, model_of
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running.execution import Execution, execute
+from funkflow.pipeline.settings.presets import refuse_missing_data
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import ModelRefused, SettingsError
+from funkflow.tasks.redact import masked, masked_content
 
 Conf = Annotated[
     str,
@@ -153,7 +154,7 @@ def model_from(
         return *settings_beside_model(conf, model, ratings, validation, root, sets), None
     settings = settings_from(conf, ratings, validation, root, sets)
     with watching() as shown:
-        paths = pipeline.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths
+        paths = funkflow.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths
     return settings, paths["model"], paths["grid"]
 
 
@@ -179,7 +180,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     def work(execution: Execution) -> RunResult:
         begun.append(execution)
-        return pipeline.work(execution)
+        return funkflow.work(execution)
 
     def show(result: RunResult, root: str = "") -> None:
         print_result(result.to_dict(), as_json, tables.result_table(result, root))

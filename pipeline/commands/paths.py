@@ -1,7 +1,7 @@
 """Paths that a command is given: `~` is a home folder in all of them.
 
 Covers: which options name paths. A shell expands most, but neither --root=~/x nor what a program passes on.
-Does not cover: what `~` stands for (tasks/paths.py), paths in settings (training_settings.py: Place).
+Does not cover: what `~` stands for (tasks/storage/paths.py), paths in settings (pipeline/settings/train.py: Place).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from pipeline.commands.added_options import commands_with, with_parameters
-from tasks.paths import expanded
+from funkflow.pipeline.commands.added_options import commands_with, with_parameters
+from funkflow.tasks.storage.paths import expanded
 
 NAMES = frozenset({"constants", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})
 """Parameters of commands that are a path or URL, or several. Those that stand for settings are expanded as such."""

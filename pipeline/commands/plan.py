@@ -1,7 +1,8 @@
 """Commands that say what would be: plan, of a run or of machines that are not there, and calibrate, which measures.
 
 Covers: their options.
-Does not cover: the plan of a run (pipeline/plan.py), the search for a grid and the constants (pipeline/scale/).
+Does not cover: the plan of a run (pipeline/planning/plan.py), the search for a grid and the constants
+(pipeline/planning/).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Annotated
 import typer
 from dask.utils import parse_bytes
 
-from pipeline.commands.options import (
+from funkflow.pipeline.cluster.open import open_client
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -24,20 +26,19 @@ from pipeline.commands.options import (
     quoted,
     settings_from,
 )
-from pipeline.effective import on_date
-from pipeline.plan import plan_of
-from pipeline.plan_table import plan_table
-from pipeline.request import Request
-from pipeline.runtime.cluster import open_client
-from pipeline.runtime.store import existing_root
-from pipeline.scale.constants import calibration_url, constants_for, write_constants
-from pipeline.scale.job import Job, Matrix
-from pipeline.scale.measure import measure
-from pipeline.scale.search import plan_scale
-from pipeline.scale.table import constants_table, scale_table
-from pipeline.settings import ClusterSettings, Settings
-from tasks.errors import SettingsError
-from tasks.ids import MOST_IDS
+from funkflow.pipeline.planning.best_grid import plan_scale
+from funkflow.pipeline.planning.calibrate import measure
+from funkflow.pipeline.planning.constants import calibration_url, constants_for, write_constants
+from funkflow.pipeline.planning.plan import plan_of
+from funkflow.pipeline.planning.plan_table import plan_table
+from funkflow.pipeline.planning.scale_table import constants_table, scale_table
+from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.pipeline.root.store import existing_root
+from funkflow.pipeline.settings.effective import on_date
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import ClusterSettings, Settings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.parsing.ids import MOST_IDS
 
 Size = Annotated[str, typer.Option(show_default=False, metavar="NUMBER")]
 

@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import saved
-from pipeline.commands.options import (
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -30,7 +29,8 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
-from pipeline.request import Request
+from funkflow.pipeline.running import saved_model
+from funkflow.pipeline.settings.request import Request
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def predict(
     if model:
         settings, place = settings_beside_model(conf, model, ratings, validation, root, sets)
         with watching() as watcher:
-            folder = saved.predict_with(settings, place, pairs or missing("--pairs"), out, [interrupts, watcher])
+            folder = saved_model.predict_with(settings, place, pairs or missing("--pairs"), out, [interrupts, watcher])
         print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
     words = [*(sets or []), *([f"predict.pairs={quoted(pairs)}"] if pairs else [])]

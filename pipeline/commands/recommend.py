@@ -1,7 +1,7 @@
 """Commands that say what a model makes of items: recommend, similar and factors.
 
 Covers: their options, and how lists of items are laid out.
-Does not cover: the choice of items (tasks/), the stage (stages/recommend.py).
+Does not cover: the choice of items (tasks/), the stage (pipeline/stages/recommend.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-import pipeline
-from pipeline import tables
-from pipeline.commands.options import (
+import funkflow
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -35,13 +34,14 @@ from pipeline.commands.options import (
     settings_from,
     watching,
 )
-from pipeline.settings import Settings
-from tasks.digits import rounded
-from tasks.errors import BadInput, SettingsError
-from tasks.model import Model
-from tasks.model_about import read_about
-from tasks.recommend import recommend_to
-from tasks.titles import titles_of
+from funkflow.pipeline.results import tables
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.parsing.titles import titles_of
+from funkflow.tasks.serving.recommend import recommend_to
 
 _DEFAULT_COUNT = 10
 _ENDS = 3
@@ -86,11 +86,11 @@ def recommend(
         return
     with watching() as watcher:
         if place:
-            folder = pipeline.recommend_with(settings, place, [interrupts, watcher])
+            folder = funkflow.recommend_with(settings, place, [interrupts, watcher])
             content = {"paths": {"model": place, "recommendations": folder}}
             print_result(content, as_json, Text(f"recommendations in {folder}"))
             return
-        result = pipeline.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
+        result = funkflow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
     print_result(result.to_dict(), as_json, tables.result_table(result))
 
 
@@ -99,7 +99,7 @@ def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> No
     content: dict[str, Any] = {"paths": {"model": model}}
     if not model:
         with watching() as watcher:
-            result = pipeline.run(settings, until="export", fresh=fresh, listeners=[interrupts, watcher])
+            result = funkflow.run(settings, until="export", fresh=fresh, listeners=[interrupts, watcher])
         content, model = result.to_dict(), result.paths["model"]
     content["recommendations"] = recommend_to(model, settings.recommend.users, settings.recommend.count)
     print_result(content, as_json, _lists_of(content["recommendations"], model))

@@ -1,7 +1,8 @@
 """The command `funkflow reconstruct`: A_ρ, the model with its ρ strongest factors, in part or whole.
 
 Covers: its options; cells, rows, columns and blocks on standard output as CSV; the whole matrix to files.
-Does not cover: the numbers (tasks/low_rank.py), or how the whole matrix is written (stages/reconstruct.py).
+Does not cover: the numbers (tasks/model/low_rank.py), or how the whole matrix is written
+(pipeline/stages/reconstruct.py).
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import typer
 
-from pipeline import saved
-from pipeline.commands.options import (
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -31,11 +31,12 @@ from pipeline.commands.options import (
     print_result,
     watching,
 )
-from pipeline.settings import Settings
-from tasks.errors import SettingsError
-from tasks.model import Model
-from tasks.model_about import read_about
-from tasks.pairs import read_pairs
+from funkflow.pipeline.running import saved_model
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.parsing.pairs import read_pairs
 
 _Ids = list[str] | None
 
@@ -89,7 +90,9 @@ def _whole(
     as_json: bool,
 ) -> None:  # fmt: skip
     with watching() as watcher:
-        manifest = saved.reconstruct_with(settings, folder, out, form, rank, clip, listeners=[interrupts, watcher])
+        manifest = saved_model.reconstruct_with(
+            settings, folder, out, form, rank, clip, listeners=[interrupts, watcher]
+        )
     said = {name: value for name, value in manifest.items() if name != "files"}
     print_result({**said, "folder": out}, as_json, f"{out}: {manifest['users']:,} users x {manifest['items']:,} items")
 

@@ -1,6 +1,7 @@
 """The command that makes reports again, of one run or of several compared.
 
-Covers: its options. Does not cover: the pages (pipeline/report/), finding what they are made of (saved_reports.py).
+Covers: its options. Does not cover: the pages (pipeline/results/report/), finding what they are made of
+(pipeline/results/saved_reports.py).
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
-from pipeline.runtime.store import existing_root
-from pipeline.saved_reports import write_report
-from tasks.paths import absolute
+from funkflow.pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from funkflow.pipeline.results.saved_reports import write_report
+from funkflow.pipeline.root.store import existing_root
+from funkflow.tasks.storage.paths import absolute
 
 
 def register(app: typer.Typer) -> None:

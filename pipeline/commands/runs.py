@@ -1,7 +1,7 @@
 """The command that looks back: which executions there were, how two differ, and which runs may go.
 
 Covers: its options, and how records are laid out.
-Does not cover: the records (pipeline/runtime/ledger.py), what pruning removes (pipeline/prune.py).
+Does not cover: the records (pipeline/root/ledger.py), what pruning removes (pipeline/root/prune.py).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.commands.options import AsJson, Debug, Root, Wait, default_root, print_result, watching
-from pipeline.prune import Pruning, prune
-from pipeline.request import Request
-from pipeline.runtime.events import Noticed
-from pipeline.runtime.ledger import STATES, Ledger, Record
-from pipeline.runtime.lock import Waiting
-from pipeline.runtime.store import Store, existing_root
-from pipeline.saved_reports import write_index
-from tasks.digits import rounded
-from tasks.errors import SettingsError
-from tasks.paths import absolute
+from funkflow.pipeline.commands.options import AsJson, Debug, Root, Wait, default_root, print_result, watching
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.results.saved_reports import write_index
+from funkflow.pipeline.root.ledger import STATES, Ledger, Record
+from funkflow.pipeline.root.lock import Waiting
+from funkflow.pipeline.root.prune import Pruning, prune
+from funkflow.pipeline.root.store import Store, existing_root
+from funkflow.pipeline.settings.request import Request
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage.paths import absolute
 
 Id = Annotated[
     str, typer.Argument(metavar="RUN", help="a record's id or the beginning of it, or a run's; last: the newest")

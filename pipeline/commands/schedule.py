@@ -1,7 +1,8 @@
 """The commands that start runs by the clock or by the calendar: schedule and backfill.
 
 Covers: their options, the words that are passed on to each run, and the lines that are printed.
-Does not cover: when runs are started and whether again (pipeline/schedule/), what a run does (flow.py).
+Does not cover: when runs are started and whether again (pipeline/running/schedule/), what a run does
+(pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Conf, Debug, Ratings, Root, Sets, Validation, settings_from
-from pipeline.schedule.backfill import backfill as run_dates
-from pipeline.schedule.backfill import days, parse_date
-from pipeline.schedule.child import run_words
-from pipeline.schedule.extra import built_in_scheduler
-from pipeline.schedule.retry import Retry
+from funkflow.pipeline.commands.options import Conf, Debug, Ratings, Root, Sets, Validation, settings_from
+from funkflow.pipeline.running.schedule.backfill import backfill as run_dates
+from funkflow.pipeline.running.schedule.backfill import days, parse_date
+from funkflow.pipeline.running.schedule.child import run_words
+from funkflow.pipeline.running.schedule.extra import built_in_scheduler
+from funkflow.pipeline.running.schedule.retry import Retry
 
 Words = Annotated[
     list[str] | None,

@@ -1,6 +1,6 @@
 """The command `funkflow spectrum`: singular values, and how good a model is with fewer of its factors.
 
-Covers: its options and its table. Does not cover: the numbers (stages/spectrum.py).
+Covers: its options and its table. Does not cover: the numbers (pipeline/stages/spectrum.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline import saved
-from pipeline.commands.options import (
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Debug,
@@ -26,9 +25,10 @@ from pipeline.commands.options import (
     print_result,
     watching,
 )
-from tasks import files
-from tasks.digits import rounded
-from tasks.errors import SettingsError
+from funkflow.pipeline.running import saved_model
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage import files
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,9 @@ def spectrum(
         raise SettingsError("--balanced says how --vectors are written; name a folder with --vectors")
     settings, folder, grid = model_from(conf, model, ratings, validation, root, sets, resume)
     with watching() as watcher:
-        manifest = saved.spectrum_of(settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher])
+        manifest = saved_model.spectrum_of(
+            settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher]
+        )
     table = manifest["table"]
     rows = files.read_table(files.join(folder, table), None, manifest["checksums"][table]).to_pylist()
     print_result({**manifest, "model": folder, "ranks": rows}, as_json, _table(manifest, rows))

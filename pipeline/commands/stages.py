@@ -1,7 +1,8 @@
 """Commands that take ratings through stages: run, one for each stage, and synth.
 
 Covers: their options.
-Does not cover: what a run does (flow.py), predictions (predict.py), how tables are laid out (tables.py).
+Does not cover: what a run does (pipeline/flow.py), predictions (predict.py), how tables are laid out
+(pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import (
+from funkflow.pipeline.commands.options import (
     AsJson,
     Conf,
     Date,
@@ -26,7 +27,7 @@ from pipeline.commands.options import (
     run_until,
     settings_from,
 )
-from pipeline.request import STAGES, Request
+from funkflow.pipeline.settings.request import STAGES, Request
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",

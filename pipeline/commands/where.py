@@ -1,7 +1,7 @@
 """Where a command's tasks run: options that every command with settings takes.
 
 Covers: --scheduler, --scheduler-file and --cluster, and the settings that they stand for.
-Does not cover: what comes before what (runtime/cluster.py: where_to_run).
+Does not cover: what comes before what (pipeline/cluster/open.py: where_to_run).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import typer
 
-from pipeline.commands.added_options import as_option, commands_with, with_parameters
-from pipeline.commands.options import quoted
-from tasks.errors import SettingsError
+from funkflow.pipeline.commands.added_options import as_option, commands_with, with_parameters
+from funkflow.pipeline.commands.options import quoted
+from funkflow.tasks.errors import SettingsError
 
 _OPTIONS = {
     "scheduler": ("--scheduler", "scheduler", "address of a running Dask scheduler, which is left as it is"),

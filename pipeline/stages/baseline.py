@@ -1,8 +1,8 @@
 """Baseline: RMSE and MAE on the validation ratings of what a model must beat, the mean and the biases alone.
 
 Covers: fitting and scoring both, once for a grid, before training: whoever watches sees how far the model is ahead.
-Does not cover: the estimates (tasks/baseline.py), which task needs what of them (runtime/baselines.py), or the model's
-own errors (evaluate.py).
+Does not cover: the estimates (tasks/training/bias_baseline.py), which task needs what of them
+(pipeline/training/bias_graph.py), or the model's own errors (evaluate.py).
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 from distributed import Future
 
-from pipeline.runtime.baselines import fit_biases
-from pipeline.runtime.context import Context
-from pipeline.runtime.events import BaselinesMeasured, StageFinished, StageStarted
-from pipeline.runtime.placed_grid import load_grid
-from pipeline.runtime.store import publish, published
-from tasks import files
-from tasks.baseline import mean_shard
-from tasks.descend import StepSizes
-from tasks.digits import rounded
-from tasks.factors import FactorShard, shard_rows
-from tasks.score import Errors, HeldOut, score
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, StageStarted
+from funkflow.pipeline.root.store import publish, published
+from funkflow.pipeline.training.bias_graph import fit_biases
+from funkflow.pipeline.training.placed_grid import load_grid
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.bias_baseline import mean_shard
+from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.training.sgd import StepSizes
 
 _STAGE = "baseline"
 

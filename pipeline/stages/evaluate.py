@@ -1,8 +1,9 @@
 """Evaluate: RMSE and MAE on the validation ratings, of the trained model and of what it must beat.
 
 Covers: which scoring tasks run for the model and, for synthetic data, the planted truth.
-Does not cover: the sums themselves (tasks/score.py), how a saved model is scored (runtime/saved_scores.py), the mean
-and the biases alone (baseline.py), the validation ratings (split.py, grid.py).
+Does not cover: the sums themselves (tasks/training/score.py), how a saved model is scored
+(pipeline/models/saved_scores.py), the mean and the biases alone (baseline.py), the validation ratings (split.py,
+grid.py).
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.context import Context, memory_let_go, run_all, submit_shared
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.saved_scores import placed_in_other, scored
-from pipeline.runtime.store import nothing_half_written, publish, published
-from tasks import files
-from tasks.descend import StepSizes
-from tasks.digits import rounded
-from tasks.factors import FactorShard, read_shard
-from tasks.model_about import Place, read_about
-from tasks.model_parts import ModelParts
-from tasks.score import Errors, read_held_out, score
+from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all, submit_shared
+from funkflow.pipeline.models.saved_scores import placed_in_other, scored
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import nothing_half_written, publish, published
+from funkflow.pipeline.training import checkpoint
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
+from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import Errors, read_held_out, score
+from funkflow.tasks.training.sgd import StepSizes
 
 _STAGE = "evaluate"
 
@@ -35,7 +36,7 @@ def evaluate(
 
     Parameters
     ----------
-    baselines : errors of what the model must beat (stages/baseline.py).
+    baselines : errors of what the model must beat (baseline.py).
     truth : folder of the planted model, for synthetic data; empty otherwise.
 
     Returns

@@ -2,7 +2,7 @@
 
 Covers: one task a shard, after one a side that cuts the raw ids by shard; and `model.json`, which says what was
 trained, on what, and how well it did.
-Does not cover: the form itself (tasks/model.py).
+Does not cover: the form itself (tasks/model/model.py).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.runtime import checkpoint
-from pipeline.runtime.ancestry import places_of_ids
-from pipeline.runtime.context import Context, memory_let_go, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import nothing_half_written
-from tasks import files
-from tasks.factors import read_shard
-from tasks.id_pieces import cut_by_shard, read_piece
-from tasks.model import write_about, write_factors
-from tasks.model_about import Place, read_about
+from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all
+from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import nothing_half_written
+from funkflow.pipeline.training import checkpoint
+from funkflow.tasks.dataset.id_pieces import cut_by_shard, read_piece
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.model import write_about, write_factors
+from funkflow.tasks.storage import files
 
 _STAGE = "export"
 _SIDES = ("user", "item")
@@ -109,7 +109,7 @@ def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: floa
 
     Parameters
     ----------
-    ids : raw ids by shard, as tasks/id_pieces.py cuts them.
+    ids : raw ids by shard, as tasks/dataset/id_pieces.py cuts them.
     """
     shard = read_shard(*saved, rank)
     return write_factors(

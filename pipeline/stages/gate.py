@@ -2,7 +2,7 @@
 
 Covers: what is asked of it (finite numbers, enough ratings, better than the mean rating and the biases alone, not worse
 than the model in use), on which ratings that is measured, and the refusal.
-Does not cover: moving the pointer (runtime/current.py), the scores (runtime/saved_scores.py).
+Does not cover: moving the pointer (pipeline/root/model_in_use.py), the scores (pipeline/models/saved_scores.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
 model. Where nobody can tell which these are, or hardly any is left, or the model in use is one of other data, there is
@@ -15,20 +15,20 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.runtime.ancestry import LEAST_LEFT, Ancestor
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.saved_scores import match_items, match_users, met_by, scored, validation_places
-from pipeline.runtime.store import nothing_half_written
-from pipeline.runtime.usefulness import shortfall
-from pipeline.settings import GateSettings, SplitSettings
-from tasks import files
-from tasks.compare_models import Compared, Counted, Pair, is_finite, place_in_both
-from tasks.digits import told_apart
-from tasks.errors import DamagedFile, ModelRefused, SettingsError
-from tasks.model_about import part_files, read_about, refuse_missing_parts
-from tasks.model_parts import ModelParts
-from tasks.trained_pairs import Training
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored, validation_places
+from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
+from funkflow.pipeline.models.usefulness import shortfall
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.store import nothing_half_written
+from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
+from funkflow.tasks.dataset.trained_pairs import Training
+from funkflow.tasks.digits import told_apart
+from funkflow.tasks.errors import DamagedFile, ModelRefused, SettingsError
+from funkflow.tasks.evaluation.compare_models import Compared, Counted, Pair, is_finite, place_in_both
+from funkflow.tasks.model.about import part_files, read_about, refuse_missing_parts
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.storage import files
 
 _STAGE = "gate"
 _NOTHING_TO_ASK = (

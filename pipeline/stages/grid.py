@@ -1,8 +1,8 @@
 """Grid: training ratings into P x P block files, held-out ratings beside them, fixed by data and settings.
 
 Covers: which scatter and build tasks run, and the grid's manifest.
-Does not cover: what the tasks do (tasks/scatter.py, tasks/blocks.py, tasks/score.py), or training on the grid
-(train.py).
+Does not cover: what the tasks do (tasks/grid/scatter.py, tasks/grid/block.py, tasks/training/score.py), or training on
+the grid (pipeline/training/sgd.py).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.runtime.ancestry import HELD_OUT
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.root_index import Facts, facts_of_all
-from pipeline.runtime.store import Store, content_id, manifest_of, nothing_half_written, publish, published
-from pipeline.settings import GridSettings
-from tasks import files
-from tasks.blocks import BLOCK_FORMAT
-from tasks.errors import BadInput, DamagedFile, SettingsError
-from tasks.factors import shard_rows
-from tasks.layout import laid_rows, lineage_shards
-from tasks.scatter import build_block, scatter_part
-from tasks.score import held_out_table
-from tasks.tiles import TILE_ITEMS, TILE_USERS, tile_grid
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.trained_on import HELD_OUT
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.index import Facts, facts_of_all
+from funkflow.pipeline.root.store import Store, content_id, manifest_of, nothing_half_written, publish, published
+from funkflow.pipeline.settings.sections import GridSettings
+from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
+from funkflow.tasks.grid.block import BLOCK_FORMAT
+from funkflow.tasks.grid.factor_shard import shard_rows
+from funkflow.tasks.grid.layout import laid_rows, lineage_shards
+from funkflow.tasks.grid.scatter import build_block, scatter_part
+from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS, tile_grid
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import held_out_table
 
 _STAGE = "grid"
 

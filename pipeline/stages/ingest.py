@@ -3,7 +3,7 @@
 Covers: which task runs when: checksums, what an earlier dataset has already, parsing what is new, dense ids, gathering
 by part, publication.
 Does not cover: the tasks themselves (tasks/: sources, archives, parse, partition, numbering, gather), which dataset is
-the earlier one (runtime/dataset_lineage.py), or what is held out (split.py).
+the earlier one (pipeline/datasets/parent.py), or what is held out (split.py).
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.runtime import dataset_lineage as lineage
-from pipeline.runtime import store
-from pipeline.runtime.ancestry import places_of_ids
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.dataset_lineage import Grown, Inputs, Parent
-from pipeline.runtime.events import Noticed, RowsQuarantined, StageFinished, StageStarted
-from pipeline.runtime.known_inputs import refuse_changed, sums_of
-from pipeline.runtime.scattering import plain_pieces, scatter, scatter_pairs
-from pipeline.settings import IngestSettings
-from tasks import files
-from tasks.errors import BadInput
-from tasks.forgotten import read_forgotten
-from tasks.formats import Form
-from tasks.gather import Earlier, Gathering, Scratch, write_part
-from tasks.ids import ITEMS, USERS
-from tasks.inputs import Prepared, prepare_pieces, recognise
-from tasks.numbering import Numbered, Numbering, write_ids
-from tasks.partition import Scattered, buckets_for, parts_for, rejected_rows
-from tasks.rows import id_arrow_type
-from tasks.seen import SeenFile, has_grown, seen_in
-from tasks.sources import Source, find_companions, find_sources, record
-from tasks.titles import read_titles
-from tasks.transform import transformed_scale
-from tasks.understood import one_rating_each, understood
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.datasets import parent as lineage
+from funkflow.pipeline.datasets.input_hashes import refuse_changed, sums_of
+from funkflow.pipeline.datasets.parent import Grown, Inputs, Parent
+from funkflow.pipeline.datasets.raw_rows import plain_pieces, scatter, scatter_pairs
+from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.pipeline.progress.events import Noticed, RowsQuarantined, StageFinished, StageStarted
+from funkflow.pipeline.root import store
+from funkflow.pipeline.settings.sections import IngestSettings
+from funkflow.tasks.dataset.bucket_rows import Scattered, buckets_for, parts_for, rejected_rows
+from funkflow.tasks.dataset.known_files import SeenFile, has_grown, seen_in
+from funkflow.tasks.dataset.number_ids import Numbered, Numbering, write_ids
+from funkflow.tasks.dataset.write_part import Earlier, Gathering, Scratch, write_part
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.erased_ids import read_forgotten
+from funkflow.tasks.parsing.format.formats import Form
+from funkflow.tasks.parsing.ids import ITEMS, USERS
+from funkflow.tasks.parsing.prepare import Prepared, prepare_pieces, recognise
+from funkflow.tasks.parsing.rows.rows import id_arrow_type
+from funkflow.tasks.parsing.sources.sources import Source, find_companions, find_sources, record
+from funkflow.tasks.parsing.titles import read_titles
+from funkflow.tasks.parsing.understood import one_rating_each, understood
+from funkflow.tasks.storage import files
+from funkflow.tasks.transform import transformed_scale
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"

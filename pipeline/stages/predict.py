@@ -1,7 +1,7 @@
 """Predict: ratings for given pairs of raw ids, to Parquet, and in Netflix's submission form where the pairs came in it.
 
 Covers: cutting the pairs to batches, one task each, and the files that result.
-Does not cover: reading pairs (tasks/pairs.py), the prediction (tasks/model.py).
+Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/model/model.py).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.store import SCRATCH, content_id, nothing_half_written, publish, published
-from tasks import files
-from tasks.errors import SettingsError
-from tasks.masking import masked
-from tasks.model import Model
-from tasks.model_about import read_about
-from tasks.pairs import Pairs, read_pairs, write_netflix_predictions
-from tasks.quoting import Quoting
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written, publish, published
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.parsing.format.quoting import Quoting
+from funkflow.tasks.parsing.pairs import Pairs, read_pairs, write_netflix_predictions
+from funkflow.tasks.redact import masked
+from funkflow.tasks.storage import files
 
 _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)

@@ -2,12 +2,12 @@
 
 Covers: which users it is measured on, one task a part of the dataset, the means over users, and the same of the
 baseline: the items that are rated most.
-Does not cover: the sums of one part (tasks/recommend.py), the choice of items (tasks/top_items.py).
+Does not cover: the sums of one part (tasks/serving/recommend.py), the choice of items (tasks/serving/top_items.py).
 
 A model of ratings says what a user would think of an item, not which items he will come across. On real sets these go
-together; in a synthetic one who rates what is drawn without regard to taste (tasks/synthesise.py), so the best
-unseen films of all are hardly ever the few that a user has rated besides, and even the planted truth ranks no better
-than the most rated films do.
+together; in a synthetic one who rates what is drawn without regard to taste (tasks/synthetic/netflix_text.py), so the
+best unseen films of all are hardly ever the few that a user has rated besides, and even the planted truth ranks no
+better than the most rated films do.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.serving import stored_part, submit_served
-from pipeline.runtime.store import content_id, publish, published
-from pipeline.settings import RankingSettings
-from tasks import files
-from tasks.model_about import read_about
-from tasks.recommend import Ranking, count_ratings, most_rated, rank_part
-from tasks.transform import as_ratings, transformed
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.on_workers import stored_part, submit_served
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.store import content_id, publish, published
+from funkflow.pipeline.settings.sections import RankingSettings
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.serving.recommend import Ranking, count_ratings, most_rated, rank_part
+from funkflow.tasks.storage import files
+from funkflow.tasks.transform import as_ratings, transformed
 
 _STAGE = "ranking"
 _RELEVANT_PART = 0.75

@@ -1,8 +1,8 @@
 """Recommend: the best unseen items of all users, or of some, to Parquet.
 
 Covers: one task a slice of users, and the files that result.
-Does not cover: what a user has rated (tasks/rated.py), the form of the files (tasks/recommend.py), the choice
-(tasks/top_items.py).
+Does not cover: what a user has rated (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the
+choice (tasks/serving/top_items.py).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.serving import stored_part, submit_served
-from pipeline.runtime.store import content_id, nothing_half_written, publish, published
-from pipeline.settings import RecommendSettings
-from tasks import files
-from tasks.model_about import read_about
-from tasks.rated import parts_of
-from tasks.recommend import recommend_part
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.on_workers import stored_part, submit_served
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
+from funkflow.pipeline.settings.sections import RecommendSettings
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.rated import parts_of
+from funkflow.tasks.serving.recommend import recommend_part
+from funkflow.tasks.storage import files
 
 _STAGE = "recommend"
 

@@ -2,8 +2,8 @@
 
 Covers: cutting the rows to pieces, one task each; the size told first, and refused if the disk is too small; going on
 where an earlier attempt was stopped.
-Does not cover: the products (tasks/low_rank.py), the same without writing (runtime/arrays.py), single cells, rows and
-columns (`Model.reconstruct`).
+Does not cover: the products (tasks/model/low_rank.py), the same without writing (pipeline/models/lazy_array.py), single
+cells, rows and columns (`Model.reconstruct`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import numpy.typing as npt
 import pyarrow as pa
 from dask.utils import format_bytes
 
-from pipeline.runtime.budget import available_disk_bytes
-from pipeline.runtime.canonical import rotations_of, saved_rotations, spectrum_id
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
-from pipeline.runtime.store import SCRATCH, content_id, publish, published, sweep
-from tasks import files, zarr_arrays
-from tasks.canonical import Rotations, chosen_rank
-from tasks.errors import CannotFit, SettingsError
-from tasks.low_rank import ItemSide
-from tasks.model_about import read_about
-from tasks.model_parts import ModelParts, Part
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations, spectrum_id
+from funkflow.pipeline.models.row_pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
+from funkflow.pipeline.planning.budget import available_disk_bytes
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
+from funkflow.tasks.errors import CannotFit, SettingsError
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.canonical import Rotations, chosen_rank
+from funkflow.tasks.model.low_rank import ItemSide
+from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.storage import files, zarr_arrays
 
 _STAGE = "reconstruct"
 

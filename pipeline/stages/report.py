@@ -1,7 +1,8 @@
 """Report: one page about the run, and the facts that it is drawn from.
 
 Covers: which tasks count ratings and add up errors, and what else of the run the page tells: facts.json, report.html.
-Does not cover: the sums (tasks/describe.py, tasks/breakdown.py), how the page looks (pipeline/report/).
+Does not cover: the sums (tasks/evaluation/describe.py, tasks/evaluation/breakdown.py), how the page looks
+(pipeline/results/report/).
 
     <run>/report/facts.json, users.npy, items.npy      numbers of training ratings by dense id
     <run>/report.html
@@ -14,17 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.page import report_page
-from pipeline.runtime.ancestry import places_of_ids
-from pipeline.runtime.canonical import rotations_of, saved_rotations
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.saved_scores import item_rows, placed_in_own
-from pipeline.runtime.store import FORMAT_VERSION, content_id, nothing_half_written, publish, published
-from pipeline.runtime.timeline import timeline_of
-from pipeline.settings import ReportSettings
-from tasks import array_files, files
-from tasks.breakdown import (
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations
+from funkflow.pipeline.models.saved_scores import item_rows, placed_in_own
+from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.progress.live.timeline import timeline_of
+from funkflow.pipeline.results.report.page import report_page
+from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written, publish, published
+from funkflow.pipeline.settings.sections import ReportSettings
+from funkflow.tasks.evaluation.breakdown import (
     ACTUAL,
     COUNT,
     ERROR,
@@ -37,12 +37,13 @@ from tasks.breakdown import (
     break_down,
     factor_ends,
 )
-from tasks.describe import Described, bounds_of_bin, describe_part, doubling_bin
-from tasks.masking import masked_content
-from tasks.model_about import Place, read_about
-from tasks.model_parts import ModelParts
-from tasks.score_rows import Scorer
-from tasks.titles import titles_of
+from funkflow.tasks.evaluation.describe import Described, bounds_of_bin, describe_part, doubling_bin
+from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.model.score_rows import Scorer
+from funkflow.tasks.parsing.titles import titles_of
+from funkflow.tasks.redact import masked_content
+from funkflow.tasks.storage import files, npy
 
 _STAGE = "report"
 _MOST_VALUES, _TOP_ITEMS, _ENDS, _FIRST_ASIDE = 24, 10, 5, 10
@@ -88,7 +89,7 @@ def _facts(
     data, held_out = _described(context, dataset, split)
     trained = Described(data.users - held_out.users, data.items - held_out.items)
     counts: Any = tuple(
-        (url := files.join(folder, f"{side}.npy"), array_files.write_array(url, array))
+        (url := files.join(folder, f"{side}.npy"), npy.write_array(url, array))
         for side, array in (("users", trained.users), ("items", trained.items))
     )
     about = read_about(model_folder)
@@ -146,7 +147,7 @@ def _broken_down(
         user_counts = [
             (
                 url := files.join(scratch, f"users-{number:05d}.npy"),
-                array_files.write_array(url, trained.users[number::shards]),
+                npy.write_array(url, trained.users[number::shards]),
             )
             for number in range(shards)
         ]

@@ -1,7 +1,8 @@
 """Spectrum: the singular values of a saved model, and how good it would be with fewer of its factors.
 
 Covers: which tasks run, `spectrum.parquet` in the model's folder, and the two rotations that are kept beside it.
-Does not cover: the canonical form (runtime/canonical.py), the errors of a rank (tasks/truncation.py).
+Does not cover: the canonical form (pipeline/models/canonical_graph.py), the errors of a rank
+(tasks/model/errors_by_rank.py).
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.runtime.canonical import ROTATIONS, names_of, rotations_of, spectrum_id
-from pipeline.runtime.context import Context, run_all, submit_shared
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import publish, published
-from tasks import array_files, files
-from tasks.algebra import named
-from tasks.canonical import Rotations
-from tasks.model_about import Place, read_about
-from tasks.model_parts import ModelParts, Part
-from tasks.score import read_held_out
-from tasks.truncation import RankErrors, Side, errors_by_rank, spectrum_table, turned
+from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
+from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotations_of, spectrum_id
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import publish, published
+from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.algebra import named
+from funkflow.tasks.model.canonical import Rotations
+from funkflow.tasks.model.errors_by_rank import RankErrors, Side, errors_by_rank, spectrum_table, turned
+from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.score import read_held_out
 
 _STAGE = "spectrum"
 
@@ -89,7 +90,7 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
     folder = files.join(model_folder, name)
     sums = {table: files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))}
     for each, rotation in zip(ROTATIONS, (rotations.users, rotations.items), strict=True):
-        sums[each] = array_files.write_array(files.join(folder, each), rotation)
+        sums[each] = npy.write_array(files.join(folder, each), rotation)
     return publish(
         folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
         checksums=sums, of=named(fold_biases), table=table, **measured,

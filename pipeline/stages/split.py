@@ -1,7 +1,7 @@
 """Split: which ratings are kept from training, to validate the model on and, if asked, to stop training on.
 
 Covers: which task runs when, the split's id and manifest, and the line of a probe pair that is not in the data.
-Does not cover: choosing the rows of one part (tasks/holdout.py), or training without them (grid.py).
+Does not cover: choosing the rows of one part (tasks/dataset/hold_out.py), or training without them (grid.py).
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.runtime import store
-from pipeline.runtime.ancestry import places_of_ids
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import Noticed, StageFinished, StageStarted
-from pipeline.runtime.known_inputs import describe_inputs, refuse_changed
-from pipeline.runtime.scattering import scatter
-from pipeline.settings import IngestSettings, SplitSettings
-from tasks import files
-from tasks.chunks import RawFile
-from tasks.errors import BadInput
-from tasks.filesystems import share
-from tasks.forgotten import read_forgotten
-from tasks.formats import Wanted
-from tasks.holdout import HeldOut, Rule, hold_out_part
-from tasks.id_pieces import cut_by_part
-from tasks.inputs import Prepared, prepare_leniently, unpack_here
-from tasks.pairs import find_line
-from tasks.sources import Source, find_companions, find_sources
-from tasks.understood import understood
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.datasets.input_hashes import describe_inputs, refuse_changed
+from funkflow.pipeline.datasets.raw_rows import scatter
+from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root import store
+from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
+from funkflow.tasks.dataset.hold_out import HeldOut, Rule, hold_out_part
+from funkflow.tasks.dataset.id_pieces import cut_by_part
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.erased_ids import read_forgotten
+from funkflow.tasks.parsing.format.formats import Wanted
+from funkflow.tasks.parsing.pairs import find_line
+from funkflow.tasks.parsing.prepare import Prepared, prepare_leniently, unpack_here
+from funkflow.tasks.parsing.sources.chunks import RawFile
+from funkflow.tasks.parsing.sources.sources import Source, find_companions, find_sources
+from funkflow.tasks.parsing.understood import understood
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.filesystems import share
 
 _STAGE = "split"
 

@@ -1,7 +1,8 @@
 """Synthesise: a seeded set in Netflix Prize form under the root, to be ingested like any raw data.
 
 Covers: where the set lies, which films one task writes, the small files, the planted truth, and publication.
-Does not cover: how the ratings are drawn and written (tasks/synthesise.py), or reading them back (ingest.py).
+Does not cover: how the ratings are drawn and written (tasks/synthetic/netflix_text.py), or reading them back
+(ingest.py).
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, nothing_half_written, publish, published
-from pipeline.settings import SynthSettings
-from tasks import files
-from tasks.errors import SettingsError
-from tasks.invented_titles import titles_text
-from tasks.planted import RECIPE, Plan, film_counts, plan, write_truth
-from tasks.synthesise import Written, write_apart, write_combined
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
+from funkflow.pipeline.settings.sections import SynthSettings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage import files
+from funkflow.tasks.synthetic.netflix_text import Written, write_apart, write_combined
+from funkflow.tasks.synthetic.planted import RECIPE, Plan, film_counts, plan, write_truth
+from funkflow.tasks.synthetic.titles import titles_text
 
 COMBINED_FILES = 4
 """As many as the real set is handed round in."""

@@ -2,7 +2,7 @@
 
 Covers: the second pass of the tall-skinny QR, one task a user part, so that columns are orthonormal to rounding even
 where singular values are zero; the item side, which one task has whole.
-Does not cover: the first pass (runtime/canonical.py), the arithmetic (tasks/canonical.py).
+Does not cover: the first pass (pipeline/models/canonical_graph.py), the arithmetic (tasks/model/canonical.py).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.runtime.canonical import spectrum_id, user_triangles
-from pipeline.runtime.context import Context, run_all
-from pipeline.runtime.events import StageFinished, StageStarted
-from pipeline.runtime.store import content_id, publish, published
-from tasks import files
-from tasks.algebra import named
-from tasks.canonical import Matrix, joined, turned_frame
-from tasks.errors import SettingsError
-from tasks.model_about import read_about
-from tasks.model_parts import ModelParts
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.canonical_graph import spectrum_id, user_triangles
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.store import content_id, publish, published
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.algebra import named
+from funkflow.tasks.model.canonical import Matrix, joined, turned_frame
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.storage import files
 
 _STAGE = "vectors"
 

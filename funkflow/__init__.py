@@ -1,0 +1,57 @@
+"""funkflow: low-rank factorisation of very large ratings matrices by gradient descent, as a dataflow on Dask.
+
+Covers: `run`, `reconstruction`, `Settings`, `Model`, `RunResult` and `plots`, imported on first use, so that loading a
+model imports no Dask; `__version__`; a home folder for this process where there is none. The folders beside this file
+are links to those at the top of the repository, so that a checkout and a wheel have the same import names.
+Does not cover: anything else; import what you need from the module that has it (pipeline/, tasks/).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from funkflow.tasks.storage.paths import ensure_home
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.flow import run as run
+    from funkflow.pipeline.flow import work as work
+    from funkflow.pipeline.models.lazy_array import reconstruction as reconstruction
+    from funkflow.pipeline.results import plots as plots
+    from funkflow.pipeline.root.result import RunResult as RunResult
+    from funkflow.pipeline.running.saved_model import recommend_with as recommend_with
+    from funkflow.pipeline.settings.sections import Settings as Settings
+    from funkflow.tasks.model.model import Model as Model
+
+    __version__: str
+
+_MODULES = {
+    "run": "funkflow.pipeline.flow",
+    "work": "funkflow.pipeline.flow",
+    "reconstruction": "funkflow.pipeline.models.lazy_array",
+    "recommend_with": "funkflow.pipeline.running.saved_model",
+    "RunResult": "funkflow.pipeline.root.result",
+    "Settings": "funkflow.pipeline.settings.sections",
+    "Model": "funkflow.tasks.model.model",
+}
+
+__all__ = ["Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run"]
+
+
+ensure_home()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("funkflow")
+    if name == "plots":
+        return import_module("funkflow.pipeline.results.plots")
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'funkflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names: not those that this file imports, nor those that commands alone use."""
+    return sorted(__all__)

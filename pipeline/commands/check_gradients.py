@@ -1,0 +1,96 @@
+"""The command `funkflow check-gradients`: the analytic gradients beside difference quotients, as a table.
+
+Covers: its options, what it prints, and the error it ends with if a gradient is wrong.
+Does not cover: the quotients (tasks/training/gradient_check.py), the gradients (tasks/training/objective.py).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from funkflow.pipeline.commands.options import Debug
+from funkflow.tasks.errors import WrongGradient
+from funkflow.tasks.training.gradient_check import (
+    Coordinate,
+    Problem,
+    Sweep,
+    is_right,
+    random_problem,
+    sweep,
+    worst_coordinate,
+)
+from funkflow.tasks.training.objective import Gradients, gradients
+
+_USERS, _ITEMS, _PART = 6, 5, 0.6
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("check-gradients")(check_gradients)
+
+
+def check_gradients(
+    rank: Annotated[int, typer.Option("--rank", min=1, max=64, help="number of factors")] = 3,
+    l2: Annotated[float, typer.Option("--l2", min=0.0, help="L2 term a rating")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of the random matrix, factors and directions")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Compare the gradients with one-sided and central differences, in 64 and in 32 bits, over a sweep of steps h."""
+    check(random_problem(_USERS, _ITEMS, rank, _PART, l2, seed), gradients, seed, Console())
+
+
+def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
+    """Print the table of errors for one problem, and what it shows.
+
+    Raises
+    ------
+    WrongGradient
+        The gradient is not that of the objective.
+    """
+    double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
+    worst = worst_coordinate(problem, of)
+    console.print(_table(double, single))
+    for line in _findings(double, single, worst):
+        console.print(line, highlight=False, soft_wrap=True)
+    if not is_right(double):
+        raise WrongGradient(
+            f"the gradient is not that of the objective: at {worst.name} it is {worst.analytic:.6g}, "
+            f"the central difference is {worst.quotient:.6g}; set tasks/training/objective.py right"
+        )
+
+
+def _table(double: Sweep, single: Sweep) -> Table:
+    table = Table(title="relative error of difference quotients", title_justify="left", title_style="bold")
+    for name in ("h", "one-sided, 64 bits", "central, 64 bits", "one-sided, 32 bits", "central, 32 bits"):
+        table.add_column(name, justify="right")
+    for row, low in zip(double.rows, single.rows, strict=True):
+        central = f"{row.central:.1e}"
+        table.add_row(
+            f"{row.h:.0e}",
+            f"{row.one_sided:.1e}",
+            f"[bold]{central}[/]" if row == double.best else central,
+            f"{low.one_sided:.1e}",
+            f"[bold]{low.central:.1e}[/]" if low == single.best else f"{low.central:.1e}",
+        )
+    return table
+
+
+def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
+    return [
+        f"until rounding takes over, the one-sided error falls as h^{_power(double.one_sided_order)}, "
+        f"the central one as h^{_power(double.central_order)}",
+        f"64 bits come down to {double.best.central:.0e} at h = {double.best.h:.0e}, "
+        f"32 bits only to {single.best.central:.0e} at h = {single.best.h:.0e}: "
+        "too coarse to tell a right gradient from one that is almost right",
+        f"coordinate by coordinate, the largest difference is {abs(worst.analytic - worst.quotient):.0e}, "
+        f"at {worst.name}",
+    ]
+
+
+def _power(order: float) -> str:
+    return "?" if math.isnan(order) else f"{order:.2f}"

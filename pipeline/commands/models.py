@@ -1,0 +1,70 @@
+"""Commands about the model in use: current, promote and rollback.
+
+Covers: their options, and what they print.
+Does not cover: the pointer itself (pipeline/root/model_in_use.py), or what a run may put to use by itself
+(pipeline/stages/gate.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from funkflow.pipeline.cluster.errors import as_readable_errors
+from funkflow.pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from funkflow.pipeline.root import model_in_use as pointer
+from funkflow.pipeline.root.model_in_use import Current
+from funkflow.tasks.redact import masked
+from funkflow.tasks.storage import files
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, or how it begins")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (current, promote, rollback):
+        app.command()(command)
+
+
+def current(root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show which model is in use under a root, since when, and which were before it."""
+    place = root or default_root()
+    with as_readable_errors(place):
+        now = pointer.in_use(place)
+    content = _content(place, now)
+    if as_json:
+        print_result(content, as_json, "")
+        return
+    table = Table(title="models in use, the present one first", title_justify="left", title_style="bold")
+    for name in ("run", "since (UTC)", "by"):
+        table.add_column(name)
+    for use in (now.use, *now.previous):
+        table.add_row(use.run_id, use.promoted, use.by)
+    print_result(content, as_json, table)
+    print_result(content, as_json, Text(f"model {content['model']}"))
+
+
+def promote(run: RunId, root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+    """Put the model of a run to use, whatever the gate said of it; one that is not whole is refused."""
+    place = root or default_root()
+    with as_readable_errors(place):
+        now = pointer.promote(place, run)
+    said = f"in use: {now.run_id}" + (f", before it {now.previous[0].run_id}" if now.previous else "")
+    print_result(_content(place, now), as_json, Text(masked(said)))
+
+
+def rollback(root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+    """Go back to the model that was in use before; its run is not put to use again but by hand."""
+    place = root or default_root()
+    with as_readable_errors(place):
+        now, taken_back = pointer.rollback(place)
+    content = {**_content(place, now), "taken_back": taken_back}
+    print_result(content, as_json, Text(masked(f"in use: {now.run_id}, taken back: {taken_back}")))
+
+
+def _content(root: str, now: Current) -> dict[str, Any]:
+    content = now.to_dict()
+    return {**content, "model": files.join(root, content["model"]), "record": files.join(root, content["record"])}

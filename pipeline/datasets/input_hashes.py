@@ -1,0 +1,107 @@
+"""Files of input whose contents have been hashed: each is read for its checksum once.
+
+Covers: what is remembered of them under the root, when it counts, hashing the others on the cluster, and noticing a
+file that changes while it is read.
+Does not cover: what tells that a file is the same (tasks/storage/file_versions.py), which files there are
+(tasks/parsing/sources/sources.py).
+
+    <root>/inputs.json        by a checksum of the file's URL, which may have credentials in it
+
+Only who holds the root writes it, whole; if it is damaged or gone, everything is hashed once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root.store import FORMAT_VERSION, notes
+from funkflow.tasks.errors import BadInput, TryAgainLater
+from funkflow.tasks.parsing.sources.sources import (
+    CHECKED_BYTES,
+    Source,
+    StoredFile,
+    checksums,
+    find_sources,
+    ranges,
+    record,
+)
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.file_versions import is_settled
+
+
+def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[dict[str, str | int]]:
+    """Return what a manifest says of each source, with its checksum."""
+    return [record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
+
+
+def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[list[str]]:
+    """Return for each source the checksums of all ranges of its files; only files not seen before are read for them.
+
+    Small files share a task, and big ones are read by several.
+    """
+    url = files.join(context.store.root, "inputs.json")
+    known = notes(url, "files")
+    stored = list({each.url: each for source in sources for each in source.files}.values())
+    sums = {each.url: found for each in stored if (found := _known_sums(known, each)) is not None}
+    unseen = [each for each in stored if each.url not in sums]
+    if unseen:
+        began = time.time_ns()
+        sums |= _hashed(context, stage, doing, unseen)
+        learnt = {
+            _key(each): {"name": each.name, "bytes": each.bytes, "version": each.version, "checksums": sums[each.url]}
+            for each in unseen
+            if is_settled(each.version, each.changed_ns, began)
+        }
+        if learnt:
+            files.write_json(url, {"format_version": FORMAT_VERSION, "files": {**known, **learnt}})
+    return [[each for file in source.files for each in sums[file.url]] for source in sources]
+
+
+def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: str = "") -> None:
+    """Raise TryAgainLater if a file of `sources`, which `entries` stand for, is not as it was when it was listed."""
+    try:
+        found = find_sources(entries, without)
+    except BadInput:
+        found = []  # gone: what was read of it is what its checksum says, or reading it would have failed
+    now = {each.url: each for source in found for each in source.files}
+    for source in sources:
+        for each in source.files:
+            if now.get(each.url, each) != each:
+                raise TryAgainLater(
+                    f"{each.name}: changed while it was read; run the same command again when it is written whole"
+                )
+
+
+def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
+    spans = [(each.url, span) for each in unseen for span in ranges(each)]
+    jobs: list[list[tuple[str, int, int]]] = [[]]
+    gathered = 0
+    for _, (url, start, stop) in spans:
+        if gathered + stop - start > CHECKED_BYTES:
+            jobs.append([])
+            gathered = 0
+        jobs[-1].append((url, start, stop))
+        gathered += stop - start
+    hashed = [each for job in run_all(context, stage, doing, checksums, [(job,) for job in jobs]) for each in job]
+    sums: dict[str, list[str]] = {each.url: [] for each in unseen}
+    for (url, _), one in zip(spans, hashed, strict=True):
+        sums[url].append(one)
+    return sums
+
+
+def _known_sums(known: dict[str, Any], stored: StoredFile) -> list[str] | None:
+    """Return the checksums of a file's ranges if it is the one that was hashed."""
+    entry = known.get(_key(stored))
+    if not stored.version or not isinstance(entry, dict):
+        return None
+    if (entry.get("bytes"), entry.get("version")) != (stored.bytes, stored.version):
+        return None
+    sums = entry.get("checksums")
+    return sums if isinstance(sums, list) and len(sums) == len(ranges(stored)) else None
+
+
+def _key(stored: StoredFile) -> str:
+    return files.checksum(stored.url.encode())

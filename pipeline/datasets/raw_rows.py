@@ -1,0 +1,108 @@
+"""Raw files to rows by bucket in scratch, for the stages that read raw files: unpacked, cut to chunks, parsed.
+
+Covers: which task runs when, and the first fault of the input. Does not cover: the tasks themselves
+(tasks/parsing/sources/archives.py, tasks/dataset/bucket_rows.py), or what becomes of the rows
+(pipeline/stages/ingest.py, pipeline/stages/split.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.tasks.dataset.bucket_rows import Scattered, scatter_chunk
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.columns import Column
+from funkflow.tasks.parsing.format.formats import Form, Wanted
+from funkflow.tasks.parsing.format.quoting import Quoting
+from funkflow.tasks.parsing.format.records import begun_inside, in_doubt, inside_quotes, quote_ends
+from funkflow.tasks.parsing.prepare import Prepared, prepare_leniently, unpack_here
+from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files, unpack
+from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, RawFile, whole
+from funkflow.tasks.parsing.sources.sources import Source, StoredFile
+from funkflow.tasks.storage import files
+from funkflow.tasks.transform import Transform
+
+
+def plain_pieces(
+    context: Context, stage: str, stored: Sequence[StoredFile], begins: Sequence[int], scratch: str
+) -> list[Piece]:
+    """Return what is new of all files, plain, in the order of the input; what is packed is unpacked by one task a file.
+
+    Parameters
+    ----------
+    begins : the byte of each file from which on it is new; its size where nothing is.
+    """
+    new = [(each, begin) for each, begin in zip(stored, begins, strict=True) if begin < each.bytes]
+    packed = [each for each, _ in new if needs_unpacking(each)]
+    jobs = [(each, files.join(scratch, f"unpacked-{number:05d}")) for number, each in enumerate(packed)]
+    unpacked = dict(zip(packed, run_all(context, stage, "unpack", unpack, jobs), strict=True))
+    pieces = []
+    for each, begin in new:
+        plain: list[RawFile] = unpacked[each] if each in unpacked else raw_files(each)
+        pieces += [Piece(file, begin, file.stop) if begin else whole(file) for file in plain]
+    return pieces
+
+
+def scatter(
+    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool,
+    transform: Transform = "none",
+) -> list[Scattered]:  # fmt: skip
+    """Parse all chunks and write their rows by bucket under `scratch`.
+
+    Raises
+    ------
+    BadInput
+        The first fault of the input.
+    """
+    told = (stop_at_first, transform)
+    jobs = [(chunk, prepared.form, buckets, scratch, number, *told) for number, chunk in enumerate(prepared.chunks)]
+    scattered = run_all(context, stage, doing, scatter_chunk, jobs)
+    for place, chunk in _read_anew(context, stage, doing, jobs, [each.leaves_open for each in scattered]).items():
+        scattered[place] = chunk
+    for chunk in scattered:
+        if chunk.fault:
+            raise BadInput(chunk.fault)
+    return scattered
+
+
+def _read_anew(
+    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform]],
+    leaves_open: Sequence[bool],
+) -> dict[int, Scattered]:  # fmt: skip
+    """Do again the jobs whose chunk begins inside a quote, which each of them took to begin outside."""
+    doubted = in_doubt([chunk for chunk, *_ in jobs], leaves_open)
+    ends = run_all(context, stage, "quotes", quote_ends, [(jobs[place][0][0], jobs[place][1]) for place in doubted])
+    wrong = inside_quotes(doubted, ends)
+    again = [(begun_inside(jobs[place][0]), *jobs[place][1:]) for place in wrong]
+    return dict(zip(wrong, run_all(context, stage, doing, scatter_chunk, again), strict=True))
+
+
+def scatter_pairs(
+    context: Context, stage: str, sources: Sequence[Source], like: Form, columns: tuple[Column, Column],
+    quoting: Quoting, chunk_bytes: int, buckets: int, scratch: str,
+) -> int:  # fmt: skip
+    """Write the (user, item) pairs of files by bucket under `scratch`, and return in how many chunks they came.
+
+    Parameters
+    ----------
+    like : the form of the ratings whose ids these are.
+    columns : what users and items are called, where it is not usual.
+    quoting : whether quotes have their meaning.
+
+    Raises
+    ------
+    BadInput
+        The first bad row: here none is set aside.
+    """
+    if not sources:
+        return 0
+    wanted = Wanted(
+        columns=(*columns, None, None), user_type=like.user_type, item_type=like.item_type, ratings=False,
+        quoting=quoting,
+    )  # fmt: skip
+    jobs = [(source, files.join(scratch, f"from-{number:05d}")) for number, source in enumerate(sources)]
+    plain = [file for each in run_all(context, stage, "unpack", unpack_here, jobs) for file in each]
+    prepared = prepare_leniently(plain, wanted, chunk_bytes)
+    scatter(context, stage, "parse", prepared, buckets, scratch, stop_at_first=True)
+    return len(prepared.chunks)

@@ -1,0 +1,69 @@
+"""The canonical form of a saved model on the cluster, one task a part; the user side is never gathered.
+
+Covers: the tall-skinny QR of the user parts (Benson, Gleich and Demmel 2013), the small core, and the two rotations as
+they are kept beside a model.
+Does not cover: the arithmetic (tasks/model/canonical.py), or what is made of it (pipeline/stages/spectrum.py,
+pipeline/stages/vectors.py, pipeline/stages/reconstruct.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root.store import content_id, published
+from funkflow.tasks.model.canonical import Matrix, Rotations, joined, triangle
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.storage import files, npy
+
+ROTATIONS = ("user_rotation.npy", "item_rotation.npy")
+
+
+def names_of(fold_biases: bool) -> tuple[str, str]:
+    """Return the names, in a model's folder, of the table of its spectrum and of the folder that belongs to it."""
+    name = "spectrum_with_biases" if fold_biases else "spectrum"
+    return f"{name}.parquet", name
+
+
+def spectrum_id(about: dict[str, Any], fold_biases: bool) -> str:
+    """Return the id of a model's spectrum: of another model's, or of another matrix, it would be another."""
+    return content_id(what="spectrum", model=about["parts"], mean=about["mean"], fold_biases=fold_biases)
+
+
+def saved_rotations(model_folder: str, about: dict[str, Any], fold_biases: bool = False) -> Rotations | None:
+    """Return the canonical form that is kept beside a model; None where there is none of this model."""
+    table, name = names_of(fold_biases)
+    folder = files.join(model_folder, name)
+    manifest = published(folder, "spectrum")
+    if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
+        return None
+    sums = manifest["checksums"]
+    read = files.read_table(files.join(model_folder, table), ["singular_value"], sums[table])
+    return Rotations(
+        np.asarray(read["singular_value"].to_numpy()),
+        *(npy.read_array(files.join(folder, each), sums[each]) for each in ROTATIONS),
+    )
+
+
+def user_triangles(context: Context, stage: str, parts: ModelParts, fold_biases: bool) -> list[Matrix]:
+    """Return R of each user part: k × k numbers from each, whatever the number of users."""
+    jobs = [(parts, number, fold_biases) for number in range(len(parts.users))]
+    return run_all(context, stage, "qr-users", part_triangle, jobs)
+
+
+def rotations_of(context: Context, stage: str, parts: ModelParts, fold_biases: bool = False) -> Rotations:
+    """Return the canonical form of a model, computed on the cluster."""
+    triangles = user_triangles(context, stage, parts, fold_biases)
+    return run_all(context, stage, "svd-core", core_rotations, [(triangles, parts, fold_biases)])[0]
+
+
+def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
+    """Return R of the QR of one user part."""
+    return triangle(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+
+
+def core_rotations(triangles: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
+    """Return the rotations, given R of every user part; reads the item side."""
+    return joined(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

@@ -1,0 +1,70 @@
+"""The whole matrix A_ρ of a saved model as a lazy Dask array: nothing is computed until somebody asks for it.
+
+Covers: the graph, which loads each part of the model once and multiplies out one piece a task.
+Does not cover: writing it (pipeline/stages/reconstruct.py), or blocks small enough for memory (`Model.reconstruct`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from dask.delayed import delayed
+
+from funkflow.pipeline.models.canonical_graph import core_rotations, part_triangle, saved_rotations
+from funkflow.pipeline.models.row_pieces import Cut, cut_rows, multiplied_out, read_item_side, rows_of
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.canonical import chosen_rank
+from funkflow.tasks.model.low_rank import ItemSide
+from funkflow.tasks.model.parts import ModelParts, Part
+
+
+def reconstruction(
+    model_folder: str, rank: int | None = None, clip: bool = True, piece_bytes: int = 32 * 2**20
+) -> da.Array:
+    """Return A_ρ = µ + b_u + b_i + U_ρ Σ_ρ V_ρᵀ of all users and items as a Dask array, float32 (users, items).
+
+    Parameters
+    ----------
+    model_folder : of a saved model, local or any fsspec URL.
+    rank : ρ, the strongest factors that count; None: all.
+    clip : clip to the model's scale.
+    piece_bytes : size of a chunk: whole rows.
+
+    Rows and columns are in the order of the `user_ids` and `item_ids` of the loaded `Model`.
+
+    Raises
+    ------
+    BadInput
+        The model has fewer factors than `rank`.
+    SettingsError
+        There is no model in that folder.
+    """
+    about = read_about(model_folder)
+    parts, kept = ModelParts.of(model_folder, about), chosen_rank(rank, int(about["rank"]))
+    items = sum(parts.item_counts)
+    rotations: Any = None
+    if kept < parts.rank:
+        rotations = saved_rotations(model_folder, about) or _delayed_rotations(parts)
+    side = delayed(read_item_side)(parts, rotations, kept, clip)
+    loaded = [delayed(parts.user_part)(number) for number in range(len(parts.users))]
+    cuts = cut_rows(parts.user_counts, rows_of(piece_bytes, items))
+    blocks = [
+        da.from_delayed(
+            delayed(_block)(cut, side, [loaded[part] for part, _, _ in cut.slices]), (cut.rows, items), np.float32
+        )
+        for cut in cuts
+    ]
+    whole: da.Array = da.concatenate(blocks, axis=0)
+    return whole
+
+
+def _delayed_rotations(parts: ModelParts) -> Any:
+    triangles = [delayed(part_triangle)(parts, number, False) for number in range(len(parts.users))]
+    return delayed(core_rotations)(triangles, parts, False)
+
+
+def _block(cut: Cut, side: ItemSide, loaded: list[Part]) -> npt.NDArray[Any]:
+    return multiplied_out(cut, side, loaded)[1]

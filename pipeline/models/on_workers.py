@@ -1,0 +1,32 @@
+"""What stages that rank items for users lean on: the model on the workers, and the files of one part of the ratings.
+
+Covers: loading the model once, as a task whose result the others share, and where a part's ratings lie.
+Does not cover: what is made of them (pipeline/stages/recommend.py, pipeline/stages/ranking.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context, submit_shared
+from funkflow.tasks.serving.dense_model import read_served
+from funkflow.tasks.storage import files
+
+
+def submit_served(context: Context, doing: str, model_folder: str, parts: dict[str, Any]) -> Future[Any]:
+    """Return the model as one future; it is let go of with the last task that needs it."""
+    checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
+    return submit_shared(context, f"load-model-{doing}", read_served, model_folder, checksums)
+
+
+def stored_part(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], number: int
+) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return (url, checksum) of a part of the dataset and of what validation holds of it."""
+    ratings, held_out = dataset["parts"][number], split["validation"]["parts"][number]
+    return (
+        (files.join(context.store.dataset(dataset["id"]), ratings["path"]), ratings["checksum"]),
+        (files.join(context.store.split(split["id"]), held_out["path"]), held_out["checksum"]),
+    )

@@ -1,0 +1,94 @@
+"""Scores of a saved model on validation ratings, part by part of its users: no task has all of the model.
+
+Covers: which tasks find the rows that the ratings have in a model, and which score them; what a dataset's ids are in a
+model, or an earlier dataset, of other data.
+Does not cover: the tasks (tasks/dataset/matches.py, tasks/evaluation/placed_ratings.py), memory
+(pipeline/planning/budget.py), or what is made of the scores (pipeline/stages/evaluate.py, pipeline/stages/gate.py,
+pipeline/stages/report.py).
+
+The numbers of all items lie once on each worker, as in training; those of a part of the users are read by the task that
+scores their ratings, and by no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
+from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.tasks.dataset.matches import Places, match_by_part, matched
+from funkflow.tasks.dataset.trained_pairs import Met, Training
+from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
+from funkflow.tasks.model.about import Place
+from funkflow.tasks.model.parts import ModelParts, Rows, read_side
+from funkflow.tasks.model.score_rows import Scorer
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import Errors
+
+
+def validation_places(context: Context, split: dict[str, Any]) -> list[Place]:
+    """Return where the validation ratings of each part of the dataset lie."""
+    home = context.store.split(split["id"])
+    return [(files.join(home, part["path"]), part["checksum"]) for part in split["validation"]["parts"]]
+
+
+def met_by(
+    context: Context, stage: str, dataset: dict[str, Any], trainings: Sequence[Training], scratch: str
+) -> tuple[list[Met], list[Future[Places]]]:
+    """Return earlier trainings beside a dataset, and where its items stand in each of them."""
+    urls = [files.join(scratch, f"met-{number:05d}.arrow") for number in range(len(trainings))]
+    users = [(training.ids[0],) for training in trainings]
+    match_users(context, stage, dataset, users, urls)
+    items = [match_items(context, dataset, (training.ids[1],)) for training in trainings]
+    return [Met(training, url) for training, url in zip(trainings, urls, strict=True)], items
+
+
+def match_users(
+    context: Context, stage: str, dataset: dict[str, Any], others: Iterable[Sequence[Place]], urls: Iterable[str]
+) -> None:
+    """Write for each of several tables where a dataset's users stand in it, by part of the dataset."""
+    own, parts = places_of_ids(context.store, dataset)[0], len(dataset["parts"])
+    jobs = [(own, tuple(tables), parts, url) for tables, url in zip(others, urls, strict=True)]
+    run_all(context, stage, "match-users", match_by_part, jobs)
+
+
+def match_items(context: Context, dataset: dict[str, Any], others: Sequence[Place]) -> Future[Places]:
+    """Return where a dataset's items stand in a table; it is let go of with the last task that needs it."""
+    return submit_shared(context, "match-items", matched, places_of_ids(context.store, dataset)[1], others)
+
+
+def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
+    """Return the numbers of all items of a model, to be shared by the tasks of a worker."""
+    return submit_shared(context, "load-items", read_side, parts.items, parts.rank)
+
+
+def placed_in_own(context: Context, stage: str, split: dict[str, Any], parts: ModelParts, scratch: str) -> list[str]:
+    """Find the rows that validation ratings have in the model of their own grid; return where they are written."""
+    jobs = [
+        (held_out, parts.user_counts, parts.item_counts, files.join(scratch, f"own-{number:05d}.arrow"))
+        for number, held_out in enumerate(validation_places(context, split))
+    ]
+    return run_all(context, stage, "place", place_own, jobs)
+
+
+def placed_in_other(
+    context: Context, stage: str, dataset: dict[str, Any], split: dict[str, Any], parts: ModelParts, scratch: str
+) -> list[str]:
+    """Find the rows that validation ratings have in a model of other data; return where they are written."""
+    match_users(context, stage, dataset, [parts.users], [users := files.join(scratch, "users.arrow")])
+    items = match_items(context, dataset, parts.items)
+    jobs = [
+        (held_out, number, users, items, parts.user_counts, files.join(scratch, f"other-{number:05d}.arrow"))
+        for number, held_out in enumerate(validation_places(context, split))
+    ]
+    return run_all(context, stage, "place", place_in_other, jobs)
+
+
+def scored(context: Context, stage: str, doing: str, pieces: Sequence[str], parts: ModelParts) -> Errors:
+    """Return the errors of a model on ratings that were placed in it."""
+    items, by = item_rows(context, parts), Scorer(parts.rank, parts.mean, parts.scale)
+    jobs = [(pieces, number, users, items, by) for number, users in enumerate([*parts.users, None])]
+    return sum(run_all(context, stage, doing, errors_of_part, jobs), Errors(0.0, 0.0, 0))

@@ -1,0 +1,290 @@
+"""Predict a run's memory and disk before it starts, and refuse one that cannot fit.
+
+Covers: plain arithmetic from the number of ratings, users and items, the rank, the grid and the workers.
+Does not cover: what each method of training holds (method_memory.py), measuring what a run really took
+(pipeline/cluster/memory_monitor.py), or opening the cluster (pipeline/cluster/open.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+
+import psutil
+from dask.utils import format_bytes
+
+from funkflow.pipeline.planning.method_memory import NEEDS, Job, scoring_need
+from funkflow.pipeline.planning.method_memory import RATING_BYTES as RATING_BYTES
+from funkflow.pipeline.planning.method_memory import Size as Size
+from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
+from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
+from funkflow.tasks.errors import CannotFit
+
+CLIENT_BYTES = 230 * 2**20
+"""Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
+WORKER_BYTES = 200 * 2**20
+"""A worker process before it has data; measured with CLIENT_BYTES as 430 MiB together."""
+SHARED_BYTES = 160 * 2**20
+"""What a limit counts of a worker besides: whole libraries that processes share, and compiling kernels the first time.
+With hardly any data its resident size was 292 MiB, 320 to 349 where it compiled; the sum counts 170 to 200 of them."""
+BEFORE_KERNELS_BYTES = 25 * 2**20
+"""So much less each of them takes before its first kernel: ingest has none, and the compiler is loaded with it."""
+KEPT_BYTES = 150 * 2**20
+"""What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
+5, 20 and 100 M ratings and ranks 32, 64 and 128."""
+PARSE_FACTOR = 4.5
+"""Bytes at the peak of parsing for each byte of raw text: the text, its columns, and their copies in partition
+order."""
+PARTITION_ROW_BYTES = 47
+"""Bytes at the peak of settling one partition, for each of its ratings."""
+BUILD_RATING_BYTES = 36
+"""Bytes at the peak of putting one block in order, for each of its ratings."""
+DEFAULT_METHOD = "sgd"
+"""The method that needs least."""
+USABLE_PART = 0.9
+"""Of a worker's limit: Dask ends a worker at 0.95 of it."""
+DISK_RATING_BYTES = 24
+"""Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
+SEEN_RATING_BYTES = 12
+"""A rating of the part that a recommending task has read: its columns, and what they are read from."""
+LISTED_ITEM_BYTES = 30
+"""An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
+RECOMMENDING, LOWER_FOR_RECOMMENDING = "recommending", "recommend.count or recommend.batch_users"
+"""What a refusal calls it, and what may be lowered."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Bytes at the peak: of all processes and of one worker, while ratings are moved and while a model is trained.
+
+    All processes: each page divided among those that share it. One worker: its resident size, which its limit is on.
+
+    `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
+    `recommend_bytes` : for the stages that choose items for users; `scoring_bytes` : for those that score the saved
+    model: spectrum, gate and report.
+    `streamed` : training reads each block as it needs it, instead of holding all of them; `method` : of training.
+    `kept_bytes` : what processes keep of ingest while they train, where they did both.
+    """
+
+    ingest_bytes: int
+    ingest_worker_bytes: int
+    training_bytes: int
+    training_worker_bytes: int
+    data_disk_bytes: int
+    run_disk_bytes: int
+    streamed: bool = False
+    recommend_bytes: int = 0
+    recommend_worker_bytes: int = 0
+    method: str = DEFAULT_METHOD
+    kept_bytes: int = 0
+    scoring_bytes: int = 0
+    scoring_worker_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """At the peak of a run from raw text on, whose processes still keep something of ingest while they train."""
+        return max(self.ingest_bytes, self.training_bytes + self.kept_bytes, self.recommend_bytes, self.scoring_bytes)
+
+    @property
+    def worker_bytes(self) -> int:
+        recommending, scoring = self.recommend_worker_bytes, self.scoring_worker_bytes
+        return max(self.ingest_worker_bytes, self.training_worker_bytes, recommending, scoring)
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.data_disk_bytes + self.run_disk_bytes
+
+
+def predict_bytes(
+    size: Size, rank: int, shards: int, workers: int, threads: int, chunk_bytes: int, partition_ratings: int,
+    streamed: bool = False, method: str = DEFAULT_METHOD,
+) -> Prediction:  # fmt: skip
+    """Return the predicted peaks for `workers` processes of `threads` threads each."""
+    need = NEEDS[method](Job(size, rank, shards, workers, threads, streamed))
+    ratings = size.ratings + size.held_out
+    kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
+    training_worker = WORKER_BYTES + need.kept * kept + need.worker
+    chunk = min(chunk_bytes, max(1, size.raw_bytes))
+    partition = ratings / parts_for(ratings, partition_ratings, MOST_BUCKETS)
+    block_ratings, ids = size.ratings / shards**2, size.rows * 64
+    ingest_worker = (
+        WORKER_BYTES
+        - BEFORE_KERNELS_BYTES
+        + kept
+        + ids
+        + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
+    )
+    scoring = scoring_need(Job(size, rank, shards, workers, threads), max(1, round(ratings / max(1, partition))))
+    scoring_worker = WORKER_BYTES + kept + scoring.worker
+    return Prediction(
+        ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
+        ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
+        training_bytes=int(CLIENT_BYTES + need.client + workers * training_worker),
+        training_worker_bytes=int(training_worker + SHARED_BYTES),
+        data_disk_bytes=int(ratings * DISK_RATING_BYTES + size.rows * 16),
+        run_disk_bytes=int(need.disk),
+        streamed=streamed,
+        method=method,
+        kept_bytes=int(workers * kept),
+        scoring_bytes=int(CLIENT_BYTES + scoring.client + workers * scoring_worker),
+        scoring_worker_bytes=int(scoring_worker + SHARED_BYTES),
+    )
+
+
+def predict_recommend_bytes(
+    size: Size, rank: int, count: int, batch_users: int, workers: int, threads: int, partition_ratings: int
+) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, while `count` items are chosen for every user.
+
+    A worker holds the whole model, and each running task one part of the ratings and the lists of its users.
+    """
+    parts = parts_for(size.ratings + size.held_out, partition_ratings, MOST_BUCKETS)
+    ratings, users = (size.ratings + size.held_out) / parts, min(batch_users, size.users / parts)
+    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
+    model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
+    running = min(threads, parts) * (ratings * SEEN_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
+    worker = WORKER_BYTES + kept + model + running
+    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
+
+
+def available_memory_bytes() -> int:
+    """Return what this machine can give now: what the system calls available, within the control group's limit."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        with (
+            open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,
+            open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
+        ):
+            text = limit.read().strip()
+            if text != "max":
+                available = min(available, int(text) - int(used.read()))
+    except (OSError, ValueError):
+        pass
+    return available
+
+
+def available_disk_bytes(root: str) -> int | None:
+    """Return the free bytes of the disk under a local root; None for a store that has no such figure."""
+    if "://" in root:
+        return None
+    folder = os.path.abspath(root)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a run may use. Memory is measured before anything is started, for all processes and for one worker.
+
+    `workers`, `threads` : of each worker; `memory_bytes` : of the client, the scheduler and all workers together.
+    `foreign` : somebody else started the workers; `memory_bytes` is what they have together, by the least limit of one,
+    and how much there is for client and scheduler is not known.
+    `usable_part` : of a worker's limit.
+    """
+
+    workers: int
+    threads: int
+    memory_bytes: int
+    root: str
+    foreign: bool = False
+    usable_part: float = USABLE_PART
+
+    def has_memory_for_training(self, prediction: Prediction) -> bool:
+        """Say whether training fits, all processes together and one worker."""
+        try:
+            self.refuse_training(prediction)
+        except CannotFit:
+            return False
+        return True
+
+    def refuse_memory(
+        self, needed_bytes: int, worker_bytes: int, what: str, lower: str = "train.rank or ingest.chunk_bytes"
+    ) -> None:
+        """Raise CannotFit, with both numbers, if all processes together or one worker would need more than there is."""
+        limit = int(self.memory_bytes / self.workers * self.usable_part)
+        more = "use fewer cluster.threads, or give it more with cluster.memory"
+        if self.foreign:
+            more = "use workers with fewer threads, or start them with more memory (--memory-limit of dask worker)"
+        if self.usable_part < USABLE_PART:
+            more += (
+                "; Dask pauses these before their memory is full: DASK_CONFIG naming conf/dask.yaml, where they are "
+                "started, turns that off"
+            )
+        for needed, there, whose in (
+            (0 if self.foreign else needed_bytes, self.memory_bytes, ""),
+            (worker_bytes, limit, "a worker of "),
+        ):
+            if needed > there:
+                raise CannotFit(
+                    f"{whose}this run needs about {format_bytes(needed)} of memory for {what} "
+                    f"and has {format_bytes(there)}; lower {lower}, {more}"
+                )
+
+    def said_of_a_worker(self, predicted_bytes: int | None, had_bytes: int) -> str:
+        """Say what a worker was predicted to need, what one had at most, and what it may have, for one that died.
+
+        had_bytes : not looked at where the workers are somebody else's, whom nobody here can measure.
+        """
+        limit = format_bytes(self.memory_bytes // self.workers)
+        predicted = "" if predicted_bytes is None else f"{format_bytes(predicted_bytes)} were predicted for a worker, "
+        had = "" if self.foreign else f"one had {format_bytes(had_bytes)} or more, "
+        return f": {predicted}{had}and {limit} is all that it may have"
+
+    def as_measured(self, needed_bytes: int) -> int:
+        """Return what all processes need as it is measured: of foreign workers, what they share counts for each."""
+        return needed_bytes + (self.workers * SHARED_BYTES if self.foreign else 0)
+
+    def is_full(self, had_bytes: int) -> bool:
+        """Whether a worker that had so much had all that is left to its data."""
+        return had_bytes >= self.memory_bytes // self.workers * self.usable_part
+
+    def refuse_training(self, prediction: Prediction) -> None:
+        """Raise CannotFit if memory is too small for the method of training."""
+        method, lower = prediction.method, "train.rank"
+        if method != DEFAULT_METHOD:
+            lower += f", take train.method = {DEFAULT_METHOD!r}"
+        needed, worker = prediction.training_bytes, prediction.training_worker_bytes
+        self.refuse_memory(needed, worker, f"training by {method}", lower)
+
+    def refuse_recommending(self, needed_bytes: int, worker_bytes: int) -> None:
+        """Raise CannotFit if memory is too small for choosing items for users."""
+        self.refuse_memory(needed_bytes, worker_bytes, RECOMMENDING, LOWER_FOR_RECOMMENDING)
+
+    def refuse_scoring(self, prediction: Prediction) -> None:
+        """Raise CannotFit if memory is too small for scoring the saved model."""
+        needed, worker = prediction.scoring_bytes, prediction.scoring_worker_bytes
+        self.refuse_memory(needed, worker, "scoring the model, part by part", "train.rank, raise grid.shards")
+
+    def refuse_disk(self, needed_bytes: int) -> None:
+        """Raise CannotFit, with both numbers, if the disk under a local root has less than that free."""
+        free = available_disk_bytes(self.root)
+        if free is not None and needed_bytes > free:
+            raise CannotFit(
+                f"{self.root}: this run needs about {format_bytes(needed_bytes)} of disk "
+                f"and {format_bytes(free)} are free; free some, or set root to another place"
+            )
+
+    def refuse_what_cannot_fit(self, prediction: Prediction, with_training: bool = True, raw_bytes: int = 0) -> None:
+        """Raise CannotFit if memory or disk is too small for a run from its beginning.
+
+        `raw_bytes` : of raw text that is made under the root first.
+        """
+        self.refuse_memory(prediction.ingest_bytes, prediction.ingest_worker_bytes, "ingest")
+        if with_training:
+            self.refuse_training(prediction)
+            self.refuse_scoring(prediction)
+        if with_training and prediction.recommend_bytes:
+            self.refuse_recommending(prediction.recommend_bytes, prediction.recommend_worker_bytes)
+        self.refuse_disk(raw_bytes + (prediction.disk_bytes if with_training else prediction.data_disk_bytes))
+
+
+def refuse_an_empty_cluster_that_cannot_fit(memory_bytes: int, workers: int) -> None:
+    """Raise CannotFit if the processes alone, without any data, would need more than there is."""
+    needed = CLIENT_BYTES + workers * WORKER_BYTES
+    if needed > memory_bytes:
+        raise CannotFit(
+            f"a cluster of {workers} workers needs about {format_bytes(needed)} of memory before it has any data "
+            f"and has {format_bytes(memory_bytes)}; use fewer cluster.workers, or give it more with cluster.memory"
+        )

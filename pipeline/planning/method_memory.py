@@ -1,0 +1,262 @@
+"""How many bytes each method of training needs at its peak: one table, `NEEDS`, with an entry for each method.
+
+Covers: what a method holds in the client and in the worker that holds most, and what it writes, from the numbers of
+ratings, users and items, the rank, the grid and the workers.
+Does not cover: what processes need by themselves, ingest and recommending, or refusing what cannot fit (budget.py).
+
+A row is a user or an item. How many versions of all rows are alive at once is counted from what the code holds on to;
+what is not seen there, copies on the way and spare memory, was measured at 5, 10 and 20 M ratings and ranks 64 and 128.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from funkflow.tasks.kernels.vector import STATE_WIDTH
+from funkflow.tasks.model.score_rows import BATCH_PAIRS as SCORED_PAIRS
+
+RATING_BYTES = 3
+"""A rating in a block in memory, where there are at most 256 different ones (tasks/grid/block.py)."""
+HELD_OUT_BYTES = 12
+"""A rating that training stops on: two int32 rows and a float32."""
+READING_BYTES = 8
+"""Bytes at the peak of reading one block, for each of its ratings: the file and the block."""
+_SHARD_VERSIONS = 3.5
+"""Versions of the user shards alive at once, in the mean: the best epoch, the one just judged, those in flight."""
+_SHARD_SETS_ON_DISK = 7
+"""Two checkpoints with their current and best shards, the pair being written, and the exported model."""
+_POINTS = 7
+"""Points and gradients of full-batch descent: where it is and the gradient there, where a step leads and the gradient
+there, the last direction, and the best point; and one for what lies scattered between them."""
+_PARTS = 3
+"""Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
+_SCORED_BYTES = 30
+"""A rating of a block that is scored: its rows and its value, and what they are made of."""
+_SPARSE_BYTES = 12
+"""A rating in a sparse matrix: float64 and int32."""
+_PROJECTIONS = 5
+"""Versions of the projected matrix alive at once in Dask's graph: products by column of blocks, and QR's pieces."""
+_OVERSAMPLES, _LEAST_SAMPLES = 10, 20
+_LEAST_BASIS = 20
+_OVERWRITTEN_SETS, _VECTOR_SETS = 2.5, 3.6
+"""Versions of all singular vectors of the longer side in the client: gathered, joined, and what LAPACK gives, in place
+of what it takes or beside it."""
+_MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
+"""Messages that the client's connections remember (pipeline/cluster/open.py), with their vectors where they are below a
+size."""
+_ITEM_VERSIONS, _FILE_VERSIONS = 5, 3
+"""Versions in float32 of all items where their rows of V are made, and of a part of a model: its file, and what is
+read of it."""
+_PAIR_VERSIONS = 2
+"""Rows of a pair that is scored: a batch takes those of both sides."""
+_PLACED_BYTES, _MATCHED_BYTES = 80, 48
+"""A rating that is placed in a model; an id that is looked up in another table."""
+_COUNTED_USER_BYTES, _COUNTED_ITEM_BYTES = 64, 32
+"""A user, and an item of one part of the ratings, where ratings are counted for the report."""
+_RESIDUAL_SETS = 3
+"""Versions of the residuals of the row of blocks in hand, besides those that stay."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data.
+
+    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on.
+    """
+
+    ratings: int
+    users: int
+    items: int
+    raw_bytes: int
+    estimated: bool = False
+    rating_bytes: int = RATING_BYTES
+    held_out: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.users + self.items
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to be: on what, with which rank and grid, and on which workers.
+
+    `streamed` : blocks are read for each task instead of being held.
+    """
+
+    size: Size
+    rank: int
+    shards: int
+    workers: int
+    threads: int
+    streamed: bool = False
+
+    @property
+    def part(self) -> float:
+        """The part of all rows of blocks that a worker has: whole rows, ceil(P / workers) of P."""
+        return self._rows_of_blocks / self.shards
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks run at once on a worker."""
+        return min(self.threads, self._rows_of_blocks)
+
+    @property
+    def block_ratings(self) -> float:
+        return self.size.ratings / self.shards**2
+
+    @property
+    def reading(self) -> float:
+        return self.tasks * self.block_ratings * READING_BYTES
+
+    @property
+    def data(self) -> float:
+        """The blocks of a worker, or those that are being read, and its held-out ratings."""
+        blocks = self.reading if self.streamed else self.size.ratings * self.size.rating_bytes * self.part
+        return blocks + self.size.held_out * HELD_OUT_BYTES * self.part
+
+    @property
+    def _rows_of_blocks(self) -> int:
+        return math.ceil(self.shards / self.workers)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes at the peak, in the client and in the worker that holds most, and on disk.
+
+    `kept` : the part of what a worker's allocator may keep (budget.py) that is there at this peak. Where the client's
+    peak is not at the time of the workers', or rows are served in large pieces only, it is less than all.
+    """
+
+    worker: float
+    client: float
+    disk: float
+    kept: float = 1.0
+
+
+def row_bytes(rank: int) -> int:
+    """Return the bytes of one user or item in memory: its factors and its state."""
+    return 4 * (rank + STATE_WIDTH)
+
+
+def _sgd(job: Job) -> Need:
+    """Some versions of the user shards, one of the item shards for each and each stratum in flight; copies of tasks."""
+    size, row = job.size, row_bytes(job.rank)
+    users, items = size.users * row * job.part * _SHARD_VERSIONS, size.items * row * (_SHARD_VERSIONS + 1)
+    running = job.tasks * size.rows * row / job.shards
+    held_out = size.held_out * HELD_OUT_BYTES * job.part
+    blocks = 0.0 if job.streamed else size.ratings * size.rating_bytes * job.part
+    shown = max(users + items + running + (job.reading if job.streamed else 0.0), job.reading)
+    return Need(blocks + held_out + shown, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
+
+
+def _batch(job: Job) -> Need:
+    """All in float64; parts of the items' gradient wait for each other, one for each row of blocks."""
+    size, row = job.size, 8 * (job.rank + 1)
+    users = size.users * row * (_POINTS * job.part + _PARTS * job.tasks / job.shards)
+    items = size.items * row * (_POINTS + job.shards * job.part)
+    # Three checkpoints of a point and a direction each; their best points, and the model.
+    return Need(job.data + users + items, 0.0, size.rows * (6 * row + 4 * row_bytes(job.rank)))
+
+
+def _funk(job: Job) -> Need:
+    """Residuals of every rating, those of the rows of blocks in hand anew; vectors of one feature count for little."""
+    size = job.size
+    residuals = 4 * size.ratings * (job.part + _RESIDUAL_SETS * job.tasks / job.shards)
+    worker = job.data + residuals + 4 * size.held_out * job.part + 40 * size.rows
+    return Need(worker, 0.0, size.rows * 3 * row_bytes(job.rank), kept=0.5)
+
+
+def _lanczos(job: Job) -> Need:
+    """Lanczos' basis, and what it is turned with; products with A and A^T in turn."""
+    longer, shorter = _sides(job)
+    basis = 2 * shorter * _basis_vectors(job) * 8
+    return _by_products(job, basis, _OVERWRITTEN_SETS, [8 * longer, 8 * shorter * job.shards])
+
+
+def _arnoldi(job: Job) -> Need:
+    """Arnoldi's basis, and the eigenvectors found: real, then complex; products with A^T A."""
+    _, shorter = _sides(job)
+    basis = shorter * (_basis_vectors(job) * 8 + job.rank * (8 + 16))
+    return _by_products(job, basis, _VECTOR_SETS, [8 * shorter * job.shards])
+
+
+def _power(job: Job) -> Need:
+    """The vectors found so far, twice while one is added; products with A^T A."""
+    _, shorter = _sides(job)
+    return _by_products(job, 2 * shorter * job.rank * 8, _VECTOR_SETS, [8 * shorter * job.shards])
+
+
+def _by_products(job: Job, basis: float, sets: float, messages: list[int]) -> Need:
+    """A basis in the client, then all vectors of the longer side; a worker has made its part of these and scores them.
+
+    basis : bytes of it in the client; sets : versions of those vectors there; messages : bytes of those sent in turn.
+    """
+    size, column = job.size, 8 * job.rank
+    longer, shorter = _sides(job)
+    remembered = _MESSAGES * sum(each for each in messages if each < _LARGE_MESSAGE) / len(messages)
+    scoring = job.block_ratings * _SCORED_BYTES + (size.users / job.shards + size.items) * row_bytes(job.rank)
+    running = job.tasks * (scoring + shorter * column)
+    worker = job.data + size.users * column * job.part + running
+    return Need(worker, basis + sets * longer * column + remembered, _found_on_disk(job), kept=1 / 3)
+
+
+def _sides(job: Job) -> tuple[int, int]:
+    """Return the longer and the shorter side of the matrix."""
+    return max(job.size.users, job.size.items), min(job.size.users, job.size.items)
+
+
+def _basis_vectors(job: Job) -> int:
+    """Return how many vectors ARPACK works with where nothing else is asked for."""
+    return max(2 * job.rank + 1, _LEAST_BASIS)
+
+
+def _randomized(job: Job) -> Need:
+    """Blocks a second time as sparse matrices, and versions of their projection; the client gathers the vectors."""
+    size = job.size
+    samples = 8 * max(_LEAST_SAMPLES, job.rank + _OVERSAMPLES)
+    sparse = size.ratings * _SPARSE_BYTES * job.part
+    projected = _PROJECTIONS * (size.users * job.part + size.items) * samples
+    return Need(job.data + sparse + projected, 2 * size.rows * 8 * job.rank, _found_on_disk(job), kept=0.5)
+
+
+def scoring_need(job: Job, parts: int) -> Need:
+    """Return what it takes to score a saved model part by part: for its spectrum, the report and the gate.
+
+    Every worker has all items once, in float64 for the spectrum, and makes them of their file; every running task one
+    part of the users, from its file, and a batch of ratings with both rows of each. Ratings are placed before that, a
+    part of the dataset in a task; and one task matches all ids with those of another model. The client counts ratings,
+    by user and by item of every part.
+
+    parts : of the dataset.
+    """
+    size, rank = job.size, job.rank + 1
+    running = min(job.threads, max(job.shards, parts))
+    batch = min(SCORED_PAIRS, size.held_out / job.shards / parts) * _PAIR_VERSIONS * 4 * rank
+    part = size.users / job.shards * _FILE_VERSIONS * 4 * rank + batch
+    placing = size.held_out / parts * _PLACED_BYTES
+    matching = size.rows * _MATCHED_BYTES
+    worker = max(
+        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.items), running * placing + matching
+    )
+    client = size.users * _COUNTED_USER_BYTES + parts * size.items * _COUNTED_ITEM_BYTES
+    return Need(worker, client, 0.0)
+
+
+def _found_on_disk(job: Job) -> float:
+    """Return the bytes of the shards that a decomposition leaves, and of the model."""
+    return job.size.rows * 2 * row_bytes(job.rank)
+
+
+NEEDS: dict[str, Callable[[Job], Need]] = {
+    "sgd": _sgd,
+    "batch": _batch,
+    "funk": _funk,
+    "lanczos": _lanczos,
+    "arnoldi": _arnoldi,
+    "power": _power,
+    "randomized": _randomized,
+}
+"""The need of each `train.method`."""

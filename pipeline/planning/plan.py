@@ -1,0 +1,182 @@
+"""What a run would do and need, before anything is started.
+
+Covers: grid, tasks, memory and disk, from the sizes of the matrix.
+Does not cover: these sizes (sizes.py), the arithmetic of bytes (budget.py), or how a plan is printed
+(plan_table.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from funkflow.pipeline.planning.budget import (
+    Allowance,
+    Prediction,
+    Size,
+    available_disk_bytes,
+    available_memory_bytes,
+    predict_bytes,
+    predict_recommend_bytes,
+    row_bytes,
+)
+from funkflow.pipeline.planning.sizes import size_of, training_size
+from funkflow.pipeline.settings.sections import Settings, TrainSettings
+from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.grid.visit_order import shares_for, tasks_of
+from funkflow.tasks.training.sgd_epochs import epochs_at_once
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's sizes and needs.
+
+    `size` counts all ratings, validation included; `training_ratings` those that are left to train on.
+    `limit` says how far training may go.
+    """
+
+    size: Size
+    training_ratings: int
+    split: str
+    shards: int
+    method: str
+    rank: int
+    limit: str
+    checkpoint_epochs: int
+    prediction: Prediction
+    allowance: Allowance
+    free_disk_bytes: int | None
+
+    @property
+    def block_ratings(self) -> int:
+        return self.training_ratings // self.shards**2
+
+    @property
+    def shares(self) -> int:
+        """Into how many shares the grid is cut: at least one for each worker, if it has as many shards."""
+        return shares_for(self.shards, self.allowance.workers)
+
+    @property
+    def epochs_per_task(self) -> int:
+        """Epochs that one task goes through: several, where the ratings are few and all of them one share."""
+        return min(epochs_at_once(self.training_ratings, self.shares), self.checkpoint_epochs)
+
+    @property
+    def tasks_per_epoch(self) -> float:
+        """Tasks (tasks/grid/visit_order.py), where several epochs have them in common an epoch's part of them."""
+        return tasks_of(self.shares) / self.epochs_per_task
+
+    @property
+    def moved_bytes_per_epoch(self) -> int:
+        """Every item shard goes round all shares; then every worker fetches all of them, but its own, for the score."""
+        rounds = self.shares + min(self.shares, self.allowance.workers) - 1 if self.shares > 1 else 0
+        return rounds * self.size.items * row_bytes(self.rank)
+
+    @property
+    def copied_bytes_per_epoch(self) -> int:
+        """In every turn all shards are copied: tasks change none of their inputs."""
+        return self.shares * (self.size.users + self.size.items) * row_bytes(self.rank)
+
+    def refuse(self) -> None:
+        """Raise CannotFit if memory or disk is too small."""
+        self.allowance.refuse_what_cannot_fit(self.prediction)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether training goes by epochs of all factors, so that what is said of one holds."""
+        return self.method == "sgd"
+
+    def to_dict(self) -> dict[str, Any]:
+        of_epochs = ("epochs_per_task", "tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
+        return {
+            **asdict(self),
+            "shares": self.shares,
+            "block_ratings": self.block_ratings,
+            **{name: getattr(self, name) if self.has_epochs else None for name in of_epochs},
+            "memory_bytes": self.prediction.total_bytes,
+            "disk_bytes": self.prediction.disk_bytes,
+        }
+
+
+def local_allowance(settings: Settings) -> Allowance:
+    """Return what a cluster of this machine's own may use, as it is now."""
+    cluster = settings.cluster
+    memory = cluster.memory or available_memory_bytes()
+    return Allowance(cluster.workers, cluster.threads_per_worker, memory, settings.root)
+
+
+def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:
+    """Return the predicted bytes for a matrix of that size on those workers.
+
+    With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
+    """
+    kept, streamed = (
+        predict_bytes(
+            size, settings.train.rank, shards, allowance.workers, allowance.threads,
+            settings.ingest.chunk_bytes, settings.ingest.partition_ratings, streamed=streamed,
+            method=settings.train.method,
+        )
+        for streamed in (False, True)
+    )  # fmt: skip
+    if settings.cluster.blocks == "auto":
+        chosen = kept if allowance.has_memory_for_training(kept) else streamed
+    else:
+        chosen = streamed if settings.cluster.blocks == "streamed" else kept
+    most = max(settings.ranking.count, settings.recommend.count)
+    if not most:
+        return chosen
+    needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)
+    return replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
+
+
+def recommending_needs(settings: Settings, size: Size, rank: int, count: int, allowance: Allowance) -> tuple[int, int]:
+    """Return the predicted bytes, of all processes and of one worker, while `count` items are chosen for each user."""
+    return predict_recommend_bytes(
+        size, rank, count, settings.recommend.batch_users,
+        allowance.workers, allowance.threads, settings.ingest.partition_ratings,
+    )  # fmt: skip
+
+
+def size_of_grid(grid: dict[str, Any]) -> Size:
+    """Return what is known once a grid (its manifest) is made: how many ratings are trained on and held out."""
+    held_out = sum(part["ratings"] for part in grid["held_out"].values())
+    return Size(
+        grid["ratings"], grid["users"], grid["items"], raw_bytes=0, rating_bytes=grid["rating_bytes"], held_out=held_out
+    )
+
+
+def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
+    """Return the plan for these settings; reads a sample of the raw data at most.
+
+    `allowance` : what there is; by default what this machine has.
+    """
+    allowance = allowance or local_allowance(settings)
+    size = size_of(settings)
+    training = training_size(settings, size)
+    shards = settings.grid.shards or shards_for(training.ratings, size.users, size.items)
+    prediction = predict_for(settings, training, shards, allowance)
+    return Plan(
+        size,
+        training.ratings,
+        settings.split.description,
+        shards,
+        settings.train.method,
+        settings.train.rank,
+        _limit(settings.train),
+        settings.train.checkpoint_epochs,
+        prediction,
+        allowance,
+        available_disk_bytes(settings.root),
+    )
+
+
+def _limit(train: TrainSettings) -> str:
+    match train.method:
+        case "sgd":
+            return f"at most {train.epochs} epochs"
+        case "funk":
+            return f"at most {train.epochs} passes for each factor"
+        case "batch":
+            return f"at most {train.batch.steps} steps"
+        case _:
+            return "products with the matrix until the singular values are found"

@@ -1,0 +1,112 @@
+"""How large the matrix of a run would be, before anything is ingested.
+
+Covers: ratings, users and items by a sample of the raw data or by the synthetic shape, and what a split leaves of them.
+Does not cover: what follows from that (plan.py), the sample itself (tasks/parsing/sample.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from funkflow.pipeline.planning.budget import Size
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.parsing.prepare import prepare, prepare_leniently
+from funkflow.tasks.parsing.sample import estimate_counts
+from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files
+from funkflow.tasks.parsing.sources.chunks import RawFile
+from funkflow.tasks.parsing.sources.sources import StoredFile, find_sources, refuse_missing
+from funkflow.tasks.synthetic import planted
+
+_PACKED_FACTOR = 4
+"""Plain bytes for each packed one: by gzip, ratings text shrinks three- to fivefold."""
+_LINE_BYTES = 20
+_PAIR_BYTES = 8
+"""A line of a packed file of pairs, which is not unpacked for an estimate: a line of probe.txt has about as many."""
+
+
+def size_of(settings: Settings) -> Size:
+    """Return how many ratings, users and items there are, validation ratings among them.
+
+    Reads a sample of the raw data at most.
+
+    Raises
+    ------
+    BadInput
+        The first file is empty, or its columns are not recognised.
+    SettingsError
+        No ratings are named, or the validation file is not there.
+    """
+    if settings.ingest.ratings:
+        if settings.split.kind == "file":
+            refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
+        return _sampled(settings)
+    if settings.synth:
+        made = planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed)
+        return Size(made.ratings, made.users, made.items, made.ratings * _LINE_BYTES)
+    raise SettingsError("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
+
+
+def training_size(settings: Settings, size: Size) -> Size:
+    """Return the size of what is trained on: `size` without the ratings that are held out, which `held_out` counts.
+
+    Each pair of a validation file is taken to be among the ratings.
+    """
+    held_out = min(_validation_ratings(settings, size), size.ratings - 1)
+    if settings.train.stop_on == "slice":
+        held_out += round((size.ratings - held_out) * settings.train.slice_fraction)
+    return replace(size, ratings=size.ratings - held_out, held_out=held_out)
+
+
+def _validation_ratings(settings: Settings, size: Size) -> int:
+    split = settings.split
+    match split.kind:
+        case "fraction":
+            return round(size.ratings * split.fraction)
+        case "last":
+            return split.last * size.users
+        case "file" if settings.ingest.ratings:
+            return _rows_of(settings)
+        case "file" if settings.synth:
+            return planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed).probe
+        case _:
+            return 0
+
+
+def _rows_of(settings: Settings) -> int:
+    """Return about how many pairs the validation file has."""
+    plain, packed_bytes = _plain_and_packed(find_sources([settings.split.file])[0].files)
+    rows = packed_bytes // _PAIR_BYTES
+    if plain:
+        wanted = replace(settings.ingest.wanted_form, ratings=False)
+        form = prepare_leniently(plain, wanted, settings.ingest.chunk_bytes).form
+        rows += estimate_counts(plain, form).ratings
+    return rows
+
+
+def _sampled(settings: Settings) -> Size:
+    stored = [each for source in find_sources(settings.ingest.ratings, settings.split.file) for each in source.files]
+    plain, packed_bytes = _plain_and_packed(stored)
+    if not plain:
+        ratings = packed_bytes // _LINE_BYTES
+        # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
+        # users and items as its ratings had.
+        return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
+    prepared = prepare(plain, settings.ingest.wanted_form, settings.ingest.chunk_bytes)
+    counts = estimate_counts(plain, prepared.form)
+    plain_bytes = sum(file.stop - file.start for file in plain)
+    more = 1 + packed_bytes / max(1, plain_bytes)
+    return Size(
+        round(counts.ratings * more),
+        counts.users,
+        counts.items,
+        plain_bytes + packed_bytes,
+        estimated=not counts.exact or bool(packed_bytes),
+    )
+
+
+def _plain_and_packed(stored: Sequence[StoredFile]) -> tuple[list[RawFile], int]:
+    """Return the files that can be read as they lie, and about how many plain bytes the packed ones hold."""
+    plain = [file for each in stored if not needs_unpacking(each) for file in raw_files(each)]
+    return plain, _PACKED_FACTOR * sum(each.bytes for each in stored if needs_unpacking(each))

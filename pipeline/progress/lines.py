@@ -1,0 +1,138 @@
+"""How a run looks to somebody watching from outside a terminal: plain lines, or a JSON object a line.
+
+Covers: two listeners of the same events, both writing to stderr so that stdout stays free for results; and the choice
+between them and the view of a terminal.
+Does not cover: the events (events.py), that view (terminal.py), the metrics file (pipeline/root/run_record.py), results
+(pipeline/results/tables.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from funkflow.pipeline.progress.drawing import Drawing
+from funkflow.pipeline.progress.events import (
+    EpochFinished,
+    Event,
+    Noticed,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    WorkerLost,
+    as_mapping,
+)
+from funkflow.pipeline.progress.headlines import Headlines
+from funkflow.tasks.digits import rounded
+
+TEXT, JSON = "text", "json"
+FORMATS = (TEXT, JSON)
+FORMAT_VARIABLE = "FUNKFLOW_LOG_FORMAT"
+FORMAT_OPTION = "--log-format"
+_LINE_SECONDS = 5.0
+"""Where there are no bars, a stage that takes long says where it is this often."""
+
+
+class Lines:
+    """Context manager and listener: a line for each stage that ends, each epoch, and what is worth one.
+
+    What goes wrong in showing an event never reaches who told it.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.headlines = Headlines(clock)
+        self._drawing = Drawing("the progress of the run")
+        self._last_line = self.headlines.clock()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        with self._drawing:
+            self.show(event)
+
+    def show(self, event: Event) -> None:
+        """Write what there is to be said of an event."""
+        self.headlines(event)
+        match event:
+            case StageStarted():
+                self._last_line = self.headlines.clock()
+            case StageAdvanced():
+                self.advanced(event)
+            case StageFinished(stage, seconds, summary, reused):
+                summary = escape(summary)
+                self.say(
+                    f"[bold]{stage:<10}[/] {summary}"
+                    + ("  [dim](up to date)[/]" if reused else f"  [dim]{seconds:.1f} s[/]")
+                )
+            case EpochFinished():
+                self.epoch(event)
+            case WorkerLost(_, message):
+                self.say(f"[yellow]warning[/]    {escape(message)}")
+            case Noticed(message, warning):
+                message = escape(message)
+                self.say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")
+
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+        self._last_line = self.headlines.clock()
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def advanced(self, event: StageAdvanced) -> None:
+        """Say where a stage is that has said nothing for a while."""
+        if event.doing != "epoch" and self.headlines.clock() - self._last_line > _LINE_SECONDS:
+            left = self.headlines.standing().left()
+            of_all = f" of {event.steps}" if event.steps else ""
+            self.say(f"{event.stage:<10} {event.doing} {event.done}{of_all}{f', {left}' if left else ''}")
+
+    def epoch(self, event: EpochFinished) -> None:
+        """Say what an epoch reached."""
+        held_out = event.stopping_rmse
+        training, of_held_out = (
+            rounded(each, event.training_rmse, held_out) for each in (event.training_rmse, held_out)
+        )
+        stopping = "" if held_out is None else f"  held-out RMSE {of_held_out}{' *' if event.best else ''}"
+        speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
+        line = f"{event.counted} {event.epoch:>3}  training RMSE {training}{stopping}  {speed}"
+        self.say(f"{'train':<10} {line}")
+
+
+class JsonLines(Lines):
+    """Each event as one JSON object a line, as in metrics.jsonl: {"time", "event", …}."""
+
+    def show(self, event: Event) -> None:
+        self.console.file.write(json_line(as_mapping(event)))
+        self.console.file.flush()
+
+
+def json_line(content: Mapping[str, Any]) -> str:
+    """Return a line of a log, with the time that it is now."""
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **content}) + "\n"
+
+
+def format_of(words: Sequence[str]) -> str:
+    """Return the form of the log that a command line asks for, or else the environment; text unless it is JSON.
+
+    What is neither is refused by the option itself; this is for what must be said before it is looked at, or after.
+    """
+    asked = os.environ.get(FORMAT_VARIABLE, TEXT)
+    for number, word in enumerate(words):
+        if word == FORMAT_OPTION and number + 1 < len(words):
+            asked = words[number + 1]
+        elif word.startswith(f"{FORMAT_OPTION}="):
+            asked = word.partition("=")[2]
+    return JSON if asked == JSON else TEXT

@@ -1,0 +1,82 @@
+"""The P × P grid of the live page: which blocks are in work, on which worker, and which are done in this round.
+
+Covers: how it looks, and bringing it to what is known.
+Does not cover: what is known (blocks.py), its heading and keys (panels.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.models.ranges import Range1d
+from bokeh.models.sources import ColumnDataSource
+from bokeh.models.tickers import FixedTicker
+from bokeh.models.tools import HoverTool
+from bokeh.plotting import figure
+
+from funkflow.pipeline.progress.live.blocks import Grid
+from funkflow.pipeline.progress.live.frame import GREY, WORKER_COLOURS
+from funkflow.pipeline.progress.story import Story
+
+_COLUMNS = ("item", "user", "colour", "alpha", "frame", "state", "worker", "seconds")
+_MOST_TICKS = 8
+
+
+class BlockFigure:
+    """Solid: done in this round; framed: in work; pale: to come; grey: not gone through yet."""
+
+    def __init__(self) -> None:
+        self._blocks = ColumnDataSource({name: [] for name in _COLUMNS})
+        hover = HoverTool(
+            tooltips="<div><b>@state</b><br>users of shard @user, items of shard @item<br>@worker @seconds</div>",
+            visible=False,
+        )
+        plot: Any = figure(
+            name="funkflow-grid", x_axis_label="items, shard", y_axis_label="users, shard", height=340,
+            sizing_mode="stretch_width", tools=[hover], toolbar_location=None, x_range=Range1d(start=-0.5, end=3.5),
+            y_range=Range1d(start=3.5, end=-0.5),
+        )  # fmt: skip
+        plot.rect(
+            "item", "user", 0.9, 0.9, source=self._blocks, fill_color="colour", fill_alpha="alpha", line_color="colour",
+            line_width=3, line_alpha="frame", border_radius=3,
+        )  # fmt: skip
+        plot.grid.visible = False
+        self._ticker = plot.xaxis.ticker = plot.yaxis.ticker = FixedTicker(ticks=[])
+        self.root = plot
+        self._shards = 0
+
+    def draw(self, story: Story, grid: Grid, workers: list[str]) -> None:
+        """Draw the grid; `workers` in the order of their colours."""
+        shards = int(story.facts.get("shards", 0))
+        if shards != self._shards:
+            self._shards = shards
+            self.root.x_range.update(start=-0.5, end=max(shards, 1) - 0.5)
+            self.root.y_range.update(start=max(shards, 1) - 0.5, end=-0.5)
+            self._ticker.ticks = list(range(0, max(shards, 1), max(1, -(-shards // _MOST_TICKS))))
+        each = max(1, shards // max(1, grid.shares))
+        rows = [_block(grid, user, item, each, workers, story) for user in range(shards) for item in range(shards)]
+        self._blocks.data = {name: [row[name] for row in rows] for name in _COLUMNS}
+
+
+def colour_of(worker: str, workers: list[str]) -> str:
+    """Return a worker's colour; one that is gone has none of its own."""
+    return WORKER_COLOURS[workers.index(worker) % len(WORKER_COLOURS)] if worker in workers else GREY
+
+
+def _block(grid: Grid, user: int, item: int, each: int, workers: list[str], story: Story) -> dict[str, Any]:
+    """Return how one block looks; `each` : shards a share."""
+    meeting = grid.meetings.get((user // each, item // each))
+    colour, alpha, frame, state = GREY, 0.15, 0.0, "not gone through yet"
+    if meeting is not None:
+        colour = colour_of(meeting.worker, workers)
+        if meeting.working and story.ended is None:
+            alpha, frame, state = 0.3, 1.0, "in work"
+        elif meeting.round >= grid.round:
+            alpha, state = 0.95, "done in this round"
+        else:
+            alpha, state = 0.3, "to come in this round"
+    return {
+        "user": user, "item": item, "colour": colour, "alpha": alpha, "frame": frame, "state": state,
+        "worker": meeting.worker if meeting else "",
+        "seconds": f"{meeting.seconds:.3f} s" if meeting and meeting.seconds else "",
+    }  # fmt: skip

@@ -1,0 +1,124 @@
+"""The curves of the live page: RMSE and speed, epoch by epoch, over one axis.
+
+Covers: how they look, and bringing them to what is known of a run.
+Does not cover: their keys and headings (panels.py), when they are drawn (page.py), what is known
+(pipeline/progress/story.py).
+
+A run may have many thousands of epochs: only those that are new go to the browser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.models.ranges import DataRange1d
+from bokeh.models.sources import ColumnDataSource
+from bokeh.models.tools import HoverTool
+from bokeh.plotting import figure
+
+from funkflow.pipeline.progress.live.frame import BLUE, GREEN, GREY, VERMILION
+from funkflow.pipeline.progress.story import Epoch, Story
+
+_MOST_DOTS = 30
+_TOOLS = ["pan", "box_zoom", "reset", "save"]
+
+
+class Curves:
+    """RMSE in training and on the held-out ratings, with what must be beaten; below it ratings a second.
+
+    `learning`, `rate` : the figures. They have one x-axis: to zoom in on one is to zoom in on both.
+    """
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._epochs = ColumnDataSource(_columns([]), name="funkflow-epochs")
+        self._dots = ColumnDataSource(_columns([]))
+        self._marks = ColumnDataSource({"epoch": [], "rmse": [], "shape": []})
+        self._biases = ColumnDataSource({"epoch": [], "rmse": []})
+        self.learning, lines = self._learning()
+        self.rate = self._rate()
+        self._hover = HoverTool(
+            renderers=lines[:1], mode="vline", visible=False, tooltips=_tooltip("epoch", held_out=True),
+            formatters={"@training_rmse": "printf", "@stopping_rmse": "printf"},
+        )  # fmt: skip
+        self.learning.add_tools(self._hover)
+
+    def draw(self, story: Story) -> None:
+        history = story.history
+        self._bring(self._epochs, story.run, history)
+        every = max(1, -(-len(history) // _MOST_DOTS))
+        self._dots.data = _columns([each for number, each in enumerate(history, 1) if number % every == 0])
+        self._run = story.run
+        best, newest = story.best, story.epochs.get(max(story.checkpoints, default=0))
+        marks = [(best.epoch, _judged(best), "circle")] if best else []
+        marks += [(newest.epoch, newest.training_rmse, "triangle")] if newest else []
+        self._marks.data = {
+            name: [mark[place] for mark in marks] for place, name in enumerate(("epoch", "rmse", "shape"))
+        }
+        biases = story.baselines.get("biases_rmse")
+        ends = [1, max(2, history[-1].epoch)] if history and biases is not None else []
+        self._biases.data = {"epoch": ends, "rmse": [biases] * len(ends)}
+        tooltip = _tooltip(story.counted, any(each.stopping_rmse is not None for each in history[-1:]))
+        if self._hover.tooltips != tooltip:
+            self._hover.tooltips = tooltip
+            self.rate.xaxis.axis_label = story.counted
+
+    def _learning(self) -> tuple[figure, list[Any]]:
+        plot = figure(
+            name="funkflow-learning", height=330, sizing_mode="stretch_width", tools=",".join(_TOOLS),
+            toolbar_location="above", active_drag=None, active_scroll=None,
+        )  # fmt: skip
+        lines: list[Any] = []
+        for name, colour, marker in (("training_rmse", BLUE, "circle"), ("stopping_rmse", VERMILION, "square")):
+            lines.append(plot.line("epoch", name, source=self._epochs, color=colour, line_width=2))
+            plot.scatter("epoch", name, source=self._dots, color=colour, size=6, marker=marker)
+        lines.append(plot.line("epoch", "rmse", source=self._biases, color=GREY, line_width=2, line_dash="dashed"))
+        plot.scatter(
+            "epoch", "rmse", source=self._marks, marker="shape", size=13, fill_alpha=0, line_width=2, line_color=GREY
+        )
+        plot.toolbar.stylesheets = [".bk-divider{background-color:var(--edge)}"]
+        plot.y_range = DataRange1d(renderers=lines, range_padding=0.08)
+        plot.x_range = DataRange1d(renderers=lines[:2], range_padding=0.02)
+        plot.xaxis.major_label_text_font_size = "0px"  # below the other figure, which has the same axis
+        return plot, lines
+
+    def _rate(self) -> figure:
+        hover = HoverTool(tooltips="<div>@rate{0,0.0} M ratings/s</div>", mode="vline", visible=False)
+        plot = figure(
+            name="funkflow-rate", height=170, sizing_mode="stretch_width", tools=[hover], toolbar_location=None,
+            x_range=self.learning.x_range, x_axis_label="epoch",
+        )  # fmt: skip
+        line: Any = plot.line("epoch", "rate", source=self._epochs, color=GREEN, line_width=2)
+        hover.renderers = [line]
+        plot.y_range = DataRange1d(start=0, range_padding=0.15)
+        ticker: Any = plot.yaxis.ticker
+        ticker.desired_num_ticks = 4
+        return plot
+
+    def _bring(self, source: ColumnDataSource, run: str, history: list[Epoch]) -> None:
+        """Bring a source to the history, by what is new in it where that is all there is to do."""
+        there, epochs = list(source.data["epoch"]), [each.epoch for each in history]
+        if run == self._run and there and there == epochs[: len(there)]:
+            if len(epochs) > len(there):
+                source.stream(_columns(history[len(there) :]))
+        else:
+            source.data = _columns(history)
+
+
+def _columns(epochs: list[Epoch]) -> dict[str, Any]:
+    return {
+        "epoch": [each.epoch for each in epochs],
+        "training_rmse": [each.training_rmse for each in epochs],
+        "stopping_rmse": [float("nan") if each.stopping_rmse is None else each.stopping_rmse for each in epochs],
+        "rate": [each.ratings_per_second / 1e6 for each in epochs],
+    }
+
+
+def _judged(epoch: Epoch) -> float:
+    """Return what an epoch is judged by."""
+    return epoch.training_rmse if epoch.stopping_rmse is None else epoch.stopping_rmse
+
+
+def _tooltip(counted: str, held_out: bool) -> str:
+    more = "<br>held out @stopping_rmse{%.5g}" if held_out else ""
+    return f"<div><b>{counted} @epoch{{0,0}}</b><br>training @training_rmse{{%.5g}}{more}</div>"

@@ -1,0 +1,171 @@
+"""What the live page says in words, as HTML: where the run is, keys of the figures, memory, the last events.
+
+Covers: the words and their form. Does not cover: how they look (frame.py), the figures, what is known
+(pipeline/progress/story.py).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+
+from funkflow.pipeline.progress.live.block_figure import colour_of
+from funkflow.pipeline.progress.live.frame import BLUE, GREY, VERMILION
+from funkflow.pipeline.progress.live.words import age, duration
+from funkflow.pipeline.progress.story import Epoch, Story
+from funkflow.tasks.digits import rounded
+
+_LINES = 14
+SPEED = "<h2>Speed <small>M ratings/s, mean since this attempt began</small></h2>"
+
+
+def summary(story: Story, now: float, workers: list[str]) -> str:
+    """Return where a run stands. `now` : seconds since 1970."""
+    facts = story.facts
+    model = (
+        f"{facts['method']} of rank {facts['rank']} on {facts['ratings']:,} ratings of {facts['users']:,} users and "
+        f"{facts['items']:,} items, in {facts['shards']} × {facts['shards']} blocks"
+        if facts
+        else ""
+    )
+    parts = [
+        f'<div><span class="state {escape(story.state)}">{escape(story.state)}</span><b>{escape(story.name)}</b></div>',
+        f"<small>{escape(model)}</small>",
+    ]
+    if story.ended is None:
+        done, of_all = _done(story)
+        where, left = escape(_where(story)), _left(story)
+        parts.append(f'<div class="now"><b>{where}</b><span>{escape(left)}</span></div>')
+        if of_all:
+            parts.append(
+                f'<div class="bar" role="progressbar" aria-label="{where}" aria-valuemin="0" aria-valuemax="{of_all}" '
+                f'aria-valuenow="{done}"><i style="width:{100 * done / of_all:.1f}%"></i></div>'
+            )
+    tiles = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
+        for name, value, more in _figures(story, now, workers)
+    )
+    return f"{''.join(parts)}<dl>{tiles}</dl>"
+
+
+def _done(story: Story) -> tuple[int, int]:
+    """Return how far the stage at work is: in training by epochs told of, as everywhere on the page."""
+    if story.stage == "train" and story.epochs:
+        return max(story.epochs), story.most
+    return (story.done, story.steps) if story.stage != "train" else (0, 0)
+
+
+def _where(story: Story) -> str:
+    done, of_all = _done(story)
+    if not story.stage:
+        return "starting"
+    if story.stage == "train":
+        return f"train: {story.counted} {done:,} of at most {of_all:,}" if of_all else "train: starting"
+    return f"{story.stage}: {done:,} of {of_all:,}" if of_all else story.stage
+
+
+def _left(story: Story) -> str:
+    seconds = story.seconds_left()
+    return "" if seconds is None else f"at most {duration(seconds)} of training left"
+
+
+def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, str, str]]:
+    """Return the run's figures: name, value, and what there is to be said of it."""
+    best, baselines, facts = story.best, story.baselines, story.facts
+    found: list[tuple[str, str, str]] = []
+    if story.rmse is not None:
+        found.append(("validation RMSE", rounded(story.rmse), f"on {baselines.get('split', 'the validation ratings')}"))
+    if best is not None:
+        found.append(_best_of(best, story.counted))
+    if baselines:
+        found.append(
+            ("to beat", rounded(baselines["biases_rmse"]), f"biases alone; mean {rounded(baselines['mean_rmse'])}")
+        )
+    if story.epochs:
+        rate = story.history[-1].ratings_per_second / 1e6
+        found.append(("speed", f"{rate:,.1f} M ratings/s", "mean of this attempt"))
+    if facts.get("method") == "sgd" and facts.get("step") is not None:
+        found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
+    over = story.ended if story.ended is not None else now
+    found.append(("time", duration(max(0.0, over - story.began)), "since it began"))
+    lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
+    there = f"{len(workers)}, " if story.ended is None else ""
+    return [*found, ("workers", f"{there}{lost}", "")]
+
+
+def _best_of(best: Epoch, counted: str) -> tuple[str, str, str]:
+    where = f"{counted} {best.epoch:,}"
+    if best.stopping_rmse is None:
+        return "best training RMSE", rounded(best.training_rmse), where
+    return "best held-out RMSE", rounded(best.stopping_rmse), f"{where}; training {rounded(best.training_rmse)}"
+
+
+def keys(story: Story) -> str:
+    """Return heading and keys of the curves: of those that have data."""
+    history, biases = story.history, story.baselines.get("biases_rmse")
+    line, last = '<path d="M1 7h26" stroke="{}" stroke-width="2"{}/>', max(story.checkpoints, default=None)
+    shown = [
+        (bool(history), line.format(BLUE, "") + f'<circle cx="14" cy="7" r="3.5" fill="{BLUE}"/>', "training"),
+        (
+            any(each.stopping_rmse is not None for each in history),
+            line.format(VERMILION, "") + f'<path d="M10.5 3.5h7v7h-7z" fill="{VERMILION}"/>',
+            "held out",
+        ),
+        (bool(history), f'<circle cx="14" cy="7" r="5" fill="none" stroke="{GREY}" stroke-width="2"/>', "the best"),
+        (
+            biases is not None and bool(history),
+            line.format(GREY, ' stroke-dasharray="5 3"'),
+            f"biases alone {rounded(biases)}",
+        ),
+        (
+            last in story.epochs,
+            f'<path d="M14 2l5.5 10h-11z" fill="none" stroke="{GREY}" stroke-width="2"/>',
+            "newest checkpoint",
+        ),
+    ]
+    items = "".join(
+        f'<li><svg width="28" height="14" aria-hidden="true">{sign}</svg>{escape(words)}</li>'
+        for known, sign, words in shown
+        if known
+    )
+    return f"<h2>RMSE by {escape(story.counted)} <small>in rating units</small></h2><ul>{items}</ul>"
+
+
+def worker_keys(workers: list[str]) -> str:
+    """Return heading and keys of the grid; `workers` in the order of their colours."""
+    items = "".join(
+        f'<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" '
+        f'fill="{colour_of(worker, workers)}"/></svg>{escape(worker.partition("://")[2] or worker)}</li>'
+        for worker in workers
+    )
+    says = "<p><small>solid: done · framed: in work · pale: to come</small></p>"
+    return f"<h2>Blocks by worker</h2><ul>{items or '<li>no worker</li>'}</ul>{says}"
+
+
+def memory(story: Story) -> str:
+    """Return the peak of all processes on the client's machine against what was predicted."""
+    predicted, peak = int(story.facts.get("predicted_bytes") or 0), story.peak_bytes
+    most = max(predicted, peak)
+    over = bool(predicted) and peak > predicted
+    bars = [
+        f"<div>{name} <b>{value / 2**20:,.0f} MiB</b>{more}</div>"
+        f'<div class="bar {kind}"><i style="width:{100 * value / most:.1f}%"></i></div>'
+        for name, value, kind, more in (
+            ("peak so far", peak, "over" if over else "peak", ", above what was predicted" if over else ""),
+            ("predicted", predicted, "predicted", ""),
+        )
+        if value
+    ]
+    measured = "".join(bars) or "<p>not measured</p>"
+    return f"<h2>Memory <small>all processes of the client's machine</small></h2>{measured}"
+
+
+def lines_table(story: Story, now: float) -> str:
+    """Return the last lines of what happened, the newest first."""
+    rows = "".join(
+        f'<tr><td>{datetime.fromtimestamp(when, UTC):%H:%M:%S}</td><td class="{escape(kind)}">{escape(kind)}</td>'
+        f"<td>{escape(words)}</td></tr>"
+        for when, kind, words in list(story.lines)[: -_LINES - 1 : -1]
+    )
+    heard = f"last heard of {age(max(0.0, now - story.heard))}" if story.ended is None else "the run is over"
+    return f"<h2>Events <small>UTC; {heard}</small></h2><table><tbody>{rows}</tbody></table>"

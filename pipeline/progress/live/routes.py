@@ -1,0 +1,54 @@
+"""For who starts schedulers himself: the page among Dask's own from the start, and what it shows as JSON.
+
+Covers: a module for `distributed.scheduler.http.routes`, and a preload: dask scheduler --preload
+funkflow.pipeline.progress.live.routes.
+Does not cover: runs, which bring the plugin along if it is not there yet (sending.py).
+
+Pages that are there when Dask builds its dashboard are those that JupyterLab's extension lists, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distributed.dashboard.scheduler import applications
+from distributed.http.utils import RequestHandler
+
+from funkflow.pipeline.progress.live.page import PAGES
+from funkflow.pipeline.progress.live.plugin import NAME, LivePlugin
+
+applications.update(PAGES)
+
+
+class RunsHandler(RequestHandler):
+    """What is known of the runs, newest first."""
+
+    def get(self) -> None:
+        plugin = self.server.plugins.get(NAME)
+        stories = plugin.stories.newest_first() if isinstance(plugin, LivePlugin) else []
+        self.write(
+            {
+                "runs": [
+                    {
+                        "run": story.run,
+                        "state": story.state,
+                        "facts": story.facts,
+                        "baselines": story.baselines,
+                        "epochs": [vars(each) for each in story.history],
+                        "rmse": story.rmse,
+                    }
+                    for story in stories
+                ]
+            }
+        )
+
+
+routes: list[tuple[str, Any, dict[str, Any]]] = [(r"funkflow.json", RunsHandler, {})]
+
+
+async def dask_setup(scheduler: Any) -> None:
+    """Put the plugin there as a preload does, so that the page is in the navigation before the first run."""
+    if NAME not in scheduler.plugins:
+        plugin = LivePlugin()
+        scheduler.add_plugin(plugin, name=NAME)
+        await plugin.start(scheduler)

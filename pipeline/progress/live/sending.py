@@ -1,0 +1,108 @@
+"""A listener that sends a run's events to the scheduler, where the live page and the metrics read them.
+
+Covers: putting the plugin there, the order and the pace of events, and a scheduler that cannot take them.
+Does not cover: what is made of them there (plugin.py).
+
+A run never fails, and never waits, because nobody can watch it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from distributed import Client
+
+from funkflow.pipeline.progress.events import Event, Listener, Noticed, RunEnded, StageAdvanced, as_mapping
+from funkflow.pipeline.progress.live.plugin import NAME, PAGE, TOPIC, LivePlugin
+
+_ADVANCE_SECONDS = 0.5
+"""Progress within a stage is sent this often; all other events are sent at once."""
+_FLUSH_SECONDS = 5.0
+_MOST_WAITING = 10_000
+
+
+class Sender:
+    """Sends events, in their order, from the client's own loop.
+
+    run : id of the ledger's record, which tells runs on one scheduler apart.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._client: Client | None = None
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
+        self._is_sending = False
+        self._advanced = 0.0
+        self._announce: Callable[[], None] | None = None
+
+    @contextmanager
+    def watched(self, client: Client, tell: Listener) -> Iterator[None]:
+        """Put the plugin into the scheduler, and send events while the body runs.
+
+        Where the page is, is said once there is something to be seen.
+        """
+        try:
+            client.register_plugin(LivePlugin())
+            has_page = bool(client.run_on_scheduler(_has_page))
+        except Exception as reason:  # whatever a scheduler that somebody else runs has against it
+            first = str(reason).splitlines()[0] if str(reason) else ""
+            tell(Noticed(f"no live page: the scheduler does not take it ({type(reason).__name__}: {first})"))
+            yield
+            return
+        self._client = client
+        if has_page:
+            self._announce = lambda: tell(Noticed(f"live page: {page_address(client)}"))
+        try:
+            yield
+        finally:
+            self._client = None
+
+    def __call__(self, event: Event) -> None:
+        if (
+            isinstance(event, StageAdvanced) and self._announce is not None
+        ):  # some work is done: there is something to see
+            announce, self._announce = self._announce, None
+            announce()
+        client = self._client
+        now = time.time()
+        if isinstance(event, StageAdvanced):
+            if now - self._advanced < _ADVANCE_SECONDS:
+                return
+            self._advanced = now
+        self._waiting.append({"run": self._run, "time": now, **as_mapping(event)})
+        if client is None or client.status != "running":
+            return
+        if isinstance(event, RunEnded):
+            with suppress(Exception):  # the scheduler may be what ended the run
+                client.sync(self._send, client, callback_timeout=_FLUSH_SECONDS)
+        else:
+            loop: Any = client.loop
+            loop.add_callback(self._send, client)
+
+    async def _send(self, client: Client) -> None:
+        while self._is_sending:
+            await asyncio.sleep(0.01)
+        self._is_sending = True
+        scheduler: Any = client.scheduler
+        try:
+            while self._waiting:
+                await scheduler.log_event(topic=TOPIC, msg=self._waiting[0])
+                self._waiting.popleft()
+        except Exception:  # the scheduler is away; what waits is sent with the next event, if it comes back
+            return
+        finally:
+            self._is_sending = False
+
+
+def page_address(client: Client) -> str:
+    """Return where a browser finds the page, on a scheduler with a dashboard."""
+    return f"{client.dashboard_link.removesuffix('/status')}{PAGE}"
+
+
+def _has_page(dask_scheduler: Any) -> bool:
+    return bool(getattr(dask_scheduler.plugins.get(NAME), "has_page", False))

@@ -1,0 +1,133 @@
+"""What a run told, as JSON lines in its folder: written as it is told, and read again.
+
+Covers: `metrics.jsonl`, to which a disk appends, and the pieces that follow it where nothing can be appended.
+Does not cover: what events say (events.py), the record of the run (pipeline/root/run_record.py).
+
+    runs/<run id>/metrics.jsonl, metrics-00001.jsonl, metrics-00002.jsonl, …
+
+In an object store the newest piece is written anew at each event, until it is so long that another is begun: what is
+written grows in step with the events, and each event is there as soon as it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from typing import Any
+
+from funkflow.pipeline.progress.events import Event, StageAdvanced, as_mapping
+from funkflow.pipeline.progress.lines import json_line
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.filesystems import filesystem, is_local
+
+PIECE_BYTES = 32 * 2**10
+"""A piece that is as long is not written again: a hundred epochs or so."""
+_FIRST = "metrics.jsonl"
+_PIECE = re.compile(r"metrics-(\d{5,})\.jsonl")
+
+
+class MetricsFile:
+    """A listener that keeps every event as a JSON line: {"time", "event", …}.
+
+    The run's folder is known only when its data are, so events before that are kept and written then; progress within
+    a stage is written with the event that follows it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._folder = ""
+        self._number = 0
+        self._piece = b""
+
+    def open(self, run_folder: str) -> None:
+        """Go on in `run_folder`, after what an earlier attempt left there."""
+        self._folder = run_folder
+        self._number = len(_pieces(run_folder)[1:])
+        if path := self._local_path():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _cut_to_lines(path)
+        else:
+            self._piece = _whole_lines(files.bytes_if_there(self._url()) or b"")
+        self._write()
+
+    def __call__(self, event: Event) -> None:
+        self._waiting.append(json_line(as_mapping(event)).encode())
+        if self._folder and not isinstance(event, StageAdvanced):
+            self._write()
+
+    def _write(self) -> None:
+        lines = b"".join(self._waiting)
+        if path := self._local_path():
+            _append(path, lines)
+        else:
+            if len(self._piece) >= PIECE_BYTES:
+                self._number, self._piece = self._number + 1, b""
+            files.write_bytes(self._url(), self._piece + lines)
+            self._piece += lines
+        self._waiting.clear()
+
+    def _url(self) -> str:
+        return files.join(self._folder, _name(self._number))
+
+    def _local_path(self) -> str:
+        """Return the path of the file where it can be appended to; else nothing."""
+        system, path = filesystem(self._url())
+        return path if is_local(system) else ""
+
+
+def events_of(run_folder: str) -> list[dict[str, Any]] | None:
+    """Return what a run told, all attempts one after another; None if it left nothing.
+
+    A line that is not whole, because it is being written or its machine went down, is passed over.
+    """
+    found = [files.bytes_if_there(files.join(run_folder, name)) for name in _pieces(run_folder)]
+    lines = [line for data in found if data for line in _whole_lines(data).splitlines()]
+    return [event for line in lines if (event := _parsed(line))] if any(data is not None for data in found) else None
+
+
+def _pieces(run_folder: str) -> list[str]:
+    """Return the names of the files that are or would be there, in the order in which they were written."""
+    numbers = [int(piece[1]) for name in files.names(run_folder) if (piece := _PIECE.fullmatch(name))]
+    return [_name(number) for number in range(max(numbers, default=0) + 1)]
+
+
+def _name(number: int) -> str:
+    return f"metrics-{number:05d}.jsonl" if number else _FIRST
+
+
+def _whole_lines(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        event = json.loads(line)
+        return event if isinstance(event, dict) and "event" in event else {}
+    return {}
+
+
+def _cut_to_lines(path: str) -> None:
+    """Cut off what a killed writer left of a line."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        content = file.read()
+        if len(whole := _whole_lines(content)) < len(content):
+            os.truncate(path, len(whole))
+
+
+def _append(path: str, lines: bytes) -> None:
+    """Write all of it at the end of a file, or nothing where the disk is full."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            left = memoryview(lines)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        except OSError as error:
+            os.ftruncate(descriptor, before)
+            error.filename = path
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,64 @@
+"""A comparison as a table to read at the end of the command.
+
+Covers: its layout. Does not cover: its numbers (runs.py).
+"""
+
+from __future__ import annotations
+
+from dask.utils import format_bytes
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.tasks.digits import rounded
+
+REFERENCES = {"mean": "mean rating", "biases": "biases only"}
+MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
+HEADS = ("method", "rank", "RMSE", "training", "seconds", "peak memory", "took")
+"""RMSE on the validation and on the training ratings. What the last column counts goes with its number: epochs, or
+products with the matrix."""
+
+
+def comparison_table(comparison: Comparison, folder: str) -> Group:
+    """Return one table a form of the model, and below them what failed, with its reason."""
+    parts: list[Table | Text] = []
+    for pure in sorted({row.pure for row in comparison.rows}):
+        title = f"{PURE_MODEL if pure else MODEL}; validation: {comparison.split}, {comparison.ratings:,} ratings"
+        table = Table(title=escape(title), title_justify="left", title_style="bold")
+        for head in HEADS:  # narrow enough together for 80 columns
+            table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
+        for row in comparison.rows:
+            if row.pure == pure and not row.failed:
+                table.add_row(*cells(row, comparison))
+        parts.append(table)
+    parts += [
+        Text(f"failed: {row.method}, rank {row.rank}{', pure form' if row.pure else ''}: {row.failed}")
+        for row in comparison.rows
+        if row.failed
+    ]
+    known = known_references(comparison)
+    parts.append(Text(f"RMSE without factors: {', '.join(known)}" if known else "no run came to its end"))
+    parts.append(Text(f"table and pictures in {folder}"))
+    return Group(*parts)
+
+
+def known_references(comparison: Comparison) -> list[str]:
+    """Return what every model must beat, by name, with its RMSE."""
+    rmses = comparison.references
+    return [f"{REFERENCES[name]} {rounded(rmse, *rmses.values())}" for name, rmse in rmses.items()]
+
+
+def cells(row: Row, comparison: Comparison) -> list[str]:
+    """Return a row that has a result, as text under HEADS."""
+    rmses = [each.rmse for each in comparison.rows]
+    return [
+        row.method,
+        str(row.rank),
+        rounded(row.rmse, *rmses),
+        rounded(row.training_rmse, *rmses),
+        f"{row.seconds:.1f}",
+        "not measured" if row.memory_bytes is None else format_bytes(row.memory_bytes),
+        f"{row.count} {row.counted}",
+    ]

@@ -1,0 +1,165 @@
+"""Plots of runs and models as Bokeh figures, for notebooks and pages of one's own.
+
+Covers: learning curves, of one run or several; RMSE by rank; singular values. Nothing is shown or written.
+Does not cover: the live page (live/), the report (report/), which draws its own so as to need no script.
+
+Colours are those of Okabe and Ito, told apart by the colour-blind; lines differ in dashes and markers besides.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from bokeh.models.annotations import Legend, LegendItem, Span
+from bokeh.models.sources import ColumnDataSource
+from bokeh.models.tools import HoverTool
+from bokeh.plotting import figure
+
+from funkflow.pipeline.progress.metrics_file import events_of
+from funkflow.pipeline.root.result import RunResult
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("solid", "dashed", "dotdash", "dotted")
+_MARKERS = ("circle", "square", "triangle", "diamond")
+_GREY = "#6b7280"
+Run = RunResult | str | os.PathLike[str]
+"""A result of `run`, or the folder of a run."""
+
+
+def learning_curve(run: Run) -> figure:
+    """Return RMSE by epoch, in training and on the held-out ratings, beside the biases alone.
+
+    Raises
+    ------
+    BadInput
+        There is no such run, or it told of no epoch.
+    """
+    events = _events(run)
+    epochs = _epochs(events, run)
+    plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
+    numbers = sorted(epochs)
+    drawn = [_line(plot, 0, "training", numbers, [epochs[n]["training_rmse"] for n in numbers])]
+    held_out = [epochs[n]["stopping_rmse"] for n in numbers]
+    if any(value is not None for value in held_out):
+        drawn.append(_line(plot, 1, "held out", numbers, held_out))
+        best = min((n for n in numbers if epochs[n]["stopping_rmse"] is not None), key=lambda n: (
+            epochs[n]["stopping_rmse"], n))  # fmt: skip
+        mark: Any = plot.scatter(
+            [best], [epochs[best]["stopping_rmse"]], size=13, marker="star", color="black", name="best"
+        )
+        drawn.append(LegendItem(label=f"best: epoch {best}", renderers=[mark]))
+    for event in events:
+        if event["event"] == "BaselinesMeasured":
+            biases = event["biases_rmse"]
+            plot.add_layout(Span(location=biases, dimension="width", line_color=_GREY, line_dash="dashed"))
+            line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=_GREY, line_dash="dashed", name="biases")
+            drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {event['split']}", renderers=[line]))
+            break
+    _legend(plot, drawn)
+    return plot
+
+
+def compare(runs: Sequence[Run]) -> figure:
+    """Return the curves of several runs over each other: held out where there is any, else in training."""
+    if not runs:
+        raise SettingsError("compare: name a run at least")
+    plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
+    drawn = []
+    for number, run in enumerate(runs):
+        epochs = _epochs(_events(run), run)
+        told = {n: each["stopping_rmse"] for n, each in epochs.items()}
+        training = all(value is None for value in told.values())
+        values = {n: each["training_rmse"] for n, each in epochs.items()} if training else told
+        name = f"{os.path.basename(_folder(run))[:8]}, {'training' if training else 'held out'}"
+        drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
+    _legend(plot, drawn)
+    return plot
+
+
+def rmse_by_rank(run: Run) -> figure:
+    """Return the validation RMSE with only the strongest factors, for each number of them.
+
+    Raises
+    ------
+    BadInput
+        The run has no spectrum, or held nothing out to measure it on.
+    """
+    url = files.join(_folder(run), "model", "spectrum.parquet")
+    if files.bytes_if_there(url) is None:
+        raise BadInput(f"{url}: no such file; funkflow spectrum makes it")
+    table = files.read_table(url)
+    if "rmse" not in table.column_names or table["rmse"].null_count:
+        raise BadInput(f"{url}: this run held nothing out to measure an RMSE on")
+    plot = _plot("RMSE with the strongest factors only", "factors", "validation RMSE, rating units",
+                 [("factors", "@x"), ("RMSE", "@y{0.0000}")])  # fmt: skip
+    _legend(plot, [_line(plot, 0, "validation", table["rank"].to_pylist(), table["rmse"].to_pylist())])
+    return plot
+
+
+def spectrum(model: Model, fold_biases: bool = False) -> figure:
+    """Return the singular values of a model, on a logarithmic scale.
+
+    fold_biases : of the model with mean and biases as two more ranks, instead of U Vᵀ.
+    """
+    values = model.svd(fold_biases=fold_biases).s
+    energy = (values**2).cumsum() / (values**2).sum()
+    tips = [("number", "@x"), ("value", "@y"), ("energy up to here", "@energy{0.0%}")]
+    plot = _plot("Singular values", "number", "singular value", tips, y_axis_type="log")
+    numbers = list(range(1, len(values) + 1))
+    named = "µ + b + U Vᵀ" if fold_biases else "U Vᵀ"
+    _legend(plot, [_line(plot, 0, named, numbers, values.tolist(), energy=energy.tolist())])
+    return plot
+
+
+def _plot(title: str, x: str, y: str, tips: list[tuple[str, str]], **more: Any) -> figure:
+    hover = HoverTool(tooltips=tips)
+    return figure(
+        title=title, x_axis_label=x, y_axis_label=y, height=360, width=720,
+        tools=[hover, "pan", "box_zoom", "wheel_zoom", "reset", "save"], **more,
+    )  # fmt: skip
+
+
+def _line(
+    plot: figure, number: int, name: str, xs: Sequence[float], ys: Sequence[float | None], **more: Any
+) -> LegendItem:
+    values = [math.nan if value is None else value for value in ys]
+    source = ColumnDataSource({"x": list(xs), "y": values, **more}, name=name)
+    colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    line: Any = plot.line("x", "y", source=source, color=colour, line_width=2, line_dash=dash)
+    dots: Any = plot.scatter("x", "y", source=source, color=colour, size=6, marker=_MARKERS[number % len(_MARKERS)])
+    return LegendItem(label=name, renderers=[line, dots])
+
+
+def _legend(plot: figure, items: list[LegendItem]) -> None:
+    plot.add_layout(Legend(items=items, orientation="horizontal", click_policy="hide", ncols=3), "below")
+
+
+def _folder(run: Run) -> str:
+    if isinstance(run, RunResult):
+        if "run" not in run.paths:
+            raise BadInput("this result is of an execution that did not come to training, so there is nothing to plot")
+        return run.paths["run"]
+    return os.fspath(run).rstrip("/")
+
+
+def _events(run: Run) -> list[dict[str, Any]]:
+    """Return what a run told, all attempts one after another."""
+    events = events_of(_folder(run))
+    if events is None:
+        raise BadInput(f"{files.join(_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
+    return events
+
+
+def _epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
+    """Return epochs by number; of one that was gone through twice, what was told last."""
+    found = {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
+    if not found:
+        raise BadInput(f"{_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps")
+    return found

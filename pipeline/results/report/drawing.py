@@ -1,0 +1,157 @@
+"""What all figures are drawn with: axes, marks, keys, and the frame with words around and numbers beneath.
+
+Covers: SVG that needs no script, so narrow that its words can be read on a phone. Colours are classes that the page's
+style fills, for light, dark and print.
+Does not cover: the figures (charts.py, bars.py), what is shown (sections.py), axes' arithmetic (axes.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+from funkflow.pipeline.results.report.axes import Scale, axis_words
+from funkflow.pipeline.results.report.style import scrolling_table
+from funkflow.pipeline.results.report.words import signed
+
+WIDTH, HEIGHT = 480, 276
+"""A page of 420 px has 396 for a figure, so that letters of 13.5 here (style.py) have 11 px there."""
+TOP, BOTTOM, RIGHT = 30, 46, 16
+MARKS = ("circle", "square", "triangle", "diamond")
+COLOURS = 6
+_LETTER, _GAP = 8.6, 8.0
+"""How wide a letter is, at most about, and the least room between two words of an axis."""
+
+Key = tuple[str, str, str]
+"""Of a legend: class, mark or nothing, and name."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve or a set of bars: a value for each x, None where there is none."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a figure shows in words. `says` : its finding, for those who do not see it."""
+
+    title: str
+    says: str
+    x_label: str
+    y_label: str
+
+
+def left_of(words: Sequence[str]) -> float:
+    """Return how much room the words of the upright axis take."""
+    return 12.0 + max((width_of(word) for word in words), default=0.0)
+
+
+def width_of(word: str) -> float:
+    """Return how wide a word is, at most about."""
+    return _LETTER * len(word)
+
+
+def axes(
+    figure: Figure, up: Scale, up_ticks: Sequence[float], left: float, ticks: Sequence[tuple[float, str]],
+    height: int = HEIGHT,
+) -> Iterator[str]:  # fmt: skip
+    """Yield both axes; `ticks` : places and words along the lower one, of which those are left out that do not fit."""
+    bottom = height - BOTTOM
+    yield text(0, 14, figure.y_label, "start")
+    for tick, word in zip(up_ticks, axis_words(up_ticks), strict=True):
+        yield f'<path class="grid" d="M{left:.1f} {up.at(tick)}H{WIDTH - RIGHT}"/>'
+        yield text(left - 8, up.at(tick) + 4.5, word, "end")
+    yield f'<path class="axis" d="M{left:.1f} {bottom}H{WIDTH - RIGHT}"/>'
+    yield from lower_words(ticks, bottom)
+    yield text((left + WIDTH - RIGHT) / 2, height - 7, figure.x_label, "middle")
+
+
+def lower_words(ticks: Sequence[tuple[float, str]], bottom: float) -> Iterator[str]:
+    """Yield the marks of the lower axis and their words: every one, or every second, third …, so that all have room."""
+    fitting = [(x, word) for x, word in ticks if width_of(word) / 2 <= x <= WIDTH - width_of(word) / 2]
+    step = next(step for step in range(1, len(fitting) + 2) if _have_room(fitting[::step]))
+    for x, word in fitting[::step]:
+        yield f'<path class="axis" d="M{x:.1f} {bottom}v5"/>'
+        yield text(x, bottom + 19, word, "middle")
+
+
+def _have_room(ticks: Sequence[tuple[float, str]]) -> bool:
+    return all(
+        later - earlier >= (width_of(word) + width_of(other)) / 2 + _GAP
+        for (earlier, word), (later, other) in pairwise(ticks)
+    )
+
+
+def mark(number: int, colour: int, x: float, y: float) -> str:
+    """Draw a point of the curve of that number."""
+    shape, kind = MARKS[number % len(MARKS)], f"mark c{colour}"
+    if shape == "circle":
+        return f'<circle class="{kind}" cx="{x}" cy="{y}" r="3"/>'
+    path = {
+        "square": f"M{x - 2.7:.1f} {y - 2.7:.1f}h5.4v5.4h-5.4z",
+        "triangle": f"M{x} {y - 3.6:.1f}l3.4 6h-6.8z",
+        "diamond": f"M{x} {y - 4:.1f}l4 4l-4 4l-4 -4z",
+    }[shape]
+    return f'<path class="{kind}" d="{path}"/>'
+
+
+def text(x: float, y: float, words: str, anchor: str) -> str:
+    """Draw words."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def framed_figure(figure: Figure, parts: Sequence[str], keys: Sequence[Key], table: str, height: float = HEIGHT) -> str:
+    """Return a whole figure: title, drawing, legend, finding, and the numbers to unfold."""
+    drawn = "".join(parts)
+    name = hashlib.blake2b(f"{figure}{drawn}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
+    legend = "".join(
+        f'<li><svg class="key" viewBox="0 0 26 12" aria-hidden="true">{_key(kind, of)}</svg>{escape(words)}</li>'
+        for kind, of, words in keys
+    )
+    return (
+        f'<figure><figcaption id="f{name}">{escape(figure.title)}</figcaption>'
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="f{name}" '
+        f'aria-describedby="d{name}">{drawn}</svg>'
+        f"{f'<ul class=keys>{legend}</ul>' if legend else ''}"
+        f'<p class="says" id="d{name}">{escape(figure.says)}</p>'
+        f'<details><summary>Numbers<span class="unseen"> of: {escape(figure.title)}</span></summary>{table}</details>'
+        "</figure>"
+    )
+
+
+def _key(kind: str, of: str) -> str:
+    if kind.startswith("bar"):
+        return f'<rect class="{kind}" x="6" y="1" width="14" height="10"/>'
+    line = f'<path class="{kind}" d="M1 6H25"/>'
+    return line + mark(MARKS.index(of), int(kind[-1]), 13, 6) if of else line
+
+
+def nothing(figure: Figure) -> str:
+    """Return the place of a figure that has no values."""
+    return (
+        f'<figure><figcaption>{escape(figure.title)}</figcaption><p class="none">There is nothing to show.</p></figure>'
+    )
+
+
+def numbers(heads: Sequence[str], xs: Sequence[float | str], series: Sequence[Series]) -> str:
+    """Return the numbers of a figure as a table."""
+    rows = "".join(
+        f"<tr><th scope=row>{escape(x if isinstance(x, str) else _number(x))}</th>"
+        + "".join(f"<td>{_number(each.values[place])}</td>" for each in series)
+        + "</tr>"
+        for place, x in enumerate(xs)
+    )
+    return scrolling_table("numbers", heads, rows)
+
+
+def _number(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return ""
+    return signed(f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}")

@@ -1,0 +1,124 @@
+"""Where a model errs, as figures: by who rated, what, how high and when, calibration, and the errors themselves.
+
+Covers: this part of the page. Does not cover: the other parts (sections.py), the sums (tasks/evaluation/breakdown.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from funkflow.pipeline.results.report.axes import axis_words, month_ticks, round_numbers
+from funkflow.pipeline.results.report.bars import FEW, bar_figure
+from funkflow.pipeline.results.report.charts import line_figure
+from funkflow.pipeline.results.report.drawing import Figure, Series
+from funkflow.pipeline.results.report.pieces import figures, none
+from funkflow.pipeline.results.report.ratings import BINS_OF, bounds, edges, every_month
+from funkflow.pipeline.results.report.words import counted, month, signed
+from funkflow.tasks.digits import rounded
+
+Facts = Mapping[str, Any]
+
+
+def errors(facts: Facts) -> str:
+    """Return where the model errs on the validation ratings."""
+    found = facts["errors"]
+    if not found:
+        return none("Errors", "no ratings were held out to validate on")
+    whole = facts["verdict"].get("rmse")
+    return figures(
+        _by_counts(found["by_user_activity"], "user activity", "the user", whole),
+        _by_counts(found["by_item_popularity"], "item popularity", "the item", whole),
+        _by_value(found["by_value"]),
+        _by_time(found["by_time"], whole),
+        _calibration(found["calibration"]),
+        _residuals(found["residuals"]),
+    )
+
+
+def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -> str:
+    known = {(each["low"], each["high"]): each for each in bins}
+    every = _every_bin(list(known))
+    labels = [bounds(*each) for each in every]
+    says = _extremes([f"{bounds(*each)} ratings to train on" for each in known], bins)
+    figure = Figure(f"RMSE by {of}", says, BINS_OF.format(side), "RMSE")
+    return _rmse_bars(figure, labels, [known.get(each) for each in every], edges(every), whole)
+
+
+def _every_bin(bins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the bins, which double, with those between that have no ratings."""
+    every = list(bins[:1])
+    while every and every[-1] != bins[-1]:
+        low = every[-1][1] + 1
+        every.append((low, max(low, 2 * low - 1)))
+    return every
+
+
+def _rmse_bars(
+    figure: Figure, labels: Sequence[str], bins: Sequence[Facts | None], ticks: Sequence[tuple[float, str]],
+    whole: float | None,
+) -> str:  # fmt: skip
+    series = Series("RMSE", [None if each is None else each["rmse"] for each in bins])
+    pale = [each is not None and each["ratings"] < FEW for each in bins]
+    return bar_figure(figure, labels, [series], ticks, None if whole is None else ("all ratings", whole), pale)
+
+
+def _extremes(labels: Sequence[str], bins: Sequence[Facts]) -> str:
+    """Say where the RMSE is least and greatest, among the bins with ratings enough to tell."""
+    places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
+    if len(places) < 2:
+        return f"No two groups have {FEW} validation ratings, so nothing can be said of their differences."
+    best, worst = (choose(places, key=lambda n: bins[n]["rmse"]) for choose in (min, max))
+    least, greatest = bins[best]["rmse"], bins[worst]["rmse"]
+    return (
+        f"Least, {rounded(least, greatest)}, at {labels[best]} "
+        f"({counted(bins[best]['ratings'], 'validation rating')}); greatest, {rounded(greatest, least)}, at "
+        f"{labels[worst]} ({bins[worst]['ratings']:,})."
+    )
+
+
+def _by_value(bins: Sequence[Facts]) -> str:
+    labels = [f"{each['value']:.3g}" for each in bins]
+    says = _extremes([f"rating {label}" for label in labels], bins)
+    figure = Figure("RMSE and mean error by rating", says, "rating", "rating units")
+    curves = [Series("RMSE", [each["rmse"] for each in bins]),
+              Series("mean error (rating less prediction)", [each["mean_error"] for each in bins])]  # fmt: skip
+    return bar_figure(figure, labels, curves)
+
+
+def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> str:
+    if not bins:
+        return none("RMSE by month", "the ratings have no timestamps")
+    known = {each["start"]: each for each in bins}
+    months = every_month(list(known))
+    figure = Figure("RMSE by month", _extremes([month(each) for each in known], bins), "month", "RMSE")
+    ticks = [(place + 0.5, word) for place, word in month_ticks(months)]
+    return _rmse_bars(figure, months, [known.get(each) for each in months], ticks, whole)
+
+
+def _calibration(bins: Sequence[Facts]) -> str:
+    off = max((abs(each["actual"] - each["predicted"]) for each in bins if each["ratings"] >= FEW), default=0.0)
+    says = (
+        f"Where at least {FEW} ratings were predicted about alike, their mean is at most {rounded(off)} away from "
+        "what was predicted."
+    )
+    figure = Figure("Calibration: mean rating by prediction", says, "predicted", "mean rating")
+    curve = Series("mean rating", [each["actual"] for each in bins])
+    return line_figure(figure, [each["predicted"] for each in bins], [curve], diagonal=True)
+
+
+def _residuals(found: Facts) -> str:
+    bounds_of, counts = found["edges"], found["counts"]
+    kept = [n for n, count in enumerate(counts) if count]
+    first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    mean, deviation = rounded(found["mean"], found["deviation"]), rounded(found["deviation"])
+    figure = Figure(
+        "Errors: rating less prediction", f"Mean {signed(mean)}, standard deviation {deviation}.",
+        "rating less prediction", "validation ratings",
+    )  # fmt: skip
+    labels = [signed(f"{low:.2f} to {high:.2f}") for low, high in itertools.pairwise(bounds_of)][first:last]
+    width = bounds_of[1] - bounds_of[0]
+    marked = round_numbers(bounds_of[first], bounds_of[last], 8)
+    ticks = [((x - bounds_of[first]) / width, word) for x, word in zip(marked, axis_words(marked), strict=True)]
+    return bar_figure(figure, labels, [Series("validation ratings", counts[first:last])], ticks)

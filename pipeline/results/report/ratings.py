@@ -1,0 +1,151 @@
+"""What the ratings look like, as figures: when, of which values, and how many of a user and of an item.
+
+Covers: this part of the page, and how bins of counts are written.
+Does not cover: the other parts (sections.py), the counts (tasks/evaluation/describe.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from funkflow.pipeline.results.report.axes import month_ticks
+from funkflow.pipeline.results.report.bars import bar_figure
+from funkflow.pipeline.results.report.drawing import Figure, Series
+from funkflow.pipeline.results.report.pieces import definitions, figures, none
+from funkflow.pipeline.results.report.style import scrolling_table
+from funkflow.pipeline.results.report.words import counted, month, percent
+from funkflow.tasks.digits import rounded
+
+Facts = Mapping[str, Any]
+_MOST_MONTHS = 1200
+"""That an axis has empty ones of: a single wrong year would push all others into one bar."""
+
+
+def data(facts: Facts) -> str:
+    """Return what the ratings look like."""
+    found = facts["data"]
+    low, high = found["scale"]
+    aside = found["quarantined"]
+    rows = [
+        ("ratings", f"{found['ratings']:,}"),
+        ("to train on", f"{found['training']:,}"),
+        ("held out", f"{found['validation']:,}"),
+        ("users", f"{found['users']:,}"),
+        ("items", f"{found['items']:,}"),
+        ("known entries", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
+        ("scale", f"{low:g} to {high:g}"),
+        ("set aside", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no row"),
+    ]
+    shown = figures(
+        _time(found["by_time"]),
+        _values(found["values"]),
+        _tail(found["user_counts"], "user"),
+        _tail(found["item_counts"], "item"),
+    )
+    return f'<div class="pair">{definitions(rows)}{_top(found["top_items"])}</div>{_set_aside(aside)}{shown}'
+
+
+def _set_aside(found: Facts | None) -> str:
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(each['file'])}</td><td class=number>{each['line']}</td><td>{escape(each['reason'])}</td></tr>"
+        for each in found["first"]
+    )
+    first = len(found["first"])
+    title = f"The first {first} of the rows set aside" if found["rows"] > first else "Rows set aside"
+    return f"<h3>{title}</h3>{scrolling_table(title, ('file', 'line', 'why'), rows, ('line',))}"
+
+
+def _top(items: Sequence[Facts]) -> str:
+    if not items:
+        return ""
+    rows = "".join(f'<tr><td>{named(each)}</td><td class="number">{each["ratings"]:,}</td></tr>' for each in items)
+    return scrolling_table("the most rated items", ("most rated items", "ratings"), rows, ("ratings",))
+
+
+def named(item: Facts) -> str:
+    """Write an item by its title, or by its id if it has none."""
+    return escape(str(item.get("title") or item["id"]))
+
+
+def _time(times: Facts | None) -> str:
+    if not times:
+        return none("Ratings by month", "the ratings have no timestamps")
+    starts, ratings = times["start"], times["ratings"]
+    most = max(range(len(ratings)), key=lambda place: ratings[place])
+    says = f"All are of {month(starts[0])}."
+    if len(starts) > 1:
+        first, last = (rounded(times["mean"][place], *times["mean"]) for place in (0, -1))
+        says = (
+            f"From {month(starts[0])} to {month(starts[-1])}; most of them, {ratings[most]:,}, in "
+            f"{month(starts[most])}. The mean rating of the first month is {first}, of the last {last}."
+        )
+    figure = Figure("Ratings by month", says, "month", "ratings")
+    months = every_month(starts)
+    known = dict(zip(starts, ratings, strict=True))
+    ticks = [(place + 0.5, word) for place, word in month_ticks(months)]
+    return bar_figure(figure, months, [Series("ratings", [known.get(each, 0) for each in months])], ticks)
+
+
+def every_month(starts: Sequence[str]) -> list[str]:
+    """Return all months from the first to the last, so that the axis is even in time."""
+    first, last = (12 * int(each[:-3]) + int(each[-2:]) - 1 for each in (starts[0], starts[-1]))
+    if last - first > _MOST_MONTHS:
+        return list(starts)
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(first, last + 1)]
+
+
+def _values(values: Facts | None) -> str:
+    if not values:
+        return none("Ratings by value", "there are too many different values; the errors below have bins")
+    totals = [sum(values[name]) or 1 for name in ("training", "validation")]
+    shares = [
+        Series(name, [100 * count / total for count in values[name]])
+        for name, total in zip(("training", "validation"), totals, strict=True)
+        if sum(values[name])
+    ]
+    often = max(range(len(values["value"])), key=lambda place: values["training"][place])
+    share = percent(values["training"][often] / totals[0])
+    says = f"The most frequent rating is {values['value'][often]:g}, {share} of those to train on."
+    figure = Figure("Ratings by value", says, "rating", "% of the ratings")
+    return bar_figure(figure, [f"{value:g}" for value in values["value"]], shares)
+
+
+def _tail(tail: Facts | None, side: str) -> str:
+    title = f"Ratings of {'a user' if side == 'user' else 'an item'}"
+    if not tail:
+        return none(title, "they were not counted")
+    bins, rows = list(zip(tail["low"], tail["high"], strict=True)), tail["rows"]
+    total, ratings = sum(rows) or 1, sum(tail["ratings"]) or 1
+    middle = next((n for n, above in enumerate(itertools.accumulate(rows)) if 2 * above >= total), 0)
+    top = max((n for n in range(len(bins)) if rows[n]), default=0)
+    without = rows[0] if bins and bins[0] == (0, 0) else 0
+    words = f"Every {side} has a rating to train on"
+    if without:
+        have = "has" if without == 1 else "have"
+        words = f"{counted(without, side)} ({percent(without / total)}) {have} no rating to train on"
+    says = (
+        f"{words}; half of the {side}s have at most {bins[middle][1]:,}. {counted(rows[top], side)} with "
+        f"{bins[top][0]:,} or more {'makes' if rows[top] == 1 else 'make'} up "
+        f"{percent(tail['ratings'][top] / ratings)} of the ratings to train on."
+    )
+    figure = Figure(title, says, BINS_OF.format(f"the {side}"), f"{side}s")
+    return bar_figure(figure, [bounds(*each) for each in bins], [Series(f"{side}s", rows)], edges(bins))
+
+
+BINS_OF = "ratings to train on, of {}"
+
+
+def bounds(low: int, high: int) -> str:
+    """Write a bin of counts."""
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def edges(bins: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
+    """Return the words of an axis of bins of counts: where each begins, and where the last ends."""
+    begins = [(float(place), f"{low:,}") for place, (low, _) in enumerate(bins)]
+    return [*begins, (float(len(bins)), f"{bins[-1][1] + 1:,}")] if bins else []

@@ -1,0 +1,235 @@
+"""The parts of the page about one run, each from its part of the facts; what is not there is said in a line.
+
+Covers: the run, how it learnt, its factors, time and memory, and how to repeat it.
+Does not cover: their order (page.py), the ratings (ratings.py), ranking (ranking.py), errors (errors.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import accumulate
+from typing import Any
+
+from funkflow.pipeline.results.report.bars import row_figure
+from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
+from funkflow.pipeline.results.report.drawing import Figure, Series
+from funkflow.pipeline.results.report.pieces import definitions, figures, none
+from funkflow.pipeline.results.report.ratings import named
+from funkflow.pipeline.results.report.style import scrolling_table
+from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, moment, percent
+from funkflow.tasks.digits import rounded
+
+Facts = Mapping[str, Any]
+_MIB = 2**20
+_CLOSE = 1.01
+"""A truncation that is so close to the best in RMSE is as good for most uses."""
+_METHODS = {
+    "sgd": "stochastic gradient descent", "batch": "gradient descent on all ratings at once",
+    "funk": "gradient descent, one factor after another",
+}  # fmt: skip
+_STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
+
+
+def summary(facts: Facts) -> str:
+    """Return what was run, by its names."""
+    run, learning = facts["run"], facts["learning"]
+    several, best = learning["counted"], learning["best_epoch"]
+    one, done = several.removesuffix("es" if several == "passes" else "s"), len(learning["epochs"])
+    chosen = f", chosen on {_STOPPED[learning['stop_on']]}" if learning["stop_on"] in _STOPPED else ""
+    kept = {"epochs": f"; epoch {best} was kept{chosen}",
+            "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
+    settings = run["settings"]
+    rows = [
+        *_read(settings),
+        ("model", f"{counted(run['rank'], 'factor')}, found by {_METHODS.get(run['method'], run['method'])}"),
+        ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
+        ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
+        ("made", moment(run["ended"])),
+        ("run", run["run_id"]),
+        ("execution", run["execution"]),
+    ]
+    return definitions(rows)
+
+
+def _read(settings: Facts) -> list[tuple[str, str]]:
+    """Return where the ratings came from."""
+    synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
+    made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
+    return [*made, *([("ratings from", listed([str(path) for path in paths]))] if paths else [])]
+
+
+def learning(several: Sequence[Facts]) -> str:
+    """Return the curves of one run, or of several over each other."""
+    return figures(_of_one(several[0]) if len(several) == 1 else _of_several(several))
+
+
+def _of_one(facts: Facts) -> str:
+    found, biases = facts["learning"], facts["verdict"].get("biases_rmse")
+    epochs, best = found["epochs"], found["best_epoch"]
+    held_out = {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
+    curves = [Series("training", [each["training_rmse"] for each in epochs]),
+              Series(held_out, [each["stopping_rmse"] for each in epochs])]  # fmt: skip
+    curves = [each for each in curves if any(value is not None for value in each.values)]
+    rules = [("biases alone", biases)] if biases else []
+    one = {"passes": "pass"}.get(found["counted"], found["counted"].removesuffix("s"))
+    counts_epochs = found["counted"] == "epochs"
+    says = f"It trained for {counted(len(epochs), one, found['counted'])}."
+    if counts_epochs and epochs[best - 1]["stopping_rmse"] is not None:
+        kept_rmse = rounded(epochs[best - 1]["stopping_rmse"])
+        says = f"Of {counted(len(epochs), 'epoch')}, epoch {best} was kept: there the {held_out} RMSE was {kept_rmse}."
+    figure = Figure(f"RMSE by {one}", says, one, "RMSE")
+    kept = (f"epoch {best}, kept", float(best)) if counts_epochs and len(epochs) > 1 else None
+    return line_figure(figure, [each["epoch"] for each in epochs], curves, rules, kept=kept)
+
+
+def _of_several(several: Sequence[Facts]) -> str:
+    longest = max(len(facts["learning"]["epochs"]) for facts in several)
+    curves = [Series(short(facts), [_held_out(facts, number) for number in range(longest)]) for facts in several]
+    figure = Figure("RMSE by epoch, held out where there is any", "One curve for each run.", "epoch", "RMSE")
+    return line_figure(figure, list(range(1, longest + 1)), curves)
+
+
+def _held_out(facts: Facts, number: int) -> float | None:
+    epochs = facts["learning"]["epochs"]
+    if number >= len(epochs):
+        return None
+    stopping = epochs[number]["stopping_rmse"]
+    return epochs[number]["training_rmse"] if stopping is None else stopping  # type: ignore[no-any-return]
+
+
+def short(facts: Facts) -> str:
+    """Return enough of a run's id to know it by."""
+    return f"{facts['run']['run_id'][:8]}, rank {facts['run']['rank']}"
+
+
+def ranks(several: Sequence[Facts]) -> str:
+    """Return RMSE against rank and the singular values, of one run or of several."""
+    return figures(_truncated(several), _singular_values(several))
+
+
+def _truncated(several: Sequence[Facts]) -> str:
+    known = [facts for facts in several if facts.get("ranks")]
+    if not known:
+        return none("RMSE with the strongest factors only", "no ratings were held out to validate on")
+    most = max(len(facts["ranks"]) for facts in known)
+    curves = [Series(short(facts), _padded([each["rmse"] for each in facts["ranks"]], most)) for facts in known]
+    says = _best_rank(known[0]["ranks"]) if len(several) == 1 else "One curve for each run."
+    figure = Figure("RMSE with the strongest factors only", says, "factors", "validation RMSE")
+    return line_figure(figure, list(range(1, most + 1)), curves)
+
+
+def _best_rank(found: Sequence[Facts]) -> str:
+    best = min(found, key=lambda each: each["rmse"])
+    close = next(each["rank"] for each in found if each["rmse"] <= _CLOSE * best["rmse"])
+    few = "The strongest factor alone is" if close == 1 else f"The {close} strongest are"
+    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_of(best['rank'], len(found))}."
+    return says if close >= best["rank"] else f"{says} {few} within 1\u00a0% of that."
+
+
+def _of(number: int, every: int) -> str:
+    if every == 1:
+        return "the one factor that there is"
+    if number == every:
+        return f"all {every} factors"
+    return f"the strongest of {every} factors alone" if number == 1 else f"the {number} strongest of {every} factors"
+
+
+def _singular_values(several: Sequence[Facts]) -> str:
+    known = [facts for facts in several if facts.get("spectrum")]
+    if not known:
+        return none("Singular values", "the spectrum was not asked for")
+    most = max(len(facts["spectrum"]) for facts in known)
+    curves = [Series(short(facts), _padded(facts["spectrum"], most)) for facts in known]
+    says = _half(known[0]["spectrum"]) if len(several) == 1 else "One curve for each run."
+    figure = Figure("Singular values", says, "factor", "singular value")
+    every = [value for facts in known for value in facts["spectrum"]]
+    return line_figure(figure, list(range(1, most + 1)), curves, y_log=min(every) > 0)
+
+
+def _half(values: Sequence[float]) -> str:
+    """Say how few factors hold half of what all of them do, by the squares of their singular values."""
+    if len(values) == 1:
+        return "There is one factor, so it holds all that the factors predict."
+    sums = list(accumulate(value * value for value in values))
+    half = next(n for n, above in enumerate(sums, start=1) if 2 * above >= sums[-1])
+    few = f"The strongest of {len(values)} factors holds"
+    if half > 1:
+        few = f"The {half} strongest of {len(values)} factors hold"
+    share = percent(sums[half - 1] / sums[-1]) if sums[-1] else "none"
+    return f"{few} {share} of the energy, which is the sum of the squared singular values."
+
+
+def _padded(values: Sequence[float], length: int) -> list[float | None]:
+    return [*values, *([None] * (length - len(values)))]
+
+
+def factors(facts: Facts) -> str:
+    """Return the strongest factors by the items at their ends."""
+    found = facts["factors"]
+    if not found:
+        return none("Factors", "no item has ratings enough (report.least_ratings)")
+    rows = "".join(
+        f'<tr><th scope="row">{each["factor"]}<small>{percent(each["share"])}</small></th>'
+        + "".join(
+            f"<td><ul>{''.join(f'<li>{named(item)}</li>' for item in each[end])}</ul></td>" for end in ("low", "high")
+        )
+        + "</tr>"
+        for each in found
+    )
+    return (
+        "<p>Different people like the items at the two ends of a factor. Which end is which says nothing. Below a "
+        "factor's number stands its part of the energy.</p>"
+        f"{scrolling_table('factors', ('factor', 'one end', 'the other end'), rows)}"
+    )
+
+
+def resources(facts: Facts) -> str:
+    """Return how long stages and tasks took, and how much memory."""
+    return figures(_seconds(facts["time"]["stages"]), _memory(facts["memory"]), _tasks(facts["time"]["tasks"]))
+
+
+def _seconds(stages: Sequence[Facts]) -> str:
+    longest = max(stages, key=lambda each: each["seconds"], default=None)
+    says = f"The longest is {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
+    values = [each["seconds"] for each in stages]
+    figure = Figure("Time by stage", says, "stage", "seconds")
+    return row_figure(figure, [each["stage"] for each in stages], values, [duration(value) for value in values])
+
+
+def _memory(found: Facts) -> str:
+    stages = {each["stage"]: each["bytes"] for each in found["by_stage"] if each["bytes"]}
+    predicted, peak = found.get("predicted_bytes"), found["peak_bytes"]
+    says = f"The peak of all processes together was {mebibytes(peak)}; nothing was predicted."
+    if predicted:
+        off = f"{percent(abs(peak / predicted - 1))} {'above' if peak > predicted else 'below'}"
+        says = f"The peak of all processes together was {mebibytes(peak)}, {off} the {mebibytes(predicted)} predicted."
+    if worker := found.get("worker_bytes"):
+        of_worker = found.get("predicted_worker_bytes")
+        foretold = f", predicted {mebibytes(of_worker)}" if of_worker else ""
+        says += f" The largest worker had {mebibytes(worker)}{foretold}."
+    figure = Figure("Peak memory by stage", says, "stage", "MiB")
+    level = (f"predicted, {mebibytes(predicted)}", predicted / _MIB) if predicted else None
+    values = [value / _MIB for value in stages.values()]
+    return row_figure(figure, list(stages), values, [mebibytes(value) for value in stages.values()], level)
+
+
+def _tasks(tasks: Facts | None) -> str:
+    if not tasks:
+        return none("Tasks by worker", "the scheduler did not tell")
+    thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""
+    says = f"{counted(len(tasks['workers']), 'worker')}: {', '.join(tasks['workers'])}.{thinned}"
+    figure = Figure("Tasks by worker", says, "seconds since the first task", "worker")
+    return timeline_figure(figure, tasks["workers"], tasks["kinds"], tasks["rows"])
+
+
+def repeat(facts: Facts) -> str:
+    """Return what it takes to run it again."""
+    run = facts["run"]
+    rows = [(name, value) for name, value in run["versions"].items()]
+    return (
+        f'<p>The same run again, from any folder:</p><code class="command">{escape(run["repeat"])}</code>'
+        f"<details><summary>All settings</summary><pre>{escape(json.dumps(run['settings'], indent=1))}</pre></details>"
+        f"<details><summary>Versions</summary>{definitions([('code', run['code_version']), *rows])}</details>"
+    )

@@ -1,0 +1,138 @@
+"""What matters of a run at the top of its page: four figures, and a sentence about each question that was asked.
+
+Covers: what the model reached beside what it must beat, in RMSE and as a ranking, what its gate asked and found, and
+how long it took and in how much memory.
+Does not cover: the rest of the page (sections.py, ranking.py, errors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, percent
+from funkflow.tasks.digits import rounded, told_apart
+from funkflow.tasks.transform import NAMES
+
+Facts = Mapping[str, Any]
+_RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
+
+
+def verdict(facts: Facts) -> str:
+    """Return the sentences."""
+    found, run = facts["verdict"], facts["run"]
+    sentences = [_measured(found), _ranked(found.get("ranking") or {})]
+    sentences += [_judged(found, run["settings"].get("gate") or {})]
+    sentences += [_scale(run["settings"].get("ingest", {}).get("transform", "none"))]
+    words = "".join(f"<p>{escape(each)}</p>" for each in sentences if each)
+    return f'<div class="verdict">{words}</div>'
+
+
+def _measured(found: Facts) -> str:
+    """Say what the model reached beside what it must beat: both, or it is of no use."""
+    if found.get("rmse") is None:
+        return "The model was not measured: no ratings were held out to validate on."
+    figures = rmse, biases, mean = found["rmse"], found["biases_rmse"], found["mean_rmse"]
+    own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
+    where = f"on {counted(found['ratings'], 'validation rating')}, {found['split']}"
+    if rmse < min(biases, mean):
+        words = (
+            f"The model predicts ratings better than the biases alone: RMSE {own} against {of_biases}, "
+            f"{percent((biases - rmse) / biases)} less; the mean rating has {of_mean}. Measured {where}."
+        )
+    else:
+        words = (
+            f"The model is of no use: RMSE {own}; the mean rating has {of_mean}, and the biases alone have "
+            f"{of_biases}. Measured {where}."
+        )
+    if found.get("truth_rmse") is not None:
+        words += f" The ratings are synthetic; no method can go below {rounded(found['truth_rmse'], *figures)}."
+    return words
+
+
+def _ranked(ranking: Facts) -> str:
+    """Say whether the model's recommendations are better than the most rated items, by each measure."""
+    if not ranking:
+        return ""
+    popular, at = ranking["most_rated"], ranking["count"]
+    sides: dict[str, list[str]] = {"better than": [], "worse than": [], "as good as": []}
+    for key, name in _RANKED:
+        own, rival = ranking[key], popular[key]
+        side = "better than" if own > rival else "worse than" if own < rival else "as good as"
+        sides[side].append(f"{name} {own:.4f} against {rival:.4f}")
+    parts = [f"{side} the most rated items: {', '.join(words)}" for side, words in sides.items() if words]
+    return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
+
+
+def _judged(found: Facts, asked: Facts) -> str:
+    """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
+    gate = found.get("gate")
+    if not gate:
+        return ""
+    if not gate.get("passed", True):
+        return f"The gate refused it: {gate['refusal']}."
+    questions = list(_questions(gate, asked, found.get("rmse") is not None))
+    return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
+
+
+def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
+    """Yield what was asked of a model that passed, with what was found; that its numbers are finite always is."""
+    if asked.get("beats_biases") and is_measured:
+        yield "an RMSE below those of the mean rating and the biases alone"
+    if (least := asked.get("ratings_at_least", 1)) > 1:
+        yield f"{counted(least, 'training rating')} at least (there are {gate['training_ratings']:,})"
+    if (allowed := asked.get("rmse_worse_by_at_most")) is not None:
+        than = f"at most {allowed:g} above" if allowed >= 0 else f"at least {-allowed:g} below"
+        if "compared_with" in gate:
+            own, before = told_apart(gate["rmse"], gate["rmse_before"])
+            found = f"{own} against {before} on the same {counted(gate['ratings'], 'validation rating')}"
+        else:
+            found = "there was none to compare with"
+        yield f"an RMSE {than} that of the model in use ({found})"
+
+
+def _scale(transform: str) -> str:
+    """Say of what all figures of the page are, where it is not the ratings themselves."""
+    of = NAMES[transform]
+    return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
+
+
+def tiles(facts: Facts) -> str:
+    """Return the four figures that matter most, each with what it is to be seen beside."""
+    found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
+    shown: list[tuple[str, str, str, str]] = []
+    if found.get("rmse") is not None:
+        shown.append(_tile("RMSE", found["rmse"], found["biases_rmse"], "biases alone", less_is_better=True))
+    if ranking := found.get("ranking"):
+        shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
+    shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))
+    if memory := facts["memory"]["peak_bytes"]:
+        shown.append(("Peak memory", mebibytes(memory), *_foretold(memory, facts["memory"].get("predicted_bytes"))))
+    return _list_of(shown)
+
+
+def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = False) -> tuple[str, str, str, str]:
+    written, of_rival = told_apart(own, rival)
+    if own == rival or not rival:
+        return name, written, f"as {of} ({of_rival})" if own == rival else f"{of}: {of_rival}", ""
+    side = "below" if own < rival else "above"
+    kind = "good" if (own < rival) == less_is_better else "bad"
+    return name, written, f"{percent(abs(own - rival) / rival)} {side} {of} ({of_rival})", kind
+
+
+def _foretold(peak: int, predicted: int | None) -> tuple[str, str]:
+    if not predicted:
+        return "not predicted", ""
+    if peak <= predicted:
+        return f"{mebibytes(predicted)} predicted", ""
+    return f"{percent(peak / predicted - 1)} above the {mebibytes(predicted)} predicted", "bad"
+
+
+def _list_of(shown: Sequence[tuple[str, str, str, str]]) -> str:
+    items = "".join(
+        f'<div><dt>{escape(name)}</dt><dd class="value">{escape(value)}</dd>'
+        f'<dd class="beside {kind}">{escape(beside)}</dd></div>'
+        for name, value, beside, kind in shown
+    )
+    return f'<dl class="tiles">{items}</dl>' if items else ""

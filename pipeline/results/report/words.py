@@ -1,0 +1,95 @@
+"""How the pages write what is no rating: counts, shares, times, dates, and the name of the data.
+
+Covers: words for single values. Does not cover: RMSE and MAE (tasks/digits.py), the numbers of an axis (axes.py).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from funkflow.tasks.redact import MASK
+
+_SPACE = "\u00a0"
+"""Keeps a number and its unit on one line."""
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Write a number with its noun: 1 row, 38 rows."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def percent(share: float) -> str:
+    """Write a share with what digits show something: 0.2 %, 8.3 %, 48 %."""
+    number = 100.0 * share
+    return f"{signed(f'{number:.0f}' if abs(number) >= 10.0 else f'{number:.1f}')}{_SPACE}%"
+
+
+def signed(number: str) -> str:
+    """Return a number that Python wrote, with the sign for minus in place of the hyphen."""
+    return number.replace("-", "\u2212")
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}{_SPACE}h {minutes}{_SPACE}min"
+    return f"{minutes}{_SPACE}min {rest}{_SPACE}s" if minutes else f"{seconds:.1f}{_SPACE}s"
+
+
+def mebibytes(size: float) -> str:
+    """Write an amount of memory."""
+    return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 10 * 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"
+
+
+def moment(written: str) -> str:
+    """Write a time that a record has as people do: 29 November 2026, 08:22 UTC; what is no time, as it is."""
+    try:
+        when = datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    if when.tzinfo is None:
+        return f"{when.day} {_MONTHS[when.month - 1]} {when.year}"
+    when = when.astimezone(UTC)
+    return f"{when.day} {_MONTHS[when.month - 1]} {when.year}, {when:%H:%M} UTC"
+
+
+def month(written: str, short: bool = False) -> str:
+    """Write a month that the facts have as 2000-04: April 2000, or Apr 2000."""
+    year, number = written.rsplit("-", 1)
+    name = _MONTHS[int(number) - 1]
+    return f"{name[:3] if short else name} {year}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write several things in a sentence: a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def data_name(settings: Mapping[str, Any]) -> str:
+    """Return what a run's ratings are called: the last parts of their paths, or the synthetic set's shape."""
+    names = [_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
+    if synthetic := settings.get("synth"):
+        share = synthetic.get("fraction", 1.0)
+        names.insert(0, f"{synthetic.get('shape', 'demo')}, synthetic" + (f" ({percent(share)})" if share < 1 else ""))
+    if not names:
+        return "ratings"
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _name(path: str) -> str:
+    """Return a folder's name, or a file's with that of its folder, since many a file is called ratings.csv."""
+    whole = path.removesuffix(f"?{MASK}").rstrip("/")  # as facts and records have what a URL asks for
+    folder, name = posixpath.split(whole)
+    above = posixpath.basename(folder)
+    if any(sign in name for sign in "*?[{") and above:
+        return above
+    return f"{above}/{name}" if "." in name and above else name or whole

@@ -1,0 +1,88 @@
+"""Reports of runs that are over: made again from the facts that they left, compared, and listed on one page.
+
+Covers: finding facts and curves under a root, and where the pages go.
+Does not cover: how the pages look (report/), making the facts (pipeline/stages/report.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from funkflow.pipeline.progress.metrics_file import events_of
+from funkflow.pipeline.results.report.index import index_page
+from funkflow.pipeline.results.report.page import report_page
+from funkflow.pipeline.root.ledger import Ledger
+from funkflow.pipeline.root.store import FORMAT_VERSION, Store
+from funkflow.tasks.errors import BadInput, DamagedFile
+from funkflow.tasks.storage import files
+
+
+def facts_of(root: str, run_id: str) -> dict[str, Any]:
+    """Return the facts that the report of a run is drawn from.
+
+    Raises
+    ------
+    BadInput
+        It has none, or of another version.
+    """
+    folder = Store(root).run(run_id)
+    url = files.join(folder, "report", "facts.json")
+    facts: Any = files.json_if_there(url)
+    settings = files.join(folder, "settings.toml")
+    if facts is None:
+        raise BadInput(f"{url}: this run left no facts to report; funkflow run {settings} makes them")
+    if not isinstance(facts, dict) or facts.get("format_version") != FORMAT_VERSION:
+        raise BadInput(f"{url}: not of this funkflow's version; funkflow run {settings} --force makes it anew")
+    return facts
+
+
+def write_report(root: str, asked: Sequence[str], out: str) -> str:
+    """Write the page of one run, or of several compared; return where it is.
+
+    asked : ids of runs or of ledger records, or the beginnings of them, or "last". out : a file; empty: report.html in
+    the folder of the run, or reports/ under the root for several.
+    """
+    ledger, run_ids = Ledger(root), []
+    for each in asked:
+        run_id = ledger.find(each).get("run_id")
+        if not run_id:
+            raise BadInput(f"{each}: this execution had no run yet when it ended, so there is nothing to report")
+        run_ids.append(str(run_id))
+    several = [facts_of(root, run_id) for run_id in run_ids]
+    of_several = files.join(root, "reports", f"{'-'.join(run_id[:8] for run_id in run_ids)}.html")
+    place = out or (files.join(Store(root).run(run_ids[0]), "report.html") if len(run_ids) == 1 else of_several)
+    files.write_bytes(place, report_page(several).encode())
+    return place
+
+
+def write_index(root: str, out: str) -> str:
+    """Write the page of all executions under a root; return where it is."""
+    place = out or files.join(root, "runs.html")
+    records = list(Ledger(root).records())
+    runs = {str(record["run_id"]) for record in records if record.get("run_id")}
+    curves = {run: curve for run in sorted(runs) if (curve := _curve(root, run))}
+    reports = {run: files.join(Store(root).run(run), "report.html") for run in runs}
+    links = {run: _link(place, url) for run, url in reports.items() if files.exists(url)}
+    files.write_bytes(place, index_page(records, curves, links).encode())
+    return place
+
+
+def _curve(root: str, run_id: str) -> list[float]:
+    """Return the RMSEs by epoch that a run's metrics tell, held out where there is any."""
+    found: dict[int, float] = {}
+    with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a picture less is no reason to fail
+        for event in events_of(Store(root).run(run_id)) or ():
+            if event["event"] == "EpochFinished":
+                stopping = event["stopping_rmse"]
+                found[event["epoch"]] = float(event["training_rmse"] if stopping is None else stopping)
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def _link(page: str, report: str) -> str:
+    """Return the way from the page to a report: a relative one on disk, so that both may be moved together."""
+    if "://" in page or "://" in report:
+        return report
+    return os.path.relpath(report, os.path.dirname(os.path.abspath(page)))

@@ -1,0 +1,208 @@
+"""Which model of a root is in use: `current.json`, and moving it to another one, forth and back.
+
+Covers: reading the pointer, and moving it after a run, by hand to a run of choice, or back to the one before; it only
+ever comes to point at a model that is whole.
+Does not cover: whether a new model is good enough (pipeline/stages/gate.py), or the commands
+(pipeline/commands/models.py).
+
+    {"run_id": …, "model": "runs/<run id>/model", "record": "runs/<run id>/record.json", "promoted": time,
+     "by": "run" | "promote" | "rollback", "previous": [{"run_id", "promoted", "by"}, …], "rolled_back": [run id, …]}
+
+`previous` are those that were in use before, the last one first. `rolled_back` are those that were taken back by hand:
+a run that comes to one of them again leaves the pointer where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.store import FORMAT_VERSION, Store, existing_root
+from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.model.about import read_about, refuse_damaged_parts, refuse_missing_parts
+from funkflow.tasks.storage import files
+
+By = Literal["run", "promote", "rollback"]
+_REMEMBERED = 100
+"""Models in use before that the pointer lists: a nightly run's for three months."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A run whose model was put to use: when (UTC, ISO 8601; empty where it was not noted), and by what."""
+
+    run_id: str
+    promoted: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Current:
+    """What `current.json` says."""
+
+    use: Use
+    previous: tuple[Use, ...] = ()
+    rolled_back: tuple[str, ...] = ()
+
+    @property
+    def run_id(self) -> str:
+        return self.use.run_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of the file; its paths are relative to the root."""
+        return {
+            "format_version": FORMAT_VERSION,
+            **asdict(self.use),
+            "model": f"runs/{self.run_id}/model",
+            "record": f"runs/{self.run_id}/record.json",
+            "previous": [asdict(use) for use in self.previous],
+            "rolled_back": list(self.rolled_back),
+        }
+
+
+def read_current(root: str) -> Current | None:
+    """Return which model of `root` is in use; None as long as there is none.
+
+    Raises
+    ------
+    DamagedFile
+        The file is there, and is no pointer.
+    """
+    url = files.join(root, "current.json")
+    content = files.json_if_there(url)
+    if content is None:
+        return None
+    try:
+        return Current(_use_of(content), tuple(map(_use_of, content.get("previous", []))),
+                       tuple(map(str, content.get("rolled_back", []))))  # fmt: skip
+    except (TypeError, KeyError, AttributeError) as cause:
+        raise DamagedFile(
+            f"{url}: not a pointer to the model in use; delete it, and put one to use with funkflow promote RUN"
+        ) from cause
+
+
+def model_of(root: str, run_id: str) -> str:
+    """Return where a run of `root` leaves its model."""
+    return files.join(Store(root).run(run_id), "model")
+
+
+def in_use(root: str) -> Current:
+    """Return which model of `root` is in use; raise SettingsError if there is none."""
+    now = read_current(existing_root(root))
+    if now is None:
+        raise SettingsError(f"{root}: no model is in use here; funkflow run makes one, funkflow promote RUN names one")
+    return now
+
+
+def put_to_use(root: str, run_id: str) -> Current:
+    """Point at the model that a run just made; only for who holds the root.
+
+    A run whose model is in use already, or was taken back by hand, changes nothing.
+
+    Raises
+    ------
+    DamagedFile
+        The model is not whole.
+    """
+    now = read_current(root)
+    if now is not None and (now.run_id == run_id or run_id in now.rolled_back):
+        return now
+    refuse_missing_parts(model_of(root, run_id), read_about(model_of(root, run_id)))
+    return _moved(root, now, run_id, "run")
+
+
+def promote(root: str, prefix: str) -> Current:
+    """Point at the model of the one run of `root` whose id begins with `prefix`, whatever the gate said of it.
+
+    Raises
+    ------
+    SettingsError
+        No such run, several of them, or one without a model.
+    DamagedFile
+        A file of the model is missing or damaged.
+    TryAgainLater
+        A run is at work under this root.
+    """
+    with _held(root) as still_held:
+        run_id = run_of(root, prefix)
+        _refuse_damaged(root, run_id)
+        now = read_current(root)
+        still_held()
+        if now is not None and now.run_id == run_id:
+            return now
+        if now is not None:
+            now = replace(now, rolled_back=tuple(each for each in now.rolled_back if each != run_id))
+        return _moved(root, now, run_id, "promote")
+
+
+def rollback(root: str) -> tuple[Current, str]:
+    """Point at the model that was in use before; return the pointer, and the id of the run that was taken back.
+
+    Raises
+    ------
+    SettingsError
+        There was none before.
+    DamagedFile
+        That one is not whole any more.
+    TryAgainLater
+        A run is at work under this root.
+    """
+    with _held(root) as still_held:
+        now = read_current(root)
+        if now is None:
+            raise SettingsError(f"{root}: no model is in use here, so there is none to take back")
+        if not now.previous:
+            raise SettingsError(
+                f"{root}: {now.run_id} is the first model in use here, so there is none before it to go back to; "
+                "funkflow promote RUN puts another one to use"
+            )
+        before = now.previous[0]
+        _refuse_damaged(root, before.run_id)
+        still_held()
+        back = Current(
+            Use(before.run_id, _now(), "rollback"), now.previous[1:], _without_repeats(now.run_id, now.rolled_back)
+        )
+        files.write_json(files.join(root, "current.json"), back.to_dict())
+        return back, now.run_id
+
+
+def run_of(root: str, prefix: str) -> str:
+    """Return the id of the one run of `root` that begins with `prefix`; raise SettingsError if there is not one."""
+    found = [name for name in files.names(files.join(root, "runs")) if name.startswith(prefix)] if prefix else []
+    if not found:
+        raise SettingsError(f"{root}: there is no run {prefix!r} here; runs/ has a folder for each")
+    if len(found) > 1 and prefix not in found:
+        raise SettingsError(f"{root}: {prefix!r} may be {', '.join(found[:5])}: give more digits of the one you mean")
+    return prefix if prefix in found else found[0]
+
+
+def _held(root: str) -> AbstractContextManager[Callable[[], None]]:
+    return hold_root(existing_root(root))
+
+
+def _refuse_damaged(root: str, run_id: str) -> None:
+    folder = model_of(root, run_id)
+    refuse_damaged_parts(folder, read_about(folder))
+
+
+def _moved(root: str, now: Current | None, run_id: str, by: By) -> Current:
+    previous = () if now is None else (now.use, *now.previous)[:_REMEMBERED]
+    moved = Current(Use(run_id, _now(), by), previous, () if now is None else now.rolled_back)
+    files.write_json(files.join(root, "current.json"), moved.to_dict())
+    return moved
+
+
+def _use_of(content: dict[str, Any]) -> Use:
+    return Use(str(content["run_id"]), str(content.get("promoted", "")), str(content.get("by", "run")))
+
+
+def _without_repeats(first: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((first, *others)))[:_REMEMBERED]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

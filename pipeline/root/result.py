@@ -1,0 +1,109 @@
+"""What a run came to, for people, programs and the record.
+
+Covers: the result's fields. Does not cover: how they are measured (pipeline/flow.py and the stages) or shown
+(pipeline/results/tables.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dask.utils import format_bytes
+
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.model.html_tables import html_facts, html_table
+from funkflow.tasks.redact import masked_content
+from funkflow.tasks.transform import NAMES, Transform
+
+ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
+"""What is measured on the validation ratings, and how it is called."""
+
+
+@dataclass
+class RunResult:
+    """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
+
+    `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
+
+    `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
+    `epochs` counts what `counted` says: epochs, steps along the whole gradient (pipeline/training/batch.py), passes for
+    one feature (pipeline/training/funk.py: `best_epoch` is then how many features were kept), or products with the
+    matrix (pipeline/training/standard_svd.py). `ranking` has precision, recall and NDCG at `count`, means over `users`;
+    ratings from `threshold` on are relevant; and under "most_rated" the same of the items with the most ratings.
+    `warning` : one line where the model is no better than the mean rating or the biases alone; else empty. `gate` :
+    what was asked of the model before it was put to use, and found (pipeline/stages/gate.py). `seconds`, `memory_bytes`
+    (peak of this machine's processes, and of all workers elsewhere) and `paths` go by stage and by what lies there.
+    `worker_memory_bytes` is the resident size of the worker that had most. What was predicted is 0 where nothing was.
+    What was not reached stays None or empty.
+    """
+
+    run_id: str | None = None
+    split: str | None = None
+    rmse: float | None = None
+    mae: float | None = None
+    transform: Transform = "none"
+    rank: int | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    counted: str = "epochs"
+    epoch_chosen_on: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+    predicted_memory_bytes: int = 0
+    worker_memory_bytes: int = 0
+    predicted_worker_memory_bytes: int = 0
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    warning: str = ""
+    ranking: dict[str, Any] = field(default_factory=dict)
+    gate: dict[str, Any] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        content = masked_content(asdict(self))
+        scores = [
+            (name, *rounded_scores(content["evaluation"], key))
+            for key, name in ESTIMATES.items()
+            if key in content["evaluation"]
+        ]
+        facts = [("run", f"{self.run_id}"), *((name, str(path)) for name, path in content["paths"].items())]
+        if self.warning:
+            facts.insert(1, ("warning", self.warning))
+        if self.epochs:
+            chosen = f", chosen on {self.epoch_chosen_on}" if self.epoch_chosen_on else ""
+            facts.insert(
+                1, ("training", f"rank {self.rank}, {self.epochs} {self.counted}, best {self.best_epoch}{chosen}")
+            )
+        if self.peak_memory_bytes:
+            facts.insert(1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.memory}"))
+        table = html_table(self.validation, ("", "RMSE", "MAE"), scores) if scores else ""
+        return table + html_facts("RunResult", facts)
+
+    @property
+    def validation(self) -> str:
+        """What RMSE and MAE were measured on, and of what, where it is not the ratings themselves."""
+        return f"validation: {self.split}" + ("" if self.transform == "none" else f", of {NAMES[self.transform]}")
+
+    @property
+    def memory(self) -> str:
+        """Peaks of memory in words, each beside what was predicted."""
+        whole = _beside(self.peak_memory_bytes, self.predicted_memory_bytes)
+        worker = f"; the largest worker {_beside(self.worker_memory_bytes, self.predicted_worker_memory_bytes)}"
+        return f"{whole} (all processes{worker if self.worker_memory_bytes else ''})"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _beside(measured: int, predicted: int) -> str:
+    return f"{format_bytes(measured)}{f' of {format_bytes(predicted)} predicted' if predicted else ''}"
+
+
+def rounded_scores(evaluation: Mapping[str, Any], name: str) -> list[str]:
+    """Return RMSE and MAE of one of `ESTIMATES` as they are shown beside the others."""
+    beside = [
+        each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])
+    ]
+    return [rounded(evaluation[name][measure], *beside) for measure in ("rmse", "mae")]

@@ -1,0 +1,68 @@
+"""What a run leaves behind about itself: settings.toml and record.json.
+
+Covers: the record's life from running to done or failed; credentials in URLs are masked in both.
+Does not cover: what a run told (pipeline/progress/metrics_file.py), listing or comparing runs, what the stages write
+(pipeline/stages/).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+import tomli_w
+
+from funkflow.pipeline.root.store import FORMAT_VERSION
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.redact import masked_content
+from funkflow.tasks.storage import files
+
+_OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
+_SECRETS: Any = {"hooks": {"on_success", "on_failure"}}
+"""Left out of what is written: whoever runs these settings again would call a row of asterisks."""
+
+
+class Record:
+    """`record.json`: the truth about a run. The latest attempt's facts, and under `earlier` how those before it ended.
+
+    An attempt that died without a word is listed as "running" there: nobody was left to write its end.
+    """
+
+    def __init__(self, run_folder: str, run_id: str, settings: Settings, **facts: Any) -> None:
+        self._url = files.join(run_folder, "record.json")
+        before = self._before()
+        attempts = (
+            [*before.get("earlier", []), {key: before[key] for key in _OUTCOME if key in before}] if before else []
+        )
+        self._content: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "run_id": run_id,
+            "state": "running",
+            "attempt": len(attempts) + 1,
+            "earlier": attempts,
+            "started": _now(),
+            "host": platform.node(),
+            "process": os.getpid(),
+            **facts,
+        }
+        content = settings.model_dump(mode="json", exclude_none=True, exclude=_SECRETS)
+        files.write_bytes(files.join(run_folder, "settings.toml"), tomli_w.dumps(masked_content(content)).encode())
+        files.write_json(self._url, masked_content(self._content))
+
+    def close(self, state: str, exit_code: Any, **facts: Any) -> None:
+        """Mark the run "done", "failed" or "interrupted"."""
+        self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
+        files.write_json(self._url, masked_content(self._content))
+
+    def _before(self) -> dict[str, Any]:
+        try:
+            return dict(files.json_if_there(self._url) or {})
+        except (DamagedFile, TypeError, ValueError):
+            return {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,179 @@
+"""Where things lie under a root, and when they count: ids, folders and manifests.
+
+Covers: content addresses, the layout of a root, publication (manifest.json written last) and cleaning up after a
+failure.
+Does not cover: reading and writing single files (tasks/storage/files.py), checkpoints
+(pipeline/training/checkpoint.py), run records (run_record.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.redact import masked
+from funkflow.tasks.storage import files
+
+FORMAT_VERSION = 3
+"""Written into every manifest; a folder of another version is refused by name."""
+
+
+def content_id(**parts: Any) -> str:
+    """Return the 16-digit id of what a folder is made from: equal parts, equal id, on any machine."""
+    text = json.dumps({**parts, "format_version": FORMAT_VERSION}, sort_keys=True)
+    return files.checksum(text.encode())[:16]
+
+
+SCRATCH = ".funkflow-scratch"
+"""Emptied without asking, so its name is one that nobody else gives to a folder of his own."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folders under one root (a local folder or any fsspec URL)."""
+
+    root: str
+
+    def dataset(self, dataset_id: str) -> str:
+        return files.join(self.root, "datasets", dataset_id)
+
+    def split(self, split_id: str) -> str:
+        return files.join(self.root, "splits", split_id)
+
+    def grid(self, grid_id: str) -> str:
+        return files.join(self.root, "grids", grid_id)
+
+    @property
+    def blocks(self) -> str:
+        """Rating blocks by checksum, shared by all grids that hold the same block."""
+        return files.join(self.root, "blocks")
+
+    @property
+    def forgotten(self) -> str:
+        """The list of users and items that no dataset may hold any more."""
+        return files.join(self.root, "forgotten.json")
+
+    def run(self, run_id: str) -> str:
+        return files.join(self.root, "runs", run_id)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left under a local root; only for who holds the root."""
+        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
+            sweep(files.join(self.root, folder))
+
+    def scratch(self, name: str) -> str:
+        """A folder for files that only live while one stage runs."""
+        return files.join(self.root, SCRATCH, name)
+
+
+def existing_root(root: str) -> str:
+    """Return `root`, for who only looks into what is there or changes it.
+
+    Raises
+    ------
+    SettingsError
+        Nothing is there: it may be mistyped, and is not made.
+    """
+    if not files.exists(root):
+        raise SettingsError(f"{masked(root)}: there is no such root, no run has made it; name the --root of your runs")
+    return root
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed writers left in a local folder; an object store keeps nothing of a cut-off write."""
+    if "://" not in folder:
+        for path in files.cut_off(folder):
+            os.remove(path)
+
+
+def published(folder: str, kind: str) -> dict[str, Any] | None:
+    """Return the manifest of a folder that counts; None where there is none yet, or a file is gone or cut short.
+
+    Raises
+    ------
+    DamagedFile
+        The manifest is unreadable, of another kind or format version, or was changed since it was written.
+    """
+    manifest = manifest_of(folder, kind)
+    if manifest is None:
+        return None
+    expected = manifest.get("files", {})
+    return manifest if _bytes_of(folder, list(expected)) == expected else None
+
+
+def manifest_of(folder: str, kind: str) -> dict[str, Any] | None:
+    """Return the manifest of a folder, as `published` does, without a look at the files it names."""
+    url = files.join(folder, "manifest.json")
+    manifest = files.json_if_there(url)
+    if manifest is None:
+        return None
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        raise DamagedFile(f"{url}: not the manifest of {kind}, so this folder is something else's; use another")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise DamagedFile(
+            f"{url}: format version {manifest.get('format_version')}, this funkflow reads {FORMAT_VERSION}; "
+            f"delete {folder} and run again"
+        )
+    return files.without_seal(url, manifest)
+
+
+def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
+    """Return the size of each file, by its path from `folder`; None for one that is not there."""
+    scheme, separator, place = folder.rpartition("://")
+    parted = {path: posixpath.split(posixpath.normpath(posixpath.join(place, path))) for path in paths}
+    homes = {home: files.sizes(f"{scheme}{separator}{home}") for home in {home for home, _ in parted.values()}}
+    return {path: homes[home].get(name) for path, (home, name) in parted.items()}
+
+
+def notes(url: str, name: str) -> dict[str, Any]:
+    """Return what a file of notes has under a name; nothing of one that is gone, damaged or of another version.
+
+    Notes are copies of what can be found out again.
+    """
+    try:
+        content = files.json_if_there(url)
+    except DamagedFile:
+        return {}
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+        return {}
+    known = content.get(name)
+    return known if isinstance(known, dict) else {}
+
+
+def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
+    """Write the manifest that makes `folder` count: the last write of a stage. Returns it.
+
+    `files`, if given, are the files that must be there for it to go on counting, relative to `folder`.
+    """
+    sizes = _bytes_of(folder, content.pop("files", []))
+    manifest = {**content, "files": sizes, "kind": kind, "format_version": FORMAT_VERSION}
+    files.write_sealed(files.join(folder, "manifest.json"), manifest)
+    return manifest
+
+
+@contextmanager
+def nothing_half_written(*folders: str, temporary: tuple[str, ...] = ()) -> Iterator[None]:
+    """Remove `folders` when the body fails, and `temporary` ones in any case.
+
+    Workers whose scheduler is gone may still write there. What they leave has no manifest and counts for nothing, and
+    the next run removes it: that is no reason to hide why the body failed.
+    """
+    try:
+        yield
+    except BaseException:
+        _remove_what_can_be(folders)
+        raise
+    finally:
+        _remove_what_can_be(temporary)
+
+
+def _remove_what_can_be(folders: Iterable[str]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            files.remove_tree(folder)

@@ -1,0 +1,6 @@
+"""A run from the outside: attempts, receipts, hooks, schedules.
+
+Lives here: one execution and its attempts, receipts of finished work, hooks, work on a saved model; schedule/.
+Does not: the order of stages (pipeline/flow.py).
+May import: pipeline/stages/, pipeline/planning/, and below.
+"""

@@ -1,0 +1,297 @@
+"""What stands around the stages of one attempt at a run: cluster, limits, and the record of how it ended.
+
+Covers: opening and closing everything, and refusing what cannot fit.
+Does not cover: the lock and the ledger around it (execution.py), which stage follows which, and what a run's id is made
+of (pipeline/flow.py).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Any
+
+from distributed import Client
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.errors import as_readable_errors
+from funkflow.pipeline.cluster.lost_workers import Losses
+from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
+from funkflow.pipeline.cluster.open import open_client, where_to_run
+from funkflow.pipeline.cluster.paused_workers import no_endless_pause
+from funkflow.pipeline.cluster.run_memory import RunMemory
+from funkflow.pipeline.cluster.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
+from funkflow.pipeline.planning.budget import Allowance, Prediction
+from funkflow.pipeline.planning.plan import local_allowance, plan_of, predict_for, size_of_grid
+from funkflow.pipeline.progress.events import (
+    EpochFinished,
+    Event,
+    Listener,
+    MemoryMeasured,
+    Noticed,
+    Postponed,
+    RunBegan,
+    RunEnded,
+    StageFinished,
+    broadcast,
+)
+from funkflow.pipeline.progress.live.sending import Sender
+from funkflow.pipeline.progress.metrics_file import MetricsFile
+from funkflow.pipeline.root.code_version import code_version, versions
+from funkflow.pipeline.root.model_in_use import put_to_use
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.run_record import Record
+from funkflow.pipeline.running.execution import Execution
+from funkflow.pipeline.settings.effective import from_anywhere
+from funkflow.pipeline.training import checkpoint
+from funkflow.tasks.errors import FunkflowError, ModelRefused
+from funkflow.tasks.redact import masked, masked_content
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.sgd import StepSizes
+
+_GROWTH = 1.01
+"""Memory is told of again once it has grown by that much."""
+
+
+class Attempt:
+    """The services that the stages of one attempt share."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution, self.settings, self.request = execution, execution.settings, execution.request
+        self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
+        self.losses = Losses(lambda event: self.tell(event), self._redone_from)
+        self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
+        # The live page hears of an event before the disk does: a full disk must not keep the end of a run from it.
+        heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
+        self.tell = broadcast([*heard, self.postponed, *execution.listeners])
+        self.name = uuid.uuid4().hex[:8]
+        self.told_peak_bytes = self.shards = 0
+        self.ingest_needs = (0, 0)
+        self.record: Record | None = None
+        self.allowance: Allowance | None = None
+        self.prediction: Prediction | None = None
+
+    def run(self, stages: Callable[[Context], None]) -> RunResult:
+        """Open the cluster, run the stages, and write down how it ended."""
+        with ExitStack() as stack:
+            stack.enter_context(as_readable_errors(self.settings.root))
+            self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
+            started, self.started = time.monotonic(), self.request.began
+            is_ours = where_to_run(self.settings.cluster)[0] == "local"
+            try:
+                self.allowance = local_allowance(self.settings) if is_ours else None
+                with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
+                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say))
+                    stack.enter_context(self.losses.listening(client))
+                    stack.enter_context(no_endless_pause(client))
+                    stack.enter_context(self.sender.watched(client, self.tell))
+                    self.result.seconds["cluster"] = time.monotonic() - started
+                    self.allowance = self.allowance or foreign_allowance(client, self.store.root)
+                    if not is_ours:
+                        self.memory.ask(client)
+                    warn_of_uncached_kernels(client, self.tell)
+                    stages(self._context(client))
+                    if self.losses.lost:
+                        self.store.sweep()
+                    self._sum_up()
+                    self._end_well()
+            except BaseException as error:
+                self._sum_up()
+                with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                    self.execution.still_held()  # else the record is somebody else's by now
+                    self._end_badly(error)
+                raise
+        return self.result
+
+    def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
+        """Predict what training needs, open the run's record, tell of it, and return its folder.
+
+        `steps` : of stochastic descent; None of other methods, whose steps are of their own making.
+        What is there already is forgotten where training anew is asked for.
+        """
+        self.result.run_id = run_id
+        run_folder = self.result.paths["run"] = self.store.run(run_id)
+        if self.allowance is not None:
+            self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
+            ingest_bytes, ingest_worker_bytes = self.ingest_needs
+            needed = [
+                ingest_bytes,
+                self.prediction.training_bytes + (self.prediction.kept_bytes if ingest_bytes else 0),
+            ]
+            of_a_worker = [ingest_worker_bytes, self.prediction.training_worker_bytes]
+            if self.request.reaches("evaluate"):
+                needed.append(self.prediction.scoring_bytes)
+                of_a_worker.append(self.prediction.scoring_worker_bytes)
+            self.result.predicted_memory_bytes = self.allowance.as_measured(max(needed))
+            self.result.predicted_worker_memory_bytes = max(of_a_worker)
+        if self.request.fresh or self.request.force:
+            for name in files.names(run_folder):
+                if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
+                    files.remove_tree(files.join(run_folder, name))
+        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **facts)
+        self.execution.begun(run_id, facts["dataset"])
+        self.metrics.open(run_folder)
+        train, self.shards = self.settings.train, blocks["shards"]
+        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
+        self.tell(
+            RunBegan(
+                run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],
+                blocks["users"], blocks["items"], blocks["ratings"], most, steps.step if steps else None,
+                steps.l2 if steps else None, self.result.predicted_memory_bytes,
+            )
+        )  # fmt: skip
+        return run_folder
+
+    @property
+    def streamed(self) -> bool:
+        """Whether training reads blocks as it needs them; where workers have no limit, only the settings can tell."""
+        return self.prediction.streamed if self.prediction else self.settings.cluster.blocks == "streamed"
+
+    def _context(self, client: Client) -> Context:
+        """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
+        refuse_blind_workers(client, self.store.root)
+        files.remove_tree(self.store.scratch(""))
+        if "://" not in self.settings.root:
+            self.store.sweep()
+        return Context(client, self.store, self.tell, self.name, self._afford, self.request.force, self.request.fresh)
+
+    def _afford(self, stage: str) -> None:
+        """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
+        if self.allowance is None:
+            return
+        if stage == "synth":
+            plan = plan_of(self.settings, self.allowance)
+            if self.request.reaches("ingest"):
+                self.allowance.refuse_what_cannot_fit(
+                    plan.prediction, self.request.reaches("train"), plan.size.raw_bytes
+                )
+            else:
+                self.allowance.refuse_disk(plan.size.raw_bytes)
+        elif stage == "ingest":
+            prediction = plan_of(self.settings, self.allowance).prediction
+            self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
+            # What processes took for it they mostly keep.
+            self.ingest_needs = prediction.ingest_bytes, prediction.ingest_worker_bytes
+        elif self.prediction is not None and stage in ("evaluate", "spectrum", "gate", "report"):
+            self.allowance.refuse_scoring(self.prediction)
+        elif self.prediction is not None and stage in ("ranking", "recommend"):
+            self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
+        elif self.prediction is not None:
+            self.allowance.refuse_training(self.prediction)
+            if self.request.reaches("evaluate"):  # rather than when all the work is done
+                self.allowance.refuse_scoring(self.prediction)
+            self.allowance.refuse_disk(self.prediction.run_disk_bytes)
+
+    def _memory_of_a_worker(self) -> str:
+        """Say of a worker that died what it was predicted to need, and what it had."""
+        if self.allowance is None:
+            return ""
+        prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
+        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
+
+    def _is_short_of_memory(self) -> bool:
+        """Whether a worker of our own had about all that it may have."""
+        allowance = self.allowance
+        return allowance is not None and not allowance.foreign and allowance.is_full(self.memory.worker_peak_bytes)
+
+    def _redone_from(self, stage: str) -> str:
+        """Say where work begins again that a lost worker had under way."""
+        epoch = checkpoint.newest_epoch(self.result.paths["run"]) if stage == "train" else None
+        if epoch is not None:
+            return f"the checkpoint of epoch {epoch}"
+        return "the beginning of training" if stage == "train" else f"the files that {stage or 'it'} reads"
+
+    def _measure(self, event: Event) -> None:
+        if not isinstance(event, Noticed | RunEnded):
+            self.execution.still_held()
+        if isinstance(event, StageFinished):
+            self.result.seconds[event.stage] = round(event.seconds, 3)
+            self.result.memory_bytes[event.stage] = self.memory.take_stage()
+        if isinstance(event, EpochFinished | StageFinished):
+            self._tell_of_memory()
+
+    def told_for_report(self) -> dict[str, Any]:
+        """Return what the run knows of itself so far, by the names that the report's facts have."""
+        result, train, measured = self.result, self.settings.train, self.result.evaluation
+        rmse = {f"{name}_rmse": measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth")}
+        content = masked_content(from_anywhere(self.settings).model_dump(mode="json"))
+        return {
+            "run": {
+                "run_id": result.run_id, "execution": self.execution.entry.id,
+                "ended": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - self.started,
+                "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
+                "code_version": code_version(), "settings": content,
+                "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",
+            },
+            "verdict": {
+                "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
+                "gate": result.gate, "ranking": result.ranking, **rmse,
+            },
+            "memory": {
+                "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
+                "worker_bytes": self.memory.worker_peak_bytes,
+                "predicted_worker_bytes": result.predicted_worker_memory_bytes or None,
+                "by_stage": [{"stage": name, "bytes": peak} for name, peak in result.memory_bytes.items()],
+            },
+            "stages": [{"stage": name, "seconds": seconds} for name, seconds in result.seconds.items()],
+        }  # fmt: skip
+
+    def _tell_of_memory(self) -> None:
+        self.memory.look()
+        if self.memory.peak_bytes > self.told_peak_bytes * _GROWTH:
+            self.told_peak_bytes = self.memory.peak_bytes
+            self.tell(MemoryMeasured(self.told_peak_bytes))
+
+    def _sum_up(self) -> None:
+        self.result.seconds["total"] = time.monotonic() - self.started
+        self.result.peak_memory_bytes = self.memory.peak_bytes
+        self.result.worker_memory_bytes = self.memory.worker_peak_bytes
+
+    def _end_well(self) -> None:
+        """Put the model to use, write that the run is done, and tell of it."""
+        if "model" in self.result.paths:
+            self._put_to_use(str(self.result.run_id))
+        if self.record is not None:
+            self.record.close("done", 0, result=self.result.to_dict())
+        self.tell(self._ended("done"))
+
+    def _end_badly(self, error: BaseException) -> None:
+        """Write how the run ended, and tell of it even where nothing can be written."""
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        refused, facts = isinstance(error, ModelRefused), {}
+        message = None if interrupted else f"{type(error).__name__}: {error}".split("\n")[0]
+        state = "interrupted" if interrupted else "refused" if refused else "failed"
+        if interrupted:
+            code = error.code if isinstance(error, SystemExit) else 130
+        else:
+            code = error.exit_code if isinstance(error, FunkflowError) else 1
+            facts = {"error": message, **({"result": self.result.to_dict()} if refused else {})}
+        with ExitStack() as last:
+            last.callback(self.tell, self._ended(state, message))
+            if interrupted:
+                words = f"interrupted; the same command goes on from {self._what_is_kept()}"
+                last.callback(self.tell, Noticed(words, warning=True))
+            if self.record is not None:
+                self.record.close(state, code, **facts)
+
+    def _ended(self, state: str, message: str | None = None) -> RunEnded:
+        return RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message)
+
+    def _put_to_use(self, run_id: str) -> None:
+        """Point at the run's model, and say so where it was taken back by hand."""
+        if put_to_use(self.store.root, run_id).run_id != run_id:
+            self.tell(
+                Noticed(
+                    f"{run_id} was taken back by hand, so it is not put to use again; funkflow promote {run_id} does"
+                )
+            )
+
+    def _what_is_kept(self) -> str:
+        checkpoints = files.names(files.join(self.result.paths.get("run", ""), "checkpoints")) if self.record else []
+        return (
+            "the last checkpoint" if any(name.endswith(".json") for name in checkpoints) else "the last finished stage"
+        )

@@ -1,0 +1,165 @@
+"""One execution, from its words to its record: the root is held, what is up to date is answered, the rest is done.
+
+Covers: the order of these, and the entry in the ledger however it ends. Nothing here needs Dask or numba, so that an
+execution that finds nothing to do is over before they would be imported.
+Does not cover: what is compared (receipts.py), who is told (hooks.py), the cluster (attempt.py), the stages
+(pipeline/flow.py).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from funkflow.pipeline.cluster.temporary_folder import temporary_files
+from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished, broadcast
+from funkflow.pipeline.root import ledger
+from funkflow.pipeline.root.disk_errors import as_disk_errors
+from funkflow.pipeline.root.lock import Waiting, hold_root
+from funkflow.pipeline.root.model_in_use import read_current
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.running import receipts
+from funkflow.pipeline.running.hooks import tell_hook
+from funkflow.pipeline.settings.effective import awaited, on_date
+from funkflow.pipeline.settings.request import Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import DamagedFile, FunkflowError, RootIsHeld
+from funkflow.tasks.redact import masked
+from funkflow.tasks.storage.paths import absolute
+
+
+@dataclass
+class Execution:
+    """What an execution has: `settings` with all dates filled in, and its result as it grows.
+
+    `still_held` raises TryAgainLater once the root is somebody else's. `inputs` is set by who begins to read them.
+    """
+
+    settings: Settings
+    request: Request
+    store: Store
+    listeners: Sequence[Listener]
+    entry: ledger.Execution
+    result: RunResult = field(default_factory=RunResult)
+    still_held: Callable[[], None] = lambda: None
+    inputs: receipts.InputsRead | None = None
+    stages: list[tuple[str, str]] = field(default_factory=list)
+
+    def read_inputs(self, settings: Settings) -> None:
+        """Note the files that are about to be read; `settings`: with the synthetic set among the ratings."""
+        self.inputs = receipts.InputsRead(settings, self.request)
+
+    def begun(self, run_id: str, dataset: str) -> None:
+        """Write to the ledger which run this is."""
+        self.entry.begun(run_id, dataset)
+
+    def hear(self, event: Event) -> None:
+        """Keep the last line of each stage."""
+        if isinstance(event, StageFinished):
+            self.stages.append((event.stage, event.summary))
+
+
+def execute(
+    settings: Settings, request: Request, listeners: Sequence[Listener], work: Callable[[Execution], RunResult]
+) -> RunResult:
+    """Hold the root, answer from the receipt or do the `work`, and record how it ended.
+
+    Raises
+    ------
+    RootIsHeld
+        By another, for longer than is waited.
+    FunkflowError
+        What the work raises.
+    """
+    if request.reaches("train"):
+        settings.train.refuse_what_has_no_effect()
+    root = settings.root
+    store = Store(absolute(root))
+    entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
+    told = broadcast(list(listeners))
+    waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
+    execution = Execution(settings, request, store, listeners, entry)
+    try:
+        _recorded(execution, waiting, told, work)
+    finally:
+        tell_hook(settings.hooks, entry.content, told)  # the root is free again: a hook may put the model to use
+    return execution.result
+
+
+def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Callable[[Execution], RunResult]) -> None:
+    """Hold the root, and have a record of how it ended."""
+    root, entry = execution.settings.root, execution.entry
+    with ExitStack() as stack:
+        stack.enter_context(as_disk_errors(root))
+        try:
+            held = execution.still_held = stack.enter_context(hold_root(root, waiting=waiting))
+        except RootIsHeld as error:
+            with suppress(OSError, FunkflowError):  # it may be that this store can only be read
+                entry.close_locked(error)
+            raise
+        entry.open(held.left_by.get("record", ""))
+        stack.enter_context(temporary_files(root))
+        try:
+            entry.close(_run(execution, told, work), 0, result=execution.result)
+        except BaseException as error:
+            with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+                entry.close_on(error, execution.result)
+            raise
+
+
+def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:
+    """Answer from the receipt, or do the work; return which of them."""
+    request, store = execution.request, execution.store
+    if request.if_new and (path := awaited(execution.settings, request)):
+        told(Noticed(f"nothing new: {masked(path)} is not there yet"))
+        return ledger.NOTHING_NEW
+    execution.settings = on_date(execution.settings, request)
+    inputs_url = receipts.inputs_url(store, execution.settings, request)
+    url = receipts.receipt_url(store, execution.settings, request)
+    known = None
+    if not (request.fresh or request.force):
+        known = receipts.answer(url, store, execution.settings, request)
+    if known is not None and _points_somewhere(store, known.result, told):
+        execution.result = known.result
+        execution.result.seconds["total"] = time.monotonic() - request.began
+        for stage, summary in known.stages:
+            told(StageFinished(stage, 0.0, summary, reused=True))
+        told(Noticed(_up_to_date(known, request)))
+        return ledger.UP_TO_DATE
+    if request.if_new:
+        count = receipts.inputs_if_nothing_came(inputs_url, store, execution.settings, request)
+        if count is not None:
+            told(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
+            return ledger.NOTHING_NEW
+    execution.result = work(execution)
+    if execution.inputs is not None:
+        with suppress(OSError, FunkflowError):  # without a receipt the next one goes through the stages, that is all
+            receipts.write_inputs(inputs_url, execution.inputs)
+            for each in {url, receipts.receipt_url(store, execution.settings, request.down_to("export"))}:
+                receipts.write_receipt(each, store, execution.result, execution.stages, execution.inputs)
+    return ledger.DONE
+
+
+def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:
+    """Say whether there is a model in use; which one is somebody's choice, and only said if it is not this one."""
+    if "model" not in result.paths:
+        return True
+    try:
+        current = read_current(store.root)
+    except DamagedFile:
+        return False
+    if current and current.run_id != result.run_id:
+        told(Noticed(f"the model in use, by current.json, is that of run {current.run_id}, and not of this one"))
+    return current is not None
+
+
+def _up_to_date(known: receipts.Receipt, request: Request) -> str:
+    what = f"run {posixpath.basename(known.result.run_id)}" if known.result.run_id else f"all up to {request.until}"
+    return (
+        f"up to date: {what}; the same settings and code, {known.inputs:,} files of input by path, size and time, "
+        f"{known.outputs:,} files of results by size and manifest"
+    )

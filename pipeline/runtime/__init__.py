@@ -1,1 +1,0 @@
-"""What every stage leans on: the cluster, the store, checkpoints, events, budgets."""

@@ -1,1 +1,0 @@
-"""How long an epoch would take on machines that are not there, and on which grid it would be shortest."""

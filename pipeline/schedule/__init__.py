@@ -1,1 +1,0 @@
-"""When runs are started, and again if they fail: the built-in scheduler, and going through past dates."""

@@ -1,0 +1,104 @@
+"""Unseen: held-out ratings without those that the model which training starts from was trained on.
+
+Covers: telling when there can be such ratings, parting them, and refusing where too few are left or nobody can tell.
+Does not cover: choosing what is held out (split.py), or finding ratings again (tasks/dataset/trained_pairs.py).
+
+They would make the new model look better than it is: what it learnt of them it keeps. So they leave validation; they
+are not trained on either, as the split wanted them kept from training.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.saved_scores import met_by
+from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root import store
+from funkflow.pipeline.settings.sections import SplitSettings
+from funkflow.tasks.dataset.trained_pairs import Training, part_by_training
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage import files
+
+_STAGE = "unseen"
+
+
+def unseen(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], ancestor: Ancestor, settings: SplitSettings,
+    slice_fraction: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the split's manifest, without held-out ratings that `ancestor` or its own ancestors were trained on.
+
+    Raises
+    ------
+    SettingsError
+        That cannot be known any more, or more than half of the validation ratings would go.
+    """
+    risky = ancestor.may_have_seen(settings, slice_fraction, dataset)
+    remedy = "split as its run did, or set train.warm_start = false"
+    if risky is None:
+        raise SettingsError(
+            f"{ancestor.name} does not say which ratings it was trained on, so validation ratings may be among them: "
+            "start from a model that a run left in its root, or set train.warm_start = false"
+        )
+    if not risky or not (split["validation"]["ratings"] or split["slice"]):
+        return split
+    began = time.monotonic()
+    trainings = [found for each in risky if (found := each.training()) is not None]
+    if len(trainings) < len(risky):
+        raise SettingsError(
+            f"{ancestor.name} was trained on ratings that are not there any more (dataset "
+            f"{', '.join(each.dataset for each in risky)}) and split otherwise, so validation ratings may be among "
+            f"them: {remedy}"
+        )
+    identity = store.content_id(what="unseen", split=split["id"], seen=[[each.dataset, each.split] for each in risky])
+    folder = context.store.split(identity)
+    manifest = store.published(folder, "split")
+    reused = manifest is not None
+    if manifest is None:
+        context.tell(StageStarted(_STAGE, len(dataset["parts"])))
+        with store.nothing_half_written(folder):
+            files.remove_tree(folder)
+            content = _part(context, dataset, split, trainings, folder)
+            kept = {name: split[name] for name in ("dataset", "split", "training_ratings", "duplicates", "unknown")}
+            manifest = store.publish(folder, "split", id=identity, **kept, **content)
+    lost, left = manifest["lost"], manifest["validation"]["ratings"]
+    said = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
+    if left < LEAST_LEFT * (lost + left):
+        raise SettingsError(f"{said}, which are too many to leave out: {remedy}")
+    if manifest["slice"] and not manifest["slice"]["ratings"]:
+        raise SettingsError(
+            f"{ancestor.name}, or its own start, was trained on all of the slice to stop on: "
+            'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
+        )
+    if lost:
+        context.tell(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
+    return manifest
+
+
+def _part(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], trainings: list[Training], folder: str
+) -> dict[str, Any]:
+    """Part the held-out ratings; return what the new split's manifest has of its own."""
+    home, count = context.store.split(split["id"]), len(dataset["parts"])
+    scratch = context.store.scratch(f"unseen-{context.attempt}")
+    parted: dict[str, list[dict[str, Any]]] = {}
+    with store.nothing_half_written(temporary=(scratch,)):
+        met, items = met_by(context, _STAGE, dataset, trainings, scratch)
+        for name in ("validation", "slice"):
+            jobs = [
+                ((files.join(home, part["path"]), part["checksum"]), (number, count), met, items, folder, name)
+                for number, part in enumerate(split[name]["parts"] if split[name] else [])
+            ]
+            kept = run_all(context, _STAGE, f"part-{name}", part_by_training, jobs)
+            parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
+    counts = {name: sum(part["rows"] for part in parts) for name, parts in parted.items()}
+    held_out = {name: {"ratings": counts[name], "parts": parts} if parts else None for name, parts in parted.items()}
+    return {
+        "files": [part["path"] for parts in parted.values() for part in parts],
+        "lost": counts["trained_on_validation"],
+        **held_out,
+    }

@@ -1,0 +1,249 @@
+"""The objective over the whole grid, as a landscape to descend: points and gradients stay in shards on the workers.
+
+Covers: the graph of one look at J and its gradient, moving a point, inner products; first and stored points.
+Does not cover: the rule that descends (tasks/training/gradient_descent.py), what a task does to a block
+(tasks/training/batch.py), or when to stop (batch.py).
+
+A block's part of the gradient is one task. Along a row of blocks, which lie on one worker, the users' parts are added
+up on the way; the items' parts, one a row of blocks, are added up as a tree. Only J, inner products and errors come
+back to the client. All sums are taken in an order that the grid alone decides, so the bits are the same for any number
+of workers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask.delayed import delayed
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.storage import files
+from funkflow.tasks.training import batch
+from funkflow.tasks.training.batch import Counts, Part, Rows
+from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.training.sgd import StepSizes
+
+_FAN_IN = 4
+"""Parts of the items' gradient that one task adds up."""
+
+
+@dataclass(frozen=True)
+class ShardedRows:
+    """U and V with their biases, or anything of that form, as futures of float64 (rows, k + 1), one a shard."""
+
+    users: list[Future[Any]]
+    items: list[Future[Any]]
+
+    @property
+    def all(self) -> list[Future[Any]]:
+        return [*self.users, *self.items]
+
+
+class GridObjective:
+    """J over the blocks of a grid, and what `follow` needs of its points.
+
+    `steps` : how ratings are scaled, and the L2 term; `biases` : False leaves them at 0.
+    `squared_error` : of the last look, in scaled units, without the penalty. `looks` : how many there were.
+    """
+
+    def __init__(self, context: Context, data: Grid, steps: StepSizes, biases: bool) -> None:
+        self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
+        self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
+        self.squared_error, self.looks = 0.0, 0
+        self._numbers = itertools.count()
+        self.counts = self._count()
+
+    def take(self, data: Grid) -> None:
+        """Go on with the same grid as it now lies on the workers."""
+        self.data, self.counts = data, self._count()
+
+    def look(self, point: ShardedRows) -> tuple[float, ShardedRows]:
+        """Return J and its gradient at a point."""
+        number, shards, steps = next(self._numbers), len(self.data.rows), self.steps
+        self.looks += 1
+        users: list[Any] = []
+        errors: list[Any] = []
+        parts: list[list[Any]] = [[] for _ in range(shards)]
+        for a, row in enumerate(self.data.rows):
+            part: Any = None
+            for b in range(shards):
+                key = f"{self.attempt}-{number:05d}-{b:04d}-{a:03d}-{b:03d}of{shards}"
+                part = delayed(slopes_in_row, pure=False)(
+                    row, b, point.users[a], point.items[b], steps.mean, steps.deviation, part,
+                    dask_key_name=f"slopes-{key}",
+                )  # fmt: skip
+                parts[b].append(delayed(items_of_part, pure=False)(part, dask_key_name=f"item-slopes-{key}"))
+            key = f"{self.name}-{number:05d}-{a:03d}"
+            users.append(
+                delayed(user_gradient, pure=False)(
+                    part, point.users[a], self.counts.users[a], steps.l2, self.biases,
+                    dask_key_name=f"user-gradient-{key}",
+                )
+            )  # fmt: skip
+            errors.append(delayed(error_of_part, pure=False)(part, dask_key_name=f"squared-error-{key}"))
+        items = [self._item_gradient(point.items[b], b, parts[b], number) for b in range(shards)]
+        penalties = self._penalties(point, number) if steps.l2 else []
+        futures = self.client.compute([*users, *items, *errors, *penalties], optimize_graph=False)
+        numbers = self.client.gather(futures[2 * shards :])
+        self.squared_error = float(sum(numbers[:shards]))
+        value = self.squared_error + steps.l2 * float(sum(numbers[shards:]))
+        return value, ShardedRows(futures[:shards], futures[shards : 2 * shards])
+
+    def moved(self, point: ShardedRows, by: float, along: ShardedRows) -> ShardedRows:
+        """Return point + by * along, shard by shard, where the shards are."""
+        name = self._key("moved")
+        return _split(
+            [
+                self.client.submit(batch.moved, rows, by, direction, key=f"{name}-{number:03d}", pure=False)
+                for number, (rows, direction) in enumerate(zip(point.all, along.all, strict=True))
+            ]
+        )
+
+    def inner_products(self, pairs: Sequence[tuple[ShardedRows, ShardedRows]]) -> list[float]:
+        """Return the inner product of each pair; a task a shard, for all pairs."""
+        name = self._key("inner-products")
+        columns = zip(*(side.all for pair in pairs for side in pair), strict=True)
+        of_shards = self.client.gather(
+            [
+                self.client.submit(batch.inner_products, *shards, key=f"{name}-{number:03d}", pure=False)
+                for number, shards in enumerate(columns)
+            ]
+        )
+        return [float(sum(products)) for products in zip(*of_shards, strict=True)]
+
+    def errors(self, point: ShardedRows, scale: tuple[float, float]) -> Errors:
+        """Return the errors on the stopping ratings, of the point as it would be kept, in float32."""
+        name = self._key("score")
+        submit = self.client.submit
+        parts: list[Errors] = self.client.gather(
+            [
+                submit(score_rows, held_out, users, self.steps, scale, *point.items, key=f"{name}-{a:03d}", pure=False)
+                for a, (held_out, users) in enumerate(zip(self.data.held_out, point.users, strict=True))
+            ]
+        )
+        return sum(parts[1:], parts[0])
+
+    def first_point(self, rank: int, seed: int) -> ShardedRows:
+        """Return the initial rows; those without training ratings are zero."""
+        shards, name = len(self.data.rows), self._key("start")
+        jobs = [
+            (counts, rank, seed, side, shard, shards)
+            for side, all_counts in (("user", self.counts.users), ("item", self.counts.items))
+            for shard, counts in enumerate(all_counts)
+        ]
+        return _split(
+            [
+                self.client.submit(batch.start_rows, *job, key=f"{name}-{number:03d}", pure=False)
+                for number, job in enumerate(jobs)
+            ]
+        )
+
+    def stored(self, folder: str, entries: dict[str, Any], number: int) -> ShardedRows:
+        """Return what a checkpoint holds, as fresh load tasks with no edge to the tasks that wrote it.
+
+        number : 0 for the point, 1 for the direction of the last step.
+        """
+        name = self._key("load-rows")
+        jobs = [
+            (near, files.join(folder, entry["path"]), entry["checksum"], number)
+            for side, counts in (("users", self.counts.users), ("items", self.counts.items))
+            for near, entry in zip(counts, entries[side], strict=True)
+        ]
+        return _split(
+            [
+                self.client.submit(load_rows, *job, key=f"{name}-{place:03d}", pure=False)
+                for place, job in enumerate(jobs)
+            ]
+        )
+
+    def _count(self) -> ShardedRows:
+        """Return the number of ratings of every row, counted once."""
+        submit, name = self.client.submit, self._key("count")
+        counted = [
+            submit(batch.count_ratings, row, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
+        ]
+        return ShardedRows(
+            [submit(counts_of_users, each, key=f"{name}-users-{a:03d}", pure=False) for a, each in enumerate(counted)],
+            [
+                submit(counts_of_items, counted, b, key=f"{name}-items-{b:03d}", pure=False)
+                for b in range(len(self.data.rows))
+            ],
+        )
+
+    def _item_gradient(self, rows: Future[Any], b: int, parts: list[Any], number: int) -> Any:
+        """Add the parts up by fours, and those sums by fours, and so on; the penalty goes in last."""
+        key = f"{self.name}-{number:05d}-{b:03d}"
+        for level in itertools.count():
+            if len(parts) <= _FAN_IN:
+                break
+            groups = [parts[start : start + _FAN_IN] for start in range(0, len(parts), _FAN_IN)]
+            parts = [
+                delayed(batch.total, pure=False)(*group, dask_key_name=f"add-slopes-{key}-{level}-{place:03d}")
+                for place, group in enumerate(groups)
+            ]
+        return delayed(batch.with_penalty, pure=False)(
+            rows, self.counts.items[b], self.steps.l2, self.biases, *parts, dask_key_name=f"item-gradient-{key}"
+        )
+
+    def _penalties(self, point: ShardedRows, number: int) -> list[Any]:
+        return [
+            delayed(batch.penalty, pure=False)(
+                rows, counts, dask_key_name=f"penalty-{self.name}-{number:05d}-{place:03d}"
+            )
+            for place, (rows, counts) in enumerate(zip(point.all, self.counts.all, strict=True))
+        ]
+
+    def _key(self, doing: str) -> str:
+        return f"{doing}-{self.name}-{next(self._numbers):05d}"
+
+
+def _split(shards: list[Future[Any]]) -> ShardedRows:
+    return ShardedRows(shards[: len(shards) // 2], shards[len(shards) // 2 :])
+
+
+def slopes_in_row(
+    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
+) -> Part:
+    """Return the gradient's part of one block of a row, the users' added to that of the blocks before it."""
+    return batch.block_part(row[column], users, items, mean, deviation, before)
+
+
+def items_of_part(part: Part) -> Rows:
+    """Return the items' part alone, so that it can travel without the users'."""
+    return part.items
+
+
+def error_of_part(part: Part) -> float:
+    """Return the sum of squared errors alone."""
+    return part.squared_error
+
+
+def user_gradient(part: Part, rows: Rows, counts: Counts, l2: float, biases: bool) -> Rows:
+    """Return a user shard's gradient from the part of the last block of its row."""
+    return batch.with_penalty(rows, counts, l2, biases, part.users)
+
+
+def counts_of_users(counted: tuple[Counts, Any]) -> Counts:
+    """Return the counts of a row of blocks' users."""
+    return counted[0]
+
+
+def counts_of_items(counted: list[tuple[Any, tuple[Counts, ...]]], shard: int) -> Counts:
+    """Return the counts of an item shard over all rows of blocks."""
+    return batch.total(*(items[shard] for _, items in counted))
+
+
+def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
+    """Read a shard of a checkpoint, on the worker that holds what its first argument is."""
+    return batch.read_rows(url, checksum, number)
+
+
+def score_rows(held_out: HeldOut, users: Rows, steps: StepSizes, scale: tuple[float, float], *items: Rows) -> Errors:
+    """Return one user shard's errors on its stopping ratings."""
+    return score(held_out, batch.as_shard(users), [batch.as_shard(each) for each in items], steps, scale)

@@ -1,0 +1,31 @@
+"""The biases-only model of a grid, as tasks on its rows of blocks.
+
+Covers: which task needs what of which other task, and their keys.
+Does not cover: the estimate itself (tasks/training/bias_baseline.py), or what it is for: to be beaten
+(pipeline/stages/evaluate.py), or to be removed first (standard_svd.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.tasks.training.bias_baseline import item_bias_shard, item_sums, user_bias_shard
+
+
+def fit_biases(context: Context, data: Grid, mean: float, name: str) -> tuple[list[Future[Any]], list[Future[Any]]]:
+    """Return the damped biases of all user shards and of all item shards, as futures of FactorShards in rating units.
+
+    mean : of the training ratings; name : part of the tasks' keys.
+    """
+    submit, shards = context.client.submit, len(data.rows)
+    sums = [submit(item_sums, row, mean, key=f"sum-items-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
+    items = [submit(item_bias_shard, sums, b, key=f"bias-items-{name}-{b}", pure=False) for b in range(shards)]
+    users = [
+        submit(user_bias_shard, row, mean, *items, key=f"bias-users-{name}-{a}", pure=False)
+        for a, row in enumerate(data.rows)
+    ]
+    return users, items

@@ -1,0 +1,80 @@
+"""What all methods of training have around them: what is done is kept, the rest is begun, told of and published.
+
+Covers: the training manifest that evaluation and export read, whatever the method.
+Does not cover: how factors are found (sgd.py, batch.py, funk.py,
+standard_svd.py), or checkpoints (checkpoint.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from funkflow.pipeline.cluster.context import Context, memory_let_go
+from funkflow.pipeline.cluster.workers import running
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.store import publish, published
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.storage import files
+
+STAGE = "train"
+
+
+def kept_or_trained(
+    context: Context,
+    grid: dict[str, Any],
+    run_folder: str,
+    most: int,
+    streamed: bool,
+    train: Callable[[], dict[str, Any]],
+    summary: Callable[[dict[str, Any]], str],
+) -> dict[str, Any]:
+    """Return the training manifest of a run: the one that is there, or what `train` finds, published.
+
+    Parameters
+    ----------
+    most : epochs or steps at most, for the progress; 0: not known.
+    streamed : whether blocks are read whenever they are gone through, which is said.
+    train : returns epochs, best_epoch, history ([training RMSE, stopping RMSE or None] for each), shards (paths below
+        the run's checkpoints), seconds, cpu_target, steps, and what else the method has to tell.
+    summary : says the manifest in a few words.
+    """
+    folder = files.join(run_folder, "training")
+    done = published(folder, "training")
+    if done is not None:
+        context.tell(StageFinished(STAGE, 0.0, summary(done), reused=True))
+        return done
+    context.afford(STAGE)
+    context.tell(StageStarted(STAGE, most))
+    if streamed:
+        context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
+    workers = len(running(context.client))
+    if workers > grid["shards"]:
+        context.tell(
+            Noticed(
+                f"a grid of {grid['shards']} x {grid['shards']} blocks keeps {grid['shards']} workers busy, and there "
+                f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
+                warning=True,
+            )
+        )
+    started = time.monotonic()
+    with memory_let_go(context):
+        found = train()
+    shards = found["shards"]
+    manifest = publish(
+        folder,
+        "training",
+        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in shards[side]],
+        grid=grid["id"],
+        **found,
+    )
+    context.tell(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
+    return manifest
+
+
+def best_rmse(manifest: dict[str, Any]) -> str:
+    """Return the RMSE of the epoch that is kept, and what it was measured on, for a summary."""
+    best, history = manifest["best_epoch"], manifest["history"]
+    training, stopping = history[best - 1] if best else (None, manifest["start"])
+    return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"

@@ -1,0 +1,67 @@
+"""The orders that ratings are put in on their way to blocks: by bucket, and by (user, item).
+
+Covers: packing what decides and the place it came from into one number, which NumPy sorts by whole vectors: a few ns a
+rating, where sorting places by what they refer to takes ten times as long.
+Does not cover: what the orders are for (bucket_rows.py, hold_out.py, tasks/grid/scatter.py), or the order in a block
+(tasks/kernels/tiles.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int32]
+_Places = npt.NDArray[np.uint32]
+
+_SLICE = 1 << 16
+_MOST_BITS = 64
+
+
+def counted_order(keys: npt.NDArray[np.integer], size: int) -> tuple[_Places, npt.NDArray[np.int64]]:
+    """Return the stable order of keys from 0 to size - 1, uint32, and int64 (size + 1,): where in it each key begins.
+
+    Raises
+    ------
+    ValueError
+        A key is negative, or `size` or more.
+    """
+    if len(keys) and not (keys.min() >= 0 and keys.max() < size):
+        raise ValueError(f"keys from {keys.min()} to {keys.max()} are not all from 0 to {size - 1}")
+    starts = np.zeros(size + 1, np.int64)
+    np.cumsum(np.bincount(keys, minlength=size), out=starts[1:])
+    return _places_by([keys]), starts
+
+
+def sorted_pairs(users: Rows, items: Rows) -> tuple[Rows, Rows, _Places]:
+    """Return pairs sorted by (user, item), equal ones in the order they came in, and uint32: where each was before.
+
+    Raises
+    ------
+    ValueError
+        A negative row.
+    """
+    if len(users) and min(users.min(), items.min()) < 0:
+        raise ValueError(f"row {min(users.min(), items.min())} is negative")
+    places = _places_by([users, items])
+    return users[places], items[places], places
+
+
+def _places_by(columns: list[npt.NDArray[np.integer]]) -> _Places:
+    """Return the stable order by several columns, the first of which counts most; none of them negative."""
+    count = len(columns[0])
+    bits = [int(column.max(initial=0)).bit_length() for column in columns]
+    place_bits = max(count - 1, 0).bit_length()
+    if sum(bits) + place_bits > _MOST_BITS:
+        return np.lexsort(columns[::-1]).astype(np.uint32)
+    keys, places = np.empty(count, np.uint64), np.empty(count, np.uint32)
+    slices = [slice(start, start + _SLICE) for start in range(0, count, _SLICE)]
+    for part in slices:
+        key = np.zeros(len(keys[part]), np.uint64)
+        for column, width in zip(columns, bits, strict=True):
+            key = key << np.uint64(width) | column[part].astype(np.uint64)
+        keys[part] = key << np.uint64(place_bits) | np.arange(part.start, part.start + len(key), dtype=np.uint64)
+    keys.sort()
+    for part in slices:
+        places[part] = keys[part] & np.uint64((1 << place_bits) - 1)
+    return places

@@ -1,0 +1,296 @@
+"""One cell of the P x P grid: its ratings in compact form, by tiles and runs, and its form on disk.
+
+Covers: the block in memory and its rows and ratings in full, reading and writing blocks.
+Does not cover: how many shards there are (layout.py), the order inside a block (tasks/kernels/tiles.py), moving ratings
+from dataset files to blocks (scatter.py), or which blocks exist (pipeline/stages/grid.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.tiles import (
+    GROUP_USERS,
+    ITEM_BITS,
+    TILE_ITEMS,
+    TILE_USERS,
+    cells_of,
+    first_rows_of,
+    key_bits,
+    order_keys,
+    runs_of,
+    tiles_of,
+    whole_tiles,
+)
+from funkflow.tasks.storage import files
+
+BLOCK_FORMAT = [4, TILE_USERS, TILE_ITEMS, GROUP_USERS]
+"""To be changed whenever the same ratings come to lie otherwise in a block: it is part of every grid's id."""
+MOST_LEVELS = 1 << 16
+"""Different ratings that are kept as codes; more than that are kept as they are."""
+_CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
+_LOST = 1e-6
+"""Part of the deviation that a mean may lose as float32. More than 65,536 levels need a spread that loses less."""
+_SLICE, _ITEM_MASK = 1 << 18, (1 << ITEM_BITS) - 1
+
+
+@dataclass(frozen=True)
+class RatingBlock(Weighed):
+    """The ratings of one user shard for one item shard: 3 bytes each, 4 with more than 256 levels, else 6.
+
+    Attributes
+    ----------
+    tiles : int64 (tiles, 3), for each tile with ratings its first item row, its first run, and where its runs end.
+    runs : int64 (runs,), the number of each run, ascending: a run is what one group of users rated in one tile.
+    run_users : int32 (runs,), first user row of each run's group.
+    run_starts : int64 (runs + 1,), where the ratings of each run begin.
+    cells : uint16 (n,), 1,024 times the user's place in the group plus the item's place in the tile.
+    codes : ratings are levels[codes], in rating units: uint8 or uint16 (n,); with more levels than that, the float32
+        ratings themselves.
+    levels : float32, ascending; empty where codes are the ratings.
+    shape : (int, int), rows of the user shard and of the item shard.
+    laid : (int, int), as many rows as the tiles are numbered for: at least `shape`, and more where a lineage of
+        datasets may grow without a new number for each tile.
+    """
+
+    tiles: npt.NDArray[np.int64]
+    runs: npt.NDArray[np.int64]
+    run_users: npt.NDArray[np.int32]
+    run_starts: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.uint16]
+    codes: npt.NDArray[Any]
+    levels: npt.NDArray[np.float32]
+    shape: tuple[int, int]
+    laid: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        user_rows: npt.NDArray[Any],
+        item_rows: npt.NDArray[Any],
+        ratings: npt.NDArray[np.float32],
+        shape: tuple[int, int],
+        laid: tuple[int, int] | None = None,
+    ) -> RatingBlock:
+        """Put ratings in order. (user, item) pairs are distinct, so the order they come in does not matter.
+
+        Parameters
+        ----------
+        user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
+        """
+        laid = whole_tiles(laid or shape)
+        codes, levels = _coded(ratings)
+        keys = np.empty(len(ratings), np.uint64)
+        cells = np.empty(len(ratings), np.uint16)
+        # In slices, as long arrays for each step on the way would cost more time than the steps.
+        for part in _slices(len(ratings)):
+            keys[part] = order_keys(user_rows[part], item_rows[part], laid)
+        if len(levels) and key_bits(laid) <= 64 - int(_CODE_BITS):
+            # A key then fits beside its code, and sorting numbers is several times as quick as sorting places.
+            for part in _slices(len(ratings)):
+                keys[part] = keys[part] << _CODE_BITS | codes[part]
+            keys.sort()
+            for part in _slices(len(ratings)):
+                codes[part] = keys[part] & _CODE_MASK
+                keys[part] >>= _CODE_BITS
+        else:
+            order = np.argsort(keys)
+            keys, codes = keys[order], codes[order]
+        for part in _slices(len(ratings)):
+            cells[part] = cells_of(keys[part])
+        return cls.assembled(*_runs(pa.array(runs_of(keys))), cells, codes, levels, shape, laid)
+
+    @classmethod
+    def assembled(
+        cls,
+        runs: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        cells: npt.NDArray[np.uint16],
+        codes: npt.NDArray[Any],
+        levels: npt.NDArray[np.float32],
+        shape: tuple[int, int],
+        laid: tuple[int, int],
+    ) -> RatingBlock:
+        """Return the block of ratings that are in order: the number of each run and where it ends, and their cells."""
+        first_users, first_items = first_rows_of(runs, laid)
+        numbers = tiles_of(runs)
+        first = np.flatnonzero(np.diff(numbers, prepend=-1))
+        tiles = np.stack([first_items[first], first, np.append(first, len(runs))[1:]], axis=1)
+        starts = np.concatenate([np.zeros(1, np.int64), ends])
+        return cls(tiles, runs, first_users.astype(np.int32), starts, cells, codes, levels, shape, laid)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def coding(self) -> str:
+        """Which of the kernels this block is for: u1, u2 or f4."""
+        return str(self.codes.dtype.str[1:])
+
+    @property
+    def user_rows(self) -> npt.NDArray[np.int32]:
+        """int32 (n,), made anew."""
+        return np.repeat(self.run_users, np.diff(self.run_starts)) + (self.cells >> ITEM_BITS).astype(np.int32)
+
+    @property
+    def item_rows(self) -> npt.NDArray[np.int32]:
+        """int32 (n,), made anew."""
+        of_run = np.repeat(self.tiles[:, 0], self.tiles[:, 2] - self.tiles[:, 1]).astype(np.int32)
+        return np.repeat(of_run, np.diff(self.run_starts)) + (self.cells & _ITEM_MASK).astype(np.int32)
+
+    @property
+    def ratings(self) -> npt.NDArray[np.float32]:
+        """float32 (n,), in rating units."""
+        return self.codes if self.coding == "f4" else self.levels[self.codes]
+
+    def scaled_levels(self, mean: float, deviation: float) -> npt.NDArray[np.float32]:
+        """Return what the kernel takes for levels: centred and scaled; or, without levels, how to do that."""
+        share = np.float32(1.0 / deviation)
+        if self.coding == "f4":
+            return np.array([mean, share], np.float32)
+        if abs(float(np.float32(mean)) - mean) > _LOST * deviation:
+            return ((self.levels.astype(np.float64) - mean) / deviation).astype(np.float32)
+        return (self.levels - np.float32(mean)) * share
+
+
+@dataclass(frozen=True)
+class StoredRow(Sequence[RatingBlock]):
+    """The blocks of one user shard, in the order of the item shards, each read anew whenever it is asked for.
+
+    folder : where blocks lie; checksums, shapes : of each block.
+    """
+
+    folder: str
+    checksums: tuple[str, ...]
+    shapes: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.checksums)
+
+    @overload
+    def __getitem__(self, column: int) -> RatingBlock: ...
+    @overload
+    def __getitem__(self, column: slice) -> Sequence[RatingBlock]: ...
+    def __getitem__(self, column: int | slice) -> RatingBlock | Sequence[RatingBlock]:
+        if isinstance(column, slice):
+            return replace(self, checksums=self.checksums[column], shapes=self.shapes[column])
+        return read_block(self.folder, self.checksums[column], self.shapes[column])
+
+    def read(self) -> tuple[RatingBlock, ...]:
+        """Read all of them."""
+        return tuple(self)
+
+
+BlockRow = tuple[RatingBlock, ...] | StoredRow
+
+
+def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
+    """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry.
+
+    A row a run: its number int64, and the bytes of its cells and of its codes as they lie in memory (little-endian), so
+    that reading is little more than copying. The levels are in the metadata of the schema, and for how many rows the
+    tiles are numbered: so a block stays what it is when its shards grow.
+    """
+    about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist()), "laid": json.dumps(block.laid)}
+    columns = {
+        "run": pa.array(block.runs),
+        "cells": _as_binary(block.cells, block.run_starts),
+        "codes": _as_binary(block.codes, block.run_starts),
+    }
+    # Cells are close to random: packing them costs more than it saves.
+    packed = {"run": "zstd", "cells": "none", "codes": "none" if block.coding == "f4" else "zstd"}
+    table = pa.table(columns).replace_schema_metadata(about)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table, sink, row_group_size=max(1, len(table)), use_dictionary=False, write_statistics=False, compression=packed
+    )
+    data = memoryview(sink.getvalue())
+    name = files.checksum(data)
+    files.write_bytes(files.join(folder, f"{name}.parquet"), data)
+    rating_bytes = block.cells.itemsize + block.codes.itemsize
+    return {"checksum": name, "rows": len(block), "bytes": len(data), "rating_bytes": rating_bytes}
+
+
+def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
+    """Read the block of that checksum.
+
+    Raises
+    ------
+    DamagedFile
+        Missing, changed since it was written, or with rows outside `shape`.
+    """
+    url = files.join(folder, f"{name}.parquet")
+    table = files.read_table(url, expected_checksum=name).combine_chunks()
+    about = table.schema.metadata
+    levels = np.array(json.loads(about[b"levels"]), np.float32)
+    cells, ends = _from_binary(table["cells"], "u2")
+    codes, _ = _from_binary(table["codes"], about[b"coding"].decode())
+    users, items = json.loads(about[b"laid"])
+    block = RatingBlock.assembled(table["run"].to_numpy(), ends, cells, codes, levels, shape, (users, items))
+    _refuse_rows_outside(block, url)
+    return block
+
+
+def _as_binary(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
+    """Return the values of each run as one piece of bytes."""
+    places = (starts * values.itemsize).astype(np.int64)
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(places), pa.py_buffer(values)]
+    )
+
+
+def _from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the values of all runs, and where each run's end."""
+    size = np.dtype(dtype).itemsize
+    if not len(column):
+        return np.empty(0, dtype), np.empty(0, np.int64)
+    pieces = column.combine_chunks()
+    _, places, data = pieces.buffers()
+    ends = np.frombuffer(places, np.int64)[pieces.offset :][: len(pieces) + 1] // size
+    return np.frombuffer(data, dtype, int(ends[-1])), ends[1:]
+
+
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, start + _SLICE) for start in range(0, count, _SLICE))
+
+
+def _runs(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the values of a sorted column, each once, and where each of them ends."""
+    encoded = pc.run_end_encode(column, run_end_type=pa.int64())
+    return encoded.values.to_numpy(), encoded.run_ends.to_numpy()
+
+
+def _coded(ratings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    """Return codes and levels of ratings, see RatingBlock; levels ascend, so equal ratings give equal codes."""
+    encoded = pa.array(ratings).dictionary_encode()
+    found: npt.NDArray[np.float32] = encoded.dictionary.to_numpy()
+    if len(found) > MOST_LEVELS:
+        return ratings, found[:0]
+    order = np.argsort(found)
+    code_of = np.empty(len(found), np.uint8 if len(found) <= 256 else np.uint16)
+    code_of[order] = np.arange(len(found))
+    return code_of[encoded.indices.to_numpy()], found[order]
+
+
+def _refuse_rows_outside(block: RatingBlock, url: str) -> None:
+    """Look at the runs that reach the edge of the shards; all others end before it."""
+    first_items = np.repeat(block.tiles[:, 0], block.tiles[:, 2] - block.tiles[:, 1])
+    for first, width, size, cells in (
+        (block.run_users, GROUP_USERS, block.shape[0], block.cells >> ITEM_BITS),
+        (first_items, TILE_ITEMS, block.shape[1], block.cells & _ITEM_MASK),
+    ):
+        for run in np.flatnonzero((first < 0) | (first + width > size)).tolist():
+            last = int(first[run]) + int(cells[block.run_starts[run] : block.run_starts[run + 1]].max())
+            if not (first[run] >= 0 and last < size):
+                raise DamagedFile(f"{url}: row {last} lies outside its shard of {size} rows; delete it and run again")

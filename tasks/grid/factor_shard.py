@@ -1,0 +1,148 @@
+"""One shard of a factor matrix: factors, biases and step-size accumulators together.
+
+Covers: the shard, where a dense id lives, initial values, and the shard's form on disk.
+Does not cover: how a shard changes (tasks/training/sgd.py), which worker holds it or when it is written (pipeline).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.grid.default_rule import INITIAL_LENGTH
+from funkflow.tasks.kernels.buffers import Weighed, uninitialised
+from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
+from funkflow.tasks.storage import npy
+
+SIDES = ("user", "item")
+
+_LINE_FLOATS = 16
+_WRITTEN_ROWS = 8_192
+_KEPT_WIDTH = 3
+"""Columns of the states that are written: bias and the two sums. The rest is derived."""
+
+
+@dataclass(frozen=True)
+class FactorShard(Weighed):
+    """Rows `shard`, `shard + P`, `shard + 2P`, … of U or V, and all that training keeps for them.
+
+    Attributes ---------- factors : float32 (rows, k) states : float32 (rows, 8), see tasks/kernels/sgd.py: bias,
+    accumulated squares for the steps of factors and of bias, and what is derived from these and made anew before it is
+    used.
+
+    Ratings are centred and scaled to unit deviation, so factors and biases are in those units.
+    """
+
+    factors: npt.NDArray[np.float32]
+    states: npt.NDArray[np.float32]
+
+    @property
+    def biases(self) -> npt.NDArray[np.float32]:
+        return self.states[:, BIAS]
+
+    def is_finite(self) -> bool:
+        """Say whether all numbers are finite: their sum then is, short of overflow, and takes no memory beside them."""
+        return all(bool(np.isfinite(np.sum(array))) for array in (self.factors, self.states))
+
+    def copy(self) -> FactorShard:
+        """Return a shard that may be changed: Dask may share the original or run its task twice."""
+        room = room_for(*self.factors.shape)
+        np.copyto(room.factors, self.factors)
+        np.copyto(room.states, self.states)
+        return room
+
+
+def shard_of(factors: npt.NDArray[np.floating[Any]], biases: npt.NDArray[np.floating[Any]]) -> FactorShard:
+    """Return factors (rows, k) and biases (rows,) as a shard to be scored and kept: in float32, without step sizes."""
+    states = np.zeros((len(factors), STATE_WIDTH), dtype=np.float32)
+    states[:, BIAS] = biases
+    return FactorShard(np.ascontiguousarray(factors, dtype=np.float32), states)
+
+
+def room_for(rows: int, rank: int) -> FactorShard:
+    """Return a shard of uninitialised numbers in one piece of memory; rows of 16 floats stay within cache lines.
+
+    NumPy's own arrays begin 16 bytes after a line: every vector of 16 floats then lies across two. In one piece, as
+    long pieces are given in pages of 2 MiB and handed on (tasks/kernels/buffers.py).
+    """
+    sizes = [rows * width for width in (rank, STATE_WIDTH)]
+    places = [-(-size // _LINE_FLOATS) * _LINE_FLOATS for size in sizes]
+    room = uninitialised(sum(places) + _LINE_FLOATS)
+    start = -(room.ctypes.data // room.itemsize) % _LINE_FLOATS
+    factors, states = (room[start + before :][:size] for before, size in zip((0, places[0]), sizes, strict=True))
+    return FactorShard(factors.reshape(rows, rank), states.reshape(rows, STATE_WIDTH))
+
+
+def written_room(rows: int, rank: int) -> FactorShard:
+    """Return a shard of zeros whose memory has been written to.
+
+    Once it is let go of, the next shard of its size is not held up by the system, which has to find and clear each page
+    that is written for the first time: at the Netflix shape that doubled the time of the first epochs.
+    """
+    room = room_for(rows, rank)
+    room.factors[:], room.states[:] = 0.0, 0.0
+    return room
+
+
+def shard_rows(ids: int, shards: int, shard: int) -> int:
+    """Return how many of `ids` dense ids live in `shard`: id d is row d div P of shard d mod P."""
+    return (ids - shard + shards - 1) // shards
+
+
+def initial_shard(
+    seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, shard: int, shards: int,
+    length: float = INITIAL_LENGTH,
+) -> FactorShard:  # fmt: skip
+    """Return small random factors for the rows that have ratings, zeros for the rest.
+
+    A row without training ratings is never touched again, so its prediction falls back to the other side's bias.
+
+    Parameters
+    ----------
+    seen : bool (rows,), whether the row has any training rating.
+    seed, side, shard : with the shard's number, the seed of its own random stream.
+    shards : P. The random numbers of a row depend on (seed, side, shard, P), not on which worker draws them.
+    length : expected length of a row.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence([seed, SIDES.index(side), shards, shard]))
+    first = room_for(len(seen), rank)
+    generator.standard_normal(dtype=np.float32, out=first.factors)
+    first.factors[:] *= np.float32(length / np.sqrt(rank))
+    first.factors[~seen] = 0.0
+    first.states[:] = 0.0
+    first.states[:, [FACTOR_SQUARES, BIAS_SQUARES]] = 1.0
+    return first
+
+
+def write_shard(url: str, shard: FactorShard) -> str:
+    """Write one shard as one npy array, factors and what is kept of the states side by side; return its checksum."""
+    rows, rank = shard.factors.shape
+    slices = (
+        np.concatenate([shard.factors[part], shard.states[part, :_KEPT_WIDTH]], axis=1)
+        for part in (slice(start, start + _WRITTEN_ROWS) for start in range(0, max(rows, 1), _WRITTEN_ROWS))
+    )
+    return npy.write_slices(url, slices, (rows, rank + _KEPT_WIDTH))
+
+
+def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
+    """Read what `write_shard` wrote, bit for bit.
+
+    Raises
+    ------
+    DamagedFile
+        Missing, not matching its checksum, or of another rank.
+    """
+    array = npy.read_array(url, expected_checksum)
+    if array.ndim != 2 or array.shape[1] != rank + _KEPT_WIDTH or array.dtype != np.float32:
+        raise DamagedFile(
+            f"{url}: {array.dtype} {array.shape} is not a shard of rank {rank}; delete the run's folder and run again"
+        )
+    shard = room_for(len(array), rank)
+    shard.factors[:] = array[:, :rank]
+    shard.states[:, :_KEPT_WIDTH] = array[:, rank:]
+    shard.states[:, _KEPT_WIDTH:] = 0.0
+    return shard

@@ -1,0 +1,104 @@
+"""The order of ratings inside a block: tiles, groups of users, and places that keep neighbours apart.
+
+Covers: the sizes of a tile and a group, the order of a block's ratings, and a rating's cell within its tile and group.
+Does not cover: the block and its file (tasks/grid/block.py), or going through the tiles (sgd.py,
+tasks/training/sgd.py).
+
+A block's ratings are cut into tiles of TILE_USERS x TILE_ITEMS rows, so that the items of a tile stay in the L2 cache
+while its users stream by, and those of a tile into groups of GROUP_USERS users, who stay in the L1 cache. Tiles come
+by diagonals, as blocks do in strata: those of one diagonal share neither users nor items and may be gone through at the
+same time. Within a group, user j goes through the items from item 32 j of the tile on, and all users walk in step:
+neighbouring ratings then mostly share neither row, and a processor that looks ahead overlaps their steps. Measured at
+rank 64: 76 M ratings/s a thread, against 51 M user by user and 64 M item by item.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+TILE_USERS, TILE_ITEMS = 8_192, 1_024
+"""At rank 64 the items of a tile take 290 KB. Tiles of 512 or 2,048 items and of 32,768 users were within 5 %."""
+
+GROUP_USERS = 32
+ITEM_BITS = 10
+_USER_BITS = 5
+_GROUP_BITS = 8
+_ITEM_MASK, _USER_MASK, _GROUP_MASK = (np.uint64((1 << bits) - 1) for bits in (ITEM_BITS, _USER_BITS, _GROUP_BITS))
+_STRIDE = np.uint64(TILE_ITEMS // GROUP_USERS)
+_CELL_BITS = np.uint64(ITEM_BITS + _USER_BITS)
+
+
+def tile_grid(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return how many rows and columns of tiles a block of `shape` (users, items) has.
+
+    What is called `shape` here is what the tiles are numbered for; a block may have fewer rows (tasks/grid/layout.py:
+    laid_rows).
+    """
+    return -(-shape[0] // TILE_USERS), -(-shape[1] // TILE_ITEMS)
+
+
+def whole_tiles(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows up to the end of the last tile: what numbers of tiles are made from, and all that they depend on."""
+    rows, columns = tile_grid(shape)
+    return rows * TILE_USERS, columns * TILE_ITEMS
+
+
+def key_bits(shape: tuple[int, int]) -> int:
+    """Return how many bits the greatest of a block's order keys may have."""
+    rows, columns = tile_grid(shape)
+    return (max(rows, columns) * rows - 1).bit_length() + _GROUP_BITS + int(_CELL_BITS)
+
+
+def order_keys(
+    user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], shape: tuple[int, int]
+) -> npt.NDArray[np.uint64]:
+    """Return for each rating the number that a block is sorted by; no two of a block are equal.
+
+    From the top: the run, which is the tile, by diagonals, and the group of users; the place in step; the user within
+    the group.
+
+    Parameters
+    ----------
+    user_rows, item_rows : integers (n,), rows local to the shards.
+    """
+    users, items = user_rows.astype(np.uint64), item_rows.astype(np.uint64)
+    rows, columns = tile_grid(shape)
+    row, column = users >> np.uint64(_GROUP_BITS + _USER_BITS), items >> np.uint64(ITEM_BITS)
+    # Remainders by a table: dividing each rating's numbers would take ten times as long as all the rest.
+    diagonals = np.arange(max(rows, columns) * 2, dtype=np.uint64) % np.uint64(max(rows, columns)) * np.uint64(rows)
+    tile = diagonals[column + np.uint64(max(rows, columns)) - row] + row
+    user = users & _USER_MASK
+    place = (items - user * _STRIDE) & _ITEM_MASK
+    run = tile << np.uint64(_GROUP_BITS) | (users >> np.uint64(_USER_BITS)) & _GROUP_MASK
+    keys: npt.NDArray[np.uint64] = run << _CELL_BITS | place << np.uint64(_USER_BITS) | user
+    return keys
+
+
+def runs_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return for each rating, int64, the number of its run: the ratings of one group of users in one tile."""
+    return (keys >> _CELL_BITS).view(np.int64)
+
+
+def cells_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """Return for each rating, uint16, 1,024 times the user's place in the group plus the item's place in the tile."""
+    user = keys & _USER_MASK
+    item = ((keys >> np.uint64(_USER_BITS)) + user * _STRIDE) & _ITEM_MASK
+    return (user << np.uint64(ITEM_BITS) | item).astype(np.uint16)
+
+
+def tiles_of(runs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each run the number of its tile; tiles come in the order of their numbers."""
+    return runs >> _GROUP_BITS
+
+
+def first_rows_of(
+    runs: npt.NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return for each run the first user row of its group and the first item row of its tile, int64."""
+    rows, columns = tile_grid(shape)
+    diagonal, row = np.divmod(tiles_of(runs), rows)
+    group = runs & int(_GROUP_MASK)
+    return row * TILE_USERS + group * GROUP_USERS, (diagonal + row) % max(rows, columns) * TILE_ITEMS

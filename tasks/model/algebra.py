@@ -1,0 +1,155 @@
+"""The linear algebra of a model: its SVD, what follows from it, and what fewer factors leave of its predictions.
+
+Covers: `Algebra`, the part of `Model` that speaks of matrices. Every result names the matrix that it speaks of: U Vᵀ,
+or the model with its biases folded in; never the clipped predictions, which have no low rank.
+Does not cover: the computations (canonical.py, decompositions.py, low_rank.py), or a model too large for one machine's
+memory (pipeline/stages/spectrum.py, pipeline/stages/reconstruct.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.canonical import (
+    Matrix,
+    Rotations,
+    Svd,
+    balanced,
+    canonical_form,
+    chosen_rank,
+    core_of,
+    triangle,
+    with_biases,
+)
+from funkflow.tasks.model.decompositions import (
+    Eigenpairs,
+    PrincipalComponents,
+    PseudoInverse,
+    eigenpairs,
+    principal_components,
+    pseudo_inverse,
+)
+from funkflow.tasks.model.low_rank import item_side
+from funkflow.tasks.transform import Transform
+
+PRODUCT = "U Vᵀ"
+WHOLE = "µ + b_u + b_i + U Vᵀ, unclipped"
+
+
+class Factored(Protocol):
+    """What a model must have for this: see `Model`."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def scale(self) -> tuple[float, float] | None: ...
+    @property
+    def user_biases(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def item_biases(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def user_factors(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def item_factors(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def transform(self) -> Transform: ...
+    def svd(self, fold_biases: bool = ...) -> Svd: ...
+    def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice: ...
+
+
+class Algebra:
+    """Methods of `Model`. Each computes anew from the factors; `svd` of Netflix's sizes takes some seconds."""
+
+    def svd(self: Factored, fold_biases: bool = False) -> Svd:
+        """Return (U, s, Vt) as `numpy.linalg.svd` orders them, float64, of U Vᵀ or of the whole model.
+
+        Parameters
+        ----------
+        fold_biases : speak of µ + b_u + b_i + U Vᵀ, of rank k + 2, instead of U Vᵀ alone.
+
+        Returns
+        -------
+        U (n, r), s (r,), Vt (r, m), r = min(n, m, k or k + 2); the largest entry of each row of Vt is positive.
+
+        Raises
+        ------
+        BadInput
+            The matrix is zero, complex or not finite.
+        """
+        if not fold_biases:
+            return canonical_form(self.user_factors, self.item_factors)
+        return canonical_form(
+            with_biases(self.user_factors, self.user_biases, self.mean, "user"),
+            with_biases(self.item_factors, self.item_biases, self.mean, "item"),
+        )
+
+    def balanced(self: Factored, fold_biases: bool = False) -> tuple[Matrix, Matrix]:
+        """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r) of `svd`."""
+        return balanced(self.svd(fold_biases))
+
+    def eigenpairs(self: Factored, side: Literal["users", "items"], fold_biases: bool = False) -> Eigenpairs:
+        """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` says what A is."""
+        return eigenpairs(self.svd(fold_biases), side, named(fold_biases))
+
+    def principal_components(self: Factored, fold_biases: bool = False) -> PrincipalComponents:
+        """Return the PCA of A with users as observations, centred by item; `of` says what A is."""
+        return principal_components(self.svd(fold_biases), named(fold_biases))
+
+    def pseudo_inverse(self: Factored, rcond: float | None = None, fold_biases: bool = False) -> PseudoInverse:
+        """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` says what A is, `rcond` as in NumPy's pinv.
+
+        Factors are float32, so what should be a zero singular value is one of some 1e-8 of the greatest: give an
+        `rcond` above that for a matrix of less than full rank.
+        """
+        return pseudo_inverse(self.svd(fold_biases), rcond, named(fold_biases))
+
+    def reconstruct(
+        self: Factored, users: Any = None, items: Any = None, rank: int | None = None, clip: bool = True,
+        cells: bool = False,
+    ) -> npt.NDArray[np.float64]:  # fmt: skip
+        """Return part of A_ρ = µ + b_u + b_i + U_ρ Σ_ρ V_ρᵀ, the model with the ρ strongest of its factors.
+
+        Parameters
+        ----------
+        users, items : array-like of raw ids; None: all, in the order of `user_ids` and `item_ids`. Users alone give
+            rows, items alone columns, both a block.
+        rank : ρ, from 0 (mean and biases alone) to k; None: k.
+        clip : clip to the model's scale.
+        cells : the j-th user with the j-th item, instead of all with all.
+
+        Returns
+        -------
+        float64 (users, items), or (n,) for cells; in rating units.
+
+        Raises
+        ------
+        BadInput
+            An unknown id, a rank above the model's, or cells whose users and items differ in number.
+        """
+        kept = chosen_rank(rank, self.rank)
+        user_rows, item_rows = self.known_rows(users, "users"), self.known_rows(items, "items")
+        side = item_side(
+            self.item_factors, self.item_biases, self.mean, self.scale if clip else None,
+            _rotations(self) if kept < self.rank else None, kept, transform=self.transform,
+        ).take(item_rows)  # fmt: skip
+        factors, biases = self.user_factors[user_rows], self.user_biases[user_rows]
+        if not cells:
+            return np.asarray(side.block(factors, biases), dtype=np.float64)
+        if len(biases) != len(side.biases):
+            raise BadInput(f"reconstruct: {len(biases)} users but {len(side.biases)} items; give a pair for each cell")
+        return np.asarray(side.cells(factors, biases), dtype=np.float64)
+
+
+def named(fold_biases: bool) -> str:
+    """Return the name of the matrix that a result speaks of."""
+    return WHOLE if fold_biases else PRODUCT
+
+
+def _rotations(model: Factored) -> Rotations:
+    return core_of(triangle(model.user_factors, "user factors"), model.item_factors).rotations

@@ -1,0 +1,274 @@
+"""Which column of a table is the user, the item, the rating and the time, and whether its first row is a header.
+
+Covers: names of columns, positions that the user gave, and what values say where there are neither.
+Does not cover: how values are written (field_values.py), or delimiters (delimiters.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.field_values import count_up, is_number, looks_like_times, mostly_numbers
+
+Column = str | int | None
+Columns = tuple[Column, Column, Column, Column]
+"""What the user calls the columns user, item, rating and timestamp; None where it is to be recognised."""
+
+ROLES = ("user", "item", "rating", "timestamp")
+NO_COLUMN = "none"
+"""As the name of the timestamp's column: there is none, whatever the file has."""
+
+_USUAL_NAMES = {
+    "user": (
+        "user", "userid", "users", "username", "customer", "customerid", "uid", "reviewer", "reviewerid", "profileid",
+        "member", "memberid", "visitorid",
+    ),
+    "item": (
+        "item", "itemid", "movie", "movieid", "film", "filmid", "product", "productid", "book", "bookid", "track",
+        "trackid", "song", "songid", "artist", "artistid", "business", "businessid", "iid", "asin", "isbn",
+    ),
+    "rating": ("rating", "ratings", "score", "stars", "value", "overall", "bookrating", "userrating", "reviewscore"),
+    "timestamp": ("timestamp", "time", "date", "datetime", "unixtime", "unixreviewtime", "ratedat", "createdat"),
+}  # fmt: skip
+_ALL_USUAL = {each for names in _USUAL_NAMES.values() for each in names}
+_MISSING_RATING = re.compile(r"[+-]?(nan|inf|infinity|null|none|na|n/a|\\n|-|\?)?", re.IGNORECASE)
+_NEEDS_RATINGS = "funkflow trains on ratings, and likes or clicks alone have none"
+_TYPE_SUFFIX = re.compile(r":[a-z_]+$")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Positions of the columns, from 0; -1 says that there is no such column. `header`: the first row, if it is one.
+
+    `doubt` : what was guessed and may be wrong, in a few words; `unnamed` : how many columns on the left the header has
+    no name for.
+    """
+
+    header: tuple[str, ...]
+    user: int
+    item: int
+    rating: int
+    timestamp: int
+    doubt: str = ""
+    unnamed: int = 0
+
+    def after_row_names(self) -> Placed:
+        """Return the same columns where rows have one more on the left, which the header does not name."""
+        moved = {role: place + (place >= 0) for role in ROLES for place in [getattr(self, role)]}
+        return replace(self, **moved, unnamed=1, doubt="the first column has no name, so it is taken for an index")
+
+    def called(self, place: int) -> str:
+        """Return the name of a column, or its position where there is no header."""
+        return self.header[place - self.unnamed].strip() if self.header else str(place)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of columns. `ratings` False allows bare pairs; `integer_users`: ids of users are integers."""
+
+    columns: Columns
+    ratings: bool
+    integer_users: bool = False
+
+    @property
+    def named(self) -> bool:
+        return any(isinstance(column, str) and column != NO_COLUMN for column in self.columns)
+
+    @property
+    def positioned(self) -> bool:
+        return any(isinstance(column, int) for column in self.columns)
+
+
+def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: str) -> tuple[int, int, int, int]:
+    """Return the positions of user, item, rating and timestamp among named columns; -1 for none.
+
+    Raises
+    ------
+    BadInput
+        A column that is needed is not there; the message lists those that are.
+    """
+    plain = [_plain(each) for each in names]
+    without_types = [_TYPE_SUFFIX.sub("", each) for each in names]
+    places = []
+    for role, column in zip(ROLES, columns, strict=True):
+        if column == NO_COLUMN and role == "timestamp":
+            places.append(-1)
+            continue
+        if isinstance(column, int):
+            place = column if 0 <= column < len(names) else -1
+        elif column is not None:
+            found = names if column in names else without_types
+            place = list(found).index(column) if column in found else -1
+        else:
+            place = _usual_place(plain, role)
+        if place < 0 and (column is not None or role in ("user", "item") or (role == "rating" and ratings)):
+            raise BadInput(_not_there(names, places, role, column, name))
+        places.append(place)
+    return places[0], places[1], places[2], places[3]
+
+
+def place_fields(rows: Sequence[Sequence[str]], asked: Asked, name: str, no_header: bool = False) -> Placed:
+    """Return which field of rows of text is what.
+
+    Parameters
+    ----------
+    rows : the fields of sample lines, the first line first.
+    no_header : the format never has one.
+
+    Raises
+    ------
+    BadInput
+        It cannot be told, or there are no ratings.
+    """
+    first, rest = rows[0], rows[1:]
+    width = len(first)
+    if asked.named:
+        return Placed(tuple(first), *place_columns(_stripped(first), asked.columns, asked.ratings, name))
+    has_header = not no_header and _has_header(first, [row for row in rest if len(row) == width], asked)
+    header = tuple(first) if has_header else ()
+    sample = [row for row in (rest if has_header else rows) if len(row) == width]
+    if asked.positioned:
+        return Placed(header, *_by_position(rows, has_header, asked, name))
+    if has_header:
+        return Placed(header, *place_columns(_stripped(first), asked.columns, asked.ratings, name))
+    return _by_values(sample or [first], asked, name, no_header)
+
+
+def seems_usable(rows: Sequence[Sequence[str]], ratings: bool) -> bool:
+    """Say whether rows, cut in some way, have what is looked for: usual names at the top, or a rating."""
+    if _usual(rows[0]) >= 2:
+        return True
+    least = 3 if ratings else 2
+    return len(rows[0]) >= least and (not ratings or mostly_numbers([row[2] for row in rows[1:] or rows]))
+
+
+def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], asked: Asked) -> bool:
+    rating = asked.columns[2] if isinstance(asked.columns[2], int) else 2
+    if asked.ratings and rating < len(first) and not _MISSING_RATING.fullmatch(first[rating].strip()):
+        below = [row[rating] for row in rest]
+        if not mostly_numbers([first[rating]]) and below and mostly_numbers(below):
+            return True
+    if asked.positioned:
+        return all(
+            isinstance(column, int) and column < len(first) and _plain(first[column]) in _USUAL_NAMES[role]
+            for role, column in zip(ROLES[:2], asked.columns[:2], strict=True)
+        )
+    if _usual(first) >= 2:
+        return True
+    if len(first) < 2 or not all(re.fullmatch(r"[^\W\d][\w .:-]*", field.strip()) for field in first):
+        return False
+    # Words above numbers are a header of unusual names; words above words are the first row of a table without one.
+    columns = list(zip(*rest, strict=True)) if rest else []
+    return asked.integer_users or any(map(mostly_numbers, columns)) or asked.ratings
+
+
+def _by_position(rows: Sequence[Sequence[str]], has_header: bool, asked: Asked, name: str) -> tuple[int, int, int, int]:
+    """Take the columns that the user gave positions of; the others by their names, or where they usually stand."""
+    width, sample = len(rows[0]), [row for row in rows[has_header:] if len(row) == len(rows[0])]
+    taken = {column for column in asked.columns if isinstance(column, int)}
+    plain = [_plain(each) for each in rows[0]] if has_header else []
+    places = []
+    for position, (role, column) in enumerate(zip(ROLES, asked.columns, strict=True)):
+        if isinstance(column, int):
+            place = column if 0 <= column < width else -1
+            if place < 0 and (asked.ratings or role in ROLES[:2]):
+                raise BadInput(f"{name}:1: there is no column {column} for the {role}: there are {width}, from 0 on")
+        elif has_header:
+            place = _usual_place(plain, role)
+        else:
+            place = position if position < width and position not in taken else -1
+        places.append(place)
+    user, item, rating, timestamp = places
+    if min(user, item) < 0 or (asked.ratings and rating < 0):
+        raise BadInput(_no_ratings(sample or [rows[0]], user, item, timestamp, name))
+    guessed = timestamp >= 0 and not isinstance(asked.columns[3], int) and not has_header
+    if asked.columns[3] == NO_COLUMN or (guessed and not looks_like_times([row[timestamp] for row in sample])):
+        timestamp = -1
+    return user, item, rating, timestamp
+
+
+def _by_values(sample: Sequence[Sequence[str]], asked: Asked, name: str, is_known: bool) -> Placed:
+    """Tell columns without header by what stands in them: user, item, rating, time, where nothing speaks against it."""
+    columns = list(zip(*sample, strict=True))
+    width = len(columns)
+    begin, doubt = 0, ""
+    if not is_known and width >= 4 and count_up(columns[0]) and _goes_on_with_a_rating(columns):
+        begin, doubt = 1, "column 0 counts the rows, so it is taken for an index"
+    user, item, rating, timestamp = (place if place < width else -1 for place in range(begin, begin + 4))
+    if not is_known:
+        if rating >= 0 and looks_like_times(columns[rating]):
+            rating, timestamp = timestamp, rating
+            if rating >= 0 and looks_like_times(columns[rating]):
+                rating = -1
+        elif timestamp >= 0 and not looks_like_times(columns[timestamp]):
+            timestamp, doubt = -1, doubt or f"column {timestamp} has no times and is left out"
+    if asked.columns[3] == NO_COLUMN:
+        timestamp = -1
+    if rating >= 0 and not (any(map(is_number, columns[rating])) or mostly_numbers(columns[rating])):
+        rating = -1
+    if item < 0 or (asked.ratings and rating < 0):
+        raise BadInput(_no_ratings(sample, user, item, timestamp, name))
+    return Placed((), user, item, rating, timestamp, doubt)
+
+
+def _goes_on_with_a_rating(columns: Sequence[Sequence[str]]) -> bool:
+    """Say whether, the first column being an index, user, item and a rating follow it."""
+    if not mostly_numbers(columns[3]) or any(map(looks_like_times, columns[2:4])):
+        return False
+    return len(columns) == 4 or looks_like_times(columns[4])
+
+
+def _not_there(names: Sequence[str], places: Sequence[int], role: str, column: Column, name: str) -> str:
+    columns = ", ".join(names)
+    if column is not None:
+        return f"{name}:1: no column {column!r} among {columns}; name it in ingest.columns.{role}"
+    if role == "rating":
+        user, item = (names[place] for place in places)
+        return (
+            f"{name}:1: no column for the rating among {columns}, where {user} is the user and {item} the item; "
+            f"{_NEEDS_RATINGS}; name their column in ingest.columns.rating"
+        )
+    return f"{name}:1: no column for the {role} among {columns}; name it in ingest.columns.{role}"
+
+
+def _no_ratings(sample: Sequence[Sequence[str]], user: int, item: int, timestamp: int, name: str) -> str:
+    if item < 0:
+        return (
+            f"{name}:1: cannot tell the columns user, item and rating in {tuple(sample[0])!r}; set ingest.columns "
+            "(names, or positions from 0 where there is no header), ingest.delimiter or ingest.format"
+        )
+    roles = {user: " (user)", item: " (item)", timestamp: " (time)"}
+    shown = "; ".join(
+        f"{place}{roles.get(place, '')}: {', '.join(values)}"
+        for place, values in enumerate(zip(*sample[:3], strict=True))
+    )
+    return (
+        f"{name}:1: no column of ratings among columns {shown}; {_NEEDS_RATINGS}; "
+        "give their position, from 0 on, in ingest.columns.rating"
+    )
+
+
+def _usual_place(plain: Sequence[str], role: str) -> int:
+    """Return where the usual name of a role stands; of user and item else the only column whose name ends with "id"."""
+    found = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
+    if found >= 0 or role not in ROLES[:2]:
+        return found
+    others = [
+        place for place, name in enumerate(plain) if len(name) > 2 and name.endswith("id") and name not in _ALL_USUAL
+    ]
+    return others[0] if len(others) == 1 else -1
+
+
+def _usual(fields: Sequence[str]) -> int:
+    return sum(_plain(field) in _ALL_USUAL for field in fields)
+
+
+def _stripped(fields: Sequence[str]) -> list[str]:
+    return [field.strip() for field in fields]
+
+
+def _plain(field: str) -> str:
+    return re.sub(r"[^a-z]", "", _TYPE_SUFFIX.sub("", field.strip().lower()))

@@ -1,0 +1,300 @@
+"""How one set of raw files is written: what is recognised from a name and the first bytes.
+
+Covers: the `Form` of Netflix text, delimited text and Parquet: delimiter, header, columns, kinds of id, scale.
+Does not cover: finding files (tasks/parsing/sources/sources.py), archives (tasks/parsing/sources/archives.py), or
+reading the rows (tasks/parsing/rows/text.py and its neighbours).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.columns import Asked, Columns, Placed, place_fields, seems_usable
+from funkflow.tasks.parsing.format.delimiters import (
+    DELIMITERS,
+    SPACES,
+    guess_delimiter,
+    quotes_after_blanks,
+    split_line,
+)
+from funkflow.tasks.parsing.format.field_values import (
+    Clock,
+    any_padded,
+    are_integers,
+    clock_of,
+    has_decimal_commas,
+    is_number,
+    mixes_decimal_signs,
+    mostly_numbers,
+)
+from funkflow.tasks.parsing.format.quoting import Quoting, has_quotes, lines_to_records
+from funkflow.tasks.parsing.sources.codecs import plain_name
+from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
+
+Format = Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"]
+IdKind = Literal["integer", "string"]
+IdType = Literal["auto", "integer", "string"]
+
+HEAD_BYTES = 256 * 1024
+"""How much of the first file is looked at."""
+
+_SAMPLE_LINES = 1000
+_NETFLIX_NAME = re.compile(r"^(mv_\d+|combined_data_\d+|probe|qualifying|judging)\.txt$")
+_MOVIE_HEADER = re.compile(r"^\d+:$")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How rows are written. Positions count columns from 0; -1 says that there is no such column.
+
+    Netflix text has its item in the header line above the rows, so `item` is -1 there. `decimal` : the sign in numbers
+    such as 3.5; `fractional` : whether times that are numbers have one, too; `unnamed` : columns
+    on the left that the header does not name; `doubt` : a guess that may be wrong; `blank_before_quote` : a blank
+    stands between delimiters and quotes.
+    """
+
+    kind: Literal["netflix", "text", "parquet", "jsonl"]
+    described: str
+    width: int
+    user: int
+    item: int
+    rating: int
+    timestamp: int
+    user_type: IdKind = "integer"
+    item_type: IdKind = "integer"
+    delimiter: str = ","
+    header: tuple[str, ...] = ()
+    quoted: bool = False
+    clock: Clock = "seconds"
+    scale: tuple[float, float] | None = None
+    decimal: str = "."
+    fractional: bool = False
+    unnamed: int = 0
+    doubt: str = ""
+    blank_before_quote: bool = False
+    line_end: Literal["\n", "\r"] = "\n"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user said about the files, in plain values.
+
+    `ratings` False allows a file of bare pairs; `delimiter` : a character or one of `DELIMITERS`, empty: guessed.
+    """
+
+    format: Format = "auto"
+    columns: Columns = (None, None, None, None)
+    user_type: IdType = "auto"
+    item_type: IdType = "auto"
+    scale: tuple[float, float] | None = None
+    ratings: bool = True
+    delimiter: str = ""
+    quoting: Quoting = "auto"
+
+
+def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
+    """Return the form of a text file from its first bytes.
+
+    Parameters
+    ----------
+    head : the first `HEAD_BYTES` of the file, or all of it.
+    name : what the file is called in messages; its last part also helps to recognise it.
+
+    Raises
+    ------
+    BadInput
+        The file is empty, not UTF-8 text, or its columns are not recognised.
+    """
+    if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
+        return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
+    lines = _first_lines(head, name)
+    base = plain_name(name.rsplit("/", 1)[-1])
+    if wanted.format == "netflix" or (
+        wanted.format == "auto" and (_NETFLIX_NAME.match(base) or _MOVIE_HEADER.match(lines[0]))
+    ):
+        return _netflix(lines, name, wanted)
+    return _delimited(lines, name, base, wanted)
+
+
+def _first_lines(head: bytes, name: str) -> list[str]:
+    if not head.strip():
+        raise BadInput(f"{name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+    refuse_bytes(head, name)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
+        raise BadInput(
+            f"{name}:1: wrong encoding: not UTF-8 but UTF-16 or binary; "
+            "convert it, for instance by iconv -f UTF-16 -t UTF-8"
+        )
+    whole = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if len(whole) > 1 and len(head) >= HEAD_BYTES:
+        whole = whole[:-1]
+    lines = [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole[:_SAMPLE_LINES]]
+    return [line for line in lines if line.strip()]
+
+
+def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
+    rows = [line.split(",") for line in lines if not line.endswith(":")]
+    widths = Counter(len(row) for row in rows if len(row) <= 3).most_common(1)
+    width = widths[0][0] if widths else 3
+    row = next((row for row in rows if len(row) == width), ["", "", ""])
+    rating = 1 if width == 3 or (width == 2 and is_number(row[1])) else -1
+    if wanted.ratings and rating < 0:
+        raise BadInput(
+            f"{name}: Netflix form without ratings ({','.join(row)!r}), like probe.txt or qualifying.txt; "
+            "name files of user,rating,date lines"
+        )
+    return Form(
+        kind="netflix",
+        described="Netflix Prize text (movie header lines, then user,rating,date)"
+        if rating > 0
+        else "Netflix Prize pairs (movie header lines, then users)",
+        width=width,
+        user=0,
+        item=-1,
+        rating=rating,
+        timestamp=width - 1 if width == 3 or (width == 2 and rating < 0) else -1,
+        user_type="string" if wanted.user_type == "string" else "integer",
+        item_type="string" if wanted.item_type == "string" else "integer",
+        clock="iso",
+        scale=wanted.scale or (1.0, 5.0),
+    )
+
+
+def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
+    delimiter = _delimiter(lines, wanted)
+    blank_before_quote = f'{delimiter} "' in lines[min(1, len(lines) - 1)]
+    if blank_before_quote:
+        lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
+    quoted = has_quotes(wanted.quoting, lines, delimiter, name)
+    records = lines_to_records(lines, delimiter, name) if quoted else lines
+    rows = _without_comments(records, [split_line(record, delimiter, quoted) for record in records])
+    movielens = _movielens_name(base, delimiter)
+    asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
+    placed = place_fields(rows, asked, name, no_header=bool(movielens))
+    below = rows[1 if placed.header else 0 :]
+    width = _width(below, placed)
+    sample = [row for row in below if len(row) == width]
+    if width > len(placed.header) > 0 and any(row[-1].strip() for row in sample):
+        placed = placed.after_row_names()
+    ratings = [row[placed.rating] for row in sample] if placed.rating >= 0 else []
+    times = [row[placed.timestamp] for row in sample] if placed.timestamp >= 0 else []
+    if ratings and not mostly_numbers(ratings) and not any(map(is_number, ratings)):
+        raise BadInput(
+            f"{name}: the ratings in column {placed.called(placed.rating)} are no numbers, such as {ratings[0]!r}; "
+            "write them as numbers, or name another column in ingest.columns.rating"
+        )
+    described, scale = _movielens(movielens, placed.header, ratings)
+    if wanted.format == "movielens" and not described:
+        raise BadInput(
+            f"{name}: not a MovieLens file (ratings.dat, u.data or ratings.csv); set ingest.format to what it is"
+        )
+    return Form(
+        kind="text",
+        described=described or _described(delimiter, placed.header),
+        width=width,
+        user=placed.user,
+        item=placed.item,
+        rating=placed.rating,
+        timestamp=placed.timestamp,
+        user_type=_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
+        item_type=_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
+        delimiter=delimiter,
+        header=placed.header,
+        unnamed=placed.unnamed,
+        quoted=quoted,
+        clock=_clock(times, placed.called(placed.timestamp), name),
+        scale=wanted.scale or scale,
+        decimal=_decimal(ratings, delimiter, name),
+        fractional=any("." in field and is_number(field) for field in times),
+        doubt=placed.doubt,
+        blank_before_quote=blank_before_quote,
+    )
+
+
+def _width(rows: list[list[str]], placed: Placed) -> int:
+    """Return how many fields rows have: as many as the header, or one more if most have an index without a name."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    named = len(placed.header)
+    return usual if usual == named + 1 or not named else named
+
+
+def _without_comments(lines: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """Leave out the comments above the rows."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    begin = next((place for place, row in enumerate(rows) if not is_comment(lines[place], len(row) == width)), 0)
+    return rows[begin:]
+
+
+def is_comment(line: str, is_row: bool) -> bool:
+    """Say whether a line is a comment: it begins with # or %, and a space, or has not as many fields as rows have."""
+    text = line.lstrip()
+    return text.startswith(("# ", "% ")) or (text.startswith(("#", "%")) and not is_row)
+
+
+def _described(delimiter: str, header: tuple[str, ...]) -> str:
+    kind = {"\t": "TSV", ",": "CSV", SPACES: "text separated by spaces"}.get(
+        delimiter, f"text separated by {delimiter!r}"
+    )
+    return f"{kind} ({'columns ' + ', '.join(header) if header else 'no header'})"
+
+
+def _delimiter(lines: list[str], wanted: Wanted) -> str:
+    if wanted.delimiter:
+        return DELIMITERS.get(wanted.delimiter, wanted.delimiter)
+    if wanted.format in ("csv", "tsv"):
+        return {"csv": ",", "tsv": "\t"}[wanted.format]
+    return guess_delimiter(lines, lambda rows: seems_usable(rows, wanted.ratings))
+
+
+def _decimal(ratings: list[str], delimiter: str, name: str) -> str:
+    """Return the sign in numbers such as 3.5: a comma where all ratings agree on it."""
+    if delimiter == ",":
+        return "."
+    mixed = mixes_decimal_signs(ratings)
+    if mixed:
+        raise BadInput(
+            f"{name}: some ratings have a decimal comma ({mixed[0]}), others a point ({mixed[1]}); "
+            "write all of them with a point"
+        )
+    return "," if has_decimal_commas(ratings) else "."
+
+
+def _clock(times: list[str], column: str, name: str) -> Clock:
+    clock = clock_of(times)
+    if clock is None:
+        value = next(field for field in times if clock_of([field]) is None)
+        raise BadInput(
+            f"{name}: {value!r} in column {column} is no time that is read (an ISO date, or a number since 1970); "
+            'to leave times out, set ingest.columns.timestamp = "none"'
+        )
+    return clock
+
+
+def _movielens_name(base: str, delimiter: str) -> str:
+    """Return what a file of MovieLens without header is called, by its name and delimiter."""
+    if (base == "ratings.dat" and delimiter == "::") or (
+        re.match(r"^u([1-5]|[ab])?\.(data|base|test)$", base) and delimiter == "\t"
+    ):
+        return f"MovieLens {base}"
+    return ""
+
+
+def _movielens(name: str, header: tuple[str, ...], ratings: list[str]) -> tuple[str, tuple[float, float] | None]:
+    if header == ("userId", "movieId", "rating", "timestamp"):
+        return "MovieLens ratings.csv", (0.5, 5.0)
+    if not name:
+        return "", None
+    half_stars = name == "MovieLens ratings.dat" and any("." in rating for rating in ratings)
+    return name, (0.5 if half_stars else 1.0, 5.0)
+
+
+def _id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
+    if wanted != "auto":
+        return wanted
+    if integers_by_format and not any_padded(sample):
+        return "integer"
+    return "integer" if are_integers(sample) else "string"

@@ -1,0 +1,111 @@
+"""What the type of a column says of its values, and how they are stored in it.
+
+Covers: Arrow types that may be ids, ratings and times, and taking off what only says how values are stored.
+Does not cover: values (tasks/parsing/rows/typed_values.py), or rows (tasks/parsing/rows/typed_rows.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import IdKind
+
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def refuse_type(kind: pa.DataType, role: str, name: str, file: str) -> None:
+    """Raise BadInput if a column of this type cannot be what its role says.
+
+    Ids are integers, whole floats and decimals, text, bytes of UTF-8 and UUIDs; ratings are numbers, also as text, and
+    booleans; times are timestamps, dates, numbers and text. A column of nulls has no type: its rows are bad.
+    """
+    inner = stored(kind)
+    is_fit = is_number(inner) or is_text(inner) or pa.types.is_null(inner)
+    if role == "rating":
+        is_fit = is_fit or pa.types.is_boolean(inner)
+    if role == "timestamp":
+        is_fit = is_fit or pa.types.is_timestamp(inner) or pa.types.is_date(inner)
+    if is_fit:
+        return
+    wanted = {"rating": "numbers", "timestamp": "timestamps"}.get(role, "integers or text")
+    shown = str(kind) if len(str(kind)) <= 60 else str(kind)[:60] + "…"
+    raise BadInput(
+        f"{file}: column {name!r} has type {shown}, which cannot be the {role}; write it as {wanted}, "
+        f"or name another column in ingest.columns.{role}"
+    )
+
+
+def natural_id_type(kind: pa.DataType) -> IdKind:
+    """Return what ids of this type are where nobody says it: numbers are integers, all else is text."""
+    return "integer" if is_number(kind) else "string"
+
+
+def exact(kind: pa.DataType) -> int:
+    """Return up to where floats of a type tell all integers apart."""
+    return 2 ** {16: 11, 32: 24}.get(kind.bit_width, 53) if pa.types.is_floating(kind) else 2**53
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column without what only says how its values are stored; nothing is lost, and nothing is judged.
+
+    UUIDs and bytes become text, timestamps and dates whole seconds: in their own unit, as a time zone only says how an
+    instant is shown. Bytes stay what they are if some of them are not UTF-8.
+    """
+    if isinstance(column.type, pa.BaseExtensionType):
+        return plain(column.storage)
+    if pa.types.is_dictionary(column.type):
+        return plain(column.dictionary_decode())
+    kind = column.type
+    if kind == pa.binary(16):
+        return _uuids(column)
+    if is_text(kind):
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowInvalid:
+            return column.cast(pa.binary())
+    if pa.types.is_date32(kind):
+        return pc.multiply(column.cast(pa.int32()).cast(pa.int64()), 86_400)
+    if is_instant(kind):
+        unit = 10**3 if pa.types.is_date64(kind) else _UNITS[kind.unit]
+        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        ticks = column.cast(pa.int64()).fill_null(0).to_numpy()
+        return pa.array(np.floor_divide(ticks, unit), mask=~valid)
+    return column
+
+
+def _uuids(column: pa.Array) -> pa.Array:
+    """Write 16 bytes as 8-4-4-4-12 hexadecimal digits."""
+    texts = [None if value is None else value.hex() for value in column.to_pylist()]
+    return pa.array(
+        [text and f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" for text in texts], pa.string()
+    )
+
+
+def stored(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values: what a dictionary or a logical type is made of."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return stored(kind.storage_type)
+    return stored(kind.value_type) if pa.types.is_dictionary(kind) else kind
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Say whether values are numbers, however they are stored."""
+    kind = stored(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Say whether values are text, or bytes that may be text."""
+    return kind in (pa.string(), pa.large_string(), pa.string_view()) or _is_bytes(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return kind in (pa.binary(), pa.large_binary(), pa.binary_view()) or bool(pa.types.is_fixed_size_binary(kind))
+
+
+def is_instant(kind: pa.DataType) -> bool:
+    """Say whether values are timestamps or dates."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))

@@ -1,0 +1,88 @@
+"""From plain files to chunks that are ready to parse: the form they have, and how they are cut.
+
+Covers: recognising the form of the first file, text, JSON lines or Parquet, and cutting all of them.
+Does not cover: finding files (tasks/parsing/sources/sources.py), archives (tasks/parsing/sources/archives.py), parsing
+(tasks/parsing/rows/text.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, Wanted, recognise_text
+from funkflow.tasks.parsing.rows.jsonl import is_json_lines, recognise_jsonl
+from funkflow.tasks.parsing.rows.parquet import cut_parquet, recognise_parquet
+from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files, unpack
+from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, RawFile, cut, whole
+from funkflow.tasks.parsing.sources.folder_columns import columns_in
+from funkflow.tasks.parsing.sources.sources import Source, read_range
+from funkflow.tasks.storage.files import join
+
+_LEAST_ROW_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Chunks to parse, in the order of the input. `rows_at_most` is a bound, not a count."""
+
+    form: Form
+    chunks: tuple[Chunk, ...]
+    rows_at_most: int
+
+
+def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
+    """Recognise the form of `plain` files by the first of them, and cut them to chunks.
+
+    Raises
+    ------
+    BadInput
+        The first file is empty, in a wrong encoding, or its columns are not recognised.
+    """
+    if not plain:
+        raise BadInput("no file of ratings is left to read; check ingest.ratings")
+    return prepare_pieces([whole(file) for file in plain], recognise(plain[0], wanted), chunk_bytes)
+
+
+def prepare_pieces(pieces: Sequence[Piece], form: Form, chunk_bytes: int) -> Prepared:
+    """Cut to chunks what is to be read of files of a form that is known; of Parquet that is always all."""
+    if form.kind == "parquet":
+        chunks, rows = cut_parquet([piece.file for piece in pieces], chunk_bytes)
+        return Prepared(form, tuple(chunks), rows)
+    size = sum(piece.stop - piece.start for piece in pieces)
+    return Prepared(form, tuple(cut(pieces, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
+
+
+def recognise(file: RawFile, wanted: Wanted) -> Form:
+    """Return the form of one plain file."""
+    if wanted.format == "parquet" or (wanted.format == "auto" and file.name.endswith((".parquet", ".pq"))):
+        return recognise_parquet(file, wanted)
+    head = read_range(file.url, file.start, min(file.start + HEAD_BYTES, file.stop))
+    is_json = wanted.format == "jsonl" or (wanted.format == "auto" and is_json_lines(head, file.name))
+    try:
+        return (recognise_jsonl if is_json else recognise_text)(head, file.name, wanted)
+    except BadInput as cause:
+        if in_folders := ", ".join(columns_in(file.name)):
+            raise BadInput(
+                f"{cause.message}; columns in folder names ({in_folders}) are read for Parquet only"
+            ) from cause
+        raise
+
+
+def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
+    """Prepare files written in any way; columns and delimiter given for the ratings count where they fit."""
+    try:
+        return prepare(plain, wanted, chunk_bytes)
+    except BadInput:
+        return prepare(plain, replace(wanted, columns=(None, None, None, None), delimiter=""), chunk_bytes)
+
+
+def unpack_here(source: Source, scratch: str) -> list[RawFile]:
+    """Return the plain files of a source, with what has to be unpacked now lying under `scratch`."""
+    plain: list[RawFile] = []
+    for number, stored in enumerate(source.files):
+        plain += (
+            unpack(stored, join(scratch, f"unpacked-{number:05d}")) if needs_unpacking(stored) else raw_files(stored)
+        )
+    return plain

@@ -1,0 +1,156 @@
+"""Archives as if their members lay in a folder: tar read in place, what is compressed unpacked once.
+
+Covers: .tar by the offsets of its members, zip and packed files and tars in one streaming pass, damaged archives.
+Does not cover: which members hold ratings (layouts.py), the codecs (codecs.py), or what is in the members.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.sources.chunks import RawFile
+from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, is_packed_tar, plain_name, unpacked
+from funkflow.tasks.parsing.sources.layouts import pick
+from funkflow.tasks.parsing.sources.other_kinds import kind_of_bytes, refuse_named
+from funkflow.tasks.parsing.sources.sources import StoredFile, read_range
+from funkflow.tasks.storage.filesystems import filesystem, opened, reaching, streamed
+
+_COPY_BYTES = 4 * 2**20
+_TAR_BLOCK_BYTES = 512
+_MAGIC_BYTES = 16
+_BROKEN = (*DAMAGE, tarfile.TarError, zipfile.BadZipFile)
+
+
+def needs_unpacking(stored: StoredFile) -> bool:
+    """Say whether a file can only be read from its beginning: packed in any form."""
+    return bool(codec_of(stored.name)) or _is_zip(stored.name)
+
+
+def raw_files(stored: StoredFile) -> list[RawFile]:
+    """Return the plain files in a stored file that needs no unpacking: itself, or the members of a tar.
+
+    Raises
+    ------
+    BadInput
+        A file of a kind that is not read, or a tar that is damaged, cut short or without ratings.
+    """
+    refuse_named(stored.name)
+    if not stored.name.endswith(".tar"):
+        return [RawFile(stored.url, 0, stored.bytes, stored.name)]
+    with _naming_damage(stored):
+        return _chosen(_tar_members(stored), stored.name)
+
+
+def unpack(stored: StoredFile, target: str) -> list[RawFile]:
+    """Unpack a packed file, or all ratings in a packed tar or a zip one after another, into the one file `target`.
+
+    Memory stays bounded by a few MiB. Returns the plain files in it, which keep their names for messages.
+
+    Raises
+    ------
+    BadInput
+        The archive is damaged, cut short, empty or without ratings.
+    """
+    system, path = filesystem(stored.url)
+    with _naming_damage(stored), reaching(stored.url), system.open(path, "rb") as packed, streamed(target) as out:
+        if _is_zip(stored.name):
+            return _unzipped(packed, out, stored.name, target)
+        stream = unpacked(packed, codec_of(stored.name))
+        if is_packed_tar(stored.name):
+            return _chosen(_copy_members(stream, out, stored.name, target), stored.name)
+        shutil.copyfileobj(stream, out, _COPY_BYTES)
+        size = out.tell()
+        if size == 0:
+            raise BadInput(f"{stored.name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+    return [RawFile(target, 0, size, plain_name(stored.name))]
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
+
+
+@contextmanager
+def _naming_damage(stored: StoredFile) -> Iterator[None]:
+    """Raise BadInput for what broken bytes raise; an OSError with a number comes from a disk or a store."""
+    try:
+        yield
+    except (*_BROKEN, OSError) as cause:
+        if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.errno is not None:
+            raise
+        kind = kind_of_bytes(read_range(stored.url, 0, _MAGIC_BYTES))
+        shown = str(cause).split("\n")[0]
+        raise BadInput(
+            f"{stored.name}: the archive is damaged or cut short ({shown}); fetch it anew"
+            if not kind or codec_of(stored.name) in kind
+            else f"{stored.name}: its name says otherwise, but {kind}"
+        ) from cause
+
+
+def _unzipped(packed: IO[bytes], out: IO[bytes], name: str, target: str) -> list[RawFile]:
+    """Unpack the ratings among the members of a zip."""
+    with zipfile.ZipFile(packed) as archive:
+        members = {each.filename: each for each in archive.infolist() if not each.is_dir()}
+        found = []
+        for path in pick(list(members), name):
+            if members[path].flag_bits & 1:
+                raise BadInput(f"{name}/{path}: it is encrypted; unpack it with its password and name what is in it")
+            start = out.tell()
+            try:
+                with archive.open(path) as content:
+                    shutil.copyfileobj(content, out, _COPY_BYTES)
+            except NotImplementedError as cause:  # a method of compression that zipfile does not know
+                raise BadInput(f"{name}/{path}: {cause}; unpack it and name the files in it") from cause
+            found.append(RawFile(target, start, out.tell(), f"{name}/{path}"))
+    return _chosen(found, name)
+
+
+def _tar_members(stored: StoredFile) -> list[RawFile]:
+    found = []
+    end = 0
+    with opened(stored.url) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            stop = member.offset_data + member.size
+            end = max(end, -(-stop // _TAR_BLOCK_BYTES) * _TAR_BLOCK_BYTES)
+            if member.isfile():
+                found.append(RawFile(stored.url, member.offset_data, stop, f"{stored.name}/{member.name}"))
+        # tarfile takes an archive cut between two members for a whole one; a whole one ends with a block of zeros.
+        file.seek(end)
+        if file.read(_TAR_BLOCK_BYTES) != bytes(_TAR_BLOCK_BYTES):
+            raise tarfile.ReadError("the mark at its end is missing")
+    return found
+
+
+def _copy_members(stream: IO[bytes], out: IO[bytes], url: str, target: str) -> list[RawFile]:
+    """Copy every member that may hold ratings; the choice among them is made when all names are known."""
+    found = []
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                start = out.tell()
+                shutil.copyfileobj(content, out, _COPY_BYTES)
+                if out.tell() - start != member.size:
+                    raise tarfile.ReadError(f"{member.name} is cut short")
+                found.append(RawFile(target, start, out.tell(), f"{url}/{member.name}"))
+    while stream.read(_COPY_BYTES):  # to the end, where a packed file keeps its checksum
+        pass
+    return found
+
+
+def _chosen(members: list[RawFile], url: str) -> list[RawFile]:
+    by_name = {member.name: member for member in members}
+    chosen = [by_name[name] for name in pick(list(by_name), url)]
+    for member in chosen:
+        if codec_of(member.name) or member.name.endswith((".tar", ".zip")):
+            raise BadInput(f"{member.name}: an archive inside an archive; unpack the outer one and name the inner one")
+        if len(members) > 1 and member.name.endswith((".parquet", ".pq")):
+            raise BadInput(f"{member.name}: Parquet beside other files in an archive is not read; unpack it first")
+        if member.start == member.stop:
+            raise BadInput(f"{member.name}: the file is empty; fetch the archive anew")
+    return chosen

@@ -1,0 +1,96 @@
+"""How the first file was understood, in one line: columns, kinds of id, times, delimiter, and three values of each.
+
+Covers: the line that a run shows before it reads everything, so that a wrong guess is seen, and a warning about what
+the numbers of ids say against a guess.
+Does not cover: the guesses (tasks/parsing/format/formats.py, tasks/parsing/format/columns.py,
+tasks/parsing/format/field_values.py), or reading rows (tasks/parsing/rows/text.py).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from funkflow.tasks.parsing.erased_ids import Forgotten
+from funkflow.tasks.parsing.format.delimiters import DELIMITERS
+from funkflow.tasks.parsing.format.field_values import UNITS
+from funkflow.tasks.parsing.format.formats import Form
+from funkflow.tasks.parsing.rows.parquet import first_rows
+from funkflow.tasks.parsing.rows.text import parse_chunk
+from funkflow.tasks.parsing.sources.chunks import Piece, RawFile
+
+_SAMPLE_BYTES = 64 * 1024
+_SAMPLE_ROWS = 1000
+_SHOWN = 3
+
+
+def understood(file: RawFile, form: Form, forgotten: Forgotten) -> str:
+    """Return the line for the first file of some ratings.
+
+    Parameters
+    ----------
+    forgotten : users and items that no file under the root may name, so they are no examples.
+
+    Raises
+    ------
+    BadInput
+        The beginning of the file cannot be read at all; single bad rows are left out.
+    """
+    rows = _first_rows(file, form, forgotten)
+    shown = [_column(role, form, rows) for role in rows.column_names]
+    doubt = f"; {form.doubt}" if form.doubt else ""
+    return f"{file.name} is read as {_kind(form)}: {'; '.join(shown)}{doubt}"
+
+
+def one_rating_each(ratings: int, users: int, items: int) -> str:
+    """Return a warning where each user or each item has one rating alone, as the numbers of rows would; else ""."""
+    for side, ids in (("user", users), ("item", items)):
+        if ratings == ids > 1:
+            return (
+                f"each of the {ratings:,} ratings is of another {side}, so nothing can be learnt about a {side}: does "
+                f"the column of the {side} number the rows? Name the right one in ingest.columns.{side}"
+            )
+    return ""
+
+
+def _kind(form: Form) -> str:
+    if form.kind != "text":
+        return form.described.split(" (")[0]
+    names = {value: name for name, value in DELIMITERS.items()}
+    delimiter = names.get(form.delimiter, form.delimiter)
+    quoting, header = "double" if form.quoted else "none", "yes" if form.header else "no"
+    return f"text (delimiter: {delimiter}, quoting: {quoting}, header: {header})"
+
+
+def _column(role: str, form: Form, rows: pa.Table) -> str:
+    place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
+    called = form.header[place - form.unnamed].strip() if form.header else str(place)
+    where = f"in column {called}" if place >= 0 else "in the lines above"
+    kind = {
+        "user": "text" if form.user_type == "string" else "integers",
+        "item": "text" if form.item_type == "string" else "integers",
+        "rating": "numbers with a decimal comma" if form.decimal == "," else "numbers",
+        "timestamp": _CLOCKS.get(form.clock, form.clock),
+    }[role]
+    values = ", ".join(_shown(value) for value in rows[role].to_pylist()[:_SHOWN])
+    return f"{'time' if role == 'timestamp' else role} {where}, {kind} ({values})"
+
+
+_CLOCKS = {
+    **{unit: f"{unit} since 1970" for unit in UNITS},
+    "date": "dates", "iso": "dates", "fraction": "dates and times", "zoned": "times with a zone",
+}  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _first_rows(file: RawFile, form: Form, forgotten: Forgotten) -> pa.Table:
+    if form.kind == "parquet":
+        table = first_rows(file, form, _SAMPLE_ROWS)
+    else:
+        piece = Piece(file, file.start, min(file.stop, file.start + _SAMPLE_BYTES))
+        table = parse_chunk((piece,), form).table.slice(0, _SAMPLE_ROWS)
+    for side in ("user", "item"):
+        table = table.filter(pa.array(~forgotten.holds(side, table[side])))
+    return table.slice(0, _SHOWN)

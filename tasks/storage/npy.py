@@ -1,0 +1,68 @@
+"""Arrays of numbers in npy files, whole or slice by slice, with checksums; never a pickle.
+
+Covers: writing and reading them. Does not cover: what the numbers mean, or other files (files.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.redact import masked
+from funkflow.tasks.storage import files
+
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
+    re.DOTALL,
+)
+
+
+def write_array(url: str, array: npt.NDArray[Any]) -> str:
+    """Write one array as npy and return the file's checksum."""
+    return write_slices(url, [array], array.shape, array.dtype)
+
+
+def write_slices(
+    url: str, slices: Iterable[npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32
+) -> str:
+    """Write one array of `shape` as npy, given as slices of its rows in order; return the file's checksum."""
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    digest = hashlib.blake2b(header.getvalue(), digest_size=files.CHECKSUM_BYTES)
+    with files.opened_for_writing(url) as file:
+        file.write(header.getvalue())
+        for rows in slices:
+            data = np.ascontiguousarray(rows, dtype).reshape(-1).view(np.uint8).data
+            digest.update(data)
+            file.write(data)
+    return digest.hexdigest()
+
+
+def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
+    """Read one npy array that `write_array` wrote, read-only; anything else, pickles above all, is refused.
+
+    NumPy's own reader parses the header with `ast.literal_eval`, which in threads fails now and then on CPython 3.11
+    with "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905); so the one form that we write
+    is read here.
+    """
+    data = files.read_bytes(url, expected_checksum)
+    header = _NPY_HEADER.match(data)
+    if header is None:
+        raise DamagedFile(f"{masked(url)}: not an npy file of numbers in C order; delete it and run again")
+    shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
+    dtype = np.dtype(header["dtype"].decode())
+    if len(data) - header.end() != math.prod(shape) * dtype.itemsize:
+        raise DamagedFile(
+            f"{masked(url)}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
+        )
+    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)

@@ -1,0 +1,211 @@
+"""Turn a planted model into Netflix Prize text, film by film: nothing depends on how the films are cut into tasks.
+
+Covers: who rates a film, with which rating on which day, which pairs are probe or qualifying, and the lines of text.
+Does not cover: sizes and the planted model (planted.py), titles (titles.py), which films one task writes
+(pipeline/stages/synthesise.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.filesystems import streamed
+from funkflow.tasks.synthetic.planted import (
+    FILM_STREAM,
+    NOISE_DEVIATION,
+    FilmCounts,
+    Integers,
+    Plan,
+    activity,
+    film_counts,
+    plant,
+    planted_scores,
+    stream,
+)
+
+FIRST_DAY = datetime.date(1999, 11, 11)
+LAST_DAY = datetime.date(2005, 12, 31)
+DAYS = (LAST_DAY - FIRST_DAY).days + 1
+
+_SCAN_PART = 0.1
+"""A film rated by more of the users than this is drawn by one key a user; below it, tickets drawn again cost less."""
+
+_LINE = np.dtype([("user", "S7"), ("rating", "S3"), ("date", "S11")])
+_RATINGS = np.array([b",1,", b",2,", b",3,", b",4,", b",5,"])
+_DATES = np.array([f"{FIRST_DAY + datetime.timedelta(days=day)}\n".encode() for day in range(DAYS)])
+
+
+@dataclass(frozen=True)
+class Film:
+    """What becomes of one film. Users are row numbers of the planted model.
+
+    users int64 (n,) distinct, in no particular order, as in the real files; ratings int8 (n,) 1..5; days int64 (n,)
+    since FIRST_DAY; probe int64 (p,): positions within `users`; qualifying int64 (q,): users who did not rate the film,
+    and qualifying_days int64 (q,).
+    """
+
+    users: Integers
+    ratings: npt.NDArray[np.int8]
+    days: Integers
+    probe: Integers
+    qualifying: Integers
+    qualifying_days: Integers
+
+
+@dataclass(frozen=True)
+class FilmText:
+    """One film as text: `ratings` is a header `17:` and `lines` ratings; the others are empty without such a pair."""
+
+    item: int
+    lines: int
+    ratings: bytes
+    probe: bytes
+    qualifying: bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that the films of one plan are drawn from; made anew by each task (about 0.2 s at the Netflix shape)."""
+
+    plan: Plan
+    model: Model
+    counts: FilmCounts
+    tickets: npt.NDArray[np.int32]
+    holders: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Source:
+        tickets = activity(plan)
+        holders = np.repeat(np.arange(plan.users, dtype=np.int32), tickets)
+        return cls(plan, plant(plan), film_counts(plan), tickets, holders)
+
+
+def film_texts(plan: Plan, first: int, stop: int) -> Iterator[FilmText]:
+    """Yield the text of the films with row numbers first..stop-1, in order.
+
+    Memory stays at the source's (about 200 bytes a user) and one film's.
+    """
+    source = Source.of(plan)
+    names = source.model.user_ids.astype("S7")
+    for item in range(first, stop):
+        yield film_text(draw_film(source, item), item + 1, names)
+
+
+def draw_film(source: Source, item: int) -> Film:
+    """Draw one film: its users by activity, their rounded noisy ratings, and days that crowd towards the end.
+
+    The probe is drawn evenly from the film's ratings. (The real one holds some of each user's latest, so that light
+    users count for more in it; evenly drawn, it is distributed like the training ratings.)
+    """
+    rng = stream(source.plan, FILM_STREAM, item)
+    users = draw_users(source, int(source.counts.ratings[item]), rng)
+    scores = planted_scores(source.model, users, item)
+    scores += np.float32(NOISE_DEVIATION) * rng.standard_normal(len(users), dtype=np.float32)
+    qualifying = _draw_others(users, source.plan.users, int(source.counts.qualifying[item]), rng)
+    return Film(
+        users=users,
+        ratings=np.clip(np.rint(scores), 1, 5).astype(np.int8),
+        days=_draw_days(len(users), rng),
+        probe=rng.choice(len(users), int(source.counts.probe[item]), replace=False),
+        qualifying=qualifying,
+        qualifying_days=_draw_days(len(qualifying), rng),
+    )
+
+
+def draw_users(source: Source, count: int, rng: np.random.Generator) -> Integers:
+    """Return `count` distinct users, int64, each the likelier the more tickets he holds, in random order.
+
+    Few are drawn ticket by ticket until enough are distinct. Many are those with the least exponential key E / tickets,
+    which is the same law: whose ticket comes first, second and so on.
+    """
+    if count > _SCAN_PART * source.plan.users:
+        keys = rng.standard_exponential(source.plan.users, dtype=np.float32) / source.tickets
+        distinct = np.argpartition(keys, count - 1)[:count] if count < len(keys) else np.arange(len(keys))
+        return rng.permutation(distinct)
+    seen = np.zeros(source.plan.users, dtype=bool)
+    missing = count
+    while missing > 0:
+        seen[source.holders[rng.integers(0, len(source.holders), missing + missing // 8 + 8)]] = True
+        missing = count - int(np.count_nonzero(seen))
+    return rng.permutation(np.flatnonzero(seen))[:count]
+
+
+def _draw_others(users: Integers, population: int, count: int, rng: np.random.Generator) -> Integers:
+    free = np.ones(population, dtype=bool)
+    free[users] = False
+    chosen: list[int] = []
+    while len(chosen) < count:
+        user = int(rng.integers(population))
+        if free[user]:
+            free[user] = False
+            chosen.append(user)
+    return np.array(chosen, dtype=np.int64)
+
+
+def _draw_days(count: int, rng: np.random.Generator) -> Integers:
+    # The fourth root puts half of the ratings after 2004, as in the real set.
+    return (DAYS * np.sqrt(np.sqrt(rng.random(count)))).astype(np.int64)
+
+
+def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmText:
+    """Write one film as Netflix text; `names` are the raw user ids by row number, as bytes."""
+    header = f"{item_id}:\n".encode()
+    lines = np.empty(len(film.users), dtype=_LINE)
+    lines["user"] = names[film.users]
+    lines["rating"] = _RATINGS[film.ratings - 1]
+    lines["date"] = _DATES[film.days]
+    # Short ids are padded with zero bytes; taking those out of the whole is several times faster than joining strings.
+    ratings = header + lines.tobytes().translate(None, b"\0")
+    probe = b"".join(name + b"\n" for name in names[film.users[film.probe]])
+    qualifying = b"".join(
+        name + b"," + day for name, day in zip(names[film.qualifying], _DATES[film.qualifying_days], strict=True)
+    )
+    return FilmText(
+        item=item_id,
+        lines=len(lines),
+        ratings=ratings,
+        probe=header + probe if probe else b"",
+        qualifying=header + qualifying if qualifying else b"",
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one range of films came to: sizes, and the probe and qualifying text, which are parts of one file each."""
+
+    ratings: int
+    size_bytes: int
+    probe: bytes
+    qualifying: bytes
+
+
+def write_combined(plan: Plan, first: int, stop: int, url: str) -> Written:
+    """Write the films first..stop-1 one after another into one file; memory stays that of `film_texts`."""
+    with streamed(url) as file:
+        return _gather(plan, first, stop, lambda text: file.write(text.ratings))
+
+
+def write_apart(plan: Plan, first: int, stop: int, folder: str) -> Written:
+    """Write each of the films first..stop-1 into its own file mv_0000001.txt."""
+    return _gather(
+        plan, first, stop, lambda text: files.write_bytes(files.join(folder, f"mv_{text.item:07d}.txt"), text.ratings)
+    )
+
+
+def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> Written:
+    ratings = size = 0
+    probe, qualifying = [], []
+    for text in film_texts(plan, first, stop):
+        write(text)
+        ratings += text.lines
+        size += len(text.ratings)
+        probe.append(text.probe)
+        qualifying.append(text.qualifying)
+    return Written(ratings, size, b"".join(probe), b"".join(qualifying))

@@ -1,0 +1,149 @@
+"""What full-batch gradient descent does to one block or one shard: parts of the gradient, in float64, and their sums.
+
+Covers: rows of factors with their biases, a block's part of the gradient, adding parts up with the penalty, and the
+step.
+Does not cover: the loop over ratings (tasks/kernels/gradient.py), the objective in plain words (objective.py), the rule
+(gradient_descent.py), or which task runs where (pipeline/training/batch_graph.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import DamagedFile, ShardMismatch
+from funkflow.tasks.grid.block import BlockRow, RatingBlock
+from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_of
+from funkflow.tasks.grid.row_sums import block_sums
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.gradient import sum_slopes
+from funkflow.tasks.storage import npy
+
+Rows = npt.NDArray[np.float64]
+"""A shard, float64 (rows, k + 1): factors, and the bias at the end. Gradients and directions have the same form."""
+Counts = npt.NDArray[np.float64]
+"""Number of ratings of each row, float64 (rows,)."""
+
+
+@dataclass(frozen=True)
+class Part(Weighed):
+    """The data term's gradient from blocks of one user shard, gone through in order.
+
+    `users` : summed over all blocks so far; `items` : of the last block alone; `squared_error` : summed over all blocks
+    so far, in scaled units.
+    """
+
+    users: Rows
+    items: Rows
+    squared_error: float
+
+
+def block_part(
+    block: RatingBlock, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
+) -> Part:
+    """Return the part of the gradient that a block adds: -2 e v_c to each user, -2 e u_r to each item.
+
+    Parameters
+    ----------
+    before : of the blocks of the same user shard that came before it; never changed.
+
+    Raises
+    ------
+    ShardMismatch
+        The block was cut for shards of other sizes.
+    """
+    if block.shape != (len(users), len(items)):
+        raise ShardMismatch(f"a block of {block.shape} rows met shards of {len(users)} and {len(items)} rows")
+    user_slopes = np.zeros_like(users) if before is None else before.users.copy()
+    item_slopes = np.zeros_like(items)
+    squared = sum_slopes(block.coding)(
+        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, _levels(block, mean, deviation),
+        users, items, user_slopes, item_slopes,
+    )  # fmt: skip
+    return Part(user_slopes, item_slopes, squared + (0.0 if before is None else before.squared_error))
+
+
+def _levels(block: RatingBlock, mean: float, deviation: float) -> npt.NDArray[np.float64]:
+    """Return the block's scaled levels as `RatingBlock.scaled_levels` does, in float64."""
+    if block.coding == "f4":
+        return np.array([mean, 1.0 / deviation])
+    return (block.levels.astype(np.float64) - mean) / deviation
+
+
+def total(*parts: Rows) -> Rows:
+    """Return the sum, taken in the order given."""
+    summed = parts[0].copy()
+    for part in parts[1:]:
+        summed += part
+    return summed
+
+
+def with_penalty(rows: Rows, counts: Counts, l2: float, biases: bool, *parts: Rows) -> Rows:
+    """Return the whole gradient of a shard: the sum of its parts, and 2 l2 times each row for each of its ratings.
+
+    biases : False leaves the biases where they are, which is at 0: their slope is none.
+    """
+    slopes = total(*parts)
+    slopes += (2.0 * l2) * counts[:, None] * rows
+    if not biases:
+        slopes[:, -1] = 0.0
+    return slopes
+
+
+def penalty(rows: Rows, counts: Counts) -> float:
+    """Return the sum of |row|^2 times its number of ratings."""
+    return float(np.sum(counts * np.sum(rows**2, axis=1)))
+
+
+def moved(rows: Rows, by: float, along: Rows) -> Rows:
+    """Return rows + by * along."""
+    return np.asarray(rows + by * along)
+
+
+def inner_products(*rows: Rows) -> list[float]:
+    """Return the inner products of the first and second shard, the third and fourth, and so on.
+
+    NumPy's own sum, not BLAS, whose bits may depend on its number of threads.
+    """
+    return [float(np.sum(left * right)) for left, right in zip(rows[::2], rows[1::2], strict=True)]
+
+
+def count_ratings(row: BlockRow) -> tuple[Counts, tuple[Counts, ...]]:
+    """Return the number of ratings of each user of a row of blocks, and for each block those of its items."""
+    sums = [block_sums(block, 0.0, np.zeros(block.shape[1])) for block in row]
+    return np.sum([counts for (_, counts), _ in sums], axis=0), tuple(counts for _, (_, counts) in sums)
+
+
+def start_rows(counts: Counts, rank: int, seed: int, side: str, shard: int, shards: int) -> Rows:
+    """Return the initial values that stochastic descent starts from, without biases."""
+    factors = initial_shard(counts > 0, rank, seed, side, shard, shards).factors
+    return np.concatenate([factors.astype(np.float64), np.zeros((len(factors), 1))], axis=1)
+
+
+def as_shard(rows: Rows) -> FactorShard:
+    """Return the rows as a factor shard, in float32: what is scored, kept and exported."""
+    return shard_of(rows[:, :-1], rows[:, -1])
+
+
+def write_rows(url: str, *parts: Rows) -> str:
+    """Write several shards of one shape as one npy array, one after another; return its checksum."""
+    return npy.write_array(url, np.stack(parts))
+
+
+def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
+    """Read one of those that `write_rows` wrote, bit for bit.
+
+    Raises
+    ------
+    DamagedFile
+        Missing, not matching its checksum, or of another form.
+    """
+    array = npy.read_array(url, expected_checksum)
+    if array.ndim != 3 or number >= len(array) or array.dtype != np.float64:
+        raise DamagedFile(
+            f"{url}: {array.dtype} {array.shape} holds no rows number {number}; delete the run's folder and run again"
+        )
+    rows: Rows = array[number]
+    return rows

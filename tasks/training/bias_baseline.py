@@ -1,0 +1,50 @@
+"""The two models to beat: the mean rating, and the mean with damped user and item biases.
+
+Covers: the shards they make of sums over blocks, scored by the same code as any model.
+Does not cover: the sums (tasks/grid/row_sums.py), the biases of the trained model, which follow gradients (sgd.py).
+
+The biases are Koren's decoupled estimate (Koren 2010, section 2.1): b_i = sum(r - µ) / (25 + n_i), then
+b_u = sum(r - µ - b_i) / (10 + n_u).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.factor_shard import FactorShard, shard_of
+from funkflow.tasks.grid.row_sums import Sums, block_sums
+
+ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
+
+
+def mean_shard(rows: int) -> FactorShard:
+    """Return a shard without biases or factors: its prediction is the mean."""
+    return _with_biases(np.zeros(rows))
+
+
+def item_sums(row: BlockRow, mean: float) -> list[Sums]:
+    """Return for each block of a row the sum of r - µ and the number of ratings of its items."""
+    return [block_sums(block, mean, np.zeros(block.shape[1]))[1] for block in row]
+
+
+def item_bias_shard(sums: Sequence[list[Sums]], shard: int) -> FactorShard:
+    """Return item shard `shard` with its damped biases, from the sums of all rows of blocks, in rating units."""
+    total, count = (np.sum([row[shard][part] for row in sums], axis=0) for part in range(2))
+    return _with_biases(total / (ITEM_DAMPING + count))
+
+
+def user_bias_shard(row: BlockRow, mean: float, *items: FactorShard) -> FactorShard:
+    """Return a user shard with its damped biases, given those of all item shards, in rating units."""
+    sums = [
+        block_sums(block, mean, shard.biases.astype(np.float64))[0] for block, shard in zip(row, items, strict=True)
+    ]
+    total, count = (np.sum([each[part] for each in sums], axis=0) for part in range(2))
+    return _with_biases(total / (USER_DAMPING + count))
+
+
+def _with_biases(biases: npt.NDArray[np.float64]) -> FactorShard:
+    return shard_of(np.zeros((len(biases), 1)), biases)

@@ -1,0 +1,141 @@
+"""Move ratings through the gradient, block by block: the only place where factors change.
+
+Covers: going through the blocks of a share, with copies of its shards and several threads; and through one block.
+Does not cover: the order of blocks (tasks/grid/visit_order.py), which of them may run at the same time
+(tasks/kernels/wavefront.py), the loop over ratings (tasks/kernels/sgd.py), reading blocks (tasks/grid/block.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import ShardMismatch
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.visit_order import Visit
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.sgd import descend_tiles
+from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.tiles import TILE_USERS
+from funkflow.tasks.kernels.vector import row_dtype
+from funkflow.tasks.kernels.wavefront import go_through
+
+
+@dataclass(frozen=True)
+class StepSizes:
+    """What the step needs besides the data, all for ratings scaled to unit deviation.
+
+    `mean` and `deviation`, in rating units, do that scaling; `bias_step` is 0 where biases are off.
+    """
+
+    mean: float
+    deviation: float
+    l2: float
+    step: float
+    bias_step: float
+
+
+@dataclass(frozen=True)
+class Descent(Weighed):
+    """A share of user shards after a turn, with the item shards it met and the squared errors since the epoch began.
+
+    `users` : some user shards, in order. `items` : the item shards of the share that they met; None before the first
+    turn. `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks.
+    """
+
+    users: tuple[FactorShard, ...]
+    items: tuple[FactorShard, ...] | None
+    squared_errors: tuple[float, ...]
+
+    @classmethod
+    def starting(cls, users: Sequence[FactorShard]) -> Descent:
+        """Return a share before its first turn."""
+        return cls(tuple(users), None, (0.0,) * len(users))
+
+
+def descend(
+    rows: Sequence[Sequence[RatingBlock]],
+    visits: Sequence[Visit],
+    before: Descent,
+    items: Sequence[FactorShard],
+    steps: StepSizes,
+    first: bool,
+    threads: int = 1,
+    took: Callable[[float], None] = lambda _seconds: None,
+) -> Descent:
+    """Return all shards after one SGD pass over some of the blocks of a share; the inputs are never changed.
+
+    Parameters
+    ----------
+    rows : the row of blocks of each user shard.
+    visits : blocks in the order that counts, by the numbers of user shard and item shard within the share; a row is
+        asked for the block that the item shard's number names.
+    before : the user shards' last state; `first` says that an epoch begins here, so the squared errors are forgotten.
+    threads : how many go through blocks that share no shard, and through a block's tiles; the bits are those of one.
+    took : is told the seconds that each block took.
+
+    Raises
+    ------
+    ShardMismatch
+        A block was cut for shards of other sizes.
+    """
+    copies = all_of(FactorShard.copy, [*before.users, *items], threads=threads)
+    users, met = copies[: len(rows)], copies[len(rows) :]
+    errors = [0.0] * len(rows) if first else list(before.squared_errors)
+    within = -(-threads // len(rows))
+
+    def visit(number: int) -> None:
+        a, b = visits[number]
+        began = time.perf_counter()
+        errors[a] += descend_in_place(rows[a][b], users[a], met[b], steps, within)
+        took(time.perf_counter() - began)
+
+    if threads == 1:
+        for number in range(len(visits)):
+            visit(number)
+    else:
+        go_through(visits, visit, min(threads, len(rows)))
+    return Descent(tuple(users), tuple(met), tuple(errors))
+
+
+def descend_in_place(
+    block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1
+) -> float:
+    """Change both shards by one SGD pass over `block`; return the sum of squared errors met, in scaled units.
+
+    Raises
+    ------
+    ShardMismatch
+        The block was cut for shards of other sizes.
+    """
+    if block.shape != (len(users.factors), len(items.factors)):
+        raise ShardMismatch(
+            f"a block of {block.shape} rows met shards of {len(users.factors)} and {len(items.factors)} rows"
+        )
+    rank, tiles = users.factors.shape[1], block.tiles
+    kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
+
+    def visit(first: int, last: int) -> None:
+        kernel(
+            first, last, tiles, block.run_users, block.run_starts, block.cells, block.codes,
+            block.scaled_levels(steps.mean, steps.deviation), _rows(users), users.states, _rows(items), items.states,
+            np.float32(steps.l2), np.float32(steps.step), np.float32(steps.bias_step), errors,
+        )  # fmt: skip
+
+    if threads == 1 or len(tiles) == 1:
+        visit(0, len(tiles))
+    else:
+        first_users = block.run_users[tiles[:, 1]] // TILE_USERS
+        places = list(zip(first_users.tolist(), tiles[:, 0].tolist(), strict=True))
+        go_through(places, lambda tile: visit(tile, tile + 1), threads)
+    return float(np.sum(errors))
+
+
+def _rows(shard: FactorShard) -> npt.NDArray[np.void]:
+    """Return the factors as records of one row each: the rank is part of the type, which the kernel goes by."""
+    return shard.factors.view(row_dtype(shard.factors.shape[1]))[:, 0]
