@@ -120,6 +120,33 @@ def test_small_demo_runs_far_from_the_checkout(installed: Path) -> None:
     assert list((installed / "data" / "runs").glob("*/model/model.json"))
 
 
+SCRIPT = f"""
+import conf, pipeline, tasks
+from funkflow import Model, Settings, run
+
+if __name__ == "__main__":
+    settings = Settings.build({{"cluster": {{"workers": 2}}, "synth": {{"fraction": 0.05}}, "train": {{"epochs": 2}}}})
+    result = run("demo", ["cluster.workers=2", "synth.fraction=0.05", "train.epochs=2", "{UNGATED}"])
+    print(tasks.OWN, pipeline.OWN, conf.OWN, settings.cluster.workers, Model.load(result.paths["model"]).rank)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_runs_beside_files_of_the_same_names(installed: Path, tmp_path: Path) -> None:
+    """Celery and invoke want a tasks.py, and many a project has a pipeline/: worker processes see them first, too."""
+    for name in ("tasks.py", "conf.py", "pipeline/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"OWN = {name!r}\n", encoding="utf-8")
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    done = subprocess.run(
+        [installed / "venv" / "bin" / "python", "script.py"],
+        cwd=tmp_path, env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "tasks.py pipeline/__init__.py conf.py 2 64"
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_names_no_place_to_download_from(lock: str) -> None:
     text = (CHECKOUT / lock).read_text(encoding="utf-8")
