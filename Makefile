@@ -42,7 +42,7 @@ help:
 	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose, PROCESSES=0 for one after another)'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
-	@echo 'make figures  draw the pictures in docs/ anew'
+	@echo 'make figures  draw the pictures and the floors in docs/ anew'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
 	@echo 'make soak     scheduled runs under kills and collisions (RUNS=50 SEED=0)'
@@ -70,6 +70,7 @@ format: $(DEVELOPMENT)
 
 figures: $(DEVELOPMENT)
 	$(BIN)/python -m docs.draw_figures docs
+	PYTHONPATH=.:tests $(BIN)/python -m draw_architecture
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m bench small $(BENCH_ARGS)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from draw_architecture import PAGE, drawn, page
 from source_files import FRONT, INSTALLED, PACKAGES, sources
 
 CHECKOUT = Path(__file__).parent.parent
@@ -41,9 +42,8 @@ LAZY = {
     "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/live/plugin.py",
     "pipeline/progress/notebook.py", "pipeline/running/schedule/extra.py", "tasks/storage/zarr_arrays.py",
 }  # fmt: skip
-"""Files that may import inside a function: the front doors, so that loading a model imports no Dask, a command that
-finds nothing to do is quick, and a worker knows no commands; and the places where an extra that only some have is
-imported, or a scheduler may lack."""
+"""Files that may import inside a function: the front doors, so that loading a model imports no Dask; and the places
+that import an extra which only some have."""
 FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
 MOST_LINES = 300
 FILE = re.compile(r"(?<![\w./{}*-])(?:\w+/)*[a-z_]\w*\.py\b")
@@ -265,17 +265,13 @@ BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
 }
 
 
-def named(rule: Callable[[Path], Iterator[str]]) -> str:
-    return rule.__name__.removeprefix("rule_")
-
-
-@pytest.mark.parametrize("rule", BAD_TREES, ids=named)
+@pytest.mark.parametrize("rule", BAD_TREES, ids=lambda rule: rule.__name__.removeprefix("rule_"))
 def test_house_keeps(rule: Callable[[Path], Iterator[str]]) -> None:
     assert list(rule(CHECKOUT)) == []
 
 
 CASES = [
-    pytest.param(rule, files, id=f"{named(rule)}-{number}")
+    pytest.param(rule, files, id=f"{rule.__name__.removeprefix('rule_')}-{number}")
     for rule, trees in BAD_TREES.items()
     for number, files in enumerate(trees)
 ]
@@ -288,6 +284,11 @@ def test_rule_refuses_bad_tree(rule: Callable[[Path], Iterator[str]], files: dic
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert len(list(rule(tmp_path))) == 1
+
+
+def test_the_page_of_floors_is_drawn_from_this_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page(text, drawn(CHECKOUT)), "stale: make figures"
 
 
 def test_rules_look_at_real_files() -> None:

@@ -133,7 +133,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_job_runs_beside_files_of_the_same_names(installed: Path, tmp_path: Path) -> None:
-    """Celery and invoke want a tasks.py, and many a project has a pipeline/: worker processes see them first, too."""
+    """Celery and invoke want a `tasks` module, many projects have a `pipeline`, which workers would find first."""
     for name in ("tasks.py", "conf.py", "pipeline/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"OWN = {name!r}\n", encoding="utf-8")
