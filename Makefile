@@ -70,7 +70,7 @@ format: $(DEVELOPMENT)
 
 figures: $(DEVELOPMENT)
 	$(BIN)/python -m docs.draw_figures docs
-	PYTHONPATH=.:tests $(BIN)/python -m draw_architecture
+	PYTHONPATH=.:tests/support $(BIN)/python -m draw_architecture
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m bench small $(BENCH_ARGS)

@@ -48,7 +48,7 @@ _LOST = (
 )
 _RUN = tuple(stage for stage in MOMENTS if stage != "reconstruct")
 _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
-"""Dask waits ten heartbeats, 5 s, at the least; what ships is measured in tests/test_failure_detection.py."""
+"""Dask waits ten heartbeats, 5 s, at the least; what ships is measured in tests/faults/test_failure_detection.py."""
 
 KINDS: dict[str, Kind] = {
     "worker killed": Kind(says=_LOST),

@@ -1,0 +1,133 @@
+"""The words of recommend, similar and factors: what they print where, and how mistakes are told.
+
+Covers: pipeline/commands/recommend.py, in processes of their own.
+Does not cover: what is recommended (test_recommend.py, test_recommender.py).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import CHECKOUT, SMALL, funkflow
+
+from funkflow import Model
+from funkflow.tasks.storage import files
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    done = funkflow("export", "demo", "--root", str(root), *SMALL)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(root: Path) -> str:
+    (folder,) = root.glob("runs/*/model")
+    return str(folder)
+
+
+def test_recommend_writes_parquet_for_all_and_says_where(root: Path) -> None:
+    done = funkflow("recommend", "demo", "--count", "3", "--root", str(root), "--json", *SMALL)
+    assert done.returncode == 0, done.stderr
+    folder = Path(json.loads(done.stdout.splitlines()[-1])["paths"]["recommendations"])
+    users = len(Model.load(str(folder.parent / "model")).user_ids)
+    assert json.loads((folder / "manifest.json").read_text())["rows"] == 3 * users
+
+
+def test_recommend_prints_a_chosen_user_with_titles_and_writes_nothing(root: Path, model: str) -> None:
+    """By the settings of a run that is there, or by its model; of two users in the order that is asked for."""
+    before = sorted(root.glob("runs/*/*"))
+    first, second = (str(user) for user in Model.load(model).user_ids[:2])
+    words = ["--count", "3", "--user", second, "--user", first]
+    done = funkflow("recommend", "demo", *words, "--root", str(root), *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index(f"for user {second}") < done.stdout.index(f"for user {first}")
+    assert "title" in done.stdout
+    assert "live page" not in done.stderr
+    by_model = funkflow("recommend", "--model", model, *words, "--json")
+    rows = json.loads(by_model.stdout.splitlines()[-1])["recommendations"]
+    assert [(str(row["user"]), row["rank"]) for row in rows] == [
+        (u, rank) for u in (second, first) for rank in (1, 2, 3)
+    ]
+    assert all(str(row["item"]) in done.stdout for row in rows)
+    assert sorted(root.glob("runs/*/*")) == before
+
+
+def test_recommending_to_one_user_imports_no_cluster(model: str) -> None:
+    """Seconds of every such command."""
+    user = str(Model.load(model).user_ids[0])
+    code = (
+        "import sys; from funkflow.pipeline.cli import program; "
+        f"program('recommend')(['recommend', '--model', {model!r}, '--user', {user!r}], standalone_mode=False); "
+        "print(*{'distributed', 'bokeh'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "runs" / "other" / "model")
+    done = funkflow("recommend", "--model", str(tmp_path / "runs" / "other" / "model"))
+    assert done.returncode == 3
+    assert "the ratings that this model was trained on are not beside it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_recommending_with_a_saved_model_is_refused_where_it_cannot_fit(root: Path, model: str, tmp_path: Path) -> None:
+    """A dataset said to have ten thousand million users."""
+    shutil.copytree(root, tmp_path / "root")
+    (manifest,) = tmp_path.glob("root/datasets/*/manifest.json")
+    content = files.without_seal(str(manifest), json.loads(manifest.read_text()))
+    files.write_sealed(str(manifest), {**content, "users": 10**10})
+    done = funkflow("recommend", "--model", str(tmp_path / "root" / Path(model).relative_to(root)))
+    assert done.returncode == 4, done.stderr
+    assert "of memory for recommending and has" in done.stderr
+
+
+def test_similar_and_factors_name_titles(model: str) -> None:
+    loaded = Model.load(model)
+    item = str(loaded.item_ids[0])
+    done = funkflow("similar", item, "--model", model, "--count", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout.splitlines()[-1])["similar"]
+    assert [row["item"] for row in listed] == loaded.similar(int(item), 4)[0].tolist()
+    assert all(row["title"] for row in listed)
+    done = funkflow("factors", "--model", model, "--item", item, "--count", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout.splitlines()[-1])["factors"]
+    assert abs(first["loading"]) >= abs(second["loading"])
+    assert len(first["high"]) == len(first["low"]) == 3
+    done = funkflow("factors", "--model", model)
+    assert "strongest factors" in done.stdout
+    narrow = [line for line in funkflow("factors", "--model", model, COLUMNS="80").stdout.splitlines() if line.strip()]
+    assert len(narrow) == 4 + 3 * min(10, Model.load(model).rank)
+    assert max(map(len, narrow)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["recommend", "demo", "--count", "0"], 2, "--count 0: ask for at least one item a user"),
+        (["recommend"], 2, "nothing to run"),
+        (["similar", "99999", "--model", "MODEL"], 3, "item 99999: the model never met this id"),
+        (["similar", "x", "--model", "MODEL"], 3, "there is no item 'x': this model's items are numbers"),
+        (["similar", "demo", "1", "--model", "MODEL"], 2, "--model is all that is needed"),
+        (["recommend", "--model", "MODEL", "--root", "elsewhere"], 2, "--model is all that is needed"),
+        (["recommend", "--model", "MODEL", "--user", "0"], 3, "there is no user 0 in the data"),
+        (["factors", "--model", "MODEL", "--set", "train.rank=3"], 2, "--set changes nothing beside --model"),
+        (["similar", "1", "--model", "MODEL", "--count", "0"], 3, "similar: n = 0; ask for at least one"),
+        (["factors", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one factor"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_right_code(model: str, words: list[str], code: int, message: str) -> None:
+    done = funkflow(*[model if word == "MODEL" else word for word in words])
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

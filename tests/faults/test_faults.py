@@ -1,0 +1,108 @@
+"""Runs that are struck end with the bits of a run that was not: each kind of fault, at each stage that it can strike.
+
+Covers: every cell of the table in docs/faults.md, and of some kinds what is special to them: how much is done again,
+who dies of want of memory, which requests a store fails.
+Does not cover: faults that only silence tells of (test_faults_by_silence.py), the random schedule (`make chaos`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+from striking import AWAY, at_every_stage_of, objections
+
+from chaos.kinds import KINDS, STORE_FAILS
+from chaos.ratings import CHECKPOINT_EPOCHS, EPOCHS
+from chaos.room import Room
+from chaos.schedule import at_the_middle, schedule
+from chaos.strikes import MOMENTS, Strike
+from chaos.trial import Trial, trial
+
+TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
+Tried = Callable[[str], Sequence[Trial]]
+
+
+@pytest.fixture(scope="module")
+def tried(room: Room) -> Tried:
+    """What came of a kind of fault at every stage, tried once."""
+    return cache(lambda kind: at_every_stage_of(room, kind))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.waits and name != AWAY])
+def test_a_fault_at_every_stage(tried: Tried, kind: str) -> None:
+    """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
+    assert objections(kind, tried(kind)) == []
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_table_names_every_cell(kind: str) -> None:
+    """And no other; a row may stand for several kinds."""
+    (row,) = re.findall(rf"^\| (?:.*; )?{kind}(?:;.*?)? \|(.*)\|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells == ["**T**" if stage in KINDS[kind].stages else "" for stage in MOMENTS]
+
+
+def test_only_what_no_checkpoint_has_is_trained_again(tried: Tried) -> None:
+    (run,) = tried("worker killed")[0].attempts[:1]
+    again = [key for key in _twice(run.of("ran")) if re.match("descend|items", key)]
+    assert {int(key.split("-")[2]) for key in again} <= {5, 6}  # two epochs are in flight; the checkpoint is of epoch 4
+    assert "are made again, from the checkpoint of epoch 4" in run.said
+
+
+def test_a_killed_client_loses_no_more_than_the_epochs_since_the_checkpoint(tried: Tried, room: Room) -> None:
+    assert len(tried("client killed")) == 1
+    (metrics,) = (room.folder / "client-killed-ingest" / "root" / "runs").glob("*/metrics.jsonl")
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    epochs = [line["epoch"] for line in lines if line["event"] == "EpochFinished"]
+    assert set(epochs) == set(range(1, EPOCHS + 1))
+    assert 0 <= len(epochs) - len(set(epochs)) <= CHECKPOINT_EPOCHS
+    assert json.loads((metrics.parent / "record.json").read_text())["attempt"] == 3
+
+
+def test_workers_that_die_of_want_of_memory_are_not_replaced_for_ever(tried: Tried) -> None:
+    """Ended after four workers, with what was predicted, what one had and what it may have."""
+    struck = [attempt for attempt in tried("out of memory")[0].attempts if attempt.of("struck")]
+    assert len(struck) == len(MOMENTS)
+    assert min(len(attempt.of("eating")) for attempt in struck) >= 4
+
+
+def test_a_store_fails_in_every_way(tried: Tried) -> None:
+    failed = [note for attempt in tried(STORE_FAILS)[0].attempts for note in attempt.of("failed")]
+    assert {note["how"][:3] for note in failed} == {"500", "503", "bre"}
+    assert {"get", "put"} <= {note["request"] for note in failed}
+
+
+@pytest.mark.parametrize("number", [18, 19, 20], ids=["flip", "tear", "manifest"])
+def test_damaged_checkpoints(room: Room, number: int) -> None:
+    """`number` says where, and by its remainder how."""
+    strike = at_the_middle("checkpoint damaged", "train", pattern="descend-", number=number)
+    done = trial(room, f"damaged-{number}", [strike])
+    assert done.complaints == []
+    assert done.struck == [strike]
+
+
+def test_schedule_is_the_same_for_a_seed_and_strikes_every_kind() -> None:
+    first, again, other = (schedule(seed, list(KINDS)) for seed in (3, 3, 4))
+    drawn = [next(first) for _ in KINDS]
+    assert drawn == [next(again) for _ in KINDS]
+    assert drawn != [next(other) for _ in KINDS]
+    assert {strikes[0].kind for strikes in drawn} == set(KINDS)
+
+
+def test_a_difference_is_complained_of(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison itself: against bits that no run makes."""
+    monkeypatch.setitem(room.__dict__, "undisturbed", {**room.undisturbed, "rmse": "0"})
+    done = trial(room, "none", [Strike("worker killed", "train", "no-such-task-")])
+    assert done.struck == []
+    assert done.complaints == ["rmse differs from the undisturbed run's"]
+
+
+def _twice(notes: list[dict[str, object]]) -> list[str]:
+    keys = [str(note["key"]) for note in notes]
+    return [key for key in set(keys) if keys.count(key) > 1]
