@@ -1,9 +1,10 @@
 """Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
 
-Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of skips.txt beside it (and
-of skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, or no right to make
-hosts, mount a disk or build an image). Tests deselected or expected to fail count as skipped. Where processes share the
-tests (pytest-xdist), the one that hands them out keeps the list.
+Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of skips.txt (and of
+skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, or no right to make
+hosts, mount a disk or build an image).
+Tests deselected or expected to fail count as skipped. Where processes share the tests (pytest-xdist), the one that
+hands them out keeps the list.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
 """
 
