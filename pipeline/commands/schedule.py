@@ -18,8 +18,7 @@ from funkflow.pipeline.commands.options import Conf, Debug, Ratings, Root, Sets,
 from funkflow.pipeline.running.schedule.backfill import backfill as run_dates
 from funkflow.pipeline.running.schedule.backfill import days, parse_date
 from funkflow.pipeline.running.schedule.child import run_words
-from funkflow.pipeline.running.schedule.extra import built_in_scheduler
-from funkflow.pipeline.running.schedule.retry import Retry
+from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
 
 Words = Annotated[
     list[str] | None,
@@ -68,15 +67,14 @@ def schedule(
     debug: Debug = False,
 ) -> None:
     """Run at each moment of a cron expression, one run at a time, until told to end."""
-    when, daemon = built_in_scheduler()
-    moments = when(cron, timezone)
+    moments = cron_of(cron, timezone)
     if following:
         for moment in moments.upcoming(datetime.now(UTC), following):
             print(moments.said(moment))
         return
     retry = Retry(retries, back_off, longest_back_off)
     command = _command(conf, words, ratings, validation, root, sets)
-    raise typer.Exit(daemon(moments, command, _tell, retry, once, catch_up).run())
+    raise typer.Exit(Daemon(moments, command, _tell, retry, once, catch_up).run())
 
 
 def backfill(

@@ -24,7 +24,7 @@ import yaml
 from pydantic import ValidationError
 
 from funkflow.pipeline.running.schedule.cron import Cron
-from funkflow.pipeline.running.schedule.retry import MEANINGS, Retry
+from funkflow.pipeline.running.schedule.daemon import MEANINGS, Retry
 
 CHECKOUT = Path(__file__).parents[2]
 SCHEDULES = CHECKOUT / "conf" / "schedules"

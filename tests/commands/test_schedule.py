@@ -1,8 +1,7 @@
 """The built-in scheduler with real child processes: no overlap, missed moments made one, retries, signals.
 
-Covers: pipeline/running/schedule/daemon.py, pipeline/running/schedule/child.py, pipeline/running/schedule/retry.py,
-pipeline/running/schedule/extra.py, and the words of `funkflow schedule`. A stand-in for the run writes down when it
-began and ended, and ends as it is told.
+Covers: pipeline/running/schedule/daemon.py, pipeline/running/schedule/child.py, and the words of `funkflow schedule`. A
+stand-in for the run writes down when it began and ended, and ends as it is told.
 Does not cover: which moments an expression means (test_cron.py), real runs struck by kills (test_soak.py).
 """
 
@@ -23,8 +22,7 @@ from stand_in import CHECKOUT, EVERY_SECOND, funkflow, noted, stand_in
 
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.cron import Cron
-from funkflow.pipeline.running.schedule.daemon import Daemon
-from funkflow.pipeline.running.schedule.retry import Retry
+from funkflow.pipeline.running.schedule.daemon import Daemon, Retry
 from funkflow.tasks.errors import SettingsError
 
 pytestmark = pytest.mark.alone  # moments a second apart
@@ -194,7 +192,7 @@ def test_mistakes_are_one_line_at_once(words: list[str], message: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("package", ["apscheduler", "cronsim"])
+@pytest.mark.parametrize("package", ["cronsim", "tzlocal"])
 def test_a_missing_extra_is_one_line(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from funkflow.pipeline.cli import main; main()"
     done = funkflow("schedule", "demo", "--cron", "@daily", code=code)

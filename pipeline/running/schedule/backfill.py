@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 from funkflow.pipeline.running.schedule.child import Supervisor
-from funkflow.pipeline.running.schedule.retry import said_of
+from funkflow.pipeline.running.schedule.daemon import said_of
 from funkflow.tasks.errors import SettingsError
 
 _MILDEST_FIRST = (0, 75, 5, 3, 4, 2, 1)

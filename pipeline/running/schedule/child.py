@@ -2,7 +2,7 @@
 
 Covers: the words that a run is started with, SIGTERM, SIGINT and SIGHUP (the first is passed on and the child waited
 for, a second one kills it and its workers), and waiting that these end at once.
-Does not cover: when a run is started (daemon.py, backfill.py), and whether again (retry.py).
+Does not cover: when a run is started and whether again (daemon.py, backfill.py).
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """The built-in scheduler: a run at each moment of a cron expression, until it is asked to end.
 
-Covers: APScheduler with cron's own meaning, no overlap, missed moments made one, retries, and what is said of a run.
+Covers: waiting for the moments, no overlap, missed moments made one, which runs that failed are tried again and after
+how long, what is said of a run, and the line that says what to install.
 Does not cover: cron expressions (cron.py), child processes and signals (child.py).
 
-APScheduler's own reading of cron expressions is not used: it counts weekdays from Monday = 0, and takes day of month
-and day of week both, where cron takes either. A job runs within the scheduler's only thread: what comes due meanwhile
-waits for its end, and APScheduler then makes one of all that were missed, however late. All times that it sees are
-UTC: two times of one zone are compared by the clock on the wall, which is wrong in an hour that comes twice.
+cron.py is imported when it is first asked for: the packages that it needs are those of the extra `schedule`.
 """
 
 from __future__ import annotations
@@ -15,41 +13,69 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-
-from apscheduler.executors.debug import DebugExecutor
-from apscheduler.schedulers.blocking import BlockingScheduler
-from apscheduler.triggers.base import BaseTrigger
+from typing import TYPE_CHECKING
 
 from funkflow.pipeline.running.schedule.child import Supervisor
-from funkflow.pipeline.running.schedule.cron import Cron
-from funkflow.pipeline.running.schedule.retry import Retry, said_of
+from funkflow.tasks.errors import SettingsError
 
+if TYPE_CHECKING:
+    from funkflow.pipeline.running.schedule.cron import Cron
+
+_PACKAGES = ("cronsim", "tzlocal")
 _REMEMBERED = 10
 """Exit codes that are printed."""
+MEANINGS = {
+    0: "done or up to date",
+    1: "failed",
+    2: "a mistake in settings or usage",
+    3: "bad input data",
+    4: "cannot fit",
+    5: "model refused by its gate",
+    75: "try again later",
+    129: "ended by a hangup",
+    130: "interrupted",
+    137: "killed",
+    143: "interrupted",
+}
+"""Of exit codes of a run."""
+_AGAIN = (1, 75)
+_ASKED_FOR = (129, 130, 143)
+"""Ends that somebody asked the run for."""
 
 
-class CronTrigger(BaseTrigger):  # type: ignore[misc]
-    """The moments of a cron expression, in UTC, for APScheduler."""
+@dataclass(frozen=True)
+class Retry:
+    """As many times again, after a pause that doubles from `back_off_seconds` up to `longest_seconds`.
 
-    def __init__(self, cron: Cron) -> None:
-        self.cron = cron
+    Raises
+    ------
+    SettingsError
+        A number is negative.
+    """
 
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        return self.cron.after(previous_fire_time or now)
+    retries: int = 3
+    back_off_seconds: float = 60.0
+    longest_seconds: float = 3600.0
 
+    def __post_init__(self) -> None:
+        for option, value in (
+            ("--retries", self.retries),
+            ("--back-off", self.back_off_seconds),
+            ("--longest-back-off", self.longest_seconds),
+        ):
+            if not value >= 0:
+                raise SettingsError(f"{option} {value}: must be 0 or more")
 
-class InTurn(BlockingScheduler):  # type: ignore[misc]
-    """APScheduler's own loop, but that it waits where signals wake it, and looks at the clock anew after each job."""
+    def pause_seconds(self, exit_code: int, attempt: int) -> float | None:
+        """Return how long to wait after attempt 1, 2, … ended so; None: no other attempt.
 
-    def __init__(self, wait_until: Callable[[datetime], bool]) -> None:
-        """`wait_until` : waits for a moment; returns False where the scheduler has to end instead."""
-        super().__init__(executors={"default": DebugExecutor()}, timezone=UTC)
-        self.wait_until = wait_until
-
-    def _main_loop(self) -> None:
-        while self.wait_until(min(job.next_run_time for job in self.get_jobs())):
-            self._process_jobs()
-        self.shutdown()
+        Another may end better where a root was locked, a cluster or a worker away (75, 1), or the run itself was
+        killed; not where settings, data, memory or the gate decided (2, 3, 4, 5), or somebody interrupted it.
+        """
+        may_help = exit_code in _AGAIN or (exit_code > 128 and exit_code not in _ASKED_FOR)
+        if not may_help or attempt > self.retries:
+            return None
+        return float(min(self.back_off_seconds * 2.0 ** min(attempt - 1, 64), self.longest_seconds))
 
 
 @dataclass
@@ -68,43 +94,28 @@ class Daemon:
     catch_up: bool = False
 
     def run(self) -> int:
-        """Run until a signal comes, and return 128 + its number; with `once`, the exit code of the run."""
+        """Run until a signal comes, and return 128 + its number; with `once`, the exit code of the run.
+
+        What comes due while a run is at work waits for its end; of all that were missed, the newest alone is run for.
+        """
         self.codes: deque[int] = deque(maxlen=_REMEMBERED)
-        self.fault: BaseException | None = None
         now = datetime.now(UTC)
         past = self.cron.latest(now) if self.catch_up else None
-        self.handled = past - timedelta(microseconds=1) if past else now
+        handled = past - timedelta(microseconds=1) if past else now
         with Supervisor() as self.supervisor:
-            scheduler = InTurn(self._wait_until)
-            scheduler.add_job(
-                self._due, CronTrigger(self.cron), max_instances=1, coalesce=True, misfire_grace_time=None,
-                next_run_time=past or self.cron.after(now),
-            )  # fmt: skip
             self.tell(f"next: {self._next(3)}")
-            scheduler.start()
-        if self.fault is not None:
-            raise self.fault
+            while not (self.once and self.codes) and self.supervisor.wait_until(self.cron.after(handled)):
+                newest = self.cron.latest(datetime.now(UTC))
+                if newest is not None and newest > handled:  # the clock may have been put back
+                    handled = newest
+                    self._run_for(newest)
         if self.supervisor.stopped_by is not None:
             self.tell("stopped; no run is left at work")
             return 128 + self.supervisor.stopped_by
         return self.codes[-1]
 
-    def _wait_until(self, moment: datetime) -> bool:
-        is_over = self.fault is not None or (self.once and bool(self.codes))
-        return not is_over and self.supervisor.wait_until(moment)
-
-    def _due(self) -> None:
-        """Run for the newest moment; APScheduler, which calls this, would only log what goes wrong in here."""
-        try:
-            newest = self.cron.latest(datetime.now(UTC))
-            if newest is not None and newest > self.handled:
-                self._run_for(newest)
-        except BaseException as error:
-            self.fault = error
-
     def _run_for(self, moment: datetime) -> None:
         """Run for the logical date of a moment until it is done or no other attempt is made."""
-        self.handled = moment
         pause: float | None = 0.0
         attempt = 0
         while pause is not None and self.supervisor.wait_until(datetime.now(UTC) + timedelta(seconds=pause)):
@@ -141,3 +152,29 @@ class Daemon:
 
     def _next(self, count: int) -> str:
         return ", ".join(self.cron.said(each) for each in self.cron.upcoming(datetime.now(UTC), count))
+
+
+def cron_of(expression: str, zone: str) -> Cron:
+    """Read a cron expression.
+
+    Raises
+    ------
+    SettingsError
+        It is wrong, or a package of the extra is not installed.
+    """
+    try:
+        from funkflow.pipeline.running.schedule.cron import Cron
+    except ModuleNotFoundError as cause:
+        missing = (cause.name or "").split(".")[0]
+        if missing not in _PACKAGES:
+            raise
+        raise SettingsError(
+            f"funkflow schedule needs the package {missing}: pip install 'funkflow[schedule]'"
+        ) from cause
+    return Cron(expression, zone)
+
+
+def said_of(exit_code: int) -> str:
+    """Return an exit code with its meaning."""
+    meaning = MEANINGS.get(exit_code) or (f"killed by signal {exit_code - 128}" if exit_code > 128 else "unknown")
+    return f"{exit_code} ({meaning})"
