@@ -24,8 +24,6 @@ from funkflow.pipeline.progress.lines import JSON, format_of, json_line
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.redact import masked
 
-_ADDED = ("paths", "where", "log_format")
-"""Modules in commands/ that add to what commands take."""
 _HELP = "Factorise a ratings matrix too large for a classical SVD by following gradients, on Dask."
 _EPILOGUE = (
     "Begin with: funkflow run demo, or funkflow run --ratings FILE. All about a command: funkflow COMMAND --help."
@@ -38,8 +36,7 @@ def program(word: str = "") -> typer.Typer:
     modules = (COMMANDS[word].module,) if word in COMMANDS else dict.fromkeys(each.module for each in COMMANDS.values())
     for module in modules:
         import_module(f"funkflow.pipeline.commands.{module}").register(app)
-    for module in _ADDED:
-        import_module(f"funkflow.pipeline.commands.{module}").offer(app)
+    import_module("funkflow.pipeline.commands.shared_options").offer(app)
     return app
 
 

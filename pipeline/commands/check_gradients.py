@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from funkflow.pipeline.commands.options import Debug
 from funkflow.tasks.errors import WrongGradient
 from funkflow.tasks.training.gradient_check import (
     Coordinate,
@@ -38,7 +37,6 @@ def check_gradients(
     rank: Annotated[int, typer.Option("--rank", min=1, max=64, help="number of factors")] = 3,
     l2: Annotated[float, typer.Option("--l2", min=0.0, help="L2 term a rating")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="of the random matrix, factors and directions")] = 0,
-    debug: Debug = False,
 ) -> None:
     """Compare the gradients with one-sided and central differences, in 64 and in 32 bits, over a sweep of steps h."""
     check(random_problem(_USERS, _ITEMS, rank, _PART, l2, seed), gradients, seed, Console())

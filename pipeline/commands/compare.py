@@ -10,20 +10,7 @@ from typing import Annotated
 
 import typer
 
-from funkflow.pipeline.commands.options import (
-    AsJson,
-    Conf,
-    Debug,
-    Ratings,
-    Resume,
-    Root,
-    Sets,
-    Validation,
-    interrupts,
-    print_result,
-    settings_from,
-    watching,
-)
+from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, interrupts, print_result, watching
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
 from funkflow.pipeline.results.comparison.runs import METHODS
@@ -39,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    conf: Conf = "",
+    *,
     methods: Annotated[
         str, typer.Option("--methods", help=f"methods to compare, with commas: {', '.join(METHODS)}")
     ] = "sgd,lanczos,randomized",
@@ -47,16 +34,12 @@ def compare(
     pure: Annotated[
         bool, typer.Option("--pure", help="each method a second time without mean and biases: A ≈ U Vᵀ")
     ] = False,
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
+    options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Run several methods on one dataset and split; print and save RMSE, seconds and memory at several ranks."""
-    settings = settings_from(conf, ratings, validation, root, sets)
+    settings = options.settings()
     with watching() as watcher:
         comparison, folder = run_comparison(
             settings, _named(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]

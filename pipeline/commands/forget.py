@@ -13,7 +13,7 @@ import typer
 from dask.utils import format_bytes
 from rich.table import Table
 
-from funkflow.pipeline.commands.options import AsJson, Conf, Debug, Ratings, Root, Sets, print_result, settings_from
+from funkflow.pipeline.commands.options import AsJson, RunOptions, print_result
 from funkflow.pipeline.datasets.erasure import Holder, holders, remove
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store, existing_root
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def forget(
-    conf: Conf = "",
+    *,
     users: Annotated[
         list[str] | None, typer.Option("--user", help="raw id of a user to forget; may be repeated")
     ] = None,
@@ -37,14 +37,11 @@ def forget(
     yes: Annotated[
         bool, typer.Option("--yes", help="remove what holds them and is not at work; see without it what that is")
     ] = False,
-    ratings: Ratings = None,
-    root: Root = "",
-    sets: Sets = None,
+    options: Annotated[RunOptions, "validation"],
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Leave all ratings of users or items out of every dataset from now on, and say what under the root holds them."""
-    place = root if root and not conf and not ratings else settings_from(conf, ratings, "", root, sets).root
+    place = options.root if options.root and not options.conf and not options.ratings else options.settings().root
     store = Store(existing_root(place))
     with hold_root(place):
         listed = read_forgotten(store.forgotten)

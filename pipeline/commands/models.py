@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from funkflow.pipeline.cluster.errors import as_readable_errors
-from funkflow.pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from funkflow.pipeline.commands.options import AsJson, Root, default_root, print_result
 from funkflow.pipeline.root import model_in_use as pointer
 from funkflow.pipeline.root.model_in_use import Current
 from funkflow.tasks.redact import masked
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def current(root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+def current(root: Root = "", as_json: AsJson = False) -> None:
     """Show which model is in use under a root, since when, and which were before it."""
     place = root or default_root()
     with as_readable_errors(place):
@@ -47,7 +47,7 @@ def current(root: Root = "", as_json: AsJson = False, debug: Debug = False) -> N
     print_result(content, as_json, Text(f"model {content['model']}"))
 
 
-def promote(run: RunId, root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+def promote(run: RunId, root: Root = "", as_json: AsJson = False) -> None:
     """Put the model of a run to use, whatever the gate said of it; one that is not whole is refused."""
     place = root or default_root()
     with as_readable_errors(place):
@@ -56,7 +56,7 @@ def promote(run: RunId, root: Root = "", as_json: AsJson = False, debug: Debug =
     print_result(_content(place, now), as_json, Text(masked(said)))
 
 
-def rollback(root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+def rollback(root: Root = "", as_json: AsJson = False) -> None:
     """Go back to the model that was in use before; its run is not put to use again but by hand."""
     place = root or default_root()
     with as_readable_errors(place):

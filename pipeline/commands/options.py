@@ -1,8 +1,8 @@
-"""What commands share: the words that many of them take, the settings these lead to, and how a result is printed.
+"""What commands share: the options that many of them take, the settings these lead to, and how a result is printed.
 
 Covers: common options, progress, and running stages up to one of them.
-Does not cover: the commands themselves (beside this file), exit codes (pipeline/cli.py), how tables look
-(pipeline/results/tables.py).
+Does not cover: how a command comes to take them (shared_options.py), the commands themselves (beside this file), exit
+codes (pipeline/cli.py), how tables look (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -85,51 +86,109 @@ IfNew = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="redo every stage, but for the raw data")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
-Debug = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
+Scheduler = Annotated[
+    str,
+    typer.Option("--scheduler", help="address of a running Dask scheduler, which is left as it is", show_default=False),
+]
+SchedulerFile = Annotated[
+    str,
+    typer.Option("--scheduler-file", help="file that a Dask scheduler writes its address to", show_default=False),
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        help="a cluster (local, ssh, slurm, kubernetes, gateway) or the path of a .toml file",
+        show_default=False,
+    ),
+]
 
 _IN_USE = "current"
 
 
-def settings_from(conf: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None) -> Settings:
-    """Return the settings that the words of a command line lead to.
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that lead to settings.
+
+    A command with the parameter `options: RunOptions` takes them all, with `Annotated[RunOptions, "conf"]` those that
+    are not named.
+    """
+
+    conf: Conf = ""
+    ratings: Ratings = None
+    validation: Validation = ""
+    root: Root = ""
+    sets: Sets = None
+    scheduler: Scheduler = ""
+    scheduler_file: SchedulerFile = ""
+    cluster: Cluster = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The `key=value` words of --set, and those that say where tasks run."""
+        return [*words_for(self.scheduler, self.scheduler_file, self.cluster), *(self.sets or [])]
+
+    def adding(self, before: Iterable[str] = (), after: Iterable[str] = ()) -> RunOptions:
+        """Return these options with further words; of two words for one setting, the later counts."""
+        return replace(self, sets=[*before, *(self.sets or []), *after])
+
+    def settings(self) -> Settings:
+        """Return the settings that the options lead to.
+
+        Raises
+        ------
+        SettingsError
+            Nothing says what to run, or a setting is wrong.
+        """
+        if not self.conf and not self.ratings:
+            raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
+        words = [
+            *([f"root={quoted(self.root)}"] if self.root else []),
+            *([f"ingest.ratings={quoted(self.ratings)}"] if self.ratings else []),
+        ]
+        if self.validation:
+            words += ["split.kind=file", f"split.file={quoted(self.validation)}"]
+        words += self.words
+        if self.conf and self.ratings:
+            return Settings.load_with_ratings(self.conf, words, validation=bool(self.validation))
+        settings = Settings.load(self.conf, words) if self.conf else Settings.build({}, words, "command line")
+        refuse_missing_data(self.conf, settings.ingest.ratings)
+        return settings
+
+    def beside_model(self, model: str) -> tuple[Settings, str]:
+        """Return the settings of a command that is given a model's folder, and that folder.
+
+        Options that lead to another model are refused; `current` is the model in use under the root.
+        """
+        if self.conf or self.ratings or self.validation or (self.root and model != _IN_USE):
+            raise SettingsError(
+                "--model is all that is needed: leave out CONF, --ratings and --validation, and --root but with "
+                f"--model {_IN_USE}"
+            )
+        if model == _IN_USE:
+            place = self.root or default_root()
+            model = model_of(place, in_use(place).run_id)
+        return Settings.build({}, self.words, "command line"), model
+
+
+def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") -> list[str]:
+    """Return the `cluster.key=value` words that these options stand for; a scheduler comes before a cluster file.
 
     Raises
     ------
     SettingsError
-        Nothing says what to run, or a setting is wrong.
+        Two schedulers are named.
     """
-    if not conf and not ratings:
-        raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
-    words = [
-        *([f"root={quoted(root)}"] if root else []),
-        *([f"ingest.ratings={quoted(ratings)}"] if ratings else []),
-    ]
-    if validation:
-        words += ["split.kind=file", f"split.file={quoted(validation)}"]
-    words += sets or []
-    if conf and ratings:
-        return Settings.load_with_ratings(conf, words, validation=bool(validation))
-    settings = Settings.load(conf, words) if conf else Settings.build({}, words, "command line")
-    refuse_missing_data(conf, settings.ingest.ratings)
-    return settings
-
-
-def settings_beside_model(
-    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None
-) -> tuple[Settings, str]:
-    """Return the settings of a command that is given a model's folder, and that folder.
-
-    Words that lead to another model are refused; `current` is the model in use under the root.
-    """
-    if conf or ratings or validation or (root and model != _IN_USE):
-        raise SettingsError(
-            "--model is all that is needed: leave out CONF, --ratings and --validation, and --root but with "
-            f"--model {_IN_USE}"
-        )
-    if model == _IN_USE:
-        place = root or default_root()
-        model = model_of(place, in_use(place).run_id)
-    return Settings.build({}, sets or [], "command line"), model
+    if scheduler and scheduler_file:
+        raise SettingsError("--scheduler and --scheduler-file each name a scheduler: keep one of them")
+    if not (scheduler or scheduler_file or cluster):
+        return []
+    values = {
+        "scheduler": scheduler,
+        "scheduler_file": scheduler_file,
+        "preset": "" if scheduler or scheduler_file else cluster,
+    }
+    return ["cluster.environment=false", *(f"cluster.{setting}={quoted(value)}" for setting, value in values.items())]
 
 
 def default_root() -> str:
@@ -138,10 +197,9 @@ def default_root() -> str:
 
 
 def model_from(
-    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, sets: list[str] | None, resume: bool,
-    until: str = "spectrum",
-) -> tuple[Settings, str, str | None]:  # fmt: skip
-    """Return settings, the folder of the model, and that of its grid where the words lead to a run.
+    options: RunOptions, model: str, resume: bool, until: str = "spectrum"
+) -> tuple[Settings, str, str | None]:
+    """Return settings, the folder of the model, and that of its grid where the options lead to a run.
 
     until : the last stage of that run.
 
@@ -151,8 +209,8 @@ def model_from(
         Both a model and settings that lead to one are named, or neither.
     """
     if model:
-        return *settings_beside_model(conf, model, ratings, validation, root, sets), None
-    settings = settings_from(conf, ratings, validation, root, sets)
+        return *options.beside_model(model), None
+    settings = options.settings()
     with watching() as shown:
         paths = funkflow.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths
     return settings, paths["model"], paths["grid"]

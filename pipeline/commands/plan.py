@@ -14,18 +14,7 @@ import typer
 from dask.utils import parse_bytes
 
 from funkflow.pipeline.cluster.open import open_client
-from funkflow.pipeline.commands.options import (
-    AsJson,
-    Conf,
-    Debug,
-    Ratings,
-    Root,
-    Sets,
-    Validation,
-    print_result,
-    quoted,
-    settings_from,
-)
+from funkflow.pipeline.commands.options import AsJson, Root, RunOptions, print_result, quoted
 from funkflow.pipeline.planning.best_grid import plan_scale
 from funkflow.pipeline.planning.calibrate import measure
 from funkflow.pipeline.planning.constants import calibration_url, constants_for, write_constants
@@ -50,11 +39,8 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    conf: Conf = "",
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
+    *,
+    options: RunOptions,
     users: Annotated[str, typer.Option("--users", help="plan by sizes, as in 1e9; then --ratings is a number")] = "",
     items: Annotated[str, typer.Option("--items", help="as --users")] = "",
     rank: Annotated[int | None, typer.Option("--rank", help="train.rank; by sizes 64", min=1)] = None,
@@ -81,7 +67,6 @@ def plan(
     store: Annotated[str, typer.Option("--store-bandwidth", help="by sizes: of the store, a second: '20 GB'")] = "",
     constants: Annotated[str, typer.Option("--constants", help="by sizes: file that calibrate wrote")] = "",
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Say what a run would do and need; or, by sizes, how long an epoch would take and on which grid."""
     if not users and not items:
@@ -93,16 +78,21 @@ def plan(
             "train.checkpoint_epochs": checkpoint_epochs, "cluster.memory": quoted(memory) if memory else None,
         }  # fmt: skip
         words = [f"{name}={value}" for name, value in given.items() if value is not None]
-        _plan_run(settings_from(conf, ratings, validation, root, [*words, *(sets or [])]), as_json)
+        _plan_run(options.adding(before=words).settings(), as_json)
         return
-    if conf or validation or sets:
+    if options.conf or options.validation or options.words:
         raise SettingsError(
             "a plan by sizes takes no CONF, --validation or --set: leave them out, or --users and --items"
         )
     matrix = _matrix(
-        _only(ratings), users, items, 64 if rank is None else rank, 0.1 if held_out is None else held_out, shards or 0
+        _only(options.ratings),
+        users,
+        items,
+        64 if rank is None else rank,
+        0.1 if held_out is None else held_out,
+        shards or 0,
     )
-    found, named = constants_for(existing_root(root) if root else Settings().root, constants)
+    found, named = constants_for(existing_root(options.root) if options.root else Settings().root, constants)
     job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
     limit = of_bytes("--memory", memory) if memory else math.inf
     scaled = plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)
@@ -146,7 +136,6 @@ def _speeds(bandwidth: str, store: str) -> dict[str, int]:
 def calibrate(
     root: Root = "",
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Measure, in a minute, what plans by sizes rest on, and write it where they find it: ROOT/constants.json."""
     where = root or Settings().root

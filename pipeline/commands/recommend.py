@@ -6,6 +6,7 @@ Does not cover: the choice of items (tasks/), the stage (pipeline/stages/recomme
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,20 +19,13 @@ from rich.text import Text
 import funkflow
 from funkflow.pipeline.commands.options import (
     AsJson,
-    Conf,
-    Debug,
     ModelFolder,
-    Ratings,
     Resume,
-    Root,
-    Sets,
-    Validation,
+    RunOptions,
     interrupts,
     model_from,
     print_result,
     quoted,
-    settings_beside_model,
-    settings_from,
     watching,
 )
 from funkflow.pipeline.results import tables
@@ -56,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def recommend(
-    conf: Conf = "",
+    *,
     model: ModelFolder = "",
     count: Annotated[
         int | None, typer.Option("--count", help="items a user; else recommend.count, else 10", show_default=False)
@@ -64,23 +58,18 @@ def recommend(
     user: Annotated[
         list[str] | None, typer.Option("--user", help="only this user (raw id), and print it; may be repeated")
     ] = None,
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
+    options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Write the best items that each user has not rated, as Parquet; with --user, print them."""
     if count is not None and count < 1:
         raise SettingsError(f"--count {count}: ask for at least one item a user")
-    words = [*(sets or []), *([f"recommend.users={quoted(user)}"] if user else [])]
+    words = [f"recommend.users={quoted(user)}"] if user else []
     words += [f"recommend.count={count}"] if count is not None else []
-    settings, place = _chosen(conf, model, ratings, validation, root, words)
+    settings, place = _chosen(options.adding(after=words), model)
     if not settings.recommend.count:
-        words += [f"recommend.count={_DEFAULT_COUNT}"]
-        settings, place = _chosen(conf, model, ratings, validation, root, words)
+        settings, place = _chosen(options.adding(after=[*words, f"recommend.count={_DEFAULT_COUNT}"]), model)
     if user:
         _print_for(settings, place, not resume, as_json)
         return
@@ -105,13 +94,9 @@ def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> No
     print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
-def _chosen(
-    conf: str, model: str, ratings: list[str] | None, validation: str, root: str, words: list[str]
-) -> tuple[Settings, str]:
+def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
     """Return the settings, and the folder of the model that is named, if one is."""
-    if model:
-        return settings_beside_model(conf, model, ratings, validation, root, words)
-    return settings_from(conf, ratings, validation, root, words), ""
+    return options.beside_model(model) if model else (options.settings(), "")
 
 
 def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
@@ -124,19 +109,18 @@ def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
 
 
 def similar(
+    *,
     words: Annotated[
         list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model; raw id of an item")
     ],
     model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
-    root: Root = "",
-    sets: Sets = None,
+    options: Annotated[RunOptions, "conf", "ratings", "validation"],
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """List the items whose factors point most nearly the way of ITEM's (cosine)."""
     *conf, item = words
-    loaded, titles = _model(conf, model, root, sets)
+    loaded, titles = _model(conf, model, options)
     raw_id = _raw_id(loaded, item)
     ids, cosines = loaded.similar(raw_id, count)
     found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
@@ -145,19 +129,18 @@ def similar(
 
 
 def factors(
+    *,
     words: Annotated[list[str] | None, typer.Argument(metavar="[CONF]", help="settings, unless --model")] = None,
     item: Annotated[str, typer.Option("--item", help="raw id of an item: its strongest factors only")] = "",
     model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
-    root: Root = "",
-    sets: Sets = None,
+    options: Annotated[RunOptions, "conf", "ratings", "validation"],
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Show the strongest factors, each by the items at its two ends; with --item, those of one item."""
     if count < 1:
         raise SettingsError(f"--count {count}: ask for at least one factor")
-    loaded, titles = _model(words or [], model, root, sets)
+    loaded, titles = _model(words or [], model, options)
     found = loaded.factors()
     chosen = np.arange(min(count, loaded.rank))
     title = "strongest factors"
@@ -192,13 +175,13 @@ def factors(
     print_result({"factors": content}, as_json, table)
 
 
-def _model(conf: list[str], model: str, root: str, sets: list[str] | None) -> tuple[Model, dict[Any, str]]:
+def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dict[Any, str]]:
     """Return the model that the words lead to, trained if it is not there yet, and its titles."""
-    if model and sets:
+    if model and options.words:
         raise SettingsError("--set changes nothing beside --model, as nothing is run; leave it out")
     if len(conf) > 1:
         raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
-    _, folder, _ = model_from(conf[0] if conf else "", model, None, "", root, sets, resume=True, until="export")
+    _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export")
     loaded = Model.load(folder)
     return loaded, titles_of(folder, loaded.about)
 

@@ -18,14 +18,9 @@ import typer
 
 from funkflow.pipeline.commands.options import (
     AsJson,
-    Conf,
-    Debug,
     ModelFolder,
-    Ratings,
     Resume,
-    Root,
-    Sets,
-    Validation,
+    RunOptions,
     interrupts,
     model_from,
     print_result,
@@ -47,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reconstruct(
-    conf: Conf = "",
+    *,
     model: ModelFolder = "",
     user: Annotated[_Ids, typer.Option("--user", help="raw id of a user; may be repeated: rows")] = None,
     item: Annotated[_Ids, typer.Option("--item", help="raw id of an item; may be repeated: columns")] = None,
@@ -62,13 +57,9 @@ def reconstruct(
         str, typer.Option("--out", help="folder for the whole matrix; goes on with what is there", show_default=False)
     ] = "",
     form: Annotated[Literal["parquet", "zarr"], typer.Option("--form", help="of the whole matrix")] = "parquet",
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
+    options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Say what the strongest factors make of cells, rows, columns or a block, as CSV; or write all of it to files."""
     in_part = bool(user or item or pairs)
@@ -76,7 +67,7 @@ def reconstruct(
         raise SettingsError("name a part (--user, --item or --pairs), or a folder for the whole matrix (--out)")
     if pairs and (user or item):
         raise SettingsError("--pairs names single cells; leave out --user and --item")
-    settings, folder, _ = model_from(conf, model, ratings, validation, root, sets, resume)
+    settings, folder, _ = model_from(options, model, resume)
     if out:
         _whole(settings, folder, out, form, rank, clip, as_json)
     elif pairs:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from funkflow.pipeline.commands.options import AsJson, Debug, Root, default_root, print_result
+from funkflow.pipeline.commands.options import AsJson, Root, default_root, print_result
 from funkflow.pipeline.results.saved_reports import write_report
 from funkflow.pipeline.root.store import existing_root
 from funkflow.tasks.storage.paths import absolute
@@ -32,7 +32,6 @@ def report(
     ] = "",
     root: Root = "",
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Make the page about a run again, from the facts that it left; of several runs, one page that compares them."""
     written = write_report(existing_root(absolute(root or default_root())), runs or ["last"], out)

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from funkflow.pipeline.commands.options import AsJson, Debug, Root, Wait, default_root, print_result, watching
+from funkflow.pipeline.commands.options import AsJson, Root, Wait, default_root, print_result, watching
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.results.saved_reports import write_index
 from funkflow.pipeline.root.ledger import STATES, Ledger, Record
@@ -58,7 +58,6 @@ def _listing(
     out: Annotated[str, typer.Option("--out", help="where that page goes; default: runs.html under the root")] = "",
     last: Annotated[int, typer.Option("--last", help="at most so many, the newest; 0: all", min=0)] = 20,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     if context.invoked_subcommand is not None:
         return
@@ -78,7 +77,7 @@ def _listing(
     print_result({"records": records}, as_json, _records_table(records))
 
 
-def show(record_id: Id, root: Root = "", as_json: AsJson = False, debug: Debug = False) -> None:
+def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
     """Show one record with all that it says."""
     record = _ledger(root).find(record_id)
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -95,7 +94,6 @@ def diff(
     root: Root = "",
     every: Annotated[bool, typer.Option("--all", help="what is the same, too")] = False,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Show settings and figures of two records side by side: what differs."""
     ledger = _ledger(root)
@@ -118,7 +116,6 @@ def prune_runs(
     yes: Annotated[bool, typer.Option("--yes", help="do it; without, it is only said what would go")] = False,
     wait: Wait = 0.0,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Remove old runs, and the data that no other run refers to; never the model in use, raw data or the ledger."""
     with watching() as watcher:

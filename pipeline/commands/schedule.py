@@ -8,13 +8,14 @@ Does not cover: when runs are started and whether again (pipeline/running/schedu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from funkflow.pipeline.commands.options import Conf, Debug, Ratings, Root, Sets, Validation, settings_from
+from funkflow.pipeline.commands.options import RunOptions
 from funkflow.pipeline.running.schedule.backfill import backfill as run_dates
 from funkflow.pipeline.running.schedule.backfill import days, parse_date
 from funkflow.pipeline.running.schedule.child import run_words
@@ -33,9 +34,8 @@ def register(app: typer.Typer) -> None:
 
 
 def schedule(
-    conf: Conf = "",
-    words: Words = None,
     *,
+    words: Words = None,
     cron: Annotated[
         str,
         typer.Option("--cron", help="minute, hour, day of month, month and day of week, as cron reads them, or @daily"),
@@ -60,11 +60,7 @@ def schedule(
         bool,
         typer.Option("--catch-up", help="begin with a run for the newest moment past, in case it was missed"),
     ] = False,
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
-    debug: Debug = False,
+    options: RunOptions,
 ) -> None:
     """Run at each moment of a cron expression, one run at a time, until told to end."""
     moments = cron_of(cron, timezone)
@@ -73,42 +69,34 @@ def schedule(
             print(moments.said(moment))
         return
     retry = Retry(retries, back_off, longest_back_off)
-    command = _command(conf, words, ratings, validation, root, sets)
+    command = _command(options, words)
     raise typer.Exit(Daemon(moments, command, _tell, retry, once, catch_up).run())
 
 
 def backfill(
-    conf: Conf = "",
-    words: Words = None,
     *,
+    words: Words = None,
     first: Annotated[str, typer.Option("--from", help="the first logical date, such as 2026-01-31")],
     last: Annotated[str, typer.Option("--to", help="the last logical date")],
     keep_going: Annotated[bool, typer.Option("--keep-going", help="go on after a date that fails")] = False,
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
-    debug: Debug = False,
+    options: RunOptions,
 ) -> None:
     """Run for each logical date from the first to the last, oldest first; dates that are done are up to date."""
     dates = list(days(parse_date(first, "--from"), parse_date(last, "--to")))
-    raise typer.Exit(run_dates(dates, _command(conf, words, ratings, validation, root, sets), _tell, keep_going))
+    raise typer.Exit(run_dates(dates, _command(options, words), _tell, keep_going))
 
 
-def _command(
-    conf: str, words: Sequence[str] | None, ratings: list[str] | None, validation: str, root: str,
-    sets: list[str] | None,
-) -> Callable[[date], list[str]]:  # fmt: skip
+def _command(options: RunOptions, words: Sequence[str] | None) -> Callable[[date], list[str]]:
     """Return what makes the command line of a run for a date; what is wrong in the settings is found here and now."""
     further = list(words or [])
-    if conf.startswith("-"):  # there is no CONF: all is after --
-        conf, further = "", [conf, *further]
-    settings_from(conf, ratings, validation, root, sets)
-    passed = [conf] if conf else []
-    passed += [word for each in ratings or [] for word in ("--ratings", each)]
-    passed += ["--validation", validation] if validation else []
-    passed += ["--root", root] if root else []
-    passed += [word for each in sets or [] for word in ("--set", each)]
+    if options.conf.startswith("-"):  # there is no CONF: all is after --
+        options, further = replace(options, conf=""), [options.conf, *further]
+    options.settings()
+    passed = [options.conf] if options.conf else []
+    passed += [word for each in options.ratings or [] for word in ("--ratings", each)]
+    passed += ["--validation", options.validation] if options.validation else []
+    passed += ["--root", options.root] if options.root else []
+    passed += [word for each in options.words for word in ("--set", each)]
     return partial(run_words, [*passed, *further])
 
 

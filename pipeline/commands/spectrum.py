@@ -12,14 +12,9 @@ from rich.table import Table
 
 from funkflow.pipeline.commands.options import (
     AsJson,
-    Conf,
-    Debug,
     ModelFolder,
-    Ratings,
     Resume,
-    Root,
-    Sets,
-    Validation,
+    RunOptions,
     interrupts,
     model_from,
     print_result,
@@ -37,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def spectrum(
-    conf: Conf = "",
+    *,
     model: ModelFolder = "",
     fold_biases: Annotated[
         bool, typer.Option("--fold-biases", help="of the model with mean and biases as two more ranks, not of U Vᵀ")
@@ -46,18 +41,14 @@ def spectrum(
         str, typer.Option("--vectors", help="new folder to write U and V to, as Parquet", show_default=False)
     ] = "",
     balanced: Annotated[bool, typer.Option("--balanced", help="with --vectors: U Σ^½ and V Σ^½")] = False,
-    ratings: Ratings = None,
-    validation: Validation = "",
-    root: Root = "",
-    sets: Sets = None,
+    options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Say what each singular value of a model carries, and the validation RMSE with only the strongest of them."""
     if balanced and not vectors:
         raise SettingsError("--balanced says how --vectors are written; name a folder with --vectors")
-    settings, folder, grid = model_from(conf, model, ratings, validation, root, sets, resume)
+    settings, folder, grid = model_from(options, model, resume)
     with watching() as watcher:
         manifest = saved_model.spectrum_of(
             settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher]

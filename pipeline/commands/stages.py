@@ -7,26 +7,12 @@ Does not cover: what a run does (pipeline/flow.py), predictions (predict.py), ho
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from funkflow.pipeline.commands.options import (
-    AsJson,
-    Conf,
-    Date,
-    Debug,
-    Force,
-    IfNew,
-    Ratings,
-    Resume,
-    Root,
-    Sets,
-    Validation,
-    Wait,
-    run_until,
-    settings_from,
-)
+from funkflow.pipeline.commands.options import AsJson, Date, Force, IfNew, Resume, RunOptions, Wait, run_until
 from funkflow.pipeline.settings.request import STAGES, Request
 
 _STAGES = {
@@ -52,27 +38,23 @@ def register(app: typer.Typer) -> None:
 
 def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
     def command(
-        conf: Conf = "",
-        ratings: Ratings = None,
-        validation: Validation = "",
-        root: Root = "",
-        sets: Sets = None,
+        *,
+        options: RunOptions,
         resume: Resume = True,
         date: Date = "",
         wait: Wait = 0.0,
         force: Force = False,
         if_new: IfNew = False,
         as_json: AsJson = False,
-        debug: Debug = False,
     ) -> None:
         request = Request.checked(until, date, not resume, force, wait, if_new)
-        run_until(settings_from(conf, ratings, validation, root, sets), request, as_json)
+        run_until(options.settings(), request, as_json)
 
     app.command(name, help=what)(command)
 
 
 def synth(
-    conf: Conf = "",
+    *,
     shape: Annotated[
         str, typer.Option("--shape", help="demo, or netflix: 480,189 users x 17,770 films, 100,480,507 ratings")
     ] = "",
@@ -80,12 +62,10 @@ def synth(
         float | None,
         typer.Option("--fraction", help="part of the shape's ratings, users and films", show_default=False),
     ] = None,
-    root: Root = "",
-    sets: Sets = None,
+    options: Annotated[RunOptions, "ratings", "validation"],
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
-    settings = settings_from(conf or "demo", None, "", root, [*words, *(sets or [])])
-    run_until(settings, Request.checked("synth"), as_json)
+    chosen = replace(options, conf=options.conf or "demo").adding(before=words)
+    run_until(chosen.settings(), Request.checked("synth"), as_json)

@@ -20,7 +20,7 @@ from factorised import model_of, saved_in_parts
 from program import CHECKOUT, funkflow
 
 from funkflow.pipeline.cli import program
-from funkflow.pipeline.commands import paths as path_options
+from funkflow.pipeline.commands.shared_options import PATHS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
@@ -152,7 +152,7 @@ def test_every_option_that_is_a_path_is_expanded() -> None:
                 help_text = str(getattr(option, "help", ""))
                 if any(what in help_text for what in ("folder", "file", "page goes", "CSV", "ratings to read")):
                     found.add(str(option.name))
-    assert found - {"conf", "words", "scheduler_file", "cluster", "as_page", "debug"} == path_options.NAMES
+    assert found - {"conf", "words", "scheduler_file", "cluster", "as_page", "debug"} == PATHS
 
 
 def test_a_run_makes_no_folder_called_tilde(home: Path) -> None:

@@ -29,7 +29,7 @@ from funkflow import run
 from funkflow.pipeline.cluster import run_memory
 from funkflow.pipeline.cluster.open import open_client, where_to_run
 from funkflow.pipeline.cluster.run_memory import RunMemory
-from funkflow.pipeline.commands.where import words_for
+from funkflow.pipeline.commands.options import words_for
 from funkflow.pipeline.planning.budget import Allowance
 from funkflow.pipeline.planning.plan import plan_of
 from funkflow.pipeline.progress.metrics_file import events_of
