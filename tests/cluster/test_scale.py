@@ -1,7 +1,7 @@
 """How long an epoch would take: the closed form beside the replayed epochs, and the replay beside a real run's tasks.
 
-Covers: pipeline/planning/: pipeline/planning/task_costs.py, pipeline/planning/epoch_time.py,
-pipeline/planning/simulation.py. Does not cover: the constants, and the plan that is made of it (test_scale_plan.py).
+Covers: pipeline/planning/task_costs.py, pipeline/planning/epoch_time.py; epoch_replay.py. Does not
+cover: the constants, and the plan that is made of it (test_scale_plan.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from conftest import made_ratings, publish_ratings
 from descending import random_block
 from distributed import Client
 from distributed.diagnostics.plugin import SchedulerPlugin
+from epoch_replay import simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,6 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.planning.constants import Constants, RankConstants
 from funkflow.pipeline.planning.epoch_time import moved_bytes, predict_epoch
-from funkflow.pipeline.planning.simulation import simulate
 from funkflow.pipeline.planning.task_costs import Block, Costs, Job, Matrix
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings

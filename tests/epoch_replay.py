@@ -1,9 +1,10 @@
-"""Epochs replayed task by task: the graph of pipeline/training/sgd_graph.py with the costs of task_costs.py.
+"""Epochs replayed task by task: the graph of pipeline/training/sgd_graph.py with the costs of
+pipeline/planning/task_costs.py.
 
 Covers: which task waits for which, on which worker it runs, what travels when, and that the scheduler, the client and
 each worker's network are one server each.
-Does not cover: the costs (task_costs.py), checkpoints, or how Dask chooses among workers: each task runs where
-pipeline/training/sgd_graph.py would have it.
+Does not cover: the costs (pipeline/planning/task_costs.py), checkpoints, or how Dask chooses among workers: each task
+runs where pipeline/training/sgd_graph.py would have it.
 
 Events are taken in the order of their time. A worker has some slots and, of the tasks that it may begin, begins the one
 of highest priority; a task's inputs travel as soon as it is assigned, one after another into each worker. A task is
