@@ -6,13 +6,14 @@ Does not cover: what is made of them (pipeline/stages/recommend.py, pipeline/sta
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, submit_shared
+from funkflow.tasks.model.rated import Stored, stored_part
 from funkflow.tasks.serving.dense_model import read_served
-from funkflow.tasks.storage import files
 
 
 def submit_served(context: Context, doing: str, model_folder: str, parts: dict[str, Any]) -> Future[Any]:
@@ -21,12 +22,9 @@ def submit_served(context: Context, doing: str, model_folder: str, parts: dict[s
     return submit_shared(context, f"load-model-{doing}", read_served, model_folder, checksums)
 
 
-def stored_part(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], number: int
-) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return (url, checksum) of a part of the dataset and of what validation holds of it."""
-    ratings, held_out = dataset["parts"][number], split["validation"]["parts"][number]
-    return (
-        (files.join(context.store.dataset(dataset["id"]), ratings["path"]), ratings["checksum"]),
-        (files.join(context.store.split(split["id"]), held_out["path"]), held_out["checksum"]),
-    )
+def stored_parts(
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], numbers: Iterable[int]
+) -> list[tuple[Stored, Stored]]:
+    """Return where parts of the dataset lie, and what validation holds of them."""
+    homes = (context.store.dataset(dataset["id"]), dataset), (context.store.split(split["id"]), split)
+    return [stored_part(*homes, number) for number in numbers]

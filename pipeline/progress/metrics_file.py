@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -85,6 +86,11 @@ def events_of(run_folder: str) -> list[dict[str, Any]] | None:
     found = [files.bytes_if_there(files.join(run_folder, name)) for name in _pieces(run_folder)]
     lines = [line for data in found if data for line in _whole_lines(data).splitlines()]
     return [event for line in lines if (event := _parsed(line))] if any(data is not None for data in found) else None
+
+
+def epochs_of(events: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Return epochs by number; of one that was gone through twice, what was told last."""
+    return {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
 
 
 def _pieces(run_folder: str) -> list[str]:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from funkflow.pipeline.root.outcome import RUNNING
+
 MOST_RUNS = 12
 """Runs that a scheduler remembers; the one that was heard of least lately goes first."""
 _MOST_LINES = 100
@@ -67,7 +69,7 @@ class Story:
     peak_bytes: int = 0
     quarantined: int = 0
     workers_lost: int = 0
-    state: str = "running"
+    state: str = RUNNING
     rmse: float | None = None
     ended: float | None = None
     lines: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=_MOST_LINES))

@@ -18,7 +18,7 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
-from funkflow.pipeline.progress.metrics_file import events_of
+from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import BadInput, SettingsError
@@ -158,8 +158,7 @@ def _events(run: Run) -> list[dict[str, Any]]:
 
 
 def _epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
-    """Return epochs by number; of one that was gone through twice, what was told last."""
-    found = {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
+    found = epochs_of(events)
     if not found:
         raise BadInput(f"{_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps")
     return found

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from funkflow.pipeline.progress.metrics_file import events_of
+from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.ledger import Ledger
@@ -72,13 +72,11 @@ def write_index(root: str, out: str) -> str:
 
 def _curve(root: str, run_id: str) -> list[float]:
     """Return the RMSEs by epoch that a run's metrics tell, held out where there is any."""
-    found: dict[int, float] = {}
     with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a picture less is no reason to fail
-        for event in events_of(Store(root).run(run_id)) or ():
-            if event["event"] == "EpochFinished":
-                stopping = event["stopping_rmse"]
-                found[event["epoch"]] = float(event["training_rmse"] if stopping is None else stopping)
-    return [found[epoch] for epoch in sorted(found)]
+        told = epochs_of(events_of(Store(root).run(run_id)) or ())
+        either = [(told[epoch]["stopping_rmse"], told[epoch]["training_rmse"]) for epoch in sorted(told)]
+        return [float(training if stopping is None else stopping) for stopping, training in either]
+    return []
 
 
 def _link(page: str, report: str) -> str:

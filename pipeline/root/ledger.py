@@ -19,6 +19,7 @@ from typing import Any
 from funkflow.pipeline.root.code_version import code_version
 from funkflow.pipeline.root.holder import this_process
 from funkflow.pipeline.root.lock import holder_of, is_gone
+from funkflow.pipeline.root.outcome import DIED, FAILED, RUNNING, WELL, outcome_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS
@@ -26,11 +27,6 @@ from funkflow.tasks.errors import BadInput, DamagedFile, FunkflowError
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 
-RUNNING, DONE, UP_TO_DATE, NOTHING_NEW, FAILED, REFUSED, INTERRUPTED, DIED = STATES = (
-    "running", "done", "up to date", "nothing new", "failed", "refused", "interrupted", "died",
-)  # fmt: skip
-_WELL = (DONE, UP_TO_DATE, NOTHING_NEW)
-_REFUSED_CODE = 5
 _SUFFIX = ".json"
 _MEMORY = ("peak_memory_bytes", "predicted_memory_bytes", "worker_memory_bytes", "predicted_worker_memory_bytes")
 _FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", *_MEMORY)
@@ -180,13 +176,7 @@ class Execution:
 
     def close_on(self, error: BaseException, result: RunResult) -> None:
         """Write how it ended, from what ended it."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 130
-            self.close(INTERRUPTED, code, result=result)
-            return
-        exit_code = error.exit_code if isinstance(error, FunkflowError) else 1
-        message = f"{type(error).__name__}: {error}".split("\n")[0]
-        self.close(REFUSED if exit_code == _REFUSED_CODE else FAILED, exit_code, message, result)
+        self.close(*outcome_of(error), result)
 
     def _count(self) -> int:
         """Return the how-many-th try in a row this is, of these settings for this date."""
@@ -195,7 +185,7 @@ class Execution:
             if record_id == self.id or record is None:
                 continue
             same = all(record.get(name) == self._content[name] for name in ("date", "settings_hash", "until"))
-            return int(record.get("attempt", 1)) + 1 if same and record["state"] not in _WELL else 1
+            return int(record.get("attempt", 1)) + 1 if same and record["state"] not in WELL else 1
         return 1
 
 

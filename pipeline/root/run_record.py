@@ -14,6 +14,7 @@ from typing import Any
 
 import tomli_w
 
+from funkflow.pipeline.root.outcome import RUNNING
 from funkflow.pipeline.root.store import FORMAT_VERSION
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile
@@ -40,7 +41,7 @@ class Record:
         self._content: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "run_id": run_id,
-            "state": "running",
+            "state": RUNNING,
             "attempt": len(attempts) + 1,
             "earlier": attempts,
             "started": _now(),
@@ -53,7 +54,7 @@ class Record:
         files.write_json(self._url, masked_content(self._content))
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:
-        """Mark the run "done", "failed" or "interrupted"."""
+        """Write how the run ended: a state (outcome.py), an exit code and what else there is."""
         self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
         files.write_json(self._url, masked_content(self._content))
 

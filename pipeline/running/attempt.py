@@ -43,12 +43,13 @@ from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
 from funkflow.pipeline.root.code_version import code_version, versions
 from funkflow.pipeline.root.model_in_use import put_to_use
+from funkflow.pipeline.root.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import from_anywhere
 from funkflow.pipeline.training import checkpoint
-from funkflow.tasks.errors import FunkflowError, ModelRefused
+from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.sgd import StepSizes
@@ -256,23 +257,18 @@ class Attempt:
         if "model" in self.result.paths:
             self._put_to_use(str(self.result.run_id))
         if self.record is not None:
-            self.record.close("done", 0, result=self.result.to_dict())
-        self.tell(self._ended("done"))
+            self.record.close(DONE, 0, result=self.result.to_dict())
+        self.tell(self._ended(DONE))
 
     def _end_badly(self, error: BaseException) -> None:
         """Write how the run ended, and tell of it even where nothing can be written."""
-        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        refused, facts = isinstance(error, ModelRefused), {}
-        message = None if interrupted else f"{type(error).__name__}: {error}".split("\n")[0]
-        state = "interrupted" if interrupted else "refused" if refused else "failed"
-        if interrupted:
-            code = error.code if isinstance(error, SystemExit) else 130
-        else:
-            code = error.exit_code if isinstance(error, FunkflowError) else 1
-            facts = {"error": message, **({"result": self.result.to_dict()} if refused else {})}
+        state, code, message = outcome_of(error)
+        facts: dict[str, Any] = {} if message is None else {"error": message}
+        if state == REFUSED:
+            facts["result"] = self.result.to_dict()
         with ExitStack() as last:
             last.callback(self.tell, self._ended(state, message))
-            if interrupted:
+            if state == INTERRUPTED:
                 words = f"interrupted; the same command goes on from {self._what_is_kept()}"
                 last.callback(self.tell, Noticed(words, warning=True))
             if self.record is not None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from funkflow.pipeline.cluster.temporary_folder import temporary_files
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished, broadcast
-from funkflow.pipeline.root import ledger
+from funkflow.pipeline.root import ledger, outcome
 from funkflow.pipeline.root.disk_errors import as_disk_errors
 from funkflow.pipeline.root.lock import Waiting, hold_root
 from funkflow.pipeline.root.model_in_use import read_current
@@ -116,7 +116,7 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
     request, store = execution.request, execution.store
     if request.if_new and (path := awaited(execution.settings, request)):
         told(Noticed(f"nothing new: {masked(path)} is not there yet"))
-        return ledger.NOTHING_NEW
+        return outcome.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)
     inputs_url = receipts.inputs_url(store, execution.settings, request)
     url = receipts.receipt_url(store, execution.settings, request)
@@ -129,19 +129,19 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
         for stage, summary in known.stages:
             told(StageFinished(stage, 0.0, summary, reused=True))
         told(Noticed(_up_to_date(known, request)))
-        return ledger.UP_TO_DATE
+        return outcome.UP_TO_DATE
     if request.if_new:
         count = receipts.inputs_if_nothing_came(inputs_url, store, execution.settings, request)
         if count is not None:
             told(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
-            return ledger.NOTHING_NEW
+            return outcome.NOTHING_NEW
     execution.result = work(execution)
     if execution.inputs is not None:
         with suppress(OSError, FunkflowError):  # without a receipt the next one goes through the stages, that is all
             receipts.write_inputs(inputs_url, execution.inputs)
             for each in {url, receipts.receipt_url(store, execution.settings, request.down_to("export"))}:
                 receipts.write_receipt(each, store, execution.result, execution.stages, execution.inputs)
-    return ledger.DONE
+    return outcome.DONE
 
 
 def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.on_workers import stored_part, submit_served
+from funkflow.pipeline.models.on_workers import stored_parts, submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.pipeline.settings.sections import RankingSettings
@@ -86,7 +86,7 @@ def _measure(
     numbers = range(min(there, needed))
     context.tell(StageStarted(_STAGE, there + len(numbers)))
     served = submit_served(context, _STAGE, model_folder, parts)
-    stored = [stored_part(context, dataset, split, number) for number in range(there)]
+    stored = stored_parts(context, dataset, split, range(there))
     counts = run_all(context, _STAGE, "count", count_ratings, [(*each, dataset["items"]) for each in stored])
     popular = context.client.submit(most_rated, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
     jobs = [((served, popular), *stored[number], threshold, settings.count) for number in numbers]

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.on_workers import stored_part, submit_served
+from funkflow.pipeline.models.on_workers import stored_parts, submit_served
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
 from funkflow.pipeline.settings.sections import RecommendSettings
@@ -70,7 +70,7 @@ def _recommend(
     numbers = sorted(chosen) if chosen else range(count)
     context.tell(StageStarted(_STAGE, len(numbers) * pieces))
     served = submit_served(context, _STAGE, model_folder, parts)
-    stored = [stored_part(context, dataset, split, number) for number in numbers]
+    stored = stored_parts(context, dataset, split, numbers)
     places = [(both, number, piece) for both, number in zip(stored, numbers, strict=True) for piece in range(pieces)]
     jobs = [
         (

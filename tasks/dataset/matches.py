@@ -1,6 +1,7 @@
 """Where the ids of a dataset stand in another table of ids: that of an earlier dataset, or a saved model's own.
 
-Covers: one pass over both tables that leaves the places by part of the dataset or by shard, and reading a piece.
+Covers: one pass over both tables that leaves the places by part of the dataset or by shard, and reading a piece; the
+rows that dense ids have in the model of their own grid.
 Does not cover: raw ids themselves by piece (id_pieces.py), or what is done with the places (trained_pairs.py,
 tasks/training/warm_rows.py, tasks/evaluation/placed_ratings.py).
 """
@@ -70,6 +71,22 @@ def parted(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[npt.
     starts = np.array([0, *accumulate(counts)])
     part = np.searchsorted(starts, places, side="right") - 1
     return part, np.where(places < 0, -1, places - starts[np.maximum(part, 0)]).astype(np.int32)
+
+
+def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the rows of dense ids in the model of their own grid, whose parts have so many rows, one after another.
+
+    Dense id d is row d div P of part d mod P.
+    """
+    starts = np.cumsum([0, *counts], dtype=np.int64)
+    rows: npt.NDArray[np.int64] = starts[dense % len(counts)] + dense // len(counts)
+    return rows
+
+
+def dense_of_row(row: int, counts: Sequence[int]) -> int:
+    """Return the dense id that stands in a row of the model of its own grid: what `rows_of_own` undoes."""
+    (part,), (within,) = parted(np.array([row]), counts)
+    return int(within) * len(counts) + int(part)
 
 
 def _write(places: Places, pieces: npt.NDArray[np.integer], count: int, url: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.matches import Places, parted, read_match
+from funkflow.tasks.dataset.matches import Places, parted, read_match, rows_of_own
 from funkflow.tasks.dataset.sorting import counted_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.model.about import Place
@@ -39,16 +39,6 @@ class PlacedRatings:
     item_rows: _Rows
     ratings: npt.NDArray[np.float64]
     timestamps: npt.NDArray[np.datetime64] | None
-
-
-def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Return the rows of dense ids in the model of their own grid, whose parts have so many rows, one after another.
-
-    Dense id d is row d div P of part d mod P.
-    """
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    rows: npt.NDArray[np.int64] = starts[dense % len(counts)] + dense // len(counts)
-    return rows
 
 
 def place_own(held_out: Place, user_counts: Sequence[int], item_counts: Sequence[int], url: str) -> str:

@@ -16,11 +16,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from funkflow.tasks.dataset.matches import dense_of_row, rows_of_own
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.kernels.best import best_places
 from funkflow.tasks.model.fold_in import FoldedRow, Penalty, checked_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
-from funkflow.tasks.model.rated import Placing, TrainedOn
+from funkflow.tasks.model.rated import TrainedOn
 from funkflow.tasks.transform import Transform, as_ratings
 
 Side = Literal["user", "item"]
@@ -164,8 +165,8 @@ class Recommender(ABC):
             what = f"what user {user} has rated is not left out: the ratings that this model was trained on are not"
             warnings.warn(f"{what} beside it; pass exclude, () for nothing", stacklevel=3)
             return np.empty(0, np.intp)
-        users, items = (Placing.of(self.about, side) for side in ("user", "item"))
-        return items.rows(trained_on.rated_by(user, users.dense(row)))
+        users, items = ([int(part["rows"]) for part in self.about["parts"][side]] for side in ("user", "item"))
+        return rows_of_own(trained_on.rated_by(user, dense_of_row(row, users)), items)
 
     def _row(self, side: Literal["users", "items"], raw_id: Any) -> int:
         rows = self.known_rows([raw_id], side)

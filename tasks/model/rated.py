@@ -72,6 +72,15 @@ def parts_of(users: Sequence[str | int], dataset_folder: str, dataset: dict[str,
     return by_part
 
 
+def stored_part(
+    dataset: tuple[str, dict[str, Any]], split: tuple[str, dict[str, Any]], number: int
+) -> tuple[Stored, Stored]:
+    """Return where a part of a dataset lies, and what validation holds of it; of both the folder and the manifest."""
+    each = (dataset[0], dataset[1]["parts"][number]), (split[0], split[1]["validation"]["parts"][number])
+    ratings, held_out = ((files.join(folder, part["path"]), str(part["checksum"])) for folder, part in each)
+    return ratings, held_out
+
+
 @dataclass(frozen=True)
 class TrainedOn:
     """What a saved model was trained on: the manifests of its dataset and split, found by where its run left it."""
@@ -111,11 +120,8 @@ class TrainedOn:
 
     def stored(self, number: int) -> tuple[Stored, Stored]:
         """Return where a part of the dataset lies, and what validation holds of it."""
-        ratings, held_out = self.dataset["parts"][number], self.split["validation"]["parts"][number]
-        return (
-            (files.join(self.dataset_folder, ratings["path"]), ratings["checksum"]),
-            (files.join(self.root, "splits", self.split["id"], held_out["path"]), held_out["checksum"]),
-        )
+        split_folder = files.join(self.root, "splits", self.split["id"])
+        return stored_part((self.dataset_folder, self.dataset), (split_folder, self.split), number)
 
     def rated_by(self, user: Any, dense: int) -> npt.NDArray[np.int32]:
         """Return the items, by dense id, that a user has rated, in training or validation. `user` : the raw id."""
@@ -123,31 +129,6 @@ class TrainedOn:
         users, items = _kept_pairs(*self.stored(number))
         first, last = (int(np.searchsorted(users, dense, side)) for side in ("left", "right"))
         return items[first:last]
-
-
-@dataclass(frozen=True)
-class Placing:
-    """How an exported side of a model is ordered: dense id d is row d div P of part d mod P, parts one after another.
-
-    `firsts` : int64 (P,), the model's row that each part begins with.
-    """
-
-    firsts: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, about: dict[str, Any], side: str) -> Placing:
-        """Take it from the content of `model.json`; side: "user" or "item"."""
-        sizes = [int(part["rows"]) for part in about["parts"][side]]
-        return cls(np.cumsum([0, *sizes[:-1]]))
-
-    def dense(self, row: int) -> int:
-        """Return the dense id of a row of the model."""
-        part = int(np.searchsorted(self.firsts, row, "right")) - 1
-        return (row - int(self.firsts[part])) * len(self.firsts) + part
-
-    def rows(self, dense: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-        """Return the model's rows of dense ids."""
-        return np.asarray(self.firsts[dense % len(self.firsts)] + dense // len(self.firsts), dtype=np.intp)
 
 
 @lru_cache(maxsize=4)

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funkflow.tasks.dataset.matches import dense_of_row, rows_of_own
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.canonical import core_of, triangle
 from funkflow.tasks.model.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.neighbours import loaded_factors, strongest_factors
-from funkflow.tasks.model.rated import Placing
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 L2, DEVIATION, MEAN = 0.07, 1.3, 3.2
@@ -71,10 +71,9 @@ def test_rows_of_a_model_and_dense_ids_lead_to_each_other(sizes: list[int]) -> N
     """A part holds the dense ids of its shard, so sizes fall by one at most once."""
     count, shards = sum(sizes), len(sizes)
     parts = [len(range(shard, count, shards)) for shard in range(shards)]
-    placing = Placing.of({"parts": {"item": [{"rows": rows} for rows in parts]}}, "item")
     in_order = [dense for shard in range(shards) for dense in range(shard, count, shards)]
-    assert [placing.dense(row) for row in range(count)] == in_order
-    assert placing.rows(np.array(in_order)).tolist() == list(range(count))
+    assert [dense_of_row(row, parts) for row in range(count)] == in_order
+    assert rows_of_own(np.array(in_order), parts).tolist() == list(range(count))
 
 
 def test_equal_predictions_come_in_the_order_of_the_model() -> None:

@@ -18,8 +18,9 @@ from prometheus_client.registry import Collector
 
 from funkflow.pipeline.progress.drawing import Drawing
 from funkflow.pipeline.progress.story import Stories, Story
+from funkflow.pipeline.root.outcome import DONE, FAILED, INTERRUPTED, REFUSED, RUNNING
 
-STATES = ("running", "done", "failed", "refused", "interrupted")
+STATES = (RUNNING, DONE, FAILED, REFUSED, INTERRUPTED)
 
 BLOCK_SECONDS = Histogram(
     "funkflow_block_seconds",

@@ -14,9 +14,9 @@ from funkflow.pipeline.results.report.drawing import COLOURS, Figure, Series
 from funkflow.pipeline.results.report.pieces import figures
 from funkflow.pipeline.results.report.style import framed, scrolling_table
 from funkflow.pipeline.results.report.words import counted, data_name, duration, moment
+from funkflow.pipeline.root.outcome import DONE, WELL
 from funkflow.tasks.digits import rounded
 
-_WELL = ("done", "up to date", "nothing new")
 _HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time")
 
 Records = Sequence[Mapping[str, Any]]
@@ -33,7 +33,7 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
     curves : RMSE by epoch of each run, by its id.
     links : where the report of a run lies, from the page, by the run's id.
     """
-    well = sum(record["state"] in _WELL for record in records)
+    well = sum(record["state"] in WELL for record in records)
     ended = "all of them ended well" if well == len(records) else f"{well:,} of them ended well"
     words = f"{counted(len(records), 'execution')}, {ended}." if records else "No execution yet."
     rows = "".join(_row(record, curves, links) for record in records)
@@ -45,7 +45,7 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
 def _trend(records: Records) -> str:
     """Return the RMSEs of what trained, a curve for each dataset and split: those of others do not compare."""
     done = [record for record in reversed(records) if (record.get("metrics") or {}).get("rmse") is not None
-            and record["state"] == "done"]  # fmt: skip
+            and record["state"] == DONE]  # fmt: skip
     if len(done) < 2:
         return ""
     groups: dict[tuple[str, ...], list[Measured]] = {}
@@ -96,7 +96,7 @@ def _row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links
     rmse, seconds = metrics.get("rmse"), metrics.get("seconds")
     name = escape(run[:8])
     linked = f'<a href="{escape(links[run], quote=True)}">{name}</a>' if run in links else name
-    kind = "good" if record["state"] in _WELL else "bad"
+    kind = "good" if record["state"] in WELL else "bad"
     cells = (
         f'<th scope="row" class="moment">{escape(str(record["id"]))}</th>',
         f'<td class="moment">{escape(moment(str(record.get("date") or "")))}</td>',

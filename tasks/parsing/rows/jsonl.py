@@ -63,20 +63,9 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
     for role, place in zip(ROLES, places, strict=True):
         if place >= 0:
             _refuse_nested(values[role], role, header[place], name)
-    return Form(
-        kind="jsonl",
-        described=f"JSON lines (columns {', '.join(header)})",
-        width=len(header),
-        user=places[0],
-        item=places[1],
-        rating=places[2],
-        timestamp=places[3],
-        user_type=_id_type(wanted.user_type, values["user"]),
-        item_type=_id_type(wanted.item_type, values["item"]),
-        header=header,
-        clock=clock_of(values.get("timestamp", [])),
-        scale=wanted.scale,
-    )
+    id_types = _id_type(wanted.user_type, values["user"]), _id_type(wanted.item_type, values["item"])
+    described, clock = f"JSON lines (columns {', '.join(header)})", clock_of(values.get("timestamp", []))
+    return Form.of_columns("jsonl", described, header, places, id_types, clock, wanted.scale)
 
 
 def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> Parsed:

@@ -49,20 +49,9 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
     beside = f", from folders {', '.join(in_folders)}" if in_folders else ""
     if twice := [name for name in columns_in(file.name) if name in columns.values() and name in schema.names]:
         beside += f"; {', '.join(twice)} from the files, not from the names of folders"
-    return Form(
-        kind="parquet",
-        described=f"Parquet (columns {', '.join(schema.names)}{beside})",
-        width=len(names),
-        user=places[0],
-        item=places[1],
-        rating=places[2],
-        timestamp=places[3],
-        user_type=user_type,
-        item_type=item_type,
-        header=names,
-        clock=_clock(source, columns.get("timestamp", ""), file),
-        scale=wanted.scale,
-    )
+    described = f"Parquet (columns {', '.join(schema.names)}{beside})"
+    clock = _clock(source, columns.get("timestamp", ""), file)
+    return Form.of_columns("parquet", described, names, places, (user_type, item_type), clock, wanted.scale)
 
 
 def cut_parquet(raw_files: list[RawFile], chunk_bytes: int) -> tuple[list[Chunk], int]:
