@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,18 +77,6 @@ class Form:
     doubt: str = ""
     blank_before_quote: bool = False
     line_end: Literal["\n", "\r"] = "\n"
-
-    @classmethod
-    def of_columns(
-        cls, kind: Literal["parquet", "jsonl"], described: str, names: Sequence[str], places: Sequence[int],
-        id_types: tuple[IdKind, IdKind], clock: Clock, scale: tuple[float, float] | None,
-    ) -> Form:  # fmt: skip
-        """Return the form of rows whose values have names and types; `places` : of user, item, rating, timestamp."""
-        user, item, rating, timestamp = places
-        return cls(
-            kind, described, len(names), user, item, rating, timestamp, *id_types,
-            header=tuple(names), clock=clock, scale=scale,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
             _refuse_nested(values[role], role, header[place], name)
     id_types = _id_type(wanted.user_type, values["user"]), _id_type(wanted.item_type, values["item"])
     described, clock = f"JSON lines (columns {', '.join(header)})", clock_of(values.get("timestamp", []))
-    return Form.of_columns("jsonl", described, header, places, id_types, clock, wanted.scale)
+    return Form("jsonl", described, len(header), *places, *id_types, header=header, clock=clock, scale=wanted.scale)
 
 
 def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> Parsed:

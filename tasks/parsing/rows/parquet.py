@@ -51,7 +51,9 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
         beside += f"; {', '.join(twice)} from the files, not from the names of folders"
     described = f"Parquet (columns {', '.join(schema.names)}{beside})"
     clock = _clock(source, columns.get("timestamp", ""), file)
-    return Form.of_columns("parquet", described, names, places, (user_type, item_type), clock, wanted.scale)
+    return Form(
+        "parquet", described, len(names), *places, user_type, item_type, header=names, clock=clock, scale=wanted.scale
+    )
 
 
 def cut_parquet(raw_files: list[RawFile], chunk_bytes: int) -> tuple[list[Chunk], int]:
