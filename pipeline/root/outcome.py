@@ -32,4 +32,4 @@ def outcome_of(error: BaseException) -> Outcome:
         return Outcome(INTERRUPTED, code, None)
     message = f"{type(error).__name__}: {error}".split("\n")[0]
     exit_code = error.exit_code if isinstance(error, FunkflowError) else 1
-    return Outcome(REFUSED if isinstance(error, ModelRefused) else FAILED, exit_code, message)
+    return Outcome(REFUSED if exit_code == ModelRefused.exit_code else FAILED, exit_code, message)
