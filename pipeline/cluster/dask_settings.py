@@ -12,6 +12,8 @@ from typing import Any
 
 import dask.config
 
+from funkflow.pipeline.settings.overrides import flat
+
 _FILE = "dask.yaml"
 _CHOSEN = ("distributed.comm.timeouts.tcp", "distributed.comm.timeouts.connect", "distributed.scheduler.worker-ttl")
 """How soon a loss is noticed: networks differ, so who has set these in Dask's own configuration keeps them."""
@@ -27,7 +29,7 @@ def dask_settings(over: Mapping[str, Any] | None = None) -> dict[str, Any]:
         for key in _CHOSEN
         if (value := dask.config.get(key, None)) != dask.config.get(key, None, config=defaults)
     }
-    return _flat(content) | kept | _flat(over or {})
+    return dict(flat(content)) | kept | dict(flat(over or {}))
 
 
 def as_environment(settings: Mapping[str, Any]) -> str:
@@ -36,10 +38,3 @@ def as_environment(settings: Mapping[str, Any]) -> str:
     with dask.config.set(settings, config=nested):
         serialized: str = dask.config.serialize(nested)
         return serialized
-
-
-def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return flat

@@ -6,7 +6,6 @@ Does not cover: the records (pipeline/root/ledger.py), what pruning removes (pip
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -26,6 +25,7 @@ from funkflow.pipeline.root.lock import Waiting
 from funkflow.pipeline.root.outcome import STATES
 from funkflow.pipeline.root.prune import Pruning, prune
 from funkflow.pipeline.root.store import Store, existing_root
+from funkflow.pipeline.settings.overrides import flat
 from funkflow.pipeline.settings.request import Request
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
@@ -84,7 +84,7 @@ def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in _flat(record):
+    for name, value in flat(record):
         table.add_row(name, escape(_cell(value)))
     print_result(record, as_json, table)
 
@@ -99,7 +99,7 @@ def diff(
     """Show settings and figures of two records side by side: what differs."""
     ledger = _ledger(root)
     pair = ledger.find(first), ledger.find(second)
-    one, other = (dict(_flat(record)) for record in pair)
+    one, other = (dict(flat(record)) for record in pair)
     names = [name for name in {**one, **other} if name.split(".")[0] not in _NOT_COMPARED]
     rows = {name: [one.get(name), other.get(name)] for name in names if every or one.get(name) != other.get(name)}
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -174,15 +174,6 @@ def _pruning_table(pruning: Pruning) -> Group:
         Text(f"runs that go: {', '.join(runs) or 'none'}"),
         table,
     )
-
-
-def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested mappings under dotted names."""
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _cell(value: Any) -> str:

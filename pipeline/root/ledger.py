@@ -21,7 +21,7 @@ from funkflow.pipeline.root.holder import this_process
 from funkflow.pipeline.root.lock import holder_of, is_gone
 from funkflow.pipeline.root.outcome import DIED, FAILED, RUNNING, WELL, outcome_of
 from funkflow.pipeline.root.result import RunResult
-from funkflow.pipeline.root.store import FORMAT_VERSION, content_id
+from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, in_seconds
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS
 from funkflow.tasks.errors import BadInput, DamagedFile, FunkflowError
 from funkflow.tasks.redact import masked_content
@@ -90,7 +90,7 @@ class Ledger:
         """Mark a record "died" if it still says "running"; only for who knows that its execution is gone."""
         record = self.read(record_id)
         if record is not None and record["state"] == RUNNING:
-            self.write({**record, "state": DIED, "found": _now(), "error": "died without a word, as if killed"})
+            self.write({**record, "state": DIED, "found": in_seconds(), "error": "died without a word, as if killed"})
 
     def _looked_after(self, record: Record) -> Record:
         """Mark a record "died" if its execution is gone, as far as a store that can only be read lets us."""
@@ -131,7 +131,7 @@ class Execution:
             "run_id": None,
             "dataset": None,
             "state": RUNNING,
-            "started": _said(began),
+            "started": in_seconds(began),
             "held": None,
             "ended": None,
             "attempt": 1,
@@ -154,7 +154,7 @@ class Execution:
         """Write that it runs, and since when it holds the root. `left_by`: the record of who died holding it."""
         if left_by:
             self._ledger.mark_died(left_by)
-        self._content |= {"held": _said(datetime.now(UTC)), "attempt": self._count()}
+        self._content |= {"held": in_seconds(), "attempt": self._count()}
         self._ledger.write(self._content)
 
     def begun(self, run_id: str, dataset: str) -> None:
@@ -166,7 +166,7 @@ class Execution:
         """Write how it ended, and what it came to so far."""
         if result is not None:
             self._content |= _facts_of(result)
-        self._content |= {"state": state, "exit_code": exit_code, "error": error, "ended": _said(datetime.now(UTC))}
+        self._content |= {"state": state, "exit_code": exit_code, "error": error, "ended": in_seconds()}
         self._ledger.write(self._content)
 
     def close_locked(self, error: FunkflowError) -> None:
@@ -206,11 +206,3 @@ def _facts_of(result: RunResult) -> Record:
 def _id_of(began: datetime) -> str:
     """Return an id that sorts by time, to the microsecond, and tells two apart that begin in the same one."""
     return f"{began:%Y%m%dT%H%M%S}-{began.microsecond:05x}{secrets.randbelow(16):x}"
-
-
-def _said(when: datetime) -> str:
-    return when.isoformat(timespec="seconds")
-
-
-def _now() -> str:
-    return _said(datetime.now(UTC))

@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from funkflow.pipeline.root.lock import hold_root
-from funkflow.pipeline.root.store import FORMAT_VERSION, Store, existing_root
+from funkflow.pipeline.root.store import FORMAT_VERSION, Store, existing_root, in_seconds
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.model.about import read_about, refuse_damaged_parts, refuse_missing_parts
 from funkflow.tasks.storage import files
@@ -163,9 +162,8 @@ def rollback(root: str) -> tuple[Current, str]:
         before = now.previous[0]
         _refuse_damaged(root, before.run_id)
         still_held()
-        back = Current(
-            Use(before.run_id, _now(), "rollback"), now.previous[1:], _without_repeats(now.run_id, now.rolled_back)
-        )
+        use = Use(before.run_id, in_seconds(), "rollback")
+        back = Current(use, now.previous[1:], _without_repeats(now.run_id, now.rolled_back))
         files.write_json(files.join(root, "current.json"), back.to_dict())
         return back, now.run_id
 
@@ -191,7 +189,7 @@ def _refuse_damaged(root: str, run_id: str) -> None:
 
 def _moved(root: str, now: Current | None, run_id: str, by: By) -> Current:
     previous = () if now is None else (now.use, *now.previous)[:_REMEMBERED]
-    moved = Current(Use(run_id, _now(), by), previous, () if now is None else now.rolled_back)
+    moved = Current(Use(run_id, in_seconds(), by), previous, () if now is None else now.rolled_back)
     files.write_json(files.join(root, "current.json"), moved.to_dict())
     return moved
 
@@ -202,7 +200,3 @@ def _use_of(content: dict[str, Any]) -> Use:
 
 def _without_repeats(first: str, others: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((first, *others)))[:_REMEMBERED]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import UTC, datetime
 from typing import Any
 
 import tomli_w
 
 from funkflow.pipeline.root.outcome import RUNNING
-from funkflow.pipeline.root.store import FORMAT_VERSION
+from funkflow.pipeline.root.store import FORMAT_VERSION, in_seconds
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.redact import masked_content
@@ -44,7 +43,7 @@ class Record:
             "state": RUNNING,
             "attempt": len(attempts) + 1,
             "earlier": attempts,
-            "started": _now(),
+            "started": in_seconds(),
             "host": platform.node(),
             "process": os.getpid(),
             **facts,
@@ -55,7 +54,7 @@ class Record:
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:
         """Write how the run ended: a state (outcome.py), an exit code and what else there is."""
-        self._content |= {"state": state, "exit_code": exit_code, "ended": _now(), **facts}
+        self._content |= {"state": state, "exit_code": exit_code, "ended": in_seconds(), **facts}
         files.write_json(self._url, masked_content(self._content))
 
     def _before(self) -> dict[str, Any]:
@@ -63,7 +62,3 @@ class Record:
             return dict(files.json_if_there(self._url) or {})
         except (DamagedFile, TypeError, ValueError):
             return {}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

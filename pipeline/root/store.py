@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
@@ -28,6 +29,11 @@ def content_id(**parts: Any) -> str:
     """Return the 16-digit id of what a folder is made from: equal parts, equal id, on any machine."""
     text = json.dumps({**parts, "format_version": FORMAT_VERSION}, sort_keys=True)
     return files.checksum(text.encode())[:16]
+
+
+def in_seconds(when: datetime | None = None) -> str:
+    """Write a moment, now if none is given, as records do: to the second, with its distance from UTC."""
+    return (when or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
 SCRATCH = ".funkflow-scratch"

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from shlex import quote
 from typing import Any
 
@@ -46,6 +45,7 @@ from funkflow.pipeline.root.model_in_use import put_to_use
 from funkflow.pipeline.root.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
+from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import from_anywhere
 from funkflow.pipeline.training import checkpoint
@@ -223,7 +223,7 @@ class Attempt:
         return {
             "run": {
                 "run_id": result.run_id, "execution": self.execution.entry.id,
-                "ended": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - self.started,
+                "ended": in_seconds(), "seconds": time.monotonic() - self.started,
                 "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
                 "code_version": code_version(), "settings": content,
                 "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,15 @@ Model = TypeVar("Model", bound=BaseModel)
 def copied(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested mappings as dicts that may be changed."""
     return {key: copied(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+
+
+def flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings under dotted names."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def override(content: dict[str, Any], word: str) -> None:

@@ -8,9 +8,8 @@ executions (index.py).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
@@ -20,6 +19,7 @@ from funkflow.pipeline.results.report.sections import Facts
 from funkflow.pipeline.results.report.style import framed, scrolling_table
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.pipeline.results.report.words import data_name, duration, listed, mebibytes, moment
+from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
@@ -111,7 +111,7 @@ def _ranked(several: Sequence[Facts]) -> list[list[str]]:
 
 
 def _differences(several: Sequence[Facts]) -> str:
-    settings = [dict(_flat(facts["run"]["settings"])) for facts in several]
+    settings = [dict(flat(facts["run"]["settings"])) for facts in several]
     names = sorted({name for each in settings for name in each})
     rows = [
         [name, *(json.dumps(each.get(name)) for each in settings)]
@@ -129,11 +129,3 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
         for row in rows[1:]
     )
     return scrolling_table("comparison", rows[0], body)
-
-
-def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
