@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import typer
 
-from funkflow.pipeline.commands import streams
 from funkflow.pipeline.commands.interrupts import interrupts
 from funkflow.pipeline.commands.names import COMMANDS
+from funkflow.pipeline.progress import streams
 from funkflow.pipeline.progress.lines import JSON, format_of, json_line
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.redact import masked

@@ -19,10 +19,10 @@ from rich.text import Text
 
 from funkflow.pipeline.commands.options import AsJson, Root, Wait, default_root, print_result, watching
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.progress.outcome import STATES
 from funkflow.pipeline.results.saved_reports import write_index
 from funkflow.pipeline.root.ledger import Ledger, Record
 from funkflow.pipeline.root.lock import Waiting
-from funkflow.pipeline.root.outcome import STATES
 from funkflow.pipeline.root.prune import Pruning, prune
 from funkflow.pipeline.root.store import Store, existing_root
 from funkflow.pipeline.settings.overrides import flat

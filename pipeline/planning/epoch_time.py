@@ -1,8 +1,8 @@
 """How long an epoch takes, in closed form, and which of its parts takes longest.
 
 Covers: the parts of an epoch's time, whether a worker has the memory, and what binds.
-Does not cover: the costs of single tasks (task_costs.py); the same task by task (tests/epoch_replay.py), which tests
-compare.
+Does not cover: the costs of single tasks (task_costs.py); the same task by task (tests/support/epoch_replay.py), which
+tests compare.
 
 A share's way through an epoch is S turns of copying, descending, two hops through the scheduler and, in all turns but
 one, a transfer of item shards; then a score, for which every worker fetches all item shards. Meanwhile the scheduler

@@ -2,8 +2,8 @@
 
 Covers: how the grid is cut for so many workers, the seconds and bytes of a descent, of a hand-over of item shards and
 of a score, and the memory of a worker.
-Does not cover: what tasks wait for (epoch_time.py in closed form, tests/epoch_replay.py one by one), or which grid is
-best (best_grid.py).
+Does not cover: what tasks wait for (epoch_time.py in closed form, tests/support/epoch_replay.py one by one), or which
+grid is best (best_grid.py).
 
 A step of descent takes a fixed time for each rating, and one for each time that a row is brought up to date
 (tasks/kernels/sgd.py): alone, for each rating, where a tile or a group of users has fewer ratings than rows, else

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from funkflow.pipeline.root.outcome import RUNNING
+from funkflow.pipeline.progress.outcome import RUNNING
 
 MOST_RUNS = 12
 """Runs that a scheduler remembers; the one that was heard of least lately goes first."""

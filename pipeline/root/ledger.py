@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from funkflow.pipeline.progress.outcome import DIED, FAILED, RUNNING, WELL, outcome_of
 from funkflow.pipeline.root.code_version import code_version
 from funkflow.pipeline.root.holder import this_process
 from funkflow.pipeline.root.lock import holder_of, is_gone
-from funkflow.pipeline.root.outcome import DIED, FAILED, RUNNING, WELL, outcome_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, in_seconds
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS

@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from funkflow.pipeline.root.outcome import RUNNING
+from funkflow.pipeline.progress.outcome import RUNNING
 from funkflow.pipeline.root.store import FORMAT_VERSION, in_seconds
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile

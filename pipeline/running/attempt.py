@@ -40,9 +40,9 @@ from funkflow.pipeline.progress.events import (
 )
 from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
+from funkflow.pipeline.progress.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
 from funkflow.pipeline.root.code_version import code_version, versions
 from funkflow.pipeline.root.model_in_use import put_to_use
-from funkflow.pipeline.root.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.root.store import in_seconds

@@ -15,8 +15,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from funkflow.pipeline.cluster.temporary_folder import temporary_files
+from funkflow.pipeline.progress import outcome
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished, broadcast
-from funkflow.pipeline.root import ledger, outcome
+from funkflow.pipeline.root import ledger
 from funkflow.pipeline.root.disk_errors import as_disk_errors
 from funkflow.pipeline.root.lock import Waiting, hold_root
 from funkflow.pipeline.root.model_in_use import read_current

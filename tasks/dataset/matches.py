@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -61,32 +60,6 @@ def read_match(url: str, number: int) -> Match:
     """Read one piece."""
     rows = read_groups(url, [number])
     return Match(rows["dense"].to_numpy(), rows["place"].to_numpy())
-
-
-def parted(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[npt.NDArray[np.intp], Places]:
-    """Return in which of several tables put together a place lies, and the place in that one; -1 stays -1.
-
-    counts : how many rows each of these tables has.
-    """
-    starts = np.array([0, *accumulate(counts)])
-    part = np.searchsorted(starts, places, side="right") - 1
-    return part, np.where(places < 0, -1, places - starts[np.maximum(part, 0)]).astype(np.int32)
-
-
-def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Return the rows of dense ids in the model of their own grid, whose parts have so many rows, one after another.
-
-    Dense id d is row d div P of part d mod P.
-    """
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    rows: npt.NDArray[np.int64] = starts[dense % len(counts)] + dense // len(counts)
-    return rows
-
-
-def dense_of_row(row: int, counts: Sequence[int]) -> int:
-    """Return the dense id that stands in a row of the model of its own grid: what `rows_of_own` undoes."""
-    (part,), (within,) = parted(np.array([row]), counts)
-    return int(within) * len(counts) + int(part)
 
 
 def _write(places: Places, pieces: npt.NDArray[np.integer], count: int, url: str) -> None:

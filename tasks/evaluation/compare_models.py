@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from funkflow.tasks.dataset.matches import Places, read_match, rows_of_own
+from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.dataset.trained_pairs import Met, are_trained_on, known_pairs
 from funkflow.tasks.evaluation.placed_ratings import write_placed
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import read_rows
+from funkflow.tasks.model.parts import read_rows, rows_of_own
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
 

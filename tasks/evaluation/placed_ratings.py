@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.matches import Places, parted, read_match, rows_of_own
+from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.dataset.sorting import counted_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import Rows, read_rows
+from funkflow.tasks.model.parts import Rows, parted, read_rows, rows_of_own
 from funkflow.tasks.model.score_rows import Scorer, score_rows
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups, write_groups

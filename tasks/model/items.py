@@ -16,11 +16,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.dataset.matches import dense_of_row, rows_of_own
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.kernels.best import best_places
 from funkflow.tasks.model.fold_in import FoldedRow, Penalty, checked_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
+from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.model.rated import TrainedOn
 from funkflow.tasks.transform import Transform, as_ratings
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.dataset.matches import parted, read_match
+from funkflow.tasks.dataset.matches import read_match
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import read_rows
+from funkflow.tasks.model.parts import parted, read_rows
 from funkflow.tasks.training.sgd import StepSizes
 
 

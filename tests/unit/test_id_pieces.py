@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard, read_piece
-from funkflow.tasks.dataset.matches import match_by_part, matched, parted, read_match
+from funkflow.tasks.dataset.matches import match_by_part, matched, read_match
+from funkflow.tasks.model.parts import parted
 from funkflow.tasks.parsing.ids import buckets_of
 from funkflow.tasks.storage import files
 

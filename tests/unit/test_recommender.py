@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funkflow.tasks.dataset.matches import dense_of_row, rows_of_own
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.canonical import core_of, triangle
 from funkflow.tasks.model.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.neighbours import loaded_factors, strongest_factors
+from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 L2, DEVIATION, MEAN = 0.07, 1.3, 3.2

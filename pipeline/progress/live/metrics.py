@@ -17,8 +17,8 @@ from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFam
 from prometheus_client.registry import Collector
 
 from funkflow.pipeline.progress.drawing import Drawing
+from funkflow.pipeline.progress.outcome import DONE, FAILED, INTERRUPTED, REFUSED, RUNNING
 from funkflow.pipeline.progress.story import Stories, Story
-from funkflow.pipeline.root.outcome import DONE, FAILED, INTERRUPTED, REFUSED, RUNNING
 
 STATES = (RUNNING, DONE, FAILED, REFUSED, INTERRUPTED)
 

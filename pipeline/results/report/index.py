@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from funkflow.pipeline.progress.outcome import DONE, WELL
 from funkflow.pipeline.results.report.charts import line_figure, sparkline
 from funkflow.pipeline.results.report.drawing import COLOURS, Figure, Series
 from funkflow.pipeline.results.report.pieces import figures
 from funkflow.pipeline.results.report.style import framed, scrolling_table
 from funkflow.pipeline.results.report.words import counted, data_name, duration, moment
-from funkflow.pipeline.root.outcome import DONE, WELL
 from funkflow.tasks.digits import rounded
 
 _HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time")

@@ -1,7 +1,7 @@
 """How an execution or an attempt at a run ends: the states there are, and what an error makes of it.
 
 Covers: the states that the ledger, a run's record and the last event have in common.
-Does not cover: the records themselves (ledger.py, run_record.py), exit codes in words
+Does not cover: the records themselves (pipeline/root/ledger.py, pipeline/root/run_record.py), exit codes in words
 (pipeline/running/schedule/daemon.py).
 """
 

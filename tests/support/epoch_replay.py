@@ -1,5 +1,4 @@
-"""Epochs replayed task by task: the graph of pipeline/training/sgd_graph.py with the costs of
-pipeline/planning/task_costs.py.
+"""Epochs replayed task by task: the graph of a training epoch with predicted costs.
 
 Covers: which task waits for which, on which worker it runs, what travels when, and that the scheduler, the client and
 each worker's network are one server each.

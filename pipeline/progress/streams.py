@@ -1,7 +1,7 @@
 """How words reach whoever reads them: standard output and standard error, as they are set up when a command starts.
 
 Covers: characters that the encoding of a terminal or pipe does not have, and readers that have gone away.
-Does not cover: what commands print (pipeline/progress/lines.py, pipeline/results/tables.py), or a full disk behind a
+Does not cover: what commands print (lines.py, pipeline/results/tables.py), or a full disk behind a
 stream, which stays an error.
 """
 
