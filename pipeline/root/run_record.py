@@ -53,7 +53,7 @@ class Record:
         files.write_json(self._url, masked_content(self._content))
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:
-        """Write how the run ended: a state (outcome.py), an exit code and what else there is."""
+        """Write how the run ended: a state (pipeline/progress/outcome.py), an exit code and what else there is."""
         self._content |= {"state": state, "exit_code": exit_code, "ended": in_seconds(), **facts}
         files.write_json(self._url, masked_content(self._content))
 
