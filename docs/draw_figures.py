@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from funkflow.pipeline.planning.constants import reference_constants
-from funkflow.pipeline.planning.epoch_time import EpochTime, predict_epoch
-from funkflow.pipeline.planning.task_costs import Matrix, ScaledJob
+from funkflow.pipeline.planning.epoch_time import Epoch, predict_epoch
+from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.tasks.training.gradient_check import random_problem, sweep
-from funkflow.tasks.training.gradient_descent import Array, OfArrays, StepRule, follow, follow_gradient
+from funkflow.tasks.training.gradient_descent import Array, OfArrays, Rule, follow, follow_gradient
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
 mpl.use("svg")
@@ -31,7 +31,7 @@ def draw_steps() -> Figure:
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     cases = ((2, 0.1, "$x^2$, step 0.1"), (2, 0.95, "$x^2$, step 0.95"), (4, 0.1, "$x^4$, step 0.1"))
     for axes, (power, step, title) in zip(figure.subplots(1, 3), cases, strict=True):
-        places = list(follow(_power(power), np.array([1.0]), StepRule(step=step, steps=12)))
+        places = list(follow(_power(power), np.array([1.0]), Rule(step=step, steps=12)))
         x = np.linspace(-1.1, 1.1, 200)
         axes.plot(x, x**power, color="0.7")
         axes.plot([float(p.point[0]) for p in places], [p.value for p in places], "o-", markersize=3.5, linewidth=0.8)
@@ -78,9 +78,9 @@ def draw_descent() -> Figure:
         return np.concatenate([found.user_factors, found.item_factors])
 
     for label, rule in (
-        ("fixed step", StepRule(step=0.003, steps=150)),
-        ("fixed step, momentum 0.8", StepRule(step=0.003, momentum=0.8, steps=150)),
-        ("line search", StepRule(steps=150, tolerance=1e-7)),
+        ("fixed step", Rule(step=0.003, steps=150)),
+        ("fixed step, momentum 0.8", Rule(step=0.003, momentum=0.8, steps=150)),
+        ("line search", Rule(steps=150, tolerance=1e-7)),
     ):
         _, values = follow_gradient(lambda rows: objective(at(rows), data, 0.0), slope, start, rule)
         excess = (np.sqrt(values) - np.sqrt(best)) / np.linalg.norm(matrix)
@@ -105,13 +105,11 @@ def draw_scale() -> Figure:
     return figure
 
 
-def _shortest(workers: int) -> EpochTime:
+def _shortest(workers: int) -> Epoch:
     """Return the shortest epoch of all grids that give each of so many workers one share."""
     matrix = Matrix(90e9, 1e9, 1e8, 128, 10e9)
     jobs = [
-        ScaledJob(matrix, workers * each, workers, min(16, each))
-        for each in (1, 2, 4, 8, 16, 32)
-        if workers * each <= 4096
+        Job(matrix, workers * each, workers, min(16, each)) for each in (1, 2, 4, 8, 16, 32) if workers * each <= 4096
     ]
     return min((predict_epoch(job, reference_constants()) for job in jobs), key=lambda epoch: epoch.seconds)
 
