@@ -44,7 +44,7 @@ def listing() -> typer.Typer:
     """Return the command as its help and a shell's completion list it: every name, and nothing loaded."""
     app = _bare()
     for name, listed in COMMANDS.items():
-        app.command(name, help=listed.line, rich_help_panel=listed.panel)(_unloaded)
+        app.command(name, help=listed.line, rich_help_panel=listed.panel)(_nothing)
     return app
 
 
@@ -56,7 +56,7 @@ def _bare() -> typer.Typer:
     return app
 
 
-def _unloaded() -> None:
+def _nothing() -> None:
     """Stand for a command that is listed and not loaded."""
 
 

@@ -43,7 +43,7 @@ from funkflow.pipeline.stages.predict import predict
 from funkflow.pipeline.stages.ranking import ranking
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.report import report
-from funkflow.pipeline.stages.spectrum import write_spectrum
+from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.pipeline.training.batch import train_batch
@@ -210,7 +210,7 @@ class _Run:
         result, model = self.result, self.result.paths["model"]
         passes = result.gate.get("passed", True)
         if self._reaches("spectrum"):
-            write_spectrum(context, model, result.paths["grid"])
+            spectrum(context, model, result.paths["grid"])
         if self._reaches("ranking"):
             result.ranking = ranking(context, dataset, held_out, model, settings.ranking, scale, run_folder)
         if passes and self._reaches("recommend") and settings.recommend.count:

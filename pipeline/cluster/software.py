@@ -41,12 +41,12 @@ def software_faults(client: Client, workers: list[str] | None = None) -> dict[st
     """Return what differs, by the name of the process: of the scheduler and all workers, or of `workers` only."""
     versions: Any = client.get_versions(packages=[*_BETWEEN_PROCESSES, *_IN_RESULTS])
     faults: dict[str, str] = {}
-    if workers is None and (other := _other_versions(versions["client"], versions["scheduler"], _BETWEEN_PROCESSES)):
+    if workers is None and (other := _difference(versions["client"], versions["scheduler"], _BETWEEN_PROCESSES)):
         faults["the scheduler"] = other
     for address, theirs in sorted(versions["workers"].items()):
         if workers is not None and address not in workers:
             continue
-        other = _other_versions(versions["client"], theirs, (*_BETWEEN_PROCESSES, *_IN_RESULTS))
+        other = _difference(versions["client"], theirs, (*_BETWEEN_PROCESSES, *_IN_RESULTS))
         if other:
             faults[f"worker {address}"] = other
     return faults or _code_faults(client, workers)
@@ -74,7 +74,7 @@ def _code_fault(theirs: Any) -> str:
     return f"{reason}; install the same wheel there as here"
 
 
-def _other_versions(ours: Mapping[str, Any], theirs: Mapping[str, Any], packages: tuple[str, ...]) -> str:
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], packages: tuple[str, ...]) -> str:
     differing = []
     for name, here, there in [
         ("Python", _python(ours), _python(theirs)),

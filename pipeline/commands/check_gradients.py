@@ -52,7 +52,7 @@ def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
     """
     double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
     worst = worst_coordinate(problem, of)
-    console.print(_errors_table(double, single))
+    console.print(_table(double, single))
     for line in _findings(double, single, worst):
         console.print(line, highlight=False, soft_wrap=True)
     if not is_right(double):
@@ -62,7 +62,7 @@ def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
         )
 
 
-def _errors_table(double: Sweep, single: Sweep) -> Table:
+def _table(double: Sweep, single: Sweep) -> Table:
     table = Table(title="relative error of difference quotients", title_justify="left", title_style="bold")
     for name in ("h", "one-sided, 64 bits", "central, 64 bits", "one-sided, 32 bits", "central, 32 bits"):
         table.add_column(name, justify="right")
@@ -80,8 +80,8 @@ def _errors_table(double: Sweep, single: Sweep) -> Table:
 
 def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
     return [
-        f"until rounding takes over, the one-sided error falls as h^{_order_word(double.one_sided_order)}, "
-        f"the central one as h^{_order_word(double.central_order)}",
+        f"until rounding takes over, the one-sided error falls as h^{_power(double.one_sided_order)}, "
+        f"the central one as h^{_power(double.central_order)}",
         f"64 bits come down to {double.best.central:.0e} at h = {double.best.h:.0e}, "
         f"32 bits only to {single.best.central:.0e} at h = {single.best.h:.0e}: "
         "too coarse to tell a right gradient from one that is almost right",
@@ -90,5 +90,5 @@ def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
     ]
 
 
-def _order_word(order: float) -> str:
+def _power(order: float) -> str:
     return "?" if math.isnan(order) else f"{order:.2f}"

@@ -14,7 +14,7 @@ from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, inter
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
 from funkflow.pipeline.results.comparison.runs import METHODS
-from funkflow.pipeline.results.comparison.runs import run_comparison as run_comparison
+from funkflow.pipeline.results.comparison.runs import compare as run_comparison
 from funkflow.pipeline.results.comparison.table import comparison_table
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
@@ -22,10 +22,10 @@ from funkflow.tasks.storage import files
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("compare")(compare_command)
+    app.command()(compare)
 
 
-def compare_command(
+def compare(
     *,
     methods: Annotated[
         str, typer.Option("--methods", help=f"methods to compare, with commas: {', '.join(METHODS)}")
@@ -42,7 +42,7 @@ def compare_command(
     settings = options.settings()
     with watching() as watcher:
         comparison, folder = run_comparison(
-            settings, _names_in(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
+            settings, _named(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
         )
     if comparison.references:
         files.write_bytes(files.join(folder, "comparison.html"), comparison_page(comparison).encode())
@@ -50,12 +50,12 @@ def compare_command(
     print_result({**comparison.to_dict(), "folder": folder}, as_json, comparison_table(comparison, folder))
 
 
-def _names_in(words: str) -> list[str]:
+def _named(words: str) -> list[str]:
     return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
 
 
 def _numbers(words: str) -> list[int]:
     try:
-        return sorted({int(word) for word in _names_in(words)})
+        return sorted({int(word) for word in _named(words)})
     except ValueError as cause:
         raise SettingsError(f"--ranks {words!r}: write whole numbers with commas, for instance 8,16,32") from cause

@@ -14,7 +14,7 @@ from dask.utils import format_bytes
 from rich.table import Table
 
 from funkflow.pipeline.commands.options import AsJson, RunOptions, print_result
-from funkflow.pipeline.datasets.erasure import Holder, holders, remove_holders
+from funkflow.pipeline.datasets.erasure import Holder, holders, remove
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store, existing_root
 from funkflow.tasks.errors import SettingsError
@@ -52,7 +52,7 @@ def forget(
             write_forgotten(store.forgotten, forgotten)
         found = holders(store, forgotten)
         if yes:
-            remove_holders(found)
+            remove(found)
     content = {
         "forgotten": {"users": len(forgotten.user), "items": len(forgotten.item)},
         "holders": [
@@ -66,10 +66,10 @@ def forget(
             for each in found
         ],
     }
-    print_result(content, as_json, _holders_table(found, len(forgotten.user), len(forgotten.item), yes))
+    print_result(content, as_json, _table(found, len(forgotten.user), len(forgotten.item), yes))
 
 
-def _holders_table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
+def _table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
     table = Table(
         title=f"forgotten under this root: {users:,} users, {items:,} items; no new dataset will have a row of them",
         title_justify="left",

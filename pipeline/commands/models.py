@@ -25,8 +25,8 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, or how it
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for name, command in (("current", current), ("promote", promote_command), ("rollback", rollback_command)):
-        app.command(name)(command)
+    for command in (current, promote, rollback):
+        app.command()(command)
 
 
 def current(root: Root = "", as_json: AsJson = False) -> None:
@@ -34,7 +34,7 @@ def current(root: Root = "", as_json: AsJson = False) -> None:
     place = root or default_root()
     with as_readable_errors(place):
         now = pointer.in_use(place)
-    content = _pointer_content(place, now)
+    content = _content(place, now)
     if as_json:
         print_result(content, as_json, "")
         return
@@ -47,24 +47,24 @@ def current(root: Root = "", as_json: AsJson = False) -> None:
     print_result(content, as_json, Text(f"model {content['model']}"))
 
 
-def promote_command(run: RunId, root: Root = "", as_json: AsJson = False) -> None:
+def promote(run: RunId, root: Root = "", as_json: AsJson = False) -> None:
     """Put the model of a run to use, whatever the gate said of it; one that is not whole is refused."""
     place = root or default_root()
     with as_readable_errors(place):
         now = pointer.promote(place, run)
     said = f"in use: {now.run_id}" + (f", before it {now.previous[0].run_id}" if now.previous else "")
-    print_result(_pointer_content(place, now), as_json, Text(masked(said)))
+    print_result(_content(place, now), as_json, Text(masked(said)))
 
 
-def rollback_command(root: Root = "", as_json: AsJson = False) -> None:
+def rollback(root: Root = "", as_json: AsJson = False) -> None:
     """Go back to the model that was in use before; its run is not put to use again but by hand."""
     place = root or default_root()
     with as_readable_errors(place):
         now, taken_back = pointer.rollback(place)
-    content = {**_pointer_content(place, now), "taken_back": taken_back}
+    content = {**_content(place, now), "taken_back": taken_back}
     print_result(content, as_json, Text(masked(f"in use: {now.run_id}, taken back: {taken_back}")))
 
 
-def _pointer_content(root: str, now: Current) -> dict[str, Any]:
+def _content(root: str, now: Current) -> dict[str, Any]:
     content = now.to_dict()
     return {**content, "model": files.join(root, content["model"]), "record": files.join(root, content["record"])}

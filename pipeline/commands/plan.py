@@ -21,7 +21,7 @@ from funkflow.pipeline.planning.constants import calibration_url, constants_for,
 from funkflow.pipeline.planning.plan import plan_of
 from funkflow.pipeline.planning.plan_table import plan_table
 from funkflow.pipeline.planning.scale_table import constants_table, scale_table
-from funkflow.pipeline.planning.task_costs import Matrix, ScaledJob
+from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.pipeline.root.store import existing_root
 from funkflow.pipeline.settings.effective import on_date
 from funkflow.pipeline.settings.request import Request
@@ -34,11 +34,11 @@ Size = Annotated[str, typer.Option(show_default=False, metavar="NUMBER")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command("plan")(plan_command)
-    app.command()(calibrate)
+    for command in (plan, calibrate):
+        app.command()(command)
 
 
-def plan_command(
+def plan(
     *,
     options: RunOptions,
     users: Annotated[str, typer.Option("--users", help="plan by sizes, as in 1e9; then --ratings is a number")] = "",
@@ -93,7 +93,7 @@ def plan_command(
         shards or 0,
     )
     found, named = constants_for(existing_root(options.root) if options.root else Settings().root, constants)
-    job = ScaledJob(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
+    job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
     limit = of_bytes("--memory", memory) if memory else math.inf
     scaled = plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)
     print_result(scaled.to_dict(), as_json, scale_table(scaled))

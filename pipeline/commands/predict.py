@@ -28,10 +28,10 @@ from funkflow.pipeline.settings.request import Request
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("predict")(predict_command)
+    app.command()(predict)
 
 
-def predict_command(
+def predict(
     *,
     pairs: Annotated[
         str, typer.Option("--pairs", help="CSV, TSV or Parquet with user and item columns, or qualifying.txt")

@@ -45,12 +45,11 @@ Count = Annotated[int, typer.Option("--count", help="how many")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command("recommend")(recommend_command)
-    for command in (similar, factors):
+    for command in (recommend, similar, factors):
         app.command()(command)
 
 
-def recommend_command(
+def recommend(
     *,
     model: ModelFolder = "",
     count: Annotated[
@@ -68,9 +67,9 @@ def recommend_command(
         raise SettingsError(f"--count {count}: ask for at least one item a user")
     words = [f"recommend.users={quoted(user)}"] if user else []
     words += [f"recommend.count={count}"] if count is not None else []
-    settings, place = _settings_for(options.adding(after=words), model)
+    settings, place = _chosen(options.adding(after=words), model)
     if not settings.recommend.count:
-        settings, place = _settings_for(options.adding(after=[*words, f"recommend.count={_DEFAULT_COUNT}"]), model)
+        settings, place = _chosen(options.adding(after=[*words, f"recommend.count={_DEFAULT_COUNT}"]), model)
     if user:
         _print_for(settings, place, not resume, as_json)
         return
@@ -95,7 +94,7 @@ def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> No
     print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
-def _settings_for(options: RunOptions, model: str) -> tuple[Settings, str]:
+def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
     """Return the settings, and the folder of the model that is named, if one is."""
     return options.beside_model(model) if model else (options.settings(), "")
 
@@ -106,7 +105,7 @@ def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
     lists: dict[Any, list[tuple[Any, float]]] = {}
     for row in rows:
         lists.setdefault(row["user"], []).append((row["item"], row["score"]))
-    return Group(*[_item_table(f"for user {user}", "score", found, titles) for user, found in lists.items()])
+    return Group(*[_list_of(f"for user {user}", "score", found, titles) for user, found in lists.items()])
 
 
 def similar(
@@ -126,9 +125,7 @@ def similar(
     ids, cosines = loaded.similar(raw_id, count)
     found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
     content = [{"item": each, "title": titles.get(each), "cosine": cosine} for each, cosine in found]
-    print_result(
-        {"similar": content}, as_json, _item_table(f"like {_title_of(raw_id, titles)}", "cosine", found, titles)
-    )
+    print_result({"similar": content}, as_json, _list_of(f"like {_named(raw_id, titles)}", "cosine", found, titles))
 
 
 def factors(
@@ -151,7 +148,7 @@ def factors(
         raw_id = _raw_id(loaded, item)
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
-        title = f"strongest factors of {_title_of(raw_id, titles)}"
+        title = f"strongest factors of {_named(raw_id, titles)}"
     content, table = [], Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, expand=True)
     for name in ("factor", "singular\nvalue", *(["loading"] if item else [])):
         table.add_column(name, justify="right", no_wrap=True)
@@ -168,13 +165,13 @@ def factors(
                 "strength": strength,
                 "loading": loading,
                 **{
-                    end: [{"item": _plain_id(each), "title": titles.get(each)} for each in ids]
+                    end: [{"item": _plain(each), "title": titles.get(each)} for each in ids]
                     for end, ids in (("high", high), ("low", low))
                 },
             }
         )
         shown = [str(number + 1), f"{strength:.2f}", *([f"{loading:+.3f}"] if item else [])]
-        table.add_row(*shown, *("\n".join(_title_of(each, titles) for each in ids) for ids in (high, low)))
+        table.add_row(*shown, *("\n".join(_named(each, titles) for each in ids) for ids in (high, low)))
     print_result({"factors": content}, as_json, table)
 
 
@@ -202,15 +199,15 @@ def _raw_id(model: Model, word: str) -> Any:
     return raw_id
 
 
-def _plain_id(raw_id: Any) -> Any:
+def _plain(raw_id: Any) -> Any:
     return raw_id.item() if isinstance(raw_id, np.generic) else raw_id
 
 
-def _title_of(raw_id: Any, titles: dict[Any, str]) -> str:
+def _named(raw_id: Any, titles: dict[Any, str]) -> str:
     return f"{raw_id} {titles[raw_id]}" if raw_id in titles else str(raw_id)
 
 
-def _item_table(title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]) -> Table | Text:
+def _list_of(title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]) -> Table | Text:
     if not found:
         return Text(f"{title}: nothing is left")
     table = Table(title=title, title_justify="left", title_style="bold")

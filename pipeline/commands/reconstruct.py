@@ -38,10 +38,10 @@ _Ids = list[str] | None
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("reconstruct")(reconstruct_command)
+    app.command()(reconstruct)
 
 
-def reconstruct_command(
+def reconstruct(
     *,
     model: ModelFolder = "",
     user: Annotated[_Ids, typer.Option("--user", help="raw id of a user; may be repeated: rows")] = None,
@@ -71,9 +71,9 @@ def reconstruct_command(
     if out:
         _whole(settings, folder, out, form, rank, clip, as_json)
     elif pairs:
-        _print_cells(folder, pairs, settings, rank, clip, as_json)
+        _cells(folder, pairs, settings, rank, clip, as_json)
     else:
-        _print_block(folder, user, item, rank, clip, as_json)
+        _block(folder, user, item, rank, clip, as_json)
 
 
 def _whole(
@@ -88,7 +88,7 @@ def _whole(
     print_result({**said, "folder": out}, as_json, f"{out}: {manifest['users']:,} users x {manifest['items']:,} items")
 
 
-def _print_cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:
+def _cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:
     kinds = read_about(folder)["id_types"]
     columns = (settings.ingest.columns.user, settings.ingest.columns.item)
     table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
@@ -98,7 +98,7 @@ def _print_cells(folder: str, pairs: str, settings: Settings, rank: int | None, 
     _print(found, pd.DataFrame({"user": users, "item": items, "rating": made}), as_json)
 
 
-def _print_block(folder: str, user: _Ids, item: _Ids, rank: int | None, clip: bool, as_json: bool) -> None:
+def _block(folder: str, user: _Ids, item: _Ids, rank: int | None, clip: bool, as_json: bool) -> None:
     loaded = Model.load(folder)
     kinds = loaded.about["id_types"]
     users = _typed(user, kinds["user"], "--user") if user else loaded.user_ids

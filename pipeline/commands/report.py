@@ -19,10 +19,10 @@ from funkflow.tasks.storage.paths import absolute
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("report")(report_command)
+    app.command()(report)
 
 
-def report_command(
+def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[RUN…]", help="runs or records, or the beginnings of their ids; last: the newest"),

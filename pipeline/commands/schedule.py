@@ -16,8 +16,8 @@ from typing import Annotated
 import typer
 
 from funkflow.pipeline.commands.options import RunOptions
+from funkflow.pipeline.running.schedule.backfill import backfill as run_dates
 from funkflow.pipeline.running.schedule.backfill import days, parse_date
-from funkflow.pipeline.running.schedule.backfill import run_dates as run_dates
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
 

@@ -66,7 +66,7 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in everywhere.parameters:
             del values[name]
         for name in PATHS & values.keys():
-            values[name] = _expand_paths(values[name])
+            values[name] = _expanded(values[name])
         if block:
             values["options"] = RunOptions(**{each.name: values.pop(each.name) for each in block})
         return command(**values)
@@ -87,5 +87,5 @@ def _block(annotation: Any) -> list[inspect.Parameter]:
     return [each for each in fields if each.name not in left_out]
 
 
-def _expand_paths(given: Any) -> Any:
+def _expanded(given: Any) -> Any:
     return [expanded(path) for path in given] if isinstance(given, list) else given and expanded(given)

@@ -28,10 +28,10 @@ from funkflow.tasks.storage import files
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("spectrum")(spectrum_command)
+    app.command()(spectrum)
 
 
-def spectrum_command(
+def spectrum(
     *,
     model: ModelFolder = "",
     fold_biases: Annotated[
@@ -55,10 +55,10 @@ def spectrum_command(
         )
     table = manifest["table"]
     rows = files.read_table(files.join(folder, table), None, manifest["checksums"][table]).to_pylist()
-    print_result({**manifest, "model": folder, "ranks": rows}, as_json, _spectrum_table(manifest, rows))
+    print_result({**manifest, "model": folder, "ranks": rows}, as_json, _table(manifest, rows))
 
 
-def _spectrum_table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
+def _table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
     measured = manifest["ratings"] > 0
     beside = (manifest["rmse"], manifest["mae"]) if measured else ()
     title = f"spectrum of {manifest['of']}" + (f", validation: {manifest['split']}" if measured else "")

@@ -35,7 +35,7 @@ def holders(store: Store, forgotten: Forgotten) -> list[Holder]:
 
     A file that cannot be read is passed over: it is of no use to anybody, and its folder is removed with its dataset.
     """
-    datasets = {name: dense for name in _names_of(store, "datasets") if (dense := _dense_ids(store, name, forgotten))}
+    datasets = {name: dense for name in _names(store, "datasets") if (dense := _dense(store, name, forgotten))}
     grids = dict(_of(store, "grids", "manifest.json", datasets))
     splits = [name for name, _ in _of(store, "splits", "manifest.json", datasets)]
     runs = dict(_of(store, "runs", "record.json", datasets))
@@ -47,10 +47,10 @@ def holders(store: Store, forgotten: Forgotten) -> list[Holder]:
         for name in names
         for folder in [files.join(store.root, f"{kind}s", name)]
     ]
-    return [*found, *_block_holders(store, datasets, grids, at_work)]
+    return [*found, *_blocks(store, datasets, grids, at_work)]
 
 
-def remove_holders(found: list[Holder]) -> None:
+def remove(found: list[Holder]) -> None:
     """Remove all that is not at work."""
     for holder in found:
         if not holder.at_work:
@@ -58,7 +58,7 @@ def remove_holders(found: list[Holder]) -> None:
                 files.remove_tree(place)
 
 
-def _names_of(store: Store, folder: str) -> list[str]:
+def _names(store: Store, folder: str) -> list[str]:
     return files.names(files.join(store.root, folder))
 
 
@@ -71,13 +71,13 @@ def _json(url: str) -> dict[str, Any] | None:
 
 def _of(store: Store, folder: str, file: str, datasets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what was made of one of these datasets: name, and what its manifest or record says."""
-    for name in _names_of(store, folder):
+    for name in _names(store, folder):
         content = _json(files.join(store.root, folder, name, file))
         if content and content.get("dataset") in datasets:
             yield name, content
 
 
-def _dense_ids(store: Store, dataset: str, forgotten: Forgotten) -> dict[str, list[int]]:
+def _dense(store: Store, dataset: str, forgotten: Forgotten) -> dict[str, list[int]]:
     """Return by side the dense ids that a dataset has for those on the list; nothing if it has none."""
     found = {}
     for side in SIDES:
@@ -89,13 +89,13 @@ def _dense_ids(store: Store, dataset: str, forgotten: Forgotten) -> dict[str, li
     return found
 
 
-def _block_holders(
+def _blocks(
     store: Store, datasets: dict[str, dict[str, list[int]]], grids: dict[str, dict[str, Any]], at_work: set[str]
 ) -> list[Holder]:
     """Return the blocks of the shards that somebody on the list is in, but for those that other grids list, too."""
     elsewhere = {
         block["checksum"]
-        for name in _names_of(store, "grids")
+        for name in _names(store, "grids")
         if name not in grids
         for block in (_json(files.join(store.grid(name), "manifest.json")) or {}).get("blocks", [])
     }

@@ -16,7 +16,7 @@ from typing import Any
 
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.index import Facts, facts_of_all
-from funkflow.tasks.dataset.known_files import FileMatch, SeenFile, match, signs
+from funkflow.tasks.dataset.known_files import Match, SeenFile, match, signs
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing.erased_ids import Forgotten
 from funkflow.tasks.storage import files
@@ -68,7 +68,7 @@ class Candidates:
     def __init__(self, root: store.Store, settings: dict[str, Any]) -> None:
         self._root = root
         made_so = _mark(settings)
-        every = facts_of_all(root, "dataset", _dataset_facts)
+        every = facts_of_all(root, "dataset", _facts_of)
         self._facts = {name: facts for name, facts in every.items() if facts["settings"] == made_so}
         self._read: dict[str, dict[str, Any] | None] = {}
 
@@ -106,7 +106,7 @@ class Candidates:
         """Return how many bytes of ratings would not be parsed again; a file may yet turn out not to have grown."""
         return next((found.seen_bytes for _, found, _ in self._whole(now)), 0)
 
-    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], FileMatch, FileMatch]]:
+    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], Match, Match]]:
         """Yield the datasets whose inputs all seem to be among those of now, the one that has seen most first.
 
         Of equal ones that of most generations comes first. All bytes of one whose inputs are all there are seen, so
@@ -148,7 +148,7 @@ class Candidates:
         return self._read[name]
 
 
-def dataset_id(inputs: list[Any], now: Inputs, parent: Parent | None) -> str:
+def named(inputs: list[Any], now: Inputs, parent: Parent | None) -> str:
     """Return the id of a dataset: by its inputs and settings, and by what it grows from."""
     marks = {"forgotten": now.forgotten.written()} if now.forgotten else {}
     ancestry = {"parent": [parent.manifest["id"], parent.rows]} if parent else {}
@@ -174,7 +174,7 @@ def what_is_known(root: store.Store, now: Inputs, parent: Parent | None, increme
     )
 
 
-def _dataset_facts(manifest: dict[str, Any]) -> Facts:
+def _facts_of(manifest: dict[str, Any]) -> Facts:
     """Return what is looked at before a manifest is read; files by what they are known by, and not by name."""
     seen = manifest.get("seen", {})
     ratings, deletions = ([SeenFile.read(entry) for entry in seen.get(kind, [])] for kind in ("ratings", "deletions"))
@@ -197,11 +197,11 @@ def _remembered(manifest: dict[str, Any], kind: str) -> list[SeenFile]:
     return [SeenFile.read(entry) for entry in manifest["seen"][kind]]
 
 
-def _match(manifest: dict[str, Any], now: Inputs) -> FileMatch:
+def _match(manifest: dict[str, Any], now: Inputs) -> Match:
     return match(_remembered(manifest, "ratings"), now.ratings, may_grow=manifest["form"]["kind"] != "parquet")
 
 
-def _grown(kind: str, manifest: dict[str, Any], now: Inputs, found: FileMatch) -> list[Grown]:
+def _grown(kind: str, manifest: dict[str, Any], now: Inputs, found: Match) -> list[Grown]:
     by_size = {(file.name, file.bytes): file for file in _remembered(manifest, kind)}
     present = now.ratings if kind == "ratings" else now.deletions
     return [

@@ -53,7 +53,7 @@ def reconstruction(
     cuts = cut_rows(parts.user_counts, rows_of(piece_bytes, items))
     blocks = [
         da.from_delayed(
-            delayed(_array_block)(cut, side, [loaded[part] for part, _, _ in cut.slices]), (cut.rows, items), np.float32
+            delayed(_block)(cut, side, [loaded[part] for part, _, _ in cut.slices]), (cut.rows, items), np.float32
         )
         for cut in cuts
     ]
@@ -66,5 +66,5 @@ def _delayed_rotations(parts: ModelParts) -> Any:
     return delayed(core_rotations)(triangles, parts, False)
 
 
-def _array_block(cut: Cut, side: ItemSide, loaded: list[Part]) -> npt.NDArray[Any]:
+def _block(cut: Cut, side: ItemSide, loaded: list[Part]) -> npt.NDArray[Any]:
     return multiplied_out(cut, side, loaded)[1]

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from funkflow.pipeline.models.trained_on import Ancestor, TrainingSet, entry_of, seen_by
+from funkflow.pipeline.models.trained_on import Ancestor, Seen, entry_of, seen_by
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.root.model_in_use import model_of, read_current, run_of
 from funkflow.pipeline.root.store import content_id
@@ -43,7 +43,7 @@ class Lineage:
     root: str
     asked: str
     ancestor: Ancestor | None
-    seen: TrainingSet
+    seen: Seen
 
     @classmethod
     def of(
@@ -62,13 +62,11 @@ class Lineage:
             train=relevant(settings.train),
         )  # fmt: skip
         chosen, types = settings.split, (dataset["user_id_type"], dataset["item_id_type"])
-        seen = TrainingSet(
-            dataset["id"], split["id"], chosen.kind, chosen.fraction, chosen.seed, slice_fraction, types, root
-        )
+        seen = Seen(dataset["id"], split["id"], chosen.kind, chosen.fraction, chosen.seed, slice_fraction, types, root)
         train = settings.train
         if not train.warm_start:
             return cls(root, asked, None, seen)
-        ancestor = _named_ancestor(root, train.warm_from) if train.warm_from else _in_use(root, asked, tell)
+        ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, tell)
         if ancestor is not None and files.exists(files.join(ancestor.folder, "model.json")):
             # One that was started from long ago may be gone.
             refuse_unfit(ancestor, train, dataset, settings.ingest.transform)
@@ -117,7 +115,7 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
         )
 
 
-def _named_ancestor(root: str, name: str) -> Ancestor:
+def _named(root: str, name: str) -> Ancestor:
     """Return the model in a folder of that name, or that of the run whose id begins so."""
     if files.exists(files.join(name, "model.json")):
         return Ancestor.of(absolute(name))

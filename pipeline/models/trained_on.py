@@ -27,7 +27,7 @@ all ratings, and less so the smaller it is."""
 
 
 @dataclass(frozen=True)
-class TrainingSet:
+class Seen:
     """Ratings that a model was trained on: a dataset, without what a split held out of it.
 
     `kind`, `fraction`, `seed`, `slice_fraction` : how it did; `id_types` : of raw users and raw items; `root` : where
@@ -82,7 +82,7 @@ class Ancestor:
     folder: str
     name: str
     content: str
-    seen: tuple[TrainingSet, ...] | None
+    seen: tuple[Seen, ...] | None
 
     @classmethod
     def of(cls, folder: str, name: str = "") -> Ancestor:
@@ -96,9 +96,7 @@ class Ancestor:
         about = read_about(folder)
         return cls(folder, name or folder, content_of(about), seen_by(folder, about))
 
-    def may_have_seen(
-        self, split: SplitSettings, slice_fraction: float, dataset: dict[str, Any]
-    ) -> list[TrainingSet] | None:
+    def may_have_seen(self, split: SplitSettings, slice_fraction: float, dataset: dict[str, Any]) -> list[Seen] | None:
         """Return what of its training the split does not keep apart by itself; None where the model does not say."""
         if self.seen is None:
             return None
@@ -121,18 +119,18 @@ def content_of(about: dict[str, Any]) -> str:
     return content_id(what="model", parts=sums, mean=about["mean"], rank=about["rank"])
 
 
-def seen_by(folder: str, about: dict[str, Any]) -> tuple[TrainingSet, ...] | None:
+def seen_by(folder: str, about: dict[str, Any]) -> tuple[Seen, ...] | None:
     """Return what a model and its ancestors were trained on; None where its model.json does not say."""
     if "trained_on" not in about:
         return None
     root = _root_of(folder)
     return tuple(
-        TrainingSet(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
+        Seen(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
         for entry in about["trained_on"]
     )
 
 
-def entry_of(seen: TrainingSet, root: str) -> dict[str, Any]:
+def entry_of(seen: Seen, root: str) -> dict[str, Any]:
     """Return what model.json says of it; what lies under the model's own root goes without saying where."""
     return {**asdict(seen), "id_types": list(seen.id_types), "root": "" if seen.root == root else seen.root}
 

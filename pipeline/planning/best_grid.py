@@ -15,8 +15,8 @@ from dask.utils import format_bytes
 
 from funkflow.pipeline.planning.budget import USABLE_PART
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.epoch_time import EpochTime, predict_epoch
-from funkflow.pipeline.planning.task_costs import ScaledJob
+from funkflow.pipeline.planning.epoch_time import Epoch, predict_epoch
+from funkflow.pipeline.planning.task_costs import Job
 from funkflow.tasks.errors import CannotFit
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.visit_order import prime_factors
@@ -32,8 +32,8 @@ class ScalePlan:
     Each uses as many workers as it is best with: its job says how many.
     """
 
-    best: EpochTime
-    by_rule: EpochTime
+    best: Epoch
+    by_rule: Epoch
     memory_bytes: float
     constants_from: str
 
@@ -46,7 +46,7 @@ class ScalePlan:
         }
 
 
-def plan_scale(job: ScaledJob, constants: Constants, memory_bytes: float, constants_from: str) -> ScalePlan:
+def plan_scale(job: Job, constants: Constants, memory_bytes: float, constants_from: str) -> ScalePlan:
     """Return the best of the grids for a job, at most its workers each.
 
     Parameters
@@ -62,15 +62,15 @@ def plan_scale(job: ScaledJob, constants: Constants, memory_bytes: float, consta
     matrix = job.matrix
     rule = shards_for(int(matrix.ratings), int(matrix.users), int(matrix.items))
     grids = [job.shards] if job.shards else _grids(int(min(matrix.users, matrix.items)))
-    epochs = [predict_epoch(each, constants, memory_bytes) for shards in grids for each in _jobs_on_grid(job, shards)]
+    epochs = [predict_epoch(each, constants, memory_bytes) for shards in grids for each in _jobs(job, shards)]
     fitting = [epoch for epoch in epochs if epoch.fits(memory_bytes)]
     if not fitting:
-        raise _no_grid_fits(min(epochs, key=lambda epoch: epoch.worker_bytes), memory_bytes)
-    by_rule = [predict_epoch(each, constants, memory_bytes) for each in _jobs_on_grid(job, rule)]
+        raise _refusal(min(epochs, key=lambda epoch: epoch.worker_bytes), memory_bytes)
+    by_rule = [predict_epoch(each, constants, memory_bytes) for each in _jobs(job, rule)]
     return ScalePlan(_shortest(fitting), _shortest(by_rule), memory_bytes, constants_from)
 
 
-def _shortest(epochs: list[EpochTime]) -> EpochTime:
+def _shortest(epochs: list[Epoch]) -> Epoch:
     """Return the shortest epoch; of equal ones that with fewer workers, then the smaller grid."""
     return min(epochs, key=lambda epoch: (epoch.seconds, epoch.job.workers, epoch.job.shards))
 
@@ -84,7 +84,7 @@ def _grids(most: int) -> list[int]:
     ]
 
 
-def _jobs_on_grid(job: ScaledJob, shards: int) -> Iterator[ScaledJob]:
+def _jobs(job: Job, shards: int) -> Iterator[Job]:
     """Yield the job on a grid, with each number of workers at which each has one share, and with all of them.
 
     Each with all threads, and with no more than a share has shards: threads within a block cost more than they gain
@@ -102,7 +102,7 @@ def _jobs_on_grid(job: ScaledJob, shards: int) -> Iterator[ScaledJob]:
                 yield replace(each, threads=each.shards_a_share * each.slots)
 
 
-def _no_grid_fits(least: EpochTime, memory_bytes: float) -> CannotFit:
+def _refusal(least: Epoch, memory_bytes: float) -> CannotFit:
     job = least.job
     needed = math.ceil(least.worker_bytes / USABLE_PART)
     return CannotFit(
@@ -113,7 +113,7 @@ def _no_grid_fits(least: EpochTime, memory_bytes: float) -> CannotFit:
     )
 
 
-def _told(epoch: EpochTime) -> dict[str, Any]:
+def _told(epoch: Epoch) -> dict[str, Any]:
     job = epoch.job
     return {
         "shards": job.shards,

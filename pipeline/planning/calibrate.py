@@ -121,7 +121,7 @@ def _loss(one: float, each: float) -> float:
     return max(0.0, (each / one - 1) / others) if others else 0.0
 
 
-def _random_block(shape: tuple[int, int], ratings: int) -> RatingBlock:
+def _block(shape: tuple[int, int], ratings: int) -> RatingBlock:
     rng = np.random.default_rng(0)
     cells = np.unique(rng.integers(0, shape[0] * shape[1], ratings))
     values = rng.integers(1, 6, len(cells)).astype(np.float32)
@@ -134,16 +134,16 @@ def _shard(rows: int, rank: int, side: str = "user") -> FactorShard:
 
 def _measure_kernels(ranks: Sequence[int], threads: int) -> dict[Any, Any]:
     """Return by rank the seconds of each block and of scoring; the loss of threads, and copies, at the middle rank."""
-    blocks = [_random_block(*size) for size in _BLOCKS]
+    blocks = [_block(*size) for size in _BLOCKS]
     found: dict[Any, Any] = {}
     for rank in ranks:
         seconds = []
         for block in blocks:
             users, items = (_shard(rows, rank, side) for rows, side in zip(block.shape, ("user", "item"), strict=True))
             seconds.append(_timed(partial(descend_in_place, block, users, items, _STEPS)))
-        held_out = _random_held_out(blocks[-1])
+        held_out = _held_out(blocks[-1])
         scoring = _timed(partial(score, held_out, users, [items], _STEPS, (1.0, 5.0)))
-        found[rank] = (seconds, scoring, [_count_rows(block) for block in blocks], len(held_out.ratings))
+        found[rank] = (seconds, scoring, [_counted(block) for block in blocks], len(held_out.ratings))
     middle = ranks[len(ranks) // 2]
     pairs = [[_shard(rows, middle) for rows in blocks[0].shape] for _ in range(threads)]
     found["beside"] = [_timed(partial(_passes, blocks[0], pairs[:count])) for count in (1, threads)]
@@ -167,13 +167,13 @@ def _copied(shards: Sequence[FactorShard]) -> None:
     all_of(FactorShard.copy, shards, threads=len(shards))
 
 
-def _random_held_out(block: RatingBlock) -> HeldOut:
+def _held_out(block: RatingBlock) -> HeldOut:
     order = np.argsort(block.user_rows, kind="stable")
     users, items = block.user_rows[order], block.item_rows[order]
     return HeldOut(users, items, block.ratings[order], np.array([0, len(users)], np.int64))
 
 
-def _count_rows(block: RatingBlock) -> tuple[float, float, float]:
+def _counted(block: RatingBlock) -> tuple[float, float, float]:
     """Return a block's ratings, and the rows brought up to date in it, swept and single."""
     even = Block.even(len(block), block.shape)
     return even.ratings, even.swept, even.single
@@ -218,7 +218,7 @@ def _measure_store(root: str, threads: int) -> dict[str, list[float]]:
     return {"write": [size / each for each in write], "read": [size / each for each in read]}
 
 
-def _no_work(*_inputs: Any) -> None:
+def _nothing(*_inputs: Any) -> None:
     """Take inputs and make nothing of them: what is left is the cost of a task."""
 
 
@@ -229,9 +229,9 @@ def _measure_tasks(client: Client) -> tuple[float, float]:
     """
     before = client.run_on_scheduler(time.thread_time)
     started = time.perf_counter()
-    graph = [delayed(_no_work, pure=False)() for _ in range(10)]
+    graph = [delayed(_nothing, pure=False)() for _ in range(10)]
     while len(graph) < _NO_OPS:
-        graph.append(delayed(_no_work, pure=False)(graph[-10], graph[-1]))
+        graph.append(delayed(_nothing, pure=False)(graph[-10], graph[-1]))
     futures = client.compute(graph[-20:], optimize_graph=False)
     built = time.perf_counter() - started
     client.gather(futures)
@@ -248,10 +248,10 @@ def _measure_order() -> list[float]:
 
 def _measure_chain(client: Client, workers: Sequence[str], over: int) -> float:
     """Return the seconds of one link of a chain of tasks that do nothing, on `over` workers in turn."""
-    link = delayed(_no_work, pure=False)()
+    link = delayed(_nothing, pure=False)()
     for number in range(_LINKS):
         with annotate(workers=[workers[number % over]]):
-            link = delayed(_no_work, pure=False)(link)
+            link = delayed(_nothing, pure=False)(link)
     started = time.perf_counter()
     client.compute(link, optimize_graph=False).result()
     return (time.perf_counter() - started) / _LINKS
@@ -266,10 +266,10 @@ def _array() -> Any:
 def _measure_exchange(client: Client, workers: Sequence[str]) -> float:
     """Return bytes a second into one worker while two fetch from each other, as item shards are exchanged."""
     arrays = [client.submit(_array, workers=[worker], pure=False) for worker in workers[:2]]
-    client.gather([client.submit(_no_work, array, pure=False) for array in arrays])
+    client.gather([client.submit(_nothing, array, pure=False) for array in arrays])
     started = time.perf_counter()
     crossed = [
-        client.submit(_no_work, array, workers=[worker], pure=False)
+        client.submit(_nothing, array, workers=[worker], pure=False)
         for array, worker in zip(arrays, reversed(workers[:2]), strict=True)
     ]
     client.gather(crossed)

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 from funkflow.pipeline.planning.budget import USABLE_PART
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.task_costs import Costs, ScaledJob
+from funkflow.pipeline.planning.task_costs import Costs, Job
 
 _DRIFT = 3
 
 
 @dataclass(frozen=True)
-class EpochTime:
+class Epoch:
     """One epoch of a job: seconds of its parts, which add up to the whole, and bytes.
 
     `kernel`, `copies`, `items` (item shards between workers), `scoring`; `scheduler`, `client` : hops from task to
@@ -33,7 +33,7 @@ class EpochTime:
     `moved_bytes` : between workers, all together; `worker_bytes` : predicted peak of one worker.
     """
 
-    job: ScaledJob
+    job: Job
     parts: dict[str, float]
     moved_bytes: float
     worker_bytes: float
@@ -53,7 +53,7 @@ class EpochTime:
         return self.worker_bytes <= memory_bytes * USABLE_PART
 
 
-def predict_epoch(job: ScaledJob, constants: Constants, memory_bytes: float = math.inf) -> EpochTime:
+def predict_epoch(job: Job, constants: Constants, memory_bytes: float = math.inf) -> Epoch:
     """Return an epoch's parts; blocks are held in memory where that fits a worker's `memory_bytes`, else streamed.
 
     Reading streamed blocks is not in the time.
@@ -73,10 +73,10 @@ def predict_epoch(job: ScaledJob, constants: Constants, memory_bytes: float = ma
     parts["checkpoint"] = store / job.checkpoint_epochs
     held = job.worker_bytes()
     streamed = held > memory_bytes * USABLE_PART
-    return EpochTime(job, parts, moved_bytes(job), job.worker_bytes(streamed=True) if streamed else held, streamed)
+    return Epoch(job, parts, moved_bytes(job), job.worker_bytes(streamed=True) if streamed else held, streamed)
 
 
-def moved_bytes(job: ScaledJob) -> float:
+def moved_bytes(job: Job) -> float:
     """Return the bytes of item shards that go between workers in an epoch.
 
     Each turn but one hands every item shard on, to another worker unless both shares are one worker's; for the score,
@@ -89,19 +89,19 @@ def moved_bytes(job: ScaledJob) -> float:
     return (_handing_turns(job) * shares * _crossing(job) + of_scores) * job.item_share_bytes
 
 
-def _handing_turns(job: ScaledJob) -> float:
+def _handing_turns(job: Job) -> float:
     """Return in how many turns item shards are handed on: the first may meet what the last one met, by chance."""
     return job.shares - 1 + (0.0 if job.matrix.held_out else 1 - 1 / job.shares)
 
 
-def _crossing(job: ScaledJob) -> float:
+def _crossing(job: Job) -> float:
     """Return which part of the pairs of two different shares lie on different workers."""
     shares, workers = job.shares, job.workers
     on = [len(range(worker, shares, workers)) for worker in range(min(workers, shares))]
     return 1 - sum(count * (count - 1) for count in on) / (shares * (shares - 1))
 
 
-def _of_a_share(job: ScaledJob, costs: Costs, constants: Constants) -> dict[str, float]:
+def _of_a_share(job: Job, costs: Costs, constants: Constants) -> dict[str, float]:
     """Return the parts of the busiest worker's way through an epoch.
 
     With more shares than slots, q to a slot, a transfer hides behind the work of other shares, but for one share's.

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from funkflow.pipeline.planning.best_grid import ScalePlan
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.epoch_time import EpochTime
-from funkflow.pipeline.planning.task_costs import ScaledJob
+from funkflow.pipeline.planning.epoch_time import Epoch
+from funkflow.pipeline.planning.task_costs import Job
 
 _PARTS = {
     "kernel": "descending (kernel)",
@@ -39,7 +39,7 @@ def scale_table(plan: ScalePlan) -> Group:
         ("shards a share, threads", [f"{epoch.job.shards_a_share:,}, {epoch.job.threads:,}" for epoch in both]),
         ("ratings a block", [f"{epoch.job.block.ratings:,.0f}" for epoch in both]),
         ("tasks", [_tasks(epoch.job) for epoch in both]),
-        ("memory a worker", [_worker_memory(plan, epoch) for epoch in both]),
+        ("memory a worker", [_memory(plan, epoch) for epoch in both]),
         ("copied, all workers", [format_bytes(int(epoch.job.copied_bytes)) for epoch in both]),
         ("moved, all workers", [format_bytes(int(epoch.moved_bytes)) for epoch in both]),
         *((label, [f"{epoch.parts[part]:,.2f} s" for epoch in both]) for part, label in _PARTS.items()),
@@ -50,12 +50,12 @@ def scale_table(plan: ScalePlan) -> Group:
     return Group(table, Text(f"constants: {plan.constants_from}"))
 
 
-def _tasks(job: ScaledJob) -> str:
+def _tasks(job: Job) -> str:
     several = f" for {job.epochs_a_task} epochs" if job.epochs_a_task > 1 else ""
     return f"{job.tasks_an_epoch * job.epochs_a_task:,.0f}{several}"
 
 
-def _worker_memory(plan: ScalePlan, epoch: EpochTime) -> str:
+def _memory(plan: ScalePlan, epoch: Epoch) -> str:
     streamed = ", blocks streamed" if epoch.streamed else ""
     fits = "" if epoch.fits(plan.memory_bytes) else ", does not fit"
     return f"{format_bytes(int(epoch.worker_bytes))}{streamed}{fits}"
@@ -72,10 +72,10 @@ def constants_table(constants: Constants, url: str) -> Group:
         table.add_row(name, value, f"{spread[key]:.0%}" if key in spread else "")
 
     for each in constants.ranks:
-        row(f"rank {each.rank}: step a rating", _in_nanoseconds(each.seconds_per_rating), f"dense_{each.rank}")
-        row("  row brought up to date, swept", _in_nanoseconds(each.seconds_per_swept_row), f"medium_{each.rank}")
-        row("  row brought up to date, alone", _in_nanoseconds(each.seconds_per_single_row), f"sparse_{each.rank}")
-        row("  held-out rating scored", _in_nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
+        row(f"rank {each.rank}: step a rating", _nanoseconds(each.seconds_per_rating), f"dense_{each.rank}")
+        row("  row brought up to date, swept", _nanoseconds(each.seconds_per_swept_row), f"medium_{each.rank}")
+        row("  row brought up to date, alone", _nanoseconds(each.seconds_per_single_row), f"sparse_{each.rank}")
+        row("  held-out rating scored", _nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
     for name, key in (("loss per further thread: kernel", "thread_loss"), ("  copies", "copy_thread_loss")):
         row(name, f"{getattr(constants, key):.1%}", key)
     for name, key in (
@@ -98,5 +98,5 @@ def constants_table(constants: Constants, url: str) -> Group:
     return Group(table, Text(about), Text(f"written to {escape(url)}"))
 
 
-def _in_nanoseconds(seconds: float) -> str:
+def _nanoseconds(seconds: float) -> str:
     return f"{seconds * 1e9:.1f} ns"

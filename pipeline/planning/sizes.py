@@ -67,14 +67,14 @@ def _validation_ratings(settings: Settings, size: Size) -> int:
         case "last":
             return split.last * size.users
         case "file" if settings.ingest.ratings:
-            return _validation_rows(settings)
+            return _rows_of(settings)
         case "file" if settings.synth:
             return planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed).probe
         case _:
             return 0
 
 
-def _validation_rows(settings: Settings) -> int:
+def _rows_of(settings: Settings) -> int:
     """Return about how many pairs the validation file has."""
     plain, packed_bytes = _plain_and_packed(find_sources([settings.split.file])[0].files)
     rows = packed_bytes // _PAIR_BYTES

@@ -41,7 +41,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class ScaledJob:
+class Job:
     """A matrix on a grid of `shards` x `shards` blocks and on workers of `threads` threads each.
 
     `workers_a_machine` : how many of them share a machine's cores and memory.
@@ -184,7 +184,7 @@ class Costs:
     transfer: float
 
     @classmethod
-    def of(cls, job: ScaledJob, constants: Constants) -> Costs:
+    def of(cls, job: Job, constants: Constants) -> Costs:
         rates, matrix = constants.at(job.matrix.rank), job.matrix
         threads, size, block = job.threads_a_task, job.shards_a_share, job.block
         busy = job.workers_a_machine * job.slots * threads

@@ -47,7 +47,7 @@ class AtWork:
 
 
 @dataclass(frozen=True)
-class Position:
+class Standing:
     """Where a run was at a moment, `now`; nothing in it changes any more."""
 
     at_work: AtWork
@@ -126,10 +126,10 @@ class Headlines:
                 case StageFinished():
                     self._at_work = AtWork()
 
-    def standing(self) -> Position:
+    def standing(self) -> Standing:
         """Return where the run is now."""
         with self._lock:
-            return Position(self._at_work, self._story.copy(), self.clock())
+            return Standing(self._at_work, self._story.copy(), self.clock())
 
 
 def clock_time(seconds: float) -> str:

@@ -216,7 +216,7 @@ def _checkpoint(story: Story, event: Event, time: float) -> None:
     story.lines.append((time, _CHECKPOINT, words))
 
 
-def _memory_measured(story: Story, event: Event, _time: float) -> None:
+def _memory(story: Story, event: Event, _time: float) -> None:
     story.peak_bytes = max(story.peak_bytes, int(event["peak_bytes"]))
 
 
@@ -234,7 +234,7 @@ def _noticed(story: Story, event: Event, time: float) -> None:
     story.lines.append((time, "warning" if event["warning"] else "note", str(event["message"])))
 
 
-def _run_ended(story: Story, event: Event, time: float) -> None:
+def _ended(story: Story, event: Event, time: float) -> None:
     story.state, story.rmse, story.ended = str(event["state"]), event["rmse"], time
     story.facts.setdefault("run_id", event["run_id"])
     if event.get("error"):
@@ -249,9 +249,9 @@ _TAKE: dict[str, Callable[[Story, Event, float], None]] = {
     "EpochFinished": _epoch_finished,
     "BaselinesMeasured": _baselines,
     "CheckpointWritten": _checkpoint,
-    "MemoryMeasured": _memory_measured,
+    "MemoryMeasured": _memory,
     "RowsQuarantined": _quarantined,
     "WorkerLost": _worker_lost,
     "Noticed": _noticed,
-    "RunEnded": _run_ended,
+    "RunEnded": _ended,
 }

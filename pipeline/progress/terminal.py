@@ -20,7 +20,7 @@ from rich.text import Text
 
 from funkflow.pipeline.progress.drawing import Drawing
 from funkflow.pipeline.progress.events import EpochFinished, StageAdvanced
-from funkflow.pipeline.progress.headlines import Position
+from funkflow.pipeline.progress.headlines import Standing
 from funkflow.pipeline.progress.lines import JSON, JsonLines, Lines
 
 _TIMES_A_SECOND = 4
@@ -62,7 +62,7 @@ class LiveView(Lines):
         yield from drawn
 
 
-def _view_of(standing: Position, width: int) -> Iterator[Table | Text]:
+def _view_of(standing: Standing, width: int) -> Iterator[Table | Text]:
     """Yield the line of the stage at work, and those of what training has reached; nothing between stages."""
     now = standing.at_work
     if not now.stage:

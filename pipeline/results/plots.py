@@ -77,7 +77,7 @@ def compare(runs: Sequence[Run]) -> figure:
         told = {n: each["stopping_rmse"] for n, each in epochs.items()}
         training = all(value is None for value in told.values())
         values = {n: each["training_rmse"] for n, each in epochs.items()} if training else told
-        name = f"{os.path.basename(_folder_of(run))[:8]}, {'training' if training else 'held out'}"
+        name = f"{os.path.basename(_folder(run))[:8]}, {'training' if training else 'held out'}"
         drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
     _legend(plot, drawn)
     return plot
@@ -91,7 +91,7 @@ def rmse_by_rank(run: Run) -> figure:
     BadInput
         The run has no spectrum, or held nothing out to measure it on.
     """
-    url = files.join(_folder_of(run), "model", "spectrum.parquet")
+    url = files.join(_folder(run), "model", "spectrum.parquet")
     if files.bytes_if_there(url) is None:
         raise BadInput(f"{url}: no such file; funkflow spectrum makes it")
     table = files.read_table(url)
@@ -141,7 +141,7 @@ def _legend(plot: figure, items: list[LegendItem]) -> None:
     plot.add_layout(Legend(items=items, orientation="horizontal", click_policy="hide", ncols=3), "below")
 
 
-def _folder_of(run: Run) -> str:
+def _folder(run: Run) -> str:
     if isinstance(run, RunResult):
         if "run" not in run.paths:
             raise BadInput("this result is of an execution that did not come to training, so there is nothing to plot")
@@ -151,14 +151,14 @@ def _folder_of(run: Run) -> str:
 
 def _events(run: Run) -> list[dict[str, Any]]:
     """Return what a run told, all attempts one after another."""
-    events = events_of(_folder_of(run))
+    events = events_of(_folder(run))
     if events is None:
-        raise BadInput(f"{files.join(_folder_of(run), 'metrics.jsonl')}: no such file; name the folder of a run")
+        raise BadInput(f"{files.join(_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
     return events
 
 
 def _epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
     found = epochs_of(events)
     if not found:
-        raise BadInput(f"{_folder_of(run)}: this run told of no epoch, so there is no curve; its method takes no steps")
+        raise BadInput(f"{_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps")
     return found

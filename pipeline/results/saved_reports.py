@@ -63,14 +63,14 @@ def write_index(root: str, out: str) -> str:
     place = out or files.join(root, "runs.html")
     records = list(Ledger(root).records())
     runs = {str(record["run_id"]) for record in records if record.get("run_id")}
-    curves = {run: curve for run in sorted(runs) if (curve := _rmse_by_epoch(root, run))}
+    curves = {run: curve for run in sorted(runs) if (curve := _curve(root, run))}
     reports = {run: files.join(Store(root).run(run), "report.html") for run in runs}
     links = {run: _link(place, url) for run, url in reports.items() if files.exists(url)}
     files.write_bytes(place, index_page(records, curves, links).encode())
     return place
 
 
-def _rmse_by_epoch(root: str, run_id: str) -> list[float]:
+def _curve(root: str, run_id: str) -> list[float]:
     """Return the RMSEs by epoch that a run's metrics tell, held out where there is any."""
     with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a picture less is no reason to fail
         told = epochs_of(events_of(Store(root).run(run_id)) or ())

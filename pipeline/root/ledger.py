@@ -113,7 +113,7 @@ class Ledger:
         return files.join(self._folder, f"{record_id}{_SUFFIX}")
 
 
-class Entry:
+class Execution:
     """The record of the execution that this process is."""
 
     def __init__(self, ledger: Ledger, settings: dict[str, Any], date: str, until: str) -> None:
@@ -165,7 +165,7 @@ class Entry:
     def close(self, state: str, exit_code: int, error: str | None = None, result: RunResult | None = None) -> None:
         """Write how it ended, and what it came to so far."""
         if result is not None:
-            self._content |= _result_facts(result)
+            self._content |= _facts_of(result)
         self._content |= {"state": state, "exit_code": exit_code, "error": error, "ended": in_seconds()}
         self._ledger.write(self._content)
 
@@ -189,7 +189,7 @@ class Entry:
         return 1
 
 
-def _result_facts(result: RunResult) -> Record:
+def _facts_of(result: RunResult) -> Record:
     """Return what a record has of a result: which run and data, where they lie, and plain figures to compare."""
     figures: dict[str, Any] = {name: getattr(result, name) for name in _FIGURES}
     figures |= {name: result.ranking[name] for name in _RANKING if name in result.ranking}

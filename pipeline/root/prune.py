@@ -73,13 +73,13 @@ def prune(store: Store, keep: int, remove: bool, waiting: Waiting = NO_WAITING) 
 
 
 def _what_goes(store: Store, keep: int) -> Pruning:
-    there = _matching_names(store, "runs", _ID)
-    kept = _runs_to_keep(store, there, keep)
+    there = _named(store, "runs", _ID)
+    kept = _kept(store, there, keep)
     needed = _needed(store, kept)
     gone = {f"runs/{run_id}" for run_id in there if run_id not in kept}
     for home in _DATA.values():
-        gone |= {f"{home}/{name}" for name in _matching_names(store, home, _ID)} - needed
-    blocks = {f"blocks/{name}" for name in _matching_names(store, "blocks", _BLOCK)} - needed
+        gone |= {f"{home}/{name}" for name in _named(store, home, _ID)} - needed
+    blocks = {f"blocks/{name}" for name in _named(store, "blocks", _BLOCK)} - needed
     sizes = files.sizes(store.blocks)
     order = ["runs", *_DATA.values()]
     paths = _receipts_of(store, gone)
@@ -89,12 +89,12 @@ def _what_goes(store: Store, keep: int) -> Pruning:
     return Pruning(tuple(sorted(kept)), paths)
 
 
-def _matching_names(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]:
+def _named(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]:
     """Return what lies in a folder under names that only we give."""
     return [name for name in files.names(files.join(store.root, folder)) if pattern.fullmatch(name)]
 
 
-def _runs_to_keep(store: Store, there: list[str], keep: int) -> set[str]:
+def _kept(store: Store, there: list[str], keep: int) -> set[str]:
     current = read_current(store.root)
     in_use = {use.run_id for use in (current.use, *current.previous[:1])} & set(there) if current else set()
     used: dict[str, str] = {}

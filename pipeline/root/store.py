@@ -71,7 +71,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed writers left under a local root; only for who holds the root."""
         for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
-            sweep_folder(files.join(self.root, folder))
+            sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:
         """A folder for files that only live while one stage runs."""
@@ -91,7 +91,7 @@ def existing_root(root: str) -> str:
     return root
 
 
-def sweep_folder(folder: str) -> None:
+def sweep(folder: str) -> None:
     """Remove what killed writers left in a local folder; an object store keeps nothing of a cut-off write."""
     if "://" not in folder:
         for path in files.cut_off(folder):

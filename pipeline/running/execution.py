@@ -44,7 +44,7 @@ class Execution:
     request: Request
     store: Store
     listeners: Sequence[Listener]
-    entry: ledger.Entry
+    entry: ledger.Execution
     result: RunResult = field(default_factory=RunResult)
     still_held: Callable[[], None] = lambda: None
     inputs: receipts.InputsRead | None = None
@@ -80,7 +80,7 @@ def execute(
         settings.train.refuse_what_has_no_effect()
     root = settings.root
     store = Store(absolute(root))
-    entry = ledger.Entry(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
+    entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
     told = broadcast(list(listeners))
     waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
     execution = Execution(settings, request, store, listeners, entry)

@@ -35,9 +35,9 @@ def tell_hook(hooks: HookSettings, record: dict[str, Any], told: Listener) -> No
         if urlsplit(hook).scheme in ("http", "https"):
             _post(hook, body, hooks.timeout_seconds)
         else:
-            _run_command(hook, body, hooks.timeout_seconds)
+            _run(hook, body, hooks.timeout_seconds)
     except (OSError, ValueError, HTTPException, subprocess.SubprocessError) as cause:
-        told(Noticed(f"hooks.{name} failed, which changes nothing else: {_failure_words(hook, cause)}", warning=True))
+        told(Noticed(f"hooks.{name} failed, which changes nothing else: {_said(hook, cause)}", warning=True))
 
 
 def _post(url: str, body: bytes, timeout_seconds: float) -> None:
@@ -47,12 +47,12 @@ def _post(url: str, body: bytes, timeout_seconds: float) -> None:
         pass  # what it answers is nothing to us; an answer of 400 or more is an error of urllib's
 
 
-def _run_command(command: str, body: bytes, timeout_seconds: float) -> None:
+def _run(command: str, body: bytes, timeout_seconds: float) -> None:
     words = [os.path.expanduser(word) for word in shlex.split(command)]  # no shell does it
     subprocess.run(words, input=body, stdout=_STANDARD_ERROR, timeout=timeout_seconds, check=True)
 
 
-def _failure_words(hook: str, cause: Exception) -> str:
+def _said(hook: str, cause: Exception) -> str:
     """Say what went wrong, and with what, without what may be secret in it: all but a host, or a program's name."""
     if isinstance(cause, subprocess.TimeoutExpired):
         what = f"not done after {cause.timeout:.3g} s"

@@ -30,7 +30,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import predict
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
-from funkflow.pipeline.stages.spectrum import known_spectrum, write_spectrum
+from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
 from funkflow.pipeline.stages.vectors import write_vectors
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import TrainedOn
@@ -47,13 +47,13 @@ def spectrum_of(
 ) -> dict[str, Any]:
     """Write a saved model's spectrum beside it, and its vectors where a folder is named; return the manifest.
 
-    Parameters as of `stages.spectrum.write_spectrum` and `stages.vectors.write_vectors`.
+    Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_vectors`.
     """
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
         return known
     with _context(settings, model_folder, listeners) as context:
-        manifest = write_spectrum(context, model_folder, grid_folder, fold_biases)
+        manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
             write_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
         return manifest

@@ -40,7 +40,7 @@ def on_date(settings: Settings, request: Request) -> Settings:
     """
     changed: dict[str, Any] = {}
     if request.reaches("ingest") and any(_has_date(entry) for entry in settings.ingest.ratings):
-        entries = [each for entry in settings.ingest.ratings for each in _dated_entries(entry, request.date)]
+        entries = [each for entry in settings.ingest.ratings for each in _entries(entry, request.date)]
         changed["ingest"] = settings.ingest.model_copy(update={"ratings": tuple(entries)})
     if request.reaches("ingest") and _has_date(settings.split.file):
         file = _one(settings.split.file, request.date, "split.file")
@@ -113,7 +113,7 @@ def _one(path: str, date: str, setting: str) -> str:
     return path.replace(_DATE, date)
 
 
-def _dated_entries(entry: str, date: str) -> list[str]:
+def _entries(entry: str, date: str) -> list[str]:
     entry = entry.replace(_DATE, date)
     if _DATES not in entry:
         return [entry]

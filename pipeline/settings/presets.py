@@ -36,7 +36,7 @@ def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, 
     SettingsError
         No such preset or file, or not TOML.
     """
-    text, where = _find_preset(name_or_path, folder)
+    text, where = _find(name_or_path, folder)
     try:
         return tomllib.loads(text), where
     except tomllib.TOMLDecodeError as cause:
@@ -58,7 +58,7 @@ def refuse_missing_data(name: str, ratings: Sequence[str]) -> None:
     """
     if name not in presets():
         return
-    text, where = _find_preset(name, SETTINGS)
+    text, where = _find(name, SETTINGS)
     if list(ratings) == tomllib.loads(text).get("ingest", {}).get("ratings"):
         for path in ratings:
             if not os.path.exists(path):
@@ -70,7 +70,7 @@ def is_path(name_or_path: str) -> bool:
     return "/" in name_or_path or name_or_path.endswith(".toml")
 
 
-def _find_preset(name_or_path: str, folder: str) -> tuple[str, str]:
+def _find(name_or_path: str, folder: str) -> tuple[str, str]:
     if is_path(name_or_path):
         where = masked(expanded(name_or_path))
         try:

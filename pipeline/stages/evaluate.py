@@ -68,7 +68,7 @@ def evaluate(
     return manifest
 
 
-def _validation_places(context: Context, grid: dict[str, Any]) -> list[Place]:
+def _held_out(context: Context, grid: dict[str, Any]) -> list[Place]:
     folder = context.store.grid(grid["id"])
     return [
         (files.join(folder, entry["path"]), entry["checksum"]) for entry in grid["held_out"]["validation"]["shards"]
@@ -88,7 +88,7 @@ def _model_errors(
         [(files.join(folder, entry["path"]), entry["checksum"]) for entry in training["shards"][side]]
         for side in ("users", "items")
     )
-    held_out = _validation_places(context, grid)
+    held_out = _held_out(context, grid)
     with memory_let_go(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]

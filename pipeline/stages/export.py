@@ -40,7 +40,7 @@ def export(
     """Write the model under `run_folder` and return its folder; one that is there already is kept."""
     folder = files.join(run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _is_model_whole(folder)
+    reused = not context.trains_anew and _is_whole(folder)
     if not reused:
         context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training["shards"].values())))
         with memory_let_go(context):
@@ -67,9 +67,7 @@ def _exported(
     with nothing_half_written(temporary=(scratch,)):
         run_all(context, _STAGE, "cut-ids", cut_by_shard, cuts)
         return {
-            side: run_all(
-                context, _STAGE, f"export-{side}", export_shard, _side_jobs(training, side, rank, ids, run_folder)
-            )
+            side: run_all(context, _STAGE, f"export-{side}", export_shard, _jobs(training, side, rank, ids, run_folder))
             for side, ids in zip(_SIDES, pieces, strict=True)
         }
 
@@ -84,7 +82,7 @@ def _titles(context: Context, dataset: dict[str, Any], folder: str) -> dict[str,
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _is_model_whole(folder: str) -> bool:
+def _is_whole(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)
@@ -95,7 +93,7 @@ def _is_model_whole(folder: str) -> bool:
     return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 
 
-def _side_jobs(training: dict[str, Any], side: str, rank: int, ids: str, run_folder: str) -> list[tuple[Any, ...]]:
+def _jobs(training: dict[str, Any], side: str, rank: int, ids: str, run_folder: str) -> list[tuple[Any, ...]]:
     source, target = checkpoint.folder_of(run_folder), files.join(run_folder, "model", f"{side}_factors.parquet")
     return [
         (

@@ -64,14 +64,14 @@ def _build(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], shards: int, grid_id: str
 ) -> dict[str, Any]:
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
-    steps = len(dataset["parts"]) + shards * shards + sum(shards for name in _held_out_names(split))
+    steps = len(dataset["parts"]) + shards * shards + sum(shards for name in _held_out(split))
     context.tell(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
         cells = _scatter(context, dataset, split, shards, scratch)
         built = _build_blocks(context, cells, known_blocks(context.store, dataset, shards))
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
-        held_out = {name: _cut_held_out(context, split, name, shards, folder) for name in _held_out_names(split)}
+        held_out = {name: _hold_out(context, split, name, shards, folder) for name in _held_out(split)}
         ratings = sum(block["rows"] for block in blocks)
         mean = sum(block["sum"] for block in blocks) / max(1, ratings)
         mean_square = sum(block["squares"] for block in blocks) / max(1, ratings)
@@ -81,7 +81,7 @@ def _build(
                 "check the ratings column and the split"
             )
         return publish(
-            folder, "grid", id=grid_id, files=_file_names(blocks, held_out), dataset=dataset["id"], split=split["id"],
+            folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
             shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
             mean_square=mean_square, variance=_variance(blocks, mean), bytes=sum(block["bytes"] for block in blocks),
             held_out=held_out,
@@ -102,13 +102,13 @@ def _variance(blocks: list[dict[str, Any]], mean: float) -> float:
     return float((within + between) / max(1, sum(block["rows"] for block in filled)))
 
 
-def _file_names(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
+def _files(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
     """Return what must lie there for the grid to count, seen from its folder: blocks by content, held-out ratings."""
     own = [shard["path"] for part in held_out.values() for shard in part["shards"]]
     return [*sorted({f"../../blocks/{block['checksum']}.parquet" for block in blocks}), *own]
 
 
-def _held_out_names(split: dict[str, Any]) -> list[str]:
+def _held_out(split: dict[str, Any]) -> list[str]:
     """Names of the held-out parts of a split that have any rating."""
     return [name for name in HELD_OUT if split.get(name) and split[name]["ratings"]]
 
@@ -158,7 +158,7 @@ def _scatter(
     for number, part in enumerate(dataset["parts"]):
         removed = [
             (files.join(split_folder, split[name]["parts"][number]["path"]), split[name]["parts"][number]["checksum"])
-            for name in _held_out_names(split)
+            for name in _held_out(split)
         ]
         url = files.join(scratch, f"part-{number:05d}.arrow")
         jobs.append((files.join(dataset_folder, part["path"]), part["checksum"], removed, shards, url))
@@ -182,7 +182,7 @@ def known_blocks(store: Store, dataset: dict[str, Any], shards: int) -> dict[str
     if not dataset.get("parent"):
         return known
     homes: dict[str, list[str]] = {}
-    for name, facts in facts_of_all(store, "grid", _grid_facts).items():
+    for name, facts in facts_of_all(store, "grid", _facts_of).items():
         if (facts["shards"], facts["block_format"]) == (shards, BLOCK_FORMAT):
             homes.setdefault(facts["dataset"], []).append(name)
     for name in [*homes.get(dataset["id"], []), *_of_nearest_ancestor(store, dataset, homes)]:
@@ -202,7 +202,7 @@ def _of_nearest_ancestor(store: Store, dataset: dict[str, Any], homes: dict[str,
     return []
 
 
-def _grid_facts(manifest: dict[str, Any]) -> Facts:
+def _facts_of(manifest: dict[str, Any]) -> Facts:
     return {name: manifest.get(name) for name in ("dataset", "shards", "block_format")}
 
 
@@ -218,7 +218,7 @@ def _build_blocks(
     ]
 
 
-def _cut_held_out(context: Context, split: dict[str, Any], name: str, shards: int, folder: str) -> dict[str, Any]:
+def _hold_out(context: Context, split: dict[str, Any], name: str, shards: int, folder: str) -> dict[str, Any]:
     parts = [
         (files.join(context.store.split(split["id"]), part["path"]), part["checksum"]) for part in split[name]["parts"]
     ]

@@ -45,7 +45,7 @@ _OF_NO_CONTENT = {"ratings", "titles", "chunk_bytes", "incremental", "deletions"
 
 
 @dataclass(frozen=True)
-class _Ingest:
+class _Work:
     """What the steps of one ingest share."""
 
     context: Context
@@ -103,14 +103,14 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            content = _make(_Ingest(context, settings, sources, deletions, titles, now, parent, folder, scratch))
+            content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
     if doubt := one_rating_each(manifest["ratings"], manifest["users"], manifest["items"]):
         context.tell(Noticed(doubt, warning=True))
     if manifest["quarantined"]:
         context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _ingest_summary(manifest, settings), reused))
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
     return manifest
 
 
@@ -126,7 +126,7 @@ def _named(
 ) -> tuple[str, Parent | None]:  # fmt: skip
     """Return the id of the dataset of these inputs, and what it grows from if it is still to be made."""
     if not settings.incremental:
-        return lineage.dataset_id(inputs, now, None), None
+        return lineage.named(inputs, now, None), None
     candidates = lineage.Candidates(context.store, now.settings)
     if same := candidates.made_of(inputs, now):
         return same["id"], None
@@ -140,12 +140,12 @@ def _named(
         return all(run_all(context, _STAGE, "compare", has_grown, jobs))
 
     parent = candidates.parent(now, grew)
-    return lineage.dataset_id(inputs, now, parent), parent
+    return lineage.named(inputs, now, parent), parent
 
 
-def _make(work: _Ingest) -> dict[str, Any]:
+def _make(work: _Work) -> dict[str, Any]:
     settings, earlier = work.settings, work.earlier
-    prepared, parsed_bytes = _prepare_ingest(work)
+    prepared, parsed_bytes = _prepared(work)
     before = earlier["ratings"] if earlier else 0
     buckets = max(
         buckets_for(before + prepared.rows_at_most, settings.partition_ratings),
@@ -159,8 +159,8 @@ def _make(work: _Ingest) -> dict[str, Any]:
         raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
     # A part may become several, but never less.
     parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier["parts"]) if earlier else 1)
-    users, items = ids = _number_ids(work, prepared, parts)
-    gathered = _collect(work, prepared, parts, buckets, ids)
+    users, items = ids = _numbered(work, prepared, parts)
+    gathered = _gathered(work, prepared, parts, buckets, ids)
     ratings = sum(part["rows"] for part in gathered)
     if not ratings:
         raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
@@ -193,12 +193,12 @@ def _make(work: _Ingest) -> dict[str, Any]:
     }
 
 
-def _ancestry(work: _Ingest) -> list[list[int]]:
+def _ancestry(work: _Work) -> list[list[int]]:
     """Return ratings, users and items of every dataset that goes before, the first one first."""
     return list(work.parent.manifest["lineage"]) if work.parent else []
 
 
-def _prepare_ingest(work: _Ingest) -> tuple[Prepared, int]:
+def _prepared(work: _Work) -> tuple[Prepared, int]:
     """Return what is to be parsed, and its bytes: in the form of the earlier dataset, or as the first file has it."""
     stored = [each for source in work.sources for each in source.files]
     begins = work.parent.begins if work.parent else (0,) * len(stored)
@@ -218,7 +218,7 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _number_ids(work: _Ingest, prepared: Prepared, parts: int) -> list[Numbered]:
+def _numbered(work: _Work, prepared: Prepared, parts: int) -> list[Numbered]:
     """Write users.parquet and items.parquet: the ids of the earlier dataset as they are, then the new ones."""
     parent, form = work.parent, prepared.form
     sides = (("user", USERS, form.user_type, "", parts), ("item", ITEMS, form.item_type, work.titles, 0))
@@ -236,7 +236,7 @@ def _number_ids(work: _Ingest, prepared: Prepared, parts: int) -> list[Numbered]
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
-def _collect(work: _Ingest, prepared: Prepared, parts: int, buckets: int, ids: list[Numbered]) -> list[dict[str, Any]]:
+def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: list[Numbered]) -> list[dict[str, Any]]:
     before, earlier, (users, items) = work.earlier, None, ids
     if before:
         known = tuple((part["path"], part["checksum"], part["rows"]) for part in before["parts"])
@@ -258,7 +258,7 @@ def _collect(work: _Ingest, prepared: Prepared, parts: int, buckets: int, ids: l
     return gathered
 
 
-def _set_aside(work: _Ingest, scattered: Sequence[Scattered]) -> int:
+def _set_aside(work: _Work, scattered: Sequence[Scattered]) -> int:
     """Write quarantine.parquet, if there is anything to set aside; return its rows."""
     earlier, name = work.earlier, _QUARANTINE
     before = [files.join(work.context.store.dataset(earlier["id"]), name)] if earlier and earlier["quarantined"] else []
@@ -274,7 +274,7 @@ def _extreme(
     return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
 
 
-def _ingest_summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
+def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
     """Return what was read, and of what may befall rows and parts that which did."""
     befell = {"duplicates": f"duplicates settled ({settings.duplicates})", "quarantined": "rows quarantined"}
     befell["deleted"] = "ratings deleted"

@@ -56,7 +56,7 @@ def predict(
     reused = manifest is not None and manifest["id"] == predictions_id
     if manifest is None or not reused:
         context.tell(Noticed(pairs.understood))
-        _claim_predictions(folder, ours or manifest is not None)
+        _claim(folder, ours or manifest is not None)
         manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
     said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
@@ -97,7 +97,7 @@ def _predict(
     )
 
 
-def _claim_predictions(folder: str, ours: bool) -> None:
+def _claim(folder: str, ours: bool) -> None:
     """Remove earlier predictions from a folder that is ours; a user's own must be empty.
 
     Raises
@@ -122,7 +122,7 @@ def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str,
     """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart."""
     table = files.read_table(pairs_url)
     with _ONE_AT_A_TIME:
-        model = _loaded_model(model_folder, checksums)
+        model = _model(model_folder, checksums)
     users, items = table["user"].to_numpy(), table["item"].to_numpy()
     predicted = model.predict(users, items)
     table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
@@ -135,6 +135,6 @@ def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str,
 
 
 @lru_cache(maxsize=1)
-def _loaded_model(folder: str, _checksums: tuple[str, ...]) -> Model:
+def _model(folder: str, _checksums: tuple[str, ...]) -> Model:
     """Keep one model a worker process between batches."""
     return Model.load(folder)

@@ -23,7 +23,7 @@ from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotatio
 from funkflow.pipeline.models.row_pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
 from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep_folder
+from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.canonical import Rotations, chosen_rank
@@ -105,7 +105,7 @@ def reconstruct(
     if manifest is None or not reused:
         cuts = cut_rows(parts.user_counts, rows)
         todo = _remaining(context, target, cuts, wanted)
-        manifest = _write_pieces(context, model_folder, about, parts, target, cuts, todo, kept, clipped, wanted)
+        manifest = _write(context, model_folder, about, parts, target, cuts, todo, kept, clipped, wanted)
     seconds = time.monotonic() - started
     size = format_bytes(manifest["bytes"])
     context.tell(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
@@ -141,7 +141,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
     return todo
 
 
-def _write_pieces(
+def _write(
     context: Context, model_folder: str, about: dict[str, Any], parts: ModelParts, target: Target, cuts: list[Cut],
     todo: list[Cut], rank: int, clipped: bool, wanted: str,
 ) -> dict[str, Any]:  # fmt: skip
@@ -166,7 +166,7 @@ def _write_pieces(
         bytes=cells * ITEM_BYTES,
     )  # fmt: skip
     files.remove_tree(files.join(target.folder, SCRATCH))
-    sweep_folder(target.folder)
+    sweep(target.folder)
     return manifest
 
 

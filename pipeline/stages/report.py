@@ -86,7 +86,7 @@ def _facts(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], training: dict[str, Any], model_folder: str,
     scale: tuple[float, float], folder: str, settings: ReportSettings, told: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    data, held_out = _describe_ratings(context, dataset, split)
+    data, held_out = _described(context, dataset, split)
     trained = Described(data.users - held_out.users, data.items - held_out.items)
     counts: Any = tuple(
         (url := files.join(folder, f"{side}.npy"), npy.write_array(url, array))
@@ -101,23 +101,23 @@ def _facts(
     (factors,) = run_all(
         context, _STAGE, "factor-ends", factor_ends, [(*ends, settings.factors, _ENDS, settings.least_ratings)]
     )
-    spectrum = _spectrum_rows(model_folder)
+    spectrum = _spectrum(model_folder)
     return {
         "format_version": FORMAT_VERSION,
         "run": told["run"],
         "verdict": told["verdict"],
-        "data": _data_facts(dataset, split, data, held_out, trained, titles, context, scale),
+        "data": _data(dataset, split, data, held_out, trained, titles, context, scale),
         "learning": _learning(training, told["run"]["settings"]["train"]["stop_on"]),
         "ranks": _ranks(spectrum) or None,
         "spectrum": [row["singular_value"] for row in spectrum] or None,
-        "errors": _error_facts(errors, ruler) if errors is not None else None,
+        "errors": _errors(errors, ruler) if errors is not None else None,
         "factors": factors or None,
         "time": {"stages": told["stages"], "tasks": timeline_of(context.client, context.attempt)},
         "memory": told["memory"],
     }
 
 
-def _describe_ratings(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[Described, Described]:
+def _described(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[Described, Described]:
     """Count the ratings of the dataset, and those of them that are held out."""
     homes = [(context.store.dataset(dataset["id"]), part) for part in dataset["parts"]]
     beside = [(context.store.split(split["id"]), part) for part in split["validation"]["parts"]]
@@ -163,7 +163,7 @@ def _broken_down(
     return sum(found[1:], found[0]) if found else None
 
 
-def _data_facts(
+def _data(
     dataset: dict[str, Any], split: dict[str, Any], data: Described, held_out: Described, trained: Described,
     titles: dict[Any, str], context: Context, scale: tuple[float, float],
 ) -> dict[str, Any]:  # fmt: skip
@@ -187,7 +187,7 @@ def _data_facts(
         else None,
         "user_counts": _tail(trained.users),
         "item_counts": _tail(trained.items),
-        "top_items": _most_rated(folder, dataset["id_checksums"]["items"], data.items, titles),
+        "top_items": _top(folder, dataset["id_checksums"]["items"], data.items, titles),
         "values": {
             "value": values,
             "training": [data.values[value] - held_out.within[value] for value in values],
@@ -219,7 +219,7 @@ def _tail(counts: Any) -> dict[str, list[int]]:
     }
 
 
-def _most_rated(folder: str, checksum: str | None, counts: Any, titles: dict[Any, str]) -> list[dict[str, Any]]:
+def _top(folder: str, checksum: str | None, counts: Any, titles: dict[Any, str]) -> list[dict[str, Any]]:
     raw_ids = files.read_table(files.join(folder, "items.parquet"), ["raw_id"], checksum)["raw_id"]
     places = np.argsort(-counts, kind="stable")[:_TOP_ITEMS].tolist()
     top = [(raw_ids[place].as_py(), int(counts[place])) for place in places]
@@ -238,7 +238,7 @@ def _learning(training: dict[str, Any], stop_on: str) -> dict[str, Any]:
     }
 
 
-def _spectrum_rows(model_folder: str) -> list[dict[str, Any]]:
+def _spectrum(model_folder: str) -> list[dict[str, Any]]:
     url = files.join(model_folder, "spectrum.parquet")
     if files.bytes_if_there(url) is None:
         return []
@@ -250,7 +250,7 @@ def _ranks(spectrum: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("rank", "rmse", "energy")} for row in spectrum if row.get("rmse") is not None]
 
 
-def _error_facts(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
+def _errors(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
     span = ruler.high - ruler.low
     first = ruler.months[0]
     width = span / len(errors.by_prediction)
@@ -259,10 +259,10 @@ def _error_facts(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
     mean = total[ERROR] / max(1.0, total[COUNT])
     doubling = [dict(zip(("low", "high"), bounds_of_bin(n), strict=True)) for n in range(len(errors.by_user_activity))]
     return {
-        "by_user_activity": _measured_bins(errors.by_user_activity, doubling),
-        "by_item_popularity": _measured_bins(errors.by_item_popularity, doubling),
-        "by_value": _measured_bins(errors.by_value, [{"value": value} for value in ruler.values]),
-        "by_time": _measured_bins(
+        "by_user_activity": _measured(errors.by_user_activity, doubling),
+        "by_item_popularity": _measured(errors.by_item_popularity, doubling),
+        "by_value": _measured(errors.by_value, [{"value": value} for value in ruler.values]),
+        "by_time": _measured(
             errors.by_month, [{"start": str(np.datetime64(first + n, "M"))} for n in range(len(errors.by_month))]
         )
         or None,
@@ -278,7 +278,7 @@ def _error_facts(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _measured_bins(sums: Sums, bins: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _measured(sums: Sums, bins: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the measures of the bins that have ratings."""
     return [
         {**where, "ratings": int(row[COUNT]), "rmse": float(np.sqrt(row[SQUARED] / row[COUNT])),

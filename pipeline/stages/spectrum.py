@@ -17,7 +17,7 @@ from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotati
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import publish, published
 from funkflow.tasks.model.about import Place, read_about
-from funkflow.tasks.model.algebra import matrix_name
+from funkflow.tasks.model.algebra import named
 from funkflow.tasks.model.canonical import Rotations
 from funkflow.tasks.model.errors_by_rank import RankErrors, Side, errors_by_rank, spectrum_table, turned
 from funkflow.tasks.model.parts import ModelParts, Part
@@ -27,7 +27,7 @@ from funkflow.tasks.training.score import read_held_out
 _STAGE = "spectrum"
 
 
-def write_spectrum(
+def spectrum(
     context: Context, model_folder: str, grid_folder: str | None = None, fold_biases: bool = False
 ) -> dict[str, Any]:
     """Write a model's spectrum beside it and return its manifest; one that is there already is kept.
@@ -51,7 +51,7 @@ def write_spectrum(
     manifest = None if context.trains_anew else known_spectrum(model_folder, grid_folder, fold_biases)
     reused = manifest is not None
     if manifest is None:
-        manifest = _make_spectrum(context, model_folder, grid_folder, fold_biases)
+        manifest = _spectrum(context, model_folder, grid_folder, fold_biases)
     table = files.join(model_folder, manifest["table"])
     context.tell(StageFinished(_STAGE, time.monotonic() - started, table, reused))
     return manifest
@@ -72,7 +72,7 @@ def _measurable(grid_folder: str | None) -> dict[str, Any] | None:
     return grid if grid and "validation" in grid["held_out"] else None
 
 
-def _make_spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
+def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
     about, grid = read_about(model_folder), _measurable(grid_folder)
     parts = ModelParts.of(model_folder, about)
     context.afford(_STAGE)
@@ -83,7 +83,7 @@ def _make_spectrum(context: Context, model_folder: str, grid_folder: str | None,
     if grid is not None and grid_folder is not None:
         shards = grid["held_out"]["validation"]["shards"]
         places = [(files.join(grid_folder, shard["path"]), shard["checksum"]) for shard in shards]
-        errors = _errors_by_rank(context, parts, rotations, fold_biases, places)
+        errors = _errors(context, parts, rotations, fold_biases, places)
         at_zero = {"rmse": float(errors.rmse[0]), "mae": float(errors.mae[0])}
         measured = {"grid": grid["id"], "split": about.get("split"), "ratings": errors.ratings, **at_zero}
     table, name = names_of(fold_biases)
@@ -93,11 +93,11 @@ def _make_spectrum(context: Context, model_folder: str, grid_folder: str | None,
         sums[each] = npy.write_array(files.join(folder, each), rotation)
     return publish(
         folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
-        checksums=sums, of=matrix_name(fold_biases), table=table, **measured,
+        checksums=sums, of=named(fold_biases), table=table, **measured,
     )  # fmt: skip
 
 
-def _errors_by_rank(
+def _errors(
     context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
 ) -> RankErrors:
     items = submit_shared(context, "turn-items", turned_items, parts, rotations, fold_biases)

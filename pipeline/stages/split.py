@@ -16,7 +16,7 @@ from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
-from funkflow.tasks.dataset.hold_out import HeldOutPart, HoldOutRule, hold_out_part
+from funkflow.tasks.dataset.hold_out import HeldOut, Rule, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
@@ -70,7 +70,7 @@ def split(
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
             prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
-            rule = HoldOutRule(
+            rule = Rule(
                 settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
                 scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
                 files.join(scratch, "users.arrow"), places_of_ids(context.store, dataset)[1],
@@ -83,7 +83,7 @@ def split(
             manifest = store.publish(
                 folder, "split", id=split_id, dataset=dataset["id"], split=settings.description, **content
             )
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _split_summary(manifest), reused))
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest), reused))
     return manifest
 
 
@@ -145,7 +145,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
 def _kept(
     context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
     folder: str,
-) -> dict[int, HeldOutPart]:  # fmt: skip
+) -> dict[int, HeldOut]:  # fmt: skip
     """Take over what the dataset before held out of the parts that are the same still; return that by their numbers.
 
     A file may name users and items that are only known now, so with one every part is looked at again.
@@ -163,7 +163,7 @@ def _kept(
         if old["checksum"] == new["checksum"]:
             validation = manifest["validation"]["parts"][number]
             held_back = manifest["slice"]["parts"][number] if manifest["slice"] else None
-            known[number] = HeldOutPart(validation, held_back, manifest["training"][number])
+            known[number] = HeldOut(validation, held_back, manifest["training"][number])
             paths = [each["path"] for each in (validation, held_back) if each]
             jobs += [(files.join(earlier, path), files.join(folder, path)) for path in paths]
     run_all(context, _STAGE, "keep", share, jobs)
@@ -173,11 +173,11 @@ def _kept(
 def _hold_out(
     context: Context,
     dataset: dict[str, Any],
-    rule: HoldOutRule,
+    rule: Rule,
     folder: str,
     prepared: Prepared | None,
     settings: SplitSettings,
-    known: dict[int, HeldOutPart],
+    known: dict[int, HeldOut],
 ) -> dict[str, Any]:
     home = context.store.dataset(dataset["id"])
     jobs = [
@@ -230,7 +230,7 @@ def _missing_message(prepared: Prepared, missing: set[tuple[int | str, int | str
     )
 
 
-def _split_summary(manifest: dict[str, Any]) -> str:
+def _summary(manifest: dict[str, Any]) -> str:
     slice_said = f", {manifest['slice']['ratings']:,} in a slice to stop on" if manifest["slice"] else ""
     duplicates = f", {manifest['duplicates']:,} pairs given twice" if manifest["duplicates"] else ""
     unknown = f", {manifest['unknown']:,} of users or items that the data do not have" if manifest["unknown"] else ""

@@ -20,8 +20,8 @@ from funkflow.pipeline.root.store import content_id, nothing_half_written, publi
 from funkflow.pipeline.settings.sections import SynthSettings
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
-from funkflow.tasks.synthetic.netflix_text import FilmsWritten, write_apart, write_combined
-from funkflow.tasks.synthetic.planted import RECIPE, SetSizes, film_counts, plan, write_truth
+from funkflow.tasks.synthetic.netflix_text import Written, write_apart, write_combined
+from funkflow.tasks.synthetic.planted import RECIPE, Plan, film_counts, plan, write_truth
 from funkflow.tasks.synthetic.titles import titles_text
 
 COMBINED_FILES = 4
@@ -49,15 +49,15 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
     reused = manifest is not None and manifest["id"] == set_id
     if manifest is None or not reused:
         context.afford(_STAGE)
-        _claim_set(folder, set_id, ours=not settings.folder)
+        _claim(folder, set_id, ours=not settings.folder)
         with nothing_half_written(folder):
-            manifest = _make_set(context, settings, sizes, folder, set_id)
+            manifest = _make(context, settings, sizes, folder, set_id)
     summary = f"{manifest['ratings']:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return {**manifest, "folder": folder}
 
 
-def _claim_set(folder: str, set_id: str, ours: bool) -> None:
+def _claim(folder: str, set_id: str, ours: bool) -> None:
     """Empty the folder if it is ours or was left unfinished by us; whatever else is in one is never touched."""
     if files.names(folder):
         if not ours and not files.exists(files.join(folder, _UNFINISHED)):
@@ -68,7 +68,7 @@ def _claim_set(folder: str, set_id: str, ours: bool) -> None:
     files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})
 
 
-def _make_set(context: Context, settings: SynthSettings, sizes: SetSizes, folder: str, set_id: str) -> dict[str, Any]:
+def _make(context: Context, settings: SynthSettings, sizes: Plan, folder: str, set_id: str) -> dict[str, Any]:
     combined = settings.form == "combined"
     parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
     cuts = film_ranges(sizes, parts)
@@ -91,7 +91,7 @@ def _make_set(context: Context, settings: SynthSettings, sizes: SetSizes, folder
     )  # fmt: skip
 
 
-def film_ranges(sizes: SetSizes, parts: int) -> list[tuple[int, int]]:
+def film_ranges(sizes: Plan, parts: int) -> list[tuple[int, int]]:
     """Cut the films into at most `parts` ranges [first, stop) of about equally many ratings, none of them empty."""
     reached = np.cumsum(film_counts(sizes).ratings)
     inner = np.searchsorted(reached, sizes.ratings * np.arange(1, parts) / parts) + 1
@@ -99,7 +99,7 @@ def film_ranges(sizes: SetSizes, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(cuts))
 
 
-def _write_companions(sizes: SetSizes, written: list[FilmsWritten], folder: str) -> list[str]:
+def _write_companions(sizes: Plan, written: list[Written], folder: str) -> list[str]:
     contents = {
         "probe.txt": b"".join(each.probe for each in written),
         "qualifying.txt": b"".join(each.qualifying for each in written),

@@ -20,7 +20,7 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.algebra import matrix_name
+from funkflow.tasks.model.algebra import named
 from funkflow.tasks.model.canonical import Matrix, joined, turned_frame
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
@@ -66,7 +66,7 @@ def write_vectors(
         jobs = [(parts, number, fold_biases, turn, target) for number, turn in enumerate(turns)]
         users = run_all(context, _STAGE, "user-vectors", write_user_vectors, jobs)
         manifest = publish(
-            folder, "vectors", files=[*users, *items], id=wanted, of=matrix_name(fold_biases), balanced=balanced,
+            folder, "vectors", files=[*users, *items], id=wanted, of=named(fold_biases), balanced=balanced,
             singular_values=values.tolist(), users=users, items=items,
         )  # fmt: skip
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
@@ -84,7 +84,7 @@ def write_item_vectors(
     written, start = [], 0
     for number, count in enumerate(parts.item_counts):
         rows = slice(start, start + count)
-        written.append(_write_vectors(folder, number, items.raw_ids[rows], core.item_vectors[rows] * stretch))
+        written.append(_write(folder, number, items.raw_ids[rows], core.item_vectors[rows] * stretch))
         start += count
     return values, [turn * stretch for turn in turns], written
 
@@ -92,10 +92,10 @@ def write_item_vectors(
 def write_user_vectors(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix, folder: str) -> str:
     """Write one part of U; return its file."""
     part = parts.user_part(number)
-    return _write_vectors(folder, number, part.raw_ids, turned_frame(parts.matrix(part, "user", fold_biases), turn))
+    return _write(folder, number, part.raw_ids, turned_frame(parts.matrix(part, "user", fold_biases), turn))
 
 
-def _write_vectors(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:
+def _write(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:
     name = f"part.{number:05d}.parquet"
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(rows).ravel()), rows.shape[1])
     table = pa.table({"raw_id": pa.array(raw_ids), "vector": column})

@@ -27,7 +27,7 @@ from funkflow.tasks.grid.factor_shard import write_shard
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
-from funkflow.tasks.training.gradient_descent import Place, Reason, StepRule, Trail, follow
+from funkflow.tasks.training.gradient_descent import Place, Reason, Rule, Trail, follow
 from funkflow.tasks.training.sgd import StepSizes
 
 
@@ -54,7 +54,7 @@ def train_batch(
         last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
         return {**last.for_manifest(), "steps": asdict(steps), "counted": "steps", "reason": reason}
 
-    return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _batch_summary)
+    return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
 
 def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
@@ -65,7 +65,7 @@ def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
 
 
-def _batch_summary(manifest: dict[str, Any]) -> str:
+def _summary(manifest: dict[str, Any]) -> str:
     kept = f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {best_rmse(manifest)}"
     return f"{kept}; {manifest['reason']}"
 
@@ -82,7 +82,7 @@ class _Descent(CheckpointedLoop):
         super().__post_init__()
         chosen = self.settings.batch
         # The factor 2 of the gradient is absorbed in the step that the settings name.
-        self.rule = StepRule(chosen.step and chosen.step / 2.0, chosen.momentum, chosen.steps, chosen.tolerance)
+        self.rule = Rule(chosen.step and chosen.step / 2.0, chosen.momentum, chosen.steps, chosen.tolerance)
 
     def run(self) -> tuple[Checkpoint, str]:
         """Descend to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
@@ -153,7 +153,7 @@ class _Descent(CheckpointedLoop):
         direction = place.trail.direction or place.gradient
         current: dict[str, Any] = {
             **self._written(
-                batch.write_shard_rows, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", place.point, direction
+                batch.write_rows, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", place.point, direction
             ),
             "search": {"trail": numbers, "ended": reason},
         }

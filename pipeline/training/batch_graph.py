@@ -25,7 +25,7 @@ from funkflow.pipeline.training.placed_grid import Grid
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
-from funkflow.tasks.training.batch import Counts, GradientPart, Rows
+from funkflow.tasks.training.batch import Counts, Part, Rows
 from funkflow.tasks.training.score import Errors, HeldOut, score
 from funkflow.tasks.training.sgd import StepSizes
 
@@ -123,7 +123,7 @@ class GridObjective:
         submit = self.client.submit
         parts: list[Errors] = self.client.gather(
             [
-                submit(score_shard, held_out, users, self.steps, scale, *point.items, key=f"{name}-{a:03d}", pure=False)
+                submit(score_rows, held_out, users, self.steps, scale, *point.items, key=f"{name}-{a:03d}", pure=False)
                 for a, (held_out, users) in enumerate(zip(self.data.held_out, point.users, strict=True))
             ]
         )
@@ -208,23 +208,23 @@ def _split(shards: list[Future[Any]]) -> ShardedRows:
 
 
 def slopes_in_row(
-    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: GradientPart | None
-) -> GradientPart:
+    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
+) -> Part:
     """Return the gradient's part of one block of a row, the users' added to that of the blocks before it."""
     return batch.block_part(row[column], users, items, mean, deviation, before)
 
 
-def items_of_part(part: GradientPart) -> Rows:
+def items_of_part(part: Part) -> Rows:
     """Return the items' part alone, so that it can travel without the users'."""
     return part.items
 
 
-def error_of_part(part: GradientPart) -> float:
+def error_of_part(part: Part) -> float:
     """Return the sum of squared errors alone."""
     return part.squared_error
 
 
-def user_gradient(part: GradientPart, rows: Rows, counts: Counts, l2: float, biases: bool) -> Rows:
+def user_gradient(part: Part, rows: Rows, counts: Counts, l2: float, biases: bool) -> Rows:
     """Return a user shard's gradient from the part of the last block of its row."""
     return batch.with_penalty(rows, counts, l2, biases, part.users)
 
@@ -241,9 +241,9 @@ def counts_of_items(counted: list[tuple[Any, tuple[Counts, ...]]], shard: int) -
 
 def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
     """Read a shard of a checkpoint, on the worker that holds what its first argument is."""
-    return batch.read_shard_rows(url, checksum, number)
+    return batch.read_rows(url, checksum, number)
 
 
-def score_shard(held_out: HeldOut, users: Rows, steps: StepSizes, scale: tuple[float, float], *items: Rows) -> Errors:
+def score_rows(held_out: HeldOut, users: Rows, steps: StepSizes, scale: tuple[float, float], *items: Rows) -> Errors:
     """Return one user shard's errors on its stopping ratings."""
     return score(held_out, batch.as_shard(users), [batch.as_shard(each) for each in items], steps, scale)

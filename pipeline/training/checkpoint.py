@@ -110,8 +110,8 @@ def write(run_folder: str, checkpoint: Checkpoint) -> None:
         files.join(folder, _manifest_name(checkpoint.epoch)), {**asdict(checkpoint), "format_version": FORMAT_VERSION}
     )
     # Manifests of later epochs are those that were found damaged: keeping them would prune what was just written.
-    kept = [epoch for epoch in _checkpoint_epochs(folder) if epoch <= checkpoint.epoch][:_KEPT]
-    for epoch in set(_checkpoint_epochs(folder)) - set(kept):
+    kept = [epoch for epoch in _epochs(folder) if epoch <= checkpoint.epoch][:_KEPT]
+    for epoch in set(_epochs(folder)) - set(kept):
         files.remove_tree(files.join(folder, _manifest_name(epoch)))
     needed = {entry["path"].split("/")[0] for epoch in kept for entry in _entries_of(folder, epoch)}
     for name in files.names(folder):
@@ -121,16 +121,16 @@ def write(run_folder: str, checkpoint: Checkpoint) -> None:
 
 def newest_epoch(run_folder: str) -> int | None:
     """Return the epoch of the newest checkpoint, without a look at its files; None if there is none."""
-    return next(iter(_checkpoint_epochs(folder_of(run_folder))), None)
+    return next(iter(_epochs(folder_of(run_folder))), None)
 
 
 def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
     """Return the newest checkpoint whose files all match their checksums; a damaged one is said and passed over."""
     folder = folder_of(run_folder)
-    for epoch in _checkpoint_epochs(folder):
+    for epoch in _epochs(folder):
         try:
-            checkpoint = _read_checkpoint(folder, epoch)
-            jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _file_entries(checkpoint)]
+            checkpoint = _read(folder, epoch)
+            jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _entries(checkpoint)]
             run_all(context, "verify", "verify-checkpoint", _verify, jobs)
         except DamagedFile as damage:
             context.tell(
@@ -169,12 +169,12 @@ def _verify(url: str, checksum: str) -> None:
 
 def _entries_of(folder: str, epoch: int) -> list[dict[str, str]]:
     try:
-        return _file_entries(_read_checkpoint(folder, epoch))
+        return _entries(_read(folder, epoch))
     except DamagedFile:
         return []
 
 
-def _file_entries(checkpoint: Checkpoint) -> list[dict[str, str]]:
+def _entries(checkpoint: Checkpoint) -> list[dict[str, str]]:
     both = [
         entry for part in (checkpoint.current, checkpoint.best) for side in ("users", "items") for entry in part[side]
     ]
@@ -185,13 +185,13 @@ def _manifest_name(epoch: int) -> str:
     return f"epoch-{epoch:05d}.json"
 
 
-def _checkpoint_epochs(folder: str) -> list[int]:
+def _epochs(folder: str) -> list[int]:
     """Epochs that have a manifest, newest first."""
     found = [re.fullmatch(r"epoch-(\d+)\.json", name) for name in files.names(folder)]
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def _read_checkpoint(folder: str, epoch: int) -> Checkpoint:
+def _read(folder: str, epoch: int) -> Checkpoint:
     url = files.join(folder, _manifest_name(epoch))
     content = files.read_json(url)
     try:

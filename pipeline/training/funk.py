@@ -29,7 +29,7 @@ from funkflow.tasks.grid.visit_order import items_of
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
 from funkflow.tasks.training.funk import Feature, Vectors
-from funkflow.tasks.training.funk_files import put_factors_together, write_feature
+from funkflow.tasks.training.funk_files import write_factors, write_vectors
 from funkflow.tasks.training.sgd import StepSizes
 
 
@@ -53,7 +53,7 @@ def train_funk(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    steps = _funk_step_sizes(grid, settings)
+    steps = _step_sizes(grid, settings)
 
     def work() -> dict[str, Any]:
         last, shards = _Features(context, grid, scale, settings, steps, run_folder, streamed).run()
@@ -61,16 +61,16 @@ def train_funk(
         told = {"epochs": sum(passes), "counted": "passes", "passes": passes, "reason": last.current["ended"]}
         return {**last.for_manifest(), "shards": shards, "steps": asdict(steps), **told}
 
-    return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _funk_summary)
+    return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
 
 
-def _funk_step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
     mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
     l2 = FUNK_L2_SHARE * l2_for(grid["ratings"], grid["users"], grid["items"]) if settings.l2 is None else settings.l2
     return StepSizes(mean, deviation, l2, FUNK_STEP if settings.step is None else settings.step, bias_step=0.0)
 
 
-def _funk_summary(manifest: dict[str, Any]) -> str:
+def _summary(manifest: dict[str, Any]) -> str:
     kept = f"{manifest['best_epoch']} features, {manifest['epochs']} passes"
     return f"{kept}, {best_rmse(manifest) if manifest['history'] else 'biases alone'}; {manifest['reason']}"
 
@@ -195,7 +195,7 @@ class _Features(CheckpointedLoop):
                 (files.join(self.folder, path), biases[n], self.steps, self.settings.rank, features, sizes, n)
                 for n, path in enumerate(paths)
             ]
-            checksums = run_all(self.context, STAGE, f"save-{side}", put_factors_together, jobs)
+            checksums = run_all(self.context, STAGE, f"save-{side}", write_factors, jobs)
             written[side] = [{"path": p, "checksum": checksum} for p, checksum in zip(paths, checksums, strict=True)]
         return written
 
@@ -203,4 +203,4 @@ class _Features(CheckpointedLoop):
 def write_side(url: str, side: str, *shares: Feature | Vectors) -> str:
     """Write the users or the items of a finished feature, given for all shares; return the file's checksum."""
     vectors = [items_of(share) if side == "items" else share.users for share in shares]  # type: ignore[union-attr]
-    return write_feature(url, tuple(vector for share in vectors for vector in share))
+    return write_vectors(url, tuple(vector for share in vectors for vector in share))

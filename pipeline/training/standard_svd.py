@@ -82,10 +82,10 @@ def decompose(
             "singular_values": found.values.tolist(),
         }
 
-    return kept_or_trained(context, grid, run_folder, 0, streamed, work, _decompose_summary)
+    return kept_or_trained(context, grid, run_folder, 0, streamed, work, _summary)
 
 
-def _decompose_summary(manifest: dict[str, Any]) -> str:
+def _summary(manifest: dict[str, Any]) -> str:
     done = f"{manifest['method']}, {manifest['epochs']} products, {manifest['reason']}"
     return f"{done}, {best_rmse(manifest)}"
 

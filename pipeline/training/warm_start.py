@@ -32,7 +32,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.training.batch import count_ratings, total
 from funkflow.tasks.training.score import Errors, HeldOut, score
 from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.warm_rows import WarmRows, WarmSide, held_back, warm_rows
+from funkflow.tasks.training.warm_rows import Side, WarmRows, held_back, warm_rows
 
 _AS_IT_IS, _HELD_BACK = "shards-00000", "shards-00000-held-back"
 
@@ -82,7 +82,7 @@ class StartWriter:
         first = self._gathered("hold-back", write_held_back, made, _HELD_BACK, mean_squares)
         rmse = self._score(as_it_is) if self.data.scored else None
         known = {side: sum(counts) for side, (_, counts) in written.items()}
-        self.context.tell(Noticed(_start_words(warm, known, rmse)))
+        self.context.tell(Noticed(_said(warm, known, rmse)))
         return Written(
             as_it_is, {side: _entries(_HELD_BACK, side, checksums) for side, (checksums, _) in first.items()}, rmse
         )
@@ -107,13 +107,13 @@ class StartWriter:
             ],
         }  # fmt: skip
 
-    def _sides(self, warm: WarmStart, scratch: str) -> list[WarmSide]:
+    def _sides(self, warm: WarmStart, scratch: str) -> list[Side]:
         """Users carry what the mean rating has moved by, so that the start predicts what the model does."""
         parts = ModelParts.of(warm.ancestor.folder, read_about(warm.ancestor.folder))
         moved = parts.mean - self.steps.mean if self.steps.bias_step else 0.0
         tables, shards = places_of_ids(self.context.store, warm.dataset), len(self.data.rows)
         sides = [
-            WarmSide(name, places, counts, files.join(scratch, f"{name}s.arrow"), parts.rank, shift)
+            Side(name, places, counts, files.join(scratch, f"{name}s.arrow"), parts.rank, shift)
             for name, places, counts, shift in (
                 ("user", parts.users, parts.user_counts, moved), ("item", parts.items, parts.item_counts, 0.0)
             )
@@ -137,7 +137,7 @@ class StartWriter:
             side: [
                 self.context.client.submit(
                     function, rows,
-                    *([files.join(self.folder, place, _file_of(side, number))] if place else []),
+                    *([files.join(self.folder, place, _name(side, number))] if place else []),
                     *([others[side]] if others else []),
                     key=f"{doing}-{side}-{self.name}-{number}", pure=False,
                 )
@@ -164,17 +164,17 @@ class StartWriter:
         return sum(errors[1:], errors[0]).rmse
 
 
-def _file_of(side: str, number: int) -> str:
+def _name(side: str, number: int) -> str:
     return f"{side[:-1]}-{number:05d}.npy"
 
 
 def _entries(place: str, side: str, checksums: list[str]) -> list[dict[str, str]]:
     return [
-        {"path": f"{place}/{_file_of(side, number)}", "checksum": checksum} for number, checksum in enumerate(checksums)
+        {"path": f"{place}/{_name(side, number)}", "checksum": checksum} for number, checksum in enumerate(checksums)
     ]
 
 
-def _start_words(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
+def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
     measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
     return (
         f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset['users']:,} users "
@@ -182,15 +182,13 @@ def _start_words(warm: WarmStart, known: dict[str, int], rmse: float | None) -> 
     )
 
 
-def warm_users(
-    counted: tuple[Any, Any], side: WarmSide, steps: StepSizes, seed: int, shard: int, shards: int
-) -> WarmRows:
+def warm_users(counted: tuple[Any, Any], side: Side, steps: StepSizes, seed: int, shard: int, shards: int) -> WarmRows:
     """Return a user shard of the start; its ratings are counted in its own row of blocks."""
     return warm_rows(counted[0], side, steps, seed, shard, shards)
 
 
 def warm_items(
-    counted: list[tuple[Any, Any]], side: WarmSide, steps: StepSizes, seed: int, shard: int, shards: int
+    counted: list[tuple[Any, Any]], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
 ) -> WarmRows:
     """Return an item shard of the start; every row of blocks has some of its ratings."""
     counts = total(*(items[shard] for _, items in counted))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.dataset.bucket_rows import gather_rows, settle
-from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
+from funkflow.tasks.dataset.id_pieces import Piece, read_ids, read_piece
 from funkflow.tasks.dataset.sorting import sorted_pairs
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, Forgotten
@@ -30,7 +30,7 @@ _Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class HoldOutRule:
+class Rule:
     """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file".
 
     `users` : the dataset's users by part, as id_pieces.py cuts them; `items` : its table of items. `forgotten` : ids
@@ -51,7 +51,7 @@ class HoldOutRule:
 
 
 @dataclass(frozen=True)
-class HeldOutPart:
+class HeldOut:
     """What one part gave: manifest entries, ratings left for training, and what is to be said of the validation file.
 
     `unknown` counts held-out ratings of users or items that the data do not have. `missing` is the first pair without
@@ -66,7 +66,7 @@ class HeldOutPart:
     unknown: int = 0
 
 
-def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: HoldOutRule, folder: str) -> HeldOutPart:
+def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rule, folder: str) -> HeldOut:
     """Choose the rows of dataset part `number` that are held out, and write them under `folder`.
 
     Each table has user and item int32 (dense; -1: not in the dataset), rating float32, timestamp if the dataset has it,
@@ -80,7 +80,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         if rule.forgotten:
             held = [rule.forgotten.holds(side, raw[side]) for side in SIDES]
             raw = raw.filter(pa.array(~(held[0] | held[1])))
-        chosen, duplicates, missing = _list_pairs(part, raw, users, items)
+        chosen, duplicates, missing = _listed(part, raw, users, items)
     else:
         chosen = _at(part, _selected(part, users, items, rule))
     taken = np.zeros(part.num_rows, bool)
@@ -95,7 +95,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         taken[sliced] = True
         held_back = _written(folder, "slice", number, _at(part, sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
-    return HeldOutPart(validation, held_back, int(part.num_rows - taken.sum()), duplicates, missing, unknown)
+    return HeldOut(validation, held_back, int(part.num_rows - taken.sum()), duplicates, missing, unknown)
 
 
 def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt.NDArray[np.int64], last: int) -> _Rows:
@@ -114,7 +114,7 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
     return np.sort(order[(from_end < last) & (rank > 0)])
 
 
-def _selected(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
+def _selected(part: pa.Table, users: Piece, items: pa.Array, rule: Rule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
     if rule.kind == "last":
@@ -129,7 +129,7 @@ def _selected(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule
     return np.empty(0, np.int64)
 
 
-def _pair_hashes(part: pa.Table, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
+def _pair_hashes(part: pa.Table, users: Piece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
     """Return a uint64 for every rating, made of (seed, salt, raw user, raw item) alone: added data move nothing."""
     key = mix(mix(np.array([seed], np.uint64)) + np.uint64(salt))[0]
     by_user = mix(hash_ids(users.raw_ids) ^ key)
@@ -145,15 +145,15 @@ def _at(part: pa.Table, rows: _Rows) -> pa.Table:
     return part.take(pa.array(rows)).append_column("row", pa.array(rows))
 
 
-def _list_pairs(
-    part: pa.Table, raw: pa.Table, users: IdPiece, items: pa.Array
+def _listed(
+    part: pa.Table, raw: pa.Table, users: Piece, items: pa.Array
 ) -> tuple[pa.Table, int, tuple[int | str, int | str] | None]:
     """Return the pairs of a validation file as held-out rows, the number given twice, and the first missing one."""
     kept = _once(raw)
     duplicates = raw.num_rows - len(kept)
     raw = raw.take(pa.array(kept))
     user, item = users.dense_of(raw["user"]), look_up(raw["item"], items)
-    row = _find_rows(part, user, item, len(items))
+    row = _rows_of(part, user, item, len(items))
     columns = {"user": pa.array(user), "item": pa.array(item)}
     found = pa.array(row, mask=row < 0)
     missing = None
@@ -188,7 +188,7 @@ def _once(raw: pa.Table) -> _Rows:
     return settle({**columns, "place": order}, "last")["place"]
 
 
-def _find_rows(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], items: int) -> _Rows:
+def _rows_of(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], items: int) -> _Rows:
     """Find pairs of dense ids in a part, which is sorted by them; -1 where there is none."""
     keys = part["user"].to_numpy().astype(np.int64) * items + part["item"].to_numpy()
     wanted = np.where((user >= 0) & (item >= 0), user.astype(np.int64) * items + item, -1)

@@ -23,7 +23,7 @@ from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
 
 
 @dataclass(frozen=True)
-class IdPiece:
+class Piece:
     """Some ids of a table. `dense` : int32 (n,), rising; `raw_ids` : (n,), those that go with them."""
 
     dense: npt.NDArray[np.int32]
@@ -71,19 +71,19 @@ def cut_by_part(table: Place, parts: int, url: str) -> str:
 def cut_by_shard(table: Place, shards: int, url: str) -> str:
     """Write the ids of a table to `url`, those of a shard as one piece: every `shards`-th; return `url`."""
     raw_ids = read_ids(table)
-    _write_id_pieces(raw_ids, np.arange(len(raw_ids)) % shards, shards, url)
+    _write(raw_ids, np.arange(len(raw_ids)) % shards, shards, url)
     return url
 
 
 def cut_ids(users: pa.Array, parts: int, url: str) -> None:
     """Write raw ids of users, given in the order of dense ids, as `cut_by_part` does."""
-    _write_id_pieces(users, buckets_of(users, parts), parts, url)
+    _write(users, buckets_of(users, parts), parts, url)
 
 
-def read_piece(url: str, number: int) -> IdPiece:
+def read_piece(url: str, number: int) -> Piece:
     """Read one piece."""
     rows = read_groups(url, [number]).combine_chunks()
-    return IdPiece(rows["dense"].to_numpy(), _one_array(rows["raw_id"]))
+    return Piece(rows["dense"].to_numpy(), _one_array(rows["raw_id"]))
 
 
 def read_ids(table: Place) -> pa.Array:
@@ -92,7 +92,7 @@ def read_ids(table: Place) -> pa.Array:
     return _one_array(files.read_table(url, ["raw_id"], checksum)["raw_id"])
 
 
-def _write_id_pieces(raw_ids: pa.Array, pieces: npt.NDArray[np.integer], count: int, url: str) -> None:
+def _write(raw_ids: pa.Array, pieces: npt.NDArray[np.integer], count: int, url: str) -> None:
     order, starts = counted_order(pieces, count)
     table = pa.table({"dense": order.astype(np.int32), "raw_id": raw_ids.take(pa.array(order))})
     write_groups(url, table, starts.tolist())

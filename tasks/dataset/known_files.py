@@ -43,7 +43,7 @@ class SeenFile:
 
 
 @dataclass(frozen=True)
-class FileMatch:
+class Match:
     """How the files of now stand to those seen before.
 
     Attributes
@@ -79,7 +79,7 @@ def signs(file: SeenFile) -> tuple[str, str]:
     return files.checksum(repr(_content(file)).encode()), files.checksum(file.name.encode())
 
 
-def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -> FileMatch:
+def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -> Match:
     """Match what was seen before with the files of now: by content, and then, for those left, by name and first ranges.
 
     Parameters
@@ -106,7 +106,7 @@ def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -
         else:
             whole = False
     names = {file.name for file in before}
-    return FileMatch(tuple(begins), whole, sum(begins), sum(file.name in names for file in now))
+    return Match(tuple(begins), whole, sum(begins), sum(file.name in names for file in now))
 
 
 def _content(file: SeenFile) -> tuple[object, ...]:

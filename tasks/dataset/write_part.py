@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.dataset.bucket_rows import Duplicates, gather_rows, settle
-from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
+from funkflow.tasks.dataset.id_pieces import Piece, read_ids, read_piece
 from funkflow.tasks.dataset.sorting import sorted_pairs
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.ids import look_up
@@ -83,7 +83,7 @@ def write_part(part: int, gathering: Gathering) -> dict[str, Any]:
     before = gathering.earlier
     same_cut = before is not None and len(before.parts) == gathering.parts
     if same_cut and before and not before.moved and not any(each and each.num_rows for each in (raw, unwanted)):
-        return _kept_part(gathering, before, part)
+        return _kept(gathering, before, part)
     users, items = read_piece(gathering.users, part), read_ids(gathering.items)
     old = _earlier(before, part, gathering) if before else None
     now = _numbered_anew(before, old, part, users, items) if before and old and before.moved else old
@@ -96,7 +96,7 @@ def write_part(part: int, gathering: Gathering) -> dict[str, Any]:
     counted = settled if unwanted is None else _without(settled, unwanted, users, items)
     changes = {"duplicates": duplicates, "deleted": len(settled["user"]) - len(counted["user"])}
     if same_cut and before and old is not None and _same(counted, old):
-        return {**_kept_part(gathering, before, part), **changes}
+        return {**_kept(gathering, before, part), **changes}
     path = _path(part)
     written = files.write_table(files.join(gathering.dataset, path), pa.table(counted), compression="lz4")
     return {"path": path, "rows": len(counted["user"]), "checksum": written, "kept": False, **changes}
@@ -106,7 +106,7 @@ def _path(part: int) -> str:
     return f"ratings.parquet/part.{part:05d}.parquet"
 
 
-def _kept_part(gathering: Gathering, before: Earlier, part: int) -> dict[str, Any]:
+def _kept(gathering: Gathering, before: Earlier, part: int) -> dict[str, Any]:
     path, checksum, rows = before.parts[part]
     share(files.join(before.folder, path), files.join(gathering.dataset, _path(part)))
     return {"path": _path(part), "rows": rows, "checksum": checksum, "kept": True, "duplicates": 0, "deleted": 0}
@@ -125,7 +125,7 @@ def _earlier(before: Earlier, part: int, gathering: Gathering) -> Columns:
     return columns
 
 
-def _numbered_anew(before: Earlier, columns: Columns, part: int, users: IdPiece, items: pa.Array) -> Columns:
+def _numbered_anew(before: Earlier, columns: Columns, part: int, users: Piece, items: pa.Array) -> Columns:
     """Return earlier rows with the dense ids of now; rows of those that have none any more are gone."""
     then = read_piece(before.users, part)
     user = users.dense_of(then.raw_ids)[then.places_of(columns["user"])]
@@ -133,7 +133,7 @@ def _numbered_anew(before: Earlier, columns: Columns, part: int, users: IdPiece,
     return _numbered({**columns, "user": user, "item": item})
 
 
-def _dense(raw: pa.Table | None, users: IdPiece, items: pa.Array, forgetting: bool) -> Columns | None:
+def _dense(raw: pa.Table | None, users: Piece, items: pa.Array, forgetting: bool) -> Columns | None:
     if raw is None:
         return None
     columns = {"user": users.dense_of(raw["user"]), "item": look_up(raw["item"], items)}
@@ -156,7 +156,7 @@ def _sorted(columns: Columns) -> Columns:
     return {"user": user, "item": item, **rest}
 
 
-def _without(columns: Columns, unwanted: pa.Table, users: IdPiece, items: pa.Array) -> Columns:
+def _without(columns: Columns, unwanted: pa.Table, users: Piece, items: pa.Array) -> Columns:
     pairs = _dense(unwanted, users, items, forgetting=True)
     if pairs is None:
         return columns
@@ -170,7 +170,7 @@ def _same(columns: Columns, old: Columns) -> bool:
     return all(np.array_equal(values, old[name]) for name, values in columns.items())
 
 
-def _duplicate_message(columns: Columns, users: IdPiece, items: pa.Array) -> str:
+def _duplicate_message(columns: Columns, users: Piece, items: pa.Array) -> str:
     user, item, rating = columns["user"], columns["item"], columns["rating"]
     first = int(np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))[0])
     return (

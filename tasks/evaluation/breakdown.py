@@ -100,12 +100,12 @@ def break_down(measured: Measured, part: int, users: Place, user_counts: Place, 
             continue
         months = months_of(placed.timestamps) if placed.timestamps is not None else None
         counts = trained_users[placed.user_rows], trained_items[placed.item_rows]
-        found = sum_errors(placed.ratings, predicted, *counts, months, measured.ruler)
+        found = sums_of(placed.ratings, predicted, *counts, months, measured.ruler)
         total = found if total is None else total + found
     return total
 
 
-def sum_errors(
+def sums_of(
     actual: npt.NDArray[np.float64],
     predicted: npt.NDArray[np.float64],
     user_counts: npt.NDArray[np.int64],

@@ -56,8 +56,8 @@ def row_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
     float64 (users of the shard, columns)
     """
     out = np.zeros((len(removed.users), given.shape[1]))
-    for block, biases, part in _blocks_with_biases(row, removed):
-        add_product(block.coding)(*_kernel_arguments(block, removed, biases), given[part], out, False)
+    for block, biases, part in _blocks(row, removed):
+        add_product(block.coding)(*_arguments(block, removed, biases), given[part], out, False)
     return out
 
 
@@ -73,8 +73,8 @@ def row_transposed_product(row: BlockRow, removed: Removed, given: Matrix) -> Ma
     float64 (items, columns), rows of item shard 0 first
     """
     out = np.zeros((sum(len(biases) for biases in removed.items), given.shape[1]))
-    for block, biases, part in _blocks_with_biases(row, removed):
-        add_product(block.coding)(*_kernel_arguments(block, removed, biases), given, out[part], True)
+    for block, biases, part in _blocks(row, removed):
+        add_product(block.coding)(*_arguments(block, removed, biases), given, out[part], True)
     return out
 
 
@@ -85,14 +85,14 @@ def row_gram_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
 
 def row_square(row: BlockRow, removed: Removed) -> float:
     """Return the sum of the squared entries of one row of blocks."""
-    values = (residuals(block, removed, biases) for block, biases, _ in _blocks_with_biases(row, removed))
+    values = (residuals(block, removed, biases) for block, biases, _ in _blocks(row, removed))
     return float(sum(np.sum(each * each) for each in values))
 
 
 def residuals(block: RatingBlock, removed: Removed, item_biases: Matrix) -> Matrix:
     """Return the known entries of a block, float64 (n,), in its order."""
     out = np.empty(len(block))
-    fill_residuals(block.coding)(*_kernel_arguments(block, removed, item_biases), out)
+    fill_residuals(block.coding)(*_arguments(block, removed, item_biases), out)
     return out
 
 
@@ -106,7 +106,7 @@ def sparse_block(row: BlockRow, column: int, removed: Removed) -> Any:
     return scipy.sparse.csr_matrix((values, (block.user_rows, block.item_rows)), shape=block.shape)
 
 
-def _blocks_with_biases(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matrix, slice]]:
+def _blocks(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matrix, slice]]:
     """Yield each block with the biases of its items and where these lie among all items."""
     start = 0
     for block, biases in zip(row, removed.items, strict=True):
@@ -114,7 +114,7 @@ def _blocks_with_biases(row: BlockRow, removed: Removed) -> Iterator[tuple[Ratin
         start += len(biases)
 
 
-def _kernel_arguments(block: RatingBlock, removed: Removed, item_biases: Matrix) -> tuple[Any, ...]:
+def _arguments(block: RatingBlock, removed: Removed, item_biases: Matrix) -> tuple[Any, ...]:
     return (
         block.tiles, block.run_users, block.run_starts, block.cells, block.codes, block.scaled_levels(0.0, 1.0),
         removed.mean, removed.users, item_biases,

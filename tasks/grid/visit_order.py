@@ -39,14 +39,14 @@ class Turn:
     visits: tuple[tuple[Visit, ...], ...]
 
 
-class ShareMeeting(Protocol[T_co]):
+class Met(Protocol[T_co]):
     """A share of users after a turn, with something for each item shard of the share that they met."""
 
     @property
     def items(self) -> tuple[T_co, ...] | None: ...
 
 
-def items_of(met: ShareMeeting[T] | tuple[T, ...]) -> tuple[T, ...]:
+def items_of(met: Met[T] | tuple[T, ...]) -> tuple[T, ...]:
     """Return the items alone, so that they can travel without the users."""
     items = met if isinstance(met, tuple) else met.items
     assert items is not None

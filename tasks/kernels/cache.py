@@ -63,13 +63,13 @@ def _numba_has_a_home() -> bool:
 def _numba_finds_a_folder() -> bool:
     """Say whether numba can write its cache somewhere: beside this file, or in the user's cache."""
     try:
-        numba.njit(cache=True)(_empty_kernel)  # compiles nothing before it is called
+        numba.njit(cache=True)(_nothing)  # compiles nothing before it is called
     except RuntimeError:
         return False
     return True
 
 
-def _empty_kernel() -> None:
+def _nothing() -> None:
     """Stand for any kernel."""
 
 

@@ -117,7 +117,7 @@ def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items
         found[user] = _offer(own, rows[first:end], best_scores[user], best_items[user], found[user])
 
 
-def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
+def _in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
     """Turn each heap into a list, the best first."""
     for user in range(len(found)):
         scores, items = best_scores[user], best_items[user]
@@ -136,5 +136,5 @@ def take_best() -> Callable[..., None]:
 
 @functools.cache
 def in_order() -> Callable[..., None]:
-    """Return `_sort_heaps`, compiled."""
-    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_sort_heaps)
+    """Return `_in_order`, compiled."""
+    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_in_order)

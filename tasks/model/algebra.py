@@ -95,11 +95,11 @@ class Algebra:
 
     def eigenpairs(self: Factored, side: Literal["users", "items"], fold_biases: bool = False) -> Eigenpairs:
         """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` says what A is."""
-        return eigenpairs(self.svd(fold_biases), side, matrix_name(fold_biases))
+        return eigenpairs(self.svd(fold_biases), side, named(fold_biases))
 
     def principal_components(self: Factored, fold_biases: bool = False) -> PrincipalComponents:
         """Return the PCA of A with users as observations, centred by item; `of` says what A is."""
-        return principal_components(self.svd(fold_biases), matrix_name(fold_biases))
+        return principal_components(self.svd(fold_biases), named(fold_biases))
 
     def pseudo_inverse(self: Factored, rcond: float | None = None, fold_biases: bool = False) -> PseudoInverse:
         """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` says what A is, `rcond` as in NumPy's pinv.
@@ -107,7 +107,7 @@ class Algebra:
         Factors are float32, so what should be a zero singular value is one of some 1e-8 of the greatest: give an
         `rcond` above that for a matrix of less than full rank.
         """
-        return pseudo_inverse(self.svd(fold_biases), rcond, matrix_name(fold_biases))
+        return pseudo_inverse(self.svd(fold_biases), rcond, named(fold_biases))
 
     def reconstruct(
         self: Factored, users: Any = None, items: Any = None, rank: int | None = None, clip: bool = True,
@@ -146,7 +146,7 @@ class Algebra:
         return np.asarray(side.cells(factors, biases), dtype=np.float64)
 
 
-def matrix_name(fold_biases: bool) -> str:
+def named(fold_biases: bool) -> str:
     """Return the name of the matrix that a result speaks of."""
     return WHOLE if fold_biases else PRODUCT
 

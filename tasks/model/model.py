@@ -170,7 +170,7 @@ class Model(Recommender, Algebra):
                 "item": (self.item_ids, self.item_biases, self.item_factors),
             }.items()
         }
-        id_types = {"user": _model_id_type(self.user_ids), "item": _model_id_type(self.item_ids)}
+        id_types = {"user": _id_type(self.user_ids), "item": _id_type(self.item_ids)}
         write_about(folder, self.mean, self.scale, self.rank, parts, {**self.about, "id_types": id_types})
 
     @classmethod
@@ -252,7 +252,7 @@ def _read_side(
     return columns_of(pa.concat_tables(tables), int(about["rank"]))
 
 
-def _model_id_type(ids: npt.NDArray[Any]) -> str:
+def _id_type(ids: npt.NDArray[Any]) -> str:
     return "integer" if np.issubdtype(ids.dtype, np.integer) else "string"
 
 
@@ -262,7 +262,7 @@ def _as_index(ids: Any, known: npt.NDArray[Any], role: str) -> Any:
     if given.ndim > 1:
         raise BadInput(f"predict: {role} have shape {given.shape}; give a list or a one-dimensional array")
     is_text = given.dtype.kind in "US" or (given.dtype.kind == "O" and any(isinstance(each, str) for each in given))
-    if len(given) and is_text != (_model_id_type(known) == "string"):
+    if len(given) and is_text != (_id_type(known) == "string"):
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise BadInput(
             f"predict: {role} such as {str(given[0])!r} are {kinds[0]}, but this model's ids are {kinds[1]}; "

@@ -45,11 +45,11 @@ def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
     0.83 of the users of the Netflix shape.
     """
     chunks = (
-        cut_parquet(list(raw_files), PIECE_BYTES)[0] if form.kind == "parquet" else cut(_all_of(raw_files), PIECE_BYTES)
+        cut_parquet(list(raw_files), PIECE_BYTES)[0] if form.kind == "parquet" else cut(_pieces(raw_files), PIECE_BYTES)
     )
     places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
     chosen = [chunks[place] for place in places]
-    scale = sum(map(_chunk_bytes, chunks)) / max(1, sum(map(_chunk_bytes, chosen)))
+    scale = sum(map(_size, chunks)) / max(1, sum(map(_size, chosen)))
     tables = _tables(chosen, form)
     ratings = sum(table.num_rows for table in tables)
     users, items = (_distinct([table[side] for table in tables], scale) for side in ("user", "item"))
@@ -86,11 +86,11 @@ def _parse_somewhere(chunk: Chunk, form: Form) -> Parsed:
     return min(readings, key=lambda parsed: len(parsed.rejected), default=empty)
 
 
-def _all_of(raw_files: Sequence[RawFile]) -> list[Piece]:
+def _pieces(raw_files: Sequence[RawFile]) -> list[Piece]:
     return [whole(file) for file in raw_files if file.stop > file.start]
 
 
-def _chunk_bytes(chunk: Chunk) -> int:
+def _size(chunk: Chunk) -> int:
     return sum(piece.stop - piece.start for piece in chunk)
 
 

@@ -36,7 +36,7 @@ def understood(file: RawFile, form: Form, forgotten: Forgotten) -> str:
         The beginning of the file cannot be read at all; single bad rows are left out.
     """
     rows = _first_rows(file, form, forgotten)
-    shown = [_describe_column(role, form, rows) for role in rows.column_names]
+    shown = [_column(role, form, rows) for role in rows.column_names]
     doubt = f"; {form.doubt}" if form.doubt else ""
     return f"{file.name} is read as {_kind(form)}: {'; '.join(shown)}{doubt}"
 
@@ -61,7 +61,7 @@ def _kind(form: Form) -> str:
     return f"text (delimiter: {delimiter}, quoting: {quoting}, header: {header})"
 
 
-def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
+def _column(role: str, form: Form, rows: pa.Table) -> str:
     place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
     called = form.header[place - form.unnamed].strip() if form.header else str(place)
     where = f"in column {called}" if place >= 0 else "in the lines above"
@@ -71,7 +71,7 @@ def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
         "rating": "numbers with a decimal comma" if form.decimal == "," else "numbers",
         "timestamp": _CLOCKS.get(form.clock, form.clock),
     }[role]
-    values = ", ".join(_short_number(value) for value in rows[role].to_pylist()[:_SHOWN])
+    values = ", ".join(_shown(value) for value in rows[role].to_pylist()[:_SHOWN])
     return f"{'time' if role == 'timestamp' else role} {where}, {kind} ({values})"
 
 
@@ -81,7 +81,7 @@ _CLOCKS = {
 }  # fmt: skip
 
 
-def _short_number(value: object) -> str:
+def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

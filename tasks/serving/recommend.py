@@ -105,7 +105,7 @@ def _listed(served: Served, users: npt.NDArray[np.int32], seen: Seen, count: int
     )
 
 
-def count_item_ratings(part: Stored, held_out: Stored, items: int) -> npt.NDArray[np.int64]:
+def count_ratings(part: Stored, held_out: Stored, items: int) -> npt.NDArray[np.int64]:
     """Return how many training ratings of a part each item has, int64 (items,), by dense id."""
     row = files.read_table(held_out[0], ["row"], expected_checksum=held_out[1])["row"].to_numpy()
     _, rated = _training(part, row)

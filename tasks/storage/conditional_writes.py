@@ -25,7 +25,7 @@ def put_new(url: str, data: bytes) -> bool:
     return _was_done(url, lambda: system.pipe_file(path, data, mode="create"))
 
 
-def object_version(url: str) -> str:
+def version_of(url: str) -> str:
     """Return what tells the object from all that were or will be at its place.
 
     Empty if there is none, or the store takes no conditions. It has to be asked for before the object is read: what is

@@ -22,7 +22,7 @@ from funkflow.tasks.synthetic.planted import (
     NOISE_DEVIATION,
     FilmCounts,
     Integers,
-    SetSizes,
+    Plan,
     activity,
     film_counts,
     plant,
@@ -71,34 +71,34 @@ class FilmText:
 
 
 @dataclass(frozen=True)
-class FilmSource:
+class Source:
     """All that the films of one plan are drawn from; made anew by each task (about 0.2 s at the Netflix shape)."""
 
-    plan: SetSizes
+    plan: Plan
     model: Model
     counts: FilmCounts
     tickets: npt.NDArray[np.int32]
     holders: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, plan: SetSizes) -> FilmSource:
+    def of(cls, plan: Plan) -> Source:
         tickets = activity(plan)
         holders = np.repeat(np.arange(plan.users, dtype=np.int32), tickets)
         return cls(plan, plant(plan), film_counts(plan), tickets, holders)
 
 
-def film_texts(plan: SetSizes, first: int, stop: int) -> Iterator[FilmText]:
+def film_texts(plan: Plan, first: int, stop: int) -> Iterator[FilmText]:
     """Yield the text of the films with row numbers first..stop-1, in order.
 
     Memory stays at the source's (about 200 bytes a user) and one film's.
     """
-    source = FilmSource.of(plan)
+    source = Source.of(plan)
     names = source.model.user_ids.astype("S7")
     for item in range(first, stop):
         yield film_text(draw_film(source, item), item + 1, names)
 
 
-def draw_film(source: FilmSource, item: int) -> Film:
+def draw_film(source: Source, item: int) -> Film:
     """Draw one film: its users by activity, their rounded noisy ratings, and days that crowd towards the end.
 
     The probe is drawn evenly from the film's ratings. (The real one holds some of each user's latest, so that light
@@ -119,7 +119,7 @@ def draw_film(source: FilmSource, item: int) -> Film:
     )
 
 
-def draw_users(source: FilmSource, count: int, rng: np.random.Generator) -> Integers:
+def draw_users(source: Source, count: int, rng: np.random.Generator) -> Integers:
     """Return `count` distinct users, int64, each the likelier the more tickets he holds, in random order.
 
     Few are drawn ticket by ticket until enough are distinct. Many are those with the least exponential key E / tickets,
@@ -177,7 +177,7 @@ def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmTe
 
 
 @dataclass(frozen=True)
-class FilmsWritten:
+class Written:
     """What one range of films came to: sizes, and the probe and qualifying text, which are parts of one file each."""
 
     ratings: int
@@ -186,20 +186,20 @@ class FilmsWritten:
     qualifying: bytes
 
 
-def write_combined(plan: SetSizes, first: int, stop: int, url: str) -> FilmsWritten:
+def write_combined(plan: Plan, first: int, stop: int, url: str) -> Written:
     """Write the films first..stop-1 one after another into one file; memory stays that of `film_texts`."""
     with streamed(url) as file:
         return _gather(plan, first, stop, lambda text: file.write(text.ratings))
 
 
-def write_apart(plan: SetSizes, first: int, stop: int, folder: str) -> FilmsWritten:
+def write_apart(plan: Plan, first: int, stop: int, folder: str) -> Written:
     """Write each of the films first..stop-1 into its own file mv_0000001.txt."""
     return _gather(
         plan, first, stop, lambda text: files.write_bytes(files.join(folder, f"mv_{text.item:07d}.txt"), text.ratings)
     )
 
 
-def _gather(plan: SetSizes, first: int, stop: int, write: Callable[[FilmText], object]) -> FilmsWritten:
+def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> Written:
     ratings = size = 0
     probe, qualifying = [], []
     for text in film_texts(plan, first, stop):
@@ -208,4 +208,4 @@ def _gather(plan: SetSizes, first: int, stop: int, write: Callable[[FilmText], o
         size += len(text.ratings)
         probe.append(text.probe)
         qualifying.append(text.qualifying)
-    return FilmsWritten(ratings, size, b"".join(probe), b"".join(qualifying))
+    return Written(ratings, size, b"".join(probe), b"".join(qualifying))

@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class GradientPart(Weighed):
+class Part(Weighed):
     """The data term's gradient from blocks of one user shard, gone through in order.
 
     `users` : summed over all blocks so far; `items` : of the last block alone; `squared_error` : summed over all blocks
@@ -41,8 +41,8 @@ class GradientPart(Weighed):
 
 
 def block_part(
-    block: RatingBlock, users: Rows, items: Rows, mean: float, deviation: float, before: GradientPart | None
-) -> GradientPart:
+    block: RatingBlock, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
+) -> Part:
     """Return the part of the gradient that a block adds: -2 e v_c to each user, -2 e u_r to each item.
 
     Parameters
@@ -62,7 +62,7 @@ def block_part(
         block.tiles, block.run_users, block.run_starts, block.cells, block.codes, _levels(block, mean, deviation),
         users, items, user_slopes, item_slopes,
     )  # fmt: skip
-    return GradientPart(user_slopes, item_slopes, squared + (0.0 if before is None else before.squared_error))
+    return Part(user_slopes, item_slopes, squared + (0.0 if before is None else before.squared_error))
 
 
 def _levels(block: RatingBlock, mean: float, deviation: float) -> npt.NDArray[np.float64]:
@@ -127,13 +127,13 @@ def as_shard(rows: Rows) -> FactorShard:
     return shard_of(rows[:, :-1], rows[:, -1])
 
 
-def write_shard_rows(url: str, *parts: Rows) -> str:
+def write_rows(url: str, *parts: Rows) -> str:
     """Write several shards of one shape as one npy array, one after another; return its checksum."""
     return npy.write_array(url, np.stack(parts))
 
 
-def read_shard_rows(url: str, expected_checksum: str, number: int) -> Rows:
-    """Read one of those that `write_shard_rows` wrote, bit for bit.
+def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
+    """Read one of those that `write_rows` wrote, bit for bit.
 
     Raises
     ------

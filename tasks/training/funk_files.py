@@ -17,7 +17,7 @@ from funkflow.tasks.training.funk import Vectors, scaled_biases
 from funkflow.tasks.training.sgd import StepSizes
 
 
-def write_feature(url: str, vectors: Vectors) -> str:
+def write_vectors(url: str, vectors: Vectors) -> str:
     """Write one side of a finished feature, all its shards after one another; return the file's checksum.
 
     Raises
@@ -32,7 +32,7 @@ def write_feature(url: str, vectors: Vectors) -> str:
 
 
 def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vectors:
-    """Read what `write_feature` wrote, given the rows of all shards of the side.
+    """Read what `write_vectors` wrote, given the rows of all shards of the side.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vect
     return tuple(np.split(whole, np.cumsum(sizes)[:-1]))
 
 
-def put_factors_together(
+def write_factors(
     url: str, biases: FactorShard, steps: StepSizes, rank: int, features: Sequence[tuple[str, str]],
     sizes: Sequence[int], number: int,
 ) -> str:  # fmt: skip

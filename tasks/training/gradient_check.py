@@ -46,7 +46,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class SweepRow:
+class Row:
     """The worst errors over all directions at one h, as part of the greatest slope along any of them."""
 
     h: float
@@ -59,12 +59,12 @@ class Sweep:
     """All rows of one precision. The orders are the powers of h that errors fall by; nan where rounding hides them."""
 
     dtype: str
-    rows: tuple[SweepRow, ...]
+    rows: tuple[Row, ...]
     one_sided_order: float
     central_order: float
 
     @property
-    def best(self) -> SweepRow:
+    def best(self) -> Row:
         """The row whose central quotient is closest."""
         return min(self.rows, key=lambda row: row.central)
 
@@ -103,7 +103,7 @@ def sweep(problem: Problem, gradients: Gradients, dtype: str, directions: int = 
     """
     exact = gradients(problem.at, problem.data, problem.l2)
     drawn = np.random.default_rng(seed)
-    ways = [_random_direction(problem.at, drawn) for _ in range(directions)]
+    ways = [_direction(problem.at, drawn) for _ in range(directions)]
     slopes = [_inner(exact, way) for way in ways]
     largest = max(abs(slope) for slope in slopes)
     looked_at = problem.of(dtype)
@@ -115,7 +115,7 @@ def sweep(problem: Problem, gradients: Gradients, dtype: str, directions: int = 
             (abs((above - here) / h - slope) / largest, abs((above - below) / (2.0 * h) - slope) / largest)
             for (above, below), slope in zip(pairs, slopes, strict=True)
         ]
-        rows.append(SweepRow(h, *(max(each) for each in zip(*errors, strict=True))))
+        rows.append(Row(h, *(max(each) for each in zip(*errors, strict=True))))
     rounding = [float(np.finfo(dtype).eps) * abs(here) / (h * largest) for h in STEPS]
     orders = (_order([getattr(row, name) for row in rows], rounding) for name in ("one_sided", "central"))
     return Sweep(dtype, tuple(rows), *orders)
@@ -155,7 +155,7 @@ def _value(problem: Problem, way: Point | None = None, by: float = 0.0) -> float
     return objective(at, problem.data, problem.l2)
 
 
-def _random_direction(at: Point, drawn: np.random.Generator) -> Point:
+def _direction(at: Point, drawn: np.random.Generator) -> Point:
     return Point(*(drawn.normal(size=values.shape) for values in vars(at).values()))
 
 

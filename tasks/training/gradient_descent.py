@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.training.objective import refuse_complex_values
+from funkflow.tasks.training.objective import refuse_complex
 
 V = TypeVar("V")
 Array = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True)
-class StepRule:
+class Rule:
     """How to step.
 
     Attributes
@@ -119,7 +119,7 @@ class Place(Generic[V]):
     reason: Reason | None = None
 
 
-def follow(landscape: Landscape[V], start: V, rule: StepRule, trail: Trail[V] | None = None) -> Iterator[Place[V]]:
+def follow(landscape: Landscape[V], start: V, rule: Rule, trail: Trail[V] | None = None) -> Iterator[Place[V]]:
     """Yield the start and the place after each step; the last one has a reason.
 
     Parameters
@@ -136,7 +136,7 @@ def follow(landscape: Landscape[V], start: V, rule: StepRule, trail: Trail[V] | 
 
 
 def follow_gradient(
-    function: Callable[[Array], float], gradient: Callable[[Array], npt.ArrayLike], start: npt.ArrayLike, rule: StepRule
+    function: Callable[[Array], float], gradient: Callable[[Array], npt.ArrayLike], start: npt.ArrayLike, rule: Rule
 ) -> tuple[Place[Array], list[float]]:
     """Follow the gradient of a function of one array, float64 of any shape; return the last place and F on the way.
 
@@ -145,7 +145,7 @@ def follow_gradient(
     BadInput
         The start or the gradient is complex.
     """
-    refuse_complex_values(np.asarray(start), "start")
+    refuse_complex(np.asarray(start), "start")
     places = list(follow(OfArrays(function, gradient), np.asarray(start, np.float64), rule))
     return places[-1], [place.value for place in places]
 
@@ -159,7 +159,7 @@ class OfArrays:
 
     def look(self, point: Array) -> tuple[float, Array]:
         slope = np.asarray(self.gradient(point))
-        refuse_complex_values(slope, "gradients")
+        refuse_complex(slope, "gradients")
         return float(self.function(point)), np.asarray(slope, np.float64)
 
     def moved(self, point: Array, by: float, along: Array) -> Array:
@@ -171,7 +171,7 @@ class OfArrays:
             return [float(np.sum(left * right)) for left, right in pairs]
 
 
-def _step(landscape: Landscape[V], place: Place[V], rule: StepRule) -> Place[V]:
+def _step(landscape: Landscape[V], place: Place[V], rule: Rule) -> Place[V]:
     direction, square, slope = _direction(landscape, place, rule)
     trail = replace(place.trail, direction=direction, direction_square=square, slope=slope)
     if rule.step is not None:
@@ -183,7 +183,7 @@ def _step(landscape: Landscape[V], place: Place[V], rule: StepRule) -> Place[V]:
         seen = landscape.look(point)
         if _falls_enough(landscape, seen, direction, reference, step, slope):
             return _arrive(landscape, point, seen, _after(trail, step), rule)
-        step = _parabola_step(step, place.value, slope, seen[0])
+        step = _cut(step, place.value, slope, seen[0])
     return replace(place, reason=Reason.NO_DESCENT)
 
 
@@ -200,7 +200,7 @@ def _falls_enough(
     return abs(left) < slope
 
 
-def _direction(landscape: Landscape[V], place: Place[V], rule: StepRule) -> tuple[V, float, float]:
+def _direction(landscape: Landscape[V], place: Place[V], rule: Rule) -> tuple[V, float, float]:
     """Return what to go against, its square, and its inner product with the gradient.
 
     A line search needs a way down, so there momentum that would lead uphill is dropped.
@@ -223,7 +223,7 @@ def _first_trial(landscape: Landscape[V], place: Place[V], slope: float) -> floa
     return trail.step * (trail.direction_square / curvature if curvature > 0.0 else _FLAT_GROWTH)
 
 
-def _parabola_step(step: float, value: float, slope: float, reached: float) -> float:
+def _cut(step: float, value: float, slope: float, reached: float) -> float:
     """Return the step at which the parabola through both values and the slope is lowest, within bounds."""
     if not math.isfinite(reached):
         return _FURTHEST_CUT * step
@@ -236,7 +236,7 @@ def _after(trail: Trail[V], step: float) -> Trail[V]:
     return replace(trail, number=trail.number + 1, step=step)
 
 
-def _arrive(landscape: Landscape[V], point: V, seen: tuple[float, V], trail: Trail[V], rule: StepRule) -> Place[V]:
+def _arrive(landscape: Landscape[V], point: V, seen: tuple[float, V], trail: Trail[V], rule: Rule) -> Place[V]:
     """Return the place at a point just looked at, with what is remembered brought up to date and the reason to end."""
     value, gradient = seen
     pairs = [(gradient, gradient), *([] if trail.direction is None else [(gradient, trail.direction)])]
@@ -248,10 +248,10 @@ def _arrive(landscape: Landscape[V], point: V, seen: tuple[float, V], trail: Tra
         greatest_square=max(trail.greatest_square, square),
     )
     place = Place(point, value, gradient, square, along[0] if along else 0.0, trail)
-    return replace(place, reason=_stop_reason(place, rule))
+    return replace(place, reason=_reason(place, rule))
 
 
-def _stop_reason(place: Place[Any], rule: StepRule) -> Reason | None:
+def _reason(place: Place[Any], rule: Rule) -> Reason | None:
     trail = place.trail
     if not math.isfinite(place.value) or not math.isfinite(place.gradient_square):
         return Reason.DIVERGED

@@ -40,7 +40,7 @@ class Point:
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
-            refuse_complex_values(values, name)
+            refuse_complex(values, name)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Observed:
     ratings: Matrix
 
     def __post_init__(self) -> None:
-        refuse_complex_values(self.ratings, "ratings")
+        refuse_complex(self.ratings, "ratings")
 
 
 Gradients = Callable[[Point, Observed, float], Point]
 """What `gradients` is: where, on which ratings, with which L2."""
 
 
-def refuse_complex_values(values: npt.NDArray[Any], name: str) -> None:
+def refuse_complex(values: npt.NDArray[Any], name: str) -> None:
     """Raise BadInput for complex values: |e|^2 has no gradient of the form used here, so nothing would be right."""
     if np.iscomplexobj(values):
         raise BadInput(

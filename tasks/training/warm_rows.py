@@ -24,7 +24,7 @@ from funkflow.tasks.training.sgd import StepSizes
 
 
 @dataclass(frozen=True)
-class WarmSide:
+class Side:
     """One side of the model that is started from: its parts, with the rows of each.
 
     `name` : "user" or "item"; `match` : where the model has the ids of the data, by shard (tasks/dataset/matches.py);
@@ -57,7 +57,7 @@ class WarmRows(Weighed):
 
 
 def warm_rows(
-    counts: npt.NDArray[np.float64], side: WarmSide, steps: StepSizes, seed: int, shard: int, shards: int
+    counts: npt.NDArray[np.float64], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
 ) -> WarmRows:
     """Return a shard's rows: those that the model knows as it has them, the others as in a cold start.
 

@@ -17,7 +17,7 @@ import pytest
 from source_files import sources
 
 from funkflow.pipeline.stages.export import export_shard
-from funkflow.tasks.dataset.hold_out import HoldOutRule, hold_out_part
+from funkflow.tasks.dataset.hold_out import Rule, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
 from funkflow.tasks.dataset.matches import match_by_part, match_by_shard, matched
 from funkflow.tasks.dataset.trained_pairs import Met, Training, are_trained_on, parts_with
@@ -36,7 +36,7 @@ from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.score import Errors
 from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.warm_rows import WarmSide, warm_rows
+from funkflow.tasks.training.warm_rows import Side, warm_rows
 
 CHECKOUT = Path(__file__).parents[2]
 USERS, ITEMS, SHARDS, RANK = 40, 18, 3, 4
@@ -73,9 +73,7 @@ def test_holding_out_reads_no_table_of_users_but_once(tmp_path: Path, opened: li
     held_out = {}
     for parts in (1, 4):
         folder = tmp_path / f"{parts}"
-        rule = HoldOutRule(
-            "fraction", 0.2, seed=1, slice_fraction=0.2, parts=parts, users=str(folder / "u"), items=items
-        )
+        rule = Rule("fraction", 0.2, seed=1, slice_fraction=0.2, parts=parts, users=str(folder / "u"), items=items)
         cut_by_part(users, parts, rule.users)
         buckets = buckets_of(pa.array(files.read_table(users[0])["raw_id"].combine_chunks()), parts)
         opened.clear()
@@ -125,7 +123,7 @@ def test_exporting_and_starting_from_a_model_read_the_rows_of_their_shard(tmp_pa
     """Of a model whose ids have their numbers still, that is one part for each shard."""
     parts = parts_of(tmp_path)
     table, steps = ids(tmp_path, "users", np.arange(USERS) * 10), StepSizes(3.0, 1.0, 0.0, 0.0, 0.0)
-    side = WarmSide("user", parts.users, parts.user_counts, str(tmp_path / "match.arrow"), RANK, 0.0)
+    side = Side("user", parts.users, parts.user_counts, str(tmp_path / "match.arrow"), RANK, 0.0)
     match_by_shard(table, side.parts, SHARDS, side.match)
     pieces = cut_by_shard(table, SHARDS, str(tmp_path / "users.arrow"))
     for shard in range(SHARDS):

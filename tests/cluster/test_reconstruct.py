@@ -33,7 +33,7 @@ from funkflow.pipeline.models.row_pieces import cut_rows
 from funkflow.pipeline.progress.events import Noticed, StageFinished
 from funkflow.pipeline.root.store import SCRATCH
 from funkflow.pipeline.stages.reconstruct import Form, reconstruct
-from funkflow.pipeline.stages.spectrum import write_spectrum
+from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.tasks.errors import BadInput, CannotFit, SettingsError
 
 ROW_BYTES = 17 * 4
@@ -71,7 +71,7 @@ def test_what_is_written_is_the_model(
 
 def test_text_ids_and_a_spectrum_that_is_there_already(tmp_path: Path, context: Context) -> None:
     model = saved_in_parts(model_of(np.random.default_rng(7), text_ids=True), str(tmp_path / "model"), 2)
-    write_spectrum(context, str(tmp_path / "model"))
+    spectrum(context, str(tmp_path / "model"))
     reconstruct(context, str(tmp_path / "model"), str(tmp_path / "out"), "zarr", 3, piece_bytes=PIECE)
     made, users, items = read(tmp_path / "out", "zarr")
     np.testing.assert_allclose(made, model.reconstruct(rank=3), atol=1e-5)

@@ -25,7 +25,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.planning.constants import Constants, RankConstants
 from funkflow.pipeline.planning.epoch_time import moved_bytes, predict_epoch
-from funkflow.pipeline.planning.task_costs import Block, Costs, Matrix, ScaledJob
+from funkflow.pipeline.planning.task_costs import Block, Costs, Job, Matrix
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
@@ -69,12 +69,12 @@ MATRICES = st.builds(
     lambda ratings, users, items, part: Matrix(ratings, users, items, 64, ratings * part),
     powers(6, 11), powers(3, 8), powers(3, 7), st.sampled_from([0.0, 0.1]),
 )  # fmt: skip
-JOBS = st.builds(ScaledJob, MATRICES, st.integers(1, 24), st.integers(1, 30), st.sampled_from([1, 2, 8]))
+JOBS = st.builds(Job, MATRICES, st.integers(1, 24), st.integers(1, 30), st.sampled_from([1, 2, 8]))
 
 
 @settings(max_examples=60, deadline=None)
 @given(JOBS, ANY_CONSTANTS)
-def test_closed_form_and_replay_agree(job: ScaledJob, constants: Constants) -> None:
+def test_closed_form_and_replay_agree(job: Job, constants: Constants) -> None:
     """Where each worker has one share closely; where some have more than others, the closed form is the longer."""
     replayed, predicted = simulate(job, constants, epochs=5), predict_epoch(job, constants)
     ratio = (predicted.seconds - predicted.parts["checkpoint"]) / replayed.epoch_seconds
@@ -83,7 +83,7 @@ def test_closed_form_and_replay_agree(job: ScaledJob, constants: Constants) -> N
 
 @settings(max_examples=60, deadline=None)
 @given(JOBS)
-def test_replay_runs_each_task_once_and_moves_what_is_predicted(job: ScaledJob) -> None:
+def test_replay_runs_each_task_once_and_moves_what_is_predicted(job: Job) -> None:
     epochs = 8
     replayed = simulate(job, CONSTANTS, epochs=epochs)
     assert len(set(replayed.order)) == len(replayed.order) == round(epochs * job.epochs_a_task * job.tasks_an_epoch)
@@ -94,7 +94,7 @@ def test_replay_runs_each_task_once_and_moves_what_is_predicted(job: ScaledJob) 
 
 @pytest.mark.parametrize("changed", ["bandwidth_bytes_per_second", "scheduler_seconds_per_task", "hop_seconds"])
 def test_what_is_scarce_binds(changed: str) -> None:
-    job = ScaledJob(Matrix(1e10, 1e6, 1e5, 64, 1e8), 16, 16, 4)
+    job = Job(Matrix(1e10, 1e6, 1e5, 64, 1e8), 16, 16, 4)
     scarce = {"bandwidth_bytes_per_second": 1e5, "scheduler_seconds_per_task": 1.0, "hop_seconds": 10.0}[changed]
     epoch = predict_epoch(job, CONSTANTS.model_copy(update={changed: scarce}))
     assert predict_epoch(job, CONSTANTS).binds == "kernel"
@@ -120,7 +120,7 @@ def test_a_block_has_the_runs_and_tiles_that_are_expected() -> None:
 def test_threads_within_a_block_wait_for_each_tile() -> None:
     """Where a share has fewer shards than threads, tiles are handed out one by one; enough shards avoid it."""
     matrix = Matrix(1e9, 1e8, 1e7, 64)
-    few, many = (Costs.of(ScaledJob(matrix, shards, 8, 8), CONSTANTS) for shards in (8, 64))
+    few, many = (Costs.of(Job(matrix, shards, 8, 8), CONSTANTS) for shards in (8, 64))
     assert 8 * few.descend > 3 * 8 * many.descend
 
 
@@ -155,7 +155,7 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     train(context, blocks, (1.0, 5.0), chosen, str(tmp_path / "run"))
 
     matrix = Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8, float(stop_on == "validation"))
-    job = ScaledJob(matrix, 4, 2, 1)
+    job = Job(matrix, 4, 2, 1)
     replayed = simulate(job, CONSTANTS, seed=3, epochs=2)
     named = {key: f"{key[0]}-{stop_on}-{key[1]:04d}-{key[2]:03d}-{key[3]:03d}" for key in replayed.order}
     named |= {key: f"score-{stop_on}-{key[1]:04d}-{key[3]:03d}" for key in named if key[0] == "score"}
@@ -182,7 +182,7 @@ def test_a_small_set_on_one_worker_goes_several_epochs_a_task(two_workers: Clien
     two_workers.cluster.scheduler.add_plugin(finished, name=name)
     train(context, blocks, (1.0, 5.0), TrainSettings(rank=8, epochs=20, stop_on="nothing"), str(tmp_path / "run"))
 
-    job = ScaledJob(Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8), 1, 2, 1)
+    job = Job(Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8), 1, 2, 1)
     ran = [key for key in finished.keys if key.startswith((f"descend-{name}-", f"history-{name}-"))]
     assert (job.epochs_a_task, 20 * job.tasks_an_epoch) == (10, len(ran))
     one_by_one = predict_epoch(replace(job, checkpoint_epochs=1), CONSTANTS).parts["scheduler"]

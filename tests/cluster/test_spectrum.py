@@ -23,7 +23,7 @@ from funkflow import Model
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.models.canonical_graph import saved_rotations
 from funkflow.pipeline.progress.events import StageFinished
-from funkflow.pipeline.stages.spectrum import write_spectrum
+from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.vectors import write_vectors
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.about import read_about
@@ -34,7 +34,7 @@ from funkflow.tasks.model.about import read_about
 def test_the_parts_come_to_the_models_own_svd(tmp_path: Path, context: Context, parts: int, fold_biases: bool) -> None:
     """Eight parts: of the 17 items, and of users fewer in a part than there are factors."""
     model = saved_in_parts(model_of(np.random.default_rng(1)), str(tmp_path), parts)
-    manifest = write_spectrum(context, str(tmp_path), fold_biases=fold_biases)
+    manifest = spectrum(context, str(tmp_path), fold_biases=fold_biases)
     U, s, Vt = model.svd(fold_biases)
     table = pd.read_parquet(tmp_path / manifest["table"])
     np.testing.assert_allclose(table["singular_value"], s, rtol=1e-10)
@@ -78,7 +78,7 @@ def test_a_spectrum_is_kept_until_the_model_changes(tmp_path: Path, heard: Heard
     reused = []
     for rank in (6, 6, 5):
         saved_in_parts(model_of(np.random.default_rng(4), rank=rank) if rank < 6 else model, str(tmp_path), 2)
-        write_spectrum(heard.context, str(tmp_path))
+        spectrum(heard.context, str(tmp_path))
         (event,) = [event for event in heard.events if isinstance(event, StageFinished)]
         heard.events.clear()
         reused.append(event.reused)
@@ -98,7 +98,7 @@ def test_a_model_of_zeros_has_no_spectrum(tmp_path: Path, context: Context) -> N
     model.user_factors[:] = 0.0
     saved_in_parts(model, str(tmp_path), 2)
     with pytest.raises(BadInput, match="a matrix of zeros, which has no directions; train a model first"):
-        write_spectrum(context, str(tmp_path))
+        spectrum(context, str(tmp_path))
     assert not (tmp_path / "spectrum.parquet").exists()
 
 

@@ -33,7 +33,7 @@ from funkflow.tasks.model.about import part_files, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import Verdict, judge
 from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.warm_rows import WarmSide, held_back, warm_rows
+from funkflow.tasks.training.warm_rows import Side, held_back, warm_rows
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 WARM = "train.warm_start=true"
@@ -213,7 +213,7 @@ def test_rows_are_found_by_raw_ids_and_new_ones_start_as_in_a_cold_run(tmp_path:
         table, match = str(tmp_path / f"{side}s.parquet"), str(tmp_path / f"{side}s.arrow")
         sum_ = files.write_table(table, pa.table({"raw_id": in_shard(raw[side].to_pylist(), 2, 4)}))
         match_by_shard((table, sum_), parts, 4, match)
-        of_side = WarmSide(side, parts, (len(ids[side]),), match, 3, shift)
+        of_side = Side(side, parts, (len(ids[side]),), match, 3, shift)
         rows = warm_rows(np.ones(len(raw[side])), of_side, steps, 1, 2, 4)
         shards[side], first[side] = rows.shard, held_back(rows, 0.25)
         assert rows.known.tolist() == [each in ids[side] for each in raw[side].to_pylist()]

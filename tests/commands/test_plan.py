@@ -25,7 +25,7 @@ from funkflow.pipeline.planning.epoch_time import moved_bytes
 from funkflow.pipeline.planning.method_memory import NEEDS
 from funkflow.pipeline.planning.plan import plan_of, predict_for
 from funkflow.pipeline.planning.plan_table import plan_table
-from funkflow.pipeline.planning.task_costs import Matrix, ScaledJob
+from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.grid.layout import lineage_shards, shards_for
@@ -75,7 +75,7 @@ def test_moved_bytes_are_those_of_an_epoch_on_several_workers(tmp_path: Path) ->
     settings = Settings.build({"synth": {"shape": "netflix"}, "grid": {"shards": 8}, "root": str(tmp_path)})
     plan = plan_of(settings, Allowance(4, 1, 2**40, str(tmp_path)))
     matrix = Matrix(plan.size.ratings, plan.size.users, plan.size.items, plan.rank, 1.0)
-    moved = moved_bytes(ScaledJob(matrix, plan.shards, 4, 1))
+    moved = moved_bytes(Job(matrix, plan.shards, 4, 1))
     assert 0.8 * plan.moved_bytes_per_epoch < moved <= plan.moved_bytes_per_epoch
 
 

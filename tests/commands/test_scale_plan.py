@@ -24,7 +24,7 @@ from funkflow.pipeline.planning.constants import (
     write_constants,
 )
 from funkflow.pipeline.planning.epoch_time import predict_epoch
-from funkflow.pipeline.planning.task_costs import Matrix, ScaledJob
+from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.tasks.errors import CannotFit, SettingsError
 
 LARGE = Matrix(9e10, 1e9, 1e8, 128, 1e10)
@@ -35,11 +35,11 @@ def test_the_best_grid_is_the_shortest_that_fits() -> None:
     """Among the grids of a middling job, looked at one by one."""
     matrix = Matrix(1e9, 1e6, 1e5, 64, 1e8)
     every = [
-        predict_epoch(ScaledJob(matrix, shards, workers, 4), CONSTANTS, 4e9)
+        predict_epoch(Job(matrix, shards, workers, 4), CONSTANTS, 4e9)
         for shards in range(1, 257)
         for workers in range(1, 17)
     ]
-    best = plan_scale(ScaledJob(matrix, 0, 16, 4), CONSTANTS, 4e9, "").best
+    best = plan_scale(Job(matrix, 0, 16, 4), CONSTANTS, 4e9, "").best
     shortest = min(epoch.seconds for epoch in every if epoch.fits(4e9) and epoch.job.shares_a_worker == 1)
     assert best.fits(4e9)
     assert best.seconds <= shortest * 1.001
@@ -47,15 +47,13 @@ def test_the_best_grid_is_the_shortest_that_fits() -> None:
 
 def test_what_cannot_fit_is_refused_with_what_it_needs() -> None:
     with pytest.raises(CannotFit, match=r"no grid fits workers of 64.00 GiB: the least that any needs is") as refusal:
-        plan_scale(ScaledJob(LARGE, 0, 1000, 16), CONSTANTS, 64 * 2**30, "")
+        plan_scale(Job(LARGE, 0, 1000, 16), CONSTANTS, 64 * 2**30, "")
     needed = float(str(refusal.value).split("needs is ")[1].split(" GiB")[0])
-    assert plan_scale(ScaledJob(LARGE, 0, 1000, 16), CONSTANTS, (needed + 0.1) * 2**30, "").best.fits(
-        (needed + 0.1) * 2**30
-    )
+    assert plan_scale(Job(LARGE, 0, 1000, 16), CONSTANTS, (needed + 0.1) * 2**30, "").best.fits((needed + 0.1) * 2**30)
 
 
 def test_a_grid_that_is_named_is_kept() -> None:
-    assert plan_scale(ScaledJob(LARGE, 300, 1000, 16), CONSTANTS, math.inf, "").best.job.shards == 300
+    assert plan_scale(Job(LARGE, 300, 1000, 16), CONSTANTS, math.inf, "").best.job.shards == 300
 
 
 def test_constants_of_a_rank_lie_between_those_measured() -> None:

@@ -26,7 +26,7 @@ from funkflow import Model, run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.flow import METHODS
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
-from funkflow.pipeline.results.comparison.runs import run_comparison
+from funkflow.pipeline.results.comparison.runs import compare
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import Settings
@@ -39,7 +39,7 @@ from funkflow.pipeline.stages.predict import predict
 from funkflow.pipeline.stages.ranking import ranking
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.reconstruct import reconstruct
-from funkflow.pipeline.stages.spectrum import write_spectrum
+from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
@@ -92,7 +92,7 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         export(context, dataset, trained, SCALE, 4, about, folder)
     folder = context.store.run("sgd")
     model = files.join(folder, "model")
-    write_spectrum(context, model, context.store.grid(blocks["id"]))
+    spectrum(context, model, context.store.grid(blocks["id"]))
     ranking(context, dataset, held_out, model, settings.ranking, SCALE, folder)
     recommend(context, dataset, held_out, model, settings.recommend, folder)
     qualifying = files.join(raw["folder"], "qualifying.txt")
@@ -190,7 +190,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(local: Made, object_store:
 @pytest.mark.slow
 def test_methods_are_compared_in_an_object_store(object_store: ObjectStore) -> None:
     root = object_store.new_root()
-    comparison, folder = run_comparison(Settings.build({**SMALL, "root": root}), ["sgd", "lanczos"], [2])
+    comparison, folder = compare(Settings.build({**SMALL, "root": root}), ["sgd", "lanczos"], [2])
     assert [row.failed for row in comparison.rows] == ["", ""]
     assert files.read_json(files.join(folder, "comparison.json"))["rows"][1]["rmse"] == comparison.rows[1].rmse
 

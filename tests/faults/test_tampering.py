@@ -30,7 +30,7 @@ from funkflow.pipeline.stages.baseline import baseline
 from funkflow.pipeline.stages.evaluate import evaluate
 from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
-from funkflow.pipeline.stages.spectrum import write_spectrum
+from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.errors import DamagedFile
@@ -68,7 +68,7 @@ def run_stages(context: Context) -> None:
     evaluate(context, dataset, split, blocks, trained, SCALE, folder, 3, baseline(context, split, blocks, SCALE, False))
     about = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
     model = export(context, dataset, trained, SCALE, 3, about, folder)
-    write_spectrum(context, model, context.store.grid(blocks["id"]))
+    spectrum(context, model, context.store.grid(blocks["id"]))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.task_costs import Costs, ScaledJob
+from funkflow.pipeline.planning.task_costs import Costs, Job
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 
 IN_FLIGHT = 2
@@ -64,7 +64,7 @@ class Simulated:
         return (self.epoch_ends[-2] - self.epoch_ends[0]) / (len(self.epoch_ends) - 2) / self.epochs_a_task
 
 
-def epoch_tasks(job: ScaledJob, costs: Costs, seed: int, epoch: int, holders: list[Key]) -> list[Task]:
+def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key]) -> list[Task]:
     """Return an epoch's tasks in the order of `submit_epoch`.
 
     `holders` : for each share of items, the task that made it last, ("start", …) at first; brought up to date.
@@ -108,7 +108,7 @@ class _Worker:
 class _Replay:
     """The state of all servers while events are taken in turn."""
 
-    def __init__(self, job: ScaledJob, constants: Constants, costs: Costs, seed: int, epochs: int) -> None:
+    def __init__(self, job: Job, constants: Constants, costs: Costs, seed: int, epochs: int) -> None:
         self.job, self.constants, self.costs, self.seed, self.epochs = job, constants, costs, seed, epochs
         self.workers = [_Worker(job.slots) for _ in range(job.workers)]
         self.tasks: dict[Key, Task] = {}
@@ -213,6 +213,6 @@ class _Replay:
             self._push(now, "build", epoch + IN_FLIGHT)
 
 
-def simulate(job: ScaledJob, constants: Constants, seed: int = 0, epochs: int = 4) -> Simulated:
+def simulate(job: Job, constants: Constants, seed: int = 0, epochs: int = 4) -> Simulated:
     """Replay so many epochs, or tasks of several of them, and return when each ended."""
     return _Replay(job, constants, Costs.of(job, constants), seed, epochs).run()

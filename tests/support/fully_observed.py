@@ -24,7 +24,7 @@ from funkflow.tasks.grid.default_rule import scaling
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
-from funkflow.tasks.training.gradient_descent import Place, StepRule, follow
+from funkflow.tasks.training.gradient_descent import Place, Rule, follow
 from funkflow.tasks.training.sgd import StepSizes, descend_in_place
 
 Matrix = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, Pl
         batch.start_rows(np.ones(rows), RANK, 0, side, 0, 1)
         for side, rows in zip(("user", "item"), matrix.shape, strict=True)
     )
-    rule = StepRule(chosen.step, chosen.momentum, chosen.steps, chosen.tolerance)
+    rule = Rule(chosen.step, chosen.momentum, chosen.steps, chosen.tolerance)
     *_, last = follow(landscape, (start_users, start_items), rule)
     users, items = last.point
     return _product(batch.as_shard(users), batch.as_shard(items), steps.deviation), last

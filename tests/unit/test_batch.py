@@ -103,11 +103,11 @@ def test_rows_come_back_bit_for_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     kept = [random_rows(rng, 5, 3) for _ in range(2)]
     url = str(tmp_path / "rows.npy")
-    checksum = batch.write_shard_rows(url, *kept)
+    checksum = batch.write_rows(url, *kept)
     for number in range(2):
-        assert batch.read_shard_rows(url, checksum, number).tobytes() == kept[number].tobytes()
+        assert batch.read_rows(url, checksum, number).tobytes() == kept[number].tobytes()
     with pytest.raises(DamagedFile, match="holds no rows number 2"):
-        batch.read_shard_rows(url, checksum, 2)
+        batch.read_rows(url, checksum, 2)
 
 
 def test_a_shard_holds_factors_and_biases_in_float32() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.training.gradient_descent import Array, OfArrays, Place, Reason, StepRule, follow, follow_gradient
+from funkflow.tasks.training.gradient_descent import Array, OfArrays, Place, Reason, Rule, follow, follow_gradient
 
 
 def square(x: Array) -> float:
@@ -48,9 +48,7 @@ def valley_slope(x: Array) -> Array:
 @pytest.mark.parametrize("step", [0.05, 0.3, 0.9])
 def test_a_fixed_step_on_a_square_is_a_geometric_sequence(step: float) -> None:
     """X - step 2 x is (1 - 2 step) x, so after n steps the start times the n-th power."""
-    places = list(
-        follow(OfArrays(square, square_slope), np.array([3.0, -1.0]), StepRule(step=step, steps=7, tolerance=0))
-    )
+    places = list(follow(OfArrays(square, square_slope), np.array([3.0, -1.0]), Rule(step=step, steps=7, tolerance=0)))
     for number, place in enumerate(places):
         np.testing.assert_allclose(place.point, np.array([3.0, -1.0]) * (1 - 2 * step) ** number, rtol=1e-12)
         assert place.trail.number == number
@@ -58,7 +56,7 @@ def test_a_fixed_step_on_a_square_is_a_geometric_sequence(step: float) -> None:
 
 
 def test_a_square_converges_at_a_fixed_step() -> None:
-    end, values = follow_gradient(square, square_slope, [3.0], StepRule(step=0.1, tolerance=1e-6))
+    end, values = follow_gradient(square, square_slope, [3.0], Rule(step=0.1, tolerance=1e-6))
     assert end.reason is Reason.CONVERGED
     assert abs(end.point[0]) <= 3.0 * 1e-6
     assert values == sorted(values, reverse=True)
@@ -66,7 +64,7 @@ def test_a_square_converges_at_a_fixed_step() -> None:
 
 def test_a_fourth_power_is_flat_and_comes_to_its_limit_of_steps() -> None:
     """Near the minimum its gradient all but vanishes long before x does."""
-    end, _ = follow_gradient(fourth, fourth_slope, [1.0], StepRule(step=0.1, steps=1000))
+    end, _ = follow_gradient(fourth, fourth_slope, [1.0], Rule(step=0.1, steps=1000))
     assert end.reason is Reason.STEP_LIMIT
     assert end.trail.number == 1000
     # dx/dn = -0.4 x^3 is solved by x = 1 / sqrt(1 + 0.8 n)
@@ -75,21 +73,21 @@ def test_a_fourth_power_is_flat_and_comes_to_its_limit_of_steps() -> None:
 
 @pytest.mark.parametrize("step", [1.01, 1.2, 50.0])
 def test_a_step_that_is_too_long_diverges(step: float) -> None:
-    end, values = follow_gradient(square, square_slope, [1.0], StepRule(step=step))
+    end, values = follow_gradient(square, square_slope, [1.0], Rule(step=step))
     assert end.reason is Reason.DIVERGED
     assert values[-1] > 1e6
 
 
 def test_infinity_on_the_way_is_divergence() -> None:
     with np.errstate(over="ignore"):
-        end, values = follow_gradient(fourth, fourth_slope, [1e30], StepRule(step=1e80))
+        end, values = follow_gradient(fourth, fourth_slope, [1e30], Rule(step=1e80))
     assert end.reason is Reason.DIVERGED
     assert not math.isfinite(values[-1])
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_backtracking_needs_no_step_size(momentum: float) -> None:
-    end, values = follow_gradient(valley, valley_slope, [-1.2, 1.0], StepRule(momentum=momentum, tolerance=1e-9))
+    end, values = follow_gradient(valley, valley_slope, [-1.2, 1.0], Rule(momentum=momentum, tolerance=1e-9))
     assert end.reason is Reason.CONVERGED
     np.testing.assert_allclose(end.point, [1.0, 1.0], atol=1e-5)
     assert max(values) == values[0]
@@ -101,7 +99,7 @@ def test_backtracking_knows_no_units(scale: float) -> None:
 
     def end(factor: float) -> Array:
         place, _ = follow_gradient(
-            lambda x: factor * valley(x), lambda x: factor * valley_slope(x), [-1.2, 1.0], StepRule(steps=8)
+            lambda x: factor * valley(x), lambda x: factor * valley_slope(x), [-1.2, 1.0], Rule(steps=8)
         )
         return place.point
 
@@ -113,7 +111,7 @@ def test_momentum_speeds_a_long_valley_up() -> None:
     curvature = np.array([1.0, 100.0])
 
     def steps(momentum: float) -> int:
-        rule = StepRule(step=0.01, momentum=momentum, tolerance=1e-6)
+        rule = Rule(step=0.01, momentum=momentum, tolerance=1e-6)
         end, _ = follow_gradient(
             lambda x: float(np.sum(curvature * x**2) / 2), lambda x: curvature * x, [1.0, 1.0], rule
         )
@@ -124,14 +122,14 @@ def test_momentum_speeds_a_long_valley_up() -> None:
 
 
 def test_a_gradient_of_the_wrong_sign_finds_no_descent() -> None:
-    end, values = follow_gradient(square, lambda x: -2.0 * x, [3.0], StepRule())
+    end, values = follow_gradient(square, lambda x: -2.0 * x, [3.0], Rule())
     assert end.reason is Reason.NO_DESCENT
     assert end.point[0] == 3.0
     assert set(values) == {9.0}
 
 
 def test_the_minimum_itself_is_where_it_stays() -> None:
-    end, _ = follow_gradient(square, square_slope, [0.0, 0.0], StepRule())
+    end, _ = follow_gradient(square, square_slope, [0.0, 0.0], Rule())
     assert end.reason is Reason.CONVERGED
     assert end.trail.number == 0
 
@@ -139,12 +137,12 @@ def test_the_minimum_itself_is_where_it_stays() -> None:
 @pytest.mark.parametrize("point", [[1.0 + 2.0j], np.array([0.0j])])
 def test_a_complex_start_is_refused_in_one_line(point: object) -> None:
     with pytest.raises(BadInput, match=r"^start of shape \(1,\) are complex128: only real .*$"):
-        follow_gradient(square, square_slope, point, StepRule())  # type: ignore[arg-type]
+        follow_gradient(square, square_slope, point, Rule())  # type: ignore[arg-type]
 
 
 def test_a_complex_gradient_is_refused() -> None:
     with pytest.raises(BadInput, match="gradients of shape"):
-        follow_gradient(square, lambda x: 2.0j * x, [1.0], StepRule())
+        follow_gradient(square, lambda x: 2.0j * x, [1.0], Rule())
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class Watched(OfArrays):
 
 def test_every_accepted_step_falls_enough_below_the_highest_of_ten() -> None:
     watched = Watched(valley, valley_slope)
-    places = list(follow(watched, np.array([-1.2, 1.0]), StepRule(steps=60, tolerance=0)))
+    places = list(follow(watched, np.array([-1.2, 1.0]), Rule(steps=60, tolerance=0)))
     assert len(watched.looks) > len(places)  # some were refused
     for number in range(1, len(places)):
         before, now = places[number - 1], places[number]
@@ -177,7 +175,7 @@ def test_going_on_from_a_trail_gives_the_same_bits(seed: int, momentum: float, f
     root = rng.normal(size=(4, 4))
     curvature = root @ root.T + 0.1 * np.eye(4)
     landscape = OfArrays(lambda x: float(x @ curvature @ x), lambda x: 2.0 * curvature @ x)
-    rule = StepRule(step=0.01 if fixed else None, momentum=momentum, steps=12, tolerance=0)
+    rule = Rule(step=0.01 if fixed else None, momentum=momentum, steps=12, tolerance=0)
     start = rng.normal(size=4)
     whole = list(follow(landscape, start, rule))
     kept: Place[Array] = whole[min(cut, len(whole) - 1)]

@@ -31,7 +31,7 @@ from funkflow.tasks.training.funk import (
     score_standing,
     without_feature,
 )
-from funkflow.tasks.training.funk_files import put_factors_together, read_vectors, write_feature
+from funkflow.tasks.training.funk_files import read_vectors, write_factors, write_vectors
 from funkflow.tasks.training.score import HeldOut
 from funkflow.tasks.training.sgd import StepSizes
 
@@ -149,12 +149,12 @@ def test_a_finished_feature_leaves_what_the_model_of_its_files_leaves(tmp_path: 
     sizes, where, shards = ([20], [15]), [], []
     for side, vectors in (("users", done.users), ("items", done.items)):
         url = str(tmp_path / f"{side}.npy")
-        where.append((url, write_feature(url, vectors or ())))
+        where.append((url, write_vectors(url, vectors or ())))
     read = [read_vectors(*place, rows) for place, rows in zip(where, sizes, strict=True)]
     after = without_feature((block,), before, held, read[0][0], read[1])
     for side, own, place, rows in zip(("users", "items"), biases, where, sizes, strict=True):
         url = str(tmp_path / f"{side}-whole.npy")
-        shards.append(read_shard(url, put_factors_together(url, own, steps, 2, [place], rows, 0), 2))
+        shards.append(read_shard(url, write_factors(url, own, steps, 2, [place], rows, 0), 2))
     users, items = shards
     assert not users.factors[:, 1].any(), "a feature that was not needed is zero"
 

@@ -22,8 +22,8 @@ from funkflow.pipeline.progress.events import (
     StageStarted,
     WorkerLost,
 )
-from funkflow.pipeline.progress.live.blocks import LiveGrid, Meeting, Visit, visit_of
-from funkflow.pipeline.progress.live.words import age, rough_duration
+from funkflow.pipeline.progress.live.blocks import Grid, Meeting, Visit, visit_of
+from funkflow.pipeline.progress.live.words import age, duration
 from funkflow.pipeline.progress.story import Stories, Story
 
 
@@ -92,7 +92,7 @@ def test_a_grid_follows_its_tasks_from_worker_to_worker() -> None:
     assert first is not None
     assert second is not None
     assert first == Visit("0123abcd", (7,), 0, 0, 2)
-    grid = LiveGrid()
+    grid = Grid()
     grid.begun(first, "tcp://a")
     assert in_work(grid) == [(0, 0)]
     grid.given_back(first)
@@ -165,11 +165,11 @@ def test_checkpoints_are_one_line_and_leave_room_for_the_rest() -> None:
      (2e6, "23 days")],
 )  # fmt: skip
 def test_durations_are_words(seconds: float, said: str) -> None:
-    assert rough_duration(seconds) == said
+    assert duration(seconds) == said
     assert age(seconds) == ("just now" if seconds < 1 else f"{said} ago")
 
 
-def in_work(grid: LiveGrid) -> list[tuple[int, int]]:
+def in_work(grid: Grid) -> list[tuple[int, int]]:
     return [place for place, meeting in grid.meetings.items() if meeting.working]
 
 

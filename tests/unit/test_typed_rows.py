@@ -23,7 +23,7 @@ from funkflow.tasks.parsing.rows import typed_rows
 from funkflow.tasks.parsing.rows.lines import BadField
 from funkflow.tasks.parsing.rows.rows import row_schema
 from funkflow.tasks.parsing.rows.typed_rows import convert, judges, value_array
-from funkflow.tasks.parsing.rows.typed_values import clock_of_values
+from funkflow.tasks.parsing.rows.typed_values import clock_of
 
 TIMED = Form("parquet", "", 4, 0, 1, 2, 3, header=("user", "item", "rating", "timestamp"))
 
@@ -247,4 +247,4 @@ def test_so_many_bad_rows_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_numbers_count_is_told_by_their_size(values: list[Any], clock: str) -> None:
-    assert clock_of_values(values) == clock
+    assert clock_of(values) == clock

@@ -14,7 +14,7 @@ from bokeh.models.tickers import FixedTicker
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
-from funkflow.pipeline.progress.live.blocks import LiveGrid
+from funkflow.pipeline.progress.live.blocks import Grid
 from funkflow.pipeline.progress.live.frame import GREY, WORKER_COLOURS
 from funkflow.pipeline.progress.story import Story
 
@@ -45,7 +45,7 @@ class BlockFigure:
         self.root = plot
         self._shards = 0
 
-    def draw(self, story: Story, grid: LiveGrid, workers: list[str]) -> None:
+    def draw(self, story: Story, grid: Grid, workers: list[str]) -> None:
         """Draw the grid; `workers` in the order of their colours."""
         shards = int(story.facts.get("shards", 0))
         if shards != self._shards:
@@ -54,7 +54,7 @@ class BlockFigure:
             self.root.y_range.update(start=max(shards, 1) - 0.5, end=-0.5)
             self._ticker.ticks = list(range(0, max(shards, 1), max(1, -(-shards // _MOST_TICKS))))
         each = max(1, shards // max(1, grid.shares))
-        rows = [_block_look(grid, user, item, each, workers, story) for user in range(shards) for item in range(shards)]
+        rows = [_block(grid, user, item, each, workers, story) for user in range(shards) for item in range(shards)]
         self._blocks.data = {name: [row[name] for row in rows] for name in _COLUMNS}
 
 
@@ -63,7 +63,7 @@ def colour_of(worker: str, workers: list[str]) -> str:
     return WORKER_COLOURS[workers.index(worker) % len(WORKER_COLOURS)] if worker in workers else GREY
 
 
-def _block_look(grid: LiveGrid, user: int, item: int, each: int, workers: list[str], story: Story) -> dict[str, Any]:
+def _block(grid: Grid, user: int, item: int, each: int, workers: list[str], story: Story) -> dict[str, Any]:
     """Return how one block looks; `each` : shards a share."""
     meeting = grid.meetings.get((user // each, item // each))
     colour, alpha, frame, state = GREY, 0.15, 0.0, "not gone through yet"

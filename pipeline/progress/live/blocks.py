@@ -55,7 +55,7 @@ class Meeting:
 
 
 @dataclass
-class LiveGrid:
+class Grid:
     """The meetings of an attempt, by (share of users, share of items), and the newest round that was begun.
 
     `version` : grows with every change.
@@ -81,7 +81,7 @@ class LiveGrid:
         if visit.shares == self.shares and (visit.share, visit.partner) in self.meetings:
             self._set(visit, replace(self._met(visit), working=False))
 
-    def copy(self) -> LiveGrid:
+    def copy(self) -> Grid:
         """Return it as it is now."""
         return replace(self, meetings=dict(self.meetings))
 

@@ -115,7 +115,7 @@ def read_from(source: Told) -> None:
     _RUNS.sources += (source,)
 
 
-def remove_stories(source: Told) -> None:
+def forget(source: Told) -> None:
     """Have them tell of these stories no more."""
     if source in _RUNS.sources:
         _RUNS.sources = tuple(each for each in _RUNS.sources if each is not source)

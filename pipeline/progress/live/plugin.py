@@ -19,7 +19,7 @@ from distributed import SchedulerPlugin
 from tornado.ioloop import IOLoop
 
 from funkflow.pipeline.progress.live import metrics
-from funkflow.pipeline.progress.live.blocks import PREFIXES, LiveGrid, visit_of
+from funkflow.pipeline.progress.live.blocks import PREFIXES, Grid, visit_of
 from funkflow.pipeline.progress.story import MOST_RUNS, Stories, Story
 
 NAME = "funkflow-live"
@@ -44,7 +44,7 @@ class LivePlugin(SchedulerPlugin):
         self.stories = Stories()
         self.has_page = False
         self._lock = threading.Lock()
-        self._grids: OrderedDict[str, LiveGrid] = OrderedDict()
+        self._grids: OrderedDict[str, Grid] = OrderedDict()
         self._timelines: OrderedDict[str, deque[Ran]] = OrderedDict()
 
     def __reduce__(self) -> tuple[type[LivePlugin], tuple[()]]:
@@ -58,7 +58,7 @@ class LivePlugin(SchedulerPlugin):
         self.has_page = _add_page(scheduler)
 
     async def close(self) -> None:
-        metrics.remove_stories(self)
+        metrics.forget(self)
 
     def log_event(self, topic: str, msg: Any) -> None:
         if topic == TOPIC and isinstance(msg, dict) and "run" in msg:
@@ -77,14 +77,14 @@ class LivePlugin(SchedulerPlugin):
             if finish == "processing":
                 grid.begun(visit, self._worker_of(key))
             elif finish == "memory":
-                grid.ended(visit, str(kwargs.get("worker") or ""), _compute_seconds(kwargs.get("startstops") or ()))
+                grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
             else:
                 grid.given_back(visit)
 
-    def grid_of(self, story: Story) -> LiveGrid:
+    def grid_of(self, story: Story) -> Grid:
         """Return the grid of a run as it is now, as far as its tasks were seen."""
         with self._lock:
-            return self._grids.get(str(story.facts.get("attempt")), LiveGrid()).copy()
+            return self._grids.get(str(story.facts.get("attempt")), Grid()).copy()
 
     def timeline_of(self, attempt: str) -> list[Ran]:
         """Return when and where the tasks of an attempt ran, as far as they are remembered."""
@@ -111,8 +111,8 @@ class LivePlugin(SchedulerPlugin):
             while len(self._timelines) > MOST_RUNS:
                 self._timelines.popitem(last=False)
 
-    def _grid(self, attempt: str) -> LiveGrid:
-        grid = self._grids.setdefault(attempt, LiveGrid())
+    def _grid(self, attempt: str) -> Grid:
+        grid = self._grids.setdefault(attempt, Grid())
         while len(self._grids) > MOST_RUNS:
             self._grids.popitem(last=False)
         return grid
@@ -123,7 +123,7 @@ class LivePlugin(SchedulerPlugin):
         return str(getattr(worker, "address", ""))
 
 
-def _compute_seconds(startstops: Any) -> float:
+def _seconds(startstops: Any) -> float:
     """Return how long a task computed."""
     return float(sum(each["stop"] - each["start"] for each in startstops if each.get("action") == "compute"))
 

@@ -10,7 +10,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _JUST = 3.0
 
 
-def rough_duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a duration with as many digits as matter: two units, or one where there are many of it."""
     whole = round(seconds)
     for size, name, many, smaller, smaller_name in (
@@ -28,4 +28,4 @@ def rough_duration(seconds: float) -> str:
 
 def age(seconds: float) -> str:
     """Return how long ago something was."""
-    return "just now" if seconds < _JUST else f"{rough_duration(seconds)} ago"
+    return "just now" if seconds < _JUST else f"{duration(seconds)} ago"

@@ -25,16 +25,16 @@ def comparison_drawing(comparison: Comparison) -> str:
     parts: list[str] = []
     for number, (pure, curves) in enumerate(forms):
         top = number * row
-        parts.append(_svg_text(_LEFT, top + 22, PURE_MODEL if pure else MODEL, "start", 'font-weight="bold"'))
+        parts.append(_text(_LEFT, top + 22, PURE_MODEL if pure else MODEL, "start", 'font-weight="bold"'))
         errors = _ticks([each.rmse or 0.0 for rows in curves.values() for each in rows])
         for place, key in enumerate(("rank", "seconds")):
-            parts += _panel_parts(curves, key, errors, _LEFT + place * (_WIDTH + _GAP), top + _TOP)
+            parts += _panel(curves, key, errors, _LEFT + place * (_WIDTH + _GAP), top + _TOP)
         for line, method in enumerate(curves):
             x, y = _LEFT + 2 * _WIDTH + _GAP + 20, top + _TOP + 10 + 20 * line
             colour = COLOURS.get(method, OTHER_COLOUR)
             parts.append(f'<path d="M{x} {y}h22" stroke="{colour}" stroke-width="2"/>')
             parts.append(f'<circle cx="{x + 11}" cy="{y}" r="3" fill="{colour}"/>')
-            parts.append(_svg_text(x + 28, y + 4, method, "start"))
+            parts.append(_text(x + 28, y + 4, method, "start"))
     size = f'width="{width}" height="{row * max(1, len(forms))}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12" fill="#333">\n'
@@ -42,7 +42,7 @@ def comparison_drawing(comparison: Comparison) -> str:
     )
 
 
-def _panel_parts(curves: dict[str, list[Row]], key: str, errors: list[float], left: float, top: float) -> Iterator[str]:
+def _panel(curves: dict[str, list[Row]], key: str, errors: list[float], left: float, top: float) -> Iterator[str]:
     values = [float(getattr(each, key)) for rows in curves.values() for each in rows]
     begin, end = math.log(min(values) * 0.9), math.log(max(values) * 1.1)
 
@@ -56,12 +56,12 @@ def _panel_parts(curves: dict[str, list[Row]], key: str, errors: list[float], le
     digits = max(0, -math.floor(math.log10(errors[1] - errors[0]) + 1e-9)) + (2.5 in _leading(errors))
     for error in errors:
         yield f'<path d="M{left} {y(error)}h{_WIDTH}" stroke="#ddd"/>'
-        yield _svg_text(left - 6, y(error) + 4, f"{error:.{digits}f}", "end")
-    for value in sorted({int(each) for each in values}) if key == "rank" else _rank_ticks(values):
+        yield _text(left - 6, y(error) + 4, f"{error:.{digits}f}", "end")
+    for value in sorted({int(each) for each in values}) if key == "rank" else _decades(values):
         yield f'<path d="M{x(value)} {top + _HEIGHT}v5" stroke="#333"/>'
-        yield _svg_text(x(value), top + _HEIGHT + 18, f"{value:g}", "middle")
-    yield _svg_text(left + _WIDTH / 2, top + _HEIGHT + 36, key if key == "rank" else "seconds of training", "middle")
-    yield _svg_text(left - 40, top - 12, "validation RMSE", "start")
+        yield _text(x(value), top + _HEIGHT + 18, f"{value:g}", "middle")
+    yield _text(left + _WIDTH / 2, top + _HEIGHT + 36, key if key == "rank" else "seconds of training", "middle")
+    yield _text(left - 40, top - 12, "validation RMSE", "start")
     for method, rows in curves.items():
         colour = COLOURS.get(method, OTHER_COLOUR)
         points = [(x(float(getattr(each, key))), y(each.rmse or 0.0)) for each in rows]
@@ -70,7 +70,7 @@ def _panel_parts(curves: dict[str, list[Row]], key: str, errors: list[float], le
         yield from (f'<circle cx="{a}" cy="{b}" r="3" fill="{colour}"/>' for a, b in points)
 
 
-def _svg_text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
+def _text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {more}>{escape(words)}</text>'
 
 
@@ -90,7 +90,7 @@ def _leading(errors: list[float]) -> list[float]:
     return [round(step / 10.0 ** math.floor(math.log10(step) + 1e-9), 3)]
 
 
-def _rank_ticks(values: Sequence[float]) -> list[float]:
+def _decades(values: Sequence[float]) -> list[float]:
     """Return numbers 1, 2 or 5 times a power of ten within the values; few enough to be written side by side."""
     first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     for factors in ((1, 2, 5), (1, 3), (1,)):

@@ -40,7 +40,7 @@ def comparison_page(comparison: Comparison) -> str:
         legend_items = list(curves)
         panels = [_panel(curves, key, label, legend_items if key == "seconds" else []) for key, label in _AXES]
         parts += [Div(text=f"<h3>{PURE_MODEL if pure else MODEL}</h3>"), row(*panels)]
-    parts.append(Div(text=_comparison_rows(comparison)))
+    parts.append(Div(text=_table(comparison)))
     return str(file_html(column(*parts), INLINE, title="funkflow: methods compared", template=FILE))
 
 
@@ -93,7 +93,7 @@ def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str])
     return plot
 
 
-def _comparison_rows(comparison: Comparison) -> str:
+def _table(comparison: Comparison) -> str:
     lines = ["".join(f"<th>{escape(head)}</th>" for head in ("model", *HEADS))]
     for each in comparison.rows:
         model = PURE_MODEL if each.pure else MODEL

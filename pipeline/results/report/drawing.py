@@ -112,7 +112,7 @@ def framed_figure(figure: Figure, parts: Sequence[str], keys: Sequence[Key], tab
     drawn = "".join(parts)
     name = hashlib.blake2b(f"{figure}{drawn}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
     legend = "".join(
-        f'<li><svg class="key" viewBox="0 0 26 12" aria-hidden="true">{_legend_key(kind, of)}</svg>{escape(words)}</li>'
+        f'<li><svg class="key" viewBox="0 0 26 12" aria-hidden="true">{_key(kind, of)}</svg>{escape(words)}</li>'
         for kind, of, words in keys
     )
     return (
@@ -126,7 +126,7 @@ def framed_figure(figure: Figure, parts: Sequence[str], keys: Sequence[Key], tab
     )
 
 
-def _legend_key(kind: str, of: str) -> str:
+def _key(kind: str, of: str) -> str:
     if kind.startswith("bar"):
         return f'<rect class="{kind}" x="6" y="1" width="14" height="10"/>'
     line = f'<path class="{kind}" d="M1 6H25"/>'

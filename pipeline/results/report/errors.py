@@ -30,7 +30,7 @@ def errors(facts: Facts) -> str:
     return figures(
         _by_counts(found["by_user_activity"], "user activity", "the user", whole),
         _by_counts(found["by_item_popularity"], "item popularity", "the item", whole),
-        _value_section(found["by_value"]),
+        _by_value(found["by_value"]),
         _by_time(found["by_time"], whole),
         _calibration(found["calibration"]),
         _residuals(found["residuals"]),
@@ -41,7 +41,7 @@ def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -
     known = {(each["low"], each["high"]): each for each in bins}
     every = _every_bin(list(known))
     labels = [bounds(*each) for each in every]
-    says = _extremes_sentence([f"{bounds(*each)} ratings to train on" for each in known], bins)
+    says = _extremes([f"{bounds(*each)} ratings to train on" for each in known], bins)
     figure = Figure(f"RMSE by {of}", says, BINS_OF.format(side), "RMSE")
     return _rmse_bars(figure, labels, [known.get(each) for each in every], edges(every), whole)
 
@@ -64,7 +64,7 @@ def _rmse_bars(
     return bar_figure(figure, labels, [series], ticks, None if whole is None else ("all ratings", whole), pale)
 
 
-def _extremes_sentence(labels: Sequence[str], bins: Sequence[Facts]) -> str:
+def _extremes(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     """Say where the RMSE is least and greatest, among the bins with ratings enough to tell."""
     places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
     if len(places) < 2:
@@ -78,9 +78,9 @@ def _extremes_sentence(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     )
 
 
-def _value_section(bins: Sequence[Facts]) -> str:
+def _by_value(bins: Sequence[Facts]) -> str:
     labels = [f"{each['value']:.3g}" for each in bins]
-    says = _extremes_sentence([f"rating {label}" for label in labels], bins)
+    says = _extremes([f"rating {label}" for label in labels], bins)
     figure = Figure("RMSE and mean error by rating", says, "rating", "rating units")
     curves = [Series("RMSE", [each["rmse"] for each in bins]),
               Series("mean error (rating less prediction)", [each["mean_error"] for each in bins])]  # fmt: skip
@@ -92,7 +92,7 @@ def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> str:
         return none("RMSE by month", "the ratings have no timestamps")
     known = {each["start"]: each for each in bins}
     months = every_month(list(known))
-    figure = Figure("RMSE by month", _extremes_sentence([month(each) for each in known], bins), "month", "RMSE")
+    figure = Figure("RMSE by month", _extremes([month(each) for each in known], bins), "month", "RMSE")
     ticks = [(place + 0.5, word) for place, word in month_ticks(months)]
     return _rmse_bars(figure, months, [known.get(each) for each in months], ticks, whole)
 

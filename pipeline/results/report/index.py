@@ -36,7 +36,7 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
     well = sum(record["state"] in WELL for record in records)
     ended = "all of them ended well" if well == len(records) else f"{well:,} of them ended well"
     words = f"{counted(len(records), 'execution')}, {ended}." if records else "No execution yet."
-    rows = "".join(_record_row(record, curves, links) for record in records)
+    rows = "".join(_row(record, curves, links) for record in records)
     table = scrolling_table("all executions", _HEADS, rows, ("RMSE", "time"))
     body = f"{_trend(records)}<h2>All executions</h2>{table}"
     return framed("Runs", "", f'<p class="verdict">{words}</p>', body)
@@ -54,11 +54,11 @@ def _trend(records: Records) -> str:
     # The newest sets have a curve of their own; older ones, as nightly growth leaves them, are points together.
     newest = sorted(groups.values(), key=lambda each: -each[-1][0])
     shown, others = sorted(newest[: COLOURS - 1]), [each for group in newest[COLOURS - 1 :] for each in group]
-    names = _group_names(shown)
+    names = _names(shown)
     series = [Series(name, _placed(group, len(done))) for name, group in zip(names, shown, strict=True)]
     if others:
         series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done))))
-    says = " ".join(_range_words(name, group) for name, group in zip(names, shown, strict=True))
+    says = " ".join(_said(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
         says += " RMSEs of different sets do not compare."
     figure = Figure("Validation RMSE of the executions that trained", says, "execution, oldest first", "RMSE")
@@ -69,7 +69,7 @@ def _measured_on(record: Mapping[str, Any]) -> tuple[str, ...]:
     return str(record.get("dataset")), str(record["metrics"].get("split"))
 
 
-def _group_names(groups: Sequence[Sequence[Measured]]) -> list[str]:
+def _names(groups: Sequence[Sequence[Measured]]) -> list[str]:
     """Return what the groups are called: by their data, by what tells them apart, if need be by the dataset's id."""
     parts = [(data_name(group[-1][1].get("settings") or {}), *_measured_on(group[-1][1])) for group in groups]
     names = [f"{name}, {split}" for name, _, split in parts]
@@ -84,14 +84,14 @@ def _placed(group: Sequence[Measured], length: int) -> list[float | None]:
     return [found.get(number) for number in range(1, length + 1)]
 
 
-def _range_words(name: str, group: Sequence[Measured]) -> str:
+def _said(name: str, group: Sequence[Measured]) -> str:
     first, last = (group[place][1]["metrics"]["rmse"] for place in (0, -1))
     if len(group) == 1:
         return f"{name}: {rounded(last)}."
     return f"{name}: {rounded(first, last)} at first, {rounded(last, first)} at last."
 
 
-def _record_row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> str:
+def _row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> str:
     run, metrics = str(record.get("run_id") or ""), record.get("metrics") or {}
     rmse, seconds = metrics.get("rmse"), metrics.get("seconds")
     name = escape(run[:8])

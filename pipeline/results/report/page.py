@@ -13,7 +13,7 @@ from html import escape
 
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
-from funkflow.pipeline.results.report.ranking import ranking_section
+from funkflow.pipeline.results.report.ranking import ranking
 from funkflow.pipeline.results.report.ratings import data
 from funkflow.pipeline.results.report.sections import Facts
 from funkflow.pipeline.results.report.style import framed, scrolling_table
@@ -23,13 +23,13 @@ from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
-    ("summary", "The run", sections.summary_section),
+    ("summary", "The run", sections.summary),
     ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
-    ("ranking", "How well it ranks", ranking_section),
+    ("ranking", "How well it ranks", ranking),
     ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
     ("errors", "Where it errs", errors),
-    ("factors", "What the factors tell apart", sections.factors_section),
+    ("factors", "What the factors tell apart", sections.factors),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
@@ -42,10 +42,10 @@ def report_page(several: Sequence[Facts]) -> str:
     ----------
     several : the facts of one run, or of two and more to compare, as pipeline/stages/report.py writes them.
     """
-    return _run_page(several[0]) if len(several) == 1 else _comparison_page(several)
+    return _of_one(several[0]) if len(several) == 1 else _compared(several)
 
 
-def _run_page(facts: Facts) -> str:
+def _of_one(facts: Facts) -> str:
     run = facts["run"]
     beneath = f"run {run['run_id'][:8]}, {moment(run['ended'])}"
     links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in _ONE)
@@ -58,7 +58,7 @@ def _section(name: str, words: str, content: str) -> str:
     return f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escape(words)}</h2>{content}</section>'
 
 
-def _comparison_page(several: Sequence[Facts]) -> str:
+def _compared(several: Sequence[Facts]) -> str:
     names = list(dict.fromkeys(data_name(facts["run"]["settings"]) for facts in several))
     parts = (
         ("differences", "What differs in the settings", _differences(several)),
@@ -90,14 +90,14 @@ def _results(several: Sequence[Facts]) -> str:
         ["RMSE", *(rounded(each, *judged) for each in judged[0::2])],
         ["biases alone", *(rounded(each, *judged) for each in judged[1::2])],
         ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
-        *_ranking_rows(several),
+        *_ranked(several),
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
         ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
-    return _table_of_runs(rows)
+    return _table(rows)
 
 
-def _ranking_rows(several: Sequence[Facts]) -> list[list[str]]:
+def _ranked(several: Sequence[Facts]) -> list[list[str]]:
     """Return NDCG of the models and of the most rated items, where it was measured the same way."""
     found = [facts["verdict"].get("ranking") or {} for facts in several]
     counts = {each["count"] for each in found if each}
@@ -120,10 +120,10 @@ def _differences(several: Sequence[Facts]) -> str:
     ]
     if not rows:
         return "<p>Nothing: the settings are the same; the data are not, or the code.</p>"
-    return _table_of_runs([["setting", *(sections.short(facts) for facts in several)], *rows])
+    return _table([["setting", *(sections.short(facts) for facts in several)], *rows])
 
 
-def _table_of_runs(rows: Sequence[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(word)}</td>" for word in row[1:])}</tr>'
         for row in rows[1:]

@@ -19,7 +19,7 @@ Facts = Mapping[str, Any]
 _MEASURES = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
 
 
-def ranking_section(facts: Facts) -> str:
+def ranking(facts: Facts) -> str:
     """Return the measures as a table and as bars, and what they mean."""
     found = facts["verdict"].get("ranking")
     if not found:
@@ -43,7 +43,7 @@ def ranking_section(facts: Facts) -> str:
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
     table = scrolling_table("ranking", (f"at {at}", *heads), rows, heads)
     bars = bar_figure(figure, heads, series)
-    return f'<div class="pair"><div>{table}{_explanation(found)}</div>{bars}</div>'
+    return f'<div class="pair"><div>{table}{_explained(found)}</div>{bars}</div>'
 
 
 def _difference(own: float, rival: float) -> str:
@@ -53,7 +53,7 @@ def _difference(own: float, rival: float) -> str:
     return ("+" if share > 0 else "") + percent(share)
 
 
-def _explanation(found: Facts) -> str:
+def _explained(found: Facts) -> str:
     words = (
         f"Means over {counted(found['users'], 'user')}, who are offered {counted(found['count'], 'item')} each that "
         f"they did not rate in training. Relevant is what they rated {found['threshold']:g} or more among the "

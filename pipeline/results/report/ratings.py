@@ -42,13 +42,13 @@ def data(facts: Facts) -> str:
     shown = figures(
         _time(found["by_time"]),
         _values(found["values"]),
-        _tail_figure(found["user_counts"], "user"),
-        _tail_figure(found["item_counts"], "item"),
+        _tail(found["user_counts"], "user"),
+        _tail(found["item_counts"], "item"),
     )
-    return f'<div class="pair">{definitions(rows)}{_top(found["top_items"])}</div>{_quarantine_table(aside)}{shown}'
+    return f'<div class="pair">{definitions(rows)}{_top(found["top_items"])}</div>{_set_aside(aside)}{shown}'
 
 
-def _quarantine_table(found: Facts | None) -> str:
+def _set_aside(found: Facts | None) -> str:
     if not found:
         return ""
     rows = "".join(
@@ -63,11 +63,11 @@ def _quarantine_table(found: Facts | None) -> str:
 def _top(items: Sequence[Facts]) -> str:
     if not items:
         return ""
-    rows = "".join(f'<tr><td>{item_title(each)}</td><td class="number">{each["ratings"]:,}</td></tr>' for each in items)
+    rows = "".join(f'<tr><td>{named(each)}</td><td class="number">{each["ratings"]:,}</td></tr>' for each in items)
     return scrolling_table("the most rated items", ("most rated items", "ratings"), rows, ("ratings",))
 
 
-def item_title(item: Facts) -> str:
+def named(item: Facts) -> str:
     """Write an item by its title, or by its id if it has none."""
     return escape(str(item.get("title") or item["id"]))
 
@@ -115,7 +115,7 @@ def _values(values: Facts | None) -> str:
     return bar_figure(figure, [f"{value:g}" for value in values["value"]], shares)
 
 
-def _tail_figure(tail: Facts | None, side: str) -> str:
+def _tail(tail: Facts | None, side: str) -> str:
     title = f"Ratings of {'a user' if side == 'user' else 'an item'}"
     if not tail:
         return none(title, "they were not counted")

@@ -16,7 +16,7 @@ from funkflow.pipeline.results.report.bars import row_figure
 from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.pieces import definitions, figures, none
-from funkflow.pipeline.results.report.ratings import item_title
+from funkflow.pipeline.results.report.ratings import named
 from funkflow.pipeline.results.report.style import scrolling_table
 from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, moment, percent
 from funkflow.tasks.digits import rounded
@@ -32,7 +32,7 @@ _METHODS = {
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
-def summary_section(facts: Facts) -> str:
+def summary(facts: Facts) -> str:
     """Return what was run, by its names."""
     run, learning = facts["run"], facts["learning"]
     several, best = learning["counted"], learning["best_epoch"]
@@ -42,7 +42,7 @@ def summary_section(facts: Facts) -> str:
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
     rows = [
-        *_source_facts(settings),
+        *_read(settings),
         ("model", f"{counted(run['rank'], 'factor')}, found by {_METHODS.get(run['method'], run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
@@ -53,7 +53,7 @@ def summary_section(facts: Facts) -> str:
     return definitions(rows)
 
 
-def _source_facts(settings: Facts) -> list[tuple[str, str]]:
+def _read(settings: Facts) -> list[tuple[str, str]]:
     """Return where the ratings came from."""
     synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
     made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
@@ -86,12 +86,12 @@ def _of_one(facts: Facts) -> str:
 
 def _of_several(several: Sequence[Facts]) -> str:
     longest = max(len(facts["learning"]["epochs"]) for facts in several)
-    curves = [Series(short(facts), [_judged_rmse(facts, number) for number in range(longest)]) for facts in several]
+    curves = [Series(short(facts), [_held_out(facts, number) for number in range(longest)]) for facts in several]
     figure = Figure("RMSE by epoch, held out where there is any", "One curve for each run.", "epoch", "RMSE")
     return line_figure(figure, list(range(1, longest + 1)), curves)
 
 
-def _judged_rmse(facts: Facts, number: int) -> float | None:
+def _held_out(facts: Facts, number: int) -> float | None:
     epochs = facts["learning"]["epochs"]
     if number >= len(epochs):
         return None
@@ -124,11 +124,11 @@ def _best_rank(found: Sequence[Facts]) -> str:
     best = min(found, key=lambda each: each["rmse"])
     close = next(each["rank"] for each in found if each["rmse"] <= _CLOSE * best["rmse"])
     few = "The strongest factor alone is" if close == 1 else f"The {close} strongest are"
-    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_factor_title(best['rank'], len(found))}."
+    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_of(best['rank'], len(found))}."
     return says if close >= best["rank"] else f"{says} {few} within 1\u00a0% of that."
 
 
-def _factor_title(number: int, every: int) -> str:
+def _of(number: int, every: int) -> str:
     if every == 1:
         return "the one factor that there is"
     if number == every:
@@ -165,7 +165,7 @@ def _padded(values: Sequence[float], length: int) -> list[float | None]:
     return [*values, *([None] * (length - len(values)))]
 
 
-def factors_section(facts: Facts) -> str:
+def factors(facts: Facts) -> str:
     """Return the strongest factors by the items at their ends."""
     found = facts["factors"]
     if not found:
@@ -173,8 +173,7 @@ def factors_section(facts: Facts) -> str:
     rows = "".join(
         f'<tr><th scope="row">{each["factor"]}<small>{percent(each["share"])}</small></th>'
         + "".join(
-            f"<td><ul>{''.join(f'<li>{item_title(item)}</li>' for item in each[end])}</ul></td>"
-            for end in ("low", "high")
+            f"<td><ul>{''.join(f'<li>{named(item)}</li>' for item in each[end])}</ul></td>" for end in ("low", "high")
         )
         + "</tr>"
         for each in found
@@ -188,10 +187,10 @@ def factors_section(facts: Facts) -> str:
 
 def resources(facts: Facts) -> str:
     """Return how long stages and tasks took, and how much memory."""
-    return figures(_time_bars(facts["time"]["stages"]), _memory(facts["memory"]), _task_bars(facts["time"]["tasks"]))
+    return figures(_seconds(facts["time"]["stages"]), _memory(facts["memory"]), _tasks(facts["time"]["tasks"]))
 
 
-def _time_bars(stages: Sequence[Facts]) -> str:
+def _seconds(stages: Sequence[Facts]) -> str:
     longest = max(stages, key=lambda each: each["seconds"], default=None)
     says = f"The longest is {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
     values = [each["seconds"] for each in stages]
@@ -216,7 +215,7 @@ def _memory(found: Facts) -> str:
     return row_figure(figure, list(stages), values, [mebibytes(value) for value in stages.values()], level)
 
 
-def _task_bars(tasks: Facts | None) -> str:
+def _tasks(tasks: Facts | None) -> str:
     if not tasks:
         return none("Tasks by worker", "the scheduler did not tell")
     thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""

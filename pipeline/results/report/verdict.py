@@ -23,8 +23,8 @@ def verdict(facts: Facts) -> str:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
     sentences = [_measured(found), _ranked(found.get("ranking") or {})]
-    sentences += [_gate_sentence(found, run["settings"].get("gate") or {})]
-    sentences += [_scale_sentence(run["settings"].get("ingest", {}).get("transform", "none"))]
+    sentences += [_judged(found, run["settings"].get("gate") or {})]
+    sentences += [_scale(run["settings"].get("ingest", {}).get("transform", "none"))]
     words = "".join(f"<p>{escape(each)}</p>" for each in sentences if each)
     return f'<div class="verdict">{words}</div>'
 
@@ -65,7 +65,7 @@ def _ranked(ranking: Facts) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _gate_sentence(found: Facts, asked: Facts) -> str:
+def _judged(found: Facts, asked: Facts) -> str:
     """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
     gate = found.get("gate")
     if not gate:
@@ -92,7 +92,7 @@ def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
         yield f"an RMSE {than} that of the model in use ({found})"
 
 
-def _scale_sentence(transform: str) -> str:
+def _scale(transform: str) -> str:
     """Say of what all figures of the page are, where it is not the ratings themselves."""
     of = NAMES[transform]
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."

@@ -76,7 +76,7 @@ def listed(words: Sequence[str]) -> str:
 
 def data_name(settings: Mapping[str, Any]) -> str:
     """Return what a run's ratings are called: the last parts of their paths, or the synthetic set's shape."""
-    names = [_folder_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
+    names = [_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
     if synthetic := settings.get("synth"):
         share = synthetic.get("fraction", 1.0)
         names.insert(0, f"{synthetic.get('shape', 'demo')}, synthetic" + (f" ({percent(share)})" if share < 1 else ""))
@@ -85,7 +85,7 @@ def data_name(settings: Mapping[str, Any]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _folder_name(path: str) -> str:
+def _name(path: str) -> str:
     """Return a folder's name, or a file's with that of its folder, since many a file is called ratings.csv."""
     whole = path.removesuffix(f"?{MASK}").rstrip("/")  # as facts and records have what a URL asks for
     folder, name = posixpath.split(whole)

@@ -52,7 +52,7 @@ def worst(codes: Sequence[int]) -> int:
     return max(codes, key=lambda code: order.get(code, len(order)), default=0)
 
 
-def run_dates(
+def backfill(
     dates: Sequence[date], command: Callable[[date], Sequence[str]], tell: Callable[[str], None], keep_going: bool
 ) -> int:
     """Run for each date in order; return the worst exit code, 128 + number after a signal.
@@ -73,11 +73,11 @@ def run_dates(
             if code != 0 and not keep_going:
                 break
         stopped_by = supervisor.stopped_by
-    tell(_totals(dates, codes))
+    tell(_summary(dates, codes))
     return worst(list(codes.values())) if stopped_by is None else 128 + stopped_by
 
 
-def _totals(dates: Sequence[date], codes: dict[date, int]) -> str:
+def _summary(dates: Sequence[date], codes: dict[date, int]) -> str:
     done = sum(code == 0 for code in codes.values())
     parts = [f"{done} done or up to date"]
     parts += [f"{each} ended with {said_of(code)}" for each, code in codes.items() if code != 0]

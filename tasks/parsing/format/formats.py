@@ -200,13 +200,13 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         item=placed.item,
         rating=placed.rating,
         timestamp=placed.timestamp,
-        user_type=_text_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
-        item_type=_text_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
+        user_type=_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
+        item_type=_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
         delimiter=delimiter,
         header=placed.header,
         unnamed=placed.unnamed,
         quoted=quoted,
-        clock=_guess_clock(times, placed.called(placed.timestamp), name),
+        clock=_clock(times, placed.called(placed.timestamp), name),
         scale=wanted.scale or scale,
         decimal=_decimal(ratings, delimiter, name),
         fractional=any("." in field and is_number(field) for field in times),
@@ -263,7 +263,7 @@ def _decimal(ratings: list[str], delimiter: str, name: str) -> str:
     return "," if has_decimal_commas(ratings) else "."
 
 
-def _guess_clock(times: list[str], column: str, name: str) -> Clock:
+def _clock(times: list[str], column: str, name: str) -> Clock:
     clock = clock_of(times)
     if clock is None:
         value = next(field for field in times if clock_of([field]) is None)
@@ -292,7 +292,7 @@ def _movielens(name: str, header: tuple[str, ...], ratings: list[str]) -> tuple[
     return name, (0.5 if half_stars else 1.0, 5.0)
 
 
-def _text_id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
+def _id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
     if wanted != "auto":
         return wanted
     if integers_by_format and not any_padded(sample):

@@ -57,7 +57,7 @@ def read_records(piece: Piece, form: Form) -> Records:
         The file is shorter than it was when it was listed, has other line ends than the first one, or has a quote of
         which nobody knows what rows stand in it (see `first_fault`).
     """
-    data, begin, end = _read_lines_around(piece, form)
+    data, begin, end = _read(piece, form)
     if begin == piece.file.start:
         data = data.removeprefix(_BYTE_ORDER_MARK)
     if not form.quoted:
@@ -88,7 +88,7 @@ def split_records(data: bytes, form: Form) -> list[bytes]:
 
 def quote_ends(piece: Piece, form: Form) -> tuple[bool, bool]:
     """Say whether a piece ends inside a quote: if it begins outside one, and if it begins inside."""
-    data, _, _ = _read_lines_around(piece, form)
+    data, _, _ = _read(piece, form)
     return stays_open(data, form.delimiter), stays_open(data, form.delimiter, inside=True)
 
 
@@ -132,7 +132,7 @@ def continued(chunk: Chunk, before: Chunk | None, leaves_open: bool) -> Chunk:
     return begun_inside(chunk) if leaves_open and before and goes_on(before, chunk) else chunk
 
 
-def _read_lines_around(piece: Piece, form: Form) -> tuple[bytes, int, int]:
+def _read(piece: Piece, form: Form) -> tuple[bytes, int, int]:
     """Return the lines of a piece, and the bytes of the url in which they begin and end."""
     data, begin = read_lines(piece, form.line_end)
     return _normal(data, form), begin, begin + len(data)

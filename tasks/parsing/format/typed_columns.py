@@ -23,7 +23,7 @@ def refuse_type(kind: pa.DataType, role: str, name: str, file: str) -> None:
     booleans; times are timestamps, dates, numbers and text. A column of nulls has no type: its rows are bad.
     """
     inner = stored(kind)
-    is_fit = is_number_type(inner) or is_text(inner) or pa.types.is_null(inner)
+    is_fit = is_number(inner) or is_text(inner) or pa.types.is_null(inner)
     if role == "rating":
         is_fit = is_fit or pa.types.is_boolean(inner)
     if role == "timestamp":
@@ -40,7 +40,7 @@ def refuse_type(kind: pa.DataType, role: str, name: str, file: str) -> None:
 
 def natural_id_type(kind: pa.DataType) -> IdKind:
     """Return what ids of this type are where nobody says it: numbers are integers, all else is text."""
-    return "integer" if is_number_type(kind) else "string"
+    return "integer" if is_number(kind) else "string"
 
 
 def exact(kind: pa.DataType) -> int:
@@ -91,7 +91,7 @@ def stored(kind: pa.DataType) -> pa.DataType:
     return stored(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
-def is_number_type(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
     """Say whether values are numbers, however they are stored."""
     kind = stored(kind)
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

@@ -20,8 +20,8 @@ from funkflow.tasks.parsing.format.columns import ROLES, place_columns
 from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted
 from funkflow.tasks.parsing.rows.lines import UTF8_REMEDY, BadField, Row
 from funkflow.tasks.parsing.rows.rows import Parsed, Rejected, named_columns, row_schema
-from funkflow.tasks.parsing.rows.typed_rows import convert_if_plain, judges, refuse_too_many_bad, value_array
-from funkflow.tasks.parsing.rows.typed_values import Judge, clock_of_values
+from funkflow.tasks.parsing.rows.typed_rows import convert_if_plain, judges, refuse_too_many, value_array
+from funkflow.tasks.parsing.rows.typed_values import Judge, clock_of
 from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, count_lines_before, read_lines
 from funkflow.tasks.parsing.sources.codecs import plain_name
 from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
@@ -64,7 +64,7 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
         if place >= 0:
             _refuse_nested(values[role], role, header[place], name)
     id_types = _id_type(wanted.user_type, values["user"]), _id_type(wanted.item_type, values["item"])
-    described, clock = f"JSON lines (columns {', '.join(header)})", clock_of_values(values.get("timestamp", []))
+    described, clock = f"JSON lines (columns {', '.join(header)})", clock_of(values.get("timestamp", []))
     return Form("jsonl", described, len(header), *places, *id_types, header=header, clock=clock, scale=wanted.scale)
 
 
@@ -78,7 +78,7 @@ def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> Parsed:
             tables.append(table)
             continue
         line = 1 + count_lines_before(piece.file, begin)
-        for part, first in _narrow_to_faults(data, form, line):
+        for part, first in _narrowed(data, form, line):
             if isinstance(part, pa.Table):
                 tables.append(part)
                 continue
@@ -86,7 +86,7 @@ def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> Parsed:
             for _, found in _one_by_one(part, form, piece.file.name, first):
                 if isinstance(found, Rejected):
                     rejected.append(found)
-                    refuse_too_many_bad(rejected)
+                    refuse_too_many(rejected)
                 else:
                     rows.append(found)
             tables.append(_table(rows, form))
@@ -147,7 +147,7 @@ def _lines_of(piece: Piece) -> tuple[bytes, int]:
     return data, begin
 
 
-def _narrow_to_faults(data: bytes, form: Form, line: int) -> Iterator[tuple[pa.Table | bytes, int]]:
+def _narrowed(data: bytes, form: Form, line: int) -> Iterator[tuple[pa.Table | bytes, int]]:
     """Yield parts of lines, and the number of the first: as rows where they are plain, else small and as they are."""
     middle = data.rfind(b"\n", 0, len(data) // 2) + 1
     if len(data) <= _SLOW_BYTES or middle == 0:
@@ -158,7 +158,7 @@ def _narrow_to_faults(data: bytes, form: Form, line: int) -> Iterator[tuple[pa.T
         if table is not None:
             yield table, first
         else:
-            yield from _narrow_to_faults(part, form, first)
+            yield from _narrowed(part, form, first)
 
 
 def _fast(data: bytes, form: Form) -> pa.Table | None:

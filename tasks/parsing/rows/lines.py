@@ -103,7 +103,7 @@ class LineReader:
 
     def _delimited(self, text: str) -> None:
         try:
-            fields = _cut_fields(text, self.form)
+            fields = _fields(text, self.form)
             if len(fields) != self.form.width:
                 raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
         except BadField:
@@ -227,7 +227,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _cut_fields(text: str, form: Form) -> list[str]:
+def _fields(text: str, form: Form) -> list[str]:
     """Cut a record into its fields; one that goes on after its closing quote is none."""
     fields = split_line(text, form.delimiter, quoted=False)
     if form.quoted and '"' in text:

@@ -17,7 +17,7 @@ from funkflow.tasks.parsing.format.formats import Form, IdKind, Wanted
 from funkflow.tasks.parsing.format.typed_columns import is_instant, natural_id_type, plain, refuse_type, stored
 from funkflow.tasks.parsing.rows.rows import Parsed, named_columns, row_schema
 from funkflow.tasks.parsing.rows.typed_rows import convert
-from funkflow.tasks.parsing.rows.typed_values import clock_of_values
+from funkflow.tasks.parsing.rows.typed_values import clock_of
 from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, RawFile
 from funkflow.tasks.parsing.sources.folder_columns import columns_in, with_columns
 from funkflow.tasks.parsing.sources.sources import read_range
@@ -43,7 +43,7 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
     columns = {role: names[place] for role, place in zip(ROLES, places, strict=True) if place >= 0}
     _refuse_types(schema, columns, file.name)
     user_type, item_type = (
-        asked if asked != "auto" else _column_id_type(columns[role], schema, in_folders)
+        asked if asked != "auto" else _id_type(columns[role], schema, in_folders)
         for role, asked in (("user", wanted.user_type), ("item", wanted.item_type))
     )
     beside = f", from folders {', '.join(in_folders)}" if in_folders else ""
@@ -152,7 +152,7 @@ def _refuse_types(schema: pa.Schema, columns: dict[str, str], file: str) -> None
             refuse_type(schema.field(name).type, role, name, file)
 
 
-def _column_id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | None]) -> IdKind:
+def _id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | None]) -> IdKind:
     if name in schema.names:
         return natural_id_type(schema.field(name).type)
     return "integer" if is_integer(in_folders[name] or "") else "string"
@@ -161,7 +161,7 @@ def _column_id_type(name: str, schema: pa.Schema, in_folders: dict[str, str | No
 def _clock(source: pq.ParquetFile, name: str, file: RawFile) -> Clock:
     """Return what the first times count, where they are numbers."""
     if name not in source.schema_arrow.names:
-        return clock_of_values([columns_in(file.name).get(name)])
+        return clock_of([columns_in(file.name).get(name)])
     if is_instant(stored(source.schema_arrow.field(name).type)):
         return "seconds"
     try:
@@ -169,7 +169,7 @@ def _clock(source: pq.ParquetFile, name: str, file: RawFile) -> Clock:
             batch = next(source.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
     except (pa.ArrowException, OSError) as cause:
         raise _unreadable(file, cause) from cause
-    return clock_of_values(plain(batch.column(0)).to_pylist() if batch else [])
+    return clock_of(plain(batch.column(0)).to_pylist() if batch else [])
 
 
 def _unreadable(file: RawFile, cause: BaseException) -> BadInput:

@@ -25,7 +25,7 @@ from funkflow.tasks.parsing.rows.jsonl import parse_json_lines
 from funkflow.tasks.parsing.rows.lines import LineReader
 from funkflow.tasks.parsing.rows.parquet import parse_row_groups
 from funkflow.tasks.parsing.rows.rows import Parsed, Rejected, row_schema
-from funkflow.tasks.parsing.rows.texts import Text, join_texts, joinable, read_text
+from funkflow.tasks.parsing.rows.texts import Text, joinable, joined, read_text
 from funkflow.tasks.parsing.sources.chunks import Chunk, count_lines_before
 
 SLOW_BYTES = 128 * 1024
@@ -54,7 +54,7 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     if form.kind == "jsonl":
         return parse_json_lines(chunk, form, stop_at_first)
     texts = [read_text(piece, form) for piece in chunk]
-    fast = _read_fast(join_texts(texts), form, texts[0].item) if joinable(texts, form) else None
+    fast = _fast(joined(texts), form, texts[0].item) if joinable(texts, form) else None
     if fast is not None:
         return Parsed(fast[0], (), texts[-1].leaves_open)
     tables: list[pa.Table] = []
@@ -91,9 +91,7 @@ class _Narrowing:
 
     def read(self, data: bytes, item: str, line: int) -> str:
         """Read records of which the first begins on line `line`; return the movie in effect after them."""
-        fast = (
-            _read_fast(data, self.form, item) if not self.form.quoted or is_sound(data, self.form.delimiter) else None
-        )
+        fast = _fast(data, self.form, item) if not self.form.quoted or is_sound(data, self.form.delimiter) else None
         if fast is not None:
             self.tables.append(fast[0])
             return fast[1]
@@ -125,7 +123,7 @@ def _middle(data: bytes, form: Form) -> int:
     return middle if middle < len(data) else 0
 
 
-def _read_fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
+def _fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
     """Return the rows and the movie after them, or None if anything at all is out of the ordinary.
 
     No quote is followed by text of its field: pyarrow would drop the quotes and take the text.
@@ -143,13 +141,13 @@ def _read_fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | Non
         raw = _read_csv(data, form, column_types(form), headers)
     except pa.ArrowException:
         return None
-    columns = _convert_columns(raw, headers, item, form)
+    columns = _converted(raw, headers, item, form)
     if any(column is None for column in columns):
         return None
     return pa.table(columns, schema=row_schema(form)), headers[-1][1] if headers else item
 
 
-def _convert_columns(
+def _converted(
     raw: pa.Table, headers: list[tuple[int, str]], item: str, form: Form
 ) -> list[pa.ChunkedArray | pa.Array | None]:
     found = items(headers, item, raw.num_rows, form) if form.kind == "netflix" else raw[f"c{form.item}"]

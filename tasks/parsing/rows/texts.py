@@ -84,12 +84,12 @@ def joinable(texts: list[Text], form: Form) -> bool:
     return all(text.data[: text.data.find(b"\n")].rstrip(b"\r").endswith(b":") for text in texts[1:])
 
 
-def join_texts(texts: list[Text]) -> bytes:
+def joined(texts: list[Text]) -> bytes:
     """Return texts one after another."""
     if len(texts) == 1:
         return texts[0].data
-    return b"".join(_end_line(text.data) for text in texts)
+    return b"".join(_ended(text.data) for text in texts)
 
 
-def _end_line(data: bytes) -> bytes:
+def _ended(data: bytes) -> bytes:
     return data if data.endswith(b"\n") or not data else data + b"\n"

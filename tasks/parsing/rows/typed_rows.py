@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form
-from funkflow.tasks.parsing.format.typed_columns import exact, is_instant, is_number_type, plain, stored
+from funkflow.tasks.parsing.format.typed_columns import exact, is_instant, is_number, plain, stored
 from funkflow.tasks.parsing.rows.lines import LARGEST_FLOAT32, BadField
 from funkflow.tasks.parsing.rows.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
 from funkflow.tasks.parsing.rows.typed_values import TICKS, Judge, id_of, rating_of, seconds_of
@@ -69,11 +69,11 @@ def convert_if_plain(raw: pa.Table, form: Form) -> pa.Table | None:
 
 def rejected_row(names: list[str], values: list[Any], file: str, line: int, bad: BadField) -> Rejected:
     """Return a bad row as it is shown: every column with its value."""
-    shown = ", ".join(f"{name}={_text_of_bytes(value)!r}" for name, value in zip(names, values, strict=True))
+    shown = ", ".join(f"{name}={_readable(value)!r}" for name, value in zip(names, values, strict=True))
     return Rejected(file, line, shown, bad.reason, bad.remedy)
 
 
-def _text_of_bytes(value: Any) -> Any:
+def _readable(value: Any) -> Any:
     """Return bytes as text if that is what they are, as in a chunk where all are."""
     try:
         return value.decode() if isinstance(value, bytes) else value
@@ -81,7 +81,7 @@ def _text_of_bytes(value: Any) -> Any:
         return value
 
 
-def refuse_too_many_bad(rejected: list[Rejected]) -> None:
+def refuse_too_many(rejected: list[Rejected]) -> None:
     """Raise BadInput if so many rows are bad that something else is wrong."""
     if len(rejected) > MOST_REJECTED:
         raise BadInput(
@@ -97,7 +97,7 @@ def judges(form: Form, kinds: dict[str, pa.DataType]) -> list[Judge]:
         if name == "rating":
             found.append(partial(rating_of, scale=form.scale))
         elif name == "timestamp":
-            found.append(partial(seconds_of, ticks=_ticks_a_second(kind, form)))
+            found.append(partial(seconds_of, ticks=_ticks(kind, form)))
         else:
             wanted = form.user_type if name == "user" else form.item_type
             found.append(partial(id_of, wanted=wanted, role=name, exact=exact(kind)))
@@ -124,7 +124,7 @@ def _converted(
                 kept.append(place)
             except BadField as bad:
                 rejected.append(rejected_row(names, list(row), file, first + place, bad))
-                refuse_too_many_bad(rejected)
+                refuse_too_many(rejected)
         columns = _mended(columns, schema, judged, kept)
         is_good = is_sure.copy()
         is_good[kept] = True
@@ -152,7 +152,7 @@ def value_array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(np.array(values, np.float32)) if pa.types.is_floating(kind) else pa.array(values, kind)
 
 
-def _ticks_a_second(kind: pa.DataType, form: Form) -> int:
+def _ticks(kind: pa.DataType, form: Form) -> int:
     """Return how many of a column's numbers make a second."""
     return 1 if is_instant(kind) else TICKS.get(form.clock, 1)
 
@@ -163,7 +163,7 @@ def _sure(name: str, column: pa.Array, kind: pa.DataType, form: Form) -> _Sure:
         if name == "rating":
             return _sure_ratings(column, form.scale)
         if name == "timestamp":
-            return _sure_times(column, _ticks_a_second(kind, form))
+            return _sure_times(column, _ticks(kind, form))
         return _sure_ids(column, form.user_type if name == "user" else form.item_type)
     except pa.ArrowException:
         return pa.nulls(len(column), row_schema(form).field(name).type), np.zeros(len(column), np.bool_)
@@ -171,9 +171,9 @@ def _sure(name: str, column: pa.Array, kind: pa.DataType, form: Form) -> _Sure:
 
 def _sure_ids(column: pa.Array, wanted: str) -> _Sure:
     if wanted == "string" and pa.types.is_string(column.type):
-        return column, _filled_mask(pc.greater(pc.binary_length(column), 0))
+        return column, _where(pc.greater(pc.binary_length(column), 0))
     if wanted == "string" and pa.types.is_integer(column.type):
-        return column.cast(pa.string()), _filled_mask(column.is_valid())
+        return column.cast(pa.string()), _where(column.is_valid())
     integers, sure = _sure_integers(column)
     return (integers.cast(pa.string()) if wanted == "string" else integers), sure
 
@@ -186,9 +186,9 @@ def _sure_integers(column: pa.Array) -> _Sure:
             sure = (np.floor(floats) == floats) & (np.abs(floats.astype(np.float64)) < exact(kind))
         return pa.array(np.where(sure, floats, 0).astype(np.int64)), sure
     if pa.types.is_string(kind):
-        sure = _filled_mask(pc.match_substring_regex(column, _PLAIN_INTEGER))
+        sure = _where(pc.match_substring_regex(column, _PLAIN_INTEGER))
         return pc.if_else(pa.array(sure), column, "0").cast(pa.int64()), sure
-    sure = _filled_mask(column.is_valid())
+    sure = _where(column.is_valid())
     return column.fill_null(0).cast(pa.int64()), sure
 
 
@@ -200,7 +200,7 @@ def _sure_ratings(column: pa.Array, scale: tuple[float, float] | None) -> _Sure:
         column = pc.if_else(is_plain, column, None).cast(pa.float64())
     elif pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    elif not is_number_type(column.type):
+    elif not is_number(column.type):
         raise pa.ArrowInvalid("no numbers")
     numbers = column.to_numpy(zero_copy_only=False).astype(np.float64)  # null becomes NaN
     least, greatest = scale or (-LARGEST_FLOAT32, LARGEST_FLOAT32)
@@ -221,7 +221,7 @@ def _sure_times(column: pa.Array, ticks: int) -> _Sure:
         sure = np.abs(floats) < 2.0**62
         numbers = np.where(sure, floats, 0).astype(np.int64)
     elif pa.types.is_integer(column.type):
-        sure = _filled_mask(column.is_valid())
+        sure = _where(column.is_valid())
         numbers = column.fill_null(0).cast(pa.int64()).to_numpy()
     else:
         raise pa.ArrowInvalid("no numbers")
@@ -230,7 +230,7 @@ def _sure_times(column: pa.Array, ticks: int) -> _Sure:
     return pa.array(np.where(sure, seconds, 0)).cast(pa.timestamp("s")), sure
 
 
-def _filled_mask(mask: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+def _where(mask: pa.BooleanArray) -> npt.NDArray[np.bool_]:
     """Return a mask; null is no."""
     found: npt.NDArray[np.bool_] = mask.fill_null(False).to_numpy(zero_copy_only=False)
     return found.copy()

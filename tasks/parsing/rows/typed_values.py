@@ -75,7 +75,7 @@ def rating_of(value: Any, scale: tuple[float, float] | None) -> float:
         There is no value, or it is no such number.
     """
     value = _text(value, "rating")
-    shown = _as_text(value)
+    shown = _shown(value)
     if isinstance(value, str):
         if _NOT_A_NUMBER.fullmatch(value.strip()):
             raise BadField(f"rating {value.strip()} is not a finite number")
@@ -114,13 +114,13 @@ def seconds_of(value: Any, ticks: int) -> int:
     if seconds is None:
         raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970", WITHOUT_TIMES)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
-        raise BadField(f"timestamp {_as_text(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
+        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
     return seconds
 
 
-def clock_of_values(values: Sequence[Any]) -> Clock:
+def clock_of(values: Sequence[Any]) -> Clock:
     """Return the unit of numbers that stand for times, as for text with the same values."""
-    clock = clock_of_fields([_as_text(value) for value in values if isinstance(value, str | int | float | Decimal)])
+    clock = clock_of_fields([_shown(value) for value in values if isinstance(value, str | int | float | Decimal)])
     return clock if clock in TICKS else "seconds"
 
 
@@ -139,7 +139,7 @@ def _text(value: Any, role: str) -> Any:
         ) from None
 
 
-def _as_text(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Write a value as it would stand in a text file; a table with gaps has its integers as 1.0, 2.0, ..."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 

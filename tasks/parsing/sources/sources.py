@@ -65,7 +65,7 @@ def find_sources(ratings: Sequence[str], without: str = "", setting: str = "inge
     """
     if not ratings:
         raise BadInput("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
-    found = [_find_source(entry, setting) for entry in ratings]
+    found = [_find(entry, setting) for entry in ratings]
     if not without:
         return found
     unwanted = url_of(*filesystem(without))
@@ -166,7 +166,7 @@ def read_range(url: str, start: int, stop: int) -> bytes:
         ) from cause
 
 
-def _find_source(entry: str, setting: str) -> Source:
+def _find(entry: str, setting: str) -> Source:
     entry = entry.rstrip("/") or entry
     system, path = filesystem(entry)
     with reaching(entry):
