@@ -38,8 +38,8 @@ FLOORS = (
 """The packages, lowest first, and the few files that are floors by themselves. An import goes down or stays."""
 MOST_FILES, MOST_FOLDERS = 22, {"pipeline": 12, "tasks": 10}
 LAZY = {
-    "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/live/plugin.py",
-    "pipeline/progress/notebook.py", "pipeline/running/schedule/extra.py", "tasks/storage/zarr_arrays.py",
+    "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/notebook.py",
+    "pipeline/running/schedule/extra.py", "tasks/storage/zarr_arrays.py",
 }  # fmt: skip
 """Files that may import inside a function: the front doors, so that loading a model imports no Dask, a command that
 finds nothing to do is quick, and a worker knows no commands; and the places where an extra that only some have is

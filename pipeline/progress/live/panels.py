@@ -11,8 +11,8 @@ from html import escape
 
 from funkflow.pipeline.progress.live.block_figure import colour_of
 from funkflow.pipeline.progress.live.frame import BLUE, GREY, VERMILION
-from funkflow.pipeline.progress.live.words import age, duration
 from funkflow.pipeline.progress.story import Epoch, Story
+from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded
 
 _LINES = 14
@@ -66,7 +66,7 @@ def _where(story: Story) -> str:
 
 def _left(story: Story) -> str:
     seconds = story.seconds_left()
-    return "" if seconds is None else f"at most {duration(seconds)} of training left"
+    return "" if seconds is None else f"at most {rough_duration(seconds)} of training left"
 
 
 def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, str, str]]:
@@ -87,7 +87,7 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
     if facts.get("method") == "sgd" and facts.get("step") is not None:
         found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
-    found.append(("time", duration(max(0.0, over - story.began)), "since it began"))
+    found.append(("time", rough_duration(max(0.0, over - story.began)), "since it began"))
     lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
     there = f"{len(workers)}, " if story.ended is None else ""
     return [*found, ("workers", f"{there}{lost}", "")]

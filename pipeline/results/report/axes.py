@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from funkflow.pipeline.results.report.words import month, signed
+from funkflow.pipeline.progress.words import month, signed
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)

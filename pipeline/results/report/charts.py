@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from funkflow.pipeline.results.report.axes import Scale, axis_words, padded
 from funkflow.pipeline.results.report.drawing import (
@@ -32,6 +33,7 @@ from funkflow.pipeline.results.report.drawing import (
     text,
     width_of,
 )
+from funkflow.pipeline.results.report.pieces import piece
 from funkflow.tasks.digits import rounded
 
 _LANE = 34
@@ -42,7 +44,7 @@ def line_figure(
     figure: Figure, xs: Sequence[float], series: Sequence[Series], rules: Sequence[tuple[str, float]] = (),
     y_log: bool = False, diagonal: bool = False, kept: tuple[str, float] | None = None,
     scattered: bool = False,
-) -> str:  # fmt: skip
+) -> Markup:  # fmt: skip
     """Return a figure of curves.
 
     `rules` : level lines; `kept` : an upright one; `diagonal` : where y is x; `scattered` : the last has no line.
@@ -97,7 +99,7 @@ def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool, eve
 
 def timeline_figure(
     figure: Figure, workers: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[float]]
-) -> str:
+) -> Markup:
     """Return a figure of tasks by worker over time: [worker, kind, start, stop], the numbers of names."""
     if not rows:
         return nothing(figure)
@@ -129,14 +131,11 @@ def timeline_figure(
     return framed_figure(figure, parts, keys, table, base + BOTTOM)
 
 
-def sparkline(values: Sequence[float], says: str) -> str:
+def sparkline(values: Sequence[float], says: str) -> Markup:
     """Return a small curve without axes, for a table's cell."""
     known = [value for value in values if math.isfinite(value)]
     if len(known) < 2:
-        return ""
+        return Markup("")
     across, up = Scale(0, len(known) - 1, 2, 98), Scale(*padded(known), 22, 2)
     path = "L".join(f"{across.at(place)} {up.at(value)}" for place, value in enumerate(known))
-    return (
-        f'<svg class="spark" viewBox="0 0 100 24" role="img" aria-label="{escape(says, quote=True)}">'
-        f'<path class="line c0" d="M{path}"/></svg>'
-    )
+    return piece("spark", says, path)

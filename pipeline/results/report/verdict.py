@@ -7,11 +7,13 @@ Does not cover: the rest of the page (sections.py, ranking.py, errors.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, percent
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
+from funkflow.pipeline.results.report.pieces import piece
 from funkflow.tasks.digits import rounded, told_apart
 from funkflow.tasks.transform import NAMES
 
@@ -19,14 +21,13 @@ Facts = Mapping[str, Any]
 _RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
 
 
-def verdict(facts: Facts) -> str:
+def verdict(facts: Facts) -> Markup:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
     sentences = [_measured(found), _ranked(found.get("ranking") or {})]
     sentences += [_judged(found, run["settings"].get("gate") or {})]
     sentences += [_scale(run["settings"].get("ingest", {}).get("transform", "none"))]
-    words = "".join(f"<p>{escape(each)}</p>" for each in sentences if each)
-    return f'<div class="verdict">{words}</div>'
+    return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
 
 
 def _measured(found: Facts) -> str:
@@ -98,7 +99,7 @@ def _scale(transform: str) -> str:
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
 
 
-def tiles(facts: Facts) -> str:
+def tiles(facts: Facts) -> Markup:
     """Return the four figures that matter most, each with what it is to be seen beside."""
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
@@ -109,7 +110,7 @@ def tiles(facts: Facts) -> str:
     shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))
     if memory := facts["memory"]["peak_bytes"]:
         shown.append(("Peak memory", mebibytes(memory), *_foretold(memory, facts["memory"].get("predicted_bytes"))))
-    return _list_of(shown)
+    return piece("tiles", shown)
 
 
 def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = False) -> tuple[str, str, str, str]:
@@ -127,12 +128,3 @@ def _foretold(peak: int, predicted: int | None) -> tuple[str, str]:
     if peak <= predicted:
         return f"{mebibytes(predicted)} predicted", ""
     return f"{percent(peak / predicted - 1)} above the {mebibytes(predicted)} predicted", "bad"
-
-
-def _list_of(shown: Sequence[tuple[str, str, str, str]]) -> str:
-    items = "".join(
-        f'<div><dt>{escape(name)}</dt><dd class="value">{escape(value)}</dd>'
-        f'<dd class="beside {kind}">{escape(beside)}</dd></div>'
-        for name, value, beside, kind in shown
-    )
-    return f'<dl class="tiles">{items}</dl>' if items else ""
