@@ -16,7 +16,7 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
-from funkflow.pipeline.progress.live.frame import BLUE, GREEN, GREY, VERMILION
+from funkflow.pipeline.progress.colours import BLUE, GREEN, GREY, VERMILION
 from funkflow.pipeline.progress.story import Epoch, Story
 
 _MOST_DOTS = 30

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
+from funkflow.pipeline.progress.colours import BLUE, GREY, VERMILION
 from funkflow.pipeline.progress.live.block_figure import colour_of
-from funkflow.pipeline.progress.live.frame import BLUE, GREY, VERMILION
 from funkflow.pipeline.progress.story import Epoch, Story
 from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded

@@ -16,6 +16,8 @@ from funkflow.tasks.digits import rounded
 
 REFERENCES = {"mean": "mean rating", "biases": "biases only"}
 MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
+AXES = (("rank", "rank"), ("seconds", "seconds of training"))
+"""Of drawings: fields of a row, and their names."""
 HEADS = ("method", "rank", "RMSE", "training", "seconds", "peak memory", "took")
 """RMSE on the validation and on the training ratings. What the last column counts goes with its number: epochs, or
 products with the matrix."""

@@ -69,7 +69,7 @@ def line_figure(
         low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
         parts.append(f'<path class="rule r0" d="M{across.at(low)} {up.at(low)}L{across.at(high)} {up.at(high)}"/>')
     for number, each in enumerate(series):
-        parts += _curve(number, [
+        parts += curve(number, [
             (across.at(x), up.at(y))
             for x, y in zip(xs, each.values, strict=True) if y is not None and math.isfinite(y)
         ], not (scattered and each is series[-1]), -(-len(xs) // _MOST_MARKS))  # fmt: skip
@@ -89,7 +89,7 @@ def _count(series: Series) -> int:
     return sum(value is not None for value in series.values)
 
 
-def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
+def curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
     """Return a curve, with a mark at each point, or at one in so many, so that lines differ in more than colour."""
     colour = number % COLOURS
     path = "L".join(f"{x} {y}" for x, y in points)

@@ -115,11 +115,12 @@ def framed_figure(
     """Return a whole figure: title, drawing, legend, finding, and the numbers to unfold."""
     drawing = Markup("".join(parts))
     name = hashlib.blake2b(f"{figure}{drawing}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
-    legend = [(Markup(_key_sign(kind, of)), words) for kind, of, words in keys]
+    legend = [(Markup(key_sign(kind, of)), words) for kind, of, words in keys]
     return piece("drawn", figure.title, figure.says, name, f"0 0 {WIDTH} {height:g}", drawing, legend, table)
 
 
-def _key_sign(kind: str, of: str) -> str:
+def key_sign(kind: str, of: str) -> str:
+    """Draw the sign of a legend."""
     if kind.startswith("bar"):
         return f'<rect class="{kind}" x="6" y="1" width="14" height="10"/>'
     line = f'<path class="{kind}" d="M1 6H25"/>'

@@ -18,6 +18,8 @@ from funkflow.tasks.model.html_tables import templates_in
 _TEMPLATES = templates_in(Path(__file__).with_name("templates"))
 _TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK)}
 _MACROS = _TEMPLATES.get_template("pieces.html.jinja").module
+DRAWING_STYLE = _TEMPLATES.get_template("drawing.css.jinja").render()
+"""Of curves and axes, for a drawing that stands alone."""
 Part = tuple[str, str, str]
 """Of a page: its anchor, its heading, and its content, as HTML."""
 
