@@ -67,10 +67,10 @@ def constants_table(constants: Constants, url: str) -> Group:
         rows.append((name, value, f"{spread[key]:.0%}" if key in spread else ""))
 
     for each in constants.ranks:
-        row(f"rank {each.rank}: step a rating", _nanoseconds(each.seconds_per_rating), f"dense_{each.rank}")
-        row("  row brought up to date, swept", _nanoseconds(each.seconds_per_swept_row), f"medium_{each.rank}")
-        row("  row brought up to date, alone", _nanoseconds(each.seconds_per_single_row), f"sparse_{each.rank}")
-        row("  held-out rating scored", _nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
+        row(f"rank {each.rank}: step a rating", _in_nanoseconds(each.seconds_per_rating), f"dense_{each.rank}")
+        row("  row brought up to date, swept", _in_nanoseconds(each.seconds_per_swept_row), f"medium_{each.rank}")
+        row("  row brought up to date, alone", _in_nanoseconds(each.seconds_per_single_row), f"sparse_{each.rank}")
+        row("  held-out rating scored", _in_nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
     for name, key in (("loss per further thread: kernel", "thread_loss"), ("  copies", "copy_thread_loss")):
         row(name, f"{getattr(constants, key):.1%}", key)
     for name, key in (
@@ -94,5 +94,5 @@ def constants_table(constants: Constants, url: str) -> Group:
     return Group(table, Text(about), Text(f"written to {url}"))
 
 
-def _nanoseconds(seconds: float) -> str:
+def _in_nanoseconds(seconds: float) -> str:
     return f"{seconds * 1e9:.1f} ns"

@@ -73,7 +73,7 @@ class LivePage:
     def _update(self) -> None:
         plugin = self._scheduler.plugins.get(NAME)
         stories = plugin.stories.newest_first() if isinstance(plugin, LivePlugin) else []
-        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _named(story)) for story in stories)]
+        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _option_words(story)) for story in stories)]
         if options != self._options:
             self._choice.options = self._options = options
         story = next((each for each in stories if each.run == self._choice.value), stories[0] if stories else None)
@@ -115,7 +115,7 @@ def live_document(scheduler: Any, extra: dict[str, Any], document: Document) -> 
     document.theme = THEME
 
 
-def _named(story: Story) -> str:
+def _option_words(story: Story) -> str:
     return f"{story.name[:8]} {story.facts.get('method', '')} ({story.state}, execution {story.run})"
 
 

@@ -34,7 +34,7 @@ def summary(story: Story, now: float, workers: list[str]) -> str:
     ]
     if story.ended is None:
         done, of_all = _done(story)
-        where, left = escape(_where(story)), _left(story)
+        where, left = escape(_stage_words(story)), _left(story)
         parts.append(f'<div class="now"><b>{where}</b><span>{escape(left)}</span></div>')
         if of_all:
             parts.append(
@@ -55,7 +55,7 @@ def _done(story: Story) -> tuple[int, int]:
     return (story.done, story.steps) if story.stage != "train" else (0, 0)
 
 
-def _where(story: Story) -> str:
+def _stage_words(story: Story) -> str:
     done, of_all = _done(story)
     if not story.stage:
         return "starting"

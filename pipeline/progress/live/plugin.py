@@ -82,7 +82,7 @@ class LivePlugin(SchedulerPlugin):
             if finish == "processing":
                 grid.begun(visit, self._worker_of(key))
             elif finish == "memory":
-                grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
+                grid.ended(visit, str(kwargs.get("worker") or ""), _compute_seconds(kwargs.get("startstops") or ()))
             else:
                 grid.given_back(visit)
 
@@ -128,6 +128,6 @@ class LivePlugin(SchedulerPlugin):
         return str(getattr(worker, "address", ""))
 
 
-def _seconds(startstops: Any) -> float:
+def _compute_seconds(startstops: Any) -> float:
     """Return how long a task computed."""
     return float(sum(each["stop"] - each["start"] for each in startstops if each.get("action") == "compute"))

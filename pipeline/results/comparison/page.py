@@ -43,7 +43,7 @@ def comparison_page(comparison: Comparison) -> str:
     parts: list[UIElement] = [Div(text=heading, width=1000)]
     for pure, curves in comparison.forms():
         legend_items = list(curves)
-        panels = [_curves_by(curves, key, label, legend_items if key == "seconds" else []) for key, label in AXES]
+        panels = [_figure_by(curves, key, label, legend_items if key == "seconds" else []) for key, label in AXES]
         parts += [Div(text=f"<h3>{PURE_MODEL if pure else MODEL}</h3>"), row(*panels)]
     rows = [
         (PURE_MODEL if each.pure else MODEL, each, each.failed or cells(each, comparison)) for each in comparison.rows
@@ -52,7 +52,7 @@ def comparison_page(comparison: Comparison) -> str:
     return str(file_html(column(*parts), INLINE, title="funkflow: methods compared", template=FILE))
 
 
-def _curves_by(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
+def _figure_by(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
     hover = HoverTool(
         tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{%.5g}"), ("seconds", "@seconds{0.0}"),
                   ("memory", "@memory")],

@@ -43,11 +43,10 @@ _MOST_MARKS = 40
 def line_figure(
     figure: Figure, xs: Sequence[float], series: Sequence[Series], rules: Sequence[tuple[str, float]] = (),
     y_log: bool = False, diagonal: bool = False, kept: tuple[str, float] | None = None,
-    scattered: bool = False,
 ) -> Markup:  # fmt: skip
     """Return a figure of curves.
 
-    `rules` : level lines; `kept` : an upright one; `diagonal` : where y is x; `scattered` : the last has no line.
+    `rules` : level lines; `kept` : an upright one; `diagonal` : where y is x.
     """
     known = [value for each in series for value in each.values if value is not None and math.isfinite(value)]
     if not xs or not known:
@@ -72,8 +71,8 @@ def line_figure(
         parts += curve(number, [
             (across.at(x), up.at(y))
             for x, y in zip(xs, each.values, strict=True) if y is not None and math.isfinite(y)
-        ], not (scattered and each is series[-1]), -(-len(xs) // _MOST_MARKS))  # fmt: skip
-    unjoined = [(scattered and each is series[-1]) or _count(each) == 1 for each in series]
+        ], each.joined, -(-len(xs) // _MOST_MARKS))  # fmt: skip
+    unjoined = [not each.joined or _count(each) == 1 for each in series]
     keys: list[Key] = [
         (f"{'mark' if alone else 'line'} c{number % COLOURS}", MARKS[number % len(MARKS)], each.name)
         for number, (each, alone) in enumerate(zip(series, unjoined, strict=True))

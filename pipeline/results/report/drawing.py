@@ -34,10 +34,11 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Series:
-    """A curve or a set of bars: a value for each x, None where there is none."""
+    """A curve or a set of bars: a value for each x, None where there is none. `joined` : by a line."""
 
     name: str
     values: Sequence[float | None]
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ def framed_figure(
     drawing = Markup("".join(parts))
     name = hashlib.blake2b(f"{figure}{drawing}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
     legend = [(Markup(key_sign(kind, of)), words) for kind, of, words in keys]
-    return piece("drawn", figure.title, figure.says, name, f"0 0 {WIDTH} {height:g}", drawing, legend, table)
+    return piece(
+        "drawn", title=figure.title, says=figure.says, name=name, box=f"0 0 {WIDTH} {height:g}", drawing=drawing,
+        keys=legend, numbers=table,
+    )  # fmt: skip
 
 
 def key_sign(kind: str, of: str) -> str:

@@ -29,14 +29,15 @@ def errors(facts: Facts) -> Markup:
     if not found:
         return absent("Errors", "no ratings were held out to validate on")
     whole = facts["verdict"].get("rmse")
-    return figures(
+    parts = [
         _by_counts(found["by_user_activity"], "user activity", "the user", whole),
         _by_counts(found["by_item_popularity"], "item popularity", "the item", whole),
         _by_rating(found["by_value"]),
         _by_time(found["by_time"], whole),
         _calibration(found["calibration"]),
         _residuals(found["residuals"]),
-    )
+    ]
+    return figures(*parts)
 
 
 def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -> Markup:
@@ -63,7 +64,8 @@ def _rmse_bars(
 ) -> Markup:  # fmt: skip
     series = Series("RMSE", [None if each is None else each["rmse"] for each in bins])
     pale = [each is not None and each["ratings"] < FEW for each in bins]
-    return bar_figure(figure, labels, [series], ticks, None if whole is None else ("all ratings", whole), pale)
+    level = None if whole is None else ("all ratings", whole)
+    return bar_figure(figure, labels, [series], ticks, level=level, pale=pale)
 
 
 def _best_and_worst(labels: Sequence[str], bins: Sequence[Facts]) -> str:

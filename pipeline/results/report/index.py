@@ -56,12 +56,12 @@ def _trend(records: Records) -> Markup:
     names = _group_names(shown)
     series = [Series(name, _placed(group, len(done))) for name, group in zip(names, shown, strict=True)]
     if others:
-        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done))))
+        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done)), joined=False))
     says = " ".join(_trend_words(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
         says += " RMSEs of different sets do not compare."
     figure = Figure("Validation RMSE of the executions that trained", says, "execution, oldest first", "RMSE")
-    return figures(line_figure(figure, list(range(1, len(done) + 1)), series, scattered=bool(others)))
+    return figures(line_figure(figure, list(range(1, len(done) + 1)), series))
 
 
 def _measured_on(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def ranking(facts: Facts) -> Markup:
     told = [f"{head} {difference}" for head, difference in zip(heads, differences, strict=True)]
     says = f"The model's measures less those of the most rated items: {listed(told)}."
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
-    table = piece("table", "ranking", (f"at {at}", *heads), rows, heads, ["model"])
+    table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
     explained = Markup("<div>{}{}</div>").format(table, _explanation(found))
     return piece("pair", explained, bar_figure(figure, heads, series))
 

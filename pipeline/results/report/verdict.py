@@ -24,13 +24,13 @@ _RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
 def verdict(facts: Facts) -> Markup:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
-    sentences = [_measured(found), _ranked(found.get("ranking") or {})]
-    sentences += [_judged(found, run["settings"].get("gate") or {})]
-    sentences += [_scale(run["settings"].get("ingest", {}).get("transform", "none"))]
+    sentences = [_rmse_words(found), _ranking_words(found.get("ranking") or {})]
+    sentences += [_gate_words(found, run["settings"].get("gate") or {})]
+    sentences += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
     return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
 
 
-def _measured(found: Facts) -> str:
+def _rmse_words(found: Facts) -> str:
     """Say what the model reached beside what it must beat: both, or it is of no use."""
     if found.get("rmse") is None:
         return "The model was not measured: no ratings were held out to validate on."
@@ -52,7 +52,7 @@ def _measured(found: Facts) -> str:
     return words
 
 
-def _ranked(ranking: Facts) -> str:
+def _ranking_words(ranking: Facts) -> str:
     """Say whether the model's recommendations are better than the most rated items, by each measure."""
     if not ranking:
         return ""
@@ -66,18 +66,18 @@ def _ranked(ranking: Facts) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _judged(found: Facts, asked: Facts) -> str:
+def _gate_words(found: Facts, asked: Facts) -> str:
     """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
     gate = found.get("gate")
     if not gate:
         return ""
     if not gate.get("passed", True):
         return f"The gate refused it: {gate['refusal']}."
-    questions = list(_questions(gate, asked, found.get("rmse") is not None))
+    questions = list(_gate_questions(gate, asked, found.get("rmse") is not None))
     return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
 
 
-def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
+def _gate_questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
     """Yield what was asked of a model that passed, with what was found; that its numbers are finite always is."""
     if asked.get("beats_biases") and is_measured:
         yield "an RMSE below those of the mean rating and the biases alone"
@@ -93,7 +93,7 @@ def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
         yield f"an RMSE {than} that of the model in use ({found})"
 
 
-def _scale(transform: str) -> str:
+def _unit_words(transform: str) -> str:
     """Say of what all figures of the page are, where it is not the ratings themselves."""
     of = NAMES[transform]
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
@@ -109,7 +109,9 @@ def tiles(facts: Facts) -> Markup:
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
     shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))
     if memory := facts["memory"]["peak_bytes"]:
-        shown.append(("Peak memory", mebibytes(memory), *_foretold(memory, facts["memory"].get("predicted_bytes"))))
+        shown.append(
+            ("Peak memory", mebibytes(memory), *_beside_prediction(memory, facts["memory"].get("predicted_bytes")))
+        )
     return piece("tiles", shown)
 
 
@@ -122,7 +124,7 @@ def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = F
     return name, written, f"{percent(abs(own - rival) / rival)} {side} {of} ({of_rival})", kind
 
 
-def _foretold(peak: int, predicted: int | None) -> tuple[str, str]:
+def _beside_prediction(peak: int, predicted: int | None) -> tuple[str, str]:
     if not predicted:
         return "not predicted", ""
     if peak <= predicted:
