@@ -6,8 +6,7 @@ Covers: this part of the page. Does not cover: the other parts (sections.py), th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -16,11 +15,9 @@ from funkflow.pipeline.results.report.axes import axis_words, month_ticks, round
 from funkflow.pipeline.results.report.bars import FEW, bar_figure
 from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import absent, figures
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures
 from funkflow.pipeline.results.report.ratings import BINS_OF, bounds, edges, every_month
 from funkflow.tasks.digits import rounded
-
-Facts = Mapping[str, Any]
 
 
 def errors(facts: Facts) -> Markup:

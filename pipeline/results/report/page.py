@@ -16,10 +16,9 @@ from markupsafe import Markup
 from funkflow.pipeline.progress.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
-from funkflow.pipeline.results.report.pieces import piece, whole_page
+from funkflow.pipeline.results.report.pieces import Facts, piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking
 from funkflow.pipeline.results.report.ratings import data
-from funkflow.pipeline.results.report.sections import Facts
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.tasks.digits import rounded
 

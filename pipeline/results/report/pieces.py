@@ -6,7 +6,7 @@ Covers: whole pages, and the pieces of their parts by name. Does not cover: thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ _TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK)}
 _MACROS = _TEMPLATES.get_template("pieces.html.jinja").module
 DRAWING_STYLE = _TEMPLATES.get_template("drawing.css.jinja").render()
 """Of curves and axes, for a drawing that stands alone."""
+Facts = Mapping[str, Any]
+"""What a run left, or a part of it, as pipeline/stages/report.py writes it."""
 Part = tuple[str, str, str]
 """Of a page: its anchor, its heading, and its content, as HTML."""
 
 
-def piece(name: str, *values: object, **more: object) -> Markup:
+def piece(name: str, /, *values: object, **more: object) -> Markup:
     """Return a piece of a page, by its name in pieces.html.jinja; what is put in and is no Markup is escaped."""
     return Markup(getattr(_MACROS, name)(*values, **more).strip())
 
@@ -36,7 +38,12 @@ def absent(title: str, why: str) -> Markup:
 
 def figures(*parts: str) -> Markup:
     """Lay figures out side by side where there is room."""
-    return piece("figures", parts)
+    return Markup('<div class="figures">{}</div>').format(Markup("").join(parts))
+
+
+def side_by_side(left: Markup, right: Markup) -> Markup:
+    """Lay two things out side by side where there is room."""
+    return Markup('<div class="pair">{}{}</div>').format(left, right)
 
 
 def whole_page(title: str, beneath: str, heading: Markup, parts: Sequence[Part] = (), body: str = "") -> str:

@@ -6,17 +6,13 @@ Covers: this part of the page. Does not cover: the verdict (verdict.py), how it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from markupsafe import Markup
 
 from funkflow.pipeline.progress.words import counted, listed, percent
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import piece
+from funkflow.pipeline.results.report.pieces import Facts, piece, side_by_side
 
-Facts = Mapping[str, Any]
 _MEASURES = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
 
 
@@ -39,7 +35,7 @@ def ranking(facts: Facts) -> Markup:
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
     table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
     explained = Markup("<div>{}{}</div>").format(table, _explanation(found))
-    return piece("pair", explained, bar_figure(figure, heads, series))
+    return side_by_side(explained, bar_figure(figure, heads, series))
 
 
 def _relative_difference(own: float, rival: float) -> str:

@@ -7,8 +7,7 @@ Does not cover: the other parts (sections.py), the counts (tasks/evaluation/desc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -16,10 +15,9 @@ from funkflow.pipeline.progress.words import counted, month, percent
 from funkflow.pipeline.results.report.axes import month_ticks
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import absent, figures, piece
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
 
-Facts = Mapping[str, Any]
 _MOST_MONTHS = 1200
 """That an axis has empty ones of: a single wrong year would push all others into one bar."""
 
@@ -45,8 +43,8 @@ def data(facts: Facts) -> Markup:
         _counts_of_a(found["user_counts"], "user"),
         _counts_of_a(found["item_counts"], "item"),
     )
-    pair = piece("pair", piece("definitions", rows), _most_rated(found["top_items"]))
-    return pair + _quarantine(aside) + shown
+    pair = piece("definitions", rows), _most_rated(found["top_items"])
+    return side_by_side(*pair) + _quarantine(aside) + shown
 
 
 def _quarantine(found: Facts | None) -> Markup:

@@ -7,9 +7,8 @@ Does not cover: their order (page.py), the ratings (ratings.py), ranking (rankin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 from markupsafe import Markup
 
@@ -17,11 +16,10 @@ from funkflow.pipeline.progress.words import counted, duration, listed, mebibyte
 from funkflow.pipeline.results.report.bars import row_figure
 from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import absent, figures, piece
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece
 from funkflow.pipeline.results.report.ratings import item_name
 from funkflow.tasks.digits import rounded
 
-Facts = Mapping[str, Any]
 _MIB = 2**20
 _CLOSE = 1.01
 """A truncation that is so close to the best in RMSE is as good for most uses."""
@@ -172,7 +170,7 @@ def factors(facts: Facts) -> Markup:
         return absent("Factors", "no item has ratings enough (report.least_ratings)")
     rows = [
         (
-            piece("ordinal", each["factor"], percent(each["share"])),
+            Markup("{}<small>{}</small>").format(each["factor"], percent(each["share"])),
             *(piece("ends", [item_name(item) for item in each[end]]) for end in ("low", "high")),
         )
         for each in found

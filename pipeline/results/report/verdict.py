@@ -7,17 +7,15 @@ Does not cover: the rest of the page (sections.py, ranking.py, errors.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from markupsafe import Markup
 
 from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
-from funkflow.pipeline.results.report.pieces import piece
+from funkflow.pipeline.results.report.pieces import Facts, piece
 from funkflow.tasks.digits import rounded, told_apart
 from funkflow.tasks.transform import NAMES
 
-Facts = Mapping[str, Any]
 _RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
 
 
