@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from funkflow.pipeline.results.tables import text_table
 from funkflow.tasks.errors import WrongGradient
 from funkflow.tasks.training.gradient_check import (
     Coordinate,
@@ -52,7 +54,7 @@ def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
     """
     double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
     worst = worst_coordinate(problem, of)
-    console.print(_table(double, single))
+    console.print(_errors_by_step(double, single))
     for line in _findings(double, single, worst):
         console.print(line, highlight=False, soft_wrap=True)
     if not is_right(double):
@@ -62,26 +64,25 @@ def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
         )
 
 
-def _table(double: Sweep, single: Sweep) -> Table:
-    table = Table(title="relative error of difference quotients", title_justify="left", title_style="bold")
-    for name in ("h", "one-sided, 64 bits", "central, 64 bits", "one-sided, 32 bits", "central, 32 bits"):
-        table.add_column(name, justify="right")
-    for row, low in zip(double.rows, single.rows, strict=True):
-        central = f"{row.central:.1e}"
-        table.add_row(
-            f"{row.h:.0e}",
-            f"{row.one_sided:.1e}",
-            f"[bold]{central}[/]" if row == double.best else central,
+def _errors_by_step(double: Sweep, single: Sweep) -> Table:
+    rows = [
+        (
+            f"{high.h:.0e}",
+            f"{high.one_sided:.1e}",
+            Text(f"{high.central:.1e}", "bold" if high == double.best else ""),
             f"{low.one_sided:.1e}",
-            f"[bold]{low.central:.1e}[/]" if low == single.best else f"{low.central:.1e}",
+            Text(f"{low.central:.1e}", "bold" if low == single.best else ""),
         )
-    return table
+        for high, low in zip(double.rows, single.rows, strict=True)
+    ]
+    heads = ("h", "one-sided, 64 bits", "central, 64 bits", "one-sided, 32 bits", "central, 32 bits")
+    return text_table(heads, rows, "relative error of difference quotients", right_from=0)
 
 
 def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
     return [
-        f"until rounding takes over, the one-sided error falls as h^{_power(double.one_sided_order)}, "
-        f"the central one as h^{_power(double.central_order)}",
+        f"until rounding takes over, the one-sided error falls as h^{_order(double.one_sided_order)}, "
+        f"the central one as h^{_order(double.central_order)}",
         f"64 bits come down to {double.best.central:.0e} at h = {double.best.h:.0e}, "
         f"32 bits only to {single.best.central:.0e} at h = {single.best.h:.0e}: "
         "too coarse to tell a right gradient from one that is almost right",
@@ -90,5 +91,5 @@ def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
     ]
 
 
-def _power(order: float) -> str:
+def _order(order: float) -> str:
     return "?" if math.isnan(order) else f"{order:.2f}"

@@ -13,8 +13,7 @@ import typer
 from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, interrupts, print_result, watching
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import METHODS
-from funkflow.pipeline.results.comparison.runs import compare as run_comparison
+from funkflow.pipeline.results.comparison.runs import METHODS, compare_methods
 from funkflow.pipeline.results.comparison.table import comparison_table
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
@@ -41,7 +40,7 @@ def compare(
     """Run several methods on one dataset and split; print and save RMSE, seconds and memory at several ranks."""
     settings = options.settings()
     with watching() as watcher:
-        comparison, folder = run_comparison(
+        comparison, folder = compare_methods(
             settings, _named(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
         )
     if comparison.references:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from funkflow.pipeline.commands.options import AsJson, RunOptions, print_result
 from funkflow.pipeline.datasets.erasure import Holder, holders, remove
+from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store, existing_root
 from funkflow.tasks.errors import SettingsError
@@ -66,23 +67,15 @@ def forget(
             for each in found
         ],
     }
-    print_result(content, as_json, _table(found, len(forgotten.user), len(forgotten.item), yes))
+    print_result(content, as_json, _holders_table(found, len(forgotten.user), len(forgotten.item), yes))
 
 
-def _table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
-    table = Table(
-        title=f"forgotten under this root: {users:,} users, {items:,} items; no new dataset will have a row of them",
-        title_justify="left",
-        title_style="bold",
-        caption=_what_next(found, removed),
-        caption_justify="left",
-    )
-    for column in ("holds them", "name", "size", ""):
-        table.add_column(column)
-    for each in found:
-        fate = "at work" if each.at_work else "removed" if removed else "--yes removes it"
-        table.add_row(each.kind, each.name, format_bytes(each.bytes), fate)
-    return table
+def _holders_table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
+    title = f"forgotten under this root: {users:,} users, {items:,} items; no new dataset will have a row of them"
+    done = "removed" if removed else "--yes removes it"
+    rows = [(each.kind, each.name, format_bytes(each.bytes), "at work" if each.at_work else done) for each in found]
+    heads = ("holds them", "name", "size", "")
+    return text_table(heads, rows, title, caption=_what_next(found, removed), caption_justify="left")
 
 
 def _what_next(found: list[Holder], removed: bool) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from funkflow.pipeline.cluster.errors import as_readable_errors
 from funkflow.pipeline.commands.options import AsJson, Root, default_root, print_result
+from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.root import model_in_use as pointer
 from funkflow.pipeline.root.model_in_use import Current
 from funkflow.tasks.redact import masked
@@ -38,12 +38,9 @@ def current(root: Root = "", as_json: AsJson = False) -> None:
     if as_json:
         print_result(content, as_json, "")
         return
-    table = Table(title="models in use, the present one first", title_justify="left", title_style="bold")
-    for name in ("run", "since (UTC)", "by"):
-        table.add_column(name)
-    for use in (now.use, *now.previous):
-        table.add_row(use.run_id, use.promoted, use.by)
-    print_result(content, as_json, table)
+    uses = [(use.run_id, use.promoted, use.by) for use in (now.use, *now.previous)]
+    heads = ("run", "since (UTC)", "by")
+    print_result(content, as_json, text_table(heads, uses, "models in use, the present one first"))
     print_result(content, as_json, Text(f"model {content['model']}"))
 
 

@@ -19,9 +19,9 @@ from funkflow.pipeline.planning.best_grid import plan_scale
 from funkflow.pipeline.planning.calibrate import measure
 from funkflow.pipeline.planning.constants import calibration_url, constants_for, write_constants
 from funkflow.pipeline.planning.plan import plan_of
-from funkflow.pipeline.planning.plan_table import plan_table
-from funkflow.pipeline.planning.scale_table import constants_table, scale_table
 from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.pipeline.results.plan_table import plan_table
+from funkflow.pipeline.results.scale_table import constants_table, scale_table
 from funkflow.pipeline.root.store import existing_root
 from funkflow.pipeline.settings.effective import on_date
 from funkflow.pipeline.settings.request import Request

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 import funkflow
@@ -149,11 +149,10 @@ def factors(
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
         title = f"strongest factors of {_named(raw_id, titles)}"
-    content, table = [], Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, expand=True)
-    for name in ("factor", "singular\nvalue", *(["loading"] if item else [])):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("one end", "the other"):  # a title that has no room ends in dots: three lines a factor, one an item
-        table.add_column(name, ratio=1, no_wrap=True, overflow="ellipsis")
+    content, rows = [], []
+    columns: list[str | Column] = ["factor", "singular\nvalue", *(["loading"] if item else [])]
+    # A title that has no room ends in dots: three lines a factor, one an item.
+    columns += [Column(name, ratio=1, no_wrap=True, overflow="ellipsis") for name in ("one end", "the other")]
     for number in chosen.tolist():
         order = np.argsort(-found.loadings[:, number], kind="stable")
         high, low = ([loaded.item_ids[place] for place in ends] for ends in (order[:_ENDS], order[::-1][:_ENDS]))
@@ -171,7 +170,8 @@ def factors(
             }
         )
         shown = [str(number + 1), f"{strength:.2f}", *([f"{loading:+.3f}"] if item else [])]
-        table.add_row(*shown, *("\n".join(_named(each, titles) for each in ids) for ids in (high, low)))
+        rows.append([*shown, *("\n".join(_named(each, titles) for each in ids) for ids in (high, low))])
+    table = tables.text_table(columns, rows, title, right_from=0, no_wrap=True, box=SIMPLE_HEAD, expand=True)
     print_result({"factors": content}, as_json, table)
 
 
@@ -210,10 +210,9 @@ def _named(raw_id: Any, titles: dict[Any, str]) -> str:
 def _list_of(title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]) -> Table | Text:
     if not found:
         return Text(f"{title}: nothing is left")
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("rank", "item", *(["title"] if titles else []), measure):
-        table.add_column(name)
     values = [value for _, value in found]
-    for rank, (item, value) in enumerate(found, start=1):
-        table.add_row(str(rank), str(item), *([titles.get(item, "")] if titles else []), rounded(value, *values))
-    return table
+    rows = [
+        (str(rank), str(item), *([titles.get(item, "")] if titles else []), rounded(value, *values))
+        for rank, (item, value) in enumerate(found, start=1)
+    ]
+    return tables.text_table(("rank", "item", *(["title"] if titles else []), measure), rows, title)

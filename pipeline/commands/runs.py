@@ -13,14 +13,13 @@ from typing import Annotated, Any
 import typer
 from dask.utils import format_bytes
 from rich.console import Console, Group
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from funkflow.pipeline.commands.options import AsJson, Root, Wait, default_root, print_result, watching
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.progress.outcome import STATES
 from funkflow.pipeline.results.saved_reports import write_index
+from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.root.ledger import Ledger, Record
 from funkflow.pipeline.root.lock import Waiting
 from funkflow.pipeline.root.prune import Pruning, prune
@@ -81,12 +80,8 @@ def _listing(
 def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
     """Show one record with all that it says."""
     record = _ledger(root).find(record_id)
-    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in flat(record):
-        table.add_row(name, escape(_cell(value)))
-    print_result(record, as_json, table)
+    rows = [(name, _cell(value)) for name, value in flat(record)]
+    print_result(record, as_json, text_table(("", ""), rows, bare=True, show_header=False))
 
 
 def diff(
@@ -102,13 +97,11 @@ def diff(
     one, other = (dict(flat(record)) for record in pair)
     names = [name for name in {**one, **other} if name.split(".")[0] not in _NOT_COMPARED]
     rows = {name: [one.get(name), other.get(name)] for name in names if every or one.get(name) != other.get(name)}
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("", pair[0]["id"], pair[1]["id"]):
-        table.add_column(name, overflow="fold")
-    for name, values in sorted(rows.items(), key=lambda row: (row[0].startswith(_SETTINGS), row[0])):
-        table.add_row(name, *(escape(_cell(value)) for value in values))
-    said = table if rows else Text(f"{pair[0]['id']} and {pair[1]['id']} do not differ")
-    print_result({"ids": [record["id"] for record in pair], "values": rows}, as_json, said)
+    ids = [record["id"] for record in pair]
+    ordered = sorted(rows.items(), key=lambda row: (row[0].startswith(_SETTINGS), row[0]))
+    table = text_table(("", *ids), [(name, *map(_cell, values)) for name, values in ordered], bare=True)
+    none = Text(f"{' and '.join(ids)} do not differ")
+    print_result({"ids": ids, "values": rows}, as_json, table if rows else none)
 
 
 def prune_runs(
@@ -143,18 +136,22 @@ def _ledger(root: str) -> Ledger:
 def _records_table(records: list[Record]) -> Group:
     if not records:
         return Group(Text("no such record"))
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("id", "date", "state", "code", "run", "RMSE", "took", "host"):
-        table.add_column(name, no_wrap=True)
-    for record in records:
-        rmse, code = (record.get("metrics") or {}).get("rmse"), record.get("exit_code")
-        table.add_row(
-            record["id"], record.get("date"), record["state"], None if code is None else str(code),
-            (record.get("run_id") or "")[:_SHORT], rounded(rmse), _took(record),
+    heads = ("id", "date", "state", "code", "run", "RMSE", "took", "host")
+    rows = [
+        (
+            record["id"],
+            record.get("date"),
+            record["state"],
+            _cell(record.get("exit_code")),
+            (record.get("run_id") or "")[:_SHORT],
+            rounded((record.get("metrics") or {}).get("rmse")),
+            _took(record),
             record.get("host"),
-        )  # fmt: skip
-    said = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]
-    return Group(table, *said)
+        )
+        for record in records
+    ]
+    errors = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]
+    return Group(text_table(heads, rows, bare=True, no_wrap=True), *errors)
 
 
 def _took(record: Record) -> str:
@@ -165,14 +162,12 @@ def _took(record: Record) -> str:
 
 
 def _pruning_table(pruning: Pruning) -> Group:
-    table = Table("what goes", "how many", "bytes")
-    for kind, (count, size) in pruning.by_kind().items():
-        table.add_row(kind, f"{count:,}", f"{size:,}")
+    rows = [(kind, f"{count:,}", f"{size:,}") for kind, (count, size) in pruning.by_kind().items()]
     runs = [path.split("/")[1] for path in pruning.paths if path.startswith("runs/")]
     return Group(
         Text(f"runs kept: {', '.join(pruning.kept) or 'none'}"),
         Text(f"runs that go: {', '.join(runs) or 'none'}"),
-        table,
+        text_table(("what goes", "how many", "bytes"), rows),
     )
 
 

@@ -20,6 +20,7 @@ from funkflow.pipeline.commands.options import (
     print_result,
     watching,
 )
+from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.running import saved_model
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
@@ -55,23 +56,22 @@ def spectrum(
         )
     table = manifest["table"]
     rows = files.read_table(files.join(folder, table), None, manifest["checksums"][table]).to_pylist()
-    print_result({**manifest, "model": folder, "ranks": rows}, as_json, _table(manifest, rows))
+    print_result({**manifest, "model": folder, "ranks": rows}, as_json, _spectrum_table(manifest, rows))
 
 
-def _table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
+def _spectrum_table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
     measured = manifest["ratings"] > 0
     beside = (manifest["rmse"], manifest["mae"]) if measured else ()
     title = f"spectrum of {manifest['of']}" + (f", validation: {manifest['split']}" if measured else "")
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("rank", "singular value", "energy", "cumulative", *(("RMSE", "MAE") if measured else ())):
-        table.add_column(name, justify="right")
+    heads = ("rank", "singular value", "energy", "cumulative", *(("RMSE", "MAE") if measured else ()))
+    shown = []
     if measured:
-        table.add_row("0", "", "", "", *(rounded(manifest[name], *beside) for name in ("rmse", "mae")))
+        shown.append(("0", "", "", "", *(rounded(manifest[name], *beside) for name in ("rmse", "mae"))))
     strongest = max((row["singular_value"] for row in rows), default=0.0)
     best = min((row["rmse"] for row in rows), default=None) if measured else None
     for row in rows:
         energies = (f"{row['energy']:.4f}", f"{row['cumulative_energy']:.4f}")
         scores = [rounded(row[name], *beside) for name in ("rmse", "mae")] if measured else []
-        style = "bold" if measured and row["rmse"] == best else ""
-        table.add_row(str(row["rank"]), rounded(row["singular_value"], strongest), *energies, *scores, style=style)
-    return table
+        shown.append((str(row["rank"]), rounded(row["singular_value"], strongest), *energies, *scores))
+    strong = [str(row["rank"]) for row in rows if measured and row["rmse"] == best]
+    return text_table(heads, shown, title, right_from=0, bold=strong)

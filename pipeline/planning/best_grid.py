@@ -1,7 +1,8 @@
 """The best grid for a matrix on so many workers, and a plain refusal where none fits.
 
 Covers: which grids and numbers of shares are looked at, and the choice among them.
-Does not cover: how long one of them takes (epoch_time.py), or how the answer looks (scale_table.py).
+Does not cover: how long one of them takes (epoch_time.py), or how the answer looks
+(pipeline/results/scale_table.py).
 """
 
 from __future__ import annotations

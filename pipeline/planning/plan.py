@@ -2,7 +2,7 @@
 
 Covers: grid, tasks, memory and disk, from the sizes of the matrix.
 Does not cover: these sizes (sizes.py), the arithmetic of bytes (budget.py), or how a plan is printed
-(plan_table.py).
+(pipeline/results/plan_table.py).
 """
 
 from __future__ import annotations

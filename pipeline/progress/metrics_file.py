@@ -45,7 +45,7 @@ class MetricsFile:
     def open(self, run_folder: str) -> None:
         """Go on in `run_folder`, after what an earlier attempt left there."""
         self._folder = run_folder
-        self._number = len(_pieces(run_folder)[1:])
+        self._number = len(_file_pieces(run_folder)[1:])
         if path := self._local_path():
             os.makedirs(os.path.dirname(path), exist_ok=True)
             _cut_to_lines(path)
@@ -70,7 +70,7 @@ class MetricsFile:
         self._waiting.clear()
 
     def _url(self) -> str:
-        return files.join(self._folder, _name(self._number))
+        return files.join(self._folder, _file_name(self._number))
 
     def _local_path(self) -> str:
         """Return the path of the file where it can be appended to; else nothing."""
@@ -83,23 +83,27 @@ def events_of(run_folder: str) -> list[dict[str, Any]] | None:
 
     A line that is not whole, because it is being written or its machine went down, is passed over.
     """
-    found = [files.bytes_if_there(files.join(run_folder, name)) for name in _pieces(run_folder)]
+    found = [files.bytes_if_there(files.join(run_folder, name)) for name in _file_pieces(run_folder)]
     lines = [line for data in found if data for line in _whole_lines(data).splitlines()]
-    return [event for line in lines if (event := _parsed(line))] if any(data is not None for data in found) else None
+    return (
+        [event for line in lines if (event := _event_of_line(line))]
+        if any(data is not None for data in found)
+        else None
+    )
 
 
 def epochs_of(events: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return epochs by number; of one that was gone through twice, what was told last."""
+    """Return epochs by number; of one that was gone through twice, the last event."""
     return {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
 
 
-def _pieces(run_folder: str) -> list[str]:
+def _file_pieces(run_folder: str) -> list[str]:
     """Return the names of the files that are or would be there, in the order in which they were written."""
     numbers = [int(piece[1]) for name in files.names(run_folder) if (piece := _PIECE.fullmatch(name))]
-    return [_name(number) for number in range(max(numbers, default=0) + 1)]
+    return [_file_name(number) for number in range(max(numbers, default=0) + 1)]
 
 
-def _name(number: int) -> str:
+def _file_name(number: int) -> str:
     return f"metrics-{number:05d}.jsonl" if number else _FIRST
 
 
@@ -107,7 +111,7 @@ def _whole_lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _event_of_line(line: bytes) -> dict[str, Any]:
     with suppress(ValueError):
         event = json.loads(line)
         return event if isinstance(event, dict) and "event" in event else {}

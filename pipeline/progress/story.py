@@ -196,9 +196,13 @@ def _epoch_finished(story: Story, event: Event, time: float) -> None:
     story.counted, story.most = str(event.get("counted", "epoch")), int(event["epochs"])
     story.passes += 0 if known else int(event.get("passes", 1))
     story.epochs[number] = Epoch(
-        number, float(event["training_rmse"]), None if stopping is None else float(stopping),
-        float(event["ratings_per_second"]), bool(event["best"]), known.time if known else time,
-    )  # fmt: skip
+        epoch=number,
+        training_rmse=float(event["training_rmse"]),
+        stopping_rmse=None if stopping is None else float(stopping),
+        ratings_per_second=float(event["ratings_per_second"]),
+        best=bool(event["best"]),
+        time=known.time if known else time,
+    )
     if len(story.epochs) > _MOST_EPOCHS:
         del story.epochs[min(story.epochs)]
 
@@ -234,7 +238,7 @@ def _noticed(story: Story, event: Event, time: float) -> None:
     story.lines.append((time, "warning" if event["warning"] else "note", str(event["message"])))
 
 
-def _ended(story: Story, event: Event, time: float) -> None:
+def _take_end(story: Story, event: Event, time: float) -> None:
     story.state, story.rmse, story.ended = str(event["state"]), event["rmse"], time
     story.facts.setdefault("run_id", event["run_id"])
     if event.get("error"):
@@ -253,5 +257,5 @@ _TAKE: dict[str, Callable[[Story, Event, float], None]] = {
     "RowsQuarantined": _quarantined,
     "WorkerLost": _worker_lost,
     "Noticed": _noticed,
-    "RunEnded": _ended,
+    "RunEnded": _take_end,
 }

@@ -3,7 +3,7 @@
 Covers: learning curves, of one run or several; RMSE by rank; singular values. Nothing is shown or written.
 Does not cover: the live page (live/), the report (report/), which draws its own so as to need no script.
 
-Colours are those of Okabe and Ito, told apart by the colour-blind; lines differ in dashes and markers besides.
+Lines differ in dashes and markers, not in colour alone (pipeline/progress/colours.py).
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
+from funkflow.pipeline.progress.colours import GREY, SEVERAL, colour_at
 from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
+from funkflow.pipeline.results.report.drawing import MARKS
 from funkflow.pipeline.root.result import RunResult
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("solid", "dashed", "dotdash", "dotted")
-_MARKERS = ("circle", "square", "triangle", "diamond")
-_GREY = "#6b7280"
 Run = RunResult | str | os.PathLike[str]
 """A result of `run`, or the folder of a run."""
 
@@ -41,8 +40,8 @@ def learning_curve(run: Run) -> figure:
     BadInput
         There is no such run, or it told of no epoch.
     """
-    events = _events(run)
-    epochs = _epochs(events, run)
+    events = _events_told(run)
+    epochs = _curve_epochs(events, run)
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     numbers = sorted(epochs)
     drawn = [_line(plot, 0, "training", numbers, [epochs[n]["training_rmse"] for n in numbers])]
@@ -58,8 +57,8 @@ def learning_curve(run: Run) -> figure:
     for event in events:
         if event["event"] == "BaselinesMeasured":
             biases = event["biases_rmse"]
-            plot.add_layout(Span(location=biases, dimension="width", line_color=_GREY, line_dash="dashed"))
-            line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=_GREY, line_dash="dashed", name="biases")
+            plot.add_layout(Span(location=biases, dimension="width", line_color=GREY, line_dash="dashed"))
+            line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=GREY, line_dash="dashed", name="biases")
             drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {event['split']}", renderers=[line]))
             break
     _legend(plot, drawn)
@@ -73,11 +72,11 @@ def compare(runs: Sequence[Run]) -> figure:
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     drawn = []
     for number, run in enumerate(runs):
-        epochs = _epochs(_events(run), run)
+        epochs = _curve_epochs(_events_told(run), run)
         told = {n: each["stopping_rmse"] for n, each in epochs.items()}
         training = all(value is None for value in told.values())
         values = {n: each["training_rmse"] for n, each in epochs.items()} if training else told
-        name = f"{os.path.basename(_folder(run))[:8]}, {'training' if training else 'held out'}"
+        name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'held out'}"
         drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
     _legend(plot, drawn)
     return plot
@@ -91,7 +90,7 @@ def rmse_by_rank(run: Run) -> figure:
     BadInput
         The run has no spectrum, or held nothing out to measure it on.
     """
-    url = files.join(_folder(run), "model", "spectrum.parquet")
+    url = files.join(_run_folder(run), "model", "spectrum.parquet")
     if files.bytes_if_there(url) is None:
         raise BadInput(f"{url}: no such file; funkflow spectrum makes it")
     table = files.read_table(url)
@@ -131,9 +130,9 @@ def _line(
 ) -> LegendItem:
     values = [math.nan if value is None else value for value in ys]
     source = ColumnDataSource({"x": list(xs), "y": values, **more}, name=name)
-    colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    colour, dash = colour_at(number), _DASHES[number // len(SEVERAL) % len(_DASHES)]
     line: Any = plot.line("x", "y", source=source, color=colour, line_width=2, line_dash=dash)
-    dots: Any = plot.scatter("x", "y", source=source, color=colour, size=6, marker=_MARKERS[number % len(_MARKERS)])
+    dots: Any = plot.scatter("x", "y", source=source, color=colour, size=6, marker=MARKS[number % len(MARKS)])
     return LegendItem(label=name, renderers=[line, dots])
 
 
@@ -141,7 +140,7 @@ def _legend(plot: figure, items: list[LegendItem]) -> None:
     plot.add_layout(Legend(items=items, orientation="horizontal", click_policy="hide", ncols=3), "below")
 
 
-def _folder(run: Run) -> str:
+def _run_folder(run: Run) -> str:
     if isinstance(run, RunResult):
         if "run" not in run.paths:
             raise BadInput("this result is of an execution that did not come to training, so there is nothing to plot")
@@ -149,16 +148,18 @@ def _folder(run: Run) -> str:
     return os.fspath(run).rstrip("/")
 
 
-def _events(run: Run) -> list[dict[str, Any]]:
+def _events_told(run: Run) -> list[dict[str, Any]]:
     """Return what a run told, all attempts one after another."""
-    events = events_of(_folder(run))
+    events = events_of(_run_folder(run))
     if events is None:
-        raise BadInput(f"{files.join(_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
+        raise BadInput(f"{files.join(_run_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
     return events
 
 
-def _epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
+def _curve_epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
     found = epochs_of(events)
     if not found:
-        raise BadInput(f"{_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps")
+        raise BadInput(
+            f"{_run_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps"
+        )
     return found

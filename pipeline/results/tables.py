@@ -1,18 +1,18 @@
-"""What a person reads at the end: results as short tables.
+"""Tables for a terminal: how all of them look, and a result's.
 
-Covers: their layout.
-Does not cover: their numbers (pipeline/flow.py), plans (pipeline/planning/plan_table.py), or progress while a run goes
-on (pipeline/progress/lines.py).
+Covers: the layout.
+Does not cover: the numbers (pipeline/flow.py), plans (plan_table.py, scale_table.py), progress (pipeline/progress/).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from dask.utils import format_time
 from rich.console import Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from funkflow.pipeline.root.result import ESTIMATES, RunResult, rounded_scores
@@ -22,6 +22,35 @@ from funkflow.tasks.redact import masked
 _DEFAULT_ROOT = str(Settings.model_fields["root"].default)
 
 
+def text_table(
+    columns: Sequence[str | Column], rows: Iterable[Sequence[str | Text | None]], title: str = "", *,
+    right_from: int | None = None, bold: Collection[str] = (), bare: bool = False, no_wrap: bool = False, **look: Any,
+) -> Table:  # fmt: skip
+    """Return a table; it shows words as they are, whatever markup they hold.
+
+    Parameters
+    ----------
+    right_from : the first of the columns of numbers, which are aligned at the right.
+    bold : rows, by their first cells.
+    bare : without lines.
+    no_wrap : one line a row.
+    look : further arguments of rich's Table.
+    """
+    if bare:
+        look |= {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    numbers = len(columns) if right_from is None else right_from
+    made = [
+        Column(each, justify="left" if place < numbers else "right", no_wrap=no_wrap,
+               overflow="ellipsis" if no_wrap else "fold") if isinstance(each, str) else each
+        for place, each in enumerate(columns)
+    ]  # fmt: skip
+    table = Table(*made, title=escape(title) or None, title_justify="left", title_style="bold", **look)
+    for row in rows:
+        cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
+        table.add_row(*cells, style="bold" if row[0] in bold else "")
+    return table
+
+
 def result_table(result: RunResult, root: str = "") -> Group:
     """Return RMSE and MAE of the model beside what it must beat, where the results lie, and what to try next.
 
@@ -29,14 +58,12 @@ def result_table(result: RunResult, root: str = "") -> Group:
     """
     parts: list[Table | Text] = []
     if result.evaluation:
-        scores = Table(title=escape(result.validation), title_justify="left", title_style="bold")
-        for name in ("", "RMSE", "MAE"):
-            scores.add_column(name, justify="left" if not name else "right")
-        for key, name in ESTIMATES.items():
-            if key in result.evaluation:
-                shown = rounded_scores(result.evaluation, key)
-                scores.add_row(name, *shown, style="bold" if key == "model" else "")
-        parts.append(scores)
+        scores = [
+            (name, *rounded_scores(result.evaluation, key))
+            for key, name in ESTIMATES.items()
+            if key in result.evaluation
+        ]
+        parts.append(text_table(("", "RMSE", "MAE"), scores, result.validation, right_from=1, bold=["model"]))
     if result.warning:
         parts.append(Text(result.warning, style="yellow"))
     if result.ranking:
@@ -65,9 +92,9 @@ def result_table(result: RunResult, root: str = "") -> Group:
 def _ranking_table(ranking: dict[str, Any]) -> Table:
     at, users = ranking["count"], f"{ranking['users']:,} users"
     title = f"ranking: {users}, relevant from {ranking['threshold']:g} on"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("", f"precision@{at}", f"recall@{at}", f"NDCG@{at}"):
-        table.add_column(name, justify="left" if not name else "right")
-    for name, row, style in (("most rated items", ranking["most_rated"], ""), ("model", ranking, "bold")):
-        table.add_row(name, *(f"{row[measure]:.4f}" for measure in ("precision", "recall", "ndcg")), style=style)
-    return table
+    rows = [
+        (name, *(f"{scores[measure]:.4f}" for measure in ("precision", "recall", "ndcg")))
+        for name, scores in (("most rated items", ranking["most_rated"]), ("model", ranking))
+    ]
+    heads = ("", f"precision@{at}", f"recall@{at}", f"NDCG@{at}")
+    return text_table(heads, rows, title, right_from=1, bold=["model"])

@@ -1,36 +1,42 @@
 """Results as small HTML tables, as a notebook shows them: no colours of their own, so that they suit light and dark.
 
-Covers: tables of words, everything escaped, and bars of a share.
-Does not cover: what stands in them (model.py, canonical.py, pipeline/root/result.py), the report
+Covers: these tables, and how templates of HTML are read: what is put into one is escaped.
+Does not cover: what stands in the tables (model.py, canonical.py, pipeline/root/result.py), the report
 (pipeline/results/report/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from pathlib import Path
 
-_RIGHT = ' style="text-align:right"'
-_LEFT = ' style="text-align:left"'
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table. The first column is words, at the left; the others are numbers, at the right."""
-    head = "".join(f'<th scope="col"{_LEFT if not n else _RIGHT}>{escape(each)}</th>' for n, each in enumerate(heads))
-    body = "".join(
-        f'<tr><th scope="row"{_LEFT}>{escape(row[0])}</th>'
-        + "".join(f"<td{_RIGHT}>{escape(word)}</td>" for word in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    caption = f'<caption style="text-align:left;font-weight:bold">{escape(title)}</caption>' if title else ""
-    return f"<table>{caption}{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+def templates_in(folder: str | Path) -> Environment:
+    """Return the templates of a folder."""
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(folder),
+    )  # fmt: skip
+
+
+_TABLE = templates_in("").from_string("""<table>
+{%- if title %}<caption style="text-align:left;font-weight:bold">{{ title }}</caption>{% endif %}
+{%- if heads %}<thead><tr>
+{%- for head in heads %}<th scope="col" style="text-align:{{ 'left' if loop.first else side }}">{{ head }}</th>
+{%- endfor %}</tr></thead>{% endif %}<tbody>
+{%- for row in rows %}<tr>{% for cell in row %}
+{%- if loop.first %}<th scope="row" style="text-align:left">{{ cell }}</th>
+{%- else %}<td style="text-align:{{ side }}">{{ cell }}</td>
+{%- endif %}{% endfor %}</tr>{% endfor %}</tbody></table>""")
+
+
+def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], side: str = "right") -> str:
+    """Return a table. The first column is words, at the left; `side` : where the others are, which are numbers."""
+    return _TABLE.render(title=title, heads=heads, rows=rows, side=side)
 
 
 def html_facts(title: str, facts: Iterable[tuple[str, str]]) -> str:
     """Return a table of names and words, both at the left."""
-    rows = "".join(
-        f'<tr><th scope="row"{_LEFT}>{escape(name)}</th><td{_LEFT}>{escape(words)}</td></tr>' for name, words in facts
-    )
-    caption = f'<caption style="text-align:left;font-weight:bold">{escape(title)}</caption>'
-    return f"<table>{caption}<tbody>{rows}</tbody></table>"
+    return html_table(title, (), facts, "left")

@@ -92,8 +92,8 @@ def test_table_and_pictures_lie_together_and_need_nothing_else(compared: tuple[P
     assert not re.search(rb"<(script|link)[^>]+(src|href)=", page)
     assert b"singular values converged to" in page
     drawing = ElementTree.fromstring((folder / "comparison.svg").read_text())
-    curves = drawing.findall("{http://www.w3.org/2000/svg}polyline")
-    assert len(curves) == 8  # two methods, against rank and against seconds, in two forms
+    marks = [each for each in drawing.iter() if each.attrib.get("class", "").startswith("mark")]
+    assert len(marks) == 8 + 4  # two methods, against rank and against seconds, in two forms; and keys of each form
 
 
 def test_a_drawing_of_one_run_has_its_mark_within_the_panel() -> None:
@@ -101,7 +101,7 @@ def test_a_drawing_of_one_run_has_its_mark_within_the_panel() -> None:
     one = Comparison("made", 10, 2, {"mean": 1.1, "biases": 1.0}, (row,))
     drawing = ElementTree.fromstring(comparison_drawing(one))
     width, height = float(drawing.attrib["width"]), float(drawing.attrib["height"])
-    for mark in drawing.findall("{http://www.w3.org/2000/svg}circle"):
+    for mark in drawing.iter("{http://www.w3.org/2000/svg}circle"):
         assert 0 < float(mark.attrib["cx"]) < width
         assert 0 < float(mark.attrib["cy"]) < height
     assert "0.9" in comparison_page(one)

@@ -24,8 +24,8 @@ from funkflow.pipeline.planning.budget import Allowance, Size, predict_bytes
 from funkflow.pipeline.planning.epoch_time import moved_bytes
 from funkflow.pipeline.planning.method_memory import NEEDS
 from funkflow.pipeline.planning.plan import plan_of, predict_for
-from funkflow.pipeline.planning.plan_table import plan_table
 from funkflow.pipeline.planning.task_costs import Job, Matrix
+from funkflow.pipeline.results.plan_table import plan_table
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.grid.layout import lineage_shards, shards_for

@@ -26,7 +26,7 @@ from funkflow import Model, run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.flow import METHODS
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
-from funkflow.pipeline.results.comparison.runs import compare
+from funkflow.pipeline.results.comparison.runs import compare_methods
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import Settings
@@ -190,7 +190,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(local: Made, object_store:
 @pytest.mark.slow
 def test_methods_are_compared_in_an_object_store(object_store: ObjectStore) -> None:
     root = object_store.new_root()
-    comparison, folder = compare(Settings.build({**SMALL, "root": root}), ["sgd", "lanczos"], [2])
+    comparison, folder = compare_methods(Settings.build({**SMALL, "root": root}), ["sgd", "lanczos"], [2])
     assert [row.failed for row in comparison.rows] == ["", ""]
     assert files.read_json(files.join(folder, "comparison.json"))["rows"][1]["rmse"] == comparison.rows[1].rmse
 

@@ -62,7 +62,7 @@ def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
     files = {
         f"funkflow/{path.relative_to(CHECKOUT).as_posix()}"
-        for pattern in ("*.json", "*.py", "*.toml", "*.yaml", "*.service", "*.timer", "crontab", "py.typed")
+        for pattern in ("*.jinja", "*.json", "*.py", "*.toml", "*.yaml", "*.service", "*.timer", "crontab", "py.typed")
         for path in (CHECKOUT / folder).rglob(pattern)
     }
     assert files
@@ -71,7 +71,7 @@ def test_wheel_holds_every_file_of(folder: str, content: set[str]) -> None:
 
 def test_wheel_holds_nothing_else(content: set[str]) -> None:
     kept = re.compile(
-        r"funkflow/(\w+\.py|py\.typed|(pipeline|tasks)/.*\.py|conf/\w.*\.(json|py|toml|yaml)|"
+        r"funkflow/(\w+\.py|py\.typed|(pipeline|tasks)/.*\.(py|jinja)|conf/\w.*\.(json|py|toml|yaml)|"
         r"conf/schedules/(crontab|[\w-]+\.(service|timer)))|funkflow-.*"
     )
     assert {name for name in content if not kept.fullmatch(name)} == set()

@@ -39,8 +39,8 @@ FLOORS = (
 """The packages, lowest first, and the few files that are floors by themselves. An import goes down or stays."""
 MOST_FILES, MOST_FOLDERS = 18, {"pipeline": 12, "tasks": 10}
 LAZY = {
-    "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/live/plugin.py",
-    "pipeline/progress/notebook.py", "pipeline/running/schedule/daemon.py", "tasks/storage/zarr_arrays.py",
+    "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/notebook.py",
+    "pipeline/running/schedule/daemon.py", "tasks/storage/zarr_arrays.py",
 }  # fmt: skip
 """Files that may import inside a function: the front doors, so that loading a model imports no Dask; and the places
 that import an extra which only some have."""

@@ -23,8 +23,8 @@ from funkflow.pipeline.progress.events import (
     WorkerLost,
 )
 from funkflow.pipeline.progress.live.blocks import Grid, Meeting, Visit, visit_of
-from funkflow.pipeline.progress.live.words import age, duration
 from funkflow.pipeline.progress.story import Stories, Story
+from funkflow.pipeline.progress.words import age, rough_duration
 
 
 def message(event: Event, time: float, run: str = "one") -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_checkpoints_are_one_line_and_leave_room_for_the_rest() -> None:
      (2e6, "23 days")],
 )  # fmt: skip
 def test_durations_are_words(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+    assert rough_duration(seconds) == said
     assert age(seconds) == ("just now" if seconds < 1 else f"{said} ago")
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from funkflow.pipeline.progress.words import counted, data_name, moment, percent
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.ranking import ranking
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
-from funkflow.pipeline.results.report.words import counted, data_name, moment, percent
 
 BIASES = "an RMSE below those of the mean rating and the biases alone"
 STAGES = [{"stage": "train", "bytes": 300 * 2**20}]

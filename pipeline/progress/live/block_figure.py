@@ -14,8 +14,8 @@ from bokeh.models.tickers import FixedTicker
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
+from funkflow.pipeline.progress.colours import GREY, colour_at
 from funkflow.pipeline.progress.live.blocks import Grid
-from funkflow.pipeline.progress.live.frame import GREY, WORKER_COLOURS
 from funkflow.pipeline.progress.story import Story
 
 _COLUMNS = ("item", "user", "colour", "alpha", "frame", "state", "worker", "seconds")
@@ -54,18 +54,26 @@ class BlockFigure:
             self.root.y_range.update(start=max(shards, 1) - 0.5, end=-0.5)
             self._ticker.ticks = list(range(0, max(shards, 1), max(1, -(-shards // _MOST_TICKS))))
         each = max(1, shards // max(1, grid.shares))
-        rows = [_block(grid, user, item, each, workers, story) for user in range(shards) for item in range(shards)]
+        rows = [
+            {
+                "user": user,
+                "item": item,
+                **_state_of(user // each, item // each, grid, story, workers),
+            }
+            for user in range(shards)
+            for item in range(shards)
+        ]
         self._blocks.data = {name: [row[name] for row in rows] for name in _COLUMNS}
 
 
 def colour_of(worker: str, workers: list[str]) -> str:
     """Return a worker's colour; one that is gone has none of its own."""
-    return WORKER_COLOURS[workers.index(worker) % len(WORKER_COLOURS)] if worker in workers else GREY
+    return colour_at(workers.index(worker)) if worker in workers else GREY
 
 
-def _block(grid: Grid, user: int, item: int, each: int, workers: list[str], story: Story) -> dict[str, Any]:
-    """Return how one block looks; `each` : shards a share."""
-    meeting = grid.meetings.get((user // each, item // each))
+def _state_of(share: int, partner: int, grid: Grid, story: Story, workers: list[str]) -> dict[str, str | float]:
+    """Return how the blocks look where two shares meet."""
+    meeting = grid.meetings.get((share, partner))
     colour, alpha, frame, state = GREY, 0.15, 0.0, "not gone through yet"
     if meeting is not None:
         colour = colour_of(meeting.worker, workers)
@@ -76,7 +84,7 @@ def _block(grid: Grid, user: int, item: int, each: int, workers: list[str], stor
         else:
             alpha, state = 0.3, "to come in this round"
     return {
-        "user": user, "item": item, "colour": colour, "alpha": alpha, "frame": frame, "state": state,
+        "colour": colour, "alpha": alpha, "frame": frame, "state": state,
         "worker": meeting.worker if meeting else "",
         "seconds": f"{meeting.seconds:.3f} s" if meeting and meeting.seconds else "",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
-from funkflow.pipeline.progress.live.frame import BLUE, GREEN, GREY, VERMILION
+from funkflow.pipeline.progress.colours import BLUE, GREEN, GREY, VERMILION
 from funkflow.pipeline.progress.story import Epoch, Story
 
 _MOST_DOTS = 30
@@ -50,7 +50,7 @@ class Curves:
         self._dots.data = _columns([each for number, each in enumerate(history, 1) if number % every == 0])
         self._run = story.run
         best, newest = story.best, story.epochs.get(max(story.checkpoints, default=0))
-        marks = [(best.epoch, _judged(best), "circle")] if best else []
+        marks = [(best.epoch, _criterion(best), "circle")] if best else []
         marks += [(newest.epoch, newest.training_rmse, "triangle")] if newest else []
         self._marks.data = {
             name: [mark[place] for mark in marks] for place, name in enumerate(("epoch", "rmse", "shape"))
@@ -114,7 +114,7 @@ def _columns(epochs: list[Epoch]) -> dict[str, Any]:
     }
 
 
-def _judged(epoch: Epoch) -> float:
+def _criterion(epoch: Epoch) -> float:
     """Return what an epoch is judged by."""
     return epoch.training_rmse if epoch.stopping_rmse is None else epoch.stopping_rmse
 

@@ -1,8 +1,8 @@
 """The live page: what is known of a run, drawn on the dashboard of Dask's scheduler twice a second.
 
-Covers: the document, the choice among runs, and when anything is drawn anew.
+Covers: the document, the choice among runs, when anything is drawn anew, and its place in a dashboard.
 Does not cover: the figures (curves.py, block_figure.py), the words (panels.py), how all of it looks (frame.py), what is
-known (pipeline/progress/story.py, blocks.py), how the page comes into the dashboard (plugin.py, routes.py).
+known (pipeline/progress/story.py, blocks.py), a dashboard that has the page from the start (routes.py).
 
 Tests and programs find its parts by name: `funkflow-run` (the choice), `funkflow-summary`, `funkflow-epochs` (the data
 of the curves), `funkflow-learning`, `funkflow-rate`, `funkflow-grid`, `funkflow-memory`, `funkflow-lines`.
@@ -16,6 +16,9 @@ from typing import Any
 
 from bokeh.document import Document
 from bokeh.models.widgets import Div, Select
+from distributed.dashboard.core import BokehApplication
+from distributed.dashboard.scheduler import applications, template_variables
+from tornado.ioloop import IOLoop
 
 from funkflow.pipeline.progress.drawing import Drawing
 from funkflow.pipeline.progress.live import panels
@@ -70,7 +73,7 @@ class LivePage:
     def _update(self) -> None:
         plugin = self._scheduler.plugins.get(NAME)
         stories = plugin.stories.newest_first() if isinstance(plugin, LivePlugin) else []
-        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _named(story)) for story in stories)]
+        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _option_words(story)) for story in stories)]
         if options != self._options:
             self._choice.options = self._options = options
         story = next((each for each in stories if each.run == self._choice.value), stories[0] if stories else None)
@@ -112,9 +115,27 @@ def live_document(scheduler: Any, extra: dict[str, Any], document: Document) -> 
     document.theme = THEME
 
 
-def _named(story: Story) -> str:
+def _option_words(story: Story) -> str:
     return f"{story.name[:8]} {story.facts.get('method', '')} ({story.state}, execution {story.run})"
 
 
 PAGES = {PAGE: live_document, "/individual-funkflow": live_document}
 """By where they are; those that begin with `individual` are offered by JupyterLab's extension, too."""
+
+
+def add_page(scheduler: Any) -> bool:
+    """Put the page beside Dask's own, unless it was there from the start (routes.py); return whether it is there."""
+    known = getattr(scheduler, "http_application", None)
+    if known is None or not known.applications:
+        return False
+    variables = template_variables(scheduler)
+    if PAGE.strip("/") not in variables["pages"]:
+        variables["pages"].append(PAGE.strip("/"))
+    if PAGE in applications:
+        return True
+    first = known.applications[0]
+    added = BokehApplication(PAGES, scheduler, prefix=getattr(first, "prefix", ""), template_variables=variables)
+    known.add_application(added)
+    added.initialize(IOLoop.current())
+    added.start()
+    return True

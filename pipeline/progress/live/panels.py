@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
+from funkflow.pipeline.progress.colours import BLUE, GREY, VERMILION
 from funkflow.pipeline.progress.live.block_figure import colour_of
-from funkflow.pipeline.progress.live.frame import BLUE, GREY, VERMILION
-from funkflow.pipeline.progress.live.words import age, duration
 from funkflow.pipeline.progress.story import Epoch, Story
+from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded
 
 _LINES = 14
@@ -34,7 +34,7 @@ def summary(story: Story, now: float, workers: list[str]) -> str:
     ]
     if story.ended is None:
         done, of_all = _done(story)
-        where, left = escape(_where(story)), _left(story)
+        where, left = escape(_stage_words(story)), _left(story)
         parts.append(f'<div class="now"><b>{where}</b><span>{escape(left)}</span></div>')
         if of_all:
             parts.append(
@@ -55,7 +55,7 @@ def _done(story: Story) -> tuple[int, int]:
     return (story.done, story.steps) if story.stage != "train" else (0, 0)
 
 
-def _where(story: Story) -> str:
+def _stage_words(story: Story) -> str:
     done, of_all = _done(story)
     if not story.stage:
         return "starting"
@@ -66,7 +66,7 @@ def _where(story: Story) -> str:
 
 def _left(story: Story) -> str:
     seconds = story.seconds_left()
-    return "" if seconds is None else f"at most {duration(seconds)} of training left"
+    return "" if seconds is None else f"at most {rough_duration(seconds)} of training left"
 
 
 def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, str, str]]:
@@ -87,7 +87,7 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
     if facts.get("method") == "sgd" and facts.get("step") is not None:
         found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
-    found.append(("time", duration(max(0.0, over - story.began)), "since it began"))
+    found.append(("time", rough_duration(max(0.0, over - story.began)), "since it began"))
     lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
     there = f"{len(workers)}, " if story.ended is None else ""
     return [*found, ("workers", f"{there}{lost}", "")]

@@ -1,8 +1,8 @@
 """What runs in Dask's scheduler: it hears the events of runs and the tasks of their epochs, and keeps what matters.
 
-Covers: the plugin's life, what it keeps, and putting the page into a dashboard that is up already.
-Does not cover: what is known of a run (pipeline/progress/story.py, blocks.py), the page (page.py), the metrics
-(metrics.py).
+Covers: the plugin's life, and what it keeps.
+Does not cover: what is known of a run (pipeline/progress/story.py, blocks.py), the page and its place in the dashboard
+(page.py), the metrics (metrics.py).
 
 Every change of every task's state on the cluster comes through here, so what is of no interest leaves at once. What is
 kept changes under a lock, and who draws is given copies, whichever thread they draw in.
@@ -10,13 +10,14 @@ kept changes under a lock, and who draws is given copies, whichever thread they 
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import threading
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import Any
 
 from distributed import SchedulerPlugin
-from tornado.ioloop import IOLoop
 
 from funkflow.pipeline.progress.live import metrics
 from funkflow.pipeline.progress.live.blocks import PREFIXES, Grid, visit_of
@@ -27,6 +28,8 @@ PAGE = "/funkflow"
 """Where the page is, below the dashboard's address."""
 TOPIC = "funkflow"
 """Of the events that a run sends: mappings as pipeline/progress/story.py describes them."""
+_ADD_PAGE = "funkflow.pipeline.progress.live.page:add_page"
+"""By name, as Dask's settings name routes and preloads: a client has the plugin, too, and should not load Bokeh."""
 _OURS = re.compile(r"(?P<kind>[a-z][a-z-]*?)-(?P<attempt>[0-9a-f]{8})(?:-|$)")
 Ran = tuple[str, str, float, float]
 """A task that ran: worker, kind, start and stop in seconds since 1970."""
@@ -55,7 +58,9 @@ class LivePlugin(SchedulerPlugin):
         """Go on with the scheduler, and put the page into its dashboard, if it has one."""
         self._scheduler = scheduler
         metrics.read_from(self)
-        self.has_page = _add_page(scheduler)
+        has_dashboard = "dashboard" in scheduler.services or getattr(scheduler, "http_server", None)
+        with suppress(ImportError):  # a scheduler without Bokeh shows no page at all
+            self.has_page = bool(has_dashboard) and pkgutil.resolve_name(_ADD_PAGE)(scheduler)
 
     async def close(self) -> None:
         metrics.forget(self)
@@ -77,7 +82,7 @@ class LivePlugin(SchedulerPlugin):
             if finish == "processing":
                 grid.begun(visit, self._worker_of(key))
             elif finish == "memory":
-                grid.ended(visit, str(kwargs.get("worker") or ""), _seconds(kwargs.get("startstops") or ()))
+                grid.ended(visit, str(kwargs.get("worker") or ""), _compute_seconds(kwargs.get("startstops") or ()))
             else:
                 grid.given_back(visit)
 
@@ -123,33 +128,6 @@ class LivePlugin(SchedulerPlugin):
         return str(getattr(worker, "address", ""))
 
 
-def _seconds(startstops: Any) -> float:
+def _compute_seconds(startstops: Any) -> float:
     """Return how long a task computed."""
     return float(sum(each["stop"] - each["start"] for each in startstops if each.get("action") == "compute"))
-
-
-def _add_page(scheduler: Any) -> bool:
-    """Put the page beside Dask's own, unless it was there from the start (routes.py); say whether it is there."""
-    if "dashboard" not in scheduler.services and not getattr(scheduler, "http_server", None):
-        return False
-    try:
-        from distributed.dashboard.core import BokehApplication
-        from distributed.dashboard.scheduler import applications, template_variables
-
-        from funkflow.pipeline.progress.live.page import PAGES
-    except ImportError:  # a scheduler without Bokeh shows no page at all
-        return False
-    known = getattr(scheduler, "http_application", None)
-    if known is None or not known.applications:
-        return False
-    variables = template_variables(scheduler)
-    if PAGE.strip("/") not in variables["pages"]:
-        variables["pages"].append(PAGE.strip("/"))
-    if PAGE in applications:
-        return True
-    first = known.applications[0]
-    added = BokehApplication(PAGES, scheduler, prefix=getattr(first, "prefix", ""), template_variables=variables)
-    known.add_application(added)
-    added.initialize(IOLoop.current())
-    added.start()
-    return True

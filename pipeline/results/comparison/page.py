@@ -5,7 +5,6 @@ Covers: the page. Does not cover: its numbers (runs.py), the small drawing witho
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 from bokeh.core.templates import FILE
@@ -21,40 +20,39 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from dask.utils import format_bytes
 
-from funkflow.pipeline.results.comparison.runs import Comparison, Row
-from funkflow.pipeline.results.comparison.table import HEADS, MODEL, PURE_MODEL, cells, known_references
+from funkflow.pipeline.progress.colours import colour_at
+from funkflow.pipeline.results.comparison.runs import METHODS, Comparison, Row
+from funkflow.pipeline.results.comparison.table import AXES, HEADS, MODEL, PURE_MODEL, cells, known_references
+from funkflow.tasks.model.html_tables import templates_in
 
-COLOURS = {
-    "sgd": "#1b6ca8", "batch": "#d95f02", "funk": "#7570b3", "lanczos": "#e7298a", "arnoldi": "#66a61e",
-    "randomized": "#e6ab02", "power": "#a6761d",
-}  # fmt: skip
-OTHER_COLOUR = "#444444"
-_STYLE = "<style>td,th{padding:.1em .9em;text-align:right}</style>"
-_AXES = (("rank", "rank"), ("seconds", "seconds of training"))
+_HEADING = templates_in("").from_string("""<h2>Methods compared</h2>
+<p>RMSE on {{ "{:,}".format(comparison.ratings) }} validation ratings ({{ comparison.split }}), predictions clipped
+to the scale. Without factors: {{ known|join(", ") }}. {{ comparison.cores }} cores.</p>""")
+_TABLE = templates_in("").from_string("""<style>td,th{padding:.1em .9em;text-align:right}</style><table><tr>
+{% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for model, row, words in rows %}<tr><td>{{ model }}</td>
+{% if row.failed %}<td>{{ row.method }}</td><td>{{ row.rank }}</td>
+<td colspan="{{ heads|length - 3 }}" style="text-align:left">failed: {{ words }}</td>
+{% else %}{% for word in words %}<td>{{ word }}</td>{% endfor %}{% endif %}</tr>
+{% endfor %}</table>""")
 
 
 def comparison_page(comparison: Comparison) -> str:
     """Return the page: for each form of the model RMSE against rank and against seconds, and then the table."""
-    parts: list[UIElement] = [_heading(comparison)]
+    heading = _HEADING.render(comparison=comparison, known=known_references(comparison))
+    parts: list[UIElement] = [Div(text=heading, width=1000)]
     for pure, curves in comparison.forms():
         legend_items = list(curves)
-        panels = [_panel(curves, key, label, legend_items if key == "seconds" else []) for key, label in _AXES]
+        panels = [_figure_by(curves, key, label, legend_items if key == "seconds" else []) for key, label in AXES]
         parts += [Div(text=f"<h3>{PURE_MODEL if pure else MODEL}</h3>"), row(*panels)]
-    parts.append(Div(text=_table(comparison)))
+    rows = [
+        (PURE_MODEL if each.pure else MODEL, each, each.failed or cells(each, comparison)) for each in comparison.rows
+    ]
+    parts.append(Div(text=_TABLE.render(heads=("model", *HEADS), rows=rows)))
     return str(file_html(column(*parts), INLINE, title="funkflow: methods compared", template=FILE))
 
 
-def _heading(comparison: Comparison) -> Div:
-    known = ", ".join(known_references(comparison))
-    return Div(
-        text="<h2>Methods compared</h2>"
-        f"<p>RMSE on {comparison.ratings:,} validation ratings ({escape(comparison.split)}), predictions clipped "
-        f"to the scale. Without factors: {known}. {comparison.cores} cores.</p>",
-        width=1000,
-    )
-
-
-def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
+def _figure_by(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
     hover = HoverTool(
         tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{%.5g}"), ("seconds", "@seconds{0.0}"),
                   ("memory", "@memory")],
@@ -82,7 +80,7 @@ def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str])
                 ],
             }
         )
-        colour = COLOURS.get(method, OTHER_COLOUR)
+        colour = colour_at(METHODS.index(method))
         drawn: list[Any] = [
             plot.line(key, "rmse", source=source, color=colour, line_width=2),
             plot.scatter(key, "rmse", source=source, color=colour, size=7),
@@ -91,15 +89,3 @@ def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str])
     if named:
         plot.add_layout(Legend(items=items, click_policy="hide"), "right")
     return plot
-
-
-def _table(comparison: Comparison) -> str:
-    lines = ["".join(f"<th>{escape(head)}</th>" for head in ("model", *HEADS))]
-    for each in comparison.rows:
-        model = PURE_MODEL if each.pure else MODEL
-        words = [model, each.method, str(each.rank)] if each.failed else [model, *cells(each, comparison)]
-        line = "".join(f"<td>{escape(word)}</td>" for word in words)
-        if each.failed:
-            line += f'<td colspan="{len(HEADS) - 2}" style="text-align:left">failed: {escape(each.failed)}</td>'
-        lines.append(line)
-    return _STYLE + "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"

@@ -73,7 +73,7 @@ class Comparison:
                 yield pure, {method: curves[method] for method in METHODS if method in curves}
 
 
-def compare(
+def compare_methods(
     settings: Settings, methods: Sequence[str], ranks: Sequence[int], *, pure: bool = False, fresh: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> tuple[Comparison, str]:  # fmt: skip
@@ -99,15 +99,15 @@ def compare(
     chosen = [
         (method, rank, form) for form in ((False, True) if pure else (False,)) for rank in ranks for method in methods
     ]
-    folder = files.join(settings.root, "comparisons", _id_of(settings, methods, ranks, pure))
+    folder = files.join(settings.root, "comparisons", _comparison_id(settings, methods, ranks, pure))
     flow.run(settings, until="grid", listeners=listeners)
     comparison = Comparison(cores=cores())
     for number, (method, rank, form) in enumerate(chosen, start=1):
         words = f"{method}, rank {rank}{', pure form' if form else ''}"
-        _tell(listeners, Noticed(f"comparing {number} of {len(chosen)}: {words}"))
-        row, result = _row(settings, Row(method, rank, form), fresh, listeners)
+        _tell_all(listeners, Noticed(f"comparing {number} of {len(chosen)}: {words}"))
+        row, result = _run_one(settings, Row(method, rank, form), fresh, listeners)
         if row.failed:
-            _tell(listeners, Noticed(f"{words}: {row.failed}", warning=True))
+            _tell_all(listeners, Noticed(f"{words}: {row.failed}", warning=True))
         if result is not None:
             comparison = _with_references(comparison, result)
         comparison = replace(comparison, rows=(*comparison.rows, row))
@@ -126,19 +126,19 @@ def _refuse(settings: Settings, methods: Sequence[str], ranks: Sequence[int]) ->
         raise SettingsError('split.kind = "none" leaves no validation ratings to compare on; hold some out')
 
 
-def _id_of(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool) -> str:
+def _comparison_id(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool) -> str:
     content = settings.model_dump(mode="json", exclude={*IDLE_SECTIONS, "predict"})
     for name in ("method", "rank"):
         del content["train"][name]
     return content_id(settings=content, methods=list(methods), ranks=list(ranks), pure=pure)
 
 
-def _tell(listeners: Sequence[Listener], event: Event) -> None:
+def _tell_all(listeners: Sequence[Listener], event: Event) -> None:
     for listener in listeners:
         listener(event)
 
 
-def _row(settings: Settings, row: Row, fresh: bool, listeners: Sequence[Listener]) -> tuple[Row, RunResult | None]:
+def _run_one(settings: Settings, row: Row, fresh: bool, listeners: Sequence[Listener]) -> tuple[Row, RunResult | None]:
     """Run one method at one rank; return its row, and the result unless it failed."""
     finished: list[StageFinished] = []
 
@@ -156,7 +156,7 @@ def _row(settings: Settings, row: Row, fresh: bool, listeners: Sequence[Listener
         first_line = str(error).splitlines()[0] if str(error) else ""
         return replace(row, failed=f"unexpected {type(error).__name__}: {masked(first_line)}"), None
     reused = any(event.stage == "train" and event.reused for event in finished)
-    return _measured(row, result, reused), result
+    return _with_measures(row, result, reused), result
 
 
 def _settings_of(settings: Settings, row: Row) -> Settings:
@@ -168,7 +168,7 @@ def _settings_of(settings: Settings, row: Row) -> Settings:
     return Settings.build(content)
 
 
-def _measured(row: Row, result: RunResult, reused: bool) -> Row:
+def _with_measures(row: Row, result: RunResult, reused: bool) -> Row:
     run_folder = result.paths["run"]
     url = files.join(run_folder, _MEASURED)
     if not reused:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dask.utils import format_bytes
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.results.tables import text_table
 from funkflow.tasks.digits import rounded
 
 REFERENCES = {"mean": "mean rating", "biases": "biases only"}
 MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
+AXES = (("rank", "rank"), ("seconds", "seconds of training"))
+"""Of drawings: fields of a row, and their names."""
 HEADS = ("method", "rank", "RMSE", "training", "seconds", "peak memory", "took")
 """RMSE on the validation and on the training ratings. What the last column counts goes with its number: epochs, or
 products with the matrix."""
@@ -26,13 +28,8 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
     parts: list[Table | Text] = []
     for pure in sorted({row.pure for row in comparison.rows}):
         title = f"{PURE_MODEL if pure else MODEL}; validation: {comparison.split}, {comparison.ratings:,} ratings"
-        table = Table(title=escape(title), title_justify="left", title_style="bold")
-        for head in HEADS:  # narrow enough together for 80 columns
-            table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
-        for row in comparison.rows:
-            if row.pure == pure and not row.failed:
-                table.add_row(*cells(row, comparison))
-        parts.append(table)
+        shown = [cells(row, comparison) for row in comparison.rows if row.pure == pure and not row.failed]
+        parts.append(text_table(HEADS, shown, title, right_from=1, no_wrap=True))  # narrow enough for 80 columns
     parts += [
         Text(f"failed: {row.method}, rank {row.rank}{', pure form' if row.pure else ''}: {row.failed}")
         for row in comparison.rows

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from funkflow.pipeline.results.report.words import month, signed
+from funkflow.pipeline.progress.words import month, signed
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
@@ -41,10 +41,10 @@ class Scale:
 
     def ticks(self, most: int = 6) -> list[float]:
         """Return round numbers within, at most about `most` of them."""
-        return _decades(self.low, self.high, most) if self.log else round_numbers(self.low, self.high, most)
+        return _decade_ticks(self.low, self.high, most) if self.log else round_numbers(self.low, self.high, most)
 
 
-def _step(span: float, most: int) -> float:
+def _tick_step(span: float, most: int) -> float:
     unit = 10.0 ** math.floor(math.log10(span / most))
     return next((unit * each for each in _STEPS if span / (unit * each) <= most), unit * 10)
 
@@ -54,7 +54,7 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
     span = high - low
     if span < _LEAST_SPAN or not math.isfinite(span):
         return [low]
-    step = _step(span, most)
+    step = _tick_step(span, most)
     first = math.ceil(low / step - 1e-9)
     count = math.floor(high / step + 1e-9) - first + 1
     return [round((first + number) * step, _MOST_DECIMALS) for number in range(max(0, count))] or [low]
@@ -65,12 +65,12 @@ def from_zero(values: Sequence[float], most: int = 5) -> tuple[float, float]:
     low, high = min(0.0, *values), max(0.0, *values)
     if high - low < _LEAST_SPAN:
         return (low, high) if high > low else (0.0, 1.0)
-    step = _step(high - low, most)
+    step = _tick_step(high - low, most)
     ends = math.floor(low / step + _OVER) * step, math.ceil(high / step - _OVER) * step
     return min(ends[0], low), max(ends[1], high)
 
 
-def _decades(low: float, high: float, most: int) -> list[float]:
+def _decade_ticks(low: float, high: float, most: int) -> list[float]:
     if high < 10.0 * low:  # so few that even numbers do better
         return round_numbers(low, high, most)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from funkflow.pipeline.results.report.axes import Scale, axis_words, from_zero
 from funkflow.pipeline.results.report.drawing import (
     BOTTOM,
@@ -37,7 +39,7 @@ _ROW, _MOST_UP = 27, 5
 def bar_figure(
     figure: Figure, labels: Sequence[str], series: Sequence[Series], ticks: Sequence[tuple[float, str]] | None = None,
     level: tuple[str, float] | None = None, pale: Sequence[bool] = (),
-) -> str:  # fmt: skip
+) -> Markup:  # fmt: skip
     """Return a figure of bars, those of one label side by side.
 
     Parameters
@@ -84,7 +86,7 @@ def bar_figure(
 def row_figure(
     figure: Figure, labels: Sequence[str], values: Sequence[float], written: Sequence[str],
     level: tuple[str, float] | None = None,
-) -> str:  # fmt: skip
+) -> Markup:  # fmt: skip
     """Return a figure of lying bars, each with its name before it and its value, as `written`, after it."""
     if not labels:
         return nothing(figure)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from funkflow.pipeline.results.report.axes import Scale, axis_words, padded
 from funkflow.pipeline.results.report.drawing import (
@@ -32,6 +33,7 @@ from funkflow.pipeline.results.report.drawing import (
     text,
     width_of,
 )
+from funkflow.pipeline.results.report.pieces import piece
 from funkflow.tasks.digits import rounded
 
 _LANE = 34
@@ -41,11 +43,10 @@ _MOST_MARKS = 40
 def line_figure(
     figure: Figure, xs: Sequence[float], series: Sequence[Series], rules: Sequence[tuple[str, float]] = (),
     y_log: bool = False, diagonal: bool = False, kept: tuple[str, float] | None = None,
-    scattered: bool = False,
-) -> str:  # fmt: skip
+) -> Markup:  # fmt: skip
     """Return a figure of curves.
 
-    `rules` : level lines; `kept` : an upright one; `diagonal` : where y is x; `scattered` : the last has no line.
+    `rules` : level lines; `kept` : an upright one; `diagonal` : where y is x.
     """
     known = [value for each in series for value in each.values if value is not None and math.isfinite(value)]
     if not xs or not known:
@@ -67,11 +68,11 @@ def line_figure(
         low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
         parts.append(f'<path class="rule r0" d="M{across.at(low)} {up.at(low)}L{across.at(high)} {up.at(high)}"/>')
     for number, each in enumerate(series):
-        parts += _curve(number, [
+        parts += curve(number, [
             (across.at(x), up.at(y))
             for x, y in zip(xs, each.values, strict=True) if y is not None and math.isfinite(y)
-        ], not (scattered and each is series[-1]), -(-len(xs) // _MOST_MARKS))  # fmt: skip
-    unjoined = [(scattered and each is series[-1]) or _count(each) == 1 for each in series]
+        ], each.joined, -(-len(xs) // _MOST_MARKS))  # fmt: skip
+    unjoined = [not each.joined or _count(each) == 1 for each in series]
     keys: list[Key] = [
         (f"{'mark' if alone else 'line'} c{number % COLOURS}", MARKS[number % len(MARKS)], each.name)
         for number, (each, alone) in enumerate(zip(series, unjoined, strict=True))
@@ -87,7 +88,7 @@ def _count(series: Series) -> int:
     return sum(value is not None for value in series.values)
 
 
-def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
+def curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
     """Return a curve, with a mark at each point, or at one in so many, so that lines differ in more than colour."""
     colour = number % COLOURS
     path = "L".join(f"{x} {y}" for x, y in points)
@@ -97,7 +98,7 @@ def _curve(number: int, points: Sequence[tuple[float, float]], joined: bool, eve
 
 def timeline_figure(
     figure: Figure, workers: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[float]]
-) -> str:
+) -> Markup:
     """Return a figure of tasks by worker over time: [worker, kind, start, stop], the numbers of names."""
     if not rows:
         return nothing(figure)
@@ -129,14 +130,11 @@ def timeline_figure(
     return framed_figure(figure, parts, keys, table, base + BOTTOM)
 
 
-def sparkline(values: Sequence[float], says: str) -> str:
+def sparkline(values: Sequence[float], says: str) -> Markup:
     """Return a small curve without axes, for a table's cell."""
     known = [value for value in values if math.isfinite(value)]
     if len(known) < 2:
-        return ""
+        return Markup("")
     across, up = Scale(0, len(known) - 1, 2, 98), Scale(*padded(known), 22, 2)
     path = "L".join(f"{across.at(place)} {up.at(value)}" for place, value in enumerate(known))
-    return (
-        f'<svg class="spark" viewBox="0 0 100 24" role="img" aria-label="{escape(says, quote=True)}">'
-        f'<path class="line c0" d="M{path}"/></svg>'
-    )
+    return piece("spark", says, path)

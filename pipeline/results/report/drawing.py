@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import signed
 from funkflow.pipeline.results.report.axes import Scale, axis_words
-from funkflow.pipeline.results.report.style import scrolling_table
-from funkflow.pipeline.results.report.words import signed
+from funkflow.pipeline.results.report.pieces import piece
 
 WIDTH, HEIGHT = 480, 276
-"""A page of 420 px has 396 for a figure, so that letters of 13.5 here (style.py) have 11 px there."""
+"""A page of 420 px has 396 for a figure, so that letters of 13.5 here (the style sheet) have 11 px there."""
 TOP, BOTTOM, RIGHT = 30, 46, 16
 MARKS = ("circle", "square", "triangle", "diamond")
 COLOURS = 6
@@ -32,10 +34,11 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Series:
-    """A curve or a set of bars: a value for each x, None where there is none."""
+    """A curve or a set of bars: a value for each x, None where there is none. `joined` : by a line."""
 
     name: str
     values: Sequence[float | None]
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -107,48 +110,39 @@ def text(x: float, y: float, words: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def framed_figure(figure: Figure, parts: Sequence[str], keys: Sequence[Key], table: str, height: float = HEIGHT) -> str:
+def framed_figure(
+    figure: Figure, parts: Sequence[str], keys: Sequence[Key], table: Markup, height: float = HEIGHT
+) -> Markup:
     """Return a whole figure: title, drawing, legend, finding, and the numbers to unfold."""
-    drawn = "".join(parts)
-    name = hashlib.blake2b(f"{figure}{drawn}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
-    legend = "".join(
-        f'<li><svg class="key" viewBox="0 0 26 12" aria-hidden="true">{_key(kind, of)}</svg>{escape(words)}</li>'
-        for kind, of, words in keys
-    )
-    return (
-        f'<figure><figcaption id="f{name}">{escape(figure.title)}</figcaption>'
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="f{name}" '
-        f'aria-describedby="d{name}">{drawn}</svg>'
-        f"{f'<ul class=keys>{legend}</ul>' if legend else ''}"
-        f'<p class="says" id="d{name}">{escape(figure.says)}</p>'
-        f'<details><summary>Numbers<span class="unseen"> of: {escape(figure.title)}</span></summary>{table}</details>'
-        "</figure>"
-    )
+    drawing = Markup("".join(parts))
+    name = hashlib.blake2b(f"{figure}{drawing}".encode(), digest_size=6).hexdigest()  # the same page has the same bytes
+    legend = [(Markup(key_sign(kind, of)), words) for kind, of, words in keys]
+    return piece(
+        "drawn", title=figure.title, says=figure.says, name=name, box=f"0 0 {WIDTH} {height:g}", drawing=drawing,
+        keys=legend, numbers=table,
+    )  # fmt: skip
 
 
-def _key(kind: str, of: str) -> str:
+def key_sign(kind: str, of: str) -> str:
+    """Draw the sign of a legend."""
     if kind.startswith("bar"):
         return f'<rect class="{kind}" x="6" y="1" width="14" height="10"/>'
     line = f'<path class="{kind}" d="M1 6H25"/>'
     return line + mark(MARKS.index(of), int(kind[-1]), 13, 6) if of else line
 
 
-def nothing(figure: Figure) -> str:
+def nothing(figure: Figure) -> Markup:
     """Return the place of a figure that has no values."""
-    return (
-        f'<figure><figcaption>{escape(figure.title)}</figcaption><p class="none">There is nothing to show.</p></figure>'
-    )
+    return piece("absence", figure.title, "There is nothing to show.")
 
 
-def numbers(heads: Sequence[str], xs: Sequence[float | str], series: Sequence[Series]) -> str:
+def numbers(heads: Sequence[str], xs: Sequence[float | str], series: Sequence[Series]) -> Markup:
     """Return the numbers of a figure as a table."""
-    rows = "".join(
-        f"<tr><th scope=row>{escape(x if isinstance(x, str) else _number(x))}</th>"
-        + "".join(f"<td>{_number(each.values[place])}</td>" for each in series)
-        + "</tr>"
+    rows = [
+        (x if isinstance(x, str) else _number(x), *(_number(each.values[place]) for each in series))
         for place, x in enumerate(xs)
-    )
-    return scrolling_table("numbers", heads, rows)
+    ]
+    return piece("table", "numbers", heads, rows)
 
 
 def _number(value: float | None) -> str:

@@ -6,42 +6,42 @@ Covers: this part of the page. Does not cover: the other parts (sections.py), th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import counted, month, signed
 from funkflow.pipeline.results.report.axes import axis_words, month_ticks, round_numbers
 from funkflow.pipeline.results.report.bars import FEW, bar_figure
 from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import figures, none
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures
 from funkflow.pipeline.results.report.ratings import BINS_OF, bounds, edges, every_month
-from funkflow.pipeline.results.report.words import counted, month, signed
 from funkflow.tasks.digits import rounded
 
-Facts = Mapping[str, Any]
 
-
-def errors(facts: Facts) -> str:
+def errors(facts: Facts) -> Markup:
     """Return where the model errs on the validation ratings."""
     found = facts["errors"]
     if not found:
-        return none("Errors", "no ratings were held out to validate on")
+        return absent("Errors", "no ratings were held out to validate on")
     whole = facts["verdict"].get("rmse")
-    return figures(
+    parts = [
         _by_counts(found["by_user_activity"], "user activity", "the user", whole),
         _by_counts(found["by_item_popularity"], "item popularity", "the item", whole),
-        _by_value(found["by_value"]),
+        _by_rating(found["by_value"]),
         _by_time(found["by_time"], whole),
         _calibration(found["calibration"]),
         _residuals(found["residuals"]),
-    )
+    ]
+    return figures(*parts)
 
 
-def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -> str:
+def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -> Markup:
     known = {(each["low"], each["high"]): each for each in bins}
     every = _every_bin(list(known))
     labels = [bounds(*each) for each in every]
-    says = _extremes([f"{bounds(*each)} ratings to train on" for each in known], bins)
+    says = _best_and_worst([f"{bounds(*each)} ratings to train on" for each in known], bins)
     figure = Figure(f"RMSE by {of}", says, BINS_OF.format(side), "RMSE")
     return _rmse_bars(figure, labels, [known.get(each) for each in every], edges(every), whole)
 
@@ -58,13 +58,14 @@ def _every_bin(bins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _rmse_bars(
     figure: Figure, labels: Sequence[str], bins: Sequence[Facts | None], ticks: Sequence[tuple[float, str]],
     whole: float | None,
-) -> str:  # fmt: skip
+) -> Markup:  # fmt: skip
     series = Series("RMSE", [None if each is None else each["rmse"] for each in bins])
     pale = [each is not None and each["ratings"] < FEW for each in bins]
-    return bar_figure(figure, labels, [series], ticks, None if whole is None else ("all ratings", whole), pale)
+    level = None if whole is None else ("all ratings", whole)
+    return bar_figure(figure, labels, [series], ticks, level=level, pale=pale)
 
 
-def _extremes(labels: Sequence[str], bins: Sequence[Facts]) -> str:
+def _best_and_worst(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     """Say where the RMSE is least and greatest, among the bins with ratings enough to tell."""
     places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
     if len(places) < 2:
@@ -78,26 +79,26 @@ def _extremes(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     )
 
 
-def _by_value(bins: Sequence[Facts]) -> str:
+def _by_rating(bins: Sequence[Facts]) -> Markup:
     labels = [f"{each['value']:.3g}" for each in bins]
-    says = _extremes([f"rating {label}" for label in labels], bins)
+    says = _best_and_worst([f"rating {label}" for label in labels], bins)
     figure = Figure("RMSE and mean error by rating", says, "rating", "rating units")
     curves = [Series("RMSE", [each["rmse"] for each in bins]),
               Series("mean error (rating less prediction)", [each["mean_error"] for each in bins])]  # fmt: skip
     return bar_figure(figure, labels, curves)
 
 
-def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> str:
+def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> Markup:
     if not bins:
-        return none("RMSE by month", "the ratings have no timestamps")
+        return absent("RMSE by month", "the ratings have no timestamps")
     known = {each["start"]: each for each in bins}
     months = every_month(list(known))
-    figure = Figure("RMSE by month", _extremes([month(each) for each in known], bins), "month", "RMSE")
+    figure = Figure("RMSE by month", _best_and_worst([month(each) for each in known], bins), "month", "RMSE")
     ticks = [(place + 0.5, word) for place, word in month_ticks(months)]
     return _rmse_bars(figure, months, [known.get(each) for each in months], ticks, whole)
 
 
-def _calibration(bins: Sequence[Facts]) -> str:
+def _calibration(bins: Sequence[Facts]) -> Markup:
     off = max((abs(each["actual"] - each["predicted"]) for each in bins if each["ratings"] >= FEW), default=0.0)
     says = (
         f"Where at least {FEW} ratings were predicted about alike, their mean is at most {rounded(off)} away from "
@@ -108,7 +109,7 @@ def _calibration(bins: Sequence[Facts]) -> str:
     return line_figure(figure, [each["predicted"] for each in bins], [curve], diagonal=True)
 
 
-def _residuals(found: Facts) -> str:
+def _residuals(found: Facts) -> Markup:
     bounds_of, counts = found["edges"], found["counts"]
     kept = [n for n, count in enumerate(counts) if count]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)

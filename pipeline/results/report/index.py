@@ -6,15 +6,15 @@ Covers: the page. Does not cover: the records (pipeline/root/ledger.py), the pag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from funkflow.pipeline.progress.outcome import DONE, WELL
+from funkflow.pipeline.progress.words import counted, data_name, duration, moment
 from funkflow.pipeline.results.report.charts import line_figure, sparkline
 from funkflow.pipeline.results.report.drawing import COLOURS, Figure, Series
-from funkflow.pipeline.results.report.pieces import figures
-from funkflow.pipeline.results.report.style import framed, scrolling_table
-from funkflow.pipeline.results.report.words import counted, data_name, duration, moment
+from funkflow.pipeline.results.report.pieces import figures, piece, whole_page
 from funkflow.tasks.digits import rounded
 
 _HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time")
@@ -36,40 +36,39 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
     well = sum(record["state"] in WELL for record in records)
     ended = "all of them ended well" if well == len(records) else f"{well:,} of them ended well"
     words = f"{counted(len(records), 'execution')}, {ended}." if records else "No execution yet."
-    rows = "".join(_row(record, curves, links) for record in records)
-    table = scrolling_table("all executions", _HEADS, rows, ("RMSE", "time"))
-    body = f"{_trend(records)}<h2>All executions</h2>{table}"
-    return framed("Runs", "", f'<p class="verdict">{words}</p>', body)
+    rows = [_execution(record, curves, links) for record in records]
+    body = _trend(records) + piece("executions", _HEADS, rows)
+    return whole_page("Runs", "", Markup('<p class="verdict">{}</p>').format(words), body=body)
 
 
-def _trend(records: Records) -> str:
+def _trend(records: Records) -> Markup:
     """Return the RMSEs of what trained, a curve for each dataset and split: those of others do not compare."""
     done = [record for record in reversed(records) if (record.get("metrics") or {}).get("rmse") is not None
             and record["state"] == DONE]  # fmt: skip
     if len(done) < 2:
-        return ""
+        return Markup("")
     groups: dict[tuple[str, ...], list[Measured]] = {}
     for number, record in enumerate(done, start=1):
         groups.setdefault(_measured_on(record), []).append((number, record))
     # The newest sets have a curve of their own; older ones, as nightly growth leaves them, are points together.
     newest = sorted(groups.values(), key=lambda each: -each[-1][0])
     shown, others = sorted(newest[: COLOURS - 1]), [each for group in newest[COLOURS - 1 :] for each in group]
-    names = _names(shown)
+    names = _group_names(shown)
     series = [Series(name, _placed(group, len(done))) for name, group in zip(names, shown, strict=True)]
     if others:
-        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done))))
-    says = " ".join(_said(name, group) for name, group in zip(names, shown, strict=True))
+        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done)), joined=False))
+    says = " ".join(_trend_words(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
         says += " RMSEs of different sets do not compare."
     figure = Figure("Validation RMSE of the executions that trained", says, "execution, oldest first", "RMSE")
-    return figures(line_figure(figure, list(range(1, len(done) + 1)), series, scattered=bool(others)))
+    return figures(line_figure(figure, list(range(1, len(done) + 1)), series))
 
 
 def _measured_on(record: Mapping[str, Any]) -> tuple[str, ...]:
     return str(record.get("dataset")), str(record["metrics"].get("split"))
 
 
-def _names(groups: Sequence[Sequence[Measured]]) -> list[str]:
+def _group_names(groups: Sequence[Sequence[Measured]]) -> list[str]:
     """Return what the groups are called: by their data, by what tells them apart, if need be by the dataset's id."""
     parts = [(data_name(group[-1][1].get("settings") or {}), *_measured_on(group[-1][1])) for group in groups]
     names = [f"{name}, {split}" for name, _, split in parts]
@@ -84,29 +83,29 @@ def _placed(group: Sequence[Measured], length: int) -> list[float | None]:
     return [found.get(number) for number in range(1, length + 1)]
 
 
-def _said(name: str, group: Sequence[Measured]) -> str:
+def _trend_words(name: str, group: Sequence[Measured]) -> str:
     first, last = (group[place][1]["metrics"]["rmse"] for place in (0, -1))
     if len(group) == 1:
         return f"{name}: {rounded(last)}."
     return f"{name}: {rounded(first, last)} at first, {rounded(last, first)} at last."
 
 
-def _row(record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> str:
+def _execution(
+    record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the cells of an execution, by their names in pieces.html.jinja."""
     run, metrics = str(record.get("run_id") or ""), record.get("metrics") or {}
-    rmse, seconds = metrics.get("rmse"), metrics.get("seconds")
-    name = escape(run[:8])
-    linked = f'<a href="{escape(links[run], quote=True)}">{name}</a>' if run in links else name
-    kind = "good" if record["state"] in WELL else "bad"
-    cells = (
-        f'<th scope="row" class="moment">{escape(str(record["id"]))}</th>',
-        f'<td class="moment">{escape(moment(str(record.get("date") or "")))}</td>',
-        f'<td class="{kind} moment">{escape(record["state"])}</td>',
-        f'<td class="moment">{escape(data_name(record.get("settings") or {}))}</td>',
-        f"<td>{linked}</td>",
-        f'<td class="number">{rounded(rmse)}</td>',
-        f"<td>{sparkline(curves.get(run, ()), f'RMSE by epoch of run {run[:8]}')}</td>",
-        f'<td class="number">{"" if seconds is None else escape(duration(seconds))}</td>',
-    )
-    error = str(record.get("error") or "")
-    why = f'<tr class="why"><td colspan="{len(_HEADS)}">{escape(error)}</td></tr>' if error else ""
-    return f"<tr{' class=explained' if error else ''}>{''.join(cells)}</tr>{why}"
+    seconds = metrics.get("seconds")
+    return {
+        "id": str(record["id"]),
+        "date": moment(str(record.get("date") or "")),
+        "kind": "good" if record["state"] in WELL else "bad",
+        "state": record["state"],
+        "ratings": data_name(record.get("settings") or {}),
+        "run": run[:8],
+        "link": links.get(run, ""),
+        "rmse": rounded(metrics.get("rmse")),
+        "curve": sparkline(curves.get(run, ()), f"RMSE by epoch of run {run[:8]}"),
+        "time": "" if seconds is None else duration(seconds),
+        "error": str(record.get("error") or ""),
+    }

@@ -1,7 +1,7 @@
 """The page about a run, or about several compared: one file, no request to anywhere.
 
 Covers: the order of its parts, and the differences of several runs' settings.
-Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (style.py), the page of all
+Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (pieces.py), the page of all
 executions (index.py).
 """
 
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from html import escape
 
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
+from funkflow.pipeline.results.report.pieces import Facts, piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking
 from funkflow.pipeline.results.report.ratings import data
-from funkflow.pipeline.results.report.sections import Facts
-from funkflow.pipeline.results.report.style import framed, scrolling_table
 from funkflow.pipeline.results.report.verdict import tiles, verdict
-from funkflow.pipeline.results.report.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
-_ONE: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
+_ONE: tuple[tuple[str, str, Callable[[Facts], Markup]], ...] = (
     ("summary", "The run", sections.summary),
     ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
@@ -42,23 +42,17 @@ def report_page(several: Sequence[Facts]) -> str:
     ----------
     several : the facts of one run, or of two and more to compare, as pipeline/stages/report.py writes them.
     """
-    return _of_one(several[0]) if len(several) == 1 else _compared(several)
+    return _page_of_one(several[0]) if len(several) == 1 else _page_of_several(several)
 
 
-def _of_one(facts: Facts) -> str:
+def _page_of_one(facts: Facts) -> str:
     run = facts["run"]
     beneath = f"run {run['run_id'][:8]}, {moment(run['ended'])}"
-    links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in _ONE)
-    heading = f'{tiles(facts)}{verdict(facts)}<nav aria-label="parts"><ul>{links}</ul></nav>'
-    parts = "".join(_section(name, words, make(facts)) for name, words, make in _ONE)
-    return framed(data_name(run["settings"]), beneath, heading, parts)
+    parts = [(name, words, make(facts)) for name, words, make in _ONE]
+    return whole_page(data_name(run["settings"]), beneath, tiles(facts) + verdict(facts), parts)
 
 
-def _section(name: str, words: str, content: str) -> str:
-    return f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escape(words)}</h2>{content}</section>'
-
-
-def _compared(several: Sequence[Facts]) -> str:
+def _page_of_several(several: Sequence[Facts]) -> str:
     names = list(dict.fromkeys(data_name(facts["run"]["settings"]) for facts in several))
     parts = (
         ("differences", "What differs in the settings", _differences(several)),
@@ -66,7 +60,6 @@ def _compared(several: Sequence[Facts]) -> str:
         ("learning", "How they learnt", sections.learning(several)),
         ("ranks", "How many factors it takes", sections.ranks(several)),
     )
-    links = "".join(f'<li><a href="#{name}">{escape(words)}</a></li>' for name, words, _ in parts)
     measured = [facts for facts in several if facts["verdict"].get("rmse") is not None]
     best = min(measured, key=lambda facts: facts["verdict"]["rmse"], default=None)
     splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for facts in measured}
@@ -75,11 +68,11 @@ def _compared(several: Sequence[Facts]) -> str:
         words = f"The least RMSE, {rounded(best['verdict']['rmse'])}, is that of {sections.short(best)}."
         if len(splits) > 1:
             words += " They were not measured on the same ratings, so their RMSEs do not compare."
-    heading = f'<p class="verdict">{escape(words)}</p><nav aria-label="parts"><ul>{links}</ul></nav>'
-    return framed(f"{len(several)} runs compared", listed(names), heading, "".join(_section(*part) for part in parts))
+    heading = Markup('<p class="verdict">{}</p>').format(words)
+    return whole_page(f"{len(several)} runs compared", listed(names), heading, parts)
 
 
-def _results(several: Sequence[Facts]) -> str:
+def _results(several: Sequence[Facts]) -> Markup:
     judged = [facts["verdict"].get(name) for facts in several for name in ("rmse", "biases_rmse")]
     rows = [
         ["run", *(sections.short(facts) for facts in several)],
@@ -90,14 +83,14 @@ def _results(several: Sequence[Facts]) -> str:
         ["RMSE", *(rounded(each, *judged) for each in judged[0::2])],
         ["biases alone", *(rounded(each, *judged) for each in judged[1::2])],
         ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
-        *_ranked(several),
+        *_ndcg_rows(several),
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
         ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
-    return _table(rows)
+    return piece("table", "comparison", rows[0], rows[1:])
 
 
-def _ranked(several: Sequence[Facts]) -> list[list[str]]:
+def _ndcg_rows(several: Sequence[Facts]) -> list[list[str]]:
     """Return NDCG of the models and of the most rated items, where it was measured the same way."""
     found = [facts["verdict"].get("ranking") or {} for facts in several]
     counts = {each["count"] for each in found if each}
@@ -110,7 +103,7 @@ def _ranked(several: Sequence[Facts]) -> list[list[str]]:
     ]
 
 
-def _differences(several: Sequence[Facts]) -> str:
+def _differences(several: Sequence[Facts]) -> Markup:
     settings = [dict(flat(facts["run"]["settings"])) for facts in several]
     names = sorted({name for each in settings for name in each})
     rows = [
@@ -119,13 +112,5 @@ def _differences(several: Sequence[Facts]) -> str:
         if len({json.dumps(each.get(name)) for each in settings}) > 1
     ]
     if not rows:
-        return "<p>Nothing: the settings are the same; the data are not, or the code.</p>"
-    return _table([["setting", *(sections.short(facts) for facts in several)], *rows])
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(word)}</td>" for word in row[1:])}</tr>'
-        for row in rows[1:]
-    )
-    return scrolling_table("comparison", rows[0], body)
+        return piece("paragraphs", ["Nothing: the settings are the same; the data are not, or the code."])
+    return piece("table", "comparison", ["setting", *(sections.short(facts) for facts in several)], rows)

@@ -1,26 +1,52 @@
-"""The pieces that the parts of a page are made of: lists of facts, rows of figures, and what is not there.
+"""The pages' templates, filled in.
 
-Covers: their HTML. Does not cover: tables and whole pages (style.py), figures (charts.py, bars.py).
+Covers: whole pages, and the pieces of their parts by name. Does not cover: their HTML and look (templates/), figures
+(charts.py, bars.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 
-def definitions(rows: Sequence[tuple[str, Any]]) -> str:
-    """Return names and values as a list."""
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in rows)
-    return f'<dl class="facts">{items}</dl>'
+from funkflow.pipeline.progress.colours import DARK, LIGHT
+from funkflow.tasks.model.html_tables import templates_in
+
+_TEMPLATES = templates_in(Path(__file__).with_name("templates"))
+_TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK)}
+_MACROS = _TEMPLATES.get_template("pieces.html.jinja").module
+DRAWING_STYLE = _TEMPLATES.get_template("drawing.css.jinja").render()
+"""Of curves and axes, for a drawing that stands alone."""
+Facts = Mapping[str, Any]
+"""What a run left, or a part of it, as pipeline/stages/report.py writes it."""
+Part = tuple[str, str, str]
+"""Of a page: its anchor, its heading, and its content, as HTML."""
 
 
-def figures(*parts: str) -> str:
-    """Lay figures out side by side where there is room."""
-    return f'<div class="figures">{"".join(parts)}</div>'
+def piece(name: str, /, *values: object, **more: object) -> Markup:
+    """Return a piece of a page, by its name in pieces.html.jinja; what is put in and is no Markup is escaped."""
+    return Markup(getattr(_MACROS, name)(*values, **more).strip())
 
 
-def none(title: str, why: str) -> str:
+def absent(title: str, why: str) -> Markup:
     """Return the place of a figure that there is nothing for."""
-    return f'<figure><figcaption>{escape(title)}</figcaption><p class="none">Not here: {escape(why)}.</p></figure>'
+    return piece("absence", title, f"Not here: {why}.")
+
+
+def figures(*parts: str) -> Markup:
+    """Lay figures out side by side where there is room."""
+    return Markup('<div class="figures">{}</div>').format(Markup("").join(parts))
+
+
+def side_by_side(left: Markup, right: Markup) -> Markup:
+    """Lay two things out side by side where there is room."""
+    return Markup('<div class="pair">{}{}</div>').format(left, right)
+
+
+def whole_page(title: str, beneath: str, heading: Markup, parts: Sequence[Part] = (), body: str = "") -> str:
+    """Return a page: its title, a line beneath it, what else stands above its parts, and these."""
+    page: Any = _TEMPLATES.get_template("page.html.jinja")
+    return str(page.render(title=title, beneath=beneath, heading=heading, parts=parts, body=body))

@@ -6,54 +6,46 @@ Covers: this part of the page. Does not cover: the verdict (verdict.py), how it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
-from typing import Any
+from markupsafe import Markup
 
+from funkflow.pipeline.progress.words import counted, listed, percent
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.style import scrolling_table
-from funkflow.pipeline.results.report.words import counted, listed, percent
+from funkflow.pipeline.results.report.pieces import Facts, piece, side_by_side
 
-Facts = Mapping[str, Any]
 _MEASURES = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
 
 
-def ranking(facts: Facts) -> str:
+def ranking(facts: Facts) -> Markup:
     """Return the measures as a table and as bars, and what they mean."""
     found = facts["verdict"].get("ranking")
     if not found:
-        return '<p class="none">Not here: the ranking was not measured.</p>'
+        return Markup('<p class="none">Not here: the ranking was not measured.</p>')
     at, rivals = found["count"], found["most_rated"]
     heads = [name for _, name in _MEASURES]
     series = [
         Series("most rated", [rivals[key] for key, _ in _MEASURES]),
         Series("model", [found[key] for key, _ in _MEASURES]),
     ]
-    rows = "".join(
-        f"<tr{' class=strong' if each.name == 'model' else ''}><th scope=row>{each.name}</th>"
-        + "".join(f'<td class="number">{value:.4f}</td>' for value in each.values)
-        + "</tr>"
-        for each in series
-    )
-    differences = [_difference(found[key], rivals[key]) for key, _ in _MEASURES]
-    rows += "<tr><th scope=row>difference</th>" + "".join(f'<td class="number">{e}</td>' for e in differences) + "</tr>"
+    differences = [_relative_difference(found[key], rivals[key]) for key, _ in _MEASURES]
+    rows = [[each.name, *(f"{value:.4f}" for value in each.values)] for each in series]
+    rows.append(["difference", *differences])
     told = [f"{head} {difference}" for head, difference in zip(heads, differences, strict=True)]
     says = f"The model's measures less those of the most rated items: {listed(told)}."
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
-    table = scrolling_table("ranking", (f"at {at}", *heads), rows, heads)
-    bars = bar_figure(figure, heads, series)
-    return f'<div class="pair"><div>{table}{_explained(found)}</div>{bars}</div>'
+    table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
+    explained = Markup("<div>{}{}</div>").format(table, _explanation(found))
+    return side_by_side(explained, bar_figure(figure, heads, series))
 
 
-def _difference(own: float, rival: float) -> str:
+def _relative_difference(own: float, rival: float) -> str:
     if not rival:
         return "" if own else percent(0.0)
     share = own / rival - 1
     return ("+" if share > 0 else "") + percent(share)
 
 
-def _explained(found: Facts) -> str:
+def _explanation(found: Facts) -> Markup:
     words = (
         f"Means over {counted(found['users'], 'user')}, who are offered {counted(found['count'], 'item')} each that "
         f"they did not rate in training. Relevant is what they rated {found['threshold']:g} or more among the "
@@ -62,4 +54,4 @@ def _explained(found: Facts) -> str:
         "What a user never rated counts as not relevant, though they might like it: this favours items that many have "
         "rated, and the measures are lower than users would judge.",
     )
-    return "".join(f"<p>{escape(each)}</p>" for each in words)
+    return piece("paragraphs", words)

@@ -7,24 +7,22 @@ Does not cover: the other parts (sections.py), the counts (tasks/evaluation/desc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+from collections.abc import Sequence
 
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import counted, month, percent
 from funkflow.pipeline.results.report.axes import month_ticks
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import definitions, figures, none
-from funkflow.pipeline.results.report.style import scrolling_table
-from funkflow.pipeline.results.report.words import counted, month, percent
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
 
-Facts = Mapping[str, Any]
 _MOST_MONTHS = 1200
 """That an axis has empty ones of: a single wrong year would push all others into one bar."""
 
 
-def data(facts: Facts) -> str:
+def data(facts: Facts) -> Markup:
     """Return what the ratings look like."""
     found = facts["data"]
     low, high = found["scale"]
@@ -42,39 +40,39 @@ def data(facts: Facts) -> str:
     shown = figures(
         _time(found["by_time"]),
         _values(found["values"]),
-        _tail(found["user_counts"], "user"),
-        _tail(found["item_counts"], "item"),
+        _counts_of_a(found["user_counts"], "user"),
+        _counts_of_a(found["item_counts"], "item"),
     )
-    return f'<div class="pair">{definitions(rows)}{_top(found["top_items"])}</div>{_set_aside(aside)}{shown}'
+    pair = piece("definitions", rows), _most_rated(found["top_items"])
+    return side_by_side(*pair) + _quarantine(aside) + shown
 
 
-def _set_aside(found: Facts | None) -> str:
+def _quarantine(found: Facts | None) -> Markup:
     if not found:
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(each['file'])}</td><td class=number>{each['line']}</td><td>{escape(each['reason'])}</td></tr>"
-        for each in found["first"]
-    )
+        return Markup("")
+    rows = [(each["file"], each["line"], each["reason"]) for each in found["first"]]
     first = len(found["first"])
     title = f"The first {first} of the rows set aside" if found["rows"] > first else "Rows set aside"
-    return f"<h3>{title}</h3>{scrolling_table(title, ('file', 'line', 'why'), rows, ('line',))}"
+    table = piece("table", title, ("file", "line", "why"), rows, ("line",), named=False)
+    return Markup("<h3>{}</h3>{}").format(title, table)
 
 
-def _top(items: Sequence[Facts]) -> str:
+def _most_rated(items: Sequence[Facts]) -> Markup:
     if not items:
-        return ""
-    rows = "".join(f'<tr><td>{named(each)}</td><td class="number">{each["ratings"]:,}</td></tr>' for each in items)
-    return scrolling_table("the most rated items", ("most rated items", "ratings"), rows, ("ratings",))
+        return Markup("")
+    rows = [(item_name(each), f"{each['ratings']:,}") for each in items]
+    heads = ("most rated items", "ratings")
+    return piece("table", "the most rated items", heads, rows, ("ratings",), named=False)
 
 
-def named(item: Facts) -> str:
+def item_name(item: Facts) -> str:
     """Write an item by its title, or by its id if it has none."""
-    return escape(str(item.get("title") or item["id"]))
+    return str(item.get("title") or item["id"])
 
 
-def _time(times: Facts | None) -> str:
+def _time(times: Facts | None) -> Markup:
     if not times:
-        return none("Ratings by month", "the ratings have no timestamps")
+        return absent("Ratings by month", "the ratings have no timestamps")
     starts, ratings = times["start"], times["ratings"]
     most = max(range(len(ratings)), key=lambda place: ratings[place])
     says = f"All are of {month(starts[0])}."
@@ -99,9 +97,9 @@ def every_month(starts: Sequence[str]) -> list[str]:
     return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(first, last + 1)]
 
 
-def _values(values: Facts | None) -> str:
+def _values(values: Facts | None) -> Markup:
     if not values:
-        return none("Ratings by value", "there are too many different values; the errors below have bins")
+        return absent("Ratings by value", "there are too many different values; the errors below have bins")
     totals = [sum(values[name]) or 1 for name in ("training", "validation")]
     shares = [
         Series(name, [100 * count / total for count in values[name]])
@@ -115,10 +113,10 @@ def _values(values: Facts | None) -> str:
     return bar_figure(figure, [f"{value:g}" for value in values["value"]], shares)
 
 
-def _tail(tail: Facts | None, side: str) -> str:
+def _counts_of_a(tail: Facts | None, side: str) -> Markup:
     title = f"Ratings of {'a user' if side == 'user' else 'an item'}"
     if not tail:
-        return none(title, "they were not counted")
+        return absent(title, "they were not counted")
     bins, rows = list(zip(tail["low"], tail["high"], strict=True)), tail["rows"]
     total, ratings = sum(rows) or 1, sum(tail["ratings"]) or 1
     middle = next((n for n, above in enumerate(itertools.accumulate(rows)) if 2 * above >= total), 0)

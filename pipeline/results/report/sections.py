@@ -7,21 +7,19 @@ Does not cover: their order (page.py), the ratings (ratings.py), ranking (rankin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, moment, percent
 from funkflow.pipeline.results.report.bars import row_figure
 from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import definitions, figures, none
-from funkflow.pipeline.results.report.ratings import named
-from funkflow.pipeline.results.report.style import scrolling_table
-from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, moment, percent
+from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece
+from funkflow.pipeline.results.report.ratings import item_name
 from funkflow.tasks.digits import rounded
 
-Facts = Mapping[str, Any]
 _MIB = 2**20
 _CLOSE = 1.01
 """A truncation that is so close to the best in RMSE is as good for most uses."""
@@ -32,7 +30,7 @@ _METHODS = {
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
-def summary(facts: Facts) -> str:
+def summary(facts: Facts) -> Markup:
     """Return what was run, by its names."""
     run, learning = facts["run"], facts["learning"]
     several, best = learning["counted"], learning["best_epoch"]
@@ -42,7 +40,7 @@ def summary(facts: Facts) -> str:
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
     rows = [
-        *_read(settings),
+        *_sources_of(settings),
         ("model", f"{counted(run['rank'], 'factor')}, found by {_METHODS.get(run['method'], run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
@@ -50,22 +48,22 @@ def summary(facts: Facts) -> str:
         ("run", run["run_id"]),
         ("execution", run["execution"]),
     ]
-    return definitions(rows)
+    return piece("definitions", rows)
 
 
-def _read(settings: Facts) -> list[tuple[str, str]]:
+def _sources_of(settings: Facts) -> list[tuple[str, str]]:
     """Return where the ratings came from."""
     synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
     made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
     return [*made, *([("ratings from", listed([str(path) for path in paths]))] if paths else [])]
 
 
-def learning(several: Sequence[Facts]) -> str:
+def learning(several: Sequence[Facts]) -> Markup:
     """Return the curves of one run, or of several over each other."""
-    return figures(_of_one(several[0]) if len(several) == 1 else _of_several(several))
+    return figures(_curves_of_one(several[0]) if len(several) == 1 else _curves_of_several(several))
 
 
-def _of_one(facts: Facts) -> str:
+def _curves_of_one(facts: Facts) -> Markup:
     found, biases = facts["learning"], facts["verdict"].get("biases_rmse")
     epochs, best = found["epochs"], found["best_epoch"]
     held_out = {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
@@ -84,14 +82,14 @@ def _of_one(facts: Facts) -> str:
     return line_figure(figure, [each["epoch"] for each in epochs], curves, rules, kept=kept)
 
 
-def _of_several(several: Sequence[Facts]) -> str:
+def _curves_of_several(several: Sequence[Facts]) -> Markup:
     longest = max(len(facts["learning"]["epochs"]) for facts in several)
-    curves = [Series(short(facts), [_held_out(facts, number) for number in range(longest)]) for facts in several]
+    curves = [Series(short(facts), [_judged_rmse(facts, number) for number in range(longest)]) for facts in several]
     figure = Figure("RMSE by epoch, held out where there is any", "One curve for each run.", "epoch", "RMSE")
     return line_figure(figure, list(range(1, longest + 1)), curves)
 
 
-def _held_out(facts: Facts, number: int) -> float | None:
+def _judged_rmse(facts: Facts, number: int) -> float | None:
     epochs = facts["learning"]["epochs"]
     if number >= len(epochs):
         return None
@@ -104,15 +102,15 @@ def short(facts: Facts) -> str:
     return f"{facts['run']['run_id'][:8]}, rank {facts['run']['rank']}"
 
 
-def ranks(several: Sequence[Facts]) -> str:
+def ranks(several: Sequence[Facts]) -> Markup:
     """Return RMSE against rank and the singular values, of one run or of several."""
     return figures(_truncated(several), _singular_values(several))
 
 
-def _truncated(several: Sequence[Facts]) -> str:
+def _truncated(several: Sequence[Facts]) -> Markup:
     known = [facts for facts in several if facts.get("ranks")]
     if not known:
-        return none("RMSE with the strongest factors only", "no ratings were held out to validate on")
+        return absent("RMSE with the strongest factors only", "no ratings were held out to validate on")
     most = max(len(facts["ranks"]) for facts in known)
     curves = [Series(short(facts), _padded([each["rmse"] for each in facts["ranks"]], most)) for facts in known]
     says = _best_rank(known[0]["ranks"]) if len(several) == 1 else "One curve for each run."
@@ -124,11 +122,11 @@ def _best_rank(found: Sequence[Facts]) -> str:
     best = min(found, key=lambda each: each["rmse"])
     close = next(each["rank"] for each in found if each["rmse"] <= _CLOSE * best["rmse"])
     few = "The strongest factor alone is" if close == 1 else f"The {close} strongest are"
-    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_of(best['rank'], len(found))}."
+    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_share_of(best['rank'], len(found))}."
     return says if close >= best["rank"] else f"{says} {few} within 1\u00a0% of that."
 
 
-def _of(number: int, every: int) -> str:
+def _share_of(number: int, every: int) -> str:
     if every == 1:
         return "the one factor that there is"
     if number == every:
@@ -136,10 +134,10 @@ def _of(number: int, every: int) -> str:
     return f"the strongest of {every} factors alone" if number == 1 else f"the {number} strongest of {every} factors"
 
 
-def _singular_values(several: Sequence[Facts]) -> str:
+def _singular_values(several: Sequence[Facts]) -> Markup:
     known = [facts for facts in several if facts.get("spectrum")]
     if not known:
-        return none("Singular values", "the spectrum was not asked for")
+        return absent("Singular values", "the spectrum was not asked for")
     most = max(len(facts["spectrum"]) for facts in known)
     curves = [Series(short(facts), _padded(facts["spectrum"], most)) for facts in known]
     says = _half(known[0]["spectrum"]) if len(several) == 1 else "One curve for each run."
@@ -165,32 +163,33 @@ def _padded(values: Sequence[float], length: int) -> list[float | None]:
     return [*values, *([None] * (length - len(values)))]
 
 
-def factors(facts: Facts) -> str:
+def factors(facts: Facts) -> Markup:
     """Return the strongest factors by the items at their ends."""
     found = facts["factors"]
     if not found:
-        return none("Factors", "no item has ratings enough (report.least_ratings)")
-    rows = "".join(
-        f'<tr><th scope="row">{each["factor"]}<small>{percent(each["share"])}</small></th>'
-        + "".join(
-            f"<td><ul>{''.join(f'<li>{named(item)}</li>' for item in each[end])}</ul></td>" for end in ("low", "high")
+        return absent("Factors", "no item has ratings enough (report.least_ratings)")
+    rows = [
+        (
+            Markup("{}<small>{}</small>").format(each["factor"], percent(each["share"])),
+            *(piece("ends", [item_name(item) for item in each[end]]) for end in ("low", "high")),
         )
-        + "</tr>"
         for each in found
+    ]
+    words = (
+        "Different people like the items at the two ends of a factor. Which end is which says nothing. Below a "
+        "factor's number stands its part of the energy."
     )
-    return (
-        "<p>Different people like the items at the two ends of a factor. Which end is which says nothing. Below a "
-        "factor's number stands its part of the energy.</p>"
-        f"{scrolling_table('factors', ('factor', 'one end', 'the other end'), rows)}"
-    )
+    return piece("paragraphs", [words]) + piece("table", "factors", ("factor", "one end", "the other end"), rows)
 
 
-def resources(facts: Facts) -> str:
+def resources(facts: Facts) -> Markup:
     """Return how long stages and tasks took, and how much memory."""
-    return figures(_seconds(facts["time"]["stages"]), _memory(facts["memory"]), _tasks(facts["time"]["tasks"]))
+    return figures(
+        _stage_seconds(facts["time"]["stages"]), _stage_memory(facts["memory"]), _task_times(facts["time"]["tasks"])
+    )
 
 
-def _seconds(stages: Sequence[Facts]) -> str:
+def _stage_seconds(stages: Sequence[Facts]) -> Markup:
     longest = max(stages, key=lambda each: each["seconds"], default=None)
     says = f"The longest is {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
     values = [each["seconds"] for each in stages]
@@ -198,7 +197,7 @@ def _seconds(stages: Sequence[Facts]) -> str:
     return row_figure(figure, [each["stage"] for each in stages], values, [duration(value) for value in values])
 
 
-def _memory(found: Facts) -> str:
+def _stage_memory(found: Facts) -> Markup:
     stages = {each["stage"]: each["bytes"] for each in found["by_stage"] if each["bytes"]}
     predicted, peak = found.get("predicted_bytes"), found["peak_bytes"]
     says = f"The peak of all processes together was {mebibytes(peak)}; nothing was predicted."
@@ -215,21 +214,17 @@ def _memory(found: Facts) -> str:
     return row_figure(figure, list(stages), values, [mebibytes(value) for value in stages.values()], level)
 
 
-def _tasks(tasks: Facts | None) -> str:
+def _task_times(tasks: Facts | None) -> Markup:
     if not tasks:
-        return none("Tasks by worker", "the scheduler did not tell")
+        return absent("Tasks by worker", "the scheduler did not tell")
     thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""
     says = f"{counted(len(tasks['workers']), 'worker')}: {', '.join(tasks['workers'])}.{thinned}"
     figure = Figure("Tasks by worker", says, "seconds since the first task", "worker")
     return timeline_figure(figure, tasks["workers"], tasks["kinds"], tasks["rows"])
 
 
-def repeat(facts: Facts) -> str:
+def repeat(facts: Facts) -> Markup:
     """Return what it takes to run it again."""
     run = facts["run"]
-    rows = [(name, value) for name, value in run["versions"].items()]
-    return (
-        f'<p>The same run again, from any folder:</p><code class="command">{escape(run["repeat"])}</code>'
-        f"<details><summary>All settings</summary><pre>{escape(json.dumps(run['settings'], indent=1))}</pre></details>"
-        f"<details><summary>Versions</summary>{definitions([('code', run['code_version']), *rows])}</details>"
-    )
+    versions = [("code", run["code_version"]), *run["versions"].items()]
+    return piece("repeat", run["repeat"], json.dumps(run["settings"], indent=1), versions)

@@ -7,29 +7,28 @@ Does not cover: the rest of the page (sections.py, ranking.py, errors.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
-from typing import Any
+from collections.abc import Iterator
 
-from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, percent
+from markupsafe import Markup
+
+from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
+from funkflow.pipeline.results.report.pieces import Facts, piece
 from funkflow.tasks.digits import rounded, told_apart
 from funkflow.tasks.transform import NAMES
 
-Facts = Mapping[str, Any]
 _RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
 
 
-def verdict(facts: Facts) -> str:
+def verdict(facts: Facts) -> Markup:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
-    sentences = [_measured(found), _ranked(found.get("ranking") or {})]
-    sentences += [_judged(found, run["settings"].get("gate") or {})]
-    sentences += [_scale(run["settings"].get("ingest", {}).get("transform", "none"))]
-    words = "".join(f"<p>{escape(each)}</p>" for each in sentences if each)
-    return f'<div class="verdict">{words}</div>'
+    sentences = [_rmse_words(found), _ranking_words(found.get("ranking") or {})]
+    sentences += [_gate_words(found, run["settings"].get("gate") or {})]
+    sentences += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
+    return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
 
 
-def _measured(found: Facts) -> str:
+def _rmse_words(found: Facts) -> str:
     """Say what the model reached beside what it must beat: both, or it is of no use."""
     if found.get("rmse") is None:
         return "The model was not measured: no ratings were held out to validate on."
@@ -51,7 +50,7 @@ def _measured(found: Facts) -> str:
     return words
 
 
-def _ranked(ranking: Facts) -> str:
+def _ranking_words(ranking: Facts) -> str:
     """Say whether the model's recommendations are better than the most rated items, by each measure."""
     if not ranking:
         return ""
@@ -65,18 +64,18 @@ def _ranked(ranking: Facts) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _judged(found: Facts, asked: Facts) -> str:
+def _gate_words(found: Facts, asked: Facts) -> str:
     """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
     gate = found.get("gate")
     if not gate:
         return ""
     if not gate.get("passed", True):
         return f"The gate refused it: {gate['refusal']}."
-    questions = list(_questions(gate, asked, found.get("rmse") is not None))
+    questions = list(_gate_questions(gate, asked, found.get("rmse") is not None))
     return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
 
 
-def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
+def _gate_questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
     """Yield what was asked of a model that passed, with what was found; that its numbers are finite always is."""
     if asked.get("beats_biases") and is_measured:
         yield "an RMSE below those of the mean rating and the biases alone"
@@ -92,13 +91,13 @@ def _questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
         yield f"an RMSE {than} that of the model in use ({found})"
 
 
-def _scale(transform: str) -> str:
+def _unit_words(transform: str) -> str:
     """Say of what all figures of the page are, where it is not the ratings themselves."""
     of = NAMES[transform]
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
 
 
-def tiles(facts: Facts) -> str:
+def tiles(facts: Facts) -> Markup:
     """Return the four figures that matter most, each with what it is to be seen beside."""
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
@@ -108,8 +107,10 @@ def tiles(facts: Facts) -> str:
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
     shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))
     if memory := facts["memory"]["peak_bytes"]:
-        shown.append(("Peak memory", mebibytes(memory), *_foretold(memory, facts["memory"].get("predicted_bytes"))))
-    return _list_of(shown)
+        shown.append(
+            ("Peak memory", mebibytes(memory), *_beside_prediction(memory, facts["memory"].get("predicted_bytes")))
+        )
+    return piece("tiles", shown)
 
 
 def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = False) -> tuple[str, str, str, str]:
@@ -121,18 +122,9 @@ def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = F
     return name, written, f"{percent(abs(own - rival) / rival)} {side} {of} ({of_rival})", kind
 
 
-def _foretold(peak: int, predicted: int | None) -> tuple[str, str]:
+def _beside_prediction(peak: int, predicted: int | None) -> tuple[str, str]:
     if not predicted:
         return "not predicted", ""
     if peak <= predicted:
         return f"{mebibytes(predicted)} predicted", ""
     return f"{percent(peak / predicted - 1)} above the {mebibytes(predicted)} predicted", "bad"
-
-
-def _list_of(shown: Sequence[tuple[str, str, str, str]]) -> str:
-    items = "".join(
-        f'<div><dt>{escape(name)}</dt><dd class="value">{escape(value)}</dd>'
-        f'<dd class="beside {kind}">{escape(beside)}</dd></div>'
-        for name, value, beside, kind in shown
-    )
-    return f'<dl class="tiles">{items}</dl>' if items else ""

@@ -1,6 +1,6 @@
 """What a person reads of a plan: what would be done and needed, as a short table.
 
-Covers: its layout. Does not cover: its numbers (plan.py), plans by sizes alone (scale_table.py).
+Covers: its layout. Does not cover: its numbers (pipeline/planning/plan.py), plans by sizes alone (scale_table.py).
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from dask.utils import format_bytes
 from rich.table import Table
 
 from funkflow.pipeline.planning.plan import Plan
+from funkflow.pipeline.results.tables import text_table
 
 
 def plan_table(plan: Plan) -> Table:
     """Return a plan as two columns, what and how much."""
-    table = Table(show_header=False, title="plan", title_justify="left", title_style="bold")
     about = " (estimated from a sample)" if plan.size.estimated else ""
     need = plan.prediction
     worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)
@@ -21,7 +21,7 @@ def plan_table(plan: Plan) -> Table:
     scoring = format_bytes(need.scoring_bytes)
     recommending = f", recommending {format_bytes(need.recommend_bytes)}" if need.recommend_bytes else ""
     free = "" if plan.free_disk_bytes is None else f"; free {format_bytes(plan.free_disk_bytes)}"
-    for name, value in (
+    rows = (
         ("ratings", f"{plan.size.ratings:,}{about}"),
         ("users x items", f"{plan.size.users:,} x {plan.size.items:,}{about}"),
         ("validation", f"{plan.split}; {plan.training_ratings:,} ratings to train on{about}"),
@@ -37,9 +37,8 @@ def plan_table(plan: Plan) -> Table:
             f"there are {format_bytes(plan.allowance.memory_bytes)}",
         ),
         ("disk", f"{disk}{free}"),
-    ):
-        table.add_row(name, value)
-    return table
+    )
+    return text_table(("", ""), rows, "plan", show_header=False)
 
 
 def _of_an_epoch(plan: Plan) -> tuple[tuple[str, str], ...]:

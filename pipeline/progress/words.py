@@ -1,6 +1,8 @@
-"""How the pages write what is no rating: counts, shares, times, dates, and the name of the data.
+"""How pages write what is no rating: counts, shares, times, dates, and the name of the data.
 
-Covers: words for single values. Does not cover: RMSE and MAE (tasks/digits.py), the numbers of an axis (axes.py).
+Covers: words for single values, in reports and on the live page.
+Does not cover: clocks in a terminal (headlines.py), RMSE and MAE (tasks/digits.py), the numbers of an axis
+(pipeline/results/report/axes.py).
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
+_UNITS = ((86_400, "days", 10, 3600, "h"), (3600, "h", 10, 60, "min"), (60, "min", 5, 1, "s"))
+"""Seconds, the name, from how many on it stands alone, and the next smaller one."""
+_JUST = 3.0
 
 
 def counted(number: int, one: str, several: str = "") -> str:
@@ -43,6 +48,25 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}{_SPACE}h {minutes}{_SPACE}min"
     return f"{minutes}{_SPACE}min {rest}{_SPACE}s" if minutes else f"{seconds:.1f}{_SPACE}s"
+
+
+def rough_duration(seconds: float) -> str:
+    """Write a time with as many digits as matter while it runs: two units, or one where there are many of it."""
+    whole = round(seconds)
+    for size, name, many, smaller, smaller_name in _UNITS:
+        if whole < size:
+            continue
+        count, rest = divmod(whole, size)
+        if count >= many:
+            return f"{round(whole / size)} {name}"
+        name = "day" if (count, name) == (1, "days") else name
+        return f"{count} {name} {rest // smaller} {smaller_name}" if rest // smaller else f"{count} {name}"
+    return f"{whole} s" if whole else "less than 1 s"
+
+
+def age(seconds: float) -> str:
+    """Write how long ago something was."""
+    return "just now" if seconds < _JUST else f"{rough_duration(seconds)} ago"
 
 
 def mebibytes(size: float) -> str:
@@ -76,7 +100,7 @@ def listed(words: Sequence[str]) -> str:
 
 def data_name(settings: Mapping[str, Any]) -> str:
     """Return what a run's ratings are called: the last parts of their paths, or the synthetic set's shape."""
-    names = [_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
+    names = [_path_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
     if synthetic := settings.get("synth"):
         share = synthetic.get("fraction", 1.0)
         names.insert(0, f"{synthetic.get('shape', 'demo')}, synthetic" + (f" ({percent(share)})" if share < 1 else ""))
@@ -85,7 +109,7 @@ def data_name(settings: Mapping[str, Any]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _name(path: str) -> str:
+def _path_name(path: str) -> str:
     """Return a folder's name, or a file's with that of its folder, since many a file is called ratings.csv."""
     whole = path.removesuffix(f"?{MASK}").rstrip("/")  # as facts and records have what a URL asks for
     folder, name = posixpath.split(whole)
