@@ -18,7 +18,7 @@ def rounded(value: float | None, *beside: float | None) -> str:
     return "" if value is None else _fixed(value, decimals_for(value, *beside))
 
 
-def told_apart(first: float, second: float) -> tuple[str, str]:
+def distinct_figures(first: float, second: float) -> tuple[str, str]:
     """Return two figures with as many decimals as it takes to see that they differ, if they do."""
     decimals = decimals_for(first, second)
     while _fixed(first, decimals) == _fixed(second, decimals) and first != second and decimals < _MOST_DECIMALS:

@@ -29,7 +29,7 @@ from funkflow.pipeline.stages import synthesise as stage
 from funkflow.pipeline.stages.synthesise import film_ranges, synthesise
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
-from funkflow.tasks.synthetic.netflix_text import Source, draw_film, draw_users, film_texts
+from funkflow.tasks.synthetic.netflix_text import FilmSource, draw_film, draw_users, film_texts
 from funkflow.tasks.synthetic.planted import Plan, plan, stream
 
 SMALL = Plan(users=150, items=40, ratings=900, probe=60, qualifying=12, seed=3)
@@ -147,7 +147,7 @@ def biases_only(training: pd.DataFrame, probe: pd.DataFrame) -> npt.NDArray[np.f
 
 def test_ratings_follow_the_planted_scores() -> None:
     """Noise and rounding add what they should, 0.88² + 1/12, where the ends of the scale are far."""
-    source = Source.of(plan("demo", 0.05))
+    source = FilmSource.of(plan("demo", 0.05))
     model, errors = source.model, []
     for item in range(source.plan.items):
         film = draw_film(source, item)
@@ -182,7 +182,7 @@ def test_both_forms_hold_the_same_lines_in_the_same_order(context: Context) -> N
 
 
 def test_drawing_by_ticket_and_by_key_are_the_same_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Source.of(plan("demo", 0.1))
+    source = FilmSource.of(plan("demo", 0.1))
 
     def mean_tickets_drawn(scan_part: float) -> float:
         monkeypatch.setattr("funkflow.tasks.synthetic.netflix_text._SCAN_PART", scan_part)

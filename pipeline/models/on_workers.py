@@ -11,14 +11,14 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, submit_shared
-from funkflow.tasks.serving.dense_model import read_served
+from funkflow.tasks.serving.dense_model import read_dense_model
 from funkflow.tasks.storage import files
 
 
 def submit_served(context: Context, doing: str, model_folder: str, parts: dict[str, Any]) -> Future[Any]:
     """Return the model as one future; it is let go of with the last task that needs it."""
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
-    return submit_shared(context, f"load-model-{doing}", read_served, model_folder, checksums)
+    return submit_shared(context, f"load-model-{doing}", read_dense_model, model_folder, checksums)
 
 
 def stored_part(

@@ -20,7 +20,7 @@ from funkflow.pipeline.root.store import content_id, nothing_half_written, publi
 from funkflow.pipeline.settings.sections import SynthSettings
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
-from funkflow.tasks.synthetic.netflix_text import Written, write_apart, write_combined
+from funkflow.tasks.synthetic.netflix_text import FilmTotals, write_apart, write_combined
 from funkflow.tasks.synthetic.planted import RECIPE, Plan, film_counts, plan, write_truth
 from funkflow.tasks.synthetic.titles import titles_text
 
@@ -99,7 +99,7 @@ def film_ranges(sizes: Plan, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(cuts))
 
 
-def _write_companions(sizes: Plan, written: list[Written], folder: str) -> list[str]:
+def _write_companions(sizes: Plan, written: list[FilmTotals], folder: str) -> list[str]:
     contents = {
         "probe.txt": b"".join(each.probe for each in written),
         "qualifying.txt": b"".join(each.qualifying for each in written),

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.id_pieces import read_ids
 from funkflow.tasks.evaluation.describe import doubling_bin, months_of
-from funkflow.tasks.evaluation.placed_ratings import rows_of_part, scored_pieces
+from funkflow.tasks.evaluation.placed_ratings import rows_of_part, score_pieces
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.neighbours import loaded_factors
+from funkflow.tasks.model.neighbours import factors_from_rotations
 from funkflow.tasks.model.parts import ModelParts, Rows
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import look_up
@@ -27,14 +27,14 @@ from funkflow.tasks.storage import npy
 
 COUNT, SQUARED, ERROR, PREDICTED, ACTUAL = range(5)
 """Columns of the sums: ratings, squared errors, errors (actual less predicted), predictions, actual ratings."""
-_DOUBLINGS = 40
+_DOUBLING_BINS = 40
 CALIBRATION_BINS, RESIDUAL_BINS = 16, 48
 
 Sums = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Ruler:
+class Bins:
     """How ratings are put into bins. `low`, `high` : the scale; `months` : first month, and how many; 0: no times."""
 
     low: float
@@ -69,7 +69,7 @@ class Breakdown:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BreakdownJob:
     """What is broken down of a model: the ratings by its rows (placed_ratings.py), its items, and how it is scored.
 
     `item_counts` : the numbers of training ratings of items, int64 by dense id; `item_shards` : P, the model's parts of
@@ -80,10 +80,10 @@ class Measured:
     by: Scorer
     item_counts: Place
     item_shards: int
-    ruler: Ruler
+    ruler: Bins
 
 
-def break_down(measured: Measured, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
+def break_down(measured: BreakdownJob, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
     """Return the sums of the validation ratings of one part of the users; None if there are none.
 
     Parameters
@@ -95,41 +95,41 @@ def break_down(measured: Measured, part: int, users: Place, user_counts: Place, 
     trained_items = np.concatenate([by_dense[shard :: measured.item_shards] for shard in range(measured.item_shards)])
     total = None
     rows = rows_of_part(users, measured.by.rank)
-    for placed, predicted in scored_pieces(measured.pieces, part, rows, items, measured.by):
+    for placed, predicted in score_pieces(measured.pieces, part, rows, items, measured.by):
         if not len(predicted):
             continue
         months = months_of(placed.timestamps) if placed.timestamps is not None else None
         counts = trained_users[placed.user_rows], trained_items[placed.item_rows]
-        found = sums_of(placed.ratings, predicted, *counts, months, measured.ruler)
+        found = sum_errors(placed.ratings, predicted, *counts, months, measured.ruler)
         total = found if total is None else total + found
     return total
 
 
-def sums_of(
+def sum_errors(
     actual: npt.NDArray[np.float64],
     predicted: npt.NDArray[np.float64],
     user_counts: npt.NDArray[np.int64],
     item_counts: npt.NDArray[np.int64],
     months: npt.NDArray[np.int64] | None,
-    ruler: Ruler,
+    ruler: Bins,
 ) -> Breakdown:
     """Return the sums of ratings and what was predicted for them; all arrays (n,)."""
     errors = actual - predicted
     columns = np.stack([np.ones_like(errors), errors**2, errors, predicted, actual])
     span = ruler.high - ruler.low
 
-    def binned(bins: npt.NDArray[np.int64], count: int) -> Sums:
+    def sums_by(bins: npt.NDArray[np.int64], count: int) -> Sums:
         return np.stack([np.bincount(bins, weights=column, minlength=count) for column in columns], axis=1)
 
     first, count = ruler.months
     in_months = np.clip(months - first, 0, count - 1) if months is not None and count else None
     return Breakdown(
-        binned(doubling_bin(user_counts), _DOUBLINGS),
-        binned(doubling_bin(item_counts), _DOUBLINGS),
-        binned(ruler.value_bins(actual), len(ruler.values)),
-        binned(in_months, count) if in_months is not None else np.zeros((0, 5)),
-        binned(ruler.even_bins(predicted, ruler.low, ruler.high, CALIBRATION_BINS), CALIBRATION_BINS),
-        binned(ruler.even_bins(errors, -span, span, RESIDUAL_BINS), RESIDUAL_BINS),
+        sums_by(doubling_bin(user_counts), _DOUBLING_BINS),
+        sums_by(doubling_bin(item_counts), _DOUBLING_BINS),
+        sums_by(ruler.value_bins(actual), len(ruler.values)),
+        sums_by(in_months, count) if in_months is not None else np.zeros((0, 5)),
+        sums_by(ruler.even_bins(predicted, ruler.low, ruler.high, CALIBRATION_BINS), CALIBRATION_BINS),
+        sums_by(ruler.even_bins(errors, -span, span, RESIDUAL_BINS), RESIDUAL_BINS),
     )
 
 
@@ -154,7 +154,7 @@ def factor_ends(
     items = parts.item_side()
     places = look_up(pa.array(items.raw_ids), read_ids(table))
     counts = np.where(places < 0, 0, npy.read_array(*item_counts)[places])
-    found = loaded_factors(items.factors, rotations)
+    found = factors_from_rotations(items.factors, rotations)
     enough = np.flatnonzero(counts >= least_ratings)
     energy = found.strengths**2 / (np.sum(found.strengths**2) or 1.0)
     factors = []

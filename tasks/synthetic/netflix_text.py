@@ -71,7 +71,7 @@ class FilmText:
 
 
 @dataclass(frozen=True)
-class Source:
+class FilmSource:
     """All that the films of one plan are drawn from; made anew by each task (about 0.2 s at the Netflix shape)."""
 
     plan: Plan
@@ -81,7 +81,7 @@ class Source:
     holders: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, plan: Plan) -> Source:
+    def of(cls, plan: Plan) -> FilmSource:
         tickets = activity(plan)
         holders = np.repeat(np.arange(plan.users, dtype=np.int32), tickets)
         return cls(plan, plant(plan), film_counts(plan), tickets, holders)
@@ -92,13 +92,13 @@ def film_texts(plan: Plan, first: int, stop: int) -> Iterator[FilmText]:
 
     Memory stays at the source's (about 200 bytes a user) and one film's.
     """
-    source = Source.of(plan)
+    source = FilmSource.of(plan)
     names = source.model.user_ids.astype("S7")
     for item in range(first, stop):
         yield film_text(draw_film(source, item), item + 1, names)
 
 
-def draw_film(source: Source, item: int) -> Film:
+def draw_film(source: FilmSource, item: int) -> Film:
     """Draw one film: its users by activity, their rounded noisy ratings, and days that crowd towards the end.
 
     The probe is drawn evenly from the film's ratings. (The real one holds some of each user's latest, so that light
@@ -119,7 +119,7 @@ def draw_film(source: Source, item: int) -> Film:
     )
 
 
-def draw_users(source: Source, count: int, rng: np.random.Generator) -> Integers:
+def draw_users(source: FilmSource, count: int, rng: np.random.Generator) -> Integers:
     """Return `count` distinct users, int64, each the likelier the more tickets he holds, in random order.
 
     Few are drawn ticket by ticket until enough are distinct. Many are those with the least exponential key E / tickets,
@@ -177,7 +177,7 @@ def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmTe
 
 
 @dataclass(frozen=True)
-class Written:
+class FilmTotals:
     """What one range of films came to: sizes, and the probe and qualifying text, which are parts of one file each."""
 
     ratings: int
@@ -186,20 +186,20 @@ class Written:
     qualifying: bytes
 
 
-def write_combined(plan: Plan, first: int, stop: int, url: str) -> Written:
+def write_combined(plan: Plan, first: int, stop: int, url: str) -> FilmTotals:
     """Write the films first..stop-1 one after another into one file; memory stays that of `film_texts`."""
     with streamed(url) as file:
         return _gather(plan, first, stop, lambda text: file.write(text.ratings))
 
 
-def write_apart(plan: Plan, first: int, stop: int, folder: str) -> Written:
+def write_apart(plan: Plan, first: int, stop: int, folder: str) -> FilmTotals:
     """Write each of the films first..stop-1 into its own file mv_0000001.txt."""
     return _gather(
         plan, first, stop, lambda text: files.write_bytes(files.join(folder, f"mv_{text.item:07d}.txt"), text.ratings)
     )
 
 
-def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> Written:
+def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> FilmTotals:
     ratings = size = 0
     probe, qualifying = [], []
     for text in film_texts(plan, first, stop):
@@ -208,4 +208,4 @@ def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], objec
         size += len(text.ratings)
         probe.append(text.probe)
         qualifying.append(text.qualifying)
-    return Written(ratings, size, b"".join(probe), b"".join(qualifying))
+    return FilmTotals(ratings, size, b"".join(probe), b"".join(qualifying))
