@@ -139,7 +139,7 @@ def test_a_file_that_is_no_certificate_is_named(secured: Secured, tmp_path: Path
     ("words", "said"),
     [
         (["cluster.tls_ca=ca.pem"], "name all three files"),
-        (["cluster.tls=temporary", "cluster.scheduler=tls://a:1"], "is for a cluster of its own"),
+        (["cluster.tls=temporary", "cluster.scheduler=tls://a:1"], "is for a cluster on this machine"),
         (["cluster.tls=off", *(f"cluster.tls_{each}=x.pem" for each in ("ca", "cert", "key"))], "does not go with"),
     ],
 )

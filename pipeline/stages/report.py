@@ -99,7 +99,7 @@ def _facts(
     rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
     ends = (parts, rotations, places_of_ids(context.store, dataset)[1], counts[1], titles)
     (factors,) = run_all(
-        context, _STAGE, "factor-ends", factor_ends, [(*ends, settings.factors, _ENDS, settings.least_ratings)]
+        context, _STAGE, "factor-ends", factor_ends, [(*ends, (settings.factors, _ENDS, settings.least_ratings))]
     )
     spectrum = _spectrum(model_folder)
     return {
