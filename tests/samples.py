@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funkflow.tasks.synthetic.netflix_text import FIRST_DAY, FilmSource, draw_film, film_texts
-from funkflow.tasks.synthetic.planted import Plan
+from funkflow.tasks.synthetic.planted import SetPlan
 from funkflow.tasks.synthetic.titles import titles_text
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
-PLAN = Plan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)
+PLAN = SetPlan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)
 
 
 def sample_rows() -> pd.DataFrame:

@@ -22,7 +22,7 @@ from funkflow.tasks.synthetic.planted import (
     NOISE_DEVIATION,
     FilmCounts,
     Integers,
-    Plan,
+    SetPlan,
     activity,
     film_counts,
     plant,
@@ -74,20 +74,20 @@ class FilmText:
 class FilmSource:
     """The source of random films of a plan; each task makes its own (about 0.2 s at the Netflix shape)."""
 
-    plan: Plan
+    plan: SetPlan
     model: Model
     counts: FilmCounts
     tickets: npt.NDArray[np.int32]
     holders: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, plan: Plan) -> FilmSource:
+    def of(cls, plan: SetPlan) -> FilmSource:
         tickets = activity(plan)
         holders = np.repeat(np.arange(plan.users, dtype=np.int32), tickets)
         return cls(plan, plant(plan), film_counts(plan), tickets, holders)
 
 
-def film_texts(plan: Plan, first: int, stop: int) -> Iterator[FilmText]:
+def film_texts(plan: SetPlan, first: int, stop: int) -> Iterator[FilmText]:
     """Yield the text of the films with row numbers first..stop-1, in order.
 
     Memory is that of the source (about 200 bytes per user) and of one film.
@@ -186,20 +186,20 @@ class FilmTotals:
     qualifying: bytes
 
 
-def write_combined(plan: Plan, first: int, stop: int, url: str) -> FilmTotals:
+def write_combined(plan: SetPlan, first: int, stop: int, url: str) -> FilmTotals:
     """Write the films first..stop-1 one after another into one file, with the memory of `film_texts`."""
     with streamed(url) as file:
         return _gather(plan, first, stop, lambda text: file.write(text.ratings))
 
 
-def write_apart(plan: Plan, first: int, stop: int, folder: str) -> FilmTotals:
+def write_apart(plan: SetPlan, first: int, stop: int, folder: str) -> FilmTotals:
     """Write each of the films first..stop-1 into its own file mv_0000001.txt."""
     return _gather(
         plan, first, stop, lambda text: files.write_bytes(files.join(folder, f"mv_{text.item:07d}.txt"), text.ratings)
     )
 
 
-def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> FilmTotals:
+def _gather(plan: SetPlan, first: int, stop: int, write: Callable[[FilmText], object]) -> FilmTotals:
     ratings = size = 0
     probe, qualifying = [], []
     for text in film_texts(plan, first, stop):

@@ -54,7 +54,7 @@ FILM_STREAM, TITLE_STREAM = 3, 4
 
 
 @dataclass(frozen=True)
-class Plan:
+class SetPlan:
     """Sizes and seed of a synthetic set, on which alone its bytes depend.
 
     `ratings` counts the probe, whose pairs are part of the data as in the real set; `qualifying` pairs are not.
@@ -83,7 +83,7 @@ _SHAPES = {
 }
 
 
-def plan(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0) -> Plan:
+def plan_set(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0) -> SetPlan:
     """Return the sizes of a shape, scaled.
 
     Ratings and probe shrink by `fraction` F, users by F^0.8 and films by F^0.2. The density (ratings / (users x films))
@@ -97,7 +97,7 @@ def plan(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0
     """
     whole = _SHAPES[shape]
     probe = round(whole["probe"] * fraction)
-    return Plan(
+    return SetPlan(
         users=max(1, round(whole["users"] * fraction**0.8)),
         items=max(1, round(whole["items"] * fraction**0.2)),
         ratings=round(whole["ratings"] * fraction),
@@ -107,7 +107,7 @@ def plan(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0
     )
 
 
-def plant(plan: Plan) -> Model:
+def plant(plan: SetPlan) -> Model:
     """Draw the planted model of a plan: normal biases, and 20 normal factors of falling variance.
 
     Raw user ids ascend with gaps, film ids are 1..n. What it predicts, clipped to the scale, is the truth before noise
@@ -131,7 +131,7 @@ def plant(plan: Plan) -> Model:
     )
 
 
-def write_truth(plan: Plan, folder: str) -> None:
+def write_truth(plan: SetPlan, folder: str) -> None:
     """Save the planted model in the open form, so that tasks score it like any other."""
     plant(plan).save(folder, TRUTH_PART_ROWS)
 
@@ -149,7 +149,7 @@ def planted_scores(model: Model, users: Integers, item: int) -> npt.NDArray[np.f
     return scores
 
 
-def activity(plan: Plan) -> npt.NDArray[np.int32]:
+def activity(plan: SetPlan) -> npt.NDArray[np.int32]:
     """Return the number of tickets of each user, int32 (users,) >= 1: log-normal with mean 16."""
     relative = np.exp(USER_SPREAD * stream(plan, _ACTIVITY).standard_normal(plan.users))
     tickets = np.rint(relative * (TICKETS_PER_USER / relative.mean()))
@@ -166,7 +166,7 @@ class FilmCounts:
     qualifying: Integers
 
 
-def film_counts(plan: Plan) -> FilmCounts:
+def film_counts(plan: SetPlan) -> FilmCounts:
     """Return the exact counts of every film; they sum to those of the plan.
 
     Ratings follow a log-normal law that bends below a ceiling, with the spread that gives the plan's mean.
@@ -181,7 +181,7 @@ def film_counts(plan: Plan) -> FilmCounts:
     )
 
 
-def _film_law(deviates: npt.NDArray[np.float64], plan: Plan) -> npt.NDArray[np.float64]:
+def _film_law(deviates: npt.NDArray[np.float64], plan: SetPlan) -> npt.NDArray[np.float64]:
     ceiling = FILM_CEILING * plan.users
     mean = plan.ratings / plan.items
     median = mean * (mean / ceiling) ** FILM_HEADROOM_POWER
@@ -216,6 +216,6 @@ def apportion(shares: npt.NDArray[Any], total: int, least: int, most: Integers) 
     return counts
 
 
-def stream(plan: Plan, *which: int) -> np.random.Generator:
+def stream(plan: SetPlan, *which: int) -> np.random.Generator:
     """Return the generator of one use of the plan's seed; equal arguments give equal numbers in any process."""
     return np.random.default_rng(np.random.SeedSequence([plan.seed, *which]))

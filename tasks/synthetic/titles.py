@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funkflow.tasks.synthetic.planted import TITLE_STREAM, Plan, stream
+from funkflow.tasks.synthetic.planted import TITLE_STREAM, SetPlan, stream
 
 _ADJECTIVES = ("Silent", "Crimson", "Last", "Hidden", "Broken", "Golden", "Distant", "Bitter", "Electric", "Paper")
 _NOUNS = ("Harbour", "Orchard", "Letter", "Summer", "Mirror", "Engine", "Shadow", "Café", "Piñata", "Señor", "Déjà Vu")
@@ -27,7 +27,7 @@ _NULL_YEARS = 0.005
 _FIRST_YEAR, _LAST_YEAR = 1915, 2005
 
 
-def titles_text(plan: Plan) -> bytes:
+def titles_text(plan: SetPlan) -> bytes:
     """Return `movie_titles.txt`: one latin-1 line `id,year,title` a film; one year in 200, and the third, is NULL."""
     rng = stream(plan, TITLE_STREAM)
     lines = []
