@@ -81,8 +81,8 @@ KINDS: dict[str, Kind] = {
     "disk full": Kind(4, "no space is left on the disk; free some and run the same command again", on_small_disk=True),
     "out of memory": Kind(
         4,
-        r"workers died again and again (?:at task \S+|and none came back), most likely for want of memory \(dmesg "
-        r"says\): \S+ \S+ were predicted for a worker, one had \S+ \S+ or more, and \S+ \S+ is all that it may have",
+        r"workers died again and again (?:at task \S+|and none came back), most likely from lack of memory \(see "
+        r"dmesg\): \S+ \S+ were predicted for a worker, one had \S+ \S+ or more, and \S+ \S+ is all that it may have",
         words=("--set=cluster.memory='2 GiB'",),
     ),
 }

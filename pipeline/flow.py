@@ -52,7 +52,7 @@ from funkflow.pipeline.training.sgd import step_sizes, train
 from funkflow.pipeline.training.standard_svd import decompose
 from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.model.rated import parts_of
+from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
@@ -138,7 +138,7 @@ class _Run:
         dataset = ingest(context, settings.ingest, settings.split.file)
         paths["dataset"] = self.store.dataset(dataset["id"])
         if users := settings.recommend.users:
-            parts_of(users, paths["dataset"], dataset)  # an unknown one is refused before training, not after
+            users_by_part(users, paths["dataset"], dataset)  # an unknown one is refused before training, not after
         if not self._reaches("split"):
             return
         held_out, lineage = self._split(context, settings, dataset)

@@ -1,7 +1,7 @@
-"""How an RMSE or an MAE is written: with digits that show something, however small or large ratings are.
+"""Digits of an RMSE or an MAE, for small and large ratings.
 
-Covers: figures that are compared, with the same number of decimals; and two that differ, so that it shows.
-Does not cover: where they are shown (pipeline/results/tables.py, pipeline/results/report/), or other numbers.
+Covers: the same number of decimals for compared figures, and enough decimals to show a difference of two.
+Does not cover: tables (pipeline/results/tables.py) and pages (pipeline/results/report/), or other numbers.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _MOST_DECIMALS = 12
 
 
 def rounded(value: float | None, *beside: float | None) -> str:
-    """Return one figure; `beside` : what it is compared with, which has the same number of decimals. None: empty."""
+    """Return a figure as text, with as many decimals as the figures `beside` it need, too; None: empty."""
     return "" if value is None else _fixed(value, decimals_for(value, *beside))
 
 
-def told_apart(first: float, second: float) -> tuple[str, str]:
-    """Return two figures with as many decimals as it takes to see that they differ, if they do."""
+def distinct_figures(first: float, second: float) -> tuple[str, str]:
+    """Return two figures with enough decimals to show that they differ, if they do."""
     decimals = decimals_for(first, second)
     while _fixed(first, decimals) == _fixed(second, decimals) and first != second and decimals < _MOST_DECIMALS:
         decimals += 1
@@ -27,7 +27,7 @@ def told_apart(first: float, second: float) -> tuple[str, str]:
 
 
 def decimals_for(*values: float | None) -> int:
-    """Return how many decimals figures take that are compared: the greatest of them decides.
+    """Return the number of decimals for compared figures; the greatest of them decides.
 
     From 0.1 to 100 four, as ratings usually are; below 0.1 four digits, from 100 on six.
     """

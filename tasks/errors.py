@@ -1,7 +1,7 @@
-"""Every error a user is meant to read, with the exit code its command ends with.
+"""Errors for users, with the exit codes of commands.
 
-Covers: one small hierarchy; each message is one line that says what, where, which value, and what to do. Credentials
-in URLs never stand in one.
+Covers: one small hierarchy. Each message is one line with the fault, its place, the value and a remedy, without
+credentials of URLs.
 Does not cover: programming mistakes, which stay ordinary Python exceptions with a traceback.
 """
 
@@ -11,9 +11,9 @@ from funkflow.tasks.redact import masked
 
 
 class FunkflowError(Exception):
-    """Base of the errors shown as one line. `exit_code` is what the command ends with.
+    """Base of the errors that print as one line. `exit_code` : exit code of the command.
 
-    Subclasses take the finished message as their only argument, so that they survive pickling between processes.
+    Subclasses take the message as their only argument, so that they survive pickling between processes.
     """
 
     exit_code = 1
@@ -36,19 +36,19 @@ class BadInput(FunkflowError):
 
 
 class CannotFit(FunkflowError):
-    """The run would need more memory or disk than there is: gives both numbers."""
+    """The run needs more memory or disk than there is: gives both numbers."""
 
     exit_code = 4
 
 
 class ModelRefused(FunkflowError):
-    """The new model did not pass its gate: the one in use stays."""
+    """The new model did not pass its gate; the model in use stays."""
 
     exit_code = 5
 
 
 class TryAgainLater(FunkflowError):
-    """Nothing is wrong with the request, but the root is locked or the cluster is not there."""
+    """The request is right, but the root is locked or the cluster is not available."""
 
     exit_code = 75
 
@@ -58,7 +58,7 @@ class RootIsHeld(TryAgainLater):
 
 
 class DamagedFile(FunkflowError):
-    """A published file is missing, cut short, or does not match its checksum or version."""
+    """A published file is missing or truncated, or does not match its checksum or version."""
 
 
 class Diverged(FunkflowError):
@@ -66,12 +66,12 @@ class Diverged(FunkflowError):
 
 
 class NotConverged(FunkflowError):
-    """A method of the SVD did not find the singular values asked for."""
+    """A method of the SVD did not converge to the requested singular values."""
 
 
 class WrongGradient(FunkflowError):
-    """A gradient is not that of its function, as difference quotients show."""
+    """A gradient differs from the difference quotients of its function."""
 
 
 class ShardMismatch(FunkflowError):
-    """A rating points outside the shard it was given."""
+    """A rating points outside its shard."""

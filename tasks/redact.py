@@ -1,7 +1,7 @@
-"""What must not be written down: credentials in URLs, before a text goes to a screen, a log or a file.
+"""Remove credentials in URLs before a text goes to a screen, a log or a file.
 
-Covers: user:password@ and what is asked for after the question mark, where presigned URLs have their signature.
-Does not cover: where texts come from; credentials by themselves are never settings, they come from the environment.
+Covers: user:password@, and the query after the question mark, which holds the signature of presigned URLs.
+Does not cover: credentials without a URL, which are never settings: they come from the environment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _URL = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*://)"
     r"(?P<login>[^\s/?#'\"<>]*@)?"
     r"(?P<place>[^\s?'\"<>]*)"
-    r"(?P<query>\?[^\s'\"<>]*=[^\s'\"<>]*?(?=[.,;:)]*(?:[\s'\"<>]|$)))?"  # what ends a sentence is no part of it
+    r"(?P<query>\?[^\s'\"<>]*=[^\s'\"<>]*?(?=[.,;:)]*(?:[\s'\"<>]|$)))?"  # without the punctuation that ends a sentence
 )
 MASK = "***"
 
@@ -24,17 +24,17 @@ def masked(text: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """Return a URL up to what is asked for after the question mark; a `?` of a glob stays."""
+    """Return a URL without its query; a `?` of a glob stays."""
     return _URL.sub(lambda found: found[0].removesuffix(found["query"] or ""), url) if "://" in url else url
 
 
 def name_of(url: str) -> str:
-    """Return what messages call a file: its URL without login and query, so that its last part is the file's name."""
+    """Return the name of a file in messages: its URL without login and query."""
     return masked(without_query(url))
 
 
 def masked_content(content: Any) -> Any:
-    """Return nested dicts, lists and texts, as JSON and TOML have them, with all texts masked."""
+    """Return nested dicts, lists and texts, as in JSON and TOML, with all texts masked."""
     if isinstance(content, str):
         return masked(content)
     if isinstance(content, dict):

@@ -1,11 +1,11 @@
-"""What ratings become on their way in, and how what is predicted becomes a rating again.
+"""Transform ratings before training, and predictions back into ratings.
 
 Covers: log(1 + rating), for counts and amounts whose few greatest would outweigh all others, and its inverse.
-Does not cover: ratings that have no logarithm (tasks/parsing/rows/transformed.py), or where it is asked for
-(pipeline/settings/sections.py).
+Does not cover: ratings without a logarithm (tasks/parsing/rows/transformed.py), or the setting
+(pipeline/settings/ingest.py).
 
-A dataset holds transformed ratings, so training, RMSE and MAE are on that scale: there the model, the mean rating and
-the biases compare. Whatever leaves a model as a rating is turned back: predictions, reconstructions, scores.
+A dataset holds transformed ratings, so training, RMSE, MAE and their comparison with baselines are on that scale.
+Predictions, reconstructions and scores of recommendations are in rating units.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy.typing as npt
 
 Transform = Literal["none", "log1p"]
 NAMES: dict[str, str] = {"none": "rating", "log1p": "log(1 + rating)"}
-"""What RMSE and MAE are of."""
+"""Quantity of RMSE and MAE by transform."""
 
 
 def transformed(ratings: npt.ArrayLike, transform: Transform) -> Any:
-    """Return ratings as a model is trained on them, in their own number type; float64 for numbers and lists."""
+    """Return ratings on the scale of training, in their own dtype; float64 for numbers and lists."""
     return ratings if transform == "none" else np.log1p(ratings)
 
 
 def as_ratings(values: npt.ArrayLike, transform: Transform) -> Any:
-    """Return what a model predicts in rating units, in its own number type: the inverse of `transformed`."""
+    """Return predictions in rating units, in their own dtype; the inverse of `transformed`."""
     return values if transform == "none" else np.expm1(values)
 
 
 def transformed_scale(scale: tuple[float, float] | None, transform: Transform) -> tuple[float, float] | None:
-    """Return least and greatest rating as the dataset has them, as float32 like its ratings."""
+    """Return the scale of the transformed ratings, rounded to float32 like these."""
     if scale is None or transform == "none":
         return scale
     least, greatest = np.log1p(np.array(scale)).astype(np.float32).tolist()

@@ -44,7 +44,7 @@ def pytest_configure() -> None:
 def alone_on_this_machine() -> Iterator[None]:
     """Clusters of this process are the same, whoever else has an account here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(security, "somebody_else", lambda: "")
+        patch.setattr(security, "other_account", lambda: "")
         yield
 
 

@@ -1,15 +1,15 @@
-"""Whether other people have accounts on this machine: they can reach what listens on its loopback.
+"""Accounts of other people on this machine, who can reach its loopback.
 
 Covers: the rule, by the user database and the folders beside our home.
-Does not cover: what is done about it (security.py).
+Does not cover: protection from them (security.py).
 
-An account is somebody else's if its number is one of people's (`UID_MIN` of /etc/login.defs on), is not ours and not
-that of `nobody`, and either
+An account belongs to somebody else if its number is at least `UID_MIN` of /etc/login.defs, is not ours and not that of
+`nobody`, and either
 
 - the user database lists it with a login shell, or
-- a folder beside our home, or in /home, belongs to it: accounts of a network are often not listed.
+- it owns a folder beside our home, or in /home: the database often lacks accounts of a network.
 
-A container in which there is root alone has none.
+A container with root alone has none.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _NOBODY = 65534
 _NO_LOGIN = ("nologin", "false")
 
 
-def somebody_else(definitions: Path = _DEFINITIONS, homes: Sequence[str] = (), me: int | None = None) -> str:
-    """Return a sign of somebody else: "account ann" or "folder /home/ann"; empty if there is none.
+def other_account(definitions: Path = _DEFINITIONS, homes: Sequence[str] = (), me: int | None = None) -> str:
+    """Return a sign of another account: "account ann" or "folder /home/ann"; empty if there is none.
 
     Parameters
     ----------
-    definitions : the file that may have UID_MIN.
-    homes : folders of home folders; none: that of our own, and /home.
+    definitions : the file with UID_MIN, if any.
+    homes : folders of home folders; empty: that of our own, and /home.
     me : our number; None: that of this process.
     """
     me, first = os.getuid() if me is None else me, _first_number(definitions)
@@ -63,7 +63,7 @@ def _folders_of_homes() -> set[str]:
 
 
 def _owners(folder: str) -> Iterable[tuple[str, int]]:
-    """Yield folders and who owns them, one by one: a look at one may have it mounted."""
+    """Yield folders and their owners one by one, as a look at a folder may mount it."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):

@@ -1,7 +1,7 @@
-"""What a stage is given besides its settings: the cluster, the store and somebody to tell.
+"""The context of a stage: cluster, store and listener.
 
-Covers: the context, running a batch of independent tasks to their end, in order, with progress, and letting go of
-memory that workers keep between tasks.
+Covers: the context, running a batch of independent tasks with progress, and releasing memory that workers keep between
+tasks.
 Does not cover: opening the cluster (open.py) or the epoch graphs of training (pipeline/training/sgd_graph.py).
 """
 
@@ -25,11 +25,10 @@ _BATCHES = itertools.count()
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to every stage. `attempt` is part of every task key, so that two attempts never share a task.
+    """The context of every stage. `attempt` is part of every task key, so that two attempts never share a task.
 
-    `afford` : called with a stage's name before its first task, once it has work to do; raises CannotFit.
-    `force` : whether every stage makes its results anew, in place of those that are there; `fresh` : whether those from
-    training on do.
+    `afford` : a stage calls it with its name before its first task; raises CannotFit. `force` : every stage replaces
+    existing results; `fresh` : the stages from training on do.
     """
 
     client: Client
@@ -42,11 +41,11 @@ class Context:
 
     @property
     def trains_anew(self) -> bool:
-        """Whether what was trained before counts no more."""
+        """Whether training ignores earlier results."""
         return self.force or self.fresh
 
     def found(self, folder: str, kind: str) -> dict[str, Any] | None:
-        """Return the manifest of what a stage has made already; None if it has to be made, now or anew."""
+        """Return the manifest of an existing result; None if the stage has to make it."""
         return None if self.force else published(folder, kind)
 
 
@@ -55,8 +54,8 @@ def run_all(
 ) -> list[T]:
     """Run `function(*job)` for every job on the cluster and return the results in the order of the jobs.
 
-    The first failure cancels the rest and is raised here as it was raised on the worker. A task
-    whose worker is lost is run again by Dask itself, so `function` must give the same files and value when repeated.
+    The first failure cancels the rest, and its exception is raised here. Dask repeats a task whose worker is lost, so
+    `function` must give the same files and value when repeated.
     """
     batch = next(_BATCHES)
     futures = [
@@ -73,23 +72,20 @@ def run_all(
         context.client.cancel(futures)
 
 
-def submit_shared(context: Context, doing: str, function: Callable[..., T], *given: Any) -> Future[T]:
-    """Return the result of one task as a future for others to share: once on a worker, and gone with the last of them.
-
-    A batch that is given it fails as that task does.
-    """
+def submit_shared(context: Context, doing: str, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Submit one task and return its future for other tasks to share; a batch that uses it fails if the task fails."""
     key = f"{doing}-{context.attempt}-{next(_BATCHES)}"
-    return context.client.submit(function, *given, key=key, pure=False)
+    return context.client.submit(function, *arguments, key=key, pure=False)
 
 
 @contextmanager
-def memory_let_go(context: Context) -> Iterator[None]:
-    """Let workers keep memory of shards for one another in the body, and hand it back when that ends, however it does.
+def spare_memory(context: Context) -> Iterator[None]:
+    """Let workers keep spare memory for shards in the body, and release it at the end, even after an error.
 
-    Later stages were not predicted to need it, and on a cluster that outlives a failed run nobody else would.
+    The predictions for later stages do not include it, and a cluster may outlive a failed run.
     """
     try:
         yield
     finally:
-        with suppress(OSError, ValueError, RuntimeError):  # a cluster that is gone has no memory; no reason to hide why
+        with suppress(OSError, ValueError, RuntimeError):  # a lost cluster must not hide the first error
             context.client.run(forget_spare, on_error="ignore")

@@ -1,12 +1,11 @@
-"""Dask's own settings for our kind of load: conf/dask.yaml is the one table.
+"""Dask's settings for our load, from conf/dask.yaml.
 
-Covers: reading it, putting a cluster file's settings over it, and the form in which other processes inherit both.
-Does not cover: what the settings are for (conf/dask.yaml says), or where clusters come from (open.py, launch.py).
+Covers: reading them, the settings of a cluster file over them, and the form in which other processes inherit both.
+Does not cover: the meaning of the settings (conf/dask.yaml), or clusters (open.py, launch.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -14,27 +13,33 @@ import dask.config
 
 from funkflow.pipeline.settings.overrides import flat
 
+DaskSettings = dict[str, Any]
+"""Settings of Dask, by nested or dotted key."""
 _FILE = "dask.yaml"
-_CHOSEN = ("distributed.comm.timeouts.tcp", "distributed.comm.timeouts.connect", "distributed.scheduler.worker-ttl")
-"""How soon a loss is noticed: networks differ, so who has set these in Dask's own configuration keeps them."""
+_USER_SETTINGS = (
+    "distributed.comm.timeouts.tcp",
+    "distributed.comm.timeouts.connect",
+    "distributed.scheduler.worker-ttl",
+)
+"""Time until Dask notices a loss. Networks differ, so values in the user's own Dask configuration win."""
 
 
-def dask_settings(over: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the settings by dotted key, as `dask.config.set` takes them; those in `over`, nested or dotted, win."""
+def dask_settings(overrides: DaskSettings | None = None) -> dict[str, Any]:
+    """Return the settings by dotted key, for `dask.config.set`; those in `overrides`, nested or dotted, win."""
     with resources.as_file(resources.files("funkflow.conf").joinpath(_FILE)) as path:
         (content,) = dask.config.collect_yaml([str(path)])
     defaults = dask.config.merge(*dask.config.defaults)
     kept = {
         key: value
-        for key in _CHOSEN
+        for key in _USER_SETTINGS
         if (value := dask.config.get(key, None)) != dask.config.get(key, None, config=defaults)
     }
-    return dict(flat(content)) | kept | dict(flat(over or {}))
+    return dict(flat(content)) | kept | dict(flat(overrides or {}))
 
 
-def as_environment(settings: Mapping[str, Any]) -> str:
+def as_environment(settings: DaskSettings) -> str:
     """Return the value of DASK_INTERNAL_INHERIT_CONFIG that hands these settings to another process."""
-    nested: dict[str, Any] = {}
+    nested: DaskSettings = {}
     with dask.config.set(settings, config=nested):
         serialized: str = dask.config.serialize(nested)
         return serialized

@@ -1,8 +1,8 @@
-"""What Dask and the operating system raise, as errors that a user can read.
+"""Errors of Dask and of the operating system, as errors that a user can read.
 
 Covers: lost workers, a cluster that went away; a full disk and a root that cannot be written
 (pipeline/root/disk_errors.py).
-Does not cover: errors of the data and the settings, which are FunkflowErrors where they arise.
+Does not cover: errors of the data and the settings, which are FunkflowErrors from the start.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _GONE: tuple[type[Exception], ...] = (
         if hasattr(distributed.scheduler, name)
     ),
 )
-"""The last two end a task that waited for a worker in vain; not every Dask that we go with has both."""
+"""The last two end a task that waited for a worker in vain; not every supported Dask has both."""
 
 
 @contextmanager
 def as_readable_errors(
     root: str, memory: Callable[[], str] = str, is_short: Callable[[], bool] = bool
 ) -> Iterator[None]:
-    """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause.
+    """Replace errors without a remedy by a FunkflowError with one; the original is its cause.
 
-    memory : says what a worker was predicted to need and what it had, for the case that workers die of it; `is_short` :
-    whether one had all that it may have, so that workers that do not come back most likely died of it, too.
+    `memory` : describes the predicted memory and the limit of a worker; `is_short` : whether a worker had reached its
+    limit, so that workers that do not come back most likely died of it.
     """
     try:
         with as_disk_errors(root):
@@ -45,19 +45,19 @@ def as_readable_errors(
     except FunkflowError:
         raise
     except KilledWorker as cause:
-        raise _starved(f"at task {cause.task}", memory()) from cause
+        raise _out_of_memory(f"at task {cause.task}", memory()) from cause
     except _GONE as cause:
         if is_short():
-            raise _starved("and none came back", memory()) from cause
+            raise _out_of_memory("and none came back", memory()) from cause
         raise TryAgainLater(
             f"the cluster went away or lost all its workers ({type(cause).__name__}); "
-            "the same command goes on from the last checkpoint"
+            "the same command resumes from the last checkpoint"
         ) from cause
 
 
-def _starved(how: str, memory: str) -> CannotFit:
+def _out_of_memory(how: str, memory: str) -> CannotFit:
     return CannotFit(
-        f"workers died again and again {how}, most likely for want of memory (dmesg says){memory}; "
-        "lower train.rank, ingest.chunk_bytes or cluster.threads, or give them more: with cluster.memory, or where "
-        "they are started"
+        f"workers died again and again {how}, most likely from lack of memory (see dmesg){memory}; "
+        "lower train.rank, ingest.chunk_bytes or cluster.threads, or give workers more memory: by "
+        "cluster.memory, or by the command that starts them"
     )

@@ -1,7 +1,7 @@
-"""Start the cluster that a file describes, by Dask's own deployment classes.
+"""Start the cluster that a file describes, by Dask's deployment classes.
 
-Covers: the class by its name, the extra it needs, the names of its arguments, its start, its size and its end.
-Does not cover: what may stand in the file (pipeline/settings/cluster_preset.py), connecting and waiting (open.py).
+Covers: the class by its name, the extra that it needs, the names of its arguments, its start, its size and its end.
+Does not cover: the keys of the file (pipeline/settings/cluster_preset.py), connecting and waiting (open.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from distributed import Nanny, SpecCluster, Worker
 from distributed.utils import import_term
 
-from funkflow.pipeline.cluster.dask_settings import as_environment
+from funkflow.pipeline.cluster.dask_settings import DaskSettings, as_environment
 from funkflow.pipeline.settings.cluster_preset import ClusterPreset
 from funkflow.tasks.errors import FunkflowError, SettingsError, TryAgainLater
 
@@ -28,18 +28,18 @@ _EXTRAS = {
     "dask_gateway.": ("dask_gateway", "gateway"),
     "distributed.SSHCluster": ("asyncssh", "ssh"),
 }
-"""By how a class's name begins: the module that it needs, and the extra of funkflow that brings it."""
+"""By beginning of a class's name: the module that it needs, and the extra of funkflow that installs it."""
 _PASSED_ON: dict[str, tuple[Callable[..., Any], ...]] = {
     "distributed.LocalCluster": (Nanny, Worker),
     "distributed.SSHCluster": (SpecCluster,),
 }
-"""Classes that hand arguments which they do not name themselves to others, and to which."""
+"""Classes that pass arguments on, and the classes that take these."""
 
 
 def listens_on_this_machine(preset: ClusterPreset) -> bool:
-    """Say whether a cluster's processes are on this machine alone, and reach each other by ports of it.
+    """Return whether a cluster's processes are on this machine alone and talk by its ports.
 
-    One that is a single process of threads opens none.
+    A single process of threads opens no port.
     """
     kwargs = preset.kwargs
     one_process = kwargs.get("processes") is False and "protocol" not in kwargs
@@ -47,18 +47,18 @@ def listens_on_this_machine(preset: ClusterPreset) -> bool:
 
 
 @contextmanager
-def launched(preset: ClusterPreset, where: str, settings: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the cluster, started and told its size; close it in the end.
+def launch_cluster(preset: ClusterPreset, where: str, settings: DaskSettings) -> Iterator[Any]:
+    """Start the cluster at its size and yield it; close it at the end.
 
     Parameters
     ----------
-    where : what messages call the preset.
-    settings : Dask's settings by dotted key, for processes that do not inherit them by themselves.
+    where : name of the preset in messages.
+    settings : Dask's settings by dotted key, for processes that do not inherit them.
 
     Raises
     ------
     SettingsError
-        There is no such class, its extra is not installed, or it does not take these arguments.
+        The class or its extra is missing, or the class does not take these arguments.
     TryAgainLater
         It did not start.
     """
@@ -74,48 +74,48 @@ def launched(preset: ClusterPreset, where: str, settings: Mapping[str, Any]) -> 
     except FunkflowError:
         raise
     except TypeError as cause:
-        raise SettingsError(f"{where}: {name} does not take these [kwargs]: {_reason(cause)}") from cause
-    except Exception as cause:  # of what kind depends on the class; the cluster is not there either way
+        raise SettingsError(f"{where}: {name} does not take these [kwargs]: {_cause_line(cause)}") from cause
+    except Exception as cause:  # its type depends on the class
         raise TryAgainLater(
-            f"{where}: {name} did not start ({_reason(cause)}); see to that, or correct [kwargs], and run again"
+            f"{where}: {name} did not start ({_cause_line(cause)}); see to that, or correct [kwargs], and run again"
         ) from cause
     try:
-        _scale(cluster, preset, where)
+        _scale_cluster(cluster, preset, where)
     except BaseException:
-        with suppress(Exception):  # Dask asserts that all jobs did start
+        with suppress(Exception):  # Dask asserts that all jobs started
             cluster.close()
         raise
     with cluster:
         yield cluster
 
 
-def _scale(cluster: Any, preset: ClusterPreset, where: str) -> None:
-    """Ask for the cluster's size. Of Dask's own classes it is awaited, as only then a refusal by the queue is told."""
+def _scale_cluster(cluster: Any, preset: ClusterPreset, where: str) -> None:
+    """Scale the cluster. Wait for Dask's own classes, as only then a refusal by the queue is raised."""
     try:
         if preset.scale:
             cluster.scale(**preset.scale)
         if isinstance(cluster, SpecCluster):
-            cluster.sync(_settled, cluster)
+            cluster.sync(_wait_started, cluster)
     except TypeError as cause:
-        raise SettingsError(f"{where}: it cannot be scaled like this: {_reason(cause)}") from cause
-    except Exception as cause:  # of what kind depends on the class
-        raise TryAgainLater(f"{where}: its workers cannot be started ({_reason(cause)})") from cause
+        raise SettingsError(f"{where}: the class does not take this [scale]: {_cause_line(cause)}") from cause
+    except Exception as cause:  # its type depends on the class
+        raise TryAgainLater(f"{where}: its workers cannot be started ({_cause_line(cause)})") from cause
 
 
-async def _settled(cluster: SpecCluster) -> None:
-    """Wait until every worker is started, and raise what hinders one: the cluster itself forgets that."""
+async def _wait_started(cluster: SpecCluster) -> None:
+    """Wait until every worker has started, and raise the error of one, which the cluster itself forgets."""
     await cluster
     for worker in list(cluster.workers.values()):
         await worker
 
 
 def cluster_class(name: str, where: str) -> Callable[..., Any]:
-    """Return the class, or the function that stands for one, by its full name.
+    """Return the class, or a function in its place, by its full name.
 
     Raises
     ------
     SettingsError
-        The module or the class is not there, with the extra to install or the nearest name; or it is no cluster.
+        The module or the class is missing (names the extra or the nearest name), or the class is no cluster.
     """
     for begin, (needed, extra) in _EXTRAS.items():
         if name.startswith(begin) and importlib.util.find_spec(needed) is None:
@@ -124,7 +124,7 @@ def cluster_class(name: str, where: str) -> Callable[..., Any]:
     try:
         found = import_term(name)
     except ImportError as cause:
-        raise SettingsError(f"{where}: class = {name!r}: {home} cannot be imported ({_reason(cause)})") from cause
+        raise SettingsError(f"{where}: class = {name!r}: {home} cannot be imported ({_cause_line(cause)})") from cause
     except AttributeError as cause:
         there = [each for each in dir(sys.modules[home]) if each.endswith("Cluster")]
         near = difflib.get_close_matches(last, there, n=1, cutoff=0.0)
@@ -138,8 +138,8 @@ def cluster_class(name: str, where: str) -> Callable[..., Any]:
 
 
 def refuse_unknown_arguments(make: Callable[..., Any], preset: ClusterPreset, where: str) -> None:
-    """Raise SettingsError at a key of [kwargs] that the class does not take, where that can be told beforehand."""
-    known = _arguments(make, preset.cluster_class)
+    """Raise SettingsError for a key of [kwargs] that the class does not take, if its signature shows that."""
+    known = _argument_names(make, preset.cluster_class)
     if known is None:
         return
     for key in preset.kwargs:
@@ -150,21 +150,21 @@ def refuse_unknown_arguments(make: Callable[..., Any], preset: ClusterPreset, wh
             )
 
 
-def _arguments(make: Callable[..., Any], name: str) -> set[str] | None:
-    """Return the names of all arguments that are taken; None where some go on to what is not known here."""
+def _argument_names(make: Callable[..., Any], name: str) -> set[str] | None:
+    """Return the names of all arguments; None if the class passes some on to an unlisted class."""
     job = getattr(make, "job_cls", None)
-    passed_on = job.__mro__[:-1] if job is not None else _PASSED_ON.get(name)
+    targets = job.__mro__[:-1] if job is not None else _PASSED_ON.get(name)
     own = inspect.signature(make).parameters.values()
-    if passed_on is None:
+    if targets is None:
         if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own):
             return None
-        passed_on = ()
-    several = [own, *(inspect.signature(each).parameters.values() for each in passed_on)]
+        targets = ()
+    several = [own, *(inspect.signature(each).parameters.values() for each in targets)]
     return {each.name for some in several for each in some if each.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
-def _with_environment(kwargs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Have a queue's jobs inherit Dask's settings, which dask-jobqueue does not hand on."""
+def _with_environment(kwargs: Mapping[str, Any], settings: DaskSettings) -> dict[str, Any]:
+    """Add Dask's settings to the jobs of a queue, as dask-jobqueue does not pass them on."""
     line = f"export DASK_INTERNAL_INHERIT_CONFIG={as_environment(settings)}"
     return {**kwargs, "job_script_prologue": [line, *kwargs.get("job_script_prologue", [])]}
 
@@ -172,11 +172,11 @@ def _with_environment(kwargs: Mapping[str, Any], settings: Mapping[str, Any]) ->
 def _refuse_without_queue(job: Any, where: str) -> None:
     command = str(getattr(job, "submit_command", "") or "").split()
     if command and shutil.which(command[0]) is None:
-        raise TryAgainLater(f"{where}: there is no command {command[0]} here; run this on a machine of the queue")
+        raise TryAgainLater(f"{where}: this machine has no command {command[0]}; run this on a machine of the queue")
 
 
-def _reason(cause: BaseException) -> str:
-    """Return the first line of the deepest cause; of a command that failed, the last that it printed."""
+def _cause_line(cause: BaseException) -> str:
+    """Return the first line of the deepest cause; for a failed command, its last line of output."""
     while cause.__cause__ is not None:
         cause = cause.__cause__
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]

@@ -1,7 +1,7 @@
-"""Which workers were lost on the way, as lines that say what was redone and from where.
+"""Lost workers, as lines that name the repeated work and its start.
 
-Covers: hearing of it from the scheduler, in the client's own thread, and telling it between two events of the run.
-Does not cover: redoing the work, which Dask does by itself from what is stored (pipeline/training/sgd_graph.py,
+Covers: messages of the scheduler, in the client's thread, and events between two events of the run.
+Does not cover: repeating the work, which Dask does from stored results (pipeline/training/sgd_graph.py,
 pipeline/training/checkpoint.py).
 """
 
@@ -17,26 +17,28 @@ from distributed.comm.addressing import get_address_host
 
 from funkflow.pipeline.progress.events import Event, Listener, StageStarted, WorkerLost
 
+_Message = dict[str, Any]
+"""A message of Dask's scheduler."""
 _TOPICS = ("all", "scheduler")
-"""Where Dask's scheduler tells what becomes of its workers, and of which it has heard nothing for too long."""
+"""Topics of Dask's scheduler: changes of workers, and workers that do not answer."""
 
 
-class Losses:
-    """A listener that hands on what the scheduler told of lost workers before it lets an event pass.
+class LossListener:
+    """A listener that passes on losses of workers before it passes on an event.
 
     Parameters
     ----------
-    tell : who is to know; may call this very listener again.
-    kept : says from where work is redone in the stage that is under way, such as "the checkpoint of epoch 4".
+    tell : the next listener; may call this one again.
+    kept : describes the start of repeated work in the current stage, such as "the checkpoint of epoch 4".
 
     Attributes
     ----------
-    lost : how many workers were lost so far.
+    lost : number of workers lost so far.
     """
 
     def __init__(self, tell: Listener, kept: Callable[[str], str]) -> None:
         self._tell, self._kept = tell, kept
-        self._heard: deque[dict[str, Any]] = deque()
+        self._heard: deque[_Message] = deque()
         self._silent: set[str] = set()
         self._stage = ""
         self.lost = 0
@@ -45,12 +47,12 @@ class Losses:
         if isinstance(event, StageStarted):
             self._stage = event.stage
         while self._heard:
-            told = self._heard.popleft()
-            self._tell(WorkerLost(told["worker"], self._line(told)))
+            message = self._heard.popleft()
+            self._tell(WorkerLost(message["worker"], self._line(message)))
 
     @contextmanager
     def listening(self, client: Client) -> Iterator[None]:
-        """Hear of losses while the body runs; a cluster that is closed afterwards loses nothing."""
+        """Listen for losses while the body runs; closing the cluster later is no loss."""
         for topic in _TOPICS:
             client.subscribe_topic(topic, self._hear)
         try:
@@ -60,18 +62,19 @@ class Losses:
                 client.unsubscribe_topic(topic)
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        told = event[1]
-        action = told.get("action") if isinstance(told, dict) else None
+        message = event[1]
+        action = message.get("action") if isinstance(message, dict) else None
         if action == "worker-ttl-timed-out":
-            self._silent |= set(told["workers"])
+            self._silent |= set(message["workers"])
         elif action == "remove-worker":
-            redone = told["processing-tasks"] or told["lost-computed-tasks"]
-            if redone or not told["expected"]:
+            work = message["processing-tasks"] or message["lost-computed-tasks"]
+            if work or not message["expected"]:
                 self.lost += 1
-                self._heard.append(told)
+                self._heard.append(message)
 
-    def _line(self, told: dict[str, Any]) -> str:
-        address, running, held = told["worker"], len(told["processing-tasks"]), len(told["lost-computed-tasks"])
+    def _line(self, message: _Message) -> str:
+        address, running = message["worker"], len(message["processing-tasks"])
+        held = len(message["lost-computed-tasks"])
         how = "did not answer any more and was given up" if address in self._silent else "was lost"
         work = f"{running} of its tasks and {held} results that only it held are made again"
         return f"worker {address} on {get_address_host(address)} {how}: {work}, from {self._kept(self._stage)}"

@@ -1,8 +1,8 @@
-"""Measure the memory of the run as it goes: all of this machine's processes together.
+"""Measure the memory of all processes of a run on this machine, while it runs.
 
 Covers: the peak of the proportional set size, summed over this process and its children, sampled ten times a second.
-Does not cover: a child that lives for less than a second, which may go unseen; workers on other machines
-(run_memory.py); what a run is predicted to need (pipeline/planning/budget.py).
+Does not cover: children that live for less than a second; workers on other machines (run_memory.py); predictions
+(pipeline/planning/budget.py).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _GROWTH = 1.002
 
 
 class MemoryMonitor:
-    """Context manager; `peak_bytes` is the greatest sum seen so far, `worker_peak_bytes` the greatest single child.
+    """Context manager; `peak_bytes` is the greatest sum so far, `worker_peak_bytes` the greatest single child.
 
-    Proportional set size counts a page shared by n processes as 1/n in each; where the system has no such figure
-    (anything but Linux), the resident set size is taken, which counts shared pages several times.
+    The proportional set size counts a page of n processes as 1/n in each. Outside Linux, the monitor takes the resident
+    set size, which counts shared pages several times.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class MemoryMonitor:
         return self._since_bytes
 
     def take_peak(self) -> int:
-        """Return the peak since this was last asked, and begin anew."""
+        """Return the peak since the last call, and reset it."""
         taken, self._since_bytes, self._since_resident = self._since_bytes, 0, 0
         return taken
 
@@ -56,7 +56,7 @@ class MemoryMonitor:
         me = psutil.Process()
         members, samples = [me], 0
         while True:
-            if samples % _SAMPLES_A_LISTING == 0:  # children are found by looking at every process of the machine
+            if samples % _SAMPLES_A_LISTING == 0:  # the search for children looks at every process of the machine
                 members = [me, *me.children(recursive=True)]
             self._sample(members)
             samples += 1
@@ -64,12 +64,12 @@ class MemoryMonitor:
                 return
 
     def _sample(self, members: list[psutil.Process]) -> None:
-        """Ask for the resident sizes, which cost nothing, and for the shares of pages where these have grown.
+        """Read the resident sizes, which is cheap, and the proportional sizes of processes that have grown.
 
-        Adding up the shares takes a walk through all pages, 7 % of a core if it is done each time. Their sum is highest
-        when the sum of the resident sizes is, but for what they share, which is the same few libraries all along.
+        A proportional size takes a walk through all pages: 7 % of a core for every sample. The sum of these sizes peaks
+        with that of the resident sizes, as processes share the same few libraries all the time.
         """
-        sizes = [_asked(_resident_bytes, member) for member in members]
+        sizes = [_ask_process(_resident_bytes, member) for member in members]
         resident, self.worker_peak_bytes = sum(sizes), max(self.worker_peak_bytes, *sizes[1:], 0)
         if resident > self._since_resident * _GROWTH:
             self._since_resident = resident
@@ -77,18 +77,18 @@ class MemoryMonitor:
             self.peak_bytes, self._since_bytes = max(self.peak_bytes, used), max(self._since_bytes, used)
 
     def _share(self, member: psutil.Process, resident: int) -> int:
-        """Return a process's shared out size: that of last time, if it is still about as large as it was then."""
+        """Return the proportional size of a process: the last one, if its resident size has hardly changed."""
         then, share = self._shares.get(member, (0, 0))
         if not then / _GROWTH <= resident <= then * _GROWTH:
-            share = _asked(_shared_out_bytes, member)
+            share = _ask_process(_proportional_bytes, member)
             self._shares[member] = resident, share
         return share
 
 
-def _asked(question: Callable[[psutil.Process], int], process: psutil.Process) -> int:
+def _ask_process(question: Callable[[psutil.Process], int], process: psutil.Process) -> int:
     try:
         return question(process)
-    except (psutil.Error, OSError):  # it ended between being listed and being asked
+    except (psutil.Error, OSError):  # it ended after it was listed
         return 0
 
 
@@ -96,7 +96,7 @@ def _resident_bytes(process: psutil.Process) -> int:
     return int(process.memory_info().rss)
 
 
-def _shared_out_bytes(process: psutil.Process) -> int:
+def _proportional_bytes(process: psutil.Process) -> int:
     try:
         with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as rollup:
             for line in rollup:

@@ -1,8 +1,8 @@
-"""Open the cluster: the one place where a Dask client comes from.
+"""Open the cluster and its client; nothing else makes a Dask client.
 
-Covers: where to run, attaching to a running scheduler, waiting for workers, and starting workers on this machine.
-Does not cover: starting what a cluster file names (launch.py), Dask's own settings (dask_settings.py), how much memory
-a run needs (pipeline/planning/budget.py). A cluster that is not ours is never shut down or restarted.
+Covers: the choice of a cluster, attaching to a running scheduler, waiting for workers, starting workers here.
+Does not cover: starting the cluster of a file (launch.py), Dask's settings (dask_settings.py), the memory of a run
+(pipeline/planning/budget.py). A run never shuts down or restarts a cluster of somebody else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distributed import Client, LocalCluster, Security
 from distributed.versions import VersionMismatchWarning
 
 from funkflow.pipeline.cluster.dask_settings import dask_settings
-from funkflow.pipeline.cluster.launch import launched, listens_on_this_machine
+from funkflow.pipeline.cluster.launch import launch_cluster, listens_on_this_machine
 from funkflow.pipeline.cluster.placement import keep_placement_loose
 from funkflow.pipeline.cluster.security import (
     in_need_of_security,
@@ -40,86 +40,86 @@ from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError, TryAgainLater
 from funkflow.tasks.kernels.score import cpu_target
 
-Place = Literal["scheduler", "scheduler_file", "preset", "local"]
+ClusterKind = Literal["scheduler", "scheduler_file", "preset", "local"]
 _POLL_SECONDS = 0.1
-_NONE_COMES_BACK = "60s"
-"""After that long without any worker on this machine nothing is waited for: one that is started anew takes seconds, and
-who starts them gives up where a start fails."""
+_NO_WORKERS_TIMEOUT = "60s"
+"""Tasks fail after this time without any worker on this machine: a restart takes seconds, and Dask gives up after a
+start that fails."""
 
 
 @contextmanager
 def open_client(settings: ClusterSettings, tell: Callable[[str], None] = lambda _words: None) -> Iterator[Client]:
-    """Yield a client with its workers there; close what was opened.
+    """Yield a client once its workers are there; close at the end whatever this opened.
 
     Parameters
     ----------
-    tell : is told in a line where TLS is on without having been asked for.
+    tell : gets a line if TLS is on by default.
 
     Raises
     ------
     TryAgainLater
-        No scheduler answers, or too few workers came in time.
+        No scheduler answers, or too few workers join in time.
     SettingsError
-        The cluster file is wrong, or a process of the cluster runs other software than this one.
+        The cluster file is wrong, or a process of the cluster runs different software.
     """
-    place, named = where_to_run(settings)
+    place, name = where_to_run(settings)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
-        security = security_of(settings) or _unasked_security(settings, tell)
+        security = security_of(settings) or _automatic_security(settings, tell)
         match place:
             case "scheduler":
-                client = _attached(stack, named, settings, security)
+                client = _attach(stack, name, settings, security)
             case "scheduler_file":
                 began = time.monotonic()
-                address = address_in(named, settings.wait_seconds)
+                address = address_in(name, settings.wait_seconds)
                 left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
-                client = _attached(stack, address, settings.model_copy(update={"wait_seconds": left}), security)
+                client = _attach(stack, address, settings.model_copy(update={"wait_seconds": left}), security)
             case "preset":
-                client = _from_preset(stack, named, security)
+                client = _open_preset(stack, name, security)
             case "local":
-                client = _local(stack, settings, security)
+                client = _open_local(stack, settings, security)
         keep_placement_loose(client)
         yield client
 
 
-def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.environ) -> tuple[Place, str]:
-    """Return where tasks run, and its address, file or name; nothing for a cluster of this machine's own.
+def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.environ) -> tuple[ClusterKind, str]:
+    """Return the kind of cluster, and its address, file or name; empty for a cluster on this machine.
 
-    The command's options come first: they are settings that have the environment passed over. Then come
-    DASK_SCHEDULER_ADDRESS, the other settings, and a cluster on this machine.
+    Options of the command come first: they set `environment` to false. Then come DASK_SCHEDULER_ADDRESS, the other
+    settings, and a cluster on this machine.
     """
     address = environment.get("DASK_SCHEDULER_ADDRESS", "")
     if settings.environment and address:
         return "scheduler", address
-    places: tuple[Place, ...] = ("scheduler", "scheduler_file", "preset")
-    return next(((place, named) for place in places if (named := str(getattr(settings, place)))), ("local", ""))
+    places: tuple[ClusterKind, ...] = ("scheduler", "scheduler_file", "preset")
+    return next(((place, name) for place in places if (name := str(getattr(settings, place)))), ("local", ""))
 
 
-def _unasked_security(settings: ClusterSettings, tell: Callable[[str], None]) -> Security | None:
-    """Return what keeps others on this machine out of processes that would run any code they send."""
-    place, named = where_to_run(settings)
-    if place != "local" and not (place == "preset" and listens_on_this_machine(read_preset(named)[0])):
+def _automatic_security(settings: ClusterSettings, tell: Callable[[str], None]) -> Security | None:
+    """Return TLS if others on this machine could send code to our processes; otherwise None."""
+    place, name = where_to_run(settings)
+    if place != "local" and not (place == "preset" and listens_on_this_machine(read_preset(name)[0])):
         return None
     other = in_need_of_security(settings)
     if not other:
         return None
     tell(
-        f"other people may be on this machine ({other}), so the processes of this run speak TLS with each other, by a "
-        'certificate of their own; cluster.tls = "off" does without'
+        f"other people may be on this machine ({other}), so the processes of this run use TLS with a certificate of "
+        'their own; cluster.tls = "off" turns it off'
     )
     return temporary_security()
 
 
 def address_in(path: str, seconds: float) -> str:
-    """Return the address in a scheduler file, which the scheduler may be about to write.
+    """Return the address in a scheduler file; wait for the scheduler to write it.
 
-    Dask's own `Client(scheduler_file=...)` waits for it for ever.
+    Dask's own `Client(scheduler_file=...)` waits without end.
 
     Raises
     ------
     TryAgainLater
-        It was not there in time.
+        The file did not appear in time.
     """
     end = time.monotonic() + seconds
     while True:
@@ -137,7 +137,7 @@ def address_in(path: str, seconds: float) -> str:
 
 
 def one_cpu_target(client: Client) -> str:
-    """Return the CPU target that all workers compile for; the bits of a run hold for one target.
+    """Return the CPU target of all workers; the bits of a result are those of one target.
 
     Raises
     ------
@@ -158,9 +158,9 @@ def one_cpu_target(client: Client) -> str:
 
 
 def _mute(stack: ExitStack) -> None:
-    """Keep Dask's log off the terminal: what matters of lost workers and schedulers is told as events and errors.
+    """Keep Dask's log off the terminal: events and errors report lost workers and schedulers.
 
-    A client that loses its scheduler logs tracebacks, and nannies report each worker that they start anew.
+    A client that loses its scheduler logs tracebacks, and nannies log every restart of a worker.
     """
     for name in ("distributed", "distributed.client", "asyncio", "tornado.application"):
         log = logging.getLogger(name)
@@ -168,11 +168,11 @@ def _mute(stack: ExitStack) -> None:
         log.setLevel(logging.CRITICAL)
 
 
-def _attached(stack: ExitStack, address: str, settings: ClusterSettings, security: Security | None) -> Client:
+def _attach(stack: ExitStack, address: str, settings: ClusterSettings, security: Security | None) -> Client:
     began = time.monotonic()
     try:
         refuse_other_security(address, security, settings.wait_seconds)
-        client = _connected(stack, address, settings.wait_seconds, security)
+        client = _connect(stack, address, settings.wait_seconds, security)
         left = max(1.0, settings.wait_seconds - (time.monotonic() - began))
         client.wait_for_workers(settings.workers, timeout=left)
     except (OSError, TimeoutError, ValueError) as cause:
@@ -185,42 +185,42 @@ def _attached(stack: ExitStack, address: str, settings: ClusterSettings, securit
     return client
 
 
-def _connected(stack: ExitStack, to: Any, seconds: float, security: Security | None = None) -> Client:
-    """Return a client of an address or a cluster. Its warning of versions is a table; software.py says it in a line."""
+def _connect(stack: ExitStack, to: Any, seconds: float, security: Security | None = None) -> Client:
+    """Return a client of an address or a cluster, without its table of versions; software.py checks them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VersionMismatchWarning)
         client: Client = stack.enter_context(Client(to, timeout=seconds, security=security, set_as_default=False))
         return client
 
 
-def _from_preset(stack: ExitStack, named: str, security: Security | None) -> Client:
-    preset, where = read_preset(named)
-    if security is not None:  # a class that does not take it is refused as any argument is that it does not know
+def _open_preset(stack: ExitStack, name: str, security: Security | None) -> Client:
+    preset, where = read_preset(name)
+    if security is not None:  # launch.py refuses it, as any argument that the class does not take
         preset = preset.model_copy(update={"kwargs": {**preset.kwargs, "security": security}})
     settings = dask_settings(preset.dask)
     stack.enter_context(dask.config.set(settings))
-    with _interrupts_ignored():
-        cluster = stack.enter_context(launched(preset, where, settings))
-    client = _connected(stack, cluster, preset.wait_timeout_seconds)
+    with _ignore_interrupts():
+        cluster = stack.enter_context(launch_cluster(preset, where, settings))
+    client = _connect(stack, cluster, preset.wait_timeout_seconds)
     try:
         client.wait_for_workers(preset.wait_for_workers, timeout=preset.wait_timeout_seconds)
     except TimeoutError as cause:
         there = len(client.scheduler_info(n_workers=-1)["workers"])
         raise TryAgainLater(
             f"{where}: {there} of {preset.wait_for_workers} workers came within {preset.wait_timeout_seconds:g} s; "
-            "see what holds them up, lower wait_for_workers, or wait longer with wait_timeout_seconds"
+            "find out what delays them, lower wait_for_workers, or wait longer with wait_timeout_seconds"
         ) from cause
     refuse_other_software(client)
     return client
 
 
-def _local(stack: ExitStack, settings: ClusterSettings, security: Security | None) -> Client:
+def _open_local(stack: ExitStack, settings: ClusterSettings, security: Security | None) -> Client:
     refuse_without_temporary_folder()
     memory = settings.memory or available_memory_bytes()
     refuse_an_empty_cluster_that_cannot_fit(memory, settings.workers)
-    stack.enter_context(dask.config.set({"distributed.scheduler.no-workers-timeout": _NONE_COMES_BACK}))
+    stack.enter_context(dask.config.set({"distributed.scheduler.no-workers-timeout": _NO_WORKERS_TIMEOUT}))
     try:
-        with _interrupts_ignored():
+        with _ignore_interrupts():
             cluster = stack.enter_context(
                 LocalCluster(
                     n_workers=settings.workers,
@@ -235,19 +235,19 @@ def _local(stack: ExitStack, settings: ClusterSettings, security: Security | Non
             )
     except RuntimeError as cause:
         raise TryAgainLater(
-            f"the workers on this machine did not start ({cause}); what they print says why; "
-            'a script that calls run() does so under: if __name__ == "__main__":'
+            f"the workers on this machine did not start ({cause}); see what they print; "
+            'in a script, put the call of run() under: if __name__ == "__main__":'
         ) from cause
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C for the second in which processes are started: they inherit that, and leave it to the client.
+def _ignore_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C while processes start: they inherit that and leave Ctrl-C to the client.
 
-    A terminal sends it to the whole process group; workers that took it would die before the client stops the run.
-    Those that are started later, in place of a lost one, are told by worker_setup.py.
+    A terminal sends it to the whole process group; workers would die before the client stops the run. In workers that
+    start later, in place of lost ones, worker_setup.py ignores it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -260,12 +260,9 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def refuse_unguarded_call() -> None:
-    """Refuse to run while a worker process imports the script that called for it: each worker would start a cluster.
+    """Raise SettingsError in a worker process that imports a script with `run` at its top level.
 
-    Raises
-    ------
-    SettingsError
-        The script calls `run` at its top level.
+    Each worker would start a cluster of its own.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SettingsError(

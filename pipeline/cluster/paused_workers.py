@@ -1,12 +1,11 @@
-"""Workers that Dask lets stand still because their memory is full: a run that waits for one of them ends.
+"""Workers that Dask pauses because their memory is full: a run that waits for one of them ends.
 
-Covers: noticing them, and ending the run with a line that says whose memory it is.
-Does not cover: workers that die of want of memory (errors.py), or what a run is predicted to need
-(pipeline/planning/budget.py).
+Covers: finding them, and ending the run with a line that names the worker.
+Does not cover: workers that die from lack of memory (errors.py), or predictions (pipeline/planning/budget.py).
 
-Dask begins no task on a worker whose memory is fuller than `distributed.worker.memory.pause`. Where tasks wait there
-that were given out before, and it has nothing that it could let go, that is for ever. conf/dask.yaml turns it off;
-workers that somebody else started may have it on.
+Dask starts no task on a worker whose memory is fuller than `distributed.worker.memory.pause`. If tasks already wait
+there, and the worker can release nothing, the pause never ends. conf/dask.yaml turns pauses off; workers that somebody
+else started may have them on.
 """
 
 from __future__ import annotations
@@ -23,28 +22,30 @@ from distributed.client import FutureCancelledError
 
 from funkflow.tasks.errors import CannotFit
 
+WorkerInfo = Mapping[str, Mapping[str, Any]]
+"""Descriptions of workers by address, from Dask's scheduler."""
 _LOOK_SECONDS = 5.0
 _LIMIT_SECONDS = 60.0
-"""So long may a worker stand still: its memory may yet be freed by what others fetch from it."""
+"""Longest pause: others may fetch results from the worker and so free its memory."""
 
 
 @contextmanager
 def no_endless_pause(
     client: Client, limit_seconds: float = _LIMIT_SECONDS, look_seconds: float = _LOOK_SECONDS
 ) -> Iterator[None]:
-    """Cancel all that the client waits for once a worker has stood still for `limit_seconds` while tasks wait for it.
+    """Cancel all futures of the client once a worker has paused for `limit_seconds` while tasks wait for it.
 
     Raises
     ------
     CannotFit
-        With the worker, what it has in use and its limit.
+        Names the worker, its memory in use and its limit.
     """
     ended, found = threading.Event(), list[str]()
 
     def watch() -> None:
         since: dict[str, float] = {}
         while not ended.wait(look_seconds):
-            with suppress(OSError):  # the cluster went away: whoever waits for it is told so
+            with suppress(OSError):  # the cluster went away: the caller gets that error
                 standing = standing_workers(client.scheduler_info(n_workers=-1).get("workers", {}))
                 since = {address: since.get(address, time.monotonic()) for address in standing}
                 found[:] = [
@@ -62,8 +63,8 @@ def no_endless_pause(
     except FutureCancelledError as cause:
         if found:
             raise CannotFit(
-                f"{found[0]}, as Dask has it do; start workers with more memory (--memory-limit), or with DASK_CONFIG "
-                "naming conf/dask.yaml, which lets them use all of it"
+                f"{found[0]}; Dask paused it. Start workers with more memory (--memory-limit), or set DASK_CONFIG to "
+                "conf/dask.yaml, which lets them use all of it"
             ) from cause
         raise
     finally:
@@ -71,10 +72,10 @@ def no_endless_pause(
         thread.join()
 
 
-def standing_workers(workers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Say of each worker that is paused, runs nothing and has tasks waiting that it stands still, by its address.
+def standing_workers(workers: WorkerInfo) -> dict[str, str]:
+    """Return a line by address for each worker that is paused, runs nothing and has tasks waiting.
 
-    workers : as the scheduler describes them.
+    workers : descriptions by the scheduler.
     """
     lines = {}
     for address, worker in workers.items():

@@ -1,8 +1,8 @@
 """TLS between client, scheduler and workers, from the settings.
 
-Covers: Dask's `Security` from certificate files or from a temporary pair that never leaves memory, and what to say when
-a certificate cannot be used or is refused.
-Does not cover: who issues certificates, or Dask's web pages, which are not part of it and stay on loopback.
+Covers: Dask's `Security` from certificate files or from a temporary pair that never leaves memory, and errors of
+certificates.
+Does not cover: issuing certificates, or Dask's web pages, which do without TLS and stay on loopback.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from distributed import Security
 from distributed.comm.core import FatalCommClosedError, connect
 
-from funkflow.pipeline.cluster.accounts import somebody_else
+from funkflow.pipeline.cluster.accounts import other_account
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError
 
 
 def security_of(settings: ClusterSettings) -> Security | None:
-    """Return what a client, and a cluster of this machine's own, is to be given; None where Dask's own settings count.
+    """Return the `Security` of a client, or of a cluster on this machine; None if Dask's own settings decide.
 
-    One pair of certificate and key serves all parts: whoever has one signed by the authority belongs to the cluster.
+    One pair of certificate and key serves all parts: a certificate of the authority admits to the cluster.
 
     Raises
     ------
     SettingsError
-        A file cannot be read as what it should be.
+        A file is unreadable or has the wrong form.
     """
     if settings.tls == "temporary":
         return temporary_security()
@@ -43,66 +43,66 @@ def security_of(settings: ClusterSettings) -> Security | None:
 
 
 def temporary_security() -> Security:
-    """Return what makes a cluster of this machine's own speak TLS, by a pair that never leaves memory."""
+    """Return TLS for a cluster on this machine, by a key and certificate that never leave memory."""
     made: Security = Security.temporary()
     return made
 
 
 def in_need_of_security(settings: ClusterSettings) -> str:
-    """Return who else could reach a cluster of this machine's own; empty if there is nobody, or the settings decide.
+    """Return a sign of others who could reach a cluster on this machine; empty if there is none.
 
-    So do Dask's own settings, where they ask for encryption.
+    Also empty if our settings, or encryption in Dask's own, decide about TLS.
     """
     if settings.tls or settings.tls_ca or Security().require_encryption:
         return ""
-    return somebody_else()
+    return other_account()
 
 
 def refuse_other_security(address: str, security: Security | None, seconds: float) -> None:
-    """Speak to a scheduler once, so that two ends that do not agree about TLS are told so before a client is made.
+    """Connect to a scheduler once, to refuse different TLS at both ends before there is a client.
 
-    A `Client` that fails would go on trying for a while behind the error.
+    A failing `Client` keeps trying in the background after its error.
 
     Parameters
     ----------
-    seconds : how long to wait for a scheduler.
+    seconds : time to wait for a scheduler.
 
     Raises
     ------
     SettingsError
-        One end wants TLS and the other none, or a certificate is refused.
+        Only one end uses TLS, or one end refuses a certificate.
     OSError
-        Nothing answers in time, or what answers breaks off.
+        Nothing answers in time, or the connection breaks.
     """
     try:
         with ThreadPoolExecutor(1) as apart:  # the caller may have an event loop of its own
-            apart.submit(asyncio.run, _speak(address, security or Security(), seconds)).result()
+            apart.submit(asyncio.run, _try_connection(address, security or Security(), seconds)).result()
     except (FatalCommClosedError, RuntimeError, TypeError, ssl.SSLError) as cause:
-        said = str(cause).split("\n")[0]
-        if "ssl_context" in said:
+        reason = str(cause).split("\n")[0]
+        if "ssl_context" in reason:
             raise SettingsError(
-                f"{address}: this scheduler speaks TLS; name cluster.tls_ca, cluster.tls_cert and cluster.tls_key"
+                f"{address}: this scheduler uses TLS; set cluster.tls_ca, cluster.tls_cert and cluster.tls_key"
             ) from cause
-        if "encryption required" in said:
+        if "encryption required" in reason:
             raise SettingsError(
-                f"{address}: cluster.tls_ca asks for TLS and this address has none; give a tls:// address of a "
-                "scheduler that was started with --protocol tls"
+                f"{address}: cluster.tls_ca asks for TLS, but this address has none; give the tls:// address of a "
+                "scheduler that runs with --protocol tls"
             ) from cause
         if isinstance(cause, FatalCommClosedError | ssl.SSLError):
             raise SettingsError(
-                f"{address}: the certificates do not go together ({said}); cluster.tls_cert has to be signed by the "
-                "authority that the scheduler trusts, and the scheduler's by cluster.tls_ca"
+                f"{address}: the certificates do not match ({reason}); cluster.tls_cert needs the signature of the "
+                "authority that the scheduler trusts, and the scheduler's certificate that of cluster.tls_ca"
             ) from cause
         raise
 
 
-async def _speak(address: str, security: Security, seconds: float) -> None:
+async def _try_connection(address: str, security: Security, seconds: float) -> None:
     comm = await connect(address, timeout=seconds, **security.get_connection_args("client"))
     await comm.close()
 
 
 def _refuse_unreadable(settings: ClusterSettings) -> None:
-    """Load the files once, as Dask would later, so that it is told which of them is wrong."""
+    """Load the files once, as Dask does later, to name the one that is wrong."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     try:
         context.load_verify_locations(cafile=settings.tls_ca)

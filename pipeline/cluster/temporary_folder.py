@@ -1,7 +1,7 @@
-"""A folder for temporary files where the machine has none that can be written to.
+"""A folder for temporary files on a machine without a writable one.
 
-Covers: one below a local root, for this process and the workers that it starts; the refusal where there is none.
-Does not cover: what a stage keeps for a while under its root (pipeline/root/store.py: scratch).
+Covers: a folder below a local root, for this process and its workers; the refusal without one.
+Does not cover: temporary files of a stage under its root (pipeline/root/store.py: scratch).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from funkflow.tasks.errors import SettingsError
 
 @contextmanager
 def temporary_files(root: str) -> Iterator[None]:
-    """Have a folder for temporary files while the body runs: the machine's, or else one below a local root."""
+    """Provide a folder for temporary files while the body runs: the machine's, or one below a local root."""
     if has_temporary_folder() or "://" in root:
         yield
         return
@@ -33,16 +33,16 @@ def temporary_files(root: str) -> Iterator[None]:
 
 
 def refuse_without_temporary_folder() -> None:
-    """Raise SettingsError where Dask's workers would have no folder for temporary files."""
+    """Raise SettingsError if Dask's workers would have no folder for temporary files."""
     if not has_temporary_folder():
         raise SettingsError(
-            "no folder for temporary files can be written to, neither /tmp nor the working folder; set TMPDIR to one "
-            "that can"
+            "no folder for temporary files is writable, neither /tmp nor the working folder; set TMPDIR to a "
+            "writable one"
         )
 
 
 def has_temporary_folder() -> bool:
-    """Say whether Python finds a folder for temporary files."""
+    """Return whether Python finds a folder for temporary files."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What every worker process of ours does when it starts; Dask calls it as a preload.
+"""The preload of Dask that every worker process of ours runs at its start.
 
 Covers: leaving Ctrl-C to the client. Does not cover: workers that somebody else started.
 """

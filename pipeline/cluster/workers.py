@@ -1,8 +1,8 @@
-"""Which workers may take part: those that run the same software and read what the driver wrote.
+"""The workers that take part: they run the same software and can read the files of the driver.
 
-Covers: showing both before work starts, and for workers that join during a run; what those of a cluster that is not
-ours may use.
-Does not cover: opening the cluster (open.py), or what a worker is given to do (pipeline/training/placed_grid.py).
+Covers: both checks before work starts, and for workers that join during a run; memory and threads of workers that
+somebody else started.
+Does not cover: opening the cluster (open.py), or the tasks of a worker (pipeline/training/placed_grid.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from funkflow.tasks.storage import files
 _PROBE = ".funkflow-probe"
 _WAIT_SECONDS = 60
 _BELOW_PAUSE = 0.05
-"""Of its limit: so far below where it is paused a worker should stay."""
+"""Part of its limit that a worker keeps free below the point at which Dask pauses it."""
 
 
 def refuse_blind_workers(client: Client, root: str) -> None:
@@ -37,47 +37,47 @@ def refuse_blind_workers(client: Client, root: str) -> None:
     Raises
     ------
     SettingsError
-        A worker cannot read it, by its address and machine.
+        A worker cannot read it: names its address and machine.
     """
     for fault in reading_faults(client, root).values():
         raise SettingsError(fault)
 
 
 def reading_faults(client: Client, root: str, workers: list[str] | None = None) -> dict[str, str]:
-    """Return for each worker's address why it cannot read what is written under `root`, of those that cannot.
+    """Return by address why workers cannot read a file under `root`, for those that cannot.
 
-    One that is lost while it is asked is none of them.
+    A worker that is lost during the question is not among them.
     """
     with _probe(root) as (url, checksum):
-        answers = client.run(_read, url, checksum, workers=workers, on_error="return")
+        answers = client.run(_read_probe, url, checksum, workers=workers, on_error="return")
     faults = {}
     for address, answer in sorted(answers.items()):
-        if isinstance(answer, OSError):  # of the connection: what reading raises is caught on the worker
+        if isinstance(answer, OSError):  # an error of the connection: the worker catches those of reading
             continue
         host, reason = ("unknown", str(answer)) if isinstance(answer, BaseException) else answer
         if reason:
             faults[address] = (
-                f"worker {address} on host {host} cannot read {root}, where this process has just written ({reason}); "
-                "use a folder or URL that all machines share, by the same name"
+                f"worker {address} on host {host} cannot read {root}, to which this process just wrote ({reason}); "
+                "use a folder or URL that all machines share under the same name"
             )
     return faults
 
 
 def warn_of_uncached_kernels(client: Client, tell: Listener) -> None:
-    """Tell once of the workers that cannot keep what they compile."""
+    """Warn once of workers that cannot cache compiled kernels."""
     reasons = {address: why for address, why in client.run(why_uncached, on_error="ignore").items() if why}
     if reasons:
         address, why = min(reasons.items())
         where = f"worker {address}" if len(reasons) == 1 else f"worker {address} and {len(reasons) - 1} more"
-        told = f"{where}: compiled kernels are not kept, and each process compiles them anew, as {why}"
-        tell(Noticed(f"{told}; set NUMBA_CACHE_DIR to a folder that only this user can write to", warning=True))
+        warning = f"{where}: compiled kernels are not kept, so each process compiles them again: {why}"
+        tell(Noticed(f"{warning}; set NUMBA_CACHE_DIR to a folder that only this user can write to", warning=True))
 
 
 def foreign_allowance(client: Client, root: str) -> Allowance | None:
-    """Return what workers may use that somebody else started, as they told the scheduler; None if none has a limit.
+    """Return memory and threads of workers that somebody else started; None if none has a limit of memory.
 
-    A run gives all of them alike to do, so the one with the least memory counts, and the one with most threads. Where
-    Dask pauses one whose memory fills to some part, it must stay below that.
+    All workers get equal work, so the least memory and the most threads count. If Dask pauses a worker at some part of
+    its limit, it must stay below that part.
     """
     workers = client.scheduler_info(n_workers=-1)["workers"]
     paused_at = client.run(_paused_at, on_error="ignore")
@@ -95,15 +95,14 @@ def foreign_allowance(client: Client, root: str) -> Allowance | None:
 
 
 def _paused_at(dask_worker: Worker) -> float:
-    """Return which part of its limit a worker may fill before Dask pauses it; all if it never does."""
+    """Return the part of its limit at which Dask pauses a worker; 1 if never."""
     return float(dask_worker.memory_manager.memory_pause_fraction or 1)
 
 
 def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
-    """Return the addresses of the workers to use: of `known` those still there, in their order, then those that joined.
+    """Return the addresses of the workers to use: remaining ones of `known` in their order, then new ones.
 
-    A worker that joined and does not fit is said and left out. Waits for a worker if there is none: one that died may
-    just be starting again.
+    Leave out new workers that do not fit, with a warning. Wait for a worker if there is none, as one may be restarting.
 
     Raises
     ------
@@ -111,12 +110,12 @@ def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
         There is no worker.
     """
     client = context.client
-    present = _awaited(client)
+    present = _wait_for_worker(client)
     kept = [address for address in known if address in present]
     joined = sorted(set(present) - set(known))
     if not joined:
         return kept
-    faults = _faults(client, context.store.root, kept, joined)
+    faults = _worker_faults(client, context.store.root, kept, joined)
     for fault in faults.values():
         context.tell(Noticed(f"left out: {fault}", warning=True))
     fit = [*kept, *(address for address in joined if address not in faults)]
@@ -125,25 +124,25 @@ def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
     return fit
 
 
-def _awaited(client: Client) -> list[str]:
-    """Return the workers that are there, at least one: one that came may be gone again by the time it is looked up."""
+def _wait_for_worker(client: Client) -> list[str]:
+    """Return the running workers, at least one; a worker that joined may be gone again at the next look."""
     end = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             client.wait_for_workers(1, timeout=max(1.0, end - time.monotonic()))
         except TimeoutError as cause:
             raise TryAgainLater(f"the cluster had no worker for {_WAIT_SECONDS} s; start some and run again") from cause
-        if present := running(client):
+        if present := running_workers(client):
             return present
 
 
-def running(client: Client) -> list[str]:
-    """Return the addresses of the workers that take tasks: not those about to leave."""
+def running_workers(client: Client) -> list[str]:
+    """Return the addresses of the workers that take tasks, without those about to leave."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
     return sorted(address for address, worker in workers.items() if worker.get("status", "running") == "running")
 
 
-def _faults(client: Client, root: str, kept: list[str], joined: list[str]) -> dict[str, str]:
+def _worker_faults(client: Client, root: str, kept: list[str], joined: list[str]) -> dict[str, str]:
     software = software_faults(client, joined)
     faults = {where.removeprefix("worker "): f"{where}: {what}" for where, what in software.items()}
     still = [address for address in joined if address not in faults]
@@ -162,8 +161,8 @@ def _faults(client: Client, root: str, kept: list[str], joined: list[str]) -> di
 
 @contextmanager
 def _probe(root: str) -> Iterator[tuple[str, str]]:
-    """Yield the URL of a file under `root` and its checksum; both the file and a folder made for it are removed."""
-    made = "://" not in root and not os.path.exists(root)
+    """Yield the URL of a new file under `root` and its checksum; remove the file and a new folder at the end."""
+    is_new = "://" not in root and not os.path.exists(root)
     content = secrets.token_bytes(16)
     url = files.join(root, f"{_PROBE}-{content.hex()}")
     files.write_bytes(url, content)
@@ -171,17 +170,17 @@ def _probe(root: str) -> Iterator[tuple[str, str]]:
         yield url, files.checksum(content)
     finally:
         files.remove_tree(url)
-        if made:
+        if is_new:
             with suppress(OSError):
                 os.rmdir(root)
 
 
-def _read(url: str, checksum: str) -> tuple[str, str]:
-    """Return this machine's name, and why the file cannot be read; nothing if it can."""
+def _read_probe(url: str, checksum: str) -> tuple[str, str]:
+    """Return this machine's name, and the reason why the file is unreadable; empty if it is readable."""
     try:
         files.read_bytes(url, checksum)
     except FunkflowError as error:
         return socket.gethostname(), error.message.split("; ")[0]
-    except Exception as error:  # whatever hinders it is what the user wants to know
+    except Exception as error:  # the user wants to know any reason
         return socket.gethostname(), f"{type(error).__name__}: {error}".split("\n")[0]
     return socket.gethostname(), ""

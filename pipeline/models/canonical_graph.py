@@ -8,13 +8,12 @@ pipeline/stages/vectors.py, pipeline/stages/reconstruct.py).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.root.store import content_id, published
-from funkflow.tasks.model.canonical import Matrix, Rotations, joined, triangle
+from funkflow.tasks.model.about import About
+from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files, npy
 
@@ -27,12 +26,12 @@ def names_of(fold_biases: bool) -> tuple[str, str]:
     return f"{name}.parquet", name
 
 
-def spectrum_id(about: dict[str, Any], fold_biases: bool) -> str:
+def spectrum_id(about: About, fold_biases: bool) -> str:
     """Return the id of a model's spectrum: of another model's, or of another matrix, it would be another."""
     return content_id(what="spectrum", model=about["parts"], mean=about["mean"], fold_biases=fold_biases)
 
 
-def saved_rotations(model_folder: str, about: dict[str, Any], fold_biases: bool = False) -> Rotations | None:
+def saved_rotations(model_folder: str, about: About, fold_biases: bool = False) -> Rotations | None:
     """Return the canonical form that is kept beside a model; None where there is none of this model."""
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
@@ -55,15 +54,15 @@ def user_triangles(context: Context, stage: str, parts: ModelParts, fold_biases:
 
 def rotations_of(context: Context, stage: str, parts: ModelParts, fold_biases: bool = False) -> Rotations:
     """Return the canonical form of a model, computed on the cluster."""
-    triangles = user_triangles(context, stage, parts, fold_biases)
-    return run_all(context, stage, "svd-core", core_rotations, [(triangles, parts, fold_biases)])[0]
+    r_factors = user_triangles(context, stage, parts, fold_biases)
+    return run_all(context, stage, "svd-core", core_rotations, [(r_factors, parts, fold_biases)])[0]
 
 
 def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
     """Return R of the QR of one user part."""
-    return triangle(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+    return qr_r(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
 
 
-def core_rotations(triangles: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
+def core_rotations(r_factors: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
     """Return the rotations, given R of every user part; reads the item side."""
-    return joined(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations
+    return combine_r(r_factors, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

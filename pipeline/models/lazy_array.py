@@ -16,9 +16,9 @@ from dask.delayed import delayed
 from funkflow.pipeline.models.canonical_graph import core_rotations, part_triangle, saved_rotations
 from funkflow.pipeline.models.row_pieces import Cut, cut_rows, multiplied_out, read_item_side, rows_of
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.canonical import chosen_rank
+from funkflow.tasks.model.canonical import check_rank
 from funkflow.tasks.model.low_rank import ItemSide
-from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.model.parts import ModelPart, ModelParts
 
 
 def reconstruction(
@@ -43,7 +43,7 @@ def reconstruction(
         There is no model in that folder.
     """
     about = read_about(model_folder)
-    parts, kept = ModelParts.of(model_folder, about), chosen_rank(rank, int(about["rank"]))
+    parts, kept = ModelParts.of(model_folder, about), check_rank(rank, int(about["rank"]))
     items = sum(parts.item_counts)
     rotations: Any = None
     if kept < parts.rank:
@@ -66,5 +66,5 @@ def _delayed_rotations(parts: ModelParts) -> Any:
     return delayed(core_rotations)(triangles, parts, False)
 
 
-def _block(cut: Cut, side: ItemSide, loaded: list[Part]) -> npt.NDArray[Any]:
+def _block(cut: Cut, side: ItemSide, loaded: list[ModelPart]) -> npt.NDArray[Any]:
     return multiplied_out(cut, side, loaded)[1]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from funkflow.pipeline.planning.budget import CLIENT_BYTES, SHARED_BYTES, WORKER_BYTES
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.low_rank import ItemSide, item_side
-from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.model.low_rank import ItemSide, low_rank_items
+from funkflow.tasks.model.parts import ModelPart, ModelParts
 
 ITEM_BYTES = np.dtype(np.float32).itemsize
 """A rating in a piece."""
@@ -60,13 +60,14 @@ def cut_rows(counts: Sequence[int], rows: int) -> list[Cut]:
 
 def read_item_side(parts: ModelParts, rotations: Rotations | None, rank: int, clip: bool) -> ItemSide:
     """Return all of A_ρ but the users, in float32; without rotations where all factors count."""
-    items = parts.item_side()
     scale = parts.scale if clip else None
-    return item_side(items.factors, items.biases, parts.mean, scale, rotations, rank, np.float32, parts.transform)
+    return low_rank_items(
+        parts.item_side(), parts.mean, scale, rotations, rank, dtype=np.float32, transform=parts.transform
+    )
 
 
 def multiplied_out(
-    cut: Cut, side: ItemSide, loaded: Sequence[Part]
+    cut: Cut, side: ItemSide, loaded: Sequence[ModelPart]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating[Any]]]:
     """Return the raw ids and the ratings (rows, items) of a piece, given the parts that it has rows of, in order."""
     ids, biases, factors = (

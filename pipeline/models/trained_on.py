@@ -14,7 +14,7 @@ from typing import Any
 from funkflow.pipeline.root.store import Store, content_id, published
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.tasks.dataset.trained_pairs import Training
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
 
@@ -113,13 +113,13 @@ def places_of_ids(store: Store, dataset: dict[str, Any]) -> tuple[tuple[str, str
     )
 
 
-def content_of(about: dict[str, Any]) -> str:
+def content_of(about: About) -> str:
     """Return an id of a model's numbers: the same wherever it lies, and whatever else is said of it."""
     sums = {side: [part["checksum"] for part in about["parts"][side]] for side in ("user", "item")}
     return content_id(what="model", parts=sums, mean=about["mean"], rank=about["rank"])
 
 
-def seen_by(folder: str, about: dict[str, Any]) -> tuple[Seen, ...] | None:
+def seen_by(folder: str, about: About) -> tuple[Seen, ...] | None:
     """Return what a model and its ancestors were trained on; None where its model.json does not say."""
     if "trained_on" not in about:
         return None

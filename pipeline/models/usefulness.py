@@ -14,7 +14,7 @@ from typing import Any
 from funkflow.pipeline.root.result import ESTIMATES
 from funkflow.pipeline.settings.methods import STANDARD
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.tasks.digits import told_apart
+from funkflow.tasks.digits import distinct_figures
 
 _FAR, _TIMES_THE_MEAN = 5.0, 10.0
 """Ratings are right-skewed where the greatest lies so many standard deviations above the mean, and is so many times the
@@ -34,7 +34,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
     model, least = evaluation["model"]["rmse"], evaluation[better]["rmse"]
     if model < least:
         return ""
-    own, other = told_apart(model, least)
+    own, other = distinct_figures(model, least)
     return f"its RMSE on the validation ratings, {own}, is not below {other}, that of the {ESTIMATES[better]}"
 
 

@@ -43,7 +43,7 @@ def size_of(settings: Settings) -> Size:
             refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
         return _sampled(settings)
     if settings.synth:
-        made = planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed)
+        made = planted.plan_set(settings.synth.shape, settings.synth.fraction, settings.synth.seed)
         return Size(made.ratings, made.users, made.items, made.ratings * _LINE_BYTES)
     raise SettingsError("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
 
@@ -69,7 +69,7 @@ def _validation_ratings(settings: Settings, size: Size) -> int:
         case "file" if settings.ingest.ratings:
             return _rows_of(settings)
         case "file" if settings.synth:
-            return planted.plan(settings.synth.shape, settings.synth.fraction, settings.synth.seed).probe
+            return planted.plan_set(settings.synth.shape, settings.synth.fraction, settings.synth.seed).probe
         case _:
             return 0
 

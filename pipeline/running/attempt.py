@@ -18,7 +18,7 @@ from distributed import Client
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.errors import as_readable_errors
-from funkflow.pipeline.cluster.lost_workers import Losses
+from funkflow.pipeline.cluster.lost_workers import LossListener
 from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
 from funkflow.pipeline.cluster.open import open_client, where_to_run
 from funkflow.pipeline.cluster.paused_workers import no_endless_pause
@@ -64,7 +64,7 @@ class Attempt:
     def __init__(self, execution: Execution) -> None:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
-        self.losses = Losses(lambda event: self.tell(event), self._redone_from)
+        self.losses = LossListener(lambda event: self.tell(event), self._redone_from)
         self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
         # The live page hears of an event before the disk does: a full disk must not keep the end of a run from it.
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]

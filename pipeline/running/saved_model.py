@@ -15,7 +15,7 @@ from typing import Any
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.errors import as_readable_errors
-from funkflow.pipeline.cluster.lost_workers import Losses
+from funkflow.pipeline.cluster.lost_workers import LossListener
 from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
 from funkflow.pipeline.cluster.open import open_client, where_to_run
 from funkflow.pipeline.cluster.paused_workers import no_endless_pause
@@ -148,7 +148,7 @@ def _context(
     def memory() -> str:
         return allowance.said_of_a_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
 
-    losses = Losses(lambda event: tell(event), "the files that {} reads".format)
+    losses = LossListener(lambda event: tell(event), "the files that {} reads".format)
     postponed = Postponed(lambda event: tell(event))
     tell = broadcast([losses, postponed, *listeners])
     with (

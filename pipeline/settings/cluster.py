@@ -1,7 +1,7 @@
-"""Where tasks run, as a user sets it; and sizes, as he writes them.
+"""The [cluster] section: where tasks run; and sizes in bytes or as text.
 
-Covers: the section [cluster]. Does not cover: the files of conf/clusters (cluster_preset.py), or opening a cluster
-(pipeline/cluster/open.py).
+Covers: its settings with their defaults. Does not cover: the files of conf/clusters (cluster_preset.py), or opening a
+cluster (pipeline/cluster/open.py).
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ Bytes = Annotated[
 
 
 class ClusterSettings(Section):
-    """Where tasks run. Changes nothing in the result."""
+    """The cluster of a run. It does not change the result."""
 
-    scheduler: str = Field(
-        "", description="address of a running Dask scheduler; empty: a cluster of this machine's own"
-    )
-    scheduler_file: Place = Field("", description="instead: the file that a Dask scheduler writes; it is waited for")
+    scheduler: str = Field("", description="address of a running Dask scheduler; empty: a cluster on this machine")
+    scheduler_file: Place = Field("", description="instead: the scheduler's file with its address; a run waits for it")
     preset: Place = Field("", description="instead: a cluster of conf/clusters by name, or the path of a .toml file")
     environment: bool = Field(
-        True, description="DASK_SCHEDULER_ADDRESS comes before the three; the command's options set this to false"
+        True, description="DASK_SCHEDULER_ADDRESS overrides the three; options of a command set this to false"
     )
     workers: int = Field(1, ge=1, description="worker processes")
-    threads: int = Field(0, ge=0, description="threads a worker; 0: the machine's cores divided among the workers")
+    threads: int = Field(0, ge=0, description="threads per worker; 0: the cores of this machine divided by the workers")
     blocks: Literal["auto", "memory", "streamed"] = Field(
-        "auto", description="training holds all blocks in memory, or reads each as it is needed; auto: what fits"
+        "auto",
+        description="training keeps all blocks in memory, or reads each when needed; auto: memory if they fit",
     )
-    memory: Bytes = Field(0, description="for all workers together, such as '8 GiB'; 0: what is free on this machine")
-    wait_seconds: float = Field(60.0, gt=0, description="how long to wait for workers")
-    dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free one")
+    memory: Bytes = Field(
+        0, description="memory of all workers together, such as '8 GiB'; 0: the free memory of this machine"
+    )
+    wait_seconds: float = Field(60.0, gt=0, description="longest wait for workers")
+    dashboard: str = Field("127.0.0.1:0", description="address of Dask's dashboard; port 0: any free port")
     tls: Literal["", "temporary", "off"] = Field(
         "",
-        description="temporary: TLS within a cluster of this machine's own, by a certificate that only lives in "
-        "memory; empty: so where other people have accounts on this machine; off: not even there",
+        description="temporary: TLS in a cluster on this machine, with a certificate that stays in memory; empty: "
+        "temporary if other people have accounts on this machine; off: never",
     )
-    tls_ca: Place = Field("", description="TLS between all parts: file of the authority's certificate (PEM)")
-    tls_cert: Place = Field("", description="file of this side's certificate (PEM), signed by that authority")
-    tls_key: Place = Field("", description="file of its key (PEM)")
+    tls_ca: Place = Field("", description="TLS between all processes: file of the authority's certificate (PEM)")
+    tls_cert: Place = Field("", description="file of our certificate (PEM), signed by that authority")
+    tls_key: Place = Field("", description="file of our key (PEM)")
 
     @property
     def threads_per_worker(self) -> int:
-        """Threads of each worker of a cluster of this machine's own."""
+        """Threads of each worker of a cluster on this machine."""
         return self.threads or max(1, cores() // self.workers)
 
     @model_validator(mode="after")
@@ -59,10 +60,10 @@ class ClusterSettings(Section):
         if any(named) and not all(named):
             raise ValueError("tls_ca, tls_cert and tls_key go together: name all three files")
         if self.tls == "off" and any(named):
-            raise ValueError('tls = "off" does not go with the tls_ files: leave out one or the other')
+            raise ValueError('tls = "off" excludes the tls_ files: leave out one or the other')
         if self.tls == "temporary" and (any(named) or self.scheduler or self.scheduler_file or self.preset):
             raise ValueError(
-                'tls = "temporary" is for a cluster of its own: leave out scheduler, scheduler_file, preset '
+                'tls = "temporary" is for a cluster on this machine: leave out scheduler, scheduler_file, preset '
                 "and the tls_ files"
             )
         return self
@@ -71,10 +72,10 @@ class ClusterSettings(Section):
     def _one_place(self) -> ClusterSettings:
         named = [name for name in ("scheduler", "scheduler_file", "preset") if getattr(self, name)]
         if len(named) > 1:
-            raise ValueError(f"{' and '.join(named)} each say where to run: keep one of them")
+            raise ValueError(f"{' and '.join(named)} each choose a cluster: keep one of them")
         return self
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

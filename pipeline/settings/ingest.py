@@ -1,6 +1,6 @@
-"""What a run knows of its raw ratings: the [ingest] section.
+"""The [ingest] section: the raw ratings.
 
-Covers: its settings with their defaults, and which of them go together.
+Covers: its settings with their defaults, and valid combinations.
 Does not cover: all other sections, and reading settings (sections.py).
 """
 
@@ -18,10 +18,10 @@ from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.transform import Transform
 
 FILES_ALONE = (
-    "Ratings are read from files: write a table to one first, for instance frame.to_parquet('ratings.parquet'), and "
-    "name it, {'ingest': {'ratings': 'ratings.parquet'}}"
+    "A run reads ratings from files: write the table to one first, for instance frame.to_parquet('ratings.parquet'), "
+    "and name it, {'ingest': {'ratings': 'ratings.parquet'}}"
 )
-"""The answer to ratings that are a table, not a file."""
+"""The message for ratings in a table instead of a file."""
 
 
 def _as_paths(value: Any) -> Any:
@@ -36,7 +36,7 @@ Paths = Annotated[tuple[Place, ...], BeforeValidator(_as_paths)]
 
 
 class ColumnSettings(Section):
-    """Names of a table's columns, or positions from 0; None: recognised. timestamp = "none" leaves the times out."""
+    """Names of a table's columns, or positions from 0; None: recognised. timestamp = "none" ignores the times."""
 
     user: str | int | None = None
     item: str | int | None = None
@@ -49,57 +49,59 @@ class IngestSettings(Section):
 
     ratings: Paths = Field(
         (),
-        description="files, folders, archives, globs or URLs; in them {date} is the logical date (--date), and {dates} "
-        "stands for every date up to it",
+        description="files, folders, archives, globs or URLs; {date} in them is the logical date (--date), {dates} "
+        "every date up to it",
     )
     format: Literal["auto", "netflix", "movielens", "csv", "tsv", "parquet", "jsonl"] = Field(
-        "auto", description="auto: recognised by name and first bytes, and said"
+        "auto", description="auto: recognised by name and first bytes; the run reports it"
     )
     columns: ColumnSettings = ColumnSettings()
     delimiter: str = Field(
         "",
         max_length=9,
-        description="what separates the fields of text: a character, ::, or tab, comma, semicolon, pipe, spaces; "
-        "empty: what gives all lines the same number of fields",
+        description="separator of fields in text: a character, ::, or tab, comma, semicolon, pipe, spaces; "
+        "empty: the one with which all lines have the same number of fields",
     )
     id_type: Literal["auto", "integer", "string"] = Field(
         "auto",
-        description="auto: integer where the first lines all are, or the type of the column is a number; a later id "
-        "such as 007 is an error; string: ids as they are written",
+        description="auto: integer if all first lines hold integers, or the column has a numeric type; a later id "
+        "such as 007 is an error; string: ids as text, unchanged",
     )
     titles: Place = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
     )
     quoting: Literal["auto", "double", "none"] = Field(
         "auto",
-        description="double: a field in double quotes may hold delimiters and line ends, and two quotes stand for one; "
-        "none: quotes are letters; auto: as the first lines have it",
+        description="double: a field in double quotes may hold delimiters and line ends, two quotes mean one; "
+        "none: quotes are ordinary characters; auto: recognised by the first lines",
     )
     scale: tuple[float, float] | None = Field(
-        None, description="least and greatest rating allowed; None: the format's own, else any finite number"
+        None, description="least and greatest valid rating; None: those of the format, else any finite number"
     )
     on_bad_rows: Literal["raise", "quarantine"] = "raise"
     incremental: bool = Field(
-        False, description="grow from the dataset that has most of the inputs already: only what is new is parsed"
+        False, description="start from the parent dataset that shares most inputs, and parse only new inputs"
     )
     deletions: Paths = Field(
-        (), description="files, folders, globs or URLs of (user, item) pairs whose ratings no longer count"
+        (), description="files, folders, globs or URLs of (user, item) pairs; their ratings are deleted"
     )
     duplicates: Literal["last", "mean", "raise"] = Field(
-        "last", description="what becomes of several ratings of one user for one item"
+        "last", description="rule for several ratings of one user for one item"
     )
     transform: Transform = Field(
         "none",
         description="log1p: train on log(1 + rating), for counts and other right-skewed ratings above -1; RMSE and MAE "
-        "are on that scale, predictions in rating units again; duplicates = mean takes the mean of the logarithms",
+        "are on that scale, predictions in rating units; duplicates = mean takes the mean of the logarithms",
     )
-    seed: int = Field(0, ge=0, description="order in which dense ids are handed out")
+    seed: int = Field(0, ge=0, description="order of dense ids")
     chunk_bytes: Bytes = Field(
         24 * 2**20,
         ge=1024,
-        description="raw text parsed by one task; less than 32 MiB, so that its memory is used again by the next",
+        description="raw text of one parsing task; below 32 MiB the next task reuses its memory",
     )
-    partition_ratings: int = Field(4_000_000, ge=1000, description="ratings aimed at in one file of ratings.parquet")
+    partition_ratings: int = Field(
+        4_000_000, ge=1000, description="target number of ratings in one file of ratings.parquet"
+    )
 
     @field_validator("delimiter")
     @classmethod
@@ -110,7 +112,7 @@ class IngestSettings(Section):
 
     @property
     def wanted_form(self) -> Wanted:
-        """The form of the ratings, as far as the settings give it; the files tell the rest."""
+        """The form of the ratings from the settings; the files give the rest."""
         columns = self.columns
         return Wanted(
             format=self.format,
@@ -127,7 +129,7 @@ class IngestSettings(Section):
         if self.incremental and self.duplicates == "mean":
             raise ValueError(
                 'incremental = true and duplicates = "mean" do not go together, as a dataset does not keep the ratings '
-                'that a mean was made of: set duplicates = "last", or incremental = false'
+                'behind a mean: set duplicates = "last", or incremental = false'
             )
         return self
 

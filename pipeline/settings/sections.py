@@ -1,7 +1,7 @@
-"""What a run is told: validated, frozen settings, read from TOML and `--set` words.
+"""The settings of a run, validated and frozen, from TOML and `--set` words.
 
-Covers: every setting with its one default, its unit in its name, and the checks that need no data.
-Does not cover: checks that need the data (each stage), nor how a setting is used: tasks get plain numbers and arrays.
+Covers: every setting with its default, its unit in its name, and the checks that need no data.
+Does not cover: checks that need the data (each stage), or tasks, which get plain numbers and arrays.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from funkflow.tasks.storage import files
 
 
 class SynthSettings(Section):
-    """A synthetic set in Netflix form, made before anything is ingested (demo and benchmarks)."""
+    """A synthetic set in Netflix form, for the demo and benchmarks; a run makes it before it ingests."""
 
-    folder: Place = Field("", description="where the raw text goes; empty: <root>/raw/<shape>-<seed>")
+    folder: Place = Field("", description="folder of the raw text; empty: <root>/raw/<shape>-<seed>")
     shape: Literal["demo", "netflix"] = Field(
         "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
     )
@@ -39,30 +39,30 @@ class SynthSettings(Section):
     seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
 
     def folder_under(self, root: str) -> str:
-        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form where they are not the usual ones."""
+        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form if they differ from the defaults."""
         fraction = "" if self.fraction == 1 else f"-{self.fraction}"
         form = "" if self.form == "combined" else f"-{self.form}"
         return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
 
 
 class SplitSettings(Section):
-    """Which ratings are kept from training to validate the model on."""
+    """The validation ratings, which training does not use."""
 
     kind: Literal["file", "fraction", "last", "none"] = Field(
         "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
     )
     file: Place = Field(
-        "", description="kind = file: probe.txt, or pairs or ratings in any format ingest reads; {date}: --date"
+        "", description="kind = file: probe.txt, or pairs or ratings in any format of ingest; {date}: --date"
     )
     fraction: float = Field(
         0.1, gt=0, lt=1, description="kind = fraction: part of the ratings, by a hash of seed and raw ids"
     )
-    last: int = Field(1, ge=1, description="kind = last: ratings a user, newest by time")
+    last: int = Field(1, ge=1, description="kind = last: ratings per user, the newest by time")
     seed: int = Field(0, ge=0)
 
     @property
     def description(self) -> str:
-        """Name of the validation ratings, as reports give it with each RMSE."""
+        """Name of the validation ratings; reports give it with each RMSE."""
         if self.kind == "fraction":
             return f"hash {self.fraction * 100:g} % (seed {self.seed})"
         return {
@@ -92,83 +92,85 @@ class GridSettings(Section):
 
 
 class GateSettings(Section):
-    """What a new model must show before it replaces the one in use; otherwise the run ends with exit code 5.
+    """The conditions under which a new model is promoted; otherwise the run ends with exit code 5.
 
-    That its numbers are finite is always asked.
+    Its numbers must always be finite.
     """
 
     rmse_worse_by_at_most: float | None = Field(
         None,
-        description="RMSE that the new model may have above that of the one in use, both on the new validation "
-        "ratings; below 0: it must be better by that; None: not compared",
+        description="greatest excess of the new model's RMSE over that of the model in use, both on the new "
+        "validation ratings; below 0: the new RMSE must be lower by that; None: no comparison",
     )
-    ratings_at_least: int = Field(1, ge=1, description="training ratings")
+    ratings_at_least: int = Field(1, ge=1, description="least number of training ratings")
     beats_biases: bool = Field(
         True,
-        description="whether its RMSE on the validation ratings must lie below those of the mean rating and of the "
-        "biases alone; asks nothing where none are held out",
+        description="whether its RMSE on the validation ratings must be below those of the mean rating and of the "
+        "bias baseline; without validation ratings there is no such condition",
     )
 
 
 class RankingSettings(Section):
-    """How well validation ratings are ranked: precision, recall and NDCG at `count`, training items left out."""
+    """The ranking of validation ratings: precision, recall and NDCG at `count`, without training items."""
 
-    count: int = Field(10, ge=0, description="items a user; 0: not measured")
+    count: int = Field(10, ge=0, description="items per user; 0: no measurement")
     threshold: float | None = Field(
-        None, description="least rating that is relevant; None: three quarters up the scale, 4 on a scale of 1 to 5"
+        None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5"
     )
     users: int = Field(
         0,
         ge=0,
-        description="users to measure on, about: whole parts of the dataset, which are cut by hash; 0: all",
+        description="approximate number of users to measure, in whole parts of the dataset; 0: all",
     )
 
 
 class RecommendSettings(Section):
-    """The best unseen items of every user, after training."""
+    """The best items that each user did not rate, after training."""
 
-    count: int = Field(0, ge=0, description="items a user; 0: no such step")
-    users: tuple[str | int, ...] = Field((), description="raw ids of the only users to recommend to; empty: all")
-    batch_users: int = Field(20_000, ge=1, description="users that one task serves, at most about")
+    count: int = Field(0, ge=0, description="items per user; 0: no recommendations")
+    users: tuple[str | int, ...] = Field((), description="raw ids of the users to recommend to; empty: all")
+    batch_users: int = Field(20_000, ge=1, description="greatest number of users of one task, approximately")
 
 
 class ReportSettings(Section):
-    """One page about the run, report.html in its folder: what the data look like, how it learnt, and where it errs."""
+    """The page report.html in the folder of the run: the data, the training, and the errors of the model."""
 
-    write: bool = Field(True, description="whether it is made, once the model is there")
-    factors: int = Field(8, ge=0, description="strongest factors to show by the items at their ends")
-    least_ratings: int = Field(50, ge=0, description="of an item that may stand for a factor's end")
+    write: bool = Field(True, description="whether a run writes the report")
+    factors: int = Field(8, ge=0, description="number of strongest factors to show, with the items at their ends")
+    least_ratings: int = Field(50, ge=0, description="least number of ratings of an item at the end of a factor")
 
 
 class PredictSettings(Section):
     """Predictions for given pairs, after training."""
 
     pairs: Place = Field(
-        "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no such step"
+        "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no predictions"
     )
-    batch_pairs: int = Field(2_000_000, ge=1, description="pairs predicted by one task")
+    batch_pairs: int = Field(2_000_000, ge=1, description="pairs of one task")
 
 
 class HookSettings(Section):
-    """Who is told how an execution ended, with its record in the ledger as JSON. Changes nothing in the result."""
+    """Hooks after an execution; each gets its record in the ledger as JSON. They do not change the result."""
 
     on_success: SecretStr = Field(
         SecretStr(""),
-        description="exit code 0: a command, which gets the record on its standard input, or an http(s) URL, to which "
-        "it is posted; empty: nobody. Secret, as such URLs are: written nowhere",
+        description="after exit code 0: a command, which gets the record on its standard input, or an http(s) URL, "
+        "which gets it by POST; empty: none. Secret, as such URLs are: no file holds it",
     )
-    on_failure: SecretStr = Field(SecretStr(""), description="any other exit code: likewise")
-    timeout_seconds: float = Field(30.0, gt=0, description="what a hook may take; one that fails fails no execution")
+    on_failure: SecretStr = Field(SecretStr(""), description="after any other exit code: likewise")
+    timeout_seconds: float = Field(
+        30.0, gt=0, description="time limit of a hook; its failure does not fail the execution"
+    )
 
 
 IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
-"""What of the settings changes nothing in the result, so that no id is made of it."""
+"""Sections that do not change the result, so that no id depends on them."""
 
 
 class Settings(Section):
     """All of a run's settings. `Settings.load("demo")`, `Settings.load("my.toml", ["train.rank=128"])`."""
 
-    root: Place = Field("data", description="local folder or fsspec URL that everything is written under")
+    root: Place = Field("data", description="local folder or fsspec URL for everything that a run writes")
     synth: SynthSettings | None = None
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()
@@ -187,13 +189,13 @@ class Settings(Section):
         if self.split.kind == "none" and self.gate.rmse_worse_by_at_most is not None:
             raise ValueError(
                 'split.kind = "none" leaves no validation to compare models on: leave out gate.rmse_worse_by_at_most, '
-                "or hold ratings out"
+                "or choose another split"
             )
         return self
 
     @model_validator(mode="after")
     def _stop_on_what_is_there(self) -> Settings:
-        """Without validation ratings stop on a slice, unless told otherwise; a method without epochs needs none."""
+        """Without validation ratings stop on a slice by default; a method without epochs needs none."""
         if self.train.stop_on == "validation" and self.split.kind == "none":
             if "stop_on" in self.train.model_fields_set:
                 raise ValueError(
@@ -211,14 +213,14 @@ class Settings(Section):
         Raises
         ------
         SettingsError
-            No such file, not TOML, an unknown key (names the nearest valid one) or a bad value.
+            The file is missing or not TOML, a key is unknown (names the nearest one), or a value is bad.
         """
         content, where = read_settings(name_or_path)
         return cls.build(content, overrides, where)
 
     @classmethod
     def load_with_ratings(cls, name_or_path: str, overrides: Sequence[str], validation: bool) -> Settings:
-        """Read settings whose ratings the overrides replace: their synthetic set and validation file go."""
+        """Read settings whose ratings the overrides replace; drop their synthetic set and validation file."""
         content, where = read_settings(name_or_path)
         content.pop("synth", None)
         if not validation and "file" in content.get("split", {}):
@@ -227,7 +229,7 @@ class Settings(Section):
 
     @classmethod
     def build(cls, content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "settings") -> Settings:
-        """Check a nested mapping plus `key=value` overrides; errors are SettingsErrors that name the key."""
+        """Check a nested mapping plus `key=value` overrides; raise SettingsError with the key."""
         merged = copied(content)
         for word in overrides:
             override(merged, word)

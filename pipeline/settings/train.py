@@ -1,6 +1,6 @@
-"""What a run is told of training: the [train] section.
+"""The [train] section.
 
-Covers: its settings with their defaults, and which of them go together.
+Covers: its settings with their defaults, and valid combinations.
 Does not cover: all other sections, and reading settings (sections.py).
 """
 
@@ -24,98 +24,103 @@ def _expanded(path: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_expanded)]
-"""A path, in which `~` is a home folder, or a URL."""
+"""A path, with `~` for a home folder, or a URL."""
 
 
 class Section(BaseModel):
-    """What every section is: frozen, without unknown keys, and with finite numbers only."""
+    """Base of all sections: frozen, without unknown keys, with finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BatchSettings(Section):
-    """method = "batch": U and V move against the gradient over all ratings, both from the same old values."""
+    """method = "batch": gradient descent over all ratings, with U and V updated from the same old values."""
 
     step: float | None = Field(
         None,
         gt=0,
-        description="fixed step s of U <- U + s (sum of e V - l2 n U), ratings scaled to unit deviation; "
+        description="fixed step s of U <- U + s (sum of e V - l2 n U), for ratings scaled to unit deviation; "
         "None: backtracking line search, which needs no tuning (tasks/training/gradient_descent.py)",
     )
     momentum: float = Field(
-        0.0, ge=0, lt=1, description="part of the last direction that is kept; helps fixed steps, not the line search"
+        0.0, ge=0, lt=1, description="weight of the last direction; helps fixed steps, not the line search"
     )
-    steps: int = Field(1000, ge=1, description="at most; fewer when it has converged or validation stops improving")
+    steps: int = Field(
+        1000,
+        ge=1,
+        description="most iterations; fewer at convergence, or if validation stops improving",
+    )
     tolerance: float = Field(
-        1e-7, ge=0, lt=1, description="it has converged when the gradient is this part of the greatest it was"
+        1e-7, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
     )
-    patience: int = Field(20, ge=1, description="steps without train.minimum_gain before training stops")
+    patience: int = Field(20, ge=1, description="iterations without train.minimum_gain before training stops")
     checkpoint_steps: int = Field(
-        50, ge=1, description="steps between checkpoints: the most that a dead client loses; each costs half a step"
+        50,
+        ge=1,
+        description="iterations between checkpoints: the most that a crash loses; each costs half an iteration",
     )
 
 
 class TrainSettings(Section):
-    """How the factors are found."""
+    """The training of the factors."""
 
     method: Literal["sgd", "batch", "funk", "lanczos", "arnoldi", "randomized", "power"] = Field(
         "sgd",
-        description="by gradients, on the known entries: sgd, stochastic, the production method, batch, over all "
-        "ratings at once, and funk, one factor after another; the others: standard methods of the SVD, unknown "
-        "entries as zero",
+        description="gradient methods on the observed entries: sgd (stochastic, for production), batch (all ratings at "
+        "once) and funk (one factor after another); the others: standard methods of the SVD, with missing entries as "
+        "zero",
     )
     batch: BatchSettings = BatchSettings()
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
     epochs: int = Field(
-        100, ge=1, description="at most, with funk of one factor; fewer when validation stops improving"
+        100, ge=1, description="most epochs, with funk per factor; training stops earlier if validation stops improving"
     )
     l2: float | None = Field(
         None,
         ge=0,
-        description="L2 term a rating, ratings scaled to unit deviation; None: by the documented rule (default rule), "
-        "with sgd less from epoch to epoch where the error is small; a number stays as it is",
+        description="L2 term per rating, for ratings scaled to unit deviation; None: by the default rule, "
+        "with sgd falling from epoch to epoch if the error is small; a number stays constant",
     )
     step: float | None = Field(
-        None, gt=0, description="first step size of the per-row adaptive steps; None: by the same rule"
+        None, gt=0, description="initial step size of the adaptive steps per row; None: by the default rule"
     )
-    biases: bool = Field(True, description="b_u and b_i; False gives the pure form")
-    center: bool = Field(True, description="subtract the mean rating; False gives the pure form")
+    biases: bool = Field(True, description="whether the model has b_u and b_i; False: the unbiased model")
+    center: bool = Field(True, description="whether to subtract the mean rating; False: the unbiased model")
     seed: int = Field(0, ge=0, description="initial factors and order of strata")
     stop_on: Literal["validation", "slice", "nothing"] = Field(
         "validation",
-        description="what early stopping and the kept epoch are decided on; where split.kind is none a slice, unless "
-        "it is set",
+        description="ratings that decide early stopping and the best epoch; with split.kind = none the default is "
+        "slice",
     )
     slice_fraction: float = Field(
-        0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings held back for it"
+        0.05, gt=0, lt=1, description="stop_on = slice: part of the training ratings in the slice"
     )
     patience: int | None = Field(
         None,
         ge=1,
-        description="epochs without the minimum gain before training stops; with funk, looks at a factor "
-        "without any gain before the next is begun; None: by the rule (default rule), and with sgd training also goes "
-        "on past a standstill (early stopping); a number is kept to exactly",
+        description="epochs without the minimum gain before training stops; with funk, measurements of a factor "
+        "without gain before the next factor; None: by the default rule, and sgd also continues past a standstill "
+        "(early stopping); a number holds exactly",
     )
-    minimum_gain: float = Field(1e-4, ge=0, description="relative fall of the RMSE that counts as a gain")
-    checkpoint_epochs: int = Field(
-        10, ge=1, description="epochs between checkpoints: the most that a dead client loses"
-    )
+    minimum_gain: float = Field(1e-4, ge=0, description="least relative fall of the RMSE that counts as a gain")
+    checkpoint_epochs: int = Field(10, ge=1, description="epochs between checkpoints: the most that a crash loses")
     warm_start: bool = Field(
         False,
-        description="sgd: training starts from the model in use (current.json of the root) instead of from small "
-        "random numbers; rows go by raw ids, and new ones start as ever; without a model in use it starts cold",
+        description="sgd: start from the model in use (current.json of the root) instead of small random numbers; "
+        "raw ids match the rows, new rows start at random; without a model in use training starts cold",
     )
     warm_from: Place = Field(
-        "", description="warm_start: instead of the model in use, the folder of a saved model, or a run of the root"
+        "",
+        description="warm_start: another start model: the folder of a saved model, or a run of the root",
     )
     iterations: int | None = Field(
         None,
         ge=1,
-        description="lanczos, arnoldi: restarts at most (1,000); power: iterations for each singular value at most "
-        "(1,000); randomized: power iterations (4)",
+        description="lanczos, arnoldi: most restarts (1,000); power: most iterations per singular value (1,000); "
+        "randomized: power iterations (4)",
     )
     tolerance: float = Field(
-        1e-6, gt=0, lt=1, description="lanczos, arnoldi, power: error of a singular value, relative to the greatest"
+        1e-6, gt=0, lt=1, description="lanczos, arnoldi, power: error of a singular value relative to the greatest"
     )
 
     @model_validator(mode="after")
@@ -132,11 +137,11 @@ class TrainSettings(Section):
         if self.warm_from and "warm_start" not in self.model_fields_set:
             object.__setattr__(self, "warm_start", True)
         if self.warm_from and not self.warm_start:
-            raise ValueError("train.warm_from names what to start from: set train.warm_start = true too")
+            raise ValueError("train.warm_from names a start model: set train.warm_start = true too")
         return self
 
     def refuse_what_has_no_effect(self) -> None:
-        """Raise SettingsError for a setting of another method; not when read, as a comparison has several methods."""
+        """Raise SettingsError for a setting of another method, which reading allows for comparisons of methods."""
         changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
         for name in without_effect(self.method, changed):
             raise SettingsError(f"train.{name} changes nothing with train.method = {self.method!r}; leave it out")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all, submit_shared
+from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.models.saved_scores import placed_in_other, scored
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import nothing_half_written, publish, published
@@ -89,7 +89,7 @@ def _model_errors(
         for side in ("users", "items")
     )
     held_out = _held_out(context, grid)
-    with memory_let_go(context):
+    with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]
         return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all
+from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
 from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.dataset.id_pieces import cut_by_shard, read_piece
 from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.model.about import Place, read_about
-from funkflow.tasks.model.model import write_about, write_factors
+from funkflow.tasks.model.about import About, PartEntry, Place, read_about, write_about
+from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
 
 _STAGE = "export"
@@ -43,20 +43,20 @@ def export(
     reused = not context.trains_anew and _is_whole(folder)
     if not reused:
         context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training["shards"].values())))
-        with memory_let_go(context):
+        with spare_memory(context):
             parts = _exported(context, dataset, training, rank, run_folder)
         steps = training["steps"]
         told = {**about, "l2": steps["l2"], "deviation": steps["deviation"]}
         if titles := _titles(context, dataset, folder):
             told["titles"] = titles
-        write_about(folder, steps["mean"], scale, rank, parts, told)
+        write_about(folder, steps["mean"], scale, rank=rank, parts=parts, about=cast(About, told))
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
 
 
 def _exported(
     context: Context, dataset: dict[str, Any], training: dict[str, Any], rank: int, run_folder: str
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[PartEntry]]:
     """Write the parts of both sides; return their entries in `model.json`."""
     scratch = context.store.scratch(f"export-{context.attempt}")
     pieces = [files.join(scratch, f"{side}s.arrow") for side in _SIDES]
@@ -104,7 +104,7 @@ def _jobs(training: dict[str, Any], side: str, rank: int, ids: str, run_folder: 
     ]  # fmt: skip
 
 
-def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> dict[str, Any]:
+def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> PartEntry:
     """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
 
     Parameters
@@ -112,7 +112,7 @@ def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: floa
     ids : raw ids by shard, as tasks/dataset/id_pieces.py cuts them.
     """
     shard = read_shard(*saved, rank)
-    return write_factors(
+    return write_factor_table(
         url,
         read_piece(ids, number).raw_ids,
         shard.biases * np.float32(deviation),

@@ -23,9 +23,9 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
 from funkflow.tasks.dataset.trained_pairs import Training
-from funkflow.tasks.digits import told_apart
+from funkflow.tasks.digits import distinct_figures
 from funkflow.tasks.errors import DamagedFile, ModelRefused, SettingsError
-from funkflow.tasks.evaluation.compare_models import Compared, Counted, Pair, is_finite, place_in_both
+from funkflow.tasks.evaluation.compare_models import ModelErrors, ModelPair, PairCounts, is_finite, place_in_both
 from funkflow.tasks.model.about import part_files, read_about, refuse_missing_parts
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
@@ -103,10 +103,10 @@ def _judged(
     return {} if compared is None else _verdict(current[0], compared, settings.rmse_worse_by_at_most)
 
 
-def _verdict(current_id: str, compared: Compared, allowed: float) -> dict[str, Any]:
+def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> dict[str, Any]:
     """Return the comparison in numbers; raise if the new model is worse by more than is allowed."""
     before, now = compared.older.rmse, compared.newer.rmse
-    shown, shown_before = told_apart(now, before)
+    shown, shown_before = distinct_figures(now, before)
     said = (
         f"RMSE {shown}, that of {current_id} {shown_before} on the same {compared.newer.ratings:,} validation ratings, "
         f"{compared.counted.unknown:,} of them of users or items that it does not know"
@@ -131,7 +131,9 @@ def _infinite(context: Context, new: Candidate) -> str:
     return ""
 
 
-def _compared(context: Context, new: Candidate, current_id: str, folder: str, split: SplitSettings) -> Compared | None:
+def _compared(
+    context: Context, new: Candidate, current_id: str, folder: str, split: SplitSettings
+) -> ModelErrors | None:
     """Score both models; None, and said, where the one in use is not whole: then there is nothing to protect."""
     try:
         about = read_about(folder)
@@ -164,7 +166,7 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
     return compared
 
 
-def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> Compared:
+def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> ModelErrors:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
     context.afford(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset
@@ -176,20 +178,20 @@ def _scored(context: Context, new: Candidate, trainings: list[Training], older: 
         held_out = validation_places(context, new.split)
         urls = [[files.join(scratch, f"{which}-{number:05d}.arrow") for number in range(len(held_out))]
                 for which in ("older", "newer")]  # fmt: skip
-        pair = Pair(users, older.user_counts, newer.user_counts, newer.item_counts)
+        pair = ModelPair(users, older.user_counts, newer.user_counts, newer.item_counts)
         jobs = [
             (place, (number, len(dataset["parts"])), met, met_items, pair, items, both)
             for number, (place, both) in enumerate(zip(held_out, zip(*urls, strict=True), strict=True))
         ]
-        counted = sum(run_all(context, _STAGE, "place", place_in_both, jobs), Counted())
+        counted = sum(run_all(context, _STAGE, "place", place_in_both, jobs), PairCounts())
         errors = [
             scored(context, _STAGE, "compare", pieces, model)
             for pieces, model in zip(urls, (older, newer), strict=True)
         ]
-        return Compared(errors[0], errors[1], counted)
+        return ModelErrors(errors[0], errors[1], counted)
 
 
-def _refuse_unfair(context: Context, current_id: str, compared: Compared) -> None:
+def _refuse_unfair(context: Context, current_id: str, compared: ModelErrors) -> None:
     scored = compared.newer.ratings
     of_all = f"{compared.counted.trained_on:,} of {scored + compared.counted.trained_on:,} validation ratings"
     if not scored or scored < LEAST_LEFT * (scored + compared.counted.trained_on):

@@ -21,7 +21,7 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.pipeline.settings.sections import RankingSettings
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.serving.recommend import Ranking, count_ratings, most_rated, rank_part
+from funkflow.tasks.serving.recommend import Ranking, count_item_ratings, popularity_model, rank_part
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import as_ratings, transformed
 
@@ -87,8 +87,8 @@ def _measure(
     context.tell(StageStarted(_STAGE, there + len(numbers)))
     served = submit_served(context, _STAGE, model_folder, parts)
     stored = stored_parts(context, dataset, split, range(there))
-    counts = run_all(context, _STAGE, "count", count_ratings, [(*each, dataset["items"]) for each in stored])
-    popular = context.client.submit(most_rated, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
+    counts = run_all(context, _STAGE, "count", count_item_ratings, [(*each, dataset["items"]) for each in stored])
+    popular = context.client.submit(popularity_model, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
     jobs = [((served, popular), *stored[number], threshold, settings.count) for number in numbers]
     ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
     of_model, of_popular = (sum(sums[1:], sums[0]) for sums in zip(*ranked, strict=True))

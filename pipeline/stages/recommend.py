@@ -16,8 +16,8 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
 from funkflow.pipeline.settings.sections import RecommendSettings
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.rated import parts_of
-from funkflow.tasks.serving.recommend import recommend_part
+from funkflow.tasks.model.rated import users_by_part
+from funkflow.tasks.serving.recommend import RecommendationFile, recommend_part
 from funkflow.tasks.storage import files
 
 _STAGE = "recommend"
@@ -40,7 +40,7 @@ def recommend(
     started = time.monotonic()
     folder = files.join(run_folder, "recommendations-chosen" if settings.users else "recommendations")
     parts = read_about(model_folder)["parts"]
-    chosen = parts_of(settings.users, context.store.dataset(dataset["id"]), dataset) if settings.users else {}
+    chosen = users_by_part(settings.users, context.store.dataset(dataset["id"]), dataset) if settings.users else {}
     identity = content_id(
         what="recommendations", model=parts, split=split["id"], count=settings.count, users=list(settings.users),
         batch=settings.batch_users,
@@ -64,7 +64,7 @@ def recommend(
 def _recommend(
     context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, parts: dict[str, Any],
     settings: RecommendSettings, chosen: dict[int, list[int]], folder: str,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[RecommendationFile]:  # fmt: skip
     count = len(dataset["parts"])
     pieces = 1 if chosen else max(1, -(-dataset["users"] // (count * settings.batch_users)))
     numbers = sorted(chosen) if chosen else range(count)

@@ -25,10 +25,10 @@ from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError
-from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.canonical import Rotations, chosen_rank
+from funkflow.tasks.model.about import About, read_about
+from funkflow.tasks.model.canonical import Rotations, check_rank
 from funkflow.tasks.model.low_rank import ItemSide
-from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.model.parts import ModelPart, ModelParts
 from funkflow.tasks.storage import files, zarr_arrays
 
 _STAGE = "reconstruct"
@@ -90,7 +90,7 @@ def reconstruct(
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    parts, kept = ModelParts.of(model_folder, about), chosen_rank(rank, int(about["rank"]))
+    parts, kept = ModelParts.of(model_folder, about), check_rank(rank, int(about["rank"]))
     if form == "zarr":
         zarr_arrays.require_zarr()
     clipped = clip and parts.scale is not None
@@ -142,7 +142,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
 
 
 def _write(
-    context: Context, model_folder: str, about: dict[str, Any], parts: ModelParts, target: Target, cuts: list[Cut],
+    context: Context, model_folder: str, about: About, parts: ModelParts, target: Target, cuts: list[Cut],
     todo: list[Cut], rank: int, clipped: bool, wanted: str,
 ) -> dict[str, Any]:  # fmt: skip
     context.afford(_STAGE)
@@ -188,7 +188,7 @@ def _jobs(
         yield target, cut, side, *loaded.values()
 
 
-def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: Part) -> None:
+def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: ModelPart) -> None:
     """Write one piece, and then the marker that says so."""
     raw_ids, block = multiplied_out(cut, side, loaded)
     if target.form == "zarr":

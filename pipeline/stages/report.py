@@ -30,14 +30,14 @@ from funkflow.tasks.evaluation.breakdown import (
     ERROR,
     PREDICTED,
     SQUARED,
+    Bins,
     Breakdown,
-    Measured,
-    Ruler,
+    BreakdownJob,
     Sums,
     break_down,
     factor_ends,
 )
-from funkflow.tasks.evaluation.describe import Described, bounds_of_bin, describe_part, doubling_bin
+from funkflow.tasks.evaluation.describe import RatingCounts, bounds_of_bin, describe_part, doubling_bin
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.model.score_rows import Scorer
@@ -87,7 +87,7 @@ def _facts(
     scale: tuple[float, float], folder: str, settings: ReportSettings, told: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     data, held_out = _described(context, dataset, split)
-    trained = Described(data.users - held_out.users, data.items - held_out.items)
+    trained = RatingCounts(data.users - held_out.users, data.items - held_out.items)
     counts: Any = tuple(
         (url := files.join(folder, f"{side}.npy"), npy.write_array(url, array))
         for side, array in (("users", trained.users), ("items", trained.items))
@@ -99,7 +99,7 @@ def _facts(
     rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
     ends = (parts, rotations, places_of_ids(context.store, dataset)[1], counts[1], titles)
     (factors,) = run_all(
-        context, _STAGE, "factor-ends", factor_ends, [(*ends, settings.factors, _ENDS, settings.least_ratings)]
+        context, _STAGE, "factor-ends", factor_ends, [(*ends, (settings.factors, _ENDS, settings.least_ratings))]
     )
     spectrum = _spectrum(model_folder)
     return {
@@ -117,27 +117,27 @@ def _facts(
     }
 
 
-def _described(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[Described, Described]:
+def _described(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[RatingCounts, RatingCounts]:
     """Count the ratings of the dataset, and those of them that are held out."""
     homes = [(context.store.dataset(dataset["id"]), part) for part in dataset["parts"]]
     beside = [(context.store.split(split["id"]), part) for part in split["validation"]["parts"]]
     jobs = [(files.join(home, part["path"]), part["checksum"]) for home, part in (*homes, *beside)]
     counted = run_all(context, _STAGE, "describe", describe_part, jobs)
     size = (dataset["users"], dataset["items"])
-    return Described.of(*size, counted[: len(homes)]), Described.of(*size, counted[len(homes) :])
+    return RatingCounts.of(*size, counted[: len(homes)]), RatingCounts.of(*size, counted[len(homes) :])
 
 
-def _ruler(data: Described, scale: tuple[float, float]) -> Ruler:
+def _ruler(data: RatingCounts, scale: tuple[float, float]) -> Bins:
     low, high = float(scale[0]), float(scale[1])
     values = sorted(data.values)
     if len(values) > _MOST_VALUES:
         values = np.linspace(low, high, _MOST_VALUES).tolist()
     first = min(data.months, default=0)
-    return Ruler(low, high, tuple(values), (first, max(data.months) - first + 1) if data.months else (0, 0))
+    return Bins(low, high, tuple(values), (first, max(data.months) - first + 1) if data.months else (0, 0))
 
 
 def _broken_down(
-    context: Context, split: dict[str, Any], parts: ModelParts, trained: Described, item_counts: Place, ruler: Ruler
+    context: Context, split: dict[str, Any], parts: ModelParts, trained: RatingCounts, item_counts: Place, ruler: Bins
 ) -> Breakdown | None:
     """Return the sums over all validation ratings, one task a part of the model's users; None where there are none."""
     if not split["validation"]["ratings"]:
@@ -153,7 +153,7 @@ def _broken_down(
         ]
         pieces = placed_in_own(context, _STAGE, split, parts, scratch)
         by = Scorer(parts.rank, parts.mean, parts.scale)
-        measured = Measured(tuple(pieces), by, item_counts, len(parts.items), ruler)
+        measured = BreakdownJob(tuple(pieces), by, item_counts, len(parts.items), ruler)
         items = item_rows(context, parts)
         jobs = [
             (measured, number, users, counts, items)
@@ -164,7 +164,7 @@ def _broken_down(
 
 
 def _data(
-    dataset: dict[str, Any], split: dict[str, Any], data: Described, held_out: Described, trained: Described,
+    dataset: dict[str, Any], split: dict[str, Any], data: RatingCounts, held_out: RatingCounts, trained: RatingCounts,
     titles: dict[Any, str], context: Context, scale: tuple[float, float],
 ) -> dict[str, Any]:  # fmt: skip
     values = sorted(data.values | held_out.values)
@@ -250,7 +250,7 @@ def _ranks(spectrum: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("rank", "rmse", "energy")} for row in spectrum if row.get("rmse") is not None]
 
 
-def _errors(errors: Breakdown, ruler: Ruler) -> dict[str, Any]:
+def _errors(errors: Breakdown, ruler: Bins) -> dict[str, Any]:
     span = ruler.high - ruler.low
     first = ruler.months[0]
     width = span / len(errors.by_prediction)

@@ -17,10 +17,11 @@ from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotati
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import publish, published
 from funkflow.tasks.model.about import Place, read_about
-from funkflow.tasks.model.algebra import named
+from funkflow.tasks.model.algebra import matrix_name
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.errors_by_rank import RankErrors, Side, errors_by_rank, spectrum_table, turned
-from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.model.errors_by_rank import RankErrors, SideFactors, errors_by_rank, rotate_items, spectrum_table
+from funkflow.tasks.model.parts import ModelPart, ModelParts
+from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.score import read_held_out
 
@@ -93,7 +94,7 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
         sums[each] = npy.write_array(files.join(folder, each), rotation)
     return publish(
         folder, "spectrum", files=[f"../{table}", *ROTATIONS], id=spectrum_id(about, fold_biases),
-        checksums=sums, of=named(fold_biases), table=table, **measured,
+        checksums=sums, of=matrix_name(fold_biases), table=table, **measured,
     )  # fmt: skip
 
 
@@ -106,20 +107,20 @@ def _errors(
     return sum(scored[1:], scored[0])
 
 
-def turned_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> Side:
+def turned_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> SideFactors:
     """Return the item side, to be shared by the tasks of a worker."""
-    return turned(_side_of(parts, parts.item_side(), "item", fold_biases), rotations)
+    return rotate_items(_side_of(parts, parts.item_side(), "item", fold_biases), rotations)
 
 
-def _side_of(parts: ModelParts, rows: Part, side: Literal["user", "item"], fold_biases: bool) -> Side:
+def _side_of(parts: ModelParts, rows: ModelPart, side: Literal["user", "item"], fold_biases: bool) -> SideFactors:
     if not fold_biases:
-        return Side(rows.factors, rows.biases)
+        return SideFactors(rows.factors, rows.biases)
     whole = parts.matrix(rows, side, True)
-    return Side(whole, np.zeros(len(whole)))
+    return SideFactors(whole, np.zeros(len(whole)))
 
 
 def score_part(
-    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: Side, fold_biases: bool
+    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: SideFactors, fold_biases: bool
 ) -> RankErrors:
     """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
     ratings = read_held_out(*held_out, shards=len(parts.items))
@@ -130,6 +131,6 @@ def score_part(
         sides.append(np.where(rows < 0, -1, rows + before))
         before += count
     users = _side_of(parts, parts.user_part(number), "user", fold_biases)
-    mean = 0.0 if fold_biases else parts.mean
+    by = Scorer(parts.rank, 0.0 if fold_biases else parts.mean, parts.scale)
     rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, mean, parts.scale)
+    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, by)

@@ -20,8 +20,8 @@ from funkflow.pipeline.root.store import content_id, nothing_half_written, publi
 from funkflow.pipeline.settings.sections import SynthSettings
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
-from funkflow.tasks.synthetic.netflix_text import Written, write_apart, write_combined
-from funkflow.tasks.synthetic.planted import RECIPE, Plan, film_counts, plan, write_truth
+from funkflow.tasks.synthetic.netflix_text import FilmTotals, write_apart, write_combined
+from funkflow.tasks.synthetic.planted import RECIPE, SetPlan, film_counts, plan_set, write_truth
 from funkflow.tasks.synthetic.titles import titles_text
 
 COMBINED_FILES = 4
@@ -42,7 +42,7 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
         The folder holds something else, or the fraction is too small.
     """
     started = time.monotonic()
-    sizes = plan(settings.shape, settings.fraction, settings.seed)
+    sizes = plan_set(settings.shape, settings.fraction, settings.seed)
     folder = settings.folder_under(context.store.root)
     set_id = content_id(recipe=RECIPE, form=settings.form, **dataclasses.asdict(sizes))
     manifest = published(folder, "synth")
@@ -68,7 +68,7 @@ def _claim(folder: str, set_id: str, ours: bool) -> None:
     files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})
 
 
-def _make(context: Context, settings: SynthSettings, sizes: Plan, folder: str, set_id: str) -> dict[str, Any]:
+def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str, set_id: str) -> dict[str, Any]:
     combined = settings.form == "combined"
     parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
     cuts = film_ranges(sizes, parts)
@@ -91,7 +91,7 @@ def _make(context: Context, settings: SynthSettings, sizes: Plan, folder: str, s
     )  # fmt: skip
 
 
-def film_ranges(sizes: Plan, parts: int) -> list[tuple[int, int]]:
+def film_ranges(sizes: SetPlan, parts: int) -> list[tuple[int, int]]:
     """Cut the films into at most `parts` ranges [first, stop) of about equally many ratings, none of them empty."""
     reached = np.cumsum(film_counts(sizes).ratings)
     inner = np.searchsorted(reached, sizes.ratings * np.arange(1, parts) / parts) + 1
@@ -99,7 +99,7 @@ def film_ranges(sizes: Plan, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(cuts))
 
 
-def _write_companions(sizes: Plan, written: list[Written], folder: str) -> list[str]:
+def _write_companions(sizes: SetPlan, written: list[FilmTotals], folder: str) -> list[str]:
     contents = {
         "probe.txt": b"".join(each.probe for each in written),
         "qualifying.txt": b"".join(each.qualifying for each in written),

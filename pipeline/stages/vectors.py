@@ -20,8 +20,8 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.algebra import named
-from funkflow.tasks.model.canonical import Matrix, joined, turned_frame
+from funkflow.tasks.model.algebra import matrix_name
+from funkflow.tasks.model.canonical import Matrix, apply_q, combine_r
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
 
@@ -59,14 +59,14 @@ def write_vectors(
             raise SettingsError(f"{folder}: is not empty and holds no such vectors; name a new folder")
         parts = ModelParts.of(model_folder, about)
         context.tell(StageStarted(_STAGE, 2 * len(parts.users) + 1))
-        triangles = user_triangles(context, _STAGE, parts, fold_biases)
-        job = (triangles, parts, fold_biases, balanced, files.join(folder, "item_vectors.parquet"))
+        r_factors = user_triangles(context, _STAGE, parts, fold_biases)
+        job = (r_factors, parts, fold_biases, balanced, files.join(folder, "item_vectors.parquet"))
         values, turns, items = run_all(context, _STAGE, "item-vectors", write_item_vectors, [job])[0]
         target = files.join(folder, "user_vectors.parquet")
         jobs = [(parts, number, fold_biases, turn, target) for number, turn in enumerate(turns)]
         users = run_all(context, _STAGE, "user-vectors", write_user_vectors, jobs)
         manifest = publish(
-            folder, "vectors", files=[*users, *items], id=wanted, of=named(fold_biases), balanced=balanced,
+            folder, "vectors", files=[*users, *items], id=wanted, of=matrix_name(fold_biases), balanced=balanced,
             singular_values=values.tolist(), users=users, items=items,
         )  # fmt: skip
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
@@ -74,11 +74,11 @@ def write_vectors(
 
 
 def write_item_vectors(
-    triangles: list[Matrix], parts: ModelParts, fold_biases: bool, balanced: bool, folder: str
+    r_factors: list[Matrix], parts: ModelParts, fold_biases: bool, balanced: bool, folder: str
 ) -> tuple[Matrix, list[Matrix], list[str]]:
     """Write V in the parts that the model has; return the singular values, each user part's turn, and the files."""
     items = parts.item_side()
-    core, turns = joined(triangles, parts.matrix(items, "item", fold_biases))
+    core, turns = combine_r(r_factors, parts.matrix(items, "item", fold_biases))
     values = core.rotations.values
     stretch = np.sqrt(values) if balanced else np.ones(len(values))
     written, start = [], 0
@@ -92,7 +92,7 @@ def write_item_vectors(
 def write_user_vectors(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix, folder: str) -> str:
     """Write one part of U; return its file."""
     part = parts.user_part(number)
-    return _write(folder, number, part.raw_ids, turned_frame(parts.matrix(part, "user", fold_biases), turn))
+    return _write(folder, number, part.raw_ids, apply_q(parts.matrix(part, "user", fold_biases), turn))
 
 
 def _write(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from funkflow.pipeline.cluster.context import Context, memory_let_go
-from funkflow.pipeline.cluster.workers import running
+from funkflow.pipeline.cluster.context import Context, spare_memory
+from funkflow.pipeline.cluster.workers import running_workers
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import publish, published
 from funkflow.tasks.digits import rounded
@@ -49,7 +49,7 @@ def kept_or_trained(
     context.tell(StageStarted(STAGE, most))
     if streamed:
         context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
-    workers = len(running(context.client))
+    workers = len(running_workers(context.client))
     if workers > grid["shards"]:
         context.tell(
             Noticed(
@@ -59,7 +59,7 @@ def kept_or_trained(
             )
         )
     started = time.monotonic()
-    with memory_let_go(context):
+    with spare_memory(context):
         found = train()
     shards = found["shards"]
     manifest = publish(

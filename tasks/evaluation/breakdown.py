@@ -1,14 +1,14 @@
-"""Where a model errs: sums of its errors on held-out ratings, by who rated, what, how high, when, and as predicted.
+"""Sums of a model's errors on validation ratings, by user activity, item popularity, value, month and prediction.
 
-Covers: the sums of the held-out ratings of one part of a model's users, and adding them up; the items at the ends of
-its strongest factors. Predictions are clipped to the scale.
-Does not cover: which parts there are (pipeline/stages/report.py), RMSE and MAE as such (tasks/training/score.py).
+Covers: the sums of one part of a model's users, and adding them up; the items at the ends of the strongest factors.
+Predictions are clipped to the scale.
+Does not cover: the list of parts (pipeline/stages/report.py), RMSE and MAE (tasks/training/score.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.id_pieces import read_ids
 from funkflow.tasks.evaluation.describe import doubling_bin, months_of
-from funkflow.tasks.evaluation.placed_ratings import rows_of_part, scored_pieces
+from funkflow.tasks.evaluation.placed_ratings import rows_of_part, score_pieces
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.neighbours import loaded_factors
+from funkflow.tasks.model.neighbours import factors_from_rotations
 from funkflow.tasks.model.parts import ModelParts, Rows
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import look_up
@@ -27,15 +27,15 @@ from funkflow.tasks.storage import npy
 
 COUNT, SQUARED, ERROR, PREDICTED, ACTUAL = range(5)
 """Columns of the sums: ratings, squared errors, errors (actual less predicted), predictions, actual ratings."""
-_DOUBLINGS = 40
+_DOUBLING_BINS = 40
 CALIBRATION_BINS, RESIDUAL_BINS = 16, 48
 
 Sums = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Ruler:
-    """How ratings are put into bins. `low`, `high` : the scale; `months` : first month, and how many; 0: no times."""
+class Bins:
+    """Bins of ratings. `low`, `high` : the scale; `months` : first month, and number of months; 0: no times."""
 
     low: float
     high: float
@@ -43,19 +43,19 @@ class Ruler:
     months: tuple[int, int]
 
     def value_bins(self, ratings: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Return the nearest of `values`, which are in ascending order."""
+        """Return the index of the nearest of the ascending `values`, int64 (n,)."""
         middles = np.array(self.values[:-1]) / 2 + np.array(self.values[1:]) / 2
         return np.searchsorted(middles, ratings, side="left")
 
     def even_bins(self, values: npt.NDArray[np.float64], low: float, high: float, count: int) -> Any:
-        """Return the bin of each value among `count` of one width; what lies outside is in the first or last."""
+        """Return the bin of each value among `count` of equal width, int64 (n,); outliers are in the first or last."""
         width = (high - low) / count or 1.0
         return np.clip(np.floor((values - low) / width).astype(np.int64), 0, count - 1)
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Sums, float64 (bins, 5), for each way to put ratings into bins; they add up."""
+    """Sums, float64 (bins, 5), for each way to put ratings into bins; `+` adds them."""
 
     by_user_activity: Sums
     by_item_popularity: Sums
@@ -69,68 +69,89 @@ class Breakdown:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What is broken down of a model: the ratings by its rows (placed_ratings.py), its items, and how it is scored.
+class BreakdownJob:
+    """Input of `break_down`: files of ratings by rows of the model (placed_ratings.py), and numbers of the model.
 
-    `item_counts` : the numbers of training ratings of items, int64 by dense id; `item_shards` : P, the model's parts of
-    items; `ruler` : the bins.
+    `item_counts` : file of the numbers of training ratings of items, int64 by dense id; `item_shards` : number of parts
+    of items.
     """
 
     pieces: tuple[str, ...]
     by: Scorer
     item_counts: Place
     item_shards: int
-    ruler: Ruler
+    bins: Bins
 
 
-def break_down(measured: Measured, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
+def break_down(job: BreakdownJob, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
     """Return the sums of the validation ratings of one part of the users; None if there are none.
 
     Parameters
     ----------
-    users : that part of the model; user_counts : numbers of training ratings of its rows, int64.
-    items : the numbers of all items of the model.
+    users : a part of the model.
+    user_counts : numbers of training ratings of its rows, int64.
+    items : biases and factors of all items.
     """
-    trained_users, by_dense = npy.read_array(*user_counts), npy.read_array(*measured.item_counts)
-    trained_items = np.concatenate([by_dense[shard :: measured.item_shards] for shard in range(measured.item_shards)])
+    trained_users, by_dense = npy.read_array(*user_counts), npy.read_array(*job.item_counts)
+    trained_items = np.concatenate([by_dense[shard :: job.item_shards] for shard in range(job.item_shards)])
     total = None
-    rows = rows_of_part(users, measured.by.rank)
-    for placed, predicted in scored_pieces(measured.pieces, part, rows, items, measured.by):
+    rows = rows_of_part(users, job.by.rank)
+    for ratings, predicted in score_pieces(job.pieces, part, rows, items, job.by):
         if not len(predicted):
             continue
-        months = months_of(placed.timestamps) if placed.timestamps is not None else None
-        counts = trained_users[placed.user_rows], trained_items[placed.item_rows]
-        found = sums_of(placed.ratings, predicted, *counts, months, measured.ruler)
+        months = months_of(ratings.timestamps) if ratings.timestamps is not None else None
+        counts = trained_users[ratings.user_rows], trained_items[ratings.item_rows]
+        found = sum_errors(ratings.ratings, predicted, *counts, months, job.bins)
         total = found if total is None else total + found
     return total
 
 
-def sums_of(
+def sum_errors(
     actual: npt.NDArray[np.float64],
     predicted: npt.NDArray[np.float64],
     user_counts: npt.NDArray[np.int64],
     item_counts: npt.NDArray[np.int64],
     months: npt.NDArray[np.int64] | None,
-    ruler: Ruler,
+    bins: Bins,
 ) -> Breakdown:
-    """Return the sums of ratings and what was predicted for them; all arrays (n,)."""
+    """Return the sums of ratings and their predictions; all arrays (n,)."""
     errors = actual - predicted
     columns = np.stack([np.ones_like(errors), errors**2, errors, predicted, actual])
-    span = ruler.high - ruler.low
+    span = bins.high - bins.low
 
-    def binned(bins: npt.NDArray[np.int64], count: int) -> Sums:
-        return np.stack([np.bincount(bins, weights=column, minlength=count) for column in columns], axis=1)
+    def sums_by(numbers: npt.NDArray[np.int64], count: int) -> Sums:
+        return np.stack([np.bincount(numbers, weights=column, minlength=count) for column in columns], axis=1)
 
-    first, count = ruler.months
+    first, count = bins.months
     in_months = np.clip(months - first, 0, count - 1) if months is not None and count else None
+    predicted_bins = bins.even_bins(predicted, bins.low, bins.high, CALIBRATION_BINS)
     return Breakdown(
-        binned(doubling_bin(user_counts), _DOUBLINGS),
-        binned(doubling_bin(item_counts), _DOUBLINGS),
-        binned(ruler.value_bins(actual), len(ruler.values)),
-        binned(in_months, count) if in_months is not None else np.zeros((0, 5)),
-        binned(ruler.even_bins(predicted, ruler.low, ruler.high, CALIBRATION_BINS), CALIBRATION_BINS),
-        binned(ruler.even_bins(errors, -span, span, RESIDUAL_BINS), RESIDUAL_BINS),
+        by_user_activity=sums_by(doubling_bin(user_counts), _DOUBLING_BINS),
+        by_item_popularity=sums_by(doubling_bin(item_counts), _DOUBLING_BINS),
+        by_value=sums_by(bins.value_bins(actual), len(bins.values)),
+        by_month=sums_by(in_months, count) if in_months is not None else np.zeros((0, 5)),
+        by_prediction=sums_by(predicted_bins, CALIBRATION_BINS),
+        by_residual=sums_by(bins.even_bins(errors, -span, span, RESIDUAL_BINS), RESIDUAL_BINS),
     )
+
+
+class FactorEnd(TypedDict):
+    """An item at an end of a factor, with its loading and its number of ratings."""
+
+    id: str
+    title: str | None
+    value: float
+    ratings: int
+
+
+class FactorEnds(TypedDict):
+    """A factor, its singular value, its part of the energy, and the items at its ends."""
+
+    factor: int
+    strength: float
+    share: float
+    low: list[FactorEnd]
+    high: list[FactorEnd]
 
 
 def factor_ends(
@@ -139,30 +160,30 @@ def factor_ends(
     table: Place,
     item_counts: Place,
     titles: dict[Any, str],
-    most: int,
-    each: int,
-    least_ratings: int,
-) -> list[dict[str, Any]]:
-    """Return the strongest factors, each by the items at its two ends that have enough ratings; reads the item side.
+    limits: tuple[int, int, int],
+) -> list[FactorEnds]:
+    """Return the strongest factors with the items at both ends that have enough ratings; read the item side.
 
     Parameters
     ----------
-    rotations : the canonical form of the model's factors.
-    table : raw ids of items of the dataset; item_counts : numbers of training ratings, int64 by its dense ids.
-    most, each : so many factors, with so many items at each end.
+    rotations : the canonical form of U Vᵀ.
+    table : raw ids of items of the dataset.
+    item_counts : numbers of training ratings, int64 by dense id.
+    limits : numbers of factors, of items at each end, and of ratings that an item needs.
     """
+    most, each, least_ratings = limits
     items = parts.item_side()
     places = look_up(pa.array(items.raw_ids), read_ids(table))
     counts = np.where(places < 0, 0, npy.read_array(*item_counts)[places])
-    found = loaded_factors(items.factors, rotations)
+    found = factors_from_rotations(items.factors, rotations)
     enough = np.flatnonzero(counts >= least_ratings)
     energy = found.strengths**2 / (np.sum(found.strengths**2) or 1.0)
-    factors = []
+    factors: list[FactorEnds] = []
     for number in range(min(most, len(found.strengths))):
         loadings = found.loadings[enough, number]
         order = np.argsort(loadings, kind="stable")
 
-        def ends(places: npt.NDArray[np.intp], loadings: npt.NDArray[np.float64] = loadings) -> list[dict[str, Any]]:
+        def ends(places: npt.NDArray[np.intp], loadings: npt.NDArray[np.float64] = loadings) -> list[FactorEnd]:
             return [
                 {
                     "id": str(raw := items.raw_ids[enough[place]]),

@@ -1,9 +1,8 @@
-"""Two saved models on the same held-out ratings, and whether a saved model's numbers are finite.
+"""Two saved models on the same validation ratings, and a check for infinite numbers in a saved model.
 
-Covers: the rows that a piece of held-out ratings has in both models, without the ratings that one of them was trained
-on; what is to be said of the ratings.
-Does not cover: which ratings a model was trained on (tasks/dataset/trained_pairs.py), the scores (placed_ratings.py),
-or what follows from them (pipeline/stages/gate.py).
+Covers: the rows of validation ratings in both models, without the trained-on ratings of either; counts of the ratings.
+Does not cover: trained-on ratings (tasks/dataset/trained_pairs.py), scores (placed_ratings.py), or the decision
+(pipeline/stages/gate.py).
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.dataset.trained_pairs import Met, are_trained_on, known_pairs
-from funkflow.tasks.evaluation.placed_ratings import write_placed
+from funkflow.tasks.evaluation.placed_ratings import write_by_row
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import read_rows, rows_of_own
+from funkflow.tasks.model.parts import read_part_rows, rows_of_own
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
 
@@ -25,35 +24,35 @@ _NO_ERRORS = Errors(0.0, 0.0, 0)
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What is to be said of held-out ratings that two models are scored on.
+class PairCounts:
+    """Counts of validation ratings for two models.
 
-    `trained_on` : ratings left out as one of the models was trained on them; `unknown` : of the others, how many have a
-    user or an item that the older model never met; `known` : how many have both.
+    `trained_on` : ratings left out, as a model was trained on them; `unknown` : others whose user or item is not in the
+    older model; `known` : others with both.
     """
 
     trained_on: int = 0
     unknown: int = 0
     known: int = 0
 
-    def __add__(self, other: Counted) -> Counted:
-        return Counted(self.trained_on + other.trained_on, self.unknown + other.unknown, self.known + other.known)
+    def __add__(self, other: PairCounts) -> PairCounts:
+        return PairCounts(self.trained_on + other.trained_on, self.unknown + other.unknown, self.known + other.known)
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Sums over held-out ratings: the errors of two models, and what is to be said of the ratings."""
+class ModelErrors:
+    """Errors of two models on validation ratings, and counts of the ratings."""
 
     older: Errors = _NO_ERRORS
     newer: Errors = _NO_ERRORS
-    counted: Counted = Counted()
+    counted: PairCounts = PairCounts()
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Both models: rows of the older one's user parts, and of the newer one's user and item parts.
+class ModelPair:
+    """Two models: row counts of the user parts of the older one, and of the user and item parts of the newer one.
 
-    `users` : where the newer one's users stand in the older one, by part of the dataset (tasks/dataset/matches.py).
+    `users` : file of rows of the newer model's users in the older one, by part (tasks/dataset/matches.py).
     """
 
     users: str
@@ -63,31 +62,31 @@ class Pair:
 
 
 def place_in_both(
-    held_out: Place, part: tuple[int, int], met: Sequence[Met], met_items: Sequence[Places], pair: Pair,
+    validation: Place, part: tuple[int, int], met: Sequence[Met], met_items: Sequence[Places], pair: ModelPair,
     older_items: Places, urls: tuple[str, str],
-) -> Counted:  # fmt: skip
-    """Write one piece of held-out ratings by the rows of the older and of the newer model, to one URL each.
+) -> PairCounts:  # fmt: skip
+    """Write one piece of validation ratings by the rows of the older and of the newer model, to one URL each.
 
-    Held-out ratings of users or items that the data do not have are left out.
+    Leave out ratings of users or items that are not in the dataset.
 
     Parameters
     ----------
-    part : of the dataset: its number, and how many parts there are.
-    met, met_items : what a model was trained on (tasks/dataset/trained_pairs.py).
-    older_items : where the newer one's items stand in the older one.
+    part : number of the part of the dataset, and number of parts.
+    met, met_items : trained-on pairs (tasks/dataset/trained_pairs.py).
+    older_items : rows of the newer model's items in the older one.
     """
-    table = files.read_table(held_out[0], ["user", "item", "rating"], held_out[1])
-    inside, users, items = known_pairs(table)
-    left = ~are_trained_on(users, items, part, met, met_items)
-    table, users, items = table.filter(pa.array(inside)).filter(pa.array(left)), users[left], items[left]
-    there = read_match(pair.users, part[0]).of(users), older_items[items]
-    write_placed(urls[0], table, *there, pair.older_users)
-    own = rows_of_own(users, pair.newer_users), rows_of_own(items, pair.newer_items)
-    write_placed(urls[1], table, *own, pair.newer_users)
-    known = int(((there[0] >= 0) & (there[1] >= 0)).sum())
-    return Counted(int((~left).sum()), len(users) - known, known)
+    table = files.read_table(validation[0], ["user", "item", "rating"], validation[1])
+    is_inside, users, items = known_pairs(table)
+    is_kept = ~are_trained_on(users, items, part, met, met_items)
+    table, users, items = table.filter(pa.array(is_inside)).filter(pa.array(is_kept)), users[is_kept], items[is_kept]
+    older = read_match(pair.users, part[0]).of(users), older_items[items]
+    write_by_row(urls[0], table, *older, pair.older_users)
+    newer = rows_of_own(users, pair.newer_users), rows_of_own(items, pair.newer_items)
+    write_by_row(urls[1], table, *newer, pair.newer_users)
+    known = int(((older[0] >= 0) & (older[1] >= 0)).sum())
+    return PairCounts(int((~is_kept).sum()), len(users) - known, known)
 
 
 def is_finite(part: Place, rank: int) -> bool:
-    """Say whether all numbers of a part of a saved model are finite."""
-    return read_rows(*part, rank).is_finite()
+    """Return whether all numbers of a part of a saved model are finite."""
+    return read_part_rows(*part, rank).is_finite()

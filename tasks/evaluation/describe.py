@@ -1,7 +1,7 @@
-"""What a set of ratings looks like, part by part: who rates how often, what, and when.
+"""Counts of ratings by user, item, value and month, part by part.
 
-Covers: the counts of one Parquet part, and adding those of several parts up.
-Does not cover: errors of a model (breakdown.py), which parts there are (pipeline/stages/report.py).
+Covers: the counts of one Parquet part, and their sum over parts.
+Does not cover: errors of a model (breakdown.py), the list of parts (pipeline/stages/report.py).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Counts = npt.NDArray[np.int64]
 class PartCounts:
     """Counts of one part of ratings.
 
-    `users`, `items` : dense ids that occur, and how often; `values` : ratings by value; `months` : ratings and their
-    sum by month, counted from January 1970; empty without timestamps. `within` : of `values`, those of rows that the
-    dataset has, too; `users` and `items` count only these.
+    `users`, `items` : dense ids and their numbers of ratings, int64; `values` : number of ratings by value; `months` :
+    number and sum of ratings by month since January 1970; empty without timestamps. `within` : `values` of rows that
+    the dataset has, too; `users` and `items` count only these.
     """
 
     users: tuple[Counts, Counts]
@@ -36,8 +36,8 @@ class PartCounts:
 
 
 @dataclass
-class Described:
-    """Counts of a whole set. `users`, `items` : ratings of each dense id; the rest as of its parts."""
+class RatingCounts:
+    """Counts of a whole set. `users`, `items` : number of ratings of each dense id, int64; the rest as in its parts."""
 
     users: Counts
     items: Counts
@@ -46,54 +46,56 @@ class Described:
     months: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, users: int, items: int, parts: Iterable[PartCounts]) -> Described:
-        """Add up parts of a set with so many users and items; a sum is taken in the order of the parts."""
-        all_of_it = cls(np.zeros(users, np.int64), np.zeros(items, np.int64))
+    def of(cls, users: int, items: int, parts: Iterable[PartCounts]) -> RatingCounts:
+        """Add up the parts of a set of `users` and `items`, in the order of the parts."""
+        total_counts = cls(np.zeros(users, np.int64), np.zeros(items, np.int64))
         for part in parts:
-            for total, (ids, counts) in ((all_of_it.users, part.users), (all_of_it.items, part.items)):
+            for total, (ids, counts) in ((total_counts.users, part.users), (total_counts.items, part.items)):
                 total[ids] += counts  # ids occur once in a part
-            all_of_it.values.update(part.values)
-            all_of_it.within.update(part.within)
+            total_counts.values.update(part.values)
+            total_counts.within.update(part.within)
             for month, (count, total_rating) in part.months.items():
-                before = all_of_it.months.get(month, (0, 0.0))
-                all_of_it.months[month] = (before[0] + count, before[1] + total_rating)
-        return all_of_it
+                before = total_counts.months.get(month, (0, 0.0))
+                total_counts.months[month] = (before[0] + count, before[1] + total_rating)
+        return total_counts
 
 
 def describe_part(url: str, expected_checksum: str) -> PartCounts:
-    """Count one part: user and item int32 (dense; -1: unknown, left out), rating float32, timestamp if there.
+    """Count one part: user and item int32 (dense; -1: missing, left out), rating float32, optional timestamp.
 
-    One of held-out ratings has row, too, their place in the dataset, -1 where it does not have them.
+    A part of validation ratings has `row`, too, the row in the dataset; -1: none.
     """
     table = files.read_table(url, expected_checksum=expected_checksum)
     ratings = table["rating"].to_numpy()
-    values = _by_value(ratings)
+    values = _value_counts(ratings)
     users, items, within = table["user"].to_numpy(), table["item"].to_numpy(), values
     if "row" in table.column_names and not (here := table["row"].to_numpy() >= 0).all():
-        users, items, within = users[here], items[here], _by_value(ratings[here])
-    months = _by_month(table["timestamp"].to_numpy(), ratings) if "timestamp" in table.column_names else {}
-    return PartCounts(_counted(users), _counted(items), values, within, months)
+        users, items, within = users[here], items[here], _value_counts(ratings[here])
+    months = _month_sums(table["timestamp"].to_numpy(), ratings) if "timestamp" in table.column_names else {}
+    return PartCounts(_id_counts(users), _id_counts(items), values, within, months)
 
 
 def months_of(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Return months since January 1970, in UTC."""
+    """Return months since January 1970 in UTC, int64 (n,)."""
     return timestamps.astype("datetime64[M]").astype(np.int64)
 
 
-def _counted(ids: npt.NDArray[np.int32]) -> tuple[Counts, Counts]:
+def _id_counts(ids: npt.NDArray[np.int32]) -> tuple[Counts, Counts]:
     counts = np.bincount(ids[ids >= 0])
     (found,) = counts.nonzero()
     return found.astype(np.int64), counts[found].astype(np.int64)
 
 
-def _by_value(ratings: npt.NDArray[np.float32]) -> dict[float, int]:
-    counted = pa.array(ratings).value_counts()  # by a hash table: few values, so much faster than by sorting
+def _value_counts(ratings: npt.NDArray[np.float32]) -> dict[float, int]:
+    counted = pa.array(ratings).value_counts()  # few values, so a hash table is much faster than a sort
     pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
     return dict(sorted(pairs))
 
 
-def _by_month(timestamps: npt.NDArray[np.datetime64], ratings: npt.NDArray[np.float32]) -> dict[int, tuple[int, float]]:
-    """Count and add up by day, which is a division, and then the days of a month."""
+def _month_sums(
+    timestamps: npt.NDArray[np.datetime64], ratings: npt.NDArray[np.float32]
+) -> dict[int, tuple[int, float]]:
+    """Count and add up by day, which is one division, and then by month."""
     if not len(timestamps):
         return {}
     days = timestamps.astype("datetime64[s]").astype(np.int64) // 86_400
@@ -106,7 +108,7 @@ def _by_month(timestamps: npt.NDArray[np.datetime64], ratings: npt.NDArray[np.fl
 
 
 def doubling_bin(counts: Counts) -> Counts:
-    """Return the bin of each count: 0 for 0, 1 for 1, 2 for 2 and 3, 3 for 4 to 7, and so on."""
+    """Return the bin of each count, int64: 0 for 0, 1 for 1, 2 for 2 and 3, 3 for 4 to 7, and so on."""
     return np.frexp(counts.astype(np.float64))[1].astype(np.int64)
 
 

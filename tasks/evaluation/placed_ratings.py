@@ -1,8 +1,8 @@
-"""Held-out ratings by the rows of a saved model, so that a task scores those of one part of its users.
+"""Validation ratings by the rows of a saved model; one task scores those of one part of its users.
 
-Covers: the rows that a dataset's ids have in a model, ratings written by part of the users, and their scores.
-Does not cover: where ids stand in a model of other data (tasks/dataset/matches.py), the score of a pair
-(tasks/model/score_rows.py), or what is made of the scores (breakdown.py, compare_models.py).
+Covers: rows of dense ids in a model, ratings by part of the users on disk, and their scores.
+Does not cover: rows of ids in a model of other data (tasks/dataset/matches.py), the score of a pair
+(tasks/model/score_rows.py), or the use of the scores (breakdown.py, compare_models.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.dataset.sorting import counted_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import Rows, parted, read_rows, rows_of_own
-from funkflow.tasks.model.score_rows import Scorer, score_rows
+from funkflow.tasks.model.parts import Rows, parted, read_part_rows, rows_of_own
+from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
 from funkflow.tasks.training.score import Errors
@@ -28,11 +28,11 @@ _Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class PlacedRatings:
+class RatingsByRow:
     """Ratings by the rows of a model.
 
     `user_rows` : int32 (n,), in one part of its users; `item_rows` : int32 (n,), of all items, one part after another;
-    -1 for what the model does not have. `ratings` : float64 (n,). `timestamps` : (n,), where there are any.
+    -1: not in the model. `ratings` : float64 (n,). `timestamps` : datetime64 (n,), or None.
     """
 
     user_rows: _Rows
@@ -41,46 +41,48 @@ class PlacedRatings:
     timestamps: npt.NDArray[np.datetime64] | None
 
 
-def place_own(held_out: Place, user_counts: Sequence[int], item_counts: Sequence[int], url: str) -> str:
-    """Write a part of the held-out ratings by the rows of the model of their own grid; return `url`.
+def place_own(validation: Place, user_counts: Sequence[int], item_counts: Sequence[int], url: str) -> str:
+    """Write a part of the validation ratings by the rows of the model of their own grid; return `url`.
 
-    Ratings of users or items that the data do not have are left out.
+    Leave out ratings of users or items that are not in the dataset.
     """
-    table = files.read_table(held_out[0], expected_checksum=held_out[1])
-    known, users, items = known_pairs(table)
+    table = files.read_table(validation[0], expected_checksum=validation[1])
+    is_inside, users, items = known_pairs(table)
     rows = rows_of_own(users, user_counts), rows_of_own(items, item_counts)
-    write_placed(url, table.filter(pa.array(known)), *rows, user_counts)
+    write_by_row(url, table.filter(pa.array(is_inside)), *rows, user_counts)
     return url
 
 
 def place_in_other(
-    held_out: Place, number: int, users: str, items: Places, user_counts: Sequence[int], url: str
+    validation: Place, number: int, users: str, items: Places, user_counts: Sequence[int], url: str
 ) -> str:
-    """Write a part of the held-out ratings by the rows of a model of other data; return `url`.
+    """Write a part of the validation ratings by the rows of a model of other data; return `url`.
 
-    Parameters ---------- number : of the part; `users` : where the dataset's users stand in the model, by part
-    (tasks/dataset/matches.py); `items` : where all of its items do.
+    Parameters
+    ----------
+    number : of the part.
+    users, items : rows of the dataset's users, by part, and of its items in the model (tasks/dataset/matches.py).
     """
-    table = files.read_table(held_out[0], ["user", "item", "rating"], held_out[1])
-    known, own_users, own_items = known_pairs(table)
-    write_placed(
-        url, table.filter(pa.array(known)), read_match(users, number).of(own_users), items[own_items], user_counts
+    table = files.read_table(validation[0], ["user", "item", "rating"], validation[1])
+    is_inside, own_users, own_items = known_pairs(table)
+    write_by_row(
+        url, table.filter(pa.array(is_inside)), read_match(users, number).of(own_users), items[own_items], user_counts
     )
     return url
 
 
-def write_placed(
+def write_by_row(
     url: str,
     table: pa.Table,
     users: npt.NDArray[np.integer],
     items: npt.NDArray[np.integer],
     user_counts: Sequence[int],
 ) -> None:
-    """Write ratings, one group for each part of the users, in the order they came in, and a last one for the unknown.
+    """Write ratings in their order, one group for each part of the users, and a last one for missing users.
 
     Parameters
     ----------
-    users, items : (n,), rows in the model, one part after another; -1: unknown.
+    users, items : int (n,), rows in the model, one part after another; -1: missing.
     """
     part, rows = parted(users, user_counts)
     part = np.where(rows < 0, len(user_counts), part)
@@ -91,32 +93,36 @@ def write_placed(
     write_groups(url, pa.table({name: each[order] for name, each in columns.items()}), starts.tolist())
 
 
-def read_placed(url: str, part: int) -> PlacedRatings:
-    """Read the ratings of one part of the users, of one piece of the held-out ratings."""
+def read_by_row(url: str, part: int) -> RatingsByRow:
+    """Read the ratings of one part of the users from one piece of the validation ratings."""
     table = read_groups(url, [part])
     times = table["timestamp"].to_numpy() if "timestamp" in table.column_names else None
     user_rows, item_rows, ratings = (table[name].to_numpy() for name in ("user_row", "item_row", "rating"))
-    return PlacedRatings(user_rows, item_rows, ratings.astype(np.float64), times)
+    return RatingsByRow(user_rows, item_rows, ratings.astype(np.float64), times)
 
 
-def scored_pieces(
+def score_pieces(
     pieces: Sequence[str], part: int, users: Rows, items: Rows, by: Scorer
-) -> Iterator[tuple[PlacedRatings, npt.NDArray[np.float64]]]:
-    """Yield the ratings of one part of the users, piece by piece, with the scores of the model."""
+) -> Iterator[tuple[RatingsByRow, npt.NDArray[np.float64]]]:
+    """Yield the ratings of one part of the users, piece by piece, with their scores, float64 (n,)."""
     for url in pieces:
-        placed = read_placed(url, part)
-        yield placed, score_rows(users, items, placed.user_rows, placed.item_rows, by)
+        ratings = read_by_row(url, part)
+        yield ratings, score_pairs(users, items, ratings.user_rows, ratings.item_rows, by)
 
 
 def errors_of_part(pieces: Sequence[str], part: int, users: Place | None, items: Rows, by: Scorer) -> Errors:
-    """Return the errors of a model on the ratings of one part of its users; None: of those it does not have."""
+    """Return the errors of a model on the ratings of one part of its users; None: of missing users."""
     total = Errors(0.0, 0.0, 0)
-    for placed, scores in scored_pieces(pieces, part, rows_of_part(users, by.rank), items, by):
-        errors = placed.ratings - scores
+    for rows, scores in score_pieces(pieces, part, rows_of_part(users, by.rank), items, by):
+        errors = rows.ratings - scores
         total += Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), len(errors))
     return total
 
 
 def rows_of_part(users: Place | None, rank: int) -> Rows:
-    """Read the numbers of a part of the users; none of them for the unknown."""
-    return Rows(np.empty(0, np.float32), np.empty((0, rank), np.float32)) if users is None else read_rows(*users, rank)
+    """Read biases and factors of a part of the users; no rows for None, the missing users."""
+    return (
+        Rows(np.empty(0, np.float32), np.empty((0, rank), np.float32))
+        if users is None
+        else read_part_rows(*users, rank)
+    )

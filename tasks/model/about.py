@@ -1,31 +1,75 @@
-"""What a saved model says of itself, and whether its files are there: without loading what it takes to use it.
+"""`model.json`, and checks of the files beside it, without loading the model.
 
-Covers: `model.json`, where the parts lie, and refusing a model that is not whole.
+Covers: the content of `model.json`, the places of the parts, and refusing an incomplete model.
 Does not cover: the parts themselves (parts.py), or the model that they make (model.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.storage import files
+from funkflow.tasks.transform import Transform
 
 MODEL_FORMAT_VERSION = 2
 
 Place = tuple[str, str]
 """A file's URL and its checksum."""
+SideName = Literal["user", "item"]
+SIDES: tuple[SideName, ...] = ("user", "item")
 
 
-def read_about(folder: str) -> dict[str, Any]:
+class PartEntry(TypedDict):
+    """A Parquet file of one side."""
+
+    path: str
+    rows: int
+    bytes: int
+    checksum: str
+
+
+class About(TypedDict, total=False):
+    """The content of `model.json`. `write_about` adds the first six; the others are optional."""
+
+    kind: str
+    format_version: int
+    mean: float
+    scale: tuple[float, float] | None
+    rank: int
+    parts: dict[str, list[PartEntry]]
+    id_types: dict[str, Literal["integer", "string"]]
+    transform: Transform
+    l2: float
+    deviation: float
+    settings: dict[str, Any]
+    run_id: str
+    split: str
+    rmse: float | None
+    epochs: int
+    titles: dict[str, str]
+    mae: float | None
+    best_epoch: int | None
+    epoch_chosen_on: str | None
+    biases: bool
+    asked: str
+    counted: str
+    trained_on: list[dict[str, Any]]
+    start: Any
+    dataset: str
+    planted: dict[str, int]
+    noise_deviation: float
+
+
+def read_about(folder: str) -> About:
     """Return the content of `model.json`.
 
     Raises
     ------
     SettingsError
-        There is no model in `folder`.
+        `folder` holds no model.
     DamagedFile
-        The file is not that of a model, of another format version, or was changed since it was written.
+        The file belongs to no model, has another format version, or changed after it was written.
     """
     url = files.join(folder, "model.json")
     about = files.json_if_there(url)
@@ -37,30 +81,55 @@ def read_about(folder: str) -> dict[str, Any]:
         or about.get("format_version") != MODEL_FORMAT_VERSION
     ):
         raise DamagedFile(f"{url}: not a funkflow model of format version {MODEL_FORMAT_VERSION}; export it again")
-    return files.without_seal(url, about)
+    content: About = files.without_seal(url, about)  # type: ignore[assignment]
+    return content
 
 
-def part_files(folder: str, side: str, about: dict[str, Any]) -> list[Place]:
-    """Return where the parts of one side ("user", "item") lie."""
+def write_about(
+    folder: str, mean: float, scale: tuple[float, float] | None, rank: int, parts: dict[str, list[PartEntry]],
+    about: About,
+) -> None:  # fmt: skip
+    """Write `model.json`, which makes the tables beside it a model; `about` holds the optional content."""
+    fixed: About = {
+        "kind": "model",
+        "format_version": MODEL_FORMAT_VERSION,
+        "mean": mean,
+        "scale": scale,
+        "rank": rank,
+        "parts": parts,
+    }
+    files.write_sealed(files.join(folder, "model.json"), {**about, **fixed})
+
+
+def scale_of(about: About) -> tuple[float, float] | None:
+    """Return the bounds of predictions; None: no clipping."""
+    if about["scale"] is None:
+        return None
+    least, greatest = about["scale"]
+    return least, greatest
+
+
+def part_files(folder: str, side: str, about: About) -> list[Place]:
+    """Return the places of the parts of one side, "user" or "item"."""
     place = files.join(folder, f"{side}_factors.parquet")
     return [(files.join(place, part["path"]), part["checksum"]) for part in about["parts"][side]]
 
 
-def refuse_missing_parts(folder: str, about: dict[str, Any]) -> None:
-    """Raise DamagedFile if a part of the model in `folder` is not there, or not in its full length."""
-    for side in ("user", "item"):
+def refuse_missing_parts(folder: str, about: About) -> None:
+    """Raise DamagedFile if a part of the model in `folder` is missing or has another length."""
+    for side in SIDES:
         there = files.sizes(files.join(folder, f"{side}_factors.parquet"))
         for part in about["parts"][side]:
             if there.get(part["path"]) != part["bytes"]:
                 raise DamagedFile(
                     f"{folder}/{side}_factors.parquet/{part['path']}: "
-                    f"{there.get(part['path'], 'missing')} instead of {part['bytes']} bytes, so this model is not "
-                    "whole; run its settings again"
+                    f"{there.get(part['path'], 'missing')} instead of {part['bytes']} bytes, so this model is "
+                    "incomplete; run its settings again"
                 )
 
 
-def refuse_damaged_parts(folder: str, about: dict[str, Any]) -> None:
-    """Raise DamagedFile if a part of the model in `folder` is not what its checksum says; reads all of it."""
-    for side in ("user", "item"):
+def refuse_damaged_parts(folder: str, about: About) -> None:
+    """Raise DamagedFile if a part of the model in `folder` does not match its checksum; read all parts."""
+    for side in SIDES:
         for url, checksum in part_files(folder, side, about):
             files.read_bytes(url, checksum)

@@ -1,7 +1,7 @@
-"""The linear algebra of a model: its SVD, what follows from it, and what fewer factors leave of its predictions.
+"""The linear algebra of a model: its SVD, results derived from it, and predictions with fewer factors.
 
-Covers: `Algebra`, the part of `Model` that speaks of matrices. Every result names the matrix that it speaks of: U Vᵀ,
-or the model with its biases folded in; never the clipped predictions, which have no low rank.
+Covers: `Algebra`, the methods of `Model` on matrices. Every result names its matrix: U Vᵀ, or the model with its
+biases folded in; never the clipped predictions, which do not have low rank.
 Does not cover: the computations (canonical.py, decompositions.py, low_rank.py), or a model too large for one machine's
 memory (pipeline/stages/spectrum.py, pipeline/stages/reconstruct.py).
 """
@@ -18,11 +18,11 @@ from funkflow.tasks.model.canonical import (
     Matrix,
     Rotations,
     Svd,
-    balanced,
+    balance,
     canonical_form,
-    chosen_rank,
+    check_rank,
     core_of,
-    triangle,
+    qr_r,
     with_biases,
 )
 from funkflow.tasks.model.decompositions import (
@@ -33,7 +33,8 @@ from funkflow.tasks.model.decompositions import (
     principal_components,
     pseudo_inverse,
 )
-from funkflow.tasks.model.low_rank import item_side
+from funkflow.tasks.model.low_rank import low_rank_items
+from funkflow.tasks.model.parts import Rows
 from funkflow.tasks.transform import Transform
 
 PRODUCT = "U Vᵀ"
@@ -41,7 +42,7 @@ WHOLE = "µ + b_u + b_i + U Vᵀ, unclipped"
 
 
 class Factored(Protocol):
-    """What a model must have for this: see `Model`."""
+    """The attributes that `Algebra` needs; `Model` describes them."""
 
     @property
     def mean(self) -> float: ...
@@ -64,14 +65,14 @@ class Factored(Protocol):
 
 
 class Algebra:
-    """Methods of `Model`. Each computes anew from the factors; `svd` of Netflix's sizes takes some seconds."""
+    """Methods of `Model`. Each computes from the factors at every call; `svd` at Netflix sizes takes some seconds."""
 
     def svd(self: Factored, fold_biases: bool = False) -> Svd:
-        """Return (U, s, Vt) as `numpy.linalg.svd` orders them, float64, of U Vᵀ or of the whole model.
+        """Return the SVD of U Vᵀ, or of the whole model, in the order of `numpy.linalg.svd`, float64.
 
         Parameters
         ----------
-        fold_biases : speak of µ + b_u + b_i + U Vᵀ, of rank k + 2, instead of U Vᵀ alone.
+        fold_biases : decompose µ + b_u + b_i + U Vᵀ, of rank k + 2, instead of U Vᵀ.
 
         Returns
         -------
@@ -91,37 +92,36 @@ class Algebra:
 
     def balanced(self: Factored, fold_biases: bool = False) -> tuple[Matrix, Matrix]:
         """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r) of `svd`."""
-        return balanced(self.svd(fold_biases))
+        return balance(self.svd(fold_biases))
 
     def eigenpairs(self: Factored, side: Literal["users", "items"], fold_biases: bool = False) -> Eigenpairs:
-        """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` says what A is."""
-        return eigenpairs(self.svd(fold_biases), side, named(fold_biases))
+        """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` names A."""
+        return eigenpairs(self.svd(fold_biases), side, matrix_name(fold_biases))
 
     def principal_components(self: Factored, fold_biases: bool = False) -> PrincipalComponents:
-        """Return the PCA of A with users as observations, centred by item; `of` says what A is."""
-        return principal_components(self.svd(fold_biases), named(fold_biases))
+        """Return the PCA of A with users as observations, centred by item; `of` names A."""
+        return principal_components(self.svd(fold_biases), matrix_name(fold_biases))
 
     def pseudo_inverse(self: Factored, rcond: float | None = None, fold_biases: bool = False) -> PseudoInverse:
-        """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` says what A is, `rcond` as in NumPy's pinv.
+        """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` names A, `rcond` works as in NumPy's pinv.
 
-        Factors are float32, so what should be a zero singular value is one of some 1e-8 of the greatest: give an
-        `rcond` above that for a matrix of less than full rank.
+        Factors are float32, so singular values that should be zero are some 1e-8 of the greatest. Give an `rcond` above
+        that for a matrix of less than full rank.
         """
-        return pseudo_inverse(self.svd(fold_biases), rcond, named(fold_biases))
+        return pseudo_inverse(self.svd(fold_biases), rcond, matrix_name(fold_biases))
 
     def reconstruct(
         self: Factored, users: Any = None, items: Any = None, rank: int | None = None, clip: bool = True,
         cells: bool = False,
     ) -> npt.NDArray[np.float64]:  # fmt: skip
-        """Return part of A_ρ = µ + b_u + b_i + U_ρ Σ_ρ V_ρᵀ, the model with the ρ strongest of its factors.
+        """Return part of A_ρ = µ + b_u + b_i + U_ρ Σ_ρ V_ρᵀ, the model with its ρ strongest factors.
 
         Parameters
         ----------
-        users, items : array-like of raw ids; None: all, in the order of `user_ids` and `item_ids`. Users alone give
-            rows, items alone columns, both a block.
-        rank : ρ, from 0 (mean and biases alone) to k; None: k.
+        users, items : array-like of raw ids; None: all, in the order of `user_ids` and `item_ids`.
+        rank : ρ, from 0 (bias baseline) to k; None: k.
         clip : clip to the model's scale.
-        cells : the j-th user with the j-th item, instead of all with all.
+        cells : pair the j-th user with the j-th item, instead of all users with all items.
 
         Returns
         -------
@@ -130,12 +130,12 @@ class Algebra:
         Raises
         ------
         BadInput
-            An unknown id, a rank above the model's, or cells whose users and items differ in number.
+            An id is unknown, the rank is above the model's, or the numbers of users and items of cells differ.
         """
-        kept = chosen_rank(rank, self.rank)
+        kept = check_rank(rank, self.rank)
         user_rows, item_rows = self.known_rows(users, "users"), self.known_rows(items, "items")
-        side = item_side(
-            self.item_factors, self.item_biases, self.mean, self.scale if clip else None,
+        side = low_rank_items(
+            Rows(self.item_biases, self.item_factors), self.mean, self.scale if clip else None,
             _rotations(self) if kept < self.rank else None, kept, transform=self.transform,
         ).take(item_rows)  # fmt: skip
         factors, biases = self.user_factors[user_rows], self.user_biases[user_rows]
@@ -146,10 +146,10 @@ class Algebra:
         return np.asarray(side.cells(factors, biases), dtype=np.float64)
 
 
-def named(fold_biases: bool) -> str:
-    """Return the name of the matrix that a result speaks of."""
+def matrix_name(fold_biases: bool) -> str:
+    """Return the name of the matrix of a result."""
     return WHOLE if fold_biases else PRODUCT
 
 
 def _rotations(model: Factored) -> Rotations:
-    return core_of(triangle(model.user_factors, "user factors"), model.item_factors).rotations
+    return core_of(qr_r(model.user_factors, "user factors"), model.item_factors).rotations

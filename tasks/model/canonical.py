@@ -1,9 +1,9 @@
-"""The canonical form U Σ Vᵀ of a product of two tall factor matrices, which is never multiplied out.
+"""The canonical form U Σ Vᵀ of a product of two tall factor matrices, without multiplying them out.
 
 Covers: thin QR of both sides, whole or in parts (tall-skinny QR: Benson, Gleich and Demmel 2013), the SVD of the small
-core, fixed signs, the balanced form, and what is wanted of a matrix before any of this.
-Does not cover: what else follows from an SVD (decompositions.py), truncation (low_rank.py, errors_by_rank.py), or which
-task sees which part (pipeline/models/canonical_graph.py).
+core, fixed signs, the balanced form, and checks of matrices.
+Does not cover: other results of an SVD (decompositions.py), truncation (low_rank.py, errors_by_rank.py), or tasks
+(pipeline/models/canonical_graph.py).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy.typing as npt
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.html_tables import html_table
 
-_SHOWN = 10
-"""Singular values that a notebook shows."""
+_NOTEBOOK_ROWS = 10
+"""Number of singular values in a notebook."""
 
 Matrix = npt.NDArray[np.float64]
 _LEAF_ROWS = 16_384
-"""Measured with 480,189 rows of 64 on two cores: smaller leaves are up to twice as fast where the linear algebra has
-one thread, as in a worker, and three times as slow where it has two and other programs are at work."""
+"""Measured with 480,189 rows of 64 on two cores: smaller leaves are up to twice as fast if BLAS has one thread,
+as in a worker, and three times as slow if it has two and other programs run."""
 
 
 class Svd(NamedTuple):
-    """A = U Σ Vᵀ as `numpy.linalg.svd` orders it: float64 U (n, r), s (r,) falling, Vt (r, m); r = min(n, m, k)."""
+    """A = U Σ Vᵀ in the order of `numpy.linalg.svd`: float64 U (n, r), s (r,) falling, Vt (r, m); r = min(n, m, k)."""
 
     U: Matrix
     s: Matrix
@@ -37,8 +37,8 @@ class Svd(NamedTuple):
     def _repr_html_(self) -> str:
         energy = self.s**2 / max(float((self.s**2).sum()), np.finfo(float).tiny)
         shape = f"{self.U.shape[0]:,} x {self.Vt.shape[1]:,}, rank {len(self.s)}"
-        rows = zip(range(1, _SHOWN + 1), self.s, energy, energy.cumsum(), strict=False)
-        more = f"; the strongest {_SHOWN} of {len(self.s)}" if len(self.s) > _SHOWN else ""
+        rows = zip(range(1, _NOTEBOOK_ROWS + 1), self.s, energy, energy.cumsum(), strict=False)
+        more = f"; the strongest {_NOTEBOOK_ROWS} of {len(self.s)}" if len(self.s) > _NOTEBOOK_ROWS else ""
         return html_table(
             f"A = U Σ Vᵀ, {shape}{more}",
             ("", "singular value", "energy", "and all before"),
@@ -48,13 +48,13 @@ class Svd(NamedTuple):
 
 @dataclass(frozen=True)
 class Rotations:
-    """The canonical form of a product of factors, as two small matrices that turn the factors into it.
+    """The canonical form of a product of factors, as two small matrices that rotate the factors into it.
 
     Attributes
     ----------
     values : float64 (r,), singular values, falling.
     users, items : float64 (k, r); factors of users times `users` are U Σ, factors of items times `items` are V Σ.
-        (Turning to U itself would divide by singular values, which may be zero.)
+        (Rotation to U itself would divide by singular values, which may be zero.)
     """
 
     values: Matrix
@@ -62,9 +62,9 @@ class Rotations:
     items: Matrix
 
     def item_weights(self, rank: int) -> Matrix:
-        """Return W (k, rank): item factors times W are the first columns of V; zero where the singular value is.
+        """Return W (k, rank): item factors times W are the first columns of V; zero for zero singular values.
 
-        A column of V is wrong by eps σ₁ / σ_j, and is multiplied by one of U Σ, so that products are wrong by eps σ₁.
+        A column of V has an error of eps σ₁ / σ_j; its product with a column of U Σ has one of eps σ₁.
         """
         values = self.values[:rank]
         counted = values > np.finfo(np.float64).eps * len(self.users) * self.values[0]
@@ -73,10 +73,10 @@ class Rotations:
 
 @dataclass(frozen=True)
 class Core:
-    """The SVD of the small core: `user_turn` (rows of the user side's R, r) and the item side's vectors V (m, r)."""
+    """The SVD of the small core: `user_rotation` (rows of the users' R, r) and the item vectors V (m, r)."""
 
     rotations: Rotations
-    user_turn: Matrix
+    user_rotation: Matrix
     item_vectors: Matrix
 
 
@@ -86,12 +86,12 @@ def real_matrix(what: str, matrix: Any) -> Matrix:
     Raises
     ------
     BadInput
-        It is complex, not of two dimensions, or not finite; `what` names it.
+        It is complex, not finite, or not two-dimensional; `what` names it.
     """
     refuse_complex(**{what: matrix})
     given = np.asarray(matrix)
     if given.ndim != 2:
-        raise BadInput(f"{what}: shape {given.shape} is not that of a matrix; give rows of factors")
+        raise BadInput(f"{what}: an array of shape {given.shape} is no matrix; give rows of factors")
     real = given.astype(np.float64)
     if not np.isfinite(real).all():
         row, column = np.argwhere(~np.isfinite(real))[0]
@@ -100,7 +100,7 @@ def real_matrix(what: str, matrix: Any) -> Matrix:
 
 
 def refuse_complex(**arrays: Any) -> None:
-    """Raise BadInput, with its name, for an array of complex numbers."""
+    """Raise BadInput for an array of complex numbers, by its name."""
     for name, array in arrays.items():
         if np.iscomplexobj(array):
             raise BadInput(f"{name}: complex values; only real matrices are factorised, give their real part")
@@ -116,24 +116,24 @@ def with_biases(factors: Any, biases: Any, mean: float, side: str) -> Matrix:
     return np.column_stack([wide, *([column + mean, one] if side == "user" else [one, column])])
 
 
-def triangle(factors: Any, what: str = "factors") -> Matrix:
-    """Return R of the thin QR of one part of a side: float64 (min(rows, k), k)."""
+def qr_r(factors: Any, what: str = "factors") -> Matrix:
+    """Return R of the thin QR of one part of a side, float64 (min(rows, k), k)."""
     leaves = [np.linalg.qr(leaf, mode="r") for leaf in _leaves(real_matrix(what, factors))]
     return np.asarray(leaves[0] if len(leaves) == 1 else np.linalg.qr(np.concatenate(leaves), mode="r"))
 
 
-def turned_frame(factors: Any, turn: Matrix, what: str = "factors") -> Matrix:
-    """Return Q · turn with the Q that goes with `triangle`: float64 (rows, columns of turn).
+def apply_q(factors: Any, rotation: Matrix, what: str = "factors") -> Matrix:
+    """Return Q · rotation for the Q of `qr_r`: float64 (rows, columns of rotation).
 
-    Q itself is never held: it would be as large as the factors once more.
+    No process holds Q itself, which is as large as the factors.
     """
     leaves = _leaves(real_matrix(what, factors))
     if len(leaves) == 1:
-        return np.asarray(np.linalg.qr(leaves[0])[0] @ turn)
-    frame = np.linalg.qr(np.concatenate([np.linalg.qr(leaf, mode="r") for leaf in leaves]))[0] @ turn
+        return np.asarray(np.linalg.qr(leaves[0])[0] @ rotation)
+    frame = np.linalg.qr(np.concatenate([np.linalg.qr(leaf, mode="r") for leaf in leaves]))[0] @ rotation
     ends = np.cumsum([min(leaf.shape) for leaf in leaves])[:-1]
-    turns = np.split(frame, ends)
-    return np.concatenate([np.linalg.qr(leaf)[0] @ each for leaf, each in zip(leaves, turns, strict=True)])
+    rotations = np.split(frame, ends)
+    return np.concatenate([np.linalg.qr(leaf)[0] @ each for leaf, each in zip(leaves, rotations, strict=True)])
 
 
 def _leaves(matrix: Matrix) -> list[Matrix]:
@@ -157,31 +157,31 @@ def core_of(user_triangle: Matrix, items: Any) -> Core:
         The product is a matrix of zeros.
     """
     item_frame, item_triangle = np.linalg.qr(real_matrix("item factors", items))
-    user_turn, values, turned = np.linalg.svd(user_triangle @ item_triangle.T, full_matrices=False)
+    user_rotation, values, turned = np.linalg.svd(user_triangle @ item_triangle.T, full_matrices=False)
     rounding = np.finfo(np.float64).eps * user_triangle.shape[1]
     if not len(values) or values[0] <= rounding * np.linalg.norm(user_triangle) * np.linalg.norm(item_triangle):
         raise BadInput("the factors multiply to a matrix of zeros, which has no directions; train a model first")
     item_vectors = item_frame @ turned.T
     largest = item_vectors[np.argmax(np.abs(item_vectors), axis=0), np.arange(len(values))]
     signs = np.where(largest < 0, -1.0, 1.0)
-    user_turn, item_turn = user_turn * signs, turned.T * signs
-    rotations = Rotations(values, item_triangle.T @ item_turn, user_triangle.T @ user_turn)
-    return Core(rotations, user_turn, item_vectors * signs)
+    user_rotation, item_turn = user_rotation * signs, turned.T * signs
+    rotations = Rotations(values, item_triangle.T @ item_turn, user_triangle.T @ user_rotation)
+    return Core(rotations, user_rotation, item_vectors * signs)
 
 
-def joined(triangles: Sequence[Matrix], items: Any) -> tuple[Core, list[Matrix]]:
-    """Return the core for a user side in parts, and for each part what `turned_frame` takes to give its rows of U.
+def combine_r(r_factors: Sequence[Matrix], items: Any) -> tuple[Core, list[Matrix]]:
+    """Return the core of a user side in parts, and for each part the rotation from which `apply_q` makes its rows of U.
 
-    The second level of the tall-skinny QR: the parts' triangles, stacked, are factorised once more.
+    This is the second level of the tall-skinny QR: it factorises the stacked R of the parts.
     """
-    frame, whole = np.linalg.qr(np.concatenate(triangles))
+    frame, whole = np.linalg.qr(np.concatenate(r_factors))
     core = core_of(whole, items)
-    ends = np.cumsum([len(each) for each in triangles])[:-1]
-    return core, np.split(frame @ core.user_turn, ends)
+    ends = np.cumsum([len(each) for each in r_factors])[:-1]
+    return core, np.split(frame @ core.user_rotation, ends)
 
 
 def canonical_form(users: Any, items: Any) -> Svd:
-    """Return the SVD of users · itemsᵀ without forming it: O((n + m) k²) operations.
+    """Return the SVD of users · itemsᵀ without forming the product, in O((n + m) k²) operations.
 
     Parameters
     ----------
@@ -190,24 +190,24 @@ def canonical_form(users: Any, items: Any) -> Svd:
     Raises
     ------
     BadInput
-        Complex or infinite values, factors that do not go together, or a product of zeros.
+        Values are complex or infinite, the ranks of the sides differ, or the product is zero.
     """
     users, items = real_matrix("user factors", users), real_matrix("item factors", items)
     if users.shape[1] != items.shape[1]:
         raise BadInput(
             f"user factors have rank {users.shape[1]}, item factors {items.shape[1]}; give both of one model"
         )
-    core = core_of(triangle(users), items)
-    return Svd(turned_frame(users, core.user_turn), core.rotations.values, core.item_vectors.T)
+    core = core_of(qr_r(users), items)
+    return Svd(apply_q(users, core.user_rotation), core.rotations.values, core.item_vectors.T)
 
 
-def balanced(svd: Svd) -> tuple[Matrix, Matrix]:
-    """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r): both sides carry the same, and Û V̂ᵀ = U Σ Vᵀ."""
+def balance(svd: Svd) -> tuple[Matrix, Matrix]:
+    """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r): both sides have the same weight, and Û V̂ᵀ = U Σ Vᵀ."""
     roots = np.sqrt(svd.s)
     return svd.U * roots, svd.Vt.T * roots
 
 
-def chosen_rank(rank: int | None, most: int) -> int:
+def check_rank(rank: int | None, most: int) -> int:
     """Return the rank to truncate to; None: all.
 
     Raises

@@ -1,8 +1,7 @@
-"""What follows from any SVD: eigenpairs of AAᵀ and AᵀA, principal components, the Moore–Penrose pseudo-inverse.
+"""Results derived from any SVD: eigenpairs of AAᵀ and AᵀA, principal components, the Moore–Penrose pseudo-inverse.
 
 Covers: all three from U, s, Vt alone, without forming A, AAᵀ, AᵀA or A⁺.
-Does not cover: where the SVD comes from (canonical.py). A has users as rows; with items as rows AAᵀ and AᵀA change
-places.
+Does not cover: the SVD itself (canonical.py). The rows of A are users; with items as rows AAᵀ and AᵀA swap.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from funkflow.tasks.model.canonical import Matrix, Svd, canonical_form
 
 @dataclass(frozen=True)
 class Eigenpairs:
-    """The eigenvalues of AAᵀ or AᵀA that can differ from zero, and their eigenvectors.
+    """The r eigenvalues of AAᵀ or AᵀA that may differ from zero, and their eigenvectors.
 
-    `values` : float64 (r,), falling; `vectors` : float64 (rows, r), orthonormal columns; `of` : which matrix A is.
+    `values` : float64 (r,), falling; `vectors` : float64 (rows, r), orthonormal columns; `of` : the name of A.
     """
 
     values: Matrix
@@ -37,11 +36,11 @@ class PrincipalComponents:
     Attributes
     ----------
     components : float64 (r, m), orthonormal rows, the strongest first.
-    explained_variance : float64 (r,), of each component, divided by n - 1.
-    explained_variance_ratio : float64 (r,), its part of the variance of all items together.
-    mean : float64 (m,), of each item.
-    scores : float64 (n, r), the centred users in the components.
-    of : which matrix this speaks of.
+    explained_variance : float64 (r,), variance of each component, with the divisor n - 1.
+    explained_variance_ratio : float64 (r,), its part of the total variance of the items.
+    mean : float64 (m,), mean of each item.
+    scores : float64 (n, r), coordinates of the centred users.
+    of : the name of the matrix.
     """
 
     components: Matrix
@@ -58,7 +57,7 @@ def eigenpairs(svd: Svd, side: Literal["users", "items"], of: str = "A") -> Eige
     Raises
     ------
     BadInput
-        Another side.
+        `side` is neither.
     """
     if side not in ("users", "items"):
         raise BadInput(f'eigenpairs: side {side!r}; give "users" for those of AAᵀ or "items" for those of AᵀA')
@@ -71,7 +70,7 @@ def principal_components(svd: Svd, of: str = "A") -> PrincipalComponents:
     Raises
     ------
     BadInput
-        Fewer than two rows, or rows that are all the same.
+        There are fewer than two rows, or all rows are equal.
     """
     rows = len(svd.U)
     if rows < 2:
@@ -80,26 +79,29 @@ def principal_components(svd: Svd, of: str = "A") -> PrincipalComponents:
     means = scaled.mean(axis=0)
     centred = scaled - means
     if np.abs(centred).max() <= np.finfo(np.float64).eps * rows * svd.s[0]:
-        raise BadInput("principal components: all users are the same, which leaves a matrix of zeros; nothing varies")
-    turned = canonical_form(centred, svd.Vt.T)
-    variance = turned.s**2 / (rows - 1)
-    return PrincipalComponents(turned.Vt, variance, variance / variance.sum(), means @ svd.Vt, turned.U * turned.s, of)
+        raise BadInput("principal components: all users are equal, so the centred matrix is zero; nothing varies")
+    rotated = canonical_form(centred, svd.Vt.T)
+    variance = rotated.s**2 / (rows - 1)
+    return PrincipalComponents(
+        components=rotated.Vt, explained_variance=variance, explained_variance_ratio=variance / variance.sum(),
+        mean=means @ svd.Vt, scores=rotated.U * rotated.s, of=of,
+    )  # fmt: skip
 
 
 class PseudoInverse(LinearOperator):
-    """A⁺ = V Σ⁺ Uᵀ of shape (m, n), applied and never formed; Σ⁺ has the reciprocal of each singular value that counts.
+    """A⁺ = V Σ⁺ Uᵀ of shape (m, n), as an operator; Σ⁺ holds the reciprocals of the singular values above the cutoff.
 
     Attributes
     ----------
-    kept : how many singular values are greater than `rcond` times the greatest.
-    of : which matrix A is.
+    kept : number of singular values above `rcond` times the greatest.
+    of : the name of A.
 
     `@` takes vectors (n,) and matrices (n, j); `.T` and `.H` are the pseudo-inverse of Aᵀ.
     """
 
     def __init__(self, svd: Svd, rcond: float | None = None, of: str = "A") -> None:
         shape = (svd.Vt.shape[1], svd.U.shape[0])
-        super().__init__(np.dtype(np.float64), shape)  # type: ignore[call-arg]  # its types know no such call
+        super().__init__(np.dtype(np.float64), shape)  # type: ignore[call-arg]  # the stubs lack this signature
         cutoff = svd.s.max(initial=0.0) * (max(shape) * np.finfo(np.float64).eps if rcond is None else rcond)
         counted = svd.s > cutoff
         self.kept, self.of = int(counted.sum()), of
@@ -124,8 +126,8 @@ def pseudo_inverse(svd: Svd, rcond: float | None = None, of: str = "A") -> Pseud
 
     Parameters
     ----------
-    rcond : singular values up to `rcond` times the greatest count as zero, as in `numpy.linalg.pinv`; None: the larger
-        of A's sides times the rounding unit of float64.
+    rcond : singular values up to `rcond` times the greatest count as zero, as in `numpy.linalg.pinv`; None: the greater
+        dimension of A times the machine epsilon of float64.
 
     Raises
     ------

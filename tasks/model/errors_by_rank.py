@@ -1,7 +1,7 @@
-"""How good a model is at every rank up to its own, in one pass over the ratings it is measured on.
+"""Errors of a model at every rank up to its own, in one pass over the ratings.
 
 Covers: errors at all ranks by cumulative sums over the directions of the canonical form, and the table of the spectrum.
-Does not cover: the directions (canonical.py), or which task measures which ratings (pipeline/stages/spectrum.py).
+Does not cover: the directions (canonical.py), or tasks (pipeline/stages/spectrum.py).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import pyarrow as pa
 
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.canonical import Matrix, Rotations
+from funkflow.tasks.model.score_rows import Scorer
 
-_BLOCK = 8_192
-"""Ratings in a block: its products of 64 directions are 4 MiB."""
+_BATCH = 8_192
+"""Ratings in a batch; their products with 64 directions take 4 MiB."""
 
 
 @dataclass(frozen=True)
 class RankErrors:
-    """Sums over some ratings at each rank 0 … r, in rating units; they add up."""
+    """Sums of errors over some ratings at each rank 0 … r, float64 (r + 1,), in rating units; `+` adds them."""
 
     squared: Matrix
     absolute: Matrix
@@ -42,49 +43,50 @@ class RankErrors:
 
 
 @dataclass(frozen=True)
-class Side(Weighed):
+class SideFactors(Weighed):
     """Factors (rows, k) and biases (rows,) of one side, or of a part of it."""
 
     factors: npt.NDArray[np.floating[Any]]
     biases: npt.NDArray[np.floating[Any]]
 
 
-def turned(items: Side, rotations: Rotations) -> Side:
-    """Return the item side as `errors_by_rank` takes it: the rows of V, float64, in place of the factors."""
+def rotate_items(items: SideFactors, rotations: Rotations) -> SideFactors:
+    """Return the items with their rows of V, float64, in place of their factors, for `errors_by_rank`."""
     weights = rotations.item_weights(len(rotations.values))
-    return Side(items.factors.astype(np.float64) @ weights, items.biases)
+    return SideFactors(items.factors.astype(np.float64) @ weights, items.biases)
 
 
 def errors_by_rank(
     user_rows: npt.NDArray[np.integer[Any]],
     item_rows: npt.NDArray[np.integer[Any]],
     ratings: npt.NDArray[np.floating[Any]],
-    users: Side,
-    items: Side,
+    users: SideFactors,
+    items: SideFactors,
     rotations: Rotations,
-    mean: float,
-    scale: tuple[float, float] | None,
+    by: Scorer,
 ) -> RankErrors:
-    """Return the errors of A_0, A_1, … A_r, each clipped to the scale.
+    """Return the errors of A_0, A_1, … A_r, clipped to the scale.
 
     Parameters
     ----------
-    user_rows, item_rows : (n,), rows of `users` and `items`; -1 has neither factors nor bias.
+    user_rows, item_rows : (n,), rows of `users` and `items`; -1: no factors, no bias.
     ratings : (n,), in rating units.
-    items : as `turned` gives them; rotations : the canonical form of the product of the factors.
+    items : the result of `rotate_items`.
+    rotations : the canonical form of U Vᵀ.
+    by : gives mean and scale.
     """
     count = len(rotations.values)
     squared, absolute = np.zeros(count + 1), np.zeros(count + 1)
-    for start in range(0, len(ratings), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, len(ratings), _BATCH):
+        part = slice(start, start + _BATCH)
         u, i = user_rows[part], item_rows[part]
         predicted = np.empty((len(u), count + 1))
-        predicted[:, 0] = mean + _known(users.biases, u).astype(np.float64) + _known(items.biases, i)
-        left = _known(users.factors, u).astype(np.float64) @ rotations.users
-        np.multiply(left, _known(items.factors, i), out=predicted[:, 1:])
+        predicted[:, 0] = by.mean + _rows_or_zeros(users.biases, u).astype(np.float64) + _rows_or_zeros(items.biases, i)
+        left = _rows_or_zeros(users.factors, u).astype(np.float64) @ rotations.users
+        np.multiply(left, _rows_or_zeros(items.factors, i), out=predicted[:, 1:])
         np.cumsum(predicted, axis=1, out=predicted)
-        if scale is not None:
-            np.clip(predicted, *scale, out=predicted)
+        if by.scale is not None:
+            np.clip(predicted, *by.scale, out=predicted)
         predicted -= ratings[part, np.newaxis]
         absolute += np.sum(np.abs(predicted), axis=0)
         squared += np.sum(np.square(predicted, out=predicted), axis=0)
@@ -110,8 +112,8 @@ def spectrum_table(values: Matrix, errors: RankErrors | None) -> pa.Table:
     )
 
 
-def _known(rows: npt.NDArray[Any], positions: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
-    """Rows by position; zeros where the position is -1."""
+def _rows_or_zeros(rows: npt.NDArray[Any], positions: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+    """Return rows by position; zeros for position -1."""
     if not len(rows):
         return np.zeros((len(positions), *rows.shape[1:]), dtype=rows.dtype)
     taken: npt.NDArray[Any] = rows[np.maximum(positions, 0)]

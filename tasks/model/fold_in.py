@@ -1,21 +1,20 @@
-"""Factors and bias of one new row from its ratings alone, the rest of the model fixed.
+"""Factors and bias of one new row from its ratings, with the rest of the model fixed.
 
-Covers: the ridge problem that the objective becomes for one row, and its solution.
-Does not cover: looking ids up (model.py), or the objective itself (tasks/training/objective.py).
+Covers: the ridge problem of one row, and its solution.
+Does not cover: look-ups of ids (model.py), or the objective itself (tasks/training/objective.py).
 
 With the other side fixed, J is quadratic in a row's factors w and bias b. In rating units, with
-e = r - µ - b_c - b - <w, v_c> for each of the row's n ratings, J is, but for a factor,
+e = r - µ - b_c - b - <w, v_c> for each of the row's n ratings, J is, up to a factor,
 
-    sum of e^2 + n (l2 d |w|^2 + l2 b^2),        d the deviation that ratings are scaled by in training,
+    sum of e^2 + n (l2 d |w|^2 + l2 b^2),        d the deviation by which training divides ratings,
 
-since there e and b are a d-th of what they are here, and w a root-d-th. So (w, b) solves the normal equations
+as training divides e and b by d, and w by its root. So (w, b) solves the normal equations
 (X^T X + n Λ) (w, b) = X^T y, where X has a row (v_c, 1) for each rating, y holds r - µ - b_c, and Λ is diagonal: l2 d
 for factors, l2 for the bias.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +23,15 @@ import numpy.typing as npt
 import scipy.linalg
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.about import About
 from funkflow.tasks.transform import Transform, as_ratings, transformed
 
 
 @dataclass(frozen=True)
 class FoldedRow:
-    """A row that the model was not trained on, in the model's units: `factors` float32 (k,) and `bias`.
+    """A new row in the units of the model: `factors` float32 (k,) and `bias`.
 
-    `rated` : raw ids of what it has rated, which is not recommended to it.
+    `rated` : raw ids of the rated items, which `recommend` leaves out.
     """
 
     factors: npt.NDArray[np.float32]
@@ -41,38 +41,36 @@ class FoldedRow:
 
 @dataclass(frozen=True)
 class Penalty:
-    """What a row pays for each of its ratings, in rating units. `has_bias` : the model has biases."""
+    """The L2 penalty per rating, in rating units. `has_bias` : the model has biases."""
 
     factors: float
     bias: float
     has_bias: bool
 
     @classmethod
-    def of(cls, about: Mapping[str, Any]) -> Penalty:
-        """Return the penalty of the model that `about` (its `model.json`) describes.
+    def of(cls, about: About) -> Penalty:
+        """Return the penalty of a model from its `model.json`.
 
         Raises
         ------
         BadInput
-            It does not say which L2 it was trained with.
+            `model.json` lacks the L2 term.
         """
         if "l2" not in about or "deviation" not in about:
-            raise BadInput(
-                "fold_in: this model does not say its L2 term (l2, deviation in model.json); export it again"
-            )
+            raise BadInput("fold_in: model.json lacks the L2 term (l2, deviation); export the model again")
         has_bias = bool(about.get("settings", {}).get("train", {}).get("biases", True))
         return cls(float(about["l2"]) * float(about["deviation"]), float(about["l2"]), has_bias)
 
 
-def checked_ratings(
+def check_ratings(
     ratings: npt.ArrayLike, ids: Any, scale: tuple[float, float] | None, transform: Transform = "none"
 ) -> npt.NDArray[np.float64]:
-    """Return ratings, float64 (n,), as the model was trained on them; `scale` is of these.
+    """Return ratings on the scale of training, float64 (n,); `scale` bounds these.
 
     Raises
     ------
     BadInput
-        There is none, or one is not a finite number on the scale.
+        There are no ratings, or one is not a finite number on the scale.
     """
     try:
         values = np.asarray(ratings, dtype=np.float64)
@@ -82,7 +80,7 @@ def checked_ratings(
         raise BadInput("fold_in: there are no ratings; give at least one")
     least, greatest = scale if scale is not None else (-np.inf, np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
-        # A transformed scale is that of float32 ratings.
+        # The bounds of a transformed scale are float32.
         trained_on = values if transform == "none" else transformed(values, transform).astype(np.float32)
     wrong = ~(np.isfinite(trained_on) & (trained_on >= least) & (trained_on <= greatest))
     if wrong.any():
@@ -97,11 +95,12 @@ def fold_in(
     others: npt.NDArray[np.float32], other_biases: npt.NDArray[np.float32], ratings: npt.NDArray[np.float64],
     mean: float, penalty: Penalty,
 ) -> FoldedRow:  # fmt: skip
-    """Return the row that minimises the objective with everything else fixed.
+    """Return the row that minimises the objective with the other side fixed.
 
     Parameters
     ----------
-    others, other_biases : float32 (n, k) and (n,), of the other side, one for each rating; ratings : float64 (n,).
+    others, other_biases : float32 (n, k) and (n,), rows of the other side, one for each rating.
+    ratings : float64 (n,), from `check_ratings`.
     """
     rank = others.shape[1]
     design = np.ones((len(ratings), rank + penalty.has_bias))
@@ -111,7 +110,7 @@ def fold_in(
     weights[rank:] = penalty.bias
     normal[np.diag_indices_from(normal)] += len(ratings) * weights
     target = design.T @ (ratings - mean - other_biases)
-    # Without L2 there may be many solutions; then the shortest one.
+    # Without L2 there may be many solutions: take the shortest.
     solved = scipy.linalg.solve(normal, target, assume_a="pos") if weights.all() else None
     row = scipy.linalg.lstsq(normal, target)[0] if solved is None else solved
     return FoldedRow(row[:rank].astype(np.float32), float(row[rank]) if penalty.has_bias else 0.0)

@@ -1,8 +1,8 @@
-"""What a model says about items: the best for a user, those like another, and a place for who came after training.
+"""Recommendations, similar items, and rows for users and items that joined after training.
 
 Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, by raw ids.
-Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (fold_in.py), what users have
-rated (rated.py), the model's form (model.py).
+Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (fold_in.py), rated items
+(rated.py), the files of a model (model.py).
 """
 
 from __future__ import annotations
@@ -18,31 +18,30 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.kernels.best import best_places
-from funkflow.tasks.model.fold_in import FoldedRow, Penalty, checked_ratings, fold_in
+from funkflow.tasks.model.about import SIDES, About, SideName
+from funkflow.tasks.model.fold_in import FoldedRow, Penalty, check_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.model.rated import TrainedOn
 from funkflow.tasks.transform import Transform, as_ratings
 
-Side = Literal["user", "item"]
-
 
 class Recommended(NamedTuple):
-    """Items for a user, the best first: raw ids (n,), and the ratings predicted, float64 (n,), not clipped."""
+    """Items for a user, the best first: raw ids (n,), and unclipped predictions, float64 (n,)."""
 
     items: npt.NDArray[Any]
     scores: npt.NDArray[np.float64]
 
 
 class Similar(NamedTuple):
-    """Items like one, the nearest first: raw ids (n,), and the cosines of their factors, float64 (n,)."""
+    """Items similar to one, the nearest first: raw ids (n,), and the cosines of their factors, float64 (n,)."""
 
     items: npt.NDArray[Any]
     cosines: npt.NDArray[np.float64]
 
 
 class Recommender(ABC):
-    """The part of a model that recommends. Attributes as `Model` describes them."""
+    """The methods of `Model` that recommend; `Model` describes the attributes."""
 
     mean: float
     scale: tuple[float, float] | None
@@ -51,33 +50,32 @@ class Recommender(ABC):
     item_biases: npt.NDArray[np.float32]
     user_factors: npt.NDArray[np.float32]
     item_factors: npt.NDArray[np.float32]
-    about: dict[str, Any]
+    about: About
     folder: str
 
     @property
     @abstractmethod
     def transform(self) -> Transform:
-        """What the model was trained on."""
+        """Transform of the ratings in training."""
 
     @abstractmethod
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
-        """Return the rows of raw ids, each of which must be known."""
+        """Return the rows of raw ids; the model must have all of them."""
 
     def recommend(self, user: Any, n: int = 10, exclude: Any = None) -> Recommended:
-        """Return the items that the model predicts the highest ratings for, and these predictions.
+        """Return the items with the highest predicted ratings, and these predictions.
 
         Parameters
         ----------
         user : a raw id, or a row that `fold_in` returned.
-        n : how many; fewer come back where fewer are left.
-        exclude : array-like (m,) of raw ids of items to leave out; () for none. None: what the user has rated, in
-            training or validation, or for a row of `fold_in` what it was made of. Where the ratings that the model was
-            trained on are not beside it (ROOT/runs/RUN/model), nothing is left out, and a warning says so.
+        n : number of items at most.
+        exclude : array-like (m,) of raw ids of items to leave out; () for none. None: the items that the user rated, in
+            training or validation, or that `fold_in` got. If the trained-on ratings are not beside the model
+            (ROOT/runs/RUN/model), nothing is left out, and a warning says so.
 
         Returns
         -------
-        (items, scores) : raw ids (n,), the best first and of equal ones the first in the model first; predictions
-        float64 (n,), not clipped.
+        (items, scores) : raw ids (n,), the best first, ties in model order; unclipped predictions, float64 (n,).
 
         Raises
         ------
@@ -90,14 +88,14 @@ class Recommender(ABC):
         >>> model.recommend(7, n=3).items  # doctest: +SKIP
         array([882, 189, 1044])
         """
-        count = _at_least_one("recommend", n)
+        count = _check_count("recommend", n)
         if isinstance(user, FoldedRow):
             factors, bias = user.factors, user.bias
             left_out = self._rows_of(user.rated if exclude is None else exclude)
         else:
             row = self._row("users", user)
             factors, bias = self.user_factors[row], float(self.user_biases[row])
-            left_out = self._rated(user, row) if exclude is None else self._rows_of(exclude)
+            left_out = self._rated_rows(user, row) if exclude is None else self._rows_of(exclude)
         products = self.item_factors @ factors.astype(np.float64)
         scores: npt.NDArray[np.float64] = np.asarray(self.mean + bias + self.item_biases + products, dtype=np.float64)
         scores[left_out] = -np.inf
@@ -105,30 +103,30 @@ class Recommender(ABC):
         return Recommended(self.item_ids[places], as_ratings(scores[places], self.transform))
 
     def similar(self, item: Any, n: int = 10) -> Similar:
-        """Return the `n` items whose factors have the greatest cosine to those of `item`: raw ids and cosines (n,).
+        """Return the `n` items with the greatest cosine of factors to `item`: raw ids and cosines (n,).
 
         Raises
         ------
         BadInput
             `n` is less than 1, the item is unknown, or it had no training ratings.
         """
-        places, cosines = similar_rows(self.item_factors, self._row("items", item), _at_least_one("similar", n))
+        places, cosines = similar_rows(self.item_factors, self._row("items", item), _check_count("similar", n))
         return Similar(self.item_ids[places], cosines)
 
-    def fold_in(self, ratings: Mapping[Any, float], side: Side = "user") -> FoldedRow:
+    def fold_in(self, ratings: Mapping[Any, float], side: SideName = "user") -> FoldedRow:
         """Return factors and bias of a new user from {item: rating}; of a new item, side "item", from {user: rating}.
 
-        They minimise the training objective with the rest of the model fixed (fold_in.py); the model is not changed.
+        They minimise the training objective with the rest of the model fixed; the model does not change.
 
         Raises
         ------
         BadInput
-            There is no rating, one is not a number on the scale, an id is unknown, or the model does not say its L2.
+            There is no rating, one is not a number on the scale, an id is unknown, or `model.json` lacks the L2 term.
         """
         return self.fold_in_all([ratings], side)[0]
 
-    def fold_in_all(self, rows: Iterable[Mapping[Any, float]], side: Side = "user") -> list[FoldedRow]:
-        """Return what `fold_in` does of several new rows, each by itself."""
+    def fold_in_all(self, rows: Iterable[Mapping[Any, float]], side: SideName = "user") -> list[FoldedRow]:
+        """Return the result of `fold_in` for each of several new rows."""
         if side not in ("user", "item"):
             raise BadInput(f'fold_in: side is "user" or "item", not {side!r}')
         penalty, folded = Penalty.of(self.about), []
@@ -139,14 +137,14 @@ class Recommender(ABC):
         )
         for each in rows:
             ids = list(each)
-            ratings = checked_ratings(list(each.values()), ids, self.scale, self.transform)
+            ratings = check_ratings(list(each.values()), ids, self.scale, self.transform)
             places = self.known_rows(ids, "items" if name == "items" else "users")
             row = fold_in(others[places], biases[places], ratings, self.mean, penalty)
             folded.append(replace(row, rated=tuple(ids) if side == "user" else ()))
         return folded
 
     def factors(self) -> Factors:
-        """Return the factors of U V^T as its singular values order them: strengths, and a loading for each item."""
+        """Return the factors of U V^T in the order of its singular values: strengths, and a loading for each item."""
         return strongest_factors(self.user_factors, self.item_factors)
 
     def _rows_of(self, items: Any) -> npt.NDArray[np.intp]:
@@ -155,17 +153,17 @@ class Recommender(ABC):
         assert not isinstance(rows, slice)
         return rows
 
-    def _rated(self, user: Any, row: int) -> npt.NDArray[np.intp]:
-        """Return the rows of the items that a user has rated; none, with a warning, where that is not known."""
+    def _rated_rows(self, user: Any, row: int) -> npt.NDArray[np.intp]:
+        """Return the rows of the items that a user rated; none, with a warning, if the ratings are missing."""
         try:
             trained_on = TrainedOn.of(self.folder) if self.folder else None
         except (BadInput, SettingsError):
             trained_on = None
         if trained_on is None:
-            what = f"what user {user} has rated is not left out: the ratings that this model was trained on are not"
-            warnings.warn(f"{what} beside it; pass exclude, () for nothing", stacklevel=3)
+            what = f"recommend keeps the items that user {user} rated: the trained-on ratings are not beside this model"
+            warnings.warn(f"{what}; pass exclude, () for nothing", stacklevel=3)
             return np.empty(0, np.intp)
-        users, items = ([int(part["rows"]) for part in self.about["parts"][side]] for side in ("user", "item"))
+        users, items = ([int(part["rows"]) for part in self.about["parts"][side]] for side in SIDES)
         return rows_of_own(trained_on.rated_by(user, dense_of_row(row, users)), items)
 
     def _row(self, side: Literal["users", "items"], raw_id: Any) -> int:
@@ -174,7 +172,7 @@ class Recommender(ABC):
         return int(rows[0])
 
 
-def _at_least_one(doing: str, n: int) -> int:
+def _check_count(method: str, n: int) -> int:
     if n < 1:
-        raise BadInput(f"{doing}: n = {n}; ask for at least one")
+        raise BadInput(f"{method}: n = {n}; ask for at least one")
     return n

@@ -1,20 +1,21 @@
-"""A_ρ: the best approximation of a model by fewer factors, row block by row block.
+"""A_ρ: the best approximation of a model by ρ factors, row block by row block.
 
-Covers: what to multiply so that only the ρ strongest directions of U Vᵀ count (Eckart and Young 1936), for blocks and
-for single cells, with mean and biases, clipped or not.
-Does not cover: the directions (canonical.py), errors of all ranks at once (errors_by_rank.py), or the whole matrix
+Covers: products with the ρ strongest directions of U Vᵀ (Eckart and Young 1936), for blocks and for single cells, with
+mean and biases, clipped or not.
+Does not cover: the directions (canonical.py), errors at all ranks (errors_by_rank.py), or the whole matrix
 (pipeline/stages/reconstruct.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.model.canonical import Matrix, Rotations
+from funkflow.tasks.model.parts import ModelPart, Rows
 from funkflow.tasks.transform import Transform, as_ratings
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -23,15 +24,16 @@ _CELLS = 65_536
 
 @dataclass(frozen=True)
 class ItemSide:
-    """All of A_ρ but the users.
+    """A_ρ without the users.
 
     Attributes
     ----------
     mean : float, µ in rating units.
-    scale : what predictions are clipped to; None: not at all.
+    scale : bounds of predictions; None: no clipping.
     biases : (m,), b_i.
-    weights : (m, ρ), what each item has of the ρ directions.
-    rotation : (k, ρ), user factors times it are what each user has of them; None: they are it themselves.
+    weights : (m, ρ), coordinates of items in the ρ directions.
+    rotation : (k, ρ), user factors times it are coordinates of users; None: user factors are the coordinates.
+    transform : transform of the ratings in training.
     """
 
     mean: float
@@ -42,28 +44,28 @@ class ItemSide:
     transform: Transform = "none"
 
     def take(self, items: npt.NDArray[np.intp] | slice) -> ItemSide:
-        """Return the same of some items."""
-        return ItemSide(self.mean, self.scale, self.biases[items], self.weights[items], self.rotation, self.transform)
+        """Return some of the items."""
+        return replace(self, biases=self.biases[items], weights=self.weights[items])
 
-    def turned(self, factors: Floats) -> Floats:
-        """Return what users have of the directions, in the number type of `weights`: (n, ρ)."""
+    def rotate(self, factors: Floats) -> Floats:
+        """Return the coordinates of users, (n, ρ), in the dtype of `weights`."""
         if self.rotation is None:
             return np.asarray(factors, dtype=self.weights.dtype)
         return (factors.astype(np.float64) @ self.rotation).astype(self.weights.dtype)
 
     def block(self, factors: Floats, biases: Floats) -> Floats:
-        """Return the ratings of some users, by their factors (n, k) and biases (n,), for all items: (n, m)."""
-        ratings = self.turned(factors) @ self.weights.T
+        """Return ratings of users, by factors (n, k) and biases (n,), for all items: (n, m), dtype of `weights`."""
+        ratings = self.rotate(factors) @ self.weights.T
         ratings += (self.mean + biases.astype(np.float64)).astype(ratings.dtype)[:, np.newaxis]
         ratings += self.biases.astype(ratings.dtype)
         return self._clipped(ratings)
 
     def cells(self, factors: Floats, biases: Floats) -> Floats:
-        """Return the rating of the j-th user for the j-th item: (n,)."""
+        """Return the rating of the j-th user for the j-th item, float64 (n,)."""
         ratings = np.empty(len(biases), dtype=np.float64)
         for start in range(0, len(biases), _CELLS):
             part = slice(start, start + _CELLS)
-            products = np.einsum("nk,nk->n", self.turned(factors[part]), self.weights[part], dtype=np.float64)
+            products = np.einsum("nk,nk->n", self.rotate(factors[part]), self.weights[part], dtype=np.float64)
             ratings[part] = products + self.mean + biases[part].astype(np.float64) + self.biases[part]
         return self._clipped(ratings)
 
@@ -72,21 +74,23 @@ class ItemSide:
         return np.asarray(as_ratings(clipped, self.transform))
 
 
-def item_side(
-    factors: Floats, biases: Floats, mean: float, scale: tuple[float, float] | None, rotations: Rotations | None,
-    rank: int, dtype: npt.DTypeLike = np.float64, transform: Transform = "none",
+def low_rank_items(
+    items: Rows | ModelPart, mean: float, scale: tuple[float, float] | None, rotations: Rotations | None, rank: int,
+    dtype: npt.DTypeLike = np.float64, transform: Transform = "none",
 ) -> ItemSide:  # fmt: skip
     """Return the item side of A_ρ.
 
     Parameters
     ----------
-    factors, biases : (m, k), (m,).
-    scale : what to clip to; None: do not clip.
-    rotations : the canonical form of U Vᵀ; None where `rank` is k, which leaves nothing out.
-    transform : what the model was trained on; ratings are turned back.
-    dtype : what products are computed in and blocks come in; cells are float64.
+    items : all items of the model.
+    scale : bounds of predictions; None: no clipping.
+    rotations : the canonical form of U Vᵀ; None if `rank` is k, which keeps all directions.
+    dtype : of products and blocks; cells are float64.
+    transform : transform of the ratings in training; predictions are transformed back.
     """
     if rotations is None:
-        return ItemSide(mean, scale, biases, factors[:, :rank].astype(dtype), None, transform)
-    weights = factors.astype(np.float64) @ rotations.item_weights(rank)
-    return ItemSide(mean, scale, biases, weights.astype(dtype), rotations.users[:, :rank], transform)
+        weights, rotation = items.factors[:, :rank].astype(dtype), None
+    else:
+        weights = (items.factors.astype(np.float64) @ rotations.item_weights(rank)).astype(dtype)
+        rotation = rotations.users[:, :rank]
+    return ItemSide(mean, scale, items.biases, weights, rotation, transform=transform)

@@ -1,8 +1,7 @@
-"""The trained model as other programs see it: load, save, predict. Imports no Dask.
+"""The trained model for other programs: load, save, predict. Imports no Dask.
 
-Covers: the open form on disk (`model.json` beside two Parquet tables) and predictions for any raw ids, seen or not.
-Does not cover: training it (tasks/training/sgd.py), or writing it shard by shard from a cluster
-(pipeline/stages/export.py).
+Covers: the open form on disk (`model.json` beside two Parquet tables), and predictions for any raw ids.
+Does not cover: training (tasks/training/sgd.py), or export shard by shard from a cluster (pipeline/stages/export.py).
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import pyarrow as pa
 
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.about import MODEL_FORMAT_VERSION, part_files, read_about
+from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
-from funkflow.tasks.model.parts import Rows, columns_of
-from funkflow.tasks.model.score_rows import Scorer, score_rows
+from funkflow.tasks.model.parts import Rows, factor_columns
+from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import NAMES, Transform, as_ratings
@@ -33,22 +32,22 @@ from funkflow.tasks.transform import NAMES, Transform, as_ratings
 class Model(Recommender, Algebra):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
-    Trained with ingest.transform = "log1p", all this is log(1 + rating), and what it predicts is turned back.
+    With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
 
     Attributes
     ----------
     mean : float
         µ, in rating units; 0 for a model trained without centring.
     scale : (float, float) or None
-        Least and greatest that predictions are clipped to, on the scale that the model was trained on.
+        Bounds of predictions, on the scale of training.
     user_ids, item_ids : array (n,) of int64 or object
         Raw ids; row j of the biases and factors belongs to the j-th id.
     user_biases, item_biases : float32 (n,)
     user_factors, item_factors : float32 (n, k)
     about : dict
-        The rest of `model.json`: settings, run, RMSE with the split it was measured on.
+        The content of `model.json`: settings, run, RMSE and its split.
     folder : str
-        Where it was loaded from; empty for one that was made in memory.
+        Folder of the files; empty for a model made in memory.
     """
 
     mean: float
@@ -59,7 +58,7 @@ class Model(Recommender, Algebra):
     item_biases: npt.NDArray[np.float32]
     user_factors: npt.NDArray[np.float32]
     item_factors: npt.NDArray[np.float32]
-    about: dict[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=About)
     folder: str = ""
 
     def __post_init__(self) -> None:
@@ -77,9 +76,8 @@ class Model(Recommender, Algebra):
 
     @property
     def transform(self) -> Transform:
-        """What the model was trained on: "log1p" says that all its numbers speak of log(1 + rating)."""
-        found: Transform = self.about.get("transform", "none")
-        return found
+        """Transform of the ratings in training; with "log1p" all numbers are of log(1 + rating)."""
+        return self.about.get("transform", "none")
 
     def predict(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
         """Predict the rating of each (user, item) pair.
@@ -87,7 +85,7 @@ class Model(Recommender, Algebra):
         Parameters
         ----------
         users, items : array-like (n,)
-            Raw ids. An unseen one contributes neither bias nor factors, so the prediction falls back to what is known.
+            Raw ids. An id that the model does not have adds neither bias nor factors to the prediction.
         clip : bool
             Clip to the model's scale.
 
@@ -98,28 +96,28 @@ class Model(Recommender, Algebra):
         Raises
         ------
         BadInput
-            `users` and `items` differ in length, or are text where the model's ids are numbers, or the other way round.
+            `users` and `items` differ in length, or are text while the model's ids are numbers, or vice versa.
         """
         return np.asarray(as_ratings(self.score(users, items, clip), self.transform), dtype=np.float64)
 
     def score(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
-        """Predict as `predict` does, on the scale that the model was trained on: what RMSE and MAE are measured on."""
+        """Predict as `predict` does, but on the scale of training, on which RMSE and MAE are measured."""
         users_there, items_there = Rows(self.user_biases, self.user_factors), Rows(self.item_biases, self.item_factors)
         by = Scorer(self.rank, self.mean, self.scale)
-        return score_rows(users_there, items_there, *self._rows(users, items), by, clip)
+        return score_pairs(users_there, items_there, *self._rows(users, items), by, clip)
 
     def knows(self, users: Any, items: Any) -> npt.NDArray[np.bool_]:
-        """Return for each (user, item) pair, bool (n,), whether the model has met both."""
+        """Return for each (user, item) pair whether the model has both, bool (n,)."""
         user_rows, item_rows = self._rows(users, items)
         return (user_rows >= 0) & (item_rows >= 0)
 
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
-        """Return the rows of raw ids, each of which must be known; None: all of them.
+        """Return the rows of raw ids, int (n,); None: all rows.
 
         Raises
         ------
         BadInput
-            An id that the model never met, or ids of the other kind.
+            The model does not have an id, or ids are of the other kind.
         """
         if ids is None:
             return slice(None)
@@ -129,7 +127,7 @@ class Model(Recommender, Algebra):
         given = _as_index(ids, known, side)
         rows: npt.NDArray[np.intp] = index.get_indexer(given)
         if (rows < 0).any():
-            raise BadInput(f"{side[:-1]} {given[int(np.argmax(rows < 0))]}: the model never met this id; leave it out")
+            raise BadInput(f"{side[:-1]} {given[int(np.argmax(rows < 0))]}: this id is not in the model; leave it out")
         return rows
 
     def __repr__(self) -> str:
@@ -161,17 +159,18 @@ class Model(Recommender, Algebra):
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
-        part_rows : rows of a part at most; None: one part of users, one of items.
+        part_rows : rows of a part at most; None: one part a side.
         """
         parts = {
-            side: _write_side(files.join(folder, f"{side}_factors.parquet"), columns, part_rows)
+            side: _write_parts(files.join(folder, f"{side}_factors.parquet"), columns, part_rows)
             for side, columns in {
                 "user": (self.user_ids, self.user_biases, self.user_factors),
                 "item": (self.item_ids, self.item_biases, self.item_factors),
             }.items()
         }
-        id_types = {"user": _id_type(self.user_ids), "item": _id_type(self.item_ids)}
-        write_about(folder, self.mean, self.scale, self.rank, parts, {**self.about, "id_types": id_types})
+        id_types = {"user": _id_kind(self.user_ids), "item": _id_kind(self.item_ids)}
+        about: About = {**self.about, "id_types": id_types}
+        write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 
     @classmethod
     def load(cls, folder: str) -> Model:
@@ -185,21 +184,19 @@ class Model(Recommender, Algebra):
         about = read_about(folder)
         user_ids, user_biases, user_factors = _read_side(folder, "user", about)
         item_ids, item_biases, item_factors = _read_side(folder, "item", about)
-        scale = tuple(about["scale"]) if about["scale"] is not None else None
         return cls(
-            mean=float(about["mean"]), scale=scale, user_ids=user_ids, item_ids=item_ids, user_biases=user_biases,
-            item_biases=item_biases, user_factors=user_factors, item_factors=item_factors, about=about, folder=folder,
+            mean=float(about["mean"]), scale=scale_of(about), user_ids=user_ids, item_ids=item_ids,
+            user_biases=user_biases, item_biases=item_biases,
+            user_factors=user_factors, item_factors=item_factors, about=about, folder=folder,
         )  # fmt: skip
 
 
-def write_factors(
+def write_factor_table(
     url: str, raw_ids: npt.NDArray[Any] | pa.Array, biases: npt.NDArray[np.float32], factors: npt.NDArray[np.float32]
-) -> dict[str, Any]:
+) -> PartEntry:
     """Write one part of a factor table: raw_id, bias, factors as a fixed-size list of float32.
 
-    Returns
-    -------
-    dict with the part's file name, rows and checksum, as `model.json` lists it.
+    raw_ids (n,); biases float32 (n,); factors float32 (n, k). Returns the entry of the part in `model.json`.
     """
     flat = pa.array(np.ascontiguousarray(factors, dtype=np.float32).ravel())
     table = pa.table(
@@ -209,60 +206,40 @@ def write_factors(
             "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
         }
     )
-    # Factors are close to random: looking for repetitions in them would cost more than the rest of the export.
+    # Factors are almost random: compression would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
 
 
-def _write_side(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: int | None) -> list[dict[str, Any]]:
+def _write_parts(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: int | None) -> list[PartEntry]:
     rows = max(1, len(columns[0]))
     starts = range(0, rows, part_rows or rows)
     return [
-        write_factors(
+        write_factor_table(
             files.join(place, f"part.{number:05d}.parquet"), *(each[start : start + starts.step] for each in columns)
         )
         for number, start in enumerate(starts)
     ]
 
 
-def write_about(
-    folder: str,
-    mean: float,
-    scale: tuple[float, float] | None,
-    rank: int,
-    parts: dict[str, list[dict[str, Any]]],
-    about: dict[str, Any],
-) -> None:
-    """Write `model.json`: what makes the tables beside it a model. `about` holds whatever else is worth knowing."""
-    fixed = {
-        "kind": "model",
-        "format_version": MODEL_FORMAT_VERSION,
-        "mean": mean,
-        "scale": scale,
-        "rank": rank,
-        "parts": parts,
-    }
-    files.write_sealed(files.join(folder, "model.json"), {**about, **fixed})
-
-
 def _read_side(
-    folder: str, side: str, about: dict[str, Any]
+    folder: str, side: str, about: About
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     tables = [files.read_table(url, expected_checksum=checksum) for url, checksum in part_files(folder, side, about)]
-    return columns_of(pa.concat_tables(tables), int(about["rank"]))
+    return factor_columns(pa.concat_tables(tables), int(about["rank"]))
 
 
-def _id_type(ids: npt.NDArray[Any]) -> str:
+def _id_kind(ids: npt.NDArray[Any]) -> Literal["integer", "string"]:
     return "integer" if np.issubdtype(ids.dtype, np.integer) else "string"
 
 
-def _as_index(ids: Any, known: npt.NDArray[Any], role: str) -> Any:
-    """Refuse ids of the other kind: "7" would silently be as unseen as any id the model never met."""
+def _as_index(ids: Any, model_ids: npt.NDArray[Any], role: str) -> Any:
+    """Return an index of ids; refuse ids of the other kind, since "7" would silently be a missing id."""
     given = np.atleast_1d(np.asarray(ids))
     if given.ndim > 1:
         raise BadInput(f"predict: {role} have shape {given.shape}; give a list or a one-dimensional array")
     is_text = given.dtype.kind in "US" or (given.dtype.kind == "O" and any(isinstance(each, str) for each in given))
-    if len(given) and is_text != (_id_type(known) == "string"):
+    if len(given) and is_text != (_id_kind(model_ids) == "string"):
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise BadInput(
             f"predict: {role} such as {str(given[0])!r} are {kinds[0]}, but this model's ids are {kinds[1]}; "

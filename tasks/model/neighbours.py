@@ -1,7 +1,7 @@
-"""Items beside items: those that point the same way, and the strongest factors with the items at their ends.
+"""Similar items by cosine, and the strongest factors with the loadings of items.
 
-Covers: cosines of item factors, and factors made comparable by the singular value decomposition of U V^T.
-Does not cover: looking ids up (model.py), titles (tasks/parsing/titles.py).
+Covers: cosines of item factors, and factors in the canonical form of U V^T.
+Does not cover: look-ups of ids (model.py), titles (tasks/parsing/titles.py).
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.kernels.best import best_places
-from funkflow.tasks.model.canonical import Rotations, core_of, triangle
+from funkflow.tasks.model.canonical import Rotations, core_of, qr_r
 
 
 def similar_rows(
     factors: npt.NDArray[np.float32], row: int, count: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Return the `count` other rows with the greatest cosine to `row`, and the cosines; rows of zeros are left out.
+    """Return the `count` other rows with the greatest cosine to `row`, and the cosines; leave out rows of zeros.
 
     Raises
     ------
     BadInput
-        The row itself is zero: it had no training ratings.
+        The row is zero: the item had no training ratings.
     """
     lengths = np.linalg.norm(factors.astype(np.float64), axis=1)
     if lengths[row] == 0:
-        raise BadInput("similar: this item had no training ratings, so nothing is known to be like it")
+        raise BadInput("similar: this item had no training ratings, so it has no similar items")
     cosines = np.where(lengths > 0, factors @ factors[row].astype(np.float64), -np.inf)
     cosines /= np.where(lengths > 0, lengths, 1.0) * lengths[row]
     cosines[row] = -np.inf
@@ -38,10 +38,10 @@ def similar_rows(
 
 @dataclass(frozen=True)
 class Factors:
-    """U V^T as its singular values say it, the strongest first.
+    """The factors of U V^T in its canonical form, the strongest first.
 
     `strengths` : float64 (k,), singular values; `loadings` : float64 (items, k), right singular vectors times the root
-    of their values, each with the sign that makes its longest entry positive.
+    of their values; the largest entry of each vector is positive.
     """
 
     strengths: npt.NDArray[np.float64]
@@ -51,14 +51,13 @@ class Factors:
 def strongest_factors(user_factors: npt.NDArray[np.float32], item_factors: npt.NDArray[np.float32]) -> Factors:
     """Return the factors of U V^T, from QR of both sides and the SVD of the k x k core.
 
-    What training finds is one of many pairs of U and V with the same product; this form is the one that all of them
-    share.
+    Training finds one of many pairs of U and V with the same product; all of them share this form.
     """
-    core = core_of(triangle(user_factors), item_factors)
+    core = core_of(qr_r(user_factors), item_factors)
     return Factors(core.rotations.values, core.item_vectors * np.sqrt(core.rotations.values))
 
 
-def loaded_factors(item_factors: npt.NDArray[np.float32], rotations: Rotations) -> Factors:
-    """Return the same from the canonical form, with the item factors that it was computed of and no user factors."""
+def factors_from_rotations(item_factors: npt.NDArray[np.float32], rotations: Rotations) -> Factors:
+    """Return the factors of U V^T from its canonical form and the item factors, without user factors."""
     vectors = item_factors.astype(np.float64) @ rotations.item_weights(len(rotations.values))
     return Factors(rotations.values, vectors * np.sqrt(rotations.values))

@@ -1,8 +1,7 @@
-"""What users have rated: the pairs of one part of a dataset, and for a saved model, by where its run left it.
+"""The pairs that users rated, by part of a dataset, and the trained-on ratings of a saved model.
 
-Covers: which part holds a user's ratings, the pairs of a part, those of validation among them, and what a saved model
-was trained on.
-Does not cover: what is made of them (tasks/serving/recommend.py, items.py), which model was trained on what
+Covers: the part of a user, the pairs of a part with validation, and the dataset and split of a saved model.
+Does not cover: recommendations (tasks/serving/recommend.py, items.py), comparison of trained-on ratings
 (tasks/dataset/trained_pairs.py).
 """
 
@@ -18,27 +17,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.errors import BadInput, DamagedFile
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.parsing.ids import buckets_of, look_up
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
 
-Stored = tuple[str, str]
-"""Where a file lies, and its checksum."""
 Pairs = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
-"""Users and items, by dense id, sorted by both."""
+"""Users and items, int32 (n,), by dense id, sorted by both."""
 
 
-def pairs_of(part: Stored) -> Pairs:
+def pairs_of(part: Place) -> Pairs:
     """Return all (user, item) of a part of a dataset."""
     table = files.read_table(part[0], ["user", "item"], expected_checksum=part[1])
     return table["user"].to_numpy(), table["item"].to_numpy()
 
 
-def rated_pairs(part: Stored, held_out: Stored) -> Pairs:
-    """Return all (user, item) of a part, with the pairs of validation that are not in the dataset itself."""
+def rated_pairs(part: Place, validation: Place) -> Pairs:
+    """Return all (user, item) of a part, and of its validation ratings that are not in the dataset."""
     users, items = pairs_of(part)
-    table = files.read_table(held_out[0], ["user", "item", "row"], expected_checksum=held_out[1])
+    table = files.read_table(validation[0], ["user", "item", "row"], expected_checksum=validation[1])
     user, item, row = (table[name].to_numpy() for name in ("user", "item", "row"))
     more = (row < 0) & (user >= 0) & (item >= 0)
     if not more.any():
@@ -48,8 +45,8 @@ def rated_pairs(part: Stored, held_out: Stored) -> Pairs:
     return users[order], items[order]
 
 
-def parts_of(users: Sequence[str | int], dataset_folder: str, dataset: dict[str, Any]) -> dict[int, list[int]]:
-    """Return the dense ids of these raw users by the part of the dataset that holds their ratings.
+def users_by_part(users: Sequence[str | int], dataset_folder: str, dataset: dict[str, Any]) -> dict[int, list[int]]:
+    """Return the dense ids of raw users, by the part of the dataset that holds their ratings.
 
     Raises
     ------
@@ -74,7 +71,7 @@ def parts_of(users: Sequence[str | int], dataset_folder: str, dataset: dict[str,
 
 def stored_part(
     dataset: tuple[str, dict[str, Any]], split: tuple[str, dict[str, Any]], number: int
-) -> tuple[Stored, Stored]:
+) -> tuple[Place, Place]:
     """Return where a part of a dataset lies, and what validation holds of it; of both the folder and the manifest."""
     each = (dataset[0], dataset[1]["parts"][number]), (split[0], split[1]["validation"]["parts"][number])
     ratings, held_out = ((files.join(folder, part["path"]), str(part["checksum"])) for folder, part in each)
@@ -83,7 +80,7 @@ def stored_part(
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What a saved model was trained on: the manifests of its dataset and split, found by where its run left it."""
+    """The trained-on ratings of a saved model: the manifests of its dataset and split."""
 
     root: str
     run_folder: str
@@ -92,52 +89,53 @@ class TrainedOn:
 
     @classmethod
     def of(cls, model_folder: str) -> TrainedOn:
-        """Find it from the model's folder, ROOT/runs/RUN/model.
+        """Find both from the model's folder, ROOT/runs/RUN/model.
 
         Raises
         ------
         BadInput
-            The model does not lie where its run left it, or its dataset or split is gone.
+            The model has moved, or its dataset or split is gone.
         """
-        read_about(model_folder)  # a folder without a model is told before anything is looked for around it
+        read_about(model_folder)  # refuse a folder without a model first
         root, *inner = absolute(model_folder).rstrip("/").rsplit("/", 3)
         if len(inner) == 3 and inner[0] == "runs":
             run_folder = files.join(root, *inner[:2])
             record = files.json_if_there(files.join(run_folder, "record.json")) or {}
             dataset, split = (
-                _manifest(files.join(root, f"{kind}s", str(record.get(kind, "")))) for kind in ("dataset", "split")
+                _read_manifest(files.join(root, f"{kind}s", str(record.get(kind, "")))) for kind in ("dataset", "split")
             )
             if dataset and split:
                 return cls(root, run_folder, dataset, split)
         raise BadInput(
-            f"{model_folder}: the ratings that this model was trained on are not beside it, so what users have rated "
-            "is not known; name the model where its run left it (ROOT/runs/RUN/model), or the run's settings"
+            f"{model_folder}: the trained-on ratings are not beside this model, so the items that users "
+            "rated are unknown; name the model in the folder of its run (ROOT/runs/RUN/model), or the run's settings"
         )
 
     @property
     def dataset_folder(self) -> str:
+        """Folder of the dataset."""
         return files.join(self.root, "datasets", self.dataset["id"])
 
-    def stored(self, number: int) -> tuple[Stored, Stored]:
+    def stored(self, number: int) -> tuple[Place, Place]:
         """Return where a part of the dataset lies, and what validation holds of it."""
         split_folder = files.join(self.root, "splits", self.split["id"])
         return stored_part((self.dataset_folder, self.dataset), (split_folder, self.split), number)
 
     def rated_by(self, user: Any, dense: int) -> npt.NDArray[np.int32]:
-        """Return the items, by dense id, that a user has rated, in training or validation. `user` : the raw id."""
+        """Return the items that a user rated, in training or validation, int32 (n,) dense ids; `user` is a raw id."""
         number = int(buckets_of(pa.array([user]), len(self.dataset["parts"]))[0])
-        users, items = _kept_pairs(*self.stored(number))
+        users, items = _cached_pairs(*self.stored(number))
         first, last = (int(np.searchsorted(users, dense, side)) for side in ("left", "right"))
         return items[first:last]
 
 
 @lru_cache(maxsize=4)
-def _kept_pairs(part: Stored, held_out: Stored) -> Pairs:
-    """Keep the pairs of the parts last read: who asks for one user asks for more."""
-    return rated_pairs(part, held_out)
+def _cached_pairs(part: Place, validation: Place) -> Pairs:
+    """Return `rated_pairs`; keep those of the parts last read, as calls for one user come in series."""
+    return rated_pairs(part, validation)
 
 
-def _manifest(folder: str) -> dict[str, Any] | None:
+def _read_manifest(folder: str) -> dict[str, Any] | None:
     url = files.join(folder, "manifest.json")
     content = files.json_if_there(url)
     if content is None:

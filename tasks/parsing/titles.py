@@ -10,7 +10,7 @@ import csv
 import io
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -82,7 +82,7 @@ def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:
     return items.append_column("title", titles["title"].take(places)).append_column("year", titles["year"].take(places))
 
 
-def titles_of(model_folder: str, about: dict[str, Any]) -> dict[Any, str]:
+def titles_of(model_folder: str, about: Mapping[str, Any]) -> dict[Any, str]:
     """Return "title (year)" by raw id of item, as far as an exported model has them."""
     if "titles" not in about:
         return {}

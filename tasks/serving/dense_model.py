@@ -1,6 +1,6 @@
-"""A saved model as recommending reads it: rows in the order of dense ids, so that a dataset's ratings point into it.
+"""A saved model with rows in the order of dense ids, to which the ratings of a dataset point.
 
-Covers: reading a model that was exported shard by shard, and a user's score from it.
+Covers: reading an exported model, and the best items of users.
 Does not cover: the model by raw ids (tasks/model/model.py), the choice of items (top_items.py).
 """
 
@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.model.about import read_about
-from funkflow.tasks.serving.top_items import Catalogue, Seen, TopItems, top_items
+from funkflow.tasks.model.about import About, SideName, read_about
+from funkflow.tasks.serving.top_items import Catalogue, RatedItems, TopItems, top_items
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform, as_ratings
 
 
 @dataclass(frozen=True)
-class Served(Weighed):
-    """Users by dense id, items as a catalogue whose places are dense ids and whose rows are the model's own.
+class DenseModel(Weighed):
+    """Users by dense id, and a catalogue of items: its places are dense ids, its rows are rows of the saved model.
 
-    `user_factors` : float32 (users, k); `user_scores` : float32 (users,), the mean and the user's bias; `user_ids` :
-    raw ids by dense id; `item_ids` : raw ids in the model's order.
+    `user_factors` : float32 (users, k); `user_scores` : float32 (users,), mean plus user bias; `user_ids` : raw ids by
+    dense id; `item_ids` : raw ids in the order of the saved model.
     """
 
     user_factors: npt.NDArray[np.float32]
@@ -35,19 +35,21 @@ class Served(Weighed):
     item_ids: pa.Array
     transform: Transform = "none"
 
-    def top(self, users: npt.NDArray[np.int32], seen: Seen, count: int) -> TopItems:
-        """Return the best unseen items of these dense users, scores in rating units, not clipped."""
-        top = top_items(self.user_factors[users], self.catalogue, seen, count)
+    def top(self, users: npt.NDArray[np.int32], rated: RatedItems, count: int) -> TopItems:
+        """Return the best items that these dense users did not rate, with unclipped scores in rating units."""
+        top = top_items(self.user_factors[users], self.catalogue, rated, count)
         np.add(top.scores, self.user_scores[users, None], out=top.scores)
         return top if self.transform == "none" else replace(top, scores=as_ratings(top.scores, self.transform))
 
 
-def read_served(folder: str, _checksums: tuple[str, ...], users: npt.NDArray[np.int32] | None = None) -> Served:
-    """Read an exported model: dense id d is row d div P of part d mod P. `_checksums` tell models in one folder apart.
+def read_dense_model(
+    folder: str, _checksums: tuple[str, ...], users: npt.NDArray[np.int32] | None = None
+) -> DenseModel:
+    """Read an exported model: dense id d is row d div P of part d mod P. `_checksums` distinguish models in one folder.
 
     Parameters
     ----------
-    users : dense ids, ascending, of the only users to keep, in this order; None: all.
+    users : int32 (n,), dense ids of the users to keep, ascending; None: all.
 
     Raises
     ------
@@ -55,26 +57,27 @@ def read_served(folder: str, _checksums: tuple[str, ...], users: npt.NDArray[np.
         A file is missing or does not match its checksum.
     """
     about = read_about(folder)
-    user_factors, user_biases, user_ids, _ = _side(folder, "user", about["parts"]["user"], about["rank"], users)
-    item_factors, item_biases, item_ids, rows = _side(folder, "item", about["parts"]["item"], about["rank"])
+    user_factors, user_biases, user_ids, _ = _read_dense_side(folder, "user", about, users)
+    item_factors, item_biases, item_ids, rows = _read_dense_side(folder, "item", about)
     by_row = np.empty(len(rows), np.int64)
     by_row[rows] = np.arange(len(rows))
     user_biases += np.float32(about["mean"])
-    return Served(
-        user_factors,
-        user_biases,
-        user_ids,
-        Catalogue(np.concatenate([item_factors, item_biases[:, None]], axis=1), rows),
-        item_ids.take(pa.array(by_row)),
-        about.get("transform", "none"),
+    return DenseModel(
+        user_factors=user_factors,
+        user_scores=user_biases,
+        user_ids=user_ids,
+        catalogue=Catalogue(np.concatenate([item_factors, item_biases[:, None]], axis=1), rows),
+        item_ids=item_ids.take(pa.array(by_row)),
+        transform=about.get("transform", "none"),
     )
 
 
-def _side(
-    folder: str, side: str, parts: list[dict[str, str | int]], rank: int, wanted: npt.NDArray[np.int32] | None = None
+def _read_dense_side(
+    folder: str, side: SideName, about: About, wanted: npt.NDArray[np.int32] | None = None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], pa.Array, npt.NDArray[np.int32]]:
-    """Return factors, biases, raw ids and the model's row of each dense id, or of those wanted; reads no other part."""
-    sizes = [int(part["rows"]) for part in parts]
+    """Return factors, biases, raw ids and rows of the saved model, by dense id; read only parts with `wanted` ids."""
+    parts, rank = about["parts"][side], about["rank"]
+    sizes = [part["rows"] for part in parts]
     dense = np.arange(sum(sizes), dtype=np.int32) if wanted is None else wanted
     factors, biases = np.empty((len(dense), rank), np.float32), np.empty(len(dense), np.float32)
     rows, ids, places = np.empty(len(dense), np.int32), [], []
@@ -82,8 +85,8 @@ def _side(
         own = np.flatnonzero(dense % len(parts) == shard)
         if not len(own):
             continue
-        url = files.join(folder, f"{side}_factors.parquet", str(part["path"]))
-        table = files.read_table(url, expected_checksum=str(part["checksum"])).combine_chunks()
+        url = files.join(folder, f"{side}_factors.parquet", part["path"])
+        table = files.read_table(url, expected_checksum=part["checksum"]).combine_chunks()
         inside = dense[own] // len(parts)
         factors[own] = pc.list_flatten(table["factors"]).to_numpy().reshape(-1, rank)[inside]
         biases[own] = table["bias"].to_numpy()[inside]

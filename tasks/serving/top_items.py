@@ -1,12 +1,12 @@
-"""The best unseen items of many users: scores in tiles, each gone through while it is still in the cache.
+"""The best items that many users did not rate: scores in tiles that stay in the cache.
 
-Covers: the items as scoring reads them, the matrix product of a tile, and what becomes of it.
-Does not cover: the heaps (tasks/kernels/top_n.py), where the factors come from (dense_model.py), which users a task
-takes.
+Covers: the catalogue of items, the matrix product of a tile, and the selection from it.
+Does not cover: the heaps (tasks/kernels/top_n.py), reading the model (dense_model.py), the users of a task
+(recommend.py).
 
-Users by items are far too many scores to be kept, and to sort or partition each row of them costs several times what
-the products do. So a block of users meets a tile of items, 256 x 512 scores that fit the second-level cache, and a heap
-of each user's best so far takes from it the few that are better.
+Scores of all users and items do not fit in memory, and sorting or partitioning each row costs several times as much as
+the products. So a block of users meets a tile of items, 256 x 512 scores that fit the second-level cache, and a heap
+per user takes from it the scores that beat the best so far.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ TILE_ITEMS = 512
 
 @dataclass(frozen=True)
 class Catalogue(Weighed):
-    """All items, in places that count from 0.
+    """All items, by place from 0.
 
-    `factors` : float32 (items, k + 1), the item's factors and, last, its bias; `rows` : int32 (items,), what an item is
-    called in results, where of equal scores the lower comes first.
+    `factors` : float32 (items, k + 1), factors and, last, the bias; `rows` : int32 (items,), the number of an item in
+    results; of equal scores the lower number comes first.
     """
 
     factors: npt.NDArray[np.float32]
@@ -36,8 +36,8 @@ class Catalogue(Weighed):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What each user has seen: the `places` of items, int32, ascending from `starts[user]` to `ends[user]`, int64."""
+class RatedItems:
+    """The items that each user rated: `places`, int32, ascending from `starts[user]` to `ends[user]`, int64."""
 
     places: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
@@ -53,12 +53,12 @@ class TopItems:
     found: npt.NDArray[np.int64]
 
 
-def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, seen: Seen, count: int) -> TopItems:
-    """Return the `count` unseen items of each user with the highest <u, v> + b_i; fewer where fewer are unseen.
+def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, rated: RatedItems, count: int) -> TopItems:
+    """Return the `count` items with the highest <u, v> + b_i that each user did not rate; fewer if fewer are left.
 
     Parameters
     ----------
-    users : float32 (n, k), their factors.
+    users : float32 (n, k), factors of users.
     """
     items, rank = len(catalogue.factors), catalogue.factors.shape[1] - 1
     count = min(count, items)
@@ -69,7 +69,7 @@ def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, seen: Seen, 
     )
     room = np.empty(BLOCK_USERS * TILE_ITEMS, np.float32)
     block = np.ones((BLOCK_USERS, rank + 1), np.float32)
-    cursors = np.array(seen.starts)
+    cursors = np.array(rated.starts)
     for begin in range(0, len(users), BLOCK_USERS):
         part = slice(begin, min(begin + BLOCK_USERS, len(users)))
         size = part.stop - part.start
@@ -79,7 +79,7 @@ def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, seen: Seen, 
             scores = room[: size * len(tile)].reshape(size, len(tile))
             np.matmul(block[:size], tile.T, out=scores)
             take_best()(
-                scores, first, catalogue.rows, seen.places, seen.ends[part], cursors[part],
+                scores, first, catalogue.rows, rated.places, rated.ends[part], cursors[part],
                 top.scores[part], top.rows[part], top.found[part],
             )  # fmt: skip
         in_order()(top.scores[part], top.rows[part], top.found[part])

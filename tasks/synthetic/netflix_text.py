@@ -1,7 +1,7 @@
-"""Turn a planted model into Netflix Prize text, film by film: nothing depends on how the films are cut into tasks.
+"""Turn a planted model into Netflix Prize text, film by film; the division of films into tasks changes nothing.
 
-Covers: who rates a film, with which rating on which day, which pairs are probe or qualifying, and the lines of text.
-Does not cover: sizes and the planted model (planted.py), titles (titles.py), which films one task writes
+Covers: the users, ratings and days of a film, its probe and qualifying pairs, and the lines of text.
+Does not cover: sizes and the planted model (planted.py), titles (titles.py), the films of a task
 (pipeline/stages/synthesise.py).
 """
 
@@ -22,7 +22,7 @@ from funkflow.tasks.synthetic.planted import (
     NOISE_DEVIATION,
     FilmCounts,
     Integers,
-    Plan,
+    SetPlan,
     activity,
     film_counts,
     plant,
@@ -35,7 +35,7 @@ LAST_DAY = datetime.date(2005, 12, 31)
 DAYS = (LAST_DAY - FIRST_DAY).days + 1
 
 _SCAN_PART = 0.1
-"""A film rated by more of the users than this is drawn by one key a user; below it, tickets drawn again cost less."""
+"""Above this part of all users, one random key per user is cheaper than tickets, some of which repeat."""
 
 _LINE = np.dtype([("user", "S7"), ("rating", "S3"), ("date", "S11")])
 _RATINGS = np.array([b",1,", b",2,", b",3,", b",4,", b",5,"])
@@ -44,11 +44,11 @@ _DATES = np.array([f"{FIRST_DAY + datetime.timedelta(days=day)}\n".encode() for 
 
 @dataclass(frozen=True)
 class Film:
-    """What becomes of one film. Users are row numbers of the planted model.
+    """The ratings of one film. Users are row numbers of the planted model.
 
-    users int64 (n,) distinct, in no particular order, as in the real files; ratings int8 (n,) 1..5; days int64 (n,)
-    since FIRST_DAY; probe int64 (p,): positions within `users`; qualifying int64 (q,): users who did not rate the film,
-    and qualifying_days int64 (q,).
+    users int64 (n,) distinct, in no order, as in the real files; ratings int8 (n,) 1..5; days int64 (n,)
+    since FIRST_DAY; probe int64 (p,): positions within `users`; qualifying int64 (q,): users who did not rate
+    the film; qualifying_days int64 (q,).
     """
 
     users: Integers
@@ -61,7 +61,7 @@ class Film:
 
 @dataclass(frozen=True)
 class FilmText:
-    """One film as text: `ratings` is a header `17:` and `lines` ratings; the others are empty without such a pair."""
+    """One film as text: `ratings` is a header `17:` and `lines` ratings; the other texts may be empty."""
 
     item: int
     lines: int
@@ -71,38 +71,38 @@ class FilmText:
 
 
 @dataclass(frozen=True)
-class Source:
-    """All that the films of one plan are drawn from; made anew by each task (about 0.2 s at the Netflix shape)."""
+class FilmSource:
+    """The source of random films of a plan; each task makes its own (about 0.2 s at the Netflix shape)."""
 
-    plan: Plan
+    plan: SetPlan
     model: Model
     counts: FilmCounts
     tickets: npt.NDArray[np.int32]
     holders: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, plan: Plan) -> Source:
+    def of(cls, plan: SetPlan) -> FilmSource:
         tickets = activity(plan)
         holders = np.repeat(np.arange(plan.users, dtype=np.int32), tickets)
         return cls(plan, plant(plan), film_counts(plan), tickets, holders)
 
 
-def film_texts(plan: Plan, first: int, stop: int) -> Iterator[FilmText]:
+def film_texts(plan: SetPlan, first: int, stop: int) -> Iterator[FilmText]:
     """Yield the text of the films with row numbers first..stop-1, in order.
 
-    Memory stays at the source's (about 200 bytes a user) and one film's.
+    Memory is that of the source (about 200 bytes per user) and of one film.
     """
-    source = Source.of(plan)
+    source = FilmSource.of(plan)
     names = source.model.user_ids.astype("S7")
     for item in range(first, stop):
         yield film_text(draw_film(source, item), item + 1, names)
 
 
-def draw_film(source: Source, item: int) -> Film:
-    """Draw one film: its users by activity, their rounded noisy ratings, and days that crowd towards the end.
+def draw_film(source: FilmSource, item: int) -> Film:
+    """Draw one film: its users by activity, their rounded noisy ratings, and days that become denser with time.
 
-    The probe is drawn evenly from the film's ratings. (The real one holds some of each user's latest, so that light
-    users count for more in it; evenly drawn, it is distributed like the training ratings.)
+    The probe is a uniform sample of the ratings, so it has the distribution of the training ratings. (The real
+    one holds some of each user's latest ratings, which gives light users more weight.)
     """
     rng = stream(source.plan, FILM_STREAM, item)
     users = draw_users(source, int(source.counts.ratings[item]), rng)
@@ -119,22 +119,22 @@ def draw_film(source: Source, item: int) -> Film:
     )
 
 
-def draw_users(source: Source, count: int, rng: np.random.Generator) -> Integers:
-    """Return `count` distinct users, int64, each the likelier the more tickets he holds, in random order.
+def draw_users(source: FilmSource, count: int, rng: np.random.Generator) -> Integers:
+    """Return `count` distinct users, int64, with probability by their tickets, in random order.
 
-    Few are drawn ticket by ticket until enough are distinct. Many are those with the least exponential key E / tickets,
-    which is the same law: whose ticket comes first, second and so on.
+    For few users, draw tickets until enough users are distinct. For many, take the least exponential keys E / tickets,
+    which has the same distribution.
     """
     if count > _SCAN_PART * source.plan.users:
         keys = rng.standard_exponential(source.plan.users, dtype=np.float32) / source.tickets
         distinct = np.argpartition(keys, count - 1)[:count] if count < len(keys) else np.arange(len(keys))
         return rng.permutation(distinct)
-    seen = np.zeros(source.plan.users, dtype=bool)
+    is_drawn = np.zeros(source.plan.users, dtype=bool)
     missing = count
     while missing > 0:
-        seen[source.holders[rng.integers(0, len(source.holders), missing + missing // 8 + 8)]] = True
-        missing = count - int(np.count_nonzero(seen))
-    return rng.permutation(np.flatnonzero(seen))[:count]
+        is_drawn[source.holders[rng.integers(0, len(source.holders), missing + missing // 8 + 8)]] = True
+        missing = count - int(np.count_nonzero(is_drawn))
+    return rng.permutation(np.flatnonzero(is_drawn))[:count]
 
 
 def _draw_others(users: Integers, population: int, count: int, rng: np.random.Generator) -> Integers:
@@ -155,13 +155,13 @@ def _draw_days(count: int, rng: np.random.Generator) -> Integers:
 
 
 def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmText:
-    """Write one film as Netflix text; `names` are the raw user ids by row number, as bytes."""
+    """Return one film as Netflix text; `names` are raw user ids by row number, as bytes."""
     header = f"{item_id}:\n".encode()
     lines = np.empty(len(film.users), dtype=_LINE)
     lines["user"] = names[film.users]
     lines["rating"] = _RATINGS[film.ratings - 1]
     lines["date"] = _DATES[film.days]
-    # Short ids are padded with zero bytes; taking those out of the whole is several times faster than joining strings.
+    # Zero bytes pad short ids; removing them from the whole is several times faster than joining strings.
     ratings = header + lines.tobytes().translate(None, b"\0")
     probe = b"".join(name + b"\n" for name in names[film.users[film.probe]])
     qualifying = b"".join(
@@ -177,8 +177,8 @@ def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmTe
 
 
 @dataclass(frozen=True)
-class Written:
-    """What one range of films came to: sizes, and the probe and qualifying text, which are parts of one file each."""
+class FilmTotals:
+    """Sizes of a range of films, and its parts of the probe and qualifying files."""
 
     ratings: int
     size_bytes: int
@@ -186,20 +186,20 @@ class Written:
     qualifying: bytes
 
 
-def write_combined(plan: Plan, first: int, stop: int, url: str) -> Written:
-    """Write the films first..stop-1 one after another into one file; memory stays that of `film_texts`."""
+def write_combined(plan: SetPlan, first: int, stop: int, url: str) -> FilmTotals:
+    """Write the films first..stop-1 one after another into one file, with the memory of `film_texts`."""
     with streamed(url) as file:
         return _gather(plan, first, stop, lambda text: file.write(text.ratings))
 
 
-def write_apart(plan: Plan, first: int, stop: int, folder: str) -> Written:
+def write_apart(plan: SetPlan, first: int, stop: int, folder: str) -> FilmTotals:
     """Write each of the films first..stop-1 into its own file mv_0000001.txt."""
     return _gather(
         plan, first, stop, lambda text: files.write_bytes(files.join(folder, f"mv_{text.item:07d}.txt"), text.ratings)
     )
 
 
-def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], object]) -> Written:
+def _gather(plan: SetPlan, first: int, stop: int, write: Callable[[FilmText], object]) -> FilmTotals:
     ratings = size = 0
     probe, qualifying = [], []
     for text in film_texts(plan, first, stop):
@@ -208,4 +208,4 @@ def _gather(plan: Plan, first: int, stop: int, write: Callable[[FilmText], objec
         size += len(text.ratings)
         probe.append(text.probe)
         qualifying.append(text.qualifying)
-    return Written(ratings, size, b"".join(probe), b"".join(qualifying))
+    return FilmTotals(ratings, size, b"".join(probe), b"".join(qualifying))

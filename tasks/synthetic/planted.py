@@ -1,7 +1,7 @@
-"""What a synthetic set is made of: its sizes, its planted low-rank model, and how active its users and films are.
+"""Sizes of a synthetic set, its planted low-rank model, and the activity of its users and films.
 
 Covers: the plan (sizes of each shape, scaled by a fraction), the planted factors, and exact counts for every film.
-Does not cover: who rates which film, noise, rounding and text (netflix_text.py), titles (titles.py).
+Does not cover: the users of a film, noise, rounding and text (netflix_text.py), titles (titles.py).
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from funkflow.tasks.model.model import Model
 Integers = npt.NDArray[np.int64]
 
 RECIPE = 1
-"""Counted up when a change here or in netflix_text.py changes the bytes, so that older sets are not taken for new."""
+"""Increase it when a change here or in netflix_text.py changes the bytes, so that a run makes older sets again."""
 
 MEAN = 3.62
 """Planted mean rating."""
 USER_BIAS_DEVIATION = 0.38
 ITEM_BIAS_DEVIATION = 0.42
 FACTOR_VARIANCE = 0.36
-"""Variance of U Vᵀ. With the biases and the noise it gives about the RMSEs known from the real set; see tests."""
+"""Variance of U Vᵀ. With biases and noise the RMSEs are about those of the real set; see tests."""
 FACTOR_DECAY = 0.65
-"""Each planted factor has this part of the variance of the one before: real spectra fall too, and it can be learned."""
+"""Ratio of the variances of successive planted factors: real spectra fall, too, and training can learn them."""
 NOISE_DEVIATION = 0.88
 PLANTED_RANK = 20
 TRUTH_PART_ROWS = 2**16
-"""Users, or films, in a part of the planted model as it is saved: whoever scores it need not have all of it."""
+"""Users, or films, in a part of the saved planted model, so that a task can score it without reading all of it."""
 
 USER_SPREAD = 1.55
-"""Deviation of the logarithm of users' activity: median to mean as in the real set (96 : 209)."""
+"""Deviation of the logarithm of users' activity; median to mean is that of the real set (96 : 209)."""
 TICKETS_PER_USER = 16
-"""Users are drawn by ticket and hold this many on average; each has one, so about 1/16 of the mean activity or more."""
+"""Mean number of tickets by which users are drawn; each has at least one, or about 1/16 of the mean activity."""
 FILM_CEILING = 0.5
-"""No film has more than this part of all users (real: 232,944 of 480,189, 0.485, is the biggest)."""
+"""Greatest part of all users that rate one film (real: 232,944 of 480,189, 0.485)."""
 FILM_HEADROOM_POWER = 0.6
-"""Median to mean of the films' ratings is (mean / ceiling) to this power: 561 : 5,654 at the real density; a denser set
+"""Median to mean of the films' ratings is (mean / ceiling) to this power: 561 : 5,654 at the real density. A denser set
 has less room for a tail."""
 MOST_DENSITY = 0.2
-"""Ratings by users x films, above which the ceiling leaves no room for a long tail."""
+"""Ratings / (users x films) above which the ceiling leaves no room for a long tail."""
 LARGEST_USER_ID_PER_USER = 2_649_429 / 480_189
 
-# Streams of random numbers: each use of a seed has its own, so that none shifts another.
+# Each use of a seed has its own stream of random numbers, so that none shifts another.
 _MODEL, _ACTIVITY, _COUNTS = 0, 1, 2
 FILM_STREAM, TITLE_STREAM = 3, 4
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Sizes and seed of a synthetic set: all that its bytes depend on.
+class SetPlan:
+    """Sizes and seed of a synthetic set, on which alone its bytes depend.
 
     `ratings` counts the probe, whose pairs are part of the data as in the real set; `qualifying` pairs are not.
     """
@@ -70,7 +70,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not max(self.users, self.items) <= self.ratings <= MOST_DENSITY * self.users * self.items:
             raise SettingsError(
-                f"{self.ratings:,} ratings by {self.users:,} users of {self.items:,} films cannot be made: each user "
+                f"{self.ratings:,} ratings by {self.users:,} users of {self.items:,} films are impossible: each user "
                 f"and film needs one, and at most {MOST_DENSITY:.0%} of the pairs are rated; enlarge synth.fraction"
             )
         if not 0 <= self.probe <= self.ratings // 2:
@@ -83,21 +83,21 @@ _SHAPES = {
 }
 
 
-def plan(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0) -> Plan:
+def plan_set(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0) -> SetPlan:
     """Return the sizes of a shape, scaled.
 
     Ratings and probe shrink by `fraction` F, users by F^0.8 and films by F^0.2. The density (ratings / (users x films))
-    is then that of the whole, and a user keeps most of his ratings: at F = 0.05 the Netflix shape has 43,711 users
+    is then that of the whole, and users keep most of their ratings: at F = 0.05 the Netflix shape has 43,711 users
     of 115 ratings on average and 9,761 films of 515.
 
     Raises
     ------
     SettingsError
-        So small a fraction that not every film could have a rating.
+        The fraction is too small for one rating per film.
     """
     whole = _SHAPES[shape]
     probe = round(whole["probe"] * fraction)
-    return Plan(
+    return SetPlan(
         users=max(1, round(whole["users"] * fraction**0.8)),
         items=max(1, round(whole["items"] * fraction**0.2)),
         ratings=round(whole["ratings"] * fraction),
@@ -107,7 +107,7 @@ def plan(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0
     )
 
 
-def plant(plan: Plan) -> Model:
+def plant(plan: SetPlan) -> Model:
     """Draw the planted model of a plan: normal biases, and 20 normal factors of falling variance.
 
     Raw user ids ascend with gaps, film ids are 1..n. What it predicts, clipped to the scale, is the truth before noise
@@ -131,15 +131,15 @@ def plant(plan: Plan) -> Model:
     )
 
 
-def write_truth(plan: Plan, folder: str) -> None:
-    """Save the planted model in the open form, so that it is scored like any other."""
+def write_truth(plan: SetPlan, folder: str) -> None:
+    """Save the planted model in the open form, so that tasks score it like any other."""
     plant(plan).save(folder, TRUTH_PART_ROWS)
 
 
 def planted_scores(model: Model, users: Integers, item: int) -> npt.NDArray[np.float32]:
-    """Return the planted scores, float32 (n,) and not clipped, of `users` (n,) for one item, all row numbers.
+    """Return the unclipped planted scores, float32 (n,), of `users` (n,) for one item, all row numbers.
 
-    Multiplied and added element by element, never by BLAS: the same bits whatever the number of threads.
+    Products and sums go element by element, without BLAS: any number of threads gives the same bits.
     """
     products = model.user_factors[users]
     products *= model.item_factors[item]
@@ -149,8 +149,8 @@ def planted_scores(model: Model, users: Integers, item: int) -> npt.NDArray[np.f
     return scores
 
 
-def activity(plan: Plan) -> npt.NDArray[np.int32]:
-    """Return how many tickets each user holds, int32 (users,) >= 1: log-normal, 16 on average."""
+def activity(plan: SetPlan) -> npt.NDArray[np.int32]:
+    """Return the number of tickets of each user, int32 (users,) >= 1: log-normal with mean 16."""
     relative = np.exp(USER_SPREAD * stream(plan, _ACTIVITY).standard_normal(plan.users))
     tickets = np.rint(relative * (TICKETS_PER_USER / relative.mean()))
     least_one: npt.NDArray[np.int32] = np.maximum(tickets, 1).astype(np.int32)
@@ -159,18 +159,18 @@ def activity(plan: Plan) -> npt.NDArray[np.int32]:
 
 @dataclass(frozen=True)
 class FilmCounts:
-    """For each film, int64 (items,): its ratings, how many of them are in the probe, and its qualifying pairs."""
+    """For each film, int64 (items,): its ratings, those of them in the probe, and its qualifying pairs."""
 
     ratings: Integers
     probe: Integers
     qualifying: Integers
 
 
-def film_counts(plan: Plan) -> FilmCounts:
-    """Return the exact counts of every film; each sums to what the plan says.
+def film_counts(plan: SetPlan) -> FilmCounts:
+    """Return the exact counts of every film; they sum to those of the plan.
 
-    Ratings follow a log-normal law that bends below a ceiling; its spread is the one that gives the plan's mean.
-    Probe and qualifying pairs are shared out in proportion to the ratings.
+    Ratings follow a log-normal law that bends below a ceiling, with the spread that gives the plan's mean.
+    Probe and qualifying pairs are proportional to the ratings.
     """
     deviates = stream(plan, _COUNTS).standard_normal(plan.items)
     ratings = apportion(_film_law(deviates, plan), plan.ratings, 1, np.full(plan.items, plan.users))
@@ -181,7 +181,7 @@ def film_counts(plan: Plan) -> FilmCounts:
     )
 
 
-def _film_law(deviates: npt.NDArray[np.float64], plan: Plan) -> npt.NDArray[np.float64]:
+def _film_law(deviates: npt.NDArray[np.float64], plan: SetPlan) -> npt.NDArray[np.float64]:
     ceiling = FILM_CEILING * plan.users
     mean = plan.ratings / plan.items
     median = mean * (mean / ceiling) ** FILM_HEADROOM_POWER
@@ -216,6 +216,6 @@ def apportion(shares: npt.NDArray[Any], total: int, least: int, most: Integers) 
     return counts
 
 
-def stream(plan: Plan, *which: int) -> np.random.Generator:
-    """Return the generator of one use of the plan's seed; equal arguments, equal numbers, in any process."""
+def stream(plan: SetPlan, *which: int) -> np.random.Generator:
+    """Return the generator of one use of the plan's seed; equal arguments give equal numbers in any process."""
     return np.random.default_rng(np.random.SeedSequence([plan.seed, *which]))

@@ -1,14 +1,14 @@
-"""Titles for films that do not exist, in the form of `movie_titles.txt`.
+"""Titles of invented films, in the form of `movie_titles.txt`.
 
-Covers: made-up titles with all that is awkward in the real file: commas, accents in latin-1, years that are NULL.
-Does not cover: ratings (netflix_text.py), and reading titles of any set (tasks/parsing/titles.py).
+Covers: titles with the awkward features of the real file: commas, accents in latin-1, years that are NULL.
+Does not cover: ratings (netflix_text.py), or reading titles of any set (tasks/parsing/titles.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from funkflow.tasks.synthetic.planted import TITLE_STREAM, Plan, stream
+from funkflow.tasks.synthetic.planted import TITLE_STREAM, SetPlan, stream
 
 _ADJECTIVES = ("Silent", "Crimson", "Last", "Hidden", "Broken", "Golden", "Distant", "Bitter", "Electric", "Paper")
 _NOUNS = ("Harbour", "Orchard", "Letter", "Summer", "Mirror", "Engine", "Shadow", "Café", "Piñata", "Señor", "Déjà Vu")
@@ -27,14 +27,14 @@ _NULL_YEARS = 0.005
 _FIRST_YEAR, _LAST_YEAR = 1915, 2005
 
 
-def titles_text(plan: Plan) -> bytes:
+def titles_text(plan: SetPlan) -> bytes:
     """Return `movie_titles.txt`: one latin-1 line `id,year,title` a film; one year in 200, and the third, is NULL."""
     rng = stream(plan, TITLE_STREAM)
     lines = []
     for item_id in range(1, plan.items + 1):
-        unknown = rng.random() < _NULL_YEARS or item_id == 3
+        is_null = rng.random() < _NULL_YEARS or item_id == 3
         age = min(int(rng.exponential(14.0)), _LAST_YEAR - _FIRST_YEAR)
-        lines.append(f"{item_id},{'NULL' if unknown else _LAST_YEAR - age},{_title(rng)}\n")
+        lines.append(f"{item_id},{'NULL' if is_null else _LAST_YEAR - age},{_title(rng)}\n")
     return "".join(lines).encode("latin-1")
 
 

@@ -19,7 +19,7 @@ from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import parted, read_rows
+from funkflow.tasks.model.parts import parted, read_part_rows
 from funkflow.tasks.training.sgd import StepSizes
 
 
@@ -75,7 +75,7 @@ def warm_rows(
         mine = of_row == number
         if not mine.any():
             continue
-        part = read_rows(*place, side.rank)
+        part = read_part_rows(*place, side.rank)
         rows = row_there[mine]
         start.factors[mine] = part.factors[rows] * np.float32(1.0 / math.sqrt(steps.deviation))
         start.states[mine, BIAS] = (part.biases[rows] + np.float32(side.shift)) * np.float32(1.0 / steps.deviation)

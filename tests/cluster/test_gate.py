@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from funkflow.pipeline.root.model_in_use import promote, read_current
 from funkflow.pipeline.settings.sections import GateSettings, Settings, SplitSettings
 from funkflow.pipeline.stages.gate import Candidate, gate
 from funkflow.tasks.errors import ModelRefused, SettingsError
+from funkflow.tasks.model.about import About
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 COMPARED = "gate.rmse_worse_by_at_most=0.001"
@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite_are_refused(heard: Heard, tmp_path: Path) -
     ones = np.ones((3, 2), np.float32)
     bad = ones.copy()
     bad[1, 0] = np.nan
-    about: dict[str, Any] = {}
+    about: About = {}
     for factors, passes in ((ones, True), (bad, False)):
         folder = str(tmp_path / str(passes))
         Model(3.0, None, np.arange(3), np.arange(3), ones[:, 0], ones[:, 0], ones, factors, about).save(folder)

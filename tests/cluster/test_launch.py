@@ -85,7 +85,7 @@ def test_a_cluster_file_starts_its_cluster_with_its_own_dask_settings_and_ends_i
         (LOCAL.replace("LocalCluster", "Client"), 2, "class = 'distributed.Client' is no Dask cluster"),
         (LOCAL.replace("distributed.LocalCluster", "Local"), 2, "class = 'Local': String should match"),
         (LOCAL.replace("n_workers = 1", 'n_workers = "one"'), 2, "LocalCluster does not take these [kwargs]"),
-        (LOCAL + "[scale]\nworkers = 2\n", 2, "it cannot be scaled like this"),
+        (LOCAL + "[scale]\nworkers = 2\n", 2, "the class does not take this"),
         ("wait_for_workers = 2\n" + LOCAL, 75, "1 of 2 workers came within 0.5 s"),
     ],
 )  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_queue_without_its_command_is_try_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with (
-        pytest.raises(TryAgainLater, match="there is no command sbatch here"),
+        pytest.raises(TryAgainLater, match="this machine has no command sbatch"),
         open_client(ClusterSettings(preset="slurm")),
     ):
         pass

@@ -22,15 +22,15 @@ from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
 from funkflow.tasks.dataset.matches import match_by_part, match_by_shard, matched
 from funkflow.tasks.dataset.trained_pairs import Met, Training, are_trained_on, parts_with
 from funkflow.tasks.errors import DamagedFile
-from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Measured, Ruler, break_down
+from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Bins, BreakdownJob, break_down
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
 from funkflow.tasks.grid.factor_shard import initial_shard, write_shard
-from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.model import Model, write_about, write_factors
+from funkflow.tasks.model.about import PartEntry, read_about, write_about
+from funkflow.tasks.model.model import Model, write_factor_table
 from funkflow.tasks.model.parts import ModelParts, read_side
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import buckets_of
-from funkflow.tasks.serving.dense_model import Served
+from funkflow.tasks.serving.dense_model import DenseModel
 from funkflow.tasks.serving.recommend import rank_part, recommend_part
 from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
@@ -100,11 +100,11 @@ def test_holding_out_reads_no_table_of_users_but_once(tmp_path: Path, opened: li
 def model(tmp_path: Path) -> Model:
     """A model in shards, as export leaves it in `tmp_path`/model; raw ids are ten times the dense ids."""
     rng = np.random.default_rng(3)
-    parts: dict[str, list[dict[str, Any]]] = {}
+    parts: dict[str, list[PartEntry]] = {}
     for side, count in (("user", USERS), ("item", ITEMS)):
         place = f"{tmp_path}/model/{side}_factors.parquet"
         parts[side] = [
-            write_factors(
+            write_factor_table(
                 f"{place}/part.{shard:05d}.parquet", own := np.arange(count)[shard::SHARDS] * 10,
                 rng.normal(size=len(own)).astype(np.float32), rng.normal(size=(len(own), RANK)).astype(np.float32),
             )
@@ -189,8 +189,8 @@ def test_a_breakdown_reads_one_part_of_the_users(model: Model, tmp_path: Path, o
                         str(tmp_path / "placed"))]  # fmt: skip
     counts = {"users": rng.integers(1, 99, USERS), "items": rng.integers(1, 99, ITEMS)}
     item_counts = str(tmp_path / "items.npy"), array_written(tmp_path / "items.npy", counts["items"])
-    ruler = Ruler(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (0, 600))
-    measured = Measured(tuple(pieces), Scorer(RANK, parts.mean, parts.scale), item_counts, SHARDS, ruler)
+    ruler = Bins(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (0, 600))
+    measured = BreakdownJob(tuple(pieces), Scorer(RANK, parts.mean, parts.scale), item_counts, SHARDS, ruler)
     total = None
     for shard, place in enumerate(parts.users):
         url = tmp_path / f"users-{shard}.npy"
@@ -272,7 +272,7 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
     catalogue = Catalogue(np.concatenate([factors, np.zeros((6, 1), np.float32)], axis=1), np.arange(6, dtype=np.int32))
     users = rng.normal(size=(2, 3)).astype(np.float32)
     raw = pa.array(range(6))
-    served = Served(users, np.zeros(2, np.float32), raw.slice(0, 2), catalogue, raw)
+    served = DenseModel(users, np.zeros(2, np.float32), raw.slice(0, 2), catalogue, raw)
     scores = users @ factors.T
     part = {"user": [0, 0, 1, 1], "item": [1, 3, 0, 5], "rating": [5.0, 1.0, 2.0, 5.0]}
     kept = {"user": [0, 1, 1], "item": [1, 5, 2], "rating": [5.0, 5.0, 4.0], "row": [0, 3, -1]}

@@ -24,7 +24,7 @@ from funkflow.pipeline.planning.budget import Allowance, Size
 from funkflow.pipeline.planning.plan import predict_for
 from funkflow.pipeline.progress.events import Event, StageFinished
 from funkflow.tasks.errors import BadInput, CannotFit
-from funkflow.tasks.serving.recommend import measured, recommend_to
+from funkflow.tasks.serving.recommend import recommend_to, sum_ranking
 from funkflow.tasks.storage import files
 
 COUNT = 12
@@ -214,7 +214,7 @@ def test_the_baseline_is_the_most_rated_items_of_training(root: Path, ran: RunRe
 
 def test_a_perfect_ranking_measures_one() -> None:
     rows = np.array([[3, 1, 2], [0, 2, -1]], np.int32)
-    all_of_them = measured(rows, np.array([3, 1, 2, 4, 6]), 4, 3)
+    all_of_them = sum_ranking(rows, np.array([3, 1, 2, 4, 6]), 4, 3)
     assert all_of_them.recall == 2.0
     assert all_of_them.ndcg == pytest.approx(2.0)
     assert all_of_them.precision == pytest.approx(1 + 2 / 3)

@@ -29,10 +29,10 @@ from funkflow.pipeline.stages import synthesise as stage
 from funkflow.pipeline.stages.synthesise import film_ranges, synthesise
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
-from funkflow.tasks.synthetic.netflix_text import Source, draw_film, draw_users, film_texts
-from funkflow.tasks.synthetic.planted import Plan, plan, stream
+from funkflow.tasks.synthetic.netflix_text import FilmSource, draw_film, draw_users, film_texts
+from funkflow.tasks.synthetic.planted import SetPlan, plan_set, stream
 
-SMALL = Plan(users=150, items=40, ratings=900, probe=60, qualifying=12, seed=3)
+SMALL = SetPlan(users=150, items=40, ratings=900, probe=60, qualifying=12, seed=3)
 TINY = SynthSettings(fraction=0.01)
 
 
@@ -147,7 +147,7 @@ def biases_only(training: pd.DataFrame, probe: pd.DataFrame) -> npt.NDArray[np.f
 
 def test_ratings_follow_the_planted_scores() -> None:
     """Noise and rounding add what they should, 0.88² + 1/12, where the ends of the scale are far."""
-    source = Source.of(plan("demo", 0.05))
+    source = FilmSource.of(plan_set("demo", 0.05))
     model, errors = source.model, []
     for item in range(source.plan.items):
         film = draw_film(source, item)
@@ -166,7 +166,7 @@ def test_the_bytes_do_not_depend_on_how_the_films_are_cut(cuts: list[int]) -> No
 
 
 def test_another_seed_gives_another_set() -> None:
-    other = Plan(**{**SMALL.__dict__, "seed": 4})
+    other = SetPlan(**{**SMALL.__dict__, "seed": 4})
     assert next(film_texts(other, 0, 1)).ratings != next(film_texts(SMALL, 0, 1)).ratings
 
 
@@ -182,7 +182,7 @@ def test_both_forms_hold_the_same_lines_in_the_same_order(context: Context) -> N
 
 
 def test_drawing_by_ticket_and_by_key_are_the_same_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Source.of(plan("demo", 0.1))
+    source = FilmSource.of(plan_set("demo", 0.1))
 
     def mean_tickets_drawn(scan_part: float) -> float:
         monkeypatch.setattr("funkflow.tasks.synthetic.netflix_text._SCAN_PART", scan_part)
@@ -234,7 +234,7 @@ def test_what_a_killed_attempt_left_is_replaced(context: Context, tmp_path: Path
 
 
 def test_a_failure_leaves_nothing_behind(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_space_left(sizes: Plan) -> bytes:
+    def no_space_left(sizes: SetPlan) -> bytes:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(stage, "titles_text", no_space_left)

@@ -164,7 +164,7 @@ def test_a_table_instead_of_a_file_is_told_how_to_become_one(given: Callable[[pd
     frame = pd.DataFrame({"user": [1, 2], "item": [3, 4], "rating": [5.0, 1.0]})
     with pytest.raises(SettingsError) as refused:
         run(given(frame))
-    assert "Ratings are read from files: write a table to one first" in refused.value.message
+    assert "A run reads ratings from files: write the table to one first" in refused.value.message
     assert "\n" not in refused.value.message
 
 

@@ -76,7 +76,7 @@ def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path:
     shutil.copytree(model, tmp_path / "runs" / "other" / "model")
     done = funkflow("recommend", "--model", str(tmp_path / "runs" / "other" / "model"))
     assert done.returncode == 3
-    assert "the ratings that this model was trained on are not beside it" in done.stderr
+    assert "the trained-on ratings are not beside this model" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -116,7 +116,7 @@ def test_similar_and_factors_name_titles(model: str) -> None:
     [
         (["recommend", "demo", "--count", "0"], 2, "--count 0: ask for at least one item a user"),
         (["recommend"], 2, "nothing to run"),
-        (["similar", "99999", "--model", "MODEL"], 3, "item 99999: the model never met this id"),
+        (["similar", "99999", "--model", "MODEL"], 3, "item 99999: this id is not in the model"),
         (["similar", "x", "--model", "MODEL"], 3, "there is no item 'x': this model's items are numbers"),
         (["similar", "demo", "1", "--model", "MODEL"], 2, "--model is all that is needed"),
         (["recommend", "--model", "MODEL", "--root", "elsewhere"], 2, "--model is all that is needed"),

@@ -71,7 +71,7 @@ def test_options_among_themselves() -> None:
     assert where_to_run(both) == ("scheduler", "tcp://option")
     with pytest.raises(SettingsError, match="keep one of them"):
         words_for(scheduler="tcp://option", scheduler_file="file")
-    with pytest.raises(SettingsError, match="scheduler and preset each say where to run"):
+    with pytest.raises(SettingsError, match="scheduler and preset each choose a cluster"):
         Settings.build({"cluster": {"scheduler": "tcp://one", "preset": "local"}})
 
 

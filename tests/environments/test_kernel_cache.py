@@ -90,7 +90,7 @@ def test_one_warning_tells_of_workers_that_keep_nothing(client: Client, monkeypa
     [told] = heard
     assert isinstance(told, Noticed)
     assert told.warning
-    assert "as the disk can only be read; set NUMBA_CACHE_DIR" in told.message
+    assert "again: the disk can only be read; set NUMBA_CACHE_DIR" in told.message
 
 
 ONLY_THE_ROOT_CAN_BE_WRITTEN = """

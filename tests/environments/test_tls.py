@@ -93,9 +93,7 @@ def test_the_right_certificate_works(secured: Secured) -> None:
 
 def test_a_foreign_certificate_is_refused(secured: Secured) -> None:
     with (
-        pytest.raises(
-            SettingsError, match=r"^tls://127.0.0.1:\d+: the certificates do not go together .*cluster\.tls_ca$"
-        ),
+        pytest.raises(SettingsError, match=r"^tls://127.0.0.1:\d+: the certificates do not match .*cluster\.tls_ca$"),
         open_client(settings_for(secured.address, secured.foreign)),
     ):
         pass
@@ -112,9 +110,7 @@ def test_a_pair_that_another_authority_signed_is_refused_by_the_scheduler(secure
 @pytest.mark.parametrize("scheme", ["tls://", "tcp://"])
 def test_without_a_certificate_the_scheduler_is_out_of_reach(secured: Secured, scheme: str) -> None:
     address = secured.address.replace("tls://", scheme)
-    expected = (
-        (SettingsError, "speaks TLS; name") if scheme == "tls://" else (TryAgainLater, "tls://… if it speaks TLS")
-    )
+    expected = (SettingsError, "uses TLS; set") if scheme == "tls://" else (TryAgainLater, "tls://… if it speaks TLS")
     with pytest.raises(expected[0], match=expected[1]), open_client(settings_for(address, None)):
         pass
 
@@ -122,7 +118,7 @@ def test_without_a_certificate_the_scheduler_is_out_of_reach(secured: Secured, s
 def test_an_address_without_tls_is_refused_where_tls_is_asked_for(secured: Secured) -> None:
     address = secured.address.replace("tls://", "tcp://")
     with (
-        pytest.raises(SettingsError, match="asks for TLS and this address has none"),
+        pytest.raises(SettingsError, match="asks for TLS, but this address has none"),
         open_client(settings_for(address, secured.right)),
     ):
         pass
@@ -143,7 +139,7 @@ def test_a_file_that_is_no_certificate_is_named(secured: Secured, tmp_path: Path
     ("words", "said"),
     [
         (["cluster.tls_ca=ca.pem"], "name all three files"),
-        (["cluster.tls=temporary", "cluster.scheduler=tls://a:1"], "is for a cluster of its own"),
+        (["cluster.tls=temporary", "cluster.scheduler=tls://a:1"], "is for a cluster on this machine"),
         (["cluster.tls=off", *(f"cluster.tls_{each}=x.pem" for each in ("ca", "cert", "key"))], "does not go with"),
     ],
 )
@@ -155,7 +151,7 @@ def test_half_of_the_tls_settings_is_refused(words: list[str], said: str) -> Non
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which somebody else has an account."""
-    monkeypatch.setattr(security, "somebody_else", lambda: "account ann")
+    monkeypatch.setattr(security, "other_account", lambda: "account ann")
 
 
 def test_where_others_have_accounts_a_cluster_of_our_own_lets_nobody_in(shared: None) -> None:

@@ -71,7 +71,7 @@ def leave(_url: str, _checksum: str) -> None:
 def test_a_worker_that_is_lost_while_it_is_asked_is_not_called_blind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_read", leave)
+    monkeypatch.setattr(workers, "_read_probe", leave)
     with open_client(ClusterSettings(workers=1, threads=1)) as client:
         assert reading_faults(client, str(tmp_path)) == {}
 

@@ -6,13 +6,15 @@ Covers: making and comparing. Does not cover: what is compared (test_canonical.p
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from funkflow.tasks.model.about import About, write_about
 from funkflow.tasks.model.canonical import Matrix
-from funkflow.tasks.model.model import Model, write_about, write_factors
+from funkflow.tasks.model.model import Model, write_factor_table
 
 
 def _orthonormal(rng: np.random.Generator, rows: int, columns: int) -> Matrix:
@@ -81,9 +83,10 @@ def saved_in_parts(model: Model, folder: str, parts: int) -> Model:
         columns = [getattr(model, f"{side}_{name}") for name in ("ids", "biases", "factors")]
         places = [f"{folder}/{side}_factors.parquet/part.{number:05d}.parquet" for number in range(parts)]
         written[side] = [
-            write_factors(place, *(column[number::parts] for column in columns)) for number, place in enumerate(places)
+            write_factor_table(place, *(column[number::parts] for column in columns))
+            for number, place in enumerate(places)
         ]
-    id_type = "string" if model.user_ids.dtype == object else "integer"
-    about = {"id_types": {"user": id_type, "item": id_type}}
+    id_type: Literal["integer", "string"] = "string" if model.user_ids.dtype == object else "integer"
+    about: About = {"id_types": {"user": id_type, "item": id_type}}
     write_about(folder, model.mean, model.scale, model.rank, written, about)
     return Model.load(folder)

@@ -22,17 +22,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funkflow.tasks.synthetic.netflix_text import FIRST_DAY, Source, draw_film, film_texts
-from funkflow.tasks.synthetic.planted import Plan
+from funkflow.tasks.synthetic.netflix_text import FIRST_DAY, FilmSource, draw_film, film_texts
+from funkflow.tasks.synthetic.planted import SetPlan
 from funkflow.tasks.synthetic.titles import titles_text
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
-PLAN = Plan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)
+PLAN = SetPlan(users=60, items=20, ratings=200, probe=20, qualifying=10, seed=1)
 
 
 def sample_rows() -> pd.DataFrame:
     """Return the 200 ratings, film by film: user, item, rating int64, timestamp int64 in seconds."""
-    source = Source.of(PLAN)
+    source = FilmSource.of(PLAN)
     start = np.datetime64(FIRST_DAY, "s").astype(int)
     films = [(item, draw_film(source, item)) for item in range(PLAN.items)]
     return pd.concat(

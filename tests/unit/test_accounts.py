@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from funkflow.pipeline.cluster.accounts import somebody_else
+from funkflow.pipeline.cluster.accounts import other_account
 
 ME = 1000
 SYSTEM = [("root", 0, "/bin/bash"), ("daemon", 1, "/usr/sbin/nologin"), ("nobody", 65534, "/bin/sh")]
@@ -30,7 +30,7 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Look:
                   for name, number, shell in (*SYSTEM, *accounts)]  # fmt: skip
         monkeypatch.setattr(pwd, "getpwall", lambda: listed)
         (tmp_path / "login.defs").write_text(definitions)
-        return somebody_else(tmp_path / "login.defs", [homes or str(tmp_path / "none")], me)
+        return other_account(tmp_path / "login.defs", [homes or str(tmp_path / "none")], me)
 
     return looked
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.kernels.best import best_places
-from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, Seen, top_items
+from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, RatedItems, top_items
 
 
 def planted(
     rng: np.random.Generator, users: int, items: int, levels: int, seen_part: float
-) -> tuple[np.ndarray, Catalogue, list[np.ndarray], Seen]:
+) -> tuple[np.ndarray, Catalogue, list[np.ndarray], RatedItems]:
     """Small whole numbers as factors, so that products are exact and, with few levels, most scores are tied."""
     factors = rng.integers(-levels, levels + 1, (users, 3)).astype(np.float32)
     catalogue = Catalogue(
@@ -26,7 +26,7 @@ def planted(
     lists = [np.flatnonzero(rng.random(items) < seen_part * rng.random()) for _ in range(users)]
     starts = np.concatenate([[0], np.cumsum([len(each) for each in lists])])
     places = np.concatenate([*lists, np.empty(0)]).astype(np.int32)
-    return factors, catalogue, lists, Seen(places, starts[:-1].astype(np.int64), starts[1:].astype(np.int64))
+    return factors, catalogue, lists, RatedItems(places, starts[:-1].astype(np.int64), starts[1:].astype(np.int64))
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Ruler, sums_of
-from funkflow.tasks.evaluation.describe import Described, bounds_of_bin, describe_part, doubling_bin, months_of
+from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Bins, sum_errors
+from funkflow.tasks.evaluation.describe import RatingCounts, bounds_of_bin, describe_part, doubling_bin, months_of
 from funkflow.tasks.storage import files
 
-RULER = Ruler(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (360, 24))
+RULER = Bins(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (360, 24))
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=50))
@@ -36,7 +36,7 @@ def test_sums_are_those_of_a_plain_loop() -> None:
         rng.integers(0, 5000, 500),
         rng.integers(360, 384, 500),
     )
-    found = sums_of(actual, predicted, user_counts, item_counts, months, RULER)
+    found = sum_errors(actual, predicted, user_counts, item_counts, months, RULER)
     plain: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0] * 5))
     for rated, foretold, mine, its, month in zip(actual, predicted, user_counts, item_counts, months, strict=True):
         error = rated - foretold
@@ -61,7 +61,7 @@ def test_sums_are_those_of_a_plain_loop() -> None:
 
 def test_predictions_at_the_ends_of_the_scale_and_times_that_are_missing() -> None:
     ends, ones = np.array([1.0, 5.0]), np.array([1, 1])
-    found = sums_of(ends, ends[::-1], ones, ones, None, RULER)
+    found = sum_errors(ends, ends[::-1], ones, ones, None, RULER)
     assert found.by_month.shape == (0, 5)
     assert found.by_prediction[[0, -1], COUNT].tolist() == [1.0, 1.0]
     assert found.by_residual[[0, -1], COUNT].tolist() == [1.0, 1.0]
@@ -80,7 +80,7 @@ def test_parts_are_counted_as_a_plain_loop_counts_them(tmp_path: Path) -> None:
         url = str(tmp_path / f"{number}.parquet")
         parts.append(describe_part(url, files.write_table(url, table)))
         rows += table.to_pylist()
-    found = Described.of(20, 9, parts)
+    found = RatingCounts.of(20, 9, parts)
     inside = [row for row in rows if row["row"] >= 0]
     assert found.users.tolist() == [sum(row["user"] == user for row in inside) for user in range(20)]
     assert found.items.tolist() == [sum(row["item"] == item for row in inside) for item in range(9)]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, turned_frame
+from funkflow.tasks.model.canonical import Matrix, apply_q, balance, canonical_form, combine_r, core_of, qr_r
 
 TOLERANCE = 1e-6
 """Times the greatest singular value, as is asked for; float64 leaves about 1e-14."""
@@ -68,8 +68,8 @@ def test_parts_come_to_what_the_whole_does(pair: tuple[Matrix, Matrix], cuts: li
     """Users in parts of any size, empty ones too, which are smaller than the rank."""
     users, items = pair
     parts = np.split(users, sorted(min(cut, len(users)) for cut in cuts))
-    core, turns = joined([triangle(part) for part in parts], items)
-    U = np.concatenate([turned_frame(part, turn) for part, turn in zip(parts, turns, strict=True)])
+    core, turns = combine_r([qr_r(part) for part in parts], items)
+    U = np.concatenate([apply_q(part, turn) for part, turn in zip(parts, turns, strict=True)])
     values, V = core.rotations.values, core.item_vectors
     np.testing.assert_allclose(values, canonical_form(users, items).s, atol=1e-12 * values[0])
     np.testing.assert_allclose(U.T @ U, np.eye(len(values)), atol=1e-12)
@@ -94,7 +94,7 @@ def test_more_rows_than_one_leaf_has(rows: int) -> None:
 def test_rotations_turn_factors_into_the_canonical_form(pair: tuple[Matrix, Matrix]) -> None:
     users, items = pair
     U, s, Vt = canonical_form(users, items)
-    rotations = core_of(triangle(users), items).rotations
+    rotations = core_of(qr_r(users), items).rotations
     near = 1e-10 * s[0]
     for part in groups(s, 1e-6 * s[0]):
         left, right = (users @ rotations.users)[:, part], (items @ rotations.item_weights(len(s)))[:, part]
@@ -120,7 +120,7 @@ def test_a_model_is_the_product_of_what_it_hands_out(fold_biases: bool) -> None:
 
 def test_the_balanced_sides_carry_the_same() -> None:
     svd = model_of(np.random.default_rng(4)).svd()
-    left, right = balanced(svd)
+    left, right = balance(svd)
     np.testing.assert_allclose(left.T @ left, np.diag(svd.s), atol=1e-12 * svd.s[0])
     np.testing.assert_allclose(right.T @ right, np.diag(svd.s), atol=1e-12 * svd.s[0])
 
@@ -136,7 +136,7 @@ ONES = np.ones((3, 2))
         (ONES * 1j, ONES, "user factors: complex values; only real matrices are factorised"),
         (ONES, ONES * np.nan, "item factors: nan in row 0, column 0; train again with a smaller step"),
         (ONES, np.ones((3, 3)), "user factors have rank 2, item factors 3; give both of one model"),
-        (ONES[0], ONES, r"user factors: shape \(2,\) is not that of a matrix"),
+        (ONES[0], ONES, r"user factors: an array of shape \(2,\) is no matrix"),
     ],
 )
 def test_what_cannot_be_decomposed_is_said_in_one_line(users: Matrix, items: Matrix, message: str) -> None:

@@ -113,5 +113,5 @@ def test_bad_requests_are_one_line() -> None:
         pseudo_inverse(svd, 2)
     with pytest.raises(BadInput, match="side 'rows'; give \"users\""):
         eigenpairs(svd, "rows")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="all users are the same"):
+    with pytest.raises(BadInput, match="all users are equal"):
         principal_components(canonical_form(np.ones((3, 1)), np.ones((2, 1))))

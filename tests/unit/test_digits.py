@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funkflow.tasks.digits import rounded, told_apart
+from funkflow.tasks.digits import distinct_figures, rounded
 
 SIZES = st.floats(1e-11, 1e11)
 
@@ -54,10 +54,10 @@ def test_figures_side_by_side_have_the_same_decimals(values: list[float]) -> Non
 
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e-2))
 def test_two_that_differ_are_shown_so(value: float, share: float) -> None:
-    first, second = told_apart(value, value * (1 + share))
+    first, second = distinct_figures(value, value * (1 + share))
     assert first != second
-    assert told_apart(value, value) == (rounded(value), rounded(value))
+    assert distinct_figures(value, value) == (rounded(value), rounded(value))
 
 
 def test_a_difference_in_the_eighth_decimal_shows() -> None:
-    assert told_apart(0.91234567, 0.91234568) == ("0.91234567", "0.91234568")
+    assert distinct_figures(0.91234567, 0.91234568) == ("0.91234567", "0.91234568")

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, core_of, triangle
-from funkflow.tasks.model.errors_by_rank import Side, errors_by_rank, spectrum_table, turned
+from funkflow.tasks.model.canonical import Matrix, core_of, qr_r
+from funkflow.tasks.model.errors_by_rank import SideFactors, errors_by_rank, rotate_items, spectrum_table
 from funkflow.tasks.model.model import Model
+from funkflow.tasks.model.score_rows import Scorer
 
 MODEL = model_of(np.random.default_rng(2))
 
@@ -61,8 +62,8 @@ def test_all_factors_predict_as_the_model_does() -> None:
         ({"rank": 7}, "rank 7: this model has rank 6; give a whole number from 0 to 6"),
         ({"rank": -1}, "rank -1: this model has rank 6"),
         ({"rank": 2.5}, "rank 2.5: this model has rank 6"),
-        ({"users": [5, 6]}, "user 6: the model never met this id; leave it out"),
-        ({"items": [100, 99]}, "item 99: the model never met this id"),
+        ({"users": [5, 6]}, "user 6: this id is not in the model; leave it out"),
+        ({"items": [100, 99]}, "item 99: this id is not in the model"),
         ({"items": ["100"]}, "items such as '100' are text, but this model's ids are numbers"),
         ({"users": [5], "items": [100, 102], "cells": True}, "1 users but 2 items; give a pair for each cell"),
     ],
@@ -86,13 +87,13 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
     """Beside A_ρ made anew for each rank; a user or item that training did not know has neither factors nor bias."""
     rng = np.random.default_rng(seed)
     users, items, ratings = rng.integers(-1, 40, count), rng.integers(-1, 17, count), rng.uniform(1, 5, count)
-    rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
     scale = (1.0, 5.0) if clipped else None
     sides = [
-        Side(MODEL.user_factors, MODEL.user_biases),
-        turned(Side(MODEL.item_factors, MODEL.item_biases), rotations),
+        SideFactors(MODEL.user_factors, MODEL.user_biases),
+        rotate_items(SideFactors(MODEL.item_factors, MODEL.item_biases), rotations),
     ]
-    found = errors_by_rank(users, items, ratings, sides[0], sides[1], rotations, MODEL.mean, scale)
+    found = errors_by_rank(users, items, ratings, sides[0], sides[1], rotations, Scorer(MODEL.rank, MODEL.mean, scale))
     user_shift, item_shift = (side.astype(np.float64) for side in (MODEL.user_biases, MODEL.item_biases))
     shift = np.where(users < 0, 0, user_shift[users]) + np.where(items < 0, 0, item_shift[items])
     apart = dense(MODEL) - MODEL.user_factors.astype(float) @ MODEL.item_factors.astype(float).T
@@ -108,13 +109,14 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
 def test_more_ratings_than_a_block_holds() -> None:
     rng = np.random.default_rng(0)
     users, items, ratings = rng.integers(0, 40, 20_000), rng.integers(0, 17, 20_000), rng.uniform(1, 5, 20_000)
-    rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
     sides = [
-        Side(MODEL.user_factors, MODEL.user_biases),
-        turned(Side(MODEL.item_factors, MODEL.item_biases), rotations),
+        SideFactors(MODEL.user_factors, MODEL.user_biases),
+        rotate_items(SideFactors(MODEL.item_factors, MODEL.item_biases), rotations),
     ]
+    by = Scorer(MODEL.rank, MODEL.mean, MODEL.scale)
     parts = [
-        errors_by_rank(users[part], items[part], ratings[part], sides[0], sides[1], rotations, MODEL.mean, MODEL.scale)
+        errors_by_rank(users[part], items[part], ratings[part], sides[0], sides[1], rotations, by)
         for part in (slice(None), slice(0, 9_000), slice(9_000, None))
     ]
     np.testing.assert_allclose(parts[0].rmse, (parts[1] + parts[2]).rmse, rtol=1e-12)

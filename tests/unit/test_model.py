@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
+from funkflow.tasks.model.about import About
 from funkflow.tasks.model.model import Model
 
 
@@ -25,7 +26,7 @@ def small_model(ids: str = "integer") -> Model:
         users, items = (np.array([f"id {each}" for each in side], dtype=object) for side in (users, items))
     user_biases, item_biases = (rng.normal(size=count).astype(np.float32) for count in (5, 4))
     user_factors, item_factors = (rng.normal(size=(count, 3)).astype(np.float32) for count in (5, 4))
-    about = {"rmse": 0.9}
+    about: About = {"rmse": 0.9}
     return Model(3.5, (1.0, 5.0), users, items, user_biases, item_biases, user_factors, item_factors, about)
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.synthetic.planted import PLANTED_RANK, apportion, film_counts, plan, plant
+from funkflow.tasks.synthetic.planted import PLANTED_RANK, apportion, film_counts, plan_set, plant
 from funkflow.tasks.synthetic.titles import titles_text
 
 
 def test_the_planted_model_has_twenty_factors_that_fade() -> None:
-    model = plant(plan("demo"))
+    model = plant(plan_set("demo"))
     spectrum = np.linalg.norm(model.user_factors, axis=0) * np.linalg.norm(model.item_factors, axis=0)
     assert model.rank == PLANTED_RANK == 20
     assert np.linalg.matrix_rank(model.user_factors) == np.linalg.matrix_rank(model.item_factors) == 20
@@ -27,7 +27,7 @@ def test_the_planted_model_has_twenty_factors_that_fade() -> None:
 
 
 def test_the_netflix_shape_has_the_counts_of_the_real_set() -> None:
-    whole = plan("netflix")
+    whole = plan_set("netflix")
     counts = film_counts(whole)
     assert (whole.users, whole.items) == (480_189, 17_770)
     assert int(counts.ratings.sum()) == 100_480_507
@@ -37,7 +37,7 @@ def test_the_netflix_shape_has_the_counts_of_the_real_set() -> None:
 
 
 def test_a_fraction_keeps_the_density_and_shrinks_users_more_than_films() -> None:
-    whole, part = plan("netflix"), plan("netflix", 0.05)
+    whole, part = plan_set("netflix"), plan_set("netflix", 0.05)
     assert (part.ratings, part.probe) == (5_024_025, 70_420)
     density = whole.ratings / whole.users / whole.items
     assert part.ratings / part.users / part.items == pytest.approx(density, rel=0.01)
@@ -46,7 +46,7 @@ def test_a_fraction_keeps_the_density_and_shrinks_users_more_than_films() -> Non
 
 def test_a_fraction_too_small_for_its_films_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"10 ratings by 1 users of 120 films.*enlarge synth\.fraction"):
-        plan("demo", 0.00001)
+        plan_set("demo", 0.00001)
 
 
 @settings(max_examples=200, deadline=None)
@@ -66,7 +66,7 @@ def test_apportion_without_bounds_in_the_way_is_within_one_of_proportion() -> No
 
 
 def test_titles_are_as_awkward_as_the_real_ones() -> None:
-    text = titles_text(plan("demo"))
+    text = titles_text(plan_set("demo"))
     with pytest.raises(UnicodeDecodeError):
         text.decode("utf-8")
     rows = [re.fullmatch(r"(\d+),(\d{4}|NULL),(.+)", line) for line in text.decode("latin-1").splitlines()]

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import core_of, triangle
+from funkflow.tasks.model.about import About
+from funkflow.tasks.model.canonical import core_of, qr_r
 from funkflow.tasks.model.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
-from funkflow.tasks.model.neighbours import loaded_factors, strongest_factors
+from funkflow.tasks.model.neighbours import factors_from_rotations, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
@@ -30,7 +31,7 @@ def model_of(seed: int = 0, biases: bool = True, l2: float = L2) -> Model:
     rng = np.random.default_rng(seed)
     user_biases, item_biases = ((0.4 * biases * rng.normal(size=count)).astype(np.float32) for count in (30, 20))
     user_factors, item_factors = ((0.5 * rng.normal(size=(count, 3))).astype(np.float32) for count in (30, 20))
-    about = {"l2": l2, "deviation": DEVIATION, "settings": {"train": {"biases": biases}}}
+    about: About = {"l2": l2, "deviation": DEVIATION, "settings": {"train": {"biases": biases}}}
     ids = np.arange(30), np.arange(20) * 10
     return Model(MEAN, (1.0, 5.0), *ids, user_biases, item_biases, user_factors, item_factors, about)
 
@@ -53,7 +54,7 @@ def test_what_is_excluded_does_not_come_and_fewer_may_be_left() -> None:
 
 def test_where_it_is_not_known_what_a_user_has_rated_a_warning_says_so() -> None:
     model = model_of()
-    with pytest.warns(UserWarning, match=r"what user 7 has rated is not left out: .* pass exclude, \(\) for nothing"):
+    with pytest.warns(UserWarning, match=r"keeps the items that user 7 rated: .* pass exclude, \(\) for nothing"):
         got = model.recommend(7, 5)
     assert got.items.tolist() == model.recommend(7, 5, exclude=()).items.tolist()
 
@@ -161,17 +162,17 @@ def test_a_folded_in_user_gets_recommendations() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (lambda model: model.recommend(99), "user 99: the model never met this id"),
+        (lambda model: model.recommend(99), "user 99: this id is not in the model"),
         (lambda model: model.recommend(7, 0), "recommend: n = 0; ask for at least one"),
-        (lambda model: model.recommend(7, 3, exclude=[5]), "item 5: the model never met this id"),
-        (lambda model: model.similar(5), "item 5: the model never met this id"),
+        (lambda model: model.recommend(7, 3, exclude=[5]), "item 5: this id is not in the model"),
+        (lambda model: model.similar(5), "item 5: this id is not in the model"),
         (lambda model: model.similar(10, -1), "similar: n = -1; ask for at least one"),
         (lambda model: model.fold_in({}), "fold_in: there are no ratings"),
         (lambda model: model.fold_in({10: 7}), "fold_in: rating 7 of 10 is not a number from 1 to 5"),
         (lambda model: model.fold_in({10: 3, 20: math.nan}), "fold_in: rating nan of 20 is not a number from 1 to 5"),
         (lambda model: model.fold_in({10: "good"}), "fold_in: ratings have to be numbers"),
-        (lambda model: model.fold_in({5: 3}), "item 5: the model never met this id"),
-        (lambda model: model.fold_in({99: 3}, side="item"), "user 99: the model never met this id"),
+        (lambda model: model.fold_in({5: 3}), "item 5: this id is not in the model"),
+        (lambda model: model.fold_in({99: 3}, side="item"), "user 99: this id is not in the model"),
         (lambda model: model.fold_in({10: 3}, side="film"), 'fold_in: side is "user" or "item"'),
     ],
 )
@@ -184,7 +185,7 @@ def test_mistakes_are_told_in_one_line(asked: Any, said: str) -> None:
 def test_a_model_that_does_not_say_its_l2_folds_nothing_in() -> None:
     model = model_of()
     model.about.pop("l2")
-    with pytest.raises(BadInput, match="does not say its L2 term"):
+    with pytest.raises(BadInput, match="lacks the L2 term"):
         model.fold_in({10: 3})
 
 
@@ -202,7 +203,7 @@ def test_factors_are_the_singular_vectors_of_the_product() -> None:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
     turned = model.user_factors @ turn, model.item_factors @ turn
     found = strongest_factors(*turned)
-    again = loaded_factors(turned[1], core_of(triangle(turned[0]), turned[1]).rotations)
+    again = factors_from_rotations(turned[1], core_of(qr_r(turned[0]), turned[1]).rotations)
     np.testing.assert_allclose(again.strengths, found.strengths, rtol=1e-12)
     np.testing.assert_allclose(again.loadings, found.loadings, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.strengths, strengths[:3], rtol=1e-5)

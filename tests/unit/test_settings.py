@@ -72,7 +72,7 @@ def test_what_follows_from_a_choice_is_chosen() -> None:
     for words, message in (
         (["split.kind=none", "train.stop_on=validation"], "leave out train.stop_on"),
         (["split.kind=none", "split.file=probe.txt"], "go together"),
-        (["train.warm_from=models/old", "train.warm_start=false"], "train.warm_from names what to start from"),
+        (["train.warm_from=models/old", "train.warm_start=false"], "train.warm_from names a start model"),
     ):
         with pytest.raises(SettingsError, match=message):
             Settings.build({}, words)

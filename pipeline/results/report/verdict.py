@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
 from funkflow.pipeline.results.report.pieces import Facts, piece
-from funkflow.tasks.digits import rounded, told_apart
+from funkflow.tasks.digits import distinct_figures, rounded
 from funkflow.tasks.transform import NAMES
 
 _RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
@@ -84,7 +84,7 @@ def _gate_questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[st
     if (allowed := asked.get("rmse_worse_by_at_most")) is not None:
         than = f"at most {allowed:g} above" if allowed >= 0 else f"at least {-allowed:g} below"
         if "compared_with" in gate:
-            own, before = told_apart(gate["rmse"], gate["rmse_before"])
+            own, before = distinct_figures(gate["rmse"], gate["rmse_before"])
             found = f"{own} against {before} on the same {counted(gate['ratings'], 'validation rating')}"
         else:
             found = "there was none to compare with"
@@ -114,7 +114,7 @@ def tiles(facts: Facts) -> Markup:
 
 
 def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = False) -> tuple[str, str, str, str]:
-    written, of_rival = told_apart(own, rival)
+    written, of_rival = distinct_figures(own, rival)
     if own == rival or not rival:
         return name, written, f"as {of} ({of_rival})" if own == rival else f"{of}: {of_rival}", ""
     side = "below" if own < rival else "above"
