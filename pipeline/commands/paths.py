@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from funkflow.pipeline.commands.added_options import commands_with, with_parameters
-from funkflow.tasks.storage.paths import expanded
+from funkflow.tasks.storage.paths import expand_home
 
 NAMES = frozenset({"constants", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})
 """Parameters of commands that are a path or URL, or several. Those that stand for settings are expanded as such."""
@@ -31,7 +31,7 @@ def _with_expanded(command: Callable[..., Any], name: str) -> Callable[..., Any]
     @functools.wraps(command)
     def with_expanded(**options: Any) -> Any:
         given = options[name]
-        whole = [expanded(path) for path in given] if isinstance(given, list) else given and expanded(given)
+        whole = [expand_home(path) for path in given] if isinstance(given, list) else given and expand_home(given)
         return command(**{**options, name: whole})
 
     return with_parameters(with_expanded, command, [])

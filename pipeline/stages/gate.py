@@ -22,7 +22,7 @@ from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
-from funkflow.tasks.dataset.trained_pairs import Training
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings
 from funkflow.tasks.digits import told_apart
 from funkflow.tasks.errors import DamagedFile, ModelRefused, SettingsError
 from funkflow.tasks.evaluation.compare_models import Compared, Counted, Pair, is_finite, place_in_both
@@ -164,7 +164,7 @@ def _compared(context: Context, new: Candidate, current_id: str, folder: str, sp
     return compared
 
 
-def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> Compared:
+def _scored(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> Compared:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
     context.afford(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset

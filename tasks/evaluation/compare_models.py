@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from funkflow.tasks.dataset.matches import Places, read_match
-from funkflow.tasks.dataset.trained_pairs import Met, are_trained_on, known_pairs
+from funkflow.tasks.dataset.trained_pairs import TrainingMatch, are_trained_on, known_pairs
 from funkflow.tasks.evaluation.placed_ratings import rows_of_own, write_placed
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.parts import read_rows
@@ -63,7 +63,7 @@ class Pair:
 
 
 def place_in_both(
-    held_out: Place, part: tuple[int, int], met: Sequence[Met], met_items: Sequence[Places], pair: Pair,
+    held_out: Place, part: tuple[int, int], met: Sequence[TrainingMatch], met_items: Sequence[Places], pair: Pair,
     older_items: Places, urls: tuple[str, str],
 ) -> Counted:  # fmt: skip
     """Write one piece of held-out ratings by the rows of the older and of the newer model, to one URL each.

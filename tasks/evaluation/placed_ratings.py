@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.matches import Places, parted, read_match
-from funkflow.tasks.dataset.sorting import counted_order
+from funkflow.tasks.dataset.matches import Places, read_match, split_places
+from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.parts import Rows, read_rows
@@ -92,9 +92,9 @@ def write_placed(
     ----------
     users, items : (n,), rows in the model, one part after another; -1: unknown.
     """
-    part, rows = parted(users, user_counts)
+    part, rows = split_places(users, user_counts)
     part = np.where(rows < 0, len(user_counts), part)
-    order, starts = counted_order(part, len(user_counts) + 1)
+    order, starts = stable_order(part, len(user_counts) + 1)
     columns = {"user_row": rows, "item_row": items.astype(np.int32), "rating": table["rating"].to_numpy()}
     if "timestamp" in table.column_names:
         columns["timestamp"] = table["timestamp"].to_numpy()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.dataset.matches import parted, read_match
+from funkflow.tasks.dataset.matches import read_match, split_places
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard
 from funkflow.tasks.kernels.buffers import Weighed
@@ -70,7 +70,7 @@ def warm_rows(
     """
     start = initial_shard(counts > 0, side.rank, seed, side.name, shard, shards)
     known = np.zeros(len(counts), np.bool_)
-    of_row, row_there = parted(read_match(side.match, shard).places, side.counts)
+    of_row, row_there = split_places(read_match(side.match, shard).places, side.counts)
     for number, place in enumerate(side.parts):
         mine = of_row == number
         if not mine.any():
