@@ -18,7 +18,7 @@ from typer.models import CommandInfo, TyperInfo
 
 from funkflow.pipeline.commands.options import RunOptions
 from funkflow.pipeline.progress.lines import FORMAT_OPTION, FORMAT_VARIABLE
-from funkflow.tasks.storage.paths import expanded
+from funkflow.tasks.storage.paths import expand_home
 
 PATHS = frozenset({"constants", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})
 """Parameters of commands that are a path or URL, or several. Those that stand for settings are expanded as such."""
@@ -88,4 +88,4 @@ def _block(annotation: Any) -> list[inspect.Parameter]:
 
 
 def _expanded(given: Any) -> Any:
-    return [expanded(path) for path in given] if isinstance(given, list) else given and expanded(given)
+    return [expand_home(path) for path in given] if isinstance(given, list) else given and expand_home(given)

@@ -15,7 +15,7 @@ import numpy as np
 
 from funkflow.pipeline.root.store import Store
 from funkflow.tasks.errors import DamagedFile
-from funkflow.tasks.parsing.erased_ids import SIDES, Forgotten
+from funkflow.tasks.parsing.erased_ids import SIDES, ErasedIds
 from funkflow.tasks.storage import files
 
 
@@ -30,7 +30,7 @@ class Holder:
     at_work: bool
 
 
-def holders(store: Store, forgotten: Forgotten) -> list[Holder]:
+def holders(store: Store, forgotten: ErasedIds) -> list[Holder]:
     """Return what holds anybody on the list: runs first, then grids, splits, datasets and blocks.
 
     A file that cannot be read is passed over: it is of no use to anybody, and its folder is removed with its dataset.
@@ -77,7 +77,7 @@ def _of(store: Store, folder: str, file: str, datasets: dict[str, Any]) -> Itera
             yield name, content
 
 
-def _dense(store: Store, dataset: str, forgotten: Forgotten) -> dict[str, list[int]]:
+def _dense(store: Store, dataset: str, forgotten: ErasedIds) -> dict[str, list[int]]:
     """Return by side the dense ids that a dataset has for those on the list; nothing if it has none."""
     found = {}
     for side in SIDES:

@@ -23,10 +23,10 @@ from funkflow.tasks.parsing.sources.sources import (
     CHECKED_BYTES,
     Source,
     StoredFile,
-    checksums,
+    checksum_all,
+    checksum_ranges,
     find_sources,
-    ranges,
-    record,
+    input_record,
 )
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.file_versions import is_settled
@@ -34,7 +34,7 @@ from funkflow.tasks.storage.file_versions import is_settled
 
 def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[dict[str, str | int]]:
     """Return what a manifest says of each source, with its checksum."""
-    return [record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
+    return [input_record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
 
 
 def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[list[str]]:
@@ -76,7 +76,7 @@ def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: s
 
 
 def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
-    spans = [(each.url, span) for each in unseen for span in ranges(each)]
+    spans = [(each.url, span) for each in unseen for span in checksum_ranges(each)]
     jobs: list[list[tuple[str, int, int]]] = [[]]
     gathered = 0
     for _, (url, start, stop) in spans:
@@ -85,7 +85,7 @@ def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFil
             gathered = 0
         jobs[-1].append((url, start, stop))
         gathered += stop - start
-    hashed = [each for job in run_all(context, stage, doing, checksums, [(job,) for job in jobs]) for each in job]
+    hashed = [each for job in run_all(context, stage, doing, checksum_all, [(job,) for job in jobs]) for each in job]
     sums: dict[str, list[str]] = {each.url: [] for each in unseen}
     for (url, _), one in zip(spans, hashed, strict=True):
         sums[url].append(one)
@@ -100,7 +100,7 @@ def _known_sums(known: dict[str, Any], stored: StoredFile) -> list[str] | None:
     if (entry.get("bytes"), entry.get("version")) != (stored.bytes, stored.version):
         return None
     sums = entry.get("checksums")
-    return sums if isinstance(sums, list) and len(sums) == len(ranges(stored)) else None
+    return sums if isinstance(sums, list) and len(sums) == len(checksum_ranges(stored)) else None
 
 
 def _key(stored: StoredFile) -> str:

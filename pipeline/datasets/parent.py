@@ -16,9 +16,9 @@ from typing import Any
 
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.index import Facts, facts_of_all
-from funkflow.tasks.dataset.known_files import Match, SeenFile, match, signs
+from funkflow.tasks.dataset.known_files import FileMatch, SeenFile, file_signatures, match
 from funkflow.tasks.errors import DamagedFile
-from funkflow.tasks.parsing.erased_ids import Forgotten
+from funkflow.tasks.parsing.erased_ids import ErasedIds
 from funkflow.tasks.storage import files
 
 Grown = tuple[str, int, SeenFile]
@@ -34,7 +34,7 @@ class Inputs:
     settings: dict[str, Any]
     ratings: tuple[SeenFile, ...]
     deletions: tuple[SeenFile, ...]
-    forgotten: Forgotten
+    forgotten: ErasedIds
 
     def written(self) -> dict[str, Any]:
         """Return what a manifest keeps, so that a later dataset may grow from this one."""
@@ -106,13 +106,13 @@ class Candidates:
         """Return how many bytes of ratings would not be parsed again; a file may yet turn out not to have grown."""
         return next((found.seen_bytes for _, found, _ in self._whole(now)), 0)
 
-    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], Match, Match]]:
+    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], FileMatch, FileMatch]]:
         """Yield the datasets whose inputs all seem to be among those of now, the one that has seen most first.
 
         Of equal ones that of most generations comes first. All bytes of one whose inputs are all there are seen, so
         the order is known before any manifest is read.
         """
-        present = {sign for file in now.ratings for sign in signs(file)}
+        present = {sign for file in now.ratings for sign in file_signatures(file)}
         in_order = sorted(self._facts, key=lambda name: (*self._key(name), name))
         asked = (name for name in in_order if present & set(self._facts[name]["first"]))
         for manifest in filter(None, map(self._manifest, islice(asked, _MOST_ASKED))):
@@ -183,7 +183,7 @@ def _facts_of(manifest: dict[str, Any]) -> Facts:
         "made_of": _mark([manifest.get("inputs"), seen]),
         "bytes": sum(file.bytes for file in ratings),
         "deletions_bytes": sum(file.bytes for file in deletions),
-        "first": list(signs(ratings[0])) if ratings else [],
+        "first": list(file_signatures(ratings[0])) if ratings else [],
         "generations": len(manifest.get("lineage", [])),
         "parent": (manifest.get("parent") or {}).get("id"),
     }
@@ -197,11 +197,11 @@ def _remembered(manifest: dict[str, Any], kind: str) -> list[SeenFile]:
     return [SeenFile.read(entry) for entry in manifest["seen"][kind]]
 
 
-def _match(manifest: dict[str, Any], now: Inputs) -> Match:
+def _match(manifest: dict[str, Any], now: Inputs) -> FileMatch:
     return match(_remembered(manifest, "ratings"), now.ratings, may_grow=manifest["form"]["kind"] != "parquet")
 
 
-def _grown(kind: str, manifest: dict[str, Any], now: Inputs, found: Match) -> list[Grown]:
+def _grown(kind: str, manifest: dict[str, Any], now: Inputs, found: FileMatch) -> list[Grown]:
     by_size = {(file.name, file.bytes): file for file in _remembered(manifest, kind)}
     present = now.ratings if kind == "ratings" else now.deletions
     return [

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.tasks.dataset.bucket_rows import Scattered, scatter_chunk
+from funkflow.tasks.dataset.bucket_rows import ChunkSummary, scatter_chunk
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.columns import Column
 from funkflow.tasks.parsing.format.formats import Form, Wanted
 from funkflow.tasks.parsing.format.quoting import Quoting
-from funkflow.tasks.parsing.format.records import begun_inside, in_doubt, inside_quotes, quote_ends
-from funkflow.tasks.parsing.prepare import Prepared, prepare_leniently, unpack_here
+from funkflow.tasks.parsing.format.records import doubtful_places, inside_quotes, quote_ends, start_inside
+from funkflow.tasks.parsing.prepare import ParseInput, prepare_leniently, unpack_here
 from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files, unpack
 from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, RawFile, whole
 from funkflow.tasks.parsing.sources.sources import Source, StoredFile
@@ -45,9 +45,9 @@ def plain_pieces(
 
 
 def scatter(
-    context: Context, stage: str, doing: str, prepared: Prepared, buckets: int, scratch: str, stop_at_first: bool,
+    context: Context, stage: str, doing: str, prepared: ParseInput, buckets: int, scratch: str, stop_at_first: bool,
     transform: Transform = "none",
-) -> list[Scattered]:  # fmt: skip
+) -> list[ChunkSummary]:  # fmt: skip
     """Parse all chunks and write their rows by bucket under `scratch`.
 
     Raises
@@ -69,12 +69,12 @@ def scatter(
 def _read_anew(
     context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform]],
     leaves_open: Sequence[bool],
-) -> dict[int, Scattered]:  # fmt: skip
+) -> dict[int, ChunkSummary]:  # fmt: skip
     """Do again the jobs whose chunk begins inside a quote, which each of them took to begin outside."""
-    doubted = in_doubt([chunk for chunk, *_ in jobs], leaves_open)
+    doubted = doubtful_places([chunk for chunk, *_ in jobs], leaves_open)
     ends = run_all(context, stage, "quotes", quote_ends, [(jobs[place][0][0], jobs[place][1]) for place in doubted])
     wrong = inside_quotes(doubted, ends)
-    again = [(begun_inside(jobs[place][0]), *jobs[place][1:]) for place in wrong]
+    again = [(start_inside(jobs[place][0]), *jobs[place][1:]) for place in wrong]
     return dict(zip(wrong, run_all(context, stage, doing, scatter_chunk, again), strict=True))
 
 

@@ -19,8 +19,8 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
 from funkflow.pipeline.models.trained_on import places_of_ids
-from funkflow.tasks.dataset.matches import Places, match_by_part, matched
-from funkflow.tasks.dataset.trained_pairs import Met, Training
+from funkflow.tasks.dataset.matches import Places, find_places, match_by_part
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.parts import ModelParts, Rows, read_side
@@ -36,14 +36,14 @@ def validation_places(context: Context, split: dict[str, Any]) -> list[Place]:
 
 
 def met_by(
-    context: Context, stage: str, dataset: dict[str, Any], trainings: Sequence[Training], scratch: str
-) -> tuple[list[Met], list[Future[Places]]]:
+    context: Context, stage: str, dataset: dict[str, Any], trainings: Sequence[TrainedRatings], scratch: str
+) -> tuple[list[TrainingMatch], list[Future[Places]]]:
     """Return earlier trainings beside a dataset, and where its items stand in each of them."""
     urls = [files.join(scratch, f"met-{number:05d}.arrow") for number in range(len(trainings))]
     users = [(training.ids[0],) for training in trainings]
     match_users(context, stage, dataset, users, urls)
     items = [match_items(context, dataset, (training.ids[1],)) for training in trainings]
-    return [Met(training, url) for training, url in zip(trainings, urls, strict=True)], items
+    return [TrainingMatch(training, url) for training, url in zip(trainings, urls, strict=True)], items
 
 
 def match_users(
@@ -57,7 +57,7 @@ def match_users(
 
 def match_items(context: Context, dataset: dict[str, Any], others: Sequence[Place]) -> Future[Places]:
     """Return where a dataset's items stand in a table; it is let go of with the last task that needs it."""
-    return submit_shared(context, "match-items", matched, places_of_ids(context.store, dataset)[1], others)
+    return submit_shared(context, "match-items", find_places, places_of_ids(context.store, dataset)[1], others)
 
 
 def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from funkflow.pipeline.root.store import Store, content_id, published
 from funkflow.pipeline.settings.sections import SplitSettings
-from funkflow.tasks.dataset.trained_pairs import Training
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings
 from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
@@ -53,7 +53,7 @@ class Seen:
         no_larger = split.fraction <= self.fraction and slice_fraction <= self.slice_fraction
         return both and no_larger and self.seed == split.seed and self.id_types == id_types
 
-    def training(self) -> Training | None:
+    def training(self) -> TrainedRatings | None:
         """Return where the ratings lie; None if they are not there any more."""
         if not self.root:
             return None
@@ -64,7 +64,7 @@ class Seen:
         home, apart = store.dataset(self.dataset), store.split(self.split)
         parts = [split[name]["parts"] for name in HELD_OUT if split.get(name)]
         held_out = [[(files.join(apart, each["path"]), each["checksum"]) for each in of_part] for of_part in parts]
-        return Training(
+        return TrainedRatings(
             places_of_ids(store, dataset),
             tuple((files.join(home, part["path"]), part["checksum"]) for part in dataset["parts"]),
             tuple(zip(*held_out, strict=True)) if held_out else ((),) * len(dataset["parts"]),

@@ -35,8 +35,8 @@ from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, write_shard
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.kernels.buffers import uninitialised
-from funkflow.tasks.kernels.threads import all_of
-from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.kernels.threads import map_threads
+from funkflow.tasks.kernels.wavefront import visit_tiles
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import HeldOut, score
 from funkflow.tasks.training.sgd import StepSizes, descend_in_place
@@ -160,11 +160,11 @@ def _passes(block: RatingBlock, pairs: Sequence[list[FactorShard]]) -> None:
         for _ in range(_PASSES):
             descend_in_place(block, pair[0], pair[1], _STEPS)
 
-    all_of(passes, pairs, threads=len(pairs))
+    map_threads(passes, pairs, threads=len(pairs))
 
 
 def _copied(shards: Sequence[FactorShard]) -> None:
-    all_of(FactorShard.copy, shards, threads=len(shards))
+    map_threads(FactorShard.copy, shards, threads=len(shards))
 
 
 def _held_out(block: RatingBlock) -> HeldOut:
@@ -197,7 +197,7 @@ def _rank_constants(rank: int, found: tuple[Any, ...], timings: Timings) -> Rank
 def _measure_dispatch() -> list[float]:
     """Return what handing one tile to a thread takes, where nothing is done in it."""
     tiles = [(place, place) for place in range(_VISITS)]
-    return [each / _VISITS for each in _timed(lambda: go_through(tiles, lambda _tile: None, cores()))]
+    return [each / _VISITS for each in _timed(lambda: visit_tiles(tiles, lambda _tile: None, cores()))]
 
 
 def _measure_store(root: str, threads: int) -> dict[str, list[float]]:
@@ -208,10 +208,10 @@ def _measure_store(root: str, threads: int) -> dict[str, list[float]]:
     urls = [files.join(folder, f"{number}.npy") for number in range(threads)]
     size = threads * _STORED_ROWS * 4 * (rank + 3)
     try:
-        sums = all_of(write_shard, urls, shards, threads=threads)
-        write = _timed(lambda: all_of(write_shard, urls, shards, threads=threads))
+        sums = map_threads(write_shard, urls, shards, threads=threads)
+        write = _timed(lambda: map_threads(write_shard, urls, shards, threads=threads))
         read = _timed(
-            lambda: all_of(lambda url, checksum: read_shard(url, checksum, rank), urls, sums, threads=threads)
+            lambda: map_threads(lambda url, checksum: read_shard(url, checksum, rank), urls, sums, threads=threads)
         )
     finally:
         files.remove_tree(folder)

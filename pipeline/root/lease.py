@@ -23,7 +23,7 @@ from funkflow.pipeline.root.holder import Holder, is_dead, read_holder, said, th
 from funkflow.tasks.errors import FunkflowError, RootIsHeld, TryAgainLater
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.conditional_writes import put_new, remove, replace, version_of
+from funkflow.tasks.storage.conditional_writes import object_version, put_new, remove_version, replace
 
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 45.0
@@ -115,7 +115,7 @@ class _Lease:
     def _take(self) -> Holder:
         if put_new(self._url, self._content(since=time.time())):
             return {}
-        version = version_of(self._url)
+        version = object_version(self._url)
         holder = self._holder()
         if self._is_mine(holder):  # it was put, and the answer was lost
             return {}
@@ -131,7 +131,7 @@ class _Lease:
     def beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(BEAT_SECONDS):
             with suppress(OSError, FunkflowError):  # a store that is out of reach for a while is no reason to end
-                version = version_of(self._url)
+                version = object_version(self._url)
                 if not self._is_mine(self._holder()):
                     self._lost = True
                     return
@@ -148,9 +148,9 @@ class _Lease:
             )
 
     def give_back(self) -> None:
-        version = version_of(self._url)
+        version = object_version(self._url)
         if self._is_mine(self._holder()):
-            remove(self._url, version)
+            remove_version(self._url, version)
 
     def _is_mine(self, holder: Holder) -> bool:
         return bool(holder.get("token") == self._token)

@@ -94,7 +94,7 @@ def existing_root(root: str) -> str:
 def sweep(folder: str) -> None:
     """Remove what killed writers left in a local folder; an object store keeps nothing of a cut-off write."""
     if "://" not in folder:
-        for path in files.cut_off(folder):
+        for path in files.unfinished_files(folder):
             os.remove(path)
 
 

@@ -26,7 +26,13 @@ from funkflow.pipeline.settings.effective import on_synthetic
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS, Settings
 from funkflow.tasks.errors import BadInput, DamagedFile
-from funkflow.tasks.parsing.sources.sources import StoredFile, checksums, find_companions, find_sources, ranges
+from funkflow.tasks.parsing.sources.sources import (
+    StoredFile,
+    checksum_all,
+    checksum_ranges,
+    find_companions,
+    find_sources,
+)
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.file_versions import is_settled
@@ -247,7 +253,7 @@ def _below(root: str, path: str) -> str:
 
 
 def _sum(stored: StoredFile) -> str:
-    return files.checksum("".join(checksums(ranges(stored))).encode())
+    return files.checksum("".join(checksum_all(checksum_ranges(stored))).encode())
 
 
 def _bytes(stored: Iterable[StoredFile]) -> int:

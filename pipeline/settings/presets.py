@@ -15,7 +15,7 @@ from typing import Any
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.filesystems import opened
-from funkflow.tasks.storage.paths import expanded
+from funkflow.tasks.storage.paths import expand_home
 
 SETTINGS, CLUSTERS = "funkflow.conf", "funkflow.conf.clusters"
 """Where the files that ship lie."""
@@ -72,7 +72,7 @@ def is_path(name_or_path: str) -> bool:
 
 def _find(name_or_path: str, folder: str) -> tuple[str, str]:
     if is_path(name_or_path):
-        where = masked(expanded(name_or_path))
+        where = masked(expand_home(name_or_path))
         try:
             with opened(name_or_path) as content:
                 return content.read().decode(), where

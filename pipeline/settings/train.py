@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from funkflow.pipeline.settings.methods import ON_A_BASELINE, without_effect
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage.paths import expanded, refuse_other_encoding
+from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
 
 
 def _expanded(path: str) -> str:
     try:
         refuse_other_encoding(path)
-        return expanded(path)
+        return expand_home(path)
     except SettingsError as error:
         raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value
 

@@ -22,7 +22,7 @@ from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
-from funkflow.tasks.dataset.trained_pairs import Training
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings
 from funkflow.tasks.digits import distinct_figures
 from funkflow.tasks.errors import DamagedFile, ModelRefused, SettingsError
 from funkflow.tasks.evaluation.compare_models import ModelErrors, ModelPair, PairCounts, is_finite, place_in_both
@@ -166,7 +166,7 @@ def _compared(
     return compared
 
 
-def _scored(context: Context, new: Candidate, trainings: list[Training], older: ModelParts) -> ModelErrors:
+def _scored(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> ModelErrors:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
     context.afford(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset

@@ -22,19 +22,19 @@ from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import Noticed, RowsQuarantined, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.settings.sections import IngestSettings
-from funkflow.tasks.dataset.bucket_rows import Scattered, buckets_for, parts_for, rejected_rows
-from funkflow.tasks.dataset.known_files import SeenFile, has_grown, seen_in
-from funkflow.tasks.dataset.number_ids import Numbered, Numbering, write_ids
-from funkflow.tasks.dataset.write_part import Earlier, Gathering, Scratch, write_part
+from funkflow.tasks.dataset.bucket_rows import ChunkSummary, buckets_for, parts_for, rejected_rows
+from funkflow.tasks.dataset.known_files import SeenFile, has_grown, list_seen_files
+from funkflow.tasks.dataset.number_ids import IdTable, Numbering, write_ids
+from funkflow.tasks.dataset.write_part import ParentParts, PartJob, ScatteredRows, write_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
 from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.ids import ITEMS, USERS
-from funkflow.tasks.parsing.prepare import Prepared, prepare_pieces, recognise
+from funkflow.tasks.parsing.prepare import ParseInput, prepare_pieces, recognise
 from funkflow.tasks.parsing.rows.rows import id_arrow_type
-from funkflow.tasks.parsing.sources.sources import Source, find_companions, find_sources, record
+from funkflow.tasks.parsing.sources.sources import Source, find_companions, find_sources, input_record
 from funkflow.tasks.parsing.titles import read_titles
-from funkflow.tasks.parsing.understood import one_rating_each, understood
+from funkflow.tasks.parsing.understood import describe_first_file, one_rating_each
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import transformed_scale
 
@@ -117,7 +117,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
 def _inputs(context: Context, sources: Sequence[Source]) -> tuple[list[dict[str, str | int]], list[list[SeenFile]]]:
     """Describe every input with its checksum, and each of its files."""
     described = list(zip(sources, sums_of(context, _STAGE, "checksum", sources), strict=True))
-    return [record(*each) for each in described], [seen_in(*each) for each in described]
+    return [input_record(*each) for each in described], [list_seen_files(*each) for each in described]
 
 
 def _named(
@@ -198,7 +198,7 @@ def _ancestry(work: _Work) -> list[list[int]]:
     return list(work.parent.manifest["lineage"]) if work.parent else []
 
 
-def _prepared(work: _Work) -> tuple[Prepared, int]:
+def _prepared(work: _Work) -> tuple[ParseInput, int]:
     """Return what is to be parsed, and its bytes: in the form of the earlier dataset, or as the first file has it."""
     stored = [each for source in work.sources for each in source.files]
     begins = work.parent.begins if work.parent else (0,) * len(stored)
@@ -207,7 +207,7 @@ def _prepared(work: _Work) -> tuple[Prepared, int]:
         form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
     elif pieces:
         form = recognise(pieces[0].file, work.settings.wanted_form)
-        work.context.tell(Noticed(understood(pieces[0].file, form, work.now.forgotten)))
+        work.context.tell(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
@@ -218,7 +218,7 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _numbered(work: _Work, prepared: Prepared, parts: int) -> list[Numbered]:
+def _numbered(work: _Work, prepared: ParseInput, parts: int) -> list[IdTable]:
     """Write users.parquet and items.parquet: the ids of the earlier dataset as they are, then the new ones."""
     parent, form = work.parent, prepared.form
     sides = (("user", USERS, form.user_type, "", parts), ("item", ITEMS, form.item_type, work.titles, 0))
@@ -236,19 +236,19 @@ def _numbered(work: _Work, prepared: Prepared, parts: int) -> list[Numbered]:
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
-def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: list[Numbered]) -> list[dict[str, Any]]:
+def _gathered(work: _Work, prepared: ParseInput, parts: int, buckets: int, ids: list[IdTable]) -> list[dict[str, Any]]:
     before, earlier, (users, items) = work.earlier, None, ids
     if before:
         known = tuple((part["path"], part["checksum"], part["rows"]) for part in before["parts"])
         home, moved = work.context.store.dataset(before["id"]), users.moved or items.moved
-        earlier = Earlier(home, known, users.pieces[1], places_of_ids(work.context.store, before)[1], moved)
+        earlier = ParentParts(home, known, users.pieces[1], places_of_ids(work.context.store, before)[1], moved)
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
         work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
         work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
     )  # fmt: skip
-    gathering = Gathering(
-        Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,
+    gathering = PartJob(
+        ScatteredRows(work.scratch, len(prepared.chunks), buckets), ScatteredRows(unwanted, chunks, buckets), earlier,
         work.folder, users.pieces[0], (files.join(work.folder, "items.parquet"), items.checksum), parts,
         work.settings.duplicates, bool(work.now.forgotten),
     )  # fmt: skip
@@ -258,7 +258,7 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: li
     return gathered
 
 
-def _set_aside(work: _Work, scattered: Sequence[Scattered]) -> int:
+def _set_aside(work: _Work, scattered: Sequence[ChunkSummary]) -> int:
     """Write quarantine.parquet, if there is anything to set aside; return its rows."""
     earlier, name = work.earlier, _QUARANTINE
     before = [files.join(work.context.store.dataset(earlier["id"]), name)] if earlier and earlier["quarantined"] else []
@@ -269,7 +269,7 @@ def _set_aside(work: _Work, scattered: Sequence[Scattered]) -> int:
 
 
 def _extreme(
-    choose: Callable[..., float], name: str, scattered: Sequence[Scattered], earlier: dict[str, Any] | None
+    choose: Callable[..., float], name: str, scattered: Sequence[ChunkSummary], earlier: dict[str, Any] | None
 ) -> float:
     return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
 

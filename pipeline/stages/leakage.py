@@ -18,7 +18,8 @@ from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.settings.sections import SplitSettings
-from funkflow.tasks.dataset.trained_pairs import Training, part_by_training
+from funkflow.tasks.dataset.hold_out import PartEntry
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings, split_by_training
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
 
@@ -80,12 +81,12 @@ def unseen(
 
 
 def _part(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], trainings: list[Training], folder: str
+    context: Context, dataset: dict[str, Any], split: dict[str, Any], trainings: list[TrainedRatings], folder: str
 ) -> dict[str, Any]:
     """Part the held-out ratings; return what the new split's manifest has of its own."""
     home, count = context.store.split(split["id"]), len(dataset["parts"])
     scratch = context.store.scratch(f"unseen-{context.attempt}")
-    parted: dict[str, list[dict[str, Any]]] = {}
+    parted: dict[str, list[PartEntry]] = {}
     with store.nothing_half_written(temporary=(scratch,)):
         met, items = met_by(context, _STAGE, dataset, trainings, scratch)
         for name in ("validation", "slice"):
@@ -93,7 +94,7 @@ def _part(
                 ((files.join(home, part["path"]), part["checksum"]), (number, count), met, items, folder, name)
                 for number, part in enumerate(split[name]["parts"] if split[name] else [])
             ]
-            kept = run_all(context, _STAGE, f"part-{name}", part_by_training, jobs)
+            kept = run_all(context, _STAGE, f"part-{name}", split_by_training, jobs)
             parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
     counts = {name: sum(part["rows"] for part in parts) for name, parts in parted.items()}
     held_out = {name: {"ratings": counts[name], "parts": parts} if parts else None for name, parts in parted.items()}

@@ -192,7 +192,7 @@ def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: ModelPart) ->
     """Write one piece, and then the marker that says so."""
     raw_ids, block = multiplied_out(cut, side, loaded)
     if target.form == "zarr":
-        zarr_arrays.write_rows(target.zarr, cut.start, block)
+        zarr_arrays.write_zarr_rows(target.zarr, cut.start, block)
     else:
         lists = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), target.items)
         table = pa.table({"raw_id": pa.array(raw_ids), "ratings": lists})

@@ -16,16 +16,16 @@ from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
-from funkflow.tasks.dataset.hold_out import HeldOut, Rule, hold_out_part
+from funkflow.tasks.dataset.hold_out import HoldOutRule, PartSplit, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
 from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.parsing.pairs import find_line
-from funkflow.tasks.parsing.prepare import Prepared, prepare_leniently, unpack_here
+from funkflow.tasks.parsing.prepare import ParseInput, prepare_leniently, unpack_here
 from funkflow.tasks.parsing.sources.chunks import RawFile
 from funkflow.tasks.parsing.sources.sources import Source, find_companions, find_sources
-from funkflow.tasks.parsing.understood import understood
+from funkflow.tasks.parsing.understood import describe_first_file
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import share
 
@@ -70,7 +70,7 @@ def split(
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
             prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
-            rule = Rule(
+            rule = HoldOutRule(
                 settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
                 scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
                 files.join(scratch, "users.arrow"), places_of_ids(context.store, dataset)[1],
@@ -119,16 +119,16 @@ def _split_id(
 
 def _scattered(
     context: Context, dataset: dict[str, Any], ingest: IngestSettings, source: Source, scratch: str
-) -> Prepared:
+) -> ParseInput:
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
-    context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
+    context.tell(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
     scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
     return prepared
 
 
-def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSettings) -> Prepared:
+def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSettings) -> ParseInput:
     columns = ingest.columns
     wanted = Wanted(
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
@@ -145,7 +145,7 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
 def _kept(
     context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
     folder: str,
-) -> dict[int, HeldOut]:  # fmt: skip
+) -> dict[int, PartSplit]:  # fmt: skip
     """Take over what the dataset before held out of the parts that are the same still; return that by their numbers.
 
     A file may name users and items that are only known now, so with one every part is looked at again.
@@ -163,7 +163,7 @@ def _kept(
         if old["checksum"] == new["checksum"]:
             validation = manifest["validation"]["parts"][number]
             held_back = manifest["slice"]["parts"][number] if manifest["slice"] else None
-            known[number] = HeldOut(validation, held_back, manifest["training"][number])
+            known[number] = PartSplit(validation, held_back, manifest["training"][number])
             paths = [each["path"] for each in (validation, held_back) if each]
             jobs += [(files.join(earlier, path), files.join(folder, path)) for path in paths]
     run_all(context, _STAGE, "keep", share, jobs)
@@ -173,11 +173,11 @@ def _kept(
 def _hold_out(
     context: Context,
     dataset: dict[str, Any],
-    rule: Rule,
+    rule: HoldOutRule,
     folder: str,
-    prepared: Prepared | None,
+    prepared: ParseInput | None,
     settings: SplitSettings,
-    known: dict[int, HeldOut],
+    known: dict[int, PartSplit],
 ) -> dict[str, Any]:
     home = context.store.dataset(dataset["id"])
     jobs = [
@@ -221,7 +221,7 @@ def _hold_out(
     }
 
 
-def _missing_message(prepared: Prepared, missing: set[tuple[int | str, int | str]], url: str) -> str:
+def _missing_message(prepared: ParseInput, missing: set[tuple[int | str, int | str]], url: str) -> str:
     found = find_line(prepared.chunks, prepared.form, missing)
     file, line, (user, item) = found if found else (url, 0, next(iter(missing)))
     return (

@@ -22,7 +22,7 @@ from funkflow.pipeline.training.sgd_graph import State, threads_of_task
 from funkflow.tasks.errors import DamagedFile, Diverged, SettingsError
 from funkflow.tasks.grid.factor_shard import FactorShard, write_shard
 from funkflow.tasks.grid.visit_order import items_of
-from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.sgd import Descent
 
@@ -156,10 +156,12 @@ def _write_items(
 def _write_shards(shards: Sequence[FactorShard], folder: str, name: str, first: int) -> list[dict[str, str]]:
     paths = [f"{name}-{number:05d}.npy" for number in range(first, first + len(shards))]
     threads = threads_of_task(1)
-    for path, is_finite in zip(paths, all_of(FactorShard.is_finite, shards, threads=threads), strict=True):
+    for path, is_finite in zip(paths, map_threads(FactorShard.is_finite, shards, threads=threads), strict=True):
         if not is_finite:
             raise Diverged(f"{path}: holds numbers that are not finite")
-    checksums = all_of(lambda path, shard: write_shard(files.join(folder, path), shard), paths, shards, threads=threads)
+    checksums = map_threads(
+        lambda path, shard: write_shard(files.join(folder, path), shard), paths, shards, threads=threads
+    )
     return [{"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)]
 
 

@@ -31,7 +31,7 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.row_sums import rows_seen
 from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
-from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.funk import (
     Feature,
@@ -211,7 +211,7 @@ def score_share(
     def score(held: HeldOut, standing: Standing, users: Vector) -> float:
         return score_feature(held, standing, users, vectors, steps, scale)
 
-    stopping = all_of(score, held_out, standings, feature.users, threads=threads_of_task(crowd))
+    stopping = map_threads(score, held_out, standings, feature.users, threads=threads_of_task(crowd))
     return list(zip(feature.squared_errors, stopping, strict=True))
 
 

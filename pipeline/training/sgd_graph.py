@@ -30,7 +30,7 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, written_room
 from funkflow.tasks.grid.row_sums import rows_seen
 from funkflow.tasks.grid.visit_order import Visit, items_of, turns_of_epoch
-from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
 from funkflow.tasks.training.sgd import Descent, StepSizes, descend
@@ -223,9 +223,9 @@ def start_users(
     """Return a share of user shards before its first turn, and leave memory for the versions that follow."""
     make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards, length=length)
     of_users, threads = [users for users, _ in seen], threads_of_task(1)
-    first = all_of(lambda a, users: make(users, shard=a), range(mine.start, mine.stop), of_users, threads=threads)
+    first = map_threads(lambda a, users: make(users, shard=a), range(mine.start, mine.stop), of_users, threads=threads)
     # All at once, and gone when this returns.
-    all_of(lambda users: written_room(len(users), rank), of_users * _LATER_VERSIONS, threads=threads)
+    map_threads(lambda users: written_room(len(users), rank), of_users * _LATER_VERSIONS, threads=threads)
     return Descent.starting(first)
 
 
@@ -246,7 +246,7 @@ def start_items(
 
 def load_users(_rows: Sequence[BlockRow], entries: Sequence[tuple[str, str, int]]) -> Descent:
     """Read a share of user shards from a checkpoint, on the worker that holds its blocks."""
-    return Descent.starting(all_of(lambda entry: read_shard(*entry), entries, threads=threads_of_task(1)))
+    return Descent.starting(map_threads(lambda entry: read_shard(*entry), entries, threads=threads_of_task(1)))
 
 
 def load_items(entries: Sequence[tuple[str, str, int]]) -> tuple[FactorShard, ...]:

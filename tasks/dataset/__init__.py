@@ -1,4 +1,4 @@
-"""A dataset: ratings by dense ids, in parts of users, and the ratings kept for validation.
+"""A dataset: ratings with dense ids, in parts by user, and the validation ratings.
 
 Lives here: numbering ids, bucketing and sorting rows, writing parts, holding out, matching ids of two datasets.
 Does not: parsing (tasks/parsing/), blocks (tasks/grid/).

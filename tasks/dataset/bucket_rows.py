@@ -1,8 +1,8 @@
-"""Parsed chunks to rows by part: scattered by user, read back for one part, duplicates settled.
+"""Rows of parsed chunks in buckets by user: write a chunk's rows, read a part's rows, settle duplicates.
 
-Covers: one chunk's rows written by bucket of the raw user's hash, one part's rows of all chunks, one row for each pair.
-Does not cover: parsing (tasks/parsing/rows/text.py), dense ids and the files of a dataset (write_part.py), which task
-runs when (pipeline/stages/ingest.py).
+Covers: writing one chunk's rows by the hash of the raw user, reading one part's rows of all chunks, one row per pair.
+Does not cover: parsing (tasks/parsing/rows/text.py), dense ids and dataset files (write_part.py), the order of tasks
+(pipeline/stages/ingest.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from funkflow.tasks.dataset.sorting import counted_order
+from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.ids import buckets_of, unique
@@ -24,7 +24,7 @@ from funkflow.tasks.parsing.rows.rows import quarantine_table
 from funkflow.tasks.parsing.rows.transformed import parse_transformed
 from funkflow.tasks.parsing.sources.chunks import Chunk
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_groups import narrowed, read_groups, write_groups
+from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
 from funkflow.tasks.transform import Transform
 
 Duplicates = Literal["last", "mean", "raise"]
@@ -34,10 +34,10 @@ _Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Scattered:
-    """What is known of one chunk once its rows are written. `fault`: the message of what makes the input bad.
+class ChunkSummary:
+    """Counts of one chunk after its rows are written. `fault`: the error message if the input is bad.
 
-    `leaves_open` says that the next chunk begins inside a quote.
+    `leaves_open` : the next chunk begins inside a quote.
     """
 
     rows: int = 0
@@ -49,44 +49,44 @@ class Scattered:
 
 
 def buckets_for(rows_at_most: int, part_rows: int) -> int:
-    """Return the number of buckets chunks are scattered to: a power of two, no fewer than the parts there will be."""
+    """Return the number of buckets for chunks: a power of two, at least the later number of parts."""
     return min(MOST_BUCKETS, _power_of_two(-(-rows_at_most // part_rows)))
 
 
 def parts_for(rows: int, part_rows: int, buckets: int) -> int:
-    """Return the number of parts: the power of two that brings their mean to `part_rows` or less."""
+    """Return the number of parts: the least power of two with at most `part_rows` rows a part on average."""
     return min(buckets, _power_of_two(-(-rows // part_rows)))
 
 
 def scatter_chunk(
     chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool, transform: Transform = "none"
-) -> Scattered:
-    """Parse a chunk and write `folder`/chunk-NNNNN.arrow with one group a bucket, and its distinct ids beside it.
+) -> ChunkSummary:
+    """Parse a chunk; write `folder`/chunk-NNNNN.arrow with one group per bucket, and the chunk's distinct ids.
 
-    Bad input is returned, not raised, so that whoever waits for all chunks can name the first fault of the input.
+    The function returns bad input instead of raising it, so that the caller can report the first fault of all chunks.
     """
     try:
         parsed = parse_transformed(chunk, form, stop_at_first, transform)
     except BadInput as fault:
-        return Scattered(fault=fault.message)
+        return ChunkSummary(fault=fault.message)
     if parsed.rejected and stop_at_first:
-        return Scattered(fault=parsed.rejected[0].message())
-    rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _extremes(parsed.table)
+        return ChunkSummary(fault=parsed.rejected[0].message())
+    rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _rating_range(parsed.table)
     leaves_open = parsed.leaves_open
-    table = _narrowed(parsed.table)
+    table = _narrow_columns(parsed.table)
     del parsed
-    order, starts = counted_order(buckets_of(table["user"], buckets), buckets)
+    order, starts = stable_order(buckets_of(table["user"], buckets), buckets)
     for side in ("user", "item"):
         ids = unique(table[side])
         write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids}), [0, len(ids)])
-    write_groups(chunk_url(folder, number), _arranged(table, order), starts.tolist())
+    write_groups(chunk_url(folder, number), _reorder(table, order), starts.tolist())
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
-    return Scattered(rows, len(rejected), *extremes, leaves_open=leaves_open)
+    return ChunkSummary(rows, len(rejected), *extremes, leaves_open=leaves_open)
 
 
-def _extremes(table: pa.Table) -> tuple[float, float]:
-    """Return the least and the greatest rating, if there is any."""
+def _rating_range(table: pa.Table) -> tuple[float, float]:
+    """Return the least and the greatest rating; (inf, -inf) without ratings."""
     if not table.num_rows or "rating" not in table.column_names:
         return float("inf"), float("-inf")
     extremes = pc.min_max(table["rating"]).as_py()
@@ -94,27 +94,29 @@ def _extremes(table: pa.Table) -> tuple[float, float]:
 
 
 def chunk_url(folder: str, number: int) -> str:
-    """Return where chunk `number` leaves its rows."""
+    """Return the path of the rows of chunk `number`."""
     return files.join(folder, f"chunk-{number:05d}.arrow")
 
 
 def ids_url(folder: str, side: str, number: int) -> str:
-    """Return where chunk `number` leaves its distinct raw users or items."""
+    """Return the path of the distinct raw users or items of chunk `number`."""
     return files.join(folder, f"{side}s-{number:05d}.arrow")
 
 
 def rejected_url(folder: str, number: int) -> str:
-    """Return where chunk `number` leaves the rows it rejected."""
+    """Return the path of the rejected rows of chunk `number`."""
     return files.join(folder, f"rejected-{number:05d}.parquet")
 
 
-def _narrowed(table: pa.Table) -> pa.Table:
-    """Return parsed rows with integers and times in as few bytes as they need."""
+def _narrow_columns(table: pa.Table) -> pa.Table:
+    """Return parsed rows with integers and times in their narrowest types."""
     wide = {name for name in table.column_names if pa.types.is_integer(table[name].type) or name == "timestamp"}
-    return pa.table({name: narrowed(table[name]) if name in wide else table[name] for name in table.column_names})
+    return pa.table(
+        {name: narrow_integers(table[name]) if name in wide else table[name] for name in table.column_names}
+    )
 
 
-def _arranged(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
+def _reorder(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
     """Return rows in this order."""
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -124,7 +126,7 @@ def _arranged(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
 
 
 def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
-    """Read one part's rows of every chunk, in the order of the chunks. Raw ids may be of any width."""
+    """Read one part's rows of all chunks, in the order of the chunks; raw ids have any integer width."""
     width = buckets // parts
     groups = range(part * width, (part + 1) * width)
     tables = [read_groups(chunk_url(folder, number), groups) for number in range(chunks)]
@@ -135,10 +137,14 @@ def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -
     return rows
 
 
-def settle(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
-    """Leave one row for each (user, item) of rows sorted by them and, within, in the order of the input.
+def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
+    """Keep one row of each (user, item); rows come sorted by pair, and within a pair in input order.
 
-    "last" keeps the newest, and of equal times the last; "mean" gives it the mean of the ratings.
+    "last" keeps the newest row, or the last of equal times; "mean" also gives it the mean of the pair's ratings.
+
+    Parameters
+    ----------
+    columns : user and item int32 (n,), dense; rating float32 (n,) and timestamp (n,) if present.
     """
     user, item = columns["user"], columns["item"]
     starts = np.ones(len(user), bool)
@@ -149,17 +155,17 @@ def settle(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict
     times = columns["timestamp"] if "timestamp" in columns else np.zeros(len(user), np.int64)
     newest_last = np.lexsort((times, group))  # lexsort is stable
     last = newest_last[np.append(np.flatnonzero(starts)[1:], len(user)) - 1]
-    kept = {name: values[last] for name, values in columns.items()}
+    rows = {name: values[last] for name, values in columns.items()}
     if duplicates == "mean":
         sums = np.add.reduceat(columns["rating"].astype(np.float64), np.flatnonzero(starts))
-        kept["rating"] = (sums / np.bincount(group)).astype(np.float32)
-    return kept
+        rows["rating"] = (sums / np.bincount(group)).astype(np.float32)
+    return rows
 
 
-def rejected_rows(folder: str, scattered: Sequence[Scattered], before: Sequence[str], in_clear: bool) -> pa.Table:
-    """Return the rows that were rejected: those in the files `before`, then those of all chunks, as they came in.
+def rejected_rows(folder: str, scattered: Sequence[ChunkSummary], before: Sequence[str], in_clear: bool) -> pa.Table:
+    """Return the rejected rows: first those in the files `before`, then those of all chunks in input order.
 
-    `in_clear` False: without their text, where somebody is to be forgotten whose row a bad row may be.
+    `in_clear` : keep their text. False if the root has erased ids: a bad row may name one of them.
     """
     urls = [rejected_url(folder, number) for number, chunk in enumerate(scattered) if chunk.rejected]
     table = pa.concat_tables([quarantine_table(()), *(files.read_table(url) for url in [*before, *urls])])

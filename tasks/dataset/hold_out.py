@@ -1,40 +1,50 @@
-"""Which ratings of one part are kept from training: by a file, by a hash, or each user's last ones.
+"""Hold ratings of one part out of training: those of a file, those a hash selects, or each user's last ones.
 
-Covers: choosing validation and slice rows of a part of the dataset, and writing them with the row they came from.
-Does not cover: reading the validation file (tasks/parsing/rows/text.py), which task runs when
+Covers: choosing the validation and slice rows of a part, and writing them with their row number in the part.
+Does not cover: reading the validation file (tasks/parsing/rows/text.py), the order of tasks
 (pipeline/stages/split.py), or the grid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from funkflow.tasks.dataset.bucket_rows import gather_rows, settle
-from funkflow.tasks.dataset.id_pieces import Piece, read_ids, read_piece
-from funkflow.tasks.dataset.sorting import sorted_pairs
+from funkflow.tasks.dataset.bucket_rows import gather_rows, settle_duplicates
+from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
+from funkflow.tasks.dataset.sorting import sort_pairs
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, Forgotten
+from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, ErasedIds
 from funkflow.tasks.parsing.ids import hash_ids, look_up, mix
 from funkflow.tasks.storage import files
 
 _VALIDATION, _SLICE = 1, 2
-"""Salts: the slice is drawn independently of the validation."""
+"""Salts: the slice and the validation ratings are drawn independently."""
 
 _Rows = npt.NDArray[np.int64]
+RawPair = tuple[int | str, int | str]
+"""A raw user and a raw item."""
+
+
+class PartEntry(TypedDict):
+    """A manifest's entry for one file of held-out ratings."""
+
+    path: str
+    rows: int
+    checksum: str
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How ratings are held out, in plain values. `folder` and `chunks`: the scattered file of kind "file".
+class HoldOutRule:
+    """How to hold out ratings, in plain values. `folder` and `chunks`: the scattered rows of kind "file".
 
-    `users` : the dataset's users by part, as id_pieces.py cuts them; `items` : its table of items. `forgotten` : ids
-    whose rows in the file are passed over.
+    `users` : the dataset's users by part, from id_pieces.py; `items` : its table of items. `forgotten` : the rule skips
+    the file's rows with these ids.
     """
 
     kind: Literal["file", "fraction", "last", "none"]
@@ -47,30 +57,30 @@ class Rule:
     parts: int = 1
     users: str = ""
     items: Place = ("", "")
-    forgotten: Forgotten = NOBODY
+    forgotten: ErasedIds = NOBODY
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """What one part gave: manifest entries, ratings left for training, and what is to be said of the validation file.
+class PartSplit:
+    """The split of one part: manifest entries, the number of training ratings, findings in the validation file.
 
-    `unknown` counts held-out ratings of users or items that the data do not have. `missing` is the first pair without
-    rating (raw user, raw item) that is not in the data.
+    `unknown` counts held-out ratings whose user or item is not in the dataset. `missing` is the file's first pair
+    without a rating that the dataset does not have.
     """
 
-    validation: dict[str, Any]
-    slice: dict[str, Any] | None
+    validation: PartEntry
+    slice: PartEntry | None
     training: int
     duplicates: int = 0
-    missing: tuple[int | str, int | str] | None = None
+    missing: RawPair | None = None
     unknown: int = 0
 
 
-def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rule, folder: str) -> HeldOut:
-    """Choose the rows of dataset part `number` that are held out, and write them under `folder`.
+def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: HoldOutRule, folder: str) -> PartSplit:
+    """Choose the held-out rows of dataset part `number`, and write them under `folder`.
 
     Each table has user and item int32 (dense; -1: not in the dataset), rating float32, timestamp if the dataset has it,
-    and row int64: the position in the dataset part of the rating that training has to leave out, -1 for none.
+    and row int64: the rating's row in the part, which training leaves out; -1 for none.
     """
     part = files.read_table(files.join(dataset, path), expected_checksum=checksum)
     users, items = read_piece(rule.users, number), read_ids(rule.items)
@@ -80,28 +90,33 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Rul
         if rule.forgotten:
             held = [rule.forgotten.holds(side, raw[side]) for side in SIDES]
             raw = raw.filter(pa.array(~(held[0] | held[1])))
-        chosen, duplicates, missing = _listed(part, raw, users, items)
+        chosen, duplicates, missing = _match_file_pairs(part, raw, users, items)
     else:
-        chosen = _at(part, _selected(part, users, items, rule))
-    taken = np.zeros(part.num_rows, bool)
+        chosen = _take_rows(part, _choose_rows(part, users, items, rule))
+    is_held_out = np.zeros(part.num_rows, bool)
     rows = chosen["row"].to_numpy()
-    taken[rows[rows >= 0]] = True
-    validation = _written(folder, "validation", number, chosen)
-    held_back = None
+    is_held_out[rows[rows >= 0]] = True
+    validation = write_held_out_rows(folder, "validation", number, chosen)
+    slice_entry = None
     if rule.slice_fraction > 0:
         sliced = np.flatnonzero(
-            ~taken & (_pair_hashes(part, users, items, rule.seed, _SLICE) < _threshold(rule.slice_fraction))
+            ~is_held_out & (_pair_hashes(part, users, items, rule.seed, _SLICE) < _threshold(rule.slice_fraction))
         )
-        taken[sliced] = True
-        held_back = _written(folder, "slice", number, _at(part, sliced))
+        is_held_out[sliced] = True
+        slice_entry = write_held_out_rows(folder, "slice", number, _take_rows(part, sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
-    return HeldOut(validation, held_back, int(part.num_rows - taken.sum()), duplicates, missing, unknown)
+    training = int(part.num_rows - is_held_out.sum())
+    return PartSplit(validation, slice_entry, training, duplicates=duplicates, missing=missing, unknown=unknown)
 
 
 def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt.NDArray[np.int64], last: int) -> _Rows:
-    """Return the places of each user's `last` newest rows, ties broken by `tie`; of a user's rows at least one is left.
+    """Return, int64, the places of each user's `last` newest rows; `tie` orders rows of equal time.
 
-    So a user with n <= `last` ratings gives n - 1 of them, and one with a single rating gives none.
+    Each user keeps at least one row: a user with n <= `last` ratings gives n - 1 of them.
+
+    Parameters
+    ----------
+    user, time, tie : (n,), one entry a rating.
     """
     order = np.lexsort((tie, time, user))
     sorted_users = user[order]
@@ -114,7 +129,7 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
     return np.sort(order[(from_end < last) & (rank > 0)])
 
 
-def _selected(part: pa.Table, users: Piece, items: pa.Array, rule: Rule) -> _Rows:
+def _choose_rows(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
     if rule.kind == "last":
@@ -129,8 +144,8 @@ def _selected(part: pa.Table, users: Piece, items: pa.Array, rule: Rule) -> _Row
     return np.empty(0, np.int64)
 
 
-def _pair_hashes(part: pa.Table, users: Piece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
-    """Return a uint64 for every rating, made of (seed, salt, raw user, raw item) alone: added data move nothing."""
+def _pair_hashes(part: pa.Table, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
+    """Return a uint64 for each rating from (seed, salt, raw user, raw item) alone, so new data change no hash."""
     key = mix(mix(np.array([seed], np.uint64)) + np.uint64(salt))[0]
     by_user = mix(hash_ids(users.raw_ids) ^ key)
     by_item = hash_ids(items)
@@ -141,19 +156,19 @@ def _threshold(fraction: float) -> np.uint64:
     return np.uint64(int(fraction * 2.0**64))
 
 
-def _at(part: pa.Table, rows: _Rows) -> pa.Table:
+def _take_rows(part: pa.Table, rows: _Rows) -> pa.Table:
     return part.take(pa.array(rows)).append_column("row", pa.array(rows))
 
 
-def _listed(
-    part: pa.Table, raw: pa.Table, users: Piece, items: pa.Array
-) -> tuple[pa.Table, int, tuple[int | str, int | str] | None]:
-    """Return the pairs of a validation file as held-out rows, the number given twice, and the first missing one."""
-    kept = _once(raw)
-    duplicates = raw.num_rows - len(kept)
-    raw = raw.take(pa.array(kept))
+def _match_file_pairs(
+    part: pa.Table, raw: pa.Table, users: IdPiece, items: pa.Array
+) -> tuple[pa.Table, int, RawPair | None]:
+    """Return the pairs of a validation file as held-out rows, the number of duplicates, and the first missing pair."""
+    places = _last_of_each_pair(raw)
+    duplicates = raw.num_rows - len(places)
+    raw = raw.take(pa.array(places))
     user, item = users.dense_of(raw["user"]), look_up(raw["item"], items)
-    row = _rows_of(part, user, item, len(items))
+    row = _find_pairs(part, user, item, len(items))
     columns = {"user": pa.array(user), "item": pa.array(item)}
     found = pa.array(row, mask=row < 0)
     missing = None
@@ -163,7 +178,7 @@ def _listed(
         columns["rating"] = part["rating"].combine_chunks().take(found)
         absent = np.flatnonzero(row < 0)
         if len(absent):
-            first = int(absent[np.argmin(kept[absent])])
+            first = int(absent[np.argmin(places[absent])])
             missing = (raw["user"][first].as_py(), raw["item"][first].as_py())
     if "timestamp" in part.column_names:
         own = "timestamp" in raw.column_names and "rating" in raw.column_names
@@ -175,21 +190,21 @@ def _listed(
     return pa.table(columns).take(pa.array(order)), duplicates, missing
 
 
-def _once(raw: pa.Table) -> _Rows:
-    """Return the places of the rows that remain when each pair counts once, the newest of it, or else its last."""
+def _last_of_each_pair(raw: pa.Table) -> _Rows:
+    """Return the place of one row per pair: the newest, or the last where there are no times."""
     columns: dict[str, npt.NDArray[Any]] = {
         side: raw[side].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int32)
         for side in ("user", "item")
     }
     if "timestamp" in raw.column_names:
         columns["timestamp"] = raw["timestamp"].to_numpy()
-    order = sorted_pairs(columns["user"], columns["item"])[2].astype(np.int64)
+    order = sort_pairs(columns["user"], columns["item"])[2].astype(np.int64)
     columns = {name: values[order] for name, values in columns.items()}
-    return settle({**columns, "place": order}, "last")["place"]
+    return settle_duplicates({**columns, "place": order}, "last")["place"]
 
 
-def _rows_of(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], items: int) -> _Rows:
-    """Find pairs of dense ids in a part, which is sorted by them; -1 where there is none."""
+def _find_pairs(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], items: int) -> _Rows:
+    """Return the row of each pair of dense ids in a part sorted by pair; -1 for a missing pair."""
     keys = part["user"].to_numpy().astype(np.int64) * items + part["item"].to_numpy()
     wanted = np.where((user >= 0) & (item >= 0), user.astype(np.int64) * items + item, -1)
     place = np.searchsorted(keys, wanted)
@@ -198,6 +213,7 @@ def _rows_of(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[np.i
     return np.where(found, place, -1)
 
 
-def _written(folder: str, name: str, number: int, table: pa.Table) -> dict[str, Any]:
+def write_held_out_rows(folder: str, name: str, number: int, table: pa.Table) -> PartEntry:
+    """Write the held-out ratings of part `number` under `folder`/`name`; return their manifest entry."""
     path = f"{name}/part.{number:05d}.parquet"
     return {"path": path, "rows": table.num_rows, "checksum": files.write_table(files.join(folder, path), table)}

@@ -1,7 +1,7 @@
-"""Which of the present input files an earlier dataset has seen: unchanged, grown at the end, or not at all.
+"""Compare the input files with those of an earlier dataset: unchanged, grown at the end, or new.
 
-Covers: what a dataset remembers of each file, and matching that with the files of now, by content and never by place.
-Does not cover: which dataset is asked (pipeline/datasets/parent.py), or reading what is new
+Covers: a dataset's record of each file, and matching records with the current files by content, never by path.
+Does not cover: choosing the dataset (pipeline/datasets/parent.py), or reading new rows
 (tasks/parsing/rows/text.py).
 """
 
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 from funkflow.tasks.parsing.sources.codecs import codec_of
 from funkflow.tasks.parsing.sources.folder_columns import name_within
-from funkflow.tasks.parsing.sources.sources import CHECKED_BYTES, Source, StoredFile, ranges, read_range
+from funkflow.tasks.parsing.sources.sources import CHECKED_BYTES, Source, StoredFile, checksum_ranges, read_range
 from funkflow.tasks.storage import files
 
 _NEVER_GROWN = (".tar", ".zip", ".parquet", ".pq")
-"""Files whose rows do not stand in lines, one after another; nor do those of packed files."""
+"""Files without one row per line; packed files have none either."""
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """One input file as a dataset remembers it: name, bytes, and the checksum of each of its ranges.
+    """A dataset's record of one input file: name, bytes, and the checksum of each range.
 
-    Its name is the last part of its path, below the folders that give it columns.
+    The name is the last part of the path, and the folders above it that give columns.
     """
 
     name: str
@@ -33,26 +33,26 @@ class SeenFile:
 
     @classmethod
     def read(cls, entry: Sequence[object]) -> SeenFile:
-        """Take it from a manifest, where it is a list."""
+        """Read a manifest's list."""
         name, size, sums = entry
         return cls(str(name), int(str(size)), tuple(map(str, sums)))  # type: ignore[call-overload]
 
     def written(self) -> list[object]:
-        """Return it as it stands in a manifest."""
+        """Return the list for a manifest."""
         return [self.name, self.bytes, list(self.sums)]
 
 
 @dataclass(frozen=True)
-class Match:
-    """How the files of now stand to those seen before.
+class FileMatch:
+    """The current files compared with earlier ones.
 
     Attributes
     ----------
-    begins : for each file of now, the byte from which on it is new: 0 for one never seen, its size for one that is
-        unchanged, and in between for one that may have grown (`grown` says whether it did, by reading).
-    whole : all that was seen before is still there, so only what is new has to be read.
-    seen_bytes : bytes of now that were seen before.
-    names : files of now whose name was seen before.
+    begins : the byte of each current file at which new content begins: 0 for a new file, its size for an unchanged
+        one, in between for one that may have grown (`has_grown` reads it to find out).
+    whole : all earlier files still exist, so only new content has to be read.
+    seen_bytes : bytes of the current files that are not new.
+    names : number of current files whose name is not new.
     """
 
     begins: tuple[int, ...]
@@ -61,38 +61,38 @@ class Match:
     names: int
 
 
-def seen_in(source: Source, sums: Sequence[str]) -> list[SeenFile]:
-    """Return every file of a source as it is now; `sums` are the checksums of all its ranges."""
+def list_seen_files(source: Source, sums: Sequence[str]) -> list[SeenFile]:
+    """Return records of a source's current files; `sums` are the checksums of all their ranges."""
     found, rest = [], list(sums)
     for stored in source.files:
-        count = len(ranges(stored))
+        count = len(checksum_ranges(stored))
         found.append(SeenFile(name_within(stored.name), stored.bytes, tuple(rest[:count])))
         rest = rest[count:]
     return found
 
 
-def signs(file: SeenFile) -> tuple[str, str]:
-    """Return checksums of what a file holds and of its name: a file that was seen before shares one with it.
+def file_signatures(file: SeenFile) -> tuple[str, str]:
+    """Return the checksums of a file's content and of its name.
 
-    `match` can find all files that were seen before only where this holds for each of them.
+    `match` can find an earlier file only if one of its two signatures is among those of the current files.
     """
-    return files.checksum(repr(_content(file)).encode()), files.checksum(file.name.encode())
+    return files.checksum(repr(_content_key(file)).encode()), files.checksum(file.name.encode())
 
 
-def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -> Match:
-    """Match what was seen before with the files of now: by content, and then, for those left, by name and first ranges.
+def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -> FileMatch:
+    """Match earlier files with current ones: first by content, then by name and first ranges.
 
     Parameters
     ----------
-    may_grow : the rows stand in lines, so that a file of them may have become longer.
+    may_grow : files have one row per line, so they may have grown.
     """
     begins = [0] * len(now)
     free: dict[tuple[object, ...], list[int]] = {}
     for place, file in enumerate(now):
-        free.setdefault(_content(file), []).append(place)
+        free.setdefault(_content_key(file), []).append(place)
     left = []
     for file in before:
-        if places := free.get(_content(file)):
+        if places := free.get(_content_key(file)):
             place = places.pop(0)
             begins[place] = file.bytes
         else:
@@ -106,23 +106,23 @@ def match(before: Sequence[SeenFile], now: Sequence[SeenFile], may_grow: bool) -
         else:
             whole = False
     names = {file.name for file in before}
-    return Match(tuple(begins), whole, sum(begins), sum(file.name in names for file in now))
+    return FileMatch(tuple(begins), whole, sum(begins), sum(file.name in names for file in now))
 
 
-def _content(file: SeenFile) -> tuple[object, ...]:
-    """Return what a file holds: its bytes, and what its folders say of them."""
+def _content_key(file: SeenFile) -> tuple[object, ...]:
+    """Return a key of a file's content: the folders that give columns, size and checksums."""
     return posixpath.dirname(file.name), file.bytes, file.sums
 
 
 def _may_be_beginning(old: SeenFile, new: SeenFile) -> bool:
-    """Say whether all whole ranges of the old file are the first of the new one, whose name allows that it grew."""
+    """Return whether the new file may have grown from the old one: its kind allows it and its first ranges agree."""
     whole = old.bytes // CHECKED_BYTES
     can_grow = not new.name.endswith(_NEVER_GROWN) and not codec_of(new.name)
     return can_grow and 0 < old.bytes < new.bytes and old.sums[:whole] == new.sums[:whole]
 
 
 def has_grown(stored: StoredFile, old_sums: Sequence[str], old_bytes: int) -> bool:
-    """Read the last range of what was there before: it must be what it was, and end with a line."""
+    """Read the old content's last range; return whether it is unchanged and ends with a line."""
     start = (old_bytes - 1) // CHECKED_BYTES * CHECKED_BYTES
     data = read_range(stored.url, start, old_bytes)
     return data.endswith(b"\n") and files.checksum(data) == old_sums[-1]

@@ -1,8 +1,8 @@
-"""Dense ids of one side: those of the dataset that goes before, as they are, and new ones after them.
+"""Dense ids of one side: ids of the parent dataset keep theirs, new ids follow.
 
-Covers: users.parquet and items.parquet, from the distinct ids that all chunks left and from an earlier table; both
-tables cut by part, for the tasks that gather one.
-Does not cover: the order that new ids are given (tasks/parsing/ids.py), titles (tasks/parsing/titles.py), rows
+Covers: users.parquet and items.parquet, from the distinct ids of all chunks and the parent's table; pieces of both
+tables by part.
+Does not cover: the order of new ids (tasks/parsing/ids.py), titles (tasks/parsing/titles.py), rows
 (write_part.py).
 """
 
@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.bucket_rows import ids_url
 from funkflow.tasks.dataset.id_pieces import cut_ids, read_ids
-from funkflow.tasks.parsing.erased_ids import Forgotten
-from funkflow.tasks.parsing.ids import closed_up, dense_order, distinct, look_up, refuse_too_many
+from funkflow.tasks.parsing.erased_ids import ErasedIds
+from funkflow.tasks.parsing.ids import close_gaps, dense_order, distinct, look_up, refuse_too_many_ids
 from funkflow.tasks.parsing.titles import attach_titles, read_titles
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups
@@ -24,18 +24,18 @@ from funkflow.tasks.storage.arrow_groups import read_groups
 
 @dataclass(frozen=True)
 class Numbering:
-    """How one side is numbered.
+    """How to number the ids of one side.
 
     Attributes
     ----------
-    scratch, chunks : where that many chunks left their distinct ids.
-    seed, number, generation : what the order of new ids is drawn from; `number` tells the sides apart (ids.USERS,
-        ids.ITEMS), `generation` counts the datasets that go before.
+    scratch, chunks : the folder and number of the chunks' files of distinct ids.
+    seed, number, generation : seeds of the order of new ids; `number` is ids.USERS or ids.ITEMS, `generation` counts
+        the ancestors of the dataset.
     titles : a file of titles, or "".
-    earlier : url and checksum of the table of the dataset that goes before, or None.
-    all_occur : every id of that table has ratings still; otherwise those do that the chunks have.
+    earlier : url and checksum of the parent dataset's table, or None.
+    all_occur : all ids of that table still have ratings; otherwise only those in the chunks do.
     forgotten : ids on this list get no number.
-    parts : of the dataset: so many pieces of this table and of the earlier one are left in `scratch`; 0: none.
+    parts : write so many pieces of this table and of the parent's to `scratch`; 0: none.
     """
 
     scratch: str
@@ -48,21 +48,21 @@ class Numbering:
     titles: str
     earlier: tuple[str, str] | None
     all_occur: bool
-    forgotten: Forgotten
+    forgotten: ErasedIds
     parts: int = 0
 
     @property
     def pieces(self) -> tuple[str, str]:
-        """Where the pieces of the table and of the earlier one lie, as id_pieces.py cuts them."""
+        """The paths of the pieces of this table and of the parent's (id_pieces.py)."""
         place = files.join(self.scratch, f"{self.side}s")
         return f"{place}.arrow", f"{place}-before.arrow"
 
 
 @dataclass(frozen=True)
-class Numbered:
-    """Rows and checksum of the table; `moved`: not all ids of the earlier table have their number still.
+class IdTable:
+    """Rows and checksum of the table; `moved`: some ids of the parent's table have lost or changed their number.
 
-    `pieces` : where this table and the earlier one lie cut by part, if they do.
+    `pieces` : the paths of the pieces of this table and of the parent's, if written.
     """
 
     rows: int
@@ -71,25 +71,25 @@ class Numbered:
     pieces: tuple[str, str]
 
 
-def write_ids(numbering: Numbering, target: str) -> Numbered:
-    """Number all raw ids of one side and write the table in their order.
+def write_ids(numbering: Numbering, target: str) -> IdTable:
+    """Number all raw ids of one side and write the table in the order of dense ids.
 
     Raises
     ------
     BadInput
-        More ids than dense ids can tell apart.
+        There are more ids than int32 can number.
     """
-    ids, moved = _ordered(numbering)
-    refuse_too_many(len(ids), numbering.side)
+    ids, moved = _order_ids(numbering)
+    refuse_too_many_ids(len(ids), numbering.side)
     if numbering.parts:
         cut_ids(ids, numbering.parts, numbering.pieces[0])
     table = pa.table({"raw_id": ids})
     if numbering.titles:
         table = attach_titles(table, read_titles(numbering.titles))
-    return Numbered(table.num_rows, files.write_table(target, table), moved, numbering.pieces)
+    return IdTable(table.num_rows, files.write_table(target, table), moved, numbering.pieces)
 
 
-def _ordered(numbering: Numbering) -> tuple[pa.Array, bool]:
+def _order_ids(numbering: Numbering) -> tuple[pa.Array, bool]:
     chunks = range(numbering.chunks)
     found = (
         read_groups(ids_url(numbering.scratch, numbering.side, each), [0])["raw_id"].cast(numbering.kind)
@@ -109,4 +109,4 @@ def _ordered(numbering: Numbering) -> tuple[pa.Array, bool]:
         kept &= look_up(before, ids) >= 0
     new = ids.filter(pa.array(look_up(ids, before) < 0))
     appended = dense_order(new, numbering.seed, numbering.number, numbering.generation)
-    return pa.concat_arrays([closed_up(before, kept), appended]), not bool(np.all(kept))
+    return pa.concat_arrays([close_gaps(before, kept), appended]), not bool(np.all(kept))

@@ -1,8 +1,8 @@
-"""The orders that ratings are put in on their way to blocks: by bucket, and by (user, item).
+"""Sort ratings by bucket and by (user, item).
 
-Covers: packing what decides and the place it came from into one number, which NumPy sorts by whole vectors: a few ns a
-rating, where sorting places by what they refer to takes ten times as long.
-Does not cover: what the orders are for (bucket_rows.py, hold_out.py, tasks/grid/scatter.py), or the order in a block
+Covers: packing the sort keys and the place of a rating into one number. NumPy sorts such numbers with vector
+instructions in a few ns a rating; an indirect sort takes ten times as long.
+Does not cover: uses of the orders (bucket_rows.py, hold_out.py, tasks/grid/scatter.py), or the order in a block
 (tasks/kernels/tiles.py).
 """
 
@@ -18,8 +18,8 @@ _SLICE = 1 << 16
 _MOST_BITS = 64
 
 
-def counted_order(keys: npt.NDArray[np.integer], size: int) -> tuple[_Places, npt.NDArray[np.int64]]:
-    """Return the stable order of keys from 0 to size - 1, uint32, and int64 (size + 1,): where in it each key begins.
+def stable_order(keys: npt.NDArray[np.integer], size: int) -> tuple[_Places, npt.NDArray[np.int64]]:
+    """Return the stable order of keys from 0 to size - 1, uint32 (n,), and the start of each key, int64 (size + 1,).
 
     Raises
     ------
@@ -30,25 +30,25 @@ def counted_order(keys: npt.NDArray[np.integer], size: int) -> tuple[_Places, np
         raise ValueError(f"keys from {keys.min()} to {keys.max()} are not all from 0 to {size - 1}")
     starts = np.zeros(size + 1, np.int64)
     np.cumsum(np.bincount(keys, minlength=size), out=starts[1:])
-    return _places_by([keys]), starts
+    return _sort_places([keys]), starts
 
 
-def sorted_pairs(users: Rows, items: Rows) -> tuple[Rows, Rows, _Places]:
-    """Return pairs sorted by (user, item), equal ones in the order they came in, and uint32: where each was before.
+def sort_pairs(users: Rows, items: Rows) -> tuple[Rows, Rows, _Places]:
+    """Sort pairs stably by (user, item); return users, items and their earlier places, uint32 (n,).
 
     Raises
     ------
     ValueError
-        A negative row.
+        A row is negative.
     """
     if len(users) and min(users.min(), items.min()) < 0:
         raise ValueError(f"row {min(users.min(), items.min())} is negative")
-    places = _places_by([users, items])
+    places = _sort_places([users, items])
     return users[places], items[places], places
 
 
-def _places_by(columns: list[npt.NDArray[np.integer]]) -> _Places:
-    """Return the stable order by several columns, the first of which counts most; none of them negative."""
+def _sort_places(columns: list[npt.NDArray[np.integer]]) -> _Places:
+    """Return the stable order by several non-negative columns, the first being the most significant."""
     count = len(columns[0])
     bits = [int(column.max(initial=0)).bit_length() for column in columns]
     place_bits = max(count - 1, 0).bit_length()

@@ -1,8 +1,8 @@
-"""One part of a dataset: rows of all chunks, upon those of the dataset that goes before, less what does not count.
+"""Write one part of a dataset: the parent's rows plus the rows of all chunks, minus deletions and erased ids.
 
-Covers: dense ids, duplicates, deletions, rows of forgotten ids, and keeping the earlier file where nothing changed.
-Does not cover: which rows belong to a part (bucket_rows.py), who has which dense id (number_ids.py), which task runs
-when (pipeline/stages/ingest.py).
+Covers: dense ids, duplicates, deletions, rows of erased ids, and reusing the parent's file if nothing has changed.
+Does not cover: which rows belong to a part (bucket_rows.py), numbering ids (number_ids.py), the order of tasks
+(pipeline/stages/ingest.py).
 """
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.bucket_rows import Duplicates, gather_rows, settle
-from funkflow.tasks.dataset.id_pieces import Piece, read_ids, read_piece
-from funkflow.tasks.dataset.sorting import sorted_pairs
+from funkflow.tasks.dataset.bucket_rows import Duplicates, gather_rows, settle_duplicates
+from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
+from funkflow.tasks.dataset.sorting import sort_pairs
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.ids import look_up
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import share
 
 Columns = dict[str, npt.NDArray[Any]]
-"""user and item int32, dense; rating float32; timestamp datetime64[s] where there are times."""
+"""user and item int32, dense; rating float32; timestamp datetime64[s] if there are times; all (n,)."""
+PartRecord = dict[str, Any]
+"""A manifest's entry for a part, see `write_part`."""
 
 
 @dataclass(frozen=True)
-class Scratch:
-    """Rows that `chunks` chunks left in a folder, in so many buckets."""
+class ScatteredRows:
+    """The scratch rows of `chunks` chunks in a folder, in so many buckets."""
 
     folder: str
     chunks: int
     buckets: int
 
     def rows(self, part: int, parts: int) -> pa.Table | None:
-        """Return the rows of one part; None where there are no chunks."""
+        """Return the rows of one part; None if there are no chunks."""
         return gather_rows(self.folder, self.chunks, part, parts, self.buckets) if self.chunks else None
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The dataset that goes before: its folder and parts (path, checksum, rows).
+class ParentParts:
+    """The parent dataset: its folder and parts (path, checksum, rows).
 
-    `users` : its users, cut by the parts that there are now (id_pieces.py); `items` : its table of items; both are read
-    only where rows have to be told apart or numbered anew. `moved` : some of its ids have another number now, or none.
+    `users` : its users by the parts of the new dataset (id_pieces.py); `items` : its table of items. Both are read only
+    to split or renumber rows. `moved` : some of its ids have lost or changed their number.
     """
 
     folder: str
@@ -55,16 +57,16 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Gathering:
-    """What all parts of a dataset have in common.
+class PartJob:
+    """The settings that all parts of a dataset share.
 
-    `users` : its users by part, as id_pieces.py cuts them; `items` : its table of items.
-    `deletions` : pairs that no longer count. `forgetting` : rows of ids without a number are dropped, not a fault.
+    `users` : its users by part (id_pieces.py); `items` : its table of items. `deletions` : pairs to delete.
+    `forgetting` : drop rows whose ids have no number; otherwise there are none.
     """
 
-    ratings: Scratch
-    deletions: Scratch
-    earlier: Earlier | None
+    ratings: ScatteredRows
+    deletions: ScatteredRows
+    earlier: ParentParts | None
     dataset: str
     users: str
     items: Place
@@ -73,104 +75,104 @@ class Gathering:
     forgetting: bool
 
 
-def write_part(part: int, gathering: Gathering) -> dict[str, Any]:
-    """Gather one part and write it sorted by (user, item), or let the earlier file stand where it says the same.
+def write_part(part: int, job: PartJob) -> PartRecord:
+    """Gather one part and write it sorted by (user, item); reuse the parent's file if it has the same rows.
 
-    Returns path, rows, checksum, whether the file was kept, the number of duplicates settled and of ratings deleted; or
-    `fault`, the message of what is wrong.
+    Returns path, rows, checksum, whether the file was kept, and the numbers of settled duplicates and deleted ratings;
+    or `fault`, an error message.
     """
-    raw, unwanted = (each.rows(part, gathering.parts) for each in (gathering.ratings, gathering.deletions))
-    before = gathering.earlier
-    same_cut = before is not None and len(before.parts) == gathering.parts
+    raw, unwanted = (each.rows(part, job.parts) for each in (job.ratings, job.deletions))
+    before = job.earlier
+    same_cut = before is not None and len(before.parts) == job.parts
     if same_cut and before and not before.moved and not any(each and each.num_rows for each in (raw, unwanted)):
-        return _kept(gathering, before, part)
-    users, items = read_piece(gathering.users, part), read_ids(gathering.items)
-    old = _earlier(before, part, gathering) if before else None
-    now = _numbered_anew(before, old, part, users, items) if before and old and before.moved else old
-    both = [each for each in (now, _dense(raw, users, items, gathering.forgetting)) if each is not None]
-    columns = _sorted({name: np.concatenate([each[name] for each in both]) for name in both[0]})
-    settled = settle(columns, gathering.duplicates)
+        return _reuse_parent_part(job, before, part)
+    users, items = read_piece(job.users, part), read_ids(job.items)
+    old = _read_parent_rows(before, part, job) if before else None
+    now = _renumber(before, old, part, users, items) if before and old and before.moved else old
+    both = [each for each in (now, _to_dense_rows(raw, users, items, job.forgetting)) if each is not None]
+    columns = _sort_columns({name: np.concatenate([each[name] for each in both]) for name in both[0]})
+    settled = settle_duplicates(columns, job.duplicates)
     duplicates = len(columns["user"]) - len(settled["user"])
-    if duplicates and gathering.duplicates == "raise":
+    if duplicates and job.duplicates == "raise":
         return {"fault": _duplicate_message(columns, users, items)}
-    counted = settled if unwanted is None else _without(settled, unwanted, users, items)
+    counted = settled if unwanted is None else _delete_pairs(settled, unwanted, users, items)
     changes = {"duplicates": duplicates, "deleted": len(settled["user"]) - len(counted["user"])}
-    if same_cut and before and old is not None and _same(counted, old):
-        return {**_kept(gathering, before, part), **changes}
-    path = _path(part)
-    written = files.write_table(files.join(gathering.dataset, path), pa.table(counted), compression="lz4")
+    if same_cut and before and old is not None and _are_equal(counted, old):
+        return {**_reuse_parent_part(job, before, part), **changes}
+    path = _part_path(part)
+    written = files.write_table(files.join(job.dataset, path), pa.table(counted), compression="lz4")
     return {"path": path, "rows": len(counted["user"]), "checksum": written, "kept": False, **changes}
 
 
-def _path(part: int) -> str:
+def _part_path(part: int) -> str:
     return f"ratings.parquet/part.{part:05d}.parquet"
 
 
-def _kept(gathering: Gathering, before: Earlier, part: int) -> dict[str, Any]:
+def _reuse_parent_part(job: PartJob, before: ParentParts, part: int) -> PartRecord:
     path, checksum, rows = before.parts[part]
-    share(files.join(before.folder, path), files.join(gathering.dataset, _path(part)))
-    return {"path": _path(part), "rows": rows, "checksum": checksum, "kept": True, "duplicates": 0, "deleted": 0}
+    share(files.join(before.folder, path), files.join(job.dataset, _part_path(part)))
+    return {"path": _part_path(part), "rows": rows, "checksum": checksum, "kept": True, "duplicates": 0, "deleted": 0}
 
 
-def _earlier(before: Earlier, part: int, gathering: Gathering) -> Columns:
-    """Return the earlier rows of a part as they were; one part may have become two since, or four."""
-    share_of = gathering.parts // len(before.parts)
+def _read_parent_rows(before: ParentParts, part: int, job: PartJob) -> Columns:
+    """Return the parent's rows of a part; one parent part may now be two parts, or four."""
+    share_of = job.parts // len(before.parts)
     path, checksum, _ = before.parts[part // share_of]
     table = files.read_table(files.join(before.folder, path), expected_checksum=checksum)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     if "timestamp" in columns:
         columns["timestamp"] = columns["timestamp"].astype("datetime64[s]")
     if share_of > 1:
-        columns = _where(columns, read_piece(before.users, part).has(columns["user"]))
+        columns = _select_rows(columns, read_piece(before.users, part).has(columns["user"]))
     return columns
 
 
-def _numbered_anew(before: Earlier, columns: Columns, part: int, users: Piece, items: pa.Array) -> Columns:
-    """Return earlier rows with the dense ids of now; rows of those that have none any more are gone."""
+def _renumber(before: ParentParts, columns: Columns, part: int, users: IdPiece, items: pa.Array) -> Columns:
+    """Give the parent's rows their new dense ids; drop rows whose ids have none."""
     then = read_piece(before.users, part)
     user = users.dense_of(then.raw_ids)[then.places_of(columns["user"])]
     item = look_up(read_ids(before.items), items)[columns["item"]]
-    return _numbered({**columns, "user": user, "item": item})
+    return _drop_unnumbered({**columns, "user": user, "item": item})
 
 
-def _dense(raw: pa.Table | None, users: Piece, items: pa.Array, forgetting: bool) -> Columns | None:
+def _to_dense_rows(raw: pa.Table | None, users: IdPiece, items: pa.Array, forgetting: bool) -> Columns | None:
     if raw is None:
         return None
     columns = {"user": users.dense_of(raw["user"]), "item": look_up(raw["item"], items)}
     columns |= {name: raw[name].to_numpy() for name in raw.column_names if name not in columns}
-    return _numbered(columns) if forgetting else columns
+    return _drop_unnumbered(columns) if forgetting else columns
 
 
-def _numbered(columns: Columns) -> Columns:
-    """Return the rows whose user and item have a number."""
-    return _where(columns, (columns["user"] >= 0) & (columns["item"] >= 0))
+def _drop_unnumbered(columns: Columns) -> Columns:
+    """Keep the rows whose user and item have a number."""
+    return _select_rows(columns, (columns["user"] >= 0) & (columns["item"] >= 0))
 
 
-def _where(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
+def _select_rows(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
     return columns if chosen.all() else {name: values[chosen] for name, values in columns.items()}
 
 
-def _sorted(columns: Columns) -> Columns:
-    user, item, places = sorted_pairs(columns["user"], columns["item"])
+def _sort_columns(columns: Columns) -> Columns:
+    user, item, places = sort_pairs(columns["user"], columns["item"])
     rest = {name: values[places] for name, values in columns.items() if name not in ("user", "item")}
     return {"user": user, "item": item, **rest}
 
 
-def _without(columns: Columns, unwanted: pa.Table, users: Piece, items: pa.Array) -> Columns:
-    pairs = _dense(unwanted, users, items, forgetting=True)
+def _delete_pairs(columns: Columns, unwanted: pa.Table, users: IdPiece, items: pa.Array) -> Columns:
+    pairs = _to_dense_rows(unwanted, users, items, forgetting=True)
     if pairs is None:
         return columns
     listed, own = (
         each["user"].astype(np.int64) * len(items) + each["item"].astype(np.int64) for each in (pairs, columns)
     )
-    return _where(columns, ~np.isin(own, listed))
+    return _select_rows(columns, ~np.isin(own, listed))
 
 
-def _same(columns: Columns, old: Columns) -> bool:
+def _are_equal(columns: Columns, old: Columns) -> bool:
     return all(np.array_equal(values, old[name]) for name, values in columns.items())
 
 
-def _duplicate_message(columns: Columns, users: Piece, items: pa.Array) -> str:
+def _duplicate_message(columns: Columns, users: IdPiece, items: pa.Array) -> str:
     user, item, rating = columns["user"], columns["item"], columns["rating"]
     first = int(np.flatnonzero((user[1:] == user[:-1]) & (item[1:] == item[:-1]))[0])
     return (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from funkflow.tasks.dataset.matches import Places, read_match
-from funkflow.tasks.dataset.trained_pairs import Met, are_trained_on, known_pairs
+from funkflow.tasks.dataset.trained_pairs import TrainingMatch, are_trained_on, known_pairs
 from funkflow.tasks.evaluation.placed_ratings import write_by_row
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.parts import read_part_rows, rows_of_own
@@ -62,8 +62,8 @@ class ModelPair:
 
 
 def place_in_both(
-    validation: Place, part: tuple[int, int], met: Sequence[Met], met_items: Sequence[Places], pair: ModelPair,
-    older_items: Places, urls: tuple[str, str],
+    validation: Place, part: tuple[int, int], met: Sequence[TrainingMatch], met_items: Sequence[Places],
+    pair: ModelPair, older_items: Places, urls: tuple[str, str],
 ) -> PairCounts:  # fmt: skip
     """Write one piece of validation ratings by the rows of the older and of the newer model, to one URL each.
 

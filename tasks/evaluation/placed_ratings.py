@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.dataset.matches import Places, read_match
-from funkflow.tasks.dataset.sorting import counted_order
+from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import Rows, parted, read_part_rows, rows_of_own
+from funkflow.tasks.model.parts import Rows, read_part_rows, rows_of_own, split_places
 from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
@@ -84,9 +84,9 @@ def write_by_row(
     ----------
     users, items : int (n,), rows in the model, one part after another; -1: missing.
     """
-    part, rows = parted(users, user_counts)
+    part, rows = split_places(users, user_counts)
     part = np.where(rows < 0, len(user_counts), part)
-    order, starts = counted_order(part, len(user_counts) + 1)
+    order, starts = stable_order(part, len(user_counts) + 1)
     columns = {"user_row": rows, "item_row": items.astype(np.int32), "rating": table["rating"].to_numpy()}
     if "timestamp" in table.column_names:
         columns["timestamp"] = table["timestamp"].to_numpy()

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.sorting import counted_order
+from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.grid.block import RatingBlock, write_block
 from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_groups import narrowest, read_groups, write_groups
+from funkflow.tasks.storage.arrow_groups import narrowest_type, read_groups, write_groups
 
 _DATASET_COLUMNS = ("user", "item", "rating")
 _SLICE = 1 << 16
@@ -59,11 +59,11 @@ def scatter_part(
     for url, held_out_checksum in removed:
         rows = files.read_table(url, ["row"], expected_checksum=held_out_checksum)["row"].to_numpy()
         block_numbers[rows[rows >= 0]] = shards * shards  # after all blocks, where they are not written
-    order, starts = counted_order(block_numbers, shards * shards + 1)
+    order, starts = stable_order(block_numbers, shards * shards + 1)
     order = order[: starts[-2]]
     local_users, local_items = users // shards, items // shards
     narrow = {
-        name: rows.astype(narrowest(0, int(rows.max(initial=0))))[order]
+        name: rows.astype(narrowest_type(0, int(rows.max(initial=0))))[order]
         for name, rows in (("user_row", local_users), ("item_row", local_items))
     }
     present = np.flatnonzero(np.diff(starts[:-1]))

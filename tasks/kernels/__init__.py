@@ -1,6 +1,6 @@
-"""Compiled loops over ratings and rows, their threads, and the plain NumPy code that they must agree with.
+"""Compiled loops over ratings and rows, their threads, and plain NumPy references that must agree with them.
 
-Lives here: all that imports numba; tiles, threads and buffers; reference.py, the obvious twin of each kernel.
+Lives here: all that imports numba; tiles, threads and buffers; reference.py, the plain reference of each kernel.
 Does not: files, shards and blocks (tasks/grid/).
 May import: nothing else of tasks/.
 """

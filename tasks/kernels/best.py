@@ -1,8 +1,7 @@
-"""The best of some scores, plainly: which places hold the highest, ties to the first.
+"""The places of the highest scores in one row, in plain NumPy; ties go to the first.
 
-Covers: one row of scores, in NumPy. The compiled heaps (top_n.py) are held to it, and it is fast
-enough for one user.
-Does not cover: where scores come from.
+Covers: one user, for whom it is fast enough; tests compare the compiled heaps (top_n.py) with it.
+Does not cover: computing scores (tasks/serving/top_items.py).
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import numpy.typing as npt
 
 
 def best_places(scores: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
-    """Return the places of the `count` highest scores, the best first and of equal ones the first first.
+    """Return the places of the `count` highest scores, best first; of equal scores the first place comes first.
 
-    Places with -inf are left out, so there may be fewer.
+    There are fewer if fewer than `count` scores are above -inf.
     """
     candidates = np.flatnonzero(scores > -np.inf)
     if count < len(candidates):

@@ -1,8 +1,8 @@
-"""Where compiled kernels are kept, so that the next process need not compile them.
+"""The folder that caches compiled kernels, so that the next process need not compile them.
 
-Covers: numba's own choice; a private folder below the temporary folder where numba may write nowhere; and no cache at
-all where that fails, too.
-Does not cover: what is compiled (the other kernels*.py).
+Covers: numba's own choice; a private folder below the temporary folder if numba can write nowhere; no cache if that
+fails, too.
+Does not cover: the kernels (sgd.py and its neighbours).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _CONFIG: Any = numba.config
 
 
 def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the decorator `numba.njit` without the GIL and, where there is a place for it, with a cache.
+    """Return the decorator `numba.njit` without the GIL and, if possible, with a cache.
 
     Parameters
     ----------
-    signature, options : as numba.njit takes them.
+    signature, options : as for numba.njit.
     """
     njit: Any = numba.njit
     decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
@@ -37,9 +37,9 @@ def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
 
 @functools.cache
 def why_uncached() -> str:
-    """Return why no compiled kernel can be kept; an empty text where they are.
+    """Return the reason why kernels cannot be cached; "" if they can.
 
-    Where numba finds no folder to write to, all that this process compiles goes to ours: numba has one setting for it.
+    If numba finds no folder, all code that this process compiles goes to ours: numba has one setting for all.
     """
     if _numba_has_a_home() and _numba_finds_a_folder():
         return ""
@@ -55,33 +55,33 @@ def why_uncached() -> str:
 
 
 def _numba_has_a_home() -> bool:
-    """Say whether numba knows the user's cache; if not, it would make a folder called ~ in the working folder."""
+    """Return whether numba knows the user's cache; if not, it would create a folder `~` in the working folder."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
     return bool(_CONFIG.CACHE_DIR) or os.path.isabs(home)
 
 
 def _numba_finds_a_folder() -> bool:
-    """Say whether numba can write its cache somewhere: beside this file, or in the user's cache."""
+    """Return whether numba can write its cache: beside this file, or in the user's cache."""
     try:
-        numba.njit(cache=True)(_nothing)  # compiles nothing before it is called
+        numba.njit(cache=True)(_empty_kernel)  # compiles nothing before it is called
     except RuntimeError:
         return False
     return True
 
 
-def _nothing() -> None:
+def _empty_kernel() -> None:
     """Stand for any kernel."""
 
 
 def _private_folder() -> str:
-    """Return a folder that nobody else can write to, below the temporary folder, which is often everybody's.
+    """Return a folder below the temporary folder that only this user can write to.
 
-    A cache is code: who can write to it, or put a folder of their own in its place, runs code as this user.
+    A cache is code: anyone who can write to it, or replace the folder, runs code as this user.
 
     Raises
     ------
     OSError
-        There is no temporary folder, or the folder is, or could become, somebody else's.
+        There is no temporary folder, or another user owns the folder or could replace it.
     """
     ours = os.geteuid()
     folder = Path(tempfile.gettempdir()).resolve() / f"funkflow-{ours}"

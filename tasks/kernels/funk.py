@@ -1,17 +1,17 @@
-"""Loops over a block's ratings for one feature alone, compiled: Simon Funk's form, with residuals cached per rating.
+"""Compiled loops over a block's ratings that train one factor at a time, as Simon Funk did, with cached residuals.
 
-Covers: the residuals before the first feature, one pass of steps for a feature, taking a finished feature away from the
-residuals, and the error of held-out ratings with a feature added; each with an explicit signature.
-Does not cover: the slow, obvious twins (reference_funk.py), which block or feature comes when (tasks/training/funk.py,
-pipeline), or all features at once (sgd.py).
+Covers: the residuals before the first factor, one epoch of a factor, subtracting a finished factor from the residuals,
+and the error of validation ratings with a factor added; each with an explicit signature.
+Does not cover: the plain references (reference_funk.py), the order of blocks and factors (tasks/training/funk.py,
+pipeline), or all factors at once (sgd.py).
 
-For a rating of user row a and item row b with cached residual r, which is what the biases and all finished features
-leave of it, e = r - u_a v_b, and from the old values of both numbers
+A rating of user row a and item row b has a cached residual r: the rating minus the biases and all finished factors.
+Then e = r - u_a v_b, and the old values of both numbers give
 
     u_a += step (e v_b - l2 u_a)        v_b += step (e u_a - l2 v_b)
 
-after S. Funk, "Netflix update: try this at home", 2006, without the clipping that he tried on top. A rating takes two
-loads of 4 bytes from what may be far, and 6 bytes that come in order: measured at 630 to 690 M ratings/s a thread.
+after S. Funk, "Netflix update: try this at home", 2006, without his clipping. A rating takes two random loads of
+4 bytes and 6 sequential bytes: measured at 630 to 690 M ratings/s a thread.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from funkflow.tasks.kernels.vector import FAST_MATH
 
 _ITEM_MASK = TILE_ITEMS - 1
 _constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
-_changed = functools.partial(types.Array, ndim=1, layout="C")
-_PLACES = (types.Array(int64, 2, "C", readonly=True), _constant(int32), _constant(int64), _constant(uint16))
+_writable = functools.partial(types.Array, ndim=1, layout="C")
+_BLOCK = (types.Array(int64, 2, "C", readonly=True), _constant(int32), _constant(int64), _constant(uint16))
 """A block's tiles, run_users, run_starts and cells, see `RatingBlock`."""
 
 
 def _start_residuals(  # type: ignore[no-untyped-def]
     tiles, run_users, run_starts, cells, codes, levels, user_biases, item_biases, residuals
 ):  # fmt: skip
-    """Set each residual to the centred and scaled rating without the biases of its rows.
+    """Set each residual to the centred and scaled rating minus the biases of its rows.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def _start_residuals(  # type: ignore[no-untyped-def]
                 residuals[place] = rating_at(codes, levels, place) - user_biases[user] - item_biases[item]
 
 
-def _pass_over(tiles, run_users, run_starts, cells, residuals, users, items, step, l2):  # type: ignore[no-untyped-def]
-    """Take one step for each rating in turn, in place; return the sum of squared errors met, float64.
+def _descend_factor(tiles, run_users, run_starts, cells, residuals, users, items, step, l2):  # type: ignore[no-untyped-def]
+    """Take one step per rating in order, in place; return the sum of squared errors before each step, float64.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def _pass_over(tiles, run_users, run_starts, cells, residuals, users, items, ste
     return total
 
 
-def _take_away(tiles, run_users, run_starts, cells, residuals, users, items, left):  # type: ignore[no-untyped-def]
-    """Write to `left`, float32 (n,), what the feature of `users` and `items` leaves of the residuals."""
+def _subtract_factor(tiles, run_users, run_starts, cells, residuals, users, items, left):  # type: ignore[no-untyped-def]
+    """Write the residuals minus the factor of `users` and `items` to `left`, float32 (n,)."""
     for tile in range(len(tiles)):
         first_item = tiles[tile, 0]
         for run in range(tiles[tile, 1], tiles[tile, 2]):
@@ -99,12 +99,12 @@ def _take_away(tiles, run_users, run_starts, cells, residuals, users, items, lef
 def _squared_errors(  # type: ignore[no-untyped-def]
     user_rows, item_rows, ratings, scores, users, items, mean, deviation, least, greatest
 ):  # fmt: skip
-    """Return the sum of squared errors of clipped predictions, in rating units, with a feature added to `scores`.
+    """Return the sum of squared errors of clipped predictions, in rating units, with a factor added to `scores`.
 
     Parameters
     ----------
-    user_rows, item_rows : int32 (n,), -1 where training knows no such row; ratings : float32 (n,), in rating units.
-    scores : float32 (n,), what biases and finished features say, scaled; users, items : float32 (rows,).
+    user_rows, item_rows : int32 (n,), -1 for rows without training ratings; ratings : float32 (n,), in rating units.
+    scores : float32 (n,), biases plus finished factors, scaled; users, items : float32 (rows,), the factor.
     mean, deviation, least, greatest : float64, undo the scaling, and clip.
     """
     squared = 0.0
@@ -121,22 +121,22 @@ def _squared_errors(  # type: ignore[no-untyped-def]
 def start_residuals(coding: str) -> Callable[..., None]:
     """Return `_start_residuals` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     ratings = (_constant(CODES[coding]), _constant(float32))
-    signature = types.void(*_PLACES, *ratings, _constant(float32), _constant(float32), _changed(float32))
+    signature = types.void(*_BLOCK, *ratings, _constant(float32), _constant(float32), _writable(float32))
     return compiled(signature)(_start_residuals)
 
 
 @functools.cache
-def pass_over() -> Callable[..., float]:
-    """Return `_pass_over` compiled."""
-    signature = float64(*_PLACES, _constant(float32), _changed(float32), _changed(float32), float32, float32)
-    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_pass_over)
+def descend_factor() -> Callable[..., float]:
+    """Return `_descend_factor` compiled."""
+    signature = float64(*_BLOCK, _constant(float32), _writable(float32), _writable(float32), float32, float32)
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_descend_factor)
 
 
 @functools.cache
-def take_away() -> Callable[..., None]:
-    """Return `_take_away` compiled."""
-    signature = types.void(*_PLACES, *[_constant(float32)] * 3, _changed(float32))
-    return compiled(signature)(_take_away)
+def subtract_factor() -> Callable[..., None]:
+    """Return `_subtract_factor` compiled."""
+    signature = types.void(*_BLOCK, *[_constant(float32)] * 3, _writable(float32))
+    return compiled(signature)(_subtract_factor)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
-"""The loop over a block's ratings that sums its part of the gradient, compiled: full-batch gradient descent.
+"""The compiled loop that sums a block's part of the gradient, for full-batch gradient descent.
 
 Covers: `sum_slopes`, in float64, for any rank and any coding of ratings, each with an explicit signature.
-Does not cover: its slow, obvious twin (tasks/training/objective.py), the penalty, or adding blocks up
+Does not cover: its plain reference (tasks/training/objective.py), the penalty, or the sum over blocks
 (tasks/training/batch.py).
 
 A row is a row of factors with its bias at the end, so with D = U V^T the prediction is D_rc + b_r + b_c. For each

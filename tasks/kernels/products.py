@@ -1,12 +1,11 @@
-"""Products of a block with dense columns, compiled: what the standard methods of the SVD are made of.
+"""Compiled products of a block with dense columns, for the standard methods of the SVD.
 
-Covers: `add_product` and `fill_residuals`, for any coding of ratings, each with an explicit
-signature.
-Does not cover: their slow, obvious twins (reference.py), what is removed from the ratings before
-(tasks/grid/block_products.py), or which product is wanted when (tasks/training/svd_methods.py).
+Covers: `add_product` and `fill_residuals`, for any coding of ratings, each with an explicit signature.
+Does not cover: their plain references (reference.py), computing the biases (tasks/grid/block_products.py), or the
+order of the products (tasks/training/svd_methods.py).
 
-The block stands for a sparse matrix A: A_ab = r - mean - b_a - b_b where user a has rated item b, 0 elsewhere. Ratings
-are gone through in the order in which they lie, so a sum has the same bits wherever it is made.
+The block stands for a sparse matrix A: A_ab = r - mean - b_a - b_b if user a has rated item b, else 0. The loops take
+ratings in the block's order, so a sum has the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def _add_product(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     tiles, run_users, run_starts, cells, codes, levels : a block's, as for `descend_tiles`, ratings in their own units.
-    mean : float64; user_biases : float64 (users,); item_biases : float64 (items,): what is removed, in rating units.
+    mean : float64; user_biases : float64 (users,); item_biases : float64 (items,): subtracted, in rating units.
     given : X, float64 (items, columns), or Y, (users, columns); out : of the other side, added to in place.
     """
     for tile in range(len(tiles)):

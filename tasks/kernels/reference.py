@@ -1,8 +1,8 @@
-"""The kernels' slow, obvious twins in NumPy, one rating after another, in float64.
+"""Plain references of the kernels in NumPy, rating by rating, in float64.
 
-Covers: what `descend_tiles`, `residual_sums`, `score_ratings` and the products with a block mean, written to be read
-beside the formulas; tests hold the two together.
-Does not cover: speed. It shares no code with the kernels on purpose.
+Covers: `descend_tiles`, `residual_sums`, `score_ratings` and the products with a block, written like the formulas;
+tests compare the kernels with them.
+Does not cover: speed. They share no code with the kernels on purpose.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ def descend_plainly(
     tiles: Sequence[Sequence[Run]], users: dict[str, Matrix], items: dict[str, Matrix],
     l2: float, step: float, bias_step: float,
 ) -> float:  # fmt: skip
-    """Descend once over the ratings, in place; return the sum of squared errors.
+    """Take one step per rating, in place; return the sum of squared errors.
 
-    What steps derive from is looked at when a tile begins for its items, when a run begins for its users, and after an
-    error of more than 4 for both rows. `users` and `items` hold, all float64, "factors" (rows, k) and, each (rows,),
-    "bias", "factor_squares" and "bias_squares".
+    Rates are refreshed at the start of a tile for its items, at the start of a run for its users, and for both rows
+    after an error of more than 4. `users` and `items` hold, all float64, "factors" (rows, k) and, each (rows,), "bias",
+    "factor_squares" and "bias_squares".
     """
     total = 0.0
     for tile in tiles:
-        item_kept = item_rates, item_bias_rates, item_squares = _rates(items, step, bias_step)
+        item_state = item_rates, item_bias_rates, item_squares = _rates(items, step, bias_step)
         for run in tile:
-            user_kept = user_rates, user_bias_rates, user_squares = _rates(users, step, bias_step)
+            user_state = user_rates, user_bias_rates, user_squares = _rates(users, step, bias_step)
             for a, b, rating in run:
                 u, v = users["factors"][a].copy(), items["factors"][b].copy()
                 error = rating - (users["bias"][a] + items["bias"][b] + u @ v)
@@ -46,14 +46,14 @@ def descend_plainly(
                 users["bias_squares"][a] += error**2
                 items["bias_squares"][b] += error**2
                 if error**2 > 16:
-                    for side, row, kept in ((users, a, user_kept), (items, b, item_kept)):
-                        for values, now in zip(kept, _rates(side, step, bias_step), strict=True):
-                            values[row] = now[row]
+                    for side, row, state in ((users, a, user_state), (items, b, item_state)):
+                        for values, fresh in zip(state, _rates(side, step, bias_step), strict=True):
+                            values[row] = fresh[row]
     return float(total)
 
 
 def _rates(side: dict[str, Matrix], step: float, bias_step: float) -> tuple[Matrix, Matrix, Matrix]:
-    """Return of every row the rate of its factors, that of its bias, and the mean square of its factors."""
+    """Return for every row the rate of its factors, the rate of its bias, and the mean square of its factors."""
     return (
         step / np.sqrt(side["factor_squares"]),
         bias_step / np.sqrt(side["bias_squares"]),
@@ -77,7 +77,7 @@ def predict_plainly(
     users: dict[str, Matrix], items: dict[str, Matrix],
     mean: float, deviation: float, least: float, greatest: float,
 ) -> npt.NDArray[np.float64]:  # fmt: skip
-    """Return the clipped prediction of each pair in rating units; row -1 is an unseen user or item."""
+    """Return the clipped prediction of each pair in rating units; row -1 is a user or item without ratings."""
     predictions = []
     for a, b in zip(user_rows.tolist(), item_rows.tolist(), strict=True):
         score = 0.0
@@ -95,7 +95,7 @@ def zero_filled(
     ratings: Iterable[tuple[int, int, float]], shape: tuple[int, int], mean: float, user_biases: Matrix,
     item_biases: Matrix,
 ) -> Matrix:  # fmt: skip
-    """Return the dense matrix with r - mean - b_a - b_b where user a rated item b, and 0 elsewhere."""
+    """Return the dense matrix (users, items) with r - mean - b_a - b_b for each rating, and 0 elsewhere."""
     dense = np.zeros(shape)
     for a, b, rating in ratings:
         dense[a, b] = rating - mean - user_biases[a] - item_biases[b]

@@ -1,7 +1,8 @@
-"""The slow, obvious twins of funk.py in NumPy, one rating after another, in float64.
+"""Plain references of the kernels in funk.py in NumPy, rating by rating, in float64.
 
-Covers: what `start_residuals`, `pass_over`, `take_away` and `squared_errors` mean; tests hold the two together.
-Does not cover: speed. It shares no code with the kernels on purpose.
+Covers: `start_residuals`, `descend_factor`, `subtract_factor` and `squared_errors`; tests compare
+the kernels with them.
+Does not cover: speed. They share no code with the kernels on purpose.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ Places = Sequence[tuple[int, int]]
 
 
 def start_plainly(places: Places, ratings: Vector, user_biases: Vector, item_biases: Vector) -> Vector:
-    """Return what the biases leave of the ratings, all in one unit."""
+    """Return the ratings minus the biases, all in one unit."""
     return np.array(
         [rating - user_biases[a] - item_biases[b] for (a, b), rating in zip(places, ratings, strict=True)], np.float64
     )
 
 
-def pass_plainly(places: Places, residuals: Vector, users: Vector, items: Vector, step: float, l2: float) -> float:
-    """Take one step for each rating in turn, in place; return the sum of squared errors met."""
+def descend_factor_plainly(
+    places: Places, residuals: Vector, users: Vector, items: Vector, step: float, l2: float
+) -> float:
+    """Take one step per rating in order, in place; return the sum of squared errors."""
     total = 0.0
     for (a, b), residual in zip(places, residuals, strict=True):
         u, v = users[a], items[b]
@@ -36,8 +39,8 @@ def pass_plainly(places: Places, residuals: Vector, users: Vector, items: Vector
     return float(total)
 
 
-def take_away_plainly(places: Places, residuals: Vector, users: Vector, items: Vector) -> Vector:
-    """Return what the feature leaves of the residuals."""
+def subtract_factor_plainly(places: Places, residuals: Vector, users: Vector, items: Vector) -> Vector:
+    """Return the residuals minus the factor."""
     return np.array([left - users[a] * items[b] for (a, b), left in zip(places, residuals, strict=True)], np.float64)
 
 
@@ -45,9 +48,9 @@ def squared_errors_plainly(
     places: Places, ratings: Vector, scores: Vector, users: Vector, items: Vector,
     mean: float, deviation: float, least: float, greatest: float,
 ) -> float:  # fmt: skip
-    """Return the sum of squared errors of the clipped predictions; row -1 is an unseen user or item."""
+    """Return the sum of squared errors of the clipped predictions; row -1 is a user or item without ratings."""
     total = 0.0
     for (a, b), rating, score in zip(places, ratings, scores, strict=True):
-        feature = users[a] * items[b] if a >= 0 and b >= 0 else 0.0
-        total += (rating - min(max(mean + deviation * (score + feature), least), greatest)) ** 2
+        product = users[a] * items[b] if a >= 0 and b >= 0 else 0.0
+        total += (rating - min(max(mean + deviation * (score + product), least), greatest)) ** 2
     return float(total)

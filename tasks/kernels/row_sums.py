@@ -1,7 +1,7 @@
-"""Sums over the ratings of each user and each item of a block, compiled: what the biases-only model is made of.
+"""Compiled sums over the ratings of each user and each item of a block, for the bias baseline.
 
 Covers: `residual_sums`, for any coding of ratings, each with an explicit signature.
-Does not cover: its slow, obvious twin (reference.py), or the biases themselves (tasks/training/bias_baseline.py).
+Does not cover: its plain reference (reference.py), or the biases themselves (tasks/training/bias_baseline.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _residual_sums(  # type: ignore[no-untyped-def]
     item_sums,
     item_counts,
 ):
-    """Add to each row's sum and count: r - mean - b_i to those of r's user, r - mean to those of its item.
+    """Add each rating r to the sums and counts of its rows: r - mean - b_i for the user, r - mean for the item.
 
     Parameters
     ----------

@@ -1,10 +1,9 @@
-"""Scoring ratings, compiled, and what kernels are compiled for.
+"""The compiled error of predictions, and the CPU target of the kernels.
 
-Covers: `score_ratings`, with an explicit signature so that every call on every worker runs the same machine code. Like
-all kernels it is compiled, or read from numba's cache, when it is first asked for: who only hands out tasks waits for
-none.
-Does not cover: its slow, obvious twin (reference.py), the descent step (sgd.py), or which held-out ratings are
-scored when (tasks/training/score.py, pipeline).
+Covers: `score_ratings`, with an explicit signature so that every call on every worker runs the same machine code. The
+first call of a kernel compiles it or loads it from numba's cache, so the client, which only submits tasks, never waits.
+Does not cover: its plain reference (reference.py), the descent step (sgd.py), or scoring validation ratings
+(tasks/training/score.py, pipeline).
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from funkflow.tasks.kernels.vector import BIAS, FAST_MATH
 
 
 def cpu_target() -> str:
-    """Return what kernels are compiled for: the CPU, a checksum of its features, and who compiles.
+    """Return the target of the kernels: the CPU, a checksum of its features, and numba's version.
 
-    Fast-math bits may differ between targets, so checkpoints carry it, and all workers of a run share one.
+    Fast-math bits may differ between targets, so checkpoints record the target, and all workers of a run share one.
     """
     name = getattr(numba.config, "CPU_NAME", None) or llvmlite.binding.get_host_cpu_name()
     features = getattr(numba.config, "CPU_FEATURES", None) or llvmlite.binding.get_host_cpu_features().flatten()
@@ -47,9 +46,9 @@ def _score_ratings(  # type: ignore[no-untyped-def]
 ):
     """Return the sums of squared and of absolute errors of the clipped predictions, in rating units.
 
-    The third sum is of the squares of what factors alone add to predictions.
+    The third sum is that of the squared products of factors, without biases.
 
-    Row -1 stands for a user or item that training never saw: it adds neither bias nor factors.
+    Row -1 is a user or item without training ratings: it adds neither bias nor factors.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""The loop over a block's ratings that changes factors, compiled: stochastic gradient descent, tile by tile.
+"""The compiled loop of stochastic gradient descent over a block's ratings, tile by tile.
 
 Covers: `descend_tiles`, for any rank and any coding of ratings, each with an explicit signature so that every call on
 every worker runs the same machine code.
-Does not cover: the arithmetic of one rating (vector.py), the slow, obvious twin (reference.py), the order of
-ratings in a block (tiles.py), or copies and threads (tasks/training/sgd.py).
+Does not cover: the arithmetic of one rating (vector.py), the plain reference (reference.py), the order of ratings in a
+block (tiles.py), or copies and threads (tasks/training/sgd.py).
 
-For a rating r of user row a and item row b, e = r - b_a - b_b - <u_a, v_b>, and from the old values of both rows
+For a rating r of user row a and item row b, e = r - b_a - b_b - <u_a, v_b>, and the old values of both rows give
 
     u_a += rate_a (e v_b - l2 u_a)        v_b += rate_b (e u_a - l2 v_b)
     b_a += bias rate_a (e - l2 b_a)       b_b += bias rate_b (e - l2 b_b)
@@ -14,14 +14,13 @@ with the rates of Adagrad (Duchi 2011), one for a row's factors and one for its 
 
     rate_a = step / sqrt(G_a),  bias rate_a = bias step / sqrt(H_a),   G_a += e^2 mean(v_b^2),  H_a += e^2
 
-The squared gradients are those of the data term. Roots, quotients and mean(v_b^2) cost as much as the rest of the step,
-and hardly change from one rating to the next: they are refreshed for an item whenever a tile that may hold it begins,
-and for a user whenever a group of users that may hold him begins. A tile sees an item some hundred times. After a
-large error, four standard deviations of the ratings, both rows are refreshed at once: far outliers meet the same
-shrinking steps as if every rating refreshed them.
+The squared gradients are those of the data term. Roots, quotients and mean(v_b^2) cost as much as the rest of the step
+and hardly change between ratings. So each tile refreshes its items at its start, and each group of users refreshes its
+users; a tile has about a hundred ratings of an item. A large error, of four standard deviations of the ratings,
+refreshes both rows at once, so that far outliers shrink the steps as if every rating refreshed them.
 
-A row's state, float32 (8,): bias; G; H; then what is derived when it is refreshed: mean square of the factors,
-1 - rate l2, rate, 1 - bias rate l2, bias rate.
+A row's state, float32 (8,): bias; G; H; then the refreshed values: mean square of the factors, 1 - rate l2, rate,
+1 - bias rate l2, bias rate.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ _USER_MASK, _ITEM_MASK = GROUP_USERS - 1, TILE_ITEMS - 1
 
 @numba.njit(**_INLINE)
 def _refresh(factors, states, row, l2, step, bias_step):  # type: ignore[no-untyped-def]
-    """Bring up to date what a row's state derives from its factors and its sums of squares."""
+    """Refresh the values of a row's state that derive from its factors and its sums of squares."""
     rate = step / math.sqrt(states[row, FACTOR_SQUARES])
     bias_rate = bias_step / math.sqrt(states[row, BIAS_SQUARES])
     states[row, MEAN_SQUARE] = mean_square(factors, row)
@@ -75,7 +74,7 @@ def _refresh(factors, states, row, l2, step, bias_step):  # type: ignore[no-unty
 def _refresh_all(  # type: ignore[no-untyped-def]
     factors, states, first, width, cells, begin, end, shift, mask, l2, step, bias_step
 ):
-    """Refresh the rows of ratings begin to end - 1; where these are many, all rows from `first`, which takes less."""
+    """Refresh the rows of ratings begin to end - 1; with many ratings it is faster to refresh all rows from `first`."""
     if end - begin < width:
         for n in range(begin, end):
             _refresh(factors, states, first + (int64(cells[n]) >> shift & mask), l2, step, bias_step)
@@ -85,7 +84,7 @@ def _refresh_all(  # type: ignore[no-untyped-def]
 
 
 def rating_at(codes: Any, levels: Any, place: Any) -> Any:
-    """Return one rating, centred and scaled; `overload` chooses how, by the type of the codes."""
+    """Return one rating, centred and scaled; `overload` picks the code by the type of the codes."""
     raise NotImplementedError
 
 
@@ -101,10 +100,10 @@ def _descend_run(  # type: ignore[no-untyped-def]
     begin, end, first_user, first_item, cells, codes, levels,
     users, user_states, items, item_states, l2, step, bias_step,
 ):  # fmt: skip
-    """Take one step for each rating of a run in turn; return the sum of squared errors."""
+    """Take one step per rating of a run in order; return the sum of squared errors."""
     total = np.float32(0.0)
     for n in range(begin, end):
-        place = np.uint64(n)  # an unsigned index need not be looked at for counting from the end
+        place = np.uint64(n)  # numba need not check whether an unsigned index is negative
         cell = int64(cells[place])
         user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
         squared = step_once(users, user_states, user, items, item_states, item, rating_at(codes, levels, place))
@@ -119,19 +118,19 @@ def _descend_tiles(  # type: ignore[no-untyped-def]
     first_tile, last_tile, tiles, run_users, run_starts, cells, codes, levels,
     users, user_states, items, item_states, l2, step, bias_step, errors,
 ):  # fmt: skip
-    """Take one step for each rating of tiles first_tile to last_tile - 1 in turn, in place.
+    """Take one step per rating of tiles first_tile to last_tile - 1 in order, in place.
 
     Parameters
     ----------
     tiles : int64 (tiles, 3): first item row, first run, end of runs. Runs: ratings of one tile and one group of users.
-    run_users, run_starts : int32 (runs,), first user row of each run's group; int64 (runs + 1,), where its ratings lie.
+    run_users, run_starts : int32 (runs,), first user row of each run's group; int64 (runs + 1,), its first rating.
     cells : uint16 (n,), user within the group and item within the tile, see tiles.py.
     codes, levels : the centred and scaled ratings are levels[codes], codes uint8 or uint16 (n,); or, codes being
         float32 ratings, (codes - levels[0]) * levels[1].
     users, items : (rows,) of `row_dtype`; user_states, item_states : float32 (rows, 8), all changed in place. The
         caller has checked that all rows are inside.
-    l2, step, bias_step : float32; a `bias_step` of 0 leaves the biases alone.
-    errors : float64 (tiles,), receives each tile's sum of squared errors met on the way.
+    l2, step, bias_step : float32; a `bias_step` of 0 does not change the biases.
+    errors : float64 (tiles,), receives each tile's sum of squared errors.
     """
     for tile in range(first_tile, last_tile):
         first_item, first_run, end_run = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2]

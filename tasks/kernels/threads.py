@@ -1,10 +1,10 @@
-"""Work that several threads share: the same function for several arguments, or one loop that all of them run.
+"""Threads that share work: one function for several arguments, or one loop in all threads.
 
-Covers: the threads, which stay for the next time, and calls that have nothing to do with each other.
-Does not cover: calls of which some wait for others (wavefront.py), or how many threads there are (pipeline).
+Covers: a lasting pool of threads, and independent calls.
+Does not cover: calls that wait for others (wavefront.py), or the number of threads (pipeline).
 
-Threads are kept because a new one often begins on the core that its maker runs on, and two such visits of 4 ms took 8
-until the system moved one of them; those that slept wake up where they were.
+The pool lasts because a new thread often starts on its parent's core: two such calls of 4 ms took 8 ms until the system
+moved one of them. A sleeping thread wakes up on its old core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _MOST = 512
-"""Threads kept. Where they are all busy, who asks for more goes on alone."""
+"""The most threads. If all are busy, a caller works alone."""
 
 
 def _new_pool() -> ThreadPoolExecutor:
@@ -37,10 +37,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)  # a child has none of its parent's threads
 
 
-def together(loop: Callable[[], None], threads: int) -> None:
-    """Run `loop` in this thread and in `threads` - 1 others at once; return when all of them have returned.
+def run_together(loop: Callable[[], None], threads: int) -> None:
+    """Run `loop` in this thread and in `threads` - 1 others in parallel; return once all have returned.
 
-    The work is over when one of them returns: a thread that has not begun by then is not waited for.
+    The first loop that returns has finished the work: threads that have not started by then are cancelled.
     """
     others = [_pool.submit(loop) for _ in range(threads - 1)]
     try:
@@ -53,8 +53,8 @@ def together(loop: Callable[[], None], threads: int) -> None:
             raise failure
 
 
-def all_of(function: Callable[..., T], *arguments: Iterable[Any], threads: int) -> list[T]:
-    """Return what `map` does, in its order; the first failure is raised once all calls are over."""
+def map_threads(function: Callable[..., T], *arguments: Iterable[Any], threads: int) -> list[T]:
+    """Return the results of `map` in its order; raise the first failure once all calls are over."""
     if threads == 1:
         return list(map(function, *arguments))
     calls = list(zip(*arguments, strict=False))
@@ -69,7 +69,7 @@ def all_of(function: Callable[..., T], *arguments: Iterable[Any], threads: int) 
             except Exception as failure:
                 failures[number] = failure
 
-    together(loop, min(threads, max(1, len(calls))))
+    run_together(loop, min(threads, max(1, len(calls))))
     if failures:
         raise failures[min(failures)]
     return [results[number] for number in range(len(calls))]

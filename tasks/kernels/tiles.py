@@ -1,15 +1,13 @@
-"""The order of ratings inside a block: tiles, groups of users, and places that keep neighbours apart.
+"""The order of ratings inside a block: tiles, groups of users, and an order that keeps equal rows apart.
 
 Covers: the sizes of a tile and a group, the order of a block's ratings, and a rating's cell within its tile and group.
-Does not cover: the block and its file (tasks/grid/block.py), or going through the tiles (sgd.py,
-tasks/training/sgd.py).
+Does not cover: the block and its file (tasks/grid/block.py), or the loops over tiles (sgd.py, tasks/training/sgd.py).
 
-A block's ratings are cut into tiles of TILE_USERS x TILE_ITEMS rows, so that the items of a tile stay in the L2 cache
-while its users stream by, and those of a tile into groups of GROUP_USERS users, who stay in the L1 cache. Tiles come
-by diagonals, as blocks do in strata: those of one diagonal share neither users nor items and may be gone through at the
-same time. Within a group, user j goes through the items from item 32 j of the tile on, and all users walk in step:
-neighbouring ratings then mostly share neither row, and a processor that looks ahead overlaps their steps. Measured at
-rank 64: 76 M ratings/s a thread, against 51 M user by user and 64 M item by item.
+A block has tiles of TILE_USERS x TILE_ITEMS rows, whose items stay in the L2 cache while the users stream by. A tile
+has groups of GROUP_USERS users, who stay in the L1 cache. Tiles come by diagonals, as blocks do in strata: tiles of one
+diagonal share neither users nor items and may run in parallel. Within a group, user j starts at item 32 j of the tile,
+and all users advance in step: neighbouring ratings mostly share neither row, so the processor overlaps their steps.
+Measured at rank 64: 76 M ratings/s a thread, against 51 M user by user and 64 M item by item.
 """
 
 from __future__ import annotations
@@ -32,22 +30,21 @@ _CELL_BITS = np.uint64(ITEM_BITS + _USER_BITS)
 
 
 def tile_grid(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and columns of tiles a block of `shape` (users, items) has.
+    """Return the numbers of rows and columns of tiles for a block of `shape` (users, items).
 
-    What is called `shape` here is what the tiles are numbered for; a block may have fewer rows (tasks/grid/layout.py:
-    laid_rows).
+    `shape` numbers the tiles; a block may have fewer rows (tasks/grid/layout.py).
     """
     return -(-shape[0] // TILE_USERS), -(-shape[1] // TILE_ITEMS)
 
 
 def whole_tiles(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return rows up to the end of the last tile: what numbers of tiles are made from, and all that they depend on."""
+    """Return users and items up to the end of the last tile; the numbers of tiles depend on nothing else."""
     rows, columns = tile_grid(shape)
     return rows * TILE_USERS, columns * TILE_ITEMS
 
 
 def key_bits(shape: tuple[int, int]) -> int:
-    """Return how many bits the greatest of a block's order keys may have."""
+    """Return the most bits of a block's order keys."""
     rows, columns = tile_grid(shape)
     return (max(rows, columns) * rows - 1).bit_length() + _GROUP_BITS + int(_CELL_BITS)
 
@@ -55,10 +52,9 @@ def key_bits(shape: tuple[int, int]) -> int:
 def order_keys(
     user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], shape: tuple[int, int]
 ) -> npt.NDArray[np.uint64]:
-    """Return for each rating the number that a block is sorted by; no two of a block are equal.
+    """Return the sort key of each rating, uint64 (n,); the keys of a block are distinct.
 
-    From the top: the run, which is the tile, by diagonals, and the group of users; the place in step; the user within
-    the group.
+    From the top bits: the run (the tile, by diagonals, and the group of users), the step, the user within the group.
 
     Parameters
     ----------
@@ -67,7 +63,7 @@ def order_keys(
     users, items = user_rows.astype(np.uint64), item_rows.astype(np.uint64)
     rows, columns = tile_grid(shape)
     row, column = users >> np.uint64(_GROUP_BITS + _USER_BITS), items >> np.uint64(ITEM_BITS)
-    # Remainders by a table: dividing each rating's numbers would take ten times as long as all the rest.
+    # A table of remainders: dividing each rating's numbers would take ten times as long as all the rest.
     diagonals = np.arange(max(rows, columns) * 2, dtype=np.uint64) % np.uint64(max(rows, columns)) * np.uint64(rows)
     tile = diagonals[column + np.uint64(max(rows, columns)) - row] + row
     user = users & _USER_MASK

@@ -1,13 +1,11 @@
-"""The best of many scores, compiled: a heap a user that goes through scores while they are still in the cache.
+"""Compiled heaps of each user's best items, which take scores while these are still in the cache.
 
-Covers: `take_best`, which takes one tile of scores into the heaps, and `in_order`, which ends them, each with an
-explicit signature.
-Does not cover: their slow, obvious twin (best.py), or where scores come from and how large a tile is
-(tasks/serving/top_items.py).
+Covers: `take_best`, which takes one tile of scores into the heaps, and `sort_heaps`, which turns heaps into lists, each
+with an explicit signature.
+Does not cover: their plain reference (best.py), or the scores and the size of a tile (tasks/serving/top_items.py).
 
-A heap keeps the worst of a user's best at its root: the threshold that a score has to pass. Few do after the first
-thousand, and that none of `_STRIDE` scores does
-is one comparison a vector.
+A heap's root is the worst of a user's best scores: the threshold for new scores. Few pass it after the first thousand,
+and one comparison a vector shows that none of `_STRIDE` scores does.
 """
 
 from __future__ import annotations
@@ -29,13 +27,13 @@ _COUNTS = types.Array(int64, 1, "C")
 
 @compiled(inline="always")
 def _is_better(score, item, than, than_item):  # type: ignore[no-untyped-def]
-    """Say whether one scores higher or, of equal scores, comes first."""
+    """Return whether an item scores higher than another or, at equal scores, comes first."""
     return score > than or (score == than and item < than_item)
 
 
 @compiled()
 def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
-    """Put (score, item) in the place of the root of a heap of `count`, the worst on top, and restore its order."""
+    """Replace the root, the worst item, of a heap of `count` items by (score, item)."""
     place = 0
     while True:
         child = 2 * place + 1
@@ -55,7 +53,7 @@ def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
-    """Add (score, item) to a heap of `count`, the worst on top."""
+    """Add (score, item) to a heap of `count` items, the worst at its root."""
     place = count
     while place > 0:
         parent = (place - 1) // 2
@@ -70,7 +68,7 @@ def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
-    """Take one user's scores into his heap of `count`; return how many are in it then. -inf never enters."""
+    """Take one user's scores into their heap of `count` items; return its new count. -inf never enters."""
     most = len(heap)
     threshold = heap[0] if count == most else np.float32(_MASKED)
     for start in range(0, len(scores), _STRIDE):
@@ -95,16 +93,16 @@ def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
 
 
 def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
-    """Take one tile of scores into the heaps of its users; the scores of seen items become -inf, and never enter.
+    """Take one tile of scores into the heaps of its users; seen items, which a user has rated, never enter.
 
     Parameters
     ----------
     scores : float32 (users, items of the tile), changed.
     first : the place of the tile's first item; tiles come in ascending order.
-    rows : int32 (all items,), what the item in a place is called in the heaps; of equal scores the lower comes first.
-    seen : int32, places of seen items, user after user, ascending; `ends` : int64 (users,), where a user's end.
-    cursors : int64 (users,), the first of them that is not masked yet, moved on.
-    best_scores, best_items : float32 and int32 (users, n), heaps; `found` : int64 (users,), how many are in each.
+    rows : int32 (all items,), the item at each place; of equal scores the lower item comes first.
+    seen : int32, places of seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
+    cursors : int64 (users,), each user's next seen item to mask; updated.
+    best_scores, best_items : float32 and int32 (users, n), heaps; `found` : int64 (users,), their counts.
     """
     end = first + scores.shape[1]
     for user in range(len(scores)):
@@ -117,8 +115,8 @@ def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items
         found[user] = _offer(own, rows[first:end], best_scores[user], best_items[user], found[user])
 
 
-def _in_order(best_scores, best_items, found):  # type: ignore[no-untyped-def]
-    """Turn each heap into a list, the best first."""
+def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
+    """Sort each heap in place, best first."""
     for user in range(len(found)):
         scores, items = best_scores[user], best_items[user]
         for last in range(found[user] - 1, 0, -1):
@@ -135,6 +133,6 @@ def take_best() -> Callable[..., None]:
 
 
 @functools.cache
-def in_order() -> Callable[..., None]:
-    """Return `_in_order`, compiled."""
-    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_in_order)
+def sort_heaps() -> Callable[..., None]:
+    """Return `_sort_heaps`, compiled."""
+    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_sort_heaps)

@@ -1,14 +1,14 @@
-"""The arithmetic of one rating on whole vectors, as LLVM sees it: what the loop in sgd.py is made of.
+"""The arithmetic of one rating in LLVM vectors, for the loop in sgd.py.
 
 Covers: two operations on rows of factors, `step_once` and `mean_square`, for any rank, in vectors of 16 floats.
-Does not cover: the loop over ratings, what a row's state means and the formulas in words (sgd.py), or the
-slow twin (reference.py).
+Does not cover: the loop over ratings, the state of a row and the formulas (sgd.py), or the plain reference
+(reference.py).
 
-Numba compiles scalar loops and leaves the vectors to LLVM, which here takes half the width that the processor has,
-keeps each scalar of a row's state apart, and reloads the rows between the two loops of a step. Written as vectors, a
-row of rank 64 is four registers that are read once and written once: 75 M ratings/s a thread against 42 M/s (rank 64,
-AVX-512). A processor with narrower registers takes two or four for one vector. The rank is part of the type of a row
-(`row_dtype`), so each rank has machine code of its own.
+Numba compiles scalar loops and leaves vectors to LLVM, which here uses half the processor's width, keeps each scalar of
+a row's state apart, and reloads the rows between the two loops of a step. As vectors, a row of rank 64 is four
+registers with one load and one store: 75 M ratings/s a thread against 42 M/s (rank 64, AVX-512). A processor with
+narrower registers uses two or four per vector. The rank is part of a row's type (`row_dtype`), so each rank has its own
+machine code.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ BIAS, FACTOR_SQUARES, BIAS_SQUARES, MEAN_SQUARE, KEEP, RATE, BIAS_KEEP, BIAS_RAT
 STATE_WIDTH = 8
 
 FAST_MATH = ("reassoc", "contract", "arcp", "nsz")
-"""Sums may be taken in any order, which is what vector units need; infinities and NaN keep their meaning, so that
-divergence shows."""
+"""Vector units need sums in any order; infinities and NaN keep their meaning, so that divergence shows."""
 
 _FLOAT = ir.FloatType()
 _INT32 = ir.IntType(32)
@@ -37,17 +36,17 @@ _INT64 = ir.IntType(64)
 
 
 def row_dtype(rank: int) -> np.dtype[np.void]:
-    """Return the type of one row of factors: a record of `rank` floats, so that Numba's types tell the rank."""
+    """Return the type of one row of factors: a record of `rank` floats, so that Numba's types include the rank."""
     return np.dtype([("factors", np.float32, (rank,))])
 
 
 def rows_type(rank: int) -> Any:
-    """Return Numba's type of a matrix of factors, seen as rows of `row_dtype`."""
+    """Return Numba's type of a matrix of factors, as rows of `row_dtype`."""
     return types.Array(from_dtype(row_dtype(rank)), 1, "C")
 
 
 class _Vector:
-    """A float or a vector of floats in the making, with the arithmetic of `FAST_MATH`."""
+    """An LLVM float or vector of floats, with the arithmetic of `FAST_MATH`."""
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
         self.builder, self.value = builder, value
@@ -70,13 +69,13 @@ class _Vector:
         return _Vector(self.builder, self.builder.extract_element(self.value, ir.Constant(_INT32, number)))
 
     def shuffled(self, order: Sequence[int]) -> _Vector:
-        """Return the lanes in another order; the lanes after this vector's own are zeros."""
+        """Return the lanes in another order; lanes beyond this vector are zeros."""
         zeros = ir.Constant(self.value.type, None)
         chosen = ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
         return _Vector(self.builder, self.builder.shuffle_vector(self.value, zeros, chosen))
 
     def widened(self) -> _Vector:
-        """Return 16 lanes, filled up with zeros."""
+        """Return 16 lanes, padded with zeros."""
         return self.shuffled([min(lane, self.lanes) for lane in range(LANES)])
 
     def spread(self, lanes: int) -> _Vector:
@@ -86,7 +85,7 @@ class _Vector:
         return _Vector(self.builder, first).shuffled([0] * lanes)
 
     def total(self) -> _Vector:
-        """Return in every lane the sum of 16 lanes: four exchanges, each with a neighbour twice as near."""
+        """Return the sum of 16 lanes in every lane: four exchanges, each over half the distance."""
         summed = self
         for distance in (8, 4, 2, 1):
             summed = summed + summed.shuffled([lane ^ distance for lane in range(LANES)])
@@ -94,7 +93,7 @@ class _Vector:
 
 
 class _Row:
-    """One row of factors in memory, read as vectors: as many of 16 lanes as there are, and what remains."""
+    """One row of factors in memory as vectors of 16 lanes and a remainder."""
 
     def __init__(self, builder: ir.IRBuilder, factors: ir.Value, row: ir.Value, rank: int) -> None:
         start = builder.gep(
@@ -112,7 +111,7 @@ class _Row:
     def dot(self, other: _Row) -> _Vector:
         """Return <this, other> in each of 16 lanes."""
         products = [(mine * theirs).widened() for mine, theirs in zip(self.vectors, other.vectors, strict=True)]
-        while len(products) > 1:  # as a tree, so that no sum waits for all before it
+        while len(products) > 1:  # as a tree, to shorten the chain of sums
             paired = zip(products[0::2], products[1::2], strict=False)
             products = [left + right for left, right in paired] + products[len(products) // 2 * 2 :]
         return products[0].total()
@@ -139,7 +138,7 @@ class _State:
         return self.builder.gep(self.start, [ir.Constant(_INT64, column)])
 
 
-def _data(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
+def _array_data(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
     return context.make_array(kind)(context, builder, array).data
 
 
@@ -149,18 +148,18 @@ def _rank_of(factors: Any) -> int:
 
 @intrinsic
 def step_once(_typing, users, user_states, a, items, item_states, b, rating):  # type: ignore[no-untyped-def]
-    """Take the step of one rating of user row a and item row b, in place; return the squared error met, float32.
+    """Take the step of one rating of user row a and item row b, in place; return its squared error, float32.
 
     users, items : rows of `row_dtype`; user_states, item_states : float32 (rows, 8), refreshed; a, b : int64;
-    rating : float32. Nothing is checked here.
+    rating : float32. It checks nothing.
     """
     rank = _rank_of(users)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        data = [_data(context, builder, signature.args[n], arguments[n]) for n in (0, 1, 3, 4)]
+        data = [_array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 1, 3, 4)]
         u, v = _Row(builder, data[0], arguments[2], rank), _Row(builder, data[2], arguments[5], rank)
         user, item = _State(builder, data[1], arguments[2]), _State(builder, data[3], arguments[5])
-        # In all lanes, so that the error need not be spread again before it meets the rows.
+        # In all lanes, so that the error need not be spread again.
         residual = (_Vector(builder, arguments[6]) - user[BIAS] - item[BIAS]).spread(LANES)
         error = residual - u.dot(v)
         e = error.lane(0)
@@ -179,7 +178,7 @@ def step_once(_typing, users, user_states, a, items, item_states, b, rating):  #
             )
             for own, other in ((user, item), (item, user))
         ]
-        u.store(moved_u)  # all is read before anything is written
+        u.store(moved_u)  # all loads come before the first store
         v.store(moved_v)
         for state, values in zip((user, item), after, strict=True):
             state[BIAS], state[FACTOR_SQUARES], state[BIAS_SQUARES] = values
@@ -194,7 +193,7 @@ def mean_square(_typing, factors, row):  # type: ignore[no-untyped-def]
     rank = _rank_of(factors)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        x = _Row(builder, _data(context, builder, signature.args[0], arguments[0]), arguments[1], rank)
+        x = _Row(builder, _array_data(context, builder, signature.args[0], arguments[0]), arguments[1], rank)
         return (x.dot(x).lane(0) * _Vector(builder, ir.Constant(_FLOAT, float(np.float32(1.0 / rank))))).value
 
     return float32(factors, row), generate

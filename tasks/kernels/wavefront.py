@@ -1,7 +1,7 @@
-"""Go through the tiles of a block with several threads, in an order that gives the bits of going one by one.
+"""Visit the tiles of a block with several threads; the results have the bits of a sequential visit.
 
-Covers: which tile waits for which: tiles that share users or items keep their order, all others may run together.
-Does not cover: what is done in a tile (sgd.py), or how many threads there are (pipeline).
+Covers: the dependencies: tiles that share users or items keep their order, all others may run in parallel.
+Does not cover: the work in a tile (sgd.py), or the number of threads (pipeline).
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 
-from funkflow.tasks.kernels.threads import together
+from funkflow.tasks.kernels.threads import run_together
 
 
-def go_through(tiles: Sequence[tuple[Hashable, Hashable]], visit: Callable[[int], None], threads: int) -> None:
-    """Call `visit(n)` once for each tile n, as soon as those before it that share a row or a column are done.
+def visit_tiles(tiles: Sequence[tuple[Hashable, Hashable]], visit: Callable[[int], None], threads: int) -> None:
+    """Call `visit(n)` once for each tile n, after all earlier tiles that share its row or column.
 
     Parameters
     ----------
-    tiles : row and column of each tile, in the order that counts.
-    visit : releases the interpreter's lock while it works, else threads gain nothing. What it raises is raised here,
-        once all that had begun is over; tiles that waited for it are not visited.
+    tiles : row and column of each tile, in sequential order.
+    visit : must release the interpreter's lock, else threads gain nothing. Its exception is raised once all running
+        visits are over; tiles that wait for the failed one are not visited.
     """
     followers, waits = _dependencies(tiles)
     ready = deque(number for number, count in enumerate(waits) if not count)
@@ -53,13 +53,13 @@ def go_through(tiles: Sequence[tuple[Hashable, Hashable]], visit: Callable[[int]
                             ready.append(follower)
                     changed.notify_all()
 
-    together(loop, threads)
+    run_together(loop, threads)
     if failures:
         raise failures[min(failures)]
 
 
 def _dependencies(tiles: Sequence[tuple[Hashable, Hashable]]) -> tuple[list[list[int]], list[int]]:
-    """Return which tiles come next in each tile's row and column, and how many each tile waits for."""
+    """Return the next tiles in each tile's row and column, and the number of tiles that each tile waits for."""
     followers: list[list[int]] = [[] for _ in tiles]
     waits = [0] * len(tiles)
     last: dict[tuple[str, Hashable], int] = {}

@@ -113,7 +113,7 @@ def _table_rows(table: pa.Table, rank: int) -> Rows:
     return Rows(table["bias"].to_numpy(), np.ascontiguousarray(factors))
 
 
-def parted(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def split_places(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return in which of several tables put together a place lies, and the place in that one; -1 stays -1.
 
     counts : how many rows each of these tables has.
@@ -135,5 +135,5 @@ def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDAr
 
 def dense_of_row(row: int, counts: Sequence[int]) -> int:
     """Return the dense id that stands in a row of the model of its own grid: what `rows_of_own` undoes."""
-    (part,), (within,) = parted(np.array([row]), counts)
+    (part,), (within,) = split_places(np.array([row]), counts)
     return int(within) * len(counts) + int(part)

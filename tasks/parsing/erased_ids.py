@@ -1,11 +1,11 @@
-"""Users and items that no dataset under a root may hold any more, known by keyed hashes alone.
+"""The list of erased users and items, which no dataset under a root may hold; it has only keyed hashes.
 
-Covers: the list and its file, adding to it, and telling which of some raw ids are on it.
-Does not cover: what of older files still holds them (pipeline/datasets/erasure.py), or leaving out their rows
+Covers: the list and its file, adding ids, and finding raw ids on the list.
+Does not cover: older files with erased ids (pipeline/datasets/erasure.py), or dropping their rows
 (tasks/dataset/write_part.py).
 
-The key lies beside the hashes, so the list keeps ids from being read off it, not from being tried out: whoever can read
-the root can ask whether an id that he knows is on it.
+The key lies beside the hashes: nobody can read ids off the list, but anyone who can read the root can test whether an
+id they know is on it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MARK_BYTES, _KEY_BYTES = 16, 32
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """The list of one root. `key`: hex; `user`, `item`: the marks of ids, each a keyed BLAKE2b hash in hex."""
+class ErasedIds:
+    """The list of one root. `key`: hex; `user`, `item`: marks of ids, each a keyed BLAKE2b hash in hex."""
 
     key: str = ""
     user: frozenset[str] = frozenset()
@@ -43,18 +43,18 @@ class Forgotten:
         return self.user if side == "user" else self.item
 
     def mark(self, side: str, raw_id: object) -> str:
-        """Return the mark of an id; the integer 7 and the text "7" have the same, as no dataset has both."""
-        named = f"{side}:{raw_id}".encode()
-        return hashlib.blake2b(named, key=bytes.fromhex(self.key), digest_size=_MARK_BYTES).hexdigest()
+        """Return the mark of an id; the integer 7 and the text "7" share one, as no dataset has both."""
+        data = f"{side}:{raw_id}".encode()
+        return hashlib.blake2b(data, key=bytes.fromhex(self.key), digest_size=_MARK_BYTES).hexdigest()
 
     def holds(self, side: str, raw_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-        """Return bool (n,): which raw ids are on the list."""
+        """Return, bool (n,), which raw ids are on the list."""
         marks = self.marks(side)
         if not marks:
             return np.zeros(len(raw_ids), np.bool_)
         return np.fromiter((self.mark(side, each) in marks for each in raw_ids.to_pylist()), np.bool_, len(raw_ids))
 
-    def adding(self, user: Iterable[str] = (), item: Iterable[str] = ()) -> Forgotten:
+    def adding(self, user: Iterable[str] = (), item: Iterable[str] = ()) -> ErasedIds:
         """Return the list with more ids on it."""
         keyed = self if self.key else replace(self, key=secrets.token_hex(_KEY_BYTES))
         return replace(
@@ -64,24 +64,24 @@ class Forgotten:
         )
 
     def written(self) -> dict[str, list[str]]:
-        """Return the marks as a dataset's manifest has them; nothing if there are none."""
+        """Return the marks for a dataset's manifest; {} if there are none."""
         return {side: sorted(self.marks(side)) for side in SIDES if self.marks(side)}
 
     def covers(self, marks: dict[str, list[str]]) -> bool:
-        """Say whether all marks of a dataset's manifest are on this list."""
+        """Return whether all marks of a dataset's manifest are on this list."""
         return all(set(each) <= self.marks(side) for side, each in marks.items())
 
 
-NOBODY = Forgotten()
+NOBODY = ErasedIds()
 
 
-def read_forgotten(url: str) -> Forgotten:
-    """Read the list of a root; an empty one if there is no such file.
+def read_forgotten(url: str) -> ErasedIds:
+    """Read the list of a root; return an empty list if there is no such file.
 
     Raises
     ------
     DamagedFile
-        It was changed by other hands.
+        Someone else has changed the file.
     """
     content: Any = files.json_if_there(url)
     if content is None:
@@ -89,10 +89,10 @@ def read_forgotten(url: str) -> Forgotten:
     if not isinstance(content, dict) or "key" not in content:
         raise DamagedFile(f"{url}: not a list of forgotten ids; put back the file that funkflow forget wrote")
     inner = files.without_seal(url, content)
-    return Forgotten(inner["key"], frozenset(inner["user"]), frozenset(inner["item"]))
+    return ErasedIds(inner["key"], frozenset(inner["user"]), frozenset(inner["item"]))
 
 
-def write_forgotten(url: str, forgotten: Forgotten) -> None:
+def write_forgotten(url: str, forgotten: ErasedIds) -> None:
     """Write the list of a root."""
     content = {side: sorted(forgotten.marks(side)) for side in SIDES}
     files.write_sealed(url, {"key": forgotten.key, **content})

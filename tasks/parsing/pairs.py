@@ -1,7 +1,7 @@
-"""Files of (user, item) pairs to predict, and predictions in the form of a Netflix Prize submission.
+"""Read files of (user, item) pairs to predict, and write predictions as a Netflix Prize submission.
 
-Covers: CSV, TSV, Parquet and qualifying.txt to raw ids in the order of the file; the line at which a pair stands.
-Does not cover: the prediction (tasks/model/model.py), or pairs to validate on, which are read by partition
+Covers: raw ids of CSV, TSV, Parquet and qualifying.txt in file order; finding the line of a pair.
+Does not cover: predicting (tasks/model/model.py), or validation pairs, which are read by part
 (tasks/dataset/hold_out.py).
 """
 
@@ -20,15 +20,15 @@ from funkflow.tasks.parsing.erased_ids import NOBODY
 from funkflow.tasks.parsing.format.columns import Column
 from funkflow.tasks.parsing.format.formats import Form, IdType, Wanted
 from funkflow.tasks.parsing.format.quoting import Quoting
-from funkflow.tasks.parsing.format.records import continued, read_records, split_records
+from funkflow.tasks.parsing.format.records import continue_chunk, read_records, split_records
 from funkflow.tasks.parsing.prepare import prepare_leniently, unpack_here
 from funkflow.tasks.parsing.rows.jsonl import numbered_rows
 from funkflow.tasks.parsing.rows.lines import LineReader
-from funkflow.tasks.parsing.rows.rows import Parsed
+from funkflow.tasks.parsing.rows.rows import ParsedRows
 from funkflow.tasks.parsing.rows.text import parse_chunk, parse_in_order
 from funkflow.tasks.parsing.sources.chunks import Chunk, read_lines
 from funkflow.tasks.parsing.sources.sources import find_sources
-from funkflow.tasks.parsing.understood import understood
+from funkflow.tasks.parsing.understood import describe_first_file
 from funkflow.tasks.storage import files
 
 _CHUNK_BYTES = 64 * 2**20
@@ -38,7 +38,7 @@ _CHUNK_BYTES = 64 * 2**20
 class Pairs:
     """Pairs of raw ids, int64 or string, in the order of the file.
 
-    `is_netflix`: it had movie headers; `understood`: how it was read, in one line.
+    `is_netflix`: the file has movie headers; `understood`: one line about its form, for the user.
     """
 
     table: pa.Table
@@ -53,16 +53,16 @@ def read_pairs(
     columns: tuple[Column, Column] = (None, None),
     quoting: Quoting = "auto",
 ) -> Pairs:
-    """Read the pairs of one file; ratings and times in it are left out.
+    """Read the pairs of one file, without ratings and times.
 
     Parameters
     ----------
-    columns : names of the columns of users and items, where they are not the usual ones.
+    columns : names of the columns of users and items, if they are unusual.
 
     Raises
     ------
     BadInput
-        No such file, columns that are not recognised, or the first malformed line.
+        There is no such file, its columns are unclear, or a line is malformed.
     """
     (source,) = find_sources([url])
     with tempfile.TemporaryDirectory() as scratch:
@@ -71,13 +71,15 @@ def read_pairs(
         )
         plain = unpack_here(source, scratch)
         prepared = prepare_leniently(plain, wanted, _CHUNK_BYTES)
-        line = understood(plain[0], prepared.form, NOBODY)
-        tables = [_pairs_of(parsed) for parsed in parse_in_order(prepared.chunks, prepared.form, stop_at_first=True)]
+        line = describe_first_file(plain[0], prepared.form, NOBODY)
+        tables = [
+            _select_pairs(parsed) for parsed in parse_in_order(prepared.chunks, prepared.form, stop_at_first=True)
+        ]
     return Pairs(pa.concat_tables(tables), prepared.form.kind == "netflix", line)
 
 
 def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratings: npt.NDArray[np.floating]) -> None:
-    """Write the submission form: a movie header where the item changes, then a prediction a line, in order."""
+    """Write a submission: a movie header at each change of the item, and one prediction a line, in order."""
     names = items.to_pylist()
     lines: list[str] = []
     before: object = None
@@ -92,14 +94,14 @@ def write_netflix_predictions(url: str, items: pa.ChunkedArray | pa.Array, ratin
 def find_line(
     chunks: Iterable[Chunk], form: Form, pairs: set[tuple[int | str, int | str]]
 ) -> tuple[str, int, tuple[int | str, int | str]] | None:
-    """Return file, line and pair where one of `pairs` stands first. Slow: it is only called for a message."""
+    """Return file, line and pair of the first of `pairs` in the chunks. Slow: use it only for a message."""
     for file, line, pair in _numbered_pairs(chunks, form):
         if pair in pairs:
             return file, line, pair
     return None
 
 
-def _pairs_of(parsed: Parsed) -> pa.Table:
+def _select_pairs(parsed: ParsedRows) -> pa.Table:
     if parsed.rejected:
         row = parsed.rejected[0]
         raise BadInput(f"{row.file}:{row.line}: {row.reason}: {row.text[:80]!r}; mend or remove the line")
@@ -125,7 +127,7 @@ def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, 
             line += read_lines(piece)[0].count(b"\n")
             continue
         reader = LineReader(form, piece.file.name, line, item)
-        (begun,) = continued((piece,), before, leaves_open)
+        (begun,) = continue_chunk((piece,), before, leaves_open)
         found = read_records(begun, form)
         before, leaves_open = (piece,), found.leaves_open
         for record in split_records(found.data, form):

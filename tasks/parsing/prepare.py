@@ -1,6 +1,6 @@
-"""From plain files to chunks that are ready to parse: the form they have, and how they are cut.
+"""Recognise the form of plain files, and cut them into chunks to parse.
 
-Covers: recognising the form of the first file, text, JSON lines or Parquet, and cutting all of them.
+Covers: recognising the form of the first file, text, JSON lines or Parquet, and cutting all files.
 Does not cover: finding files (tasks/parsing/sources/sources.py), archives (tasks/parsing/sources/archives.py), parsing
 (tasks/parsing/rows/text.py).
 """
@@ -24,7 +24,7 @@ _LEAST_ROW_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ParseInput:
     """Chunks to parse, in the order of the input. `rows_at_most` is a bound, not a count."""
 
     form: Form
@@ -32,26 +32,26 @@ class Prepared:
     rows_at_most: int
 
 
-def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
-    """Recognise the form of `plain` files by the first of them, and cut them to chunks.
+def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> ParseInput:
+    """Recognise the form of `plain` files by the first one, and cut them into chunks.
 
     Raises
     ------
     BadInput
-        The first file is empty, in a wrong encoding, or its columns are not recognised.
+        The first file is empty or in a wrong encoding, or its columns are unclear.
     """
     if not plain:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     return prepare_pieces([whole(file) for file in plain], recognise(plain[0], wanted), chunk_bytes)
 
 
-def prepare_pieces(pieces: Sequence[Piece], form: Form, chunk_bytes: int) -> Prepared:
-    """Cut to chunks what is to be read of files of a form that is known; of Parquet that is always all."""
+def prepare_pieces(pieces: Sequence[Piece], form: Form, chunk_bytes: int) -> ParseInput:
+    """Cut pieces of files of a given form into chunks; Parquet files are always read whole."""
     if form.kind == "parquet":
         chunks, rows = cut_parquet([piece.file for piece in pieces], chunk_bytes)
-        return Prepared(form, tuple(chunks), rows)
+        return ParseInput(form, tuple(chunks), rows)
     size = sum(piece.stop - piece.start for piece in pieces)
-    return Prepared(form, tuple(cut(pieces, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
+    return ParseInput(form, tuple(cut(pieces, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
 
 
 def recognise(file: RawFile, wanted: Wanted) -> Form:
@@ -70,8 +70,8 @@ def recognise(file: RawFile, wanted: Wanted) -> Form:
         raise
 
 
-def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Prepared:
-    """Prepare files written in any way; columns and delimiter given for the ratings count where they fit."""
+def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> ParseInput:
+    """Prepare files of any form; use the ratings' settings for columns and delimiter only if they fit."""
     try:
         return prepare(plain, wanted, chunk_bytes)
     except BadInput:
@@ -79,7 +79,7 @@ def prepare_leniently(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int
 
 
 def unpack_here(source: Source, scratch: str) -> list[RawFile]:
-    """Return the plain files of a source, with what has to be unpacked now lying under `scratch`."""
+    """Return the plain files of a source; unpack archives to `scratch`."""
     plain: list[RawFile] = []
     for number, stored in enumerate(source.files):
         plain += (

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, plain_name, unpacked
+from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, plain_name, unpack_stream
 from funkflow.tasks.storage import files
 
 _YEAR_AT_END = re.compile(r"^(.*\S)\s*\((\d{4})\)\s*$")
@@ -25,12 +25,12 @@ _Title = tuple[str, str, int | None]
 
 
 def read_titles(url: str) -> pa.Table:
-    """Read a file of titles: raw_id string, title string, year int32 (null where it is not known).
+    """Read a file of titles: raw_id string, title string, year int32 (null if missing).
 
     Raises
     ------
     BadInput
-        No such file, a name that is none of the four known ones, or a line that is malformed.
+        There is no such file, its name is none of the four known ones, or a line is malformed.
     """
     base = plain_name(posixpath.basename(url).lower())
     if not files.exists(url):
@@ -71,7 +71,7 @@ def _plain_bytes(url: str) -> bytes:
     if not codec:
         return data
     try:
-        return unpacked(io.BytesIO(data), codec).read()
+        return unpack_stream(io.BytesIO(data), codec).read()
     except (*DAMAGE, OSError) as cause:
         raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it anew") from cause
 
@@ -83,7 +83,7 @@ def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:
 
 
 def titles_of(model_folder: str, about: Mapping[str, Any]) -> dict[Any, str]:
-    """Return "title (year)" by raw id of item, as far as an exported model has them."""
+    """Return "title (year)" by raw item for the items of an exported model that have titles."""
     if "titles" not in about:
         return {}
     url = files.join(model_folder, about["titles"]["path"])
@@ -107,7 +107,7 @@ def _movie_titles(text: str) -> _Lines:
             yield number, rest[1], None if year == "NULL" else int(year)
 
 
-def _separated(delimiter: str, least: int) -> Callable[[str], _Lines]:
+def _separated_reader(delimiter: str, least: int) -> Callable[[str], _Lines]:
     def read(text: str) -> _Lines:
         for line in text.split("\n"):
             fields = line.rstrip("\r").split(delimiter)
@@ -147,7 +147,7 @@ def _title_and_year(title: str) -> tuple[str, int | None]:
 
 _FORMS = (
     (re.compile(r".*movie_titles.*\.(txt|csv)"), "latin-1", _movie_titles),
-    (re.compile(r".*movies.*\.dat"), "latin-1", _separated("::", 2)),
-    (re.compile(r".*u\.item"), "latin-1", _separated("|", 2)),
+    (re.compile(r".*movies.*\.dat"), "latin-1", _separated_reader("::", 2)),
+    (re.compile(r".*u\.item"), "latin-1", _separated_reader("|", 2)),
     (re.compile(r".*movies.*\.csv"), "utf-8", _movies_csv),
 )

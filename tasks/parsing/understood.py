@@ -1,7 +1,7 @@
-"""How the first file was understood, in one line: columns, kinds of id, times, delimiter, and three values of each.
+"""Describe the first file in one line: columns, kinds of id, times, delimiter, and three values of each.
 
-Covers: the line that a run shows before it reads everything, so that a wrong guess is seen, and a warning about what
-the numbers of ids say against a guess.
+Covers: the line that a run shows before it reads all rows, so that users notice a wrong guess, and a warning if the
+numbers of ids contradict a guess.
 Does not cover: the guesses (tasks/parsing/format/formats.py, tasks/parsing/format/columns.py,
 tasks/parsing/format/field_values.py), or reading rows (tasks/parsing/rows/text.py).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from funkflow.tasks.parsing.erased_ids import Forgotten
+from funkflow.tasks.parsing.erased_ids import ErasedIds
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
 from funkflow.tasks.parsing.format.field_values import UNITS
 from funkflow.tasks.parsing.format.formats import Form
@@ -20,29 +20,29 @@ from funkflow.tasks.parsing.sources.chunks import Piece, RawFile
 
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLE_ROWS = 1000
-_SHOWN = 3
+_EXAMPLES = 3
 
 
-def understood(file: RawFile, form: Form, forgotten: Forgotten) -> str:
-    """Return the line for the first file of some ratings.
+def describe_first_file(file: RawFile, form: Form, forgotten: ErasedIds) -> str:
+    """Return the line about the first file of some ratings.
 
     Parameters
     ----------
-    forgotten : users and items that no file under the root may name, so they are no examples.
+    forgotten : erased users and items, which the line must not name.
 
     Raises
     ------
     BadInput
-        The beginning of the file cannot be read at all; single bad rows are left out.
+        The beginning of the file is unreadable; single bad rows are skipped.
     """
     rows = _first_rows(file, form, forgotten)
-    shown = [_column(role, form, rows) for role in rows.column_names]
+    shown = [_describe_column(role, form, rows) for role in rows.column_names]
     doubt = f"; {form.doubt}" if form.doubt else ""
-    return f"{file.name} is read as {_kind(form)}: {'; '.join(shown)}{doubt}"
+    return f"{file.name} is read as {_describe_form(form)}: {'; '.join(shown)}{doubt}"
 
 
 def one_rating_each(ratings: int, users: int, items: int) -> str:
-    """Return a warning where each user or each item has one rating alone, as the numbers of rows would; else ""."""
+    """Return a warning if each user or each item has only one rating, as row numbers would; else ""."""
     for side, ids in (("user", users), ("item", items)):
         if ratings == ids > 1:
             return (
@@ -52,7 +52,7 @@ def one_rating_each(ratings: int, users: int, items: int) -> str:
     return ""
 
 
-def _kind(form: Form) -> str:
+def _describe_form(form: Form) -> str:
     if form.kind != "text":
         return form.described.split(" (")[0]
     names = {value: name for name, value in DELIMITERS.items()}
@@ -61,7 +61,7 @@ def _kind(form: Form) -> str:
     return f"text (delimiter: {delimiter}, quoting: {quoting}, header: {header})"
 
 
-def _column(role: str, form: Form, rows: pa.Table) -> str:
+def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
     place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
     called = form.header[place - form.unnamed].strip() if form.header else str(place)
     where = f"in column {called}" if place >= 0 else "in the lines above"
@@ -71,7 +71,7 @@ def _column(role: str, form: Form, rows: pa.Table) -> str:
         "rating": "numbers with a decimal comma" if form.decimal == "," else "numbers",
         "timestamp": _CLOCKS.get(form.clock, form.clock),
     }[role]
-    values = ", ".join(_shown(value) for value in rows[role].to_pylist()[:_SHOWN])
+    values = ", ".join(_format_value(value) for value in rows[role].to_pylist()[:_EXAMPLES])
     return f"{'time' if role == 'timestamp' else role} {where}, {kind} ({values})"
 
 
@@ -81,11 +81,11 @@ _CLOCKS = {
 }  # fmt: skip
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _first_rows(file: RawFile, form: Form, forgotten: Forgotten) -> pa.Table:
+def _first_rows(file: RawFile, form: Form, forgotten: ErasedIds) -> pa.Table:
     if form.kind == "parquet":
         table = first_rows(file, form, _SAMPLE_ROWS)
     else:
@@ -93,4 +93,4 @@ def _first_rows(file: RawFile, form: Form, forgotten: Forgotten) -> pa.Table:
         table = parse_chunk((piece,), form).table.slice(0, _SAMPLE_ROWS)
     for side in ("user", "item"):
         table = table.filter(pa.array(~forgotten.holds(side, table[side])))
-    return table.slice(0, _SHOWN)
+    return table.slice(0, _EXAMPLES)

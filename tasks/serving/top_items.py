@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.kernels.top_n import in_order, take_best
+from funkflow.tasks.kernels.top_n import sort_heaps, take_best
 
 BLOCK_USERS = 256
 TILE_ITEMS = 512
@@ -82,5 +82,5 @@ def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, rated: Rated
                 scores, first, catalogue.rows, rated.places, rated.ends[part], cursors[part],
                 top.scores[part], top.rows[part], top.found[part],
             )  # fmt: skip
-        in_order()(top.scores[part], top.rows[part], top.found[part])
+        sort_heaps()(top.scores[part], top.rows[part], top.found[part])
     return top

@@ -1,8 +1,8 @@
-"""Bytes in and out of any fsspec store: whole files, written atomically, with checksums.
+"""Read and write whole files in any fsspec store, atomically and with checksums.
 
-Covers: local paths and URLs alike; Parquet tables and JSON; nothing is ever pickled.
-Does not cover: arrays (npy.py), what is behind a URL (filesystems.py), what the files mean, or when a folder
-counts as published (pipeline/root/store.py).
+Covers: local paths and URLs; Parquet tables and JSON. Nothing is ever pickled.
+Does not cover: arrays (npy.py), file systems (filesystems.py), the meaning of files, or publishing folders
+(pipeline/root/store.py).
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.filesystems import filesystem, is_object_store, reaching, streamed
 
 CHECKSUM_BYTES = 16
-_BESIDE = re.compile(r".+\.[0-9a-f]{32}\.part")
+_PART_FILE = re.compile(r".+\.[0-9a-f]{32}\.part")
 _SEAL = "seal"
+
+JsonObject = dict[str, Any]
+"""A JSON object, as files hold it."""
 
 
 def join(folder: str, *parts: str) -> str:
@@ -35,12 +38,12 @@ def join(folder: str, *parts: str) -> str:
 
 
 def checksum(data: bytes | memoryview) -> str:
-    """Return a 128-bit BLAKE2b digest in hex: the content address used throughout."""
+    """Return a 128-bit BLAKE2b digest in hex: the content address of all files."""
     return checksum_of([data])
 
 
 def checksum_of(blocks: Iterable[bytes | memoryview]) -> str:
-    """Return the checksum of bytes that come block by block."""
+    """Return the checksum of bytes in blocks."""
     digest = hashlib.blake2b(digest_size=CHECKSUM_BYTES)
     for block in blocks:
         digest.update(block)
@@ -48,16 +51,16 @@ def checksum_of(blocks: Iterable[bytes | memoryview]) -> str:
 
 
 def write_bytes(url: str, data: bytes | memoryview) -> None:
-    """Write a whole file so that a reader sees all of it or none."""
+    """Write a whole file; a reader sees all of it or none."""
     with opened_for_writing(url) as file:
         file.write(data)
 
 
 @contextmanager
 def opened_for_writing(url: str) -> Iterator[IO[bytes]]:
-    """Yield a file to write in one go; a reader sees all of it or none, and none if the body fails.
+    """Yield a file to write; a reader sees all of it or none, and none if the body fails.
 
-    A local file is written beside its place and moved over it; on object stores one PUT is atomic by itself.
+    Local files are written beside their final path and then moved; object stores take one PUT, which is atomic.
     """
     system, path = filesystem(url)
     if is_object_store(system):
@@ -70,15 +73,18 @@ def opened_for_writing(url: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def cut_off(folder: str) -> list[str]:
-    """Return the files under a local folder that a writer left which was killed: none of them counts."""
+def unfinished_files(folder: str) -> list[str]:
+    """Return the unfinished files that killed writers left under a local folder."""
     return [
-        os.path.join(place, name) for place, _, inside in os.walk(folder) for name in inside if _BESIDE.fullmatch(name)
+        os.path.join(place, name)
+        for place, _, inside in os.walk(folder)
+        for name in inside
+        if _PART_FILE.fullmatch(name)
     ]
 
 
 def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
-    """Read a whole file; with `expected_checksum`, refuse one that does not match."""
+    """Read a whole file; refuse it if `expected_checksum` does not match."""
     data = bytes_if_there(url)
     if data is None:
         raise DamagedFile(f"{masked(url)}: the file is missing; run again to make it anew")
@@ -91,7 +97,7 @@ def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
 
 
 def bytes_if_there(url: str) -> bytes | None:
-    """Read a whole file; None if there is none."""
+    """Read a whole file; return None if it does not exist."""
     system, path = filesystem(url)
     try:
         with reaching(url):
@@ -104,14 +110,14 @@ def bytes_if_there(url: str) -> bytes | None:
 
 
 def exists(url: str) -> bool:
-    """Say whether a file or folder is there."""
+    """Return whether a file or folder exists."""
     system, path = filesystem(url)
     with reaching(url):
         return bool(system.exists(path))
 
 
 def size(url: str) -> int:
-    """Return the bytes of a file; -1 if it is not there."""
+    """Return the size of a file in bytes; -1 if it does not exist."""
     system, path = filesystem(url)
     try:
         with reaching(url):
@@ -121,7 +127,7 @@ def size(url: str) -> int:
 
 
 def sizes(folder: str) -> dict[str, int]:
-    """Return the bytes (0 for a folder) of all that lies in a folder, by name; nothing if there is no such folder."""
+    """Return the sizes in bytes (0 for folders) of a folder's entries, by name; {} if it does not exist."""
     system, path = filesystem(folder)
     try:
         with reaching(folder):
@@ -135,7 +141,7 @@ def sizes(folder: str) -> dict[str, int]:
 
 
 def sizes_below(folder: str) -> dict[str, int]:
-    """Return the bytes of all files in a folder and below, by their paths from there; nothing if it is not there."""
+    """Return the sizes in bytes of all files below a folder, by relative path; {} if it does not exist."""
     system, path = filesystem(folder)
     try:
         with reaching(folder):
@@ -147,12 +153,12 @@ def sizes_below(folder: str) -> dict[str, int]:
 
 
 def names(folder: str) -> list[str]:
-    """Return the names of what lies in a folder, sorted; none for a folder that is not there."""
+    """Return the sorted names of a folder's entries; [] if it does not exist."""
     return list(sizes(folder))
 
 
 def tree_bytes(folder: str) -> int:
-    """Return the bytes of all files in a folder and in those below it; 0 if there is none."""
+    """Return the total size in bytes of all files below a folder; 0 if it does not exist."""
     system, path = filesystem(folder)
     with suppress(FileNotFoundError), reaching(folder):
         return int(system.du(path))
@@ -160,7 +166,7 @@ def tree_bytes(folder: str) -> int:
 
 
 def remove_tree(url: str) -> None:
-    """Remove a folder and all in it, or a file; what is not there is no error."""
+    """Remove a file, or a folder with its contents; do nothing if it does not exist."""
     system, path = filesystem(url)
     with suppress(FileNotFoundError), reaching(url):
         system.rm(path, recursive=True)
@@ -175,7 +181,7 @@ def write_table(
 ) -> str:
     """Write one Parquet file and return its checksum. The same table gives the same bytes.
 
-    `dictionaries` : columns of which repeated values are looked for; True: all.
+    `dictionaries` : columns to encode with dictionaries; True: all.
     """
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=dictionaries)
@@ -185,9 +191,9 @@ def write_table(
 
 
 def stream_table(url: str, table: pa.Table, statistics: list[str]) -> None:
-    """Write one uncompressed Parquet file of numbers too long to be held once more, and without a checksum.
+    """Write numbers as one Parquet file, without compression, checksum or a second copy in memory.
 
-    `statistics` : columns of which least and greatest values are kept.
+    `statistics` : columns whose minima and maxima the file stores.
     """
     with opened_for_writing(url) as file:
         pq.write_table(table, file, compression="none", use_dictionary=False, write_statistics=statistics)
@@ -197,7 +203,7 @@ def read_table(url: str, columns: list[str] | None = None, expected_checksum: st
     """Read one Parquet file that funkflow wrote."""
     data = read_bytes(url, expected_checksum)
     try:
-        # One thread: tasks are what runs side by side here, and Arrow's own pool may outlive the interpreter's end.
+        # One thread: tasks already run in parallel, and Arrow's pool may outlive the interpreter.
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
         return file.read(columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as cause:
@@ -210,31 +216,31 @@ def write_json(url: str, content: Any) -> None:
 
 
 def read_json(url: str) -> Any:
-    """Read JSON; a file that is cut short or not JSON is a DamagedFile."""
-    return _parsed(url, read_bytes(url))
+    """Read JSON; raise DamagedFile if the file is truncated or not JSON."""
+    return _parse_json(url, read_bytes(url))
 
 
 def json_if_there(url: str) -> Any:
-    """Read JSON, as `read_json` does; None if there is no such file."""
+    """Read JSON as `read_json` does; return None if the file does not exist."""
     data = bytes_if_there(url)
-    return None if data is None else _parsed(url, data)
+    return None if data is None else _parse_json(url, data)
 
 
-def write_sealed(url: str, content: dict[str, Any]) -> None:
-    """Write JSON, as `write_json` does, with the checksum of all of it under "seal"."""
-    write_json(url, {**content, _SEAL: _seal_of(content)})
+def write_sealed(url: str, content: JsonObject) -> None:
+    """Write JSON as `write_json` does, and add the checksum of its content as "seal"."""
+    write_json(url, {**content, _SEAL: _compute_seal(content)})
 
 
-def without_seal(url: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Return what `write_sealed` was given, from what was read at `url`.
+def without_seal(url: str, content: JsonObject) -> JsonObject:
+    """Return the content, read at `url`, without the seal of `write_sealed`.
 
     Raises
     ------
     DamagedFile
-        It was changed since it was written.
+        The content has changed since it was written.
     """
     inner = {key: value for key, value in content.items() if key != _SEAL}
-    if content.get(_SEAL) != _seal_of(inner):
+    if content.get(_SEAL) != _compute_seal(inner):
         raise DamagedFile(
             f"{masked(url)}: changed since it was written, its content does not match its seal; "
             "delete its folder and run again"
@@ -242,13 +248,13 @@ def without_seal(url: str, content: dict[str, Any]) -> dict[str, Any]:
     return inner
 
 
-def _seal_of(content: dict[str, Any]) -> str:
-    # Read back first: numbers as keys would be in another order as what they are in JSON, texts.
+def _compute_seal(content: JsonObject) -> str:
+    # Round-trip first: JSON turns integer keys into text, which sorts in another order.
     as_read = json.loads(json.dumps(content))
     return checksum(json.dumps(as_read, sort_keys=True).encode())
 
 
-def _parsed(url: str, data: bytes) -> Any:
+def _parse_json(url: str, data: bytes) -> Any:
     try:
         return json.loads(data)
     except ValueError as cause:

@@ -1,6 +1,6 @@
-"""Arrays of numbers in npy files, whole or slice by slice, with checksums; never a pickle.
+"""Numeric arrays in npy files, whole or slice by slice, with checksums and without pickle.
 
-Covers: writing and reading them. Does not cover: what the numbers mean, or other files (files.py).
+Covers: writing and reading them. Does not cover: the meaning of the numbers, or other files (files.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_array(url: str, array: npt.NDArray[Any]) -> str:
 def write_slices(
     url: str, slices: Iterable[npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32
 ) -> str:
-    """Write one array of `shape` as npy, given as slices of its rows in order; return the file's checksum."""
+    """Write one array of `shape` as npy from slices of its rows in order; return the file's checksum."""
     header = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
@@ -49,11 +49,10 @@ def write_slices(
 
 
 def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[Any]:
-    """Read one npy array that `write_array` wrote, read-only; anything else, pickles above all, is refused.
+    """Read one npy array that `write_array` wrote, read-only; refuse all else, above all pickles.
 
-    NumPy's own reader parses the header with `ast.literal_eval`, which in threads fails now and then on CPython 3.11
-    with "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905); so the one form that we write
-    is read here.
+    NumPy's reader parses the header with `ast.literal_eval`. In threads on CPython 3.11 this sometimes fails with
+    "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905), so we parse our one header format.
     """
     data = files.read_bytes(url, expected_checksum)
     header = _NPY_HEADER.match(data)

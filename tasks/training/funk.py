@@ -19,8 +19,8 @@ from funkflow.tasks.grid.default_rule import FUNK_INITIAL
 from funkflow.tasks.grid.factor_shard import FactorShard
 from funkflow.tasks.grid.visit_order import Visit
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.kernels.funk import pass_over, squared_errors, start_residuals, take_away
-from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
+from funkflow.tasks.kernels.wavefront import visit_tiles
 from funkflow.tasks.training.score import HeldOut
 from funkflow.tasks.training.sgd import StepSizes
 
@@ -119,7 +119,7 @@ def descend_feature(
     users, met = [vector.copy() for vector in before.users], [vector.copy() for vector in items]
     errors = [0.0] * len(rows) if first else list(before.squared_errors)
     worth_threads = min(threads, len(rows)) > 1 and _mean_ratings(standings) >= _LEAST_RATINGS_FOR_THREADS
-    kernel, step, l2 = pass_over(), np.float32(steps.step), np.float32(steps.l2)
+    kernel, step, l2 = descend_factor(), np.float32(steps.step), np.float32(steps.l2)
 
     def visit(place: Visit) -> None:
         a, b = place
@@ -132,7 +132,7 @@ def descend_feature(
             for place in visits:
                 visit(place)
         else:
-            go_through(visits, lambda n, visits=visits: visit(visits[n]), min(threads, len(rows)))  # type: ignore[misc]
+            visit_tiles(visits, lambda n, visits=visits: visit(visits[n]), min(threads, len(rows)))  # type: ignore[misc]
     return Feature(tuple(users), tuple(met), tuple(errors))
 
 
@@ -168,7 +168,7 @@ def without_feature(
     """Return what a user shard is left with once the feature is finished; `items` : of all item shards, in order."""
     after = replace(before, residuals=np.empty_like(before.residuals), scores=before.scores.copy())
     for column in range(len(row)):
-        take_away()(*_places(row[column]), before.of(column), users, items[column], after.of(column))
+        subtract_factor()(*_places(row[column]), before.of(column), users, items[column], after.of(column))
     for column, part in _held_parts(held_out):
         known = (held_out.user_rows[part] >= 0) & (held_out.item_rows[part] >= 0)
         products = users[held_out.user_rows[part][known]] * items[column][held_out.item_rows[part][known]]

@@ -20,7 +20,7 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import FactorShard
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.score import score_ratings
-from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.sgd import Descent, StepSizes
 
@@ -175,5 +175,5 @@ def score_epoch(
     items : all item shards, in order; none where nothing is held out.
     """
     score_one = partial(score_and_weigh, items=items, steps=steps, scale=scale)
-    scored = all_of(score_one, held_out, descent.users, threads=threads)
+    scored = map_threads(score_one, held_out, descent.users, threads=threads)
     return [EpochErrors(squared, *each) for squared, each in zip(descent.squared_errors, scored, strict=True)]

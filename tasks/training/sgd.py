@@ -20,10 +20,10 @@ from funkflow.tasks.grid.factor_shard import FactorShard
 from funkflow.tasks.grid.visit_order import Visit
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.sgd import descend_tiles
-from funkflow.tasks.kernels.threads import all_of
+from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.kernels.vector import row_dtype
-from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.kernels.wavefront import visit_tiles
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def descend(
     ShardMismatch
         A block was cut for shards of other sizes.
     """
-    copies = all_of(FactorShard.copy, [*before.users, *items], threads=threads)
+    copies = map_threads(FactorShard.copy, [*before.users, *items], threads=threads)
     users, met = copies[: len(rows)], copies[len(rows) :]
     errors = [0.0] * len(rows) if first else list(before.squared_errors)
     within = -(-threads // len(rows))
@@ -99,7 +99,7 @@ def descend(
         for number in range(len(visits)):
             visit(number)
     else:
-        go_through(visits, visit, min(threads, len(rows)))
+        visit_tiles(visits, visit, min(threads, len(rows)))
     return Descent(tuple(users), tuple(met), tuple(errors))
 
 
@@ -132,7 +132,7 @@ def descend_in_place(
     else:
         first_users = block.run_users[tiles[:, 1]] // TILE_USERS
         places = list(zip(first_users.tolist(), tiles[:, 0].tolist(), strict=True))
-        go_through(places, lambda tile: visit(tile, tile + 1), threads)
+        visit_tiles(places, lambda tile: visit(tile, tile + 1), threads)
     return float(np.sum(errors))
 
 

@@ -19,7 +19,7 @@ from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import parted, read_part_rows
+from funkflow.tasks.model.parts import read_part_rows, split_places
 from funkflow.tasks.training.sgd import StepSizes
 
 
@@ -70,7 +70,7 @@ def warm_rows(
     """
     start = initial_shard(counts > 0, side.rank, seed, side.name, shard, shards)
     known = np.zeros(len(counts), np.bool_)
-    of_row, row_there = parted(read_match(side.match, shard).places, side.counts)
+    of_row, row_there = split_places(read_match(side.match, shard).places, side.counts)
     for number, place in enumerate(side.parts):
         mine = of_row == number
         if not mine.any():

@@ -116,7 +116,7 @@ def test_the_first_bad_row_of_many_is_named_whatever_task_ends_first(context: Co
     assert {refusal(context, tmp_path / "ratings.dat") for _ in range(3)} == {
         f"{tmp_path / 'ratings.dat'}:501: user 'x500' is not an integer: 'x500::7::5::10'; "
         'set ingest.id_type = "string" if ids are not numbers, '
-        'or set ingest.on_bad_rows = "quarantine" to set such rows aside'
+        'or set ingest.on_bad_rows = "quarantine" to quarantine such rows'
     }
 
 

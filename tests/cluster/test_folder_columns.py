@@ -21,7 +21,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.tasks.dataset.known_files import SeenFile, match
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.folder_columns import columns_in, name_within, with_columns
-from funkflow.tasks.parsing.sources.sources import find_sources, record
+from funkflow.tasks.parsing.sources.sources import find_sources, input_record
 
 PAIRS = {"user": [1, 2, 3], "item": [5, 5, 6]}
 
@@ -142,7 +142,7 @@ def test_equal_bytes_in_other_folders_are_another_input(tmp_path: Path) -> None:
     records = []
     for rating in (4, 5):
         written(tmp_path / str(rating) / "in" / f"rating={rating}" / "part-0.parquet", PAIRS)
-        records.append(record(find_sources([str(tmp_path / str(rating) / "in")])[0], ["same"]))
+        records.append(input_record(find_sources([str(tmp_path / str(rating) / "in")])[0], ["same"]))
     assert records[0]["checksum"] != records[1]["checksum"]
 
 

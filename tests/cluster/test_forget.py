@@ -27,8 +27,8 @@ from funkflow.pipeline.flow import run
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.pipeline.stages.split import split
 from funkflow.tasks.errors import DamagedFile, SettingsError
-from funkflow.tasks.parsing.erased_ids import Forgotten, read_forgotten, write_forgotten
-from funkflow.tasks.parsing.ids import closed_up
+from funkflow.tasks.parsing.erased_ids import ErasedIds, read_forgotten, write_forgotten
+from funkflow.tasks.parsing.ids import close_gaps
 
 ROWS = made(2500)
 
@@ -119,7 +119,7 @@ def test_bad_rows_are_not_kept_in_clear_where_somebody_is_forgotten(context: Con
 
 def test_the_list_names_nobody_and_is_not_changed_by_other_hands(tmp_path: Path) -> None:
     url = str(tmp_path / "forgotten.json")
-    forgotten = Forgotten().adding(user=["4711", "ann"])
+    forgotten = ErasedIds().adding(user=["4711", "ann"])
     write_forgotten(url, forgotten)
     assert read_forgotten(url) == forgotten
     text = Path(url).read_text()
@@ -128,7 +128,7 @@ def test_the_list_names_nobody_and_is_not_changed_by_other_hands(tmp_path: Path)
     assert forgotten.holds("user", pa.array([4711, 12])).tolist() == [True, False]
     assert forgotten.holds("user", pa.array(["ann", "bob"])).tolist() == [True, False]
     assert forgotten.holds("item", pa.array([4711])).tolist() == [False]
-    other = Forgotten().adding(user=["4711"])
+    other = ErasedIds().adding(user=["4711"])
     assert not other.user & forgotten.user  # another root, another key
     Path(url).write_text(text.replace(min(forgotten.user), min(other.user)))
     with pytest.raises(DamagedFile, match="changed since it was written"):
@@ -139,7 +139,7 @@ def test_the_list_names_nobody_and_is_not_changed_by_other_hands(tmp_path: Path)
 def test_gaps_are_closed_by_moving_no_more_than_there_are(kept: list[bool]) -> None:
     ids = pa.array(range(100, 100 + len(kept)))
     mask = pa.array(kept, pa.bool_()).to_numpy(zero_copy_only=False)
-    closed = closed_up(ids, mask).to_pylist()
+    closed = close_gaps(ids, mask).to_pylist()
     assert sorted(closed) == [each for each, stays in zip(ids.to_pylist(), kept, strict=True) if stays]
     moved = sum(old != new for old, new in zip(ids.to_pylist(), closed, strict=False))
     assert moved <= kept.count(False)

@@ -27,7 +27,7 @@ from funkflow.tasks.parsing.format.formats import Form, Wanted
 from funkflow.tasks.parsing.pairs import read_pairs
 from funkflow.tasks.parsing.rows import jsonl
 from funkflow.tasks.parsing.rows.jsonl import numbered_rows, recognise_jsonl
-from funkflow.tasks.parsing.rows.rows import Rejected, row_schema
+from funkflow.tasks.parsing.rows.rows import RejectedRow, row_schema
 from funkflow.tasks.parsing.rows.text import parse_chunk
 from funkflow.tasks.parsing.sources.chunks import Chunk, RawFile, cut, whole
 
@@ -67,15 +67,15 @@ def chunks_of(text: bytes, chunk_bytes: int, folder: str) -> list[Chunk]:
     return cut([whole(RawFile(str(path), 0, len(text), "r.jsonl"))], chunk_bytes)
 
 
-def by_both(text: str, form: Form, chunk_bytes: int) -> list[tuple[pa.Table, list[Rejected]]]:
+def by_both(text: str, form: Form, chunk_bytes: int) -> list[tuple[pa.Table, list[RejectedRow]]]:
     with tempfile.TemporaryDirectory() as folder:
         parsed = [parse_chunk(chunk, form) for chunk in chunks_of(text.encode(), chunk_bytes, folder)]
-    found = [each for _, each in jsonl._one_by_one(text.encode(), form, "r.jsonl", 1)]
-    slow = jsonl._table([each for each in found if not isinstance(each, Rejected)], form)
+    found = [each for _, each in jsonl._read_one_by_one(text.encode(), form, "r.jsonl", 1)]
+    slow = jsonl._rows_table([each for each in found if not isinstance(each, RejectedRow)], form)
     fast = pa.concat_tables([row_schema(form).empty_table(), *(each.table for each in parsed)])
     return [
         (fast, [row for each in parsed for row in each.rejected]),
-        (slow, [each for each in found if isinstance(each, Rejected)]),
+        (slow, [each for each in found if isinstance(each, RejectedRow)]),
     ]
 
 
@@ -127,7 +127,7 @@ def test_plain_lines_never_take_the_slow_path(
     objects: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Otherwise the properties above would compare the slow path with itself."""
-    monkeypatch.setattr(jsonl, "_one_by_one", None)
+    monkeypatch.setattr(jsonl, "_read_one_by_one", None)
     (chunk,) = chunks_of(written(objects).encode(), 10**6, str(tmp_path))
     assert parse_chunk(chunk, FORM).table.num_rows == len(objects)
 
@@ -137,13 +137,13 @@ def test_one_bad_line_sends_little_to_the_slow_path(monkeypatch: pytest.MonkeyPa
     lines = [line % number for number in range(20_000)]
     lines[7_777] = "null\n"
     read: list[int] = []
-    slow = jsonl._one_by_one
+    slow = jsonl._read_one_by_one
 
     def counting(data: bytes, form: Form, file: str, line: int) -> Iterator[tuple[int, Any]]:
         read.append(len(data))
         return slow(data, form, file, line)
 
-    monkeypatch.setattr(jsonl, "_one_by_one", counting)
+    monkeypatch.setattr(jsonl, "_read_one_by_one", counting)
     (chunk,) = chunks_of("".join(lines).encode(), 10**9, str(tmp_path))
     parsed = parse_chunk(chunk, FORM)
     assert parsed.table["user"].to_pylist() == [number for number in range(20_000) if number != 7_777]

@@ -28,7 +28,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.parsing.pairs import read_pairs
-from funkflow.tasks.parsing.prepare import Prepared, prepare, unpack_here
+from funkflow.tasks.parsing.prepare import ParseInput, prepare, unpack_here
 from funkflow.tasks.parsing.rows.text import parse_chunk
 from funkflow.tasks.parsing.sources.archives import unpack
 from funkflow.tasks.parsing.sources.sources import StoredFile, find_sources
@@ -74,7 +74,7 @@ def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFL
     return path
 
 
-def prepared_from(path: Path, scratch: str) -> Prepared:
+def prepared_from(path: Path, scratch: str) -> ParseInput:
     (source,) = find_sources([str(path)])
     return prepare(unpack_here(source, scratch), Wanted(), 2048)
 

@@ -17,10 +17,10 @@ import pytest
 from source_files import sources
 
 from funkflow.pipeline.stages.export import export_shard
-from funkflow.tasks.dataset.hold_out import Rule, hold_out_part
+from funkflow.tasks.dataset.hold_out import HoldOutRule, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
-from funkflow.tasks.dataset.matches import match_by_part, match_by_shard, matched
-from funkflow.tasks.dataset.trained_pairs import Met, Training, are_trained_on, parts_with
+from funkflow.tasks.dataset.matches import find_places, match_by_part, match_by_shard
+from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch, are_trained_on, parts_with
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Bins, BreakdownJob, break_down
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
@@ -73,7 +73,8 @@ def test_holding_out_reads_no_table_of_users_but_once(tmp_path: Path, opened: li
     held_out = {}
     for parts in (1, 4):
         folder = tmp_path / f"{parts}"
-        rule = Rule("fraction", 0.2, seed=1, slice_fraction=0.2, parts=parts, users=str(folder / "u"), items=items)
+        cut = str(folder / "u")
+        rule = HoldOutRule("fraction", 0.2, seed=1, slice_fraction=0.2, parts=parts, users=cut, items=items)
         cut_by_part(users, parts, rule.users)
         buckets = buckets_of(pa.array(files.read_table(users[0])["raw_id"].combine_chunks()), parts)
         opened.clear()
@@ -82,7 +83,8 @@ def test_holding_out_reads_no_table_of_users_but_once(tmp_path: Path, opened: li
             mine = pairs[:, buckets[pairs[0]] == part]
             place = written(folder, f"{part}", user=mine[0], item=mine[1], rating=np.ones(mine.shape[1], np.float32))
             chosen = hold_out_part(str(folder), f"{part}.parquet", place[1], part, rule, str(folder))
-            for kind, entry in (("validation", chosen.validation), ("slice", chosen.slice or {})):
+            assert chosen.slice
+            for kind, entry in (("validation", chosen.validation), ("slice", chosen.slice)):
                 rows = files.read_table(f"{folder}/{entry['path']}")
                 found |= {
                     (kind, *pair) for pair in zip(rows["user"].to_pylist(), rows["item"].to_pylist(), strict=True)
@@ -158,7 +160,7 @@ def test_parts_of_a_model_scored_one_by_one_add_up_to_the_whole(
     for which, raw in (("own", own_ids), ("other", other_ids)):
         users_table, items_table = (ids(tmp_path, f"{which}-{side}", each) for side, each in raw.items())
         match = match_by_part(users_table, parts.users, 2, str(tmp_path / f"{which}.arrow"))
-        item_places = matched(items_table, parts.items)
+        item_places = find_places(items_table, parts.items)
         buckets = buckets_of(pa.array(raw["users"]), 2)
         pieces, expected = [], Errors(0.0, 0.0, 0)
         for part in range(2):
@@ -235,9 +237,10 @@ def test_of_an_earlier_training_a_part_reads_what_has_its_users(
         trained |= {(old["users"][u], old["items"][i]) for u, i in np.delete(mine, out, axis=1).T}
     tables = [ids(tmp_path, f"old-{side}", old[side]) for side in ("users", "items")]
     own = [ids(tmp_path, side, raw[side]) for side in ("users", "items")]
-    met = Met(Training((tables[0], tables[1]), tuple(parts), tuple(kept_out)), str(tmp_path / "met.arrow"))
+    training = TrainedRatings((tables[0], tables[1]), tuple(parts), tuple(kept_out))
+    met = TrainingMatch(training, str(tmp_path / "met.arrow"))
     match_by_part(own[0], [tables[0]], now, met.users)
-    items = matched(own[1], [tables[1]])
+    items = find_places(own[1], [tables[1]])
     buckets = buckets_of(pa.array(raw["users"]), now)
     for part in range(now):
         users = rng.choice(np.flatnonzero(buckets == part), 200).astype(np.int32)

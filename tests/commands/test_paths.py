@@ -26,7 +26,7 @@ from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.sources.sources import find_sources
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.paths import NO_HOME, absolute, ensure_home, expanded
+from funkflow.tasks.storage.paths import NO_HOME, absolute, ensure_home, expand_home
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def unknown(_uid: int) -> Any:
     ],
 )
 def test_a_leading_tilde_alone_is_a_home(home: Path, path: str, whole: str) -> None:
-    assert expanded(path) == whole.format(home=home)
+    assert expand_home(path) == whole.format(home=home)
 
 
 def test_a_user_has_the_home_that_the_system_knows() -> None:
     user = pwd.getpwuid(0)
-    assert expanded(f"~{user.pw_name}/x") == f"{user.pw_dir}/x"
+    assert expand_home(f"~{user.pw_name}/x") == f"{user.pw_dir}/x"
 
 
 @pytest.mark.parametrize("variable", [None, "", NO_HOME])
@@ -67,12 +67,12 @@ def test_without_a_home_a_tilde_is_refused(variable: str | None, monkeypatch: py
     if variable is not None:
         monkeypatch.setenv("HOME", variable)
     with pytest.raises(SettingsError, match=r"^~/x: this user has no home folder.*or \./~/x for"):
-        expanded("~/x")
+        expand_home("~/x")
 
 
 def test_an_unknown_user_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^~no-such/x: there is no user 'no-such' here.*or \./~no-such/x for"):
-        expanded("~no-such/x")
+        expand_home("~no-such/x")
 
 
 def test_libraries_find_a_home_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_a_file_written_twice_within_a_tick_of_the_clock_is_known_by_its_content
     """The store's clock stands still at the time of the execution, as one with a coarse tick does."""
     ratings = ratings_in(tmp_path)
     now = (ratings / "one.csv").stat().st_mtime_ns
-    monkeypatch.setattr(sources, "version_of", lambda _system, _info: (str(now), now))
+    monkeypatch.setattr(sources, "file_version", lambda _system, _info: (str(now), now))
     settings = settings_over(tmp_path, str(tmp_path / "root"))
     executed(settings)
     assert is_up_to_date(settings)
@@ -189,7 +189,7 @@ def test_a_file_written_twice_within_a_tick_of_the_clock_is_known_by_its_content
 def test_what_cannot_be_told_is_never_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
     ratings_in(tmp_path)
     if reason == "nothing tells a change":
-        monkeypatch.setattr(sources, "version_of", lambda _system, _info: ("", None))
+        monkeypatch.setattr(sources, "file_version", lambda _system, _info: ("", None))
     else:
         monkeypatch.setattr(receipts, "_UNSETTLED_BYTES", 1)
     settings = settings_over(tmp_path, str(tmp_path / "root"))

@@ -29,7 +29,7 @@ from funkflow.pipeline.planning.budget import Allowance, Prediction
 from funkflow.pipeline.progress.events import Event, StageFinished
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.stages.report import set_aside
-from funkflow.tasks.parsing.rows.rows import Rejected, quarantine_table
+from funkflow.tasks.parsing.rows.rows import RejectedRow, quarantine_table
 from funkflow.tasks.storage import files
 
 MOST_BYTES = 3 * 2**20
@@ -238,7 +238,7 @@ def test_the_commands_make_pages_of_one_run_of_several_and_of_all(
 
 
 def test_rows_set_aside_are_named_with_their_reasons(facts: dict[str, Any], tmp_path: Path) -> None:
-    rows = tuple(Rejected("r.csv", line, "7,x,<b>", f"'<b>{line}' is no rating", "") for line in range(2, 40))
+    rows = tuple(RejectedRow("r.csv", line, "7,x,<b>", f"'<b>{line}' is no rating", "") for line in range(2, 40))
     url = str(tmp_path / "quarantine.parquet")
     files.write_table(url, quarantine_table(rows))
     found = set_aside(len(rows), url)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import pytest
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.format.columns import Asked, Columns, Placed, place_columns, place_fields
+from funkflow.tasks.parsing.format.columns import ColumnPlaces, ColumnRequest, Columns, place_columns, place_fields
 
 NOTHING: Columns = (None, None, None, None)
 
 
-def placed(text: str, columns: Columns = NOTHING, ratings: bool = True, integer_users: bool = False) -> Placed:
+def placed(text: str, columns: Columns = NOTHING, ratings: bool = True, integer_users: bool = False) -> ColumnPlaces:
     rows = [line.split(",") for line in text.split()]
-    return place_fields(rows, Asked(columns, ratings, integer_users), "r.csv")
+    return place_fields(rows, ColumnRequest(columns, ratings, integer_users), "r.csv")
 
 
-def positions(found: Placed) -> tuple[int, int, int, int]:
+def positions(found: ColumnPlaces) -> tuple[int, int, int, int]:
     return found.user, found.item, found.rating, found.timestamp
 
 
@@ -45,7 +45,7 @@ def test_a_name_matches_with_and_without_its_type() -> None:
 def test_a_first_row_whose_rating_is_no_number_is_a_header() -> None:
     rows = [["1a", "2b", "how good"], ["1", "2", "3"], ["4", "5", "4"]]
     with pytest.raises(BadInput, match=r"r\.csv:1: no column for the user among 1a, 2b, how good"):
-        place_fields(rows, Asked(NOTHING, True), "r.csv")
+        place_fields(rows, ColumnRequest(NOTHING, True), "r.csv")
 
 
 @pytest.mark.parametrize("missing", ["", "NaN", "?", "\\N", "null"])

@@ -17,8 +17,13 @@ from hypothesis import strategies as st
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.row_sums import rows_seen
 from funkflow.tasks.grid.visit_order import turns_of_epoch
-from funkflow.tasks.kernels.funk import pass_over, squared_errors, start_residuals, take_away
-from funkflow.tasks.kernels.reference_funk import pass_plainly, squared_errors_plainly, start_plainly, take_away_plainly
+from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
+from funkflow.tasks.kernels.reference_funk import (
+    descend_factor_plainly,
+    squared_errors_plainly,
+    start_plainly,
+    subtract_factor_plainly,
+)
 from funkflow.tasks.kernels.vector import BIAS
 from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.funk import (
@@ -54,11 +59,11 @@ def test_kernels_equal_their_twins(seed: int, count: int, levels: int) -> None:
     scaled = (block.ratings.astype(np.float64) - 3.1) / 1.3
     expected = start_plainly(places, scaled, user_biases.astype(np.float64), item_biases.astype(np.float64))
     np.testing.assert_allclose(residuals, expected, rtol=1e-5, atol=1e-5)
-    take_away()(*where, residuals, users, items, left)
+    subtract_factor()(*where, residuals, users, items, left)
     exact = (residuals.astype(np.float64), users.astype(np.float64), items.astype(np.float64))
-    np.testing.assert_allclose(left, take_away_plainly(places, *exact), rtol=1e-5, atol=1e-5)
-    squared = pass_over()(*where, residuals, users, items, np.float32(0.05), np.float32(0.1))
-    assert squared == pytest.approx(pass_plainly(places, *exact, 0.05, 0.1), rel=1e-4)
+    np.testing.assert_allclose(left, subtract_factor_plainly(places, *exact), rtol=1e-5, atol=1e-5)
+    squared = descend_factor()(*where, residuals, users, items, np.float32(0.05), np.float32(0.1))
+    assert squared == pytest.approx(descend_factor_plainly(places, *exact, 0.05, 0.1), rel=1e-4)
     np.testing.assert_allclose(users, exact[1], rtol=1e-3, atol=2e-5)
     np.testing.assert_allclose(items, exact[2], rtol=1e-3, atol=2e-5)
 
@@ -93,7 +98,7 @@ def test_shares_and_threads_change_no_bit(shares: int, threads: int, monkeypatch
             block = blocks[a][b]
             where = (block.tiles, block.run_users, block.run_starts, block.cells, residuals[a][b])
             step, l2 = np.float32(STEPS.step), np.float32(STEPS.l2)
-            squared[a] += pass_over()(*where, expected[0][a], expected[1][b], step, l2)
+            squared[a] += descend_factor()(*where, expected[0][a], expected[1][b], step, l2)
     size = shards // shares
     of_share = [slice(start, start + size) for start in range(0, shards, size)]
     state = [Feature(tuple(users[mine]), None, (0.0,) * size) for mine in of_share]

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard, read_piece
-from funkflow.tasks.dataset.matches import match_by_part, matched, read_match
-from funkflow.tasks.model.parts import parted
+from funkflow.tasks.dataset.matches import find_places, match_by_part, read_match
+from funkflow.tasks.model.parts import split_places
 from funkflow.tasks.parsing.ids import buckets_of
 from funkflow.tasks.storage import files
 
@@ -71,7 +71,7 @@ def test_matches_are_those_of_a_dictionary(own: list[Any], seed: int) -> None:
         halves = [ids(folder, f"{n}", pa.array(others[n::2], kind)) for n in range(2)]
         places = {raw: place for place, raw in enumerate([*others[0::2], *others[1::2]])}
         expected = [places.get(raw, -1) for raw in own]
-        assert matched(table, halves).tolist() == expected
+        assert find_places(table, halves).tolist() == expected
         url = match_by_part(table, halves, 4, f"{folder}/match.arrow")
         pieces = [read_match(url, part) for part in range(4)]
         assert {dense: place for each in pieces for dense, place in zip(each.dense, each.places, strict=True)} == dict(
@@ -80,6 +80,6 @@ def test_matches_are_those_of_a_dictionary(own: list[Any], seed: int) -> None:
 
 
 def test_a_place_in_several_tables_is_one_in_one_of_them() -> None:
-    part, row = parted(np.array([0, 1, 2, 4, -1]), (0, 2, 0, 3))
+    part, row = split_places(np.array([0, 1, 2, 4, -1]), (0, 2, 0, 3))
     assert part[:4].tolist() == [1, 1, 3, 3]
     assert row.tolist() == [0, 1, 0, 2, -1]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing import ids
-from funkflow.tasks.storage.arrow_groups import narrowed, read_groups, write_groups
+from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
 
 CLOSE = st.integers(-50, 1000)
 ANY = st.one_of(CLOSE, st.integers(-(2**63), 2**63 - 1))
@@ -55,7 +55,7 @@ def test_buckets_do_not_depend_on_chunks(chunks: list[list[int]], buckets: int) 
 
 @given(CHUNKS)
 def test_narrowed_integers_are_the_same(chunks: list[list[int]]) -> None:
-    narrow = narrowed(column(chunks))
+    narrow = narrow_integers(column(chunks))
     assert narrow.tolist() == column(chunks).to_pylist()
     fits = [each for each in (np.int16, np.int32, np.int64) if np.array_equal(narrow.astype(each), narrow)]
     assert narrow.dtype == fits[0]

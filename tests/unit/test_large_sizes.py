@@ -12,7 +12,7 @@ import pytest
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.kernels.tiles import key_bits, order_keys
-from funkflow.tasks.parsing.ids import MOST_IDS, refuse_too_many
+from funkflow.tasks.parsing.ids import MOST_IDS, refuse_too_many_ids
 
 
 @pytest.mark.parametrize("shape", [(100_000_000, 10_000_000), (300_000_000, 50), (40_000, 90_000_000)])
@@ -37,6 +37,6 @@ def test_no_key_has_more_bits_than_are_said() -> None:
 
 
 def test_more_ids_than_dense_ids_can_count_are_refused() -> None:
-    refuse_too_many(MOST_IDS, "user")
+    refuse_too_many_ids(MOST_IDS, "user")
     with pytest.raises(BadInput, match=r"2,147,483,648 different user ids: at most 2,147,483,647 fit"):
-        refuse_too_many(MOST_IDS + 1, "user")
+        refuse_too_many_ids(MOST_IDS + 1, "user")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funkflow.tasks.dataset.sorting import counted_order, sorted_pairs
+from funkflow.tasks.dataset.sorting import sort_pairs, stable_order
 
 GREATEST = 2**31 - 1
 ROWS = st.one_of(st.integers(0, 3), st.integers(0, 5000), st.integers(0, GREATEST))
@@ -27,7 +27,7 @@ def sides(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     st.lists(st.integers(0, 40), max_size=300), st.integers(41, 60), st.sampled_from([np.uint16, np.int32, np.int64])
 )
 def test_counted_order(keys: list[int], size: int, dtype: type[np.integer]) -> None:
-    order, starts = counted_order(np.array(keys, dtype), size)
+    order, starts = stable_order(np.array(keys, dtype), size)
     assert order.tolist() == sorted(range(len(keys)), key=lambda n: keys[n])
     assert starts.tolist() == [sum(key < each for key in keys) for each in range(size + 1)]
 
@@ -36,7 +36,7 @@ def test_counted_order(keys: list[int], size: int, dtype: type[np.integer]) -> N
 @given(PAIRS)
 def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
     users, items = sides(pairs)
-    sorted_users, sorted_items, places = sorted_pairs(users, items)
+    sorted_users, sorted_items, places = sort_pairs(users, items)
     assert places.tolist() == sorted(range(len(pairs)), key=lambda n: pairs[n])
     assert (sorted_users.tolist(), sorted_items.tolist()) == (users[places].tolist(), items[places].tolist())
     assert sides(pairs)[0].tolist() == users.tolist(), "the input is not changed"
@@ -45,13 +45,13 @@ def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
 def test_rows_that_do_not_fit_into_one_number() -> None:
     rng = np.random.default_rng(5)
     users, items = rng.integers(0, 2**31, (2, 20_000), dtype=np.int32)
-    assert np.array_equal(sorted_pairs(users, items)[2], np.lexsort((items, users)))
+    assert np.array_equal(sort_pairs(users, items)[2], np.lexsort((items, users)))
 
 
 def test_what_has_no_place_is_refused() -> None:
     with pytest.raises(ValueError, match="keys from -1 to 3 are not all from 0 to 3"):
-        counted_order(np.array([3, -1]), 4)
+        stable_order(np.array([3, -1]), 4)
     with pytest.raises(ValueError, match="keys from 0 to 4"):
-        counted_order(np.array([0, 4]), 4)
+        stable_order(np.array([0, 4]), 4)
     with pytest.raises(ValueError, match="row -1 is negative"):
-        sorted_pairs(np.array([-1], np.int32), np.array([0], np.int32))
+        sort_pairs(np.array([-1], np.int32), np.array([0], np.int32))

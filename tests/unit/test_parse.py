@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
-from funkflow.tasks.parsing.format.quoting import stays_open
+from funkflow.tasks.parsing.format.quoting import ends_open
+from funkflow.tasks.parsing.rows import rows
 from funkflow.tasks.parsing.rows import text as parse
 from funkflow.tasks.parsing.rows.lines import LineReader
-from funkflow.tasks.parsing.rows.rows import Rejected
+from funkflow.tasks.parsing.rows.rows import RejectedRow
 from funkflow.tasks.parsing.rows.text import parse_chunk, parse_in_order
 from funkflow.tasks.parsing.sources.chunks import Chunk, RawFile, cut, whole
 
@@ -135,7 +136,7 @@ def chunks_of(text: str, form: Form, chunk_bytes: int, folder: str) -> tuple[lis
 
 def by_both(
     text: str, form: Form, chunk_bytes: int
-) -> tuple[tuple[pa.Table, list[Rejected]], tuple[pa.Table, list[Rejected]]]:
+) -> tuple[tuple[pa.Table, list[RejectedRow]], tuple[pa.Table, list[RejectedRow]]]:
     with tempfile.TemporaryDirectory() as folder:
         chunks, form = chunks_of(text, form, chunk_bytes, folder)
         parsed = list(parse_in_order(chunks, form))
@@ -174,7 +175,7 @@ def test_fast_equals_slow_on_damaged_text(form: str, data: st.DataObject) -> Non
         text = text[: -data.draw(st.integers(1, 10))]
     assume("\n" in text or "\r" not in text)  # such a file has other line ends, and is refused
     chunk_bytes = data.draw(st.sampled_from([11, 60, 10**6]))
-    if FORMS[form].quoted and stays_open(text.encode(), FORMS[form].delimiter):
+    if FORMS[form].quoted and ends_open(text.encode(), FORMS[form].delimiter):
         with pytest.raises(BadInput, match="a quote that is opened and not closed"):
             by_both(text, FORMS[form], chunk_bytes)
         return
@@ -244,7 +245,7 @@ def test_one_bad_row_sends_little_to_the_slow_path(monkeypatch: pytest.MonkeyPat
 
 
 def test_rows_that_are_nearly_all_bad_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(parse, "MOST_REJECTED", 50)
+    monkeypatch.setattr(rows, "MOST_REJECTED", 50)
     chunks, form = chunks_of("1::2::9::4\n" * 51, DAT, 10**6, str(tmp_path))
     with pytest.raises(BadInput, match="more than 50 rows from there on are bad"):
         parse_chunk(chunks[0], form)

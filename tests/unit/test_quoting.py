@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
-from funkflow.tasks.parsing.format.quoting import first_fault, guess_quoting, is_sound, record_end, records, stays_open
-from funkflow.tasks.parsing.format.records import begun_inside, in_doubt, inside_quotes, quote_ends
+from funkflow.tasks.parsing.format.quoting import ends_open, first_fault, guess_quoting, is_sound, record_end, records
+from funkflow.tasks.parsing.format.records import doubtful_places, inside_quotes, quote_ends, start_inside
 from funkflow.tasks.parsing.rows import text as parse
-from funkflow.tasks.parsing.rows.rows import Parsed
+from funkflow.tasks.parsing.rows.rows import ParsedRows
 from funkflow.tasks.parsing.rows.text import parse_chunk, parse_in_order
 from funkflow.tasks.parsing.sources.chunks import Chunk, RawFile, cut, whole
 
@@ -56,26 +56,26 @@ def chunks_of(data: bytes, chunk_bytes: int, folder: str | Path) -> list[Chunk]:
     return cut([whole(RawFile(str(path), 0, len(data), "ratings"))], chunk_bytes)
 
 
-def in_parallel(chunks: list[Chunk], form: Form) -> list[Parsed]:
+def in_parallel(chunks: list[Chunk], form: Form) -> list[ParsedRows]:
     """Read chunks as a cluster does: each by itself, then those again that begin inside a quote."""
-    parsed: list[Parsed | None] = []
+    parsed: list[ParsedRows | None] = []
     for chunk in chunks:
         try:
             parsed.append(parse_chunk(chunk, form))
         except BadInput:  # it was read from inside a quote
             parsed.append(None)
-    doubted = in_doubt(chunks, [each is not None and each.leaves_open for each in parsed])
+    doubted = doubtful_places(chunks, [each is not None and each.leaves_open for each in parsed])
     for place in inside_quotes(doubted, [quote_ends(chunks[place][0], form) for place in doubted]):
-        parsed[place] = parse_chunk(begun_inside(chunks[place]), form)
+        parsed[place] = parse_chunk(start_inside(chunks[place]), form)
     return [each for each in parsed if each]
 
 
-def rows_of(parsed: list[Parsed]) -> list[Row]:
+def rows_of(parsed: list[ParsedRows]) -> list[Row]:
     assert not [row.message() for each in parsed for row in each.rejected]
     return [(row["user"], row["item"], row["rating"]) for each in parsed for row in each.table.to_pylist()]
 
 
-WAYS: dict[str, Callable[[list[Chunk], Form], list[Parsed]]] = {
+WAYS: dict[str, Callable[[list[Chunk], Form], list[ParsedRows]]] = {
     "in order": lambda chunks, form: list(parse_in_order(chunks, form)),
     "in parallel": in_parallel,
 }
@@ -94,7 +94,7 @@ def test_cut_anywhere_a_table_is_what_pythons_csv_module_reads(
     data = written(table, delimiter, quoting)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         if speed == "slow":
-            patch.setattr(parse, "_fast", lambda *_: None)
+            patch.setattr(parse, "_read_fast", lambda *_: None)
         found = WAYS[way](chunks_of(data, chunk_bytes, folder), form_with(delimiter))
     assert rows_of(found) == by_csv(data, delimiter)
 
@@ -131,8 +131,8 @@ def test_the_scans_say_what_pythons_csv_module_says(text: str) -> None:
     found = records(data, ",")
     assert b"".join(found) == data
     assert is_sound(data, ",") == isinstance(rows(text, strict=True), list)
-    assert stays_open(data, ",") == (rows(text + "\n\n\n", strict=False)[-1] != [])
-    if not stays_open(data, ","):
+    assert ends_open(data, ",") == (rows(text + "\n\n\n", strict=False)[-1] != [])
+    if not ends_open(data, ","):
         split = [list(csv.reader([each.decode().removesuffix("\n")])) for each in found]
         assert [row for each in split for row in (each or [[]])] == rows(text, strict=False)
         assert record_end(data, ",") == (len(found[0]) if found and found[0].endswith(b"\n") else -1)
@@ -142,8 +142,8 @@ def test_the_scans_say_what_pythons_csv_module_says(text: str) -> None:
 @given(before=LETTERS, after=LETTERS)
 def test_a_text_goes_on_as_the_text_before_it_ends(before: str, after: str) -> None:
     first, second = (before + "\n").encode(), after.encode()
-    inside = stays_open(first, ",")
-    assert stays_open(first + second, ",") == stays_open(second, ",", inside)
+    inside = ends_open(first, ",")
+    assert ends_open(first + second, ",") == ends_open(second, ",", inside)
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ from funkflow.pipeline.root.store import Store, publish, published
 from funkflow.pipeline.stages.grid import known_blocks
 from funkflow.tasks.dataset.known_files import SeenFile, match
 from funkflow.tasks.grid.block import BLOCK_FORMAT
-from funkflow.tasks.parsing.erased_ids import Forgotten
+from funkflow.tasks.parsing.erased_ids import ErasedIds
 from funkflow.tasks.storage import files
 
 SETTINGS = {"columns": "found"}
 
 
 def inputs_of(*seen: SeenFile) -> Inputs:
-    return Inputs(SETTINGS, seen, (), Forgotten())
+    return Inputs(SETTINGS, seen, (), ErasedIds())
 
 
 def put_dataset(store: Store, name: str, seen: list[SeenFile], parent: str = "", generations: int = 1) -> None:

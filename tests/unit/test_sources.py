@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources import sources
 from funkflow.tasks.parsing.sources.chunks import RawFile, cut, whole
-from funkflow.tasks.parsing.sources.layouts import pick
-from funkflow.tasks.parsing.sources.sources import checksums, find_companions, find_sources, ranges, record
+from funkflow.tasks.parsing.sources.layouts import pick_rating_files
+from funkflow.tasks.parsing.sources.sources import (
+    checksum_all,
+    checksum_ranges,
+    find_companions,
+    find_sources,
+    input_record,
+)
 from funkflow.tasks.storage import files
 
 
@@ -56,7 +62,7 @@ def test_known_layouts(names: list[str], expected: list[str], tmp_path: Path) ->
 
 def test_several_kinds_of_files_are_not_guessed_at() -> None:
     with pytest.raises(BadInput, match=r"data: holds several kinds of files \(\.csv, \.tsv\)"):
-        pick(["a.csv", "b.tsv"], "data")
+        pick_rating_files(["a.csv", "b.tsv"], "data")
 
 
 @pytest.mark.parametrize(
@@ -92,17 +98,22 @@ def test_a_checksum_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
     records = []
     for place in ("one", "two"):
         (source,) = find_sources([str(made(tmp_path / place / "nf", "mv_1.txt", "mv_2.txt"))])
-        records.append(record(source, checksums([span for stored in source.files for span in ranges(stored)])))
+        records.append(
+            input_record(source, checksum_all([span for stored in source.files for span in checksum_ranges(stored)]))
+        )
     assert records[0] == records[1]
     (tmp_path / "two" / "nf" / "mv_2.txt").write_text("changed!")
     (source,) = find_sources([str(tmp_path / "two" / "nf")])
-    assert record(source, checksums([span for stored in source.files for span in ranges(stored)])) != records[0]
+    assert (
+        input_record(source, checksum_all([span for stored in source.files for span in checksum_ranges(stored)]))
+        != records[0]
+    )
 
 
 def test_one_small_file_has_its_plain_checksum(tmp_path: Path) -> None:
     (source,) = find_sources([str(made(tmp_path, "u.data") / "u.data")])
-    spans = ranges(source.files[0])
-    assert record(source, checksums(spans))["checksum"] == files.checksum(b"u.data")
+    spans = checksum_ranges(source.files[0])
+    assert input_record(source, checksum_all(spans))["checksum"] == files.checksum(b"u.data")
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.integers(1, 200))

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from funkflow.tasks.kernels import threads
-from funkflow.tasks.kernels.threads import all_of, together
-from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.kernels.threads import map_threads, run_together
+from funkflow.tasks.kernels.wavefront import visit_tiles
 
 
 def test_calls_are_at_work_at_once_and_come_back_in_order() -> None:
@@ -24,7 +24,7 @@ def test_calls_are_at_work_at_once_and_come_back_in_order() -> None:
         meeting.wait()
         return number * number
 
-    assert all_of(meet, range(8), threads=4) == [number * number for number in range(8)]
+    assert map_threads(meet, range(8), threads=4) == [number * number for number in range(8)]
 
 
 def test_threads_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_threads_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> 
             names.add(threading.current_thread().name)
             meeting.wait()
 
-        together(meet, 3)
+        run_together(meet, 3)
     assert threading.current_thread().name in names
     assert len(names) == 3  # threads of their own each time: 41
 
@@ -52,7 +52,7 @@ def test_all_calls_are_made_and_the_first_failure_in_their_order_is_raised() -> 
             raise ValueError(f"call {number}")
 
     with pytest.raises(ValueError, match="call 1"):
-        all_of(fail_on_odd, range(6), threads=3)
+        map_threads(fail_on_odd, range(6), threads=3)
     assert sorted(called) == list(range(6))
 
 
@@ -61,17 +61,19 @@ def test_where_no_thread_is_to_be_had_the_caller_does_all_of_it(monkeypatch: pyt
     monkeypatch.setattr(threads, "_pool", ThreadPoolExecutor(1))
 
     def inner(number: int) -> list[int]:
-        return all_of(lambda other: 10 * number + other, range(3), threads=3)
+        return map_threads(lambda other: 10 * number + other, range(3), threads=3)
 
-    assert all_of(inner, range(4), threads=4) == [[10 * number + other for other in range(3)] for number in range(4)]
+    assert map_threads(inner, range(4), threads=4) == [
+        [10 * number + other for other in range(3)] for number in range(4)
+    ]
     visited: list[int] = []
-    go_through([(0, 0), (1, 1), (0, 1)], visited.append, 4)
+    visit_tiles([(0, 0), (1, 1), (0, 1)], visited.append, 4)
     assert sorted(visited) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_has_threads_of_its_own() -> None:
-    assert all_of(abs, [-1, 2], threads=2) == [1, 2]
+    assert map_threads(abs, [-1, 2], threads=2) == [1, 2]
     child = os.fork()
     if child == 0:
         meeting = threading.Barrier(2, timeout=20)
@@ -80,7 +82,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
             meeting.wait()
 
         try:
-            together(meet, 2)
+            run_together(meet, 2)
         except BaseException:
             os._exit(1)
         os._exit(0)

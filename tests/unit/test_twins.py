@@ -22,7 +22,7 @@ from funkflow.tasks.kernels import reference
 from funkflow.tasks.kernels import sgd as sgd_kernel
 from funkflow.tasks.kernels import vector as kernels_vector
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
-from funkflow.tasks.kernels.wavefront import go_through
+from funkflow.tasks.kernels.wavefront import visit_tiles
 from funkflow.tasks.training import sgd
 from funkflow.tasks.training.sgd import Descent, descend_in_place
 from funkflow.tasks.training.sgd import descend as descend_purely
@@ -157,9 +157,9 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
             seen.add(threading.get_ident())
             visit(tile)
 
-        go_through(places, noted, count)
+        visit_tiles(places, noted, count)
 
-    monkeypatch.setattr(sgd, "go_through", watched)
+    monkeypatch.setattr(sgd, "visit_tiles", watched)
     together = descend_purely(
         [(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True, threads=threads
     )
@@ -175,7 +175,7 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
 def test_tiles_that_share_a_row_or_a_column_keep_their_order() -> None:
     places = [(row, (row + step) % 4) for step in range(4) for row in range(4)]
     visited: list[int] = []
-    go_through(places, visited.append, 4)
+    visit_tiles(places, visited.append, 4)
     assert sorted(visited) == list(range(16))
     for line in range(2):
         for number in range(4):
@@ -192,7 +192,7 @@ def test_what_fails_in_a_tile_is_raised_and_its_followers_are_left() -> None:
             raise ValueError("tile 1")
 
     with pytest.raises(ValueError, match="tile 1"):
-        go_through([(0, 0), (1, 1), (1, 0), (0, 2)], visit, 2)
+        visit_tiles([(0, 0), (1, 1), (1, 0), (0, 2)], visit, 2)
     assert 2 not in visited
     assert 3 in visited
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, IdKind
-from funkflow.tasks.parsing.format.typed_columns import plain, refuse_type, stored
-from funkflow.tasks.parsing.rows import typed_rows
+from funkflow.tasks.parsing.format.typed_columns import plain_values, refuse_type, stored_type
+from funkflow.tasks.parsing.rows import rows, typed_rows
 from funkflow.tasks.parsing.rows.lines import BadField
-from funkflow.tasks.parsing.rows.rows import row_schema
-from funkflow.tasks.parsing.rows.typed_rows import convert, judges, value_array
-from funkflow.tasks.parsing.rows.typed_values import clock_of
+from funkflow.tasks.parsing.rows.rows import row_schema, value_array
+from funkflow.tasks.parsing.rows.typed_rows import convert, make_judges
+from funkflow.tasks.parsing.rows.typed_values import clock_of_values
 
 TIMED = Form("parquet", "", 4, 0, 1, 2, 3, header=("user", "item", "rating", "timestamp"))
 
@@ -107,8 +107,8 @@ def forms(draw: st.DrawFn) -> Form:
 
 def one_by_one(raw: pa.Table, form: Form) -> tuple[pa.Table, list[tuple[int, str, str]]]:
     """Judge every value by itself: the good rows, and line, reason and remedy of the bad ones."""
-    bare = [plain(column.combine_chunks()) for column in raw.columns]
-    each_judge = judges(form, {name: stored(raw[name].type) for name in raw.column_names})
+    bare = [plain_values(column.combine_chunks()) for column in raw.columns]
+    each_judge = make_judges(form, {name: stored_type(raw[name].type) for name in raw.column_names})
     good, bad = [], []
     for number, row in enumerate(zip(*(column.to_pylist() for column in bare), strict=True), start=1):
         try:
@@ -154,7 +154,7 @@ def plain_rows(ids: pa.Array, user_type: IdKind) -> pa.Table:
 
 @pytest.mark.parametrize("user_type", ["integer", "string"])
 def test_equal_ids_are_equal_in_every_type(user_type: IdKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(typed_rows, "judges", None)  # all of these are plain
+    monkeypatch.setattr(typed_rows, "make_judges", None)  # all of these are plain
     numbers = [1, 2, 30]
     same = [
         *(pa.array(numbers, kind) for kind in (pa.int8(), pa.int32(), pa.int64(), pa.uint64(), pa.float32())),
@@ -222,7 +222,7 @@ def test_types_that_are_refused(role: str, kind: pa.DataType) -> None:
 
 
 def test_so_many_bad_rows_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(typed_rows, "MOST_REJECTED", 3)
+    monkeypatch.setattr(rows, "MOST_REJECTED", 3)
     raw = pa.table({"user": [1] * 4, "item": [2] * 4, "rating": pa.nulls(4)})
     with pytest.raises(BadInput, match=r"r.parquet:1: the rating is empty: .*more than 3 rows from there on are bad"):
         convert(raw, Form("parquet", "", 3, 0, 1, 2, -1, header=("user", "item", "rating")), "r.parquet", 1)
@@ -247,4 +247,4 @@ def test_so_many_bad_rows_are_no_stray_rows(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_numbers_count_is_told_by_their_size(values: list[Any], clock: str) -> None:
-    assert clock_of(values) == clock
+    assert clock_of_values(values) == clock

@@ -1,7 +1,7 @@
-"""Which column of a table is the user, the item, the rating and the time, and whether its first row is a header.
+"""Find a table's columns of users, items, ratings and times, and its header.
 
-Covers: names of columns, positions that the user gave, and what values say where there are neither.
-Does not cover: how values are written (field_values.py), or delimiters (delimiters.py).
+Covers: columns by name, by the position the user gives, or else by their values.
+Does not cover: the notation of values (field_values.py), or delimiters (delimiters.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from funkflow.tasks.parsing.format.field_values import count_up, is_number, look
 
 Column = str | int | None
 Columns = tuple[Column, Column, Column, Column]
-"""What the user calls the columns user, item, rating and timestamp; None where it is to be recognised."""
+"""The user's names or positions for user, item, rating and timestamp; None: funkflow finds the column."""
 
 ROLES = ("user", "item", "rating", "timestamp")
 NO_COLUMN = "none"
-"""As the name of the timestamp's column: there is none, whatever the file has."""
+"""As the name of the timestamp's column: ignore any times in the file."""
 
 _USUAL_NAMES = {
     "user": (
@@ -40,11 +40,10 @@ _TYPE_SUFFIX = re.compile(r":[a-z_]+$")
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Positions of the columns, from 0; -1 says that there is no such column. `header`: the first row, if it is one.
+class ColumnPlaces:
+    """Positions of the columns, from 0; -1 for a missing column. `header`: the first row, if it is one.
 
-    `doubt` : what was guessed and may be wrong, in a few words; `unnamed` : how many columns on the left the header has
-    no name for.
+    `doubt` : a guess that may be wrong, in a few words; `unnamed` : the number of columns on the left without a name.
     """
 
     header: tuple[str, ...]
@@ -55,19 +54,19 @@ class Placed:
     doubt: str = ""
     unnamed: int = 0
 
-    def after_row_names(self) -> Placed:
-        """Return the same columns where rows have one more on the left, which the header does not name."""
+    def after_row_names(self) -> ColumnPlaces:
+        """Return the same columns for rows with one more column on the left, which the header does not name."""
         moved = {role: place + (place >= 0) for role in ROLES for place in [getattr(self, role)]}
         return replace(self, **moved, unnamed=1, doubt="the first column has no name, so it is taken for an index")
 
     def called(self, place: int) -> str:
-        """Return the name of a column, or its position where there is no header."""
+        """Return the name of a column, or its position if there is no header."""
         return self.header[place - self.unnamed].strip() if self.header else str(place)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the user said of columns. `ratings` False allows bare pairs; `integer_users`: ids of users are integers."""
+class ColumnRequest:
+    """The user's settings for columns. `ratings` False allows bare pairs; `integer_users`: users are integers."""
 
     columns: Columns
     ratings: bool
@@ -88,9 +87,9 @@ def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: s
     Raises
     ------
     BadInput
-        A column that is needed is not there; the message lists those that are.
+        A necessary column is missing; the message lists the columns.
     """
-    plain = [_plain(each) for each in names]
+    plain = [_letters_only(each) for each in names]
     without_types = [_TYPE_SUFFIX.sub("", each) for each in names]
     places = []
     for role, column in zip(ROLES, columns, strict=True):
@@ -105,76 +104,80 @@ def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: s
         else:
             place = _usual_place(plain, role)
         if place < 0 and (column is not None or role in ("user", "item") or (role == "rating" and ratings)):
-            raise BadInput(_not_there(names, places, role, column, name))
+            raise BadInput(_missing_column_message(names, places, role, column, name))
         places.append(place)
     return places[0], places[1], places[2], places[3]
 
 
-def place_fields(rows: Sequence[Sequence[str]], asked: Asked, name: str, no_header: bool = False) -> Placed:
-    """Return which field of rows of text is what.
+def place_fields(
+    rows: Sequence[Sequence[str]], request: ColumnRequest, name: str, no_header: bool = False
+) -> ColumnPlaces:
+    """Return the positions of the columns in rows of text.
 
     Parameters
     ----------
     rows : the fields of sample lines, the first line first.
-    no_header : the format never has one.
+    no_header : the format never has a header.
 
     Raises
     ------
     BadInput
-        It cannot be told, or there are no ratings.
+        The columns are unclear, or there are no ratings.
     """
     first, rest = rows[0], rows[1:]
     width = len(first)
-    if asked.named:
-        return Placed(tuple(first), *place_columns(_stripped(first), asked.columns, asked.ratings, name))
-    has_header = not no_header and _has_header(first, [row for row in rest if len(row) == width], asked)
+    if request.named:
+        return ColumnPlaces(tuple(first), *place_columns(_strip_blanks(first), request.columns, request.ratings, name))
+    has_header = not no_header and _has_header(first, [row for row in rest if len(row) == width], request)
     header = tuple(first) if has_header else ()
     sample = [row for row in (rest if has_header else rows) if len(row) == width]
-    if asked.positioned:
-        return Placed(header, *_by_position(rows, has_header, asked, name))
+    if request.positioned:
+        return ColumnPlaces(header, *_place_by_position(rows, has_header, request, name))
     if has_header:
-        return Placed(header, *place_columns(_stripped(first), asked.columns, asked.ratings, name))
-    return _by_values(sample or [first], asked, name, no_header)
+        return ColumnPlaces(header, *place_columns(_strip_blanks(first), request.columns, request.ratings, name))
+    return _place_by_values(sample or [first], request, name, no_header)
 
 
 def seems_usable(rows: Sequence[Sequence[str]], ratings: bool) -> bool:
-    """Say whether rows, cut in some way, have what is looked for: usual names at the top, or a rating."""
-    if _usual(rows[0]) >= 2:
+    """Return whether rows, split in some way, have usual names at the top, or a rating."""
+    if _count_usual_names(rows[0]) >= 2:
         return True
     least = 3 if ratings else 2
     return len(rows[0]) >= least and (not ratings or mostly_numbers([row[2] for row in rows[1:] or rows]))
 
 
-def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], asked: Asked) -> bool:
-    rating = asked.columns[2] if isinstance(asked.columns[2], int) else 2
-    if asked.ratings and rating < len(first) and not _MISSING_RATING.fullmatch(first[rating].strip()):
+def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], request: ColumnRequest) -> bool:
+    rating = request.columns[2] if isinstance(request.columns[2], int) else 2
+    if request.ratings and rating < len(first) and not _MISSING_RATING.fullmatch(first[rating].strip()):
         below = [row[rating] for row in rest]
         if not mostly_numbers([first[rating]]) and below and mostly_numbers(below):
             return True
-    if asked.positioned:
+    if request.positioned:
         return all(
-            isinstance(column, int) and column < len(first) and _plain(first[column]) in _USUAL_NAMES[role]
-            for role, column in zip(ROLES[:2], asked.columns[:2], strict=True)
+            isinstance(column, int) and column < len(first) and _letters_only(first[column]) in _USUAL_NAMES[role]
+            for role, column in zip(ROLES[:2], request.columns[:2], strict=True)
         )
-    if _usual(first) >= 2:
+    if _count_usual_names(first) >= 2:
         return True
     if len(first) < 2 or not all(re.fullmatch(r"[^\W\d][\w .:-]*", field.strip()) for field in first):
         return False
     # Words above numbers are a header of unusual names; words above words are the first row of a table without one.
     columns = list(zip(*rest, strict=True)) if rest else []
-    return asked.integer_users or any(map(mostly_numbers, columns)) or asked.ratings
+    return request.integer_users or any(map(mostly_numbers, columns)) or request.ratings
 
 
-def _by_position(rows: Sequence[Sequence[str]], has_header: bool, asked: Asked, name: str) -> tuple[int, int, int, int]:
-    """Take the columns that the user gave positions of; the others by their names, or where they usually stand."""
+def _place_by_position(
+    rows: Sequence[Sequence[str]], has_header: bool, request: ColumnRequest, name: str
+) -> tuple[int, int, int, int]:
+    """Take columns at the user's positions, and the others by name or at their usual positions."""
     width, sample = len(rows[0]), [row for row in rows[has_header:] if len(row) == len(rows[0])]
-    taken = {column for column in asked.columns if isinstance(column, int)}
-    plain = [_plain(each) for each in rows[0]] if has_header else []
+    taken = {column for column in request.columns if isinstance(column, int)}
+    plain = [_letters_only(each) for each in rows[0]] if has_header else []
     places = []
-    for position, (role, column) in enumerate(zip(ROLES, asked.columns, strict=True)):
+    for position, (role, column) in enumerate(zip(ROLES, request.columns, strict=True)):
         if isinstance(column, int):
             place = column if 0 <= column < width else -1
-            if place < 0 and (asked.ratings or role in ROLES[:2]):
+            if place < 0 and (request.ratings or role in ROLES[:2]):
                 raise BadInput(f"{name}:1: there is no column {column} for the {role}: there are {width}, from 0 on")
         elif has_header:
             place = _usual_place(plain, role)
@@ -182,20 +185,22 @@ def _by_position(rows: Sequence[Sequence[str]], has_header: bool, asked: Asked, 
             place = position if position < width and position not in taken else -1
         places.append(place)
     user, item, rating, timestamp = places
-    if min(user, item) < 0 or (asked.ratings and rating < 0):
-        raise BadInput(_no_ratings(sample or [rows[0]], user, item, timestamp, name))
-    guessed = timestamp >= 0 and not isinstance(asked.columns[3], int) and not has_header
-    if asked.columns[3] == NO_COLUMN or (guessed and not looks_like_times([row[timestamp] for row in sample])):
+    if min(user, item) < 0 or (request.ratings and rating < 0):
+        raise BadInput(_no_ratings_message(sample or [rows[0]], user, item, timestamp, name))
+    guessed = timestamp >= 0 and not isinstance(request.columns[3], int) and not has_header
+    if request.columns[3] == NO_COLUMN or (guessed and not looks_like_times([row[timestamp] for row in sample])):
         timestamp = -1
     return user, item, rating, timestamp
 
 
-def _by_values(sample: Sequence[Sequence[str]], asked: Asked, name: str, is_known: bool) -> Placed:
-    """Tell columns without header by what stands in them: user, item, rating, time, where nothing speaks against it."""
+def _place_by_values(
+    sample: Sequence[Sequence[str]], request: ColumnRequest, name: str, is_known: bool
+) -> ColumnPlaces:
+    """Find columns without header by their values: user, item, rating, time, unless values contradict this order."""
     columns = list(zip(*sample, strict=True))
     width = len(columns)
     begin, doubt = 0, ""
-    if not is_known and width >= 4 and count_up(columns[0]) and _goes_on_with_a_rating(columns):
+    if not is_known and width >= 4 and count_up(columns[0]) and _rating_follows(columns):
         begin, doubt = 1, "column 0 counts the rows, so it is taken for an index"
     user, item, rating, timestamp = (place if place < width else -1 for place in range(begin, begin + 4))
     if not is_known:
@@ -205,23 +210,23 @@ def _by_values(sample: Sequence[Sequence[str]], asked: Asked, name: str, is_know
                 rating = -1
         elif timestamp >= 0 and not looks_like_times(columns[timestamp]):
             timestamp, doubt = -1, doubt or f"column {timestamp} has no times and is left out"
-    if asked.columns[3] == NO_COLUMN:
+    if request.columns[3] == NO_COLUMN:
         timestamp = -1
     if rating >= 0 and not (any(map(is_number, columns[rating])) or mostly_numbers(columns[rating])):
         rating = -1
-    if item < 0 or (asked.ratings and rating < 0):
-        raise BadInput(_no_ratings(sample, user, item, timestamp, name))
-    return Placed((), user, item, rating, timestamp, doubt)
+    if item < 0 or (request.ratings and rating < 0):
+        raise BadInput(_no_ratings_message(sample, user, item, timestamp, name))
+    return ColumnPlaces((), user, item, rating, timestamp, doubt=doubt)
 
 
-def _goes_on_with_a_rating(columns: Sequence[Sequence[str]]) -> bool:
-    """Say whether, the first column being an index, user, item and a rating follow it."""
+def _rating_follows(columns: Sequence[Sequence[str]]) -> bool:
+    """Return whether user, item and a rating follow the first column, an index."""
     if not mostly_numbers(columns[3]) or any(map(looks_like_times, columns[2:4])):
         return False
     return len(columns) == 4 or looks_like_times(columns[4])
 
 
-def _not_there(names: Sequence[str], places: Sequence[int], role: str, column: Column, name: str) -> str:
+def _missing_column_message(names: Sequence[str], places: Sequence[int], role: str, column: Column, name: str) -> str:
     columns = ", ".join(names)
     if column is not None:
         return f"{name}:1: no column {column!r} among {columns}; name it in ingest.columns.{role}"
@@ -234,7 +239,7 @@ def _not_there(names: Sequence[str], places: Sequence[int], role: str, column: C
     return f"{name}:1: no column for the {role} among {columns}; name it in ingest.columns.{role}"
 
 
-def _no_ratings(sample: Sequence[Sequence[str]], user: int, item: int, timestamp: int, name: str) -> str:
+def _no_ratings_message(sample: Sequence[Sequence[str]], user: int, item: int, timestamp: int, name: str) -> str:
     if item < 0:
         return (
             f"{name}:1: cannot tell the columns user, item and rating in {tuple(sample[0])!r}; set ingest.columns "
@@ -252,7 +257,7 @@ def _no_ratings(sample: Sequence[Sequence[str]], user: int, item: int, timestamp
 
 
 def _usual_place(plain: Sequence[str], role: str) -> int:
-    """Return where the usual name of a role stands; of user and item else the only column whose name ends with "id"."""
+    """Return the place of a role's usual name; for user and item also that of the only other name ending with "id"."""
     found = next((plain.index(usual) for usual in _USUAL_NAMES[role] if usual in plain), -1)
     if found >= 0 or role not in ROLES[:2]:
         return found
@@ -262,13 +267,13 @@ def _usual_place(plain: Sequence[str], role: str) -> int:
     return others[0] if len(others) == 1 else -1
 
 
-def _usual(fields: Sequence[str]) -> int:
-    return sum(_plain(field) in _ALL_USUAL for field in fields)
+def _count_usual_names(fields: Sequence[str]) -> int:
+    return sum(_letters_only(field) in _ALL_USUAL for field in fields)
 
 
-def _stripped(fields: Sequence[str]) -> list[str]:
+def _strip_blanks(fields: Sequence[str]) -> list[str]:
     return [field.strip() for field in fields]
 
 
-def _plain(field: str) -> str:
+def _letters_only(field: str) -> str:
     return re.sub(r"[^a-z]", "", _TYPE_SUFFIX.sub("", field.strip().lower()))

@@ -1,7 +1,7 @@
-"""Which character separates the fields of a text file, and how a line is cut at it.
+"""Guess the delimiter of a text file, and split lines at it.
 
-Covers: the guess from sample lines, cutting one line, single spaces for runs of them.
-Does not cover: which field is what (columns.py), or quotes (formats.py).
+Covers: the guess from sample lines, splitting one line, replacing runs of spaces by single ones.
+Does not cover: the roles of fields (columns.py), or quotes (formats.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SPACES = " "
 """Stands for any run of blanks between fields; blanks at the ends of a line do not count."""
 
 DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "spaces": SPACES}
-"""What the setting calls those that are hard to write; any other character stands for itself."""
+"""The setting's names of delimiters that are hard to write; any other character stands for itself."""
 
 _CANDIDATES = ("::", "\t", ",", ";", "|", SPACES)
 _RUN_OF_BLANKS = re.compile(rb"[ \t]+")
@@ -26,7 +26,7 @@ _BLANKS_AT_ENDS = re.compile(rb"^ | (?=\r?$)", re.MULTILINE)
 
 
 def split_line(line: str, delimiter: str, quoted: bool) -> list[str]:
-    """Cut one line or record into its fields; quotes count only where the form has them."""
+    """Split one line or record into fields; quotes count only if the form has them."""
     if delimiter == SPACES:
         return line.split()
     if quoted and '"' in line:
@@ -41,43 +41,43 @@ def guess_delimiter(lines: Sequence[str], is_usable: Callable[[list[list[str]]],
     Parameters
     ----------
     lines : some whole lines, none of them empty.
-    is_usable : whether rows of fields have what is looked for, such as a rating. It decides between `;` and `,` in
-        `1;2;3,5`. Spaces count only where nothing else does, as they also stand in dates and names.
+    is_usable : returns whether rows of fields have, for instance, a rating; decides between `;` and `,` in `1;2;3,5`.
+        Spaces count only if no other delimiter does, as dates and names have spaces, too.
     """
 
     def rank(delimiter: str) -> tuple[bool, bool, float, int]:
-        cut = _consistent(lines, delimiter)
+        cut = _rows_of_usual_width(lines, delimiter)
         if cut is None:
             return False, False, 0.0, -_CANDIDATES.index(delimiter)
         rows, share = cut
         return is_usable(rows), delimiter != SPACES, round(share, 1), -_CANDIDATES.index(delimiter)
 
     best = max(_CANDIDATES, key=rank)
-    return best if _consistent(lines, best) else ","
+    return best if _rows_of_usual_width(lines, best) else ","
 
 
 def quotes_after_blanks(data: bytes, delimiter: str) -> bytes:
-    """Return text without the blank between a delimiter and the quote that opens the field behind it."""
+    """Return text without the blank between a delimiter and an opening quote."""
     return data.replace(f'{delimiter} "'.encode(), f'{delimiter}"'.encode())
 
 
 def single_spaces(data: bytes) -> bytes:
-    """Return text with one space where fields were separated by a run of blanks, and none at the ends of lines."""
+    """Return text with one space for each run of blanks between fields, and none at the ends of lines."""
     return _BLANKS_AT_ENDS.sub(b"", _RUN_OF_BLANKS.sub(b" ", data))
 
 
-def _cut(lines: Sequence[str], delimiter: str) -> Iterator[list[list[str]]]:
-    """Yield the rows of records with quotes, if there are any, and those of plain lines."""
+def _candidate_rows(lines: Sequence[str], delimiter: str) -> Iterator[list[list[str]]]:
+    """Yield the rows of quoted records, if there are quotes, and the rows of plain lines."""
     if len(delimiter) == 1 and delimiter != SPACES and any('"' in line for line in lines):
         with suppress(csv.Error):
             yield list(csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, skipinitialspace=True))
     yield [split_line(line, delimiter, quoted=False) for line in lines]
 
 
-def _consistent(lines: Sequence[str], delimiter: str) -> tuple[list[list[str]], float] | None:
+def _rows_of_usual_width(lines: Sequence[str], delimiter: str) -> tuple[list[list[str]], float] | None:
     """Return the rows of the most frequent width and their share of all lines, read with quotes or without."""
     found = None
-    for rows in _cut(lines, delimiter):
+    for rows in _candidate_rows(lines, delimiter):
         width, count = Counter(map(len, rows)).most_common(1)[0]
         share = count / len(rows)
         if width >= 2 and share >= 0.5 and (found is None or share > found[1]):

@@ -1,7 +1,7 @@
-"""What kind of values a column of text has: numbers, times and their unit, ids that are integers.
+"""Classify the values of a text column: numbers, times and their unit, integer ids.
 
-Covers: the judgement over a sample of fields; nothing is converted here.
-Does not cover: which column is what (columns.py), or reading every row (tasks/parsing/rows/text.py,
+Covers: classifying a sample of fields, without converting it.
+Does not cover: the roles of columns (columns.py), or reading all rows (tasks/parsing/rows/text.py,
 tasks/parsing/rows/lines.py).
 """
 
@@ -14,37 +14,37 @@ from datetime import datetime
 from typing import Literal
 
 Clock = Literal["seconds", "milliseconds", "microseconds", "nanoseconds", "date", "iso", "fraction", "zoned"]
-"""How times are written: numbers since 1970 in one of four units, dates such as 20180102, or ISO 8601."""
+"""The notation of times: numbers since 1970 in one of four units, dates such as 20180102, or ISO 8601."""
 
 UNITS: dict[Clock, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-"""Of the clocks that count from 1970: how many of their ticks make a second."""
+"""Ticks per second of the clocks that count from 1970."""
 
 INTEGER = re.compile(r"-?[0-9]+")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?)?")
 PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-"""An integer that comes back as it was written: 007 and 7 may be two users."""
+"""An integer without padding: 007 and 7 may be two users."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _DATE = re.compile(r"(?:19|20)\d\d(?:\d\d(?:\d\d)?)?")
 _MOST = 0.9
 _PLAUSIBLE = (5e8, 4.2e9)
-"""Seconds of the years 1985 to 2103: numbers in this range are taken for times where no header says what they are."""
+"""Seconds of the years 1985 to 2103: without a header, numbers in this range are times."""
 
 
 def is_number(field: str) -> bool:
-    """Say whether a field is a number, blanks around it aside."""
+    """Return whether a field is a number, blanks around it aside."""
     return NUMBER.fullmatch(field.strip()) is not None
 
 
 def mostly_numbers(fields: Sequence[str]) -> bool:
-    """Say whether more than half of the fields that are not empty are numbers, with a decimal point or comma."""
+    """Return whether more than half of the fields that are not empty are numbers, with a decimal point or comma."""
     filled = [field.strip() for field in fields if field.strip()]
     return 2 * sum(is_number(each) or _DECIMAL_COMMA.fullmatch(each) is not None for each in filled) > len(filled)
 
 
 def has_decimal_commas(fields: Sequence[str]) -> bool:
-    """Say whether numbers are written as 3,5: no field has a point, all are such numbers, and one has a comma."""
+    """Return whether numbers are written as 3,5: no field has a point, all are such numbers, and one has a comma."""
     filled = [field.strip() for field in fields if field.strip()]
     return any("," in each for each in filled) and all(_DECIMAL_COMMA.fullmatch(each) for each in filled)
 
@@ -57,10 +57,10 @@ def mixes_decimal_signs(fields: Sequence[str]) -> tuple[str, str] | None:
 
 
 def clock_of(fields: Sequence[str]) -> Clock | None:
-    """Return how times are written, by the fields that are not empty; None where most of them are no times.
+    """Return the notation of the times in non-empty fields; None if most are no times.
 
-    Numbers are told apart by their median: below 1e11 they are seconds, which reach the year 5138, then milliseconds,
-    microseconds and nanoseconds, a thousand times as great each.
+    The median of numbers gives their unit: below 1e11 it is seconds, which reach the year 5138, then milliseconds,
+    microseconds and nanoseconds, each a thousand times as large.
     """
     filled = [field.strip() for field in fields if field.strip()]
     if not filled:
@@ -80,7 +80,7 @@ def clock_of(fields: Sequence[str]) -> Clock | None:
 
 
 def looks_like_times(fields: Sequence[str]) -> bool:
-    """Say whether nearly all fields are dates, or numbers that would be times of the years 1985 to 2103."""
+    """Return whether nearly all fields are dates, or numbers that would be times of the years 1985 to 2103."""
     filled = [field.strip() for field in fields if field.strip()]
     clock = clock_of(filled) if filled else None
     if clock is None:
@@ -102,22 +102,22 @@ def iso_date(field: str) -> str:
 
 
 def are_integers(fields: Sequence[str]) -> bool:
-    """Say whether all of some ids are integers that come back as they are written."""
+    """Return whether all of some ids are integers that come back as they are written."""
     return bool(fields) and all(is_integer(field.strip()) for field in fields)
 
 
 def is_integer(field: str) -> bool:
-    """Say whether an id is an integer of 64 bits that comes back as it is written."""
+    """Return whether an id is an integer of 64 bits that comes back as it is written."""
     return PLAIN_INTEGER.fullmatch(field) is not None and -(2**63) <= int(field) < 2**63
 
 
 def any_padded(fields: Sequence[str]) -> bool:
-    """Say whether any id is an integer that does not come back as it is written, such as 007."""
+    """Return whether any id is an integer that does not come back as it is written, such as 007."""
     return any(INTEGER.fullmatch(each.strip()) and not PLAIN_INTEGER.fullmatch(each.strip()) for each in fields)
 
 
 def count_up(fields: Sequence[str]) -> bool:
-    """Say whether a column counts its rows: at least five integers, each greater by one than that above it."""
+    """Return whether a column counts its rows: at least five integers, each greater by one than that above it."""
     if len(fields) < 5 or not all(INTEGER.fullmatch(field.strip()) for field in fields):
         return False
     first = int(fields[0])

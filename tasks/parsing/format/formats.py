@@ -1,6 +1,6 @@
-"""How one set of raw files is written: what is recognised from a name and the first bytes.
+"""Recognise the form of a set of raw files from a name and the first bytes.
 
-Covers: the `Form` of Netflix text, delimited text and Parquet: delimiter, header, columns, kinds of id, scale.
+Covers: the `Form` of Netflix text and delimited text: delimiter, header, columns, kinds of id, scale.
 Does not cover: finding files (tasks/parsing/sources/sources.py), archives (tasks/parsing/sources/archives.py), or
 reading the rows (tasks/parsing/rows/text.py and its neighbours).
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.format.columns import Asked, Columns, Placed, place_fields, seems_usable
+from funkflow.tasks.parsing.format.columns import ColumnPlaces, ColumnRequest, Columns, place_fields, seems_usable
 from funkflow.tasks.parsing.format.delimiters import (
     DELIMITERS,
     SPACES,
@@ -40,7 +40,7 @@ IdKind = Literal["integer", "string"]
 IdType = Literal["auto", "integer", "string"]
 
 HEAD_BYTES = 256 * 1024
-"""How much of the first file is looked at."""
+"""The bytes of the first file that the guess uses."""
 
 _SAMPLE_LINES = 1000
 _NETFLIX_NAME = re.compile(r"^(mv_\d+|combined_data_\d+|probe|qualifying|judging)\.txt$")
@@ -49,12 +49,11 @@ _MOVIE_HEADER = re.compile(r"^\d+:$")
 
 @dataclass(frozen=True)
 class Form:
-    """How rows are written. Positions count columns from 0; -1 says that there is no such column.
+    """The format of rows. Positions count columns from 0; -1 for a missing column.
 
-    Netflix text has its item in the header line above the rows, so `item` is -1 there. `decimal` : the sign in numbers
-    such as 3.5; `fractional` : whether times that are numbers have one, too; `unnamed` : columns
-    on the left that the header does not name; `doubt` : a guess that may be wrong; `blank_before_quote` : a blank
-    stands between delimiters and quotes.
+    Netflix text has the item in a header line above its rows, so `item` is -1. `decimal` : the sign in numbers such as
+    3.5; `fractional` : numeric times have one, too; `unnamed` : columns on the left without a name in the header;
+    `doubt` : a guess that may be wrong; `blank_before_quote` : a blank stands between delimiters and quotes.
     """
 
     kind: Literal["netflix", "text", "parquet", "jsonl"]
@@ -81,9 +80,9 @@ class Form:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user said about the files, in plain values.
+    """The user's settings for the files, in plain values.
 
-    `ratings` False allows a file of bare pairs; `delimiter` : a character or one of `DELIMITERS`, empty: guessed.
+    `ratings` False allows a file of bare pairs; `delimiter` : a character or one of `DELIMITERS`, "" to guess it.
     """
 
     format: Format = "auto"
@@ -96,18 +95,30 @@ class Wanted:
     quoting: Quoting = "auto"
 
 
+def column_form(
+    kind: Literal["parquet", "jsonl"], described: str, header: tuple[str, ...], places: tuple[int, int, int, int],
+    id_types: tuple[IdKind, IdKind], clock: Clock, scale: tuple[float, float] | None,
+) -> Form:  # fmt: skip
+    """Return the form of rows with named, typed columns; `places` and `id_types` as `place_columns` orders them."""
+    return Form(
+        kind=kind, described=described, width=len(header), header=header, clock=clock, scale=scale,
+        user=places[0], item=places[1], rating=places[2], timestamp=places[3],
+        user_type=id_types[0], item_type=id_types[1],
+    )  # fmt: skip
+
+
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     """Return the form of a text file from its first bytes.
 
     Parameters
     ----------
     head : the first `HEAD_BYTES` of the file, or all of it.
-    name : what the file is called in messages; its last part also helps to recognise it.
+    name : the file's name for messages; its last part also helps to recognise the form.
 
     Raises
     ------
     BadInput
-        The file is empty, not UTF-8 text, or its columns are not recognised.
+        The file is empty or not UTF-8 text, or its columns are unclear.
     """
     if b"\r" in head.removesuffix(b"\r") and b"\n" not in head:
         return replace(recognise_text(head.replace(b"\r", b"\n"), name, wanted), line_end="\r")
@@ -116,8 +127,8 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     if wanted.format == "netflix" or (
         wanted.format == "auto" and (_NETFLIX_NAME.match(base) or _MOVIE_HEADER.match(lines[0]))
     ):
-        return _netflix(lines, name, wanted)
-    return _delimited(lines, name, base, wanted)
+        return _netflix_form(lines, name, wanted)
+    return _delimited_form(lines, name, base, wanted)
 
 
 def _first_lines(head: bytes, name: str) -> list[str]:
@@ -136,7 +147,7 @@ def _first_lines(head: bytes, name: str) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
+def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
     rows = [line.split(",") for line in lines if not line.endswith(":")]
     widths = Counter(len(row) for row in rows if len(row) <= 3).most_common(1)
     width = widths[0][0] if widths else 3
@@ -164,8 +175,8 @@ def _netflix(lines: list[str], name: str, wanted: Wanted) -> Form:
     )
 
 
-def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
-    delimiter = _delimiter(lines, wanted)
+def _delimited_form(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
+    delimiter = _choose_delimiter(lines, wanted)
     blank_before_quote = f'{delimiter} "' in lines[min(1, len(lines) - 1)]
     if blank_before_quote:
         lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
@@ -173,8 +184,8 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
     records = lines_to_records(lines, delimiter, name) if quoted else lines
     rows = _without_comments(records, [split_line(record, delimiter, quoted) for record in records])
     movielens = _movielens_name(base, delimiter)
-    asked = Asked(wanted.columns, wanted.ratings, wanted.user_type == "integer")
-    placed = place_fields(rows, asked, name, no_header=bool(movielens))
+    request = ColumnRequest(wanted.columns, wanted.ratings, wanted.user_type == "integer")
+    placed = place_fields(rows, request, name, no_header=bool(movielens))
     below = rows[1 if placed.header else 0 :]
     width = _width(below, placed)
     sample = [row for row in below if len(row) == width]
@@ -194,55 +205,55 @@ def _delimited(lines: list[str], name: str, base: str, wanted: Wanted) -> Form:
         )
     return Form(
         kind="text",
-        described=described or _described(delimiter, placed.header),
+        described=described or _describe_text(delimiter, placed.header),
         width=width,
         user=placed.user,
         item=placed.item,
         rating=placed.rating,
         timestamp=placed.timestamp,
-        user_type=_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
-        item_type=_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
+        user_type=_guess_id_type(wanted.user_type, [row[placed.user] for row in sample], bool(described)),
+        item_type=_guess_id_type(wanted.item_type, [row[placed.item] for row in sample], bool(described)),
         delimiter=delimiter,
         header=placed.header,
         unnamed=placed.unnamed,
         quoted=quoted,
-        clock=_clock(times, placed.called(placed.timestamp), name),
+        clock=_guess_clock(times, placed.called(placed.timestamp), name),
         scale=wanted.scale or scale,
-        decimal=_decimal(ratings, delimiter, name),
+        decimal=_guess_decimal_sign(ratings, delimiter, name),
         fractional=any("." in field and is_number(field) for field in times),
         doubt=placed.doubt,
         blank_before_quote=blank_before_quote,
     )
 
 
-def _width(rows: list[list[str]], placed: Placed) -> int:
-    """Return how many fields rows have: as many as the header, or one more if most have an index without a name."""
+def _width(rows: list[list[str]], placed: ColumnPlaces) -> int:
+    """Return the number of fields of rows: as many as the header, or one more if most have an unnamed index."""
     usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     named = len(placed.header)
     return usual if usual == named + 1 or not named else named
 
 
 def _without_comments(lines: list[str], rows: list[list[str]]) -> list[list[str]]:
-    """Leave out the comments above the rows."""
+    """Drop the comments above the rows."""
     width = Counter(map(len, rows)).most_common(1)[0][0]
     begin = next((place for place, row in enumerate(rows) if not is_comment(lines[place], len(row) == width)), 0)
     return rows[begin:]
 
 
 def is_comment(line: str, is_row: bool) -> bool:
-    """Say whether a line is a comment: it begins with # or %, and a space, or has not as many fields as rows have."""
+    """Return whether a line is a comment: # or %, then a space or another number of fields than rows have."""
     text = line.lstrip()
     return text.startswith(("# ", "% ")) or (text.startswith(("#", "%")) and not is_row)
 
 
-def _described(delimiter: str, header: tuple[str, ...]) -> str:
+def _describe_text(delimiter: str, header: tuple[str, ...]) -> str:
     kind = {"\t": "TSV", ",": "CSV", SPACES: "text separated by spaces"}.get(
         delimiter, f"text separated by {delimiter!r}"
     )
     return f"{kind} ({'columns ' + ', '.join(header) if header else 'no header'})"
 
 
-def _delimiter(lines: list[str], wanted: Wanted) -> str:
+def _choose_delimiter(lines: list[str], wanted: Wanted) -> str:
     if wanted.delimiter:
         return DELIMITERS.get(wanted.delimiter, wanted.delimiter)
     if wanted.format in ("csv", "tsv"):
@@ -250,8 +261,8 @@ def _delimiter(lines: list[str], wanted: Wanted) -> str:
     return guess_delimiter(lines, lambda rows: seems_usable(rows, wanted.ratings))
 
 
-def _decimal(ratings: list[str], delimiter: str, name: str) -> str:
-    """Return the sign in numbers such as 3.5: a comma where all ratings agree on it."""
+def _guess_decimal_sign(ratings: list[str], delimiter: str, name: str) -> str:
+    """Return the decimal sign: a comma if all ratings agree on it, else a point."""
     if delimiter == ",":
         return "."
     mixed = mixes_decimal_signs(ratings)
@@ -263,7 +274,7 @@ def _decimal(ratings: list[str], delimiter: str, name: str) -> str:
     return "," if has_decimal_commas(ratings) else "."
 
 
-def _clock(times: list[str], column: str, name: str) -> Clock:
+def _guess_clock(times: list[str], column: str, name: str) -> Clock:
     clock = clock_of(times)
     if clock is None:
         value = next(field for field in times if clock_of([field]) is None)
@@ -275,7 +286,7 @@ def _clock(times: list[str], column: str, name: str) -> Clock:
 
 
 def _movielens_name(base: str, delimiter: str) -> str:
-    """Return what a file of MovieLens without header is called, by its name and delimiter."""
+    """Return the name of a MovieLens file without header, by its file name and delimiter; "" for other files."""
     if (base == "ratings.dat" and delimiter == "::") or (
         re.match(r"^u([1-5]|[ab])?\.(data|base|test)$", base) and delimiter == "\t"
     ):
@@ -292,7 +303,7 @@ def _movielens(name: str, header: tuple[str, ...], ratings: list[str]) -> tuple[
     return name, (0.5 if half_stars else 1.0, 5.0)
 
 
-def _id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
+def _guess_id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:
     if wanted != "auto":
         return wanted
     if integers_by_format and not any_padded(sample):

@@ -1,7 +1,7 @@
-"""Integers that do not come back as they were written, found in the bytes of many rows at once.
+"""Find padded integers, such as 007, in the bytes of many rows at once.
 
-Covers: the look at a chunk that says whether any field may be such an integer, such as 007.
-Does not cover: which ids are integers (field_values.py), or what becomes of such a row (tasks/parsing/rows/text.py,
+Covers: a test whether any field of a chunk may be such an integer.
+Does not cover: which ids are integers (field_values.py), or rejecting such rows (tasks/parsing/rows/text.py,
 tasks/parsing/rows/lines.py).
 """
 
@@ -15,10 +15,10 @@ _ZERO, _NINE, _LINE_END = ord("0"), ord("9"), ord("\n")
 
 
 def may_have_padded(data: bytes, delimiter: str) -> bool:
-    """Say whether a field of `data` begins with a zero before a digit, with -0, a plus, a blank or a quote.
+    """Return whether a field of `data` begins with a zero before a digit, with -0, a plus, a blank or a quote.
 
-    It misses none, and may take a rating of 05 for an id. None of these letters comes after "0", so one pass over the
-    bytes finds where to look: 3 % of the time that Arrow takes to parse them.
+    The test misses none, but may take a rating of 05 for an id. None of these letters sorts after "0", so one pass over
+    the bytes finds the candidates, in 3 % of the time that Arrow takes to parse them.
     """
     letters = np.frombuffer(data, np.uint8)
     if _any_suspicious(np.frombuffer(data[:2] + b"\n\n", np.uint8), np.zeros(1, np.intp)):

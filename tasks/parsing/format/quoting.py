@@ -1,13 +1,13 @@
-"""What quotes do to delimited text, by RFC 4180: where records end, which fields are broken, and whether quotes count.
+"""Quotes in delimited text, after RFC 4180: the ends of records, broken fields, and whether quotes count at all.
 
-Covers: the state after a text that begins inside or outside a quote, its records, the guess from the first lines.
+Covers: whether a text ends inside a quote, the records of a text, the guess from the first lines.
 Does not cover: reading files (records.py), the fields of a record (Python's csv module, or pyarrow's), delimiters of
 more than one byte and runs of spaces, which have no quotes.
 
-A quote opens a field only where the field begins; elsewhere it is a letter like others, as in 5" disk. Inside, two
-quotes stand for one. Text after a closing quote belongs to the field, as for Python's csv module, but such a field is
-broken. Each scan is one call of a compiled pattern that never goes back: measured on one core, 600 MB/s of review texts
-and 370 MB/s where each field of a few digits is quoted; pyarrow parses 650 and 130 MB/s of them.
+A quote opens a field only at the field's beginning; elsewhere it is a letter, as in 5" disk. Inside, two quotes stand
+for one. Text after a closing quote belongs to the field, as in Python's csv module, but such a field is broken. Each
+scan is one call of a compiled pattern without backtracking: on one core, 600 MB/s of review texts and 370 MB/s of
+quoted fields of a few digits; pyarrow parses 650 and 130 MB/s of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Patterns:
 
 
 _REST = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
-"""From inside a quote to where it is closed."""
+"""From inside a quote to its closing quote."""
 
 
 @functools.cache
@@ -67,7 +67,7 @@ def _patterns(delimiter: str) -> _Patterns:
 
 
 def is_sound(data: bytes, delimiter: str) -> bool:
-    """Say whether every quote that opens a field is closed where the field ends, and no quote has a space before it.
+    """Return whether each quoted field ends with its closing quote, and no quote has a space before it.
 
     `data` begins outside a quote.
     """
@@ -75,20 +75,20 @@ def is_sound(data: bytes, delimiter: str) -> bool:
 
 
 def first_fault(data: bytes, delimiter: str, position: int = 0) -> int:
-    """Return where the first quote stands that may hold any number of rows; the size if there is none.
+    """Return the place of the first quote that may swallow any number of rows; the size if there is none.
 
-    Such a quote is not closed, or only on another line within a field, or is of another kind of file: it has a space
-    before it, or a backslash before the quote that closes it. Others that are closed on their own line spoil only that.
+    Such a quote stays open, or closes on another line within a field, or follows another notation: a space before it,
+    or a backslash before its closing quote. A quote that closes on its own line spoils only that line.
 
     Parameters
     ----------
-    position : look from there on; it lies outside a quote.
+    position : start of the search, outside a quote.
     """
     return _patterns(delimiter).on_one_line.match(data, position).end()  # type: ignore[union-attr]
 
 
-def stays_open(data: bytes, delimiter: str, inside: bool = False, position: int = 0) -> bool:
-    """Say whether a text that begins at `position`, inside or outside a quote, ends inside one."""
+def ends_open(data: bytes, delimiter: str, inside: bool = False, position: int = 0) -> bool:
+    """Return whether a text that begins at `position`, inside or outside a quote, ends inside one."""
     if inside:
         closing = _REST.match(data, position)
         if closing is None:
@@ -98,7 +98,7 @@ def stays_open(data: bytes, delimiter: str, inside: bool = False, position: int 
 
 
 def record_end(data: bytes, delimiter: str, inside: bool = False) -> int:
-    """Return where the first record is over, its line end included; -1 if it has none."""
+    """Return the end of the first record, after its line end; -1 if it has none."""
     closing = _REST.match(data) if inside else None
     if inside and closing is None:
         return -1
@@ -107,24 +107,24 @@ def record_end(data: bytes, delimiter: str, inside: bool = False) -> int:
 
 
 def records(data: bytes, delimiter: str) -> list[bytes]:
-    """Cut a text that begins outside a quote into its records, with their line ends."""
+    """Split a text that begins outside a quote into records, with their line ends."""
     found = [match.group() for match in _patterns(delimiter).record.finditer(data)]
     return found[:-1]  # the last match is the empty one at the end
 
 
 def split_strictly(record: str, delimiter: str, strict: bool = True) -> list[str]:
-    """Cut a record into its fields; raise csv.Error where a quote is not closed, or is followed by text."""
+    """Split a record into fields; raise csv.Error if a quote stays open, or text follows a closing quote."""
     csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB, is less than a review may have
     return next(csv.reader([record], delimiter=delimiter, strict=strict))
 
 
 def lines_to_records(lines: Sequence[str], delimiter: str, name: str) -> list[str]:
-    """Join the lines of one record; without the first record in which a quote is left open, and those after it.
+    """Join lines to records; drop the first record with an open quote, and all after it.
 
     Raises
     ------
     BadInput
-        That is the first one of the file called `name`.
+        That record is the first of the file named `name`.
     """
     data = "\n".join(lines).encode("utf-8", "surrogateescape")
     fault = first_fault(data, delimiter)
@@ -135,33 +135,36 @@ def lines_to_records(lines: Sequence[str], delimiter: str, name: str) -> list[st
             break
         whole.append(record.decode("utf-8", "surrogateescape").removesuffix("\n"))
     if not whole:
-        raise refusal(data, first_fault(data, delimiter), delimiter, f"{name}:1")
+        raise quote_fault(data, first_fault(data, delimiter), delimiter, f"{name}:1")
     return whole
 
 
-def refusal(data: bytes, fault: int, delimiter: str, where: str, how_far: str = "") -> BadInput:
-    """Return what says why a quote that `first_fault` found makes a text unreadable; `where`: file:line."""
+def quote_fault(data: bytes, fault: int, delimiter: str, where: str, how_far: str = "") -> BadInput:
+    """Return an error about the quote that `first_fault` found; `where`: file:line."""
     start, end = data.rfind(b"\n", 0, fault) + 1, data.find(b"\n", fault)
     line = data[start : end if end >= 0 else len(data)].rstrip(b"\r").decode("utf-8", "backslashreplace")
     field = _patterns(delimiter).field.match(data, fault)
     if data[fault - 1 : fault] == b" ":
-        said, remedy = "a space before the quote of a field", f"remove it by sed 's/{delimiter} \"/{delimiter}\"/g'"
+        fault_text, remedy = (
+            "a space before the quote of a field",
+            f"remove it by sed 's/{delimiter} \"/{delimiter}\"/g'",
+        )
     elif field is None:
-        said, remedy = f"a quote that is opened and not closed{how_far}", "close it"
+        fault_text, remedy = f"a quote that is opened and not closed{how_far}", "close it"
     elif field.group().endswith(b'\\"'):
-        said, remedy = "a quote that is escaped by a backslash", 'write it twice, by sed \'s/\\\\"/""/g\''
+        fault_text, remedy = "a quote that is escaped by a backslash", 'write it twice, by sed \'s/\\\\"/""/g\''
     else:
-        said, remedy = "a quote that is opened and not closed where its field ends", "close it"
-    return BadInput(f"{where}: {said}: {line[:80]!r}; {remedy}, or set {AS_LETTERS}")
+        fault_text, remedy = "a quote that is opened and not closed where its field ends", "close it"
+    return BadInput(f"{where}: {fault_text}: {line[:80]!r}; {remedy}, or set {AS_LETTERS}")
 
 
 def has_quotes(wanted: Quoting, lines: Sequence[str], delimiter: str, name: str) -> bool:
-    """Say whether quotes have their meaning in the file called `name`, of which these are the first lines.
+    """Return whether quotes count in the file named `name` with these first lines.
 
     Raises
     ------
     BadInput
-        They are wanted between delimiters of more than one letter.
+        The user wants quotes between delimiters of more than one letter.
     """
     if wanted == "double" and (len(delimiter) > 1 or delimiter == " "):
         raise BadInput(f'{name}: fields between {delimiter!r} have no quotes; set ingest.quoting = "auto"')
@@ -169,10 +172,10 @@ def has_quotes(wanted: Quoting, lines: Sequence[str], delimiter: str, name: str)
 
 
 def guess_quoting(lines: Sequence[str], delimiter: str) -> bool:
-    """Say whether quotes have their meaning in these first lines of a file, or are letters of names.
+    """Guess from the first lines of a file whether quotes count, or are letters of names.
 
-    Fields decide that both begin and end with a quote, against those where text follows the closing quote, such as
-    "Ace" Kim. Without any, quotes that come later count: a line within them would else be taken for a row.
+    Fields that begin and end with a quote outvote fields with text after the closing quote, such as "Ace" Kim. If the
+    first lines have no quotes, later ones count: else a line inside a quote would look like a row.
     """
     if len(delimiter) > 1 or delimiter == " ":
         return False
@@ -183,7 +186,7 @@ def guess_quoting(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _count_fields(texts: Sequence[str], delimiter: str) -> tuple[int, int]:
-    """Count the quoted fields that end with their quote, and those that are broken, by no backslash."""
+    """Count the quoted fields that end with their quote, and the broken ones without a backslash."""
     whole = broken = 0
     for text in texts:
         for match in _patterns(delimiter).field.finditer(text.encode("utf-8", "surrogateescape")):

@@ -1,6 +1,6 @@
-"""What the type of a column says of its values, and how they are stored in it.
+"""Arrow types of columns: accepted types, and plain values without storage details.
 
-Covers: Arrow types that may be ids, ratings and times, and taking off what only says how values are stored.
+Covers: types of ids, ratings and times; decoding dictionaries, extension types, bytes, UUIDs and timestamps.
 Does not cover: values (tasks/parsing/rows/typed_values.py), or rows (tasks/parsing/rows/typed_rows.py).
 """
 
@@ -17,13 +17,13 @@ _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def refuse_type(kind: pa.DataType, role: str, name: str, file: str) -> None:
-    """Raise BadInput if a column of this type cannot be what its role says.
+    """Raise BadInput if a column of this type cannot have this role.
 
     Ids are integers, whole floats and decimals, text, bytes of UTF-8 and UUIDs; ratings are numbers, also as text, and
     booleans; times are timestamps, dates, numbers and text. A column of nulls has no type: its rows are bad.
     """
-    inner = stored(kind)
-    is_fit = is_number(inner) or is_text(inner) or pa.types.is_null(inner)
+    inner = stored_type(kind)
+    is_fit = is_number_type(inner) or is_text_type(inner) or pa.types.is_null(inner)
     if role == "rating":
         is_fit = is_fit or pa.types.is_boolean(inner)
     if role == "timestamp":
@@ -39,36 +39,36 @@ def refuse_type(kind: pa.DataType, role: str, name: str, file: str) -> None:
 
 
 def natural_id_type(kind: pa.DataType) -> IdKind:
-    """Return what ids of this type are where nobody says it: numbers are integers, all else is text."""
-    return "integer" if is_number(kind) else "string"
+    """Return the default kind of ids of this type: integers for numbers, text for all else."""
+    return "integer" if is_number_type(kind) else "string"
 
 
-def exact(kind: pa.DataType) -> int:
-    """Return up to where floats of a type tell all integers apart."""
+def exact_integer_limit(kind: pa.DataType) -> int:
+    """Return the limit below which floats of this type represent every integer."""
     return 2 ** {16: 11, 32: 24}.get(kind.bit_width, 53) if pa.types.is_floating(kind) else 2**53
 
 
-def plain(column: pa.Array) -> pa.Array:
-    """Return a column without what only says how its values are stored; nothing is lost, and nothing is judged.
+def plain_values(column: pa.Array) -> pa.Array:
+    """Return the plain values of a column, without loss or checks.
 
-    UUIDs and bytes become text, timestamps and dates whole seconds: in their own unit, as a time zone only says how an
-    instant is shown. Bytes stay what they are if some of them are not UTF-8.
+    UUIDs and bytes become text, timestamps and dates whole seconds; time zones, which only affect display, are dropped.
+    Bytes stay bytes if some are not UTF-8.
     """
     if isinstance(column.type, pa.BaseExtensionType):
-        return plain(column.storage)
+        return plain_values(column.storage)
     if pa.types.is_dictionary(column.type):
-        return plain(column.dictionary_decode())
+        return plain_values(column.dictionary_decode())
     kind = column.type
     if kind == pa.binary(16):
         return _uuids(column)
-    if is_text(kind):
+    if is_text_type(kind):
         try:
             return column.cast(pa.string())
         except pa.ArrowInvalid:
             return column.cast(pa.binary())
     if pa.types.is_date32(kind):
         return pc.multiply(column.cast(pa.int32()).cast(pa.int64()), 86_400)
-    if is_instant(kind):
+    if is_instant_type(kind):
         unit = 10**3 if pa.types.is_date64(kind) else _UNITS[kind.unit]
         valid = column.is_valid().to_numpy(zero_copy_only=False)
         ticks = column.cast(pa.int64()).fill_null(0).to_numpy()
@@ -84,28 +84,28 @@ def _uuids(column: pa.Array) -> pa.Array:
     )
 
 
-def stored(kind: pa.DataType) -> pa.DataType:
-    """Return the type of a column's values: what a dictionary or a logical type is made of."""
+def stored_type(kind: pa.DataType) -> pa.DataType:
+    """Return the storage type of a column's values, below dictionaries and extension types."""
     if isinstance(kind, pa.BaseExtensionType):
-        return stored(kind.storage_type)
-    return stored(kind.value_type) if pa.types.is_dictionary(kind) else kind
+        return stored_type(kind.storage_type)
+    return stored_type(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
-def is_number(kind: pa.DataType) -> bool:
-    """Say whether values are numbers, however they are stored."""
-    kind = stored(kind)
+def is_number_type(kind: pa.DataType) -> bool:
+    """Return whether values are numbers, in any storage."""
+    kind = stored_type(kind)
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Say whether values are text, or bytes that may be text."""
-    return kind in (pa.string(), pa.large_string(), pa.string_view()) or _is_bytes(kind)
+def is_text_type(kind: pa.DataType) -> bool:
+    """Return whether values are text, or bytes that may be text."""
+    return kind in (pa.string(), pa.large_string(), pa.string_view()) or _is_bytes_type(kind)
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
+def _is_bytes_type(kind: pa.DataType) -> bool:
     return kind in (pa.binary(), pa.large_binary(), pa.binary_view()) or bool(pa.types.is_fixed_size_binary(kind))
 
 
-def is_instant(kind: pa.DataType) -> bool:
-    """Say whether values are timestamps or dates."""
+def is_instant_type(kind: pa.DataType) -> bool:
+    """Return whether values are timestamps or dates."""
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))

@@ -1,8 +1,7 @@
-"""What Arrow's CSV reader is asked for, and its columns as the columns of parsed rows.
+"""Types for Arrow's CSV reader, and its columns as columns of parsed rows.
 
-Covers: types to read fields as, movies repeated over their rows, ids, ratings and times; None for a column in which
-something has to be judged by itself.
-Does not cover: reading (text.py), or judging single fields (lines.py).
+Covers: field types, movies repeated over their rows, ids, ratings and times; None for a column with an unusual value.
+Does not cover: reading (text.py), or parsing single fields (lines.py).
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.parsing.format.field_values import UNITS, Clock, any_padded
 from funkflow.tasks.parsing.format.formats import Form
-from funkflow.tasks.parsing.rows.lines import LARGEST_FLOAT32
-from funkflow.tasks.parsing.rows.rows import EARLIEST_SECONDS, LATEST_SECONDS, row_schema
+from funkflow.tasks.parsing.rows.rows import EARLIEST_SECONDS, LARGEST_FLOAT32, LATEST_SECONDS, row_schema
 
 
 def column_types(form: Form) -> dict[str, pa.DataType]:
-    """Return the types to read fields as, by the names of their columns, "c" and the position."""
+    """Return the field types by column name: "c" and the position."""
     schema = row_schema(form)
     types = {f"c{form.user}": schema.field("user").type}
     if form.item >= 0:
@@ -33,8 +31,8 @@ def column_types(form: Form) -> dict[str, pa.DataType]:
     return types
 
 
-def items(headers: list[tuple[int, str]], item: str, rows: int, form: Form) -> pa.Array | None:
-    """Repeat each movie over its rows: header k was row `number` of the text, after number - 1 - k rows of ratings."""
+def item_column(headers: list[tuple[int, str]], item: str, rows: int, form: Form) -> pa.Array | None:
+    """Repeat each movie over its rows: header k is row `number` of the text, after number - 1 - k rows of ratings."""
     starts = [0, *(number - 1 - k for k, (number, _) in enumerate(headers)), rows]
     places = np.array(starts, np.int64)
     counts = places[1:] - places[:-1]
@@ -51,8 +49,8 @@ def items(headers: list[tuple[int, str]], item: str, rows: int, form: Form) -> p
     return pa.array(np.repeat(np.array(movies, np.int64), counts)) if max(movies, default=0) < 2**63 else None
 
 
-def identifiers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array | None:
-    """Return a column of ids without blanks around them; None if one is missing or empty."""
+def id_column(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array | None:
+    """Return a column of ids without surrounding blanks; None if one is missing or empty."""
     if pa.types.is_string(column.type):
         column = pc.utf8_trim(column, characters=" ")
     if column.null_count or (
@@ -62,7 +60,7 @@ def identifiers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Arra
     return column
 
 
-def ratings(column: pa.ChunkedArray, scale: tuple[float, float] | None) -> pa.Array | None:
+def rating_column(column: pa.ChunkedArray, scale: tuple[float, float] | None) -> pa.Array | None:
     """Return ratings as float32; None if one is missing, not finite or outside the scale."""
     if column.null_count:
         return None
@@ -78,8 +76,8 @@ def ratings(column: pa.ChunkedArray, scale: tuple[float, float] | None) -> pa.Ar
     return pa.array(narrow)
 
 
-def times(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
-    """Return times, read as integers, floats or timestamps, in whole seconds; None if one is none."""
+def time_column(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
+    """Return times (integers, floats or timestamps) in whole seconds; None if one is no time."""
     if column.null_count:
         return None
     if pa.types.is_floating(column.type):
@@ -103,7 +101,7 @@ def times(column: pa.ChunkedArray, clock: Clock) -> pa.ChunkedArray | None:
 
 
 def _days(written: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-    """Return the seconds since 1970 of dates such as 20180102, 201801 and 2018; None if one is none."""
+    """Return the seconds since 1970 of dates such as 20180102, 201801 and 2018; None if one is no date."""
     written = np.where(written < 10_000, written * 100 + 1, written)
     written = np.where(written < 1_000_000, written * 100 + 1, written)
     years, months, days = written // 10_000, written // 100 % 100, written % 100

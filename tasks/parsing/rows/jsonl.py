@@ -1,7 +1,7 @@
-"""JSON lines, one object a line, to the same rows as other forms give.
+"""Parse JSON lines, one object a line, to the same rows as other forms.
 
-Covers: recognising the columns by their keys, reading plain lines by pyarrow's reader, and all others one by one.
-Does not cover: converting and judging values (typed_rows.py, typed_values.py), or JSON in one array
+Covers: recognising columns by their keys, reading plain lines with pyarrow's reader, and all others one by one.
+Does not cover: converting values (typed_rows.py, typed_values.py), or JSON in one array
 (tasks/parsing/sources/other_kinds.py).
 """
 
@@ -17,17 +17,25 @@ import pyarrow.json
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.columns import ROLES, place_columns
-from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted
+from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted, column_form
 from funkflow.tasks.parsing.rows.lines import UTF8_REMEDY, BadField, Row
-from funkflow.tasks.parsing.rows.rows import Parsed, Rejected, named_columns, row_schema
-from funkflow.tasks.parsing.rows.typed_rows import convert_if_plain, judges, refuse_too_many, value_array
-from funkflow.tasks.parsing.rows.typed_values import Judge, clock_of
+from funkflow.tasks.parsing.rows.rows import (
+    ParsedRows,
+    RejectedRow,
+    column_names,
+    refuse_too_many_rejected,
+    row_schema,
+    value_array,
+)
+from funkflow.tasks.parsing.rows.typed_rows import convert_if_plain, make_judges
+from funkflow.tasks.parsing.rows.typed_values import Judge, clock_of_values
 from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, count_lines_before, read_lines
 from funkflow.tasks.parsing.sources.codecs import plain_name
 from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
+from funkflow.tasks.storage import files
 
 _SLOW_BYTES = 128 * 1024
-"""Lines up to this size are read one by one once the fast reader has failed on them; more is halved and tried again."""
+"""Where the fast reader fails, text up to this size is read line by line; longer text is halved and tried again."""
 
 _SAMPLE_LINES = 1000
 _BLOCK_BYTES = 4 * 2**20  # longer than any line may be
@@ -39,20 +47,20 @@ _TYPES = {int: pa.int64(), str: pa.string()}
 
 
 def is_json_lines(head: bytes, name: str) -> bool:
-    """Say whether a file is JSON lines, by its name or by an object at its beginning."""
+    """Return whether a file is JSON lines, by its name or by an object at its beginning."""
     return plain_name(name).lower().endswith((".jsonl", ".ndjson")) or bool(_OBJECT.match(head))
 
 
 def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
-    """Return the form of JSON lines from the first of them; columns stand in the order in which keys come.
+    """Return the form of JSON lines from the first lines; columns have the order of the keys.
 
     Raises
     ------
     BadInput
-        The first line is no object, columns are not recognised, or hold what cannot be used.
+        The first line is no object, or the columns are unclear or hold unusable values.
     """
     refuse_bytes(head, name)
-    sample = _sample(head, name)
+    sample = _sample_records(head, name)
     header = tuple(dict.fromkeys(key for record in sample for key in record))
     places = place_columns(header, wanted.columns, wanted.ratings, name)
     values = {
@@ -63,55 +71,64 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
     for role, place in zip(ROLES, places, strict=True):
         if place >= 0:
             _refuse_nested(values[role], role, header[place], name)
-    id_types = _id_type(wanted.user_type, values["user"]), _id_type(wanted.item_type, values["item"])
-    described, clock = f"JSON lines (columns {', '.join(header)})", clock_of(values.get("timestamp", []))
-    return Form("jsonl", described, len(header), *places, *id_types, header=header, clock=clock, scale=wanted.scale)
+    return column_form(
+        kind="jsonl",
+        described=f"JSON lines (columns {', '.join(header)})",
+        header=header,
+        places=places,
+        id_types=(
+            _guess_json_id_type(wanted.user_type, values["user"]),
+            _guess_json_id_type(wanted.item_type, values["item"]),
+        ),
+        clock=clock_of_values(values.get("timestamp", [])),
+        scale=wanted.scale,
+    )
 
 
-def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> Parsed:
-    """Read the lines of a chunk; blank ones are none."""
+def parse_json_lines(chunk: Chunk, form: Form, stop_at_first: bool) -> ParsedRows:
+    """Read the lines of a chunk; skip blank ones."""
     tables: list[pa.Table] = [row_schema(form).empty_table()]
-    rejected: list[Rejected] = []
+    rejected: list[RejectedRow] = []
     for piece in chunk:
         data, begin = _lines_of(piece)
-        if (table := _fast(data, form)) is not None:
+        if (table := _read_plain_lines(data, form)) is not None:
             tables.append(table)
             continue
         line = 1 + count_lines_before(piece.file, begin)
-        for part, first in _narrowed(data, form, line):
+        for part, first in _split_until_plain(data, form, line):
             if isinstance(part, pa.Table):
                 tables.append(part)
                 continue
             rows = []
-            for _, found in _one_by_one(part, form, piece.file.name, first):
-                if isinstance(found, Rejected):
+            for _, found in _read_one_by_one(part, form, piece.file.name, first):
+                if isinstance(found, RejectedRow):
                     rejected.append(found)
-                    refuse_too_many(rejected)
+                    refuse_too_many_rejected(rejected)
                 else:
                     rows.append(found)
-            tables.append(_table(rows, form))
+            tables.append(_rows_table(rows, form))
             if rejected and stop_at_first:
-                return Parsed(pa.concat_tables(tables), tuple(rejected))
-    return Parsed(pa.concat_tables(tables), tuple(rejected))
+                return ParsedRows(pa.concat_tables(tables), tuple(rejected))
+    return ParsedRows(pa.concat_tables(tables), tuple(rejected))
 
 
 def numbered_rows(piece: Piece, form: Form, line: int) -> Iterator[tuple[int, Row]]:
-    """Yield the good rows of a piece whose first line has this number, each with its line."""
-    for number, found in _one_by_one(_lines_of(piece)[0], form, piece.file.name, line):
-        if not isinstance(found, Rejected):
+    """Yield the good rows of a piece with their line numbers; `line` is that of the first."""
+    for number, found in _read_one_by_one(_lines_of(piece)[0], form, piece.file.name, line):
+        if not isinstance(found, RejectedRow):
             yield number, found
 
 
-def _sample(head: bytes, name: str) -> list[dict[str, Any]]:
+def _sample_records(head: bytes, name: str) -> list[files.JsonObject]:
     lines = head.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
     if len(lines) > 1 and len(head) >= HEAD_BYTES:
         lines = lines[:-1]
-    records: list[dict[str, Any]] = []
+    records: list[files.JsonObject] = []
     for number, line in enumerate(lines[:_SAMPLE_LINES], start=1):
         if not line.strip():
             continue
         try:
-            records.append(_record(line))
+            records.append(_load_record(line))
         except BadField as bad:
             if not records:
                 raise BadInput(f"{name}:{number}: {bad.reason}; {_ONE_A_LINE}") from bad
@@ -123,7 +140,7 @@ def _sample(head: bytes, name: str) -> list[dict[str, Any]]:
 
 
 def _refuse_nested(values: Sequence[Any], role: str, column: str, name: str) -> None:
-    """Refuse a column whose values can all not be used."""
+    """Raise BadInput if no value of a column is usable."""
     kinds = {type(value) for value in values}
     unfit = [what for kind, what in _NO_VALUE.items() if kind in kinds and not (kind is bool and role == "rating")]
     if values and len(unfit) == len(kinds):
@@ -133,7 +150,7 @@ def _refuse_nested(values: Sequence[Any], role: str, column: str, name: str) -> 
         )
 
 
-def _id_type(wanted: IdType, values: Sequence[Any]) -> IdKind:
+def _guess_json_id_type(wanted: IdType, values: Sequence[Any]) -> IdKind:
     if wanted != "auto":
         return wanted
     return "integer" if values and all(type(value) in (int, float) for value in values) else "string"
@@ -147,25 +164,25 @@ def _lines_of(piece: Piece) -> tuple[bytes, int]:
     return data, begin
 
 
-def _narrowed(data: bytes, form: Form, line: int) -> Iterator[tuple[pa.Table | bytes, int]]:
-    """Yield parts of lines, and the number of the first: as rows where they are plain, else small and as they are."""
+def _split_until_plain(data: bytes, form: Form, line: int) -> Iterator[tuple[pa.Table | bytes, int]]:
+    """Yield parts of the lines with their first line number: plain parts as rows, others as small texts."""
     middle = data.rfind(b"\n", 0, len(data) // 2) + 1
     if len(data) <= _SLOW_BYTES or middle == 0:
         yield data, line
         return
     for part, first in ((data[:middle], line), (data[middle:], line + data.count(b"\n", 0, middle))):
-        table = _fast(part, form)
+        table = _read_plain_lines(part, form)
         if table is not None:
             yield table, first
         else:
-            yield from _narrowed(part, form, first)
+            yield from _split_until_plain(part, form, first)
 
 
-def _fast(data: bytes, form: Form) -> pa.Table | None:
-    """Return the rows of lines, or None if anything at all is out of the ordinary.
+def _read_plain_lines(data: bytes, form: Form) -> pa.Table | None:
+    """Return the rows of lines, or None if anything is unusual.
 
-    Each line has to begin with an object: pyarrow's reader takes two objects in a line for two rows, and crashes on a
-    text that begins with null (met in 26.0).
+    Each line has to begin with an object: pyarrow's reader reads two objects in a line as two rows, and crashes on a
+    text that begins with null (version 26.0).
     """
     if not data:
         return row_schema(form).empty_table()
@@ -173,8 +190,8 @@ def _fast(data: bytes, form: Form) -> pa.Table | None:
     if data.startswith(b"{") + data.count(b"\n{") != lines:
         return None
     try:
-        first = _record(data[: data.find(b"\n")] if b"\n" in data else data)
-        columns = named_columns(form)
+        first = _load_record(data[: data.find(b"\n")] if b"\n" in data else data)
+        columns = column_names(form)
         schema = pa.schema([(name, _type(role, first.get(name), form)) for role, name in columns.items()])
         raw = pyarrow.json.read_json(
             pa.BufferReader(data),
@@ -189,7 +206,7 @@ def _fast(data: bytes, form: Form) -> pa.Table | None:
 
 
 def _type(role: str, value: Any, form: Form) -> pa.DataType:
-    """Return the type a column has if all its values are like the first one."""
+    """Return the type of a column whose values are all like the first one."""
     if role == "rating":
         return {str: pa.string(), bool: pa.bool_()}.get(type(value), pa.float64())
     if role == "timestamp":
@@ -200,28 +217,28 @@ def _type(role: str, value: Any, form: Form) -> pa.DataType:
     return _TYPES.get(type(value), pa.int64() if kind == "integer" else pa.string())
 
 
-def _one_by_one(data: bytes, form: Form, file: str, line: int) -> Iterator[tuple[int, Row | Rejected]]:
-    """Yield each line's number with its row, or with why it is none: the slow, obvious way."""
-    names = list(named_columns(form).values())
-    each_judge = judges(form, dict.fromkeys(named_columns(form), pa.null()))
+def _read_one_by_one(data: bytes, form: Form, file: str, line: int) -> Iterator[tuple[int, Row | RejectedRow]]:
+    """Yield each line's number with its row or its rejection: the plain reference."""
+    names = list(column_names(form).values())
+    each_judge = make_judges(form, dict.fromkeys(column_names(form), pa.null()))
     lines = data.split(b"\n")
     for number, raw in enumerate(lines, start=line):
         if not raw.strip():
             continue
         cut_short = " (no line end: the file seems cut short)" if number == line + len(lines) - 1 else ""
         try:
-            yield number, _row(_record(raw), names, each_judge)
+            yield number, _judge_record(_load_record(raw), names, each_judge)
         except BadField as bad:
-            yield number, Rejected(file, number, raw.decode().rstrip("\r"), bad.reason + cut_short, bad.remedy)
+            yield number, RejectedRow(file, number, raw.decode().rstrip("\r"), bad.reason + cut_short, bad.remedy)
         except UnicodeDecodeError:
             raise _wrong_encoding(raw, file, number) from None
 
 
-def _row(record: dict[str, Any], names: Sequence[str], each_judge: Sequence[Judge]) -> Row:
+def _judge_record(record: files.JsonObject, names: Sequence[str], each_judge: Sequence[Judge]) -> Row:
     return tuple(judge(record.get(name)) for name, judge in zip(names, each_judge, strict=True))
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _load_record(line: bytes) -> files.JsonObject:
     text = line.decode()
     try:
         record = json.loads(text)
@@ -237,7 +254,7 @@ def _wrong_encoding(line: bytes, file: str, number: int) -> BadInput:
     return BadInput(f"{file}:{number}: wrong encoding, these bytes are not UTF-8: {shown!r}; {UTF8_REMEDY}")
 
 
-def _table(rows: Sequence[Row], form: Form) -> pa.Table:
+def _rows_table(rows: Sequence[Row], form: Form) -> pa.Table:
     schema = row_schema(form)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
     arrays = [value_array(list(values), kind) for values, kind in zip(columns, schema.types, strict=True)]

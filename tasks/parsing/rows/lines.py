@@ -1,7 +1,7 @@
-"""The slow, obvious way to read raw ratings: one line or record at a time, in plain Python.
+"""The plain reference parser of raw ratings: one line or record at a time, in Python.
 
-Covers: every text form, the exact line and reason of each bad row; it is what the fast path must agree with.
-Does not cover: speed (text.py comes here only with the few lines it stumbled over), Parquet (parquet.py).
+Covers: every text form, the exact line and reason of each bad row; the fast path must agree with it.
+Does not cover: speed (text.py calls it only for the few lines that it cannot read), Parquet (parquet.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from funkflow.tasks.errors import BadInput
@@ -21,25 +20,31 @@ from funkflow.tasks.parsing.format.field_values import INTEGER, NUMBER, PLAIN_IN
 from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.format.quoting import AS_LETTERS, split_strictly
 from funkflow.tasks.parsing.format.records import split_records
-from funkflow.tasks.parsing.rows.rows import EARLIEST_SECONDS, LATEST_SECONDS, Parsed, Rejected, row_schema
+from funkflow.tasks.parsing.rows.rows import (
+    EARLIEST_SECONDS,
+    LARGEST_FLOAT32,
+    LATEST_SECONDS,
+    ParsedRows,
+    RejectedRow,
+    row_schema,
+    value_array,
+)
 
-SET_ASIDE = 'set ingest.on_bad_rows = "quarantine" to set such rows aside'
-WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {SET_ASIDE}'
+QUARANTINE_REMEDY = 'set ingest.on_bad_rows = "quarantine" to quarantine such rows'
+WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {QUARANTINE_REMEDY}'
 UTF8_REMEDY = "convert it to UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
 
 _NETFLIX_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 Row = tuple[Any, ...]
-"""user, item (int or str), then rating (float) and seconds since 1970 (int) where the form has them."""
+"""user, item (int or str), then rating (float) and seconds since 1970 (int) if the form has them."""
 
 
 class BadField(Exception):
-    """A value that cannot be used: why, and what to do. `of_all`: the fault is that of the whole file."""
+    """A bad value, with reason and remedy. `of_all`: the fault concerns the whole file."""
 
-    def __init__(self, reason: str, remedy: str = SET_ASIDE, of_all: bool = False) -> None:
+    def __init__(self, reason: str, remedy: str = QUARANTINE_REMEDY, of_all: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
@@ -48,27 +53,27 @@ class BadField(Exception):
 
 @dataclass
 class LineReader:
-    """Reads lines of one file in order; for Netflix text `item` is the movie of the header last seen, or ""."""
+    """Reads lines of one file in order; in Netflix text `item` is the movie of the last header, or ""."""
 
     form: Form
     file: str
     line: int = 1
     item: str = ""
     rows: list[Row] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
 
     def read(self, data: bytes) -> None:
-        """Read whole records. Only a file's last may lack its line end; if it is bad, too, the file seems cut short."""
+        """Read whole records. Only a file's last may lack its line end; if it is also bad, the file seems cut short."""
         for raw in split_records(data, self.form):
             cut_short = "" if raw.endswith(b"\n") else " (no line end: the file seems cut short)"
             self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), cut_short)
 
-    def parsed(self) -> Parsed:
+    def parsed(self) -> ParsedRows:
         """Return all rows so far as a table with the schema of the form."""
         schema = row_schema(self.form)
         columns = zip(*self.rows, strict=True) if self.rows else ([] for _ in schema)
-        arrays = [_column(list(values), kind.type) for values, kind in zip(columns, schema, strict=True)]
-        return Parsed(pa.table(arrays, schema=schema), tuple(self.rejected))
+        arrays = [value_array(list(values), kind.type) for values, kind in zip(columns, schema, strict=True)]
+        return ParsedRows(pa.table(arrays, schema=schema), tuple(self.rejected))
 
     def _line(self, raw: bytes, cut_short: str) -> None:
         text = raw.decode("utf-8", errors="surrogateescape")
@@ -76,10 +81,10 @@ class LineReader:
             if text:
                 self._netflix(text) if self.form.kind == "netflix" else self._delimited(text)
         except BadField as bad:
-            shown = _readable(text)
+            shown = _escape_bytes(text)
             if bad.of_all:
                 raise BadInput(f"{self.file}:{self.line}: {bad.reason}: {shown[:80]!r}; {bad.remedy}") from bad
-            self.rejected.append(Rejected(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
+            self.rejected.append(RejectedRow(self.file, self.line, shown, bad.reason + cut_short, bad.remedy))
         self.line += 1 + raw.count(b"\n")
 
     def _netflix(self, text: str) -> None:
@@ -98,12 +103,14 @@ class LineReader:
             self._refuse_wrong_encoding(text, text)
             raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
         if not self.item:
-            raise BadField("no movie header above this row", "restore the line such as '17:' above it, or " + SET_ASIDE)
+            raise BadField(
+                "no movie header above this row", "restore the line such as '17:' above it, or " + QUARANTINE_REMEDY
+            )
         self._row(fields, self.item, text)
 
     def _delimited(self, text: str) -> None:
         try:
-            fields = _fields(text, self.form)
+            fields = _split_fields(text, self.form)
             if len(fields) != self.form.width:
                 raise BadField(f"{len(fields)} columns where {self.form.width} are expected")
         except BadField:
@@ -121,28 +128,28 @@ class LineReader:
 
     def _refuse_wrong_encoding(self, looked_at: str, text: str) -> None:
         if any("\udc80" <= character <= "\udcff" or character == "\x00" for character in looked_at):
-            shown = _readable(text)[:80]
+            shown = _escape_bytes(text)[:80]
             raise BadInput(
                 f"{self.file}:{self.line}: wrong encoding, these bytes are not UTF-8: {shown!r}; {UTF8_REMEDY}"
             )
 
 
 def judge_row(user: str, item: str, rating: str | None, timestamp: str | None, form: Form) -> Row:
-    """Return the values of one row; raise `BadField` for the first of them that cannot be used."""
+    """Return the values of one row; raise `BadField` for the first bad one."""
     row: list[Any] = [judge_id(user, form.user_type, "user"), judge_id(item, form.item_type, "item")]
     if rating is not None:
-        row.append(_rating(rating, form))
+        row.append(_parse_rating(rating, form))
     if timestamp is not None:
         if form.kind == "netflix" and not _NETFLIX_DATE.fullmatch(timestamp.strip()):
             raise BadField(f"date {timestamp!r} is not YYYY-MM-DD")
-        row.append(_seconds(timestamp, form.clock, form.fractional))
+        row.append(_parse_seconds(timestamp, form.clock, form.fractional))
     return tuple(row)
 
 
 def judge_id(text: str, kind: str, role: str) -> int | str:
-    """Return a raw id as its kind says, an integer of 64 bits or text that is not empty, without blanks around it.
+    """Return a raw id of this kind, a 64-bit integer or non-empty text, without surrounding blanks.
 
-    Text that is an integer written otherwise, such as 007, is a fault of the whole file: 7 may be somebody else.
+    A padded integer such as 007 is a fault of the whole file: 7 may be another user.
     """
     stripped = text.strip(" ") if kind == "string" else text.strip()
     if not stripped:
@@ -153,7 +160,7 @@ def judge_id(text: str, kind: str, role: str) -> int | str:
     if number is None or not -(2**63) <= number < 2**63:
         raise BadField(
             f"{role} {text!r} is not an integer",
-            f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}',
+            f'set ingest.id_type = "string" if ids are not numbers, or {QUARANTINE_REMEDY}',
         )
     if not PLAIN_INTEGER.fullmatch(stripped):
         raise BadField(
@@ -164,8 +171,8 @@ def judge_id(text: str, kind: str, role: str) -> int | str:
     return number
 
 
-def _rating(text: str, form: Form) -> float:
-    if _NOT_A_NUMBER.fullmatch(text.strip()):
+def _parse_rating(text: str, form: Form) -> float:
+    if NOT_FINITE.fullmatch(text.strip()):
         raise BadField(f"rating {text.strip()} is not a finite number")
     written = text.replace(",", ".") if form.decimal == "," and "." not in text else text
     if not NUMBER.fullmatch(written.strip()) or (form.decimal == "," and "." in text):
@@ -174,18 +181,18 @@ def _rating(text: str, form: Form) -> float:
 
 
 def rating_within(rating: float, shown: str, scale: tuple[float, float] | None) -> float:
-    """Return a rating that fits 32 bits and lies within the scale; raise `BadField` for another, as it is `shown`."""
+    """Return a rating of 32 bits within the scale; raise `BadField` for any other. `shown`: its text."""
     if not abs(rating) <= LARGEST_FLOAT32:
         raise BadField(f"rating {shown} is not a finite number of 32 bits")
     if scale is not None and not scale[0] <= rating <= scale[1]:
         raise BadField(
             f"rating {shown} is outside the scale {scale[0]:g} to {scale[1]:g}",
-            f"set ingest.scale if the scale is wider, or {SET_ASIDE}",
+            f"set ingest.scale if the scale is wider, or {QUARANTINE_REMEDY}",
         )
     return rating
 
 
-def _seconds(text: str, clock: Clock, fractional: bool) -> int:
+def _parse_seconds(text: str, clock: Clock, fractional: bool) -> int:
     stripped = text.strip()
     if clock == "date" and INTEGER.fullmatch(stripped):
         stripped = iso_date(str(int(stripped)))
@@ -202,7 +209,7 @@ def _seconds(text: str, clock: Clock, fractional: bool) -> int:
 
 
 def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
-    """Return whole seconds of a number of the clock's unit, rounded down."""
+    """Return a number of the clock's unit in whole seconds, rounded down."""
     unit = UNITS.get(clock, 1)
     if INTEGER.fullmatch(number) and not fractional:
         return int(number) // unit
@@ -211,7 +218,7 @@ def _since_1970(number: str, clock: Clock, fractional: bool) -> int:
 
 
 def _moment(stripped: str, text: str) -> int:
-    """Return the seconds since 1970 of an ISO date or time; without a zone it is UTC."""
+    """Return an ISO date or time in seconds since 1970; without a zone it is UTC."""
     try:
         moment = datetime.fromisoformat(stripped) if TIME.fullmatch(stripped) else None
     except ValueError:
@@ -222,13 +229,13 @@ def _moment(stripped: str, text: str) -> int:
     return int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1)
 
 
-def _readable(text: str) -> str:
+def _escape_bytes(text: str) -> str:
     r"""Show bytes that are not UTF-8 as escapes such as \xeb, all else as it is."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _fields(text: str, form: Form) -> list[str]:
-    """Cut a record into its fields; one that goes on after its closing quote is none."""
+def _split_fields(text: str, form: Form) -> list[str]:
+    """Split a record into fields; refuse text after a closing quote."""
     fields = split_line(text, form.delimiter, quoted=False)
     if form.quoted and '"' in text:
         try:
@@ -239,7 +246,7 @@ def _fields(text: str, form: Form) -> list[str]:
             if "expected after" in str(cause):
                 raise BadField(
                     "text after the closing quote of a field",
-                    f"set {AS_LETTERS}, or {SET_ASIDE}",
+                    f"set {AS_LETTERS}, or {QUARANTINE_REMEDY}",
                 ) from cause
             raise BadField("a carriage return inside the line") from cause
         if sum(field.count("\r") for field in fields) == text.count("\r"):
@@ -247,9 +254,3 @@ def _fields(text: str, form: Form) -> list[str]:
     if "\r" in text:
         raise BadField("a carriage return inside the line")
     return fields
-
-
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_timestamp(kind):
-        return pa.array(values, pa.int64()).cast(kind)
-    return pa.array(np.array(values, np.float32)) if pa.types.is_floating(kind) else pa.array(values, kind)

@@ -1,6 +1,6 @@
-"""The text of a piece, ready to be parsed: its column header checked and taken off, the movie it begins under.
+"""The text of a piece, ready to parse: without its header, which is checked, and with the movie above it.
 
-Covers: texts of several files as one. Does not cover: reading whole records (tasks/parsing/format/records.py), parsing
+Covers: joining texts of several files. Does not cover: reading whole records (tasks/parsing/format/records.py), parsing
 them (text.py).
 """
 
@@ -22,7 +22,7 @@ _BLANK_OR_COMMENT = re.compile(rb"[ \t]*(?:[#%][^\n]*)?\r?\n")
 
 @dataclass(frozen=True)
 class Text:
-    """Whole records without byte order mark and column header. `item`: the movie they begin under, or ""."""
+    """Whole records without byte order mark and column header. `item`: the movie above the first, or ""."""
 
     data: bytes
     file: RawFile
@@ -39,7 +39,7 @@ def read_text(piece: Piece, form: Form) -> Text:
     Raises
     ------
     BadInput
-        A fault of the whole file, as `read_records` says, or another header than the first file's.
+        The whole file is bad (see `read_records`), or its header is not the first file's.
     """
     found = read_records(piece, form)
     data, begin = found.data, found.begin
@@ -62,11 +62,13 @@ def read_text(piece: Piece, form: Form) -> Text:
     elif form.kind == "netflix" and data:
         above = header_above(piece.file, begin, b":" if form.width == 1 else None, form.line_end)
         item = above[:-1].decode() if re.fullmatch(rb"[0-9]+:", above) else ""
-    return Text(data, piece.file, begin, lines_above, item, found.leaves_open, found.sound)
+    return Text(
+        data, piece.file, begin, lines_above=lines_above, item=item, leaves_open=found.leaves_open, sound=found.sound
+    )
 
 
 def _above_rows(data: bytes, form: Form) -> bytes:
-    """Return blank lines and comments at the top of a file: no rows and no header, by their number of fields."""
+    """Return the blank lines and comments above the header and the rows of a file, by their number of fields."""
     end = 0
     while (line := _BLANK_OR_COMMENT.match(data, end)) is not None:
         text = line.group().decode("utf-8", "backslashreplace").rstrip("\r\n")
@@ -77,19 +79,19 @@ def _above_rows(data: bytes, form: Form) -> bytes:
     return data[:end]
 
 
-def joinable(texts: list[Text], form: Form) -> bool:
-    """Netflix files may be joined if each begins with a movie header: none takes that of the file before."""
+def can_join(texts: list[Text], form: Form) -> bool:
+    """Return whether texts can be parsed as one: each Netflix file has to begin with a movie header of its own."""
     if form.kind != "netflix":
         return all(text.sound for text in texts)
     return all(text.data[: text.data.find(b"\n")].rstrip(b"\r").endswith(b":") for text in texts[1:])
 
 
-def joined(texts: list[Text]) -> bytes:
-    """Return texts one after another."""
+def join_texts(texts: list[Text]) -> bytes:
+    """Return the concatenated texts."""
     if len(texts) == 1:
         return texts[0].data
-    return b"".join(_ended(text.data) for text in texts)
+    return b"".join(_with_line_end(text.data) for text in texts)
 
 
-def _ended(data: bytes) -> bytes:
+def _with_line_end(data: bytes) -> bytes:
     return data if data.endswith(b"\n") or not data else data + b"\n"

@@ -1,56 +1,54 @@
-"""One value of a typed column, in plain Python: what it is as an id, a rating or a time, or why it cannot be used.
+"""Convert one value of a typed column in plain Python to an id, a rating or a time, or reject it with a reason.
 
-Covers: values as pyarrow and json give them; the conversion of whole columns (typed_rows.py) must agree with this.
+Covers: values from pyarrow and json; the conversion of whole columns (typed_rows.py) must agree with it.
 Does not cover: columns and their types (typed_rows.py), or fields of text files (lines.py).
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from funkflow.tasks.parsing.format.field_values import INTEGER, NUMBER, TIME, UNITS, Clock, iso_date
-from funkflow.tasks.parsing.format.field_values import clock_of as clock_of_fields
-from funkflow.tasks.parsing.rows.lines import SET_ASIDE, WITHOUT_TIMES, BadField, rating_within
+from funkflow.tasks.parsing.format.field_values import INTEGER, NUMBER, TIME, UNITS, Clock, clock_of, iso_date
+from funkflow.tasks.parsing.rows.lines import NOT_FINITE, QUARANTINE_REMEDY, WITHOUT_TIMES, BadField, rating_within
 from funkflow.tasks.parsing.rows.rows import EARLIEST_SECONDS, LATEST_SECONDS
 
 Judge = Callable[[Any], Any]
-"""Returns the value that a row takes, or raises `BadField`."""
+"""Returns the value for a row, or raises `BadField`."""
 
 TICKS: dict[Clock, int] = {**UNITS, "date": 0}
-"""Of a number that stands for a time: so many make a second. 0 says that it is a date, as 20180102 and 2018 are."""
+"""Ticks per second of numbers that are times; 0 for dates such as 20180102 and 2018."""
 
-_ID_TYPE = f'set ingest.id_type = "string" if ids are not numbers, or {SET_ASIDE}'
-_NOT_A_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_ID_TYPE = f'set ingest.id_type = "string" if ids are not numbers, or {QUARANTINE_REMEDY}'
+
 _NESTED: dict[type, str] = {list: "a list", dict: "an object", tuple: "a list"}
 
 
 def id_of(value: Any, wanted: str, role: str, exact: int = 2**53) -> int | str:
-    """Return a raw id as `wanted` says: an integer of 64 bits, or text that is not empty.
+    """Return a raw id of the kind `wanted`: a 64-bit integer, or non-empty text.
 
-    Text is an integer only if the integer is written like it: 007 and 7 may be two users.
+    Padded text such as 007 is no integer: 007 and 7 may be two users.
 
     Parameters
     ----------
-    exact : from there on a float of the column's width stands for several integers.
+    exact : the least float of the column's width that stands for several integers.
 
     Raises
     ------
     BadField
-        There is no value, or it is not of that kind.
+        The value is missing or of another kind.
     """
-    value = _text(value, role)
+    value = _decode(value, role)
     if isinstance(value, bool | list | dict | tuple):
         shown = _NESTED.get(type(value), f"{value}")
         raise BadField(f"the {role} is {shown}, where a number or text is expected")
     if isinstance(value, str):
         if not value:
             raise BadField(f"the {role} is empty")
-        return value if wanted == "string" else _integer_written(value, role)
+        return value if wanted == "string" else _parse_integer(value, role)
     if isinstance(value, float) and not abs(value) < exact:
         raise BadField(
             f"{role} {value:g} cannot be told from its neighbours as a float; write the column as integers or text"
@@ -58,26 +56,26 @@ def id_of(value: Any, wanted: str, role: str, exact: int = 2**53) -> int | str:
             else f"{role} {value} is not a whole number"
         )
     if value != int(value):
-        raise BadField(f"{role} {value} is not a whole number", f"write the column as text, or {SET_ASIDE}")
+        raise BadField(f"{role} {value} is not a whole number", f"write the column as text, or {QUARANTINE_REMEDY}")
     if wanted == "string":
         return str(int(value))
     if not -(2**63) <= value < 2**63:
-        raise BadField(f"{role} {value} does not fit 64 bits", f'set ingest.id_type = "string", or {SET_ASIDE}')
+        raise BadField(f"{role} {value} does not fit 64 bits", f'set ingest.id_type = "string", or {QUARANTINE_REMEDY}')
     return int(value)
 
 
 def rating_of(value: Any, scale: tuple[float, float] | None) -> float:
-    """Return a rating: a finite number of 32 bits within the scale; true is 1 and false 0.
+    """Return a rating: a finite 32-bit number within the scale; true is 1 and false 0.
 
     Raises
     ------
     BadField
-        There is no value, or it is no such number.
+        The value is missing or no such number.
     """
-    value = _text(value, "rating")
-    shown = _shown(value)
+    value = _decode(value, "rating")
+    shown = _as_text(value)
     if isinstance(value, str):
-        if _NOT_A_NUMBER.fullmatch(value.strip()):
+        if NOT_FINITE.fullmatch(value.strip()):
             raise BadField(f"rating {value.strip()} is not a finite number")
         if not NUMBER.fullmatch(value.strip()):
             raise BadField(f"rating {value!r} is not a number" if value.strip() else "the rating is empty")
@@ -93,20 +91,20 @@ def rating_of(value: Any, scale: tuple[float, float] | None) -> float:
 
 
 def seconds_of(value: Any, ticks: int) -> int:
-    """Return whole seconds since 1970, rounded down, of a number of which `ticks` make a second, or of an ISO date.
+    """Return the whole seconds since 1970, rounded down, of a number with `ticks` per second, or of an ISO date.
 
     Raises
     ------
     BadField
-        There is no value, or it is no time in the years 1 to 9999.
+        The value is missing or no time in the years 1 to 9999.
     """
-    value = _text(value, "timestamp")
+    value = _decode(value, "timestamp")
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         value = int(value) if INTEGER.fullmatch(value.strip()) else Decimal(value.strip())
     if isinstance(value, str):
-        seconds = _seconds_written(value.strip())
+        seconds = _parse_moment(value.strip())
     elif not ticks and isinstance(value, int | float | Decimal) and value == math.floor(value):
-        seconds = _seconds_written(iso_date(str(int(value))))
+        seconds = _parse_moment(iso_date(str(int(value))))
     elif isinstance(value, bool | list | dict | tuple) or not math.isfinite(value):
         raise BadField(f"timestamp {_NESTED.get(type(value), value)} is neither a number nor a date", WITHOUT_TIMES)
     else:
@@ -114,18 +112,18 @@ def seconds_of(value: Any, ticks: int) -> int:
     if seconds is None:
         raise BadField(f"timestamp {value!r} is neither an ISO date nor a number since 1970", WITHOUT_TIMES)
     if not EARLIEST_SECONDS <= seconds <= LATEST_SECONDS:
-        raise BadField(f"timestamp {_shown(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
+        raise BadField(f"timestamp {_as_text(value)} is not in the years 1 to 9999", WITHOUT_TIMES)
     return seconds
 
 
-def clock_of(values: Sequence[Any]) -> Clock:
-    """Return the unit of numbers that stand for times, as for text with the same values."""
-    clock = clock_of_fields([_shown(value) for value in values if isinstance(value, str | int | float | Decimal)])
+def clock_of_values(values: Sequence[Any]) -> Clock:
+    """Return the clock of a typed column's times, the same as for text with these values."""
+    clock = clock_of([_as_text(value) for value in values if isinstance(value, str | int | float | Decimal)])
     return clock if clock in TICKS else "seconds"
 
 
-def _text(value: Any, role: str) -> Any:
-    """Return bytes as text, and all else as it is; refuse what is not there."""
+def _decode(value: Any, role: str) -> Any:
+    """Return bytes as text, and all else as it is; refuse a missing value."""
     if value is None:
         raise BadField(f"the {role} is empty")
     if not isinstance(value, bytes):
@@ -135,26 +133,28 @@ def _text(value: Any, role: str) -> Any:
     except UnicodeDecodeError:
         raise BadField(
             f"the {role} has bytes that are not UTF-8 text",
-            f"write the column as text (UUIDs as 16 bytes of fixed size are read), or {SET_ASIDE}",
+            f"write the column as text (UUIDs as 16 bytes of fixed size are read), or {QUARANTINE_REMEDY}",
         ) from None
 
 
-def _shown(value: Any) -> str:
-    """Write a value as it would stand in a text file; a table with gaps has its integers as 1.0, 2.0, ..."""
+def _as_text(value: Any) -> str:
+    """Return a value as a text file would have it; columns with gaps have integers as 1.0, 2.0, ..."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _integer_written(text: str, role: str) -> int:
+def _parse_integer(text: str, role: str) -> int:
     if not INTEGER.fullmatch(text):
         raise BadField(f"{role} {text!r} is not an integer", _ID_TYPE)
     if not -(2**63) <= (number := int(text[:40])) < 2**63:
-        raise BadField(f"{role} {text!r} does not fit 64 bits", f'set ingest.id_type = "string", or {SET_ASIDE}')
+        raise BadField(
+            f"{role} {text!r} does not fit 64 bits", f'set ingest.id_type = "string", or {QUARANTINE_REMEDY}'
+        )
     if str(number) != text:
         raise BadField(f"{role} {text!r} would become {number}, which may be another one", _ID_TYPE)
     return number
 
 
-def _seconds_written(text: str) -> int | None:
+def _parse_moment(text: str) -> int | None:
     match = TIME.fullmatch(text)
     try:
         moment = datetime.fromisoformat(text) if match else None

@@ -1,7 +1,7 @@
-"""Archives as if their members lay in a folder: tar read in place, what is compressed unpacked once.
+"""Read archives like folders: a tar in place; compressed files are unpacked once.
 
 Covers: .tar by the offsets of its members, zip and packed files and tars in one streaming pass, damaged archives.
-Does not cover: which members hold ratings (layouts.py), the codecs (codecs.py), or what is in the members.
+Does not cover: which members hold ratings (layouts.py), the codecs (codecs.py), or the members' content.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import IO
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.chunks import RawFile
-from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, is_packed_tar, plain_name, unpacked
-from funkflow.tasks.parsing.sources.layouts import pick
+from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, is_packed_tar, plain_name, unpack_stream
+from funkflow.tasks.parsing.sources.layouts import pick_rating_files
 from funkflow.tasks.parsing.sources.other_kinds import kind_of_bytes, refuse_named
 from funkflow.tasks.parsing.sources.sources import StoredFile, read_range
 from funkflow.tasks.storage.filesystems import filesystem, opened, reaching, streamed
@@ -28,7 +28,7 @@ _BROKEN = (*DAMAGE, tarfile.TarError, zipfile.BadZipFile)
 
 
 def needs_unpacking(stored: StoredFile) -> bool:
-    """Say whether a file can only be read from its beginning: packed in any form."""
+    """Return whether a file is packed, so that it can only be read from its beginning."""
     return bool(codec_of(stored.name)) or _is_zip(stored.name)
 
 
@@ -38,19 +38,19 @@ def raw_files(stored: StoredFile) -> list[RawFile]:
     Raises
     ------
     BadInput
-        A file of a kind that is not read, or a tar that is damaged, cut short or without ratings.
+        funkflow does not read this kind of file, or a tar is damaged, cut short or without ratings.
     """
     refuse_named(stored.name)
     if not stored.name.endswith(".tar"):
         return [RawFile(stored.url, 0, stored.bytes, stored.name)]
-    with _naming_damage(stored):
-        return _chosen(_tar_members(stored), stored.name)
+    with _explain_damage(stored):
+        return _choose_members(_tar_members(stored), stored.name)
 
 
 def unpack(stored: StoredFile, target: str) -> list[RawFile]:
-    """Unpack a packed file, or all ratings in a packed tar or a zip one after another, into the one file `target`.
+    """Unpack a packed file, or all ratings of a packed tar or a zip, into the one file `target`.
 
-    Memory stays bounded by a few MiB. Returns the plain files in it, which keep their names for messages.
+    It takes a few MiB of memory and returns the plain files in `target`, which keep their names for messages.
 
     Raises
     ------
@@ -58,12 +58,12 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
         The archive is damaged, cut short, empty or without ratings.
     """
     system, path = filesystem(stored.url)
-    with _naming_damage(stored), reaching(stored.url), system.open(path, "rb") as packed, streamed(target) as out:
+    with _explain_damage(stored), reaching(stored.url), system.open(path, "rb") as packed, streamed(target) as out:
         if _is_zip(stored.name):
-            return _unzipped(packed, out, stored.name, target)
-        stream = unpacked(packed, codec_of(stored.name))
+            return _unzip(packed, out, stored.name, target)
+        stream = unpack_stream(packed, codec_of(stored.name))
         if is_packed_tar(stored.name):
-            return _chosen(_copy_members(stream, out, stored.name, target), stored.name)
+            return _choose_members(_copy_members(stream, out, stored.name, target), stored.name)
         shutil.copyfileobj(stream, out, _COPY_BYTES)
         size = out.tell()
         if size == 0:
@@ -76,8 +76,8 @@ def _is_zip(name: str) -> bool:
 
 
 @contextmanager
-def _naming_damage(stored: StoredFile) -> Iterator[None]:
-    """Raise BadInput for what broken bytes raise; an OSError with a number comes from a disk or a store."""
+def _explain_damage(stored: StoredFile) -> Iterator[None]:
+    """Turn errors of broken bytes into BadInput; an OSError with a number comes from a disk or a store and passes."""
     try:
         yield
     except (*_BROKEN, OSError) as cause:
@@ -92,22 +92,22 @@ def _naming_damage(stored: StoredFile) -> Iterator[None]:
         ) from cause
 
 
-def _unzipped(packed: IO[bytes], out: IO[bytes], name: str, target: str) -> list[RawFile]:
+def _unzip(packed: IO[bytes], out: IO[bytes], name: str, target: str) -> list[RawFile]:
     """Unpack the ratings among the members of a zip."""
     with zipfile.ZipFile(packed) as archive:
         members = {each.filename: each for each in archive.infolist() if not each.is_dir()}
         found = []
-        for path in pick(list(members), name):
+        for path in pick_rating_files(list(members), name):
             if members[path].flag_bits & 1:
                 raise BadInput(f"{name}/{path}: it is encrypted; unpack it with its password and name what is in it")
             start = out.tell()
             try:
                 with archive.open(path) as content:
                     shutil.copyfileobj(content, out, _COPY_BYTES)
-            except NotImplementedError as cause:  # a method of compression that zipfile does not know
+            except NotImplementedError as cause:  # zipfile does not support this compression
                 raise BadInput(f"{name}/{path}: {cause}; unpack it and name the files in it") from cause
             found.append(RawFile(target, start, out.tell(), f"{name}/{path}"))
-    return _chosen(found, name)
+    return _choose_members(found, name)
 
 
 def _tar_members(stored: StoredFile) -> list[RawFile]:
@@ -119,7 +119,7 @@ def _tar_members(stored: StoredFile) -> list[RawFile]:
             end = max(end, -(-stop // _TAR_BLOCK_BYTES) * _TAR_BLOCK_BYTES)
             if member.isfile():
                 found.append(RawFile(stored.url, member.offset_data, stop, f"{stored.name}/{member.name}"))
-        # tarfile takes an archive cut between two members for a whole one; a whole one ends with a block of zeros.
+        # tarfile accepts an archive that is cut between two members; a whole archive ends with a block of zeros.
         file.seek(end)
         if file.read(_TAR_BLOCK_BYTES) != bytes(_TAR_BLOCK_BYTES):
             raise tarfile.ReadError("the mark at its end is missing")
@@ -127,7 +127,7 @@ def _tar_members(stored: StoredFile) -> list[RawFile]:
 
 
 def _copy_members(stream: IO[bytes], out: IO[bytes], url: str, target: str) -> list[RawFile]:
-    """Copy every member that may hold ratings; the choice among them is made when all names are known."""
+    """Copy all members; the choice among them needs all names."""
     found = []
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
@@ -138,14 +138,14 @@ def _copy_members(stream: IO[bytes], out: IO[bytes], url: str, target: str) -> l
                 if out.tell() - start != member.size:
                     raise tarfile.ReadError(f"{member.name} is cut short")
                 found.append(RawFile(target, start, out.tell(), f"{url}/{member.name}"))
-    while stream.read(_COPY_BYTES):  # to the end, where a packed file keeps its checksum
+    while stream.read(_COPY_BYTES):  # to the end, which has the checksum
         pass
     return found
 
 
-def _chosen(members: list[RawFile], url: str) -> list[RawFile]:
+def _choose_members(members: list[RawFile], url: str) -> list[RawFile]:
     by_name = {member.name: member for member in members}
-    chosen = [by_name[name] for name in pick(list(by_name), url)]
+    chosen = [by_name[name] for name in pick_rating_files(list(by_name), url)]
     for member in chosen:
         if codec_of(member.name) or member.name.endswith((".tar", ".zip")):
             raise BadInput(f"{member.name}: an archive inside an archive; unpack the outer one and name the inner one")

@@ -1,7 +1,7 @@
-"""Cut raw files into chunks of about equal size, and read a chunk's bytes up to whole lines.
+"""Cut raw files into chunks of about equal size, and read the whole lines of a chunk.
 
 Covers: pieces of big files and groups of small ones, the movie header above a piece that starts mid-file, line numbers,
-lines that end with a carriage return alone (they are given line feeds).
+lines that end with a carriage return alone (they get line feeds).
 Does not cover: archives (archives.py), records of several lines (tasks/parsing/format/records.py) and the meaning of a
 line (tasks/parsing/rows/text.py, tasks/parsing/rows/lines.py).
 """
@@ -16,14 +16,14 @@ from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.sources import read_range
 
 LONGEST_LINE_BYTES = 2**20
-"""A longer line is no line of ratings: looking for its end would read without bound."""
+"""A longer line is no line of ratings, and finding its end could read without bound."""
 
 _BLOCK_BYTES, _EDGE_BYTES = 256 * 1024, 16 * 1024
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One plain file: bytes [start, stop) of `url`, which for a member of an archive is not all of it."""
+    """One plain file: bytes [start, stop) of `url`, which may be an archive with more members."""
 
     url: str
     start: int
@@ -35,7 +35,7 @@ class RawFile:
 class Piece:
     """The lines of `file` that begin within bytes [start, stop) of its url; for Parquet, row groups [start, stop).
 
-    `inside` says that its first line lies inside a quote that was opened before.
+    `inside` : the first line begins inside a quote.
     """
 
     file: RawFile
@@ -53,7 +53,7 @@ def whole(file: RawFile) -> Piece:
 
 
 def cut(pieces: Iterable[Piece], chunk_bytes: int) -> list[Chunk]:
-    """Cut pieces into chunks of at most about `chunk_bytes`: big ones into smaller, small ones grouped, order kept."""
+    """Cut pieces into chunks of at most about `chunk_bytes`, in order: split big ones, group small ones."""
     chunks: list[Chunk] = []
     small: list[Piece] = []
     gathered = 0
@@ -73,17 +73,17 @@ def cut(pieces: Iterable[Piece], chunk_bytes: int) -> list[Chunk]:
 
 
 def read_lines(piece: Piece, line_end: str = "\n") -> tuple[bytes, int]:
-    """Return the whole lines that begin within the piece, and where in the url the first of them begins.
+    """Return the whole lines that begin within the piece, and the first one's place in the url.
 
     Parameters
     ----------
-    line_end : how lines end in the file; in what is returned they end with a line feed.
+    line_end : the file's line end; the returned lines end with a line feed.
 
     Raises
     ------
     BadInput
-        The file is shorter than it was when it was listed, a line is longer than `LONGEST_LINE_BYTES`, or lines end
-        otherwise than `line_end`.
+        The file is shorter than at its listing, a line is longer than `LONGEST_LINE_BYTES`, or lines do not end with
+        `line_end`.
     """
     file, letter = piece.file, line_end.encode()
     begin, end = piece.start, piece.stop
@@ -98,7 +98,7 @@ def read_lines(piece: Piece, line_end: str = "\n") -> tuple[bytes, int]:
             f"{file.name}: a line near byte {end - file.start} is longer than {LONGEST_LINE_BYTES} bytes; "
             "this is no text of ratings, check ingest.ratings"
         )
-    # The edges are found first, so that a chunk is read once, into its place, and not copied.
+    # Find the edges first, to read the chunk once and without a copy.
     data = read_range(file.url, begin, end)
     if len(data) < end - begin:
         raise BadInput(f"{file.name}: the file was cut short while it was being read; run again when it is whole")
@@ -108,8 +108,8 @@ def read_lines(piece: Piece, line_end: str = "\n") -> tuple[bytes, int]:
 def header_above(file: RawFile, position: int, mark: bytes | None, line_end: str = "\n") -> bytes:
     """Return the nearest movie header line above `position` of Netflix text; b"" for none.
 
-    With `mark`, a header is a line that ends with it; without, it is a line that has no comma (rows have some), so that
-    a damaged header still parts the rows below it from the movie above it.
+    With `mark`, a header is a line that ends with it; without, it is a line without a comma, which rows have. So a
+    damaged header still separates the rows below it from the movie above it.
     """
     tail = b""
     while position > file.start:
@@ -134,7 +134,7 @@ def count_lines_before(file: RawFile, position: int, line_end: str = "\n") -> in
 
 
 def _with_line_feeds(data: bytes, line_end: str, file: RawFile, begin: int) -> bytes:
-    """Return lines with line feeds; refuse a file that ends them in two ways, or otherwise than the first one."""
+    """Return lines with line feeds; refuse a file with two line ends, or with another one than the first file."""
     if line_end == "\r":
         if b"\n" in data:
             raise _other_line_ends(file, "has line feeds, too, where lines end with carriage returns")
@@ -149,7 +149,7 @@ def _other_line_ends(file: RawFile, what: str) -> BadInput:
 
 
 def _after_line(file: RawFile, position: int, stop: int, line_end: bytes) -> int:
-    """Return where the line that holds byte `position` is over; `stop` if that is not before it."""
+    """Return the end of the line with byte `position`, at most `stop`."""
     while position < stop:
         block = read_range(file.url, position, min(position + _EDGE_BYTES, stop))
         end = block.find(line_end)

@@ -1,6 +1,6 @@
-"""How packed files are called and unpacked: gzip, bzip2, xz and Zstandard, by themselves or around a tar.
+"""Names and codecs of packed files: gzip, bzip2, xz and Zstandard, alone or around a tar.
 
-Covers: telling them by their names, one stream of plain bytes out of each, what a damaged one raises.
+Covers: recognising them by name, a stream of their plain bytes, the errors of damaged ones.
 Does not cover: members of archives (archives.py), or files of other kinds (other_kinds.py).
 """
 
@@ -29,30 +29,30 @@ _TARS = (".tgz", ".tbz2", ".tbz", ".txz", ".tzst")
 
 PACKED = r"(\.(gz|bz2|xz|zst))?"
 TARS = r"\.(tar" + PACKED + r"|tgz|tbz2?|txz|tzst)"
-"""For patterns of names: the end of one that may be packed, and of one that is a tar."""
+"""Patterns of names' endings: of files that may be packed, and of tars."""
 
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowException)
-"""What broken bytes raise; bzip2 and Zstandard raise an OSError without a number, too."""
+"""Exceptions for broken bytes; bzip2 and Zstandard also raise an OSError without a number."""
 
 
 def codec_of(name: str) -> str:
-    """Return how a file of this name is packed; "" if it is not."""
+    """Return the codec of a file of this name; "" for a plain file."""
     return next((codec for suffix, codec in _CODECS.items() if name.lower().endswith(suffix)), "")
 
 
 def is_packed_tar(name: str) -> bool:
-    """Say whether unpacking a file of this name gives a tar."""
+    """Return whether unpacking a file of this name gives a tar."""
     return name.lower().endswith(_TARS) or (codec_of(name) != "" and plain_name(name).lower().endswith(".tar"))
 
 
 def plain_name(name: str) -> str:
-    """Return what a packed file is called when it is unpacked; any other keeps its name."""
+    """Return the name of a packed file without its codec's suffix; other names stay as they are."""
     suffix = next((each for each in _CODECS if name.lower().endswith(each) and each not in _TARS), "")
     return name[: len(name) - len(suffix)]
 
 
-def unpacked(packed: IO[bytes], codec: str) -> IO[bytes]:
-    """Return a stream of the plain bytes of a packed one, of which only a few MiB are held."""
+def unpack_stream(packed: IO[bytes], codec: str) -> IO[bytes]:
+    """Return a stream of the plain bytes of a packed stream; it holds a few MiB in memory."""
     if codec == "gzip":
         return cast("IO[bytes]", gzip.GzipFile(fileobj=packed))
     if codec in ("bzip2", "xz"):

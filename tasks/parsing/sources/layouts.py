@@ -1,7 +1,7 @@
-"""Which files of a folder or archive hold ratings, by their names, and what lies beside them.
+"""Pick the files of ratings in a folder or archive by name, and name their companions.
 
 Covers: the layouts of the Netflix Prize and MovieLens, folders of tables, names of companions such as movies.csv.
-Does not cover: listing (sources.py), or what is in the files (tasks/parsing/format/formats.py).
+Does not cover: listing (sources.py), or the content of files (tasks/parsing/format/formats.py).
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _TITLES = (
 
 
 def titles_beside(name: str) -> tuple[str, ...]:
-    """Return what a file of titles may be called that lies beside ratings of this name; packed like them, too."""
+    """Return possible names of the file of titles beside ratings of this name, plain or packed like them."""
     names = next((names for pattern, names in _TITLES if pattern.fullmatch(name)), ())
     ending = name[len(plain_name(name)) :]
     return (*names, *(each + ending for each in names)) if ending else names
 
 
-def pick(paths: Sequence[str], where: str) -> list[str]:
-    """Return those paths of a folder or archive that hold ratings, by the layouts that are known, sorted.
+def pick_rating_files(paths: Sequence[str], where: str) -> list[str]:
+    """Return the sorted paths of a folder or archive that hold ratings, by the known layouts.
 
     Raises
     ------
     BadInput
-        There is none, or nothing says which of several kinds of files to take.
+        There are none, or there are several kinds of files.
     """
     visible = sorted(path for path in paths if not posixpath.basename(path).startswith("."))
     for layout in _LAYOUTS:
@@ -69,10 +69,10 @@ def pick(paths: Sequence[str], where: str) -> list[str]:
             )
         if taken:
             return taken
-    raise BadInput(_nothing_in(visible, where))
+    raise BadInput(_no_ratings_in(visible, where))
 
 
-def _nothing_in(paths: Sequence[str], where: str) -> str:
+def _no_ratings_in(paths: Sequence[str], where: str) -> str:
     other = next(((posixpath.basename(path), kind) for path in paths if (kind := named_kind(path))), None)
     if other:
         return f"{where}: holds no ratings that are read, but {other[0]}: {other[1]}"

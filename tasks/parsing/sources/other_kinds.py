@@ -1,7 +1,7 @@
-"""Files that are not read, or not under their name: what they are, by suffix and first bytes, and what to do.
+"""Unsupported or misnamed files: recognise their kind by suffix and first bytes, and give a remedy.
 
-Covers: spreadsheets, other archives, tables of other programs, JSON that is one array; packed files without suffix.
-Does not cover: what is read (tasks/parsing/format/formats.py, codecs.py, archives.py).
+Covers: spreadsheets, other archives, tables of other programs, JSON in one array; packed files without suffix.
+Does not cover: supported files (tasks/parsing/format/formats.py, codecs.py, archives.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _AS_JSON = (
 
 
 def named_kind(name: str) -> str:
-    """Return what a file of this name is, and what to do, if it is of a kind that is not read; "" otherwise."""
+    """Return the unsupported kind of a file of this name, and a remedy; "" for a supported kind."""
     for suffixes, what, remedy in _BY_NAME:
         if name.lower().endswith(suffixes):
             return f"this is {what}, which is not read; {remedy}"
@@ -57,7 +57,7 @@ def named_kind(name: str) -> str:
 
 
 def kind_of_bytes(head: bytes) -> str:
-    """Return what a file is that begins like this, and what to do, if that is not text; "" otherwise."""
+    """Return the kind of a file with these first bytes, and a remedy; "" for text."""
     for magic, what, remedy in _BY_BYTES:
         if magic.match(head):
             return f"this is not text but {what}; {remedy}"
@@ -69,12 +69,12 @@ def kind_of_bytes(head: bytes) -> str:
 
 
 def refuse_named(name: str) -> None:
-    """Raise BadInput for a file whose name says that it is of a kind that is not read."""
+    """Raise BadInput for a file whose name has the suffix of an unsupported kind."""
     if kind := named_kind(name):
         raise BadInput(f"{name}: {kind}")
 
 
 def refuse_bytes(head: bytes, name: str) -> None:
-    """Raise BadInput for a file that was taken for text and begins like one of another kind."""
+    """Raise BadInput for a supposed text file with the first bytes of another kind."""
     if kind := kind_of_bytes(head):
         raise BadInput(f"{name}: {kind}")

@@ -1,7 +1,7 @@
-"""Which files hold the ratings, given a path, folder, glob or URL, and what else lies beside them.
+"""Find the files of ratings behind a path, folder, glob or URL, and their companions.
 
-Covers: listing, folders of folders whose names give columns, and companions such as probe.txt and titles.
-Does not cover: names of files with ratings (layouts.py), archives (archives.py), or how rows are written
+Covers: listing, folders whose names give columns, and companions such as probe.txt and titles.
+Does not cover: names of files with ratings (layouts.py), archives (archives.py), or the format of rows
 (tasks/parsing/format/formats.py).
 """
 
@@ -11,28 +11,27 @@ import json
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import fsspec
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.folder_columns import is_left_out, is_partition, name_within
-from funkflow.tasks.parsing.sources.layouts import pick, titles_beside
+from funkflow.tasks.parsing.sources.layouts import pick_rating_files, titles_beside
 from funkflow.tasks.redact import masked, name_of, without_query
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.file_versions import version_of
+from funkflow.tasks.storage.file_versions import FileInfo, file_version
 from funkflow.tasks.storage.filesystems import filesystem, is_local, reaching, url_of
 from funkflow.tasks.storage.paths import refuse_other_encoding
 
 CHECKED_BYTES = 64 * 2**20
-"""A file's checksum is that of the checksums of its ranges of this size, so that one big file is read by many tasks."""
+"""A file's checksum combines those of its ranges of this size, so that many tasks can read one big file."""
 
 _BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as it lies in a store: not yet unpacked. `version`, `changed_ns`: as in tasks/storage/file_versions.py."""
+    """A file in a store, not yet unpacked. `version`, `changed_ns`: as in tasks/storage/file_versions.py."""
 
     url: str
     bytes: int
@@ -41,31 +40,31 @@ class StoredFile:
 
     @property
     def name(self) -> str:
-        """What it is called: its URL, but for credentials."""
+        """The file's URL without credentials."""
         return name_of(self.url)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What one entry of `ingest.ratings` stands for. `name` is its last part: moving the data changes nothing."""
+    """The files of one entry of `ingest.ratings`. `name` is its last part, so that moving the data changes nothing."""
 
     name: str
     files: tuple[StoredFile, ...]
 
 
 def find_sources(ratings: Sequence[str], without: str = "", setting: str = "ingest.ratings") -> list[Source]:
-    """List the files behind every entry, each entry's files in the order of their names, but not the file `without`.
+    """List the files of each entry in the order of their names, except the file `without`.
 
-    `setting` is what messages say that the entries stand in.
+    `setting` : the setting that messages name.
 
     Raises
     ------
     BadInput
-        Nothing is there, a file is empty, or a folder holds no ratings or several kinds of them.
+        There is no such file, a file is empty, or a folder holds no ratings or several kinds of them.
     """
     if not ratings:
         raise BadInput("no ratings are named; set ingest.ratings to files, folders, archives, globs or URLs")
-    found = [_find(entry, setting) for entry in ratings]
+    found = [_find_source(entry, setting) for entry in ratings]
     if not without:
         return found
     unwanted = url_of(*filesystem(without))
@@ -73,11 +72,11 @@ def find_sources(ratings: Sequence[str], without: str = "", setting: str = "inge
 
 
 def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
-    """Raise BadInput, naming the setting, if a file that is only read late is not there, is empty, or is the ratings.
+    """Raise BadInput early if the file of a setting is missing or empty, or is itself one of the ratings.
 
     Parameters
     ----------
-    ratings : the entries of `ingest.ratings`, where the file must not be one of them.
+    ratings : the entries of `ingest.ratings`.
     """
     system, path = filesystem(url)
     where = masked(url)
@@ -91,7 +90,7 @@ def refuse_missing(url: str, setting: str, ratings: Sequence[str] = ()) -> None:
 
 
 def find_companions(sources: Sequence[Source]) -> dict[str, str]:
-    """Return what lies beside the ratings and is known: URLs under "probe", "qualifying" and "titles"."""
+    """Return the URLs of known companions of the ratings under "probe", "qualifying" and "titles"."""
     found: dict[str, str] = {}
     for first in (without_query(source.files[0].url) for source in sources if source.files):
         base = posixpath.basename(first)
@@ -107,19 +106,19 @@ def find_companions(sources: Sequence[Source]) -> dict[str, str]:
     return found
 
 
-def ranges(stored: StoredFile) -> list[tuple[str, int, int]]:
-    """Cut a file into the ranges whose checksums make up its own: (url, start, stop)."""
+def checksum_ranges(stored: StoredFile) -> list[tuple[str, int, int]]:
+    """Return the ranges (url, start, stop) whose checksums make up that of a file."""
     return [
         (stored.url, start, min(start + CHECKED_BYTES, stored.bytes))
         for start in range(0, max(stored.bytes, 1), CHECKED_BYTES)
     ]
 
 
-def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
-    """Return what a manifest says of an input: name, files, bytes and checksum; `sums` are those of all its ranges.
+def input_record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
+    """Return a manifest's record of an input: name, files, bytes and checksum; `sums`: those of all its ranges.
 
-    One file of one range has its plain checksum; otherwise it is that of the names, sizes and checksums of all parts.
-    Folders that give columns are part of a file's name.
+    One file of one range keeps its plain checksum; otherwise the checksum covers the names, sizes and checksums of all
+    parts. Folders that give columns are part of a file's name.
     """
     parts = [(name_within(stored.name), stored.bytes) for stored in source.files]
     checksum = (
@@ -130,13 +129,13 @@ def record(source: Source, sums: Sequence[str]) -> dict[str, str | int]:
     return {"name": source.name, "files": len(parts), "bytes": sum(size for _, size in parts), "checksum": checksum}
 
 
-def checksums(jobs: Sequence[tuple[str, int, int]]) -> list[str]:
-    """Return the checksum of every range."""
-    return [files.checksum_of(_blocks(url, start, stop)) for url, start, stop in jobs]
+def checksum_all(jobs: Sequence[tuple[str, int, int]]) -> list[str]:
+    """Return the checksums of ranges."""
+    return [files.checksum_of(_read_blocks(url, start, stop)) for url, start, stop in jobs]
 
 
-def _blocks(url: str, start: int, stop: int) -> Iterator[bytes]:
-    """Yield a range in blocks that stay in the cache where it is local, and at once where each read is a request."""
+def _read_blocks(url: str, start: int, stop: int) -> Iterator[bytes]:
+    """Yield a local range in blocks that fit the cache, and a remote one in one request."""
     system, _ = filesystem(url)
     step = _BLOCK_BYTES if is_local(system) else max(stop - start, 1)
     for begin in range(start, stop, step):
@@ -144,12 +143,12 @@ def _blocks(url: str, start: int, stop: int) -> Iterator[bytes]:
 
 
 def read_range(url: str, start: int, stop: int) -> bytes:
-    """Read bytes [start, stop) of a file; fewer come back where it ends before.
+    """Read bytes [start, stop) of a file; fewer if it ends before.
 
     Raises
     ------
     BadInput
-        The file is not there or cannot be read.
+        The file is missing or cannot be read.
     """
     system, path = filesystem(url)
     try:
@@ -166,16 +165,18 @@ def read_range(url: str, start: int, stop: int) -> bytes:
         ) from cause
 
 
-def _find(entry: str, setting: str) -> Source:
+def _find_source(entry: str, setting: str) -> Source:
     entry = entry.rstrip("/") or entry
     system, path = filesystem(entry)
     with reaching(entry):
-        listed = _files(system, path, entry, setting)
-        return Source(posixpath.basename(name_of(entry)), tuple(_stored(system, each, setting) for each in listed))
+        listed = _list_files(system, path, entry, setting)
+        return Source(
+            posixpath.basename(name_of(entry)), tuple(_to_stored_file(system, each, setting) for each in listed)
+        )
 
 
-def _files(system: fsspec.AbstractFileSystem, path: str, entry: str, setting: str) -> list[dict[str, Any]]:
-    """Return what fsspec says of each file that an entry stands for; one listing for a whole folder."""
+def _list_files(system: fsspec.AbstractFileSystem, path: str, entry: str, setting: str) -> list[FileInfo]:
+    """Return fsspec's description of each file of an entry; a whole folder takes one listing."""
     where = masked(entry)
     if any(sign in path for sign in "*?[") and not system.exists(path):
         found = system.glob(path, detail=True)
@@ -188,14 +189,14 @@ def _files(system: fsspec.AbstractFileSystem, path: str, entry: str, setting: st
     # An HTTP server would be asked for the whole file to see whether it lists others; what has a query is one file.
     if without_query(entry) != entry or not system.isdir(path):
         return [system.info(path)]
-    known = _folder(system, path, where)
-    return [known[name] for name in pick(list(known), where)]
+    known = _list_folder(system, path, where)
+    return [known[name] for name in pick_rating_files(list(known), where)]
 
 
-def _folder(system: fsspec.AbstractFileSystem, path: str, where: str) -> dict[str, dict[str, Any]]:
-    """Files of a folder, and of those in it whose names give columns, however deep.
+def _list_folder(system: fsspec.AbstractFileSystem, path: str, where: str) -> dict[str, FileInfo]:
+    """Return the files of a folder and of all folders below it whose names give columns.
 
-    The Netflix Prize has its ratings one level deeper, too, in training_set/.
+    The Netflix Prize has ratings one level deeper, too, in training_set/.
     """
     entries = list(system.ls(path, detail=True))
     folders = {posixpath.basename(each["name"].rstrip("/")): each for each in entries if each["type"] == "directory"}
@@ -218,10 +219,10 @@ def _folder(system: fsspec.AbstractFileSystem, path: str, where: str) -> dict[st
     return found
 
 
-def _stored(system: fsspec.AbstractFileSystem, entry: dict[str, Any], setting: str) -> StoredFile:
+def _to_stored_file(system: fsspec.AbstractFileSystem, entry: FileInfo, setting: str) -> StoredFile:
     url = url_of(system, entry["name"])
     refuse_other_encoding(url)
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
         raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")
-    return StoredFile(url, int(size), *version_of(system, entry))
+    return StoredFile(url, int(size), *file_version(system, entry))
