@@ -95,18 +95,6 @@ class Wanted:
     quoting: Quoting = "auto"
 
 
-def column_form(
-    kind: Literal["parquet", "jsonl"], described: str, header: tuple[str, ...], places: tuple[int, int, int, int],
-    id_types: tuple[IdKind, IdKind], clock: Clock, scale: tuple[float, float] | None,
-) -> Form:  # fmt: skip
-    """Return the form of rows with named, typed columns; `places` and `id_types` as `place_columns` orders them."""
-    return Form(
-        kind=kind, described=described, width=len(header), header=header, clock=clock, scale=scale,
-        user=places[0], item=places[1], rating=places[2], timestamp=places[3],
-        user_type=id_types[0], item_type=id_types[1],
-    )  # fmt: skip
-
-
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
     """Return the form of a text file from its first bytes.
 

@@ -17,7 +17,8 @@ import pyarrow.json
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.columns import ROLES, place_columns
-from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted, column_form
+from funkflow.tasks.parsing.format.formats import HEAD_BYTES, Form, IdKind, IdType, Wanted
+from funkflow.tasks.parsing.format.typed_columns import column_form
 from funkflow.tasks.parsing.rows.lines import UTF8_REMEDY, BadField, Row
 from funkflow.tasks.parsing.rows.rows import (
     ParsedRows,

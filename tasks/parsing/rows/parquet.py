@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.columns import ROLES, place_columns
 from funkflow.tasks.parsing.format.field_values import Clock, is_integer
-from funkflow.tasks.parsing.format.formats import Form, IdKind, Wanted, column_form
+from funkflow.tasks.parsing.format.formats import Form, IdKind, Wanted
 from funkflow.tasks.parsing.format.typed_columns import (
+    column_form,
     is_instant_type,
     natural_id_type,
     plain_values,
