@@ -90,7 +90,7 @@ def test_a_model_that_is_not_whole_is_never_pointed_at(root: Root, made: tuple[R
         with pytest.raises(DamagedFile, match="do not match checksum"):
             move()
     part.write_bytes(content[:-1])
-    with pytest.raises(DamagedFile, match="not whole"):
+    with pytest.raises(DamagedFile, match="incomplete"):
         put_to_use(str(data), first)
     (data / "runs" / first / "model" / "model.json").unlink()
     with pytest.raises(SettingsError, match="no model here"):

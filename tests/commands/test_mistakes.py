@@ -176,5 +176,5 @@ def test_the_remedy_for_a_table_works(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_package_shows_what_it_offers() -> None:
-    assert dir(funkflow) == ["Model", "RunResult", "Settings", "__version__", "reconstruction", "run"]
+    assert dir(funkflow) == ["Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run"]
     assert funkflow.__version__ == version("funkflow")
