@@ -28,7 +28,7 @@ def without_workers() -> None:
 
 def test_workers_that_do_not_come_back_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open, "_NO_WORKERS_TIMEOUT", "1s")
-    with pytest.raises(TryAgainLater, match=r"lost all its workers .*; the same command goes on from the last"):
+    with pytest.raises(TryAgainLater, match=r"lost all its workers .*; the same command resumes from the last"):
         without_workers()
 
 
