@@ -247,7 +247,7 @@ def test_rows_set_aside_are_named_with_their_reasons(facts: dict[str, Any], tmp_
     assert found["first"][0] == {"file": "r.csv", "line": 2, "reason": "'<b>2' is no rating"}
     page = report_page([{**facts, "data": {**facts["data"], "quarantined": found}}])
     assert "38 rows, in" in page
-    assert "&lt;b&gt;2&#x27; is no rating" in page
+    assert "&lt;b&gt;2&#39; is no rating" in page
     assert set_aside(0, url) is None
 
 
