@@ -185,8 +185,11 @@ def _read_csv(data: bytes, form: Form, types: dict[str, pa.DataType], headers: l
     ]
     types = types | {name: pa.null() for name in names if name.startswith("gap")}
 
+    # Of wider rows, "5," is a damaged row and no header.
+    mark = "," if form.width == 1 else ":"
+
     def header(row: pyarrow.csv.InvalidRow) -> str:
-        if form.kind != "netflix" or not re.fullmatch(r"[0-9]+,|[0-9]+:", row.text):
+        if form.kind != "netflix" or not re.fullmatch(rf"[0-9]+{mark}", row.text):
             return "error"
         headers.append((row.number, row.text[:-1]))
         return "skip"
