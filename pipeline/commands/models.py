@@ -1,8 +1,7 @@
-"""Commands about the model in use: current, promote and rollback.
+"""Commands about the model in use: models, promote and rollback.
 
-Covers: their options, and what they print.
-Does not cover: the pointer itself (pipeline/root/model_in_use.py), or what a run may put to use by itself
-(pipeline/stages/gate.py).
+Covers: their options and output.
+Does not cover: the pointer itself (pipeline/root/model_in_use.py), or promotion by a run (pipeline/stages/gate.py).
 """
 
 from __future__ import annotations

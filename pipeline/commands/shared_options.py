@@ -48,7 +48,7 @@ def _everywhere(
         typer.Option(
             FORMAT_OPTION,
             envvar=FORMAT_VARIABLE,
-            help="what is said on standard error: text, or one JSON object a line",
+            help="format of messages on standard error: text, or one JSON object a line",
             show_default=False,
         ),
     ] = "text",

@@ -93,7 +93,7 @@ def events_of(run_folder: str) -> list[dict[str, Any]] | None:
 
 
 def epochs_of(events: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return epochs by number; of one that was gone through twice, the last event."""
+    """Return the last event of each epoch, by number: a resumed run repeats some epochs."""
     return {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
 
 

@@ -1,8 +1,8 @@
-"""The live page: what is known of a run, drawn on the dashboard of Dask's scheduler twice a second.
+"""The live page: the state of a run, drawn on the dashboard of Dask's scheduler twice a second.
 
-Covers: the document, the choice among runs, when anything is drawn anew, and its place in a dashboard.
-Does not cover: the figures (curves.py, block_figure.py), the words (panels.py), how all of it looks (frame.py), what is
-known (pipeline/progress/story.py, blocks.py), a dashboard that has the page from the start (routes.py).
+Covers: the document, the choice among runs, the times of updates, and its place in a dashboard.
+Does not cover: the figures (curves.py, block_figure.py), the text (panels.py), the style (frame.py), the state of a run
+(pipeline/progress/story.py, blocks.py), a dashboard that has the page from the start (routes.py).
 
 Tests and programs find its parts by name: `funkflow-run` (the choice), `funkflow-summary`, `funkflow-epochs` (the data
 of the curves), `funkflow-learning`, `funkflow-rate`, `funkflow-grid`, `funkflow-memory`, `funkflow-lines`.
