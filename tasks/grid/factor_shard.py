@@ -30,9 +30,11 @@ _KEPT_WIDTH = 3
 class FactorShard(Weighed):
     """Rows `shard`, `shard + P`, `shard + 2P`, … of U or V, and all that training keeps for them.
 
-    Attributes ---------- factors : float32 (rows, k) states : float32 (rows, 8), see tasks/kernels/sgd.py: bias,
-    accumulated squares for the steps of factors and of bias, and what is derived from these and made anew before it is
-    used.
+    Attributes
+    ----------
+    factors : float32 (rows, k)
+    states : float32 (rows, 8), see tasks/kernels/sgd.py: bias, accumulated squares for the steps of factors and of bias,
+        and numbers that training derives from these before it uses them.
 
     Ratings are centred and scaled to unit deviation, so factors and biases are in those units.
     """
