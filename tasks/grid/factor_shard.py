@@ -33,8 +33,8 @@ class FactorShard(Weighed):
     Attributes
     ----------
     factors : float32 (rows, k)
-    states : float32 (rows, 8), see tasks/kernels/sgd.py: bias, accumulated squares for the steps of factors and of bias,
-        and numbers that training derives from these before it uses them.
+    states : float32 (rows, 8), see tasks/kernels/sgd.py: bias, accumulated squares for the steps of factors and of
+        bias, and numbers that training derives from these before it uses them.
 
     Ratings are centred and scaled to unit deviation, so factors and biases are in those units.
     """
