@@ -39,11 +39,12 @@ FLOORS = (
 MOST_FILES, MOST_FOLDERS = 22, {"pipeline": 12, "tasks": 10}
 LAZY = {
     "funkflow/__init__.py", "funkflow/__main__.py", "pipeline/cli.py", "pipeline/progress/live/plugin.py",
-    "pipeline/progress/notebook.py", "pipeline/running/schedule/extra.py", "tasks/storage/zarr_arrays.py",
+    "pipeline/progress/notebook.py", "pipeline/running/schedule/extra.py", "pipeline/settings/methods.py",
+    "tasks/storage/zarr_arrays.py",
 }  # fmt: skip
 """Files that may import inside a function: the front doors, so that loading a model imports no Dask, a command that
-finds nothing to do is quick, and a worker knows no commands; and the places where an extra that only some have is
-imported, or a scheduler may lack."""
+finds nothing to do is quick, and a worker knows no commands; the registry of methods, whose functions lie above it; and
+the places where an extra that only some have is imported, or a scheduler may lack."""
 FORBIDDEN_NAMES = {"common", "core", "helper", "helpers", "logging", "math", "misc", "random", "util", "utils"}
 MOST_LINES = 300
 FILE = re.compile(r"(?<![\w./{}*-])(?:\w+/)*[a-z_]\w*\.py\b")

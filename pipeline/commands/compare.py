@@ -26,9 +26,9 @@ from funkflow.pipeline.commands.options import (
 )
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import METHODS
 from funkflow.pipeline.results.comparison.runs import compare as run_comparison
 from funkflow.pipeline.results.comparison.table import comparison_table
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
 

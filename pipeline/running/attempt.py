@@ -47,6 +47,7 @@ from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import from_anywhere
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.errors import FunkflowError, ModelRefused
 from funkflow.tasks.redact import masked, masked_content
@@ -136,7 +137,7 @@ class Attempt:
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, blocks["shards"]
-        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
+        most = METHODS[train.method].most_units(train)
         self.tell(
             RunBegan(
                 run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -52,7 +53,7 @@ def train_batch(
 
     def work() -> dict[str, Any]:
         last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
-        return {**last.for_manifest(), "steps": asdict(steps), "counted": "steps", "reason": reason}
+        return {**last.for_manifest(), "steps": asdict(steps), "counted": METHODS["batch"].counted, "reason": reason}
 
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
@@ -74,7 +75,7 @@ def _summary(manifest: dict[str, Any]) -> str:
 class _Descent(CheckpointedLoop):
     """The loop over steps. `best` : the best point as long as it is not written, with its number."""
 
-    unit = "step"
+    unit = METHODS["batch"].unit
 
     best: tuple[int, ShardedRows] | None = None
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.funk_graph import FeatureRounds, FeatureState
@@ -58,8 +59,8 @@ def train_funk(
     def work() -> dict[str, Any]:
         last, shards = _Features(context, grid, scale, settings, steps, run_folder, streamed).run()
         passes = last.current["passes"]
-        told = {"epochs": sum(passes), "counted": "passes", "passes": passes, "reason": last.current["ended"]}
-        return {**last.for_manifest(), "shards": shards, "steps": asdict(steps), **told}
+        found = {**last.for_manifest(), "shards": shards, "steps": asdict(steps), "epochs": sum(passes)}
+        return {**found, "counted": METHODS["funk"].counted, "passes": passes, "reason": last.current["ended"]}
 
     return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
 
@@ -79,7 +80,7 @@ def _summary(manifest: dict[str, Any]) -> str:
 class _Features(CheckpointedLoop):
     """The loop over features: the history has those kept, `passes` all begun, `entries` the files of those kept."""
 
-    unit = "feature"
+    unit = METHODS["funk"].unit
 
     passes: list[int] = field(default_factory=list)
     entries: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"users": [], "items": []})

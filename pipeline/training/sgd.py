@@ -16,6 +16,7 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -101,7 +102,7 @@ class _Training(CheckpointedLoop):
     held beside what came of them. `warm` : where the first one starts, if not from random numbers.
     """
 
-    unit = "epoch"
+    unit = METHODS["sgd"].unit
 
     state: State | None = None
     warm: WarmStart | None = None

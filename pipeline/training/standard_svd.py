@@ -22,6 +22,7 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import folder_of
@@ -36,7 +37,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.score import Errors, HeldOut, score, score_blocks
 from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.svd_methods import METHODS, Decomposition, refuse_what_has_none
+from funkflow.tasks.training.svd_methods import SVD_METHODS, Decomposition, refuse_what_has_none
 
 _POWER_ITERATIONS = 4
 """Of the randomised method, where train.iterations is not set; Halko 2011 and Dask recommend no more."""
@@ -69,7 +70,7 @@ def decompose(
         shards = the.write(found, folder)
         return {
             "epochs": the.matrix.products,
-            "counted": "products",
+            "counted": METHODS[settings.method].counted,
             "best_epoch": 1,
             "history": the.history(shards, folder),
             "shards": shards,
@@ -135,8 +136,8 @@ class _Work:
         refuse_what_has_none(chosen.method, self.matrix, chosen.rank, self.norm)
         if chosen.method == "randomized":
             return self._randomized()
-        method = METHODS[chosen.method]
-        return method(self.matrix, chosen.rank, chosen.seed, chosen.tolerance, chosen.iterations)
+        find = SVD_METHODS[chosen.method]
+        return find(self.matrix, chosen.rank, chosen.seed, chosen.tolerance, chosen.iterations)
 
     def _randomized(self) -> Decomposition:
         """Let Dask project the matrix on random columns and sharpen them by power iterations (Halko 2011).

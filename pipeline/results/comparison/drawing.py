@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from funkflow.pipeline.results.comparison.page import COLOURS, OTHER_COLOUR
 from funkflow.pipeline.results.comparison.runs import Comparison, Row
 from funkflow.pipeline.results.comparison.table import MODEL, PURE_MODEL
+from funkflow.pipeline.settings.methods import METHODS
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 310, 190, 62, 58, 80
 _LEGEND = 110
@@ -31,7 +31,7 @@ def comparison_drawing(comparison: Comparison) -> str:
             parts += _panel(curves, key, errors, _LEFT + place * (_WIDTH + _GAP), top + _TOP)
         for line, method in enumerate(curves):
             x, y = _LEFT + 2 * _WIDTH + _GAP + 20, top + _TOP + 10 + 20 * line
-            colour = COLOURS.get(method, OTHER_COLOUR)
+            colour = METHODS[method].colour
             parts.append(f'<path d="M{x} {y}h22" stroke="{colour}" stroke-width="2"/>')
             parts.append(f'<circle cx="{x + 11}" cy="{y}" r="3" fill="{colour}"/>')
             parts.append(_text(x + 28, y + 4, method, "start"))
@@ -63,7 +63,7 @@ def _panel(curves: dict[str, list[Row]], key: str, errors: list[float], left: fl
     yield _text(left + _WIDTH / 2, top + _HEIGHT + 36, key if key == "rank" else "seconds of training", "middle")
     yield _text(left - 40, top - 12, "validation RMSE", "start")
     for method, rows in curves.items():
-        colour = COLOURS.get(method, OTHER_COLOUR)
+        colour = METHODS[method].colour
         points = [(x(float(getattr(each, key))), y(each.rmse or 0.0)) for each in rows]
         path = " ".join(f"{a},{b}" for a, b in points)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'

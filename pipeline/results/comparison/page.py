@@ -23,12 +23,8 @@ from dask.utils import format_bytes
 
 from funkflow.pipeline.results.comparison.runs import Comparison, Row
 from funkflow.pipeline.results.comparison.table import HEADS, MODEL, PURE_MODEL, cells, known_references
+from funkflow.pipeline.settings.methods import METHODS
 
-COLOURS = {
-    "sgd": "#1b6ca8", "batch": "#d95f02", "funk": "#7570b3", "lanczos": "#e7298a", "arnoldi": "#66a61e",
-    "randomized": "#e6ab02", "power": "#a6761d",
-}  # fmt: skip
-OTHER_COLOUR = "#444444"
 _STYLE = "<style>td,th{padding:.1em .9em;text-align:right}</style>"
 _AXES = (("rank", "rank"), ("seconds", "seconds of training"))
 
@@ -82,7 +78,7 @@ def _panel(curves: dict[str, list[Row]], key: str, label: str, named: list[str])
                 ],
             }
         )
-        colour = COLOURS.get(method, OTHER_COLOUR)
+        colour = METHODS[method].colour
         drawn: list[Any] = [
             plot.line(key, "rmse", source=source, color=colour, line_width=2),
             plot.scatter(key, "rmse", source=source, color=colour, size=7),

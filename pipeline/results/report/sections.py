@@ -19,16 +19,13 @@ from funkflow.pipeline.results.report.pieces import definitions, figures, none
 from funkflow.pipeline.results.report.ratings import named
 from funkflow.pipeline.results.report.style import scrolling_table
 from funkflow.pipeline.results.report.words import counted, duration, listed, mebibytes, moment, percent
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.digits import rounded
 
 Facts = Mapping[str, Any]
 _MIB = 2**20
 _CLOSE = 1.01
 """A truncation that is so close to the best in RMSE is as good for most uses."""
-_METHODS = {
-    "sgd": "stochastic gradient descent", "batch": "gradient descent on all ratings at once",
-    "funk": "gradient descent, one factor after another",
-}  # fmt: skip
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
@@ -43,7 +40,7 @@ def summary(facts: Facts) -> str:
     settings = run["settings"]
     rows = [
         *_read(settings),
-        ("model", f"{counted(run['rank'], 'factor')}, found by {_METHODS.get(run['method'], run['method'])}"),
+        ("model", f"{counted(run['rank'], 'factor')}, found by {_description(run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
         ("made", moment(run["ended"])),
@@ -51,6 +48,11 @@ def summary(facts: Facts) -> str:
         ("execution", run["execution"]),
     ]
     return definitions(rows)
+
+
+def _description(method: str) -> str:
+    """Return the description of a method; the name of one that this version lacks."""
+    return METHODS[method].description if method in METHODS else method
 
 
 def _read(settings: Facts) -> list[tuple[str, str]]:
