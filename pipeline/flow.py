@@ -46,7 +46,7 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
-from funkflow.pipeline.training.sgd import step_sizes
+from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.rated import parts_of

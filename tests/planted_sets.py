@@ -7,19 +7,21 @@ Does not cover: the pipeline around it (test_flow.py), or what is asserted (test
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import numpy.typing as npt
 from conftest import Ratings
 
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, scaling, step_for
+from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, step_for
 from funkflow.tasks.grid.factor_shard import initial_shard, shard_rows
 from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.training.early_stopping import Rule
 from funkflow.tasks.training.score import HeldOut, held_out_table
-from funkflow.tasks.training.sgd import Descent, StepSizes
+from funkflow.tasks.training.sgd import Descent
 from funkflow.tasks.training.sgd_epochs import History, Measure, Stretch, go_on
 
 Matrix = npt.NDArray[np.float64]
@@ -66,7 +68,7 @@ def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: 
         for side, ids, count in zip(("user", "item"), (made.users, made.items), made.shape, strict=True)
     )
     step = step_for(len(mine))
-    mean, deviation = scaling(float(mine.mean()), float(np.mean(mine**2)), center=True)
+    mean, deviation = astuple(Scaling.of(float(mine.mean()), float(np.mean(mine**2)), center=True))
     steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, STEP)
     scale = (float(made.ratings.min()), float(made.ratings.max()))
     rule = Rule(patience or patience_for(biases=True), 1e-4, waits=patience is None)

@@ -50,9 +50,9 @@ from funkflow.pipeline.settings.effective import from_anywhere
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.errors import FunkflowError, ModelRefused
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd import StepSizes
 
 _GROWTH = 1.01
 """Memory is told of again once it has grown by that much."""

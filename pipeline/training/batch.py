@@ -22,14 +22,13 @@ from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
+from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.grid.default_rule import l2_for, scaling
 from funkflow.tasks.grid.factor_shard import write_shard
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
 from funkflow.tasks.training.gradient_descent import Place, Reason, Rule, Trail, follow
-from funkflow.tasks.training.sgd import StepSizes
 
 
 def train_batch(
@@ -49,21 +48,14 @@ def train_batch(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    steps = _step_sizes(grid, settings)
+    step = settings.batch.step or 0.0  # 0: looked for
+    steps = steps_of_method(grid, settings, step, bias_step=step)
 
     def work() -> dict[str, Any]:
         last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
         return {**last.for_manifest(), "steps": asdict(steps), "counted": METHODS["batch"].counted, "reason": reason}
 
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
-
-
-def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    """Return how ratings are scaled and the L2 term; `step` is 0 where it is looked for."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.batch.step or 0.0
-    return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
 
 
 def _summary(manifest: dict[str, Any]) -> str:

@@ -23,11 +23,11 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import Grid
 from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.batch import Counts, Part, Rows
 from funkflow.tasks.training.score import Errors, HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes
 
 _FAN_IN = 4
 """Parts of the items' gradient that one task adds up."""

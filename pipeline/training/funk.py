@@ -24,14 +24,14 @@ from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.funk_graph import FeatureRounds, FeatureState
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
+from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE, l2_for, scaling
+from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE
 from funkflow.tasks.grid.visit_order import items_of
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
 from funkflow.tasks.training.funk import Feature, Vectors
 from funkflow.tasks.training.funk_files import write_factors, write_vectors
-from funkflow.tasks.training.sgd import StepSizes
 
 
 def train_funk(
@@ -54,7 +54,7 @@ def train_funk(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    steps = _step_sizes(grid, settings)
+    steps = steps_of_method(grid, settings, settings.step or FUNK_STEP, bias_step=0.0, l2_share=FUNK_L2_SHARE)
 
     def work() -> dict[str, Any]:
         last, shards = _Features(context, grid, scale, settings, steps, run_folder, streamed).run()
@@ -63,12 +63,6 @@ def train_funk(
         return {**found, "counted": METHODS["funk"].counted, "passes": passes, "reason": last.current["ended"]}
 
     return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
-
-
-def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = FUNK_L2_SHARE * l2_for(grid["ratings"], grid["users"], grid["items"]) if settings.l2 is None else settings.l2
-    return StepSizes(mean, deviation, l2, FUNK_STEP if settings.step is None else settings.step, bias_step=0.0)
 
 
 def _summary(manifest: dict[str, Any]) -> str:

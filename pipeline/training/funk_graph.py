@@ -30,6 +30,7 @@ from funkflow.pipeline.training.sgd_graph import threads_of_task, to_be_handed_o
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
 from funkflow.tasks.kernels.threads import all_of
 from funkflow.tasks.training.bias_baseline import mean_shard
@@ -47,7 +48,6 @@ from funkflow.tasks.training.funk import (
 )
 from funkflow.tasks.training.funk_files import read_vectors
 from funkflow.tasks.training.score import HeldOut
-from funkflow.tasks.training.sgd import StepSizes
 
 Squares = tuple[float, float]
 """Sums of squared errors: those met in training, in scaled units, and those on the stopping ratings, in rating units"""

@@ -32,34 +32,21 @@ from funkflow.pipeline.training.sgd_graph import (
     submit_stretch,
     submit_stretch_begin,
 )
+from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.warm_start import StartWriter, WarmStart
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.default_rule import (
     INITIAL_LENGTH,
     JUDGED_LATE,
-    STEP,
     initial_length_for,
-    l2_for,
     patience_for,
-    scaling,
-    step_for,
 )
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.training.early_stopping import Rule, Verdict
 from funkflow.tasks.training.score import EpochErrors, epoch_rmses
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.sgd_epochs import Measure, epochs_at_once
 
 _EPOCHS_IN_FLIGHT = JUDGED_LATE
-
-
-def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.step if settings.step is not None else step_for(grid["ratings"])
-    # Biases need no longer steps where ratings are few: there they would learn more noise.
-    bias_step = settings.step if settings.step is not None else STEP
-    return StepSizes(mean, deviation, l2, step, bias_step if settings.biases else 0.0)
 
 
 def train(
@@ -252,7 +239,7 @@ class _Training(CheckpointedLoop):
         chosen, grid = self.settings, self.grid
         patience = chosen.patience or patience_for(chosen.biases)
         rule = Rule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
-        _, spread = scaling(grid["mean"], grid["mean_square"], True, grid.get("variance"))
+        spread = scaling_of(grid, center=True).deviation
         l2_falls = chosen.l2 is None
         return Measure(grid["ratings"], self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
 

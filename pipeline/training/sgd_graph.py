@@ -29,11 +29,12 @@ from funkflow.pipeline.training.placed_grid import Grid, near
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, written_room
 from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of, turns_of_epoch
 from funkflow.tasks.kernels.threads import all_of
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
-from funkflow.tasks.training.sgd import Descent, StepSizes, descend
+from funkflow.tasks.training.sgd import Descent, descend
 from funkflow.tasks.training.sgd_epochs import History, Measure, Stretch, go_on
 
 _LATER_VERSIONS = 3

@@ -29,14 +29,14 @@ from funkflow.pipeline.training.checkpoint import folder_of
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
 from funkflow.pipeline.training.placed_grid import Grid, load_grid
 from funkflow.pipeline.training.sparse_operator import BlockMatrix
+from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.block_products import removed_from
-from funkflow.tasks.grid.default_rule import scaling
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, shard_of, shard_rows, write_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.score import Errors, HeldOut, score, score_blocks
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.svd_methods import SVD_METHODS, Decomposition, refuse_what_has_none
 
 _POWER_ITERATIONS = 4
@@ -103,8 +103,8 @@ class _Work:
 
     def __post_init__(self) -> None:
         grid, name = self.grid, self.context.attempt
-        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center, grid.get("variance"))
-        self.steps = StepSizes(mean, deviation, l2=0.0, step=0.0, bias_step=0.0)
+        scaling = scaling_of(grid, self.settings.center)
+        mean, self.steps = scaling.mean, StepSizes(scaling.mean, scaling.deviation)
         stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.data = load_grid(self.context, grid, stop_on, name, self.streamed)
         self.users, self.items = self._biases(self.data, mean, name)

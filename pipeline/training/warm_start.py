@@ -26,12 +26,12 @@ from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.default_rule import WARM_SHRINK
 from funkflow.tasks.grid.factor_shard import read_shard, write_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.batch import count_ratings, total
 from funkflow.tasks.training.score import Errors, HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.warm_rows import Side, WarmRows, held_back, warm_rows
 
 _AS_IT_IS, _HELD_BACK = "shards-00000", "shards-00000-held-back"

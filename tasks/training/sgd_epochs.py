@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import l2_of_epoch
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training.early_stopping import AnyHistory, Rule, stopping_rmses
 from funkflow.tasks.training.score import HeldOut, epoch_rmses, score_epoch
-from funkflow.tasks.training.sgd import Descent, StepSizes, descend
+from funkflow.tasks.training.sgd import Descent, descend
 
 RATINGS_AT_ONCE = 50_000_000
 """As many may be gone through between two looks at what is reached: less than a second on two cores, at rank 64."""

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from funkflow.tasks.dataset.matches import parted, read_match
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.parts import read_rows
-from funkflow.tasks.training.sgd import StepSizes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class WarmRows(Weighed):
 
 
 def warm_rows(
-    counts: npt.NDArray[np.float64], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
+    counts: npt.NDArray[np.float64], side: Side, scaling: Scaling, seed: int, shard: int, shards: int
 ) -> WarmRows:
     """Return a shard's rows: those that the model knows as it has them, the others as in a cold start.
 
@@ -77,8 +77,8 @@ def warm_rows(
             continue
         part = read_rows(*place, side.rank)
         rows = row_there[mine]
-        start.factors[mine] = part.factors[rows] * np.float32(1.0 / math.sqrt(steps.deviation))
-        start.states[mine, BIAS] = (part.biases[rows] + np.float32(side.shift)) * np.float32(1.0 / steps.deviation)
+        start.factors[mine] = part.factors[rows] * np.float32(1.0 / math.sqrt(scaling.deviation))
+        start.states[mine, BIAS] = (part.biases[rows] + np.float32(side.shift)) * np.float32(1.0 / scaling.deviation)
         known |= mine
     return WarmRows(start, known, counts)
 
