@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from source_files import FRONT, INSTALLED, PACKAGES, sources
+from work_in_tasks import WORK_ELSEWHERE, rule_work_in_tasks
 
 CHECKOUT = Path(__file__).parent.parent
 APART = ("bench", "chaos")
@@ -245,6 +246,7 @@ BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
         {"tasks/a.py": "def f():\n    import json\n"},
         {"tasks/a.py": "f = lambda: __import__('json')\n"},
     ],
+    rule_work_in_tasks: WORK_ELSEWHERE,
     rule_opening_docstring: [
         {"tasks/a.py": "x = 1\n"},
         {"tasks/a.py": '"""Covers: all."""\nx = 1\n'},

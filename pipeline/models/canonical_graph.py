@@ -14,8 +14,8 @@ import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.root.store import content_id, published
-from funkflow.tasks.model.canonical import Matrix, Rotations, joined, triangle
-from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.model.canonical import Matrix, Rotations
+from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
 from funkflow.tasks.storage import files, npy
 
 ROTATIONS = ("user_rotation.npy", "item_rotation.npy")
@@ -57,13 +57,3 @@ def rotations_of(context: Context, stage: str, parts: ModelParts, fold_biases: b
     """Return the canonical form of a model, computed on the cluster."""
     triangles = user_triangles(context, stage, parts, fold_biases)
     return run_all(context, stage, "svd-core", core_rotations, [(triangles, parts, fold_biases)])[0]
-
-
-def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
-    """Return R of the QR of one user part."""
-    return triangle(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
-
-
-def core_rotations(triangles: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
-    """Return the rotations, given R of every user part; reads the item side."""
-    return joined(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

@@ -24,7 +24,6 @@ from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.grid.factor_shard import write_shard
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
@@ -154,7 +153,7 @@ class _Descent(CheckpointedLoop):
             assert last is not None
             best = last.best
         else:
-            best = self._written(write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
+            best = self._written(batch.write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
         self.best = None
         return self.write_checkpoint(number, self._verdict().best_epoch, current, best)
 
@@ -170,8 +169,3 @@ class _Descent(CheckpointedLoop):
                 {"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)
             ]
         return written
-
-
-def write_as_shard(url: str, rows: batch.Rows) -> str:
-    """Write rows as the factor shard that they stand for; return its checksum."""
-    return write_shard(url, batch.as_shard(rows))

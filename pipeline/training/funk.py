@@ -27,11 +27,10 @@ from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_traine
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE
-from funkflow.tasks.grid.visit_order import items_of
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
-from funkflow.tasks.training.funk import Feature, Vectors
-from funkflow.tasks.training.funk_files import write_factors, write_vectors
+from funkflow.tasks.training.funk_files import write_factors
+from funkflow.tasks.training.funk_share import write_feature_side
 
 
 def train_funk(
@@ -155,7 +154,7 @@ class _Features(CheckpointedLoop):
         name = f"shards-feature-{number:04d}"
         jobs = [(files.join(self.folder, f"{name}/{side}.npy"), side, *getattr(found, side)) for side in self.entries]
         try:
-            checksums = run_all(self.context, STAGE, "save-feature", write_side, jobs)
+            checksums = run_all(self.context, STAGE, "save-feature", write_feature_side, jobs)
         except Diverged as cause:
             raise self._diverged(number) from cause
         for side, checksum in zip(self.entries, checksums, strict=True):
@@ -193,9 +192,3 @@ class _Features(CheckpointedLoop):
             checksums = run_all(self.context, STAGE, f"save-{side}", write_factors, jobs)
             written[side] = [{"path": p, "checksum": checksum} for p, checksum in zip(paths, checksums, strict=True)]
         return written
-
-
-def write_side(url: str, side: str, *shares: Feature | Vectors) -> str:
-    """Write the users or the items of a finished feature, given for all shares; return the file's checksum."""
-    vectors = [items_of(share) if side == "items" else share.users for share in shares]  # type: ignore[union-attr]
-    return write_vectors(url, tuple(vector for share in vectors for vector in share))

@@ -45,6 +45,7 @@ from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.training.early_stopping import Rule, Verdict
 from funkflow.tasks.training.score import EpochErrors, epoch_rmses
 from funkflow.tasks.training.sgd_epochs import Measure, epochs_at_once
+from funkflow.tasks.training.sgd_share import ShardStart
 
 _EPOCHS_IN_FLIGHT = JUDGED_LATE
 
@@ -107,7 +108,8 @@ class _Training(CheckpointedLoop):
             chosen = self.settings
             # The rule's step and start go together.
             length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid["ratings"])
-            self.state = first_state(self.context, self.grid, data, chosen.rank, chosen.seed, length, self.name)
+            start = ShardStart(chosen.rank, chosen.seed, self.grid["shards"], length)
+            self.state = first_state(self.context, data, start, self.name)
         else:
             self.state = self._load(data, last)
         while last is None or not self._is_over(last.epoch):

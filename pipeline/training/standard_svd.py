@@ -30,13 +30,12 @@ from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_traine
 from funkflow.pipeline.training.placed_grid import Grid, load_grid
 from funkflow.pipeline.training.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.step_sizes import scaling_of
-from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.block_products import removed_from
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, shard_of, shard_rows, write_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, shard_of, shard_rows, write_shard
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
-from funkflow.tasks.training.score import Errors, HeldOut, score, score_blocks
+from funkflow.tasks.training.score import score_written_row
 from funkflow.tasks.training.svd_methods import SVD_METHODS, Decomposition, refuse_what_has_none
 
 _POWER_ITERATIONS = 4
@@ -187,16 +186,6 @@ class _Work:
             (row, held_out, user, items, self.settings.rank, self.steps, self.scale)
             for row, held_out, user in zip(self.data.rows, self.data.held_out, users, strict=True)
         ]
-        errors = run_all(self.context, STAGE, "score-decomposition", score_row, jobs)
+        errors = run_all(self.context, STAGE, "score-decomposition", score_written_row, jobs)
         training, stopping = (sum(parts[1:], parts[0]) for parts in zip(*errors, strict=True))
         return [[training.rmse, stopping.rmse if stopping.ratings else None]]
-
-
-def score_row(
-    row: BlockRow, held_out: HeldOut, users: tuple[str, str], items: list[tuple[str, str]], rank: int,
-    steps: StepSizes, scale: tuple[float, float],
-) -> tuple[Errors, Errors]:  # fmt: skip
-    """Score one user shard as it was written: on its training ratings, unclipped, and on its stopping ratings."""
-    user_shard, item_shards = read_shard(*users, rank), [read_shard(*each, rank) for each in items]
-    training = score_blocks(row, user_shard, item_shards, steps)
-    return training, score(held_out, user_shard, item_shards, steps, scale)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import Place, part_files
-from funkflow.tasks.model.canonical import Matrix, with_biases
+from funkflow.tasks.model.canonical import Matrix, Rotations, joined, triangle, with_biases
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
@@ -108,3 +108,13 @@ def columns_of(table: pa.Table, rank: int) -> tuple[npt.NDArray[Any], npt.NDArra
 def _rows_of(table: pa.Table, rank: int) -> Rows:
     factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, rank)
     return Rows(table["bias"].to_numpy(), np.ascontiguousarray(factors))
+
+
+def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
+    """Return R of the QR of one user part."""
+    return triangle(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+
+
+def core_rotations(triangles: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
+    """Return the rotations, given R of every user part; reads the item side."""
+    return joined(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.grid.block import BlockRow
-from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.score import score_ratings
@@ -178,3 +178,19 @@ def score_epoch(
     score_one = partial(score_and_weigh, items=items, scaling=scaling, scale=scale)
     scored = all_of(score_one, held_out, descent.users, threads=threads)
     return [EpochErrors(squared, *each) for squared, each in zip(descent.squared_errors, scored, strict=True)]
+
+
+def score_written_row(
+    row: BlockRow, held_out: HeldOut, users: tuple[str, str], items: list[tuple[str, str]], rank: int,
+    scaling: Scaling, scale: tuple[float, float],
+) -> tuple[Errors, Errors]:  # fmt: skip
+    """Score one user shard as it was written: on its training ratings, unclipped, and on its stopping ratings."""
+    user_shard, item_shards = read_shard(*users, rank), [read_shard(*each, rank) for each in items]
+    training = score_blocks(row, user_shard, item_shards, scaling)
+    return training, score(held_out, user_shard, item_shards, scaling, scale)
+
+
+def no_held_out(shards: int) -> HeldOut:
+    """Return held-out ratings for a run that stops on nothing: none."""
+    rows = np.empty(0, dtype=np.int32)
+    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))
