@@ -24,7 +24,7 @@ from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_sh
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
-from funkflow.tasks.training.gradient_descent import Place, Rule, follow
+from funkflow.tasks.training.gradient_descent import Iterate, Rule, follow
 from funkflow.tasks.training.sgd import descend_in_place
 
 Matrix = npt.NDArray[np.float64]
@@ -98,7 +98,7 @@ def descended(matrix: Matrix, epochs: int, step: float, deviation: float | None 
     return _product(users, items, steps.deviation)
 
 
-def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, Place[Rows]]:
+def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, Iterate[Rows]]:
     """Return U V^T where full-batch descent with default settings ends on the one block, and the last place."""
     chosen, steps = TrainSettings(method="batch").batch, _steps(matrix, 0.0, deviation)
     landscape = _OneBlock(_block(matrix), steps)
@@ -119,7 +119,7 @@ class _OneBlock:
     block: RatingBlock
     steps: StepSizes
 
-    def look(self, point: Rows) -> tuple[float, Rows]:
+    def evaluate(self, point: Rows) -> tuple[float, Rows]:
         part = batch.block_part(self.block, *point, self.steps.mean, self.steps.deviation, None)
         users, items = (
             batch.with_penalty(rows, np.ones(len(rows)), 0.0, False, slopes)

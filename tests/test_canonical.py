@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, balanced, canonical_form, core_of, joined, triangle, turned_frame
+from funkflow.tasks.model.canonical import Matrix, apply_q, balanced, canonical_form, combine_r, core_of, qr_r
 
 TOLERANCE = 1e-6
 """Times the greatest singular value, as is asked for; float64 leaves about 1e-14."""
@@ -68,8 +68,8 @@ def test_parts_come_to_what_the_whole_does(pair: tuple[Matrix, Matrix], cuts: li
     """Users in parts of any size, empty ones too, which are smaller than the rank."""
     users, items = pair
     parts = np.split(users, sorted(min(cut, len(users)) for cut in cuts))
-    core, turns = joined([triangle(part) for part in parts], items)
-    U = np.concatenate([turned_frame(part, turn) for part, turn in zip(parts, turns, strict=True)])
+    core, turns = combine_r([qr_r(part) for part in parts], items)
+    U = np.concatenate([apply_q(part, turn) for part, turn in zip(parts, turns, strict=True)])
     values, V = core.rotations.values, core.item_vectors
     np.testing.assert_allclose(values, canonical_form(users, items).s, atol=1e-12 * values[0])
     np.testing.assert_allclose(U.T @ U, np.eye(len(values)), atol=1e-12)
@@ -94,7 +94,7 @@ def test_more_rows_than_one_leaf_has(rows: int) -> None:
 def test_rotations_turn_factors_into_the_canonical_form(pair: tuple[Matrix, Matrix]) -> None:
     users, items = pair
     U, s, Vt = canonical_form(users, items)
-    rotations = core_of(triangle(users), items).rotations
+    rotations = core_of(qr_r(users), items).rotations
     near = 1e-10 * s[0]
     for part in groups(s, 1e-6 * s[0]):
         left, right = (users @ rotations.users)[:, part], (items @ rotations.item_weights(len(s)))[:, part]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, core_of, triangle
+from funkflow.tasks.model.canonical import Matrix, core_of, qr_r
 from funkflow.tasks.model.errors_by_rank import Side, errors_by_rank, spectrum_table, turned
 from funkflow.tasks.model.model import Model
 
@@ -86,7 +86,7 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
     """Beside A_ρ made anew for each rank; a user or item that training did not know has neither factors nor bias."""
     rng = np.random.default_rng(seed)
     users, items, ratings = rng.integers(-1, 40, count), rng.integers(-1, 17, count), rng.uniform(1, 5, count)
-    rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
     scale = (1.0, 5.0) if clipped else None
     sides = [
         Side(MODEL.user_factors, MODEL.user_biases),
@@ -108,7 +108,7 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
 def test_more_ratings_than_a_block_holds() -> None:
     rng = np.random.default_rng(0)
     users, items, ratings = rng.integers(0, 40, 20_000), rng.integers(0, 17, 20_000), rng.uniform(1, 5, 20_000)
-    rotations = core_of(triangle(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
     sides = [
         Side(MODEL.user_factors, MODEL.user_biases),
         turned(Side(MODEL.item_factors, MODEL.item_biases), rotations),

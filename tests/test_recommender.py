@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import core_of, triangle
+from funkflow.tasks.model.canonical import core_of, qr_r
 from funkflow.tasks.model.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.neighbours import loaded_factors, strongest_factors
@@ -203,7 +203,7 @@ def test_factors_are_the_singular_vectors_of_the_product() -> None:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
     turned = model.user_factors @ turn, model.item_factors @ turn
     found = strongest_factors(*turned)
-    again = loaded_factors(turned[1], core_of(triangle(turned[0]), turned[1]).rotations)
+    again = loaded_factors(turned[1], core_of(qr_r(turned[0]), turned[1]).rotations)
     np.testing.assert_allclose(again.strengths, found.strengths, rtol=1e-12)
     np.testing.assert_allclose(again.loadings, found.loadings, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.strengths, strengths[:3], rtol=1e-5)

@@ -21,7 +21,7 @@ from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.algebra import named
-from funkflow.tasks.model.canonical import Matrix, joined, turned_frame
+from funkflow.tasks.model.canonical import Matrix, apply_q, combine_r
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
 
@@ -78,7 +78,7 @@ def write_item_vectors(
 ) -> tuple[Matrix, list[Matrix], list[str]]:
     """Write V in the parts that the model has; return the singular values, each user part's turn, and the files."""
     items = parts.item_side()
-    core, turns = joined(triangles, parts.matrix(items, "item", fold_biases))
+    core, turns = combine_r(triangles, parts.matrix(items, "item", fold_biases))
     values = core.rotations.values
     stretch = np.sqrt(values) if balanced else np.ones(len(values))
     written, start = [], 0
@@ -92,7 +92,7 @@ def write_item_vectors(
 def write_user_vectors(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix, folder: str) -> str:
     """Write one part of U; return its file."""
     part = parts.user_part(number)
-    return _write(folder, number, part.raw_ids, turned_frame(parts.matrix(part, "user", fold_biases), turn))
+    return _write(folder, number, part.raw_ids, apply_q(parts.matrix(part, "user", fold_biases), turn))
 
 
 def _write(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:

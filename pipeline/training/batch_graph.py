@@ -1,4 +1,4 @@
-"""The objective over the whole grid, as a landscape to descend: points and gradients stay in shards on the workers.
+"""The objective over the whole grid, as a objective to descend: points and gradients stay in shards on the workers.
 
 Covers: the graph of one look at J and its gradient, moving a point, inner products; first and stored points.
 Does not cover: the rule that descends (tasks/training/gradient_descent.py), what a task does to a block
@@ -47,13 +47,13 @@ class GridObjective:
     """J over the blocks of a grid, and what `follow` needs of its points.
 
     `steps` : how ratings are scaled, and the L2 term; `biases` : False leaves them at 0.
-    `squared_error` : of the last look, in scaled units, without the penalty. `looks` : how many there were.
+    `squared_error` : of the last look, in scaled units, without the penalty. `evaluations` : how many there were.
     """
 
     def __init__(self, context: Context, data: Grid, steps: StepSizes, biases: bool) -> None:
         self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
         self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
-        self.squared_error, self.looks = 0.0, 0
+        self.squared_error, self.evaluations = 0.0, 0
         self._numbers = itertools.count()
         self.counts = self._count()
 
@@ -61,10 +61,10 @@ class GridObjective:
         """Go on with the same grid as it now lies on the workers."""
         self.data, self.counts = data, self._count()
 
-    def look(self, point: ShardedRows) -> tuple[float, ShardedRows]:
+    def evaluate(self, point: ShardedRows) -> tuple[float, ShardedRows]:
         """Return J and its gradient at a point."""
         number, shards, steps = next(self._numbers), len(self.data.rows), self.steps
-        self.looks += 1
+        self.evaluations += 1
         users: list[Any] = []
         errors: list[Any] = []
         parts: list[list[Any]] = [[] for _ in range(shards)]

@@ -27,10 +27,10 @@ from funkflow.pipeline.training.sgd_graph import (
     State,
     first_state,
     loaded_state,
-    state_of_stretch,
+    state_of_epoch_run,
     submit_epoch,
-    submit_stretch,
-    submit_stretch_begin,
+    submit_epoch_run,
+    submit_epoch_run_begin,
 )
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.warm_start import StartWriter, WarmStart
@@ -165,7 +165,7 @@ class _Training(CheckpointedLoop):
         """
         at_once = epochs_at_once(self.grid["ratings"], data.shares)
         if at_once > 1:
-            return self._stretches(data, begin, end, at_once)
+            return self._in_runs(data, begin, end, at_once)
         assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
         best: tuple[int, State] | None = None
@@ -187,19 +187,19 @@ class _Training(CheckpointedLoop):
             if verdict.stop or epoch == end:
                 return best, state, epoch
 
-    def _stretches(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
+    def _in_runs(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run them as `_epochs` does, `at_once` as one task, which judges for itself where to stop."""
         assert self.state is not None
         submit = self.context.client.submit
         history = tuple((row[0] or 0.0, row[1], row[2]) for row in self.history)
-        ahead = submit_stretch_begin(self.context, data, self.state, history, begin, self.name)
+        ahead = submit_epoch_run_begin(self.context, data, self.state, history, begin, self.name)
         self.state = None
         flying: deque[tuple[Future[Any], Future[Any]]] = deque()
         planned, epoch = begin, begin
         while True:
             while len(flying) < _EPOCHS_IN_FLIGHT and planned < end:
                 epochs = range(planned + 1, min(planned + at_once, end) + 1)
-                ahead = submit_stretch(
+                ahead = submit_epoch_run(
                     self.context, data, ahead, epochs, self.settings.seed, self.steps, self._measure, self.name
                 )
                 told = submit(getattr, ahead, "history", key=f"history-{self.name}-{epochs[-1]:04d}", pure=False)
@@ -213,7 +213,7 @@ class _Training(CheckpointedLoop):
             if verdict.stop or epoch == end:
                 break
         last, best = (
-            state_of_stretch(self.context, data, stretch, which, f"{self.name}-{epoch:04d}")
+            state_of_epoch_run(self.context, data, stretch, which, f"{self.name}-{epoch:04d}")
             for which in ("last", "best")
         )
         return (verdict.best_epoch, best) if verdict.best_epoch > begin else None, last, epoch

@@ -26,7 +26,7 @@ from funkflow.tasks.grid.row_sums import rows_seen
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd_epochs import History, Measure, go_on
+from funkflow.tasks.training.sgd_epochs import History, Measure, run_epochs
 from funkflow.tasks.training.sgd_share import (
     ShardStart,
     ShareVisits,
@@ -134,19 +134,19 @@ def submit_epoch(
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
 
 
-def submit_stretch(
+def submit_epoch_run(
     context: Context, data: Grid, before: Future[Any], epochs: range, seed: int, steps: StepSizes, measure: Measure,
     name: str,
 ) -> Future[Any]:  # fmt: skip
-    """Submit several epochs of a grid that is one share as one task; return its Stretch as a future."""
+    """Submit several epochs of a grid that is one share as one task; return its EpochRun as a future."""
     (mine,) = data.of_shares
     visits = [turns_of_epoch(seed, epoch, len(data.rows), 1)[0].visits[0] for epoch in epochs]
-    arguments = (go_on, data.shares_a_worker, data.rows[mine], visits, before, data.held_out[mine], steps, measure)
+    arguments = (run_epochs, data.shares_a_worker, data.rows[mine], visits, before, data.held_out[mine], steps, measure)
     key = f"descend-{name}-{epochs[-1]:04d}-000-000-000of1"
     return context.client.submit(on_timed_threads, *arguments, key=key, priority=-epochs[-1], **near(*data.workers))
 
 
-def submit_stretch_begin(
+def submit_epoch_run_begin(
     context: Context, data: Grid, state: State, history: History, epoch: int, name: str
 ) -> Future[Any]:
     """Submit what a first stretch begins with: a state after `epoch` epochs, and their history."""
@@ -154,8 +154,8 @@ def submit_stretch_begin(
     return context.client.submit(begin_epochs, *state.users, *state.items, history, key=key, **near(*data.workers))
 
 
-def state_of_stretch(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
-    """Return the "last" or the "best" state of a Stretch."""
+def state_of_epoch_run(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
+    """Return the "last" or the "best" state of a EpochRun."""
     future = context.client.submit(getattr, stretch, which, key=f"{which}-{name}", **near(*data.workers))
     return State([future], [future])
 

@@ -22,7 +22,7 @@ from funkflow.tasks.model.canonical import (
     canonical_form,
     chosen_rank,
     core_of,
-    triangle,
+    qr_r,
     with_biases,
 )
 from funkflow.tasks.model.decompositions import (
@@ -152,4 +152,4 @@ def named(fold_biases: bool) -> str:
 
 
 def _rotations(model: Factored) -> Rotations:
-    return core_of(triangle(model.user_factors, "user factors"), model.item_factors).rotations
+    return core_of(qr_r(model.user_factors, "user factors"), model.item_factors).rotations

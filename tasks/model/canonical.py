@@ -116,13 +116,13 @@ def with_biases(factors: Any, biases: Any, mean: float, side: str) -> Matrix:
     return np.column_stack([wide, *([column + mean, one] if side == "user" else [one, column])])
 
 
-def triangle(factors: Any, what: str = "factors") -> Matrix:
+def qr_r(factors: Any, what: str = "factors") -> Matrix:
     """Return R of the thin QR of one part of a side: float64 (min(rows, k), k)."""
     leaves = [np.linalg.qr(leaf, mode="r") for leaf in _leaves(real_matrix(what, factors))]
     return np.asarray(leaves[0] if len(leaves) == 1 else np.linalg.qr(np.concatenate(leaves), mode="r"))
 
 
-def turned_frame(factors: Any, turn: Matrix, what: str = "factors") -> Matrix:
+def apply_q(factors: Any, turn: Matrix, what: str = "factors") -> Matrix:
     """Return Q · turn with the Q that goes with `triangle`: float64 (rows, columns of turn).
 
     Q itself is never held: it would be as large as the factors once more.
@@ -169,8 +169,8 @@ def core_of(user_triangle: Matrix, items: Any) -> Core:
     return Core(rotations, user_turn, item_vectors * signs)
 
 
-def joined(triangles: Sequence[Matrix], items: Any) -> tuple[Core, list[Matrix]]:
-    """Return the core for a user side in parts, and for each part what `turned_frame` takes to give its rows of U.
+def combine_r(triangles: Sequence[Matrix], items: Any) -> tuple[Core, list[Matrix]]:
+    """Return the core for a user side in parts, and for each part what `apply_q` takes to give its rows of U.
 
     The second level of the tall-skinny QR: the parts' triangles, stacked, are factorised once more.
     """
@@ -197,8 +197,8 @@ def canonical_form(users: Any, items: Any) -> Svd:
         raise BadInput(
             f"user factors have rank {users.shape[1]}, item factors {items.shape[1]}; give both of one model"
         )
-    core = core_of(triangle(users), items)
-    return Svd(turned_frame(users, core.user_turn), core.rotations.values, core.item_vectors.T)
+    core = core_of(qr_r(users), items)
+    return Svd(apply_q(users, core.user_turn), core.rotations.values, core.item_vectors.T)
 
 
 def balanced(svd: Svd) -> tuple[Matrix, Matrix]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.kernels.best import best_places
-from funkflow.tasks.model.canonical import Rotations, core_of, triangle
+from funkflow.tasks.model.canonical import Rotations, core_of, qr_r
 
 
 def similar_rows(
@@ -54,7 +54,7 @@ def strongest_factors(user_factors: npt.NDArray[np.float32], item_factors: npt.N
     What training finds is one of many pairs of U and V with the same product; this form is the one that all of them
     share.
     """
-    core = core_of(triangle(user_factors), item_factors)
+    core = core_of(qr_r(user_factors), item_factors)
     return Factors(core.rotations.values, core.item_vectors * np.sqrt(core.rotations.values))
 
 

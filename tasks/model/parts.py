@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import Place, part_files
-from funkflow.tasks.model.canonical import Matrix, Rotations, joined, triangle, with_biases
+from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r, with_biases
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
@@ -112,9 +112,9 @@ def _rows_of(table: pa.Table, rank: int) -> Rows:
 
 def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
     """Return R of the QR of one user part."""
-    return triangle(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+    return qr_r(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
 
 
 def core_rotations(triangles: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
     """Return the rotations, given R of every user part; reads the item side."""
-    return joined(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations
+    return combine_r(triangles, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

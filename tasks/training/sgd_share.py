@@ -26,7 +26,7 @@ from funkflow.tasks.kernels.threads import all_of
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
-from funkflow.tasks.training.sgd_epochs import History, Stretch
+from funkflow.tasks.training.sgd_epochs import EpochRun, History
 
 _LATER_VERSIONS = 3
 """Of a user shard, besides the first, alive at once: those in flight and the best (pipeline/planning/budget.py counts
@@ -103,9 +103,9 @@ def descend_share(
     return descend(mine, within, before, met, steps, visits.begins, threads, took)
 
 
-def begin_epochs(users: Descent, items: ItemShards, history: History) -> Stretch:
+def begin_epochs(users: Descent, items: ItemShards, history: History) -> EpochRun:
     """Return a state as several epochs in one task take it."""
-    return Stretch(Descent(users.users, items_of(items), users.squared_errors), None, history)
+    return EpochRun(Descent(users.users, items_of(items), users.squared_errors), None, history)
 
 
 def score_sgd_share(
