@@ -38,7 +38,8 @@ from funkflow.pipeline.settings.sections import (
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.split import split
-from funkflow.pipeline.training.sgd import step_sizes, train
+from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_rows
 from funkflow.tasks.grid.row_sums import rows_seen

@@ -27,7 +27,7 @@ from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.settings.effective import from_anywhere, on_synthetic
 from funkflow.pipeline.settings.ingest import FILES_ALONE
-from funkflow.pipeline.settings.methods import STANDARD
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.presets import refuse_missing_data
 from funkflow.pipeline.settings.request import STAGES as STAGES
 from funkflow.pipeline.settings.request import Request
@@ -46,10 +46,7 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
-from funkflow.pipeline.training.batch import train_batch
-from funkflow.pipeline.training.funk import train_funk
-from funkflow.pipeline.training.sgd import step_sizes, train
-from funkflow.pipeline.training.standard_svd import decompose
+from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.rated import users_by_part
@@ -57,9 +54,6 @@ from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.versions import ALGORITHM_VERSION
-
-METHODS = {"sgd": train, "batch": train_batch, "funk": train_funk, **dict.fromkeys(STANDARD, decompose)}
-"""What `train.method` may be; all leave the same manifest and shards."""
 
 
 def run(
@@ -154,11 +148,11 @@ class _Run:
         scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
         baselines = baseline(context, held_out, blocks, scale, self.attempt.streamed)
         training = self._method(lineage, dataset)(
-            context, blocks, scale, settings.train, run_folder, self.attempt.streamed
+            context, blocks, scale, settings.train, run_folder, streamed=self.attempt.streamed
         )
         result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
         result.counted = training.get("counted", "epochs")
-        if result.counted != "products":
+        if not METHODS[settings.train.method].missing_as_zero:
             result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
                 settings.train.stop_on
             )
@@ -234,9 +228,9 @@ class _Run:
         return held_out, lineage
 
     def _method(self, lineage: Lineage, dataset: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-        if lineage.ancestor is None:
-            return METHODS[self.settings.train.method]
-        return partial(train, warm=WarmStart(lineage.ancestor, dataset))
+        run_method = METHODS[self.settings.train.method].run_function()
+        ancestor = lineage.ancestor
+        return run_method if ancestor is None else partial(run_method, warm=WarmStart(ancestor, dataset))
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
         """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""
@@ -290,4 +284,4 @@ class _Run:
             **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
         )
         ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
-        return self.attempt.begin(run_id, blocks, steps if chosen.method == "sgd" else None, **ids)
+        return self.attempt.begin(run_id, blocks, steps if METHODS[chosen.method].counts_epochs else None, **ids)

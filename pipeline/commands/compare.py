@@ -13,8 +13,9 @@ import typer
 from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, interrupts, print_result, watching
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import METHODS, compare_methods
+from funkflow.pipeline.results.comparison.runs import compare_methods
 from funkflow.pipeline.results.comparison.table import comparison_table
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
 

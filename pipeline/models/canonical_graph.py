@@ -13,8 +13,8 @@ import numpy as np
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.root.store import content_id, published
 from funkflow.tasks.model.about import About
-from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r
-from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.model.canonical import Matrix, Rotations
+from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
 from funkflow.tasks.storage import files, npy
 
 ROTATIONS = ("user_rotation.npy", "item_rotation.npy")
@@ -56,13 +56,3 @@ def rotations_of(context: Context, stage: str, parts: ModelParts, fold_biases: b
     """Return the canonical form of a model, computed on the cluster."""
     r_factors = user_triangles(context, stage, parts, fold_biases)
     return run_all(context, stage, "svd-core", core_rotations, [(r_factors, parts, fold_biases)])[0]
-
-
-def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
-    """Return R of the QR of one user part."""
-    return qr_r(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
-
-
-def core_rotations(r_factors: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
-    """Return the rotations, given R of every user part; reads the item side."""
-    return combine_r(r_factors, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

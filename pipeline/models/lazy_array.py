@@ -10,15 +10,13 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 from dask.delayed import delayed
 
-from funkflow.pipeline.models.canonical_graph import core_rotations, part_triangle, saved_rotations
-from funkflow.pipeline.models.row_pieces import Cut, cut_rows, multiplied_out, read_item_side, rows_of
+from funkflow.pipeline.models.canonical_graph import saved_rotations
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.canonical import check_rank
-from funkflow.tasks.model.low_rank import ItemSide
-from funkflow.tasks.model.parts import ModelPart, ModelParts
+from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
+from funkflow.tasks.model.pieces import cut_rows, ratings_of_piece, read_item_side, rows_of
 
 
 def reconstruction(
@@ -53,7 +51,9 @@ def reconstruction(
     cuts = cut_rows(parts.user_counts, rows_of(piece_bytes, items))
     blocks = [
         da.from_delayed(
-            delayed(_block)(cut, side, [loaded[part] for part, _, _ in cut.slices]), (cut.rows, items), np.float32
+            delayed(ratings_of_piece)(cut, side, [loaded[part] for part, _, _ in cut.slices]),
+            (cut.rows, items),
+            np.float32,
         )
         for cut in cuts
     ]
@@ -62,9 +62,5 @@ def reconstruction(
 
 
 def _delayed_rotations(parts: ModelParts) -> Any:
-    triangles = [delayed(part_triangle)(parts, number, False) for number in range(len(parts.users))]
-    return delayed(core_rotations)(triangles, parts, False)
-
-
-def _block(cut: Cut, side: ItemSide, loaded: list[ModelPart]) -> npt.NDArray[Any]:
-    return multiplied_out(cut, side, loaded)[1]
+    r_factors = [delayed(part_triangle)(parts, number, False) for number in range(len(parts.users))]
+    return delayed(core_rotations)(r_factors, parts, False)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from funkflow.pipeline.root.result import ESTIMATES
-from funkflow.pipeline.settings.methods import STANDARD
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import distinct_figures
 
@@ -40,7 +40,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
 
 def remedy(settings: Settings, dataset: Mapping[str, Any], grid: Mapping[str, Any]) -> str:
     """Return what to try with a model that is of no use."""
-    if settings.train.method in STANDARD:
+    if METHODS[settings.train.method].missing_as_zero:
         return "train.method = sgd looks at known ratings only"
     if not settings.train.biases:
         return "train.biases = true and train.center = true take from the factors what they have to carry here"

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import psutil
 from dask.utils import format_bytes
 
-from funkflow.pipeline.planning.method_memory import NEEDS, Job, scoring_need
 from funkflow.pipeline.planning.method_memory import RATING_BYTES as RATING_BYTES
+from funkflow.pipeline.planning.method_memory import Job, scoring_need
 from funkflow.pipeline.planning.method_memory import Size as Size
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
+from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.errors import CannotFit
 
@@ -40,8 +41,6 @@ PARTITION_ROW_BYTES = 47
 """Bytes at the peak of settling one partition, for each of its ratings."""
 BUILD_RATING_BYTES = 36
 """Bytes at the peak of putting one block in order, for each of its ratings."""
-DEFAULT_METHOD = "sgd"
-"""The method that needs least."""
 USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
@@ -101,7 +100,7 @@ def predict_bytes(
     streamed: bool = False, method: str = DEFAULT_METHOD,
 ) -> Prediction:  # fmt: skip
     """Return the predicted peaks for `workers` processes of `threads` threads each."""
-    need = NEEDS[method](Job(size, rank, shards, workers, threads, streamed))
+    need = METHODS[method].memory_function()(Job(size, rank, shards, workers, threads, streamed))
     ratings = size.ratings + size.held_out
     kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
     training_worker = WORKER_BYTES + need.kept * kept + need.worker

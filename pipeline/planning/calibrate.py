@@ -33,13 +33,14 @@ from funkflow.pipeline.planning.task_costs import Block
 from funkflow.pipeline.settings.cluster import cores
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, write_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.kernels.buffers import uninitialised
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.kernels.wavefront import visit_tiles
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes, descend_in_place
+from funkflow.tasks.training.sgd import descend_in_place
 
 RANKS = (32, 64, 128)
 REPEATS = 5

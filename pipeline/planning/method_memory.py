@@ -1,8 +1,9 @@
-"""How many bytes each method of training needs at its peak: one table, `NEEDS`, with an entry for each method.
+"""How many bytes each method of training needs at its peak, in one function each.
 
 Covers: what a method holds in the client and in the worker that holds most, and what it writes, from the numbers of
 ratings, users and items, the rank, the grid and the workers.
-Does not cover: what processes need by themselves, ingest and recommending, or refusing what cannot fit (budget.py).
+Does not cover: what processes need by themselves, ingest and recommending, refusing what cannot fit (budget.py), or
+which method has which function (pipeline/settings/methods.py).
 
 A row is a user or an item. How many versions of all rows are alive at once is counted from what the code holds on to;
 what is not seen there, copies on the way and spare memory, was measured at 5, 10 and 20 M ratings and ranks 64 and 128.
@@ -11,7 +12,6 @@ what is not seen there, copies on the way and spare memory, was measured at 5, 1
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from funkflow.tasks.kernels.vector import STATE_WIDTH
@@ -141,7 +141,7 @@ def row_bytes(rank: int) -> int:
     return 4 * (rank + STATE_WIDTH)
 
 
-def _sgd(job: Job) -> Need:
+def sgd_need(job: Job) -> Need:
     """Some versions of the user shards, one of the item shards for each and each stratum in flight; copies of tasks."""
     size, row = job.size, row_bytes(job.rank)
     users, items = size.users * row * job.part * _SHARD_VERSIONS, size.items * row * (_SHARD_VERSIONS + 1)
@@ -152,7 +152,7 @@ def _sgd(job: Job) -> Need:
     return Need(blocks + held_out + shown, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
 
 
-def _batch(job: Job) -> Need:
+def batch_need(job: Job) -> Need:
     """All in float64; parts of the items' gradient wait for each other, one for each row of blocks."""
     size, row = job.size, 8 * (job.rank + 1)
     users = size.users * row * (_POINTS * job.part + _PARTS * job.tasks / job.shards)
@@ -161,7 +161,7 @@ def _batch(job: Job) -> Need:
     return Need(job.data + users + items, 0.0, size.rows * (6 * row + 4 * row_bytes(job.rank)))
 
 
-def _funk(job: Job) -> Need:
+def funk_need(job: Job) -> Need:
     """Residuals of every rating, those of the rows of blocks in hand anew; vectors of one feature count for little."""
     size = job.size
     residuals = 4 * size.ratings * (job.part + _RESIDUAL_SETS * job.tasks / job.shards)
@@ -169,21 +169,21 @@ def _funk(job: Job) -> Need:
     return Need(worker, 0.0, size.rows * 3 * row_bytes(job.rank), kept=0.5)
 
 
-def _lanczos(job: Job) -> Need:
+def lanczos_need(job: Job) -> Need:
     """Lanczos' basis, and what it is turned with; products with A and A^T in turn."""
     longer, shorter = _sides(job)
     basis = 2 * shorter * _basis_vectors(job) * 8
     return _by_products(job, basis, _OVERWRITTEN_SETS, [8 * longer, 8 * shorter * job.shards])
 
 
-def _arnoldi(job: Job) -> Need:
+def arnoldi_need(job: Job) -> Need:
     """Arnoldi's basis, and the eigenvectors found: real, then complex; products with A^T A."""
     _, shorter = _sides(job)
     basis = shorter * (_basis_vectors(job) * 8 + job.rank * (8 + 16))
     return _by_products(job, basis, _VECTOR_SETS, [8 * shorter * job.shards])
 
 
-def _power(job: Job) -> Need:
+def power_need(job: Job) -> Need:
     """The vectors found so far, twice while one is added; products with A^T A."""
     _, shorter = _sides(job)
     return _by_products(job, 2 * shorter * job.rank * 8, _VECTOR_SETS, [8 * shorter * job.shards])
@@ -213,7 +213,7 @@ def _basis_vectors(job: Job) -> int:
     return max(2 * job.rank + 1, _LEAST_BASIS)
 
 
-def _randomized(job: Job) -> Need:
+def randomized_need(job: Job) -> Need:
     """Blocks a second time as sparse matrices, and versions of their projection; the client gathers the vectors."""
     size = job.size
     samples = 8 * max(_LEAST_SAMPLES, job.rank + _OVERSAMPLES)
@@ -248,15 +248,3 @@ def scoring_need(job: Job, parts: int) -> Need:
 def _found_on_disk(job: Job) -> float:
     """Return the bytes of the shards that a decomposition leaves, and of the model."""
     return job.size.rows * 2 * row_bytes(job.rank)
-
-
-NEEDS: dict[str, Callable[[Job], Need]] = {
-    "sgd": _sgd,
-    "batch": _batch,
-    "funk": _funk,
-    "lanczos": _lanczos,
-    "arnoldi": _arnoldi,
-    "power": _power,
-    "randomized": _randomized,
-}
-"""The need of each `train.method`."""

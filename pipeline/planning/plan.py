@@ -21,7 +21,8 @@ from funkflow.pipeline.planning.budget import (
     row_bytes,
 )
 from funkflow.pipeline.planning.sizes import size_of, training_size
-from funkflow.pipeline.settings.sections import Settings, TrainSettings
+from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.visit_order import shares_for, tasks_of
 from funkflow.tasks.training.sgd_epochs import epochs_at_once
@@ -84,7 +85,7 @@ class Plan:
     @property
     def has_epochs(self) -> bool:
         """Whether training goes by epochs of all factors, so that what is said of one holds."""
-        return self.method == "sgd"
+        return METHODS[self.method].counts_epochs
 
     def to_dict(self) -> dict[str, Any]:
         of_epochs = ("epochs_per_task", "tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
@@ -162,21 +163,9 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
         shards,
         settings.train.method,
         settings.train.rank,
-        _limit(settings.train),
+        METHODS[settings.train.method].limit_in(settings.train),
         settings.train.checkpoint_epochs,
         prediction,
         allowance,
         available_disk_bytes(settings.root),
     )
-
-
-def _limit(train: TrainSettings) -> str:
-    match train.method:
-        case "sgd":
-            return f"at most {train.epochs} epochs"
-        case "funk":
-            return f"at most {train.epochs} passes for each factor"
-        case "batch":
-            return f"at most {train.batch.steps} steps"
-        case _:
-            return "products with the matrix until the singular values are found"

@@ -48,11 +48,12 @@ from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import from_anywhere
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.errors import FunkflowError
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd import StepSizes
 
 _GROWTH = 1.01
 """Memory is told of again once it has grown by that much."""
@@ -137,7 +138,7 @@ class Attempt:
         self.execution.begun(run_id, facts["dataset"])
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, blocks["shards"]
-        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
+        most = METHODS[train.method].most_units(train)
         self.tell(
             RunBegan(
                 run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],

@@ -1,29 +1,133 @@
-"""Which training methods there are, by kind, and which settings speak of one kind alone.
+"""The training methods: all that the rest of the program knows of them stands in this table, one entry a method.
 
-Covers: the kinds, and naming a setting that would change nothing with the chosen method.
-Does not cover: what the settings mean (sections.py), which function a method is (pipeline/flow.py).
+Covers: names, units, limits, which settings a method ignores, and where its functions are; naming a setting that would
+change nothing with the chosen method.
+Does not cover: what the settings mean (sections.py), or the methods themselves (pipeline/training/).
+
+docs/adding-a-method.md shows what one more takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
 
-STANDARD = ("lanczos", "arnoldi", "randomized", "power")
-"""Methods on the matrix with unknown entries as zero (pipeline/training/standard_svd.py)."""
-ON_A_BASELINE = ("funk", *STANDARD)
-"""Methods that remove mean and biases before they begin, instead of finding biases along with the factors."""
-_WARM = {"warm_start", "warm_from"}
-_NEVER = {
-    "sgd": {"batch", "iterations", "tolerance"},
-    "funk": {"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance", *_WARM},
-    "batch": {"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance", *_WARM},
-}
-_NEVER_STANDARD = {"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", *_WARM}
+
+@dataclass(frozen=True)
+class Method:
+    """One value of `train.method`.
+
+    Attributes
+    ----------
+    name : as settings, manifests and pages have it.
+    description : in a few words, for the list of settings and the report.
+    run : "module:function", imported when used. Called with a context, the grid's manifest, the scale, [train], the
+        run's folder and `streamed`; returns the training manifest.
+    memory : "module:function", which takes a planning Job and returns its Need.
+    ignores : settings of [train] that change nothing.
+    unit : what progress counts; `counted` : what the manifest's `epochs` counts.
+    most : the setting that limits the units; `limit` : the limit in words, with the settings in braces.
+    resumes : whether an interrupted training continues from a checkpoint.
+    removes_baseline : mean and biases are removed before training begins, instead of found along with the factors.
+    missing_as_zero : missing entries count as zero, so there are no epochs to choose from.
+    """
+
+    name: str
+    description: str
+    run: str
+    memory: str
+    ignores: frozenset[str]
+    unit: str = "epoch"
+    counted: str = "epochs"
+    most: str = "epochs"
+    limit: str = "at most {epochs} epochs"
+    resumes: bool = True
+    removes_baseline: bool = False
+    missing_as_zero: bool = False
+
+    def run_function(self) -> Callable[..., dict[str, Any]]:
+        """Import the function that trains."""
+        return _imported(self.run)
+
+    def memory_function(self) -> Callable[..., Any]:
+        """Import the function that predicts memory."""
+        return _imported(self.memory)
+
+    def most_units(self, train: Any) -> int:
+        """Return the greatest number of units that [train] allows."""
+        return int(attrgetter(self.most)(train))
+
+    def limit_in(self, train: Any) -> str:
+        """Return the limit in words."""
+        return self.limit.format_map({"epochs": train.epochs, "batch": train.batch})
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether a unit is an epoch of all factors."""
+        return self.unit == "epoch"
+
+
+def _imported(dotted: str) -> Callable[..., Any]:
+    module, _, function = dotted.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+_TRAINING, _MEMORY = "funkflow.pipeline.training", "funkflow.pipeline.planning.method_memory"
+_WARM = frozenset({"warm_start", "warm_from"})
+_ALL_EPOCHS = frozenset({"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}) | _WARM
+
+
+def _standard_svd(name: str, memory: str, ignores: frozenset[str]) -> Method:
+    """Return a standard method of the SVD: they differ in the name, and in what they hold."""
+    return Method(
+        name, name, f"{_TRAINING}.standard_svd:decompose", f"{_MEMORY}:{memory}", ignores,
+        unit="product", counted="products", limit="products with the matrix until the singular values are found",
+        resumes=False, removes_baseline=True, missing_as_zero=True,
+    )  # fmt: skip
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
+            frozenset({"batch", "iterations", "tolerance"}),
+        ),
+        Method(
+            "batch", "gradient descent on all ratings at once",
+            f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
+            frozenset({"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"}) | _WARM,
+            unit="step", counted="steps", most="batch.steps", limit="at most {batch.steps} steps",
+        ),
+        Method(
+            "funk", "gradient descent, one factor after another",
+            f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
+            frozenset({"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"}) | _WARM,
+            unit="feature", counted="passes", most="rank", limit="at most {epochs} passes for each factor",
+            removes_baseline=True,
+        ),
+        _standard_svd("lanczos", "lanczos_need", _ALL_EPOCHS),
+        _standard_svd("arnoldi", "arnoldi_need", _ALL_EPOCHS),
+        _standard_svd("randomized", "randomized_need", _ALL_EPOCHS | {"tolerance"}),
+        _standard_svd("power", "power_need", _ALL_EPOCHS),
+    )
+}  # fmt: skip
+"""The methods by name, in the order in which they are listed."""
+DEFAULT_METHOD = next(iter(METHODS))
+"""The method of production, which needs least."""
+
+
+def described_methods() -> str:
+    """Return the names of all methods with their descriptions; the standard ones need none."""
+    own = [f"{method.name}: {method.description}" for method in METHODS.values() if not method.missing_as_zero]
+    standard = [method.name for method in METHODS.values() if method.missing_as_zero]
+    return f"{'; '.join(own)}; {', '.join(standard)}: standard methods of the SVD, missing entries as zero"
 
 
 def without_effect(method: str, fields: Collection[str]) -> list[str]:
     """Return those of the given fields of [train] that change nothing in the result of this method."""
-    idle = _NEVER.get(method, _NEVER_STANDARD)
-    if method == "randomized":
-        idle = idle | {"tolerance"}
-    return sorted(idle.intersection(fields))
+    return sorted(METHODS[method].ignores.intersection(fields))

@@ -16,7 +16,7 @@ from funkflow.pipeline.settings.cluster import Bytes as Bytes
 from funkflow.pipeline.settings.cluster import ClusterSettings as ClusterSettings
 from funkflow.pipeline.settings.ingest import ColumnSettings as ColumnSettings
 from funkflow.pipeline.settings.ingest import IngestSettings as IngestSettings
-from funkflow.pipeline.settings.methods import STANDARD
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
 from funkflow.pipeline.settings.presets import read_settings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
@@ -202,7 +202,7 @@ class Settings(Section):
                     'split.kind = "none" leaves no validation to stop on: leave out train.stop_on, or set it to '
                     '"slice" or "nothing"'
                 )
-            chosen = "nothing" if self.train.method in STANDARD else "slice"
+            chosen = "nothing" if METHODS[self.train.method].missing_as_zero else "slice"
             object.__setattr__(self, "train", self.train.model_copy(update={"stop_on": chosen}))
         return self
 

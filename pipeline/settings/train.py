@@ -6,11 +6,11 @@ Does not cover: all other sections, and reading settings (sections.py).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from funkflow.pipeline.settings.methods import ON_A_BASELINE, without_effect
+from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS, described_methods, without_effect
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
 
@@ -25,6 +25,12 @@ def _expanded(path: str) -> str:
 
 Place = Annotated[str, AfterValidator(_expanded)]
 """A path, with `~` for a home folder, or a URL."""
+
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
 
 
 class Section(BaseModel):
@@ -64,12 +70,7 @@ class BatchSettings(Section):
 class TrainSettings(Section):
     """The training of the factors."""
 
-    method: Literal["sgd", "batch", "funk", "lanczos", "arnoldi", "randomized", "power"] = Field(
-        "sgd",
-        description="gradient methods on the observed entries: sgd (stochastic, for production), batch (all ratings at "
-        "once) and funk (one factor after another); the others: standard methods of the SVD, with missing entries as "
-        "zero",
-    )
+    method: MethodName = Field(DEFAULT_METHOD, description=described_methods())
     batch: BatchSettings = BatchSettings()
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
     epochs: int = Field(
@@ -125,7 +126,7 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def _baseline_is_whole(self) -> TrainSettings:
-        if self.method in ON_A_BASELINE and self.biases and not self.center:
+        if METHODS[self.method].removes_baseline and self.biases and not self.center:
             raise ValueError(
                 f"train.method = {self.method!r} removes mean and biases together, or neither: "
                 "set train.biases = false too"

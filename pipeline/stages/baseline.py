@@ -19,10 +19,10 @@ from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import load_grid
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.score import Errors, HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes
 
 _STAGE = "baseline"
 
@@ -61,7 +61,7 @@ def _fit_baselines(
 ) -> dict[str, Errors]:
     client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
     data = load_grid(context, grid, "validation", name, streamed)
-    steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
+    steps = Scaling(grid["mean"], 1.0)
     users, items = fit_biases(context, data, grid["mean"], name)
     means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
     submit = client.submit
@@ -79,7 +79,7 @@ def _fit_baselines(
 
 
 def score_mean(
-    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: StepSizes, scale: tuple[float, float]
+    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: Scaling, scale: tuple[float, float]
 ) -> Errors:
     """Score the mean alone; `users` only says how many rows the shard has."""
     return score(held_out, mean_shard(len(users.factors)), items, steps, scale)

@@ -19,11 +19,11 @@ from funkflow.pipeline.root.store import nothing_half_written, publish, publishe
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors, read_held_out, score
-from funkflow.tasks.training.sgd import StepSizes
 
 _STAGE = "evaluate"
 

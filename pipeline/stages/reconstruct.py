@@ -20,7 +20,6 @@ from dask.utils import format_bytes
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations, spectrum_id
-from funkflow.pipeline.models.row_pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
 from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
@@ -29,6 +28,7 @@ from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.model.canonical import Rotations, check_rank
 from funkflow.tasks.model.low_rank import ItemSide
 from funkflow.tasks.model.parts import ModelPart, ModelParts
+from funkflow.tasks.model.pieces import ITEM_BYTES, Cut, cut_rows, multiplied_out, read_item_side, rows_of
 from funkflow.tasks.storage import files, zarr_arrays
 
 _STAGE = "reconstruct"

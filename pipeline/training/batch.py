@@ -16,19 +16,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
+from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.grid.default_rule import l2_for, scaling
-from funkflow.tasks.grid.factor_shard import write_shard
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
-from funkflow.tasks.training.gradient_descent import Place, Reason, Rule, Trail, follow
-from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.gradient_descent import DescentState, Iterate, Reason, Rule, follow
 
 
 def train_batch(
@@ -48,21 +47,14 @@ def train_batch(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    steps = _step_sizes(grid, settings)
+    step = settings.batch.step or 0.0  # 0: looked for
+    steps = steps_of_method(grid, settings, step, bias_step=step)
 
     def work() -> dict[str, Any]:
         last, reason = _Descent(context, grid, scale, settings, steps, run_folder, streamed).run()
-        return {**last.for_manifest(), "steps": asdict(steps), "counted": "steps", "reason": reason}
+        return {**last.for_manifest(), "steps": asdict(steps), "counted": METHODS["batch"].counted, "reason": reason}
 
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
-
-
-def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    """Return how ratings are scaled and the L2 term; `step` is 0 where it is looked for."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.batch.step or 0.0
-    return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
 
 
 def _summary(manifest: dict[str, Any]) -> str:
@@ -74,7 +66,7 @@ def _summary(manifest: dict[str, Any]) -> str:
 class _Descent(CheckpointedLoop):
     """The loop over steps. `best` : the best point as long as it is not written, with its number."""
 
-    unit = "step"
+    unit = METHODS["batch"].unit
 
     best: tuple[int, ShardedRows] | None = None
 
@@ -87,43 +79,45 @@ class _Descent(CheckpointedLoop):
     def run(self) -> tuple[Checkpoint, str]:
         """Descend to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
         data = self.load_grid()
-        self.landscape = GridObjective(self.context, data, self.steps, self.settings.biases)
+        self.objective = GridObjective(self.context, data, self.steps, self.settings.biases)
         last = self.resume()
         while last is None or last.current["search"]["ended"] is None:
             last = self._to_next_checkpoint(last)
             now = self.grid_after(data, last)
             if now is not data:
                 data = now
-                self.landscape.take(data)
+                self.objective.take(data)
         return last, last.current["search"]["ended"]
 
     def _to_next_checkpoint(self, last: Checkpoint | None) -> Checkpoint:
         """Take steps until a checkpoint is due or descent ends, and write it, with the reason if it ended."""
         first = last.epoch if last else 0
-        point, trail = self._begin(last)
-        for place in follow(self.landscape, point, self.rule, trail):
+        point, state = self._begin(last)
+        for place in follow(self.objective, point, self.rule, state):
             reason = self._end_of(place)
-            if place.trail.number > len(self.history) or (reason and not self.history):
+            if place.state.number > len(self.history) or (reason and not self.history):
                 self._record(place)
                 reason = reason or self._judged()
-            if reason or place.trail.number - first >= self.settings.batch.checkpoint_steps:
+            if reason or place.state.number - first >= self.settings.batch.checkpoint_steps:
                 break
         return self._write(place, last, reason)
 
-    def _begin(self, last: Checkpoint | None) -> tuple[ShardedRows, Trail[ShardedRows] | None]:
+    def _begin(self, last: Checkpoint | None) -> tuple[ShardedRows, DescentState[ShardedRows] | None]:
         if last is None:
-            return self.landscape.first_point(self.settings.rank, self.settings.seed), None
-        point, direction = (self.landscape.stored(self.folder, last.current, number) for number in range(2))
+            return self.objective.first_point(self.settings.rank, self.settings.seed), None
+        point, direction = (self.objective.stored(self.folder, last.current, number) for number in range(2))
         search = last.current["search"]
-        trail: Trail[ShardedRows] = Trail(**{**search["trail"], "values": tuple(search["trail"]["values"])})
-        return point, replace(trail, direction=direction)
+        state: DescentState[ShardedRows] = DescentState(
+            **{**search["trail"], "values": tuple(search["trail"]["values"])}
+        )
+        return point, replace(state, direction=direction)
 
-    def _end_of(self, place: Place[ShardedRows]) -> str | None:
+    def _end_of(self, place: Iterate[ShardedRows]) -> str | None:
         """Return why the rule ends here; raise if the steps diverge."""
         if place.reason is Reason.DIVERGED:
-            step = self.settings.batch.step or place.trail.step
+            step = self.settings.batch.step or place.state.step
             raise Diverged(
-                f"step {place.trail.number}: the objective rose from {place.trail.first_value:.4g} to "
+                f"step {place.state.number}: the objective rose from {place.state.first_value:.4g} to "
                 f"{place.value:.4g} with train.batch.step = {step:g}; set it lower (for instance {step / 10:.2g}) or "
                 "leave it out, and each step's length is looked for"
             )
@@ -135,22 +129,22 @@ class _Descent(CheckpointedLoop):
     def _verdict(self) -> Verdict:
         return judge_history(self.history, self.settings.batch.patience, self.settings.minimum_gain)
 
-    def _record(self, place: Place[ShardedRows]) -> None:
+    def _record(self, place: Iterate[ShardedRows]) -> None:
         """Measure the place that a step led to, keep it if it is the best, and tell."""
-        training = math.sqrt(self.landscape.squared_error / self.grid["ratings"]) * self.steps.deviation
-        stopping = None if self.stop_on is None else self.landscape.errors(place.point, self.scale).rmse
+        training = math.sqrt(self.objective.squared_error / self.grid["ratings"]) * self.steps.deviation
+        stopping = None if self.stop_on is None else self.objective.errors(place.point, self.scale).rmse
         self.history.append([training, stopping])
         number, verdict = len(self.history), self._verdict()
         if verdict.best_epoch == number:
             self.best = (number, place.point)
-        passes = self.landscape.looks - self.passes_run  # a step may have been refused, and looked for again
+        passes = self.objective.evaluations - self.passes_run  # a step may have been refused, and looked for again
         self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes)
 
-    def _write(self, place: Place[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
+    def _write(self, place: Iterate[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
         self.begin_writing()
         number = len(self.history)
-        numbers = {name: value for name, value in vars(place.trail).items() if name != "direction"}
-        direction = place.trail.direction or place.gradient
+        numbers = {name: value for name, value in vars(place.state).items() if name != "direction"}
+        direction = place.state.direction or place.gradient
         current: dict[str, Any] = {
             **self._written(
                 batch.write_rows, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", place.point, direction
@@ -161,7 +155,7 @@ class _Descent(CheckpointedLoop):
             assert last is not None
             best = last.best
         else:
-            best = self._written(write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
+            best = self._written(batch.write_as_shard, "save-best", f"shards-{self.best[0]:05d}/{{}}.npy", self.best[1])
         self.best = None
         return self.write_checkpoint(number, self._verdict().best_epoch, current, best)
 
@@ -177,8 +171,3 @@ class _Descent(CheckpointedLoop):
                 {"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)
             ]
         return written
-
-
-def write_as_shard(url: str, rows: batch.Rows) -> str:
-    """Write rows as the factor shard that they stand for; return its checksum."""
-    return write_shard(url, batch.as_shard(rows))

@@ -1,4 +1,4 @@
-"""The objective over the whole grid, as a landscape to descend: points and gradients stay in shards on the workers.
+"""The objective over the whole grid, as a objective to descend: points and gradients stay in shards on the workers.
 
 Covers: the graph of one look at J and its gradient, moving a point, inner products; first and stored points.
 Does not cover: the rule that descends (tasks/training/gradient_descent.py), what a task does to a block
@@ -22,12 +22,10 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import Grid
-from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
-from funkflow.tasks.training.batch import Counts, Part, Rows
-from funkflow.tasks.training.score import Errors, HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.score import Errors
 
 _FAN_IN = 4
 """Parts of the items' gradient that one task adds up."""
@@ -49,13 +47,13 @@ class GridObjective:
     """J over the blocks of a grid, and what `follow` needs of its points.
 
     `steps` : how ratings are scaled, and the L2 term; `biases` : False leaves them at 0.
-    `squared_error` : of the last look, in scaled units, without the penalty. `looks` : how many there were.
+    `squared_error` : of the last look, in scaled units, without the penalty. `evaluations` : how many there were.
     """
 
     def __init__(self, context: Context, data: Grid, steps: StepSizes, biases: bool) -> None:
         self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
         self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
-        self.squared_error, self.looks = 0.0, 0
+        self.squared_error, self.evaluations = 0.0, 0
         self._numbers = itertools.count()
         self.counts = self._count()
 
@@ -63,10 +61,10 @@ class GridObjective:
         """Go on with the same grid as it now lies on the workers."""
         self.data, self.counts = data, self._count()
 
-    def look(self, point: ShardedRows) -> tuple[float, ShardedRows]:
+    def evaluate(self, point: ShardedRows) -> tuple[float, ShardedRows]:
         """Return J and its gradient at a point."""
         number, shards, steps = next(self._numbers), len(self.data.rows), self.steps
-        self.looks += 1
+        self.evaluations += 1
         users: list[Any] = []
         errors: list[Any] = []
         parts: list[list[Any]] = [[] for _ in range(shards)]
@@ -74,19 +72,19 @@ class GridObjective:
             part: Any = None
             for b in range(shards):
                 key = f"{self.attempt}-{number:05d}-{b:04d}-{a:03d}-{b:03d}of{shards}"
-                part = delayed(slopes_in_row, pure=False)(
+                part = delayed(batch.slopes_in_row, pure=False)(
                     row, b, point.users[a], point.items[b], steps.mean, steps.deviation, part,
                     dask_key_name=f"slopes-{key}",
                 )  # fmt: skip
-                parts[b].append(delayed(items_of_part, pure=False)(part, dask_key_name=f"item-slopes-{key}"))
+                parts[b].append(delayed(batch.items_of_part, pure=False)(part, dask_key_name=f"item-slopes-{key}"))
             key = f"{self.name}-{number:05d}-{a:03d}"
             users.append(
-                delayed(user_gradient, pure=False)(
+                delayed(batch.user_gradient, pure=False)(
                     part, point.users[a], self.counts.users[a], steps.l2, self.biases,
                     dask_key_name=f"user-gradient-{key}",
                 )
             )  # fmt: skip
-            errors.append(delayed(error_of_part, pure=False)(part, dask_key_name=f"squared-error-{key}"))
+            errors.append(delayed(batch.error_of_part, pure=False)(part, dask_key_name=f"squared-error-{key}"))
         items = [self._item_gradient(point.items[b], b, parts[b], number) for b in range(shards)]
         penalties = self._penalties(point, number) if steps.l2 else []
         futures = self.client.compute([*users, *items, *errors, *penalties], optimize_graph=False)
@@ -123,7 +121,16 @@ class GridObjective:
         submit = self.client.submit
         parts: list[Errors] = self.client.gather(
             [
-                submit(score_rows, held_out, users, self.steps, scale, *point.items, key=f"{name}-{a:03d}", pure=False)
+                submit(
+                    batch.score_rows,
+                    held_out,
+                    users,
+                    self.steps,
+                    scale,
+                    *point.items,
+                    key=f"{name}-{a:03d}",
+                    pure=False,
+                )
                 for a, (held_out, users) in enumerate(zip(self.data.held_out, point.users, strict=True))
             ]
         )
@@ -157,7 +164,7 @@ class GridObjective:
         ]
         return _split(
             [
-                self.client.submit(load_rows, *job, key=f"{name}-{place:03d}", pure=False)
+                self.client.submit(batch.load_rows, *job, key=f"{name}-{place:03d}", pure=False)
                 for place, job in enumerate(jobs)
             ]
         )
@@ -169,9 +176,12 @@ class GridObjective:
             submit(batch.count_ratings, row, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
         ]
         return ShardedRows(
-            [submit(counts_of_users, each, key=f"{name}-users-{a:03d}", pure=False) for a, each in enumerate(counted)],
             [
-                submit(counts_of_items, counted, b, key=f"{name}-items-{b:03d}", pure=False)
+                submit(batch.counts_of_users, each, key=f"{name}-users-{a:03d}", pure=False)
+                for a, each in enumerate(counted)
+            ],
+            [
+                submit(batch.counts_of_items, counted, b, key=f"{name}-items-{b:03d}", pure=False)
                 for b in range(len(self.data.rows))
             ],
         )
@@ -205,45 +215,3 @@ class GridObjective:
 
 def _split(shards: list[Future[Any]]) -> ShardedRows:
     return ShardedRows(shards[: len(shards) // 2], shards[len(shards) // 2 :])
-
-
-def slopes_in_row(
-    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
-) -> Part:
-    """Return the gradient's part of one block of a row, the users' added to that of the blocks before it."""
-    return batch.block_part(row[column], users, items, mean, deviation, before)
-
-
-def items_of_part(part: Part) -> Rows:
-    """Return the items' part alone, so that it can travel without the users'."""
-    return part.items
-
-
-def error_of_part(part: Part) -> float:
-    """Return the sum of squared errors alone."""
-    return part.squared_error
-
-
-def user_gradient(part: Part, rows: Rows, counts: Counts, l2: float, biases: bool) -> Rows:
-    """Return a user shard's gradient from the part of the last block of its row."""
-    return batch.with_penalty(rows, counts, l2, biases, part.users)
-
-
-def counts_of_users(counted: tuple[Counts, Any]) -> Counts:
-    """Return the counts of a row of blocks' users."""
-    return counted[0]
-
-
-def counts_of_items(counted: list[tuple[Any, tuple[Counts, ...]]], shard: int) -> Counts:
-    """Return the counts of an item shard over all rows of blocks."""
-    return batch.total(*(items[shard] for _, items in counted))
-
-
-def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
-    """Read a shard of a checkpoint, on the worker that holds what its first argument is."""
-    return batch.read_rows(url, checksum, number)
-
-
-def score_rows(held_out: HeldOut, users: Rows, steps: StepSizes, scale: tuple[float, float], *items: Rows) -> Errors:
-    """Return one user shard's errors on its stopping ratings."""
-    return score(held_out, batch.as_shard(users), [batch.as_shard(each) for each in items], steps, scale)

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.store import FORMAT_VERSION
-from funkflow.pipeline.training.sgd_graph import State, threads_of_task
-from funkflow.tasks.errors import DamagedFile, Diverged, SettingsError
-from funkflow.tasks.grid.factor_shard import FactorShard, write_shard
-from funkflow.tasks.grid.visit_order import items_of
-from funkflow.tasks.kernels.threads import map_threads
+from funkflow.pipeline.training.on_worker import on_threads
+from funkflow.pipeline.training.sgd_graph import State
+from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.grid.factor_shard import verify_shard
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd import Descent
+from funkflow.tasks.training.sgd_share import write_item_shards, write_user_shards
 
 _KEPT = 2
 
@@ -90,15 +88,15 @@ def write_state(
     set_name = f"shards-{epoch:05d}"
     submit, at = context.client.submit, f"{name}-{epoch:04d}"
     writes = {
-        "users": [
-            submit(_write_users, share, folder, set_name, mine.start, key=f"save-users-{at}-{number}", pure=False)
-            for number, (share, mine) in enumerate(zip(state.users, of_shares, strict=True))
-        ],
-        "items": [
-            submit(_write_items, share, folder, set_name, mine.start, key=f"save-items-{at}-{number}", pure=False)
-            for number, (share, mine) in enumerate(zip(state.items, of_shares, strict=True))
-        ],
-    }
+        side: [
+            submit(on_threads, write_side, 1, share, folder, set_name, mine.start, key=f"save-{side}-{at}-{number}",
+                   pure=False)
+            for number, (share, mine) in enumerate(zip(shares, of_shares, strict=True))
+        ]
+        for side, write_side, shares in (
+            ("users", write_user_shards, state.users), ("items", write_item_shards, state.items)
+        )
+    }  # fmt: skip
     written: dict[str, Any] = context.client.gather(writes)
     return {side: list(itertools.chain(*shares)) for side, shares in written.items()}
 
@@ -131,7 +129,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
         try:
             checkpoint = _read(folder, epoch)
             jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _entries(checkpoint)]
-            run_all(context, "verify", "verify-checkpoint", _verify, jobs)
+            run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
             context.tell(
                 Noticed(
@@ -141,32 +139,6 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
         else:
             return checkpoint
     return None
-
-
-def _write_users(descent: Descent, folder: str, set_name: str, first: int) -> list[dict[str, str]]:
-    return _write_shards(descent.users, folder, f"{set_name}/user", first)
-
-
-def _write_items(
-    items: Descent | tuple[FactorShard, ...], folder: str, set_name: str, first: int
-) -> list[dict[str, str]]:
-    return _write_shards(items_of(items), folder, f"{set_name}/item", first)
-
-
-def _write_shards(shards: Sequence[FactorShard], folder: str, name: str, first: int) -> list[dict[str, str]]:
-    paths = [f"{name}-{number:05d}.npy" for number in range(first, first + len(shards))]
-    threads = threads_of_task(1)
-    for path, is_finite in zip(paths, map_threads(FactorShard.is_finite, shards, threads=threads), strict=True):
-        if not is_finite:
-            raise Diverged(f"{path}: holds numbers that are not finite")
-    checksums = map_threads(
-        lambda path, shard: write_shard(files.join(folder, path), shard), paths, shards, threads=threads
-    )
-    return [{"path": path, "checksum": checksum} for path, checksum in zip(paths, checksums, strict=True)]
-
-
-def _verify(url: str, checksum: str) -> None:
-    files.read_bytes(url, checksum)
 
 
 def _entries_of(folder: str, epoch: int) -> list[dict[str, str]]:

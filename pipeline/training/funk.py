@@ -18,19 +18,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.funk_graph import FeatureRounds, FeatureState
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
+from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE, l2_for, scaling
-from funkflow.tasks.grid.visit_order import items_of
+from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
-from funkflow.tasks.training.funk import Feature, Vectors
-from funkflow.tasks.training.funk_files import write_factors, write_vectors
-from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.funk_files import write_factors
+from funkflow.tasks.training.funk_share import write_feature_side
 
 
 def train_funk(
@@ -53,21 +53,15 @@ def train_funk(
     SettingsError
         The checkpoints were made for another CPU target.
     """
-    steps = _step_sizes(grid, settings)
+    steps = steps_of_method(grid, settings, settings.step or FUNK_STEP, bias_step=0.0, l2_share=FUNK_L2_SHARE)
 
     def work() -> dict[str, Any]:
         last, shards = _Features(context, grid, scale, settings, steps, run_folder, streamed).run()
         passes = last.current["passes"]
-        told = {"epochs": sum(passes), "counted": "passes", "passes": passes, "reason": last.current["ended"]}
-        return {**last.for_manifest(), "shards": shards, "steps": asdict(steps), **told}
+        found = {**last.for_manifest(), "shards": shards, "steps": asdict(steps), "epochs": sum(passes)}
+        return {**found, "counted": METHODS["funk"].counted, "passes": passes, "reason": last.current["ended"]}
 
     return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
-
-
-def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = FUNK_L2_SHARE * l2_for(grid["ratings"], grid["users"], grid["items"]) if settings.l2 is None else settings.l2
-    return StepSizes(mean, deviation, l2, FUNK_STEP if settings.step is None else settings.step, bias_step=0.0)
 
 
 def _summary(manifest: dict[str, Any]) -> str:
@@ -79,7 +73,7 @@ def _summary(manifest: dict[str, Any]) -> str:
 class _Features(CheckpointedLoop):
     """The loop over features: the history has those kept, `passes` all begun, `entries` the files of those kept."""
 
-    unit = "feature"
+    unit = METHODS["funk"].unit
 
     passes: list[int] = field(default_factory=list)
     entries: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"users": [], "items": []})
@@ -160,7 +154,7 @@ class _Features(CheckpointedLoop):
         name = f"shards-feature-{number:04d}"
         jobs = [(files.join(self.folder, f"{name}/{side}.npy"), side, *getattr(found, side)) for side in self.entries]
         try:
-            checksums = run_all(self.context, STAGE, "save-feature", write_side, jobs)
+            checksums = run_all(self.context, STAGE, "save-feature", write_feature_side, jobs)
         except Diverged as cause:
             raise self._diverged(number) from cause
         for side, checksum in zip(self.entries, checksums, strict=True):
@@ -198,9 +192,3 @@ class _Features(CheckpointedLoop):
             checksums = run_all(self.context, STAGE, f"save-{side}", write_factors, jobs)
             written[side] = [{"path": p, "checksum": checksum} for p, checksum in zip(paths, checksums, strict=True)]
         return written
-
-
-def write_side(url: str, side: str, *shares: Feature | Vectors) -> str:
-    """Write the users or the items of a finished feature, given for all shares; return the file's checksum."""
-    vectors = [items_of(share) if side == "items" else share.users for share in shares]  # type: ignore[union-attr]
-    return write_vectors(url, tuple(vector for share in vectors for vector in share))

@@ -19,41 +19,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.bias_graph import fit_biases
+from funkflow.pipeline.training.on_worker import on_threads
 from funkflow.pipeline.training.placed_grid import Grid
-from funkflow.pipeline.training.sgd_graph import threads_of_task, to_be_handed_on
-from funkflow.tasks.grid.block import BlockRow
+from funkflow.pipeline.training.sgd_graph import to_be_handed_on
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.row_sums import rows_seen
-from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
-from funkflow.tasks.kernels.threads import map_threads
+from funkflow.tasks.grid.scaling import StepSizes
+from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.training.bias_baseline import mean_shard
-from funkflow.tasks.training.funk import (
-    Feature,
-    Standing,
-    Vector,
-    Vectors,
-    descend_feature,
-    first_standing,
-    first_vector,
-    score_feature,
-    score_standing,
-    without_feature,
-)
+from funkflow.tasks.training.funk import first_standing, score_standing
 from funkflow.tasks.training.funk_files import read_vectors
-from funkflow.tasks.training.score import HeldOut
-from funkflow.tasks.training.sgd import StepSizes
-
-Squares = tuple[float, float]
-"""Sums of squared errors: those met in training, in scaled units, and those on the stopping ratings, in rating units"""
-
-Visits = npt.NDArray[np.int64]
-"""Blocks in their order, (n, 2). In an array, as Dask looks into every list and tuple that it is given."""
+from funkflow.tasks.training.funk_share import (
+    BlockPlaces,
+    SharePasses,
+    Squares,
+    descend_feature_share,
+    first_item_vectors,
+    first_user_vectors,
+    score_feature_share,
+    standing_after,
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +83,8 @@ class FeatureRounds:
         shares = list(enumerate(data.of_shares))
         key = f"{self.finished}-{data.shares}"
         self.start = FeatureState(
-            [self._submit(start_users, seen[mine], key=f"start-users-{key}-{share}") for share, mine in shares],
-            [self._submit(start_items, seen, mine, key=f"start-items-{key}-{share}") for share, mine in shares],
+            [self._submit(first_user_vectors, seen[mine], key=f"start-users-{key}-{share}") for share, mine in shares],
+            [self._submit(first_item_vectors, seen, mine, key=f"start-items-{key}-{share}") for share, mine in shares],
         )
 
     def passes(self, before: FeatureState, first: int, count: int) -> tuple[FeatureState, Squares]:
@@ -110,9 +100,10 @@ class FeatureRounds:
             for share, (partner, mine) in enumerate(zip(partners, data.of_shares, strict=True)):
                 key = f"{looks}.{first + number // data.shares:05d}-{number:04d}-{share:03d}"
                 with data.placed(share):
-                    users[share] = delayed(descend_share, pure=False)(
-                        data.rows[mine], self._standings[mine], passes[share], mine.start, partner * size, users[share],
-                        items[partner], self.steps, begins, data.shares_a_worker,
+                    users[share] = delayed(on_threads, pure=False)(
+                        descend_feature_share, data.shares_a_worker, data.rows[mine], self._standings[mine],
+                        SharePasses(passes[share], mine.start, partner * size, begins), users[share], items[partner],
+                        self.steps,
                         dask_key_name=f"passes-{key}-{partner:03d}of{data.shares}",
                     )  # fmt: skip
                     items[partner] = to_be_handed_on(data, users[share], key)
@@ -121,9 +112,10 @@ class FeatureRounds:
             key = f"{looks}-{first:05d}-{share:03d}"
             with data.placed(share):
                 errors.append(
-                    delayed(score_share, pure=False)(
-                        data.held_out[mine], self._standings[mine], users[share], items if data.scored else [],
-                        self.steps, self.scale, data.shares_a_worker, dask_key_name=f"score-{key}",
+                    delayed(on_threads, pure=False)(
+                        score_feature_share, data.shares_a_worker, data.held_out[mine], self._standings[mine],
+                        users[share], items if data.scored else [], self.steps, self.scale,
+                        dask_key_name=f"score-{key}",
                     )
                 )  # fmt: skip
         futures = self.client.compute([*users, *items, *errors], optimize_graph=False)
@@ -149,11 +141,11 @@ class FeatureRounds:
         ]
         rows, held_out = self.data.rows, self.data.held_out
         self._standings = [
-            self._submit(take_away, row, before, held, *loaded, a, key=f"standing-{self.finished}-{a}")
+            self._submit(standing_after, row, before, held, *loaded, a, key=f"standing-{self.finished}-{a}")
             for a, (row, before, held) in enumerate(zip(rows, self._standings, held_out, strict=True))
         ]
 
-    def _turns(self, first: int, count: int) -> Iterator[tuple[Sequence[int], list[list[Visits]], bool]]:
+    def _turns(self, first: int, count: int) -> Iterator[tuple[Sequence[int], list[list[BlockPlaces]], bool]]:
         """Yield what happens between two exchanges: each share's partner, its blocks by pass, and if a pass begins."""
         shards, shares = len(self.data.rows), self.data.shares
         numbers = range(first, first + count)
@@ -174,49 +166,3 @@ class FeatureRounds:
 
     def _submit(self, function: Any, *arguments: Any, key: str) -> Future[Any]:
         return self.client.submit(function, *arguments, key=f"{key}-{self.name}", pure=False)
-
-
-def start_users(seen: Sequence[tuple[npt.NDArray[np.bool_], Any]]) -> Feature:
-    """Return a share of user shards before the first pass of any feature."""
-    return Feature(tuple(first_vector(users) for users, _ in seen), None, (0.0,) * len(seen))
-
-
-def start_items(seen: Sequence[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]], mine: slice) -> Vectors:
-    """Return a share of item shards before the first pass; an item is seen if any row of blocks has it."""
-    return tuple(
-        first_vector(np.logical_or.reduce([items[b] for _, items in seen])) for b in range(mine.start, mine.stop)
-    )
-
-
-def descend_share(
-    rows: Sequence[BlockRow], standings: Sequence[Standing], passes: Sequence[Visits], first_row: int,
-    first_column: int, before: Feature, items: Feature | Vectors, steps: StepSizes, begins: bool, crowd: int,
-) -> Feature:  # fmt: skip
-    """Take passes over the blocks of a share that `passes` names by their place in the grid, with all of the worker."""
-    met = items_of(items)
-    columns = range(first_column, first_column + len(met))
-    mine = [row[columns.start : columns.stop] for row in rows]
-    residuals = [[standing.of(b) for b in columns] for standing in standings]
-    within = [[(a - first_row, b - first_column) for a, b in visits.tolist()] for visits in passes]
-    return descend_feature(mine, residuals, within, before, met, steps, begins, threads_of_task(crowd))
-
-
-def score_share(
-    held_out: Sequence[HeldOut], standings: Sequence[Standing], feature: Feature, items: Sequence[Feature | Vectors],
-    steps: StepSizes, scale: tuple[float, float], crowd: int,
-) -> list[Squares]:  # fmt: skip
-    """Score each user shard of a share with the feature in hand against all item shards."""
-    vectors = [vector for share in items for vector in items_of(share)]
-
-    def score(held: HeldOut, standing: Standing, users: Vector) -> float:
-        return score_feature(held, standing, users, vectors, steps, scale)
-
-    stopping = map_threads(score, held_out, standings, feature.users, threads=threads_of_task(crowd))
-    return list(zip(feature.squared_errors, stopping, strict=True))
-
-
-def take_away(
-    row: BlockRow, before: Standing, held_out: HeldOut, users: Vectors, items: Vectors, shard: int
-) -> Standing:
-    """Return what user shard `shard` is left with, given the finished feature of all shards."""
-    return without_feature(row, before, held_out, users[shard], items)

@@ -19,7 +19,7 @@ from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.placed_grid import Grid, load_grid, with_those_who_came
-from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.grid.scaling import StepSizes
 
 
 @dataclass

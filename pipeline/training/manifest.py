@@ -37,7 +37,7 @@ def kept_or_trained(
     most : epochs or steps at most, for the progress; 0: not known.
     streamed : whether blocks are read whenever they are gone through, which is said.
     train : returns epochs, best_epoch, history ([training RMSE, stopping RMSE or None] for each), shards (paths below
-        the run's checkpoints), seconds, cpu_target, steps, and what else the method has to tell.
+        the run's checkpoints), seconds, cpu_target, steps, and what else the method adds.
     summary : says the manifest in a few words.
     """
     folder = files.join(run_folder, "training")

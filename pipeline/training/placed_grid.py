@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from dask.base import annotate
 from distributed import Future
 
@@ -23,7 +22,7 @@ from funkflow.tasks.grid.block import StoredRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.visit_order import shares_for
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import HeldOut, read_held_out
+from funkflow.tasks.training.score import no_held_out, read_held_out
 
 
 @dataclass(frozen=True)
@@ -148,9 +147,3 @@ def _load_held_out(
 def near(*workers: str) -> dict[str, Any]:
     """Return where a task is to run if it can: elsewhere once those workers are gone."""
     return {"workers": list(workers), "allow_other_workers": True, "pure": False}
-
-
-def no_held_out(shards: int) -> HeldOut:
-    """Return held-out ratings for a run that stops on nothing: none."""
-    rows = np.empty(0, dtype=np.int32)
-    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))

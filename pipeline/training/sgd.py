@@ -16,6 +16,7 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -26,39 +27,27 @@ from funkflow.pipeline.training.sgd_graph import (
     State,
     first_state,
     loaded_state,
-    state_of_stretch,
+    state_of_epoch_run,
     submit_epoch,
-    submit_stretch,
-    submit_stretch_begin,
+    submit_epoch_run,
+    submit_epoch_run_begin,
 )
+from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.warm_start import StartWriter, WarmStart
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.default_rule import (
     INITIAL_LENGTH,
     JUDGED_LATE,
-    STEP,
     initial_length_for,
-    l2_for,
     patience_for,
-    scaling,
-    step_for,
 )
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.training.early_stopping import Rule, Verdict
 from funkflow.tasks.training.score import EpochErrors, epoch_rmses
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.sgd_epochs import Measure, epochs_at_once
+from funkflow.tasks.training.sgd_share import ShardStart
 
 _EPOCHS_IN_FLIGHT = JUDGED_LATE
-
-
-def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
-    """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.step if settings.step is not None else step_for(grid["ratings"])
-    # Biases need no longer steps where ratings are few: there they would learn more noise.
-    bias_step = settings.step if settings.step is not None else STEP
-    return StepSizes(mean, deviation, l2, step, bias_step if settings.biases else 0.0)
 
 
 def train(
@@ -101,7 +90,7 @@ class _Training(CheckpointedLoop):
     held beside what came of them. `warm` : where the first one starts, if not from random numbers.
     """
 
-    unit = "epoch"
+    unit = METHODS["sgd"].unit
 
     state: State | None = None
     warm: WarmStart | None = None
@@ -119,7 +108,8 @@ class _Training(CheckpointedLoop):
             chosen = self.settings
             # The rule's step and start go together.
             length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid["ratings"])
-            self.state = first_state(self.context, self.grid, data, chosen.rank, chosen.seed, length, self.name)
+            start = ShardStart(chosen.rank, chosen.seed, self.grid["shards"], length)
+            self.state = first_state(self.context, data, start, self.name)
         else:
             self.state = self._load(data, last)
         while last is None or not self._is_over(last.epoch):
@@ -175,7 +165,7 @@ class _Training(CheckpointedLoop):
         """
         at_once = epochs_at_once(self.grid["ratings"], data.shares)
         if at_once > 1:
-            return self._stretches(data, begin, end, at_once)
+            return self._in_runs(data, begin, end, at_once)
         assert self.state is not None
         flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
         best: tuple[int, State] | None = None
@@ -197,19 +187,19 @@ class _Training(CheckpointedLoop):
             if verdict.stop or epoch == end:
                 return best, state, epoch
 
-    def _stretches(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
+    def _in_runs(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run them as `_epochs` does, `at_once` as one task, which judges for itself where to stop."""
         assert self.state is not None
         submit = self.context.client.submit
         history = tuple((row[0] or 0.0, row[1], row[2]) for row in self.history)
-        ahead = submit_stretch_begin(self.context, data, self.state, history, begin, self.name)
+        ahead = submit_epoch_run_begin(self.context, data, self.state, history, begin, self.name)
         self.state = None
         flying: deque[tuple[Future[Any], Future[Any]]] = deque()
         planned, epoch = begin, begin
         while True:
             while len(flying) < _EPOCHS_IN_FLIGHT and planned < end:
                 epochs = range(planned + 1, min(planned + at_once, end) + 1)
-                ahead = submit_stretch(
+                ahead = submit_epoch_run(
                     self.context, data, ahead, epochs, self.settings.seed, self.steps, self._measure, self.name
                 )
                 told = submit(getattr, ahead, "history", key=f"history-{self.name}-{epochs[-1]:04d}", pure=False)
@@ -223,7 +213,7 @@ class _Training(CheckpointedLoop):
             if verdict.stop or epoch == end:
                 break
         last, best = (
-            state_of_stretch(self.context, data, stretch, which, f"{self.name}-{epoch:04d}")
+            state_of_epoch_run(self.context, data, stretch, which, f"{self.name}-{epoch:04d}")
             for which in ("last", "best")
         )
         return (verdict.best_epoch, best) if verdict.best_epoch > begin else None, last, epoch
@@ -251,7 +241,7 @@ class _Training(CheckpointedLoop):
         chosen, grid = self.settings, self.grid
         patience = chosen.patience or patience_for(chosen.biases)
         rule = Rule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
-        _, spread = scaling(grid["mean"], grid["mean_square"], True, grid.get("variance"))
+        spread = scaling_of(grid, center=True).deviation
         l2_falls = chosen.l2 is None
         return Measure(grid["ratings"], self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
 

@@ -13,32 +13,31 @@ stay on one worker, as long as it lives, and only item shards travel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from dask.delayed import delayed
-from distributed import Future, get_worker
+from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.progress.live.metrics import BLOCK_SECONDS
+from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
 from funkflow.pipeline.training.placed_grid import Grid, near
-from funkflow.tasks.grid.block import BlockRow
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, written_room
 from funkflow.tasks.grid.row_sums import rows_seen
-from funkflow.tasks.grid.visit_order import Visit, items_of, turns_of_epoch
-from funkflow.tasks.kernels.threads import map_threads
+from funkflow.tasks.grid.scaling import StepSizes
+from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
-from funkflow.tasks.training.sgd import Descent, StepSizes, descend
-from funkflow.tasks.training.sgd_epochs import History, Measure, Stretch, go_on
-
-_LATER_VERSIONS = 3
-"""Of a user shard, besides the first, alive at once: those in flight and the best (pipeline/planning/budget.py counts
-them, too)."""
+from funkflow.tasks.training.sgd_epochs import History, Measure, run_epochs
+from funkflow.tasks.training.sgd_share import (
+    ShardStart,
+    ShareVisits,
+    begin_epochs,
+    descend_share,
+    first_item_shards,
+    first_user_shards,
+    load_item_shards,
+    load_user_shards,
+    score_sgd_share,
+)
 
 
 @dataclass(frozen=True)
@@ -52,17 +51,17 @@ class State:
     items: list[Future[Any]]
 
 
-def first_state(
-    context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, length: float, name: str
-) -> State:
-    """Return the initial shards as futures, rows of that expected length; those without training ratings are zero."""
-    submit, shards = context.client.submit, grid["shards"]
+def first_state(context: Context, data: Grid, start: ShardStart, name: str) -> State:
+    """Return the initial shards as futures; rows without training ratings are zero."""
+    submit = context.client.submit
     seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
     users, items = [], []
     for share, mine in enumerate(data.of_shares):
-        which = (rank, seed, mine, shards, length)
-        users.append(submit(start_users, seen[mine], *which, key=f"start-users-{name}-{share}", pure=False))
-        items.append(submit(start_items, seen, *which, key=f"start-items-{name}-{share}", pure=False))
+        key = f"{name}-{share}"
+        users.append(
+            submit(on_threads, first_user_shards, 1, seen[mine], start, mine, key=f"start-users-{key}", pure=False)
+        )
+        items.append(submit(first_item_shards, seen, start, mine, key=f"start-items-{key}", pure=False))
     return State(users, items)
 
 
@@ -78,11 +77,19 @@ def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, An
     submit, anywhere = context.client.submit, near(*data.workers)
     return State(
         [
-            submit(load_users, data.rows[mine], users[mine], key=f"load-users-{name}-{share}", **anywhere)
+            submit(
+                on_threads,
+                load_user_shards,
+                1,
+                data.rows[mine],
+                users[mine],
+                key=f"load-users-{name}-{share}",
+                **anywhere,
+            )
             for share, mine in enumerate(data.of_shares)
         ],
         [
-            submit(load_items, items[mine], key=f"load-items-{name}-{share}", **anywhere)
+            submit(load_item_shards, items[mine], key=f"load-items-{name}-{share}", **anywhere)
             for share, mine in enumerate(data.of_shares)
         ],
     )
@@ -106,9 +113,9 @@ def submit_epoch(
         for share, (partner, visits, mine) in enumerate(zip(turn.partners, turn.visits, data.of_shares, strict=True)):
             key = f"{name}-{epoch:04d}-{number:03d}-{share:03d}"
             with data.placed(share):
-                users[share] = delayed(descend_share, pure=False)(
-                    data.rows[mine], visits, mine.start, partner * len(data.rows) // data.shares, users[share],
-                    items[partner], steps, number == 0, crowd,
+                place = ShareVisits(visits, mine.start, partner * len(data.rows) // data.shares, number == 0)
+                users[share] = delayed(on_timed_threads, pure=False)(
+                    descend_share, crowd, data.rows[mine], place, users[share], items[partner], steps,
                     dask_key_name=f"descend-{key}-{partner:03d}of{data.shares}",
                 )  # fmt: skip
                 items[partner] = to_be_handed_on(data, users[share], key)
@@ -117,9 +124,9 @@ def submit_epoch(
         with data.placed(share):
             key = f"score-{name}-{epoch:04d}-{share:03d}"
             errors.append(
-                delayed(score_share, pure=False)(
-                    data.held_out[mine], users[share], items if data.scored else [], steps, scale, crowd,
-                    dask_key_name=key,
+                delayed(on_threads, pure=False)(
+                    score_sgd_share, crowd, data.held_out[mine], users[share], items if data.scored else [], steps,
+                    scale, dask_key_name=key,
                 )
             )  # fmt: skip
     # Else Dask mixes this epoch's tasks with those of the one before, which it takes to be as urgent.
@@ -127,28 +134,28 @@ def submit_epoch(
     return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
 
 
-def submit_stretch(
+def submit_epoch_run(
     context: Context, data: Grid, before: Future[Any], epochs: range, seed: int, steps: StepSizes, measure: Measure,
     name: str,
 ) -> Future[Any]:  # fmt: skip
-    """Submit several epochs of a grid that is one share as one task; return its Stretch as a future."""
+    """Submit several epochs of a grid that is one share as one task; return its EpochRun as a future."""
     (mine,) = data.of_shares
     visits = [turns_of_epoch(seed, epoch, len(data.rows), 1)[0].visits[0] for epoch in epochs]
-    arguments = (data.rows[mine], visits, before, data.held_out[mine], steps, measure, data.shares_a_worker)
+    arguments = (run_epochs, data.shares_a_worker, data.rows[mine], visits, before, data.held_out[mine], steps, measure)
     key = f"descend-{name}-{epochs[-1]:04d}-000-000-000of1"
-    return context.client.submit(go_on_in_share, *arguments, key=key, priority=-epochs[-1], **near(*data.workers))
+    return context.client.submit(on_timed_threads, *arguments, key=key, priority=-epochs[-1], **near(*data.workers))
 
 
-def submit_stretch_begin(
+def submit_epoch_run_begin(
     context: Context, data: Grid, state: State, history: History, epoch: int, name: str
 ) -> Future[Any]:
     """Submit what a first stretch begins with: a state after `epoch` epochs, and their history."""
     key = f"begin-{name}-{epoch:04d}"
-    return context.client.submit(begin_stretch, *state.users, *state.items, history, key=key, **near(*data.workers))
+    return context.client.submit(begin_epochs, *state.users, *state.items, history, key=key, **near(*data.workers))
 
 
-def state_of_stretch(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
-    """Return the "last" or the "best" state of a Stretch."""
+def state_of_epoch_run(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
+    """Return the "last" or the "best" state of a EpochRun."""
     future = context.client.submit(getattr, stretch, which, key=f"{which}-{name}", **near(*data.workers))
     return State([future], [future])
 
@@ -159,96 +166,3 @@ def to_be_handed_on(data: Grid, made: Any, key: str) -> Any:
     One share exchanges nothing, so they need not be apart.
     """
     return delayed(items_of, pure=False)(made, dask_key_name=f"items-{key}") if data.shares > 1 else made
-
-
-def descend_share(
-    rows: Sequence[BlockRow],
-    visits: Sequence[Visit],
-    first_row: int,
-    first_column: int,
-    before: Descent,
-    items: Descent | tuple[FactorShard, ...],
-    steps: StepSizes,
-    first: bool,
-    crowd: int,
-) -> Descent:
-    """Descend over the blocks of a share that `visits` names by their place in the grid, with all of the worker."""
-    met = items_of(items)
-    columns = slice(first_column, first_column + len(met))
-    mine = [row[columns] for row in rows]
-    within = [(a - first_row, b - first_column) for a, b in visits]
-    return descend(mine, within, before, met, steps, first, threads_of_task(crowd), BLOCK_SECONDS.observe)
-
-
-def begin_stretch(users: Descent, items: Descent | tuple[FactorShard, ...], history: History) -> Stretch:
-    """Return a state as the first epochs of a stretch take it."""
-    return Stretch(Descent(users.users, items_of(items), users.squared_errors), None, history)
-
-
-def go_on_in_share(
-    rows: Sequence[BlockRow],
-    epochs: Sequence[Sequence[Visit]],
-    before: Stretch,
-    held_out: Sequence[HeldOut],
-    steps: StepSizes,
-    measure: Measure,
-    crowd: int,
-) -> Stretch:
-    """Go through several epochs with all of the worker."""
-    return go_on(rows, epochs, before, held_out, steps, measure, threads_of_task(crowd), BLOCK_SECONDS.observe)
-
-
-def score_share(
-    held_out: Sequence[HeldOut],
-    descent: Descent,
-    items: Sequence[Descent | tuple[FactorShard, ...]],
-    steps: StepSizes,
-    scale: tuple[float, float],
-    crowd: int,
-) -> list[EpochErrors]:
-    """Score each user shard of a share with all of the worker; where nothing is held out, `items` are none."""
-    return score_epoch(
-        held_out, descent, [shard for share in items for shard in items_of(share)], steps, scale, threads_of_task(crowd)
-    )
-
-
-def threads_of_task(crowd: int) -> int:
-    """Return how many threads a task on this worker takes, where `crowd` of its kind may run at once."""
-    return max(1, int(get_worker().state.nthreads) // crowd)
-
-
-def start_users(
-    seen: Sequence[tuple[npt.NDArray[np.bool_], Any]], rank: int, seed: int, mine: slice, shards: int, length: float
-) -> Descent:
-    """Return a share of user shards before its first turn, and leave memory for the versions that follow."""
-    make = partial(initial_shard, rank=rank, seed=seed, side="user", shards=shards, length=length)
-    of_users, threads = [users for users, _ in seen], threads_of_task(1)
-    first = map_threads(lambda a, users: make(users, shard=a), range(mine.start, mine.stop), of_users, threads=threads)
-    # All at once, and gone when this returns.
-    map_threads(lambda users: written_room(len(users), rank), of_users * _LATER_VERSIONS, threads=threads)
-    return Descent.starting(first)
-
-
-def start_items(
-    seen: Sequence[tuple[Any, tuple[npt.NDArray[np.bool_], ...]]],
-    rank: int,
-    seed: int,
-    mine: slice,
-    shards: int,
-    length: float,
-) -> tuple[FactorShard, ...]:
-    """Return a share of item shards before its first turn; an item is seen if any row of blocks has it."""
-    return tuple(
-        initial_shard(np.logical_or.reduce([items[b] for _, items in seen]), rank, seed, "item", b, shards, length)
-        for b in range(mine.start, mine.stop)
-    )
-
-
-def load_users(_rows: Sequence[BlockRow], entries: Sequence[tuple[str, str, int]]) -> Descent:
-    """Read a share of user shards from a checkpoint, on the worker that holds its blocks."""
-    return Descent.starting(map_threads(lambda entry: read_shard(*entry), entries, threads=threads_of_task(1)))
-
-
-def load_items(entries: Sequence[tuple[str, str, int]]) -> tuple[FactorShard, ...]:
-    """Read a share of item shards from a checkpoint."""
-    return tuple(read_shard(*entry) for entry in entries)

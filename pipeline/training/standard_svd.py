@@ -22,21 +22,21 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import folder_of
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
 from funkflow.pipeline.training.placed_grid import Grid, load_grid
 from funkflow.pipeline.training.sparse_operator import BlockMatrix
-from funkflow.tasks.grid.block import BlockRow
+from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid.block_products import removed_from
-from funkflow.tasks.grid.default_rule import scaling
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, shard_of, shard_rows, write_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, shard_of, shard_rows, write_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
-from funkflow.tasks.training.score import Errors, HeldOut, score, score_blocks
-from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.svd_methods import METHODS, Decomposition, refuse_what_has_none
+from funkflow.tasks.training.score import score_written_row
+from funkflow.tasks.training.svd_methods import SVD_METHODS, Decomposition, refuse_what_has_none
 
 _POWER_ITERATIONS = 4
 """Of the randomised method, where train.iterations is not set; Halko 2011 and Dask recommend no more."""
@@ -69,7 +69,7 @@ def decompose(
         shards = the.write(found, folder)
         return {
             "epochs": the.matrix.products,
-            "counted": "products",
+            "counted": METHODS[settings.method].counted,
             "best_epoch": 1,
             "history": the.history(shards, folder),
             "shards": shards,
@@ -102,8 +102,8 @@ class _Work:
 
     def __post_init__(self) -> None:
         grid, name = self.grid, self.context.attempt
-        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center, grid.get("variance"))
-        self.steps = StepSizes(mean, deviation, l2=0.0, step=0.0, bias_step=0.0)
+        scaling = scaling_of(grid, self.settings.center)
+        mean, self.steps = scaling.mean, StepSizes(scaling.mean, scaling.deviation)
         stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.data = load_grid(self.context, grid, stop_on, name, self.streamed)
         self.users, self.items = self._biases(self.data, mean, name)
@@ -135,8 +135,8 @@ class _Work:
         refuse_what_has_none(chosen.method, self.matrix, chosen.rank, self.norm)
         if chosen.method == "randomized":
             return self._randomized()
-        method = METHODS[chosen.method]
-        return method(self.matrix, chosen.rank, chosen.seed, chosen.tolerance, chosen.iterations)
+        find = SVD_METHODS[chosen.method]
+        return find(self.matrix, chosen.rank, chosen.seed, chosen.tolerance, chosen.iterations)
 
     def _randomized(self) -> Decomposition:
         """Let Dask project the matrix on random columns and sharpen them by power iterations (Halko 2011).
@@ -186,16 +186,6 @@ class _Work:
             (row, held_out, user, items, self.settings.rank, self.steps, self.scale)
             for row, held_out, user in zip(self.data.rows, self.data.held_out, users, strict=True)
         ]
-        errors = run_all(self.context, STAGE, "score-decomposition", score_row, jobs)
+        errors = run_all(self.context, STAGE, "score-decomposition", score_written_row, jobs)
         training, stopping = (sum(parts[1:], parts[0]) for parts in zip(*errors, strict=True))
         return [[training.rmse, stopping.rmse if stopping.ratings else None]]
-
-
-def score_row(
-    row: BlockRow, held_out: HeldOut, users: tuple[str, str], items: list[tuple[str, str]], rank: int,
-    steps: StepSizes, scale: tuple[float, float],
-) -> tuple[Errors, Errors]:  # fmt: skip
-    """Score one user shard as it was written: on its training ratings, unclipped, and on its stopping ratings."""
-    user_shard, item_shards = read_shard(*users, rank), [read_shard(*each, rank) for each in items]
-    training = score_blocks(row, user_shard, item_shards, steps)
-    return training, score(held_out, user_shard, item_shards, steps, scale)

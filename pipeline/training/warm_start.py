@@ -25,14 +25,21 @@ from funkflow.pipeline.training.placed_grid import Grid
 from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.default_rule import WARM_SHRINK
-from funkflow.tasks.grid.factor_shard import read_shard, write_shard
-from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.grid.scaling import StepSizes
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.batch import count_ratings, total
-from funkflow.tasks.training.score import Errors, HeldOut, score
-from funkflow.tasks.training.sgd import StepSizes
-from funkflow.tasks.training.warm_rows import Side, WarmRows, held_back, warm_rows
+from funkflow.tasks.training.batch import count_ratings
+from funkflow.tasks.training.score import Errors
+from funkflow.tasks.training.warm_rows import (
+    Side,
+    score_start,
+    squares_of,
+    warm_items,
+    warm_users,
+    write_as_it_is,
+    write_held_back,
+)
 
 _AS_IT_IS, _HELD_BACK = "shards-00000", "shards-00000-held-back"
 
@@ -180,38 +187,3 @@ def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
         f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset['users']:,} users "
         f"and {known['items']:,} of {warm.dataset['items']:,} items{measured}"
     )
-
-
-def warm_users(counted: tuple[Any, Any], side: Side, steps: StepSizes, seed: int, shard: int, shards: int) -> WarmRows:
-    """Return a user shard of the start; its ratings are counted in its own row of blocks."""
-    return warm_rows(counted[0], side, steps, seed, shard, shards)
-
-
-def warm_items(
-    counted: list[tuple[Any, Any]], side: Side, steps: StepSizes, seed: int, shard: int, shards: int
-) -> WarmRows:
-    """Return an item shard of the start; every row of blocks has some of its ratings."""
-    counts = total(*(items[shard] for _, items in counted))
-    return warm_rows(counts, side, steps, seed, shard, shards)
-
-
-def squares_of(rows: WarmRows) -> tuple[float, float]:
-    """Return the sum of mean squares that its ratings meet, and the number of ratings."""
-    return rows.squares, float(rows.counts.sum())
-
-
-def write_as_it_is(rows: WarmRows, url: str) -> tuple[str, int]:
-    """Write the shard as the model has it; return its checksum, and how many of its rows the model knows."""
-    return write_shard(url, rows.shard), int(rows.known.sum())
-
-
-def write_held_back(rows: WarmRows, url: str, mean_square: float) -> tuple[str, int]:
-    """Write the shard that training goes on from; return its checksum."""
-    return write_shard(url, held_back(rows, mean_square)), 0
-
-
-def score_start(
-    held_out: HeldOut, users: Place, items: list[Place], rank: int, steps: StepSizes, scale: tuple[float, float]
-) -> Errors:
-    """Score one user shard of the model as it is against all item shards."""
-    return score(held_out, read_shard(*users, rank), [read_shard(*item, rank) for item in items], steps, scale)

@@ -1,6 +1,6 @@
 """The one rule that chooses regularisation, step size and patience, so that nothing has to be tuned.
 
-Covers: the L2 term and the first step size, for ratings scaled to unit deviation, that scaling, and the patience.
+Covers: the L2 term and the first step size, for ratings scaled to unit deviation, and the patience.
 Does not cover: settings that overrule it (pipeline/settings/sections.py), how the steps adapt from there
 (tasks/kernels/sgd.py), or when training stops (tasks/training/early_stopping.py).
 """
@@ -76,28 +76,6 @@ def l2_of_epoch(epoch: int, l2: float, rmses: Sequence[float], deviation: float,
     """
     known = [*rmses[: max(0, epoch - JUDGED_LATE)], *([] if start is None else [start])]
     return l2 * min(1.0, (min(known) / deviation) ** 2 / NOISE) if known else l2
-
-
-def scaling(mean: float, mean_square: float, center: bool, variance: float | None = None) -> tuple[float, float]:
-    """Return what is taken from each rating, and what the rest is divided by: mean and deviation, in rating units.
-
-    Not centred, nothing is taken away and the deviation is that from zero.
-
-    Parameters
-    ----------
-    variance : mean square about the mean, for a spread that is so small beside the mean that the difference of
-        `mean_square` and the mean's square has lost its digits; None: there is only that.
-    """
-    taken = mean if center else 0.0
-    difference = mean_square - taken**2
-    if center and variance is not None and difference < SMALL_SPREAD * mean_square:
-        difference = variance
-    return taken, math.sqrt(difference)
-
-
-SMALL_SPREAD = 1e-6
-"""Part of the mean square: a variance below it is taken from sums about a mean. Any spread above it keeps ten digits in
-the difference, and the bits that it always had."""
 
 
 PATIENCE, PURE_PATIENCE = 2, 4

@@ -16,7 +16,7 @@ from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH
 from funkflow.tasks.kernels.buffers import Weighed, uninitialised
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
-from funkflow.tasks.storage import npy
+from funkflow.tasks.storage import files, npy
 
 SIDES = ("user", "item")
 
@@ -148,3 +148,8 @@ def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
     shard.states[:, :_KEPT_WIDTH] = array[:, rank:]
     shard.states[:, _KEPT_WIDTH:] = 0.0
     return shard
+
+
+def verify_shard(url: str, expected_checksum: str) -> None:
+    """Raise DamagedFile unless a shard's file matches its checksum."""
+    files.read_bytes(url, expected_checksum)

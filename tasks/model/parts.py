@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import SIDES, About, Place, SideName, part_files, scale_of
-from funkflow.tasks.model.canonical import Matrix, with_biases
+from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r, with_biases
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
@@ -137,3 +137,13 @@ def dense_of_row(row: int, counts: Sequence[int]) -> int:
     """Return the dense id that stands in a row of the model of its own grid: what `rows_of_own` undoes."""
     (part,), (within,) = split_places(np.array([row]), counts)
     return int(within) * len(counts) + int(part)
+
+
+def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
+    """Return R of the QR of one user part."""
+    return qr_r(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+
+
+def core_rotations(r_factors: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
+    """Return the rotations, given R of every user part; reads the item side."""
+    return combine_r(r_factors, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations

@@ -15,16 +15,20 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_of
+from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_of, write_shard
 from funkflow.tasks.grid.row_sums import block_sums
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.gradient import sum_slopes
 from funkflow.tasks.storage import npy
+from funkflow.tasks.training.score import Errors, HeldOut, score
 
 Rows = npt.NDArray[np.float64]
 """A shard, float64 (rows, k + 1): factors, and the bias at the end. Gradients and directions have the same form."""
 Counts = npt.NDArray[np.float64]
 """Number of ratings of each row, float64 (rows,)."""
+RowCounts = tuple[Counts, tuple[Counts, ...]]
+"""Those of the users of a row of blocks, and of the items of each block."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def inner_products(*rows: Rows) -> list[float]:
     return [float(np.sum(left * right)) for left, right in zip(rows[::2], rows[1::2], strict=True)]
 
 
-def count_ratings(row: BlockRow) -> tuple[Counts, tuple[Counts, ...]]:
+def count_ratings(row: BlockRow) -> RowCounts:
     """Return the number of ratings of each user of a row of blocks, and for each block those of its items."""
     sums = [block_sums(block, 0.0, np.zeros(block.shape[1])) for block in row]
     return np.sum([counts for (_, counts), _ in sums], axis=0), tuple(counts for _, (_, counts) in sums)
@@ -147,3 +151,50 @@ def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
         )
     rows: Rows = array[number]
     return rows
+
+
+def slopes_in_row(
+    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
+) -> Part:
+    """Return the gradient's part of one block of a row, the users' added to that of the blocks before it."""
+    return block_part(row[column], users, items, mean, deviation, before)
+
+
+def items_of_part(part: Part) -> Rows:
+    """Return the items' part alone, so that it can travel without the users'."""
+    return part.items
+
+
+def error_of_part(part: Part) -> float:
+    """Return the sum of squared errors alone."""
+    return part.squared_error
+
+
+def user_gradient(part: Part, rows: Rows, counts: Counts, l2: float, biases: bool) -> Rows:
+    """Return a user shard's gradient from the part of the last block of its row."""
+    return with_penalty(rows, counts, l2, biases, part.users)
+
+
+def counts_of_users(counted: RowCounts) -> Counts:
+    """Return the counts of a row of blocks' users."""
+    return counted[0]
+
+
+def counts_of_items(counted: list[RowCounts], shard: int) -> Counts:
+    """Return the counts of an item shard over all rows of blocks."""
+    return total(*(items[shard] for _, items in counted))
+
+
+def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
+    """Read a shard of a checkpoint, on the worker that holds what its first argument is."""
+    return read_rows(url, checksum, number)
+
+
+def score_rows(held_out: HeldOut, users: Rows, scaling: Scaling, scale: tuple[float, float], *items: Rows) -> Errors:
+    """Return one user shard's errors on its stopping ratings."""
+    return score(held_out, as_shard(users), [as_shard(each) for each in items], scaling, scale)
+
+
+def write_as_shard(url: str, rows: Rows) -> str:
+    """Write rows as the factor shard that they stand for; return its checksum."""
+    return write_shard(url, as_shard(rows))

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.default_rule import FUNK_INITIAL
 from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import Visit
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
 from funkflow.tasks.kernels.wavefront import visit_tiles
 from funkflow.tasks.training.score import HeldOut
-from funkflow.tasks.training.sgd import StepSizes
 
 Vector = npt.NDArray[np.float32]
 """float32 (rows,): one number for each row of a shard."""
@@ -64,18 +64,18 @@ class Feature(Weighed):
 
 
 def first_standing(
-    row: BlockRow, held_out: HeldOut, steps: StepSizes, users: FactorShard, *items: FactorShard
+    row: BlockRow, held_out: HeldOut, scaling: Scaling, users: FactorShard, *items: FactorShard
 ) -> Standing:
     """Return what the biases, given in rating units, leave of a row of blocks.
 
     Read block by block, so that of a row which is not held only one block is in memory.
     """
-    own, theirs = scaled_biases(users, steps), [scaled_biases(shard, steps) for shard in items]
+    own, theirs = scaled_biases(users, scaling), [scaled_biases(shard, scaling) for shard in items]
     parts = []
     for column in range(len(row)):
         block = row[column]
         part = np.empty(len(block), np.float32)
-        levels = block.scaled_levels(steps.mean, steps.deviation)
+        levels = block.scaled_levels(scaling.mean, scaling.deviation)
         start_residuals(block.coding)(*_places(block), block.codes, levels, own, theirs[column], part)
         parts.append(part)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
@@ -87,9 +87,9 @@ def first_standing(
     return Standing(np.concatenate(parts), starts, scores)
 
 
-def scaled_biases(shard: FactorShard, steps: StepSizes) -> Vector:
+def scaled_biases(shard: FactorShard, scaling: Scaling) -> Vector:
     """Return biases in rating units as they are in ratings scaled to unit deviation."""
-    return np.ascontiguousarray(shard.biases / np.float32(steps.deviation))
+    return np.ascontiguousarray(shard.biases / np.float32(scaling.deviation))
 
 
 def first_vector(seen: npt.NDArray[np.bool_]) -> Vector:
@@ -137,7 +137,7 @@ def descend_feature(
 
 
 def score_feature(
-    held_out: HeldOut, standing: Standing, users: Vector, items: Sequence[Vector], steps: StepSizes,
+    held_out: HeldOut, standing: Standing, users: Vector, items: Sequence[Vector], scaling: Scaling,
     scale: tuple[float, float],
 ) -> float:  # fmt: skip
     """Return the sum of squared errors of clipped predictions with the feature added, in rating units.
@@ -151,14 +151,14 @@ def score_feature(
         if part.stop > part.start:
             total += squared_errors()(
                 held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part], standing.scores[part],
-                users, items[column], steps.mean, steps.deviation, *scale,
+                users, items[column], scaling.mean, scaling.deviation, *scale,
             )  # fmt: skip
     return total
 
 
-def score_standing(held_out: HeldOut, standing: Standing, steps: StepSizes, scale: tuple[float, float]) -> float:
+def score_standing(held_out: HeldOut, standing: Standing, scaling: Scaling, scale: tuple[float, float]) -> float:
     """Return the sum of squared errors of clipped predictions by what is finished alone, in rating units."""
-    predicted = np.clip(steps.mean + steps.deviation * standing.scores.astype(np.float64), *scale)
+    predicted = np.clip(scaling.mean + scaling.deviation * standing.scores.astype(np.float64), *scale)
     return float(np.sum((held_out.ratings.astype(np.float64) - predicted) ** 2))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from funkflow.tasks.errors import DamagedFile, Diverged
 from funkflow.tasks.grid.factor_shard import FactorShard, room_for, write_shard
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.vector import BIAS
 from funkflow.tasks.storage import npy
 from funkflow.tasks.training.funk import Vectors, scaled_biases
-from funkflow.tasks.training.sgd import StepSizes
 
 
 def write_vectors(url: str, vectors: Vectors) -> str:
@@ -48,7 +48,7 @@ def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vect
 
 
 def write_factors(
-    url: str, biases: FactorShard, steps: StepSizes, rank: int, features: Sequence[tuple[str, str]],
+    url: str, biases: FactorShard, scaling: Scaling, rank: int, features: Sequence[tuple[str, str]],
     sizes: Sequence[int], number: int,
 ) -> str:  # fmt: skip
     """Put one shard of the model together from its biases and the files of all features; return its checksum.
@@ -58,7 +58,7 @@ def write_factors(
     """
     shard = room_for(sizes[number], rank)
     shard.factors[:], shard.states[:] = 0.0, 0.0
-    shard.states[:, BIAS] = scaled_biases(biases, steps)
+    shard.states[:, BIAS] = scaled_biases(biases, scaling)
     for column, where in enumerate(features):
         shard.factors[:, column] = read_vectors(*where, sizes)[number]
     return write_shard(url, shard)

@@ -68,10 +68,10 @@ class Rule:
     tolerance: float = 1e-8
 
 
-class Landscape(Protocol[V]):
+class Objective(Protocol[V]):
     """F, and what the rule needs to do with its points and gradients."""
 
-    def look(self, point: V) -> tuple[float, V]:
+    def evaluate(self, point: V) -> tuple[float, V]:
         """Return F and its gradient at a point."""
         ...
 
@@ -85,7 +85,7 @@ class Landscape(Protocol[V]):
 
 
 @dataclass(frozen=True)
-class Trail(Generic[V]):
+class DescentState(Generic[V]):
     """What the next step needs to know of those before it: with it and the point, the rule goes on as if never stopped.
 
     `number` : of the last step, 0 at the start; `step` : its length along `direction`, which it went against (None at
@@ -104,7 +104,7 @@ class Trail(Generic[V]):
 
 
 @dataclass(frozen=True)
-class Place(Generic[V]):
+class Iterate(Generic[V]):
     """Where the rule is after a step: the point, F and its gradient there, and the reason if it ends here.
 
     `gradient_square` : |gradient|^2; `along` : its inner product with the last direction.
@@ -115,29 +115,29 @@ class Place(Generic[V]):
     gradient: V
     gradient_square: float
     along: float
-    trail: Trail[V]
+    state: DescentState[V]
     reason: Reason | None = None
 
 
-def follow(landscape: Landscape[V], start: V, rule: Rule, trail: Trail[V] | None = None) -> Iterator[Place[V]]:
+def follow(objective: Objective[V], start: V, rule: Rule, state: DescentState[V] | None = None) -> Iterator[Iterate[V]]:
     """Yield the start and the place after each step; the last one has a reason.
 
     Parameters
     ----------
-    trail : of an earlier place, with `start` its point: goes on from there, to the same numbers.
+    state : of an earlier place, with `start` its point: goes on from there, to the same numbers.
     """
     # The start is looked at anew, so its value comes anew, too.
-    before: Trail[V] = replace(trail, values=trail.values[:-1]) if trail else Trail()
-    place = _arrive(landscape, start, landscape.look(start), before, rule)
+    before: DescentState[V] = replace(state, values=state.values[:-1]) if state else DescentState()
+    place = _arrive(objective, start, objective.evaluate(start), before, rule)
     yield place
     while place.reason is None:
-        place = _step(landscape, place, rule)
+        place = _step(objective, place, rule)
         yield place
 
 
 def follow_gradient(
     function: Callable[[Array], float], gradient: Callable[[Array], npt.ArrayLike], start: npt.ArrayLike, rule: Rule
-) -> tuple[Place[Array], list[float]]:
+) -> tuple[Iterate[Array], list[float]]:
     """Follow the gradient of a function of one array, float64 of any shape; return the last place and F on the way.
 
     Raises
@@ -152,12 +152,12 @@ def follow_gradient(
 
 @dataclass(frozen=True)
 class OfArrays:
-    """The landscape of a plain function of one array."""
+    """The objective of a plain function of one array."""
 
     function: Callable[[Array], float]
     gradient: Callable[[Array], npt.ArrayLike]
 
-    def look(self, point: Array) -> tuple[float, Array]:
+    def evaluate(self, point: Array) -> tuple[float, Array]:
         slope = np.asarray(self.gradient(point))
         refuse_complex(slope, "gradients")
         return float(self.function(point)), np.asarray(slope, np.float64)
@@ -171,24 +171,24 @@ class OfArrays:
             return [float(np.sum(left * right)) for left, right in pairs]
 
 
-def _step(landscape: Landscape[V], place: Place[V], rule: Rule) -> Place[V]:
-    direction, square, slope = _direction(landscape, place, rule)
-    trail = replace(place.trail, direction=direction, direction_square=square, slope=slope)
+def _step(objective: Objective[V], place: Iterate[V], rule: Rule) -> Iterate[V]:
+    direction, square, slope = _direction(objective, place, rule)
+    state = replace(place.state, direction=direction, direction_square=square, slope=slope)
     if rule.step is not None:
-        point = landscape.moved(place.point, -rule.step, direction)
-        return _arrive(landscape, point, landscape.look(point), _after(trail, rule.step), rule)
-    step, reference = _first_trial(landscape, place, slope), max(place.trail.values)
+        point = objective.moved(place.point, -rule.step, direction)
+        return _arrive(objective, point, objective.evaluate(point), _after(state, rule.step), rule)
+    step, reference = _first_trial(objective, place, slope), max(place.state.values)
     for _ in range(_MOST_TRIALS):
-        point = landscape.moved(place.point, -step, direction)
-        seen = landscape.look(point)
-        if _falls_enough(landscape, seen, direction, reference, step, slope):
-            return _arrive(landscape, point, seen, _after(trail, step), rule)
+        point = objective.moved(place.point, -step, direction)
+        seen = objective.evaluate(point)
+        if _falls_enough(objective, seen, direction, reference, step, slope):
+            return _arrive(objective, point, seen, _after(state, step), rule)
         step = _cut(step, place.value, slope, seen[0])
     return replace(place, reason=Reason.NO_DESCENT)
 
 
 def _falls_enough(
-    landscape: Landscape[V], seen: tuple[float, V], direction: V, reference: float, step: float, slope: float
+    objective: Objective[V], seen: tuple[float, V], direction: V, reference: float, step: float, slope: float
 ) -> bool:
     """Say whether a step is accepted: F fell; or, where rounding hides that, the slope along the step did."""
     value, gradient = seen
@@ -196,31 +196,31 @@ def _falls_enough(
         return True
     if not abs(value - reference) <= _ROUNDING * abs(reference):
         return False
-    (left,) = landscape.inner_products([(gradient, direction)])
+    (left,) = objective.inner_products([(gradient, direction)])
     return abs(left) < slope
 
 
-def _direction(landscape: Landscape[V], place: Place[V], rule: Rule) -> tuple[V, float, float]:
+def _direction(objective: Objective[V], place: Iterate[V], rule: Rule) -> tuple[V, float, float]:
     """Return what to go against, its square, and its inner product with the gradient.
 
     A line search needs a way down, so there momentum that would lead uphill is dropped.
     """
-    before, square, momentum = place.trail, place.gradient_square, rule.momentum
+    before, square, momentum = place.state, place.gradient_square, rule.momentum
     slope = square + momentum * place.along
     if not momentum or before.direction is None or (slope <= 0.0 and rule.step is None):
         return place.gradient, square, square
-    direction = landscape.moved(place.gradient, momentum, before.direction)
+    direction = objective.moved(place.gradient, momentum, before.direction)
     return direction, square + 2.0 * momentum * place.along + momentum**2 * before.direction_square, slope
 
 
-def _first_trial(landscape: Landscape[V], place: Place[V], slope: float) -> float:
+def _first_trial(objective: Objective[V], place: Iterate[V], slope: float) -> float:
     """Return the inverse curvature along the last step; to begin with, a step as long as the point."""
-    trail = place.trail
-    if trail.direction is None:
-        (length_square,) = landscape.inner_products([(place.point, place.point)])
+    state = place.state
+    if state.direction is None:
+        (length_square,) = objective.inner_products([(place.point, place.point)])
         return math.sqrt((length_square or 1.0) / slope)
-    curvature = trail.slope - place.along
-    return trail.step * (trail.direction_square / curvature if curvature > 0.0 else _FLAT_GROWTH)
+    curvature = state.slope - place.along
+    return state.step * (state.direction_square / curvature if curvature > 0.0 else _FLAT_GROWTH)
 
 
 def _cut(step: float, value: float, slope: float, reached: float) -> float:
@@ -232,31 +232,31 @@ def _cut(step: float, value: float, slope: float, reached: float) -> float:
     return min(max(lowest, _FURTHEST_CUT * step), _LEAST_CUT * step)
 
 
-def _after(trail: Trail[V], step: float) -> Trail[V]:
-    return replace(trail, number=trail.number + 1, step=step)
+def _after(state: DescentState[V], step: float) -> DescentState[V]:
+    return replace(state, number=state.number + 1, step=step)
 
 
-def _arrive(landscape: Landscape[V], point: V, seen: tuple[float, V], trail: Trail[V], rule: Rule) -> Place[V]:
+def _arrive(objective: Objective[V], point: V, seen: tuple[float, V], state: DescentState[V], rule: Rule) -> Iterate[V]:
     """Return the place at a point just looked at, with what is remembered brought up to date and the reason to end."""
     value, gradient = seen
-    pairs = [(gradient, gradient), *([] if trail.direction is None else [(gradient, trail.direction)])]
-    square, *along = landscape.inner_products(pairs)
-    trail = replace(
-        trail,
-        values=(*trail.values, value)[-_REMEMBERED:],
-        first_value=value if math.isnan(trail.first_value) else trail.first_value,
-        greatest_square=max(trail.greatest_square, square),
+    pairs = [(gradient, gradient), *([] if state.direction is None else [(gradient, state.direction)])]
+    square, *along = objective.inner_products(pairs)
+    state = replace(
+        state,
+        values=(*state.values, value)[-_REMEMBERED:],
+        first_value=value if math.isnan(state.first_value) else state.first_value,
+        greatest_square=max(state.greatest_square, square),
     )
-    place = Place(point, value, gradient, square, along[0] if along else 0.0, trail)
+    place = Iterate(point, value, gradient, square, along[0] if along else 0.0, state)
     return replace(place, reason=_reason(place, rule))
 
 
-def _reason(place: Place[Any], rule: Rule) -> Reason | None:
-    trail = place.trail
+def _reason(place: Iterate[Any], rule: Rule) -> Reason | None:
+    state = place.state
     if not math.isfinite(place.value) or not math.isfinite(place.gradient_square):
         return Reason.DIVERGED
-    if place.value > trail.first_value + _GONE * abs(trail.first_value):
+    if place.value > state.first_value + _GONE * abs(state.first_value):
         return Reason.DIVERGED
-    if math.sqrt(place.gradient_square) <= rule.tolerance * math.sqrt(trail.greatest_square):
+    if math.sqrt(place.gradient_square) <= rule.tolerance * math.sqrt(state.greatest_square):
         return Reason.CONVERGED
-    return Reason.STEP_LIMIT if trail.number >= rule.steps else None
+    return Reason.STEP_LIMIT if state.number >= rule.steps else None

@@ -17,12 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.grid.block import BlockRow
-from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.score import score_ratings
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd import Descent, StepSizes
+from funkflow.tasks.training.sgd import Descent
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,14 @@ def read_held_out(url: str, expected_checksum: str, shards: int) -> HeldOut:
 
 
 def score(
-    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes, scale: tuple[float, float]
+    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], scaling: Scaling, scale: tuple[float, float]
 ) -> Errors:
     """Return the errors of the clipped predictions for one user shard against all item shards, in order."""
-    return score_and_weigh(held_out, users, items, steps, scale)[0]
+    return score_and_weigh(held_out, users, items, scaling, scale)[0]
 
 
 def score_and_weigh(
-    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes, scale: tuple[float, float]
+    held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], scaling: Scaling, scale: tuple[float, float]
 ) -> tuple[Errors, float]:
     """Return the same, and the sum of squares of what factors add to the predictions before these are clipped."""
     total, carried = Errors(0.0, 0.0, 0), 0.0
@@ -140,20 +141,20 @@ def score_and_weigh(
         part = slice(held_out.starts[shard], held_out.starts[shard + 1])
         squared, absolute, by_factors = score_ratings()(
             held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part],
-            users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation, *scale,
+            users.factors, users.states, item_shard.factors, item_shard.states, scaling.mean, scaling.deviation, *scale,
         )  # fmt: skip
         total += Errors(squared, absolute, int(part.stop - part.start))
         carried += by_factors
     return total, carried
 
 
-def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard], steps: StepSizes) -> Errors:
+def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard], scaling: Scaling) -> Errors:
     """Return the errors of one user shard on its training ratings, not clipped."""
     total = Errors(0.0, 0.0, 0)
     for block, item_shard in zip(row, items, strict=True):
         squared, absolute, _ = score_ratings()(
             block.user_rows, block.item_rows, block.ratings,
-            users.factors, users.states, item_shard.factors, item_shard.states, steps.mean, steps.deviation,
+            users.factors, users.states, item_shard.factors, item_shard.states, scaling.mean, scaling.deviation,
             -math.inf, math.inf,
         )  # fmt: skip
         total += Errors(squared, absolute, len(block))
@@ -164,7 +165,7 @@ def score_epoch(
     held_out: Sequence[HeldOut],
     descent: Descent,
     items: Sequence[FactorShard],
-    steps: StepSizes,
+    scaling: Scaling,
     scale: tuple[float, float],
     threads: int = 1,
 ) -> list[EpochErrors]:
@@ -174,6 +175,22 @@ def score_epoch(
     ----------
     items : all item shards, in order; none where nothing is held out.
     """
-    score_one = partial(score_and_weigh, items=items, steps=steps, scale=scale)
+    score_one = partial(score_and_weigh, items=items, scaling=scaling, scale=scale)
     scored = map_threads(score_one, held_out, descent.users, threads=threads)
     return [EpochErrors(squared, *each) for squared, each in zip(descent.squared_errors, scored, strict=True)]
+
+
+def score_written_row(
+    row: BlockRow, held_out: HeldOut, users: tuple[str, str], items: list[tuple[str, str]], rank: int,
+    scaling: Scaling, scale: tuple[float, float],
+) -> tuple[Errors, Errors]:  # fmt: skip
+    """Score one user shard as it was written: on its training ratings, unclipped, and on its stopping ratings."""
+    user_shard, item_shards = read_shard(*users, rank), [read_shard(*each, rank) for each in items]
+    training = score_blocks(row, user_shard, item_shards, scaling)
+    return training, score(held_out, user_shard, item_shards, scaling, scale)
+
+
+def no_held_out(shards: int) -> HeldOut:
+    """Return held-out ratings for a run that stops on nothing: none."""
+    rows = np.empty(0, dtype=np.int32)
+    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))

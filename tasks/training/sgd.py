@@ -17,6 +17,7 @@ import numpy.typing as npt
 from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.sgd import descend_tiles
@@ -24,20 +25,6 @@ from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.kernels.vector import row_dtype
 from funkflow.tasks.kernels.wavefront import visit_tiles
-
-
-@dataclass(frozen=True)
-class StepSizes:
-    """What the step needs besides the data, all for ratings scaled to unit deviation.
-
-    `mean` and `deviation`, in rating units, do that scaling; `bias_step` is 0 where biases are off.
-    """
-
-    mean: float
-    deviation: float
-    l2: float
-    step: float
-    bias_step: float
 
 
 @dataclass(frozen=True)

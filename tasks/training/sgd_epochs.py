@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import l2_of_epoch
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training.early_stopping import AnyHistory, Rule, stopping_rmses
 from funkflow.tasks.training.score import HeldOut, epoch_rmses, score_epoch
-from funkflow.tasks.training.sgd import Descent, StepSizes, descend
+from funkflow.tasks.training.sgd import Descent, descend
 
 RATINGS_AT_ONCE = 50_000_000
 """As many may be gone through between two looks at what is reached: less than a second on two cores, at rank 64."""
@@ -30,7 +31,7 @@ History = tuple[tuple[float, float | None, float | None], ...]
 
 
 @dataclass(frozen=True)
-class Stretch(Weighed):
+class EpochRun(Weighed):
     """All shards after some epochs.
 
     `best` : after the best epoch of those gone through since the first of these; None where an earlier one is better.
@@ -68,16 +69,16 @@ def epochs_at_once(ratings: float, shares: int = 1) -> int:
     return max(1, min(_MOST_EPOCHS, int(RATINGS_AT_ONCE // max(1.0, ratings)))) if shares == 1 else 1
 
 
-def go_on(
+def run_epochs(
     rows: Sequence[Sequence[RatingBlock]],
     epochs: Sequence[Sequence[Visit]],
-    before: Stretch,
+    before: EpochRun,
     held_out: Sequence[HeldOut],
     steps: StepSizes,
     measure: Measure,
     threads: int = 1,
     took: Callable[[float], None] = lambda _seconds: None,
-) -> Stretch:
+) -> EpochRun:
     """Return what comes of up to that many epochs more: none, where those before say stop.
 
     Parameters
@@ -95,4 +96,4 @@ def go_on(
         history = (*history, epoch_rmses(errors, measure.ratings, steps.deviation))
         if measure.rule.judge(history).best_epoch == len(history):
             best = last
-    return Stretch(last, best, history)
+    return EpochRun(last, best, history)

@@ -219,4 +219,4 @@ def _not_converged(method: str, cause: ArpackNoConvergence, rank: int, tolerance
     )
 
 
-METHODS = {"lanczos": lanczos, "arnoldi": arnoldi, "power": power}
+SVD_METHODS = {"lanczos": lanczos, "arnoldi": arnoldi, "power": power}

@@ -7,7 +7,7 @@ Does not cover: training on them (test_train.py).
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.tasks.errors import BadInput, DamagedFile
 from funkflow.tasks.grid.block import RatingBlock, read_block, write_block
-from funkflow.tasks.grid.default_rule import SMALL_SPREAD, scaling
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, shard_rows, write_shard
 from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.grid.scaling import SMALL_SPREAD, Scaling
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import held_out_table, read_held_out
@@ -39,8 +39,8 @@ def test_an_ordinary_deviation_keeps_its_bits(deviation: float, means: float) ->
     mean = means * deviation
     mean_square = mean**2 + deviation**2
     assert mean_square - mean**2 > SMALL_SPREAD * mean_square
-    assert scaling(mean, mean_square, True, variance=-1.0) == scaling(mean, mean_square, True)
-    assert scaling(mean, mean_square, False, variance=-1.0) == (0.0, mean_square**0.5)
+    assert Scaling.of(mean, mean_square, True, variance=-1.0) == Scaling.of(mean, mean_square, True)
+    assert Scaling.of(mean, mean_square, False, variance=-1.0) == Scaling(0.0, mean_square**0.5)
 
 
 def triples_of(context: Context, manifest: dict[str, Any]) -> list[tuple[int, int, float]]:
@@ -83,7 +83,7 @@ def test_a_spread_that_is_small_beside_the_mean_is_told_from_none(context: Conte
     manifest = grid(context, dataset, split, GridSettings(shards=shards))
     kept = ratings[~made.is_validation].astype(np.float64)
     assert manifest["variance"] == pytest.approx(kept.var(), rel=1e-9)
-    mean, deviation = scaling(manifest["mean"], manifest["mean_square"], True, manifest["variance"])
+    mean, deviation = astuple(Scaling.of(manifest["mean"], manifest["mean_square"], True, manifest["variance"]))
     assert deviation == pytest.approx(kept.std(), rel=1e-9)
     blocks = [read_block(context.store.blocks, each["checksum"], (60, 40)) for each in manifest["blocks"]]
     levels = {round(float(each), 4) for block in blocks for each in block.scaled_levels(mean, deviation)}

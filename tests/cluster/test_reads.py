@@ -25,6 +25,7 @@ from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Bins, BreakdownJob, break_down
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
 from funkflow.tasks.grid.factor_shard import initial_shard, write_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import PartEntry, read_about, write_about
 from funkflow.tasks.model.model import Model, write_factor_table
 from funkflow.tasks.model.parts import ModelParts, read_side
@@ -35,7 +36,6 @@ from funkflow.tasks.serving.recommend import rank_part, recommend_part
 from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.score import Errors
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.warm_rows import Side, warm_rows
 
 CHECKOUT = Path(__file__).parents[2]

@@ -29,12 +29,12 @@ from program import CHECKOUT, funkflow, funkflow_anew
 
 from funkflow import Model, reconstruction
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.models.row_pieces import cut_rows
 from funkflow.pipeline.progress.events import Noticed, StageFinished
 from funkflow.pipeline.root.store import SCRATCH
 from funkflow.pipeline.stages.reconstruct import Form, reconstruct
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.tasks.errors import BadInput, CannotFit, SettingsError
+from funkflow.tasks.model.pieces import cut_rows
 
 ROW_BYTES = 17 * 4
 PIECE = 7 * ROW_BYTES

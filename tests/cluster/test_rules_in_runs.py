@@ -22,7 +22,8 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
-from funkflow.pipeline.training.sgd import step_sizes, train
+from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
 

@@ -28,8 +28,8 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.on_worker import threads_of_task
 from funkflow.pipeline.training.sgd import train
-from funkflow.pipeline.training.sgd_graph import threads_of_task
 from funkflow.tasks.errors import Diverged, SettingsError
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.storage import files

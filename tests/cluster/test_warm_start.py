@@ -28,11 +28,11 @@ from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
 from funkflow.tasks.grid.factor_shard import initial_shard
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.kernels.vector import BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import part_files, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import Verdict, judge
-from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.warm_rows import Side, held_back, warm_rows
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)

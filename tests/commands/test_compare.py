@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 from funkflow.pipeline import cli
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import METHODS, Comparison, Row
+from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.errors import SettingsError
 
 SETTINGS = ["synth.fraction=0.02", "train.epochs=3", "train.l2=0.1", "train.iterations=1"]

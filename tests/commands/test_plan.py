@@ -18,14 +18,13 @@ from rich.console import Console
 
 from funkflow import run
 from funkflow.pipeline.cli import program
-from funkflow.pipeline.flow import METHODS
 from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
 from funkflow.pipeline.planning.budget import Allowance, Size, predict_bytes
 from funkflow.pipeline.planning.epoch_time import moved_bytes
-from funkflow.pipeline.planning.method_memory import NEEDS
 from funkflow.pipeline.planning.plan import plan_of, predict_for
 from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.pipeline.results.plan_table import plan_table
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.grid.layout import lineage_shards, shards_for
@@ -193,11 +192,13 @@ def test_blocks_are_streamed_where_they_do_not_fit(tmp_path: Path) -> None:
         assert predict_for(settings, LARGE, 10, allowance).streamed is expected
 
 
-def test_every_method_has_its_entry() -> None:
-    assert set(NEEDS) == set(METHODS)
+def test_every_method_names_functions_that_are_there() -> None:
+    for method in METHODS.values():
+        assert callable(method.run_function())
+        assert callable(method.memory_function())
 
 
-@pytest.mark.parametrize("method", NEEDS)
+@pytest.mark.parametrize("method", METHODS)
 def test_what_a_method_needs_grows_with_each_size(method: str) -> None:
     def needed(ratings: int = 10**8, users: int = 500_000, items: int = 20_000, rank: int = 64) -> int:
         size = Size(ratings, users, items, raw_bytes=0)
@@ -212,7 +213,7 @@ def test_what_a_method_needs_grows_with_each_size(method: str) -> None:
         assert needed(rank=128) > needed() + 64 * 4 * 500_000
 
 
-@pytest.mark.parametrize("method", NEEDS)
+@pytest.mark.parametrize("method", METHODS)
 def test_what_cannot_fit_is_refused_by_the_name_of_its_method(method: str) -> None:
     """At the Netflix Prize's size, with a tenth less memory than predicted."""
     words = ["train.rank=512", f"train.method={method}", "ranking.count=0"]

@@ -24,11 +24,11 @@ from ungated import UNGATED_SECTION
 from chaos.object_store import ObjectStore, Request
 from funkflow import Model, run
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.flow import METHODS
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
 from funkflow.pipeline.results.comparison.runs import compare_methods
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import baseline
 from funkflow.pipeline.stages.evaluate import evaluate
@@ -79,11 +79,11 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
     held_out = split(context, dataset, settings.split.model_copy(update={"file": probe}), chosen, 0.0)
     blocks = grid(context, dataset, held_out, settings.grid)
     training: list[Request] = []
-    for method, fit in METHODS.items():
+    for method, entry in METHODS.items():
         few = settings.train.batch.model_copy(update={"steps": 4, "checkpoint_steps": 2})
         wanted = settings.train.model_copy(update={"method": method, "iterations": 6, "batch": few})
         before, folder = len(requests), context.store.run(method)
-        trained = fit(context, blocks, SCALE, wanted, folder)
+        trained = entry.run_function()(context, blocks, SCALE, wanted, folder)
         training = requests[before:] if method == "sgd" else training
         lines = baseline(context, held_out, blocks, SCALE, False)
         truth = files.join(raw["folder"], "truth")

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard, room_for
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.kernels.reference import Matrix, Run, descend_plainly
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
-from funkflow.tasks.training.sgd import StepSizes
 
 STEPS = StepSizes(mean=3.1, deviation=1.3, l2=0.1, step=0.05, bias_step=0.04)
 

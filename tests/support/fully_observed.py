@@ -8,7 +8,7 @@ Does not cover: what is asserted of it (test_eckart_young.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,12 @@ from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.default_rule import scaling
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard
+from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
-from funkflow.tasks.training.gradient_descent import Place, Rule, follow
-from funkflow.tasks.training.sgd import StepSizes, descend_in_place
+from funkflow.tasks.training.gradient_descent import Iterate, Rule, follow
+from funkflow.tasks.training.sgd import descend_in_place
 
 Matrix = npt.NDArray[np.float64]
 Rows = tuple[batch.Rows, batch.Rows]
@@ -98,7 +98,7 @@ def descended(matrix: Matrix, epochs: int, step: float, deviation: float | None 
     return _product(users, items, steps.deviation)
 
 
-def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, Place[Rows]]:
+def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, Iterate[Rows]]:
     """Return U V^T where full-batch descent with default settings ends on the one block, and the last place."""
     chosen, steps = TrainSettings(method="batch").batch, _steps(matrix, 0.0, deviation)
     landscape = _OneBlock(_block(matrix), steps)
@@ -119,7 +119,7 @@ class _OneBlock:
     block: RatingBlock
     steps: StepSizes
 
-    def look(self, point: Rows) -> tuple[float, Rows]:
+    def evaluate(self, point: Rows) -> tuple[float, Rows]:
         part = batch.block_part(self.block, *point, self.steps.mean, self.steps.deviation, None)
         users, items = (
             batch.with_penalty(rows, np.ones(len(rows)), 0.0, False, slopes)
@@ -142,7 +142,7 @@ def _block(matrix: Matrix) -> RatingBlock:
 
 def _steps(matrix: Matrix, step: float, deviation: float | None) -> StepSizes:
     held = matrix.astype(np.float32).astype(np.float64)
-    mean, own = scaling(float(held.mean()), float(np.mean(held**2)), center=False)
+    mean, own = astuple(Scaling.of(float(held.mean()), float(np.mean(held**2)), center=False))
     return StepSizes(mean, own if deviation is None else deviation, l2=0.0, step=step, bias_step=0.0)
 
 

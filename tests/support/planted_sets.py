@@ -7,20 +7,22 @@ Does not cover: the pipeline around it (test_flow.py), or what is asserted (test
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import numpy.typing as npt
 from conftest import Ratings
 
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, scaling, step_for
+from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, step_for
 from funkflow.tasks.grid.factor_shard import initial_shard, shard_rows
 from funkflow.tasks.grid.layout import shards_for
+from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.training.early_stopping import Rule
 from funkflow.tasks.training.score import HeldOut, held_out_table
-from funkflow.tasks.training.sgd import Descent, StepSizes
-from funkflow.tasks.training.sgd_epochs import History, Measure, Stretch, go_on
+from funkflow.tasks.training.sgd import Descent
+from funkflow.tasks.training.sgd_epochs import EpochRun, History, Measure, run_epochs
 
 Matrix = npt.NDArray[np.float64]
 RIDGES = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 10.0, 30.0)
@@ -66,14 +68,14 @@ def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: 
         for side, ids, count in zip(("user", "item"), (made.users, made.items), made.shape, strict=True)
     )
     step = step_for(len(mine))
-    mean, deviation = scaling(float(mine.mean()), float(np.mean(mine**2)), center=True)
+    mean, deviation = astuple(Scaling.of(float(mine.mean()), float(np.mean(mine**2)), center=True))
     steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, STEP)
     scale = (float(made.ratings.min()), float(made.ratings.max()))
     rule = Rule(patience or patience_for(biases=True), 1e-4, waits=patience is None)
     visits = [turns_of_epoch(0, epoch, shards, 1)[0].visits[0] for epoch in range(1, epochs + 1)]
-    before = Stretch(Descent(users, items, (0.0,) * shards), None, ())
+    before = EpochRun(Descent(users, items, (0.0,) * shards), None, ())
     held_out = [_held_out(made, a, shards) for a in range(shards)]
-    return go_on(rows, visits, before, held_out, steps, Measure(len(mine), scale, True, rule, deviation)).history
+    return run_epochs(rows, visits, before, held_out, steps, Measure(len(mine), scale, True, rule, deviation)).history
 
 
 def _block(made: Ratings, train: npt.NDArray[np.bool_], a: int, b: int, shards: int) -> RatingBlock:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.training.gradient_descent import Array, OfArrays, Place, Reason, Rule, follow, follow_gradient
+from funkflow.tasks.training.gradient_descent import Array, Iterate, OfArrays, Reason, Rule, follow, follow_gradient
 
 
 def square(x: Array) -> float:
@@ -51,7 +51,7 @@ def test_a_fixed_step_on_a_square_is_a_geometric_sequence(step: float) -> None:
     places = list(follow(OfArrays(square, square_slope), np.array([3.0, -1.0]), Rule(step=step, steps=7, tolerance=0)))
     for number, place in enumerate(places):
         np.testing.assert_allclose(place.point, np.array([3.0, -1.0]) * (1 - 2 * step) ** number, rtol=1e-12)
-        assert place.trail.number == number
+        assert place.state.number == number
     assert [place.reason for place in places] == [None] * 7 + [Reason.STEP_LIMIT]
 
 
@@ -66,7 +66,7 @@ def test_a_fourth_power_is_flat_and_comes_to_its_limit_of_steps() -> None:
     """Near the minimum its gradient all but vanishes long before x does."""
     end, _ = follow_gradient(fourth, fourth_slope, [1.0], Rule(step=0.1, steps=1000))
     assert end.reason is Reason.STEP_LIMIT
-    assert end.trail.number == 1000
+    assert end.state.number == 1000
     # dx/dn = -0.4 x^3 is solved by x = 1 / sqrt(1 + 0.8 n)
     assert end.point[0] == pytest.approx(1.0 / math.sqrt(801.0), rel=0.02)
 
@@ -116,7 +116,7 @@ def test_momentum_speeds_a_long_valley_up() -> None:
             lambda x: float(np.sum(curvature * x**2) / 2), lambda x: curvature * x, [1.0, 1.0], rule
         )
         assert end.reason is Reason.CONVERGED
-        return end.trail.number
+        return end.state.number
 
     assert steps(0.8) < steps(0.0) / 2
 
@@ -131,7 +131,7 @@ def test_a_gradient_of_the_wrong_sign_finds_no_descent() -> None:
 def test_the_minimum_itself_is_where_it_stays() -> None:
     end, _ = follow_gradient(square, square_slope, [0.0, 0.0], Rule())
     assert end.reason is Reason.CONVERGED
-    assert end.trail.number == 0
+    assert end.state.number == 0
 
 
 @pytest.mark.parametrize("point", [[1.0 + 2.0j], np.array([0.0j])])
@@ -149,23 +149,23 @@ def test_a_complex_gradient_is_refused() -> None:
 class Watched(OfArrays):
     """A landscape that notes where it was looked at."""
 
-    looks: list[Array] = field(default_factory=list)
+    evaluations: list[Array] = field(default_factory=list)
 
-    def look(self, point: Array) -> tuple[float, Array]:
-        self.looks.append(point)
-        return super().look(point)
+    def evaluate(self, point: Array) -> tuple[float, Array]:
+        self.evaluations.append(point)
+        return super().evaluate(point)
 
 
 def test_every_accepted_step_falls_enough_below_the_highest_of_ten() -> None:
     watched = Watched(valley, valley_slope)
     places = list(follow(watched, np.array([-1.2, 1.0]), Rule(steps=60, tolerance=0)))
-    assert len(watched.looks) > len(places)  # some were refused
+    assert len(watched.evaluations) > len(places)  # some were refused
     for number in range(1, len(places)):
         before, now = places[number - 1], places[number]
         highest = max(place.value for place in places[max(0, number - 10) : number])
         slope = float(np.sum(before.gradient**2))
-        assert now.value <= highest - 1e-4 * now.trail.step * slope + 1e-12
-        np.testing.assert_allclose(now.point, before.point - now.trail.step * before.gradient, rtol=1e-14)
+        assert now.value <= highest - 1e-4 * now.state.step * slope + 1e-12
+        np.testing.assert_allclose(now.point, before.point - now.state.step * before.gradient, rtol=1e-14)
 
 
 @settings(max_examples=30, deadline=None)
@@ -178,10 +178,10 @@ def test_going_on_from_a_trail_gives_the_same_bits(seed: int, momentum: float, f
     rule = Rule(step=0.01 if fixed else None, momentum=momentum, steps=12, tolerance=0)
     start = rng.normal(size=4)
     whole = list(follow(landscape, start, rule))
-    kept: Place[Array] = whole[min(cut, len(whole) - 1)]
-    resumed = list(follow(landscape, kept.point, rule, kept.trail))
-    for place, again in zip(whole[kept.trail.number :], resumed, strict=False):
+    kept: Iterate[Array] = whole[min(cut, len(whole) - 1)]
+    resumed = list(follow(landscape, kept.point, rule, kept.state))
+    for place, again in zip(whole[kept.state.number :], resumed, strict=False):
         assert again.point.tobytes() == place.point.tobytes()
-        assert (again.value, again.trail.values) == (place.value, place.trail.values)
-        assert repr(again.trail.step) == repr(place.trail.step)  # nan at the start
+        assert (again.value, again.state.values) == (place.value, place.state.values)
+        assert repr(again.state.step) == repr(place.state.step)  # nan at the start
     assert resumed[-1].point.tobytes() == whole[-1].point.tobytes()

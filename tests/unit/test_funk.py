@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import turns_of_epoch
 from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
 from funkflow.tasks.kernels.reference_funk import (
@@ -38,7 +39,6 @@ from funkflow.tasks.training.funk import (
 )
 from funkflow.tasks.training.funk_files import read_vectors, write_factors, write_vectors
 from funkflow.tasks.training.score import HeldOut
-from funkflow.tasks.training.sgd import StepSizes
 
 SHAPE = (40, 1030)
 

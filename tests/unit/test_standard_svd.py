@@ -27,7 +27,7 @@ from funkflow.tasks.grid.block_products import (
     sparse_block,
 )
 from funkflow.tasks.kernels.reference import zero_filled
-from funkflow.tasks.training.svd_methods import METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
+from funkflow.tasks.training.svd_methods import SVD_METHODS, Gram, arnoldi, lanczos, power, refuse_what_has_none
 
 Matrix = npt.NDArray[np.float64]
 SPECTRA = {
@@ -45,14 +45,14 @@ def with_spectrum(rows: int, columns: int, values: npt.NDArray[Any], seed: int =
     return np.asarray(left @ np.diag(values) @ right.T, np.float64)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SVD_METHODS)
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("shape", [(40, 15), (15, 40), (20, 20)])
 def test_singular_values_and_the_matrix_they_make_are_numpys(
     method: str, spectrum: str, shape: tuple[int, int]
 ) -> None:
     matrix, rank = with_spectrum(*shape, SPECTRA[spectrum]), 6
-    found = METHODS[method](aslinearoperator(matrix), rank, 0, 1e-6, None)
+    found = SVD_METHODS[method](aslinearoperator(matrix), rank, 0, 1e-6, None)
     left, values, right = np.linalg.svd(matrix)
     assert np.abs(found.values - values[:rank]).max() <= 1e-6 * values[0]
     assert np.abs(found.left.T @ found.left - np.eye(rank)).max() < 1e-8
@@ -66,7 +66,7 @@ def test_singular_values_and_the_matrix_they_make_are_numpys(
 
 @settings(deadline=None, max_examples=25)
 @given(
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(SVD_METHODS)),
     st.integers(6, 30),
     st.integers(6, 30),
     st.integers(1, 4),
@@ -74,7 +74,7 @@ def test_singular_values_and_the_matrix_they_make_are_numpys(
 )
 def test_random_matrices_of_any_shape(method: str, rows: int, columns: int, rank: int, seed: int) -> None:
     matrix = np.random.default_rng(seed).normal(size=(rows, columns))
-    found = METHODS[method](aslinearoperator(matrix), rank, seed, 1e-6, 20_000)
+    found = SVD_METHODS[method](aslinearoperator(matrix), rank, seed, 1e-6, 20_000)
     expected = np.linalg.svd(matrix, compute_uv=False)
     assert np.abs(found.values - expected[:rank]).max() <= 1e-6 * expected[0]
 
@@ -99,7 +99,7 @@ def test_what_does_not_converge_is_said_with_a_remedy(method: str) -> None:
     close = aslinearoperator(with_spectrum(300, 200, 1.0 - 1e-5 * np.arange(200)))
     message = f"train.method = {method}: .* of 4 singular values converged to 1e-09 within 1 restarts; raise train.iter"
     with pytest.raises(NotConverged, match=message):
-        METHODS[method](close, 4, 0, 1e-9, 1)
+        SVD_METHODS[method](close, 4, 0, 1e-9, 1)
 
 
 class Turning(LinearOperator):

@@ -84,7 +84,7 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
     if story.epochs:
         rate = story.history[-1].ratings_per_second / 1e6
         found.append(("speed", f"{rate:,.1f} M ratings/s", "mean of this attempt"))
-    if facts.get("method") == "sgd" and facts.get("step") is not None:
+    if facts.get("step") is not None:
         found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
     found.append(("time", rough_duration(max(0.0, over - story.began)), "since it began"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from funkflow.pipeline.progress.colours import LIGHT
-from funkflow.pipeline.results.comparison.runs import METHODS, Comparison, Row
+from funkflow.pipeline.results.comparison.runs import Comparison, Row
 from funkflow.pipeline.results.comparison.table import AXES, MODEL, PURE_MODEL
 from funkflow.pipeline.results.report.axes import Scale, axis_words, padded
 from funkflow.pipeline.results.report.charts import curve
@@ -28,6 +28,7 @@ from funkflow.pipeline.results.report.drawing import (
     text,
 )
 from funkflow.pipeline.results.report.pieces import DRAWING_STYLE
+from funkflow.pipeline.settings.methods import METHODS
 
 _TITLE, _LEGEND = 36, 140
 
@@ -44,7 +45,7 @@ def comparison_drawing(comparison: Comparison) -> str:
             panel = "".join(_panel(curves, key, label))
             parts.append(f'<g transform="translate({place * WIDTH} {top + _TITLE})">{panel}</g>')
         for line, method in enumerate(curves):
-            x, y, of = 2 * WIDTH + 10, top + _TITLE + TOP + 20 * line, METHODS.index(method)
+            x, y, of = 2 * WIDTH + 10, top + _TITLE + TOP + 20 * line, list(METHODS).index(method)
             sign = key_sign(f"line c{of % COLOURS}", MARKS[of % len(MARKS)])
             parts += [f'<g transform="translate({x} {y - 10})">{sign}</g>', text(x + 34, y, method, "start")]
     return (
@@ -64,4 +65,4 @@ def _panel(curves: dict[str, list[Row]], key: str, label: str) -> Iterator[str]:
     yield from axes(Figure("", "", label, "validation RMSE"), up, up.ticks(), left, words)
     for method, rows in curves.items():
         points = [(across.at(float(getattr(each, key))), up.at(each.rmse or 0.0)) for each in rows]
-        yield from curve(METHODS.index(method), points, joined=True, every=1)
+        yield from curve(list(METHODS).index(method), points, joined=True, every=1)

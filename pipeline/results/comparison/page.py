@@ -21,8 +21,9 @@ from bokeh.resources import INLINE
 from dask.utils import format_bytes
 
 from funkflow.pipeline.progress.colours import colour_at
-from funkflow.pipeline.results.comparison.runs import METHODS, Comparison, Row
+from funkflow.pipeline.results.comparison.runs import Comparison, Row
 from funkflow.pipeline.results.comparison.table import AXES, HEADS, MODEL, PURE_MODEL, cells, known_references
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.model.html_tables import templates_in
 
 _HEADING = templates_in("").from_string("""<h2>Methods compared</h2>
@@ -80,7 +81,7 @@ def _figure_by(curves: dict[str, list[Row]], key: str, label: str, named: list[s
                 ],
             }
         )
-        colour = colour_at(METHODS.index(method))
+        colour = colour_at(list(METHODS).index(method))
         drawn: list[Any] = [
             plot.line(key, "rmse", source=source, color=colour, line_width=2),
             plot.scatter(key, "rmse", source=source, color=colour, size=7),

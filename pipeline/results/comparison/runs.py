@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, get_args
+from typing import Any
 
 from funkflow.pipeline import flow
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id
 from funkflow.pipeline.settings.cluster import cores
-from funkflow.pipeline.settings.methods import without_effect
-from funkflow.pipeline.settings.sections import IDLE_SECTIONS, Settings, TrainSettings
+from funkflow.pipeline.settings.methods import METHODS, without_effect
+from funkflow.pipeline.settings.sections import IDLE_SECTIONS, Settings
 from funkflow.tasks.errors import FunkflowError, SettingsError, TryAgainLater
 from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
 
-METHODS: tuple[str, ...] = get_args(TrainSettings.model_fields["method"].annotation)
 PURE = {"biases": False, "center": False}
 _MEASURED = "measured.json"
 

@@ -18,15 +18,12 @@ from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece
 from funkflow.pipeline.results.report.ratings import item_name
+from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
 _CLOSE = 1.01
 """A truncation that is so close to the best in RMSE is as good for most uses."""
-_METHODS = {
-    "sgd": "stochastic gradient descent", "batch": "gradient descent on all ratings at once",
-    "funk": "gradient descent, one factor after another",
-}  # fmt: skip
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
@@ -40,8 +37,8 @@ def summary(facts: Facts) -> Markup:
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
     rows = [
-        *_sources_of(settings),
-        ("model", f"{counted(run['rank'], 'factor')}, found by {_METHODS.get(run['method'], run['method'])}"),
+        *_read(settings),
+        ("model", f"{counted(run['rank'], 'factor')}, found by {_description(run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
         ("made", moment(run["ended"])),
@@ -51,7 +48,12 @@ def summary(facts: Facts) -> Markup:
     return piece("definitions", rows)
 
 
-def _sources_of(settings: Facts) -> list[tuple[str, str]]:
+def _description(method: str) -> str:
+    """Return the description of a method; the name of one that this version lacks."""
+    return METHODS[method].description if method in METHODS else method
+
+
+def _read(settings: Facts) -> list[tuple[str, str]]:
     """Return where the ratings came from."""
     synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
     made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
