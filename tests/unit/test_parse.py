@@ -40,17 +40,9 @@ COMMAS = Form("text", "", 4, 0, 1, 2, 3, "string", "integer", ";", clock="date",
 FLOATS = Form("text", "", 4, 0, 1, 2, 3, delimiter="\t", clock="microseconds", fractional=True)
 
 FORMS = {
-    "netflix": NETFLIX,
-    "qualifying": QUALIFYING,
-    "probe": PROBE,
-    "dat": DAT,
-    "tsv": TSV,
-    "csv": CSV,
-    "names": NAMES,
-    "spaced": SPACED,
-    "commas": COMMAS,
-    "floats": FLOATS,
-}
+    "netflix": NETFLIX, "qualifying": QUALIFYING, "probe": PROBE, "dat": DAT, "tsv": TSV, "csv": CSV, "names": NAMES,
+    "spaced": SPACED, "commas": COMMAS, "floats": FLOATS,
+}  # fmt: skip
 
 integers = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 99).map(str) | st.sampled_from([" 5", "5 "])
 ratings = st.sampled_from(["1", "5", "3", "2.5", "4.", "1e0", "+3", "03", " 2 ", "1.000000000000000000001"])
