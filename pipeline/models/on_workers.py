@@ -1,6 +1,6 @@
-"""What stages that rank items for users lean on: the model on the workers, and the files of one part of the ratings.
+"""What stages that rank items for users lean on: the model on the workers.
 
-Covers: loading the model once, as a task whose result the others share, and where a part's ratings lie.
+Covers: loading the model once, as a task whose result the others share.
 Does not cover: what is made of them (pipeline/stages/recommend.py, pipeline/stages/ranking.py).
 """
 
@@ -11,22 +11,12 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, submit_shared
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.serving.dense_model import read_served
-from funkflow.tasks.storage import files
 
 
-def submit_served(context: Context, doing: str, model_folder: str, parts: dict[str, Any]) -> Future[Any]:
+def submit_served(context: Context, doing: str, model_folder: str) -> Future[Any]:
     """Return the model as one future; it is let go of with the last task that needs it."""
+    parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     return submit_shared(context, f"load-model-{doing}", read_served, model_folder, checksums)
-
-
-def stored_part(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], number: int
-) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return (url, checksum) of a part of the dataset and of what validation holds of it."""
-    ratings, held_out = dataset["parts"][number], split["validation"]["parts"][number]
-    return (
-        (files.join(context.store.dataset(dataset["id"]), ratings["path"]), ratings["checksum"]),
-        (files.join(context.store.split(split["id"]), held_out["path"]), held_out["checksum"]),
-    )

@@ -25,6 +25,7 @@ from funkflow.pipeline.planning.budget import LOWER_FOR_RECOMMENDING, RECOMMENDI
 from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.store import SCRATCH, Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import predict
@@ -118,7 +119,12 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
 
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
     with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
-        return recommend(context, origin.dataset, origin.split, model_folder, settings.recommend, origin.run_folder)
+        dataset = Dataset.of(origin.dataset_folder, origin.dataset)
+        split = Split.of(origin.split_folder, origin.split)
+        return recommend(
+            context, dataset, split, model_folder=model_folder, settings=settings.recommend,
+            run_folder=origin.run_folder,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, StageStarted
-from funkflow.pipeline.root.store import publish, published
+from funkflow.pipeline.root.manifests import Baseline, Grid, Split
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import load_grid
 from funkflow.tasks.digits import rounded
@@ -28,7 +28,7 @@ _STAGE = "baseline"
 
 
 def baseline(
-    context: Context, split: dict[str, Any], grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+    context: Context, split: Split, grid: Grid, scale: tuple[float, float], streamed: bool
 ) -> dict[str, Errors]:
     """Return the errors of the "mean" and of the "biases" alone; {} without validation ratings.
 
@@ -38,32 +38,30 @@ def baseline(
     ----------
     streamed : read blocks as they are needed instead of holding all of them.
     """
-    if "validation" not in grid["held_out"]:
+    if "validation" not in grid.held_out:
         return {}
     started = time.monotonic()
-    folder = files.join(context.store.grid(grid["id"]), "baseline")
-    known = published(folder, "baseline")
+    folder = files.join(grid.folder, "baseline")
+    known = Baseline.published(folder)
     reused = known is not None
     if known is None:
         context.tell(StageStarted(_STAGE))
         fitted = _fit_baselines(context, grid, scale, streamed)
-        known = publish(folder, "baseline", **{name: vars(errors) for name, errors in fitted.items()})
-    errors = {name: Errors(**known[name]) for name in ("mean", "biases")}
-    context.tell(BaselinesMeasured(split["split"], errors["mean"].rmse, errors["biases"].rmse))
+        known = Baseline(folder=folder, mean=fitted["mean"], biases=fitted["biases"]).publish()
+    errors = {"mean": known.mean, "biases": known.biases}
+    context.tell(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
     mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
-    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split['split']}"
+    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split.split}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return errors
 
 
-def _fit_baselines(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
-) -> dict[str, Errors]:
-    client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
+def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], streamed: bool) -> dict[str, Errors]:
+    client, shards, name = context.client, grid.shards, f"baseline-{context.attempt}"
     data = load_grid(context, grid, "validation", name, streamed)
-    steps = StepSizes(mean=grid["mean"], deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
-    users, items = fit_biases(context, data, grid["mean"], name)
-    means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
+    steps = StepSizes(mean=grid.mean, deviation=1.0, l2=0.0, step=0.0, bias_step=0.0)
+    users, items = fit_biases(context, data, grid.mean, name)
+    means = [mean_shard(shard_rows(grid.items, shards, b)) for b in range(shards)]
     submit = client.submit
     scored: dict[str, list[Future[Any]]] = {
         "mean": [

@@ -15,8 +15,8 @@ from typing import Any
 from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all, submit_shared
 from funkflow.pipeline.models.saved_scores import placed_in_other, scored
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.store import nothing_half_written, publish, published
-from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
 from funkflow.tasks.model.about import Place, read_about
@@ -29,8 +29,8 @@ _STAGE = "evaluate"
 
 
 def evaluate(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], grid: dict[str, Any], training: dict[str, Any],
-    scale: tuple[float, float], run_folder: str, rank: int, baselines: Mapping[str, Errors], truth: str = "",
+    context: Context, data: TrainingData, training: Training, rank: int, baselines: Mapping[str, Errors],
+    truth: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
 
@@ -43,24 +43,21 @@ def evaluate(
     -------
     The manifest of the evaluation; {} without validation ratings.
     """
-    if "validation" not in grid["held_out"]:
+    if "validation" not in data.grid.held_out:
         return {}
     started = time.monotonic()
-    folder = files.join(run_folder, "evaluation")
+    folder = files.join(training.run_folder, "evaluation")
     manifest = published(folder, "evaluation")
     reused = manifest is not None
     if manifest is None:
         context.afford(_STAGE)
-        context.tell(StageStarted(_STAGE, grid["shards"]))
-        errors = {
-            "model": _model_errors(context, grid, training, scale, run_folder, rank),
-            **baselines,
-        }
+        context.tell(StageStarted(_STAGE, data.grid.shards))
+        errors = {"model": _model_errors(context, data, training, rank), **baselines}
         if truth:
-            errors["truth"] = _truth_errors(context, dataset, split, truth)
+            errors["truth"] = _truth_errors(context, data, truth)
         measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
         manifest = publish(
-            folder, "evaluation", split=split["split"], ratings=grid["held_out"]["validation"]["ratings"], **measured
+            folder, "evaluation", split=data.split.split, ratings=data.grid.held_out["validation"].ratings, **measured
         )
     rmse, mae = manifest["model"]["rmse"], manifest["model"]["mae"]
     summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {manifest['split']}"
@@ -68,30 +65,12 @@ def evaluate(
     return manifest
 
 
-def _held_out(context: Context, grid: dict[str, Any]) -> list[Place]:
-    folder = context.store.grid(grid["id"])
-    return [
-        (files.join(folder, entry["path"]), entry["checksum"]) for entry in grid["held_out"]["validation"]["shards"]
-    ]
-
-
-def _model_errors(
-    context: Context,
-    grid: dict[str, Any],
-    training: dict[str, Any],
-    scale: tuple[float, float],
-    run_folder: str,
-    rank: int,
-) -> Errors:
-    folder, steps = checkpoint.folder_of(run_folder), StepSizes(**training["steps"])
-    users, items = (
-        [(files.join(folder, entry["path"]), entry["checksum"]) for entry in training["shards"][side]]
-        for side in ("users", "items")
-    )
-    held_out = _held_out(context, grid)
+def _model_errors(context: Context, data: TrainingData, training: Training, rank: int) -> Errors:
+    users, items = (training.shard_places(side) for side in ("users", "items"))
+    held_out, scale = data.grid.held_out_places("validation"), data.dataset.bounds
     with memory_let_go(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
-        jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]
+        jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
         return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
 
 
@@ -108,12 +87,12 @@ def score_saved(
     return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, steps, scale)
 
 
-def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:
+def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
     """Score the planted model, whose raw ids say which rows the ratings have in it."""
     parts = ModelParts.of(truth, read_about(truth))
     scratch = context.store.scratch(f"truth-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
-        pieces = placed_in_other(context, _STAGE, dataset, split, parts, scratch)
+        pieces = placed_in_other(context, _STAGE, data, parts, scratch)
         return scored(context, _STAGE, "score-truth", pieces, parts)
 
 

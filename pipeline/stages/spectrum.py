@@ -15,6 +15,7 @@ import numpy as np
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
 from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotations_of, spectrum_id
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.store import publish, published
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.algebra import named
@@ -63,13 +64,13 @@ def known_spectrum(model_folder: str, grid_folder: str | None, fold_biases: bool
     manifest = published(files.join(model_folder, names_of(fold_biases)[1]), "spectrum")
     if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
         return None
-    return manifest if grid is None or manifest["grid"] == grid["id"] else None
+    return manifest if grid is None or manifest["grid"] == grid.id else None
 
 
-def _measurable(grid_folder: str | None) -> dict[str, Any] | None:
-    """Return the manifest of the grid if it has validation ratings."""
-    grid = published(grid_folder, "grid") if grid_folder else None
-    return grid if grid and "validation" in grid["held_out"] else None
+def _measurable(grid_folder: str | None) -> Grid | None:
+    """Return the grid if it has validation ratings."""
+    grid = Grid.published(grid_folder) if grid_folder else None
+    return grid if grid and "validation" in grid.held_out else None
 
 
 def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
@@ -80,12 +81,10 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
     rotations = rotations_of(context, _STAGE, parts, fold_biases)
     measured: dict[str, Any] = {"grid": None, "ratings": 0}
     errors = None
-    if grid is not None and grid_folder is not None:
-        shards = grid["held_out"]["validation"]["shards"]
-        places = [(files.join(grid_folder, shard["path"]), shard["checksum"]) for shard in shards]
-        errors = _errors(context, parts, rotations, fold_biases, places)
+    if grid is not None:
+        errors = _errors(context, parts, rotations, fold_biases, grid.held_out_places("validation"))
         at_zero = {"rmse": float(errors.rmse[0]), "mae": float(errors.mae[0])}
-        measured = {"grid": grid["id"], "split": about.get("split"), "ratings": errors.ratings, **at_zero}
+        measured = {"grid": grid.id, "split": about.get("split"), "ratings": errors.ratings, **at_zero}
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
     sums = {table: files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))}

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -32,9 +33,9 @@ from funkflow.tasks.training.sgd import StepSizes
 
 
 def train_batch(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: manifests.Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> manifests.Training:  # fmt: skip
     """Return the training manifest, as `train` does, and why descent ended. Reuse, resume or start as need be.
 
     Parameters
@@ -57,17 +58,17 @@ def train_batch(
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
 
-def _step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+def _step_sizes(grid: manifests.Grid, settings: TrainSettings) -> StepSizes:
     """Return how ratings are scaled and the L2 term; `step` is 0 where it is looked for."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
+    mean, deviation = scaling(grid.mean, grid.mean_square, settings.center, grid.variance)
+    l2 = settings.l2 if settings.l2 is not None else l2_for(grid.ratings, grid.users, grid.items)
     step = settings.batch.step or 0.0
     return StepSizes(mean, deviation, l2, step, step if settings.biases else 0.0)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    kept = f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {best_rmse(manifest)}"
-    return f"{kept}; {manifest['reason']}"
+def _summary(manifest: manifests.Training) -> str:
+    kept = f"{manifest.epochs} steps, best {manifest.best_epoch}, {best_rmse(manifest)}"
+    return f"{kept}; {manifest.reason}"
 
 
 @dataclass
@@ -137,7 +138,7 @@ class _Descent(CheckpointedLoop):
 
     def _record(self, place: Place[ShardedRows]) -> None:
         """Measure the place that a step led to, keep it if it is the best, and tell."""
-        training = math.sqrt(self.landscape.squared_error / self.grid["ratings"]) * self.steps.deviation
+        training = math.sqrt(self.landscape.squared_error / self.grid.ratings) * self.steps.deviation
         stopping = None if self.stop_on is None else self.landscape.errors(place.point, self.scale).rmse
         self.history.append([training, stopping])
         number, verdict = len(self.history), self._verdict()

@@ -24,6 +24,7 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import Grid
 from funkflow.pipeline.training.sgd_graph import threads_of_task, to_be_handed_on
@@ -72,13 +73,13 @@ class FeatureRounds:
     """
 
     def __init__(
-        self, context: Context, grid: dict[str, Any], data: Grid, steps: StepSizes, scale: tuple[float, float],
+        self, context: Context, grid: manifests.Grid, data: Grid, steps: StepSizes, scale: tuple[float, float],
         biases: bool, seed: int,
     ) -> None:  # fmt: skip
         self.client, self.name, self.data = context.client, context.attempt, data
         self.steps, self.scale, self.seed, self.finished = steps, scale, seed, 0
         count = len(data.rows)
-        self.sizes = [[shard_rows(grid[side], count, n) for n in range(count)] for side in ("users", "items")]
+        self.sizes = [[shard_rows(grid.rows_of(side), count, n) for n in range(count)] for side in ("users", "items")]
         self.biases = fit_biases(context, data, steps.mean, self.name) if biases else self._no_biases()
         self._standings = [
             self._submit(first_standing, row, held, steps, self.biases[0][a], *self.biases[1], key=f"standing-0-{a}")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import CheckpointWritten, EpochFinished, Noticed, StageAdvanced
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -34,7 +35,7 @@ class CheckpointedLoop:
     unit: ClassVar[str]
 
     context: Context
-    grid: dict[str, Any]
+    grid: manifests.Grid
     scale: tuple[float, float]
     settings: TrainSettings
     steps: StepSizes
@@ -97,6 +98,6 @@ class CheckpointedLoop:
         """Tell what came of number `number` of at most `most`, for which the ratings were gone over `passes` times."""
         # Over all of this attempt: with several in flight, the time between the ends of two says nothing.
         self.passes_run += passes
-        rate = self.passes_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
+        rate = self.passes_run * self.grid.ratings / max(1e-9, time.monotonic() - self.started)
         self.context.tell(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
         self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))

@@ -19,10 +19,10 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.workers import fit_workers
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root import manifests
 from funkflow.tasks.grid.block import StoredRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.visit_order import shares_for
-from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import HeldOut, read_held_out
 
 
@@ -60,7 +60,7 @@ class Grid:
 
 
 def load_grid(
-    context: Context, grid: dict[str, Any], stop_on: str | None, name: str, streamed: bool = False,
+    context: Context, grid: manifests.Grid, stop_on: str | None, name: str, streamed: bool = False,
     before: Grid | None = None,
 ) -> Grid:  # fmt: skip
     """Load every row of blocks, the rows of a share on one worker, and beside each its ratings to stop on.
@@ -71,7 +71,7 @@ def load_grid(
     `before` : the same grid as it was loaded last. It is returned as it is while the workers are the same; otherwise
     the shares are handed out anew, and what lies on its worker already stays there.
     """
-    shards = grid["shards"]
+    shards = grid.shards
     workers = fit_workers(context, before.workers if before else ())
     if before is not None and workers == before.workers:
         return before
@@ -95,7 +95,7 @@ def load_grid(
 
 
 def with_those_who_came(
-    context: Context, grid: dict[str, Any], stop_on: str | None, streamed: bool, before: Grid, done: int, unit: str
+    context: Context, grid: manifests.Grid, stop_on: str | None, streamed: bool, before: Grid, done: int, unit: str
 ) -> Grid:
     """Return the grid for what follows the checkpoint of `done`; handed out anew, and said, if workers came or went.
 
@@ -123,26 +123,22 @@ def _in_place(context: Context, before: Grid, homes: list[str]) -> tuple[list[An
 
 
 def _load_row(
-    context: Context, grid: dict[str, Any], row: int, home: str, name: str, streamed: bool
+    context: Context, grid: manifests.Grid, row: int, home: str, name: str, streamed: bool
 ) -> Future[Any] | StoredRow:
-    shards = grid["shards"]
-    checksums = [block["checksum"] for block in grid["blocks"][row * shards : (row + 1) * shards]]
-    shapes = [
-        (shard_rows(grid["users"], shards, row), shard_rows(grid["items"], shards, column)) for column in range(shards)
-    ]
+    shards = grid.shards
+    checksums = [block.checksum for block in grid.blocks[row * shards : (row + 1) * shards]]
+    shapes = [(shard_rows(grid.users, shards, row), shard_rows(grid.items, shards, column)) for column in range(shards)]
     stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
     return stored if streamed else context.client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near(home))
 
 
 def _load_held_out(
-    context: Context, grid: dict[str, Any], row: int, home: str, name: str, stop_on: str | None
+    context: Context, grid: manifests.Grid, row: int, home: str, name: str, stop_on: str | None
 ) -> Future[Any]:
-    submit, key, shards = context.client.submit, f"load-held-out-{name}-{row}", grid["shards"]
+    submit, key, shards = context.client.submit, f"load-held-out-{name}-{row}", grid.shards
     if stop_on is None:
         return submit(no_held_out, shards, key=key, **near(home))
-    entry = grid["held_out"][stop_on]["shards"][row]
-    url = files.join(context.store.grid(grid["id"]), entry["path"])
-    return submit(read_held_out, url, entry["checksum"], shards, key=key, **near(home))
+    return submit(read_held_out, *grid.held_out_places(stop_on)[row], shards, key=key, **near(home))
 
 
 def near(*workers: str) -> dict[str, Any]:

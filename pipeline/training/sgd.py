@@ -16,6 +16,7 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -51,20 +52,20 @@ from funkflow.tasks.training.sgd_epochs import Measure, epochs_at_once
 _EPOCHS_IN_FLIGHT = JUDGED_LATE
 
 
-def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+def step_sizes(grid: manifests.Grid, settings: TrainSettings) -> StepSizes:
     """Return the numbers the step needs, from the settings and, where they are silent, from the documented rule."""
-    mean, deviation = scaling(grid["mean"], grid["mean_square"], settings.center, grid.get("variance"))
-    l2 = settings.l2 if settings.l2 is not None else l2_for(grid["ratings"], grid["users"], grid["items"])
-    step = settings.step if settings.step is not None else step_for(grid["ratings"])
+    mean, deviation = scaling(grid.mean, grid.mean_square, settings.center, grid.variance)
+    l2 = settings.l2 if settings.l2 is not None else l2_for(grid.ratings, grid.users, grid.items)
+    step = settings.step if settings.step is not None else step_for(grid.ratings)
     # Biases need no longer steps where ratings are few: there they would learn more noise.
     bias_step = settings.step if settings.step is not None else STEP
     return StepSizes(mean, deviation, l2, step, bias_step if settings.biases else 0.0)
 
 
 def train(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: manifests.Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False, warm: WarmStart | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> manifests.Training:  # fmt: skip
     """Return the training manifest: where the best shards lie, and the history. Reuse, resume or start as need be.
 
     Parameters
@@ -89,8 +90,8 @@ def train(
     return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    return f"{manifest['epochs']} epochs, best {manifest['best_epoch']}, {best_rmse(manifest)}"
+def _summary(manifest: manifests.Training) -> str:
+    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_rmse(manifest)}"
 
 
 @dataclass
@@ -118,7 +119,7 @@ class _Training(CheckpointedLoop):
         if last is None:
             chosen = self.settings
             # The rule's step and start go together.
-            length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid["ratings"])
+            length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid.ratings)
             self.state = first_state(self.context, self.grid, data, chosen.rank, chosen.seed, length, self.name)
         else:
             self.state = self._load(data, last)
@@ -173,7 +174,7 @@ class _Training(CheckpointedLoop):
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
-        at_once = epochs_at_once(self.grid["ratings"], data.shares)
+        at_once = epochs_at_once(self.grid.ratings, data.shares)
         if at_once > 1:
             return self._stretches(data, begin, end, at_once)
         assert self.state is not None
@@ -191,7 +192,7 @@ class _Training(CheckpointedLoop):
             epoch, state, errors = flying.popleft()
             shares: list[list[EpochErrors]] = self.context.client.gather(errors)
             errors_of_all = list(itertools.chain(*shares))
-            verdict = self._record(epoch_rmses(errors_of_all, self.grid["ratings"], self.steps.deviation), passes=1)
+            verdict = self._record(epoch_rmses(errors_of_all, self.grid.ratings, self.steps.deviation), passes=1)
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
             if verdict.stop or epoch == end:
@@ -251,9 +252,9 @@ class _Training(CheckpointedLoop):
         chosen, grid = self.settings, self.grid
         patience = chosen.patience or patience_for(chosen.biases)
         rule = Rule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
-        _, spread = scaling(grid["mean"], grid["mean_square"], True, grid.get("variance"))
+        _, spread = scaling(grid.mean, grid.mean_square, True, grid.variance)
         l2_falls = chosen.l2 is None
-        return Measure(grid["ratings"], self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
+        return Measure(grid.ratings, self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
 
     def steps_of(self, epoch: int) -> StepSizes:
         """Return the step's numbers in an epoch; of epoch 0, the model that training starts from, as they begin."""

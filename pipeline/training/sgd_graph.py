@@ -25,6 +25,7 @@ from distributed import Future, get_worker
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.live.metrics import BLOCK_SECONDS
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.training.placed_grid import Grid, near
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, written_room
@@ -53,10 +54,10 @@ class State:
 
 
 def first_state(
-    context: Context, grid: dict[str, Any], data: Grid, rank: int, seed: int, length: float, name: str
+    context: Context, grid: manifests.Grid, data: Grid, rank: int, seed: int, length: float, name: str
 ) -> State:
     """Return the initial shards as futures, rows of that expected length; those without training ratings are zero."""
-    submit, shards = context.client.submit, grid["shards"]
+    submit, shards = context.client.submit, grid.shards
     seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
     users, items = [], []
     for share, mine in enumerate(data.of_shares):

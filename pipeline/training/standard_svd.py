@@ -22,6 +22,7 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root import manifests
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import folder_of
@@ -43,9 +44,9 @@ _POWER_ITERATIONS = 4
 
 
 def decompose(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: manifests.Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> manifests.Training:  # fmt: skip
     """Return the training manifest, as train() does, of A = baseline + U diag(s) V^T with unknown entries as zero.
 
     `epochs` counts products with the matrix, as `counted` says, and the history has one entry: the end. Besides,
@@ -85,8 +86,8 @@ def decompose(
     return kept_or_trained(context, grid, run_folder, 0, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    done = f"{manifest['method']}, {manifest['epochs']} products, {manifest['reason']}"
+def _summary(manifest: manifests.Training) -> str:
+    done = f"{manifest.method}, {manifest.epochs} products, {manifest.reason}"
     return f"{done}, {best_rmse(manifest)}"
 
 
@@ -95,14 +96,14 @@ class _Work:
     """One decomposition: the blocks, the baseline's biases where one is removed, and what is left as a matrix."""
 
     context: Context
-    grid: dict[str, Any]
+    grid: manifests.Grid
     scale: tuple[float, float]
     settings: TrainSettings
     streamed: bool
 
     def __post_init__(self) -> None:
         grid, name = self.grid, self.context.attempt
-        mean, deviation = scaling(grid["mean"], grid["mean_square"], self.settings.center, grid.get("variance"))
+        mean, deviation = scaling(grid.mean, grid.mean_square, self.settings.center, grid.variance)
         self.steps = StepSizes(mean, deviation, l2=0.0, step=0.0, bias_step=0.0)
         stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
         self.data = load_grid(self.context, grid, stop_on, name, self.streamed)
@@ -117,11 +118,14 @@ class _Work:
         """Return the biases that are removed, in rating units, of users and of items; zeros where none are."""
         if self.settings.biases:
             return list(fit_biases(self.context, data, mean, name))
-        shards = self.grid["shards"]
+        shards = self.grid.shards
         return [
             [
                 self.context.client.submit(
-                    mean_shard, shard_rows(self.grid[side], shards, a), key=f"no-bias-{side}-{name}-{a}", pure=False
+                    mean_shard,
+                    shard_rows(self.grid.rows_of(side), shards, a),
+                    key=f"no-bias-{side}-{name}-{a}",
+                    pure=False,
                 )
                 for a in range(shards)
             ]

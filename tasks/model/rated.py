@@ -48,16 +48,19 @@ def rated_pairs(part: Stored, held_out: Stored) -> Pairs:
     return users[order], items[order]
 
 
-def parts_of(users: Sequence[str | int], dataset_folder: str, dataset: dict[str, Any]) -> dict[int, list[int]]:
-    """Return the dense ids of these raw users by the part of the dataset that holds their ratings.
+def parts_of(users: Sequence[str | int], table: Stored, parts: int) -> dict[int, list[int]]:
+    """Return the dense ids of these raw users by the part, of `parts`, of the dataset that holds their ratings.
+
+    Parameters
+    ----------
+    table : users.parquet of the dataset.
 
     Raises
     ------
     BadInput
         A user is not in the data.
     """
-    url = files.join(dataset_folder, "users.parquet")
-    known = files.read_table(url, ["raw_id"], dataset["id_checksums"]["users"])["raw_id"]
+    known = files.read_table(table[0], ["raw_id"], table[1])["raw_id"]
     try:
         raw = pa.array([int(each) if pa.types.is_integer(known.type) else str(each) for each in users], known.type)
     except (ValueError, OverflowError, pa.ArrowInvalid) as cause:
@@ -67,7 +70,7 @@ def parts_of(users: Sequence[str | int], dataset_folder: str, dataset: dict[str,
         unknown = raw[int(np.argmax(dense < 0))].as_py()
         raise BadInput(f"recommend.users: there is no user {unknown!r} in the data; check --user")
     by_part: dict[int, list[int]] = {}
-    for part, user in zip(buckets_of(raw, len(dataset["parts"])).tolist(), dense.tolist(), strict=True):
+    for part, user in zip(buckets_of(raw, parts).tolist(), dense.tolist(), strict=True):
         by_part.setdefault(part, []).append(user)
     return by_part
 
@@ -109,12 +112,21 @@ class TrainedOn:
     def dataset_folder(self) -> str:
         return files.join(self.root, "datasets", self.dataset["id"])
 
+    @property
+    def split_folder(self) -> str:
+        return files.join(self.root, "splits", self.split["id"])
+
+    def parts_of(self, users: Sequence[str | int]) -> dict[int, list[int]]:
+        """Return the dense ids of raw users by part, as the function of that name does."""
+        table = files.join(self.dataset_folder, "users.parquet"), self.dataset["id_checksums"]["users"]
+        return parts_of(users, table, len(self.dataset["parts"]))
+
     def stored(self, number: int) -> tuple[Stored, Stored]:
         """Return where a part of the dataset lies, and what validation holds of it."""
         ratings, held_out = self.dataset["parts"][number], self.split["validation"]["parts"][number]
         return (
             (files.join(self.dataset_folder, ratings["path"]), ratings["checksum"]),
-            (files.join(self.root, "splits", self.split["id"], held_out["path"]), held_out["checksum"]),
+            (files.join(self.split_folder, held_out["path"]), held_out["checksum"]),
         )
 
     def rated_by(self, user: Any, dense: int) -> npt.NDArray[np.int32]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.model.rated import Stored, TrainedOn, pairs_of, parts_of, rated_pairs
+from funkflow.tasks.model.rated import Stored, TrainedOn, pairs_of, rated_pairs
 from funkflow.tasks.serving.dense_model import Served, read_served
 from funkflow.tasks.serving.top_items import Catalogue, Seen
 from funkflow.tasks.storage import files
@@ -78,7 +78,7 @@ def recommend_to(model_folder: str, users: Sequence[str | int], count: int) -> l
         A user is not in the data, or the ratings that the model was trained on are not beside it.
     """
     trained_on = TrainedOn.of(model_folder)
-    by_part = parts_of(users, trained_on.dataset_folder, trained_on.dataset)
+    by_part = trained_on.parts_of(users)
     wanted = np.unique(np.array([user for own in by_part.values() for user in own], np.int32))
     served = read_served(model_folder, (), wanted)
     rows: list[dict[str, Any]] = []
