@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 from source_files import sources
 
-from funkflow.pipeline.stages.export import export_shard
 from funkflow.tasks.dataset.hold_out import Rule, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
 from funkflow.tasks.dataset.matches import match_by_part, match_by_shard, matched
@@ -34,6 +33,7 @@ from funkflow.tasks.serving.dense_model import Served
 from funkflow.tasks.serving.recommend import rank_part, recommend_part
 from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.saved_shards import export_shard
 from funkflow.tasks.training.score import Errors
 from funkflow.tasks.training.sgd import StepSizes
 from funkflow.tasks.training.warm_rows import Side, warm_rows

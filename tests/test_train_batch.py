@@ -71,7 +71,7 @@ def last_rows(context: Context, manifest: Training, shape: tuple[int, int], shar
     whole = [np.empty((count, RANK + 1)) for count in shape]
     for rows, side in zip(whole, SIDES, strict=True):
         for shard, entry in enumerate(current[side]):
-            rows[shard::shards] = batch.read_rows(str(place / entry.path), entry.checksum, 0)
+            rows[shard::shards] = batch.read_rows(str(place / entry["path"]), entry["checksum"], 0)
     return whole
 
 

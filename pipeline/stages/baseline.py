@@ -18,10 +18,11 @@ from funkflow.pipeline.root.manifests import Baseline, Grid, Split
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import load_grid
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
+from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
-from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.training.saved_shards import score_mean
+from funkflow.tasks.training.score import Errors, score
 from funkflow.tasks.training.sgd import StepSizes
 
 _STAGE = "baseline"
@@ -74,10 +75,3 @@ def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], str
         ],
     }
     return {model: sum(errors[1:], errors[0]) for model, errors in client.gather(scored).items()}
-
-
-def score_mean(
-    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: StepSizes, scale: tuple[float, float]
-) -> Errors:
-    """Score the mean alone; `users` only says how many rows the shard has."""
-    return score(held_out, mean_shard(len(users.factors)), items, steps, scale)

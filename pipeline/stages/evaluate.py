@@ -18,12 +18,11 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.store import nothing_half_written, publish, published
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
-from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import Errors, read_held_out, score
-from funkflow.tasks.training.sgd import StepSizes
+from funkflow.tasks.training.saved_shards import read_shards, score_saved
+from funkflow.tasks.training.score import Errors
 
 _STAGE = "evaluate"
 
@@ -72,19 +71,6 @@ def _model_errors(context: Context, data: TrainingData, training: Training, rank
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
         return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
-
-
-def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
-    """Read all item shards as they were saved: once for the tasks of a worker, as in training."""
-    return tuple(read_shard(*each, rank) for each in shards)
-
-
-def score_saved(
-    held_out: Place, users: Place, items: tuple[FactorShard, ...], rank: int, steps: StepSizes,
-    scale: tuple[float, float],
-) -> Errors:  # fmt: skip
-    """Score one user shard as it was saved against all item shards."""
-    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, steps, scale)
 
 
 def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:

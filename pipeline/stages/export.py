@@ -7,21 +7,18 @@ Does not cover: the form itself (tasks/model/model.py).
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
-
-import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Training
 from funkflow.pipeline.root.store import nothing_half_written
-from funkflow.tasks.dataset.id_pieces import cut_by_shard, read_piece
-from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.model.about import Place, read_about
-from funkflow.tasks.model.model import write_about, write_factors
+from funkflow.tasks.dataset.id_pieces import cut_by_shard
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.model import write_about
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.saved_shards import export_shard
 
 _STAGE = "export"
 _SIDES = ("user", "item")
@@ -92,19 +89,3 @@ def _jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> li
         )
         for number, place in enumerate(training.shard_places(f"{side}s"))
     ]  # fmt: skip
-
-
-def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> dict[str, Any]:
-    """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
-
-    Parameters
-    ----------
-    ids : raw ids by shard, as tasks/dataset/id_pieces.py cuts them.
-    """
-    shard = read_shard(*saved, rank)
-    return write_factors(
-        url,
-        read_piece(ids, number).raw_ids,
-        shard.biases * np.float32(deviation),
-        shard.factors * np.float32(math.sqrt(deviation)),
-    )

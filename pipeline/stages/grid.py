@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.index import Facts, facts_of_all
@@ -29,7 +27,7 @@ from funkflow.tasks.grid.scatter import build_block, scatter_part
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS, tile_grid
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import held_out_table
+from funkflow.tasks.training.saved_shards import write_held_out
 
 _STAGE = "grid"
 
@@ -210,20 +208,3 @@ def _hold_out(context: Context, parts: list[Place], name: str, shards: int, fold
     jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet")) for shard in range(shards)]
     written = run_all(context, _STAGE, f"hold-out-{name}", write_held_out, jobs)
     return tuple(map(FileEntry.read, written))
-
-
-def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: str) -> dict[str, Any]:
-    """Write one user shard's held-out ratings from all split parts; return its manifest entry."""
-    tables = [
-        files.read_table(part, ["user", "item", "rating"], expected_checksum=checksum) for part, checksum in parts
-    ]
-    users, items, ratings = (
-        np.concatenate([table[column].to_numpy() for table in tables] or [np.empty(0)])
-        for column in ("user", "item", "rating")
-    )
-    table = held_out_table(users.astype(np.int64), items.astype(np.int64), ratings.astype(np.float32), shards, shard)
-    return {
-        "path": url.rsplit("/", 2)[-2] + "/" + url.rsplit("/", 1)[-1],
-        "rows": table.num_rows,
-        "checksum": files.write_table(url, table),
-    }

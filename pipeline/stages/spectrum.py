@@ -8,22 +8,20 @@ Does not cover: the canonical form (pipeline/models/canonical_graph.py), the err
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
 from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotations_of, spectrum_id
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.store import publish, published
+from funkflow.tasks.evaluation.score_ranks import score_ranks, turn_items
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.algebra import named
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.errors_by_rank import RankErrors, Side, errors_by_rank, spectrum_table, turned
-from funkflow.tasks.model.parts import ModelParts, Part
+from funkflow.tasks.model.errors_by_rank import RankErrors, spectrum_table
+from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files, npy
-from funkflow.tasks.training.score import read_held_out
 
 _STAGE = "spectrum"
 
@@ -99,36 +97,7 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
 def _errors(
     context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
 ) -> RankErrors:
-    items = submit_shared(context, "turn-items", turned_items, parts, rotations, fold_biases)
+    items = submit_shared(context, "turn-items", turn_items, parts, rotations, fold_biases)
     jobs = [(parts, number, place, rotations, items, fold_biases) for number, place in enumerate(places)]
-    scored = run_all(context, _STAGE, "score-ranks", score_part, jobs)
+    scored = run_all(context, _STAGE, "score-ranks", score_ranks, jobs)
     return sum(scored[1:], scored[0])
-
-
-def turned_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> Side:
-    """Return the item side, to be shared by the tasks of a worker."""
-    return turned(_side_of(parts, parts.item_side(), "item", fold_biases), rotations)
-
-
-def _side_of(parts: ModelParts, rows: Part, side: Literal["user", "item"], fold_biases: bool) -> Side:
-    if not fold_biases:
-        return Side(rows.factors, rows.biases)
-    whole = parts.matrix(rows, side, True)
-    return Side(whole, np.zeros(len(whole)))
-
-
-def score_part(
-    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: Side, fold_biases: bool
-) -> RankErrors:
-    """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
-    ratings = read_held_out(*held_out, shards=len(parts.items))
-    # An item is known by its row in its shard; the shards lie one after another, as the item side has them.
-    sides, before = [], 0
-    for shard, count in enumerate(parts.item_counts):
-        rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
-        sides.append(np.where(rows < 0, -1, rows + before))
-        before += count
-    users = _side_of(parts, parts.user_part(number), "user", fold_biases)
-    mean = 0.0 if fold_biases else parts.mean
-    rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, mean, parts.scale)
