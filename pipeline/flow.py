@@ -20,7 +20,7 @@ from funkflow.pipeline.models.start_model import Lineage, relevant
 from funkflow.pipeline.models.usefulness import remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
-from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
+from funkflow.pipeline.root.manifests import Dataset, Evaluation, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import content_id
@@ -155,10 +155,8 @@ class _Run:
         training, baselines = self._train(context, data, lineage)
         if not self._reaches("evaluate"):
             return
-        result.evaluation = evaluate(
-            context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth
-        )
-        self._warn(context, data)
+        reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
+        self._warn(context, data, reached)
         if not self._reaches("export"):
             return
         about = self._about(data, lineage)
@@ -206,11 +204,12 @@ class _Run:
             "settings": masked_content(from_anywhere(self.settings).model_dump(mode="json")),
         }
 
-    def _warn(self, context: Context, data: TrainingData) -> None:
+    def _warn(self, context: Context, data: TrainingData, reached: Evaluation | None) -> None:
         """Take over what the model reached, and say in one line if it is of no use."""
         result = self.result
-        if result.evaluation:
-            result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
+        if reached is not None:
+            result.evaluation = reached.content()
+            result.rmse, result.mae = reached.model.rmse, reached.model.mae
         if short := shortfall(result.evaluation):
             result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
             context.tell(Noticed(result.warning, warning=True))

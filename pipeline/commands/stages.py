@@ -65,7 +65,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         as_json: AsJson = False,
         debug: Debug = False,
     ) -> None:
-        request = Request.checked(until, date, not resume, force, wait, if_new)
+        request = Request.checked(until, date, not resume, force, wait, if_new=if_new)
         run_until(settings_from(conf, ratings, validation, root, sets), request, as_json)
 
     app.command(name, help=what)(command)

@@ -246,6 +246,28 @@ class Baseline(Manifest):
     biases: Errors
 
 
+@dataclass(frozen=True, kw_only=True)
+class Score(Entry):
+    """Errors on the validation ratings, in rating units."""
+
+    rmse: float
+    mae: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Manifest):
+    """Scores on `ratings` validation ratings, which `split` names; `truth` : of synthetic data only."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    split: str
+    ratings: int
+    model: Score
+    mean: Score
+    biases: Score
+    truth: Score | None = None
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """What a model is trained and measured on."""
@@ -253,3 +275,7 @@ class TrainingData:
     dataset: Dataset
     split: Split
     grid: Grid
+
+    @property
+    def ids(self) -> dict[str, str]:
+        return {"dataset": self.dataset.id, "split": self.split.id, "grid": self.grid.id}

@@ -133,17 +133,17 @@ class Attempt:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
                     files.remove_tree(files.join(run_folder, name))
-        ids = {"dataset": data.dataset.id, "split": data.split.id, "grid": grid.id}
-        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **ids)
+        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **data.ids)
         self.execution.begun(run_id, data.dataset.id)
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
         most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
         self.tell(
             RunBegan(
-                run_id, self.execution.entry.id, self.name, train.method, train.rank, grid.shards,
-                grid.users, grid.items, grid.ratings, most, steps.step if steps else None,
-                steps.l2 if steps else None, self.result.predicted_memory_bytes,
+                run_id=run_id, execution=self.execution.entry.id, attempt=self.name, method=train.method,
+                rank=train.rank, shards=grid.shards, users=grid.users, items=grid.items, ratings=grid.ratings,
+                epochs=most, step=steps.step if steps else None, l2=steps.l2 if steps else None,
+                predicted_bytes=self.result.predicted_memory_bytes,
             )
         )  # fmt: skip
         return run_folder
@@ -159,7 +159,8 @@ class Attempt:
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
             self.store.sweep()
-        return Context(client, self.store, self.tell, self.name, self._afford, self.request.force, self.request.fresh)
+        how = {"force": self.request.force, "fresh": self.request.fresh}
+        return Context(client, self.store, self.tell, self.name, self._afford, **how)
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""

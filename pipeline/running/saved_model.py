@@ -78,7 +78,7 @@ def reconstruct_with(
 
     need = _Need(needs, "writing pieces of the matrix", "cluster.workers")
     with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners, need) as context:
-        return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
+        return reconstruct(context, model_folder, out, form, rank=rank, clip=clip, piece_bytes=piece_bytes)
 
 
 def predict_with(
@@ -93,7 +93,7 @@ def predict_with(
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         batch_pairs, quoting = settings.predict.batch_pairs, settings.ingest.quoting
-        return predict(context, model_folder, pairs, columns, batch_pairs, out, ours=False, quoting=quoting)
+        return predict(context, model_folder, pairs, columns, batch_pairs, folder=out, ours=False, quoting=quoting)
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:

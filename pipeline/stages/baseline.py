@@ -66,11 +66,22 @@ def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], str
     submit = client.submit
     scored: dict[str, list[Future[Any]]] = {
         "mean": [
-            submit(score_mean, held_out, users[a], means, steps, scale, key=f"score-mean-{name}-{a}", pure=False)
+            submit(
+                score_mean,
+                held_out,
+                users[a],
+                means,
+                steps=steps,
+                scale=scale,
+                key=f"score-mean-{name}-{a}",
+                pure=False,
+            )
             for a, held_out in enumerate(data.held_out)
         ],
         "biases": [
-            submit(score, held_out, users[a], items, steps, scale, key=f"score-biases-{name}-{a}", pure=False)
+            submit(
+                score, held_out, users[a], items, steps=steps, scale=scale, key=f"score-biases-{name}-{a}", pure=False
+            )
             for a, held_out in enumerate(data.held_out)
         ],
     }

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, memory_let_go, run_all, submit_shared
 from funkflow.pipeline.models.saved_scores import placed_in_other, scored
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Training, TrainingData
-from funkflow.pipeline.root.store import nothing_half_written, publish, published
+from funkflow.pipeline.root.manifests import Evaluation, Training, TrainingData
+from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
@@ -30,38 +29,33 @@ _STAGE = "evaluate"
 def evaluate(
     context: Context, data: TrainingData, training: Training, rank: int, baselines: Mapping[str, Errors],
     truth: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
+) -> Evaluation | None:  # fmt: skip
+    """Return RMSE and MAE on the validation ratings; None without any.
 
     Parameters
     ----------
     baselines : errors of what the model must beat (baseline.py).
     truth : folder of the planted model, for synthetic data; empty otherwise.
-
-    Returns
-    -------
-    The manifest of the evaluation; {} without validation ratings.
     """
     if "validation" not in data.grid.held_out:
-        return {}
+        return None
     started = time.monotonic()
     folder = files.join(training.run_folder, "evaluation")
-    manifest = published(folder, "evaluation")
-    reused = manifest is not None
-    if manifest is None:
+    found = Evaluation.published(folder)
+    reused = found is not None
+    if found is None:
         context.afford(_STAGE)
         context.tell(StageStarted(_STAGE, data.grid.shards))
         errors = {"model": _model_errors(context, data, training, rank), **baselines}
         if truth:
             errors["truth"] = _truth_errors(context, data, truth)
         measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
-        manifest = publish(
-            folder, "evaluation", split=data.split.split, ratings=data.grid.held_out["validation"].ratings, **measured
-        )
-    rmse, mae = manifest["model"]["rmse"], manifest["model"]["mae"]
-    summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {manifest['split']}"
+        ratings = data.grid.held_out["validation"].ratings
+        found = Evaluation.of(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
+    rmse, mae = found.model.rmse, found.model.mae
+    summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {found.split}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
-    return manifest
+    return found
 
 
 def _model_errors(context: Context, data: TrainingData, training: Training, rank: int) -> Errors:

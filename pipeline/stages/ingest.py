@@ -92,7 +92,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
         read_forgotten(context.store.forgotten),
     )
-    dataset_id, parent = _named(context, settings, inputs, now, sources, deletions)
+    dataset_id, parent = _id_and_parent(context, settings, inputs, now, sources=sources, deletions=deletions)
     folder = context.store.dataset(dataset_id)
     dataset = context.found(Dataset, folder)
     reused = dataset is not None
@@ -103,7 +103,12 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
+            content = _make(
+                _Work(
+                    context=context, settings=settings, sources=sources, deletions=deletions, titles=titles, now=now,
+                    parent=parent, folder=folder, scratch=scratch,
+                )
+            )  # fmt: skip
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
             dataset = Dataset.of(folder, {**content, "id": dataset_id, "inputs": inputs, "seen": now.written()})
             dataset = dataset.publish(["users.parquet", "items.parquet", *(part.path for part in dataset.parts)])
@@ -121,7 +126,7 @@ def _inputs(context: Context, sources: Sequence[Source]) -> tuple[list[dict[str,
     return [record(*each) for each in described], [seen_in(*each) for each in described]
 
 
-def _named(
+def _id_and_parent(
     context: Context, settings: IngestSettings, inputs: list[Any], now: Inputs, sources: list[Source],
     deletions: list[Source],
 ) -> tuple[str, Parent | None]:  # fmt: skip
@@ -152,9 +157,10 @@ def _make(work: _Work) -> dict[str, Any]:
         buckets_for(before + prepared.rows_at_most, settings.partition_ratings),
         len(earlier.parts) if earlier else 1,
     )
-    stop_at_first = settings.on_bad_rows == "raise"
-    reading = (stop_at_first, settings.transform)
-    scattered = scatter(work.context, _STAGE, "parse", prepared, buckets, work.scratch, *reading)
+    scattered = scatter(
+        work.context, _STAGE, "parse", prepared, buckets, scratch=work.scratch,
+        stop_at_first=settings.on_bad_rows == "raise", transform=settings.transform,
+    )  # fmt: skip
     rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
         raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
@@ -228,8 +234,9 @@ def _numbered(work: _Work, prepared: Prepared, parts: int) -> list[Numbered]:
         if parent and parent.manifest.id_types[side] == kind:
             earlier = parent.manifest.id_place(side)
         numbering = Numbering(
-            work.scratch, side, len(prepared.chunks), work.settings.seed, number, len(_ancestry(work)),
-            id_arrow_type(kind), titles, earlier, bool(work.earlier), work.now.forgotten, pieces,
+            scratch=work.scratch, side=side, chunks=len(prepared.chunks), seed=work.settings.seed, number=number,
+            generation=len(_ancestry(work)), kind=id_arrow_type(kind), titles=titles, earlier=earlier,
+            all_occur=bool(work.earlier), forgotten=work.now.forgotten, parts=pieces,
         )  # fmt: skip
         jobs.append((numbering, files.join(work.folder, f"{side}s.parquet")))
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
@@ -243,13 +250,14 @@ def _gathered(work: _Work, prepared: Prepared, parts: int, buckets: int, ids: li
         earlier = Earlier(before.folder, known, users.pieces[1], before.id_place("item"), moved)
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
-        work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
+        work.context, _STAGE, work.deletions, like=prepared.form, columns=(columns.user, columns.item),
+        quoting=work.settings.quoting, chunk_bytes=work.settings.chunk_bytes, buckets=buckets, scratch=unwanted,
     )  # fmt: skip
     gathering = Gathering(
-        Scratch(work.scratch, len(prepared.chunks), buckets), Scratch(unwanted, chunks, buckets), earlier,
-        work.folder, users.pieces[0], (files.join(work.folder, "items.parquet"), items.checksum), parts,
-        work.settings.duplicates, bool(work.now.forgotten),
+        ratings=Scratch(work.scratch, len(prepared.chunks), buckets), deletions=Scratch(unwanted, chunks, buckets),
+        earlier=earlier, dataset=work.folder, users=users.pieces[0],
+        items=(files.join(work.folder, "items.parquet"), items.checksum), parts=parts,
+        duplicates=work.settings.duplicates, forgetting=bool(work.now.forgotten),
     )  # fmt: skip
     gathered = run_all(work.context, _STAGE, "gather", write_part, [(part, gathering) for part in range(parts)])
     if fault := next((part["fault"] for part in gathered if "fault" in part), ""):

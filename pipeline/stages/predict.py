@@ -54,7 +54,7 @@ def predict(
     if manifest is None or not reused:
         context.tell(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
-        manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
+        manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
     said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
@@ -63,8 +63,9 @@ def predict(
 
 
 def _predict(
-    context: Context, parts: Any, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
+    context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
 ) -> dict[str, Any]:
+    parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
     context.tell(StageStarted(_STAGE, count))

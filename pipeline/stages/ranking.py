@@ -64,7 +64,7 @@ def ranking(
     reused = manifest is not None and manifest["id"] == identity
     if manifest is None or not reused:
         context.afford(_STAGE)
-        of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold)
+        of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold=threshold)
         manifest = publish(
             folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
             **_means(of_model), most_rated=_means(of_popular),

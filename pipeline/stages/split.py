@@ -61,7 +61,7 @@ def split(
             'use split.kind = "fraction"'
         )
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
-    split_id = _split_id(context, dataset.id, settings, ingest, slice_fraction, source)
+    split_id = _split_id(context, dataset.id, settings, ingest, slice_fraction, source=source)
     folder = context.store.split(split_id)
     made = context.found(Split, folder)
     reused = made is not None
@@ -71,13 +71,13 @@ def split(
             files.remove_tree(folder)
             prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
             rule = Rule(
-                settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
-                scratch, len(prepared.chunks) if prepared else 0, len(dataset.parts),
-                files.join(scratch, "users.arrow"), dataset.id_place("item"),
-                read_forgotten(context.store.forgotten),
+                kind=settings.kind, fraction=settings.fraction, last=settings.last, seed=settings.seed,
+                slice_fraction=slice_fraction, folder=scratch, chunks=len(prepared.chunks) if prepared else 0,
+                parts=len(dataset.parts), users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
+                forgotten=read_forgotten(context.store.forgotten),
             )  # fmt: skip
-            known = _kept(context, dataset, settings, ingest, slice_fraction, folder)
-            content = _hold_out(context, dataset, rule, folder, prepared, settings, known)
+            known = _kept(context, dataset, settings, ingest, slice_fraction, folder=folder)
+            content = _hold_out(context, dataset, rule, folder, prepared, settings=settings, known=known)
             if source:
                 refuse_changed([source], [settings.file])
             made = Split.of(folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description})
@@ -121,7 +121,10 @@ def _scattered(context: Context, dataset: Dataset, ingest: IngestSettings, sourc
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
     context.tell(Noticed(understood(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
-    scatter(context, _STAGE, "parse-validation", prepared, len(dataset.parts), scratch, True, ingest.transform)
+    scatter(
+        context, _STAGE, "parse-validation", prepared, len(dataset.parts), scratch=scratch, stop_at_first=True,
+        transform=ingest.transform,
+    )  # fmt: skip
     return prepared
 
 
@@ -151,7 +154,9 @@ def _kept(
         return {}
     parent = dataset.parent.id
     before = Dataset.published(context.store.dataset(parent))
-    earlier = Split.published(context.store.split(_split_id(context, parent, settings, ingest, slice_fraction, None)))
+    earlier = Split.published(
+        context.store.split(_split_id(context, parent, settings, ingest, slice_fraction, source=None))
+    )
     if not before or not earlier or earlier.training is None or len(before.parts) != len(dataset.parts):
         return {}
     known, jobs = {}, []

@@ -43,4 +43,6 @@ def score_ranks(
     users = _matrix_side(parts, parts.user_part(number), "user", fold_biases)
     mean = 0.0 if fold_biases else parts.mean
     rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, mean, parts.scale)
+    return errors_by_rank(
+        ratings.user_rows, rows, ratings.ratings, users, items, rotations=rotations, mean=mean, scale=parts.scale
+    )
