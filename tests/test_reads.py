@@ -258,10 +258,14 @@ def test_no_task_has_all_of_a_model_but_those_that_predict_pairs() -> None:
     """And those that make the planted one, which comes from a seed and not from a file."""
     loading = {
         source.where
-        for source in sources(CHECKOUT, ("pipeline", "tasks"))
+        for source in sources(CHECKOUT, ("pipeline/stages", "tasks"))
         if "from funkflow.tasks.model.model import Model\n" in source.path.read_text(encoding="utf-8")
     }
-    assert loading == {"pipeline/stages/predict.py", "tasks/synthetic/planted.py", "tasks/synthetic/netflix_text.py"}
+    assert loading == {
+        "tasks/serving/predict_batch.py",
+        "tasks/synthetic/planted.py",
+        "tasks/synthetic/netflix_text.py",
+    }
 
 
 @pytest.mark.parametrize("names", [["user", "item", "rating", "row"], ["row", "rating", "item", "user"]])
