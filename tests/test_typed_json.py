@@ -80,6 +80,7 @@ def test_one_comes_back_byte_for_byte_from_disk(tmp_path: Path) -> None:
     assert (found.folder, found.files) == (folders[0], {"part": 4})
     again = found.publish(["part"])
     assert again == found
+    assert a_dataset(folders[0]).publish(["part"]) == found
     first = (tmp_path / "first" / "manifest.json").read_bytes()
     publish(folders[0], "dataset", **{**content, "files": ["part"]})
     assert (tmp_path / "first" / "manifest.json").read_bytes() == first

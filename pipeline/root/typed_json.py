@@ -113,7 +113,8 @@ class Manifest(Entry):
     def publish(self, names: Sequence[str] = ()) -> Self:
         """Write it, the last write of a stage, with the sizes of the files of these names; return it with them."""
         own = {name: value for name, value in super().content().items() if name != "files"}
-        return replace(self, files=publish(self.folder, self.kind, **own, files=list(names))["files"])
+        sizes = publish(self.folder, self.kind, **own, files=list(names))["files"]
+        return replace(self, files=sizes, absent=self.absent - {"files"})
 
     def content(self) -> dict[str, Any]:
         return {**super().content(), "kind": self.kind, "format_version": FORMAT_VERSION}
