@@ -64,8 +64,8 @@ def go_through(days: list[Path], folder: Path, shards: int = 0) -> list[Day]:
             *_, cold_seconds = make(folder / f"cold-{number:02d}", known, False, shards)
             found.append(
                 Day(
-                    day.stem, dataset["ratings"], day.stat().st_size, dataset["parsed_bytes"], dataset["parts_written"],
-                    dataset["parts_kept"], grid["written"], grid["kept"], round(seconds, 2),
+                    day.stem, dataset.ratings, day.stat().st_size, dataset.parsed_bytes, dataset.parts_written,
+                    dataset.parts_kept, grid.written, grid.kept, round(seconds, 2),
                     round(cold_seconds, 2),
                 )
             )  # fmt: skip

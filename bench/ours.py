@@ -27,6 +27,7 @@ from bench.process import run_module
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.planning.budget import row_bytes
+from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import (
     ClusterSettings,
@@ -68,7 +69,7 @@ def command(name: str, *words: str) -> dict[str, Any]:
 
 
 @contextmanager
-def grids() -> Iterator[Callable[[Path, list[Path], bool, int], tuple[dict[str, Any], dict[str, Any], float]]]:
+def grids() -> Iterator[Callable[[Path, list[Path], bool, int], tuple[Dataset, Grid, float]]]:
     """Yield what takes files to a grid under a root, grown or cold, and returns its dataset, itself and the seconds."""
     calls = itertools.count()
     with open_client(ClusterSettings(workers=1, threads=THREADS)) as client:
@@ -197,9 +198,9 @@ def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int)
     """
     began = time.monotonic()
     grid = json.loads((grid_folder / "manifest.json").read_bytes())
-    shards, seed = grid["shards"], 0
-    checksums = [block["checksum"] for block in grid["blocks"]]
-    shapes = [(shard_rows(grid["users"], shards, a), shard_rows(grid["items"], shards, b))
+    shards, seed = grid.shards, 0
+    checksums = [block.checksum for block in grid.blocks]
+    shapes = [(shard_rows(grid.users, shards, a), shard_rows(grid.items, shards, b))
               for a in range(shards) for b in range(shards)]  # fmt: skip
     folder = str(grid_folder.parent.parent / "blocks")
     steps = step_sizes(grid, TrainSettings(rank=rank))
@@ -254,10 +255,10 @@ def bytes_between_workers(raw: str, root: Path, rank: int) -> tuple[int, int]:
             run_folder = root / "moved"
             shutil.rmtree(run_folder, ignore_errors=True)
             context = Context(client, Store(str(root)), lambda _event: None, f"moved-{epochs}")
-            train(context, grid, tuple(dataset["scale"]), settings, str(run_folder))
+            train(context, grid, tuple(dataset.scale), settings, str(run_folder))
             moved.append(_outgoing(client) - before)
         shutil.rmtree(run_folder)
-    return (moved[1] - moved[0]) // 4, grid["shards"] * grid["items"] * row_bytes(rank)
+    return (moved[1] - moved[0]) // 4, grid.shards * grid.items * row_bytes(rank)
 
 
 def _outgoing(client: Client) -> int:

@@ -20,7 +20,8 @@ from funkflow.pipeline.models.start_model import Lineage, relevant
 from funkflow.pipeline.models.usefulness import remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
-from funkflow.pipeline.root.model_in_use import model_of, read_current
+from funkflow.pipeline.root.manifests import Dataset, Evaluation, Split, Training, TrainingData
+from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
@@ -53,6 +54,7 @@ from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import Errors
 from funkflow.tasks.versions import ALGORITHM_VERSION
 
 
@@ -102,7 +104,7 @@ def run(
         )
     elif overrides:
         settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
-    request = Request.checked(until, date, fresh, force, wait_seconds, if_new)
+    request = Request.checked(until, date, fresh, force, wait_seconds=wait_seconds, if_new=if_new)
     with shown(progress) as watching:
         return execute(settings, request, [*listeners, *watching], work)
 
@@ -130,106 +132,116 @@ class _Run:
         if not self._reaches("ingest"):
             return
         dataset = ingest(context, settings.ingest, settings.split.file)
-        paths["dataset"] = self.store.dataset(dataset["id"])
-        if users := settings.recommend.users:
-            users_by_part(users, paths["dataset"], dataset)  # an unknown one is refused before training, not after
+        paths["dataset"] = dataset.folder
+        if users := settings.recommend.users:  # an unknown one is refused before training, not after
+            users_by_part(users, dataset.id_place("user"), len(dataset.parts))
         if not self._reaches("split"):
             return
         held_out, lineage = self._split(context, settings, dataset)
-        result.split, paths["split"] = held_out["split"], self.store.split(held_out["id"])
+        result.split, paths["split"] = held_out.split, held_out.folder
         if not self._reaches("grid"):
             return
         blocks = grid(context, dataset, held_out, settings.grid)
-        paths["grid"] = self.store.grid(blocks["id"])
+        paths["grid"] = blocks.folder
         if not self._reaches("train"):
             return
-        result.transform = settings.ingest.transform
-        run_folder = self._begin(dataset, held_out, blocks, lineage)
-        scale = tuple(dataset["scale"] or (dataset["rating_minimum"], dataset["rating_maximum"]))
-        baselines = baseline(context, held_out, blocks, scale, self.attempt.streamed)
-        training = self._method(lineage, dataset)(
-            context, blocks, scale, settings.train, run_folder, streamed=self.attempt.streamed
-        )
-        result.rank, result.epochs, result.best_epoch = settings.train.rank, training["epochs"], training["best_epoch"]
-        result.counted = training.get("counted", "epochs")
-        if not METHODS[settings.train.method].missing_as_zero:
-            result.epoch_chosen_on = {"validation": held_out["split"], "slice": "a slice of the training ratings"}.get(
-                settings.train.stop_on
-            )
+        data = TrainingData(dataset, held_out, blocks)
+        training, baselines = self._train(context, data, lineage)
         if not self._reaches("evaluate"):
             return
-        result.evaluation = evaluate(
-            context, dataset, held_out, blocks, training, scale, run_folder, settings.train.rank, baselines, truth
-        )
-        self._warn(context, dataset, blocks)
+        reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
+        self._warn(context, data, reached)
         if not self._reaches("export"):
             return
-        about = {
+        about = self._about(data, lineage)
+        paths["model"] = export(context, dataset, training, settings.train.rank, about)
+        candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation)
+        result.gate = gate(context, candidate, run_in_use(self.store.root), settings.gate, settings.split)
+        self._serve(context, settings, data, training)
+        if refusal := result.gate.get("refusal"):
+            raise refused(str(result.run_id), refusal)
+
+    def _train(self, context: Context, data: TrainingData, lineage: Lineage) -> tuple[Training, dict[str, Errors]]:
+        """Find the factors, by the method that the settings name, and what they must beat."""
+        result, chosen, scale = self.result, self.settings.train, data.dataset.bounds
+        result.transform = self.settings.ingest.transform
+        run_folder = self._begin(data, lineage)
+        baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
+        method = self._method(lineage, data.dataset)
+        training = method(
+            context, data.grid, scale, settings=chosen, run_folder=run_folder, streamed=self.attempt.streamed
+        )
+        result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
+        result.counted = training.counted
+        if not METHODS[chosen.method].missing_as_zero:
+            slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
+            result.epoch_chosen_on = slices.get(chosen.stop_on)
+        return training, baselines
+
+    def _about(self, data: TrainingData, lineage: Lineage) -> dict[str, Any]:
+        """Return what model.json says of the run."""
+        result = self.result
+        return {
             "run_id": result.run_id,
-            "dataset": dataset["id"],
+            "dataset": data.dataset.id,
             "split": result.split,
             "rmse": result.rmse,
             "mae": result.mae,
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
             "epoch_chosen_on": result.epoch_chosen_on,
-            "biases": settings.train.biases,
-            **masked_content(lineage.told(held_out["id"])),
-            "id_types": {side: dataset[f"{side}_id_type"] for side in ("user", "item")},
+            "biases": self.settings.train.biases,
+            **masked_content(lineage.told(data.split.id)),
+            "id_types": data.dataset.id_types,
             "counted": result.counted,
             **({"transform": result.transform} if result.transform != "none" else {}),
             "settings": masked_content(from_anywhere(self.settings).model_dump(mode="json")),
         }
-        paths["model"] = export(context, dataset, training, scale, settings.train.rank, about, run_folder)
-        candidate = Candidate(str(result.run_id), paths["model"], dataset, held_out, blocks, result.evaluation)
-        result.gate = gate(context, candidate, self._in_use(), settings.gate, settings.split)
-        self._serve(context, settings, dataset, held_out, training, scale, run_folder)
-        if refusal := result.gate.get("refusal"):
-            raise refused(str(result.run_id), refusal)
 
-    def _warn(self, context: Context, dataset: dict[str, Any], blocks: dict[str, Any]) -> None:
+    def _warn(self, context: Context, data: TrainingData, reached: Evaluation | None) -> None:
         """Take over what the model reached, and say in one line if it is of no use."""
         result = self.result
-        if result.evaluation:
-            result.rmse, result.mae = result.evaluation["model"]["rmse"], result.evaluation["model"]["mae"]
+        if reached is not None:
+            result.evaluation = reached.content()
+            result.rmse, result.mae = reached.model.rmse, reached.model.mae
         if short := shortfall(result.evaluation):
-            result.warning = f"the model is of no use: {short}; {remedy(self.settings, dataset, blocks)}"
+            result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
             context.tell(Noticed(result.warning, warning=True))
 
-    def _serve(
-        self, context: Context, settings: Settings, dataset: dict[str, Any], held_out: dict[str, Any],
-        training: dict[str, Any], scale: tuple[float, float], run_folder: str,
-    ) -> None:  # fmt: skip
+    def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
         """Put the exported model to use; one that its gate refused is measured and reported on, and serves nobody."""
         result, model = self.result, self.result.paths["model"]
+        folders = {"model_folder": model, "run_folder": training.run_folder}
         passes = result.gate.get("passed", True)
         if self._reaches("spectrum"):
             spectrum(context, model, result.paths["grid"])
         if self._reaches("ranking"):
-            result.ranking = ranking(context, dataset, held_out, model, settings.ranking, scale, run_folder)
+            result.ranking = ranking(context, data.dataset, data.split, settings=settings.ranking, **folders)
         if passes and self._reaches("recommend") and settings.recommend.count:
-            folder = recommend(context, dataset, held_out, model, settings.recommend, run_folder)
-            result.paths["recommendations"] = folder
+            result.paths["recommendations"] = recommend(
+                context, data.dataset, data.split, settings=settings.recommend, **folders
+            )
         if passes and self._reaches("predict") and settings.predict.pairs:
-            self._predict(context, settings, run_folder)
+            self._predict(context, settings, training.run_folder)
         if self._reaches("report") and settings.report.write:
             told = self.attempt.told_for_report()
-            result.paths["report"] = report(
-                context, dataset, held_out, training, model, scale, run_folder, settings.report, told
-            )
+            result.paths["report"] = report(context, data, training, model, settings=settings.report, told=told)
 
-    def _split(self, context: Context, settings: Settings, dataset: dict[str, Any]) -> tuple[dict[str, Any], Lineage]:
+    def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, Lineage]:
         """Hold ratings out, but for those that the model which training starts from was trained on."""
         slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
         held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
-        lineage = Lineage.of(self.store.root, settings, dataset, held_out, slice_fraction, context.tell)
+        lineage = Lineage.of(
+            self.store.root, settings, dataset, held_out, slice_fraction=slice_fraction, tell=context.tell
+        )
         if lineage.ancestor is not None:
-            held_out = unseen(context, dataset, held_out, lineage.ancestor, settings.split, slice_fraction)
+            held_out = unseen(
+                context, dataset, held_out, lineage.ancestor, settings=settings.split, slice_fraction=slice_fraction
+            )
         return held_out, lineage
 
-    def _method(self, lineage: Lineage, dataset: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-        run_method = METHODS[self.settings.train.method].run_function()
-        ancestor = lineage.ancestor
+    def _method(self, lineage: Lineage, dataset: Dataset) -> Callable[..., Training]:
+        run_method, ancestor = METHODS[self.settings.train.method].run_function(), lineage.ancestor
         return run_method if ancestor is None else partial(run_method, warm=WarmStart(ancestor, dataset))
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
@@ -239,10 +251,10 @@ class _Run:
             raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
         if settings.synth:
             raw = synthesise(context, settings.synth)
-            self.result.paths["raw"] = raw["folder"]
+            self.result.paths["raw"] = raw.folder
             if settings.ingest.transform == "none":  # what is planted is in rating units
-                truth = files.join(raw["folder"], "truth")
-            settings = on_synthetic(settings, raw["folder"])
+                truth = files.join(raw.folder, "truth")
+            settings = on_synthetic(settings, raw.folder)
         if settings.split.kind == "file" and self._reaches("ingest"):
             refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
         if settings.predict.pairs and self._reaches("predict"):
@@ -258,30 +270,22 @@ class _Run:
             context,
             paths["model"],
             chosen.pairs,
-            columns,
-            chosen.batch_pairs,
-            out,
+            columns=columns,
+            batch_pairs=chosen.batch_pairs,
+            folder=out,
             ours=True,
             quoting=settings.ingest.quoting,
         )
 
-    def _in_use(self) -> tuple[str, str] | None:
-        """Return run and folder of the model in use, if there is one."""
-        current = read_current(self.store.root)
-        return (current.run_id, model_of(self.store.root, current.run_id)) if current else None
-
-    def _begin(
-        self, dataset: dict[str, Any], held_out: dict[str, Any], blocks: dict[str, Any], lineage: Lineage
-    ) -> str:
+    def _begin(self, data: TrainingData, lineage: Lineage) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""
         chosen = self.settings.train
-        steps = step_sizes(blocks, chosen)
+        steps = step_sizes(data.grid, chosen)
         run_id = content_id(
-            grid=blocks["id"],
+            grid=data.grid.id,
             train=relevant(chosen),
             steps=asdict(steps),
             algorithm=ALGORITHM_VERSION,
             **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
         )
-        ids = {"dataset": dataset["id"], "split": held_out["id"], "grid": blocks["id"]}
-        return self.attempt.begin(run_id, blocks, steps if METHODS[chosen.method].counts_epochs else None, **ids)
+        return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)

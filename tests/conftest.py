@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import dask
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from distributed import Client
+from made_manifests import a_dataset, a_split
 from object_store import object_store as object_store
 from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
@@ -29,7 +29,8 @@ from funkflow.pipeline.cluster import security
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import Event
-from funkflow.pipeline.root.store import Store, publish
+from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.storage import files
 
@@ -123,7 +124,7 @@ def made_ratings(users: int = 60, items: int = 40, count: int = 900, rank: int =
     )
 
 
-Publish = Callable[[Context, Ratings], tuple[dict[str, Any], dict[str, Any]]]
+Publish = Callable[[Context, Ratings], tuple[Dataset, Split]]
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def published_ratings() -> Publish:
     return publish_ratings
 
 
-def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], dict[str, Any]]:
+def publish_ratings(context: Context, made: Ratings) -> tuple[Dataset, Split]:
     dataset_folder, split_folder = context.store.dataset("made"), context.store.split("made")
     part = "ratings.parquet/part.00000.parquet"
     table = pa.table({"user": made.users, "item": made.items, "rating": made.ratings})
@@ -143,19 +144,15 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], di
         )
         for side, count in zip(("users", "items"), made.shape, strict=True)
     }
-    dataset = publish(
+    dataset = a_dataset(
         dataset_folder,
-        "dataset",
-        id="made",
         users=made.shape[0],
         items=made.shape[1],
         ratings=len(made.users),
-        scale=[1.0, 5.0],
-        rating_minimum=1.0,
-        rating_maximum=5.0,
         id_checksums=ids,
         parts=[{"path": part, "rows": len(made.users), "checksum": checksum}],
     )
+    dataset = dataset.publish()
     rows = np.flatnonzero(made.is_validation)
     part = "validation/part.00000.parquet"
     held_out = table.take(pa.array(rows)).append_column("row", pa.array(rows))
@@ -165,17 +162,8 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[dict[str, Any], di
             {"path": part, "rows": len(rows), "checksum": files.write_table(files.join(split_folder, part), held_out)}
         ],
     }
-    split = publish(
-        split_folder,
-        "split",
-        id="made",
-        dataset="made",
-        split="made",
-        validation=validation,
-        slice=None,
-        training_ratings=len(made.users) - len(rows),
-    )
-    return dataset, split
+    split = a_split(split_folder, validation=validation, training_ratings=len(made.users) - len(rows))
+    return dataset, split.publish()
 
 
 @pytest.fixture

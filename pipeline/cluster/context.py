@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 from distributed import Client, Future, as_completed
 
 from funkflow.pipeline.progress.events import Listener, StageAdvanced
-from funkflow.pipeline.root.store import Store, published
+from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.root.typed_json import Manifest
 from funkflow.tasks.kernels.buffers import forget_spare
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Manifest)
 _BATCHES = itertools.count()
 
 
@@ -44,9 +46,9 @@ class Context:
         """Whether training ignores earlier results."""
         return self.force or self.fresh
 
-    def found(self, folder: str, kind: str) -> dict[str, Any] | None:
-        """Return the manifest of an existing result; None if the stage has to make it."""
-        return None if self.force else published(folder, kind)
+    def found(self, kind: type[M], folder: str) -> M | None:
+        """Return the manifest of what a stage has made already; None if it has to be made, now or anew."""
+        return None if self.force else kind.published(folder)
 
 
 def run_all(

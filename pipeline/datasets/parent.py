@@ -16,6 +16,7 @@ from typing import Any
 
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.index import Facts, facts_of_all
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.tasks.dataset.known_files import FileMatch, SeenFile, file_signatures, match
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing.erased_ids import ErasedIds
@@ -57,7 +58,7 @@ class Parent:
     rows : its ratings are taken over, not only the numbers of its ids.
     """
 
-    manifest: dict[str, Any]
+    manifest: Dataset
     begins: tuple[int, ...]
     rows: bool
 
@@ -70,14 +71,14 @@ class Candidates:
         made_so = _mark(settings)
         every = facts_of_all(root, "dataset", _facts_of)
         self._facts = {name: facts for name, facts in every.items() if facts["settings"] == made_so}
-        self._read: dict[str, dict[str, Any] | None] = {}
+        self._read: dict[str, Dataset | None] = {}
 
-    def made_of(self, inputs: list[Any], now: Inputs) -> dict[str, Any] | None:
+    def made_of(self, inputs: list[Any], now: Inputs) -> Dataset | None:
         """Return the dataset that is made of exactly these inputs: of several, the one with the longest lineage."""
         mark = _mark([inputs, now.written()])
         named_so = [self._manifest(name) for name, facts in self._facts.items() if facts["made_of"] == mark]
-        same = [each for each in named_so if each and each["inputs"] == inputs and each["seen"] == now.written()]
-        return max(same, key=lambda each: (len(each["lineage"]), each["id"]), default=None)
+        same = [each for each in named_so if each and each.inputs == inputs and each.seen == now.written()]
+        return max(same, key=lambda each: (len(each.lineage), each.id), default=None)
 
     def parent(self, now: Inputs, grew: Callable[[Sequence[Grown]], bool]) -> Parent | None:
         """Return the dataset that has seen most, of those whose inputs are all among those of now, unchanged or grown.
@@ -97,16 +98,14 @@ class Candidates:
         known = [pair for pair in matched if pair[1].seen_bytes or pair[1].names]
         if not known:
             return None
-        manifest, _ = max(
-            known, key=lambda pair: (pair[1].seen_bytes, pair[1].names, len(pair[0]["lineage"]), pair[0]["id"])
-        )
+        manifest, _ = max(known, key=lambda pair: (pair[1].seen_bytes, pair[1].names, len(pair[0].lineage), pair[0].id))
         return Parent(manifest, (0,) * len(now.ratings), rows=False)
 
     def seen_bytes(self, now: Inputs) -> int:
         """Return how many bytes of ratings would not be parsed again; a file may yet turn out not to have grown."""
         return next((found.seen_bytes for _, found, _ in self._whole(now)), 0)
 
-    def _whole(self, now: Inputs) -> Iterator[tuple[dict[str, Any], FileMatch, FileMatch]]:
+    def _whole(self, now: Inputs) -> Iterator[tuple[Dataset, FileMatch, FileMatch]]:
         """Yield the datasets whose inputs all seem to be among those of now, the one that has seen most first.
 
         Of equal ones that of most generations comes first. All bytes of one whose inputs are all there are seen, so
@@ -117,14 +116,14 @@ class Candidates:
         asked = (name for name in in_order if present & set(self._facts[name]["first"]))
         for manifest in filter(None, map(self._manifest, islice(asked, _MOST_ASKED))):
             found = _match(manifest, now)
-            if not found.whole or not now.forgotten.covers(manifest["seen"]["forgotten"]):
+            if not found.whole or not now.forgotten.covers(manifest.seen["forgotten"]):
                 continue
             # A pair that was taken off a list of deletions would have to be looked for in all ratings.
             listed = match(_remembered(manifest, "deletions"), now.deletions, may_grow=True)
             if listed.whole:
                 yield manifest, found, listed
 
-    def _ends(self) -> list[dict[str, Any]]:
+    def _ends(self) -> list[Dataset]:
         """Return the datasets from which no other grew, those with most bytes."""
         left = dict(self._facts)
         while True:
@@ -139,19 +138,19 @@ class Candidates:
         facts = self._facts[name]
         return -facts["bytes"], -facts["deletions_bytes"], -facts["generations"]
 
-    def _manifest(self, name: str) -> dict[str, Any] | None:
+    def _manifest(self, name: str) -> Dataset | None:
         """Return the manifest of a dataset that is whole; one that cannot be read is none to grow from."""
         if name not in self._read:
             self._read[name] = None
             with suppress(DamagedFile):
-                self._read[name] = store.published(self._root.dataset(name), "dataset")
+                self._read[name] = Dataset.published(self._root.dataset(name))
         return self._read[name]
 
 
 def named(inputs: list[Any], now: Inputs, parent: Parent | None) -> str:
     """Return the id of a dataset: by its inputs and settings, and by what it grows from."""
     marks = {"forgotten": now.forgotten.written()} if now.forgotten else {}
-    ancestry = {"parent": [parent.manifest["id"], parent.rows]} if parent else {}
+    ancestry = {"parent": [parent.manifest.id, parent.rows]} if parent else {}
     return store.content_id(what="dataset", inputs=inputs, settings=now.settings, **marks, **ancestry)
 
 
@@ -159,7 +158,7 @@ def what_is_known(root: store.Store, now: Inputs, parent: Parent | None, increme
     """Return what is to be said, before a dataset is made, of how much of it was there already; "" for nothing."""
     if parent and not parent.rows:
         return (
-            f"inputs of dataset {parent.manifest['id']} are gone, or changed otherwise than by growing: "
+            f"inputs of dataset {parent.manifest.id} are gone, or changed otherwise than by growing: "
             "everything is parsed again, and ids keep their numbers"
         )
     if parent or incremental:
@@ -193,15 +192,15 @@ def _mark(content: Any) -> str:
     return files.checksum(json.dumps(content, sort_keys=True).encode())
 
 
-def _remembered(manifest: dict[str, Any], kind: str) -> list[SeenFile]:
-    return [SeenFile.read(entry) for entry in manifest["seen"][kind]]
+def _remembered(manifest: Dataset, kind: str) -> list[SeenFile]:
+    return [SeenFile.read(entry) for entry in manifest.seen[kind]]
 
 
-def _match(manifest: dict[str, Any], now: Inputs) -> FileMatch:
-    return match(_remembered(manifest, "ratings"), now.ratings, may_grow=manifest["form"]["kind"] != "parquet")
+def _match(manifest: Dataset, now: Inputs) -> FileMatch:
+    return match(_remembered(manifest, "ratings"), now.ratings, may_grow=manifest.form["kind"] != "parquet")
 
 
-def _grown(kind: str, manifest: dict[str, Any], now: Inputs, found: FileMatch) -> list[Grown]:
+def _grown(kind: str, manifest: Dataset, now: Inputs, found: FileMatch) -> list[Grown]:
     by_size = {(file.name, file.bytes): file for file in _remembered(manifest, kind)}
     present = now.ratings if kind == "ratings" else now.deletions
     return [

@@ -13,12 +13,11 @@ scores their ratings, and by no other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
-from funkflow.pipeline.models.trained_on import places_of_ids
+from funkflow.pipeline.root.manifests import Dataset, Split, TrainingData
 from funkflow.tasks.dataset.matches import Places, find_places, match_by_part
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
@@ -29,14 +28,8 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
 
 
-def validation_places(context: Context, split: dict[str, Any]) -> list[Place]:
-    """Return where the validation ratings of each part of the dataset lie."""
-    home = context.store.split(split["id"])
-    return [(files.join(home, part["path"]), part["checksum"]) for part in split["validation"]["parts"]]
-
-
 def met_by(
-    context: Context, stage: str, dataset: dict[str, Any], trainings: Sequence[TrainedRatings], scratch: str
+    context: Context, stage: str, dataset: Dataset, trainings: Sequence[TrainedRatings], scratch: str
 ) -> tuple[list[TrainingMatch], list[Future[Places]]]:
     """Return earlier trainings beside a dataset, and where its items stand in each of them."""
     urls = [files.join(scratch, f"met-{number:05d}.arrow") for number in range(len(trainings))]
@@ -47,17 +40,17 @@ def met_by(
 
 
 def match_users(
-    context: Context, stage: str, dataset: dict[str, Any], others: Iterable[Sequence[Place]], urls: Iterable[str]
+    context: Context, stage: str, dataset: Dataset, others: Iterable[Sequence[Place]], urls: Iterable[str]
 ) -> None:
     """Write for each of several tables where a dataset's users stand in it, by part of the dataset."""
-    own, parts = places_of_ids(context.store, dataset)[0], len(dataset["parts"])
+    own, parts = dataset.id_place("user"), len(dataset.parts)
     jobs = [(own, tuple(tables), parts, url) for tables, url in zip(others, urls, strict=True)]
     run_all(context, stage, "match-users", match_by_part, jobs)
 
 
-def match_items(context: Context, dataset: dict[str, Any], others: Sequence[Place]) -> Future[Places]:
+def match_items(context: Context, dataset: Dataset, others: Sequence[Place]) -> Future[Places]:
     """Return where a dataset's items stand in a table; it is let go of with the last task that needs it."""
-    return submit_shared(context, "match-items", find_places, places_of_ids(context.store, dataset)[1], others)
+    return submit_shared(context, "match-items", find_places, dataset.id_place("item"), others)
 
 
 def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
@@ -65,24 +58,22 @@ def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
     return submit_shared(context, "load-items", read_side, parts.items, parts.rank)
 
 
-def placed_in_own(context: Context, stage: str, split: dict[str, Any], parts: ModelParts, scratch: str) -> list[str]:
+def placed_in_own(context: Context, stage: str, split: Split, parts: ModelParts, scratch: str) -> list[str]:
     """Find the rows that validation ratings have in the model of their own grid; return where they are written."""
     jobs = [
         (held_out, parts.user_counts, parts.item_counts, files.join(scratch, f"own-{number:05d}.arrow"))
-        for number, held_out in enumerate(validation_places(context, split))
+        for number, held_out in enumerate(split.validation_places)
     ]
     return run_all(context, stage, "place", place_own, jobs)
 
 
-def placed_in_other(
-    context: Context, stage: str, dataset: dict[str, Any], split: dict[str, Any], parts: ModelParts, scratch: str
-) -> list[str]:
+def placed_in_other(context: Context, stage: str, data: TrainingData, parts: ModelParts, scratch: str) -> list[str]:
     """Find the rows that validation ratings have in a model of other data; return where they are written."""
-    match_users(context, stage, dataset, [parts.users], [users := files.join(scratch, "users.arrow")])
-    items = match_items(context, dataset, parts.items)
+    match_users(context, stage, data.dataset, [parts.users], [users := files.join(scratch, "users.arrow")])
+    items = match_items(context, data.dataset, parts.items)
     jobs = [
         (held_out, number, users, items, parts.user_counts, files.join(scratch, f"other-{number:05d}.arrow"))
-        for number, held_out in enumerate(validation_places(context, split))
+        for number, held_out in enumerate(data.split.validation_places)
     ]
     return run_all(context, stage, "place", place_in_other, jobs)
 

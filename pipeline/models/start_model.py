@@ -14,6 +14,7 @@ from typing import Any
 
 from funkflow.pipeline.models.trained_on import Ancestor, Seen, entry_of, seen_by
 from funkflow.pipeline.progress.events import Listener, Noticed
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_in_use import model_of, read_current, run_of
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.methods import without_effect
@@ -47,7 +48,7 @@ class Lineage:
 
     @classmethod
     def of(
-        cls, root: str, settings: Settings, dataset: dict[str, Any], split: dict[str, Any], slice_fraction: float,
+        cls, root: str, settings: Settings, dataset: Dataset, split: Split, slice_fraction: float,
         tell: Listener,
     ) -> Lineage:  # fmt: skip
         """Return it for a run on this dataset and split (their manifests).
@@ -58,11 +59,11 @@ class Lineage:
             train.warm_from names no model.
         """
         asked = content_id(
-            what="asked", dataset=dataset["id"], split=split["id"], grid=settings.grid.model_dump(),
+            what="asked", dataset=dataset.id, split=split.id, grid=settings.grid.model_dump(),
             train=relevant(settings.train),
         )  # fmt: skip
-        chosen, types = settings.split, (dataset["user_id_type"], dataset["item_id_type"])
-        seen = Seen(dataset["id"], split["id"], chosen.kind, chosen.fraction, chosen.seed, slice_fraction, types, root)
+        chosen, types = settings.split, (dataset.user_id_type, dataset.item_id_type)
+        seen = Seen(dataset.id, split.id, chosen.kind, chosen.fraction, chosen.seed, slice_fraction, types, root)
         train = settings.train
         if not train.warm_start:
             return cls(root, asked, None, seen)
@@ -88,7 +89,7 @@ class Lineage:
         }  # fmt: skip
 
 
-def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str, Any], transform: str) -> None:
+def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: Dataset, transform: str) -> None:
     """Raise SettingsError if a model cannot be one that training with these settings goes on from."""
     about, name = read_about(ancestor.folder), ancestor.name
     theirs = {
@@ -107,11 +108,10 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: dict[str,
             f"ingest.transform = {transform}, but {name}, which train.warm_start begins from, was trained with "
             f"{about.get('transform', 'none')}: set it to that, or train.warm_start = false"
         )
-    types = {side: dataset[f"{side}_id_type"] for side in ("user", "item")}
-    if about["id_types"] != types:
+    if about["id_types"] != dataset.id_types:
         raise SettingsError(
             f"the raw ids of {name}, which train.warm_start begins from, are {about['id_types']}, those of the "
-            f"ratings {types}, so no row would be known: set ingest.id_type, or train.warm_start = false"
+            f"ratings {dataset.id_types}, so no row would be known: set ingest.id_type, or train.warm_start = false"
         )
 
 

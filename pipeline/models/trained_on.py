@@ -11,15 +11,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from funkflow.pipeline.root.store import Store, content_id, published
+from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.store import Store, content_id
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings
 from funkflow.tasks.model.about import About, read_about
-from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
-
-HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
-"""What of a split's manifest is kept from training; the last two only where pipeline/stages/leakage.py parted it."""
 
 LEAST_LEFT = 0.5
 """Part of the validation ratings that a model must not have been trained on: what is left of them is no fair sample of
@@ -58,16 +55,15 @@ class Seen:
         if not self.root:
             return None
         store = Store(self.root)
-        dataset, split = published(store.dataset(self.dataset), "dataset"), published(store.split(self.split), "split")
+        dataset = Dataset.published(store.dataset(self.dataset))
+        split = Split.published(store.split(self.split))
         if dataset is None or split is None:
             return None
-        home, apart = store.dataset(self.dataset), store.split(self.split)
-        parts = [split[name]["parts"] for name in HELD_OUT if split.get(name)]
-        held_out = [[(files.join(apart, each["path"]), each["checksum"]) for each in of_part] for of_part in parts]
+        held_out = [split.places(each.parts) for each in split.held_out.values()]
         return TrainedRatings(
-            places_of_ids(store, dataset),
-            tuple((files.join(home, part["path"]), part["checksum"]) for part in dataset["parts"]),
-            tuple(zip(*held_out, strict=True)) if held_out else ((),) * len(dataset["parts"]),
+            dataset.id_places,
+            tuple(dataset.places(dataset.parts)),
+            tuple(zip(*held_out, strict=True)) if held_out else ((),) * len(dataset.parts),
         )
 
 
@@ -96,21 +92,12 @@ class Ancestor:
         about = read_about(folder)
         return cls(folder, name or folder, content_of(about), seen_by(folder, about))
 
-    def may_have_seen(self, split: SplitSettings, slice_fraction: float, dataset: dict[str, Any]) -> list[Seen] | None:
+    def may_have_seen(self, split: SplitSettings, slice_fraction: float, dataset: Dataset) -> list[Seen] | None:
         """Return what of its training the split does not keep apart by itself; None where the model does not say."""
         if self.seen is None:
             return None
-        types = (dataset["user_id_type"], dataset["item_id_type"])
+        types = (dataset.user_id_type, dataset.item_id_type)
         return [each for each in self.seen if not each.is_apart_from(split, slice_fraction, types)]
-
-
-def places_of_ids(store: Store, dataset: dict[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return where a dataset's tables of raw users and raw items lie, with their checksums."""
-    home, sums = store.dataset(dataset["id"]), dataset["id_checksums"]
-    return (
-        (files.join(home, "users.parquet"), sums["users"]),
-        (files.join(home, "items.parquet"), sums["items"]),
-    )
 
 
 def content_of(about: About) -> str:

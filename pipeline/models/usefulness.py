@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.root.result import ESTIMATES
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
@@ -38,24 +39,24 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
     return f"its RMSE on the validation ratings, {own}, is not below {other}, that of the {ESTIMATES[better]}"
 
 
-def remedy(settings: Settings, dataset: Mapping[str, Any], grid: Mapping[str, Any]) -> str:
+def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:
     """Return what to try with a model that is of no use."""
     if METHODS[settings.train.method].missing_as_zero:
         return "train.method = sgd looks at known ratings only"
     if not settings.train.biases:
         return "train.biases = true and train.center = true take from the factors what they have to carry here"
     if settings.ingest.transform == "none" and is_right_skewed(dataset, grid):
-        return f"ratings go up to {dataset['rating_maximum']:,.6g}, far above their mean: try ingest.transform = log1p"
-    a_row = grid["ratings"] / max(1, grid["users"] + grid["items"])
+        return f"ratings go up to {dataset.rating_maximum:,.6g}, far above their mean: try ingest.transform = log1p"
+    a_row = grid.ratings / max(1, grid.users + grid.items)
     found = (
-        f"what it learnt from {grid['ratings']:,} ratings, {a_row:.1f} for each user and item, does not hold for others"
+        f"what it learnt from {grid.ratings:,} ratings, {a_row:.1f} for each user and item, does not hold for others"
     )
     return f"{found}: more ratings may help"
 
 
-def is_right_skewed(dataset: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
+def is_right_skewed(dataset: Dataset, grid: Grid) -> bool:
     """Say whether a logarithm may help: no rating is negative, and the greatest is far above all that is usual."""
-    greatest, mean = dataset["rating_maximum"], grid["mean"]
-    deviation = math.sqrt(max(0.0, grid["mean_square"] - mean**2))
+    greatest, mean = dataset.rating_maximum, grid.mean
+    deviation = math.sqrt(max(0.0, grid.mean_square - mean**2))
     far = greatest - mean > _FAR * deviation and greatest > _TIMES_THE_MEAN * max(1.0, mean)
-    return bool(dataset["rating_minimum"] >= 0.0 and far)
+    return bool(dataset.rating_minimum >= 0.0 and far)

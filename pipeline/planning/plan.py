@@ -21,6 +21,7 @@ from funkflow.pipeline.planning.budget import (
     row_bytes,
 )
 from funkflow.pipeline.planning.sizes import size_of, training_size
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.grid.layout import shards_for
@@ -138,12 +139,10 @@ def recommending_needs(settings: Settings, size: Size, rank: int, count: int, al
     )  # fmt: skip
 
 
-def size_of_grid(grid: dict[str, Any]) -> Size:
-    """Return what is known once a grid (its manifest) is made: how many ratings are trained on and held out."""
-    held_out = sum(part["ratings"] for part in grid["held_out"].values())
-    return Size(
-        grid["ratings"], grid["users"], grid["items"], raw_bytes=0, rating_bytes=grid["rating_bytes"], held_out=held_out
-    )
+def size_of_grid(grid: Grid) -> Size:
+    """Return what is known once a grid is made: how many ratings are trained on and held out."""
+    held_out = sum(part.ratings for part in grid.held_out.values())
+    return Size(grid.ratings, grid.users, grid.items, raw_bytes=0, rating_bytes=grid.rating_bytes, held_out=held_out)
 
 
 def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:

@@ -89,6 +89,12 @@ def model_of(root: str, run_id: str) -> str:
     return files.join(Store(root).run(run_id), "model")
 
 
+def run_in_use(root: str) -> tuple[str, str] | None:
+    """Return the run whose model is in use, and the model's folder; None if there is none."""
+    current = read_current(root)
+    return (current.run_id, model_of(root, current.run_id)) if current else None
+
+
 def in_use(root: str) -> Current:
     """Return which model of `root` is in use; raise SettingsError if there is none."""
     now = read_current(existing_root(root))

@@ -42,13 +42,13 @@ from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
 from funkflow.pipeline.progress.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
 from funkflow.pipeline.root.code_version import code_version, versions
+from funkflow.pipeline.root.manifests import TrainingData
 from funkflow.pipeline.root.model_in_use import put_to_use
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import from_anywhere
-from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.grid.scaling import StepSizes
@@ -109,16 +109,16 @@ class Attempt:
                 raise
         return self.result
 
-    def begin(self, run_id: str, blocks: dict[str, Any], steps: StepSizes | None, **facts: Any) -> str:
+    def begin(self, run_id: str, data: TrainingData, steps: StepSizes | None) -> str:
         """Predict what training needs, open the run's record, tell of it, and return its folder.
 
         `steps` : of stochastic descent; None of other methods, whose steps are of their own making.
         What is there already is forgotten where training anew is asked for.
         """
-        self.result.run_id = run_id
+        self.result.run_id, grid = run_id, data.grid
         run_folder = self.result.paths["run"] = self.store.run(run_id)
         if self.allowance is not None:
-            self.prediction = predict_for(self.settings, size_of_grid(blocks), blocks["shards"], self.allowance)
+            self.prediction = predict_for(self.settings, size_of_grid(grid), grid.shards, self.allowance)
             ingest_bytes, ingest_worker_bytes = self.ingest_needs
             needed = [
                 ingest_bytes,
@@ -134,16 +134,17 @@ class Attempt:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
                     files.remove_tree(files.join(run_folder, name))
-        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **facts)
-        self.execution.begun(run_id, facts["dataset"])
+        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **data.ids)
+        self.execution.begun(run_id, data.dataset.id)
         self.metrics.open(run_folder)
-        train, self.shards = self.settings.train, blocks["shards"]
-        most = METHODS[train.method].most_units(train)
+        train, self.shards = self.settings.train, grid.shards
+        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
         self.tell(
             RunBegan(
-                run_id, self.execution.entry.id, self.name, train.method, train.rank, blocks["shards"],
-                blocks["users"], blocks["items"], blocks["ratings"], most, steps.step if steps else None,
-                steps.l2 if steps else None, self.result.predicted_memory_bytes,
+                run_id=run_id, execution=self.execution.entry.id, attempt=self.name, method=train.method,
+                rank=train.rank, shards=grid.shards, users=grid.users, items=grid.items, ratings=grid.ratings,
+                epochs=most, step=steps.step if steps else None, l2=steps.l2 if steps else None,
+                predicted_bytes=self.result.predicted_memory_bytes,
             )
         )  # fmt: skip
         return run_folder
@@ -159,7 +160,8 @@ class Attempt:
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
             self.store.sweep()
-        return Context(client, self.store, self.tell, self.name, self._afford, self.request.force, self.request.fresh)
+        how = {"force": self.request.force, "fresh": self.request.fresh}
+        return Context(client, self.store, self.tell, self.name, self._afford, **how)
 
     def _afford(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""

@@ -25,6 +25,7 @@ from funkflow.pipeline.planning.budget import LOWER_FOR_RECOMMENDING, RECOMMENDI
 from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.store import SCRATCH, Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import predict
@@ -77,7 +78,7 @@ def reconstruct_with(
 
     need = _Need(needs, "writing pieces of the matrix", "cluster.workers")
     with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners, need) as context:
-        return reconstruct(context, model_folder, out, form, rank, clip, piece_bytes)
+        return reconstruct(context, model_folder, out, form, rank=rank, clip=clip, piece_bytes=piece_bytes)
 
 
 def predict_with(
@@ -92,7 +93,7 @@ def predict_with(
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         batch_pairs, quoting = settings.predict.batch_pairs, settings.ingest.quoting
-        return predict(context, model_folder, pairs, columns, batch_pairs, out, ours=False, quoting=quoting)
+        return predict(context, model_folder, pairs, columns, batch_pairs, folder=out, ours=False, quoting=quoting)
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
@@ -118,7 +119,12 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
 
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
     with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
-        return recommend(context, origin.dataset, origin.split, model_folder, settings.recommend, origin.run_folder)
+        dataset = Dataset.of(origin.dataset_folder, origin.dataset)
+        split = Split.of(origin.split_folder, origin.split)
+        return recommend(
+            context, dataset, split, model_folder=model_folder, settings=settings.recommend,
+            run_folder=origin.run_folder,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Method:
     removes_baseline: bool = False
     missing_as_zero: bool = False
 
-    def run_function(self) -> Callable[..., dict[str, Any]]:
+    def run_function(self) -> Callable[..., Any]:
         """Import the function that trains."""
         return _imported(self.run)
 

@@ -8,27 +8,29 @@ Does not cover: the estimates (tasks/training/bias_baseline.py), which task need
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, StageStarted
-from funkflow.pipeline.root.store import publish, published
+from funkflow.pipeline.root.manifests import Baseline, Grid, Split
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import load_grid
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
+from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
-from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.training.saved_shards import score_mean
+from funkflow.tasks.training.score import Errors, score
 
 _STAGE = "baseline"
 
 
 def baseline(
-    context: Context, split: dict[str, Any], grid: dict[str, Any], scale: tuple[float, float], streamed: bool
+    context: Context, split: Split, grid: Grid, scale: tuple[float, float], streamed: bool
 ) -> dict[str, Errors]:
     """Return the errors of the "mean" and of the "biases" alone; {} without validation ratings.
 
@@ -38,48 +40,36 @@ def baseline(
     ----------
     streamed : read blocks as they are needed instead of holding all of them.
     """
-    if "validation" not in grid["held_out"]:
+    if "validation" not in grid.held_out:
         return {}
     started = time.monotonic()
-    folder = files.join(context.store.grid(grid["id"]), "baseline")
-    known = published(folder, "baseline")
+    folder = files.join(grid.folder, "baseline")
+    known = Baseline.published(folder)
     reused = known is not None
     if known is None:
         context.tell(StageStarted(_STAGE))
         fitted = _fit_baselines(context, grid, scale, streamed)
-        known = publish(folder, "baseline", **{name: vars(errors) for name, errors in fitted.items()})
-    errors = {name: Errors(**known[name]) for name in ("mean", "biases")}
-    context.tell(BaselinesMeasured(split["split"], errors["mean"].rmse, errors["biases"].rmse))
+        known = Baseline(folder=folder, mean=fitted["mean"], biases=fitted["biases"]).publish()
+    errors = {"mean": known.mean, "biases": known.biases}
+    context.tell(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
     mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
-    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split['split']}"
+    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split.split}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return errors
 
 
-def _fit_baselines(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], streamed: bool
-) -> dict[str, Errors]:
-    client, shards, name = context.client, grid["shards"], f"baseline-{context.attempt}"
+def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], streamed: bool) -> dict[str, Errors]:
+    client, shards, name = context.client, grid.shards, f"baseline-{context.attempt}"
     data = load_grid(context, grid, "validation", name, streamed)
-    steps = Scaling(grid["mean"], 1.0)
-    users, items = fit_biases(context, data, grid["mean"], name)
-    means = [mean_shard(shard_rows(grid["items"], shards, b)) for b in range(shards)]
-    submit = client.submit
-    scored: dict[str, list[Future[Any]]] = {
-        "mean": [
-            submit(score_mean, held_out, users[a], means, steps, scale, key=f"score-mean-{name}-{a}", pure=False)
+    scaling = Scaling(grid.mean, 1.0)
+    users, items = fit_biases(context, data, grid.mean, name)
+    means = [mean_shard(shard_rows(grid.items, shards, b)) for b in range(shards)]
+
+    def scores(model: str, by: Callable[..., Errors], items: Sequence[Any]) -> list[Future[Any]]:
+        return [
+            client.submit(by, held_out, users[a], items, scaling, scale, key=f"score-{model}-{name}-{a}", pure=False)
             for a, held_out in enumerate(data.held_out)
-        ],
-        "biases": [
-            submit(score, held_out, users[a], items, steps, scale, key=f"score-biases-{name}-{a}", pure=False)
-            for a, held_out in enumerate(data.held_out)
-        ],
-    }
+        ]
+
+    scored = {"mean": scores("mean", score_mean, means), "biases": scores("biases", score, items)}
     return {model: sum(errors[1:], errors[0]) for model, errors in client.gather(scored).items()}
-
-
-def score_mean(
-    held_out: HeldOut, users: FactorShard, items: list[FactorShard], steps: Scaling, scale: tuple[float, float]
-) -> Errors:
-    """Score the mean alone; `users` only says how many rows the shard has."""
-    return score(held_out, mean_shard(len(users.factors)), items, steps, scale)

@@ -10,110 +10,69 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.models.saved_scores import placed_in_other, scored
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.store import nothing_half_written, publish, published
-from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.root.manifests import Evaluation, Training, TrainingData
+from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
-from funkflow.tasks.grid.scaling import StepSizes
-from funkflow.tasks.model.about import Place, read_about
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import Errors, read_held_out, score
+from funkflow.tasks.training.saved_shards import read_shards, score_saved
+from funkflow.tasks.training.score import Errors
 
 _STAGE = "evaluate"
 
 
 def evaluate(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], grid: dict[str, Any], training: dict[str, Any],
-    scale: tuple[float, float], run_folder: str, rank: int, baselines: Mapping[str, Errors], truth: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """Return {"ratings", "model", "biases", "mean", "truth"}: RMSE and MAE of each on the validation ratings.
+    context: Context, data: TrainingData, training: Training, rank: int, baselines: Mapping[str, Errors],
+    truth: str = "",
+) -> Evaluation | None:  # fmt: skip
+    """Return RMSE and MAE on the validation ratings; None without any.
 
     Parameters
     ----------
     baselines : errors of what the model must beat (baseline.py).
     truth : folder of the planted model, for synthetic data; empty otherwise.
-
-    Returns
-    -------
-    The manifest of the evaluation; {} without validation ratings.
     """
-    if "validation" not in grid["held_out"]:
-        return {}
+    if "validation" not in data.grid.held_out:
+        return None
     started = time.monotonic()
-    folder = files.join(run_folder, "evaluation")
-    manifest = published(folder, "evaluation")
-    reused = manifest is not None
-    if manifest is None:
+    folder = files.join(training.run_folder, "evaluation")
+    found = Evaluation.published(folder)
+    reused = found is not None
+    if found is None:
         context.afford(_STAGE)
-        context.tell(StageStarted(_STAGE, grid["shards"]))
-        errors = {
-            "model": _model_errors(context, grid, training, scale, run_folder, rank),
-            **baselines,
-        }
+        context.tell(StageStarted(_STAGE, data.grid.shards))
+        errors = {"model": _model_errors(context, data, training, rank), **baselines}
         if truth:
-            errors["truth"] = _truth_errors(context, dataset, split, truth)
+            errors["truth"] = _truth_errors(context, data, truth)
         measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
-        manifest = publish(
-            folder, "evaluation", split=split["split"], ratings=grid["held_out"]["validation"]["ratings"], **measured
-        )
-    rmse, mae = manifest["model"]["rmse"], manifest["model"]["mae"]
-    summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {manifest['split']}"
+        ratings = data.grid.held_out["validation"].ratings
+        found = Evaluation.of(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
+    rmse, mae = found.model.rmse, found.model.mae
+    summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {found.split}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
-    return manifest
+    return found
 
 
-def _held_out(context: Context, grid: dict[str, Any]) -> list[Place]:
-    folder = context.store.grid(grid["id"])
-    return [
-        (files.join(folder, entry["path"]), entry["checksum"]) for entry in grid["held_out"]["validation"]["shards"]
-    ]
-
-
-def _model_errors(
-    context: Context,
-    grid: dict[str, Any],
-    training: dict[str, Any],
-    scale: tuple[float, float],
-    run_folder: str,
-    rank: int,
-) -> Errors:
-    folder, steps = checkpoint.folder_of(run_folder), StepSizes(**training["steps"])
-    users, items = (
-        [(files.join(folder, entry["path"]), entry["checksum"]) for entry in training["shards"][side]]
-        for side in ("users", "items")
-    )
-    held_out = _held_out(context, grid)
+def _model_errors(context: Context, data: TrainingData, training: Training, rank: int) -> Errors:
+    users, items = (training.shard_places(side) for side in ("users", "items"))
+    held_out, scale = data.grid.held_out_places("validation"), data.dataset.bounds
     with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
-        jobs = [(place, user, loaded, rank, steps, scale) for place, user in zip(held_out, users, strict=True)]
+        jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
         return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
 
 
-def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
-    """Read all item shards as they were saved: once for the tasks of a worker, as in training."""
-    return tuple(read_shard(*each, rank) for each in shards)
-
-
-def score_saved(
-    held_out: Place, users: Place, items: tuple[FactorShard, ...], rank: int, steps: StepSizes,
-    scale: tuple[float, float],
-) -> Errors:  # fmt: skip
-    """Score one user shard as it was saved against all item shards."""
-    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, steps, scale)
-
-
-def _truth_errors(context: Context, dataset: dict[str, Any], split: dict[str, Any], truth: str) -> Errors:
+def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
     """Score the planted model, whose raw ids say which rows the ratings have in it."""
     parts = ModelParts.of(truth, read_about(truth))
     scratch = context.store.scratch(f"truth-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
-        pieces = placed_in_other(context, _STAGE, dataset, split, parts, scratch)
+        pieces = placed_in_other(context, _STAGE, data, parts, scratch)
         return scored(context, _STAGE, "score-truth", pieces, parts)
 
 

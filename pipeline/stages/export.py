@@ -7,75 +7,62 @@ Does not cover: the form itself (tasks/model/model.py).
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, cast
 
-import numpy as np
-
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
-from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import Dataset, Training
 from funkflow.pipeline.root.store import nothing_half_written
-from funkflow.pipeline.training import checkpoint
-from funkflow.tasks.dataset.id_pieces import cut_by_shard, read_piece
-from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.model.about import About, PartEntry, Place, read_about, write_about
-from funkflow.tasks.model.model import write_factor_table
+from funkflow.tasks.dataset.id_pieces import cut_by_shard
+from funkflow.tasks.model.about import About, PartEntry, read_about, write_about
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.saved_shards import export_shard
 
 _STAGE = "export"
 _SIDES = ("user", "item")
 
 
-def export(
-    context: Context,
-    dataset: dict[str, Any],
-    training: dict[str, Any],
-    scale: tuple[float, float] | None,
-    rank: int,
-    about: dict[str, Any],
-    run_folder: str,
-) -> str:
-    """Write the model under `run_folder` and return its folder; one that is there already is kept."""
-    folder = files.join(run_folder, "model")
+def export(context: Context, dataset: Dataset, training: Training, rank: int, about: dict[str, Any]) -> str:
+    """Write the model beside its training and return its folder; one that is there already is kept."""
+    folder = files.join(training.run_folder, "model")
     started = time.monotonic()
     reused = not context.trains_anew and _is_whole(folder)
     if not reused:
-        context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training["shards"].values())))
+        context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
-            parts = _exported(context, dataset, training, rank, run_folder)
-        steps = training["steps"]
-        told = {**about, "l2": steps["l2"], "deviation": steps["deviation"]}
-        if titles := _titles(context, dataset, folder):
+            parts = _exported(context, dataset, training, rank, folder)
+        steps = training.steps
+        told = {**about, "l2": steps.l2, "deviation": steps.deviation}
+        if titles := _titles(dataset, folder):
             told["titles"] = titles
-        write_about(folder, steps["mean"], scale, rank=rank, parts=parts, about=cast(About, told))
+        write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=cast(About, told))
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
 
 
 def _exported(
-    context: Context, dataset: dict[str, Any], training: dict[str, Any], rank: int, run_folder: str
+    context: Context, dataset: Dataset, training: Training, rank: int, folder: str
 ) -> dict[str, list[PartEntry]]:
     """Write the parts of both sides; return their entries in `model.json`."""
     scratch = context.store.scratch(f"export-{context.attempt}")
     pieces = [files.join(scratch, f"{side}s.arrow") for side in _SIDES]
     cuts = [
-        (place, len(training["shards"][f"{side}s"]), url)
-        for side, place, url in zip(_SIDES, places_of_ids(context.store, dataset), pieces, strict=True)
+        (place, len(training.shards[f"{side}s"]), url)
+        for side, place, url in zip(_SIDES, dataset.id_places, pieces, strict=True)
     ]
     with nothing_half_written(temporary=(scratch,)):
         run_all(context, _STAGE, "cut-ids", cut_by_shard, cuts)
         return {
-            side: run_all(context, _STAGE, f"export-{side}", export_shard, _jobs(training, side, rank, ids, run_folder))
+            side: run_all(context, _STAGE, f"export-{side}", export_shard, _jobs(training, side, rank, ids, folder))
             for side, ids in zip(_SIDES, pieces, strict=True)
         }
 
 
-def _titles(context: Context, dataset: dict[str, Any], folder: str) -> dict[str, str] | None:
+def _titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     """Copy the titles beside the model, where the dataset has them."""
-    url = files.join(context.store.dataset(dataset["id"]), "items.parquet")
-    items = files.read_table(url, expected_checksum=dataset["id_checksums"]["items"])
+    url, checksum = dataset.id_place("item")
+    items = files.read_table(url, expected_checksum=checksum)
     if "title" not in items.column_names:
         return None
     url = files.join(folder, "titles.parquet")
@@ -93,28 +80,11 @@ def _is_whole(folder: str) -> bool:
     return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 
 
-def _jobs(training: dict[str, Any], side: str, rank: int, ids: str, run_folder: str) -> list[tuple[Any, ...]]:
-    source, target = checkpoint.folder_of(run_folder), files.join(run_folder, "model", f"{side}_factors.parquet")
+def _jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:
+    target = files.join(folder, f"{side}_factors.parquet")
     return [
         (
-            (files.join(source, entry["path"]), entry["checksum"]), rank, ids, number, training["steps"]["deviation"],
-            files.join(target, f"part.{number:05d}.parquet"),
+            place, rank, ids, number, training.steps.deviation, files.join(target, f"part.{number:05d}.parquet"),
         )
-        for number, entry in enumerate(training["shards"][f"{side}s"])
+        for number, place in enumerate(training.shard_places(f"{side}s"))
     ]  # fmt: skip
-
-
-def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> PartEntry:
-    """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
-
-    Parameters
-    ----------
-    ids : raw ids by shard, as tasks/dataset/id_pieces.py cuts them.
-    """
-    shard = read_shard(*saved, rank)
-    return write_factor_table(
-        url,
-        read_piece(ids, number).raw_ids,
-        shard.biases * np.float32(deviation),
-        shard.factors * np.float32(math.sqrt(deviation)),
-    )

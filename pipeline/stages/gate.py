@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored, validation_places
+from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored
 from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import TrainingData
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings
@@ -39,13 +40,11 @@ _NOTHING_TO_ASK = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A new model, and what it was made of: the manifests of its dataset, split and grid, and its evaluation."""
+    """A new model, what it was made of, and its evaluation."""
 
     run_id: str
     folder: str
-    dataset: dict[str, Any]
-    split: dict[str, Any]
-    grid: dict[str, Any]
+    data: TrainingData
     evaluation: dict[str, Any]
 
 
@@ -73,7 +72,7 @@ def gate(
     context.tell(StageStarted(_STAGE))
     if url := _infinite(context, new):
         raise refused(new.run_id, f"{url} holds numbers that are not finite")
-    found: dict[str, Any] = {"training_ratings": new.grid["ratings"]}
+    found: dict[str, Any] = {"training_ratings": new.data.grid.ratings}
     try:
         found |= _judged(context, new, current, settings, split)
         summary = ": ".join([f"{new.run_id} passes", *([found["said"]] if "said" in found else [])])
@@ -88,9 +87,9 @@ def _judged(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
 ) -> dict[str, Any]:
     """Return the comparison with the model in use, if the settings want one; raise ModelRefused for what fails."""
-    if new.grid["ratings"] < settings.ratings_at_least:
+    if new.data.grid.ratings < settings.ratings_at_least:
         raise ModelRefused(
-            f"{new.grid['ratings']:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
+            f"{new.data.grid.ratings:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
         )
     if settings.beats_biases:
         if not new.evaluation:
@@ -141,7 +140,7 @@ def _compared(
     except (SettingsError, DamagedFile) as damage:
         context.tell(Noticed(f"the model in use is not whole, so {new.run_id} is not compared: {damage}", warning=True))
         return None
-    types = {side: new.dataset[f"{side}_id_type"] for side in ("user", "item")}
+    types = new.data.dataset.id_types
     if about["id_types"] != types:
         raise ModelRefused(
             f"the model in use, {current_id}, is one of other data: its ids are {about['id_types']}, not {types}"
@@ -154,7 +153,7 @@ def _compared(
         )
     # What an earlier model stopped on is none of its training, and no slice counts for a comparison.
     ancestor = Ancestor.of(folder, current_id)
-    risky = ancestor.may_have_seen(split, 0.0, new.dataset)
+    risky = ancestor.may_have_seen(split, 0.0, new.data.dataset)
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
     if risky is None or trainings is None or len(trainings) < len(risky):
         raise ModelRefused(
@@ -169,18 +168,18 @@ def _compared(
 def _scored(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> ModelErrors:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
     context.afford(_STAGE)
-    newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.dataset
+    newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.data.dataset
     scratch = context.store.scratch(f"gate-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
         met, met_items = met_by(context, _STAGE, dataset, trainings, scratch)
         match_users(context, _STAGE, dataset, [older.users], [users := files.join(scratch, "users.arrow")])
         items = match_items(context, dataset, older.items)
-        held_out = validation_places(context, new.split)
+        held_out = new.data.split.validation_places
         urls = [[files.join(scratch, f"{which}-{number:05d}.arrow") for number in range(len(held_out))]
                 for which in ("older", "newer")]  # fmt: skip
         pair = ModelPair(users, older.user_counts, newer.user_counts, newer.item_counts)
         jobs = [
-            (place, (number, len(dataset["parts"])), met, met_items, pair, items, both)
+            (place, (number, len(dataset.parts)), met, met_items, pair, items, both)
             for number, (place, both) in enumerate(zip(held_out, zip(*urls, strict=True), strict=True))
         ]
         counted = sum(run_all(context, _STAGE, "place", place_in_both, jobs), PairCounts())

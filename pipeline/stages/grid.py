@@ -12,13 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.trained_on import HELD_OUT
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.index import Facts, facts_of_all
-from funkflow.pipeline.root.store import Store, content_id, manifest_of, nothing_half_written, publish, published
+from funkflow.pipeline.root.manifests import BlockEntry, Dataset, Grid, HeldOutShards, Split
+from funkflow.pipeline.root.store import Store, content_id, nothing_half_written
+from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
 from funkflow.tasks.grid.block import BLOCK_FORMAT
@@ -26,91 +25,90 @@ from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.layout import laid_rows, lineage_shards
 from funkflow.tasks.grid.scatter import build_block, scatter_part
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS, tile_grid
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.score import held_out_table
+from funkflow.tasks.training.saved_shards import write_held_out
 
 _STAGE = "grid"
 
 
-def grid(context: Context, dataset: dict[str, Any], split: dict[str, Any], settings: GridSettings) -> dict[str, Any]:
-    """Return the manifest of the grid for this dataset and split; build it unless it is there already.
+def grid(context: Context, dataset: Dataset, split: Split, settings: GridSettings) -> Grid:
+    """Return the grid for this dataset and split; build it unless it is there already.
 
     Raises
     ------
     BadInput
         No training rating is left, or all of them are equal.
     """
-    shards = settings.shards or lineage_shards(_lineage(dataset), split["training_ratings"])
-    if shards > min(dataset["users"], dataset["items"]):
+    shards = settings.shards or lineage_shards(dataset.generations, split.training_ratings)
+    if shards > min(dataset.users, dataset.items):
         raise SettingsError(
-            f"grid.shards = {shards} is more than there are users ({dataset['users']:,}) "
-            f"or items ({dataset['items']:,}); lower it, or leave it to the default"
+            f"grid.shards = {shards} is more than there are users ({dataset.users:,}) "
+            f"or items ({dataset.items:,}); lower it, or leave it to the default"
         )
-    grid_id = content_id(dataset=dataset["id"], split=split["id"], shards=shards, block=BLOCK_FORMAT)
+    grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
-    manifest = context.found(folder, "grid")
-    reused = manifest is not None
-    if manifest is None:
-        manifest = _build(context, dataset, split, shards, grid_id)
-    kept = f"; {manifest['written']} blocks written, {manifest['kept']} kept" if manifest["kept"] else ""
-    size = f"{manifest['bytes'] / 2**20:,.1f} MiB"
-    summary = f"{shards} x {shards} blocks, {manifest['ratings']:,} ratings, {size}{kept}"
+    made = context.found(Grid, folder)
+    reused = made is not None
+    if made is None:
+        made = _build(context, dataset, split, shards, grid_id)
+    kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
+    summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
-    return manifest
+    return made
 
 
-def _build(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], shards: int, grid_id: str
-) -> dict[str, Any]:
+def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str) -> Grid:
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
-    steps = len(dataset["parts"]) + shards * shards + sum(shards for name in _held_out(split))
+    apart = {name: part for name, part in split.held_out.items() if part.ratings}
+    steps = len(dataset.parts) + shards * shards + shards * len(apart)
     context.tell(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
-        cells = _scatter(context, dataset, split, shards, scratch)
+        cells = _scatter(context, dataset, [split.places(part.parts) for part in apart.values()], shards, scratch)
         built = _build_blocks(context, cells, known_blocks(context.store, dataset, shards))
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
-        held_out = {name: _hold_out(context, split, name, shards, folder) for name in _held_out(split)}
-        ratings = sum(block["rows"] for block in blocks)
-        mean = sum(block["sum"] for block in blocks) / max(1, ratings)
-        mean_square = sum(block["squares"] for block in blocks) / max(1, ratings)
-        if len({extreme for block in blocks for extreme in block["extremes"]}) < 2:
+        held_out = {
+            name: HeldOutShards(
+                ratings=part.ratings, shards=_hold_out(context, split.places(part.parts), name, shards, folder)
+            )
+            for name, part in apart.items()
+        }
+        ratings = sum(block.rows for block in blocks)
+        mean = sum(block.sum for block in blocks) / max(1, ratings)
+        mean_square = sum(block.squares for block in blocks) / max(1, ratings)
+        if len({extreme for block in blocks for extreme in block.extremes or ()}) < 2:
             raise BadInput(
                 f"{ratings} training ratings, mean {mean:g}, no two of them different: nothing to learn; "
                 "check the ratings column and the split"
             )
-        return publish(
-            folder, "grid", id=grid_id, files=_files(blocks, held_out), dataset=dataset["id"], split=split["id"],
-            shards=shards, ratings=ratings, users=dataset["users"], items=dataset["items"], mean=mean,
-            mean_square=mean_square, variance=_variance(blocks, mean), bytes=sum(block["bytes"] for block in blocks),
-            held_out=held_out,
-            rating_bytes=max(block["rating_bytes"] for block in blocks), block_format=BLOCK_FORMAT,
-            blocks=blocks, kept=kept, written=len(blocks) - kept,
+        made = Grid(
+            folder=folder, id=grid_id, dataset=dataset.id, split=split.id, shards=shards, ratings=ratings,
+            users=dataset.users, items=dataset.items, mean=mean, mean_square=mean_square,
+            variance=_variance(blocks, mean), bytes=sum(block.bytes for block in blocks), held_out=held_out,
+            rating_bytes=max(block.rating_bytes for block in blocks), block_format=BLOCK_FORMAT,
+            blocks=tuple(blocks), kept=kept, written=len(blocks) - kept,
         )  # fmt: skip
+        return made.publish(_files(made))
 
 
-def _variance(blocks: list[dict[str, Any]], mean: float) -> float:
+def _variance(blocks: list[BlockEntry], mean: float) -> float:
     """Return the mean square of ratings about their mean.
 
     The squares about each block's own mean add up with those of these means about that of all (Chan, Golub and LeVeque
     1983): the difference of mean square and squared mean has no digit left where the spread is small beside the mean.
     """
-    filled = [block for block in blocks if block["rows"]]
-    within = sum(block["about_mean"] for block in filled)
-    between = sum(block["rows"] * (block["sum"] / block["rows"] - mean) ** 2 for block in filled)
-    return float((within + between) / max(1, sum(block["rows"] for block in filled)))
+    filled = [block for block in blocks if block.rows]
+    within = sum(block.about_mean for block in filled)
+    between = sum(block.rows * (block.sum / block.rows - mean) ** 2 for block in filled)
+    return float((within + between) / max(1, sum(block.rows for block in filled)))
 
 
-def _files(blocks: list[dict[str, Any]], held_out: dict[str, Any]) -> list[str]:
+def _files(made: Grid) -> list[str]:
     """Return what must lie there for the grid to count, seen from its folder: blocks by content, held-out ratings."""
-    own = [shard["path"] for part in held_out.values() for shard in part["shards"]]
-    return [*sorted({f"../../blocks/{block['checksum']}.parquet" for block in blocks}), *own]
-
-
-def _held_out(split: dict[str, Any]) -> list[str]:
-    """Names of the held-out parts of a split that have any rating."""
-    return [name for name in HELD_OUT if split.get(name) and split[name]["ratings"]]
+    own = [shard.path for part in made.held_out.values() for shard in part.shards]
+    return [*sorted({f"../../blocks/{block.checksum}.parquet" for block in made.blocks}), *own]
 
 
 @dataclass
@@ -129,19 +127,15 @@ class _Cell:
         return f"{self.fingerprint:016x}-{self.rows}-{'x'.join(map(str, tile_grid(self.laid)))}"
 
 
-def _lineage(dataset: dict[str, Any]) -> list[list[int]]:
-    return dataset.get("lineage") or [[dataset["ratings"], dataset["users"], dataset["items"]]]
-
-
-def _cells(dataset: dict[str, Any], shards: int) -> list[_Cell]:
-    _, users, items = zip(*_lineage(dataset), strict=True)
+def _cells(dataset: Dataset, shards: int) -> list[_Cell]:
+    _, users, items = zip(*dataset.generations, strict=True)
     laid = [
         [laid_rows(counts, shards, shard, tile_rows) for shard in range(shards)]
         for counts, tile_rows in ((users, TILE_USERS), (items, TILE_ITEMS))
     ]
     return [
         _Cell(
-            (shard_rows(dataset["users"], shards, row), shard_rows(dataset["items"], shards, column)),
+            (shard_rows(dataset.users, shards, row), shard_rows(dataset.items, shards, column)),
             (laid[0][row], laid[1][column]),
         )
         for row in range(shards)
@@ -149,56 +143,50 @@ def _cells(dataset: dict[str, Any], shards: int) -> list[_Cell]:
     ]
 
 
-def _scatter(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], shards: int, scratch: str
-) -> list[_Cell]:
-    """Run the scatter tasks; return the cells, row by row, with what each has."""
-    dataset_folder, split_folder = context.store.dataset(dataset["id"]), context.store.split(split["id"])
+def _scatter(context: Context, dataset: Dataset, apart: list[list[Place]], shards: int, scratch: str) -> list[_Cell]:
+    """Run the scatter tasks; return the cells, row by row, with what each has. `apart` : held-out ratings by part."""
     jobs = []
-    for number, part in enumerate(dataset["parts"]):
-        removed = [
-            (files.join(split_folder, split[name]["parts"][number]["path"]), split[name]["parts"][number]["checksum"])
-            for name in _held_out(split)
-        ]
-        url = files.join(scratch, f"part-{number:05d}.arrow")
-        jobs.append((files.join(dataset_folder, part["path"]), part["checksum"], removed, shards, url))
+    for number, place in enumerate(dataset.part_places):
+        removed = [places[number] for places in apart]
+        jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow")))
     cells = _cells(dataset, shards)
     for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
-        for place, group in enumerate(groups):
+        for row_group, group in enumerate(groups):
             cell = cells[group.block]
-            cell.pieces.append((job[-1], place))
+            cell.pieces.append((job[-1], row_group))
             cell.rows += group.rows
             cell.fingerprint = (cell.fingerprint + group.fingerprint) % 2**64
     return cells
 
 
-def known_blocks(store: Store, dataset: dict[str, Any], shards: int) -> dict[str, dict[str, Any]]:
+def known_blocks(store: Store, dataset: Dataset, shards: int) -> dict[str, BlockEntry]:
     """Return the blocks that may be used again, where the dataset grew from another, by what tells them apart.
 
     They are those of its own grids of P x P blocks, and of the nearest dataset before it that has any: that one has
     what those before it had, but for what changed and was changed back.
     """
-    known: dict[str, dict[str, Any]] = {}
-    if not dataset.get("parent"):
+    known: dict[str, BlockEntry] = {}
+    if not dataset.parent:
         return known
     homes: dict[str, list[str]] = {}
     for name, facts in facts_of_all(store, "grid", _facts_of).items():
         if (facts["shards"], facts["block_format"]) == (shards, BLOCK_FORMAT):
             homes.setdefault(facts["dataset"], []).append(name)
-    for name in [*homes.get(dataset["id"], []), *_of_nearest_ancestor(store, dataset, homes)]:
+    for name in [*homes.get(dataset.id, []), *_of_nearest_ancestor(store, dataset, homes)]:
         with suppress(DamagedFile):  # what cannot be read has no block to keep
-            manifest = published(store.grid(name), "grid") or {}
-            known |= {block["mark"]: block for block in manifest.get("blocks", []) if "extremes" in block}
+            made = Grid.published(store.grid(name))
+            known |= {block.mark: block for block in made.blocks if block.extremes is not None} if made else {}
     return known
 
 
-def _of_nearest_ancestor(store: Store, dataset: dict[str, Any], homes: dict[str, list[str]]) -> list[str]:
-    parent = dataset.get("parent")
+def _of_nearest_ancestor(store: Store, dataset: Dataset, homes: dict[str, list[str]]) -> list[str]:
+    parent = dataset.parent
     with suppress(DamagedFile):
         while parent:
-            if parent["id"] in homes:
-                return homes[parent["id"]]
-            parent = (manifest_of(store.dataset(parent["id"]), "dataset") or {}).get("parent")
+            if parent.id in homes:
+                return homes[parent.id]
+            before = Dataset.unchecked(store.dataset(parent.id))
+            parent = before.parent if before else None
     return []
 
 
@@ -206,39 +194,17 @@ def _facts_of(manifest: dict[str, Any]) -> Facts:
     return {name: manifest.get(name) for name in ("dataset", "shards", "block_format")}
 
 
-def _build_blocks(
-    context: Context, cells: list[_Cell], known: dict[str, dict[str, Any]]
-) -> list[tuple[dict[str, Any], bool]]:
+def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEntry]) -> list[tuple[BlockEntry, bool]]:
     """Build the blocks that are not there already; return all manifest entries, row by row, and which were there."""
     jobs = [(cell.pieces, cell.shape, cell.laid, context.store.blocks) for cell in cells if cell.mark not in known]
     built = iter(run_all(context, _STAGE, "build-block", build_block, jobs))
     return [
-        (known[cell.mark], True) if cell.mark in known else ({**next(built), "mark": cell.mark}, False)
+        (known[cell.mark], True) if cell.mark in known else (BlockEntry.read({**next(built), "mark": cell.mark}), False)
         for cell in cells
     ]
 
 
-def _hold_out(context: Context, split: dict[str, Any], name: str, shards: int, folder: str) -> dict[str, Any]:
-    parts = [
-        (files.join(context.store.split(split["id"]), part["path"]), part["checksum"]) for part in split[name]["parts"]
-    ]
+def _hold_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
     jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet")) for shard in range(shards)]
     written = run_all(context, _STAGE, f"hold-out-{name}", write_held_out, jobs)
-    return {"ratings": split[name]["ratings"], "shards": written}
-
-
-def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: str) -> dict[str, Any]:
-    """Write one user shard's held-out ratings from all split parts; return its manifest entry."""
-    tables = [
-        files.read_table(part, ["user", "item", "rating"], expected_checksum=checksum) for part, checksum in parts
-    ]
-    users, items, ratings = (
-        np.concatenate([table[column].to_numpy() for table in tables] or [np.empty(0)])
-        for column in ("user", "item", "rating")
-    )
-    table = held_out_table(users.astype(np.int64), items.astype(np.int64), ratings.astype(np.float32), shards, shard)
-    return {
-        "path": url.rsplit("/", 2)[-2] + "/" + url.rsplit("/", 1)[-1],
-        "rows": table.num_rows,
-        "checksum": files.write_table(url, table),
-    }
+    return tuple(map(FileEntry.read, written))

@@ -18,9 +18,9 @@ from funkflow.pipeline.datasets import parent as lineage
 from funkflow.pipeline.datasets.input_hashes import refuse_changed, sums_of
 from funkflow.pipeline.datasets.parent import Grown, Inputs, Parent
 from funkflow.pipeline.datasets.raw_rows import plain_pieces, scatter, scatter_pairs
-from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import Noticed, RowsQuarantined, StageFinished, StageStarted
 from funkflow.pipeline.root import store
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.settings.sections import IngestSettings
 from funkflow.tasks.dataset.bucket_rows import ChunkSummary, buckets_for, parts_for, rejected_rows
 from funkflow.tasks.dataset.known_files import SeenFile, has_grown, list_seen_files
@@ -59,13 +59,13 @@ class _Work:
     scratch: str
 
     @property
-    def earlier(self) -> dict[str, Any] | None:
-        """The manifest of the dataset whose ratings are taken over."""
+    def earlier(self) -> Dataset | None:
+        """The dataset whose ratings are taken over."""
         return self.parent.manifest if self.parent and self.parent.rows else None
 
 
-def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -> dict[str, Any]:
-    """Make the dataset of `settings.ratings`, or find it made, and return its manifest.
+def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -> Dataset:
+    """Make the dataset of `settings.ratings`, or find it made.
 
     Parameters
     ----------
@@ -92,26 +92,32 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
         read_forgotten(context.store.forgotten),
     )
-    dataset_id, parent = _named(context, settings, inputs, now, sources, deletions)
+    dataset_id, parent = _id_and_parent(context, settings, inputs, now, sources=sources, deletions=deletions)
     folder = context.store.dataset(dataset_id)
-    manifest = context.found(folder, "dataset")
-    reused = manifest is not None
-    if manifest is None:
+    dataset = context.found(Dataset, folder)
+    reused = dataset is not None
+    if dataset is None:
         if known := lineage.what_is_known(context.store, now, parent, settings.incremental):
             context.tell(Noticed(known))
         context.afford(_STAGE)
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            content = _make(_Work(context, settings, sources, deletions, titles, now, parent, folder, scratch))
+            content = _make(
+                _Work(
+                    context=context, settings=settings, sources=sources, deletions=deletions, titles=titles, now=now,
+                    parent=parent, folder=folder, scratch=scratch,
+                )
+            )  # fmt: skip
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
-            manifest = store.publish(folder, "dataset", id=dataset_id, inputs=inputs, seen=now.written(), **content)
-    if doubt := one_rating_each(manifest["ratings"], manifest["users"], manifest["items"]):
+            dataset = Dataset.of(folder, {**content, "id": dataset_id, "inputs": inputs, "seen": now.written()})
+            dataset = dataset.publish(["users.parquet", "items.parquet", *(part.path for part in dataset.parts)])
+    if doubt := one_rating_each(dataset.ratings, dataset.users, dataset.items):
         context.tell(Noticed(doubt, warning=True))
-    if manifest["quarantined"]:
-        context.tell(RowsQuarantined(manifest["quarantined"], files.join(folder, _QUARANTINE)))
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest, settings), reused))
-    return manifest
+    if dataset.quarantined:
+        context.tell(RowsQuarantined(dataset.quarantined, files.join(folder, _QUARANTINE)))
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(dataset, settings), reused))
+    return dataset
 
 
 def _inputs(context: Context, sources: Sequence[Source]) -> tuple[list[dict[str, str | int]], list[list[SeenFile]]]:
@@ -120,7 +126,7 @@ def _inputs(context: Context, sources: Sequence[Source]) -> tuple[list[dict[str,
     return [input_record(*each) for each in described], [list_seen_files(*each) for each in described]
 
 
-def _named(
+def _id_and_parent(
     context: Context, settings: IngestSettings, inputs: list[Any], now: Inputs, sources: list[Source],
     deletions: list[Source],
 ) -> tuple[str, Parent | None]:  # fmt: skip
@@ -129,7 +135,7 @@ def _named(
         return lineage.named(inputs, now, None), None
     candidates = lineage.Candidates(context.store, now.settings)
     if same := candidates.made_of(inputs, now):
-        return same["id"], None
+        return same.id, None
     present = {
         kind: [stored for source in of_kind for stored in source.files]
         for kind, of_kind in (("ratings", sources), ("deletions", deletions))
@@ -146,19 +152,20 @@ def _named(
 def _make(work: _Work) -> dict[str, Any]:
     settings, earlier = work.settings, work.earlier
     prepared, parsed_bytes = _prepared(work)
-    before = earlier["ratings"] if earlier else 0
+    before = earlier.ratings if earlier else 0
     buckets = max(
         buckets_for(before + prepared.rows_at_most, settings.partition_ratings),
-        len(earlier["parts"]) if earlier else 1,
+        len(earlier.parts) if earlier else 1,
     )
-    stop_at_first = settings.on_bad_rows == "raise"
-    reading = (stop_at_first, settings.transform)
-    scattered = scatter(work.context, _STAGE, "parse", prepared, buckets, work.scratch, *reading)
+    scattered = scatter(
+        work.context, _STAGE, "parse", prepared, buckets, scratch=work.scratch,
+        stop_at_first=settings.on_bad_rows == "raise", transform=settings.transform,
+    )  # fmt: skip
     rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
         raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
     # A part may become several, but never less.
-    parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier["parts"]) if earlier else 1)
+    parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier.parts) if earlier else 1)
     users, items = ids = _numbered(work, prepared, parts)
     gathered = _gathered(work, prepared, parts, buckets, ids)
     ratings = sum(part["rows"] for part in gathered)
@@ -167,7 +174,6 @@ def _make(work: _Work) -> dict[str, Any]:
     quarantined = _set_aside(work, scattered)
     form = prepared.form
     return {
-        "files": ["users.parquet", "items.parquet", *(part["path"] for part in gathered)],
         "format": form.described,
         "form": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(form).items()},
         "ratings": ratings,
@@ -178,14 +184,14 @@ def _make(work: _Work) -> dict[str, Any]:
         "rating_minimum": _extreme(min, "rating_minimum", scattered, earlier),
         "rating_maximum": _extreme(max, "rating_maximum", scattered, earlier),
         "scale": list(transformed_scale(form.scale, settings.transform) or ()) or None,
-        "duplicates": sum(part["duplicates"] for part in gathered) + (earlier["duplicates"] if earlier else 0),
-        "deleted": sum(part["deleted"] for part in gathered) + (earlier["deleted"] if earlier else 0),
+        "duplicates": sum(part["duplicates"] for part in gathered) + (earlier.duplicates if earlier else 0),
+        "deleted": sum(part["deleted"] for part in gathered) + (earlier.deleted if earlier else 0),
         "quarantined": quarantined,
         "timestamps": form.timestamp >= 0,
         "user_id_type": form.user_type,
         "item_id_type": form.item_type,
         "titles": bool(work.titles),
-        "parent": {"id": work.parent.manifest["id"], "rows": work.parent.rows} if work.parent else None,
+        "parent": {"id": work.parent.manifest.id, "rows": work.parent.rows} if work.parent else None,
         "lineage": [*_ancestry(work), [ratings, users.rows, items.rows]],
         "parsed_bytes": parsed_bytes,
         "parts_written": sum(not part["kept"] for part in gathered),
@@ -193,9 +199,9 @@ def _make(work: _Work) -> dict[str, Any]:
     }
 
 
-def _ancestry(work: _Work) -> list[list[int]]:
+def _ancestry(work: _Work) -> list[tuple[int, int, int]]:
     """Return ratings, users and items of every dataset that goes before, the first one first."""
-    return list(work.parent.manifest["lineage"]) if work.parent else []
+    return list(work.parent.manifest.lineage) if work.parent else []
 
 
 def _prepared(work: _Work) -> tuple[ParseInput, int]:
@@ -204,7 +210,7 @@ def _prepared(work: _Work) -> tuple[ParseInput, int]:
     begins = work.parent.begins if work.parent else (0,) * len(stored)
     pieces = plain_pieces(work.context, _STAGE, stored, begins, work.scratch)
     if work.earlier:
-        form = Form(**{name: _hashable(value) for name, value in work.earlier["form"].items()})
+        form = Form(**{name: _hashable(value) for name, value in work.earlier.form.items()})
     elif pieces:
         form = recognise(pieces[0].file, work.settings.wanted_form)
         work.context.tell(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
@@ -225,12 +231,12 @@ def _numbered(work: _Work, prepared: ParseInput, parts: int) -> list[IdTable]:
     jobs = []
     for side, number, kind, titles, pieces in sides:
         earlier = None
-        if parent and parent.manifest[f"{side}_id_type"] == kind:
-            url = files.join(work.context.store.dataset(parent.manifest["id"]), f"{side}s.parquet")
-            earlier = (url, parent.manifest["id_checksums"][f"{side}s"])
+        if parent and parent.manifest.id_types[side] == kind:
+            earlier = parent.manifest.id_place(side)
         numbering = Numbering(
-            work.scratch, side, len(prepared.chunks), work.settings.seed, number, len(_ancestry(work)),
-            id_arrow_type(kind), titles, earlier, bool(work.earlier), work.now.forgotten, pieces,
+            scratch=work.scratch, side=side, chunks=len(prepared.chunks), seed=work.settings.seed, number=number,
+            generation=len(_ancestry(work)), kind=id_arrow_type(kind), titles=titles, earlier=earlier,
+            all_occur=bool(work.earlier), forgotten=work.now.forgotten, parts=pieces,
         )  # fmt: skip
         jobs.append((numbering, files.join(work.folder, f"{side}s.parquet")))
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
@@ -239,18 +245,20 @@ def _numbered(work: _Work, prepared: ParseInput, parts: int) -> list[IdTable]:
 def _gathered(work: _Work, prepared: ParseInput, parts: int, buckets: int, ids: list[IdTable]) -> list[dict[str, Any]]:
     before, earlier, (users, items) = work.earlier, None, ids
     if before:
-        known = tuple((part["path"], part["checksum"], part["rows"]) for part in before["parts"])
-        home, moved = work.context.store.dataset(before["id"]), users.moved or items.moved
-        earlier = ParentParts(home, known, users.pieces[1], places_of_ids(work.context.store, before)[1], moved)
+        known = tuple((part.path, part.checksum, part.rows) for part in before.parts)
+        moved = users.moved or items.moved
+        earlier = ParentParts(before.folder, known, users.pieces[1], before.id_place("item"), moved)
     unwanted, columns = files.join(work.scratch, "deletions"), work.settings.columns
     chunks = scatter_pairs(
-        work.context, _STAGE, work.deletions, prepared.form, (columns.user, columns.item),
-        work.settings.quoting, work.settings.chunk_bytes, buckets, unwanted,
+        work.context, _STAGE, work.deletions, like=prepared.form, columns=(columns.user, columns.item),
+        quoting=work.settings.quoting, chunk_bytes=work.settings.chunk_bytes, buckets=buckets, scratch=unwanted,
     )  # fmt: skip
     gathering = PartJob(
-        ScatteredRows(work.scratch, len(prepared.chunks), buckets), ScatteredRows(unwanted, chunks, buckets), earlier,
-        work.folder, users.pieces[0], (files.join(work.folder, "items.parquet"), items.checksum), parts,
-        work.settings.duplicates, bool(work.now.forgotten),
+        ratings=ScatteredRows(work.scratch, len(prepared.chunks), buckets),
+        deletions=ScatteredRows(unwanted, chunks, buckets),
+        earlier=earlier, dataset=work.folder, users=users.pieces[0],
+        items=(files.join(work.folder, "items.parquet"), items.checksum), parts=parts,
+        duplicates=work.settings.duplicates, forgetting=bool(work.now.forgotten),
     )  # fmt: skip
     gathered = run_all(work.context, _STAGE, "gather", write_part, [(part, gathering) for part in range(parts)])
     if fault := next((part["fault"] for part in gathered if "fault" in part), ""):
@@ -261,7 +269,7 @@ def _gathered(work: _Work, prepared: ParseInput, parts: int, buckets: int, ids: 
 def _set_aside(work: _Work, scattered: Sequence[ChunkSummary]) -> int:
     """Write quarantine.parquet, if there is anything to set aside; return its rows."""
     earlier, name = work.earlier, _QUARANTINE
-    before = [files.join(work.context.store.dataset(earlier["id"]), name)] if earlier and earlier["quarantined"] else []
+    before = [files.join(earlier.folder, name)] if earlier and earlier.quarantined else []
     table = rejected_rows(work.scratch, scattered, before, in_clear=not work.now.forgotten)
     if table.num_rows:
         files.write_table(files.join(work.folder, name), table)
@@ -269,18 +277,18 @@ def _set_aside(work: _Work, scattered: Sequence[ChunkSummary]) -> int:
 
 
 def _extreme(
-    choose: Callable[..., float], name: str, scattered: Sequence[ChunkSummary], earlier: dict[str, Any] | None
+    choose: Callable[..., float], name: str, scattered: Sequence[ChunkSummary], earlier: Dataset | None
 ) -> float:
-    return choose([*(getattr(chunk, name) for chunk in scattered), *([earlier[name]] if earlier else [])])
+    return choose([*(getattr(chunk, name) for chunk in scattered), *([getattr(earlier, name)] if earlier else [])])
 
 
-def _summary(manifest: dict[str, Any], settings: IngestSettings) -> str:
+def _summary(dataset: Dataset, settings: IngestSettings) -> str:
     """Return what was read, and of what may befall rows and parts that which did."""
     befell = {"duplicates": f"duplicates settled ({settings.duplicates})", "quarantined": "rows quarantined"}
     befell["deleted"] = "ratings deleted"
-    size = f"{manifest['ratings']:,} ratings of {manifest['users']:,} users and {manifest['items']:,} items"
-    said = [f"{size} from {manifest['format']}", *(f"{manifest[name]:,} {befell[name]}" for name in befell)]
-    if manifest["parent"]:
-        parts = f"{manifest['parts_written']} parts written, {manifest['parts_kept']} kept"
-        said.append(f"grown from {manifest['parent']['id']}; {manifest['parsed_bytes']:,} bytes parsed, {parts}")
+    size = f"{dataset.ratings:,} ratings of {dataset.users:,} users and {dataset.items:,} items"
+    said = [f"{size} from {dataset.format}", *(f"{getattr(dataset, name):,} {befell[name]}" for name in befell)]
+    if dataset.parent:
+        parts = f"{dataset.parts_written} parts written, {dataset.parts_kept} kept"
+        said.append(f"grown from {dataset.parent.id}; {dataset.parsed_bytes:,} bytes parsed, {parts}")
     return "; ".join(each for each in said if not each.startswith("0 "))

@@ -17,6 +17,7 @@ from funkflow.pipeline.models.saved_scores import met_by
 from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.tasks.dataset.hold_out import PartEntry
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, split_by_training
@@ -27,10 +28,9 @@ _STAGE = "unseen"
 
 
 def unseen(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], ancestor: Ancestor, settings: SplitSettings,
-    slice_fraction: float,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the split's manifest, without held-out ratings that `ancestor` or its own ancestors were trained on.
+    context: Context, dataset: Dataset, split: Split, ancestor: Ancestor, settings: SplitSettings, slice_fraction: float
+) -> Split:
+    """Return the split without held-out ratings that `ancestor` or its own ancestors were trained on.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def unseen(
             f"{ancestor.name} does not say which ratings it was trained on, so validation ratings may be among them: "
             "start from a model that a run left in its root, or set train.warm_start = false"
         )
-    if not risky or not (split["validation"]["ratings"] or split["slice"]):
+    if not risky or not (split.validation.ratings or split.slice):
         return split
     began = time.monotonic()
     trainings = [found for each in risky if (found := each.training()) is not None]
@@ -54,22 +54,23 @@ def unseen(
             f"{', '.join(each.dataset for each in risky)}) and split otherwise, so validation ratings may be among "
             f"them: {remedy}"
         )
-    identity = store.content_id(what="unseen", split=split["id"], seen=[[each.dataset, each.split] for each in risky])
+    identity = store.content_id(what="unseen", split=split.id, seen=[[each.dataset, each.split] for each in risky])
     folder = context.store.split(identity)
-    manifest = store.published(folder, "split")
-    reused = manifest is not None
-    if manifest is None:
-        context.tell(StageStarted(_STAGE, len(dataset["parts"])))
+    made = Split.published(folder)
+    reused = made is not None
+    if made is None:
+        context.tell(StageStarted(_STAGE, len(dataset.parts)))
         with store.nothing_half_written(folder):
             files.remove_tree(folder)
-            content = _part(context, dataset, split, trainings, folder)
-            kept = {name: split[name] for name in ("dataset", "split", "training_ratings", "duplicates", "unknown")}
-            manifest = store.publish(folder, "split", id=identity, **kept, **content)
-    lost, left = manifest["lost"], manifest["validation"]["ratings"]
+            before = split.content()
+            kept = {name: before[name] for name in ("dataset", "split", "training_ratings", "duplicates", "unknown")}
+            made = Split.of(folder, {**kept, **_part(context, dataset, split, trainings, folder), "id": identity})
+            made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
+    lost, left = made.lost, made.validation.ratings
     said = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
     if left < LEAST_LEFT * (lost + left):
         raise SettingsError(f"{said}, which are too many to leave out: {remedy}")
-    if manifest["slice"] and not manifest["slice"]["ratings"]:
+    if made.slice and not made.slice.ratings:
         raise SettingsError(
             f"{ancestor.name}, or its own start, was trained on all of the slice to stop on: "
             'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
@@ -77,29 +78,28 @@ def unseen(
     if lost:
         context.tell(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
     context.tell(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
-    return manifest
+    return made
 
 
 def _part(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], trainings: list[TrainedRatings], folder: str
+    context: Context, dataset: Dataset, split: Split, trainings: list[TrainedRatings], folder: str
 ) -> dict[str, Any]:
     """Part the held-out ratings; return what the new split's manifest has of its own."""
-    home, count = context.store.split(split["id"]), len(dataset["parts"])
+    count = len(dataset.parts)
     scratch = context.store.scratch(f"unseen-{context.attempt}")
     parted: dict[str, list[PartEntry]] = {}
     with store.nothing_half_written(temporary=(scratch,)):
         met, items = met_by(context, _STAGE, dataset, trainings, scratch)
-        for name in ("validation", "slice"):
+        for name, whole in (("validation", split.validation), ("slice", split.slice)):
             jobs = [
-                ((files.join(home, part["path"]), part["checksum"]), (number, count), met, items, folder, name)
-                for number, part in enumerate(split[name]["parts"] if split[name] else [])
+                (place, (number, count), met, items, folder, name)
+                for number, place in enumerate(split.places(whole.parts) if whole else [])
             ]
             kept = run_all(context, _STAGE, f"part-{name}", split_by_training, jobs)
             parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
     counts = {name: sum(part["rows"] for part in parts) for name, parts in parted.items()}
     held_out = {name: {"ratings": counts[name], "parts": parts} if parts else None for name, parts in parted.items()}
     return {
-        "files": [part["path"] for parts in parted.values() for part in parts],
         "lost": counts["trained_on_validation"],
         **held_out,
     }

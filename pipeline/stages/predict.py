@@ -6,9 +6,7 @@ Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/mo
 
 from __future__ import annotations
 
-import threading
 import time
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,15 +18,14 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written, publish, published
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.format.quoting import Quoting
 from funkflow.tasks.parsing.pairs import Pairs, read_pairs, write_netflix_predictions
 from funkflow.tasks.redact import masked
+from funkflow.tasks.serving.predict_batch import predict_batch
 from funkflow.tasks.storage import files
 
 _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def predict(
@@ -57,7 +54,7 @@ def predict(
     if manifest is None or not reused:
         context.tell(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
-        manifest = _predict(context, about["parts"], model_folder, pairs, batch_pairs, folder, predictions_id)
+        manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
     said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
@@ -66,8 +63,9 @@ def predict(
 
 
 def _predict(
-    context: Context, parts: Any, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
+    context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
 ) -> dict[str, Any]:
+    parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
     context.tell(StageStarted(_STAGE, count))
@@ -116,25 +114,3 @@ def _fingerprint(table: pa.Table) -> str:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
     return files.checksum(memoryview(sink.getvalue()))
-
-
-def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str, url: str) -> dict[str, Any]:
-    """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart."""
-    table = files.read_table(pairs_url)
-    with _ONE_AT_A_TIME:
-        model = _model(model_folder, checksums)
-    users, items = table["user"].to_numpy(), table["item"].to_numpy()
-    predicted = model.predict(users, items)
-    table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
-    return {
-        "path": "predictions.parquet/" + url.rsplit("/", 1)[1],
-        "rows": table.num_rows,
-        "known": int(model.knows(users, items).sum()),
-        "checksum": files.write_table(url, table),
-    }
-
-
-@lru_cache(maxsize=1)
-def _model(folder: str, _checksums: tuple[str, ...]) -> Model:
-    """Keep one model a worker process between batches."""
-    return Model.load(folder)

@@ -16,8 +16,9 @@ import time
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.on_workers import stored_parts, submit_served
+from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.pipeline.settings.sections import RankingSettings
 from funkflow.tasks.model.about import read_about
@@ -31,9 +32,8 @@ _MEASURES = ("precision", "recall", "ndcg")
 
 
 def ranking(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, settings: RankingSettings,
-    scale: tuple[float, float], run_folder: str,
-) -> dict[str, Any]:  # fmt: skip
+    context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, run_folder: str
+) -> dict[str, Any]:
     """Return {"count", "threshold", "users", "precision", "recall", "ndcg", "most_rated"}: means over users.
 
     "most_rated" has the same three measures of the items with the most training ratings, unseen ones again.
@@ -42,10 +42,10 @@ def ranking(
     -------
     {} where it is turned off, or there is no validation rating that counts as relevant.
     """
-    if not settings.count or not split["validation"]["ratings"]:
+    if not settings.count or not split.validation.ratings:
         return {}
     started = time.monotonic()
-    least, greatest = scale
+    least, greatest = dataset.bounds
     about = read_about(model_folder)
     parts, transform = about["parts"], about.get("transform", "none")
     threshold = least + _RELEVANT_PART * (greatest - least)
@@ -55,7 +55,7 @@ def ranking(
     identity = content_id(
         what="ranking, beside the most rated",
         model=parts,
-        split=split["id"],
+        split=split.id,
         count=settings.count,
         users=settings.users,
         threshold=threshold,
@@ -64,7 +64,11 @@ def ranking(
     reused = manifest is not None and manifest["id"] == identity
     if manifest is None or not reused:
         context.afford(_STAGE)
-        manifest = _measure(context, dataset, split, model_folder, parts, settings, threshold, folder, identity)
+        of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold=threshold)
+        manifest = publish(
+            folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
+            **_means(of_model), most_rated=_means(of_popular),
+        )  # fmt: skip
     if not manifest["users"]:
         shown = as_ratings(threshold, transform)
         context.tell(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
@@ -77,25 +81,24 @@ def ranking(
 
 
 def _measure(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], model_folder: str, parts: dict[str, Any],
-    settings: RankingSettings, threshold: float, folder: str, identity: str,
-) -> dict[str, Any]:  # fmt: skip
-    """Measure on whole parts, which hold the users of a range of hashes: the first ones are a sample of all users."""
-    there = len(dataset["parts"])
-    needed = -(-settings.users * there // max(1, dataset["users"])) if settings.users else there
+    context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, threshold: float
+) -> tuple[Ranking, Ranking]:
+    """Measure the model, and the most rated items, on whole parts.
+
+    They hold the users of a range of hashes: the first ones are a sample of all users.
+    """
+    there = len(dataset.parts)
+    needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there
     numbers = range(min(there, needed))
     context.tell(StageStarted(_STAGE, there + len(numbers)))
-    served = submit_served(context, _STAGE, model_folder, parts)
-    stored = stored_parts(context, dataset, split, range(there))
-    counts = run_all(context, _STAGE, "count", count_item_ratings, [(*each, dataset["items"]) for each in stored])
+    served = submit_served(context, _STAGE, model_folder)
+    stored = list(zip(dataset.part_places, split.validation_places, strict=True))
+    counts = run_all(context, _STAGE, "count", count_item_ratings, [(*each, dataset.items) for each in stored])
     popular = context.client.submit(popularity_model, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
     jobs = [((served, popular), *stored[number], threshold, settings.count) for number in numbers]
     ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
     of_model, of_popular = (sum(sums[1:], sums[0]) for sums in zip(*ranked, strict=True))
-    return publish(
-        folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
-        **_means(of_model), most_rated=_means(of_popular),
-    )  # fmt: skip
+    return of_model, of_popular
 
 
 def _means(total: Ranking) -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError
-from funkflow.tasks.model.about import About, read_about
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.canonical import Rotations, check_rank
 from funkflow.tasks.model.low_rank import ItemSide
 from funkflow.tasks.model.parts import ModelPart, ModelParts
@@ -58,6 +58,16 @@ class Target:
     @property
     def zarr(self) -> str:
         return files.join(self.folder, "reconstruction.zarr")
+
+
+@dataclass(frozen=True)
+class _Product:
+    """What is multiplied out: a model, its `rank` strongest factors, whose `rotations` are None if all count."""
+
+    parts: ModelParts
+    rank: int
+    clipped: bool
+    rotations: Rotations | None
 
 
 def reconstruct(
@@ -104,8 +114,9 @@ def reconstruct(
     reused = manifest is not None and manifest["id"] == wanted
     if manifest is None or not reused:
         cuts = cut_rows(parts.user_counts, rows)
+        product = _Product(parts, kept, clipped, saved_rotations(model_folder, about) if kept < parts.rank else None)
         todo = _remaining(context, target, cuts, wanted)
-        manifest = _write(context, model_folder, about, parts, target, cuts, todo, kept, clipped, wanted)
+        manifest = _write(context, product, target, cuts, todo, wanted=wanted)
     seconds = time.monotonic() - started
     size = format_bytes(manifest["bytes"])
     context.tell(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
@@ -142,27 +153,26 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
 
 
 def _write(
-    context: Context, model_folder: str, about: About, parts: ModelParts, target: Target, cuts: list[Cut],
-    todo: list[Cut], rank: int, clipped: bool, wanted: str,
-) -> dict[str, Any]:  # fmt: skip
+    context: Context, product: _Product, target: Target, cuts: list[Cut], todo: list[Cut], wanted: str
+) -> dict[str, Any]:
     context.afford(_STAGE)
     context.tell(StageStarted(_STAGE, len(todo)))
-    rotations = None
-    if rank < parts.rank:
-        rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
+    parts = product.parts
+    if product.rank < parts.rank and product.rotations is None:
+        product = replace(product, rotations=rotations_of(context, _STAGE, parts))
     item_ids = np.concatenate([_ids(*place) for place in parts.items])
     if target.form == "parquet":
         files.write_table(files.join(target.folder, "items.parquet"), pa.table({"raw_id": pa.array(item_ids)}))
     elif len(todo) == len(cuts):
         user_ids = np.concatenate([_ids(*place) for place in parts.users])
         zarr_arrays.make_arrays(target.zarr, user_ids, item_ids, target.rows, np.float32)
-    run_all(context, _STAGE, "write-piece", write_piece, _jobs(context, parts, target, todo, rotations, rank, clipped))
+    run_all(context, _STAGE, "write-piece", write_piece, _jobs(context, product, target, todo))
     own = ["items.parquet"] if target.form == "parquet" else ["reconstruction.zarr/zarr.json"]
     pieces = [path for cut in cuts for path in target.paths(cut)]
     cells = sum(parts.user_counts) * target.items
     manifest = publish(
-        target.folder, "reconstruction", files=[*own, *pieces], id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=rank,
-        clipped=clipped, form=target.form, users=sum(parts.user_counts), items=target.items,
+        target.folder, "reconstruction", files=[*own, *pieces], id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=product.rank,
+        clipped=product.clipped, form=target.form, users=sum(parts.user_counts), items=target.items,
         bytes=cells * ITEM_BYTES,
     )  # fmt: skip
     files.remove_tree(files.join(target.folder, SCRATCH))
@@ -170,14 +180,13 @@ def _write(
     return manifest
 
 
-def _jobs(
-    context: Context, parts: ModelParts, target: Target, todo: list[Cut], rotations: Rotations | None, rank: int,
-    clipped: bool,
-) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+def _jobs(context: Context, product: _Product, target: Target, todo: list[Cut]) -> Iterator[tuple[Any, ...]]:
     """Yield a job for each piece. A part is loaded once for its pieces, which come one after another, then let go."""
     name = f"{context.attempt}-{time.monotonic_ns()}"
-    submit = context.client.submit
-    side = submit(read_item_side, parts, rotations, rank, clipped, key=f"item-side-{name}", pure=False)
+    submit, parts = context.client.submit, product.parts
+    side = submit(
+        read_item_side, parts, product.rotations, product.rank, product.clipped, key=f"item-side-{name}", pure=False
+    )
     loaded: dict[int, Any] = {}
     for cut in todo:
         needed = [part for part, _, _ in cut.slices]

@@ -11,6 +11,7 @@ Does not cover: the sums (tasks/evaluation/describe.py, tasks/evaluation/breakdo
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ import numpy as np
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations
 from funkflow.pipeline.models.saved_scores import item_rows, placed_in_own
-from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.progress.live.timeline import timeline_of
 from funkflow.pipeline.results.report.page import report_page
+from funkflow.pipeline.root.manifests import Split, Training, TrainingData
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written, publish, published
 from funkflow.pipeline.settings.sections import ReportSettings
 from funkflow.tasks.evaluation.breakdown import (
@@ -50,8 +51,8 @@ _MOST_VALUES, _TOP_ITEMS, _ENDS, _FIRST_ASIDE = 24, 10, 5, 10
 
 
 def report(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], training: dict[str, Any], model_folder: str,
-    scale: tuple[float, float], run_folder: str, settings: ReportSettings, told: dict[str, Any],
+    context: Context, data: TrainingData, training: Training, model_folder: str, settings: ReportSettings,
+    told: dict[str, Any],
 ) -> str:  # fmt: skip
     """Write the facts and the page; return the page's address.
 
@@ -60,14 +61,14 @@ def report(
     told : what the run knows of itself, by the names that the facts have: "run", "verdict", "memory", "stages".
     """
     started = time.monotonic()
-    folder, page = files.join(run_folder, "report"), files.join(run_folder, "report.html")
-    identity = report_id(read_about(model_folder)["parts"], split["id"], settings, told["verdict"])
+    folder, page = (files.join(training.run_folder, name) for name in ("report", "report.html"))
+    identity = report_id(read_about(model_folder)["parts"], data.split.id, settings, told["verdict"])
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:
         context.afford(_STAGE)
         context.tell(StageStarted(_STAGE))
-        facts = _facts(context, dataset, split, training, model_folder, scale, folder, settings, told)
+        facts = _facts(context, data, training, model_folder, folder=folder, settings=settings, told=told)
         files.write_json(url := files.join(folder, "facts.json"), facts)
         files.write_bytes(page, report_page([files.read_json(url)]).encode())  # as `funkflow report` draws it again
         publish(folder, "report", files=["facts.json", "../report.html"], id=identity)
@@ -83,21 +84,21 @@ def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: dict
 
 
 def _facts(
-    context: Context, dataset: dict[str, Any], split: dict[str, Any], training: dict[str, Any], model_folder: str,
-    scale: tuple[float, float], folder: str, settings: ReportSettings, told: dict[str, Any],
+    context: Context, data: TrainingData, training: Training, model_folder: str, folder: str, settings: ReportSettings,
+    told: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    data, held_out = _described(context, dataset, split)
-    trained = RatingCounts(data.users - held_out.users, data.items - held_out.items)
+    counted = _count(context, data)
+    trained = counted.trained
     counts: Any = tuple(
         (url := files.join(folder, f"{side}.npy"), npy.write_array(url, array))
         for side, array in (("users", trained.users), ("items", trained.items))
     )
     about = read_about(model_folder)
     parts, titles = ModelParts.of(model_folder, about), titles_of(model_folder, about)
-    ruler = _ruler(data, scale)
-    errors = _broken_down(context, split, parts, trained, counts[1], ruler)
+    ruler = _ruler(counted.whole, data.dataset.bounds)
+    errors = _broken_down(context, data.split, parts, trained, item_counts=counts[1], ruler=ruler)
     rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
-    ends = (parts, rotations, places_of_ids(context.store, dataset)[1], counts[1], titles)
+    ends = (parts, rotations, data.dataset.id_place("item"), counts[1], titles)
     (factors,) = run_all(
         context, _STAGE, "factor-ends", factor_ends, [(*ends, (settings.factors, _ENDS, settings.least_ratings))]
     )
@@ -106,7 +107,7 @@ def _facts(
         "format_version": FORMAT_VERSION,
         "run": told["run"],
         "verdict": told["verdict"],
-        "data": _data(dataset, split, data, held_out, trained, titles, context, scale),
+        "data": _facts_of_data(data, counted, titles),
         "learning": _learning(training, told["run"]["settings"]["train"]["stop_on"]),
         "ranks": _ranks(spectrum) or None,
         "spectrum": [row["singular_value"] for row in spectrum] or None,
@@ -117,14 +118,24 @@ def _facts(
     }
 
 
-def _described(context: Context, dataset: dict[str, Any], split: dict[str, Any]) -> tuple[RatingCounts, RatingCounts]:
-    """Count the ratings of the dataset, and those of them that are held out."""
-    homes = [(context.store.dataset(dataset["id"]), part) for part in dataset["parts"]]
-    beside = [(context.store.split(split["id"]), part) for part in split["validation"]["parts"]]
-    jobs = [(files.join(home, part["path"]), part["checksum"]) for home, part in (*homes, *beside)]
-    counted = run_all(context, _STAGE, "describe", describe_part, jobs)
-    size = (dataset["users"], dataset["items"])
-    return RatingCounts.of(*size, counted[: len(homes)]), RatingCounts.of(*size, counted[len(homes) :])
+@dataclass(frozen=True)
+class _Counts:
+    """The ratings of a dataset, and those of them that validate the model."""
+
+    whole: RatingCounts
+    held_out: RatingCounts
+
+    @property
+    def trained(self) -> RatingCounts:
+        """Numbers of ratings alone."""
+        return RatingCounts(self.whole.users - self.held_out.users, self.whole.items - self.held_out.items)
+
+
+def _count(context: Context, data: TrainingData) -> _Counts:
+    homes = data.dataset.part_places
+    counted = run_all(context, _STAGE, "describe", describe_part, [*homes, *data.split.validation_places])
+    size = (data.dataset.users, data.dataset.items)
+    return _Counts(RatingCounts.of(*size, counted[: len(homes)]), RatingCounts.of(*size, counted[len(homes) :]))
 
 
 def _ruler(data: RatingCounts, scale: tuple[float, float]) -> Bins:
@@ -137,10 +148,10 @@ def _ruler(data: RatingCounts, scale: tuple[float, float]) -> Bins:
 
 
 def _broken_down(
-    context: Context, split: dict[str, Any], parts: ModelParts, trained: RatingCounts, item_counts: Place, ruler: Bins
+    context: Context, split: Split, parts: ModelParts, trained: RatingCounts, item_counts: Place, ruler: Bins
 ) -> Breakdown | None:
     """Return the sums over all validation ratings, one task a part of the model's users; None where there are none."""
-    if not split["validation"]["ratings"]:
+    if not split.validation.ratings:
         return None
     scratch, shards = context.store.scratch(f"report-{context.attempt}"), len(parts.users)
     with nothing_half_written(temporary=(scratch,)):
@@ -163,20 +174,17 @@ def _broken_down(
     return sum(found[1:], found[0]) if found else None
 
 
-def _data(
-    dataset: dict[str, Any], split: dict[str, Any], data: RatingCounts, held_out: RatingCounts, trained: RatingCounts,
-    titles: dict[Any, str], context: Context, scale: tuple[float, float],
-) -> dict[str, Any]:  # fmt: skip
+def _facts_of_data(of: TrainingData, counted: _Counts, titles: dict[Any, str]) -> dict[str, Any]:
+    dataset, data, held_out, trained = of.dataset, counted.whole, counted.held_out, counted.trained
     values = sorted(data.values | held_out.values)
-    folder = context.store.dataset(dataset["id"])
     return {
-        "users": dataset["users"],
-        "items": dataset["items"],
-        "ratings": dataset["ratings"],
-        "training": split["training_ratings"],
-        "validation": split["validation"]["ratings"],
-        "scale": list(scale),
-        "quarantined": set_aside(dataset["quarantined"], files.join(folder, "quarantine.parquet")),
+        "users": dataset.users,
+        "items": dataset.items,
+        "ratings": dataset.ratings,
+        "training": of.split.training_ratings,
+        "validation": of.split.validation.ratings,
+        "scale": list(dataset.bounds),
+        "quarantined": set_aside(dataset.quarantined, files.join(dataset.folder, "quarantine.parquet")),
         "by_time": {
             "unit": "month",
             "start": [str(np.datetime64(month, "M")) for month in sorted(data.months)],
@@ -187,7 +195,7 @@ def _data(
         else None,
         "user_counts": _tail(trained.users),
         "item_counts": _tail(trained.items),
-        "top_items": _top(folder, dataset["id_checksums"]["items"], data.items, titles),
+        "top_items": _top(dataset.id_place("item"), data.items, titles),
         "values": {
             "value": values,
             "training": [data.values[value] - held_out.within[value] for value in values],
@@ -219,21 +227,21 @@ def _tail(counts: Any) -> dict[str, list[int]]:
     }
 
 
-def _top(folder: str, checksum: str | None, counts: Any, titles: dict[Any, str]) -> list[dict[str, Any]]:
-    raw_ids = files.read_table(files.join(folder, "items.parquet"), ["raw_id"], checksum)["raw_id"]
+def _top(table: Place, counts: Any, titles: dict[Any, str]) -> list[dict[str, Any]]:
+    raw_ids = files.read_table(table[0], ["raw_id"], table[1])["raw_id"]
     places = np.argsort(-counts, kind="stable")[:_TOP_ITEMS].tolist()
     top = [(raw_ids[place].as_py(), int(counts[place])) for place in places]
     return [{"id": str(raw), "title": titles.get(raw), "ratings": count} for raw, count in top]
 
 
-def _learning(training: dict[str, Any], stop_on: str) -> dict[str, Any]:
+def _learning(training: Training, stop_on: str) -> dict[str, Any]:
     return {
-        "counted": training.get("counted", "epochs"),
+        "counted": training.counted,
         "stop_on": stop_on,
-        "best_epoch": training["best_epoch"],
+        "best_epoch": training.best_epoch,
         "epochs": [
             {"epoch": number, "training_rmse": each[0], "stopping_rmse": each[1]}
-            for number, each in enumerate(training["history"], start=1)
+            for number, each in enumerate(training.history, start=1)
         ],
     }
 

@@ -8,22 +8,20 @@ Does not cover: the canonical form (pipeline/models/canonical_graph.py), the err
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
 from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotations_of, spectrum_id
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.store import publish, published
+from funkflow.tasks.evaluation.score_ranks import score_ranks, turn_items
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.algebra import matrix_name
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.errors_by_rank import RankErrors, SideFactors, errors_by_rank, rotate_items, spectrum_table
-from funkflow.tasks.model.parts import ModelPart, ModelParts
-from funkflow.tasks.model.score_rows import Scorer
+from funkflow.tasks.model.errors_by_rank import RankErrors, spectrum_table
+from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files, npy
-from funkflow.tasks.training.score import read_held_out
 
 _STAGE = "spectrum"
 
@@ -64,13 +62,13 @@ def known_spectrum(model_folder: str, grid_folder: str | None, fold_biases: bool
     manifest = published(files.join(model_folder, names_of(fold_biases)[1]), "spectrum")
     if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
         return None
-    return manifest if grid is None or manifest["grid"] == grid["id"] else None
+    return manifest if grid is None or manifest["grid"] == grid.id else None
 
 
-def _measurable(grid_folder: str | None) -> dict[str, Any] | None:
-    """Return the manifest of the grid if it has validation ratings."""
-    grid = published(grid_folder, "grid") if grid_folder else None
-    return grid if grid and "validation" in grid["held_out"] else None
+def _measurable(grid_folder: str | None) -> Grid | None:
+    """Return the grid if it has validation ratings."""
+    grid = Grid.published(grid_folder) if grid_folder else None
+    return grid if grid and "validation" in grid.held_out else None
 
 
 def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
@@ -81,12 +79,10 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
     rotations = rotations_of(context, _STAGE, parts, fold_biases)
     measured: dict[str, Any] = {"grid": None, "ratings": 0}
     errors = None
-    if grid is not None and grid_folder is not None:
-        shards = grid["held_out"]["validation"]["shards"]
-        places = [(files.join(grid_folder, shard["path"]), shard["checksum"]) for shard in shards]
-        errors = _errors(context, parts, rotations, fold_biases, places)
+    if grid is not None:
+        errors = _errors(context, parts, rotations, fold_biases, grid.held_out_places("validation"))
         at_zero = {"rmse": float(errors.rmse[0]), "mae": float(errors.mae[0])}
-        measured = {"grid": grid["id"], "split": about.get("split"), "ratings": errors.ratings, **at_zero}
+        measured = {"grid": grid.id, "split": about.get("split"), "ratings": errors.ratings, **at_zero}
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
     sums = {table: files.write_table(files.join(model_folder, table), spectrum_table(rotations.values, errors))}
@@ -101,36 +97,7 @@ def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold
 def _errors(
     context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
 ) -> RankErrors:
-    items = submit_shared(context, "turn-items", turned_items, parts, rotations, fold_biases)
+    items = submit_shared(context, "turn-items", turn_items, parts, rotations, fold_biases)
     jobs = [(parts, number, place, rotations, items, fold_biases) for number, place in enumerate(places)]
-    scored = run_all(context, _STAGE, "score-ranks", score_part, jobs)
+    scored = run_all(context, _STAGE, "score-ranks", score_ranks, jobs)
     return sum(scored[1:], scored[0])
-
-
-def turned_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> SideFactors:
-    """Return the item side, to be shared by the tasks of a worker."""
-    return rotate_items(_side_of(parts, parts.item_side(), "item", fold_biases), rotations)
-
-
-def _side_of(parts: ModelParts, rows: ModelPart, side: Literal["user", "item"], fold_biases: bool) -> SideFactors:
-    if not fold_biases:
-        return SideFactors(rows.factors, rows.biases)
-    whole = parts.matrix(rows, side, True)
-    return SideFactors(whole, np.zeros(len(whole)))
-
-
-def score_part(
-    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: SideFactors, fold_biases: bool
-) -> RankErrors:
-    """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
-    ratings = read_held_out(*held_out, shards=len(parts.items))
-    # An item is known by its row in its shard; the shards lie one after another, as the item side has them.
-    sides, before = [], 0
-    for shard, count in enumerate(parts.item_counts):
-        rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
-        sides.append(np.where(rows < 0, -1, rows + before))
-        before += count
-    users = _side_of(parts, parts.user_part(number), "user", fold_biases)
-    by = Scorer(parts.rank, 0.0 if fold_biases else parts.mean, parts.scale)
-    rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, by)

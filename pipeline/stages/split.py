@@ -7,16 +7,16 @@ Does not cover: choosing the rows of one part (tasks/dataset/hold_out.py), or tr
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.datasets.input_hashes import describe_inputs, refuse_changed
 from funkflow.pipeline.datasets.raw_rows import scatter
-from funkflow.pipeline.models.trained_on import places_of_ids
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
+from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
-from funkflow.tasks.dataset.hold_out import HoldOutRule, PartSplit, hold_out_part
+from funkflow.tasks.dataset.hold_out import HoldOutRule, PartEntry, PartSplit, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
@@ -33,9 +33,9 @@ _STAGE = "split"
 
 
 def split(
-    context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float
-) -> dict[str, Any]:
-    """Hold out validation ratings of `dataset` (its manifest), and a slice of the rest; return the split's manifest.
+    context: Context, dataset: Dataset, settings: SplitSettings, ingest: IngestSettings, slice_fraction: float
+) -> Split:
+    """Hold out validation ratings of `dataset`, and a slice of the rest.
 
     Parameters
     ----------
@@ -55,36 +55,35 @@ def split(
     if settings.kind == "none":
         stops = f"a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "nothing"
         context.tell(Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}'))
-    if settings.kind == "last" and not dataset["timestamps"]:
+    if settings.kind == "last" and not dataset.timestamps:
         raise BadInput(
             'the ratings have no times, so split.kind = "last" cannot tell which are the last; '
             'use split.kind = "fraction"'
         )
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
-    split_id = _split_id(context, dataset["id"], settings, ingest, slice_fraction, source)
+    split_id = _split_id(context, dataset.id, settings, ingest, slice_fraction, source=source)
     folder = context.store.split(split_id)
-    manifest = context.found(folder, "split")
-    reused = manifest is not None
-    if manifest is None:
+    made = context.found(Split, folder)
+    reused = made is not None
+    if made is None:
         scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
             prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
             rule = HoldOutRule(
-                settings.kind, settings.fraction, settings.last, settings.seed, slice_fraction,
-                scratch, len(prepared.chunks) if prepared else 0, len(dataset["parts"]),
-                files.join(scratch, "users.arrow"), places_of_ids(context.store, dataset)[1],
-                read_forgotten(context.store.forgotten),
+                kind=settings.kind, fraction=settings.fraction, last=settings.last, seed=settings.seed,
+                slice_fraction=slice_fraction, folder=scratch, chunks=len(prepared.chunks) if prepared else 0,
+                parts=len(dataset.parts), users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
+                forgotten=read_forgotten(context.store.forgotten),
             )  # fmt: skip
-            known = _kept(context, dataset, settings, ingest, slice_fraction, folder)
-            content = _hold_out(context, dataset, rule, folder, prepared, settings, known)
+            known = _kept(context, dataset, settings, ingest, slice_fraction, folder=folder)
+            content = _hold_out(context, dataset, rule, folder, prepared, settings=settings, known=known)
             if source:
                 refuse_changed([source], [settings.file])
-            manifest = store.publish(
-                folder, "split", id=split_id, dataset=dataset["id"], split=settings.description, **content
-            )
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(manifest), reused))
-    return manifest
+            made = Split.of(folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description})
+            made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
+    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(made), reused))
+    return made
 
 
 def _mention_probe(context: Context, ingest: IngestSettings) -> None:
@@ -117,24 +116,25 @@ def _split_id(
     )
 
 
-def _scattered(
-    context: Context, dataset: dict[str, Any], ingest: IngestSettings, source: Source, scratch: str
-) -> ParseInput:
+def _scattered(context: Context, dataset: Dataset, ingest: IngestSettings, source: Source, scratch: str) -> ParseInput:
     """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
     context.tell(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
-    scatter(context, _STAGE, "parse-validation", prepared, len(dataset["parts"]), scratch, True, ingest.transform)
+    scatter(
+        context, _STAGE, "parse-validation", prepared, len(dataset.parts), scratch=scratch, stop_at_first=True,
+        transform=ingest.transform,
+    )  # fmt: skip
     return prepared
 
 
-def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSettings) -> ParseInput:
+def _prepared(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
     columns = ingest.columns
     wanted = Wanted(
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
-        user_type=dataset["user_id_type"],
-        item_type=dataset["item_id_type"],
-        scale=tuple(dataset["form"]["scale"]) if dataset["form"]["scale"] else None,
+        user_type=dataset.user_id_type,
+        item_type=dataset.item_id_type,
+        scale=tuple(dataset.form["scale"]) if dataset.form["scale"] else None,
         ratings=False,
         delimiter=ingest.delimiter,
         quoting=ingest.quoting,
@@ -143,53 +143,52 @@ def _prepared(plain: list[RawFile], dataset: dict[str, Any], ingest: IngestSetti
 
 
 def _kept(
-    context: Context, dataset: dict[str, Any], settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
+    context: Context, dataset: Dataset, settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
     folder: str,
 ) -> dict[int, PartSplit]:  # fmt: skip
     """Take over what the dataset before held out of the parts that are the same still; return that by their numbers.
 
     A file may name users and items that are only known now, so with one every part is looked at again.
     """
-    parent = dataset.get("parent")
-    if not parent or settings.kind == "file":
+    if not dataset.parent or settings.kind == "file":
         return {}
-    before = store.published(context.store.dataset(parent["id"]), "dataset")
-    earlier = context.store.split(_split_id(context, parent["id"], settings, ingest, slice_fraction, None))
-    manifest = store.published(earlier, "split")
-    if not before or not manifest or "training" not in manifest or len(before["parts"]) != len(dataset["parts"]):
+    parent = dataset.parent.id
+    before = Dataset.published(context.store.dataset(parent))
+    earlier = Split.published(
+        context.store.split(_split_id(context, parent, settings, ingest, slice_fraction, source=None))
+    )
+    if not before or not earlier or earlier.training is None or len(before.parts) != len(dataset.parts):
         return {}
     known, jobs = {}, []
-    for number, (old, new) in enumerate(zip(before["parts"], dataset["parts"], strict=True)):
-        if old["checksum"] == new["checksum"]:
-            validation = manifest["validation"]["parts"][number]
-            held_back = manifest["slice"]["parts"][number] if manifest["slice"] else None
-            known[number] = PartSplit(validation, held_back, manifest["training"][number])
+    for number, (old, new) in enumerate(zip(before.parts, dataset.parts, strict=True)):
+        if old.checksum == new.checksum:
+            validation = cast(PartEntry, earlier.validation.parts[number].content())
+            held_back = cast(PartEntry, earlier.slice.parts[number].content()) if earlier.slice else None
+            known[number] = PartSplit(validation, held_back, earlier.training[number])
             paths = [each["path"] for each in (validation, held_back) if each]
-            jobs += [(files.join(earlier, path), files.join(folder, path)) for path in paths]
+            jobs += [(files.join(earlier.folder, path), files.join(folder, path)) for path in paths]
     run_all(context, _STAGE, "keep", share, jobs)
     return known
 
 
 def _hold_out(
     context: Context,
-    dataset: dict[str, Any],
+    dataset: Dataset,
     rule: HoldOutRule,
     folder: str,
     prepared: ParseInput | None,
     settings: SplitSettings,
     known: dict[int, PartSplit],
 ) -> dict[str, Any]:
-    home = context.store.dataset(dataset["id"])
     jobs = [
-        (home, part["path"], part["checksum"], number, rule, folder)
-        for number, part in enumerate(dataset["parts"])
+        (dataset.folder, part.path, part.checksum, number, rule, folder)
+        for number, part in enumerate(dataset.parts)
         if number not in known
     ]
     if jobs:
-        users = places_of_ids(context.store, dataset)[0]
-        run_all(context, _STAGE, "cut-users", cut_by_part, [(users, rule.parts, rule.users)])
+        run_all(context, _STAGE, "cut-users", cut_by_part, [(dataset.id_place("user"), rule.parts, rule.users)])
     chosen = iter(run_all(context, _STAGE, "hold-out", hold_out_part, jobs))
-    parts = [known[number] if number in known else next(chosen) for number in range(len(dataset["parts"]))]
+    parts = [known[number] if number in known else next(chosen) for number in range(len(dataset.parts))]
     missing = {part.missing for part in parts if part.missing is not None}
     if missing and prepared:
         raise BadInput(_missing_message(prepared, missing, settings.file))
@@ -197,7 +196,7 @@ def _hold_out(
     ratings = sum(part["rows"] for part in validation)
     if settings.kind != "none" and ratings == 0:
         raise BadInput(
-            f"no rating is left for validation by {settings.description}: there are {dataset['ratings']:,}; "
+            f"no rating is left for validation by {settings.description}: there are {dataset.ratings:,}; "
             "change the [split] settings"
         )
     if ratings and sum(part.unknown for part in parts) == ratings:
@@ -210,7 +209,6 @@ def _hold_out(
             'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
         )
     return {
-        "files": [part["path"] for part in (*validation, *sliced)],
         "validation": {"ratings": ratings, "parts": validation},
         "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
         "training": [part.training for part in parts],
@@ -230,12 +228,12 @@ def _missing_message(prepared: ParseInput, missing: set[tuple[int | str, int | s
     )
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    slice_said = f", {manifest['slice']['ratings']:,} in a slice to stop on" if manifest["slice"] else ""
-    duplicates = f", {manifest['duplicates']:,} pairs given twice" if manifest["duplicates"] else ""
-    unknown = f", {manifest['unknown']:,} of users or items that the data do not have" if manifest["unknown"] else ""
-    kept = f"; {manifest['parts_kept']} parts kept" if manifest.get("parts_kept") else ""
+def _summary(made: Split) -> str:
+    slice_said = f", {made.slice.ratings:,} in a slice to stop on" if made.slice else ""
+    duplicates = f", {made.duplicates:,} pairs given twice" if made.duplicates else ""
+    unknown = f", {made.unknown:,} of users or items that the data do not have" if made.unknown else ""
+    kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{manifest['split']}: {manifest['validation']['ratings']:,} ratings held out{slice_said}, "
-        f"{manifest['training_ratings']:,} to train on{duplicates}{unknown}{kept}"
+        f"{made.split}: {made.validation.ratings:,} ratings held out{slice_said}, "
+        f"{made.training_ratings:,} to train on{duplicates}{unknown}{kept}"
     )

@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from typing import Any
 
 import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
+from funkflow.pipeline.root.manifests import Synthetic
+from funkflow.pipeline.root.store import content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import SynthSettings
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
@@ -33,8 +33,8 @@ _STAGE = "synth"
 _UNFINISHED = "unfinished.json"
 
 
-def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
-    """Return the manifest of the synthetic set, made now or found: "folder" and "files" say where it lies.
+def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
+    """Return the synthetic set, made now or found.
 
     Raises
     ------
@@ -45,16 +45,16 @@ def synthesise(context: Context, settings: SynthSettings) -> dict[str, Any]:
     sizes = plan_set(settings.shape, settings.fraction, settings.seed)
     folder = settings.folder_under(context.store.root)
     set_id = content_id(recipe=RECIPE, form=settings.form, **dataclasses.asdict(sizes))
-    manifest = published(folder, "synth")
-    reused = manifest is not None and manifest["id"] == set_id
-    if manifest is None or not reused:
+    made = Synthetic.published(folder)
+    reused = made is not None and made.id == set_id
+    if made is None or not reused:
         context.afford(_STAGE)
         _claim(folder, set_id, ours=not settings.folder)
         with nothing_half_written(folder):
-            manifest = _make(context, settings, sizes, folder, set_id)
-    summary = f"{manifest['ratings']:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
+            made = _make(context, settings, sizes, folder, set_id)
+    summary = f"{made.ratings:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
     context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
-    return {**manifest, "folder": folder}
+    return made
 
 
 def _claim(folder: str, set_id: str, ours: bool) -> None:
@@ -68,7 +68,7 @@ def _claim(folder: str, set_id: str, ours: bool) -> None:
     files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})
 
 
-def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str, set_id: str) -> dict[str, Any]:
+def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str, set_id: str) -> Synthetic:
     combined = settings.form == "combined"
     parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
     cuts = film_ranges(sizes, parts)
@@ -84,11 +84,12 @@ def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str
         written = run_all(context, _STAGE, "synthesise", write_apart, jobs)
     companions = _write_companions(sizes, written, folder)
     files.remove_tree(files.join(folder, _UNFINISHED))
-    return publish(
-        folder, "synth", id=set_id, shape=settings.shape, fraction=settings.fraction, form=settings.form,
-        **{**dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written)},
-        bytes=sum(each.size_bytes for each in written), files=[*names, *companions, "truth"],
-    )  # fmt: skip
+    content = {
+        "id": set_id, "shape": settings.shape, "fraction": settings.fraction, "form": settings.form,
+        **dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written),
+        "bytes": sum(each.size_bytes for each in written),
+    }  # fmt: skip
+    return Synthetic.of(folder, content).publish([*names, *companions, "truth"])
 
 
 def film_ranges(sizes: SetPlan, parts: int) -> list[tuple[int, int]]:

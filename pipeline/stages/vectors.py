@@ -10,10 +10,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import spectrum_id, user_triangles
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
@@ -21,8 +17,8 @@ from funkflow.pipeline.root.store import content_id, publish, published
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.algebra import matrix_name
-from funkflow.tasks.model.canonical import Matrix, apply_q, combine_r
 from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.model.write_vectors import write_item_vectors, write_user_vectors
 from funkflow.tasks.storage import files
 
 _STAGE = "vectors"
@@ -71,33 +67,3 @@ def write_vectors(
         )  # fmt: skip
     context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return manifest
-
-
-def write_item_vectors(
-    r_factors: list[Matrix], parts: ModelParts, fold_biases: bool, balanced: bool, folder: str
-) -> tuple[Matrix, list[Matrix], list[str]]:
-    """Write V in the parts that the model has; return the singular values, each user part's turn, and the files."""
-    items = parts.item_side()
-    core, turns = combine_r(r_factors, parts.matrix(items, "item", fold_biases))
-    values = core.rotations.values
-    stretch = np.sqrt(values) if balanced else np.ones(len(values))
-    written, start = [], 0
-    for number, count in enumerate(parts.item_counts):
-        rows = slice(start, start + count)
-        written.append(_write(folder, number, items.raw_ids[rows], core.item_vectors[rows] * stretch))
-        start += count
-    return values, [turn * stretch for turn in turns], written
-
-
-def write_user_vectors(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix, folder: str) -> str:
-    """Write one part of U; return its file."""
-    part = parts.user_part(number)
-    return _write(folder, number, part.raw_ids, apply_q(parts.matrix(part, "user", fold_biases), turn))
-
-
-def _write(folder: str, number: int, raw_ids: npt.NDArray[Any], rows: Matrix) -> str:
-    name = f"part.{number:05d}.parquet"
-    column = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(rows).ravel()), rows.shape[1])
-    table = pa.table({"raw_id": pa.array(raw_ids), "vector": column})
-    files.write_table(files.join(folder, name), table, compression="none", dictionaries=["raw_id"])
-    return f"{folder.rsplit('/', 1)[1]}/{name}"

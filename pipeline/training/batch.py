@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root.manifests import Grid, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
@@ -31,9 +32,9 @@ from funkflow.tasks.training.gradient_descent import DescentState, Iterate, Reas
 
 
 def train_batch(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> Training:  # fmt: skip
     """Return the training manifest, as `train` does, and why descent ended. Reuse, resume or start as need be.
 
     Parameters
@@ -57,9 +58,9 @@ def train_batch(
     return kept_or_trained(context, grid, run_folder, settings.batch.steps, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    kept = f"{manifest['epochs']} steps, best {manifest['best_epoch']}, {best_rmse(manifest)}"
-    return f"{kept}; {manifest['reason']}"
+def _summary(manifest: Training) -> str:
+    kept = f"{manifest.epochs} steps, best {manifest.best_epoch}, {best_rmse(manifest)}"
+    return f"{kept}; {manifest.reason}"
 
 
 @dataclass
@@ -131,7 +132,7 @@ class _Descent(CheckpointedLoop):
 
     def _record(self, place: Iterate[ShardedRows]) -> None:
         """Measure the place that a step led to, keep it if it is the best, and tell."""
-        training = math.sqrt(self.objective.squared_error / self.grid["ratings"]) * self.steps.deviation
+        training = math.sqrt(self.objective.squared_error / self.grid.ratings) * self.steps.deviation
         stopping = None if self.stop_on is None else self.objective.errors(place.point, self.scale).rmse
         self.history.append([training, stopping])
         number, verdict = len(self.history), self._verdict()

@@ -21,7 +21,7 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
@@ -50,14 +50,14 @@ class GridObjective:
     `squared_error` : of the last look, in scaled units, without the penalty. `evaluations` : how many there were.
     """
 
-    def __init__(self, context: Context, data: Grid, steps: StepSizes, biases: bool) -> None:
+    def __init__(self, context: Context, data: PlacedGrid, steps: StepSizes, biases: bool) -> None:
         self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
         self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
         self.squared_error, self.evaluations = 0.0, 0
         self._numbers = itertools.count()
         self.counts = self._count()
 
-    def take(self, data: Grid) -> None:
+    def take(self, data: PlacedGrid) -> None:
         """Go on with the same grid as it now lies on the workers."""
         self.data, self.counts = data, self._count()
 

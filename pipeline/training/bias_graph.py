@@ -12,11 +12,13 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.training.bias_baseline import item_bias_shard, item_sums, user_bias_shard
 
 
-def fit_biases(context: Context, data: Grid, mean: float, name: str) -> tuple[list[Future[Any]], list[Future[Any]]]:
+def fit_biases(
+    context: Context, data: PlacedGrid, mean: float, name: str
+) -> tuple[list[Future[Any]], list[Future[Any]]]:
     """Return the damped biases of all user shards and of all item shards, as futures of FactorShards in rating units.
 
     mean : of the training ratings; name : part of the tasks' keys.

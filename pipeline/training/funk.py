@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root.manifests import Grid, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint
@@ -34,9 +35,9 @@ from funkflow.tasks.training.funk_share import write_feature_side
 
 
 def train_funk(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> Training:  # fmt: skip
     """Return the training manifest, as `train` does. Reuse, resume or start as need be.
 
     `epochs` counts passes, as `counted` says; the history has an entry for each kept feature, and `best_epoch` is the
@@ -64,9 +65,9 @@ def train_funk(
     return kept_or_trained(context, grid, run_folder, settings.rank, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    kept = f"{manifest['best_epoch']} features, {manifest['epochs']} passes"
-    return f"{kept}, {best_rmse(manifest) if manifest['history'] else 'biases alone'}; {manifest['reason']}"
+def _summary(manifest: Training) -> str:
+    kept = f"{manifest.best_epoch} features, {manifest.epochs} passes"
+    return f"{kept}, {best_rmse(manifest) if manifest.history else 'biases alone'}; {manifest.reason}"
 
 
 @dataclass
@@ -80,7 +81,7 @@ class _Features(CheckpointedLoop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.held_out = self.grid["held_out"][self.stop_on]["ratings"] if self.stop_on else 0
+        self.held_out = self.grid.held_out[self.stop_on].ratings if self.stop_on else 0
 
     def run(self) -> tuple[Checkpoint, dict[str, Any]]:
         """Find features to the end, after those of the newest whole checkpoint; return the last one, and the shards."""
@@ -134,7 +135,7 @@ class _Features(CheckpointedLoop):
             count = min(FUNK_ROUND, most - done)
             state, (training_squares, stopping_squares) = self.rounds.passes(state, done + 1, count)
             done += count
-            training = math.sqrt(training_squares / self.grid["ratings"]) * self.steps.deviation
+            training = math.sqrt(training_squares / self.grid.ratings) * self.steps.deviation
             if not math.isfinite(training):
                 raise self._diverged(feature)
             looks.append((training, math.sqrt(stopping_squares / self.held_out) if self.held_out else None))

@@ -23,9 +23,10 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.on_worker import on_threads
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sgd_graph import to_be_handed_on
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.row_sums import rows_seen
@@ -62,13 +63,13 @@ class FeatureRounds:
     """
 
     def __init__(
-        self, context: Context, grid: dict[str, Any], data: Grid, steps: StepSizes, scale: tuple[float, float],
+        self, context: Context, grid: Grid, data: PlacedGrid, steps: StepSizes, scale: tuple[float, float],
         biases: bool, seed: int,
     ) -> None:  # fmt: skip
         self.client, self.name, self.data = context.client, context.attempt, data
         self.steps, self.scale, self.seed, self.finished = steps, scale, seed, 0
         count = len(data.rows)
-        self.sizes = [[shard_rows(grid[side], count, n) for n in range(count)] for side in ("users", "items")]
+        self.sizes = [[shard_rows(grid.rows_of(side), count, n) for n in range(count)] for side in ("users", "items")]
         self.biases = fit_biases(context, data, steps.mean, self.name) if biases else self._no_biases()
         self._standings = [
             self._submit(first_standing, row, held, steps, self.biases[0][a], *self.biases[1], key=f"standing-0-{a}")
@@ -77,7 +78,7 @@ class FeatureRounds:
         self._seen = [self._submit(rows_seen, row, key=f"rows-seen-{a}") for a, row in enumerate(data.rows)]
         self.take(data)
 
-    def take(self, data: Grid) -> None:
+    def take(self, data: PlacedGrid) -> None:
         """Go on with the grid as it is handed out now, from the next feature on."""
         self.data, seen = data, self._seen
         shares = list(enumerate(data.of_shares))

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import CheckpointWritten, EpochFinished, Noticed, StageAdvanced
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.manifest import STAGE
-from funkflow.pipeline.training.placed_grid import Grid, load_grid, with_those_who_came
+from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid, with_those_who_came
 from funkflow.tasks.grid.scaling import StepSizes
 
 
@@ -34,7 +35,7 @@ class CheckpointedLoop:
     unit: ClassVar[str]
 
     context: Context
-    grid: dict[str, Any]
+    grid: Grid
     scale: tuple[float, float]
     settings: TrainSettings
     steps: StepSizes
@@ -52,11 +53,11 @@ class CheckpointedLoop:
         self.passes_run = 0
         self.writing_since: float | None = None
 
-    def load_grid(self) -> Grid:
+    def load_grid(self) -> PlacedGrid:
         """Load the grid on the workers that are there."""
         return load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
 
-    def grid_after(self, data: Grid, last: Checkpoint) -> Grid:
+    def grid_after(self, data: PlacedGrid, last: Checkpoint) -> PlacedGrid:
         """Return the grid for what follows a checkpoint: the same, unless workers came or went."""
         return with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, self.unit)
 
@@ -97,6 +98,6 @@ class CheckpointedLoop:
         """Tell what came of number `number` of at most `most`, for which the ratings were gone over `passes` times."""
         # Over all of this attempt: with several in flight, the time between the ends of two says nothing.
         self.passes_run += passes
-        rate = self.passes_run * self.grid["ratings"] / max(1e-9, time.monotonic() - self.started)
+        rate = self.passes_run * self.grid.ratings / max(1e-9, time.monotonic() - self.started)
         self.context.tell(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
         self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))

@@ -14,7 +14,7 @@ from typing import Any
 from funkflow.pipeline.cluster.context import Context, spare_memory
 from funkflow.pipeline.cluster.workers import running_workers
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import publish, published
+from funkflow.pipeline.root.manifests import Grid, Training
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.storage import files
 
@@ -23,13 +23,13 @@ STAGE = "train"
 
 def kept_or_trained(
     context: Context,
-    grid: dict[str, Any],
+    grid: Grid,
     run_folder: str,
     most: int,
     streamed: bool,
     train: Callable[[], dict[str, Any]],
-    summary: Callable[[dict[str, Any]], str],
-) -> dict[str, Any]:
+    summary: Callable[[Training], str],
+) -> Training:
     """Return the training manifest of a run: the one that is there, or what `train` finds, published.
 
     Parameters
@@ -41,7 +41,7 @@ def kept_or_trained(
     summary : says the manifest in a few words.
     """
     folder = files.join(run_folder, "training")
-    done = published(folder, "training")
+    done = Training.published(folder)
     if done is not None:
         context.tell(StageFinished(STAGE, 0.0, summary(done), reused=True))
         return done
@@ -50,10 +50,10 @@ def kept_or_trained(
     if streamed:
         context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
     workers = len(running_workers(context.client))
-    if workers > grid["shards"]:
+    if workers > grid.shards:
         context.tell(
             Noticed(
-                f"a grid of {grid['shards']} x {grid['shards']} blocks keeps {grid['shards']} workers busy, and there "
+                f"a grid of {grid.shards} x {grid.shards} blocks keeps {grid.shards} workers busy, and there "
                 f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
                 warning=True,
             )
@@ -61,20 +61,15 @@ def kept_or_trained(
     started = time.monotonic()
     with spare_memory(context):
         found = train()
-    shards = found["shards"]
-    manifest = publish(
-        folder,
-        "training",
-        files=[f"../checkpoints/{entry['path']}" for side in ("users", "items") for entry in shards[side]],
-        grid=grid["id"],
-        **found,
-    )
+    manifest = Training.of(folder, {**found, "grid": grid.id})
+    shards = (entry for side in ("users", "items") for entry in manifest.shards[side])
+    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in shards])
     context.tell(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 
 
-def best_rmse(manifest: dict[str, Any]) -> str:
+def best_rmse(manifest: Training) -> str:
     """Return the RMSE of the epoch that is kept, and what it was measured on, for a summary."""
-    best, history = manifest["best_epoch"], manifest["history"]
-    training, stopping = history[best - 1] if best else (None, manifest["start"])
+    best, history = manifest.best_epoch, manifest.history
+    training, stopping = history[best - 1] if best else (None, manifest.start)
     return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"

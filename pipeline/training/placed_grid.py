@@ -18,15 +18,15 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.workers import fit_workers
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.tasks.grid.block import StoredRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.visit_order import shares_for
-from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import no_held_out, read_held_out
 
 
 @dataclass(frozen=True)
-class Grid:
+class PlacedGrid:
     """The data of an epoch: for each user shard, its row of blocks and its stopping ratings.
 
     `rows` : blocks that stay on the workers, as futures; or, where memory is short, where they lie, so that each task
@@ -59,9 +59,9 @@ class Grid:
 
 
 def load_grid(
-    context: Context, grid: dict[str, Any], stop_on: str | None, name: str, streamed: bool = False,
-    before: Grid | None = None,
-) -> Grid:  # fmt: skip
+    context: Context, grid: Grid, stop_on: str | None, name: str, streamed: bool = False,
+    before: PlacedGrid | None = None,
+) -> PlacedGrid:  # fmt: skip
     """Load every row of blocks, the rows of a share on one worker, and beside each its ratings to stop on.
 
     The choice of worker is a preference only: if that worker goes away, Dask loads the row elsewhere. `streamed` leaves
@@ -70,14 +70,14 @@ def load_grid(
     `before` : the same grid as it was loaded last. It is returned as it is while the workers are the same; otherwise
     the shares are handed out anew, and what lies on its worker already stays there.
     """
-    shards = grid["shards"]
+    shards = grid.shards
     workers = fit_workers(context, before.workers if before else ())
     if before is not None and workers == before.workers:
         return before
     shares = shares_for(shards, len(workers))
     homes = [workers[row * shares // shards % len(workers)] for row in range(shards)]
     rows, held_out = ([None] * shards, [None] * shards) if before is None else _in_place(context, before, homes)
-    return Grid(
+    return PlacedGrid(
         [
             here or _load_row(context, grid, row, home, name, streamed)
             for row, (here, home) in enumerate(zip(rows, homes, strict=True))
@@ -94,8 +94,8 @@ def load_grid(
 
 
 def with_those_who_came(
-    context: Context, grid: dict[str, Any], stop_on: str | None, streamed: bool, before: Grid, done: int, unit: str
-) -> Grid:
+    context: Context, grid: Grid, stop_on: str | None, streamed: bool, before: PlacedGrid, done: int, unit: str
+) -> PlacedGrid:
     """Return the grid for what follows the checkpoint of `done`; handed out anew, and said, if workers came or went.
 
     The order of blocks is the same however the grid is handed out, and so is every bit.
@@ -107,7 +107,7 @@ def with_those_who_came(
     return now
 
 
-def _in_place(context: Context, before: Grid, homes: list[str]) -> tuple[list[Any], list[Any]]:
+def _in_place(context: Context, before: PlacedGrid, homes: list[str]) -> tuple[list[Any], list[Any]]:
     """Return of each row's blocks and held-out ratings the future, if its data lies in the row's home; else None."""
     loaded = [each for each in (*before.rows, *before.held_out) if isinstance(each, Future)]
     lies = context.client.who_has(loaded)
@@ -121,27 +121,19 @@ def _in_place(context: Context, before: Grid, homes: list[str]) -> tuple[list[An
     return rows, held_out
 
 
-def _load_row(
-    context: Context, grid: dict[str, Any], row: int, home: str, name: str, streamed: bool
-) -> Future[Any] | StoredRow:
-    shards = grid["shards"]
-    checksums = [block["checksum"] for block in grid["blocks"][row * shards : (row + 1) * shards]]
-    shapes = [
-        (shard_rows(grid["users"], shards, row), shard_rows(grid["items"], shards, column)) for column in range(shards)
-    ]
+def _load_row(context: Context, grid: Grid, row: int, home: str, name: str, streamed: bool) -> Future[Any] | StoredRow:
+    shards = grid.shards
+    checksums = [block.checksum for block in grid.blocks[row * shards : (row + 1) * shards]]
+    shapes = [(shard_rows(grid.users, shards, row), shard_rows(grid.items, shards, column)) for column in range(shards)]
     stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
     return stored if streamed else context.client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near(home))
 
 
-def _load_held_out(
-    context: Context, grid: dict[str, Any], row: int, home: str, name: str, stop_on: str | None
-) -> Future[Any]:
-    submit, key, shards = context.client.submit, f"load-held-out-{name}-{row}", grid["shards"]
+def _load_held_out(context: Context, grid: Grid, row: int, home: str, name: str, stop_on: str | None) -> Future[Any]:
+    submit, key, shards = context.client.submit, f"load-held-out-{name}-{row}", grid.shards
     if stop_on is None:
         return submit(no_held_out, shards, key=key, **near(home))
-    entry = grid["held_out"][stop_on]["shards"][row]
-    url = files.join(context.store.grid(grid["id"]), entry["path"])
-    return submit(read_held_out, url, entry["checksum"], shards, key=key, **near(home))
+    return submit(read_held_out, *grid.held_out_places(stop_on)[row], shards, key=key, **near(home))
 
 
 def near(*workers: str) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Grid, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_rmse, kept_or_trained
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sgd_graph import (
     State,
     first_state,
@@ -51,9 +52,9 @@ _EPOCHS_IN_FLIGHT = JUDGED_LATE
 
 
 def train(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False, warm: WarmStart | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Training:  # fmt: skip
     """Return the training manifest: where the best shards lie, and the history. Reuse, resume or start as need be.
 
     Parameters
@@ -78,8 +79,8 @@ def train(
     return kept_or_trained(context, grid, run_folder, settings.epochs, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    return f"{manifest['epochs']} epochs, best {manifest['best_epoch']}, {best_rmse(manifest)}"
+def _summary(manifest: Training) -> str:
+    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_rmse(manifest)}"
 
 
 @dataclass
@@ -107,8 +108,8 @@ class _Training(CheckpointedLoop):
         if last is None:
             chosen = self.settings
             # The rule's step and start go together.
-            length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid["ratings"])
-            start = ShardStart(chosen.rank, chosen.seed, self.grid["shards"], length)
+            length = INITIAL_LENGTH if chosen.step else initial_length_for(self.grid.ratings)
+            start = ShardStart(chosen.rank, chosen.seed, self.grid.shards, length)
             self.state = first_state(self.context, data, start, self.name)
         else:
             self.state = self._load(data, last)
@@ -123,7 +124,7 @@ class _Training(CheckpointedLoop):
     def _is_over(self, epoch: int) -> bool:
         return self._verdict().stop or epoch >= self.settings.epochs
 
-    def _started(self, data: Grid, warm: WarmStart) -> Checkpoint:
+    def _started(self, data: PlacedGrid, warm: WarmStart) -> Checkpoint:
         """Write the model to start from as the checkpoint of epoch 0, which may turn out to be the best."""
         chosen = (self.settings.seed, self.settings.rank)
         writer = StartWriter(self.context, data, self.steps, self.scale, *chosen, self.folder, self.name)
@@ -132,11 +133,11 @@ class _Training(CheckpointedLoop):
         self.start = written.rmse
         return self.write_checkpoint(0, 0, written.held_back, written.as_it_is)
 
-    def _load(self, data: Grid, last: Checkpoint) -> State:
+    def _load(self, data: PlacedGrid, last: Checkpoint) -> State:
         name = f"{self.name}-{last.epoch:04d}"
         return loaded_state(self.context, data, self.folder, last.current, self.settings.rank, name)
 
-    def _to_next_checkpoint(self, data: Grid, last: Checkpoint | None) -> Checkpoint:
+    def _to_next_checkpoint(self, data: PlacedGrid, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until the next checkpoint is due, and write it."""
         begin = last.epoch if last else 0
         end = min(begin + self.settings.checkpoint_epochs, self.settings.epochs)
@@ -150,20 +151,20 @@ class _Training(CheckpointedLoop):
             best_set = current if best[0] == epoch else self._write(data, best[1], best[0])
         return self.write_checkpoint(epoch, self._verdict().best_epoch, current, best_set)
 
-    def _write(self, data: Grid, state: State, epoch: int) -> dict[str, Any]:
+    def _write(self, data: PlacedGrid, state: State, epoch: int) -> dict[str, Any]:
         """Write all shards of an epoch. Errors are met before steps: what the last steps spoilt shows only here."""
         try:
             return checkpoints.write_state(self.context, self.folder, state, data.of_shares, epoch, self.name)
         except Diverged as cause:
             raise self._diverged(epoch) from cause
 
-    def _epochs(self, data: Grid, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
+    def _epochs(self, data: PlacedGrid, begin: int, end: int) -> tuple[tuple[int, State] | None, State, int]:
         """Run epochs begin + 1 … end, fewer if training stops.
 
         Return the best state, with its epoch, if it is among them; the last state; and the last epoch.
         The next epoch is submitted before this one is judged, so that no worker waits for the client.
         """
-        at_once = epochs_at_once(self.grid["ratings"], data.shares)
+        at_once = epochs_at_once(self.grid.ratings, data.shares)
         if at_once > 1:
             return self._in_runs(data, begin, end, at_once)
         assert self.state is not None
@@ -181,13 +182,15 @@ class _Training(CheckpointedLoop):
             epoch, state, errors = flying.popleft()
             shares: list[list[EpochErrors]] = self.context.client.gather(errors)
             errors_of_all = list(itertools.chain(*shares))
-            verdict = self._record(epoch_rmses(errors_of_all, self.grid["ratings"], self.steps.deviation), passes=1)
+            verdict = self._record(epoch_rmses(errors_of_all, self.grid.ratings, self.steps.deviation), passes=1)
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
             if verdict.stop or epoch == end:
                 return best, state, epoch
 
-    def _in_runs(self, data: Grid, begin: int, end: int, at_once: int) -> tuple[tuple[int, State] | None, State, int]:
+    def _in_runs(
+        self, data: PlacedGrid, begin: int, end: int, at_once: int
+    ) -> tuple[tuple[int, State] | None, State, int]:
         """Run them as `_epochs` does, `at_once` as one task, which judges for itself where to stop."""
         assert self.state is not None
         submit = self.context.client.submit
@@ -241,9 +244,8 @@ class _Training(CheckpointedLoop):
         chosen, grid = self.settings, self.grid
         patience = chosen.patience or patience_for(chosen.biases)
         rule = Rule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
-        spread = scaling_of(grid, center=True).deviation
-        l2_falls = chosen.l2 is None
-        return Measure(grid["ratings"], self.scale, self.stop_on is not None, rule, spread if l2_falls else None)
+        spread = scaling_of(grid, center=True).deviation if chosen.l2 is None else None
+        return Measure(grid.ratings, self.scale, self.stop_on is not None, rule, spread)
 
     def steps_of(self, epoch: int) -> StepSizes:
         """Return the step's numbers in an epoch; of epoch 0, the model that training starts from, as they begin."""

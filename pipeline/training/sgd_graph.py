@@ -21,7 +21,7 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
-from funkflow.pipeline.training.placed_grid import Grid, near
+from funkflow.pipeline.training.placed_grid import PlacedGrid, near
 from funkflow.tasks.grid.row_sums import rows_seen
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import items_of, turns_of_epoch
@@ -51,7 +51,7 @@ class State:
     items: list[Future[Any]]
 
 
-def first_state(context: Context, data: Grid, start: ShardStart, name: str) -> State:
+def first_state(context: Context, data: PlacedGrid, start: ShardStart, name: str) -> State:
     """Return the initial shards as futures; rows without training ratings are zero."""
     submit = context.client.submit
     seen = [submit(rows_seen, row, key=f"rows-seen-{name}-{a}", pure=False) for a, row in enumerate(data.rows)]
@@ -65,7 +65,9 @@ def first_state(context: Context, data: Grid, start: ShardStart, name: str) -> S
     return State(users, items)
 
 
-def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, Any], rank: int, name: str) -> State:
+def loaded_state(
+    context: Context, data: PlacedGrid, folder: str, shards: dict[str, Any], rank: int, name: str
+) -> State:
     """Return a checkpoint's shards as fresh load tasks, with no edge to the tasks that wrote them.
 
     Each share of users takes its rows of blocks as an argument, only so that it is placed where they are.
@@ -97,7 +99,7 @@ def loaded_state(context: Context, data: Grid, folder: str, shards: dict[str, An
 
 def submit_epoch(
     context: Context,
-    data: Grid,
+    data: PlacedGrid,
     before: State,
     epoch: int,
     seed: int,
@@ -135,8 +137,8 @@ def submit_epoch(
 
 
 def submit_epoch_run(
-    context: Context, data: Grid, before: Future[Any], epochs: range, seed: int, steps: StepSizes, measure: Measure,
-    name: str,
+    context: Context, data: PlacedGrid, before: Future[Any], epochs: range, seed: int, steps: StepSizes,
+    measure: Measure, name: str,
 ) -> Future[Any]:  # fmt: skip
     """Submit several epochs of a grid that is one share as one task; return its EpochRun as a future."""
     (mine,) = data.of_shares
@@ -147,20 +149,20 @@ def submit_epoch_run(
 
 
 def submit_epoch_run_begin(
-    context: Context, data: Grid, state: State, history: History, epoch: int, name: str
+    context: Context, data: PlacedGrid, state: State, history: History, epoch: int, name: str
 ) -> Future[Any]:
     """Submit what a first stretch begins with: a state after `epoch` epochs, and their history."""
     key = f"begin-{name}-{epoch:04d}"
     return context.client.submit(begin_epochs, *state.users, *state.items, history, key=key, **near(*data.workers))
 
 
-def state_of_epoch_run(context: Context, data: Grid, stretch: Future[Any], which: str, name: str) -> State:
+def state_of_epoch_run(context: Context, data: PlacedGrid, stretch: Future[Any], which: str, name: str) -> State:
     """Return the "last" or the "best" state of a EpochRun."""
     future = context.client.submit(getattr, stretch, which, key=f"{which}-{name}", **near(*data.workers))
     return State([future], [future])
 
 
-def to_be_handed_on(data: Grid, made: Any, key: str) -> Any:
+def to_be_handed_on(data: PlacedGrid, made: Any, key: str) -> Any:
     """Return what the next share takes of what was made: its items, apart from its users so that they alone travel.
 
     One share exchanges nothing, so they need not be apart.

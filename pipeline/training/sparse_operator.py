@@ -24,7 +24,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageAdvanced
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.root.manifests import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.grid.block_products import (
     row_gram_product,
     row_product,
@@ -54,16 +55,16 @@ class BlockMatrix(LinearOperator):
     """
 
     def __init__(
-        self, context: Context, grid: dict[str, Any], data: Grid, removed: list[Future[Any]], stage: str, name: str
+        self, context: Context, grid: Grid, data: PlacedGrid, removed: list[Future[Any]], stage: str, name: str
     ) -> None:
         self._context, self._data, self._removed, self._stage, self._name = context, data, removed, stage, name
         self.heights, self.widths = (
-            [shard_rows(grid[side], grid["shards"], shard) for shard in range(grid["shards"])]
+            [shard_rows(grid.rows_of(side), grid.shards, shard) for shard in range(grid.shards)]
             for side in ("users", "items")
         )
         self.products = self._rounds = 0
         self._last: list[Future[Any]] = []
-        super().__init__(np.float64, (grid["users"], grid["items"]))  # type: ignore[call-arg]  # SciPy's types miss it
+        super().__init__(np.float64, (grid.users, grid.items))  # type: ignore[call-arg]  # SciPy's types miss it
 
     def norm(self) -> float:
         """Return the root of the sum of all squared entries."""

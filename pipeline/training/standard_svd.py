@@ -22,12 +22,13 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.manifests import Grid, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import folder_of
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
-from funkflow.pipeline.training.placed_grid import Grid, load_grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
 from funkflow.pipeline.training.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid.block_products import removed_from
@@ -43,9 +44,9 @@ _POWER_ITERATIONS = 4
 
 
 def decompose(
-    context: Context, grid: dict[str, Any], scale: tuple[float, float], settings: TrainSettings, run_folder: str,
+    context: Context, grid: Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
     streamed: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> Training:  # fmt: skip
     """Return the training manifest, as train() does, of A = baseline + U diag(s) V^T with unknown entries as zero.
 
     `epochs` counts products with the matrix, as `counted` says, and the history has one entry: the end. Besides,
@@ -85,8 +86,8 @@ def decompose(
     return kept_or_trained(context, grid, run_folder, 0, streamed, work, _summary)
 
 
-def _summary(manifest: dict[str, Any]) -> str:
-    done = f"{manifest['method']}, {manifest['epochs']} products, {manifest['reason']}"
+def _summary(manifest: Training) -> str:
+    done = f"{manifest.method}, {manifest.epochs} products, {manifest.reason}"
     return f"{done}, {best_rmse(manifest)}"
 
 
@@ -95,7 +96,7 @@ class _Work:
     """One decomposition: the blocks, the baseline's biases where one is removed, and what is left as a matrix."""
 
     context: Context
-    grid: dict[str, Any]
+    grid: Grid
     scale: tuple[float, float]
     settings: TrainSettings
     streamed: bool
@@ -113,15 +114,18 @@ class _Work:
         ]
         self.matrix = BlockMatrix(self.context, grid, self.data, removed, STAGE, name)
 
-    def _biases(self, data: Grid, mean: float, name: str) -> list[list[Future[Any]]]:
+    def _biases(self, data: PlacedGrid, mean: float, name: str) -> list[list[Future[Any]]]:
         """Return the biases that are removed, in rating units, of users and of items; zeros where none are."""
         if self.settings.biases:
             return list(fit_biases(self.context, data, mean, name))
-        shards = self.grid["shards"]
+        shards = self.grid.shards
         return [
             [
                 self.context.client.submit(
-                    mean_shard, shard_rows(self.grid[side], shards, a), key=f"no-bias-{side}-{name}-{a}", pure=False
+                    mean_shard,
+                    shard_rows(self.grid.rows_of(side), shards, a),
+                    key=f"no-bias-{side}-{name}-{a}",
+                    pure=False,
                 )
                 for a in range(shards)
             ]

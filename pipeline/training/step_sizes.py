@@ -6,20 +6,19 @@ Does not cover: the rule (tasks/grid/default_rule.py).
 
 from __future__ import annotations
 
-from typing import Any
-
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.grid.default_rule import STEP, l2_for, step_for
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 
 
-def scaling_of(grid: dict[str, Any], center: bool) -> Scaling:
+def scaling_of(grid: Grid, center: bool) -> Scaling:
     """Return how the training ratings of a grid are scaled."""
-    return Scaling.of(grid["mean"], grid["mean_square"], center, grid.get("variance"))
+    return Scaling.of(grid.mean, grid.mean_square, center, grid.variance)
 
 
 def steps_of_method(
-    grid: dict[str, Any], settings: TrainSettings, step: float, bias_step: float, l2_share: float = 1.0
+    grid: Grid, settings: TrainSettings, step: float, bias_step: float, l2_share: float = 1.0
 ) -> StepSizes:
     """Return the numbers of a method's step.
 
@@ -31,11 +30,11 @@ def steps_of_method(
     scaling = scaling_of(grid, settings.center)
     l2 = settings.l2
     if l2 is None:
-        l2 = l2_share * l2_for(grid["ratings"], grid["users"], grid["items"])
+        l2 = l2_share * l2_for(grid.ratings, grid.users, grid.items)
     return StepSizes(scaling.mean, scaling.deviation, l2, step, bias_step if settings.biases else 0.0)
 
 
-def step_sizes(grid: dict[str, Any], settings: TrainSettings) -> StepSizes:
+def step_sizes(grid: Grid, settings: TrainSettings) -> StepSizes:
     """Return the numbers of stochastic descent; a run's id goes by them, whatever its method."""
     # Biases need no longer steps where ratings are few: there they would learn more noise.
-    return steps_of_method(grid, settings, settings.step or step_for(grid["ratings"]), settings.step or STEP)
+    return steps_of_method(grid, settings, settings.step or step_for(grid.ratings), settings.step or STEP)

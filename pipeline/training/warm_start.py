@@ -18,10 +18,11 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.models.trained_on import Ancestor, places_of_ids
+from funkflow.pipeline.models.trained_on import Ancestor
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.root.store import nothing_half_written
-from funkflow.pipeline.training.placed_grid import Grid
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.default_rule import WARM_SHRINK
@@ -49,7 +50,7 @@ class WarmStart:
     """The model to start from, and the dataset (its manifest) whose raw ids say which rows it knows."""
 
     ancestor: Ancestor
-    dataset: dict[str, Any]
+    dataset: Dataset
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class StartWriter:
     """What writes a warm start: `data` is the grid as it lies on the workers, `name` part of every task's key."""
 
     context: Context
-    data: Grid
+    data: PlacedGrid
     steps: StepSizes
     scale: tuple[float, float]
     seed: int
@@ -118,7 +119,7 @@ class StartWriter:
         """Users carry what the mean rating has moved by, so that the start predicts what the model does."""
         parts = ModelParts.of(warm.ancestor.folder, read_about(warm.ancestor.folder))
         moved = parts.mean - self.steps.mean if self.steps.bias_step else 0.0
-        tables, shards = places_of_ids(self.context.store, warm.dataset), len(self.data.rows)
+        tables, shards = warm.dataset.id_places, len(self.data.rows)
         sides = [
             Side(name, places, counts, files.join(scratch, f"{name}s.arrow"), parts.rank, shift)
             for name, places, counts, shift in (
@@ -184,6 +185,6 @@ def _entries(place: str, side: str, checksums: list[str]) -> list[dict[str, str]
 def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
     measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
     return (
-        f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset['users']:,} users "
-        f"and {known['items']:,} of {warm.dataset['items']:,} items{measured}"
+        f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
+        f"and {known['items']:,} of {warm.dataset.items:,} items{measured}"
     )

@@ -45,16 +45,19 @@ def rated_pairs(part: Place, validation: Place) -> Pairs:
     return users[order], items[order]
 
 
-def users_by_part(users: Sequence[str | int], dataset_folder: str, dataset: dict[str, Any]) -> dict[int, list[int]]:
-    """Return the dense ids of raw users, by the part of the dataset that holds their ratings.
+def users_by_part(users: Sequence[str | int], table: Place, parts: int) -> dict[int, list[int]]:
+    """Return the dense ids of these raw users by the part, of `parts`, of the dataset that holds their ratings.
+
+    Parameters
+    ----------
+    table : users.parquet of the dataset.
 
     Raises
     ------
     BadInput
         A user is not in the data.
     """
-    url = files.join(dataset_folder, "users.parquet")
-    known = files.read_table(url, ["raw_id"], dataset["id_checksums"]["users"])["raw_id"]
+    known = files.read_table(table[0], ["raw_id"], table[1])["raw_id"]
     try:
         raw = pa.array([int(each) if pa.types.is_integer(known.type) else str(each) for each in users], known.type)
     except (ValueError, OverflowError, pa.ArrowInvalid) as cause:
@@ -64,18 +67,9 @@ def users_by_part(users: Sequence[str | int], dataset_folder: str, dataset: dict
         unknown = raw[int(np.argmax(dense < 0))].as_py()
         raise BadInput(f"recommend.users: there is no user {unknown!r} in the data; check --user")
     by_part: dict[int, list[int]] = {}
-    for part, user in zip(buckets_of(raw, len(dataset["parts"])).tolist(), dense.tolist(), strict=True):
+    for part, user in zip(buckets_of(raw, parts).tolist(), dense.tolist(), strict=True):
         by_part.setdefault(part, []).append(user)
     return by_part
-
-
-def stored_part(
-    dataset: tuple[str, dict[str, Any]], split: tuple[str, dict[str, Any]], number: int
-) -> tuple[Place, Place]:
-    """Return where a part of a dataset lies, and what validation holds of it; of both the folder and the manifest."""
-    each = (dataset[0], dataset[1]["parts"][number]), (split[0], split[1]["validation"]["parts"][number])
-    ratings, held_out = ((files.join(folder, part["path"]), str(part["checksum"])) for folder, part in each)
-    return ratings, held_out
 
 
 @dataclass(frozen=True)
@@ -116,10 +110,23 @@ class TrainedOn:
         """Folder of the dataset."""
         return files.join(self.root, "datasets", self.dataset["id"])
 
+    @property
+    def split_folder(self) -> str:
+        """Folder of the split."""
+        return files.join(self.root, "splits", self.split["id"])
+
     def stored(self, number: int) -> tuple[Place, Place]:
         """Return where a part of the dataset lies, and what validation holds of it."""
-        split_folder = files.join(self.root, "splits", self.split["id"])
-        return stored_part((self.dataset_folder, self.dataset), (split_folder, self.split), number)
+        ratings, held_out = self.dataset["parts"][number], self.split["validation"]["parts"][number]
+        return (
+            (files.join(self.dataset_folder, ratings["path"]), ratings["checksum"]),
+            (files.join(self.split_folder, held_out["path"]), held_out["checksum"]),
+        )
+
+    def users_by_part(self, users: Sequence[str | int]) -> dict[int, list[int]]:
+        """Return the dense ids of raw users by part, as the function of that name does."""
+        table = files.join(self.dataset_folder, "users.parquet"), self.dataset["id_checksums"]["users"]
+        return users_by_part(users, table, len(self.dataset["parts"]))
 
     def rated_by(self, user: Any, dense: int) -> npt.NDArray[np.int32]:
         """Return the items that a user rated, in training or validation, int32 (n,) dense ids; `user` is a raw id."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.rated import TrainedOn, pairs_of, rated_pairs, users_by_part
+from funkflow.tasks.model.rated import TrainedOn, pairs_of, rated_pairs
 from funkflow.tasks.serving.dense_model import DenseModel, read_dense_model
 from funkflow.tasks.serving.top_items import Catalogue, RatedItems
 from funkflow.tasks.storage import files
@@ -96,7 +96,7 @@ def recommend_to(model_folder: str, users: Sequence[str | int], count: int) -> l
         A user is not in the data, or the trained-on ratings are not beside the model.
     """
     trained_on = TrainedOn.of(model_folder)
-    by_part = users_by_part(users, trained_on.dataset_folder, trained_on.dataset)
+    by_part = trained_on.users_by_part(users)
     wanted = np.unique(np.array([user for own in by_part.values() for user in own], np.int32))
     model = read_dense_model(model_folder, (), wanted)
     rows: list[Recommendation] = []

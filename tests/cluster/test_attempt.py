@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from distributed import Client
 from executing import executed, ratings_in, settings_over
+from made_manifests import some_data
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Event, RunEnded
@@ -31,7 +32,6 @@ from funkflow.tasks.errors import CannotFit
 from funkflow.tasks.storage import files
 
 RUN = "a" * 16
-BLOCKS = {"shards": 1, "users": 3, "items": 3, "ratings": 5, "rating_bytes": 3, "held_out": {}}
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a-file")
 
 
@@ -40,7 +40,7 @@ def attempted(execution: Execution) -> RunResult:
     made = Attempt(execution)
 
     def stages(_context: Context) -> None:
-        made.begin(RUN, BLOCKS, None, dataset="d", split="s", grid="g")
+        made.begin(RUN, some_data(users=3, items=3, ratings=5, rating_bytes=3), None)
         made.result.paths["model"] = files.join(made.result.paths["run"], "model")
 
     return made.run(stages)

@@ -20,6 +20,7 @@ from funkflow.pipeline import flow
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import Noticed, StageFinished
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, Settings, TrainSettings
@@ -46,14 +47,14 @@ def settings_for(method: str, **more: Any) -> TrainSettings:
     return TrainSettings.model_validate({"method": method, "rank": RANK[method], "seed": 3, **more})
 
 
-def decomposed(context: Context, settings: TrainSettings, streamed: bool = False) -> tuple[dict[str, Any], list[bytes]]:
+def decomposed(context: Context, settings: TrainSettings, streamed: bool = False) -> tuple[Training, list[bytes]]:
     """Decompose made ratings; return the manifest and every shard as bytes."""
     dataset, split = publish_ratings(context, made_ratings())
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
     manifest = decompose(context, blocks, (1.0, 5.0), settings, folder, streamed)
-    entries = [entry for side in ("users", "items") for entry in manifest["shards"][side]]
-    return manifest, [files.read_bytes(files.join(checkpoint.folder_of(folder), entry["path"])) for entry in entries]
+    entries = [entry for side in ("users", "items") for entry in manifest.shards[side]]
+    return manifest, [files.read_bytes(files.join(checkpoint.folder_of(folder), entry.path)) for entry in entries]
 
 
 def baseline_and_rest(made: Ratings, removed: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -73,14 +74,13 @@ def baseline_and_rest(made: Ratings, removed: bool) -> tuple[np.ndarray[Any, Any
     return baseline, dense
 
 
-def predictions_of(manifest: dict[str, Any], folder: str) -> np.ndarray[Any, Any]:
+def predictions_of(manifest: Training, folder: str) -> np.ndarray[Any, Any]:
     """What the written shards predict for every cell, in rating units, not clipped."""
-    steps, sides, rank = manifest["steps"], [], RANK[manifest["method"]]
+    steps, sides, rank = manifest.steps, [], RANK[manifest.method]
     for side in ("users", "items"):
-        entries = manifest["shards"][side]
+        entries = manifest.shards[side]
         shards = [
-            read_shard(files.join(checkpoint.folder_of(folder), each["path"]), each["checksum"], rank)
-            for each in entries
+            read_shard(files.join(checkpoint.folder_of(folder), each.path), each.checksum, rank) for each in entries
         ]
         count = sum(len(shard.factors) for shard in shards)
         factors, biases = np.empty((count, rank)), np.empty(count)
@@ -88,7 +88,7 @@ def predictions_of(manifest: dict[str, Any], folder: str) -> np.ndarray[Any, Any
             factors[number::SHARDS], biases[number::SHARDS] = shard.factors, shard.biases
         sides.append((factors, biases))
     (left, of_users), (right, of_items) = sides
-    return np.asarray(steps["mean"] + steps["deviation"] * (left @ right.T + of_users[:, None] + of_items))
+    return np.asarray(steps.mean + steps.deviation * (left @ right.T + of_users[:, None] + of_items))
 
 
 @pytest.mark.parametrize("removed", [True, False])
@@ -98,14 +98,14 @@ def test_it_is_the_svd_of_the_matrix_with_zeros(context: Context, method: str, r
     made, rank, tolerance = made_ratings(), RANK[method], TOLERANCE.get(method, 1e-6)
     baseline, dense = baseline_and_rest(made, removed)
     left, values, right = np.linalg.svd(dense)
-    assert np.abs(manifest["singular_values"] - values[:rank]).max() <= tolerance * values[0]
-    assert manifest["norm"] == pytest.approx(np.linalg.norm(dense), rel=1e-6)
+    assert np.abs(manifest.singular_values - values[:rank]).max() <= tolerance * values[0]
+    assert manifest.norm == pytest.approx(np.linalg.norm(dense), rel=1e-6)
     predicted = predictions_of(manifest, context.store.run("run"))
     best = baseline + (left[:, :rank] * values[:rank]) @ right[:rank]
     if method != "randomized":
         assert np.abs(predicted - best).max() < 1e-3
     errors = made.ratings.astype(np.float64) - predicted[made.users, made.items]
-    ((training, stopping),) = manifest["history"]
+    ((training, stopping),) = manifest.history
     assert training == pytest.approx(np.sqrt(np.mean(errors[~made.is_validation] ** 2)), rel=1e-4)
     clipped = np.clip(predicted[made.users, made.items], 1.0, 5.0) - made.ratings
     assert stopping == pytest.approx(np.sqrt(np.mean(clipped[made.is_validation] ** 2)), rel=1e-4)

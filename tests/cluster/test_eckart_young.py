@@ -60,7 +60,7 @@ def test_a_whole_run_of_stochastic_descent_is_that_of_the_block(heard: Heard) ->
     found, manifest = factorised(heard.context, matrix, settings, train)
     assert distance(matrix, found).excess <= 1e-3
     # Of the epochs the one with the least training error is kept, which is not always the last.
-    alone = descended(matrix, manifest["best_epoch"], STEP, manifest["steps"]["deviation"])
+    alone = descended(matrix, manifest.best_epoch, STEP, manifest.steps.deviation)
     np.testing.assert_array_equal(found, alone)
 
 
@@ -68,7 +68,7 @@ def test_a_whole_run_of_batch_descent_is_that_of_the_block(heard: Heard) -> None
     matrix = matrix_of("low rank")
     found, manifest = factorised(heard.context, matrix, TrainSettings(method="batch", rank=RANK, **PURE), train_batch)
     assert abs(distance(matrix, found).excess) <= 1e-6
-    alone, last = followed(matrix, manifest["steps"]["deviation"])
-    assert manifest["reason"] == Reason.CONVERGED.value
+    alone, last = followed(matrix, manifest.steps.deviation)
+    assert manifest.reason == Reason.CONVERGED.value
     assert last.reason is Reason.CONVERGED
     np.testing.assert_array_equal(found, alone)

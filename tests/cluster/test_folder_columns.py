@@ -18,6 +18,7 @@ import pytest
 from ingesting import ingest, refusal, settings, table
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import DatasetParent
 from funkflow.tasks.dataset.known_files import SeenFile, match
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.folder_columns import columns_in, name_within, with_columns
@@ -92,7 +93,7 @@ def test_the_rating_may_stand_in_the_name(
     for number, name in enumerate(folders):
         written(tmp_path / "in" / f"rating={name}" / "part-0.parquet", {"user": [number, number + 10], "item": [7, 8]})
     manifest = ingest(context, settings(tmp_path / "in"))
-    assert manifest["format"] == "Parquet (columns user, item, from folders rating)"
+    assert manifest.format == "Parquet (columns user, item, from folders rating)"
     assert triples(table(context, manifest)) == sorted(
         [number + more, item, rating] for number, rating in enumerate(expected) for more, item in ((0, 7), (10, 8))
     )
@@ -102,7 +103,7 @@ def test_a_column_in_both_is_that_of_the_files_which_is_told(context: Context, t
     written(tmp_path / "in" / "rating=4" / "part-0.parquet", {**PAIRS, "rating": [1, 2, 3]})
     manifest = ingest(context, settings(tmp_path / "in"))
     assert triples(table(context, manifest)) == [[1, 5, 1], [2, 5, 2], [3, 6, 3]]
-    assert manifest["format"].endswith("; rating from the files, not from the names of folders)")
+    assert manifest.format.endswith("; rating from the files, not from the names of folders)")
 
 
 @pytest.mark.parametrize(("kind", "users"), [("integer", ["7", "12"]), ("string", ["ann", "bob"])])
@@ -112,7 +113,7 @@ def test_ids_and_times_may_stand_in_the_name(kind: str, users: list[str], contex
         written(tmp_path / "in" / "date=2018-01-02" / f"user={user}" / "part-0.parquet", columns)
     manifest = ingest(context, settings(tmp_path / "in"))
     frame = table(context, manifest)
-    assert manifest["user_id_type"] == kind
+    assert manifest.user_id_type == kind
     assert set(frame["user"].astype(str)) == set(users)
     assert set(frame["timestamp"]) == {pd.Timestamp("2018-01-02")}
 
@@ -129,7 +130,7 @@ def test_the_null_of_hive_is_no_rating(context: Context, tmp_path: Path) -> None
     written(tmp_path / "in" / "rating=4" / "part-0.parquet", PAIRS)
     null = written(tmp_path / "in" / "rating=__HIVE_DEFAULT_PARTITION__" / "part-0.parquet", PAIRS)
     assert refusal(context, tmp_path / "in").startswith(f"{null}:1: the rating is empty")
-    assert ingest(context, settings(tmp_path / "in", on_bad_rows="quarantine"))["quarantined"] == 3
+    assert ingest(context, settings(tmp_path / "in", on_bad_rows="quarantine")).quarantined == 3
 
 
 def test_one_file_or_a_glob_gives_the_same_columns(context: Context, tmp_path: Path) -> None:
@@ -160,8 +161,8 @@ def test_a_set_grows_by_a_folder(context: Context, tmp_path: Path) -> None:
     first = ingest(context, chosen)
     written(tmp_path / "in" / "rating=3" / "part-0.parquet", {"user": [3, 3], "item": [5, 6]})
     second = ingest(context, chosen)
-    assert second["parent"] == {"id": first["id"], "rows": True}
-    assert second["parsed_bytes"] < first["parsed_bytes"]
+    assert second.parent == DatasetParent(id=first.id, rows=True)
+    assert second.parsed_bytes < first.parsed_bytes
     assert triples(table(context, second)) == [[user, item, user] for user in (1, 2, 3) for item in (5, 6)]
 
 
@@ -179,7 +180,7 @@ def test_text_in_such_folders(context: Context, tmp_path: Path) -> None:
         folder = tmp_path / "in" / f"year={year}"
         folder.mkdir(parents=True)
         (folder / "a.csv").write_text(f"user,item,rating\n{year},2,3\n")
-    assert ingest(context, settings(tmp_path / "in"))["ratings"] == 2
+    assert ingest(context, settings(tmp_path / "in")).ratings == 2
     (tmp_path / "by" / "rating=3").mkdir(parents=True)
     (tmp_path / "by" / "rating=3" / "a.csv").write_text("user,item\n1,2\n")
     with pytest.raises(BadInput, match=r"a.csv:1: no column for the rating .*; columns in folder names \(rating\) are"):
@@ -192,7 +193,7 @@ def test_other_folders_are_not_walked_but_a_glob_is(context: Context, tmp_path: 
     assert said.startswith(
         f"{tmp_path / 'in'}: holds only folders (2018); name one of them, or files in all of them by"
     )
-    assert ingest(context, settings(tmp_path / "in" / "**" / "*.parquet"))["ratings"] == 3
+    assert ingest(context, settings(tmp_path / "in" / "**" / "*.parquet")).ratings == 3
 
 
 def test_a_delta_table_is_named(context: Context, tmp_path: Path) -> None:

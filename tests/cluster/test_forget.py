@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.flow import run
+from funkflow.pipeline.root.manifests import Dataset, DatasetParent
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.pipeline.stages.split import split
 from funkflow.tasks.errors import DamagedFile, SettingsError
@@ -44,7 +45,7 @@ def forget(context: Context, **ids: Any) -> None:
     write_forgotten(context.store.forgotten, read_forgotten(context.store.forgotten).adding(**ids))
 
 
-def without(context: Context, manifest: dict[str, Any], side: str, raw_id: int) -> bool:
+def without(context: Context, manifest: Dataset, side: str, raw_id: int) -> bool:
     """Say whether nothing of a dataset speaks of an id."""
     return raw_id not in raw_ids(context, manifest, f"{side}s") and raw_id not in set(table(context, manifest)[side])
 
@@ -56,13 +57,13 @@ def test_no_row_of_a_forgotten_user_gets_in(incremental: bool, context: Context,
     first = ingest(context, chosen)
     forget(context, user=["7"], item=["3"])
     second = ingest(context, chosen)
-    assert second["id"] != first["id"]
+    assert second.id != first.id
     assert without(context, second, "user", 7)
     assert without(context, second, "item", 3)
     kept = [row for row in ROWS if row[0] != 7 and row[1] != 3]
     assert [row[:3] for row in triples(context, second)] == sorted((user, item, float(r)) for user, item, r, _ in kept)
-    assert second["users"] == first["users"] - 1
-    assert second["parsed_bytes"] == (0 if incremental else (folder / "day-0.csv").stat().st_size)
+    assert second.users == first.users - 1
+    assert second.parsed_bytes == (0 if incremental else (folder / "day-0.csv").stat().st_size)
 
 
 def test_he_does_not_come_back_with_new_rows_and_others_keep_their_numbers(context: Context, tmp_path: Path) -> None:
@@ -71,10 +72,10 @@ def test_he_does_not_come_back_with_new_rows_and_others_keep_their_numbers(conte
     forget(context, user=["7"])
     (folder / "day-1.csv").write_text(HEADER + lines([(7, 900, 5, 9000), (8, 900, 4, 9001), (555, 1, 2, 9002)]))
     second = ingest(context, settings(folder / "*.csv", incremental=True))
-    assert second["parent"] == {"id": first["id"], "rows": True}
-    assert second["parsed_bytes"] == (folder / "day-1.csv").stat().st_size
+    assert second.parent == DatasetParent(id=first.id, rows=True)
+    assert second.parsed_bytes == (folder / "day-1.csv").stat().st_size
     assert without(context, second, "user", 7)
-    assert len(table(context, second)) == second["ratings"] == 2500 - 50 + 2
+    assert len(table(context, second)) == second.ratings == 2500 - 50 + 2
     before, now = (raw_ids(context, each, "users") for each in (first, second))
     assert sum(old != new for old, new in zip(before[:49], now[:49], strict=True)) <= 1
     items = [raw_ids(context, each, "items") for each in (first, second)]
@@ -94,7 +95,7 @@ def test_what_a_validation_file_says_of_him_is_passed_over(
     chosen = settings(folder / "*.csv")
     dataset = ingest(context, chosen)
     held_out = split(attempt(context), dataset, SplitSettings(kind="file", file=str(probe)), chosen, 0.0)
-    assert (held_out["validation"]["ratings"], held_out["unknown"]) == (1, 0)
+    assert (held_out.validation.ratings, held_out.unknown) == (1, 0)
 
 
 def test_one_who_is_taken_off_the_list_has_his_rows_again(context: Context, tmp_path: Path) -> None:
@@ -104,7 +105,8 @@ def test_one_who_is_taken_off_the_list_has_his_rows_again(context: Context, tmp_
     ingest(context, chosen)
     Path(context.store.forgotten).unlink()
     again = ingest(context, chosen)
-    assert (again["ratings"], again["parent"]["rows"]) == (2500, False)
+    assert again.parent
+    assert (again.ratings, again.parent.rows) == (2500, False)
 
 
 def test_bad_rows_are_not_kept_in_clear_where_somebody_is_forgotten(context: Context, tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_bad_rows_are_not_kept_in_clear_where_somebody_is_forgotten(context: Con
     chosen = settings(folder / "*.csv", on_bad_rows="quarantine", incremental=True)
     for held in (["7,9999,5,-1000000000000000"], [""]):
         dataset = ingest(context, chosen)
-        aside = pd.read_parquet(Path(context.store.dataset(dataset["id"])) / "quarantine.parquet")
+        aside = pd.read_parquet(Path(context.store.dataset(dataset.id)) / "quarantine.parquet")
         assert aside["text"].tolist() == held
         forget(context, user=["7"])
 
@@ -197,7 +199,7 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
 
     result = run(conf, until="export")
     dataset = json.loads((Path(result.paths["dataset"]) / "manifest.json").read_text())
-    assert (dataset["parsed_bytes"], dataset["parent"]["rows"]) == (0, True)
+    assert (dataset.parsed_bytes, dataset.parent.rows) == (0, True)
     users = pd.concat(map(pd.read_parquet, Path(result.paths["model"]).glob("user_factors*")))["raw_id"].tolist()
     assert (7 in users, 8 in users, len(users)) == (False, True, 49)
     assert held(asked(str(conf), "--yes")) == {kind: [False] for kind in KINDS}

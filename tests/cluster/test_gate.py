@@ -18,6 +18,7 @@ import pytest
 from conftest import Heard
 from distributed import Client
 from growing_ratings import Lines, Root, address_of, lines, write_lines
+from made_manifests import some_data
 
 from funkflow import Model, RunResult
 from funkflow.pipeline.progress.events import Event, Noticed
@@ -176,7 +177,7 @@ def test_numbers_that_are_not_finite_are_refused(heard: Heard, tmp_path: Path) -
         folder = str(tmp_path / str(passes))
         Model(3.0, None, np.arange(3), np.arange(3), ones[:, 0], ones[:, 0], ones, factors, about).save(folder)
         measured = {name: {"rmse": rmse} for name, rmse in (("model", 0.9), ("biases", 1.0), ("mean", 1.1))}
-        new, asked = Candidate("new", folder, {}, {}, {"ratings": 3}, measured), GateSettings(beats_biases=True)
+        new, asked = Candidate("new", folder, some_data(), measured), GateSettings(beats_biases=True)
         if passes:
             assert gate(heard.context, new, None, asked, SplitSettings()) == {"training_ratings": 3}
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
-from funkflow.pipeline.root.store import publish
+from funkflow.pipeline.root.manifests import Dataset, Grid, Split
 from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.tasks.errors import BadInput, DamagedFile
@@ -43,14 +42,14 @@ def test_an_ordinary_deviation_keeps_its_bits(deviation: float, means: float) ->
     assert Scaling.of(mean, mean_square, False, variance=-1.0) == Scaling(0.0, mean_square**0.5)
 
 
-def triples_of(context: Context, manifest: dict[str, Any]) -> list[tuple[int, int, float]]:
+def triples_of(context: Context, manifest: Grid) -> list[tuple[int, int, float]]:
     """All ratings of a grid as (user, item, rating), back from local rows to dense ids."""
-    shards = manifest["shards"]
+    shards = manifest.shards
     triples = []
-    for number, entry in enumerate(manifest["blocks"]):
+    for number, entry in enumerate(manifest.blocks):
         row, column = divmod(number, shards)
-        shape = (shard_rows(manifest["users"], shards, row), shard_rows(manifest["items"], shards, column))
-        block = read_block(context.store.blocks, entry["checksum"], shape)
+        shape = (shard_rows(manifest.users, shards, row), shard_rows(manifest.items, shards, column))
+        block = read_block(context.store.blocks, entry.checksum, shape)
         users, items = block.user_rows * shards + row, block.item_rows * shards + column
         triples += list(zip(users.tolist(), items.tolist(), block.ratings.tolist(), strict=True))
     return triples
@@ -67,10 +66,10 @@ def test_every_training_rating_is_in_one_block(context: Context, shards: int) ->
     dataset, split = publish_ratings(context, made)
     manifest = grid(context, dataset, split, GridSettings(shards=shards))
     assert sorted(triples_of(context, manifest)) == wanted(made)
-    assert manifest["ratings"] == int((~made.is_validation).sum())
+    assert manifest.ratings == int((~made.is_validation).sum())
     kept = made.ratings[~made.is_validation].astype(np.float64)
-    assert manifest["mean"] == pytest.approx(kept.mean())
-    assert manifest["mean_square"] == pytest.approx((kept**2).mean())
+    assert manifest.mean == pytest.approx(kept.mean())
+    assert manifest.mean_square == pytest.approx((kept**2).mean())
 
 
 @pytest.mark.parametrize("least", [0.0, 2_000_000.0, 16_000_000.0, -2_000_000.0])
@@ -82,10 +81,10 @@ def test_a_spread_that_is_small_beside_the_mean_is_told_from_none(context: Conte
     dataset, split = publish_ratings(context, replace(made, ratings=(ratings + least).astype(np.float32)))
     manifest = grid(context, dataset, split, GridSettings(shards=shards))
     kept = ratings[~made.is_validation].astype(np.float64)
-    assert manifest["variance"] == pytest.approx(kept.var(), rel=1e-9)
-    mean, deviation = astuple(Scaling.of(manifest["mean"], manifest["mean_square"], True, manifest["variance"]))
+    assert manifest.variance == pytest.approx(kept.var(), rel=1e-9)
+    mean, deviation = astuple(Scaling.of(manifest.mean, manifest.mean_square, True, manifest.variance))
     assert deviation == pytest.approx(kept.std(), rel=1e-9)
-    blocks = [read_block(context.store.blocks, each["checksum"], (60, 40)) for each in manifest["blocks"]]
+    blocks = [read_block(context.store.blocks, each.checksum, (60, 40)) for each in manifest.blocks]
     levels = {round(float(each), 4) for block in blocks for each in block.scaled_levels(mean, deviation)}
     assert levels == {round(float((each - kept.mean()) / kept.std()), 4) for each in np.unique(kept)}
 
@@ -104,14 +103,14 @@ def test_blocks_do_not_depend_on_how_the_dataset_was_cut(context: Context) -> No
     whole = grid(context, dataset, split, GridSettings(shards=3))
     halves = _in_two_parts(context, made)
     again = grid(context, *halves, GridSettings(shards=3))
-    assert again["id"] != whole["id"]
-    assert [block["checksum"] for block in again["blocks"]] == [block["checksum"] for block in whole["blocks"]]
-    assert (again["mean"], again["mean_square"]) == (whole["mean"], whole["mean_square"])
-    assert again["held_out"]["validation"]["shards"] == whole["held_out"]["validation"]["shards"]
-    assert len(list(Path(context.store.blocks).iterdir())) == len({block["checksum"] for block in whole["blocks"]})
+    assert again.id != whole.id
+    assert [block.checksum for block in again.blocks] == [block.checksum for block in whole.blocks]
+    assert (again.mean, again.mean_square) == (whole.mean, whole.mean_square)
+    assert again.held_out["validation"].shards == whole.held_out["validation"].shards
+    assert len(list(Path(context.store.blocks).iterdir())) == len({block.checksum for block in whole.blocks})
 
 
-def _in_two_parts(context: Context, made: Ratings) -> tuple[dict[str, Any], dict[str, Any]]:
+def _in_two_parts(context: Context, made: Ratings) -> tuple[Dataset, Split]:
     dataset, split = publish_ratings(context, made)
     dataset_parts, split_parts = [], []
     for number in range(2):
@@ -125,11 +124,10 @@ def _in_two_parts(context: Context, made: Ratings) -> tuple[dict[str, Any], dict
         path = f"validation/half.{number}.parquet"
         checksum = files.write_table(files.join(context.store.split("halves"), path), held_out)
         split_parts.append({"path": path, "rows": len(rows), "checksum": checksum})
-    halves = {**dataset, "id": "halves", "parts": dataset_parts}
-    held = {**split, "id": "halves", "validation": {**split["validation"], "parts": split_parts}}
-    content = {key: halves[key] for key in halves if key not in ("kind", "format_version")}
-    publish(context.store.dataset("halves"), "dataset", **content)
-    return halves, held
+    halves = {**dataset.content(), "id": "halves", "parts": dataset_parts}
+    held = {**split.content(), "id": "halves", "validation": {**split.validation.content(), "parts": split_parts}}
+    stored = Dataset.of(context.store.dataset("halves"), halves).publish()
+    return stored, Split.of(context.store.split("halves"), held)
 
 
 def test_an_unchanged_grid_is_reused(heard: Heard) -> None:

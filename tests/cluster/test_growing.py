@@ -27,6 +27,7 @@ from raw_forms import write_combined
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Noticed, StageFinished
+from funkflow.pipeline.root.manifests import DatasetParent
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import BadInput, SettingsError
@@ -79,32 +80,32 @@ def test_any_way_to_grow_ends_where_a_cold_ingest_does(steps: list[Any], order: 
                 ids, earlier = raw_ids(context, now, side), raw_ids(context, before, side)
                 assert ids[: len(earlier)] == earlier
                 assert len(set(ids)) == len(ids)
-            assert now["id"] == before["id"] or now["parent"] == {"id": before["id"], "rows": True}
+            assert now.id == before.id or now.parent == DatasetParent(id=before.id, rows=True)
             before = now
         assert_equals_cold(context, before, folder, **deletions)
 
 
 def test_only_a_new_file_is_parsed_and_parts_without_new_rows_are_kept(heard: Heard, folder: Path) -> None:
     first = grown(heard.context, folder)
-    assert (first["parent"], first["parts_kept"], len(first["parts"])) == (None, 0, 4)
+    assert (first.parent, first.parts_kept, len(first.parts)) == (None, 0, 4)
     (folder / "day-1.csv").write_text(HEADER + lines([(3, 900, 5, 9000), (777, 901, 4, 9001)]))
     second = grown(heard.context, folder)
-    assert second["parsed_bytes"] == (folder / "day-1.csv").stat().st_size
-    assert 1 <= second["parts_written"] <= 2
-    assert second["parts_kept"] == 4 - second["parts_written"]
+    assert second.parsed_bytes == (folder / "day-1.csv").stat().st_size
+    assert 1 <= second.parts_written <= 2
+    assert second.parts_kept == 4 - second.parts_written
     assert raw_ids(heard.context, second, "users")[:-1] == raw_ids(heard.context, first, "users")
     assert_equals_cold(heard.context, second, folder)
     summary = [event.summary for event in heard.events if isinstance(event, StageFinished)][1]
-    assert f"grown from {first['id']}; {second['parsed_bytes']} bytes parsed" in summary
-    assert f"{second['parts_written']} parts written, {second['parts_kept']} kept" in summary
+    assert f"grown from {first.id}; {second.parsed_bytes} bytes parsed" in summary
+    assert f"{second.parts_written} parts written, {second.parts_kept} kept" in summary
 
 
 def test_a_dataset_is_whole_without_the_one_it_grew_from(context: Context, folder: Path) -> None:
     first = grown(context, folder)
     (folder / "day-1.csv").write_text(HEADER + lines([(3, 900, 5, 9000)]))
     second = grown(context, folder)
-    shutil.rmtree(context.store.dataset(first["id"]))
-    assert grown(context, folder)["id"] == second["id"]
+    shutil.rmtree(context.store.dataset(first.id))
+    assert grown(context, folder).id == second.id
     assert_equals_cold(context, second, folder)
 
 
@@ -114,7 +115,7 @@ def test_a_file_that_grew_is_parsed_from_there_on(context: Context, folder: Path
     with (folder / "day-0.csv").open("a") as file:
         file.write(more)
     second = grown(context, folder)
-    assert (second["parsed_bytes"], second["duplicates"]) == (len(more), 1)
+    assert (second.parsed_bytes, second.duplicates) == (len(more), 1)
     assert_equals_cold(context, second, folder)
 
 
@@ -122,8 +123,8 @@ def test_a_file_is_known_by_its_content(context: Context, folder: Path) -> None:
     first = grown(context, folder)
     (folder / "day-0.csv").rename(folder / "monday.csv")
     second = grown(context, folder)
-    assert (second["parsed_bytes"], second["parts_written"]) == (0, 0)
-    assert second["parts"] == first["parts"]
+    assert (second.parsed_bytes, second.parts_written) == (0, 0)
+    assert second.parts == first.parts
 
 
 def test_a_packed_file_is_parsed_when_it_is_new_and_again_when_it_changed(context: Context, folder: Path) -> None:
@@ -132,10 +133,10 @@ def test_a_packed_file_is_parsed_when_it_is_new_and_again_when_it_changed(contex
     text = HEADER + lines([(3, 900, 5, 9000)])
     (folder / "day-1.csv.gz").write_bytes(gzip.compress(text.encode()))
     second = ingest(context, chosen)
-    assert (second["parsed_bytes"], second["ratings"]) == (len(text), 2501)
+    assert (second.parsed_bytes, second.ratings) == (len(text), 2501)
     (folder / "day-1.csv.gz").write_bytes(gzip.compress((text + lines([(4, 900, 5, 9000)])).encode()))
     third = ingest(context, chosen)
-    assert (third["ratings"], third["parent"]["rows"]) == (2502, True)
+    assert (third.ratings, third.parent) == (2502, DatasetParent(id=second.id, rows=True))
 
 
 def test_netflix_text_goes_on_under_its_last_movie(context: Context, tmp_path: Path) -> None:
@@ -145,7 +146,8 @@ def test_netflix_text_goes_on_under_its_last_movie(context: Context, tmp_path: P
     with (path / "combined_data_1.txt").open("a") as file:
         file.write("9,1,2001-01-01\n7:\n9,2,2001-01-02\n")
     second = ingest(context, grown_settings)
-    assert second["parent"]["rows"]
+    assert second.parent
+    assert second.parent.rows
     pairs = table(context, second)[["user", "item", "rating"]].to_numpy().tolist()
     assert sorted(pairs) == [[1, 5, 3], [2, 6, 4], [9, 6, 1], [9, 7, 2]]
 
@@ -175,12 +177,12 @@ def test_a_file_that_changed_otherwise_is_parsed_again_and_ids_keep_their_number
     first = grown(heard.context, folder)
     change(folder / "day-0.csv")
     second = grown(heard.context, folder)
-    assert second["parent"] == {"id": first["id"], "rows": False}
-    assert second["parsed_bytes"] == (folder / "day-0.csv").stat().st_size
+    assert second.parent == DatasetParent(id=first.id, rows=False)
+    assert second.parsed_bytes == (folder / "day-0.csv").stat().st_size
     assert raw_ids(heard.context, second, "users") == raw_ids(heard.context, first, "users")
     assert_equals_cold(heard.context, second, folder)
     assert noticed(heard) == [
-        f"inputs of dataset {first['id']} are gone, or changed otherwise than by growing: "
+        f"inputs of dataset {first.id} are gone, or changed otherwise than by growing: "
         "everything is parsed again, and ids keep their numbers"
     ]
 
@@ -191,7 +193,8 @@ def test_a_last_line_that_went_on_is_no_growth(context: Context, tmp_path: Path)
     ingest(context, settings(path, incremental=True))
     _longer_last_line(path)
     second = ingest(context, settings(path, incremental=True))
-    assert not second["parent"]["rows"]
+    assert second.parent
+    assert not second.parent.rows
     assert sorted(table(context, second)["timestamp"].astype("datetime64[s]").astype("int64")) == [10, 25]
 
 
@@ -234,19 +237,20 @@ def test_deleted_ratings_are_gone_and_come_back_when_they_are_off_the_list(conte
     listed = folder / "deleted.txt"
     listed.write_text("user,item\n" + "".join(f"{user},0\n" for user in range(20)))
     first = grown(context, folder, deletions=str(listed))
-    assert (first["ratings"], first["deleted"]) == (2480, 20)
+    assert (first.ratings, first.deleted) == (2480, 20)
     with listed.open("a") as file:
         file.write("20,0\n4711,0\n")
     second = grown(context, folder, deletions=str(listed))
-    assert (second["ratings"], second["deleted"], second["parsed_bytes"]) == (2479, 21, 0)
-    assert (second["parts_written"], second["parent"]) == (1, {"id": first["id"], "rows": True})
+    assert (second.ratings, second.deleted, second.parsed_bytes) == (2479, 21, 0)
+    assert (second.parts_written, second.parent) == (1, DatasetParent(id=first.id, rows=True))
     (folder / "day-1.csv").write_text(HEADER + lines([(3, 0, 5, 9000), (3, 900, 5, 9000)]))
     third = grown(context, folder, deletions=str(listed))
-    assert (third["ratings"], third["parsed_bytes"]) == (2480, (folder / "day-1.csv").stat().st_size)
+    assert (third.ratings, third.parsed_bytes) == (2480, (folder / "day-1.csv").stat().st_size)
     assert_equals_cold(context, third, folder, deletions=str(listed))
     listed.write_text("user,item\n0,0\n")
     fourth = grown(context, folder, deletions=str(listed))
-    assert not fourth["parent"]["rows"]
+    assert fourth.parent
+    assert not fourth.parent.rows
     assert_equals_cold(context, fourth, folder, deletions=str(listed))
 
 
@@ -259,8 +263,8 @@ def test_parts_become_more_as_ratings_do(context: Context, folder: Path) -> None
     grown(context, folder)
     (folder / "day-1.csv").write_text(HEADER + lines(made(2500, start=2500)))
     second = grown(context, folder)
-    assert (len(second["parts"]), second["parts_kept"]) == (8, 0)
-    assert second["parsed_bytes"] == (folder / "day-1.csv").stat().st_size
+    assert (len(second.parts), second.parts_kept) == (8, 0)
+    assert second.parsed_bytes == (folder / "day-1.csv").stat().st_size
     assert_equals_cold(context, second, folder)
 
 
@@ -270,19 +274,19 @@ def test_bad_rows_set_aside_stay_so(context: Context, folder: Path) -> None:
     grown(context, folder, on_bad_rows="quarantine")
     (folder / "day-1.csv").write_text(HEADER + "1,2,five,3\n1,800,5,3\n")
     second = grown(context, folder, on_bad_rows="quarantine")
-    aside = pd.read_parquet(Path(context.store.dataset(second["id"])) / "quarantine.parquet")
+    aside = pd.read_parquet(Path(context.store.dataset(second.id)) / "quarantine.parquet")
     assert aside["text"].tolist() == ["x,1,2,3", "1,2,five,3"]
-    assert second["quarantined"] == 2
+    assert second.quarantined == 2
 
 
 def test_one_who_does_not_ask_for_it_is_told_what_it_would_save(heard: Heard, folder: Path) -> None:
     first = ingest(heard.context, settings(folder / "*.csv"))
     (folder / "day-1.csv").write_text(HEADER + lines([(3, 900, 5, 9000)]))
     second = ingest(heard.context, settings(folder / "*.csv"))
-    assert second["parent"] is None
+    assert second.parent is None
     sizes = [path.stat().st_size for path in sorted(folder.iterdir())]
     assert noticed(heard) == [
         f"{sizes[0]:,} of {sum(sizes):,} bytes of ratings were ingested before, with the same settings: "
         "with ingest.incremental = true only what is new would be parsed"
     ]
-    assert grown(heard.context, folder)["id"] == second["id"] != first["id"]
+    assert grown(heard.context, folder).id == second.id != first.id

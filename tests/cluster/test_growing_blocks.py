@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,8 @@ from bench.daily import cut_by_time, go_through, table
 from chaos.object_store import ObjectStore
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
-from funkflow.pipeline.root.store import Store, published
+from funkflow.pipeline.root.manifests import Dataset, Grid, Split
+from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import GridSettings, SplitSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.split import split
@@ -40,8 +40,7 @@ SPLIT = SplitSettings(fraction=0.2)
 
 def taken_to_grid(
     context: Context, folder: Path, shards: int = 8, chosen: SplitSettings = SPLIT
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the manifests of dataset, split and grid."""
+) -> tuple[Dataset, Split, Grid]:
     ingest_settings = settings(folder / "*.csv", incremental=True, partition_ratings=1000)
     dataset = ingest(context, ingest_settings)
     held_out = split(attempt(context), dataset, chosen, ingest_settings, 0.1)
@@ -59,9 +58,9 @@ def day(folder: Path, number: int, rows: list[Row]) -> Path:
     return path
 
 
-def cells_of(context: Context, dataset: dict[str, Any], rows: list[Row], shards: int) -> set[tuple[int, int]]:
+def cells_of(context: Context, dataset: Dataset, rows: list[Row], shards: int) -> set[tuple[int, int]]:
     """Return the blocks that rows belong to."""
-    home = Path(context.store.dataset(dataset["id"]))
+    home = Path(context.store.dataset(dataset.id))
     users, items = (
         {raw: dense for dense, raw in enumerate(pd.read_parquet(home / f"{side}.parquet")["raw_id"])}
         for side in ("users", "items")
@@ -73,20 +72,20 @@ def test_nine_tenths_and_then_a_few(heard: Heard, tmp_path: Path) -> None:
     context, folder = heard.context, tmp_path / "raw"
     day(folder, 0, made(2700))
     _, _, first = taken_to_grid(context, folder)
-    assert (first["written"], first["kept"]) == (64, 0)
+    assert (first.written, first.kept) == (64, 0)
     for number in range(1, 4):
         rows = [(7, 500 + number, 2, 9000), (7, 600 + number, 5, 9000), (1000 + number, number, 4, 9000)]
         path = day(folder, number, rows)
         dataset, held_out, blocks = taken_to_grid(context, folder)
-        assert dataset["parsed_bytes"] == path.stat().st_size
+        assert dataset.parsed_bytes == path.stat().st_size
         touched = cells_of(context, dataset, rows, 8)
-        assert blocks["written"] <= len(touched) <= 3
-        assert blocks["written"] + blocks["kept"] == 64
-        assert held_out["parts_kept"] == dataset["parts_kept"] > 0
+        assert blocks.written <= len(touched) <= 3
+        assert blocks.written + blocks.kept == 64
+        assert held_out.parts_kept == dataset.parts_kept > 0
         summaries = [event.summary for event in heard.events if isinstance(event, StageFinished)][-3:]
-        assert f"{dataset['parsed_bytes']:,} bytes parsed" in summaries[0]
-        assert f"{held_out['parts_kept']} parts kept" in summaries[1]
-        assert f"{blocks['written']} blocks written, {blocks['kept']} kept" in summaries[2]
+        assert f"{dataset.parsed_bytes:,} bytes parsed" in summaries[0]
+        assert f"{held_out.parts_kept} parts kept" in summaries[1]
+        assert f"{blocks.written} blocks written, {blocks.kept} kept" in summaries[2]
 
 
 def test_an_object_store_copies_what_is_kept_on_its_own_side(
@@ -99,11 +98,11 @@ def test_an_object_store_copies_what_is_kept_on_its_own_side(
     first, _, _ = taken_to_grid(context, folder, 2)
     day(folder, 1, [(7, 500, 2, 9000)])
     second, held_out, blocks = taken_to_grid(context, folder, 2)
-    assert second["parts_kept"] == held_out["parts_kept"] == 3
-    assert blocks["kept"] >= 3
-    files.remove_tree(context.store.dataset(first["id"]))
-    assert published(context.store.dataset(second["id"]), "dataset") == second
-    assert published(context.store.split(held_out["id"]), "split") == held_out
+    assert second.parts_kept == held_out.parts_kept == 3
+    assert blocks.kept >= 3
+    files.remove_tree(context.store.dataset(first.id))
+    assert Dataset.published(second.folder) == second
+    assert Split.published(held_out.folder) == held_out
 
 
 @pytest.mark.parametrize("chosen", [SPLIT, SplitSettings(kind="last", last=2), SplitSettings(kind="none")])
@@ -113,19 +112,19 @@ def test_what_was_kept_is_what_would_have_been_made(chosen: SplitSettings, conte
     taken_to_grid(context, folder, chosen=chosen)
     day(folder, 1, [(3, 0, 2, 9001), (5, 700, 5, 9002), (800, 3, 1, 9003)])
     dataset, held_out, blocks = taken_to_grid(context, folder, chosen=chosen)
-    assert blocks["kept"]
+    assert blocks.kept
     for each in ("splits", "grids", "blocks"):
         shutil.rmtree(Path(context.store.root, each))
     again = taken_to_grid(context, folder, chosen=chosen)
-    assert (again[0]["id"], again[1]["id"], again[2]["id"]) == (dataset["id"], held_out["id"], blocks["id"])
-    assert (again[1]["parts_kept"], again[2]["kept"]) == (0, 0)
+    assert (again[0].id, again[1].id, again[2].id) == (dataset.id, held_out.id, blocks.id)
+    assert (again[1].parts_kept, again[2].kept) == (0, 0)
     same = ("parts", "ratings")
-    assert {name: again[1]["validation"][name] for name in same} == {
-        name: held_out["validation"][name] for name in same
+    assert {name: again[1].validation.content()[name] for name in same} == {
+        name: held_out.validation.content()[name] for name in same
     }
-    assert again[1]["slice"] == held_out["slice"]
+    assert again[1].slice == held_out.slice
     for name in ("blocks", "ratings", "mean", "mean_square", "held_out", "bytes"):
-        assert again[2][name] == blocks[name]
+        assert again[2].content()[name] == blocks.content()[name]
 
 
 def test_a_block_is_the_same_file_when_its_shards_have_grown(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from raw_forms import delimited, films, made_rows, write_combined, write_mv_fold
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.tasks.errors import BadInput
 
 ROWS = made_rows()
@@ -76,8 +77,8 @@ def expected() -> pd.DataFrame:
     return frame.astype({"rating": "float32"}).sort_values(["user", "item"], ignore_index=True)
 
 
-def bytes_of_parts(context: Context, manifest: dict[str, Any]) -> list[bytes]:
-    folder = Path(context.store.dataset(manifest["id"]))
+def bytes_of_parts(context: Context, manifest: Dataset) -> list[bytes]:
+    folder = Path(context.store.dataset(manifest.id))
     return [path.read_bytes() for path in sorted(folder.rglob("*.parquet")) if path.is_file()]
 
 
@@ -86,7 +87,7 @@ def test_every_form_gives_the_same_ratings(form: str, context: Context, tmp_path
     manifest = ingest(context, settings(FORMS[form](tmp_path)))
     frame = table(context, manifest).sort_values(["user", "item"], ignore_index=True)
     pd.testing.assert_frame_equal(frame, expected, check_dtype=False)
-    assert (manifest["ratings"], manifest["duplicates"], manifest["quarantined"]) == (len(ROWS), 0, 0)
+    assert (manifest.ratings, manifest.duplicates, manifest.quarantined) == (len(ROWS), 0, 0)
 
 
 def test_forms_chunks_and_order_of_files_change_no_byte(context: Context, tmp_path: Path) -> None:
@@ -104,13 +105,13 @@ def test_forms_chunks_and_order_of_files_change_no_byte(context: Context, tmp_pa
 def test_parts_hold_whole_users_sorted_and_open_in_pandas_and_dask(context: Context, tmp_path: Path) -> None:
     rows = made_rows(6000, users=120, items=80)
     manifest = ingest(context, settings(write_mv_folder(tmp_path / "nf", rows), partition_ratings=1000))
-    folder = Path(context.store.dataset(manifest["id"]))
-    parts = [pd.read_parquet(folder / part["path"]) for part in manifest["parts"]]
+    folder = Path(context.store.dataset(manifest.id))
+    parts = [pd.read_parquet(folder / part.path) for part in manifest.parts]
     assert len(parts) == 8
-    assert [len(part) for part in parts] == [part["rows"] for part in manifest["parts"]]
+    assert [len(part) for part in parts] == [part.rows for part in manifest.parts]
     for part in parts:
         assert (part.sort_values(["user", "item"]).index == part.index).all()
-    assert sum(part["user"].nunique() for part in parts) == manifest["users"] == 120
+    assert sum(part["user"].nunique() for part in parts) == manifest.users == 120
     lazy = dask.dataframe.read_parquet(str(folder / "ratings.parquet"))
     assert len(lazy) == 6000
     assert str(lazy.dtypes["user"]) == "int32"
@@ -120,7 +121,7 @@ def test_dense_ids_follow_the_seed(context: Context, tmp_path: Path) -> None:
     path = write_combined(tmp_path / "nf", ROWS)
     first, second = (ingest(context, settings(path, seed=seed)) for seed in (0, 1))
     users = [
-        pd.read_parquet(Path(context.store.dataset(each["id"])) / "users.parquet")["raw_id"].tolist()
+        pd.read_parquet(Path(context.store.dataset(each.id)) / "users.parquet")["raw_id"].tolist()
         for each in (first, second)
     ]
     assert users[0] != users[1]
@@ -131,21 +132,21 @@ def test_dense_ids_follow_the_seed(context: Context, tmp_path: Path) -> None:
 def test_string_ids_are_kept_as_they_are(context: Context, tmp_path: Path) -> None:
     rows = [("ann", "007", 3, 10), ("bo b", "8", 4, 20), ("zoë", "9", 5, 30)]
     manifest = ingest(context, settings(csv_file(tmp_path, rows), id_type="string"))
-    assert (manifest["user_id_type"], manifest["item_id_type"]) == ("string", "string")
+    assert (manifest.user_id_type, manifest.item_id_type) == ("string", "string")
     frame = table(context, manifest).sort_values("user")
     assert frame[["user", "item"]].to_numpy().tolist() == [["ann", "007"], ["bo b", "8"], ["zoë", "9"]]
 
 
 def test_users_may_be_strings_and_items_integers(context: Context, tmp_path: Path) -> None:
     manifest = ingest(context, settings(csv_file(tmp_path, [("ann", 7, 3, 10), ("bob", 8, 4, 20)])))
-    assert (manifest["user_id_type"], manifest["item_id_type"]) == ("string", "integer")
+    assert (manifest.user_id_type, manifest.item_id_type) == ("string", "integer")
 
 
 def test_columns_by_name_and_no_times(context: Context, tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv", "note,who,what,liked\nx,1,7,2.5\ny,2,8,-3\n")
     manifest = ingest(context, settings(path, columns={"user": "who", "item": "what", "rating": "liked"}))
     assert table(context, manifest).sort_values("user").to_numpy().tolist() == [[1, 7, 2.5], [2, 8, -3.0]]
-    assert (manifest["timestamps"], manifest["scale"]) == (False, None)
+    assert (manifest.timestamps, manifest.scale) == (False, None)
 
 
 def test_columns_by_position_without_header(context: Context, tmp_path: Path) -> None:
@@ -166,14 +167,14 @@ def test_duplicates_are_settled_by_time_then_order_and_counted(
     frame = table(context, manifest).set_index(["user", "item"])
     assert frame.loc[(1, 7), "rating"] == rating
     assert frame.loc[(1, 7), "timestamp"] == pd.Timestamp(seconds, unit="s")
-    assert (manifest["duplicates"], manifest["ratings"]) == (2, 2)
+    assert (manifest.duplicates, manifest.ratings) == (2, 2)
 
 
 def test_duplicates_across_chunks_are_found(context: Context, tmp_path: Path) -> None:
     path = csv_file(tmp_path, [(user, 7, 1 + user % 5, 10) for user in range(300)] * 2)
     assert path.stat().st_size > 2 * 1024
     manifest = ingest(context, settings(path, chunk_bytes=1024))
-    assert (manifest["duplicates"], manifest["ratings"]) == (300, 300)
+    assert (manifest.duplicates, manifest.ratings) == (300, 300)
 
 
 def test_duplicates_may_be_refused_with_both_ratings(context: Context, tmp_path: Path) -> None:
@@ -186,8 +187,8 @@ def test_duplicates_may_be_refused_with_both_ratings(context: Context, tmp_path:
 def test_quarantine_sets_bad_rows_aside_and_keeps_the_rest(context: Context, tmp_path: Path) -> None:
     path = written(tmp_path / "ratings.dat", "1::7::5::10\nx::7::5::10\n2::7::9::10\n3::7::5\n4::7::4::10\n")
     manifest = ingest(context, settings(path, on_bad_rows="quarantine"))
-    assert (manifest["ratings"], manifest["quarantined"]) == (2, 3)
-    rejected = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "quarantine.parquet")
+    assert (manifest.ratings, manifest.quarantined) == (2, 3)
+    rejected = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "quarantine.parquet")
     assert rejected["line"].tolist() == [2, 3, 4]
     assert rejected["text"].tolist() == ["x::7::5::10", "2::7::9::10", "3::7::5"]
     assert set(rejected["file"]) == {str(path)}
@@ -203,9 +204,9 @@ def test_quarantine_is_the_same_for_any_chunks(context: Context, tmp_path: Path)
     tables = []
     for chunk_bytes in (1024, 1500, 10**6):
         manifest = ingest(context, settings(path, on_bad_rows="quarantine", chunk_bytes=chunk_bytes, seed=chunk_bytes))
-        folder = Path(context.store.dataset(manifest["id"]))
-        assert manifest["quarantined"] > len(spoilt)
-        tables.append((manifest["ratings"], pq.read_table(folder / "quarantine.parquet").to_pylist()))
+        folder = Path(context.store.dataset(manifest.id))
+        assert manifest.quarantined > len(spoilt)
+        tables.append((manifest.ratings, pq.read_table(folder / "quarantine.parquet").to_pylist()))
     assert tables[0] == tables[1] == tables[2]
 
 
@@ -225,12 +226,12 @@ def test_other_content_is_another_dataset(context: Context, tmp_path: Path) -> N
     path = csv_file(tmp_path, [(1, 7, 2, 300)])
     first = ingest(context, settings(path))
     csv_file(tmp_path, [(1, 7, 3, 300)])
-    assert ingest(context, settings(path))["id"] != first["id"]
+    assert ingest(context, settings(path)).id != first.id
 
 
 def test_parts_may_be_empty(context: Context, tmp_path: Path) -> None:
     manifest = ingest(context, settings(csv_file(tmp_path, [(1, item, 3, item) for item in range(1001)])))
-    assert sorted(part["rows"] for part in manifest["parts"]) == [0, 1001]
+    assert sorted(part.rows for part in manifest.parts) == [0, 1001]
     assert len(table(context, manifest)) == 1001
 
 
@@ -239,7 +240,7 @@ def test_integers_that_parquet_has_as_floats(context: Context, tmp_path: Path) -
     frame.to_parquet(tmp_path / "r.parquet")
     manifest = ingest(context, settings(tmp_path / "r.parquet", id_type="integer", on_bad_rows="quarantine"))
     assert sorted(table(context, manifest)["user"]) == [1, 2]
-    assert manifest["quarantined"] == 1
+    assert manifest.quarantined == 1
 
 
 @pytest.mark.parametrize("kind", ["datetime64[ns]", "datetime64[ms]", "datetime64[us, UTC]", "string", "int64"])
@@ -258,8 +259,8 @@ def test_titles_beside_the_ratings_are_attached(context: Context, tmp_path: Path
         "1,2003,Amélie, or: Dinosaurs\n2,NULL,B\n99,1999,None rated it\n".encode("latin-1")
     )
     manifest = ingest(context, settings(folder))
-    items = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "items.parquet").set_index("raw_id")
-    assert manifest["titles"]
+    items = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "items.parquet").set_index("raw_id")
+    assert manifest.titles
     assert (items.loc[1, "title"], items.loc[1, "year"]) == ("Amélie, or: Dinosaurs", 2003)
     assert items["year"].isna()[2]
     assert items["title"].isna()[3]
@@ -274,7 +275,7 @@ def test_scratch_is_removed(context: Context, tmp_path: Path) -> None:
 def test_a_glob_takes_what_matches(context: Context, tmp_path: Path) -> None:
     write_combined(tmp_path / "nf", ROWS)
     manifest = ingest(context, settings(tmp_path / "nf" / "combined_data_[12].txt"))
-    assert manifest["ratings"] == len(ROWS)
+    assert manifest.ratings == len(ROWS)
 
 
 def test_the_validation_file_is_no_rating(context: Context, tmp_path: Path) -> None:
@@ -282,4 +283,4 @@ def test_the_validation_file_is_no_rating(context: Context, tmp_path: Path) -> N
     folder.mkdir()
     csv_file(folder, [(1, 7, 2, 300)], "a.csv")
     held_out = csv_file(folder, [(2, 8, 3, 300)], "b.csv")
-    assert ingest(context, settings(folder), str(held_out))["ratings"] == 1
+    assert ingest(context, settings(folder), str(held_out)).ratings == 1

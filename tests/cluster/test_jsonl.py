@@ -183,7 +183,7 @@ def test_ids_do_not_depend_on_the_chunk(context: Context, tmp_path: Path) -> Non
     objects = [{"user": str(n % 7) if n > 1100 else n % 7, "item": f"i{n}", "rating": 3} for n in range(1200)]
     (tmp_path / "r.jsonl").write_text(written(objects))
     manifest = ingest(context, settings(tmp_path / "r.jsonl", chunk_bytes=20_000))
-    assert (manifest["users"], manifest["ratings"], manifest["user_id_type"]) == (7, 1200, "integer")
+    assert (manifest.users, manifest.ratings, manifest.user_id_type) == (7, 1200, "integer")
 
 
 def test_a_bad_line_is_named_or_quarantined(context: Context, tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_a_bad_line_is_named_or_quarantined(context: Context, tmp_path: Path) ->
     said = f"{path}:61: the rating is empty: '{lines[60]}'; set ingest.on_bad_rows"
     assert refusal(context, path).startswith(said)
     manifest = ingest(context, settings(path, on_bad_rows="quarantine"))
-    assert (manifest["ratings"], manifest["quarantined"]) == (99, 1)
-    rejected = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "quarantine.parquet")
+    assert (manifest.ratings, manifest.quarantined) == (99, 1)
+    rejected = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "quarantine.parquet")
     assert rejected[["line", "text"]].to_numpy().tolist() == [[61, lines[60]]]
 
 
@@ -203,7 +203,7 @@ def test_a_bad_line_is_named_or_quarantined(context: Context, tmp_path: Path) ->
 def test_an_object_at_the_beginning_tells_the_form(name: str, context: Context, tmp_path: Path) -> None:
     (tmp_path / name).write_text(written([{"user": 1, "item": 2, "rating": 3}, {"user": 2, "item": 2, "rating": 4}]))
     manifest = ingest(context, settings(tmp_path))
-    assert manifest["format"] == "JSON lines (columns user, item, rating)"
+    assert manifest.format == "JSON lines (columns user, item, rating)"
     frame = table(context, manifest).sort_values("user")
     assert frame.to_numpy().tolist() == [[1, 2, 3], [2, 2, 4]]
 

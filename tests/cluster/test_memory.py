@@ -6,18 +6,21 @@ Covers: tasks/kernels/buffers.py, and that workers hand it back. Does not cover:
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dask.sizeof import sizeof
+from made_manifests import a_grid
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.manifest import kept_or_trained
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import room_for, written_room
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.kernels import buffers
 from funkflow.tasks.kernels.buffers import LEAST_FLOATS, forget_spare, uninitialised
 from funkflow.tasks.training.sgd import Descent
@@ -111,10 +114,13 @@ def test_workers_hand_memory_back_however_training_ends(
         assert all(context.client.run(leave_spare).values())
         if error is not None:
             raise error
-        return {"shards": {"users": [], "items": []}}
+        return {
+            "epochs": 1, "best_epoch": 1, "history": [], "shards": {"users": [], "items": []}, "seconds": 1.0,
+            "cpu_target": "", "steps": asdict(StepSizes(0.0, 1.0, 0.0, 0.0, 0.0)),
+        }  # fmt: skip
 
     with nullcontext() if error is None else pytest.raises(type(error)):
-        kept_or_trained(context, {"id": "made", "shards": 1}, str(tmp_path), 1, False, train, lambda _: "")
+        kept_or_trained(context, a_grid(), str(tmp_path), 1, False, train, lambda _: "")
     assert set(context.client.run(spare_bytes).values()) == {0}
 
 

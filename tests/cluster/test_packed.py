@@ -119,8 +119,8 @@ def test_packed_files_in_a_folder_are_found_with_their_titles(codec: str, contex
     saved(tmp_path / "in" / f"ratings.dat.{codec}", CODECS[codec](DAT))
     saved(tmp_path / "in" / f"movies.dat.{codec}", CODECS[codec](b"1::Brazil (1985)::Drama\n"))
     manifest = ingest(context, settings(tmp_path / "in"))
-    assert manifest["format"] == "MovieLens ratings.dat"
-    items = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "items.parquet").set_index("raw_id")
+    assert manifest.format == "MovieLens ratings.dat"
+    items = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "items.parquet").set_index("raw_id")
     assert items.loc[1, "title"] == "Brazil"
 
 

@@ -58,7 +58,7 @@ def test_booleans_are_one_and_zero_and_a_null_is_a_bad_row(context: Context, tmp
 def test_what_cannot_be_an_id_is_refused_by_type(items: Any, context: Context, tmp_path: Path) -> None:
     path = written(tmp_path / "r.parquet", {"user": [1, 2], "item": items, "rating": [1, 2], "asin": ["a", "b"]})
     assert f"{path}: column 'item' has type " in refusal(context, path, on_bad_rows="quarantine")
-    assert ingest(context, settings(path, columns={"item": "asin"}))["ratings"] == 2
+    assert ingest(context, settings(path, columns={"item": "asin"})).ratings == 2
 
 
 def test_a_type_that_only_a_later_file_has_is_refused_there(context: Context, tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_equal_ids_of_different_types_are_equal_across_files(first: int, context
     for number, users in enumerate([same[first], *same]):
         written(tmp_path / "in" / f"{number}.parquet", {"user": users, "rating": [1, 2], "item": [number, number]})
     manifest = ingest(context, settings(tmp_path / "in"))
-    assert (manifest["ratings"], manifest["users"]) == (12, 2)
-    assert manifest["user_id_type"] == ("integer" if first < 3 else "string")
+    assert (manifest.ratings, manifest.users) == (12, 2)
+    assert manifest.user_id_type == ("integer" if first < 3 else "string")
 
 
 def test_columns_are_found_by_name_in_each_file(context: Context, tmp_path: Path) -> None:

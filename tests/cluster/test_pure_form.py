@@ -29,9 +29,7 @@ def test_predictions_of_the_pure_form_are_the_product_of_the_factors(heard: Hear
     settings = TrainSettings(rank=RANK, epochs=20, step=0.2, biases=False, center=False, stop_on="nothing")
     folder = context.store.run("run")
     training = train(context, blocks, scale, settings, folder)
-    url = export(
-        context, dataset, training, scale, RANK, {"id_types": dict.fromkeys(("user", "item"), "integer")}, folder
-    )
+    url = export(context, dataset, training, RANK, {"id_types": dict.fromkeys(("user", "item"), "integer")})
     model = Model.load(url)
     assert model.mean == 0.0
     assert not model.user_biases.any()
@@ -44,8 +42,8 @@ def test_predictions_of_the_pure_form_are_the_product_of_the_factors(heard: Hear
     trained = [
         np.concatenate(
             [
-                read_shard(files.join(checkpoint.folder_of(folder), entry["path"]), entry["checksum"], RANK).factors
-                for entry in training["shards"][side]
+                read_shard(files.join(checkpoint.folder_of(folder), entry.path), entry.checksum, RANK).factors
+                for entry in training.shards[side]
             ]
         ).astype(np.float64)
         for side in ("users", "items")
@@ -53,4 +51,4 @@ def test_predictions_of_the_pure_form_are_the_product_of_the_factors(heard: Hear
     rounding = 4 * RANK * np.finfo(np.float32).eps * (np.abs(users) @ np.abs(items).T)
     assert np.abs(predicted).max() > 1.0
     assert (np.abs(predicted - users @ items.T) <= rounding).all()
-    assert (np.abs(predicted - trained[0] @ trained[1].T * training["steps"]["deviation"]) <= rounding).all()
+    assert (np.abs(predicted - trained[0] @ trained[1].T * training.steps.deviation) <= rounding).all()

@@ -71,8 +71,8 @@ def test_a_bad_row_among_them_is_named_by_its_first_line(context: Context, tmp_p
     above = write(tmp_path / "above.csv", rows[:200]).read_bytes().count(b"\n")
     assert refusal(context, path).startswith(f"{path}:{above + 1}: rating 'five' is not a number: 'u0,i10,five,")
     manifest = ingest(context, settings(path, on_bad_rows="quarantine", chunk_bytes=1024))
-    assert (manifest["ratings"], manifest["quarantined"]) == (299, 1)
-    rejected = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "quarantine.parquet")
+    assert (manifest.ratings, manifest.quarantined) == (299, 1)
+    rejected = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "quarantine.parquet")
     assert rejected["line"].tolist() == [above + 1]
     assert rejected["text"][0].count("ghost") == 1
 
@@ -163,10 +163,10 @@ def test_other_files_of_names_are_read_with_the_same_quoting(context: Context, t
     (tmp_path / "out.tsv").write_text('user\titem\n"Bo"\ti3\n')
     chosen = settings(ratings, quoting="none", deletions=str(tmp_path / "out.tsv"))
     dataset = ingest(context, chosen)
-    assert dataset["deleted"] == 1
+    assert dataset.deleted == 1
     (tmp_path / "valid.tsv").write_text('user\titem\n"Bo"\ti4\n"Bo\ti5\n')
     validation = SplitSettings(kind="file", file=str(tmp_path / "valid.tsv"))
-    assert split(attempt(context), dataset, validation, chosen, 0.0)["validation"]["ratings"] == 2
+    assert split(attempt(context), dataset, validation, chosen, 0.0).validation.ratings == 2
     assert read_pairs(str(tmp_path / "out.tsv"), quoting="none").table["user"].to_pylist() == ['"Bo"']
     assert read_pairs(str(tmp_path / "out.tsv")).table["user"].to_pylist() == ["Bo"]
 
@@ -180,7 +180,7 @@ def test_pairs_in_other_files_may_have_line_breaks(context: Context, tmp_path: P
     chosen = settings(write(tmp_path / "r.csv", rows), chunk_bytes=1024)
     dataset = ingest(context, chosen)
     validation = SplitSettings(kind="file", file=str(path))
-    assert split(attempt(context), dataset, validation, chosen, 0.0)["validation"]["ratings"] == len(pairs)
+    assert split(attempt(context), dataset, validation, chosen, 0.0).validation.ratings == len(pairs)
     write(path, [*pairs, ["u1", "none", "x\ny"]], ["user", "item", "text"])
     line = write(tmp_path / "above.csv", pairs).read_bytes().count(b"\n") + 1
     with pytest.raises(BadInput, match=rf"pairs\.csv:{line}: user 'u1' has no rating for item 'none'"):
@@ -189,7 +189,7 @@ def test_pairs_in_other_files_may_have_line_breaks(context: Context, tmp_path: P
         context,
         settings(tmp_path / "r.csv", deletions=str(write(path, pairs, ["user", "item", "text"])), chunk_bytes=1024),
     )
-    assert without["deleted"] == len(pairs)
+    assert without.deleted == len(pairs)
 
 
 def test_a_file_grows_by_records(context: Context, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_file_grows_by_records(context: Context, tmp_path: Path) -> None:
     with path.open("a", newline="") as file:
         csv.writer(file).writerows(reviews(100, first=200))
     now = grown(context, tmp_path, chunk_bytes=1024)
-    assert now["parsed_bytes"] < path.stat().st_size / 2
+    assert now.parsed_bytes < path.stat().st_size / 2
     assert_equals_cold(context, now, tmp_path, chunk_bytes=1024)
 
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 from source_files import sources
 
-from funkflow.pipeline.stages.export import export_shard
 from funkflow.tasks.dataset.hold_out import HoldOutRule, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard
 from funkflow.tasks.dataset.matches import find_places, match_by_part, match_by_shard
@@ -35,6 +34,7 @@ from funkflow.tasks.serving.dense_model import DenseModel
 from funkflow.tasks.serving.recommend import rank_part, recommend_part
 from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.saved_shards import export_shard
 from funkflow.tasks.training.score import Errors
 from funkflow.tasks.training.warm_rows import Side, warm_rows
 
@@ -61,15 +61,12 @@ def written(folder: Path | str, name: str, **columns: Any) -> tuple[str, str]:
     return url, files.write_table(url, pa.table(columns))
 
 
-def ids(folder: Path | str, name: str, raw_ids: Any) -> tuple[str, str]:
-    return written(folder, name, raw_id=pa.array(raw_ids))
-
-
 def test_holding_out_reads_no_table_of_users_but_once(tmp_path: Path, opened: list[str]) -> None:
     """By hash, which rests on raw ids alone, so the parts together hold out what one part would."""
     rng = np.random.default_rng(0)
     pairs = np.unique(np.stack([rng.integers(0, USERS, 900), rng.integers(0, ITEMS, 900)]), axis=1).astype(np.int32)
-    users, items = ids(tmp_path, "users", rng.permutation(500)[:USERS]), ids(tmp_path, "items", range(ITEMS))
+    users = written(tmp_path, "users", raw_id=rng.permutation(500)[:USERS])
+    items = written(tmp_path, "items", raw_id=range(ITEMS))
     held_out = {}
     for parts in (1, 4):
         folder = tmp_path / f"{parts}"
@@ -124,7 +121,7 @@ def parts_of(tmp_path: Path) -> ModelParts:
 def test_exporting_and_starting_from_a_model_read_the_rows_of_their_shard(tmp_path: Path, opened: list[str]) -> None:
     """Of a model whose ids have their numbers still, that is one part for each shard."""
     parts = parts_of(tmp_path)
-    table, steps = ids(tmp_path, "users", np.arange(USERS) * 10), StepSizes(3.0, 1.0, 0.0, 0.0, 0.0)
+    table, steps = written(tmp_path, "users", raw_id=np.arange(USERS) * 10), StepSizes(3.0, 1.0, 0.0, 0.0, 0.0)
     side = Side("user", parts.users, parts.user_counts, str(tmp_path / "match.arrow"), RANK, 0.0)
     match_by_shard(table, side.parts, SHARDS, side.match)
     pieces = cut_by_shard(table, SHARDS, str(tmp_path / "users.arrow"))
@@ -158,7 +155,7 @@ def test_parts_of_a_model_scored_one_by_one_add_up_to_the_whole(
     by = Scorer(RANK, parts.mean, parts.scale)
     items = read_side(parts.items, RANK)
     for which, raw in (("own", own_ids), ("other", other_ids)):
-        users_table, items_table = (ids(tmp_path, f"{which}-{side}", each) for side, each in raw.items())
+        users_table, items_table = (written(tmp_path, f"{which}-{side}", raw_id=each) for side, each in raw.items())
         match = match_by_part(users_table, parts.users, 2, str(tmp_path / f"{which}.arrow"))
         item_places = find_places(items_table, parts.items)
         buckets = buckets_of(pa.array(raw["users"]), 2)
@@ -204,10 +201,8 @@ def test_a_breakdown_reads_one_part_of_the_users(model: Model, tmp_path: Path, o
         total = found if total is None else total + found
     assert total is not None
     errors = ratings - model.score(users * 10, its * 10)
-    for bins, of_rating in (
-        (total.by_user_activity, counts["users"][users]),
-        (total.by_item_popularity, counts["items"][its]),
-    ):
+    of_user, of_item = counts["users"][users], counts["items"][its]
+    for bins, of_rating in ((total.by_user_activity, of_user), (total.by_item_popularity, of_item)):
         for bin_ in range(1, 8):
             inside = [int(count).bit_length() == bin_ for count in of_rating]
             assert bins[bin_, COUNT] == sum(inside)
@@ -235,8 +230,8 @@ def test_of_an_earlier_training_a_part_reads_what_has_its_users(
         parts.append(written(tmp_path, f"old-{part}", user=mine[0], item=mine[1]))
         kept_out.append((written(tmp_path, f"out-{part}", row=out),))
         trained |= {(old["users"][u], old["items"][i]) for u, i in np.delete(mine, out, axis=1).T}
-    tables = [ids(tmp_path, f"old-{side}", old[side]) for side in ("users", "items")]
-    own = [ids(tmp_path, side, raw[side]) for side in ("users", "items")]
+    tables = [written(tmp_path, f"old-{side}", raw_id=old[side]) for side in ("users", "items")]
+    own = [written(tmp_path, side, raw_id=raw[side]) for side in ("users", "items")]
     training = TrainedRatings((tables[0], tables[1]), tuple(parts), tuple(kept_out))
     met = TrainingMatch(training, str(tmp_path / "met.arrow"))
     match_by_part(own[0], [tables[0]], now, met.users)
@@ -264,7 +259,11 @@ def test_no_task_has_all_of_a_model_but_those_that_predict_pairs() -> None:
         for source in sources(CHECKOUT, ("pipeline/stages", "pipeline/training", "pipeline/models", "tasks"))
         if "from funkflow.tasks.model.model import Model\n" in source.path.read_text(encoding="utf-8")
     }
-    assert loading == {"pipeline/stages/predict.py", "tasks/synthetic/planted.py", "tasks/synthetic/netflix_text.py"}
+    assert loading == {
+        "tasks/serving/predict_batch.py",
+        "tasks/synthetic/planted.py",
+        "tasks/synthetic/netflix_text.py",
+    }
 
 
 @pytest.mark.parametrize("names", [["user", "item", "rating", "row"], ["row", "rating", "item", "user"]])

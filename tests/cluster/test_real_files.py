@@ -30,7 +30,7 @@ def lines(count: int = 300, form: str = "{u},{i},{r}") -> str:
 
 def counted(context: Context, path: Path, **more: Any) -> tuple[int, int, int]:
     manifest = ingest(context, settings(path, **more))
-    return manifest["ratings"], manifest["users"], manifest["items"]
+    return manifest.ratings, manifest.users, manifest.items
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -94,9 +94,9 @@ def test_a_form_that_people_have_is_read(
     name: str, text: str, more: dict[str, Any], context: Context, tmp_path: Path
 ) -> None:
     manifest = ingest(context, settings(written(tmp_path, name, text), **more))
-    assert (manifest["users"], manifest["items"], manifest["quarantined"]) == (30, 19, 0)
-    assert manifest["rating_maximum"] in (5.0, 5.5)
-    assert manifest["timestamps"] == (name == "times-first.csv")
+    assert (manifest.users, manifest.items, manifest.quarantined) == (30, 19, 0)
+    assert manifest.rating_maximum in (5.0, 5.5)
+    assert manifest.timestamps == (name == "times-first.csv")
 
 
 def test_a_decimal_comma_keeps_the_rating(context: Context, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_times_that_cannot_be_read_are_left_out_by_the_remedy(context: Context, 
     assert "'02/01/2018' in column date is no time that is read" in said
     assert 'set ingest.columns.timestamp = "none"' in said
     manifest = ingest(context, settings(path, columns={"timestamp": "none"}))
-    assert (manifest["users"], manifest["timestamps"]) == (30, False)
+    assert (manifest.users, manifest.timestamps) == (30, False)
 
 
 @pytest.mark.parametrize(

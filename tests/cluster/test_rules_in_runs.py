@@ -24,12 +24,13 @@ from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
+from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import judge
 
 MADE = planted(2_000, (100, 60), 5, 0.2, False, seed=1)
 CHOSEN = TrainSettings(rank=8, epochs=60)
-Outcome = tuple[list[list[float]], dict[str, float], list[bytes]]
+Outcome = tuple[tuple[tuple[float, Any], ...], StepSizes, list[bytes]]
 
 
 def trained(client: Client, root: Path, chosen: TrainSettings = CHOSEN, listener: Any = lambda _event: None) -> Outcome:
@@ -39,10 +40,10 @@ def trained(client: Client, root: Path, chosen: TrainSettings = CHOSEN, listener
     folder = context.store.run("run")
     scale = (float(MADE.ratings.min()), float(MADE.ratings.max()))
     manifest = train(context, blocks, scale, chosen, folder)
-    assert step_sizes(blocks, CHOSEN).l2 == pytest.approx(0.28 / (blocks["ratings"] / 160) ** 0.5)
-    kept = [entry["path"] for side in ("users", "items") for entry in manifest["shards"][side]]
+    assert step_sizes(blocks, CHOSEN).l2 == pytest.approx(0.28 / (blocks.ratings / 160) ** 0.5)
+    kept = [entry.path for side in ("users", "items") for entry in manifest.shards[side]]
     shards = [files.read_bytes(files.join(checkpoint.folder_of(folder), path)) for path in kept]
-    return manifest["history"], manifest["steps"], shards
+    return manifest.history, manifest.steps, shards
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_training_goes_on_until_factors_have_set_out_and_l2_falls(expected: Outc
     rmses = [stopping for _, stopping in history]
     assert judge(rmses[:3], 2, 1e-4).stop  # by the patience alone
     assert min(rmses) < 0.5 * mean_rmse(MADE)
-    assert steps["l2"] < 0.5 * 0.28 / (1_800 / 160) ** 0.5
+    assert steps.l2 < 0.5 * 0.28 / (1_800 / 160) ** 0.5
 
 
 def test_two_workers_give_the_same_bits(expected: Outcome, tmp_path: Path) -> None:
@@ -78,6 +79,6 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, expected: O
 def test_an_explicit_l2_and_an_explicit_patience_are_kept_to(client: Client, tmp_path: Path) -> None:
     history, steps, _ = trained(client, tmp_path, CHOSEN.model_copy(update={"l2": 0.03, "patience": 1}))
     rmses = [stopping for _, stopping in history]
-    assert steps["l2"] == 0.03
+    assert steps.l2 == 0.03
     assert judge(rmses, 1, 1e-4).stop
     assert not judge(rmses[:-1], 1, 1e-4).stop

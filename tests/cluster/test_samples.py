@@ -7,7 +7,6 @@ test_bad_input.py).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +14,7 @@ from raw_forms import attempt
 from samples import SAMPLES, sample_files, sample_rows, sample_titles
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
 from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.split import split
@@ -41,9 +41,9 @@ FORMS = {
 """What to ingest, and how ingest is to name its form."""
 
 
-def read_back(context: Context, manifest: dict[str, Any]) -> pd.DataFrame:
+def read_back(context: Context, manifest: Dataset) -> pd.DataFrame:
     """The dataset with raw ids and whole seconds, sorted."""
-    folder = Path(context.store.dataset(manifest["id"]))
+    folder = Path(context.store.dataset(manifest.id))
     frame = pd.read_parquet(folder / "ratings.parquet")
     for side in ("user", "item"):
         frame[side] = pd.read_parquet(folder / f"{side}s.parquet")["raw_id"].to_numpy()[frame[side]]
@@ -76,7 +76,7 @@ def test_the_samples_stay_tiny() -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_ingest_finds_the_same_ratings_in_every_form(context: Context, name: str) -> None:
     manifest = ingest(context, IngestSettings(ratings=(str(SAMPLES / name),)))
-    assert FORMS[name] in manifest["format"]
+    assert FORMS[name] in manifest.format
     expected = sample_rows().sort_values(["user", "item"], ignore_index=True)
     pd.testing.assert_frame_equal(read_back(context, manifest)[list(expected.columns)], expected)
 
@@ -84,7 +84,7 @@ def test_ingest_finds_the_same_ratings_in_every_form(context: Context, name: str
 @pytest.mark.parametrize("name", ["netflix", "ratings.dat", "u.data", "ratings.csv"])
 def test_the_titles_beside_the_ratings_are_found(context: Context, name: str) -> None:
     manifest = ingest(context, IngestSettings(ratings=(str(SAMPLES / name),)))
-    items = pd.read_parquet(Path(context.store.dataset(manifest["id"])) / "items.parquet")
+    items = pd.read_parquet(Path(context.store.dataset(manifest.id)) / "items.parquet")
     assert items["title"].notna().all()
     years = (" (" + items["year"].astype("Int64").astype("string") + ")").fillna("")
     assert sorted(zip(items["raw_id"].astype(str), items["title"] + years, strict=True)) == sorted(sample_titles())
@@ -95,4 +95,4 @@ def test_the_probe_of_the_netflix_sample_can_be_held_out(context: Context) -> No
     dataset = ingest(attempt(context), settings)
     probe = SplitSettings(kind="file", file=str(SAMPLES / "netflix" / "probe.txt"))
     manifest = split(attempt(context), dataset, probe, settings, 0.0)
-    assert (manifest["validation"]["ratings"], manifest["training_ratings"]) == (20, 180)
+    assert (manifest.validation.ratings, manifest.training_ratings) == (20, 180)

@@ -154,7 +154,7 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     two_workers.cluster.scheduler.add_plugin(finished, name=stop_on)
     train(context, blocks, (1.0, 5.0), chosen, str(tmp_path / "run"))
 
-    matrix = Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8, float(stop_on == "validation"))
+    matrix = Matrix(blocks.ratings, blocks.users, blocks.items, 8, float(stop_on == "validation"))
     job = Job(matrix, 4, 2, 1)
     replayed = simulate(job, CONSTANTS, seed=3, epochs=2)
     named = {key: f"{key[0]}-{stop_on}-{key[1]:04d}-{key[2]:03d}-{key[3]:03d}" for key in replayed.order}
@@ -182,7 +182,7 @@ def test_a_small_set_on_one_worker_goes_several_epochs_a_task(two_workers: Clien
     two_workers.cluster.scheduler.add_plugin(finished, name=name)
     train(context, blocks, (1.0, 5.0), TrainSettings(rank=8, epochs=20, stop_on="nothing"), str(tmp_path / "run"))
 
-    job = Job(Matrix(blocks["ratings"], blocks["users"], blocks["items"], 8), 1, 2, 1)
+    job = Job(Matrix(blocks.ratings, blocks.users, blocks.items, 8), 1, 2, 1)
     ran = [key for key in finished.keys if key.startswith((f"descend-{name}-", f"history-{name}-"))]
     assert (job.epochs_a_task, 20 * job.tasks_an_epoch) == (10, len(ran))
     one_by_one = predict_epoch(replace(job, checkpoint_epochs=1), CONSTANTS).parts["scheduler"]

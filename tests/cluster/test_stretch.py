@@ -38,7 +38,7 @@ CASES = {
 def outcome(heard: Heard, tmp_path: Path, folder: str, chosen: TrainSettings) -> tuple[dict[str, Any], Bits]:
     context = replace(heard.context, store=Store(str(tmp_path / folder)), attempt=f"{folder}-{tmp_path.name}")
     manifest, bits = trained(context, chosen)
-    return {name: manifest[name] for name in ("epochs", "best_epoch", "history", "shards")}, bits
+    return {name: manifest.content()[name] for name in ("epochs", "best_epoch", "history", "shards")}, bits
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from raw_forms import attempt
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
+from funkflow.pipeline.root.manifests import Synthetic
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import SynthSettings
 from funkflow.pipeline.stages import synthesise as stage
@@ -41,7 +41,7 @@ class Demo:
     """The demo set as it lies on disk, read back by plain string work."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Synthetic
     rows: pd.DataFrame
     probe: pd.DataFrame
     qualifying: pd.DataFrame
@@ -59,7 +59,7 @@ def netflix_rows(*paths: Path, columns: list[str]) -> pd.DataFrame:
 def demo(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     context = Context(client, Store(str(tmp_path_factory.mktemp("demo"))), lambda event: None, "demo")
     manifest = synthesise(context, SynthSettings())
-    folder = Path(manifest["folder"])
+    folder = Path(manifest.folder)
     return Demo(
         folder,
         manifest,
@@ -70,7 +70,7 @@ def demo(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def test_the_demo_has_exactly_the_ratings_asked_for_each_pair_once(demo: Demo) -> None:
-    assert len(demo.rows) == demo.manifest["ratings"] == 1_000_000
+    assert len(demo.rows) == demo.manifest.ratings == 1_000_000
     assert not demo.rows.duplicated(["film", "user"]).any()
 
 
@@ -103,13 +103,13 @@ def test_activity_of_the_demo_has_long_tails(demo: Demo) -> None:
 
 
 def test_the_probe_is_part_of_the_ratings(demo: Demo) -> None:
-    assert len(demo.probe) == demo.manifest["probe"] == 50_000
+    assert len(demo.probe) == demo.manifest.others["probe"] == 50_000
     assert len(demo.probe.merge(demo.rows)) == len(demo.probe.drop_duplicates()) == 50_000
 
 
 def test_qualifying_pairs_have_a_day_and_no_rating(demo: Demo) -> None:
     pairs = demo.qualifying[["film", "user"]]
-    assert len(pairs.drop_duplicates()) == demo.manifest["qualifying"] == 5_000
+    assert len(pairs.drop_duplicates()) == demo.manifest.others["qualifying"] == 5_000
     assert pairs.merge(demo.rows, on=["film", "user"]).empty
     assert demo.qualifying["date"].between("1999-11-11", "2005-12-31").all()
 
@@ -171,8 +171,8 @@ def test_another_seed_gives_another_set() -> None:
 
 
 def test_both_forms_hold_the_same_lines_in_the_same_order(context: Context) -> None:
-    combined = Path(synthesise(attempt(context), TINY)["folder"])
-    apart = Path(synthesise(attempt(context), TINY.model_copy(update={"form": "files"}))["folder"])
+    combined = Path(synthesise(attempt(context), TINY).folder)
+    apart = Path(synthesise(attempt(context), TINY.model_copy(update={"form": "files"})).folder)
     films = sorted(apart.glob("training_set/mv_*.txt"))
     assert [film.name for film in films[:2]] == ["mv_0000001.txt", "mv_0000002.txt"]
     whole = b"".join(film.read_bytes() for film in films)
@@ -205,7 +205,7 @@ def test_ranges_cover_every_film_once_and_none_is_empty(parts: int) -> None:
 
 def test_a_set_that_is_there_is_not_written_again(heard: Heard) -> None:
     first = synthesise(attempt(heard.context), TINY)
-    probe = Path(first["folder"], "probe.txt")
+    probe = Path(first.folder, "probe.txt")
     written = probe.stat().st_mtime_ns
     assert synthesise(attempt(heard.context), TINY) == first
     assert [event.reused for event in heard.events if isinstance(event, StageFinished)] == [False, True]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,14 +185,12 @@ def test_a_best_epoch_older_than_the_last_checkpoint_survives_an_interruption(
 
     whole = Context(client, Store(str(tmp_path_factory.mktemp("whole"))), lambda event: None, "best-whole")
     manifest, bits = trained(whole, settings)
-    assert manifest["best_epoch"] <= 8
+    assert manifest.best_epoch <= 8
     stopped = Store(str(tmp_path_factory.mktemp("stopped")))
     with pytest.raises(KeyboardInterrupt):
         trained(Context(client, stopped, stop_at_eleven, "best-stopped"), settings)
-    assert trained(Context(client, stopped, lambda event: None, "best-resumed"), settings) == (
-        {**manifest, "seconds": pytest.approx(manifest["seconds"], abs=1000)},
-        bits,
-    )
+    resumed, same_bits = trained(Context(client, stopped, lambda event: None, "best-resumed"), settings)
+    assert (replace(resumed, seconds=manifest.seconds), same_bits) == (manifest, bits)
 
 
 def test_shards_without_a_manifest_do_not_count(heard: Heard, expected: Bits) -> None:
@@ -227,11 +226,11 @@ def test_the_best_epoch_is_kept_and_training_stops(heard: Heard) -> None:
     manifest, bits = trained(
         heard.context, TrainSettings(rank=RANK, epochs=60, checkpoint_epochs=4, l2=0.0, step=0.35, patience=2)
     )
-    rmses = [stopping for _, stopping in manifest["history"]]
-    assert manifest["epochs"] == manifest["best_epoch"] + 2 < 60
-    assert rmses[manifest["best_epoch"] - 1] == min(rmses)
-    kept = {entry["path"].split("/")[0] for entry in manifest["shards"]["users"]}
-    assert kept == {f"shards-{manifest['best_epoch']:05d}"}
+    rmses = [stopping for _, stopping in manifest.history]
+    assert manifest.epochs == manifest.best_epoch + 2 < 60
+    assert rmses[manifest.best_epoch - 1] == min(rmses)
+    kept = {entry.path.split("/")[0] for entry in manifest.shards["users"]}
+    assert kept == {f"shards-{manifest.best_epoch:05d}"}
     assert len(bits) == 2 * SHARDS
 
 
@@ -260,8 +259,8 @@ def test_unrated_rows_stay_zero(context: Context) -> None:
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
     manifest = train(context, blocks, (1.0, 5.0), SETTINGS, folder)
-    entry = manifest["shards"]["users"][lonely % SHARDS]
-    shard = read_shard(files.join(checkpoint.folder_of(folder), entry["path"]), entry["checksum"], RANK)
+    entry = manifest.shards["users"][lonely % SHARDS]
+    shard = read_shard(files.join(checkpoint.folder_of(folder), entry.path), entry.checksum, RANK)
     assert not shard.factors[lonely // SHARDS].any()
     assert shard.biases[lonely // SHARDS] == 0.0
     assert shard.factors.any()

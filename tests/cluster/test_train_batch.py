@@ -25,6 +25,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed, RunBegan
 from funkflow.pipeline.results.tables import result_table
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
@@ -47,24 +48,26 @@ def batch_settings(**of_batch: Any) -> TrainSettings:
 
 def trained(
     context: Context, settings: TrainSettings, shards: int = 3, ratings: Ratings | None = None, streamed: bool = False
-) -> tuple[dict[str, Any], Bits]:
+) -> tuple[Training, Bits]:
     """Train; return the manifest, and every kept shard and the last point as bytes."""
     blocks = grid(context, *publish_ratings(context, ratings or made_ratings()), GridSettings(shards=shards))
     folder = context.store.run("run")
     manifest = train_batch(context, blocks, (1.0, 5.0), settings, folder, streamed)
     place = Path(checkpoint.folder_of(folder))
-    last = json.loads((place / f"epoch-{manifest['epochs']:05d}.json").read_bytes())
-    entries = [each for kept in (manifest["shards"], last["current"]) for side in SIDES for each in kept[side]]
+    last = json.loads((place / f"epoch-{manifest.epochs:05d}.json").read_bytes())
+    entries = [
+        each for kept in (manifest.content()["shards"], last["current"]) for side in SIDES for each in kept[side]
+    ]
     return manifest, {entry["path"]: files.read_bytes(str(place / entry["path"])) for entry in entries}
 
 
 SIDES = ("users", "items")
 
 
-def last_rows(context: Context, manifest: dict[str, Any], shape: tuple[int, int], shards: int) -> list[batch.Rows]:
+def last_rows(context: Context, manifest: Training, shape: tuple[int, int], shards: int) -> list[batch.Rows]:
     """Return the last point as two whole matrices of float64."""
     place = Path(checkpoint.folder_of(context.store.run("run")))
-    current = json.loads((place / f"epoch-{manifest['epochs']:05d}.json").read_bytes())["current"]
+    current = json.loads((place / f"epoch-{manifest.epochs:05d}.json").read_bytes())["current"]
     whole = [np.empty((count, RANK + 1)) for count in shape]
     for rows, side in zip(whole, SIDES, strict=True):
         for shard, entry in enumerate(current[side]):
@@ -72,12 +75,12 @@ def last_rows(context: Context, manifest: dict[str, Any], shape: tuple[int, int]
     return whole
 
 
-def reference(made: Ratings, settings: TrainSettings, shards: int, manifest: dict[str, Any]) -> list[batch.Rows]:
+def reference(made: Ratings, settings: TrainSettings, shards: int, manifest: Training) -> list[batch.Rows]:
     """The lecture's rule on whole matrices: U <- U + s (sum of e V - l2 n U), V likewise, from the same old values."""
     kept = ~made.is_validation
     users, items = made.users[kept].astype(np.int64), made.items[kept].astype(np.int64)
-    steps = manifest["steps"]
-    data = Observed(users, items, (made.ratings[kept].astype(np.float64) - steps["mean"]) / steps["deviation"])
+    steps = manifest.steps
+    data = Observed(users, items, (made.ratings[kept].astype(np.float64) - steps.mean) / steps.deviation)
     whole = []
     for side, rows, count in (("user", users, made.shape[0]), ("item", items, made.shape[1])):
         counts = np.bincount(rows, minlength=count).astype(np.float64)
@@ -87,11 +90,11 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, manifest: dic
         whole.append(start)
     u, v = whole
     moving: list[Any] = [0.0] * 4
-    for _ in range(manifest["epochs"]):
+    for _ in range(manifest.epochs):
         at = Point(u[:, :-1], v[:, :-1], u[:, -1], v[:, -1])
-        slopes = vars(gradients(at, data, steps["l2"])).values()
+        slopes = vars(gradients(at, data, steps.l2)).values()
         moving = [slope + settings.batch.momentum * before for slope, before in zip(slopes, moving, strict=True)]
-        change_u, change_v, change_b, change_d = (-steps["step"] / 2 * each for each in moving)
+        change_u, change_v, change_b, change_d = (-steps.step / 2 * each for each in moving)
         u = u + np.column_stack([change_u, change_b if settings.biases else np.zeros(len(u))])
         v = v + np.column_stack([change_v, change_d if settings.biases else np.zeros(len(v))])
     return [u, v]
@@ -109,10 +112,10 @@ def test_it_is_descent_in_numpy(context: Context, shards: int, momentum: float, 
     settings = batch_settings(step=0.02, momentum=momentum).model_copy(update={**changes, "stop_on": "nothing"})
     manifest, _ = trained(context, settings, shards, made)
     expected = reference(made, settings, shards, manifest)
-    assert manifest["epochs"] == STEPS
+    assert manifest.epochs == STEPS
     for found, rows in zip(last_rows(context, manifest, made.shape, shards), expected, strict=True):
         np.testing.assert_allclose(found, rows, rtol=0, atol=1e-10)
-    assert abs(manifest["history"][-1][0] / manifest["history"][0][0] - 1) > 1e-4  # it went somewhere
+    assert abs(manifest.history[-1][0] / manifest.history[0][0] - 1) > 1e-4  # it went somewhere
 
 
 def test_validation_is_scored_on_what_is_kept(context: Context) -> None:
@@ -122,9 +125,9 @@ def test_validation_is_scored_on_what_is_kept(context: Context) -> None:
     held = made.is_validation
     users, items = made.users[held], made.items[held]
     scores = np.einsum("nk,nk->n", u[users, :-1], v[items, :-1]) + u[users, -1] + v[items, -1]
-    predicted = np.clip(manifest["steps"]["mean"] + manifest["steps"]["deviation"] * scores, 1.0, 5.0)
+    predicted = np.clip(manifest.steps.mean + manifest.steps.deviation * scores, 1.0, 5.0)
     rmse = float(np.sqrt(np.mean((made.ratings[held] - predicted) ** 2)))
-    assert manifest["history"][-1][1] == pytest.approx(rmse, rel=1e-5)
+    assert manifest.history[-1][1] == pytest.approx(rmse, rel=1e-5)
 
 
 SEARCHED = batch_settings(momentum=0.3)
@@ -185,20 +188,20 @@ def test_validation_stops_it_and_the_best_step_is_kept(context: Context) -> None
     """Made ratings without L2 are soon learnt by heart, so validation turns around."""
     settings = batch_settings(steps=200, patience=5, checkpoint_steps=4).model_copy(update={"l2": 0.0, "rank": RANK})
     manifest, bits = trained(context, settings)
-    rmses = [stopping for _, stopping in manifest["history"]]
-    assert manifest["reason"] == "validation has stopped improving"
-    assert manifest["epochs"] == manifest["best_epoch"] + 5 < 200
-    assert rmses[manifest["best_epoch"] - 1] == min(rmses)
-    kept = {entry["path"].split("/")[0] for side in SIDES for entry in manifest["shards"][side]}
-    assert kept == {f"shards-{manifest['best_epoch']:05d}"}
+    rmses = [stopping for _, stopping in manifest.history]
+    assert manifest.reason == "validation has stopped improving"
+    assert manifest.epochs == manifest.best_epoch + 5 < 200
+    assert rmses[manifest.best_epoch - 1] == min(rmses)
+    kept = {entry.path.split("/")[0] for side in SIDES for entry in manifest.shards[side]}
+    assert kept == {f"shards-{manifest.best_epoch:05d}"}
     assert all(any(path.startswith(folder) for path in bits) for folder in kept)
 
 
 def test_it_says_that_it_has_converged(context: Context) -> None:
     settings = batch_settings(steps=500, tolerance=0.02).model_copy(update={"stop_on": "nothing"})
     manifest, _ = trained(context, settings, 1)
-    assert manifest["reason"].startswith("converged")
-    assert manifest["epochs"] < 500
+    assert manifest.reason.startswith("converged")
+    assert manifest.epochs < 500
 
 
 def test_a_step_that_diverges_is_said_in_one_line(context: Context) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from funkflow import run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
@@ -43,14 +43,14 @@ SETTINGS = TrainSettings(method="funk", rank=RANK, seed=3, epochs=60, l2=0.02)
 def trained(
     context: Context, settings: TrainSettings = SETTINGS, ratings: Ratings | None = None, streamed: bool = False,
     shards: int = SHARDS,
-) -> tuple[dict[str, Any], Bits]:  # fmt: skip
+) -> tuple[Training, Bits]:  # fmt: skip
     """Train; return the manifest, and every shard as bytes."""
     blocks = grid(context, *publish_ratings(context, ratings or made_ratings(rank=2)), GridSettings(shards=shards))
     folder = context.store.run("run")
     manifest = train_funk(context, blocks, (1.0, 5.0), settings, folder, streamed)
     place = Path(checkpoint.folder_of(folder))
-    entries = [each for side in SIDES for each in manifest["shards"][side]]
-    return manifest, {entry["path"]: files.read_bytes(str(place / entry["path"])) for entry in entries}
+    entries = [each for side in SIDES for each in manifest.shards[side]]
+    return manifest, {entry.path: files.read_bytes(str(place / entry.path)) for entry in entries}
 
 
 def test_it_is_funks_rule_in_numpy(context: Context) -> None:
@@ -63,7 +63,7 @@ def test_it_is_funks_rule_in_numpy(context: Context) -> None:
     manifest, _ = trained(context, settings, made, shards=1)
     block = RatingBlock.of(made.users, made.items, made.ratings, made.shape)
     places = list(zip(block.user_rows.tolist(), block.item_rows.tolist(), strict=True))
-    left = block.ratings.astype(np.float64) / manifest["steps"]["deviation"]
+    left = block.ratings.astype(np.float64) / manifest.steps.deviation
     for feature in range(2):
         vectors = [
             np.where(np.isin(np.arange(count), rows), FUNK_INITIAL, 0.0)
@@ -78,10 +78,10 @@ def test_it_is_funks_rule_in_numpy(context: Context) -> None:
         left = left - np.array([vectors[0][a] * vectors[1][b] for a, b in places])
         folder = Path(checkpoint.folder_of(context.store.run("run")))
         for side, expected in zip(SIDES, vectors, strict=True):
-            entry = manifest["shards"][side][0]
-            found = read_shard(str(folder / entry["path"]), entry["checksum"], 2).factors[:, feature]
+            entry = manifest.shards[side][0]
+            found = read_shard(str(folder / entry.path), entry.checksum, 2).factors[:, feature]
             np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4)
-    assert (manifest["epochs"], manifest["counted"], manifest["passes"]) == (24, "passes", [12, 12])
+    assert (manifest.epochs, manifest.counted, manifest.passes) == (24, "passes", (12, 12))
 
 
 @pytest.fixture(scope="module")
@@ -124,20 +124,20 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, tmp_path: P
     manifest, bits = trained(resumed.context)
     assert bits == expected
     found = [event.epoch for event in resumed.events if isinstance(event, EpochFinished)]
-    assert found == list(range(2, len(manifest["passes"]) + 1))
+    assert found == list(range(2, len(manifest.passes) + 1))
     assert Noticed("resuming after feature 1") in resumed.events
 
 
 def test_a_feature_that_gains_nothing_is_dropped_and_ends_the_run(context: Context) -> None:
     """Planted rank 2, few ratings: held-out ratings soon have nothing to gain from one more feature."""
     manifest, _ = trained(context, SETTINGS.model_copy(update={"rank": 40}))
-    kept, rmses = manifest["best_epoch"], [stopping for _, stopping in manifest["history"]]
-    assert manifest["reason"] == f"feature {kept + 1} gained nothing"
-    assert 1 <= kept == len(rmses) == len(manifest["passes"]) - 1 < 39
+    kept, rmses = manifest.best_epoch, [stopping for _, stopping in manifest.history]
+    assert manifest.reason == f"feature {kept + 1} gained nothing"
+    assert 1 <= kept == len(rmses) == len(manifest.passes) - 1 < 39
     assert rmses == sorted(rmses, reverse=True)
     folder = Path(checkpoint.folder_of(context.store.run("run")))
-    entry = manifest["shards"]["users"][0]
-    factors = read_shard(str(folder / entry["path"]), entry["checksum"], 40).factors
+    entry = manifest.shards["users"][0]
+    factors = read_shard(str(folder / entry.path), entry.checksum, 40).factors
     assert np.any(factors, axis=0).tolist() == [True] * kept + [False] * (40 - kept)
 
 

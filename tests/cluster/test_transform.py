@@ -128,10 +128,10 @@ def test_another_transformation_is_another_dataset_and_none_is_the_one_it_always
 ) -> None:
     path = written(counts(), tmp_path / "counts.csv")
     plain, logs = (ingest(context, settings(path, transform=each)) for each in ("none", "log1p"))
-    assert plain["id"] != logs["id"]
-    assert "transform" not in plain["seen"]["settings"]
-    assert plain["rating_maximum"] == counts()["rating"].max()
-    assert logs["rating_maximum"] == pytest.approx(np.log1p(counts()["rating"].max()))
+    assert plain.id != logs.id
+    assert "transform" not in plain.seen["settings"]
+    assert plain.rating_maximum == counts()["rating"].max()
+    assert logs.rating_maximum == pytest.approx(np.log1p(counts()["rating"].max()))
     both = table(context, plain).merge(table(context, logs), on=["user", "item"])
     np.testing.assert_array_equal(both["rating_y"], np.log1p(both["rating_x"].astype(np.float64)).astype(np.float32))
 
@@ -143,16 +143,16 @@ def test_what_comes_later_and_what_validates_is_transformed_alike(context: Conte
     ingest(context, chosen)
     written(whole[1500:2300], tmp_path / "day-1.csv")
     dataset = ingest(context, chosen)
-    assert dataset["parent"] is not None
-    assert dataset["scale"] == pytest.approx([0.0, np.log1p(1e6)])
+    assert dataset.parent is not None
+    assert dataset.scale == pytest.approx((0.0, np.log1p(1e6)))
     found = table(context, dataset).merge(whole, on=["user", "item"])
     np.testing.assert_allclose(found["rating_x"], np.log1p(found["rating_y"]), rtol=1e-6)
     file = written(whole[2300:], tmp_path / "validation.csv")
     split = Settings.build({"split": {"kind": "file", "file": file}}).split
     manifest = split_stage.split(context, dataset, split, chosen, 0.0)
-    folder = context.store.split(manifest["id"])
-    held_out = [files.read_table(f"{folder}/{each['path']}")["rating"].to_numpy()
-                for each in manifest["validation"]["parts"]]  # fmt: skip
+    folder = context.store.split(manifest.id)
+    held_out = [files.read_table(f"{folder}/{each.path}")["rating"].to_numpy()
+                for each in manifest.validation.parts]  # fmt: skip
     expected = np.sort(np.log1p(whole["rating"][2300:]))
     np.testing.assert_allclose(np.sort(np.concatenate(held_out)), expected, rtol=1e-6)
 
@@ -165,8 +165,8 @@ def test_a_rating_without_a_logarithm_is_named_with_its_line(context: Context, t
     assert message.startswith(f"{path}:59: the rating is -1 or less and has no log(1 + rating): ")
     assert 'set ingest.transform = "none", or set ingest.on_bad_rows = "quarantine"' in message
     kept = ingest(context, settings(path, transform="log1p", on_bad_rows="quarantine"))
-    assert (kept["ratings"], kept["quarantined"]) == (199, 1)
-    assert ingest(context, settings(path))["ratings"] == 200
+    assert (kept.ratings, kept.quarantined) == (199, 1)
+    assert ingest(context, settings(path)).ratings == 200
 
 
 def test_a_scale_that_begins_at_minus_one_has_no_logarithm() -> None:

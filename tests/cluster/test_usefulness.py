@@ -15,6 +15,7 @@ from distributed import Client
 from growing_ratings import address_of
 from hypothesis import given
 from hypothesis import strategies as st
+from made_manifests import a_dataset, a_grid
 from program import funkflow
 from skewed import counts, noise, written
 
@@ -73,15 +74,15 @@ def test_a_difference_in_the_last_digits_is_shown() -> None:
 def test_counts_are_told_from_scales(
     least: float, greatest: float, mean: float, mean_square: float, skewed: bool
 ) -> None:
-    dataset = {"rating_minimum": least, "rating_maximum": greatest}
-    assert is_right_skewed(dataset, {"mean": mean, "mean_square": mean_square}) == skewed
+    dataset = a_dataset(rating_minimum=least, rating_maximum=greatest)
+    assert is_right_skewed(dataset, a_grid(mean=mean, mean_square=mean_square)) == skewed
 
 
 @pytest.mark.parametrize(
     ("train", "words"), [({"method": "lanczos"}, "train.method = sgd"), ({"biases": False}, "train.biases = true")]
 )
 def test_the_remedy_is_one_for_the_method(train: dict[str, Any], words: str) -> None:
-    assert words in remedy(Settings.build({"train": train}), {}, {})
+    assert words in remedy(Settings.build({"train": train}), a_dataset(), a_grid())
 
 
 def test_noise_is_refused_with_a_report_and_the_model_in_use_stays(client: Client, tmp_path: Path) -> None:

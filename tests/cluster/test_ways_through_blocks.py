@@ -41,7 +41,7 @@ def trained(context: Context, ratings: Ratings, streamed: bool = False) -> Bits:
     settings = TrainSettings(rank=6, epochs=2, checkpoint_epochs=1)
     folder = context.store.run("run")
     manifest = train(context, blocks, (1.0, 5.0), settings, folder, streamed)
-    kept = [entry["path"] for side in ("users", "items") for entry in manifest["shards"][side]]
+    kept = [entry.path for side in ("users", "items") for entry in manifest.shards[side]]
     return {path.split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), path)) for path in kept}
 
 
@@ -53,10 +53,10 @@ def expected(client: Client, ratings: Ratings, tmp_path_factory: pytest.TempPath
 
 def test_every_block_has_several_tiles(context: Context, ratings: Ratings) -> None:
     manifest = grid(context, *publish_ratings(context, ratings), GridSettings(shards=4))
-    for number, entry in enumerate(manifest["blocks"]):
+    for number, entry in enumerate(manifest.blocks):
         row, column = divmod(number, 4)
         shape = (shard_rows(40_000, 4, row), shard_rows(5_000, 4, column))
-        assert len(read_block(context.store.blocks, entry["checksum"], shape).tiles) == 4
+        assert len(read_block(context.store.blocks, entry.checksum, shape).tiles) == 4
 
 
 def test_blocks_read_for_each_step_give_the_same_bits(context: Context, ratings: Ratings, expected: Bits) -> None:

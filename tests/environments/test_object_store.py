@@ -27,6 +27,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
 from funkflow.pipeline.results.comparison.runs import compare_methods
 from funkflow.pipeline.root.lock import hold_root
+from funkflow.pipeline.root.manifests import TrainingData
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
@@ -73,8 +74,8 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
     settings = Settings.build({**SMALL, "root": root})
     assert settings.synth is not None
     raw = synthesise(context, settings.synth)
-    chosen = settings.ingest.model_copy(update={"ratings": (raw["folder"],)})
-    probe = files.join(raw["folder"], "probe.txt")
+    chosen = settings.ingest.model_copy(update={"ratings": (raw.folder,)})
+    probe = files.join(raw.folder, "probe.txt")
     dataset = ingest(context, chosen, probe)
     held_out = split(context, dataset, settings.split.model_copy(update={"file": probe}), chosen, 0.0)
     blocks = grid(context, dataset, held_out, settings.grid)
@@ -86,16 +87,16 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         trained = entry.run_function()(context, blocks, SCALE, wanted, folder)
         training = requests[before:] if method == "sgd" else training
         lines = baseline(context, held_out, blocks, SCALE, False)
-        truth = files.join(raw["folder"], "truth")
-        evaluate(context, dataset, held_out, blocks, trained, SCALE, folder, 4, lines, truth)
+        truth = files.join(raw.folder, "truth")
+        evaluate(context, TrainingData(dataset, held_out, blocks), trained, 4, lines, truth=truth)
         about: dict[str, Any] = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
-        export(context, dataset, trained, SCALE, 4, about, folder)
+        export(context, dataset, trained, 4, about)
     folder = context.store.run("sgd")
     model = files.join(folder, "model")
-    spectrum(context, model, context.store.grid(blocks["id"]))
-    ranking(context, dataset, held_out, model, settings.ranking, SCALE, folder)
+    spectrum(context, model, blocks.folder)
+    ranking(context, dataset, held_out, model, settings.ranking, run_folder=folder)
     recommend(context, dataset, held_out, model, settings.recommend, folder)
-    qualifying = files.join(raw["folder"], "qualifying.txt")
+    qualifying = files.join(raw.folder, "qualifying.txt")
     predict(context, model, qualifying, (None, None), 1000, files.join(folder, "predictions"), ours=True)
     for form in ("parquet", "zarr"):
         reconstruct(context, model, files.join(root, form), form, rank=2, piece_bytes=2**16)

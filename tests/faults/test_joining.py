@@ -155,12 +155,9 @@ def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path
         method="batch", rank=3, stop_on="nothing", batch=BatchSettings(steps=6, checkpoint_steps=2)
     )
 
-    def descended(context: Context) -> list[list[float | None]]:
+    def descended(context: Context) -> tuple[tuple[float, Any], ...]:
         blocks = grid(context, *publish_ratings(context, made_ratings()), GridSettings(shards=4))
-        history: list[list[float | None]] = train_batch(
-            context, blocks, (1.0, 5.0), settings, context.store.run("run")
-        )["history"]
-        return history
+        return train_batch(context, blocks, (1.0, 5.0), settings, context.store.run("run")).history
 
     with cluster_of(1) as cluster:
         (old,) = cluster.addresses()

@@ -24,6 +24,7 @@ from source_files import sources
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.models.canonical_graph import saved_rotations
 from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.store import Store, published
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.baseline import baseline
@@ -65,10 +66,11 @@ def run_stages(context: Context) -> None:
     blocks = grid(context, dataset, split, GridSettings(shards=2))
     folder = context.store.run("run")
     trained = train(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder)
-    evaluate(context, dataset, split, blocks, trained, SCALE, folder, 3, baseline(context, split, blocks, SCALE, False))
+    data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False)
+    evaluate(context, data, trained, 3, baselines)
     about = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
-    model = export(context, dataset, trained, SCALE, 3, about, folder)
-    spectrum(context, model, context.store.grid(blocks["id"]))
+    model = export(context, dataset, trained, 3, about)
+    spectrum(context, model, blocks.folder)
 
 
 @pytest.fixture
@@ -178,16 +180,12 @@ def test_a_bit_of_what_a_stage_reads_ends_that_stage(root: Path, damaged: str, r
     context = Context(client, Store(str(root)), lambda _event: None, f"damaged-{root.parent.name}")
     again: dict[str, Callable[..., object]] = {
         "grids": lambda context, dataset, split, _trained: grid(context, dataset, split, GridSettings(shards=2)),
-        "runs/run/model": lambda context, dataset, _split, trained: export(
-            context, dataset, trained, SCALE, 3, {}, context.store.run("run")
-        ),
+        "runs/run/model": lambda context, dataset, _split, trained: export(context, dataset, trained, 3, {}),
     }
-    dataset, split = (
-        published(str(root / place), kind) for place, kind in (("datasets/made", "dataset"), ("splits/made", "split"))
-    )
+    dataset, split = Dataset.published(str(root / "datasets/made")), Split.published(str(root / "splits/made"))
     assert dataset is not None
     assert split is not None
-    trained = published(str(root / "runs/run/training"), "training")
+    trained = Training.published(str(root / "runs/run/training"))
     assert trained is not None
     with pytest.raises(DamagedFile, match=f"{root / damaged}: .*do not match checksum"):
         again[removed](context, dataset, split, trained)
@@ -235,7 +233,7 @@ def test_a_planted_pickle_is_refused_and_never_run(root: Path, client: Client, t
         np.save(shard, np.array([_Planted(mark)], dtype=object), allow_pickle=True)
         with pytest.raises(DamagedFile, match="not an npy file of numbers"):
             npy.read_array(str(shard), files.checksum(shard.read_bytes()))
-    trained = published(str(root / "runs/run/training"), "training")
+    trained = Training.published(str(root / "runs/run/training"))
     assert trained is None  # its files are not as long as they were
     assert not mark.exists()
     np.load(shard, allow_pickle=True)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from conftest import Ratings, publish_ratings
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
@@ -72,18 +73,18 @@ def all_observed(matrix: Matrix) -> Ratings:
 
 
 def factorised(
-    context: Context, matrix: Matrix, settings: TrainSettings, train: Callable[..., dict[str, Any]]
-) -> tuple[Matrix, dict[str, Any]]:
+    context: Context, matrix: Matrix, settings: TrainSettings, train: Callable[..., Training]
+) -> tuple[Matrix, Training]:
     """Train on a whole matrix as a run does, in one block; return U V^T in rating units, and the manifest."""
     dataset, split = publish_ratings(context, all_observed(matrix))
     blocks = grid(context, dataset, split, GridSettings(shards=1))
     folder = context.store.run("run")
     manifest = train(context, blocks, (-np.inf, np.inf), settings, folder)
     users, items = (
-        read_shard(files.join(checkpoint.folder_of(folder), entry["path"]), entry["checksum"], settings.rank)
-        for (entry,) in (manifest["shards"][side] for side in ("users", "items"))
+        read_shard(files.join(checkpoint.folder_of(folder), entry.path), entry.checksum, settings.rank)
+        for (entry,) in (manifest.shards[side] for side in ("users", "items"))
     )
-    return _product(users, items, manifest["steps"]["deviation"]), manifest
+    return _product(users, items, manifest.steps.deviation), manifest
 
 
 def descended(matrix: Matrix, epochs: int, step: float, deviation: float | None = None) -> Matrix:

@@ -14,6 +14,7 @@ import pytest
 from raw_forms import attempt
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.settings.sections import IngestSettings, Settings
 from funkflow.pipeline.stages import ingest as stage
 from funkflow.tasks.errors import BadInput
@@ -26,14 +27,14 @@ def settings(path: Path | str | list[Path], **more: Any) -> IngestSettings:
     return Settings.build({"ingest": plain}).ingest
 
 
-def ingest(context: Context, chosen: IngestSettings, holdout_file: str = "") -> dict[str, Any]:
-    """Run the stage and return the manifest."""
+def ingest(context: Context, chosen: IngestSettings, holdout_file: str = "") -> Dataset:
+    """Run the stage."""
     return stage.ingest(attempt(context), chosen, holdout_file)
 
 
-def table(context: Context, manifest: dict[str, Any]) -> pd.DataFrame:
+def table(context: Context, manifest: Dataset) -> pd.DataFrame:
     """Return the whole dataset with raw ids again."""
-    folder = Path(context.store.dataset(manifest["id"]))
+    folder = Path(context.store.dataset(manifest.id))
     frame = pd.read_parquet(folder / "ratings.parquet")
     for side in ("user", "item"):
         raw = pd.read_parquet(folder / f"{side}s.parquet")["raw_id"]

@@ -6,11 +6,10 @@ Covers: grid and training on the cluster of a context. Does not cover: the ratin
 
 from __future__ import annotations
 
-from typing import Any
-
 from conftest import made_ratings, publish_ratings
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
@@ -22,14 +21,14 @@ SETTINGS = TrainSettings(rank=RANK, epochs=6, checkpoint_epochs=2, patience=6, s
 Bits = dict[str, bytes]
 
 
-def trained(context: Context, settings: TrainSettings = SETTINGS) -> tuple[dict[str, Any], Bits]:
+def trained(context: Context, settings: TrainSettings = SETTINGS) -> tuple[Training, Bits]:
     """Train on made ratings; return the manifest and every kept shard as bytes."""
     dataset, split = publish_ratings(context, made_ratings())
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
     manifest = train(context, blocks, (1.0, 5.0), settings, folder)
-    kept = [entry for side in ("users", "items") for entry in manifest["shards"][side]]
+    kept = [entry for side in ("users", "items") for entry in manifest.shards[side]]
     return manifest, {
-        entry["path"].split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), entry["path"]))
+        entry.path.split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), entry.path))
         for entry in kept
     }

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_manifests import BLOCK, a_dataset, a_grid
 
 from funkflow.pipeline.datasets.parent import Candidates, Inputs
 from funkflow.pipeline.root.index import facts_of_all
-from funkflow.pipeline.root.store import Store, publish, published
+from funkflow.pipeline.root.store import Store, published
 from funkflow.pipeline.stages.grid import known_blocks
 from funkflow.tasks.dataset.known_files import SeenFile, match
 from funkflow.tasks.grid.block import BLOCK_FORMAT
@@ -34,16 +35,17 @@ def inputs_of(*seen: SeenFile) -> Inputs:
 
 
 def put_dataset(store: Store, name: str, seen: list[SeenFile], parent: str = "", generations: int = 1) -> None:
-    publish(
-        store.dataset(name), "dataset", id=name, inputs=[file.name for file in seen],
-        seen=inputs_of(*seen).written(), form={"kind": "text"}, lineage=[[1, 1, 1]] * generations,
+    a_dataset(
+        store.dataset(name), id=name, inputs=[file.name for file in seen],
+        seen=inputs_of(*seen).written(), lineage=[[1, 1, 1]] * generations,
         parent={"id": parent, "rows": True} if parent else None,
-    )  # fmt: skip
+    ).publish()  # fmt: skip
 
 
 def put_grid(store: Store, name: str, dataset: str, shards: int = 2, block_format: Any = BLOCK_FORMAT) -> None:
-    blocks = [{"mark": name, "extremes": [1, 5], "checksum": name}]
-    publish(store.grid(name), "grid", dataset=dataset, shards=shards, block_format=block_format, blocks=blocks)
+    blocks = [{**BLOCK, "mark": name, "extremes": [1, 5], "checksum": name}]
+    made = a_grid(store.grid(name), dataset=dataset, shards=shards, block_format=block_format, blocks=blocks)
+    made.publish()
 
 
 def nights(store: Store, first: int, last: int) -> None:
@@ -83,12 +85,12 @@ def test_a_night_reads_as_many_manifests_as_the_night_before(
     store = Store(str(tmp_path))
     nights(store, 0, night - 1)
     for known in (dataset_of(night - 2), dataset_of(night - 1)):
-        now = {"id": "now", "parent": {"id": known}}
+        now = a_dataset(id="now", parent={"id": known, "rows": True})
         with manifests_read(monkeypatch) as read:
             parent = Candidates(store, SETTINGS).parent(inputs_of(*days(night)), lambda _: True)
             blocks = known_blocks(store, now, 2)
         assert parent is not None
-        assert parent.manifest["id"] == known
+        assert parent.manifest.id == known
         assert list(blocks) == [known.replace("dataset", "grid")]
         nights(store, night - 1, night)
     assert sorted(read) == [known, known, known.replace("dataset", "grid"), known.replace("dataset", "grid")]
@@ -103,7 +105,7 @@ def test_inputs_that_move_on_read_no_more_either(tmp_path: Path, monkeypatch: py
     with manifests_read(monkeypatch) as read:
         parent = Candidates(store, SETTINGS).parent(inputs_of(*days(45)[40:]), lambda _: True)
     assert parent is not None
-    assert (parent.manifest["id"], parent.rows) == (dataset_of(39), False)
+    assert (parent.manifest.id, parent.rows) == (dataset_of(39), False)
     assert read == [dataset_of(39)]
 
 
@@ -125,11 +127,11 @@ def test_the_parent_is_that_of_a_look_at_all_manifests(
             put_dataset(store, dataset_of(number), seen, generations=1 + number % 2)
         chosen = Candidates(store, SETTINGS).parent(inputs_of(*now), lambda _: grows)
         wanted = parent_of_all(store, now, grows)
-        assert (chosen and (chosen.manifest["id"], chosen.rows)) == wanted
+        assert (chosen and (chosen.manifest.id, chosen.rows)) == wanted
         for seen in before:
             same = Candidates(store, SETTINGS).made_of([file.name for file in seen], inputs_of(*seen))
             assert same is not None
-            assert same["seen"] == inputs_of(*seen).written()
+            assert same.seen == inputs_of(*seen).written()
 
 
 def parent_of_all(store: Store, now: list[SeenFile], grows: bool) -> tuple[str, bool] | None:
@@ -152,7 +154,7 @@ def test_blocks_are_looked_for_up_to_the_nearest_dataset_that_has_any(tmp_path: 
     store = Store(str(tmp_path))
     for night in range(5):
         put_dataset(store, dataset_of(night), days(night), dataset_of(night - 1) if night else "")
-    now = {"id": dataset_of(4), "parent": {"id": dataset_of(3), "rows": True}}
+    now = a_dataset(id=dataset_of(4), parent={"id": dataset_of(3), "rows": True})
     put_grid(store, "first", dataset_of(0))
     put_grid(store, "of-more-shards", dataset_of(3), shards=3)
     put_grid(store, "of-an-older-format", dataset_of(3), block_format="older")
@@ -161,7 +163,7 @@ def test_blocks_are_looked_for_up_to_the_nearest_dataset_that_has_any(tmp_path: 
     put_grid(store, "nearer-by-another-split", dataset_of(2))
     put_grid(store, "its-own-by-another-split", dataset_of(4))
     assert set(known_blocks(store, now, 2)) == {"nearer", "nearer-by-another-split", "its-own-by-another-split"}
-    assert known_blocks(store, {"id": dataset_of(4), "parent": None}, 2) == {}
+    assert known_blocks(store, a_dataset(id=dataset_of(4)), 2) == {}
 
 
 def test_an_index_follows_what_is_there(tmp_path: Path) -> None:
