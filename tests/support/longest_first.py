@@ -16,6 +16,8 @@ import pytest
 
 TABLE = Path(__file__).with_name("durations.txt")
 SLOW_SECONDS = 10.0
+_UNKNOWN_SECONDS = 60.0
+"""A file that the table lacks begins after those that take minutes, and before all others."""
 
 
 def read_table(text: str) -> dict[str, float]:
@@ -37,9 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files in order; one that the table lacks begins first, as nobody knows how long it takes."""
-    known = read_table(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
-    items.sort(key=lambda item: -known.get(item.nodeid.partition("::")[0], float("inf")))
+    """Put files in order. Tests of a file stay together, and in their order."""
+    known = read_table(TABLE.read_text(encoding="utf-8"))
+    items.sort(key=lambda item: -known.get(item.nodeid.partition("::")[0], _UNKNOWN_SECONDS))
 
 
 class Durations:
@@ -57,7 +59,8 @@ class Durations:
             self.marked.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        known = read_table(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
+        before = read_table(TABLE.read_text(encoding="utf-8"))
+        known = {file: seconds for file, seconds in before.items() if (TABLE.parents[2] / file).exists()}
         TABLE.write_text(self.table({**known, **self.files}), encoding="utf-8")
 
     def table(self, files: dict[str, float]) -> str:
