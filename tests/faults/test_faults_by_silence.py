@@ -28,14 +28,11 @@ LONG = [name for name in SILENT if KINDS[name].takes_minutes]
 @pytest.fixture(scope="module")
 def long_ones(request: pytest.FixtureRequest, room: Room) -> Iterator[dict[str, Future[Sequence[Trial]]]]:
     """Begun with the first test of this file, as far as this session takes them."""
-    kinds = {
-        item.callspec.params["kind"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.path == request.path
-    } & set(LONG)
+    here = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    taken = [item.callspec.params["kind"] for item in here]
     assert room.undisturbed
     with ThreadPoolExecutor(len(LONG)) as threads:
-        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in kinds}
+        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in LONG if kind in taken}
 
 
 @pytest.mark.parametrize(
