@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,10 +91,12 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
     room, own = Room(tmp_path_factory.mktemp("faults")), tmp_path_factory.getbasetemp()
     made = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "undisturbed.json"
     with FileLock(f"{made}.lock"):
-        if made.exists():
-            room.__dict__["undisturbed"] = json.loads(made.read_text(encoding="utf-8"))
-        else:
-            made.write_text(json.dumps(room.undisturbed), encoding="utf-8")
+        if not made.exists():
+            made.write_text(json.dumps([str(room.folder), room.undisturbed]), encoding="utf-8")
+    folder, bits = json.loads(made.read_text(encoding="utf-8"))
+    if folder != str(room.folder):  # places are prepared from what that run left, which names its ratings
+        room.ratings, room.__dict__["undisturbed"] = Path(folder, room.ratings.name), bits
+        shutil.copytree(Path(folder, "undisturbed"), room.folder / "undisturbed")
     return room
 
 
