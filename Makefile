@@ -35,11 +35,12 @@ MINUTES ?= 5
 SEED ?= 0
 RUNS ?= 50
 
-.PHONY: help run test lint format figures bench bench-full bench-libmf chaos soak install development lock clean
+.PHONY: help run test long lint format figures bench bench-full bench-libmf chaos soak install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
-	@echo 'make test     set up what the tests need and run them all (PYTEST_ARGS=... to choose, PROCESSES=0 for one after another)'
+	@echo 'make test     set up what the tests need and run them (PYTEST_ARGS=... to choose, PROCESSES=0 for one after another)'
+	@echo 'make long     run the tests that take long, and each property on all its examples'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make figures  draw the pictures and the floors in docs/ anew'
@@ -53,11 +54,18 @@ run: $(INSTALLED)
 	$(BIN)/funkflow run $(CONF)
 
 # Hundreds of processes start; each would compile the package anew where none may keep what another compiled.
+define two_sessions
+unset PYTHONDONTWRITEBYTECODE; status=0; \
+$(BIN)/python -m pytest --alone only $(1) $(PYTEST_ARGS) || status=$$?; \
+$(BIN)/python -m pytest --alone without -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(1) $(PYTEST_ARGS) || status=$$?; \
+exit $$status
+endef
+
 test: $(DEVELOPMENT)
-	unset PYTHONDONTWRITEBYTECODE; status=0; \
-	$(BIN)/python -m pytest --alone only $(PYTEST_ARGS) || status=$$?; \
-	$(BIN)/python -m pytest --alone without -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) || status=$$?; \
-	exit $$status
+	$(call two_sessions,--long without)
+
+long: $(DEVELOPMENT)
+	$(call two_sessions,--long only --hypothesis-profile full)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

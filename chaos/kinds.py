@@ -65,11 +65,11 @@ KINDS: dict[str, Kind] = {
     "client killed": Kind(-signal.SIGKILL),
     "checkpoint damaged": Kind(-signal.SIGKILL, stages=("train",)),
     "finished shard damaged": Kind(-signal.SIGKILL, stages=("evaluate",)),
-    "scheduler killed": Kind(75, r"the cluster went away .*; the same command goes on from", own_scheduler=True),
+    "scheduler killed": Kind(75, r"the cluster went away .*; the same command resumes from", own_scheduler=True),
     "host vanishes": Kind(says=_LOST, hosts=3, stages=_RUN, removes=True, once=True, waits=True),
     "all hosts vanish": Kind(
         75,
-        r"the cluster went away or lost all its workers .*; the same command goes on from",
+        r"the cluster went away or lost all its workers .*; the same command resumes from",
         environment={"DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "5s"},
         hosts=3,
         stages=_RUN,

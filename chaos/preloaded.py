@@ -1,6 +1,7 @@
 """All that the program imports, imported: what forked.py forks processes from.
 
-Covers: every module of `funkflow`, Dask's scheduler, worker and dashboard, and the first use of numba.
+Covers: every module of `funkflow.pipeline` and `funkflow.tasks`, Dask's scheduler, worker and dashboard, and the first
+use of numba.
 Does not cover: forking (forked.py). Nobody imports this module but the process that is forked from.
 """
 
@@ -12,7 +13,7 @@ from importlib import import_module
 
 from numba.core.registry import cpu_target
 
-PACKAGES = ("funkflow",)
+PACKAGES = ("funkflow.pipeline", "funkflow.tasks")
 OTHERS = (
     "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.dashboard.scheduler",
     "distributed.http.scheduler.info", "chaos.striker", "dask.array", "s3fs",

@@ -7,9 +7,13 @@ Covers: fixtures only. Does not cover: anything of the package itself; a test th
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import dask
@@ -18,10 +22,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from distributed import Client
+from filelock import FileLock
 from made_manifests import a_dataset, a_split
 from object_store import object_store as object_store
 from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
+from striking import Tried, at_every_stage_of
 
 from chaos.forked import WORKERS_BY_FORK, preload
 from chaos.room import Room
@@ -74,9 +80,31 @@ def client() -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
+def two_workers() -> Iterator[Client]:
+    """A real cluster of two worker processes with one thread each, shared alike."""
+    with open_client(ClusterSettings(workers=2, threads=1)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """A room to strike runs in: what an undisturbed run makes is made once, when the first trial asks for it."""
-    return Room(tmp_path_factory.mktemp("faults"))
+    """A room to strike runs in: what an undisturbed run makes is made once for all processes that share the tests."""
+    room, own = Room(tmp_path_factory.mktemp("faults")), tmp_path_factory.getbasetemp()
+    made = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "undisturbed.json"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            made.write_text(json.dumps([str(room.folder), room.undisturbed]), encoding="utf-8")
+    folder, bits = json.loads(made.read_text(encoding="utf-8"))
+    if folder != str(room.folder):  # places are prepared from what that run left, which names its ratings
+        room.ratings, room.__dict__["undisturbed"] = Path(folder, room.ratings.name), bits
+        shutil.copytree(Path(folder, "undisturbed"), room.folder / "undisturbed")
+    return room
+
+
+@pytest.fixture(scope="module")
+def tried(room: Room) -> Tried:
+    """What came of a kind of fault at every stage, tried once."""
+    return cache(lambda kind: at_every_stage_of(room, kind))
 
 
 @dataclass

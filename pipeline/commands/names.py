@@ -34,7 +34,7 @@ COMMANDS = {
     "reconstruct": Listed("reconstruct", _USE, "cells, rows or all of the matrix by the strongest factors"),
     "runs": Listed("runs", _KEEP, "list, show, compare and remove past runs"),
     "report": Listed("report", _KEEP, "the page about a run, again; or one that compares several"),
-    "models": Listed("models", _KEEP, "which model is in use"),
+    "current": Listed("models", _KEEP, "which model is in use"),
     "promote": Listed("models", _KEEP, "put the model of a run to use"),
     "rollback": Listed("models", _KEEP, "go back to the model that was in use before"),
     "forget": Listed("forget", _KEEP, "leave the ratings of a user or an item out from now on"),

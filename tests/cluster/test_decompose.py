@@ -18,12 +18,11 @@ from ungated import UNGATED
 
 from funkflow.pipeline import flow
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import Noticed, StageFinished
 from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, Settings, TrainSettings
+from funkflow.pipeline.settings.sections import GridSettings, Settings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.standard_svd import decompose
@@ -121,12 +120,6 @@ def test_workers_threads_and_streaming_change_no_bit(
     streamed = Context(two_workers, Store(str(tmp_path / "streamed")), lambda event: None, f"streamed-{method}")
     assert decomposed(there, settings)[1] == here
     assert decomposed(streamed, settings, streamed=True)[1] == here
-
-
-@pytest.fixture(scope="module")
-def two_workers() -> Any:
-    with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        yield client
 
 
 def test_a_finished_decomposition_is_not_repeated(heard: Heard) -> None:

@@ -16,6 +16,7 @@ import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
@@ -148,7 +149,7 @@ def test_ratings_that_are_all_equal_are_refused_and_nothing_is_left(context: Con
     assert not list(Path(context.store.scratch("")).glob("*"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 300), levels=st.sampled_from([1, 5, 300, 70_000]))
 def test_a_block_holds_every_rating_once_and_comes_back(seed: int, count: int, levels: int) -> None:
     rng = np.random.default_rng(seed)

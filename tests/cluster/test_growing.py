@@ -20,10 +20,11 @@ from conftest import Heard
 from distributed import Client
 from growing import HEADER, assert_equals_cold, grown, lines, made, raw_ids
 from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
+from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from ingesting import ingest, settings, table
 from raw_forms import write_combined
+from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Noticed, StageFinished
@@ -49,7 +50,9 @@ STEP = st.tuples(
 )
 
 
-@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@property_settings(
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=st.lists(STEP, min_size=1, max_size=4), order=st.randoms(use_true_random=False))
 def test_any_way_to_grow_ends_where_a_cold_ingest_does(steps: list[Any], order: Any, client: Client) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from ingesting import ingest, refusal, settings, table
+from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.tasks.errors import BadInput
@@ -92,7 +93,7 @@ forms = st.builds(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=50)
+@hypothesis_settings(deadline=None, max_examples=examples(50))
 @given(objects=st.lists(plain, min_size=1, max_size=20), form=forms, chunk_bytes=st.sampled_from([60, 10**6]))
 def test_the_fast_reader_equals_the_slow_one(objects: list[object], form: Form, chunk_bytes: int) -> None:
     fast, slow = by_both(written(objects), form, chunk_bytes)
@@ -100,7 +101,7 @@ def test_the_fast_reader_equals_the_slow_one(objects: list[object], form: Form, 
     assert fast[1] == slow[1]
 
 
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=examples(100))
 @given(
     lines=st.lists(plain.map(json.dumps) | odd.map(json.dumps) | NOISE, min_size=1, max_size=12),
     form=forms,

@@ -24,6 +24,7 @@ def run_preset(name: str, root: Path, **sections: dict[str, object]) -> RunResul
     return run(Settings.build({**settings, "root": str(root)}))
 
 
+@pytest.mark.long
 def test_movielens_1m_by_a_tenth_of_hash(ratings_dir: Path, tmp_path: Path) -> None:
     result = run_preset("movielens-1m", tmp_path, ingest={"ratings": [str(ratings_dir / "ml-1m")]})
     assert result.split == "hash 10 % (seed 0)"
@@ -86,6 +87,7 @@ def test_the_demo_comes_close_to_its_planted_truth(tmp_path: Path) -> None:
     assert max(rows) <= 1.1 * sum(rows) / len(rows)  # long tails, dense ids in a seeded order
 
 
+@pytest.mark.long
 def test_a_slice_of_training_serves_as_well_to_choose_the_epoch(ratings_dir: Path, tmp_path: Path) -> None:
     """Chosen on 5 % of the training ratings, so with less to train on and no peek at the validation ratings."""
     result = run_preset(

@@ -16,10 +16,9 @@ from distributed import Client
 from planted_sets import mean_rmse, planted
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import EpochFinished, Event
 from funkflow.pipeline.root.store import Store
-from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
+from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.sgd import train
@@ -59,9 +58,8 @@ def test_training_goes_on_until_factors_have_set_out_and_l2_falls(expected: Outc
     assert steps.l2 < 0.5 * 0.28 / (1_800 / 160) ** 0.5
 
 
-def test_two_workers_give_the_same_bits(expected: Outcome, tmp_path: Path) -> None:
-    with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        assert trained(client, tmp_path) == expected
+def test_two_workers_give_the_same_bits(expected: Outcome, tmp_path: Path, two_workers: Client) -> None:
+    assert trained(two_workers, tmp_path) == expected
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, expected: Outcome, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from epoch_replay import simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
@@ -72,7 +73,7 @@ MATRICES = st.builds(
 JOBS = st.builds(Job, MATRICES, st.integers(1, 24), st.integers(1, 30), st.sampled_from([1, 2, 8]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(JOBS, ANY_CONSTANTS)
 def test_closed_form_and_replay_agree(job: Job, constants: Constants) -> None:
     """Where each worker has one share closely; where some have more than others, the closed form is the longer."""
@@ -81,7 +82,7 @@ def test_closed_form_and_replay_agree(job: Job, constants: Constants) -> None:
     assert 0.75 < ratio < (1.45 if job.shares_a_worker == 1 else 1.75)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(JOBS)
 def test_replay_runs_each_task_once_and_moves_what_is_predicted(job: Job) -> None:
     epochs = 8

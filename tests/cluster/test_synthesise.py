@@ -19,6 +19,7 @@ from distributed import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_forms import attempt
+from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import StageFinished
@@ -157,7 +158,7 @@ def test_ratings_follow_the_planted_scores() -> None:
     assert np.var(np.concatenate(errors)) == pytest.approx(0.88**2 + 1 / 12, rel=0.1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(cuts=st.lists(st.integers(1, SMALL.items - 1), max_size=4, unique=True))
 def test_the_bytes_do_not_depend_on_how_the_films_are_cut(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), SMALL.items]
@@ -195,7 +196,7 @@ def test_drawing_by_ticket_and_by_key_are_the_same_law(monkeypatch: pytest.Monke
     assert by_ticket == pytest.approx(by_key, rel=0.03)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(parts=st.integers(1, 60))
 def test_ranges_cover_every_film_once_and_none_is_empty(parts: int) -> None:
     ranges = film_ranges(SMALL, parts)

@@ -88,9 +88,9 @@ class KillBetween(SchedulerPlugin):
         self.seen.append("lost")
 
 
-def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: Bits) -> None:
-    with open_client(ClusterSettings(workers=2, threads=1)) as client, get_task_stream(client) as stream:
-        assert trained(Context(client, Store(str(tmp_path)), lambda event: None, "two"))[1] == expected
+def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: Bits, two_workers: Client) -> None:
+    with get_task_stream(two_workers) as stream:
+        assert trained(Context(two_workers, Store(str(tmp_path)), lambda event: None, "two"))[1] == expected
     steps = [record for record in stream.data if record["key"].startswith("descend")]
     shares = {(record["key"].split("-")[-2], record["worker"]) for record in steps}
     assert sorted(share for share, _ in shares) == ["000", "001"]  # user shards stay where they are

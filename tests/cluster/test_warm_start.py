@@ -75,11 +75,9 @@ def test_a_warm_run_says_where_it_starts_and_is_no_cold_one(
 
 
 def test_two_workers_give_the_same_bits(
-    grown: tuple[Root, str], warm: tuple[Root, RunResult, list[Event]], tmp_path: Path
+    grown: tuple[Root, str], warm: tuple[Root, RunResult, list[Event]], tmp_path: Path, two_workers: Client
 ) -> None:
-    with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        root = grown[0].copy(tmp_path / "two", address_of(client))
-        result = root.run(DAY_1, WARM)
+    result = grown[0].copy(tmp_path / "two", address_of(two_workers)).run(DAY_1, WARM)
     assert (result.run_id, bits(result)) == (warm[1].run_id, bits(warm[1]))
 
 

@@ -2,7 +2,8 @@
 
 Covers: a whole tiny run with the peers that are installed here, rows of peers that are not, the judgement of an RMSE,
 the order of measurements, and processes that fail.
-Does not cover: LIBMF compiled from source (`make bench-libmf`, which .ci/run calls), or any speed.
+Does not cover: LIBMF compiled from source (`make bench-libmf`, which .ci/run calls: a whole run of the smallest form),
+or any speed.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def test_an_epochs_time_leaves_out_the_first_task_and_when_its_epochs_were_told(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_whole_tiny_run_is_well_formed(report: dict[str, object]) -> None:
     assert {"format_version", "form", "started", "seconds", "machine", "versions", "data", "rows"} == set(report)
     rows = report["rows"]
@@ -73,6 +75,7 @@ def test_whole_tiny_run_is_well_formed(report: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", IMPORTED)
 def test_tiny_run_reports_every_peer(report: dict[str, object], name: str) -> None:
     rows = report["rows"]

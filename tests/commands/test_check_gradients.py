@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from sessions import examples
 
 from funkflow.pipeline import cli
 from funkflow.pipeline.commands.check_gradients import check
@@ -49,7 +50,7 @@ def summed_over_both(at: Point, data: Observed, l2: float) -> Point:
     return Point(every, right.item_factors, right.user_biases, right.item_biases)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 6), l2=st.sampled_from([0.0, 0.1, 1.0]))
 def test_the_gradients_are_right(seed: int, rank: int, l2: float) -> None:
     problem = random_problem(6, 5, rank, 0.6, l2, seed)

@@ -53,7 +53,7 @@ def program(folder: Path, text: str) -> dict[str, str]:
 def test_a_program_has_its_words_environment_folder_outputs_and_exit_code(tmp_path: Path, anew: bool) -> None:
     done = forked.run(["told", "one", "two"], program(tmp_path, TOLD), 60, str(tmp_path), anew=anew)
     assert (done.returncode, done.stdout) == (7, f"one|two|by us|{tmp_path}|as well\n")
-    assert done.stderr == ("\n" if anew else "bokeh numba funkflow.pipeline.flow\n")
+    assert done.stderr == ("\n" if anew else "bokeh funkflow.pipeline.flow numba\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -31,7 +31,11 @@ SETTINGS = [word for each in SMALL for word in ("--set", each)]
 JOB = yaml.safe_load((CHECKOUT / "deploy" / "daskjob.yaml").read_text(encoding="utf-8"))["spec"]
 LOCKED = re.compile(r"^([a-zA-Z][\w.-]*)==([\w.]+)", re.MULTILINE)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a base, the image, and its requirements installed anew
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+]  # a base, the image, and its requirements installed anew
 
 
 @pytest.fixture(scope="module")

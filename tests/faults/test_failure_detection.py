@@ -60,7 +60,9 @@ def test_a_network_that_is_away_for_8_seconds_drops_nobody(struck: dict[str, Tri
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_such_a_network_drops_nobody_at_any_stage(room: Room) -> None:
+    """The test before this one shows it in training."""
     assert objections(AWAY, at_every_stage_of(room, AWAY)) == []
 
 

@@ -26,14 +26,18 @@ LONG = [name for name in SILENT if KINDS[name].takes_minutes]
 
 
 @pytest.fixture(scope="module")
-def long_ones(room: Room) -> Iterator[dict[str, Future[Sequence[Trial]]]]:
-    """Begun with the first test of this file."""
+def long_ones(request: pytest.FixtureRequest, room: Room) -> Iterator[dict[str, Future[Sequence[Trial]]]]:
+    """Begun with the first test of this file, as far as this session takes them."""
+    here = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    taken = [item.callspec.params["kind"] for item in here]
     assert room.undisturbed
     with ThreadPoolExecutor(len(LONG)) as threads:
-        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in LONG}
+        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in LONG if kind in taken}
 
 
-@pytest.mark.parametrize("kind", [*(name for name in SILENT if name not in LONG), *LONG])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(name, marks=[pytest.mark.long] * KINDS[name].takes_minutes) for name in SILENT]
+)
 def test_a_fault_at_every_stage(room: Room, long_ones: dict[str, Future[Sequence[Trial]]], kind: str) -> None:
     """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
     done = long_ones[kind].result() if kind in long_ones else at_every_stage_of(room, kind)

@@ -1,6 +1,7 @@
 """A soak in short: scheduled runs, each struck once, by a kill or a collision; and what the checks complain of.
 
-Covers: chaos/soak.py and its checks. Does not cover: the soak in full (`make soak`).
+Covers: chaos/soak.py and its checks. Does not cover: the soak in full (`make soak`), or by themselves: schedules whose
+runs are killed (test_schedule.py), records of killed runs (test_ledger.py), killed runs (test_faults.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MIDNIGHT = 1_780_272_000
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_struck_runs_leave_no_overlap_no_lost_record_and_a_whole_model(tmp_path: Path) -> None:
     said: list[str] = []
     soak = Soak(tmp_path / "scene", 1, said.append)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alone import ELSEWHERE, SENT
 from axe_package import axe
 from browser_path import chromium
 from container_image import can_build_images
+from sessions import ELSEWHERE, SENT
 
 from chaos.hosts import may_make_hosts
 from chaos.small_disk import may_mount

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock
@@ -41,7 +42,7 @@ def observed(block: RatingBlock) -> Observed:
     return Observed(block.user_rows.astype(np.int64), block.item_rows.astype(np.int64), scaled)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 20), levels=st.sampled_from([5, 1000]))
 def test_a_block_gives_the_gradient_of_the_objective(seed: int, rank: int, levels: int) -> None:
     rng, block = np.random.default_rng(seed), random_block(seed, levels)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.kernels.best import best_places
 from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, RatedItems, top_items
@@ -29,7 +30,7 @@ def planted(
     return factors, catalogue, lists, RatedItems(places, starts[:-1].astype(np.int64), starts[1:].astype(np.int64))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     users=st.sampled_from([0, 1, 2, BLOCK_USERS, BLOCK_USERS + 3]),

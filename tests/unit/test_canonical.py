@@ -11,6 +11,7 @@ import pytest
 from factorised import dense, factors, groups, model_of, projector
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.canonical import Matrix, apply_q, balance, canonical_form, combine_r, core_of, qr_r
@@ -20,7 +21,7 @@ TOLERANCE = 1e-6
 
 
 @given(factors())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_it_is_numpys_svd(pair: tuple[Matrix, Matrix]) -> None:
     users, items = pair
     U, s, Vt = canonical_form(users, items)
@@ -37,7 +38,7 @@ def test_it_is_numpys_svd(pair: tuple[Matrix, Matrix]) -> None:
 
 
 @given(factors())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_columns_are_orthonormal_whatever_the_rank(pair: tuple[Matrix, Matrix]) -> None:
     U, s, Vt = canonical_form(*pair)
     np.testing.assert_allclose(U.T @ U, np.eye(len(s)), atol=1e-12)
@@ -46,7 +47,7 @@ def test_columns_are_orthonormal_whatever_the_rank(pair: tuple[Matrix, Matrix]) 
 
 
 @given(factors())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_signs_do_not_depend_on_the_factors(pair: tuple[Matrix, Matrix]) -> None:
     """The same matrix from other factors, all of them negated or turned, has the same U and Vt."""
     users, items = pair
@@ -63,7 +64,7 @@ def test_signs_do_not_depend_on_the_factors(pair: tuple[Matrix, Matrix]) -> None
 
 
 @given(factors(), st.lists(st.integers(0, 14), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_parts_come_to_what_the_whole_does(pair: tuple[Matrix, Matrix], cuts: list[int]) -> None:
     """Users in parts of any size, empty ones too, which are smaller than the rank."""
     users, items = pair
@@ -90,7 +91,7 @@ def test_more_rows_than_one_leaf_has(rows: int) -> None:
 
 
 @given(factors())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_rotations_turn_factors_into_the_canonical_form(pair: tuple[Matrix, Matrix]) -> None:
     users, items = pair
     U, s, Vt = canonical_form(users, items)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.pipeline.running.schedule.cron import Cron
 from funkflow.tasks.errors import SettingsError
@@ -201,7 +202,7 @@ NIGHTS = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     fields=st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7)),
     place=st.sampled_from([(zone, night) for zone, nights in NIGHTS.items() for night in nights]),
@@ -229,7 +230,7 @@ def test_equals_a_look_at_the_clock_every_minute(fields: tuple[Field, ...], plac
     assert found == minute_by_minute(fields, zone, begin, days * 1440)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(weekday=field(0, 7), day=field(1, 31), month=field(1, 12))
 def test_days_of_two_years_equal_a_look_at_each(weekday: Field, day: Field, month: Field) -> None:
     fields = (Field("0", frozenset({0})), Field("3", frozenset({3})), day, month, weekday)

@@ -13,6 +13,7 @@ import pytest
 from factorised import dense, factors, groups, model_of, projector
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 from sklearn.decomposition import PCA
 
 from funkflow.tasks.errors import BadInput
@@ -24,7 +25,7 @@ TOLERANCE = 1e-6
 
 @pytest.mark.parametrize("side", ["users", "items"])
 @given(pair=factors())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_eigenpairs_are_the_square_matrixs(side: Literal["users", "items"], pair: tuple[Matrix, Matrix]) -> None:
     A = pair[0] @ pair[1].T
     square = A @ A.T if side == "users" else A.T @ A
@@ -39,7 +40,7 @@ def test_eigenpairs_are_the_square_matrixs(side: Literal["users", "items"], pair
 
 
 @given(pair=factors())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_principal_components_are_scikit_learns(pair: tuple[Matrix, Matrix]) -> None:
     A = pair[0] @ pair[1].T
     strongest = float(np.linalg.norm(A, 2))
@@ -62,7 +63,7 @@ def test_principal_components_are_scikit_learns(pair: tuple[Matrix, Matrix]) -> 
 
 
 @given(pair=factors(), rcond=st.sampled_from([1e-10, 1e-5, 0.05, 0.5]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_the_pseudo_inverse_is_numpys_with_the_same_rcond(pair: tuple[Matrix, Matrix], rcond: float) -> None:
     A = pair[0] @ pair[1].T
     svd = canonical_form(*pair)
@@ -80,7 +81,7 @@ def test_the_pseudo_inverse_is_numpys_with_the_same_rcond(pair: tuple[Matrix, Ma
 
 
 @given(pair=factors())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_penroses_four_conditions(pair: tuple[Matrix, Matrix]) -> None:
     A = pair[0] @ pair[1].T
     svd = canonical_form(*pair)

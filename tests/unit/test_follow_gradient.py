@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.training.gradient_descent import Array, Iterate, OfArrays, Reason, Rule, follow, follow_gradient
@@ -168,7 +169,7 @@ def test_every_accepted_step_falls_enough_below_the_highest_of_ten() -> None:
         np.testing.assert_allclose(now.point, before.point - now.state.step * before.gradient, rtol=1e-14)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.6]), st.booleans(), st.integers(0, 11))
 def test_going_on_from_a_trail_gives_the_same_bits(seed: int, momentum: float, fixed: bool, cut: int) -> None:
     rng = np.random.default_rng(seed)

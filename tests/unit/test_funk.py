@@ -13,6 +13,7 @@ import pytest
 from descending import STEPS, random_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.row_sums import rows_seen
@@ -43,7 +44,7 @@ from funkflow.tasks.training.score import HeldOut
 SHAPE = (40, 1030)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 300), levels=st.sampled_from([1, 5, 300, 0]))
 def test_kernels_equal_their_twins(seed: int, count: int, levels: int) -> None:
     """Two tiles of items: residuals from biases, one pass, and what a feature leaves."""
@@ -68,7 +69,7 @@ def test_kernels_equal_their_twins(seed: int, count: int, levels: int) -> None:
     np.testing.assert_allclose(items, exact[2], rtol=1e-3, atol=2e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 60))
 def test_squared_errors_equal_their_twin(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

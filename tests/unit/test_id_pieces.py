@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.dataset.id_pieces import cut_by_part, cut_by_shard, read_piece
 from funkflow.tasks.dataset.matches import find_places, match_by_part, read_match
@@ -32,7 +33,7 @@ def ids(folder: Path | str, name: str, raw_ids: Any) -> tuple[str, str]:
 
 
 @given(raw_ids=RAW_IDS, bits=st.integers(0, 4), shards=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_pieces_are_the_ids_of_a_part_and_of_a_shard(raw_ids: list[Any], bits: int, shards: int) -> None:
     kind = pa.string() if raw_ids and isinstance(raw_ids[0], str) else pa.int64()
     array, parts = pa.array(raw_ids, kind), 2**bits
@@ -61,7 +62,7 @@ def test_an_id_of_another_part_is_named(tmp_path: Path) -> None:
 
 
 @given(own=RAW_IDS, seed=st.integers(0, 100))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_matches_are_those_of_a_dictionary(own: list[Any], seed: int) -> None:
     kind, rng = pa.string() if own and isinstance(own[0], str) else pa.int64(), np.random.default_rng(seed)
     others = [own[place] for place in rng.permutation(len(own))[: len(own) // 2]]

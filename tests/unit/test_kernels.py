@@ -14,6 +14,7 @@ import pytest
 from descending import STEPS, as_plain, plain_tiles, random_block, random_shard, twin_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.kernels.reference import descend_plainly, predict_plainly, sum_plainly
 from funkflow.tasks.kernels.row_sums import residual_sums
@@ -31,7 +32,7 @@ def random_ratings(
     return user_rows, item_rows, rng.normal(size=count).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rank=RANKS,
@@ -55,7 +56,7 @@ def test_descent_equals_its_twin(
             np.testing.assert_allclose(values, plain[name], rtol=1e-3, atol=2e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 200), levels=st.sampled_from([1, 5, 300, 0]))
 def test_sums_equal_their_twin(seed: int, count: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
@@ -71,7 +72,7 @@ def test_sums_equal_their_twin(seed: int, count: int, levels: int) -> None:
         np.testing.assert_allclose(np.stack(found, axis=1), plain, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rank=RANKS, count=st.integers(0, 60))
 def test_score_equals_its_twin(seed: int, rank: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -109,7 +110,7 @@ def test_one_rating_moves_down_the_gradient_of_the_objective() -> None:
         np.testing.assert_allclose(change, -0.005 * gradient, rtol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rank=st.integers(1, 6),

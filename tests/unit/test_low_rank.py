@@ -14,6 +14,7 @@ import pytest
 from factorised import dense, model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.canonical import Matrix, core_of, qr_r
@@ -82,7 +83,7 @@ def test_complex_factors_make_no_model() -> None:
 
 
 @given(count=st.integers(0, 60), seed=st.integers(0, 1000), clipped=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped: bool) -> None:
     """Beside A_ρ made anew for each rank; a user or item that training did not know has neither factors nor bias."""
     rng = np.random.default_rng(seed)

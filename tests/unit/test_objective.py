@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective, slope_by_cell
@@ -24,7 +25,7 @@ def random_problem(seed: int, users: int = 5, items: int = 4, rank: int = 3, cou
     return at, Observed(rng.integers(0, users, count), rng.integers(0, items, count), rng.normal(size=count))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 5), count=st.integers(0, 40), l2=st.floats(0, 2))
 def test_both_equal_their_formulas_rating_by_rating(seed: int, rank: int, count: int, l2: float) -> None:
     """The sums of the docstring written as loops: dJ/dU_rq = sum over c of -2 e V_cq, + 2 l2 U_rq for each rating."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
@@ -144,7 +145,7 @@ def joined(lines: Sequence[str], end: str, form: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(data=st.data())
 def test_fast_equals_slow_on_valid_text(form: str, data: st.DataObject) -> None:
     text = joined(
@@ -158,7 +159,7 @@ def test_fast_equals_slow_on_valid_text(form: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(data=st.data())
 def test_fast_equals_slow_on_damaged_text(form: str, data: st.DataObject) -> None:
     lines = data.draw(st.lists(LINES[form] | NOISE, min_size=1, max_size=20))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.synthetic.planted import PLANTED_RANK, apportion, film_counts, plan_set, plant
@@ -49,7 +50,7 @@ def test_a_fraction_too_small_for_its_films_is_refused() -> None:
         plan_set("demo", 0.00001)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(shares=st.lists(st.integers(1, 1000), min_size=1, max_size=30), data=st.data())
 def test_apportion_is_exact_and_within_its_bounds(shares: list[int], data: st.DataObject) -> None:
     most = np.array(data.draw(st.lists(st.integers(1, 50), min_size=len(shares), max_size=len(shares))))

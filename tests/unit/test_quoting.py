@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, Wanted, recognise_text
@@ -83,7 +84,7 @@ WAYS: dict[str, Callable[[list[Chunk], Form], list[ParsedRows]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("speed", ["fast", "slow"])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     table=TABLE, delimiter=st.sampled_from(",;\t|"), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     chunk_bytes=st.integers(1, 60),
@@ -117,7 +118,7 @@ def test_line_breaks_in_quotes_never_take_the_slow_path(monkeypatch: pytest.Monk
     assert rows_of(list(parse_in_order(chunks, form_with(",")))) == by_csv(data, ",")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(text=LETTERS)
 def test_the_scans_say_what_pythons_csv_module_says(text: str) -> None:
     data = text.encode()
@@ -138,7 +139,7 @@ def test_the_scans_say_what_pythons_csv_module_says(text: str) -> None:
         assert record_end(data, ",") == (len(found[0]) if found and found[0].endswith(b"\n") else -1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(before=LETTERS, after=LETTERS)
 def test_a_text_goes_on_as_the_text_before_it_ends(before: str, after: str) -> None:
     first, second = (before + "\n").encode(), after.encode()
@@ -211,7 +212,7 @@ def test_a_header_and_first_rows_with_line_breaks_are_recognised(tmp_path: Path)
         assert found == [("ann", "x", 3.0), ("bob", "y", 4.0)]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     rows=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9)), min_size=1, max_size=15), size=st.integers(1, 50)
 )

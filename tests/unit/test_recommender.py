@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About
@@ -125,7 +126,7 @@ def descended(model: Model, ratings: dict[int, float], side: str, l2: float, bia
 
 
 @pytest.mark.parametrize("biases", [True, False])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(1, 15), side=st.sampled_from(["user", "item"]))
 def test_folding_in_is_retraining_that_row(biases: bool, seed: int, count: int, side: Any) -> None:
     model, rng = model_of(seed, biases), np.random.default_rng(seed)

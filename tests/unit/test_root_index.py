@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_manifests import BLOCK, a_dataset, a_grid
+from sessions import examples
 
 from funkflow.pipeline.datasets.parent import Candidates, Inputs
 from funkflow.pipeline.root.index import facts_of_all
@@ -116,7 +117,7 @@ FILES = st.builds(
 SETS = st.lists(FILES, min_size=1, max_size=4, unique_by=lambda file: file.name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(before=st.lists(SETS, max_size=6), now=SETS, grows=st.booleans())
 def test_the_parent_is_that_of_a_look_at_all_manifests(
     before: list[list[SeenFile]], now: list[SeenFile], grows: bool

@@ -16,6 +16,7 @@ from descending import random_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput, NotConverged, SettingsError
 from funkflow.tasks.grid.block_products import (
@@ -64,7 +65,7 @@ def test_singular_values_and_the_matrix_they_make_are_numpys(
         assert np.abs((found.left * found.values) @ found.right.T - best).max() <= 1e-5 * values[0]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     st.sampled_from(sorted(SVD_METHODS)),
     st.integers(6, 30),
@@ -150,7 +151,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not() -> None:
 
 
 @pytest.mark.parametrize("levels", [5, 300, 0])
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_products_equal_those_of_the_dense_matrix(levels: int, seed: int, columns: int) -> None:
     """In each coding of ratings: one byte, two, and the ratings themselves."""

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_sets import best_rmse, mean_rmse, planted, ridge_rmse, trained
+from sessions import examples
 
 SETS = {2_000: (100, 60), 5_000: (250, 100), 10_000: (400, 150)}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(
     count=st.sampled_from(sorted(SETS)),
     rank=st.integers(2, 10),

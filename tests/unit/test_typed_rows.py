@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form, IdKind
@@ -121,7 +122,7 @@ def one_by_one(raw: pa.Table, form: Form) -> tuple[pa.Table, list[tuple[int, str
     return pa.table(arrays, schema=schema), bad
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(raw=tables(), form=forms())
 def test_whole_columns_give_the_rows_that_their_values_give(raw: pa.Table, form: Form) -> None:
     parsed = convert(raw, form, "r.parquet", 1)
@@ -130,7 +131,7 @@ def test_whole_columns_give_the_rows_that_their_values_give(raw: pa.Table, form:
     assert [(row.line, row.reason, row.remedy) for row in parsed.rejected] == bad
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(raw=tables(), form=forms(), data=st.data())
 def test_a_row_does_not_depend_on_what_else_is_in_its_chunk(raw: pa.Table, form: Form, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, raw.num_rows))
