@@ -26,7 +26,7 @@ class Bench:
     data: Data
     peers: tuple[str, ...]
     limit_seconds: float
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     @property
     def folder(self) -> Path:
@@ -44,7 +44,7 @@ class Bench:
 
     def _announced(self, what: str, ask: Callable[[], Measurement]) -> Callable[[], Measurement]:
         def announced() -> Measurement:
-            self.tell(what)
+            self.notify(what)
             try:
                 return ask()
             except ours.Failed as error:

@@ -34,8 +34,8 @@ _QUIET = "nothing"
 class Soak:
     """One soak: what was struck, which runs were started, and what was wrong."""
 
-    def __init__(self, folder: Path, seed: int, tell: Callable[[str], None]) -> None:
-        self.scene, self.tell = Scene(folder), tell
+    def __init__(self, folder: Path, seed: int, notify: Callable[[str], None]) -> None:
+        self.scene, self.notify = Scene(folder), notify
         self.rng = np.random.default_rng(seed)
         self.runs: dict[int, Known] = {}
         self.struck: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class Soak:
                 return False
         did = self.strikes[kind](run)
         self.struck[kind if did else f"{kind}: too late or too early"] += 1
-        self.tell(f"{self.begun}: {kind}{'' if did else ': nothing to strike'}, {seconds:.1f} s after the start")
+        self.notify(f"{self.begun}: {kind}{'' if did else ': nothing to strike'}, {seconds:.1f} s after the start")
         return True
 
     def _kill_run(self, run: int) -> bool:
@@ -197,7 +197,7 @@ class Soak:
         ]
 
 
-def main(words: Sequence[str], tell: Callable[[str], None]) -> int:
+def main(words: Sequence[str], notify: Callable[[str], None]) -> int:
     """Soak as the words say; return 1 if anything was not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m chaos soak", description="Many scheduled runs, under kills.")
     parser.add_argument("--runs", type=int, default=50, help="how many are to begin, started by schedulers")
@@ -207,7 +207,7 @@ def main(words: Sequence[str], tell: Callable[[str], None]) -> int:
     parser.add_argument("--folder", default="", help="where all files go; default: the system's place")
     chosen = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="funkflow-soak-", dir=chosen.folder or None) as folder:
-        soak = Soak(Path(folder), chosen.seed, tell)
+        soak = Soak(Path(folder), chosen.seed, notify)
         try:
             soak.run(chosen.runs, list(soak.strikes), chosen.seconds, chosen.minutes)
         finally:
@@ -215,7 +215,7 @@ def main(words: Sequence[str], tell: Callable[[str], None]) -> int:
                 with suppress(psutil.Error):
                     process.kill()
     for line in (*soak.complaints, *soak.summary()):
-        tell(line)
+        notify(line)
     return 1 if soak.complaints else 0
 
 

@@ -206,7 +206,7 @@ class _Run:
             result.rmse, result.mae = reached.model.rmse, reached.model.mae
         if short := shortfall(result.evaluation):
             result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
-            context.tell(Noticed(result.warning, warning=True))
+            context.notify(Noticed(result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
         """Put the exported model to use; one that its gate refused is measured and reported on, and serves nobody."""
@@ -232,7 +232,7 @@ class _Run:
         slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
         held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
         lineage = Lineage.of(
-            self.store.root, settings, dataset, held_out, slice_fraction=slice_fraction, tell=context.tell
+            self.store.root, settings, dataset, held_out, slice_fraction=slice_fraction, notify=context.notify
         )
         if lineage.ancestor is not None:
             held_out = unseen(

@@ -35,9 +35,9 @@ class Context:
 
     client: Client
     store: Store
-    tell: Listener
+    notify: Listener
     attempt: str
-    afford: Callable[[str], None] = lambda _stage: None
+    check_fits: Callable[[str], None] = lambda _stage: None
     force: bool = False
     fresh: bool = False
 
@@ -46,7 +46,7 @@ class Context:
         """Whether training ignores earlier results."""
         return self.force or self.fresh
 
-    def found(self, kind: type[M], folder: str) -> M | None:
+    def existing(self, kind: type[M], folder: str) -> M | None:
         """Return the manifest of what a stage has made already; None if it has to be made, now or anew."""
         return None if self.force else kind.published(folder)
 
@@ -68,7 +68,7 @@ def run_all(
         for done, future in enumerate(as_completed(futures, loop=context.client.loop), start=1):
             if future.status == "error":
                 future.result()
-            context.tell(StageAdvanced(stage, done, len(futures), doing))
+            context.notify(StageAdvanced(stage, done, len(futures), doing))
         return [future.result() for future in futures]
     finally:
         context.client.cancel(futures)

@@ -28,7 +28,7 @@ class LossListener:
 
     Parameters
     ----------
-    tell : the next listener; may call this one again.
+    notify : the next listener; may call this one again.
     kept : describes the start of repeated work in the current stage, such as "the checkpoint of epoch 4".
 
     Attributes
@@ -36,8 +36,8 @@ class LossListener:
     lost : number of workers lost so far.
     """
 
-    def __init__(self, tell: Listener, kept: Callable[[str], str]) -> None:
-        self._tell, self._kept = tell, kept
+    def __init__(self, notify: Listener, kept: Callable[[str], str]) -> None:
+        self._tell, self._kept = notify, kept
         self._heard: deque[_Message] = deque()
         self._silent: set[str] = set()
         self._stage = ""

@@ -48,12 +48,12 @@ start that fails."""
 
 
 @contextmanager
-def open_client(settings: ClusterSettings, tell: Callable[[str], None] = lambda _words: None) -> Iterator[Client]:
+def open_client(settings: ClusterSettings, notify: Callable[[str], None] = lambda _words: None) -> Iterator[Client]:
     """Yield a client once its workers are there; close at the end whatever this opened.
 
     Parameters
     ----------
-    tell : gets a line if TLS is on by default.
+    notify : gets a line if TLS is on by default.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def open_client(settings: ClusterSettings, tell: Callable[[str], None] = lambda 
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
-        security = security_of(settings) or _automatic_security(settings, tell)
+        security = security_of(settings) or _automatic_security(settings, notify)
         match place:
             case "scheduler":
                 client = _attach(stack, name, settings, security)
@@ -96,7 +96,7 @@ def where_to_run(settings: ClusterSettings, environment: Mapping[str, str] = os.
     return next(((place, name) for place in places if (name := str(getattr(settings, place)))), ("local", ""))
 
 
-def _automatic_security(settings: ClusterSettings, tell: Callable[[str], None]) -> Security | None:
+def _automatic_security(settings: ClusterSettings, notify: Callable[[str], None]) -> Security | None:
     """Return TLS if others on this machine could send code to our processes; otherwise None."""
     place, name = where_to_run(settings)
     if place != "local" and not (place == "preset" and listens_on_this_machine(read_preset(name)[0])):
@@ -104,7 +104,7 @@ def _automatic_security(settings: ClusterSettings, tell: Callable[[str], None]) 
     other = in_need_of_security(settings)
     if not other:
         return None
-    tell(
+    notify(
         f"other people may be on this machine ({other}), so the processes of this run use TLS with a certificate of "
         'their own; cluster.tls = "off" turns it off'
     )

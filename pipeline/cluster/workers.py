@@ -63,14 +63,14 @@ def reading_faults(client: Client, root: str, workers: list[str] | None = None) 
     return faults
 
 
-def warn_of_uncached_kernels(client: Client, tell: Listener) -> None:
+def warn_of_uncached_kernels(client: Client, notify: Listener) -> None:
     """Warn once of workers that cannot cache compiled kernels."""
     reasons = {address: why for address, why in client.run(why_uncached, on_error="ignore").items() if why}
     if reasons:
         address, why = min(reasons.items())
         where = f"worker {address}" if len(reasons) == 1 else f"worker {address} and {len(reasons) - 1} more"
         warning = f"{where}: compiled kernels are not kept, so each process compiles them again: {why}"
-        tell(Noticed(f"{warning}; set NUMBA_CACHE_DIR to a folder that only this user can write to", warning=True))
+        notify(Noticed(f"{warning}; set NUMBA_CACHE_DIR to a folder that only this user can write to", warning=True))
 
 
 def foreign_allowance(client: Client, root: str) -> Allowance | None:
@@ -117,7 +117,7 @@ def fit_workers(context: Context, known: Sequence[str] = ()) -> list[str]:
         return kept
     faults = _worker_faults(client, context.store.root, kept, joined)
     for fault in faults.values():
-        context.tell(Noticed(f"left out: {fault}", warning=True))
+        context.notify(Noticed(f"left out: {fault}", warning=True))
     fit = [*kept, *(address for address in joined if address not in faults)]
     if not fit:
         raise TryAgainLater(next(iter(faults.values())))

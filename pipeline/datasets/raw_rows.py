@@ -93,7 +93,7 @@ def scatter_pairs(
     Raises
     ------
     BadInput
-        The first bad row: here none is set aside.
+        The first bad row: here none is quarantined.
     """
     if not sources:
         return 0

@@ -49,7 +49,7 @@ class Lineage:
     @classmethod
     def of(
         cls, root: str, settings: Settings, dataset: Dataset, split: Split, slice_fraction: float,
-        tell: Listener,
+        notify: Listener,
     ) -> Lineage:  # fmt: skip
         """Return it for a run on this dataset and split (their manifests).
 
@@ -67,7 +67,7 @@ class Lineage:
         train = settings.train
         if not train.warm_start:
             return cls(root, asked, None, seen)
-        ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, tell)
+        ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, notify)
         if ancestor is not None and files.exists(files.join(ancestor.folder, "model.json")):
             # One that was started from long ago may be gone.
             refuse_unfit(ancestor, train, dataset, settings.ingest.transform)
@@ -128,17 +128,17 @@ def _named(root: str, name: str) -> Ancestor:
     return Ancestor.of(model_of(root, run_id), f"run {run_id}")
 
 
-def _in_use(root: str, asked: str, tell: Listener) -> Ancestor | None:
+def _in_use(root: str, asked: str, notify: Listener) -> Ancestor | None:
     """Return the model in use; or, where that is what came of the same data and settings, what it started from."""
     current = read_current(root)
     if current is None:
-        tell(Noticed("no model is in use yet, so training starts without one"))
+        notify(Noticed("no model is in use yet, so training starts without one"))
         return None
     folder = model_of(root, current.run_id)
     try:
         about = read_about(folder)
     except (SettingsError, DamagedFile) as damage:
-        tell(Noticed(f"the model in use is not whole, so training starts without it: {damage}", warning=True))
+        notify(Noticed(f"the model in use is not whole, so training starts without it: {damage}", warning=True))
         return None
     if about.get("asked") != asked:
         return Ancestor.of(folder, f"run {current.run_id}")

@@ -166,8 +166,8 @@ Listener = Callable[[Event], None]
 class Postponed:
     """A listener that says what it was given once some work is done: an error before that stands alone."""
 
-    def __init__(self, tell: Listener) -> None:
-        self._tell = tell
+    def __init__(self, notify: Listener) -> None:
+        self._tell = notify
         self._words: list[str] = []
 
     def say(self, words: str) -> None:
@@ -188,9 +188,9 @@ def as_mapping(event: Event) -> dict[str, Any]:
 def broadcast(listeners: list[Listener]) -> Listener:
     """Return one listener that hands each event to all of `listeners`, in order, without credentials in URLs."""
 
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         safe = replace(event, **masked_content(vars(event)))
         for listener in listeners:
             listener(safe)
 
-    return tell
+    return notify

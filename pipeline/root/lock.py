@@ -34,7 +34,7 @@ class Waiting:
     """How long to wait for a root, and who is told for whom; `record` is the waiter's own in the ledger."""
 
     seconds: float = 0.0
-    tell: Callable[[str], None] = lambda _words: None
+    notify: Callable[[str], None] = lambda _words: None
     record: str = ""
 
 
@@ -127,4 +127,4 @@ class _TellsOnce:
         if who != self._told:
             self._told = who
             left = max(0.0, self._end - time.monotonic())
-            self._waiting.tell(f"this root is held by {who}; waiting for it to end, {left:,.0f} s at most")
+            self._waiting.notify(f"this root is held by {who}; waiting for it to end, {left:,.0f} s at most")

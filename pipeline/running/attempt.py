@@ -65,11 +65,11 @@ class Attempt:
     def __init__(self, execution: Execution) -> None:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
-        self.losses = LossListener(lambda event: self.tell(event), self._redone_from)
-        self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.tell(event))
+        self.losses = LossListener(lambda event: self.notify(event), self._redone_from)
+        self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.notify(event))
         # The live page hears of an event before the disk does: a full disk must not keep the end of a run from it.
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
-        self.tell = broadcast([*heard, self.postponed, *execution.listeners])
+        self.notify = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
         self.told_peak_bytes = self.shards = 0
         self.ingest_needs = (0, 0)
@@ -90,12 +90,12 @@ class Attempt:
                     client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
-                    stack.enter_context(self.sender.watched(client, self.tell))
+                    stack.enter_context(self.sender.watched(client, self.notify))
                     self.result.seconds["cluster"] = time.monotonic() - started
                     self.allowance = self.allowance or foreign_allowance(client, self.store.root)
                     if not is_ours:
                         self.memory.ask(client)
-                    warn_of_uncached_kernels(client, self.tell)
+                    warn_of_uncached_kernels(client, self.notify)
                     stages(self._context(client))
                     if self.losses.lost:
                         self.store.sweep()
@@ -139,7 +139,7 @@ class Attempt:
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
         most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
-        self.tell(
+        self.notify(
             RunBegan(
                 run_id=run_id, execution=self.execution.entry.id, attempt=self.name, method=train.method,
                 rank=train.rank, shards=grid.shards, users=grid.users, items=grid.items, ratings=grid.ratings,
@@ -161,9 +161,9 @@ class Attempt:
         if "://" not in self.settings.root:
             self.store.sweep()
         how = {"force": self.request.force, "fresh": self.request.fresh}
-        return Context(client, self.store, self.tell, self.name, self._afford, **how)
+        return Context(client, self.store, self.notify, self.name, self._check_fits, **how)
 
-    def _afford(self, stage: str) -> None:
+    def _check_fits(self, stage: str) -> None:
         """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
         if self.allowance is None:
             return
@@ -248,7 +248,7 @@ class Attempt:
         self.memory.look()
         if self.memory.peak_bytes > self.told_peak_bytes * _GROWTH:
             self.told_peak_bytes = self.memory.peak_bytes
-            self.tell(MemoryMeasured(self.told_peak_bytes))
+            self.notify(MemoryMeasured(self.told_peak_bytes))
 
     def _sum_up(self) -> None:
         self.result.seconds["total"] = time.monotonic() - self.started
@@ -261,7 +261,7 @@ class Attempt:
             self._put_to_use(str(self.result.run_id))
         if self.record is not None:
             self.record.close(DONE, 0, result=self.result.to_dict())
-        self.tell(self._ended(DONE))
+        self.notify(self._ended(DONE))
 
     def _end_badly(self, error: BaseException) -> None:
         """Write how the run ended, and tell of it even where nothing can be written."""
@@ -270,10 +270,10 @@ class Attempt:
         if state == REFUSED:
             facts["result"] = self.result.to_dict()
         with ExitStack() as last:
-            last.callback(self.tell, self._ended(state, message))
+            last.callback(self.notify, self._ended(state, message))
             if state == INTERRUPTED:
                 words = f"interrupted; the same command goes on from {self._what_is_kept()}"
-                last.callback(self.tell, Noticed(words, warning=True))
+                last.callback(self.notify, Noticed(words, warning=True))
             if self.record is not None:
                 self.record.close(state, code, **facts)
 
@@ -283,7 +283,7 @@ class Attempt:
     def _put_to_use(self, run_id: str) -> None:
         """Point at the run's model, and say so where it was taken back by hand."""
         if put_to_use(self.store.root, run_id).run_id != run_id:
-            self.tell(
+            self.notify(
                 Noticed(
                     f"{run_id} was taken back by hand, so it is not put to use again; funkflow promote {run_id} does"
                 )

@@ -147,16 +147,16 @@ def _context(
     allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
     needed: tuple[int, int] | None = None
 
-    def afford(_stage: str) -> None:
+    def check_fits(_stage: str) -> None:
         if allowance and need and needed:
             allowance.refuse_memory(*needed, need.what, need.lower)
 
     def memory() -> str:
         return allowance.said_of_a_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
 
-    losses = LossListener(lambda event: tell(event), "the files that {} reads".format)
-    postponed = Postponed(lambda event: tell(event))
-    tell = broadcast([losses, postponed, *listeners])
+    losses = LossListener(lambda event: notify(event), "the files that {} reads".format)
+    postponed = Postponed(lambda event: notify(event))
+    notify = broadcast([losses, postponed, *listeners])
     with (
         MemoryMonitor() as monitor,
         as_readable_errors(folder, memory),
@@ -167,4 +167,4 @@ def _context(
         refuse_blind_workers(client, folder)
         allowance = allowance or foreign_allowance(client, folder)
         needed = need.of(allowance) if need and allowance else None
-        yield Context(client, Store(folder), tell, uuid.uuid4().hex[:8], afford)
+        yield Context(client, Store(folder), notify, uuid.uuid4().hex[:8], check_fits)

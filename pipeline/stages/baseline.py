@@ -47,14 +47,14 @@ def baseline(
     known = Baseline.published(folder)
     reused = known is not None
     if known is None:
-        context.tell(StageStarted(_STAGE))
+        context.notify(StageStarted(_STAGE))
         fitted = _fit_baselines(context, grid, scale, streamed)
         known = Baseline(folder=folder, mean=fitted["mean"], biases=fitted["biases"]).publish()
     errors = {"mean": known.mean, "biases": known.biases}
-    context.tell(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
+    context.notify(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
     mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
     summary = f"RMSE {mean} by the mean, {biases} by biases, on {split.split}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return errors
 
 

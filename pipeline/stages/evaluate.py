@@ -44,8 +44,8 @@ def evaluate(
     found = Evaluation.published(folder)
     reused = found is not None
     if found is None:
-        context.afford(_STAGE)
-        context.tell(StageStarted(_STAGE, data.grid.shards))
+        context.check_fits(_STAGE)
+        context.notify(StageStarted(_STAGE, data.grid.shards))
         errors = {"model": _model_errors(context, data, training, rank), **baselines}
         if truth:
             errors["truth"] = _truth_errors(context, data, truth)
@@ -54,7 +54,7 @@ def evaluate(
         found = Evaluation.of(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
     rmse, mae = found.model.rmse, found.model.mae
     summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {found.split}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return found
 
 

@@ -29,7 +29,7 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
     started = time.monotonic()
     reused = not context.trains_anew and _is_whole(folder)
     if not reused:
-        context.tell(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
+        context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
             parts = _exported(context, dataset, training, rank, folder)
         steps = training.steps
@@ -37,7 +37,7 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
         if titles := _titles(dataset, folder):
             told["titles"] = titles
         write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=cast(About, told))
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
 
 

@@ -67,9 +67,9 @@ def gate(
     """
     began = time.monotonic()
     if current is not None and current[0] == new.run_id:
-        context.tell(StageFinished(_STAGE, 0.0, f"{new.run_id} is in use already", reused=True))
+        context.notify(StageFinished(_STAGE, 0.0, f"{new.run_id} is in use already", reused=True))
         return {}
-    context.tell(StageStarted(_STAGE))
+    context.notify(StageStarted(_STAGE))
     if url := _infinite(context, new):
         raise refused(new.run_id, f"{url} holds numbers that are not finite")
     found: dict[str, Any] = {"training_ratings": new.data.grid.ratings}
@@ -79,7 +79,7 @@ def gate(
     except ModelRefused as refusal:
         found |= {"passed": False, "refusal": refusal.message}
         summary = f"{new.run_id} is refused"
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, summary))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, summary))
     return found
 
 
@@ -93,7 +93,7 @@ def _judged(
         )
     if settings.beats_biases:
         if not new.evaluation:
-            context.tell(Noticed(_NOTHING_TO_ASK))
+            context.notify(Noticed(_NOTHING_TO_ASK))
         if short := shortfall(new.evaluation):
             raise ModelRefused(f"{short} (gate.beats_biases)")
     if settings.rmse_worse_by_at_most is None or current is None:
@@ -138,7 +138,9 @@ def _compared(
         about = read_about(folder)
         refuse_missing_parts(folder, about)
     except (SettingsError, DamagedFile) as damage:
-        context.tell(Noticed(f"the model in use is not whole, so {new.run_id} is not compared: {damage}", warning=True))
+        context.notify(
+            Noticed(f"the model in use is not whole, so {new.run_id} is not compared: {damage}", warning=True)
+        )
         return None
     types = new.data.dataset.id_types
     if about["id_types"] != types:
@@ -167,7 +169,7 @@ def _compared(
 
 def _scored(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> ModelErrors:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
-    context.afford(_STAGE)
+    context.check_fits(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.data.dataset
     scratch = context.store.scratch(f"gate-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
@@ -203,7 +205,7 @@ def _refuse_unfair(context: Context, current_id: str, compared: ModelErrors) -> 
             "item of none",
         )
     if compared.counted.trained_on:
-        context.tell(
+        context.notify(
             Noticed(f"{of_all} count for neither model, as {current_id}, in use now, was trained on them", warning=True)
         )
 

@@ -49,13 +49,13 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
-    made = context.found(Grid, folder)
+    made = context.existing(Grid, folder)
     reused = made is not None
     if made is None:
         made = _build(context, dataset, split, shards, grid_id)
     kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
     summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return made
 
 
@@ -63,7 +63,7 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
     apart = {name: part for name, part in split.held_out.items() if part.ratings}
     steps = len(dataset.parts) + shards * shards + shards * len(apart)
-    context.tell(StageStarted(_STAGE, steps))
+    context.notify(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
         cells = _scatter(context, dataset, [split.places(part.parts) for part in apart.values()], shards, scratch)

@@ -77,7 +77,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
         Anything that is wrong with the raw data; nothing half-written is left behind.
     """
     began = time.monotonic()
-    context.tell(StageStarted(_STAGE))
+    context.notify(StageStarted(_STAGE))
     sources = find_sources(settings.ratings, holdout_file)
     titles = settings.titles or find_companions(sources).get("titles", "")
     if titles:
@@ -94,12 +94,12 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     )
     dataset_id, parent = _id_and_parent(context, settings, inputs, now, sources=sources, deletions=deletions)
     folder = context.store.dataset(dataset_id)
-    dataset = context.found(Dataset, folder)
+    dataset = context.existing(Dataset, folder)
     reused = dataset is not None
     if dataset is None:
         if known := lineage.what_is_known(context.store, now, parent, settings.incremental):
-            context.tell(Noticed(known))
-        context.afford(_STAGE)
+            context.notify(Noticed(known))
+        context.check_fits(_STAGE)
         scratch = context.store.scratch(f"ingest-{dataset_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
@@ -113,10 +113,10 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             dataset = Dataset.of(folder, {**content, "id": dataset_id, "inputs": inputs, "seen": now.written()})
             dataset = dataset.publish(["users.parquet", "items.parquet", *(part.path for part in dataset.parts)])
     if doubt := one_rating_each(dataset.ratings, dataset.users, dataset.items):
-        context.tell(Noticed(doubt, warning=True))
+        context.notify(Noticed(doubt, warning=True))
     if dataset.quarantined:
-        context.tell(RowsQuarantined(dataset.quarantined, files.join(folder, _QUARANTINE)))
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(dataset, settings), reused))
+        context.notify(RowsQuarantined(dataset.quarantined, files.join(folder, _QUARANTINE)))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, _summary(dataset, settings), reused))
     return dataset
 
 
@@ -171,7 +171,7 @@ def _make(work: _Work) -> dict[str, Any]:
     ratings = sum(part["rows"] for part in gathered)
     if not ratings:
         raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
-    quarantined = _set_aside(work, scattered)
+    quarantined = _write_quarantine(work, scattered)
     form = prepared.form
     return {
         "format": form.described,
@@ -213,7 +213,7 @@ def _prepared(work: _Work) -> tuple[ParseInput, int]:
         form = Form(**{name: _hashable(value) for name, value in work.earlier.form.items()})
     elif pieces:
         form = recognise(pieces[0].file, work.settings.wanted_form)
-        work.context.tell(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
+        work.context.notify(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
@@ -266,8 +266,8 @@ def _gathered(work: _Work, prepared: ParseInput, parts: int, buckets: int, ids: 
     return gathered
 
 
-def _set_aside(work: _Work, scattered: Sequence[ChunkSummary]) -> int:
-    """Write quarantine.parquet, if there is anything to set aside; return its rows."""
+def _write_quarantine(work: _Work, scattered: Sequence[ChunkSummary]) -> int:
+    """Write quarantine.parquet, if any row is bad; return how many are."""
     earlier, name = work.earlier, _QUARANTINE
     before = [files.join(earlier.folder, name)] if earlier and earlier.quarantined else []
     table = rejected_rows(work.scratch, scattered, before, in_clear=not work.now.forgotten)

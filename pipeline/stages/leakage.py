@@ -59,7 +59,7 @@ def unseen(
     made = Split.published(folder)
     reused = made is not None
     if made is None:
-        context.tell(StageStarted(_STAGE, len(dataset.parts)))
+        context.notify(StageStarted(_STAGE, len(dataset.parts)))
         with store.nothing_half_written(folder):
             files.remove_tree(folder)
             before = split.content()
@@ -76,8 +76,8 @@ def unseen(
             'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
         )
     if lost:
-        context.tell(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
+        context.notify(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
     return made
 
 

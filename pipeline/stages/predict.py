@@ -52,13 +52,13 @@ def predict(
     manifest = published(folder, "predictions")
     reused = manifest is not None and manifest["id"] == predictions_id
     if manifest is None or not reused:
-        context.tell(Noticed(pairs.understood))
+        context.notify(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
         manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
     unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
     said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder
 
 
@@ -68,7 +68,7 @@ def _predict(
     parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
-    context.tell(StageStarted(_STAGE, count))
+    context.notify(StageStarted(_STAGE, count))
     scratch = files.join(folder, SCRATCH)
     with nothing_half_written(temporary=(scratch,)):
         jobs = []

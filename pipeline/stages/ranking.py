@@ -63,7 +63,7 @@ def ranking(
     manifest = published(folder, "ranking")
     reused = manifest is not None and manifest["id"] == identity
     if manifest is None or not reused:
-        context.afford(_STAGE)
+        context.check_fits(_STAGE)
         of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold=threshold)
         manifest = publish(
             folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
@@ -71,11 +71,11 @@ def ranking(
         )  # fmt: skip
     if not manifest["users"]:
         shown = as_ratings(threshold, transform)
-        context.tell(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
+        context.notify(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
         return {}
     summary = f"precision {manifest['precision']:.4f}, recall {manifest['recall']:.4f}, NDCG {manifest['ndcg']:.4f}"
     said = f"{summary} at {settings.count}, {manifest['users']:,} users"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, said, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, said, reused))
     found = {name: manifest[name] for name in ("count", "users", *_MEASURES, "most_rated")}
     return {**found, "threshold": float(as_ratings(threshold, transform))}
 
@@ -90,7 +90,7 @@ def _measure(
     there = len(dataset.parts)
     needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there
     numbers = range(min(there, needed))
-    context.tell(StageStarted(_STAGE, there + len(numbers)))
+    context.notify(StageStarted(_STAGE, there + len(numbers)))
     served = submit_served(context, _STAGE, model_folder)
     stored = list(zip(dataset.part_places, split.validation_places, strict=True))
     counts = run_all(context, _STAGE, "count", count_item_ratings, [(*each, dataset.items) for each in stored])

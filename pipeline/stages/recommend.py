@@ -47,12 +47,12 @@ def recommend(
     manifest = published(folder, "recommendations")
     reused = manifest is not None and manifest["id"] == identity
     if manifest is None or not reused:
-        context.afford(_STAGE)
+        context.check_fits(_STAGE)
         files.remove_tree(folder)
         with nothing_half_written(folder):
             numbers = sorted(chosen) if chosen else range(len(dataset.parts))
             pieces = 1 if chosen else max(1, -(-dataset.users // (len(dataset.parts) * settings.batch_users)))
-            context.tell(StageStarted(_STAGE, len(numbers) * pieces))
+            context.notify(StageStarted(_STAGE, len(numbers) * pieces))
             served = submit_served(context, _STAGE, model_folder)
             stored = list(zip(dataset.part_places, split.validation_places, strict=True))
             places = [(number, piece) for number in numbers for piece in range(pieces)]
@@ -69,5 +69,5 @@ def recommend(
                 users=sum(part["users"] for part in written), rows=sum(part["rows"] for part in written), parts=written,
             )  # fmt: skip
     summary = f"{manifest['rows']:,} items for {manifest['users']:,} users, in {folder}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder

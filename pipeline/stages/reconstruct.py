@@ -119,7 +119,7 @@ def reconstruct(
         manifest = _write(context, product, target, cuts, todo, wanted=wanted)
     seconds = time.monotonic() - started
     size = format_bytes(manifest["bytes"])
-    context.tell(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
+    context.notify(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
     return manifest
 
 
@@ -147,7 +147,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
         )
     there = "" if free is None else f"; {format_bytes(free)} are free"
     before = f", {len(kept):,} of them there already" if kept else ""
-    context.tell(Noticed(f"{format_bytes(total)} in {len(cuts):,} pieces{before}, to {target.folder}{there}"))
+    context.notify(Noticed(f"{format_bytes(total)} in {len(cuts):,} pieces{before}, to {target.folder}{there}"))
     files.write_json(plan, wanted)
     return todo
 
@@ -155,8 +155,8 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
 def _write(
     context: Context, product: _Product, target: Target, cuts: list[Cut], todo: list[Cut], wanted: str
 ) -> dict[str, Any]:
-    context.afford(_STAGE)
-    context.tell(StageStarted(_STAGE, len(todo)))
+    context.check_fits(_STAGE)
+    context.notify(StageStarted(_STAGE, len(todo)))
     parts = product.parts
     if product.rank < parts.rank and product.rotations is None:
         product = replace(product, rotations=rotations_of(context, _STAGE, parts))

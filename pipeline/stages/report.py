@@ -66,13 +66,13 @@ def report(
     manifest = None if context.trains_anew else published(folder, "report")
     reused = manifest is not None and manifest["id"] == identity
     if not reused:
-        context.afford(_STAGE)
-        context.tell(StageStarted(_STAGE))
+        context.check_fits(_STAGE)
+        context.notify(StageStarted(_STAGE))
         facts = _facts(context, data, training, model_folder, folder=folder, settings=settings, told=told)
         files.write_json(url := files.join(folder, "facts.json"), facts)
         files.write_bytes(page, report_page([files.read_json(url)]).encode())  # as `funkflow report` draws it again
         publish(folder, "report", files=["facts.json", "../report.html"], id=identity)
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, page, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page
 
 
@@ -184,7 +184,7 @@ def _facts_of_data(of: TrainingData, counted: _Counts, titles: dict[Any, str]) -
         "training": of.split.training_ratings,
         "validation": of.split.validation.ratings,
         "scale": list(dataset.bounds),
-        "quarantined": set_aside(dataset.quarantined, files.join(dataset.folder, "quarantine.parquet")),
+        "quarantined": quarantined_rows(dataset.quarantined, files.join(dataset.folder, "quarantine.parquet")),
         "by_time": {
             "unit": "month",
             "start": [str(np.datetime64(month, "M")) for month in sorted(data.months)],
@@ -206,7 +206,7 @@ def _facts_of_data(of: TrainingData, counted: _Counts, titles: dict[Any, str]) -
     }
 
 
-def set_aside(rows: int, url: str) -> dict[str, Any] | None:
+def quarantined_rows(rows: int, url: str) -> dict[str, Any] | None:
     """Return how many rows are no ratings, where they lie, and the first of them; None if there are none."""
     if not rows:
         return None

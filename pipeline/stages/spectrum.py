@@ -52,7 +52,7 @@ def spectrum(
     if manifest is None:
         manifest = _spectrum(context, model_folder, grid_folder, fold_biases)
     table = files.join(model_folder, manifest["table"])
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, table, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, table, reused))
     return manifest
 
 
@@ -74,8 +74,8 @@ def _measurable(grid_folder: str | None) -> Grid | None:
 def _spectrum(context: Context, model_folder: str, grid_folder: str | None, fold_biases: bool) -> dict[str, Any]:
     about, grid = read_about(model_folder), _measurable(grid_folder)
     parts = ModelParts.of(model_folder, about)
-    context.afford(_STAGE)
-    context.tell(StageStarted(_STAGE, len(parts.users) * (2 if grid else 1) + 1))
+    context.check_fits(_STAGE)
+    context.notify(StageStarted(_STAGE, len(parts.users) * (2 if grid else 1) + 1))
     rotations = rotations_of(context, _STAGE, parts, fold_biases)
     measured: dict[str, Any] = {"grid": None, "ratings": 0}
     errors = None

@@ -49,12 +49,14 @@ def split(
         ratings by; or nothing was held out where something was asked for.
     """
     began = time.monotonic()
-    context.tell(StageStarted(_STAGE))
+    context.notify(StageStarted(_STAGE))
     if settings.kind == "fraction" and ingest.ratings:
         _mention_probe(context, ingest)
     if settings.kind == "none":
         stops = f"a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "nothing"
-        context.tell(Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}'))
+        context.notify(
+            Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}')
+        )
     if settings.kind == "last" and not dataset.timestamps:
         raise BadInput(
             'the ratings have no times, so split.kind = "last" cannot tell which are the last; '
@@ -63,7 +65,7 @@ def split(
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
     split_id = _split_id(context, dataset.id, settings, ingest, slice_fraction, source=source)
     folder = context.store.split(split_id)
-    made = context.found(Split, folder)
+    made = context.existing(Split, folder)
     reused = made is not None
     if made is None:
         scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
@@ -82,7 +84,7 @@ def split(
                 refuse_changed([source], [settings.file])
             made = Split.of(folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description})
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
-    context.tell(StageFinished(_STAGE, time.monotonic() - began, _summary(made), reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, _summary(made), reused))
     return made
 
 
@@ -90,7 +92,7 @@ def _mention_probe(context: Context, ingest: IngestSettings) -> None:
     """Say that there is a probe file, which is the better choice where a hash split was only the default."""
     probe = find_companions(find_sources(ingest.ratings)).get("probe")
     if probe:
-        context.tell(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))
+        context.notify(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))
 
 
 def _split_id(
@@ -117,10 +119,10 @@ def _split_id(
 
 
 def _scattered(context: Context, dataset: Dataset, ingest: IngestSettings, source: Source, scratch: str) -> ParseInput:
-    """Read the validation file and write its rows by part, as the dataset's were. Bad rows are never set aside."""
+    """Read the validation file and write its rows by part, as the dataset's were. It raises at the first bad row."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
     prepared = _prepared(plain, dataset, ingest)
-    context.tell(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
+    context.notify(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
     scatter(
         context, _STAGE, "parse-validation", prepared, len(dataset.parts), scratch=scratch, stop_at_first=True,
         transform=ingest.transform,
@@ -201,7 +203,7 @@ def _hold_out(
         )
     if ratings and sum(part.unknown for part in parts) == ratings:
         message = f"none of the {ratings:,} ratings of {settings.file} has a user and an item that are in the data"
-        context.tell(Noticed(f"{message}: are these its ids?", warning=True))
+        context.notify(Noticed(f"{message}: are these its ids?", warning=True))
     sliced = [part.slice for part in parts if part.slice is not None]
     if rule.slice_fraction > 0 and not any(part["rows"] for part in sliced):
         raise BadInput(

@@ -48,12 +48,12 @@ def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
     made = Synthetic.published(folder)
     reused = made is not None and made.id == set_id
     if made is None or not reused:
-        context.afford(_STAGE)
+        context.check_fits(_STAGE)
         _claim(folder, set_id, ours=not settings.folder)
         with nothing_half_written(folder):
             made = _make(context, settings, sizes, folder, set_id)
     summary = f"{made.ratings:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return made
 
 
@@ -72,7 +72,7 @@ def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str
     combined = settings.form == "combined"
     parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
     cuts = film_ranges(sizes, parts)
-    context.tell(StageStarted(_STAGE, len(cuts) + 1))
+    context.notify(StageStarted(_STAGE, len(cuts) + 1))
     run_all(context, _STAGE, "plant", write_truth, [(sizes, files.join(folder, "truth"))])
     if combined:
         names = [f"combined_data_{number}.txt" for number in range(1, len(cuts) + 1)]

@@ -54,7 +54,7 @@ def write_vectors(
         if files.names(folder):
             raise SettingsError(f"{folder}: is not empty and holds no such vectors; name a new folder")
         parts = ModelParts.of(model_folder, about)
-        context.tell(StageStarted(_STAGE, 2 * len(parts.users) + 1))
+        context.notify(StageStarted(_STAGE, 2 * len(parts.users) + 1))
         r_factors = user_triangles(context, _STAGE, parts, fold_biases)
         job = (r_factors, parts, fold_biases, balanced, files.join(folder, "item_vectors.parquet"))
         values, turns, items = run_all(context, _STAGE, "item-vectors", write_item_vectors, [job])[0]
@@ -65,5 +65,5 @@ def write_vectors(
             folder, "vectors", files=[*users, *items], id=wanted, of=matrix_name(fold_biases), balanced=balanced,
             singular_values=values.tolist(), users=users, items=items,
         )  # fmt: skip
-    context.tell(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return manifest

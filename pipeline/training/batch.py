@@ -139,7 +139,7 @@ class _Descent(CheckpointedLoop):
         if verdict.best_epoch == number:
             self.best = (number, place.point)
         passes = self.objective.evaluations - self.passes_run  # a step may have been refused, and looked for again
-        self.tell(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes)
+        self.notify(number, self.settings.batch.steps, training, stopping, verdict.best_epoch == number, passes)
 
     def _write(self, place: Iterate[ShardedRows], last: Checkpoint | None, reason: str | None) -> Checkpoint:
         self.begin_writing()

@@ -131,7 +131,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
             jobs = [(files.join(folder, entry["path"]), entry["checksum"]) for entry in _entries(checkpoint)]
             run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
-            context.tell(
+            context.notify(
                 Noticed(
                     f"checkpoint of epoch {epoch} is damaged, falling back to the one before: {damage}", warning=True
                 )

@@ -123,7 +123,7 @@ class _Features(CheckpointedLoop):
             ended = "all features found" if number == self.settings.rank else None
         else:
             ended = f"feature {number} gained nothing"
-        self.tell(number, self.settings.rank, training, stopping, gains, self.passes[-1])
+        self.notify(number, self.settings.rank, training, stopping, gains, self.passes[-1])
         return self._checkpoint(ended)
 
     def _best_look(self, feature: int) -> tuple[FeatureState, float, float | None]:

@@ -75,7 +75,7 @@ class CheckpointedLoop:
             self.history, self.seconds_before = list(last.history), last.seconds
             self.start = last.start
             if last.epoch:
-                self.context.tell(Noticed(f"resuming after {self.unit} {last.epoch}"))
+                self.context.notify(Noticed(f"resuming after {self.unit} {last.epoch}"))
         return last
 
     def write_checkpoint(self, number: int, best: int, current: dict[str, Any], best_set: dict[str, Any]) -> Checkpoint:
@@ -85,7 +85,7 @@ class CheckpointedLoop:
         written = Checkpoint(number, best, self.history, current, best_set, self.cpu_target, seconds, self.start)
         checkpoints.write(self.run_folder, written)
         assert self.writing_since is not None
-        self.context.tell(CheckpointWritten(number, time.monotonic() - self.writing_since))
+        self.context.notify(CheckpointWritten(number, time.monotonic() - self.writing_since))
         self.writing_since = None
         return written
 
@@ -94,10 +94,10 @@ class CheckpointedLoop:
         if self.writing_since is None:
             self.writing_since = time.monotonic()
 
-    def tell(self, number: int, most: int, training: float, stopping: float | None, best: bool, passes: int) -> None:
+    def notify(self, number: int, most: int, training: float, stopping: float | None, best: bool, passes: int) -> None:
         """Tell what came of number `number` of at most `most`, for which the ratings were gone over `passes` times."""
         # Over all of this attempt: with several in flight, the time between the ends of two says nothing.
         self.passes_run += passes
         rate = self.passes_run * self.grid.ratings / max(1e-9, time.monotonic() - self.started)
-        self.context.tell(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
-        self.context.tell(StageAdvanced(STAGE, number, most, "epoch"))
+        self.context.notify(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
+        self.context.notify(StageAdvanced(STAGE, number, most, "epoch"))

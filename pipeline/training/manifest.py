@@ -43,15 +43,15 @@ def kept_or_trained(
     folder = files.join(run_folder, "training")
     done = Training.published(folder)
     if done is not None:
-        context.tell(StageFinished(STAGE, 0.0, summary(done), reused=True))
+        context.notify(StageFinished(STAGE, 0.0, summary(done), reused=True))
         return done
-    context.afford(STAGE)
-    context.tell(StageStarted(STAGE, most))
+    context.check_fits(STAGE)
+    context.notify(StageStarted(STAGE, most))
     if streamed:
-        context.tell(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
+        context.notify(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
     workers = len(running_workers(context.client))
     if workers > grid.shards:
-        context.tell(
+        context.notify(
             Noticed(
                 f"a grid of {grid.shards} x {grid.shards} blocks keeps {grid.shards} workers busy, and there "
                 f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
@@ -64,7 +64,7 @@ def kept_or_trained(
     manifest = Training.of(folder, {**found, "grid": grid.id})
     shards = (entry for side in ("users", "items") for entry in manifest.shards[side])
     manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in shards])
-    context.tell(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
+    context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 
 

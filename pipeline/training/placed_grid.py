@@ -103,7 +103,7 @@ def with_those_who_came(
     name = f"{context.attempt}-from-{done:04d}"
     now = load_grid(context, grid, stop_on, name, streamed, before)
     if now is not before:
-        context.tell(Noticed(f"from {unit} {done + 1} on {len(now.workers)} workers, {len(before.workers)} before"))
+        context.notify(Noticed(f"from {unit} {done + 1} on {len(now.workers)} workers, {len(before.workers)} before"))
     return now
 
 

@@ -228,7 +228,7 @@ class _Training(CheckpointedLoop):
             raise self._diverged(epoch)
         self.history.append([*rmses])
         verdict = self._verdict()
-        self.tell(epoch, self.settings.epochs, training, stopping, verdict.best_epoch == epoch, passes)
+        self.notify(epoch, self.settings.epochs, training, stopping, verdict.best_epoch == epoch, passes)
         return verdict
 
     def _diverged(self, epoch: int) -> Diverged:

@@ -125,7 +125,7 @@ class BlockMatrix(LinearOperator):
         gathered: list[Any] = client.gather(self._last)
         self._rounds, self.products = number + 1, self.products + products
         if number % _PRODUCTS_A_LINE == 0:
-            self._context.tell(StageAdvanced(self._stage, self.products, 0, "products"))
+            self._context.notify(StageAdvanced(self._stage, self.products, 0, "products"))
         return gathered
 
 

@@ -66,7 +66,7 @@ def decompose(
         folder, the = folder_of(run_folder), _Work(context, grid, scale, settings, streamed)
         found = the.decompose()
         if found.limit_reached:
-            context.tell(Noticed(f"train.method = {settings.method}: {found.reason}", warning=True))
+            context.notify(Noticed(f"train.method = {settings.method}: {found.reason}", warning=True))
         shards = the.write(found, folder)
         return {
             "epochs": the.matrix.products,

@@ -90,7 +90,7 @@ class StartWriter:
         first = self._gathered("hold-back", write_held_back, made, _HELD_BACK, mean_squares)
         rmse = self._score(as_it_is) if self.data.scored else None
         known = {side: sum(counts) for side, (_, counts) in written.items()}
-        self.context.tell(Noticed(_said(warm, known, rmse)))
+        self.context.notify(Noticed(_said(warm, known, rmse)))
         return Written(
             as_it_is, {side: _entries(_HELD_BACK, side, checksums) for side, (checksums, _) in first.items()}, rmse
         )

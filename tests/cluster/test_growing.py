@@ -271,7 +271,7 @@ def test_parts_become_more_as_ratings_do(context: Context, folder: Path) -> None
     assert_equals_cold(context, second, folder)
 
 
-def test_bad_rows_set_aside_stay_so(context: Context, folder: Path) -> None:
+def test_quarantined_rows_stay_so(context: Context, folder: Path) -> None:
     with (folder / "day-0.csv").open("a") as file:
         file.write("x,1,2,3\n")
     grown(context, folder, on_bad_rows="quarantine")

@@ -47,11 +47,11 @@ def test_keep_going_ends_with_the_worst(tmp_path: Path) -> None:
 
 
 def test_a_signal_ends_it_with_its_own_code(tmp_path: Path) -> None:
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         if "2026-02-27: ended" in line:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    code = backfill(DATES, stand_in(tmp_path / "notes", 0, [0]), tell, keep_going=True)
+    code = backfill(DATES, stand_in(tmp_path / "notes", 0, [0]), notify, keep_going=True)
     assert code == 128 + signal.SIGTERM
     assert [note["date"] for note in noted(tmp_path / "notes") if "date" in note] == ["2026-02-27"]
 

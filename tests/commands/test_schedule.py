@@ -43,12 +43,12 @@ def ran(
     """Run a scheduler until that many runs have ended; return what it told, what the runs noted, and its exit code."""
     told: list[str] = []
 
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         told.append(line)
         if sum("ended with" in each for each in told) == runs and "ended with" in line:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    daemon = Daemon(Cron(EVERY_SECOND, "UTC"), stand_in(tmp_path / "notes", seconds, codes), tell, retry or Retry(0))
+    daemon = Daemon(Cron(EVERY_SECOND, "UTC"), stand_in(tmp_path / "notes", seconds, codes), notify, retry or Retry(0))
     code = daemon.run()
     return told, noted(tmp_path / "notes"), code
 

@@ -59,7 +59,7 @@ class Screen:
         self.console = Console(file=io.StringIO(), width=width, force_terminal=False)
         self.now = 0.0
 
-    def tell(self, shown: Lines, events: Sequence[tuple[float, Event]]) -> None:
+    def notify(self, shown: Lines, events: Sequence[tuple[float, Event]]) -> None:
         for self.now, event in events:
             shown(event)
 
@@ -72,7 +72,7 @@ class Screen:
 def view_of(width: int, events: Sequence[tuple[float, Event]]) -> list[str]:
     screen = Screen(width)
     view = LiveView(screen.console, lambda: screen.now)
-    screen.tell(view, events)
+    screen.notify(view, events)
     said = len(screen.lines)
     screen.console.print(view)
     return screen.lines[said:]
@@ -114,7 +114,7 @@ def test_a_stage_counts_its_tasks_or_those_of_what_it_does_now() -> None:
 
 def test_without_a_terminal_a_stage_that_takes_long_says_where_it_is() -> None:
     screen = Screen(100)
-    screen.tell(
+    screen.notify(
         Lines(screen.console, lambda: screen.now),
         [(0, StageStarted("ingest")), (4, StageAdvanced("ingest", 1, 9, "parse")),
          (6, StageAdvanced("ingest", 2, 9, "parse")), (9, StageAdvanced("ingest", 3, 9, "parse")),

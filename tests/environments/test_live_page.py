@@ -53,14 +53,14 @@ class Told:
         self.plugins: dict[str, Any] = {NAME: self.plugin}
         self.plugin._scheduler = self
 
-    def tell(self, *events: Event) -> None:
+    def notify(self, *events: Event) -> None:
         for event in events:
             self.plugin.log_event("funkflow", {"run": "one", "time": self.now, **as_mapping(event)})
 
     def train(self, first: int, last: int, stopping: float | None = 0.9) -> None:
         for number in range(first, last + 1):
             self.now += 0.13
-            self.tell(EpochFinished(number, 6000, 0.5 + 1 / number, stopping, 2.8e6, best=number == 1))
+            self.notify(EpochFinished(number, 6000, 0.5 + 1 / number, stopping, 2.8e6, best=number == 1))
 
     def page(self) -> LivePage:
         page = LivePage(self, clock=lambda: self.now)
@@ -72,15 +72,15 @@ class Told:
 def told() -> Told:
     """A run on its way, of which the scheduler heard last of progress at epoch 101."""
     told = Told()
-    told.tell(
+    told.notify(
         RunBegan("2266d877509b8e49", "one", "0123abcd", "sgd", 64, 4, 2290, 943, 285_000, 6000, 0.05, 0.03, 662 * 2**20)
     )
-    told.tell(BaselinesMeasured("probe.txt", 1.0957, 0.9814), StageStarted("train", 6000))
+    told.notify(BaselinesMeasured("probe.txt", 1.0957, 0.9814), StageStarted("train", 6000))
     told.train(1, 101)
-    told.tell(StageAdvanced("train", 101, 6000, "epoch"))
+    told.notify(StageAdvanced("train", 101, 6000, "epoch"))
     told.train(102, 110)
-    told.tell(*(CheckpointWritten(number, 0.05) for number in range(10, 111, 10)), MemoryMeasured(700 * 2**20))
-    told.tell(WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are made again"))
+    told.notify(*(CheckpointWritten(number, 0.05) for number in range(10, 111, 10)), MemoryMeasured(700 * 2**20))
+    told.notify(WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are made again"))
     for share, partner in ((0, 0), (0, 1), (1, 0)):
         key = f"descend-0123abcd-0111-000-{share:03d}-{partner:03d}of2"
         ran = [{"action": "compute", "start": 1.0, "stop": 1.5}]
@@ -127,7 +127,7 @@ def test_a_peak_above_what_was_predicted_is_said(told: Told) -> None:
 
 def test_keys_are_those_of_what_is_drawn() -> None:
     told = Told()
-    told.tell(StageStarted("train", 6000))
+    told.notify(StageStarted("train", 6000))
     page = told.page()
     assert words(page, "keys").count("<li>") == 0
     told.train(1, 3, stopping=None)
@@ -136,7 +136,7 @@ def test_keys_are_those_of_what_is_drawn() -> None:
     assert said.count("<li>") == 2
     assert "training" in said
     assert "the best" in said
-    told.tell(BaselinesMeasured("probe.txt", 1.0957, 0.9814), CheckpointWritten(3, 0.1))
+    told.notify(BaselinesMeasured("probe.txt", 1.0957, 0.9814), CheckpointWritten(3, 0.1))
     told.train(4, 5)
     page.update()
     assert words(page, "keys").count("<li>") == 5

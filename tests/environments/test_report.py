@@ -28,7 +28,7 @@ from funkflow.pipeline.cli import program
 from funkflow.pipeline.planning.budget import Allowance, Prediction
 from funkflow.pipeline.progress.events import Event, StageFinished
 from funkflow.pipeline.results.report.page import report_page
-from funkflow.pipeline.stages.report import set_aside
+from funkflow.pipeline.stages.report import quarantined_rows
 from funkflow.tasks.parsing.rows.rows import RejectedRow, quarantine_table
 from funkflow.tasks.storage import files
 
@@ -237,18 +237,18 @@ def test_the_commands_make_pages_of_one_run_of_several_and_of_all(
     assert "no such record" in str(missing.exception)
 
 
-def test_rows_set_aside_are_named_with_their_reasons(facts: dict[str, Any], tmp_path: Path) -> None:
+def test_quarantined_rows_are_named_with_their_reasons(facts: dict[str, Any], tmp_path: Path) -> None:
     rows = tuple(RejectedRow("r.csv", line, "7,x,<b>", f"'<b>{line}' is no rating", "") for line in range(2, 40))
     url = str(tmp_path / "quarantine.parquet")
     files.write_table(url, quarantine_table(rows))
-    found = set_aside(len(rows), url)
+    found = quarantined_rows(len(rows), url)
     assert found is not None
     assert (found["rows"], len(found["first"])) == (38, 10)
     assert found["first"][0] == {"file": "r.csv", "line": 2, "reason": "'<b>2' is no rating"}
     page = report_page([{**facts, "data": {**facts["data"], "quarantined": found}}])
     assert "38 rows, in" in page
     assert "&lt;b&gt;2&#39; is no rating" in page
-    assert set_aside(0, url) is None
+    assert quarantined_rows(0, url) is None
 
 
 def test_what_is_not_there_is_said(facts: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def scheduler() -> tuple[Tell, Draw]:
     """What the page and the metrics are made of: the stories, the grid, and the timeline for the report."""
     plugin, number = LivePlugin(), iter(range(10**9))
 
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         plugin.log_event("funkflow", {"run": "one", "time": 1.0, **as_mapping(event)})
         key = f"descend-0123abcd-{next(number):05d}-000-{next(number) % 64:03d}-000of64"
         done: dict[str, Any] = {"worker": "tcp://a", "startstops": [{"action": "compute", "start": 1.0, "stop": 2.0}]}
@@ -76,24 +76,24 @@ def scheduler() -> tuple[Tell, Draw]:
         runs.sources = (plugin,)
         assert len(list(runs.collect())) > 10
 
-    return tell, draw
+    return notify, draw
 
 
 @pytest.mark.parametrize("made", [terminal, notebook, scheduler], ids=lambda made: made.__name__)
 def test_ten_thousand_epochs_from_another_thread_while_it_is_drawn(
     made: Callable[[], tuple[Tell, Draw]], hasty: None, log: pytest.LogCaptureFixture
 ) -> None:
-    tell, draw = made()
-    tell(StageStarted("train", EPOCHS))
+    notify, draw = made()
+    notify(StageStarted("train", EPOCHS))
     failed: list[BaseException] = []
 
     def send() -> None:
         try:
             for number in range(1, EPOCHS + 1):
-                tell(EpochFinished(number, EPOCHS, 1.0 / number, 0.9, 1e6, best=True))
+                notify(EpochFinished(number, EPOCHS, 1.0 / number, 0.9, 1e6, best=True))
                 if number % 100 == 0:
-                    tell(StageAdvanced("train", number, EPOCHS, "epoch"))
-                    tell(CheckpointWritten(number, 0.1))
+                    notify(StageAdvanced("train", number, EPOCHS, "epoch"))
+                    notify(CheckpointWritten(number, 0.1))
         except BaseException as error:
             failed.append(error)
             raise

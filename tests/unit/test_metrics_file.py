@@ -33,7 +33,7 @@ def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_file, "PIECE_BYTES", 400)
 
 
-def tell(folder: str, first: int, last: int) -> None:
+def notify(folder: str, first: int, last: int) -> None:
     """Tell of checkpoints as one attempt would."""
     metrics = MetricsFile()
     metrics(StageStarted("ingest"))
@@ -49,7 +49,7 @@ def epochs_in(folder: str) -> list[int]:
 def test_all_attempts_stand_one_after_another(folder: str, short_pieces: None) -> None:
     assert events_of(folder) is None
     for first in (0, 7, 14):
-        tell(folder, first, first + 7)
+        notify(folder, first, first + 7)
     events = events_of(folder)
     assert events is not None
     assert epochs_in(folder) == list(range(21))
@@ -69,7 +69,7 @@ def test_an_event_costs_a_store_as_much_late_as_early(object_store: ObjectStore,
     folder = f"{object_store.new_root()}/runs/a"
     written = []
     for first in (0, 40, 80):
-        tell(folder, first, first + 40)
+        notify(folder, first, first + 40)
         puts = [request for request in object_store.requests if request.kind == "put" and "metrics" in request.key]
         written.append(sum(request.body_bytes for request in puts))
         object_store.requests.clear()
@@ -78,9 +78,9 @@ def test_an_event_costs_a_store_as_much_late_as_early(object_store: ObjectStore,
 
 
 def test_a_disk_is_appended_to(tmp_path: Path) -> None:
-    tell(str(tmp_path), 0, 2)
+    notify(str(tmp_path), 0, 2)
     before = os.stat(tmp_path / "metrics.jsonl")
-    tell(str(tmp_path), 2, 4)
+    notify(str(tmp_path), 2, 4)
     after = os.stat(tmp_path / "metrics.jsonl")
     assert after.st_ino == before.st_ino
     assert after.st_size == 2 * before.st_size
@@ -88,11 +88,11 @@ def test_a_disk_is_appended_to(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_kill_cut_short_counts_for_nothing(tmp_path: Path) -> None:
-    tell(str(tmp_path), 0, 3)
+    notify(str(tmp_path), 0, 3)
     with open(tmp_path / "metrics.jsonl", "ab") as file:
         file.write(b'{"time": "2026-01-31T00:00:00", "event": "Checkp')
     assert epochs_in(str(tmp_path)) == [0, 1, 2]
-    tell(str(tmp_path), 3, 5)
+    notify(str(tmp_path), 3, 5)
     assert epochs_in(str(tmp_path)) == [0, 1, 2, 3, 4]
     assert len((tmp_path / "metrics.jsonl").read_bytes().splitlines()) == len(events_of(str(tmp_path)) or ())
 
@@ -124,9 +124,9 @@ def test_a_root_that_moved_from_a_store_to_a_disk_goes_on(
     object_store: ObjectStore, tmp_path: Path, short_pieces: None
 ) -> None:
     root = object_store.new_root()
-    tell(f"{root}/runs/a", 0, 10)
+    notify(f"{root}/runs/a", 0, 10)
     object_store.fetch(root, tmp_path)
     moved = str(tmp_path / "runs" / "a")
     assert len(files.names(moved)) > 1
-    tell(moved, 10, 20)
+    notify(moved, 10, 20)
     assert epochs_in(moved) == list(range(20))

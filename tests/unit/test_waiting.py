@@ -30,14 +30,14 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_the_root_is_free(root: str)
     told: list[str] = []
     waits = threading.Event()
 
-    def tell(words: str) -> None:
+    def notify(words: str) -> None:
         told.append(words)
         waits.set()
 
     took = []
 
     def wait_for_it() -> None:
-        with hold_root(root, waiting=Waiting(60.0, tell, "the second")):
+        with hold_root(root, waiting=Waiting(60.0, notify, "the second")):
             took.append(holder_of(root)["record"])
 
     second = threading.Thread(target=wait_for_it)

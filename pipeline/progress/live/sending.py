@@ -41,7 +41,7 @@ class Sender:
         self._announce: Callable[[], None] | None = None
 
     @contextmanager
-    def watched(self, client: Client, tell: Listener) -> Iterator[None]:
+    def watched(self, client: Client, notify: Listener) -> Iterator[None]:
         """Put the plugin into the scheduler, and send events while the body runs.
 
         Where the page is, is said once there is something to be seen.
@@ -51,12 +51,12 @@ class Sender:
             has_page = bool(client.run_on_scheduler(_has_page))
         except Exception as reason:  # whatever a scheduler that somebody else runs has against it
             first = str(reason).splitlines()[0] if str(reason) else ""
-            tell(Noticed(f"no live page: the scheduler does not take it ({type(reason).__name__}: {first})"))
+            notify(Noticed(f"no live page: the scheduler does not take it ({type(reason).__name__}: {first})"))
             yield
             return
         self._client = client
         if has_page:
-            self._announce = lambda: tell(Noticed(f"live page: {page_address(client)}"))
+            self._announce = lambda: notify(Noticed(f"live page: {page_address(client)}"))
         try:
             yield
         finally:

@@ -35,7 +35,7 @@ def data(facts: Facts) -> Markup:
         ("items", f"{found['items']:,}"),
         ("known entries", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
         ("scale", f"{low:g} to {high:g}"),
-        ("set aside", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no row"),
+        ("quarantined", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no row"),
     ]
     shown = figures(
         _time(found["by_time"]),
@@ -52,7 +52,7 @@ def _quarantine(found: Facts | None) -> Markup:
         return Markup("")
     rows = [(each["file"], each["line"], each["reason"]) for each in found["first"]]
     first = len(found["first"])
-    title = f"The first {first} of the rows set aside" if found["rows"] > first else "Rows set aside"
+    title = f"The first {first} quarantined rows" if found["rows"] > first else "Quarantined rows"
     table = piece("table", title, ("file", "line", "why"), rows, ("line",), named=False)
     return Markup("<h3>{}</h3>{}").format(title, table)
 

@@ -53,7 +53,7 @@ def worst(codes: Sequence[int]) -> int:
 
 
 def backfill(
-    dates: Sequence[date], command: Callable[[date], Sequence[str]], tell: Callable[[str], None], keep_going: bool
+    dates: Sequence[date], command: Callable[[date], Sequence[str]], notify: Callable[[str], None], keep_going: bool
 ) -> int:
     """Run for each date in order; return the worst exit code, 128 + number after a signal.
 
@@ -64,16 +64,16 @@ def backfill(
         for number, logical_date in enumerate(dates, 1):
             if supervisor.stopped_by is not None:
                 break
-            tell(f"{logical_date}: run {number} of {len(dates)}")
+            notify(f"{logical_date}: run {number} of {len(dates)}")
             supervisor.start(command(logical_date))
             code = supervisor.ended()
             assert code is not None
             codes[logical_date] = code
-            tell(f"{logical_date}: ended with {said_of(code)}")
+            notify(f"{logical_date}: ended with {said_of(code)}")
             if code != 0 and not keep_going:
                 break
         stopped_by = supervisor.stopped_by
-    tell(_summary(dates, codes))
+    notify(_summary(dates, codes))
     return worst(list(codes.values())) if stopped_by is None else 128 + stopped_by
 
 

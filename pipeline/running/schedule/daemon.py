@@ -82,13 +82,13 @@ class Retry:
 class Daemon:
     """What is run, when, and what was said of it.
 
-    command : returns the whole command line of the run for a logical date. tell : is given each line.
+    command : returns the whole command line of the run for a logical date. notify : gets each line.
     once : end after one run, retries included. catch_up : begin with a run for the newest moment that is past.
     """
 
     cron: Cron
     command: Callable[[date], Sequence[str]]
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     retry: Retry = field(default_factory=Retry)
     once: bool = False
     catch_up: bool = False
@@ -103,14 +103,14 @@ class Daemon:
         past = self.cron.latest(now) if self.catch_up else None
         handled = past - timedelta(microseconds=1) if past else now
         with Supervisor() as self.supervisor:
-            self.tell(f"next: {self._next(3)}")
+            self.notify(f"next: {self._next(3)}")
             while not (self.once and self.codes) and self.supervisor.wait_until(self.cron.after(handled)):
                 newest = self.cron.latest(datetime.now(UTC))
                 if newest is not None and newest > handled:  # the clock may have been put back
                     handled = newest
                     self._run_for(newest)
         if self.supervisor.stopped_by is not None:
-            self.tell("stopped; no run is left at work")
+            self.notify("stopped; no run is left at work")
             return 128 + self.supervisor.stopped_by
         return self.codes[-1]
 
@@ -124,7 +124,7 @@ class Daemon:
             self.codes.append(code)
             pause = self.retry.pause_seconds(code, attempt) if self.supervisor.stopped_by is None else None
             then = f"again in {pause:g} s" if pause is not None else f"next: {self._next(1)}"
-            self.tell(
+            self.notify(
                 f"run for {self.cron.logical_date(moment)} ended with {said_of(code)} after {seconds:.0f} s; {then}; "
                 f"last exit codes: {' '.join(map(str, self.codes))}"
             )
@@ -135,15 +135,15 @@ class Daemon:
         try:
             process = self.supervisor.start(self.command(logical_date))
         except OSError as error:
-            self.tell(f"run for {logical_date}: cannot be started: {error}")
+            self.notify(f"run for {logical_date}: cannot be started: {error}")
             return 1, 0.0
-        self.tell(
+        self.notify(
             f"run for {logical_date}, due {self.cron.said(moment)}, started: process {process}, attempt {attempt} of "
             f"{self.retry.retries + 1}"
         )
         code = self.supervisor.ended(before=self.cron.after(began))
         if code is None:
-            self.tell(
+            self.notify(
                 f"run for {logical_date} is still at work, process {process}: what comes due waits for its end as one"
             )
             code = self.supervisor.ended()
