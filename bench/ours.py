@@ -191,13 +191,19 @@ class PlainLoop:
     predict: Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
 
 
+def _published_grid(folder: Path | str) -> Grid:
+    grid = Grid.published(str(folder))
+    assert grid is not None, f"{folder}: no grid"
+    return grid
+
+
 def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int) -> PlainLoop:
     """Read all blocks, then descend over them stratum by stratum on so many threads, all in this process.
 
     In place: nothing is copied, so what Dask's pure tasks copy counts as their cost.
     """
     began = time.monotonic()
-    grid = json.loads((grid_folder / "manifest.json").read_bytes())
+    grid = _published_grid(grid_folder)
     shards, seed = grid.shards, 0
     checksums = [block.checksum for block in grid.blocks]
     shapes = [(shard_rows(grid.users, shards, a), shard_rows(grid.items, shards, b))
@@ -246,7 +252,8 @@ def bytes_between_workers(raw: str, root: Path, rank: int) -> tuple[int, int]:
     What six epochs moved less what two did, by four: what is moved before the first epoch is not an epoch's.
     """
     made = make_blocks(raw, root)
-    grid, dataset = (json.loads((Path(place) / "manifest.json").read_bytes()) for place in (made.grid, made.dataset))
+    grid, dataset = _published_grid(made.grid), Dataset.published(made.dataset)
+    assert dataset is not None
     moved = []
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
         for epochs in (2, 6):
@@ -255,7 +262,7 @@ def bytes_between_workers(raw: str, root: Path, rank: int) -> tuple[int, int]:
             run_folder = root / "moved"
             shutil.rmtree(run_folder, ignore_errors=True)
             context = Context(client, Store(str(root)), lambda _event: None, f"moved-{epochs}")
-            train(context, grid, tuple(dataset.scale), settings, str(run_folder))
+            train(context, grid, dataset.bounds, settings, str(run_folder))
             moved.append(_outgoing(client) - before)
         shutil.rmtree(run_folder)
     return (moved[1] - moved[0]) // 4, grid.shards * grid.items * row_bytes(rank)
