@@ -1,6 +1,6 @@
 """Guess the delimiter of a text file, and split lines at it.
 
-Covers: the guess from sample lines, splitting one line, replacing runs of spaces by single ones.
+Covers: the guess from sample lines, splitting one line, comments above the rows, runs of spaces as single ones.
 Does not cover: the roles of fields (columns.py), or quotes (formats.py).
 """
 
@@ -64,6 +64,19 @@ def quotes_after_blanks(data: bytes, delimiter: str) -> bytes:
 def single_spaces(data: bytes) -> bytes:
     """Return text with one space for each run of blanks between fields, and none at the ends of lines."""
     return _BLANKS_AT_ENDS.sub(b"", _RUN_OF_BLANKS.sub(b" ", data))
+
+
+def rows_below_comments(lines: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """Drop the comments above the rows."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    begin = next((place for place, row in enumerate(rows) if not is_comment(lines[place], len(row) == width)), 0)
+    return rows[begin:]
+
+
+def is_comment(line: str, is_row: bool) -> bool:
+    """Return whether a line is a comment: # or %, then a space or another number of fields than rows have."""
+    text = line.lstrip()
+    return text.startswith(("# ", "% ")) or (text.startswith(("#", "%")) and not is_row)
 
 
 def _candidate_rows(lines: Sequence[str], delimiter: str) -> Iterator[list[list[str]]]:

@@ -19,6 +19,7 @@ from funkflow.tasks.parsing.format.delimiters import (
     SPACES,
     guess_delimiter,
     quotes_after_blanks,
+    rows_below_comments,
     split_line,
 )
 from funkflow.tasks.parsing.format.field_values import (
@@ -31,6 +32,7 @@ from funkflow.tasks.parsing.format.field_values import (
     mixes_decimal_signs,
     mostly_numbers,
 )
+from funkflow.tasks.parsing.format.matrix_market import is_matrix_market, lines_below_sizes
 from funkflow.tasks.parsing.format.quoting import Quoting, has_quotes, lines_to_records
 from funkflow.tasks.parsing.sources.codecs import plain_name
 from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
@@ -53,7 +55,8 @@ class Form:
 
     Netflix text has the item in a header line above its rows, so `item` is -1. `decimal` : the sign in numbers such as
     3.5; `fractional` : numeric times have one, too; `unnamed` : columns on the left without a name in the header;
-    `doubt` : a guess that may be wrong; `blank_before_quote` : a blank stands between delimiters and quotes.
+    `doubt` : a guess that may be wrong; `blank_before_quote` : a blank stands between delimiters and quotes; `sizes` :
+    a line of sizes stands above the rows.
     """
 
     kind: Literal["netflix", "text", "parquet", "jsonl"]
@@ -75,6 +78,7 @@ class Form:
     unnamed: int = 0
     doubt: str = ""
     blank_before_quote: bool = False
+    sizes: bool = False
     line_end: Literal["\n", "\r"] = "\n"
 
 
@@ -116,6 +120,9 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
         wanted.format == "auto" and (_NETFLIX_NAME.match(base) or _MOVIE_HEADER.match(lines[0]))
     ):
         return _netflix_form(lines, name, wanted)
+    if wanted.format == "auto" and is_matrix_market(lines):
+        form = _delimited_form(lines_below_sizes(lines, name), name, base, replace(wanted, delimiter=SPACES))
+        return replace(form, described="Matrix Market", sizes=True)
     return _delimited_form(lines, name, base, wanted)
 
 
@@ -148,9 +155,8 @@ def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
         )
     return Form(
         kind="netflix",
-        described="Netflix Prize text (movie header lines, then user,rating,date)"
-        if rating > 0
-        else "Netflix Prize pairs (movie header lines, then users)",
+        described=f"Netflix Prize {'text' if rating > 0 else 'pairs'} (movie header lines, then "
+        f"{'user,rating,date' if rating > 0 else 'users'})",
         width=width,
         user=0,
         item=-1,
@@ -170,7 +176,7 @@ def _delimited_form(lines: list[str], name: str, base: str, wanted: Wanted) -> F
         lines = [quotes_after_blanks(line.encode(), delimiter).decode() for line in lines]
     quoted = has_quotes(wanted.quoting, lines, delimiter, name)
     records = lines_to_records(lines, delimiter, name) if quoted else lines
-    rows = _without_comments(records, [split_line(record, delimiter, quoted) for record in records])
+    rows = rows_below_comments(records, [split_line(record, delimiter, quoted) for record in records])
     movielens = _movielens_name(base, delimiter)
     request = ColumnRequest(wanted.columns, wanted.ratings, wanted.user_type == "integer")
     placed = place_fields(rows, request, name, no_header=bool(movielens))
@@ -219,19 +225,6 @@ def _width(rows: list[list[str]], placed: ColumnPlaces) -> int:
     usual = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     named = len(placed.header)
     return usual if usual == named + 1 or not named else named
-
-
-def _without_comments(lines: list[str], rows: list[list[str]]) -> list[list[str]]:
-    """Drop the comments above the rows."""
-    width = Counter(map(len, rows)).most_common(1)[0][0]
-    begin = next((place for place, row in enumerate(rows) if not is_comment(lines[place], len(row) == width)), 0)
-    return rows[begin:]
-
-
-def is_comment(line: str, is_row: bool) -> bool:
-    """Return whether a line is a comment: # or %, then a space or another number of fields than rows have."""
-    text = line.lstrip()
-    return text.startswith(("# ", "% ")) or (text.startswith(("#", "%")) and not is_row)
 
 
 def _describe_text(delimiter: str, header: tuple[str, ...]) -> str:

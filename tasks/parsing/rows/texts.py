@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.format.delimiters import split_line
-from funkflow.tasks.parsing.format.formats import Form, is_comment
+from funkflow.tasks.parsing.format.delimiters import is_comment, split_line
+from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.format.quoting import record_end
 from funkflow.tasks.parsing.format.records import read_records
 from funkflow.tasks.parsing.sources.chunks import Piece, RawFile, header_above
@@ -68,7 +68,7 @@ def read_text(piece: Piece, form: Form) -> Text:
 
 
 def _above_rows(data: bytes, form: Form) -> bytes:
-    """Return the blank lines and comments above the header and the rows of a file, by their number of fields."""
+    """Return the blank lines, comments and sizes above the header and the rows of a file, by their number of fields."""
     end = 0
     while (line := _BLANK_OR_COMMENT.match(data, end)) is not None:
         text = line.group().decode("utf-8", "backslashreplace").rstrip("\r\n")
@@ -76,7 +76,7 @@ def _above_rows(data: bytes, form: Form) -> bytes:
         if text.strip() and not is_comment(text, fields in (form.width, len(form.header))):
             break
         end = line.end()
-    return data[:end]
+    return data[: data.find(b"\n", end) + 1 if form.sizes else end]
 
 
 def can_join(texts: list[Text], form: Form) -> bool:
