@@ -16,6 +16,7 @@ from typer.main import get_group
 from ungated import UNGATED
 
 from funkflow.pipeline import cli
+from funkflow.pipeline.settings.request import STAGES
 from funkflow.pipeline.settings.sections import Settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -59,3 +60,12 @@ def test_every_link_leads_somewhere(path: str) -> None:
 def test_every_setting_exists(key: str) -> None:
     section, name = key.split(".")
     assert name in type(getattr(Settings(), section)).model_fields
+
+
+def test_the_picture_shows_every_stage() -> None:
+    """Leakage is a part of split, and vectors of spectrum; to train has a folder of its own, pipeline/training."""
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", TEXT, re.DOTALL)
+    shown = set(re.findall(r'-->\|"?(\w+)', picture))
+    files = {path.stem for path in (CHECKOUT / "pipeline/stages").glob("[!_]*.py")}
+    assert shown - {"synth", "train"} == files - {"synthesise", "leakage", "vectors"}
+    assert set(STAGES) <= shown
