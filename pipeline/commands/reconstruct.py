@@ -84,8 +84,8 @@ def _whole(
         manifest = saved_model.reconstruct_with(
             settings, folder, out, form, rank, clip, listeners=[interrupts, watcher]
         )
-    said = {name: value for name, value in manifest.items() if name != "files"}
-    print_result({**said, "folder": out}, as_json, f"{out}: {manifest['users']:,} users x {manifest['items']:,} items")
+    content = {name: value for name, value in manifest.content().items() if name != "files"}
+    print_result({**content, "folder": out}, as_json, f"{out}: {manifest.users:,} users x {manifest.items:,} items")
 
 
 def _cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:

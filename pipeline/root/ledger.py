@@ -20,7 +20,7 @@ from funkflow.pipeline.progress.outcome import DIED, FAILED, RUNNING, WELL, outc
 from funkflow.pipeline.root.code_version import code_version
 from funkflow.pipeline.root.holder import this_process
 from funkflow.pipeline.root.lock import holder_of, is_gone
-from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.result import RANKING_MEASURES, RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, in_seconds
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS
 from funkflow.tasks.errors import BadInput, DamagedFile, FunkflowError
@@ -30,7 +30,6 @@ from funkflow.tasks.storage import files
 _SUFFIX = ".json"
 _MEMORY = ("peak_memory_bytes", "predicted_memory_bytes", "worker_memory_bytes", "predicted_worker_memory_bytes")
 _FIGURES = ("rmse", "mae", "split", "rank", "epochs", "best_epoch", "counted", *_MEMORY)
-_RANKING = ("precision", "recall", "ndcg")
 
 Record = dict[str, Any]
 
@@ -192,7 +191,7 @@ class Execution:
 def _facts_of(result: RunResult) -> Record:
     """Return what a record has of a result: which run and data, where they lie, and plain figures to compare."""
     figures: dict[str, Any] = {name: getattr(result, name) for name in _FIGURES}
-    figures |= {name: result.ranking[name] for name in _RANKING if name in result.ranking}
+    figures |= {name: result.ranking[name] for name in RANKING_MEASURES if name in result.ranking}
     figures |= {
         f"{name} rmse": result.evaluation[name]["rmse"] for name in ("mean", "biases") if name in result.evaluation
     }

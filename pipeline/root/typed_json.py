@@ -81,7 +81,7 @@ class Manifest(Entry):
     files: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: str, content: Mapping[str, Any]) -> Self:
+    def from_content(cls, folder: str, content: Mapping[str, Any]) -> Self:
         """Return what a manifest in `folder` says.
 
         Raises
@@ -102,13 +102,13 @@ class Manifest(Entry):
     def published(cls, folder: str) -> Self | None:
         """Return the manifest of a folder that counts, as `store.published` does."""
         content = published(folder, cls.kind)
-        return None if content is None else cls.of(folder, content)
+        return None if content is None else cls.from_content(folder, content)
 
     @classmethod
     def unchecked(cls, folder: str) -> Self | None:
         """Return the manifest of a folder without a look at its files, as `store.manifest_of` does."""
         content = manifest_of(folder, cls.kind)
-        return None if content is None else cls.of(folder, content)
+        return None if content is None else cls.from_content(folder, content)
 
     def publish(self, names: Sequence[str] = ()) -> Self:
         """Write it, the last write of a stage, with the sizes of the files of these names; return it with them."""

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.errors import as_readable_errors
@@ -26,6 +25,7 @@ from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.model_manifests import Reconstruction, Spectrum
 from funkflow.pipeline.root.store import SCRATCH, Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import predict
@@ -45,8 +45,8 @@ def spectrum_of(
     vectors_folder: str = "",
     balanced: bool = False,
     listeners: Sequence[Listener] = (),
-) -> dict[str, Any]:
-    """Write a saved model's spectrum beside it, and its vectors where a folder is named; return the manifest.
+) -> Spectrum:
+    """Write a saved model's spectrum beside it, and its vectors where a folder is named.
 
     Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_vectors`.
     """
@@ -69,7 +69,7 @@ def reconstruct_with(
     clip: bool = True,
     piece_bytes: int = PIECE_BYTES,
     listeners: Sequence[Listener] = (),
-) -> dict[str, Any]:
+) -> Reconstruction:
     """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
     read_about(model_folder)  # a folder without a model is told before a cluster starts
 
@@ -119,8 +119,8 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
 
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
     with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
-        dataset = Dataset.of(origin.dataset_folder, origin.dataset)
-        split = Split.of(origin.split_folder, origin.split)
+        dataset = Dataset.from_content(origin.dataset_folder, origin.dataset)
+        split = Split.from_content(origin.split_folder, origin.split)
         return recommend(
             context, dataset, split, model_folder=model_folder, settings=settings.recommend,
             run_folder=origin.run_folder,

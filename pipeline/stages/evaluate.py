@@ -51,7 +51,7 @@ def evaluate(
             errors["truth"] = _truth_errors(context, data, truth)
         measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
         ratings = data.grid.held_out["validation"].ratings
-        found = Evaluation.of(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
+        found = Evaluation.from_content(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
     rmse, mae = found.model.rmse, found.model.mae
     summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {found.split}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))

@@ -12,6 +12,7 @@ no fair comparison, and the new model is refused: `funkflow promote` is for whoe
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import TrainingData
+from funkflow.pipeline.root.result import GateResult
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings
@@ -45,16 +47,15 @@ class Candidate:
     run_id: str
     folder: str
     data: TrainingData
-    evaluation: dict[str, Any]
+    evaluation: Mapping[str, Any]
 
 
 def gate(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
-) -> dict[str, Any]:
-    """Return what was found, as the run's record has it; nothing where the model is in use already.
+) -> GateResult:
+    """Judge a new model; return {} where it is in use already.
 
-    A refusal is returned: `passed` is False then, and `refusal` says why, for whoever ends the run when its report is
-    written.
+    The function returns a refusal instead of raising it, so that the run can write its report before it ends.
 
     Parameters
     ----------
@@ -72,9 +73,9 @@ def gate(
     context.notify(StageStarted(_STAGE))
     if url := _infinite(context, new):
         raise refused(new.run_id, f"{url} holds numbers that are not finite")
-    found: dict[str, Any] = {"training_ratings": new.data.grid.ratings}
+    found: GateResult = {"training_ratings": new.data.grid.ratings}
     try:
-        found |= _judged(context, new, current, settings, split)
+        found |= _pass_or_refuse(context, new, current, settings, split)
         summary = ": ".join([f"{new.run_id} passes", *([found["said"]] if "said" in found else [])])
     except ModelRefused as refusal:
         found |= {"passed": False, "refusal": refusal.message}
@@ -83,9 +84,9 @@ def gate(
     return found
 
 
-def _judged(
+def _pass_or_refuse(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
-) -> dict[str, Any]:
+) -> GateResult:
     """Return the comparison with the model in use, if the settings want one; raise ModelRefused for what fails."""
     if new.data.grid.ratings < settings.ratings_at_least:
         raise ModelRefused(
@@ -102,7 +103,7 @@ def _judged(
     return {} if compared is None else _verdict(current[0], compared, settings.rmse_worse_by_at_most)
 
 
-def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> dict[str, Any]:
+def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> GateResult:
     """Return the comparison in numbers; raise if the new model is worse by more than is allowed."""
     before, now = compared.older.rmse, compared.newer.rmse
     shown, shown_before = distinct_figures(now, before)

@@ -110,7 +110,9 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
                 )
             )  # fmt: skip
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
-            dataset = Dataset.of(folder, {**content, "id": dataset_id, "inputs": inputs, "seen": now.written()})
+            dataset = Dataset.from_content(
+                folder, {**content, "id": dataset_id, "inputs": inputs, "seen": now.written()}
+            )
             dataset = dataset.publish(["users.parquet", "items.parquet", *(part.path for part in dataset.parts)])
     if doubt := one_rating_each(dataset.ratings, dataset.users, dataset.items):
         context.notify(Noticed(doubt, warning=True))

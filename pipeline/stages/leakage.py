@@ -64,7 +64,9 @@ def unseen(
             files.remove_tree(folder)
             before = split.content()
             kept = {name: before[name] for name in ("dataset", "split", "training_ratings", "duplicates", "unknown")}
-            made = Split.of(folder, {**kept, **_part(context, dataset, split, trainings, folder), "id": identity})
+            made = Split.from_content(
+                folder, {**kept, **_part(context, dataset, split, trainings, folder), "id": identity}
+            )
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     lost, left = made.lost, made.validation.ratings
     said = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"

@@ -7,7 +7,6 @@ Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/mo
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,8 @@ import pyarrow.ipc
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written, publish, published
+from funkflow.pipeline.root.model_manifests import PredictedPart, Predictions
+from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.parsing.format.quoting import Quoting
@@ -49,22 +49,21 @@ def predict(
     about = read_about(model_folder)
     pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns, quoting)
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
-    manifest = published(folder, "predictions")
-    reused = manifest is not None and manifest["id"] == predictions_id
+    manifest = Predictions.published(folder)
+    reused = manifest is not None and manifest.id == predictions_id
     if manifest is None or not reused:
         context.notify(Noticed(pairs.understood))
         _claim(folder, ours or manifest is not None)
         manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
-    unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
-    said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
-    summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
+    unknown = f", {manifest.unknown:,} of them with a user or item the model never met" if manifest.unknown else ""
+    summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder
 
 
 def _predict(
     context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
-) -> dict[str, Any]:
+) -> Predictions:
     parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
@@ -84,15 +83,10 @@ def _predict(
             [files.read_table(name, ["prediction"])["prediction"].to_numpy() for name in targets]
         )
         write_netflix_predictions(files.join(folder, "predictions.txt"), pairs.table["item"], predicted)
-    return publish(
-        folder,
-        "predictions",
-        files=[part["path"] for part in written],
-        id=predictions_id,
-        pairs=pairs.table.num_rows,
-        model=masked(model_folder),
-        parts=written,
-    )
+    predicted_parts = tuple(PredictedPart.read(part) for part in written)
+    return Predictions(
+        folder=folder, id=predictions_id, pairs=pairs.table.num_rows, model=masked(model_folder), parts=predicted_parts
+    ).publish([part.path for part in predicted_parts])
 
 
 def _claim(folder: str, ours: bool) -> None:

@@ -13,13 +13,14 @@ better than the most rated films do.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
-from funkflow.pipeline.root.store import content_id, publish, published
+from funkflow.pipeline.root.model_manifests import RankingScores
+from funkflow.pipeline.root.result import RANKING_MEASURES, RankingMeasures, RankingResult
+from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.sections import RankingSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.serving.recommend import Ranking, count_item_ratings, popularity_model, rank_part
@@ -28,20 +29,12 @@ from funkflow.tasks.transform import as_ratings, transformed
 
 _STAGE = "ranking"
 _RELEVANT_PART = 0.75
-_MEASURES = ("precision", "recall", "ndcg")
 
 
 def ranking(
     context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, run_folder: str
-) -> dict[str, Any]:
-    """Return {"count", "threshold", "users", "precision", "recall", "ndcg", "most_rated"}: means over users.
-
-    "most_rated" has the same three measures of the items with the most training ratings, unseen ones again.
-
-    Returns
-    -------
-    {} where it is turned off, or there is no validation rating that counts as relevant.
-    """
+) -> RankingResult:
+    """Measure how the model ranks items; {} where that is turned off, or no validation rating is relevant."""
     if not settings.count or not split.validation.ratings:
         return {}
     started = time.monotonic()
@@ -60,24 +53,28 @@ def ranking(
         users=settings.users,
         threshold=threshold,
     )
-    manifest = published(folder, "ranking")
-    reused = manifest is not None and manifest["id"] == identity
-    if manifest is None or not reused:
+    scores = RankingScores.published(folder)
+    reused = scores is not None and scores.id == identity
+    if scores is None or not reused:
         context.check_fits(_STAGE)
         of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold=threshold)
-        manifest = publish(
-            folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
-            **_means(of_model), most_rated=_means(of_popular),
-        )  # fmt: skip
-    if not manifest["users"]:
+        measured = {"users": of_model.users, **_means(of_model), "most_rated": _means(of_popular)}
+        asked = {"id": identity, "count": settings.count, "threshold": threshold}
+        scores = RankingScores.from_content(folder, {**asked, **measured}).publish()
+    if not scores.users:
         shown = as_ratings(threshold, transform)
         context.notify(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
         return {}
-    summary = f"precision {manifest['precision']:.4f}, recall {manifest['recall']:.4f}, NDCG {manifest['ndcg']:.4f}"
-    said = f"{summary} at {settings.count}, {manifest['users']:,} users"
-    context.notify(StageFinished(_STAGE, time.monotonic() - started, said, reused))
-    found = {name: manifest[name] for name in ("count", "users", *_MEASURES, "most_rated")}
-    return {**found, "threshold": float(as_ratings(threshold, transform))}
+    measures = f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, NDCG {scores.ndcg:.4f}"
+    summary = f"{measures} at {settings.count}, {scores.users:,} users"
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    popular = scores.most_rated
+    return RankingResult(
+        count=scores.count, users=scores.users,
+        precision=scores.precision, recall=scores.recall, ndcg=scores.ndcg,
+        most_rated=RankingMeasures(precision=popular.precision, recall=popular.recall, ndcg=popular.ndcg),
+        threshold=float(as_ratings(threshold, transform)),
+    )  # fmt: skip
 
 
 def _measure(
@@ -102,4 +99,4 @@ def _measure(
 
 
 def _means(total: Ranking) -> dict[str, float]:
-    return {name: getattr(total, name) / max(1, total.users) for name in _MEASURES}
+    return {name: getattr(total, name) / max(1, total.users) for name in RANKING_MEASURES}

@@ -22,7 +22,8 @@ from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations, spectrum_id
 from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
+from funkflow.pipeline.root.model_manifests import Reconstruction
+from funkflow.pipeline.root.store import SCRATCH, content_id, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.canonical import Rotations, check_rank
@@ -78,8 +79,8 @@ def reconstruct(
     rank: int | None = None,
     clip: bool = True,
     piece_bytes: int = PIECE_BYTES,
-) -> dict[str, Any]:
-    """Write A_ρ for all users and items into `folder` and return its manifest; pieces that are there are kept.
+) -> Reconstruction:
+    """Write A_ρ for all users and items into `folder`; pieces that are there are kept.
 
     Parameters
     ----------
@@ -110,15 +111,15 @@ def reconstruct(
     wanted = content_id(
         what="reconstruction", spectrum=spectrum_id(about, False), rank=kept, clipped=clipped, form=form, rows=rows
     )
-    manifest = published(folder, "reconstruction")
-    reused = manifest is not None and manifest["id"] == wanted
+    manifest = Reconstruction.published(folder)
+    reused = manifest is not None and manifest.id == wanted
     if manifest is None or not reused:
         cuts = cut_rows(parts.user_counts, rows)
         product = _Product(parts, kept, clipped, saved_rotations(model_folder, about) if kept < parts.rank else None)
         todo = _remaining(context, target, cuts, wanted)
         manifest = _write(context, product, target, cuts, todo, wanted=wanted)
     seconds = time.monotonic() - started
-    size = format_bytes(manifest["bytes"])
+    size = format_bytes(manifest.bytes)
     context.notify(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
     return manifest
 
@@ -154,7 +155,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
 
 def _write(
     context: Context, product: _Product, target: Target, cuts: list[Cut], todo: list[Cut], wanted: str
-) -> dict[str, Any]:
+) -> Reconstruction:
     context.check_fits(_STAGE)
     context.notify(StageStarted(_STAGE, len(todo)))
     parts = product.parts
@@ -170,11 +171,10 @@ def _write(
     own = ["items.parquet"] if target.form == "parquet" else ["reconstruction.zarr/zarr.json"]
     pieces = [path for cut in cuts for path in target.paths(cut)]
     cells = sum(parts.user_counts) * target.items
-    manifest = publish(
-        target.folder, "reconstruction", files=[*own, *pieces], id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=product.rank,
-        clipped=product.clipped, form=target.form, users=sum(parts.user_counts), items=target.items,
-        bytes=cells * ITEM_BYTES,
-    )  # fmt: skip
+    manifest = Reconstruction(
+        folder=target.folder, id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=product.rank, clipped=product.clipped,
+        form=target.form, users=sum(parts.user_counts), items=target.items, bytes=cells * ITEM_BYTES,
+    ).publish([*own, *pieces])  # fmt: skip
     files.remove_tree(files.join(target.folder, SCRATCH))
     sweep(target.folder)
     return manifest

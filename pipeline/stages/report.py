@@ -23,7 +23,8 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.progress.live.timeline import timeline_of
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.manifests import Split, Training, TrainingData
-from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written, publish, published
+from funkflow.pipeline.root.model_manifests import SavedReport
+from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import ReportSettings
 from funkflow.tasks.evaluation.breakdown import (
     ACTUAL,
@@ -63,15 +64,15 @@ def report(
     started = time.monotonic()
     folder, page = (files.join(training.run_folder, name) for name in ("report", "report.html"))
     identity = report_id(read_about(model_folder)["parts"], data.split.id, settings, told["verdict"])
-    manifest = None if context.trains_anew else published(folder, "report")
-    reused = manifest is not None and manifest["id"] == identity
+    saved = None if context.trains_anew else SavedReport.published(folder)
+    reused = saved is not None and saved.id == identity
     if not reused:
         context.check_fits(_STAGE)
         context.notify(StageStarted(_STAGE))
         facts = _facts(context, data, training, model_folder, folder=folder, settings=settings, told=told)
         files.write_json(url := files.join(folder, "facts.json"), facts)
         files.write_bytes(page, report_page([files.read_json(url)]).encode())  # as `funkflow report` draws it again
-        publish(folder, "report", files=["facts.json", "../report.html"], id=identity)
+        SavedReport(folder=folder, id=identity).publish(["facts.json", "../report.html"])
     context.notify(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page
 

@@ -82,7 +82,9 @@ def split(
             content = _hold_out(context, dataset, rule, folder, prepared, settings=settings, known=known)
             if source:
                 refuse_changed([source], [settings.file])
-            made = Split.of(folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description})
+            made = Split.from_content(
+                folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description}
+            )
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     context.notify(StageFinished(_STAGE, time.monotonic() - began, _summary(made), reused))
     return made

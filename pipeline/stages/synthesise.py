@@ -89,7 +89,7 @@ def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str
         **dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written),
         "bytes": sum(each.size_bytes for each in written),
     }  # fmt: skip
-    return Synthetic.of(folder, content).publish([*names, *companions, "truth"])
+    return Synthetic.from_content(folder, content).publish([*names, *companions, "truth"])
 
 
 def film_ranges(sizes: SetPlan, parts: int) -> list[tuple[int, int]]:
