@@ -224,8 +224,8 @@ class _Run:
         if passes and self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, training.run_folder)
         if self._reaches("report") and settings.report.write:
-            told = self.attempt.told_for_report()
-            result.paths["report"] = report(context, data, training, model, settings=settings.report, told=told)
+            summary = self.attempt.summary()
+            result.paths["report"] = report(context, data, training, model, settings=settings.report, run=summary)
 
     def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, Lineage]:
         """Hold ratings out, but for those that the model which training starts from was trained on."""
