@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
+from funkflow.tasks.dataset.hold_out import PartEntry
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
@@ -39,6 +40,15 @@ class DatasetParent(Entry):
     rows: bool
 
 
+class InputsRecord(TypedDict):
+    """The inputs of a dataset: settings, files of ratings and of deletions (`SeenFile`), and marks of erased ids."""
+
+    settings: Mapping[str, object]
+    ratings: Sequence[Sequence[object]]
+    deletions: Sequence[Sequence[object]]
+    forgotten: dict[str, list[str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Manifest):
     """Ratings by dense id, in parts, and the raw ids of users and items.
@@ -51,7 +61,7 @@ class Dataset(Manifest):
 
     id: str
     inputs: Sequence[Any]
-    seen: Mapping[str, Any]
+    seen: InputsRecord
     format: str
     form: Mapping[str, Any]
     ratings: int
@@ -108,6 +118,10 @@ class HeldOutParts(Entry):
 
     ratings: int
     parts: tuple[FileEntry, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[PartEntry]) -> Self:
+        return cls(ratings=sum(part["rows"] for part in parts), parts=tuple(map(FileEntry.read, parts)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,14 @@ the grid (pipeline/training/sgd.py).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.index import Facts, facts_of_all
+from funkflow.pipeline.root.index import facts_of_all
 from funkflow.pipeline.root.manifests import BlockEntry, Dataset, Grid, HeldOutShards, Split
 from funkflow.pipeline.root.store import Store, content_id, nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
@@ -71,7 +72,7 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
         held_out = {
             name: HeldOutShards(
-                ratings=part.ratings, shards=_hold_out(context, split.places(part.parts), name, shards, folder)
+                ratings=part.ratings, shards=_write_held_out(context, split.places(part.parts), name, shards, folder)
             )
             for name, part in apart.items()
         }
@@ -127,7 +128,7 @@ class _Cell:
         return f"{self.fingerprint:016x}-{self.rows}-{'x'.join(map(str, tile_grid(self.laid)))}"
 
 
-def _cells(dataset: Dataset, shards: int) -> list[_Cell]:
+def _empty_cells(dataset: Dataset, shards: int) -> list[_Cell]:
     _, users, items = zip(*dataset.generations, strict=True)
     laid = [
         [laid_rows(counts, shards, shard, tile_rows) for shard in range(shards)]
@@ -149,7 +150,7 @@ def _scatter(context: Context, dataset: Dataset, apart: list[list[Place]], shard
     for number, place in enumerate(dataset.part_places):
         removed = [places[number] for places in apart]
         jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow")))
-    cells = _cells(dataset, shards)
+    cells = _empty_cells(dataset, shards)
     for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
         for row_group, group in enumerate(groups):
             cell = cells[group.block]
@@ -169,7 +170,7 @@ def known_blocks(store: Store, dataset: Dataset, shards: int) -> dict[str, Block
     if not dataset.parent:
         return known
     homes: dict[str, list[str]] = {}
-    for name, facts in facts_of_all(store, "grid", _facts_of).items():
+    for name, facts in facts_of_all(store, Grid, _grid_facts).items():
         if (facts["shards"], facts["block_format"]) == (shards, BLOCK_FORMAT):
             homes.setdefault(facts["dataset"], []).append(name)
     for name in [*homes.get(dataset.id, []), *_of_nearest_ancestor(store, dataset, homes)]:
@@ -190,8 +191,16 @@ def _of_nearest_ancestor(store: Store, dataset: Dataset, homes: dict[str, list[s
     return []
 
 
-def _facts_of(manifest: dict[str, Any]) -> Facts:
-    return {name: manifest.get(name) for name in ("dataset", "shards", "block_format")}
+class _GridFacts(TypedDict):
+    """Facts of a grid in the index."""
+
+    dataset: str
+    shards: int
+    block_format: Sequence[int]
+
+
+def _grid_facts(manifest: Grid) -> _GridFacts:
+    return {"dataset": manifest.dataset, "shards": manifest.shards, "block_format": manifest.block_format}
 
 
 def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEntry]) -> list[tuple[BlockEntry, bool]]:
@@ -204,7 +213,7 @@ def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEn
     ]
 
 
-def _hold_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
+def _write_held_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
     jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet")) for shard in range(shards)]
     written = run_all(context, _STAGE, f"hold-out-{name}", write_held_out, jobs)
     return tuple(map(FileEntry.read, written))
