@@ -67,7 +67,9 @@ def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], str
 
     def scores(model: str, by: Callable[..., Errors], items: Sequence[Any]) -> list[Future[Any]]:
         return [
-            client.submit(by, held_out, users[a], items, scaling, scale, key=f"score-{model}-{name}-{a}", pure=False)
+            client.submit(
+                by, held_out, users[a], items, scaling=scaling, scale=scale, key=f"score-{model}-{name}-{a}", pure=False
+            )
             for a, held_out in enumerate(data.held_out)
         ]
 

@@ -1,12 +1,13 @@
-"""Predict: ratings for given pairs of raw ids, to Parquet, and in Netflix's submission form where the pairs came in it.
+"""Predict: ratings for given pairs of raw ids, as Parquet, and as a Netflix submission for pairs in Netflix' form.
 
-Covers: cutting the pairs to batches, one task each, and the files that result.
+Covers: cutting the pairs to batches, one task each, and the files.
 Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/model/model.py).
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -28,32 +29,40 @@ _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 
 
-def predict(
-    context: Context,
-    model_folder: str,
-    pairs_url: str,
-    columns: tuple[str | int | None, str | int | None],
-    batch_pairs: int,
-    folder: str,
-    ours: bool,
-    quoting: Quoting = "auto",
-) -> str:
-    """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
+@dataclass(frozen=True)
+class PairsFile:
+    """A file of (user, item) pairs. `columns` : of users and of items, if they have other names than usual.
 
-    The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
-    `columns` names those of users and items in the file, where they are not the usual ones, and
-    `quoting` says whether quotes have their meaning there. `ours` says that the folder
-    lies in a run, so that what a killed attempt left there may go; in a user's own folder nothing else is touched.
+    `quoting` : whether quotes have their meaning.
+    """
+
+    url: str
+    columns: tuple[str | int | None, str | int | None] = (None, None)
+    quoting: Quoting = "auto"
+
+
+def predict(
+    context: Context, model_folder: str, pairs_file: PairsFile, batch_pairs: int, folder: str, ours: bool
+) -> str:
+    """Predict every pair of a file, in its order; return the folder of the Parquet files.
+
+    The columns are user, item and prediction. The prediction for an unseen user or item comes from the known biases.
+
+    Parameters
+    ----------
+    ours : the folder lies in a run, so that files of a killed attempt are removed; a user's own folder must be empty.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns, quoting)
+    pairs = read_pairs(
+        pairs_file.url, about["id_types"]["user"], about["id_types"]["item"], pairs_file.columns, pairs_file.quoting
+    )
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = Predictions.published(folder)
     reused = manifest is not None and manifest.id == predictions_id
     if manifest is None or not reused:
         context.notify(Noticed(pairs.understood))
-        _claim(folder, ours or manifest is not None)
+        _clear(folder, ours or manifest is not None)
         manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
     unknown = f", {manifest.unknown:,} of them with a user or item the model never met" if manifest.unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
@@ -89,13 +98,13 @@ def _predict(
     ).publish([part.path for part in predicted_parts])
 
 
-def _claim(folder: str, ours: bool) -> None:
-    """Remove earlier predictions from a folder that is ours; a user's own must be empty.
+def _clear(folder: str, ours: bool) -> None:
+    """Remove earlier predictions from a folder that is ours.
 
     Raises
     ------
     SettingsError
-        There is something in it.
+        The folder is a user's own and not empty.
     """
     if not ours and files.names(folder):
         raise SettingsError(f"{folder}: is not empty and holds no whole predictions; name a new folder")

@@ -1,6 +1,6 @@
-"""Spectrum: the singular values of a saved model, and how good it would be with fewer of its factors.
+"""Spectrum: the singular values of a saved model, and its errors with fewer factors.
 
-Covers: which tasks run, `spectrum.parquet` in the model's folder, and the two rotations that are kept beside it.
+Covers: the tasks, `spectrum.parquet` in the model's folder, and the two rotations beside it.
 Does not cover: the canonical form (pipeline/models/canonical_graph.py), the errors of a rank
 (tasks/model/errors_by_rank.py).
 """
@@ -14,10 +14,9 @@ from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotati
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.model_manifests import Spectrum
-from funkflow.tasks.evaluation.score_ranks import score_ranks, turn_items
+from funkflow.tasks.evaluation.score_ranks import CanonicalModel, score_ranks, turn_items
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.algebra import matrix_name
-from funkflow.tasks.model.canonical import Rotations
 from funkflow.tasks.model.errors_by_rank import RankErrors, spectrum_table
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files, npy
@@ -76,7 +75,9 @@ def _measure_spectrum(context: Context, model_folder: str, grid_folder: str | No
     measured: dict[str, object] = {"grid": None, "ratings": 0}
     errors = None
     if grid is not None:
-        errors = _rank_errors(context, parts, rotations, fold_biases, grid.held_out_places("validation"))
+        errors = _rank_errors(
+            context, CanonicalModel(parts, rotations, fold_biases), grid.held_out_places("validation")
+        )
         at_zero = {"rmse": float(errors.rmse[0]), "mae": float(errors.mae[0])}
         measured = {"grid": grid.id, "split": about.get("split"), "ratings": errors.ratings, **at_zero}
     table, name = names_of(fold_biases)
@@ -88,10 +89,8 @@ def _measure_spectrum(context: Context, model_folder: str, grid_folder: str | No
     return Spectrum.from_content(folder, {**content, **measured}).publish([f"../{table}", *ROTATIONS])
 
 
-def _rank_errors(
-    context: Context, parts: ModelParts, rotations: Rotations, fold_biases: bool, places: list[Place]
-) -> RankErrors:
-    items = submit_shared(context, "turn-items", turn_items, parts, rotations, fold_biases)
-    jobs = [(parts, number, place, rotations, items, fold_biases) for number, place in enumerate(places)]
+def _rank_errors(context: Context, model: CanonicalModel, places: list[Place]) -> RankErrors:
+    items = submit_shared(context, "turn-items", turn_items, model)
+    jobs = [(model, number, place, items) for number, place in enumerate(places)]
     scored = run_all(context, _STAGE, "score-ranks", score_ranks, jobs)
     return sum(scored[1:], scored[0])
