@@ -13,10 +13,10 @@ import shlex
 import subprocess
 import urllib.request
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import urlsplit
 
 from funkflow.pipeline.progress.events import Listener, Noticed
+from funkflow.pipeline.root.ledger import LedgerRecord
 from funkflow.pipeline.settings.sections import HookSettings
 from funkflow.tasks.redact import masked_content
 
@@ -24,7 +24,7 @@ _STANDARD_ERROR = 2
 """Where a command's output goes: standard output is for the result alone."""
 
 
-def tell_hook(hooks: HookSettings, record: dict[str, Any], told: Listener) -> None:
+def tell_hook(hooks: HookSettings, record: LedgerRecord, told: Listener) -> None:
     """Give the record to the hook for its exit code, if there is one; a warning says if that failed."""
     name = "on_success" if record["exit_code"] == 0 else "on_failure"
     hook = getattr(hooks, name).get_secret_value()
