@@ -58,7 +58,7 @@ def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source])
     unseen = [each for each in stored if each.url not in sums]
     if unseen:
         began = time.time_ns()
-        sums |= _hashed(context, stage, doing, unseen)
+        sums |= _hash_files(context, stage, doing, unseen)
         learnt: dict[str, _HashedFile] = {
             _key(each): {"name": each.name, "bytes": each.bytes, "version": each.version, "checksums": sums[each.url]}
             for each in unseen
@@ -84,7 +84,7 @@ def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: s
                 )
 
 
-def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
+def _hash_files(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
     spans = [(each.url, span) for each in unseen for span in checksum_ranges(each)]
     jobs: list[list[tuple[str, int, int]]] = [[]]
     gathered = 0

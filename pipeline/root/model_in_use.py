@@ -137,7 +137,7 @@ def put_to_use(root: str, run_id: str) -> Current:
     if now is not None and (now.run_id == run_id or run_id in now.rolled_back):
         return now
     refuse_missing_parts(model_of(root, run_id), read_about(model_of(root, run_id)))
-    return _moved(root, now, run_id, "run")
+    return _move(root, now, run_id, "run")
 
 
 def promote(root: str, prefix: str) -> Current:
@@ -152,7 +152,7 @@ def promote(root: str, prefix: str) -> Current:
     TryAgainLater
         A run is at work under this root.
     """
-    with _held(root) as still_held:
+    with _hold(root) as still_held:
         run_id = run_of(root, prefix)
         _refuse_damaged(root, run_id)
         now = read_current(root)
@@ -161,7 +161,7 @@ def promote(root: str, prefix: str) -> Current:
             return now
         if now is not None:
             now = replace(now, rolled_back=tuple(each for each in now.rolled_back if each != run_id))
-        return _moved(root, now, run_id, "promote")
+        return _move(root, now, run_id, "promote")
 
 
 def rollback(root: str) -> tuple[Current, str]:
@@ -176,7 +176,7 @@ def rollback(root: str) -> tuple[Current, str]:
     TryAgainLater
         A run is at work under this root.
     """
-    with _held(root) as still_held:
+    with _hold(root) as still_held:
         now = read_current(root)
         if now is None:
             raise SettingsError(f"{root}: no model is in use here, so there is none to take back")
@@ -204,7 +204,7 @@ def run_of(root: str, prefix: str) -> str:
     return prefix if prefix in found else found[0]
 
 
-def _held(root: str) -> AbstractContextManager[Callable[[], None]]:
+def _hold(root: str) -> AbstractContextManager[Callable[[], None]]:
     return hold_root(existing_root(root))
 
 
@@ -213,7 +213,7 @@ def _refuse_damaged(root: str, run_id: str) -> None:
     refuse_damaged_parts(folder, read_about(folder))
 
 
-def _moved(root: str, now: Current | None, run_id: str, by: By) -> Current:
+def _move(root: str, now: Current | None, run_id: str, by: By) -> Current:
     previous = () if now is None else (now.use, *now.previous)[:_REMEMBERED]
     moved = Current(Use(run_id, in_seconds(), by), previous, () if now is None else now.rolled_back)
     files.write_json(files.join(root, "current.json"), moved.to_dict())

@@ -38,7 +38,7 @@ class Entry:
         hints, own, absent = _hints(kind), dict(more), set()
         for each in fields(cls):
             if each.name in content and each.name not in _NOT_CONTENT:
-                own[each.name] = _typed(hints[each.name], content[each.name])
+                own[each.name] = _from_json(hints[each.name], content[each.name])
             elif each.name not in _NOT_CONTENT:
                 absent.add(each.name)
         others = {name: value for name, value in content.items() if name not in own}
@@ -48,7 +48,7 @@ class Entry:
         """Return what JSON can hold: what `read` was given."""
         left_out = self.absent | _NOT_CONTENT
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in left_out}
-        return {**{name: _plain(value) for name, value in own.items()}, **self.others}
+        return {**{name: _to_json(value) for name, value in own.items()}, **self.others}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,31 +129,31 @@ def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def _from_json(hint: Any, value: Any) -> Any:
     """Return a value of JSON as its field has it."""
     origin, inner = get_origin(hint), get_args(hint)
     if value is None or hint is Any:
         return value
     if origin is UnionType:
-        return _typed(next(each for each in inner if each is not NoneType), value)
+        return _from_json(next(each for each in inner if each is not NoneType), value)
     if origin is tuple and inner[-1] is Ellipsis:
-        return tuple(_typed(inner[0], each) for each in value)
+        return tuple(_from_json(inner[0], each) for each in value)
     if origin is tuple:
         return tuple(value)
     if origin is Mapping:
-        return {key: _typed(inner[1], each) for key, each in value.items()}
+        return {key: _from_json(inner[1], each) for key, each in value.items()}
     if is_dataclass(hint):
         return hint.read(value) if isinstance(hint, type) and issubclass(hint, Entry) else hint(**value)  # type: ignore[operator]
     return value
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Entry):
         return value.content()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_json(each) for key, each in value.items()}
     return value

@@ -64,7 +64,7 @@ def _model_errors(context: Context, data: TrainingData, training: Training, rank
     with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
-        return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
+        return _add_up(run_all(context, _STAGE, "score-model", score_saved, jobs))
 
 
 def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
@@ -76,5 +76,5 @@ def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
         return scored(context, _STAGE, "score-truth", pieces, parts)
 
 
-def _added(parts: list[Errors]) -> Errors:
+def _add_up(parts: list[Errors]) -> Errors:
     return sum(parts[1:], parts[0])

@@ -74,16 +74,16 @@ def unseen(
             )  # fmt: skip
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     lost, left = made.lost, made.validation.ratings
-    said = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
+    sentence = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
     if left < LEAST_LEFT * (lost + left):
-        raise SettingsError(f"{said}, which are too many to leave out: {remedy}")
+        raise SettingsError(f"{sentence}, which are too many to leave out: {remedy}")
     if made.slice and not made.slice.ratings:
         raise SettingsError(
             f"{ancestor.name}, or its own start, was trained on all of the slice to stop on: "
             'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
         )
     if lost:
-        context.notify(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
+        context.notify(Noticed(f"{sentence}; they are left out of validation, and not trained on", warning=True))
     context.notify(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
     return made
 

@@ -28,7 +28,7 @@ from funkflow.pipeline.results.report.fact_parts import (
     learning_facts,
     spectrum_facts,
 )
-from funkflow.pipeline.results.report.facts import ReportFacts, RunSummary, TaskTimes, Verdict
+from funkflow.pipeline.results.report.facts import ReportFacts, RunSummary, RunVerdict, TaskTimes
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.manifests import Split, Training, TrainingData
 from funkflow.pipeline.root.model_manifests import SavedReport
@@ -67,7 +67,7 @@ def report(
     return page
 
 
-def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: Verdict) -> str:
+def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: RunVerdict) -> str:
     """Return the id of a report, by the content of its page; `model` : the model's parts, with their checksums."""
     findings = {"refused": verdict["gate"].get("refusal"), "ranking": verdict["ranking"]}
     known = {name: value for name, value in findings.items() if value}
@@ -78,7 +78,7 @@ def _facts(
     context: Context, data: TrainingData, training: Training, model_folder: str, folder: str, settings: ReportSettings,
     run: RunSummary,
 ) -> ReportFacts:  # fmt: skip
-    counted = _count(context, data)
+    counted = _count_ratings(context, data)
     trained = counted.trained
     counts = [
         (url := files.join(folder, f"{side}.npy"), npy.write_array(url, array))
@@ -86,8 +86,8 @@ def _facts(
     ]
     about = read_about(model_folder)
     parts, titles = ModelParts.of(model_folder, about), titles_of(model_folder, about)
-    ruler = _ruler(counted.whole, data.dataset.bounds)
-    errors = _broken_down(context, data.split, parts, trained, item_counts=counts[1], ruler=ruler)
+    ruler = _choose_bins(counted.whole, data.dataset.bounds)
+    errors = _sum_errors(context, data.split, parts, trained, item_counts=counts[1], ruler=ruler)
     rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
     ends = (parts, rotations, data.dataset.id_place("item"), counts[1], titles)
     (factors,) = run_all(
@@ -110,14 +110,14 @@ def _facts(
     }
 
 
-def _count(context: Context, data: TrainingData) -> DataCounts:
+def _count_ratings(context: Context, data: TrainingData) -> DataCounts:
     homes = data.dataset.part_places
     counted = run_all(context, _STAGE, "describe", describe_part, [*homes, *data.split.validation_places])
     size = (data.dataset.users, data.dataset.items)
     return DataCounts(RatingCounts.of(*size, counted[: len(homes)]), RatingCounts.of(*size, counted[len(homes) :]))
 
 
-def _ruler(data: RatingCounts, scale: tuple[float, float]) -> Bins:
+def _choose_bins(data: RatingCounts, scale: tuple[float, float]) -> Bins:
     low, high = float(scale[0]), float(scale[1])
     values = sorted(data.values)
     if len(values) > MOST_VALUES:
@@ -126,7 +126,7 @@ def _ruler(data: RatingCounts, scale: tuple[float, float]) -> Bins:
     return Bins(low, high, tuple(values), (first, max(data.months) - first + 1) if data.months else (0, 0))
 
 
-def _broken_down(
+def _sum_errors(
     context: Context, split: Split, parts: ModelParts, trained: RatingCounts, item_counts: Place, ruler: Bins
 ) -> Breakdown | None:
     """Return the sums over all validation ratings, one task a part of the model's users; None where there are none."""

@@ -71,7 +71,7 @@ def split(
         scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            prepared = _scatter_file(context, dataset, ingest, source, scratch) if source else None
+            prepared = _scatter_validation_file(context, dataset, ingest, source, scratch) if source else None
             rule = HoldOutRule(
                 kind=settings.kind, fraction=settings.fraction, last=settings.last, seed=settings.seed,
                 slice_fraction=slice_fraction, folder=scratch, chunks=len(prepared.chunks) if prepared else 0,
@@ -117,19 +117,19 @@ def _split_id(
     )
 
 
-def _scatter_file(
+def _scatter_validation_file(
     context: Context, dataset: Dataset, ingest: IngestSettings, source: Source, scratch: str
 ) -> ParseInput:
     """Read the validation file and write its rows by part; raise at the first bad row."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
-    prepared = _parse_input(plain, dataset, ingest)
+    prepared = _parse_validation_file(plain, dataset, ingest)
     context.notify(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
     into = Buckets(scratch, len(dataset.parts))
     scatter(context, _STAGE, "parse-validation", prepared, into, stop_at_first=True, transform=ingest.transform)
     return prepared
 
 
-def _parse_input(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
+def _parse_validation_file(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
     columns = ingest.columns
     wanted = Wanted(
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),

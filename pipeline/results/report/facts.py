@@ -37,7 +37,7 @@ class GateQuestions(TypedDict, total=False):
     rmse_worse_by_at_most: float | None
 
 
-class Verdict(TypedDict, total=False):
+class RunVerdict(TypedDict, total=False):
     """Errors of the model and of what it must beat, on `ratings` validation ratings; its ranking and its gate.
 
     `truth_rmse` : RMSE of the planted model, of synthetic ratings only.
@@ -98,7 +98,7 @@ class RunSummary(TypedDict):
     """The facts that the attempt at a run has of itself."""
 
     run: RunFacts
-    verdict: Verdict
+    verdict: RunVerdict
     memory: MemoryFacts
     stages: list[StageSeconds]
 
@@ -257,7 +257,7 @@ class ReportFacts(TypedDict):
 
     format_version: int
     run: RunFacts
-    verdict: Verdict
+    verdict: RunVerdict
     data: DataFacts
     learning: LearningFacts
     ranks: list[RankFacts] | None

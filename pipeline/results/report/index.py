@@ -54,9 +54,11 @@ def _trend(records: Records) -> Markup:
     newest = sorted(groups.values(), key=lambda each: -each[-1][0])
     shown, others = sorted(newest[: COLOURS - 1]), [each for group in newest[COLOURS - 1 :] for each in group]
     names = _group_names(shown)
-    series = [Series(name, _placed(group, len(done))) for name, group in zip(names, shown, strict=True)]
+    series = [Series(name, _place_in_order(group, len(done))) for name, group in zip(names, shown, strict=True)]
     if others:
-        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done)), joined=False))
+        series.append(
+            Series(counted(len(newest) - len(shown), "other set"), _place_in_order(others, len(done)), joined=False)
+        )
     says = " ".join(_trend_words(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
         says += " RMSEs of different sets do not compare."
@@ -78,7 +80,7 @@ def _group_names(groups: Sequence[Sequence[Measured]]) -> list[str]:
     ]
 
 
-def _placed(group: Sequence[Measured], length: int) -> list[float | None]:
+def _place_in_order(group: Sequence[Measured], length: int) -> list[float | None]:
     found = {number: record["metrics"]["rmse"] for number, record in group}
     return [found.get(number) for number in range(1, length + 1)]
 

@@ -1,4 +1,4 @@
-"""The page about a run, or about several compared: one file, no request to anywhere.
+"""The page about a run, or about several compared: one file that loads nothing from elsewhere.
 
 Covers: the order of its parts, and the differences of several runs' settings.
 Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (pieces.py), the page of all
@@ -24,13 +24,13 @@ from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
-    ("summary", "The run", sections.summary),
+    ("summary", "The run", sections.run_summary),
     ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
     ("ranking", "How well it ranks", ranking),
     ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
     ("errors", "Where it errs", errors),
-    ("factors", "What the factors tell apart", sections.factors),
+    ("factors", "What the factors tell apart", sections.factor_table),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
@@ -41,7 +41,7 @@ def report_page(several: Sequence[ReportFacts]) -> str:
 
     Parameters
     ----------
-    several : the facts of one run, or of two and more to compare, as pipeline/stages/report.py writes them.
+    several : the facts of one run, or of several to compare.
     """
     return _page_of_one(several[0]) if len(several) == 1 else _page_of_several(several)
 
@@ -93,7 +93,7 @@ def _results(several: Sequence[ReportFacts]) -> Markup:
 
 
 def _ndcg_rows(several: Sequence[ReportFacts]) -> list[list[str]]:
-    """Return NDCG of the models and of the most rated items, where it was measured the same way."""
+    """Return NDCG of the models and of the most rated items, if all have the same count of items."""
     found = [facts["verdict"].get("ranking") or {} for facts in several]
     counts = {each["count"] for each in found if each}
     if len(counts) != 1:

@@ -52,7 +52,7 @@ def data(facts: ReportFacts) -> Markup:
         _counts_of_a(found["user_counts"], "user"),
         _counts_of_a(found["item_counts"], "item"),
     )
-    pair = piece("definitions", rows), _most_rated(found["top_items"])
+    pair = piece("definitions", rows), _top_items_table(found["top_items"])
     return side_by_side(*pair) + _quarantine(aside) + shown
 
 
@@ -66,7 +66,7 @@ def _quarantine(found: QuarantineFacts | None) -> Markup:
     return Markup("<h3>{}</h3>{}").format(title, table)
 
 
-def _most_rated(items: Sequence[TopItem]) -> Markup:
+def _top_items_table(items: Sequence[TopItem]) -> Markup:
     if not items:
         return Markup("")
     rows = [(item_name(each), f"{each['ratings']:,}") for each in items]

@@ -1,4 +1,4 @@
-"""The parts of the page about one run, each from its part of the facts; what is not there is said in a line.
+"""Sections of the page about one run; a line says why a section is missing.
 
 Covers: the run, how it learnt, its factors, time and memory, and how to repeat it.
 Does not cover: their order (page.py), the ratings (ratings.py), ranking (ranking.py), errors (errors.py).
@@ -25,12 +25,12 @@ from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
 _CLOSE = 1.01
-"""A truncation that is so close to the best in RMSE is as good for most uses."""
+"""A truncation with at most this multiple of the least RMSE is as good for most uses."""
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
-def summary(facts: ReportFacts) -> Markup:
-    """Return what was run, by its names."""
+def run_summary(facts: ReportFacts) -> Markup:
+    """Return the names and sizes of the run."""
     run, learning = facts["run"], facts["learning"]
     several, best = learning["counted"], learning["best_epoch"]
     one, done = several.removesuffix("es" if several == "passes" else "s"), len(learning["epochs"])
@@ -56,7 +56,7 @@ def _description(method: str) -> str:
 
 
 def _ratings_source(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where the ratings came from."""
+    """Return the origin of the ratings."""
     synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
     made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
     return [*made, *([("ratings from", listed([str(path) for path in paths]))] if paths else [])]
@@ -102,21 +102,21 @@ def _judged_rmse(facts: ReportFacts, number: int) -> float | None:
 
 
 def short(facts: ReportFacts) -> str:
-    """Return enough of a run's id to know it by."""
+    """Return the beginning of a run's id, and its rank."""
     return f"{facts['run']['run_id'][:8]}, rank {facts['run']['rank']}"
 
 
 def ranks(several: Sequence[ReportFacts]) -> Markup:
     """Return RMSE against rank and the singular values, of one run or of several."""
-    return figures(_truncated(several), _singular_values(several))
+    return figures(_truncation_figure(several), _singular_values(several))
 
 
-def _truncated(several: Sequence[ReportFacts]) -> Markup:
+def _truncation_figure(several: Sequence[ReportFacts]) -> Markup:
     known = [(facts, found) for facts in several if (found := facts.get("ranks"))]
     if not known:
         return absent("RMSE with the strongest factors only", "no ratings were held out to validate on")
     most = max(len(found) for _, found in known)
-    curves = [Series(short(facts), _padded([each["rmse"] for each in found], most)) for facts, found in known]
+    curves = [Series(short(facts), _pad([each["rmse"] for each in found], most)) for facts, found in known]
     says = _best_rank(known[0][1]) if len(several) == 1 else "One curve for each run."
     figure = Figure("RMSE with the strongest factors only", says, "factors", "validation RMSE")
     return line_figure(figure, list(range(1, most + 1)), curves)
@@ -143,7 +143,7 @@ def _singular_values(several: Sequence[ReportFacts]) -> Markup:
     if not known:
         return absent("Singular values", "the spectrum was not asked for")
     most = max(len(values) for _, values in known)
-    curves = [Series(short(facts), _padded(values, most)) for facts, values in known]
+    curves = [Series(short(facts), _pad(values, most)) for facts, values in known]
     says = _half(known[0][1]) if len(several) == 1 else "One curve for each run."
     figure = Figure("Singular values", says, "factor", "singular value")
     every = [value for _, values in known for value in values]
@@ -151,7 +151,7 @@ def _singular_values(several: Sequence[ReportFacts]) -> Markup:
 
 
 def _half(values: Sequence[float]) -> str:
-    """Say how few factors hold half of what all of them do, by the squares of their singular values."""
+    """Return how many of the strongest factors hold half of the energy."""
     if len(values) == 1:
         return "There is one factor, so it holds all that the factors predict."
     sums = list(accumulate(value * value for value in values))
@@ -163,12 +163,12 @@ def _half(values: Sequence[float]) -> str:
     return f"{few} {share} of the energy, which is the sum of the squared singular values."
 
 
-def _padded(values: Sequence[float], length: int) -> list[float | None]:
+def _pad(values: Sequence[float], length: int) -> list[float | None]:
     return [*values, *([None] * (length - len(values)))]
 
 
-def factors(facts: ReportFacts) -> Markup:
-    """Return the strongest factors by the items at their ends."""
+def factor_table(facts: ReportFacts) -> Markup:
+    """Return the strongest factors, with the items at their ends."""
     found = facts["factors"]
     if not found:
         return absent("Factors", "no item has ratings enough (report.least_ratings)")
@@ -187,7 +187,7 @@ def factors(facts: ReportFacts) -> Markup:
 
 
 def resources(facts: ReportFacts) -> Markup:
-    """Return how long stages and tasks took, and how much memory."""
+    """Return the times of stages and tasks, and the memory of stages."""
     return figures(
         _stage_seconds(facts["time"]["stages"]), _stage_memory(facts["memory"]), _task_times(facts["time"]["tasks"])
     )
@@ -220,7 +220,7 @@ def _stage_memory(found: MemoryFacts) -> Markup:
 
 def _task_times(tasks: TaskTimes | None) -> Markup:
     if not tasks:
-        return absent("Tasks by worker", "the scheduler did not tell")
+        return absent("Tasks by worker", "the scheduler has no record of them")
     thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""
     says = f"{counted(len(tasks['workers']), 'worker')}: {', '.join(tasks['workers'])}.{thinned}"
     figure = Figure("Tasks by worker", says, "seconds since the first task", "worker")
@@ -228,7 +228,7 @@ def _task_times(tasks: TaskTimes | None) -> Markup:
 
 
 def repeat(facts: ReportFacts) -> Markup:
-    """Return what it takes to run it again."""
+    """Return the command, the settings and the versions of the run."""
     run = facts["run"]
     versions = [("code", run["code_version"]), *run["versions"].items()]
     return piece("repeat", run["repeat"], json.dumps(run["settings"], indent=1), versions)

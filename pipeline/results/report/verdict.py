@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
-from funkflow.pipeline.results.report.facts import GateQuestions, ReportFacts, Verdict
+from funkflow.pipeline.results.report.facts import GateQuestions, ReportFacts, RunVerdict
 from funkflow.pipeline.results.report.pieces import piece
 from funkflow.pipeline.root.result import GateResult, MeasureName, RankingResult
 from funkflow.tasks.digits import distinct_figures, rounded
@@ -31,7 +31,7 @@ def verdict(facts: ReportFacts) -> Markup:
     return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
 
 
-def _rmse_words(found: Verdict) -> str:
+def _rmse_words(found: RunVerdict) -> str:
     """Say what the model reached beside what it must beat: both, or it is of no use."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
@@ -68,7 +68,7 @@ def _ranking_words(ranking: RankingResult) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _gate_words(found: Verdict, asked: GateQuestions) -> str:
+def _gate_words(found: RunVerdict, asked: GateQuestions) -> str:
     """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
     gate = found.get("gate")
     if not gate:
