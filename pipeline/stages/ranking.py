@@ -1,13 +1,13 @@
 """Ranking: precision, recall and NDCG of the best items on the validation ratings, beside RMSE and MAE.
 
-Covers: which users it is measured on, one task a part of the dataset, the means over users, and the same of the
-baseline: the items that are rated most.
+Covers: the sample of users, one task for each part of the dataset, the means over users, and the baseline: the items
+with the most ratings.
 Does not cover: the sums of one part (tasks/serving/recommend.py), the choice of items (tasks/serving/top_items.py).
 
-A model of ratings says what a user would think of an item, not which items he will come across. On real sets these go
-together; in a synthetic one who rates what is drawn without regard to taste (tasks/synthetic/netflix_text.py), so the
-best unseen films of all are hardly ever the few that a user has rated besides, and even the planted truth ranks no
-better than the most rated films do.
+A model of ratings predicts what users think of an item, not which items they come across. In real sets these go
+together. In a synthetic set, users rate films at random, whatever their taste (tasks/synthetic/netflix_text.py), so
+their validation ratings are hardly ever among the best unseen films, and even the planted truth ranks no better than
+the most rated films.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _RELEVANT_PART = 0.75
 def ranking(
     context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, run_folder: str
 ) -> RankingResult:
-    """Measure how the model ranks items; {} where that is turned off, or no validation rating is relevant."""
+    """Measure how the model ranks items; {} if that is turned off, or no validation rating is relevant."""
     if not settings.count or not split.validation.ratings:
         return {}
     started = time.monotonic()
@@ -80,9 +80,9 @@ def ranking(
 def _measure(
     context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, threshold: float
 ) -> tuple[Ranking, Ranking]:
-    """Measure the model, and the most rated items, on whole parts.
+    """Measure the model, and the most rated items, on the first parts.
 
-    They hold the users of a range of hashes: the first ones are a sample of all users.
+    Parts divide users by a hash, so the first parts are a sample of all users.
     """
     there = len(dataset.parts)
     needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there

@@ -1,8 +1,8 @@
-"""Recommend: the best unseen items of all users, or of some, to Parquet.
+"""Recommend: the best unseen items of all users, or of some, as Parquet.
 
-Covers: one task a slice of users, and the files that result.
-Does not cover: what a user has rated (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the
-choice (tasks/serving/top_items.py).
+Covers: one task for each slice of users, and the files.
+Does not cover: rated items (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the choice
+(tasks/serving/top_items.py).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def recommend(
 ) -> str:
     """Write the `settings.count` best unseen items of every user; return the folder of the Parquet files.
 
-    Columns: user, rank from 1, item, score: by raw ids, the score in rating units, not clipped. What a user has rated,
-    in training or validation, is left out; who has rated nearly all gets fewer.
+    Columns: user, rank from 1, item, score: by raw ids, the score in rating units, not clipped. Items that a user
+    rated, in training or validation, are left out; users who rated nearly all items get fewer.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Report: one page about the run, and the facts that it is drawn from.
+"""Report: a page about the run, and its facts.
 
 Covers: the tasks that count ratings and add up errors; facts.json and report.html.
 Does not cover: the sums (tasks/evaluation/describe.py, tasks/evaluation/breakdown.py), parts of the facts and
@@ -61,7 +61,7 @@ def report(
         context.notify(StageStarted(_STAGE))
         facts = _facts(context, data, training, model_folder, folder=folder, settings=settings, run=run)
         files.write_json(url := files.join(folder, "facts.json"), facts)
-        files.write_bytes(page, report_page([files.read_json(url)]).encode())  # as `funkflow report` draws it again
+        files.write_bytes(page, report_page([files.read_json(url)]).encode())  # the same page as from `funkflow report`
         SavedReport(folder=folder, id=identity).publish(["facts.json", "../report.html"])
     context.notify(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page
@@ -129,7 +129,7 @@ def _choose_bins(data: RatingCounts, scale: tuple[float, float]) -> Bins:
 def _sum_errors(
     context: Context, split: Split, parts: ModelParts, trained: RatingCounts, item_counts: Place, ruler: Bins
 ) -> Breakdown | None:
-    """Return the sums over all validation ratings, one task a part of the model's users; None where there are none."""
+    """Return the sums over all validation ratings, by one task for each user part; None without any."""
     if not split.validation.ratings:
         return None
     scratch, shards = context.store.scratch(f"report-{context.attempt}"), len(parts.users)

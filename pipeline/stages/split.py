@@ -1,6 +1,6 @@
-"""Split: which ratings are kept from training, to validate the model on and, if asked, to stop training on.
+"""Split: hold ratings out of training, for validation and, if wanted, a slice for early stopping.
 
-Covers: which task runs when, the split's id and manifest, and the line of a probe pair that is not in the data.
+Covers: the order of the tasks, the id and manifest of the split, and the line of a probe pair without a rating.
 Does not cover: choosing the rows of one part (tasks/dataset/hold_out.py), or training without them (grid.py).
 """
 
@@ -39,14 +39,14 @@ def split(
 
     Parameters
     ----------
-    ingest : how the ratings were read: its columns and chunk size also serve to read a validation file.
-    slice_fraction : part of the remaining training ratings that is held back besides; 0 for none.
+    ingest : settings of the ratings; its columns and chunk size also apply to a validation file.
+    slice_fraction : part of the remaining ratings to hold out as the slice; 0: no slice.
 
     Raises
     ------
     BadInput
-        The validation file is bad, or names a pair without rating that is not in the data; no times to tell the last
-        ratings by; or nothing was held out where something was asked for.
+        The validation file is bad, or has a pair without a rating that is not in the data; the ratings have no times
+        for kind "last"; or no rating is held out though the settings ask for it.
     """
     began = time.monotonic()
     context.notify(StageStarted(_STAGE))
@@ -88,7 +88,7 @@ def split(
 
 
 def _mention_probe(context: Context, ingest: IngestSettings) -> None:
-    """Say that there is a probe file, which is the better choice where a hash split was only the default."""
+    """Notify of a probe file, which is a better choice than a hash split by default."""
     probe = find_companions(find_sources(ingest.ratings)).get("probe")
     if probe:
         context.notify(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))

@@ -1,7 +1,7 @@
 """Vectors: U and V of a saved model in canonical or balanced form, written as Parquet parts.
 
-Covers: the second pass of the tall-skinny QR, one task a user part, so that columns are orthonormal to rounding even
-where singular values are zero; the item side, which one task has whole.
+Covers: the second pass of the tall-skinny QR, one task for each user part, after which columns are orthonormal to
+rounding even if singular values are zero; the item side, in one task.
 Does not cover: the first pass (pipeline/models/canonical_graph.py), the arithmetic (tasks/model/canonical.py).
 """
 
@@ -37,7 +37,7 @@ def write_vectors(
     Raises
     ------
     SettingsError
-        There is something else in `folder`.
+        `folder` holds something else.
     BadInput
         The matrix is zero.
     """
