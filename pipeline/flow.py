@@ -40,7 +40,7 @@ from funkflow.pipeline.stages.gate import Candidate, gate, refused
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.leakage import unseen
-from funkflow.pipeline.stages.predict import predict
+from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.ranking import ranking
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.report import report
@@ -224,8 +224,8 @@ class _Run:
         if passes and self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, training.run_folder)
         if self._reaches("report") and settings.report.write:
-            told = self.attempt.told_for_report()
-            result.paths["report"] = report(context, data, training, model, settings=settings.report, told=told)
+            summary = self.attempt.summary()
+            result.paths["report"] = report(context, data, training, model, settings=settings.report, run=summary)
 
     def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, Lineage]:
         """Hold ratings out, but for those that the model which training starts from was trained on."""
@@ -265,17 +265,9 @@ class _Run:
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
         chosen, paths = settings.predict, self.result.paths
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting)
         out = files.join(run_folder, "predictions")
-        paths["predictions"] = predict(
-            context,
-            paths["model"],
-            chosen.pairs,
-            columns=columns,
-            batch_pairs=chosen.batch_pairs,
-            folder=out,
-            ours=True,
-            quoting=settings.ingest.quoting,
-        )
+        paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)
 
     def _begin(self, data: TrainingData, lineage: Lineage) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""

@@ -28,6 +28,7 @@ from funkflow.pipeline.commands.options import (
 )
 from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.model import Model
@@ -69,23 +70,18 @@ def reconstruct(
         raise SettingsError("--pairs names single cells; leave out --user and --item")
     settings, folder, _ = model_from(options, model, resume)
     if out:
-        _whole(settings, folder, out, form, rank, clip, as_json)
+        _write_whole(settings, folder, out, ReconstructOptions(form, rank, clip), as_json)
     elif pairs:
         _cells(folder, pairs, settings, rank, clip, as_json)
     else:
         _block(folder, user, item, rank, clip, as_json)
 
 
-def _whole(
-    settings: Settings, folder: str, out: str, form: Literal["parquet", "zarr"], rank: int | None, clip: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
+def _write_whole(settings: Settings, folder: str, out: str, options: ReconstructOptions, as_json: bool) -> None:
     with watching() as watcher:
-        manifest = saved_model.reconstruct_with(
-            settings, folder, out, form, rank, clip, listeners=[interrupts, watcher]
-        )
-    said = {name: value for name, value in manifest.items() if name != "files"}
-    print_result({**said, "folder": out}, as_json, f"{out}: {manifest['users']:,} users x {manifest['items']:,} items")
+        manifest = saved_model.reconstruct_with(settings, folder, out, options, listeners=[interrupts, watcher])
+    content = {name: value for name, value in manifest.content().items() if name != "files"}
+    print_result({**content, "folder": out}, as_json, f"{out}: {manifest.users:,} users x {manifest.items:,} items")
 
 
 def _cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.progress.outcome import STATES
 from funkflow.pipeline.results.saved_reports import write_index
 from funkflow.pipeline.results.tables import text_table
-from funkflow.pipeline.root.ledger import Ledger, Record
+from funkflow.pipeline.root.ledger import Ledger, LedgerRecord
 from funkflow.pipeline.root.lock import Waiting
 from funkflow.pipeline.root.prune import Pruning, prune
 from funkflow.pipeline.root.store import Store, existing_root
@@ -81,7 +81,7 @@ def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
     """Show one record with all that it says."""
     record = _ledger(root).find(record_id)
     rows = [(name, _cell(value)) for name, value in flat(record)]
-    print_result(record, as_json, text_table(("", ""), rows, bare=True, show_header=False))
+    print_result({**record}, as_json, text_table(("", ""), rows, bare=True, show_header=False))
 
 
 def diff(
@@ -133,7 +133,7 @@ def _ledger(root: str) -> Ledger:
     return Ledger(_root(root))
 
 
-def _records_table(records: list[Record]) -> Group:
+def _records_table(records: list[LedgerRecord]) -> Group:
     if not records:
         return Group(Text("no such record"))
     heads = ("id", "date", "state", "code", "run", "RMSE", "took", "host")
@@ -154,10 +154,10 @@ def _records_table(records: list[Record]) -> Group:
     return Group(text_table(heads, rows, bare=True, no_wrap=True), *errors)
 
 
-def _took(record: Record) -> str:
-    if not record.get("ended"):
+def _took(record: LedgerRecord) -> str:
+    if not (ended := record.get("ended")):
         return ""
-    taken = datetime.fromisoformat(record["ended"]) - datetime.fromisoformat(record["started"])
+    taken = datetime.fromisoformat(ended) - datetime.fromisoformat(record["started"])
     return f"{taken.total_seconds():,.0f} s"
 
 

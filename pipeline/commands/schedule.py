@@ -66,7 +66,7 @@ def schedule(
     moments = cron_of(cron, timezone)
     if following:
         for moment in moments.upcoming(datetime.now(UTC), following):
-            print(moments.said(moment))
+            print(moments.local_time(moment))
         return
     retry = Retry(retries, back_off, longest_back_off)
     command = _command(options, words)

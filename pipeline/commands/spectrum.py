@@ -21,6 +21,7 @@ from funkflow.pipeline.commands.options import (
     watching,
 )
 from funkflow.pipeline.results.tables import text_table
+from funkflow.pipeline.root.model_manifests import Spectrum
 from funkflow.pipeline.running import saved_model
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
@@ -54,19 +55,19 @@ def spectrum(
         manifest = saved_model.spectrum_of(
             settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher]
         )
-    table = manifest["table"]
-    rows = files.read_table(files.join(folder, table), None, manifest["checksums"][table]).to_pylist()
-    print_result({**manifest, "model": folder, "ranks": rows}, as_json, _spectrum_table(manifest, rows))
+    table = manifest.table
+    rows = files.read_table(files.join(folder, table), None, manifest.checksums[table]).to_pylist()
+    print_result({**manifest.content(), "model": folder, "ranks": rows}, as_json, _spectrum_table(manifest, rows))
 
 
-def _spectrum_table(manifest: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
-    measured = manifest["ratings"] > 0
-    beside = (manifest["rmse"], manifest["mae"]) if measured else ()
-    title = f"spectrum of {manifest['of']}" + (f", validation: {manifest['split']}" if measured else "")
+def _spectrum_table(manifest: Spectrum, rows: list[dict[str, Any]]) -> Table:
+    measured = manifest.ratings > 0
+    beside = (manifest.rmse, manifest.mae) if measured else ()
+    title = f"spectrum of {manifest.of}" + (f", validation: {manifest.split}" if measured else "")
     heads = ("rank", "singular value", "energy", "cumulative", *(("RMSE", "MAE") if measured else ()))
     shown = []
     if measured:
-        shown.append(("0", "", "", "", *(rounded(manifest[name], *beside) for name in ("rmse", "mae"))))
+        shown.append(("0", "", "", "", *(rounded(each, *beside) for each in beside)))
     strongest = max((row["singular_value"] for row in rows), default=0.0)
     best = min((row["rmse"] for row in rows), default=None) if measured else None
     for row in rows:

@@ -1,15 +1,15 @@
-"""What under a root still holds users and items that are to be forgotten, and its removal.
+"""Find and remove all that holds erased users and items under a root.
 
-Covers: datasets, the splits, grids and runs made of them, and the blocks of their shards; which of these are at work.
-Does not cover: the list of who is forgotten (tasks/parsing/erased_ids.py), or what a run makes next (pipeline/stages/).
+Covers: datasets; the splits, grids and runs made of them; the blocks of their shards; and which of these are in use.
+Does not cover: the list of erased ids (tasks/parsing/erased_ids.py), or the next run (pipeline/stages/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from funkflow.tasks.storage import files
 
 @dataclass(frozen=True)
 class Holder:
-    """One thing that holds somebody. `bytes` of all its `places`; `at_work`: of the run that current.json names."""
+    """A folder, or blocks, with erased ids. `bytes` : of all `places`; `at_work` : part of the run in use."""
 
     kind: str
     name: str
@@ -30,28 +30,44 @@ class Holder:
     at_work: bool
 
 
-def holders(store: Store, forgotten: ErasedIds) -> list[Holder]:
-    """Return what holds anybody on the list: runs first, then grids, splits, datasets and blocks.
+class _BlockRecord(TypedDict):
+    checksum: str
+    bytes: int
 
-    A file that cannot be read is passed over: it is of no use to anybody, and its folder is removed with its dataset.
+
+class _Record(TypedDict, total=False):
+    """Fields of a run's record.json, of current.json and of the manifests of splits and grids."""
+
+    run_id: str
+    dataset: str
+    split: str
+    grid: str
+    shards: int
+    blocks: list[_BlockRecord]
+
+
+def holders(store: Store, forgotten: ErasedIds) -> list[Holder]:
+    """Return all that holds an erased id: runs, then grids, splits, datasets and blocks.
+
+    The search skips unreadable files: they are of no use, and their folders go with their datasets.
     """
-    datasets = {name: dense for name in _names(store, "datasets") if (dense := _dense(store, name, forgotten))}
-    grids = dict(_of(store, "grids", "manifest.json", datasets))
-    splits = [name for name, _ in _of(store, "splits", "manifest.json", datasets)]
-    runs = dict(_of(store, "runs", "record.json", datasets))
-    current = runs.get(str((_json(files.join(store.root, "current.json")) or {}).get("run_id")), {})
-    at_work = {str(current.get(kind)) for kind in ("run_id", "grid", "split", "dataset")}
+    datasets = {name: dense for name in _names(store, "datasets") if (dense := _dense_ids(store, name, forgotten))}
+    grids = dict(_made_of(store, "grids", "manifest.json", datasets))
+    splits = [name for name, _ in _made_of(store, "splits", "manifest.json", datasets)]
+    runs = dict(_made_of(store, "runs", "record.json", datasets))
+    current = runs.get(str(_read_record(files.join(store.root, "current.json")).get("run_id")), _Record())
+    at_work = {str(value) for name, value in current.items() if name in ("run_id", "grid", "split", "dataset")}
     found = [
         Holder(kind, name, files.tree_bytes(folder), (folder,), name in at_work)
         for kind, names in (("run", runs), ("grid", grids), ("split", splits), ("dataset", datasets))
         for name in names
         for folder in [files.join(store.root, f"{kind}s", name)]
     ]
-    return [*found, *_blocks(store, datasets, grids, at_work)]
+    return [*found, *_blocks_with_erased(store, datasets, grids, at_work)]
 
 
 def remove(found: list[Holder]) -> None:
-    """Remove all that is not at work."""
+    """Remove all that is not in use."""
     for holder in found:
         if not holder.at_work:
             for place in holder.places:
@@ -62,23 +78,24 @@ def _names(store: Store, folder: str) -> list[str]:
     return files.names(files.join(store.root, folder))
 
 
-def _json(url: str) -> dict[str, Any] | None:
+def _read_record(url: str) -> _Record:
+    """Return the content of a file; {} if it does not exist or is damaged."""
     with suppress(DamagedFile):
         content = files.json_if_there(url)
-        return content if isinstance(content, dict) else None
-    return None
+        return cast(_Record, content) if isinstance(content, dict) else _Record()
+    return _Record()
 
 
-def _of(store: Store, folder: str, file: str, datasets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what was made of one of these datasets: name, and what its manifest or record says."""
+def _made_of(store: Store, folder: str, file: str, datasets: Collection[str]) -> Iterator[tuple[str, _Record]]:
+    """Yield the splits, grids or runs of these datasets, by name."""
     for name in _names(store, folder):
-        content = _json(files.join(store.root, folder, name, file))
-        if content and content.get("dataset") in datasets:
-            yield name, content
+        record = _read_record(files.join(store.root, folder, name, file))
+        if record.get("dataset") in datasets:
+            yield name, record
 
 
-def _dense(store: Store, dataset: str, forgotten: ErasedIds) -> dict[str, list[int]]:
-    """Return by side the dense ids that a dataset has for those on the list; nothing if it has none."""
+def _dense_ids(store: Store, dataset: str, forgotten: ErasedIds) -> dict[str, list[int]]:
+    """Return the dense ids of the erased users and items in a dataset, by side; {} if it has none of them."""
     found = {}
     for side in SIDES:
         with suppress(DamagedFile):
@@ -89,15 +106,15 @@ def _dense(store: Store, dataset: str, forgotten: ErasedIds) -> dict[str, list[i
     return found
 
 
-def _blocks(
-    store: Store, datasets: dict[str, dict[str, list[int]]], grids: dict[str, dict[str, Any]], at_work: set[str]
+def _blocks_with_erased(
+    store: Store, datasets: dict[str, dict[str, list[int]]], grids: dict[str, _Record], at_work: set[str]
 ) -> list[Holder]:
-    """Return the blocks of the shards that somebody on the list is in, but for those that other grids list, too."""
+    """Return the blocks of the shards with erased ids, without those that other grids list, too."""
     elsewhere = {
         block["checksum"]
         for name in _names(store, "grids")
         if name not in grids
-        for block in (_json(files.join(store.grid(name), "manifest.json")) or {}).get("blocks", [])
+        for block in _read_record(files.join(store.grid(name), "manifest.json")).get("blocks", [])
     }
     kept: set[str] = set()
     gone: set[str] = set()

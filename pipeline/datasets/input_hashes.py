@@ -13,8 +13,8 @@ Only who holds the root writes it, whole; if it is damaged or gone, everything i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.root.store import FORMAT_VERSION, notes
@@ -32,6 +32,15 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.file_versions import is_settled
 
 
+class _HashedFile(TypedDict):
+    """A file in inputs.json: its name, bytes and version, and the checksum of each range."""
+
+    name: str
+    bytes: int
+    version: str
+    checksums: list[str]
+
+
 def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[dict[str, str | int]]:
     """Return what a manifest says of each source, with its checksum."""
     return [input_record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
@@ -43,14 +52,14 @@ def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source])
     Small files share a task, and big ones are read by several.
     """
     url = files.join(context.store.root, "inputs.json")
-    known = notes(url, "files")
+    known: dict[str, _HashedFile] = notes(url, "files")
     stored = list({each.url: each for source in sources for each in source.files}.values())
     sums = {each.url: found for each in stored if (found := _known_sums(known, each)) is not None}
     unseen = [each for each in stored if each.url not in sums]
     if unseen:
         began = time.time_ns()
-        sums |= _hashed(context, stage, doing, unseen)
-        learnt = {
+        sums |= _hash_files(context, stage, doing, unseen)
+        learnt: dict[str, _HashedFile] = {
             _key(each): {"name": each.name, "bytes": each.bytes, "version": each.version, "checksums": sums[each.url]}
             for each in unseen
             if is_settled(each.version, each.changed_ns, began)
@@ -75,7 +84,7 @@ def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: s
                 )
 
 
-def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
+def _hash_files(context: Context, stage: str, doing: str, unseen: Sequence[StoredFile]) -> dict[str, list[str]]:
     spans = [(each.url, span) for each in unseen for span in checksum_ranges(each)]
     jobs: list[list[tuple[str, int, int]]] = [[]]
     gathered = 0
@@ -92,15 +101,15 @@ def _hashed(context: Context, stage: str, doing: str, unseen: Sequence[StoredFil
     return sums
 
 
-def _known_sums(known: dict[str, Any], stored: StoredFile) -> list[str] | None:
+def _known_sums(known: Mapping[str, _HashedFile], stored: StoredFile) -> list[str] | None:
     """Return the checksums of a file's ranges if it is the one that was hashed."""
     entry = known.get(_key(stored))
     if not stored.version or not isinstance(entry, dict):
         return None
     if (entry.get("bytes"), entry.get("version")) != (stored.bytes, stored.version):
         return None
-    sums = entry.get("checksums")
-    return sums if isinstance(sums, list) and len(sums) == len(checksum_ranges(stored)) else None
+    sums = entry.get("checksums", [])
+    return sums if len(sums) == len(checksum_ranges(stored)) else None
 
 
 def _key(stored: StoredFile) -> str:

@@ -1,20 +1,19 @@
-"""Raw files to rows by bucket in scratch, for the stages that read raw files: unpacked, cut to chunks, parsed.
+"""Unpack raw files, cut them to chunks, parse these, and write their rows by bucket to scratch.
 
-Covers: which task runs when, and the first fault of the input. Does not cover: the tasks themselves
-(tasks/parsing/sources/archives.py, tasks/dataset/bucket_rows.py), or what becomes of the rows
+Covers: the order of the tasks, and the first fault of the input.
+Does not cover: the tasks (tasks/parsing/sources/archives.py, tasks/dataset/bucket_rows.py), the use of the rows
 (pipeline/stages/ingest.py, pipeline/stages/split.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.tasks.dataset.bucket_rows import ChunkSummary, scatter_chunk
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.format.columns import Column
 from funkflow.tasks.parsing.format.formats import Form, Wanted
-from funkflow.tasks.parsing.format.quoting import Quoting
 from funkflow.tasks.parsing.format.records import doubtful_places, inside_quotes, quote_ends, start_inside
 from funkflow.tasks.parsing.prepare import ParseInput, prepare_leniently, unpack_here
 from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files, unpack
@@ -24,14 +23,22 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
 
+@dataclass(frozen=True)
+class Buckets:
+    """A folder for scattered rows, in `count` buckets."""
+
+    folder: str
+    count: int
+
+
 def plain_pieces(
     context: Context, stage: str, stored: Sequence[StoredFile], begins: Sequence[int], scratch: str
 ) -> list[Piece]:
-    """Return what is new of all files, plain, in the order of the input; what is packed is unpacked by one task a file.
+    """Return the new pieces of all files, in the order of the input; one task unpacks each packed file.
 
     Parameters
     ----------
-    begins : the byte of each file from which on it is new; its size where nothing is.
+    begins : the byte of each file at which new content begins; its size if there is none.
     """
     new = [(each, begin) for each, begin in zip(stored, begins, strict=True) if begin < each.bytes]
     packed = [each for each, _ in new if needs_unpacking(each)]
@@ -45,18 +52,20 @@ def plain_pieces(
 
 
 def scatter(
-    context: Context, stage: str, doing: str, prepared: ParseInput, buckets: int, scratch: str, stop_at_first: bool,
+    context: Context, stage: str, doing: str, prepared: ParseInput, into: Buckets, stop_at_first: bool,
     transform: Transform = "none",
 ) -> list[ChunkSummary]:  # fmt: skip
-    """Parse all chunks and write their rows by bucket under `scratch`.
+    """Parse all chunks and write their rows.
 
     Raises
     ------
     BadInput
         The first fault of the input.
     """
-    told = (stop_at_first, transform)
-    jobs = [(chunk, prepared.form, buckets, scratch, number, *told) for number, chunk in enumerate(prepared.chunks)]
+    jobs = [
+        (chunk, prepared.form, into.count, into.folder, number, stop_at_first, transform)
+        for number, chunk in enumerate(prepared.chunks)
+    ]
     scattered = run_all(context, stage, doing, scatter_chunk, jobs)
     for place, chunk in _read_anew(context, stage, doing, jobs, [each.leaves_open for each in scattered]).items():
         scattered[place] = chunk
@@ -70,7 +79,7 @@ def _read_anew(
     context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform]],
     leaves_open: Sequence[bool],
 ) -> dict[int, ChunkSummary]:  # fmt: skip
-    """Do again the jobs whose chunk begins inside a quote, which each of them took to begin outside."""
+    """Repeat the jobs whose chunks begin inside a quote: each job assumed that its chunk begins outside."""
     doubted = doubtful_places([chunk for chunk, *_ in jobs], leaves_open)
     ends = run_all(context, stage, "quotes", quote_ends, [(jobs[place][0][0], jobs[place][1]) for place in doubted])
     wrong = inside_quotes(doubted, ends)
@@ -79,30 +88,19 @@ def _read_anew(
 
 
 def scatter_pairs(
-    context: Context, stage: str, sources: Sequence[Source], like: Form, columns: tuple[Column, Column],
-    quoting: Quoting, chunk_bytes: int, buckets: int, scratch: str,
-) -> int:  # fmt: skip
-    """Write the (user, item) pairs of files by bucket under `scratch`, and return in how many chunks they came.
-
-    Parameters
-    ----------
-    like : the form of the ratings whose ids these are.
-    columns : what users and items are called, where it is not usual.
-    quoting : whether quotes have their meaning.
+    context: Context, stage: str, sources: Sequence[Source], wanted: Wanted, chunk_bytes: int, into: Buckets
+) -> int:
+    """Write the (user, item) pairs of files; return the number of chunks.
 
     Raises
     ------
     BadInput
-        The first bad row: here none is quarantined.
+        The first bad row: pairs are never quarantined.
     """
     if not sources:
         return 0
-    wanted = Wanted(
-        columns=(*columns, None, None), user_type=like.user_type, item_type=like.item_type, ratings=False,
-        quoting=quoting,
-    )  # fmt: skip
-    jobs = [(source, files.join(scratch, f"from-{number:05d}")) for number, source in enumerate(sources)]
+    jobs = [(source, files.join(into.folder, f"from-{number:05d}")) for number, source in enumerate(sources)]
     plain = [file for each in run_all(context, stage, "unpack", unpack_here, jobs) for file in each]
     prepared = prepare_leniently(plain, wanted, chunk_bytes)
-    scatter(context, stage, "parse", prepared, buckets, scratch, stop_at_first=True)
+    scatter(context, stage, "parse", prepared, into, stop_at_first=True)
     return len(prepared.chunks)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.root.store import content_id, published
+from funkflow.pipeline.root.model_manifests import Spectrum
+from funkflow.pipeline.root.store import content_id
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.canonical import Matrix, Rotations
 from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
@@ -35,10 +36,10 @@ def saved_rotations(model_folder: str, about: About, fold_biases: bool = False) 
     """Return the canonical form that is kept beside a model; None where there is none of this model."""
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
-    manifest = published(folder, "spectrum")
-    if manifest is None or manifest["id"] != spectrum_id(about, fold_biases):
+    manifest = Spectrum.published(folder)
+    if manifest is None or manifest.id != spectrum_id(about, fold_biases):
         return None
-    sums = manifest["checksums"]
+    sums = manifest.checksums
     read = files.read_table(files.join(model_folder, table), ["singular_value"], sums[table])
     return Rotations(
         np.asarray(read["singular_value"].to_numpy()),

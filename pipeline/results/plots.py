@@ -38,9 +38,9 @@ def learning_curve(run: Run) -> figure:
     Raises
     ------
     BadInput
-        There is no such run, or it told of no epoch.
+        There is no such run, or it has no epochs.
     """
-    events = _events_told(run)
+    events = _events_of_run(run)
     epochs = _curve_epochs(events, run)
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     numbers = sorted(epochs)
@@ -72,10 +72,10 @@ def compare(runs: Sequence[Run]) -> figure:
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     drawn = []
     for number, run in enumerate(runs):
-        epochs = _curve_epochs(_events_told(run), run)
-        told = {n: each["stopping_rmse"] for n, each in epochs.items()}
-        training = all(value is None for value in told.values())
-        values = {n: each["training_rmse"] for n, each in epochs.items()} if training else told
+        epochs = _curve_epochs(_events_of_run(run), run)
+        stopping = {n: each["stopping_rmse"] for n, each in epochs.items()}
+        training = all(value is None for value in stopping.values())
+        values = {n: each["training_rmse"] for n, each in epochs.items()} if training else stopping
         name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'held out'}"
         drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
     _legend(plot, drawn)
@@ -148,8 +148,8 @@ def _run_folder(run: Run) -> str:
     return os.fspath(run).rstrip("/")
 
 
-def _events_told(run: Run) -> list[dict[str, Any]]:
-    """Return what a run told, all attempts one after another."""
+def _events_of_run(run: Run) -> list[dict[str, Any]]:
+    """Return the events of a run, all attempts one after another."""
     events = events_of(_run_folder(run))
     if events is None:
         raise BadInput(f"{files.join(_run_folder(run), 'metrics.jsonl')}: no such file; name the folder of a run")
@@ -159,7 +159,5 @@ def _events_told(run: Run) -> list[dict[str, Any]]:
 def _curve_epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
     found = epochs_of(events)
     if not found:
-        raise BadInput(
-            f"{_run_folder(run)}: this run told of no epoch, so there is no curve; its method takes no steps"
-        )
+        raise BadInput(f"{_run_folder(run)}: this run has no epochs, so there is no curve; its method takes no steps")
     return found

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
+from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.ledger import Ledger
@@ -20,7 +21,7 @@ from funkflow.tasks.errors import BadInput, DamagedFile
 from funkflow.tasks.storage import files
 
 
-def facts_of(root: str, run_id: str) -> dict[str, Any]:
+def facts_of(root: str, run_id: str) -> ReportFacts:
     """Return the facts that the report of a run is drawn from.
 
     Raises
@@ -36,7 +37,7 @@ def facts_of(root: str, run_id: str) -> dict[str, Any]:
         raise BadInput(f"{url}: this run left no facts to report; funkflow run {settings} makes them")
     if not isinstance(facts, dict) or facts.get("format_version") != FORMAT_VERSION:
         raise BadInput(f"{url}: not of this funkflow's version; funkflow run {settings} --force makes it anew")
-    return facts
+    return cast(ReportFacts, facts)
 
 
 def write_report(root: str, asked: Sequence[str], out: str) -> str:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from funkflow.pipeline.root.result import ESTIMATES, RunResult, rounded_scores
+from funkflow.pipeline.root.result import ESTIMATES, RANKING_MEASURES, RankingResult, RunResult, rounded_scores
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.redact import masked
 
@@ -89,11 +89,11 @@ def result_table(result: RunResult, root: str = "") -> Group:
     return Group(*parts)
 
 
-def _ranking_table(ranking: dict[str, Any]) -> Table:
+def _ranking_table(ranking: RankingResult) -> Table:
     at, users = ranking["count"], f"{ranking['users']:,} users"
     title = f"ranking: {users}, relevant from {ranking['threshold']:g} on"
     rows = [
-        (name, *(f"{scores[measure]:.4f}" for measure in ("precision", "recall", "ndcg")))
+        (name, *(f"{scores[measure]:.4f}" for measure in RANKING_MEASURES))
         for name, scores in (("most rated items", ranking["most_rated"]), ("model", ranking))
     ]
     heads = ("", f"precision@{at}", f"recall@{at}", f"NDCG@{at}")

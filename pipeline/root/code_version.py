@@ -1,7 +1,7 @@
-"""Which funkflow this is: a checksum of its own source files, and the version that records name.
+"""The version of funkflow: a checksum of its source files, and the version for records.
 
-Covers: this process's code alone, without Dask.
-Does not cover: whether workers run the same (pipeline/cluster/software.py).
+Covers: the code of this process, without Dask.
+Does not cover: the code of workers (pipeline/cluster/software.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import platform
 import subprocess
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from funkflow.tasks.storage import files
 from funkflow.tasks.versions import ALGORITHM_VERSION
 
-_LEANT_ON = ("dask", "distributed", "numpy", "pandas", "pyarrow", "numba", "scipy", "bokeh", "fsspec")
+_PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "numba", "scipy", "bokeh", "fsspec")
 
 
 @functools.cache
@@ -35,25 +35,30 @@ def _sources(folder: Any, name: str) -> list[bytes]:
     return found
 
 
+class CodeVersion(TypedDict):
+    """Versions of the package and of its algorithm, the checksum of its code and, in a checkout, the git commit."""
+
+    package: str
+    algorithm: int
+    code: str
+    commit: NotRequired[str]
+
+
 @functools.cache
-def code_version() -> dict[str, Any]:
-    """Return the package's version, its algorithm's, the checksum of its code and, in a checkout, the git commit."""
+def code_version() -> CodeVersion:
+    """Return the version of this funkflow."""
+    version = CodeVersion(package=metadata.version("funkflow"), algorithm=ALGORITHM_VERSION, code=code())
     commit = _commit(Path(__file__).resolve().parents[2])
-    return {
-        "package": metadata.version("funkflow"),
-        "algorithm": ALGORITHM_VERSION,
-        "code": code(),
-        **({"commit": commit} if commit else {}),
-    }
+    return {**version, "commit": commit} if commit else version
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a result leans on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LEANT_ON}}
+    """Return the versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
 def _commit(checkout: Path) -> str:
-    """Return the commit of a checkout; empty for an installed package, even one that lies in somebody's repository."""
+    """Return the commit of a checkout; "" for an installed package, even inside another repository."""
     if not (checkout / ".git").exists():
         return ""
     command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]

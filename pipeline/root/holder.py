@@ -1,6 +1,6 @@
-"""Who holds a root: said to who waits for it, and known to be gone when its process is.
+"""The holder of a root: its process, in words, and whether it still exists.
 
-Covers: what a holder says of itself, on any kind of root, and whether it is still there.
+Covers: the record of a holder, on any kind of root.
 Does not cover: the lock and the lease themselves (lock.py, lease.py).
 """
 
@@ -9,20 +9,35 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict, cast
 
 import psutil
 
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.storage import files
 
-Holder = dict[str, Any]
-"""host, process, machine and started (which tell a process from all others), since (seconds), record (its id)."""
+
+class RootHolder(TypedDict, total=False):
+    """The process that holds a root; {} if nobody does.
+
+    `machine`, `process`, `started` : identify it; `since` : the time it took the root, in seconds; `record` : the id of
+    its record in the ledger. A lease also has a `token` and the time of its last `beat`.
+    """
+
+    host: str
+    machine: str
+    process: int
+    started: float | None
+    since: float
+    record: str
+    token: str
+    beat: float
 
 
-def this_process(record: str = "") -> Holder:
-    """Return what this process says of itself; `record`: what it writes about itself in the ledger."""
+def this_process(record: str = "") -> RootHolder:
+    """Return this process as a holder; `record` : the id of its record in the ledger."""
     return {
         "host": platform.node(),
         "machine": _machine(),
@@ -33,41 +48,44 @@ def this_process(record: str = "") -> Holder:
     }
 
 
-def read_holder(url: str) -> Holder:
-    """Return what a holder has written; nothing where it is gone or is not ours to read."""
+def read_holder(url: str) -> RootHolder:
+    """Return the holder in a file; {} if the file is gone, damaged or of another kind."""
     try:
         found = files.json_if_there(url) or {}
     except DamagedFile:
         return {}
-    return found if isinstance(found, dict) and {"host", "process"} <= found.keys() else {}
+    is_holder = isinstance(found, dict) and {"host", "process"} <= found.keys()
+    return cast(RootHolder, found) if is_holder else {}
 
 
-def said(holder: Holder) -> str:
-    """Return a holder in words, for messages; empty if it is not known."""
+def describe_holder(holder: RootHolder) -> str:
+    """Describe a holder for messages; "" if it is unknown."""
     if not holder:
         return ""
     since = datetime.fromtimestamp(holder.get("since", 0.0), UTC).strftime(", since %Y-%m-%d %H:%M:%S UTC")
     return f"process {holder['process']} on {holder['host']}{since}"
 
 
-def same(one: Holder, other: Holder) -> bool:
-    """Say whether two are the same execution."""
+def is_same_holder(first: RootHolder, second: RootHolder) -> bool:
+    """Return whether two holders are the same execution."""
+    one: Mapping[str, object] = first
+    other: Mapping[str, object] = second
     names = ("host", "machine", "process", "started", "record", "since")
     return [one.get(name) for name in names] == [other.get(name) for name in names]
 
 
-def is_of_this_machine(holder: Holder) -> bool:
-    """Say whether the holder is or was a process of this machine, since it was started."""
+def is_of_this_machine(holder: RootHolder) -> bool:
+    """Return whether the holder is or was a process of this machine since its start."""
     return bool(holder.get("machine") and holder["machine"] == _machine())
 
 
-def is_dead(holder: Holder) -> bool:
-    """Say whether the holder was a process of this very machine that is not there any more."""
+def is_dead(holder: RootHolder) -> bool:
+    """Return whether the holder was a process of this machine that has ended."""
     return is_of_this_machine(holder) and _started(int(holder["process"])) != holder.get("started")
 
 
 def _machine() -> str:
-    """Return what tells this machine, since it was started, and this space of process numbers from all others."""
+    """Return an id of this machine since its start, and of its namespace of process numbers."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
             return f"{boot.read().strip()} {os.readlink('/proc/self/ns/pid')}"

@@ -1,45 +1,45 @@
-"""What a root has, by a few facts of each manifest: so that a run reads those that it needs, and not all of them.
+"""An index of the datasets and of the grids under a root: a few facts of each, so that a run reads few manifests.
 
-Covers: `index/datasets.json` and `index/grids.json`, which are made good each time they are asked.
-Does not cover: what is chosen by these facts (pipeline/datasets/parent.py, pipeline/stages/grid.py), or manifests
-themselves (store.py).
+Covers: `index/datasets.json` and `index/grids.json`, which each look-up brings up to date.
+Does not cover: the choice by these facts (pipeline/datasets/parent.py, pipeline/stages/grid.py), the manifests
+(manifests.py).
 
-An index is a copy, and may be deleted. A folder that it does not know is looked into, one that is gone is left out, so
-whoever removes or adds a folder need not know of it. Facts hold for good: an id is a hash of what a folder is made of.
+An index is a copy, and may be deleted. A look-up reads the manifests of new folders and drops folders that are gone, so
+nobody else has to update it. Facts stay true: an id is a hash of the content of its folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar
 
-from funkflow.pipeline.root.store import FORMAT_VERSION, Store, manifest_of, notes
+from funkflow.pipeline.root.store import FORMAT_VERSION, Store, notes
+from funkflow.pipeline.root.typed_json import Manifest
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.storage import files
 
-Facts = dict[str, Any]
+_Kind = TypeVar("_Kind", bound=Manifest)
+_Facts = TypeVar("_Facts")
 
 
-def facts_of_all(store: Store, kind: str, facts_of: Callable[[dict[str, Any]], Facts]) -> dict[str, Facts]:
-    """Return the facts of all folders of a kind, by their ids, in the order of these.
-
-    Only for who holds the root.
+def facts_of_all(store: Store, kind: type[_Kind], facts_of: Callable[[_Kind], _Facts]) -> dict[str, _Facts]:
+    """Return the facts of all folders of a kind, sorted by their ids; the caller must hold the root.
 
     Parameters
     ----------
-    kind : "dataset" or "grid".
-    facts_of : makes them from a manifest: what JSON can hold, and nothing that may change.
+    kind : `Dataset` or `Grid`.
+    facts_of : makes facts from a manifest: JSON that never changes.
     """
-    url = files.join(store.root, "index", f"{kind}s.json")
-    known: dict[str, Facts] = notes(url, "facts")
-    found: dict[str, Facts] = {}
-    for name in files.names(files.join(store.root, f"{kind}s")):
+    url = files.join(store.root, "index", f"{kind.kind}s.json")
+    known: dict[str, _Facts] = notes(url, "facts")
+    found: dict[str, _Facts] = {}
+    for name in files.names(files.join(store.root, f"{kind.kind}s")):
         if name in known:
             found[name] = known[name]
             continue
-        with suppress(DamagedFile):  # what cannot be read is of no use to anybody
-            manifest = manifest_of(files.join(store.root, f"{kind}s", name), kind)
+        with suppress(DamagedFile):  # an unreadable folder is of no use
+            manifest = kind.unchecked(files.join(store.root, f"{kind.kind}s", name))
             if manifest is not None:
                 found[name] = facts_of(manifest)
     if found != known:

@@ -1,8 +1,8 @@
-"""One run at a time under one root.
+"""The lock of a root: one run at a time.
 
 Covers: a lock that the system frees when its holder dies, for roots on a local or shared file system; waiting for a
-root of any kind; and who holds it.
-Does not cover: the lease that takes its place in object stores, which have no such locks (lease.py).
+root of any kind; its holder.
+Does not cover: the lease of roots in object stores, which have no such locks (lease.py).
 """
 
 from __future__ import annotations
@@ -16,22 +16,30 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from funkflow.pipeline.root.disk_errors import as_disk_errors
-from funkflow.pipeline.root.holder import Holder, is_dead, is_of_this_machine, read_holder, said, same, this_process
+from funkflow.pipeline.root.holder import (
+    RootHolder,
+    describe_holder,
+    is_dead,
+    is_of_this_machine,
+    is_same_holder,
+    read_holder,
+    this_process,
+)
 from funkflow.pipeline.root.lease import Held, is_silent, leased
 from funkflow.tasks.errors import FunkflowError, RootIsHeld, SettingsError
 from funkflow.tasks.storage import files
 
 _LOCK = ".lock"
 _HOLDER = ".holder.json"
-"""Beside a local lock, whose own file says nothing; an object store's lease says it itself."""
+"""The holder of a local lock, beside the empty file of the lock; a lease contains its holder."""
 _MOMENT_SECONDS = 0.5
-"""How long a lock is tried for at least: one that looks whether it is free holds it for a moment."""
+"""The shortest wait for a lock: a process that checks whether it is free holds it for a moment."""
 _LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """How long to wait for a root, and who is told for whom; `record` is the waiter's own in the ledger."""
+    """How long to wait for a root. `notify` : gets a line about its holder; `record` : id of the waiting execution."""
 
     seconds: float = 0.0
     notify: Callable[[str], None] = lambda _words: None
@@ -43,26 +51,26 @@ NO_WAITING = Waiting()
 
 @contextmanager
 def hold_root(root: str, option: str = "--root", within: str = "", waiting: Waiting = NO_WAITING) -> Iterator[Held]:
-    """Hold `root` for this process; yield what raises TryAgainLater if it is not held any more.
+    """Hold `root` for this process; yield a function that raises TryAgainLater once another process holds it.
 
     Parameters
     ----------
-    option : what names another folder, for the message.
-    within : folder under `root` for the lock's file; empty: `root` itself.
+    option : the option that names another folder, for the message.
+    within : the folder of the lock under `root`; empty: `root` itself.
 
     Raises
     ------
     RootIsHeld
-        By another run, for longer than was waited.
+        Another run holds it for longer than `waiting` allows.
     TryAgainLater
-        The store is out of reach.
+        The store cannot be reached.
     SettingsError
-        The folder cannot be made, or the store refuses to be written.
+        The folder cannot be made, or the store does not allow writing.
     """
     end = time.monotonic() + waiting.seconds
-    told = _TellsOnce(waiting, end)
+    notify = _WaitingNotice(waiting, end)
     if "://" in root:
-        with leased(root, within, waiting.record, end, told) as held:
+        with leased(root, within, waiting.record, end, notify) as held:
             yield held
         return
     folder = os.path.join(root, within)
@@ -80,11 +88,11 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
         except Timeout as cause:
             holder = read_holder(holder_url)
             if time.monotonic() >= end:
-                who = f" ({said(holder)})" if holder else ""
+                who = f" ({describe_holder(holder)})" if holder else ""
                 raise RootIsHeld(
                     f"{root}: another run{who} is at work in this folder; wait for it to end, or use another {option}"
                 ) from cause
-            told(holder)
+            notify(holder)
     try:
         before = read_holder(holder_url)
         with as_disk_errors(root):
@@ -96,13 +104,13 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
         lock.release()
 
 
-def holder_of(root: str) -> Holder:
-    """Return who holds a root, or died holding it; nothing if nobody does."""
+def holder_of(root: str) -> RootHolder:
+    """Return the holder of a root, even a dead one; {} if there is none."""
     return read_holder(files.join(root, _LOCK if "://" in root else _HOLDER))
 
 
-def is_gone(root: str, holder: Holder) -> bool:
-    """Say whether a holder, as just read, is known to be dead: its process is gone, or its lock free."""
+def is_gone(root: str, holder: RootHolder) -> bool:
+    """Return whether a holder, just read, is certainly dead: its process has ended, or its lock is free."""
     if is_of_this_machine(holder):
         return is_dead(holder)
     if "://" in root:
@@ -110,21 +118,21 @@ def is_gone(root: str, holder: Holder) -> bool:
     lock = FileLock(os.path.join(root, _LOCK))
     try:
         with lock.acquire(timeout=0):
-            return same(holder_of(root), holder)
+            return is_same_holder(holder_of(root), holder)
     except (Timeout, OSError):
         return False
 
 
-class _TellsOnce:
-    """Says for whom a root is waited for, anew only when that is another."""
+class _WaitingNotice:
+    """Notifies once of each holder that the root is waited for."""
 
     def __init__(self, waiting: Waiting, end: float) -> None:
         self._waiting, self._end = waiting, end
-        self._told: str | None = None
+        self._last: str | None = None
 
-    def __call__(self, holder: Holder) -> None:
-        who = said(holder) or "another run"
-        if who != self._told:
-            self._told = who
+    def __call__(self, holder: RootHolder) -> None:
+        who = describe_holder(holder) or "another run"
+        if who != self._last:
+            self._last = who
             left = max(0.0, self._end - time.monotonic())
             self._waiting.notify(f"this root is held by {who}; waiting for it to end, {left:,.0f} s at most")

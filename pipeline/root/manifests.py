@@ -1,29 +1,30 @@
-"""What a dataset, a split, a grid or a training says of itself in its manifest.json.
+"""Manifests of datasets, splits, grids, trainings and their errors.
 
-Covers: the fields of each kind, and where the files lie that they name.
-Does not cover: reading and writing them (typed_json.py), what makes them (pipeline/stages/), a saved model's model.json
-(tasks/model/about.py).
+Covers: the fields of each kind, and the places of their files.
+Does not cover: reading and writing (typed_json.py), the stages (pipeline/stages/), finished models (model_manifests.py,
+tasks/model/about.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
+from funkflow.tasks.dataset.hold_out import PartEntry
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
 from funkflow.tasks.training.score import Errors
 
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
-"""What of a split is kept from training; the last two only where pipeline/stages/leakage.py parted it."""
+"""Kinds of held-out ratings; the last two only after pipeline/stages/leakage.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic(Manifest):
-    """Raw ratings that were made up; the rest says of what size and by which seed."""
+    """A synthetic set of raw ratings; `others` has its sizes and its seed."""
 
     kind: ClassVar[str] = "synth"
 
@@ -33,25 +34,34 @@ class Synthetic(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetParent(Entry):
-    """The dataset that another grew from; `rows` : whether its ratings were taken over, or only its ids."""
+    """The parent of a dataset. `rows` : whether its ratings were taken over, or only its ids."""
 
     id: str
     rows: bool
+
+
+class InputsRecord(TypedDict):
+    """The inputs of a dataset: settings, files of ratings and of deletions (`SeenFile`), and marks of erased ids."""
+
+    settings: Mapping[str, object]
+    ratings: Sequence[Sequence[object]]
+    deletions: Sequence[Sequence[object]]
+    forgotten: dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Manifest):
     """Ratings by dense id, in parts, and the raw ids of users and items.
 
-    `seen` : inputs file by file, for a dataset that grows from this one. `lineage` : ratings, users and items of all
-    datasets that it grew from, and its own. `parts_written`, `parts_kept`, `parsed_bytes` : what making it took.
+    `seen` : the inputs file by file, for a child dataset. `lineage` : ratings, users and items of all ancestors and of
+    this dataset. `parts_written`, `parts_kept`, `parsed_bytes` : the work of making it.
     """
 
     kind: ClassVar[str] = "dataset"
 
     id: str
     inputs: Sequence[Any]
-    seen: Mapping[str, Any]
+    seen: InputsRecord
     format: str
     form: Mapping[str, Any]
     ratings: int
@@ -77,12 +87,12 @@ class Dataset(Manifest):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest rating there can be, or where the form sets none, there is."""
+        """The scale of the form; without one, the least and the greatest rating."""
         return self.scale or (self.rating_minimum, self.rating_maximum)
 
     @property
     def generations(self) -> tuple[tuple[int, int, int], ...]:
-        """Ratings, users and items of all that it grew from, and its own."""
+        """Ratings, users and items of all ancestors and of this dataset."""
         return self.lineage or ((self.ratings, self.users, self.items),)
 
     @property
@@ -109,13 +119,17 @@ class HeldOutParts(Entry):
     ratings: int
     parts: tuple[FileEntry, ...]
 
+    @classmethod
+    def of(cls, parts: Sequence[PartEntry]) -> Self:
+        return cls(ratings=sum(part["rows"] for part in parts), parts=tuple(map(FileEntry.read, parts)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Split(Manifest):
-    """Which ratings are kept from training.
+    """Held-out ratings of a dataset.
 
-    `split` : in words. `training` : how many ratings each part has left. `lost` : validation ratings that the model
-    which training starts from was trained on; they lie in `trained_on_validation`.
+    `split` : the rule in words. `training` : the numbers of training ratings by part. `lost` : the number of validation
+    ratings that the start model was trained on; they are in `trained_on_validation`.
     """
 
     kind: ClassVar[str] = "split"
@@ -136,7 +150,7 @@ class Split(Manifest):
 
     @property
     def held_out(self) -> dict[str, HeldOutParts]:
-        """All that is kept from training, by its name."""
+        """All held-out ratings, by kind."""
         found = {name: getattr(self, name) for name in HELD_OUT}
         return {name: part for name, part in found.items() if part is not None}
 
@@ -170,7 +184,7 @@ class HeldOutShards(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(Manifest):
-    """Training ratings as `shards` x `shards` blocks, row by row, and the held-out ones that training looks at."""
+    """Training ratings as `shards` x `shards` blocks, row by row, and the held-out ratings."""
 
     kind: ClassVar[str] = "grid"
 
@@ -196,16 +210,16 @@ class Grid(Manifest):
         return self.places(self.held_out[name].shards)
 
     def rows_of(self, side: str) -> int:
-        """Return how many "users" or "items" there are."""
+        """Return the number of "users" or "items"."""
         return self.users if side == "users" else self.items
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Manifest):
-    """How training went, and where the shards of its best epoch lie: paths from the run's checkpoints.
+    """A training: its history, and the shards of its best epoch, by paths from the run's checkpoints.
 
-    `epochs` counts what `counted` says; `history` : [training RMSE, stopping RMSE or None] for each; `start` : stopping
-    RMSE of the model that it started from. The fields from `reason` on are of some methods only.
+    `counted` : the unit of `epochs`; `history` : [training RMSE, stopping RMSE or None] of each; `start` : stopping
+    RMSE of the start model. The fields from `reason` on belong to some methods only.
     """
 
     kind: ClassVar[str] = "training"
@@ -231,14 +245,14 @@ class Training(Manifest):
         return self.folder.rpartition("/")[0]
 
     def shard_places(self, side: str) -> list[Place]:
-        """Return where the shards of "users" or "items" lie."""
+        """Return the places of the shards of "users" or "items"."""
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline(Manifest):
-    """Errors on the validation ratings of what a model must beat."""
+    """Errors of the mean rating and of the bias baseline on the validation ratings."""
 
     kind: ClassVar[str] = "baseline"
 
@@ -256,7 +270,7 @@ class Score(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Manifest):
-    """Scores on `ratings` validation ratings, which `split` names; `truth` : of synthetic data only."""
+    """Scores on `ratings` validation ratings of the split `split`; `truth` : of synthetic data only."""
 
     kind: ClassVar[str] = "evaluation"
 
@@ -270,7 +284,7 @@ class Evaluation(Manifest):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model is trained and measured on."""
+    """The dataset, the split and the grid of a model."""
 
     dataset: Dataset
     split: Split

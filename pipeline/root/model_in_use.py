@@ -14,10 +14,10 @@ a run that comes to one of them again leaves the pointer where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict
 
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import FORMAT_VERSION, Store, existing_root, in_seconds
@@ -30,18 +30,39 @@ _REMEMBERED = 100
 """Models in use before that the pointer lists: a nightly run's for three months."""
 
 
-@dataclass(frozen=True)
-class Use:
-    """A run whose model was put to use: when (UTC, ISO 8601; empty where it was not noted), and by what."""
+class UseRecord(TypedDict):
+    """A use of a model, in current.json."""
 
     run_id: str
     promoted: str
     by: str
 
 
+class CurrentRecord(UseRecord):
+    """The content of current.json; its paths are relative to the root."""
+
+    format_version: int
+    model: str
+    record: str
+    previous: list[UseRecord]
+    rolled_back: list[str]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A run whose model was promoted: the time (UTC, ISO 8601; empty if unknown), and by what."""
+
+    run_id: str
+    promoted: str
+    by: str
+
+    def to_dict(self) -> UseRecord:
+        return {"run_id": self.run_id, "promoted": self.promoted, "by": self.by}
+
+
 @dataclass(frozen=True)
 class Current:
-    """What `current.json` says."""
+    """The model in use, those before it, the last one first, and the ids of those that were taken back."""
 
     use: Use
     previous: tuple[Use, ...] = ()
@@ -51,14 +72,13 @@ class Current:
     def run_id(self) -> str:
         return self.use.run_id
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of the file; its paths are relative to the root."""
+    def to_dict(self) -> CurrentRecord:
         return {
             "format_version": FORMAT_VERSION,
-            **asdict(self.use),
+            **self.use.to_dict(),
             "model": f"runs/{self.run_id}/model",
             "record": f"runs/{self.run_id}/record.json",
-            "previous": [asdict(use) for use in self.previous],
+            "previous": [use.to_dict() for use in self.previous],
             "rolled_back": list(self.rolled_back),
         }
 
@@ -117,7 +137,7 @@ def put_to_use(root: str, run_id: str) -> Current:
     if now is not None and (now.run_id == run_id or run_id in now.rolled_back):
         return now
     refuse_missing_parts(model_of(root, run_id), read_about(model_of(root, run_id)))
-    return _moved(root, now, run_id, "run")
+    return _move(root, now, run_id, "run")
 
 
 def promote(root: str, prefix: str) -> Current:
@@ -132,7 +152,7 @@ def promote(root: str, prefix: str) -> Current:
     TryAgainLater
         A run is at work under this root.
     """
-    with _held(root) as still_held:
+    with _hold(root) as still_held:
         run_id = run_of(root, prefix)
         _refuse_damaged(root, run_id)
         now = read_current(root)
@@ -141,7 +161,7 @@ def promote(root: str, prefix: str) -> Current:
             return now
         if now is not None:
             now = replace(now, rolled_back=tuple(each for each in now.rolled_back if each != run_id))
-        return _moved(root, now, run_id, "promote")
+        return _move(root, now, run_id, "promote")
 
 
 def rollback(root: str) -> tuple[Current, str]:
@@ -156,7 +176,7 @@ def rollback(root: str) -> tuple[Current, str]:
     TryAgainLater
         A run is at work under this root.
     """
-    with _held(root) as still_held:
+    with _hold(root) as still_held:
         now = read_current(root)
         if now is None:
             raise SettingsError(f"{root}: no model is in use here, so there is none to take back")
@@ -184,7 +204,7 @@ def run_of(root: str, prefix: str) -> str:
     return prefix if prefix in found else found[0]
 
 
-def _held(root: str) -> AbstractContextManager[Callable[[], None]]:
+def _hold(root: str) -> AbstractContextManager[Callable[[], None]]:
     return hold_root(existing_root(root))
 
 
@@ -193,14 +213,14 @@ def _refuse_damaged(root: str, run_id: str) -> None:
     refuse_damaged_parts(folder, read_about(folder))
 
 
-def _moved(root: str, now: Current | None, run_id: str, by: By) -> Current:
+def _move(root: str, now: Current | None, run_id: str, by: By) -> Current:
     previous = () if now is None else (now.use, *now.previous)[:_REMEMBERED]
     moved = Current(Use(run_id, in_seconds(), by), previous, () if now is None else now.rolled_back)
     files.write_json(files.join(root, "current.json"), moved.to_dict())
     return moved
 
 
-def _use_of(content: dict[str, Any]) -> Use:
+def _use_of(content: Mapping[str, object]) -> Use:
     return Use(str(content["run_id"]), str(content.get("promoted", "")), str(content.get("by", "run")))
 
 

@@ -1,9 +1,8 @@
-"""Prune a root: old runs go, and with them the data that no remaining run refers to.
+"""Prune a root: remove old runs, and the data that no remaining run refers to.
 
-Covers: which runs are kept, what these refer to, how much the rest would free, and removing it in an order that can be
-cut off at any point and begun again.
-Does not cover: raw data and the ledger, which are never touched; how it is asked for and shown
-(pipeline/commands/runs.py).
+Covers: the choice of runs, the data they refer to, the bytes of the rest, and its removal, which may stop at any point
+and start again.
+Does not cover: raw data and the ledger, which always remain; the command (pipeline/commands/runs.py).
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from funkflow.tasks.storage import files
 _ID = re.compile(r"[0-9a-f]{16}")
 _BLOCK = re.compile(r"[0-9a-f]{32}\.parquet")
 _DATA = {"grid": "grids", "split": "splits", "dataset": "datasets"}
-"""What a run's record calls them, and where they lie; in the order in which they go."""
+"""Fields of a run's record, and their folders, in the order of removal."""
 _FIRST = {"runs": "record.json"}
-"""What is removed first, so that a folder whose removal was cut off does not count: else its manifest.json."""
+"""The first file to remove, so that a folder that is half removed does not count; elsewhere manifest.json."""
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes: paths below the root, in the order in which they are removed, with their bytes; and the runs kept."""
+    """The paths to remove, below the root and in order, with their bytes; and the runs to keep."""
 
     kept: tuple[str, ...]
     paths: dict[str, int] = field(default_factory=dict)
@@ -39,7 +38,7 @@ class Pruning:
         return sum(self.paths.values())
 
     def by_kind(self) -> dict[str, tuple[int, int]]:
-        """Return how many of each kind go, and their bytes."""
+        """Return the number of paths of each kind, and their bytes."""
         found: dict[str, tuple[int, int]] = {}
         for path, size in self.paths.items():
             count, total = found.get(path.split("/")[0], (0, 0))
@@ -48,19 +47,19 @@ class Pruning:
 
 
 def prune(store: Store, keep: int, remove: bool, waiting: Waiting = NO_WAITING) -> Pruning:
-    """Say what goes when the `keep` runs that were used last are kept, and `remove` it.
+    """Keep the `keep` runs that were used last; return what else there is, and remove it if `remove`.
 
-    The run whose model is in use is kept in any case, and the one before it, for a rollback.
+    The run of the model in use always remains, and the one before it, for a rollback.
 
     Raises
     ------
     TryAgainLater
-        A run is at work under this root.
+        A run is active under this root.
     DamagedFile
-        It cannot be told which model is in use, or what a run that is kept refers to.
+        The model in use is unknown, or the data of a run to keep.
     """
     with hold_root(store.root, waiting=waiting) as still_held:
-        pruning = _what_goes(store, keep)
+        pruning = _plan_pruning(store, keep)
         if remove:
             for path in pruning.paths:
                 still_held()
@@ -72,14 +71,14 @@ def prune(store: Store, keep: int, remove: bool, waiting: Waiting = NO_WAITING) 
         return pruning
 
 
-def _what_goes(store: Store, keep: int) -> Pruning:
-    there = _named(store, "runs", _ID)
-    kept = _kept(store, there, keep)
-    needed = _needed(store, kept)
+def _plan_pruning(store: Store, keep: int) -> Pruning:
+    there = _own_names(store, "runs", _ID)
+    kept = _runs_to_keep(store, there, keep)
+    needed = _paths_needed(store, kept)
     gone = {f"runs/{run_id}" for run_id in there if run_id not in kept}
     for home in _DATA.values():
-        gone |= {f"{home}/{name}" for name in _named(store, home, _ID)} - needed
-    blocks = {f"blocks/{name}" for name in _named(store, "blocks", _BLOCK)} - needed
+        gone |= {f"{home}/{name}" for name in _own_names(store, home, _ID)} - needed
+    blocks = {f"blocks/{name}" for name in _own_names(store, "blocks", _BLOCK)} - needed
     sizes = files.sizes(store.blocks)
     order = ["runs", *_DATA.values()]
     paths = _receipts_of(store, gone)
@@ -89,28 +88,28 @@ def _what_goes(store: Store, keep: int) -> Pruning:
     return Pruning(tuple(sorted(kept)), paths)
 
 
-def _named(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]:
-    """Return what lies in a folder under names that only we give."""
+def _own_names(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]:
+    """Return the names in a folder that are ids of ours."""
     return [name for name in files.names(files.join(store.root, folder)) if pattern.fullmatch(name)]
 
 
-def _kept(store: Store, there: list[str], keep: int) -> set[str]:
+def _runs_to_keep(store: Store, there: list[str], keep: int) -> set[str]:
     current = read_current(store.root)
     in_use = {use.run_id for use in (current.use, *current.previous[:1])} & set(there) if current else set()
     used: dict[str, str] = {}
     for run_id in there:
         record = files.json_if_there(files.join(store.run(run_id), "record.json"))
-        if isinstance(record, dict):  # else it was left by a pruning that was cut off
+        if isinstance(record, dict):  # else an earlier pruning stopped half way
             used[run_id] = str(record.get("started", ""))
     for entry in Ledger(store.root).records():
-        if entry.get("run_id") in used:
-            used[entry["run_id"]] = max(used[entry["run_id"]], str(entry["started"]))
+        if (executed := entry.get("run_id")) is not None and executed in used:
+            used[executed] = max(used[executed], str(entry["started"]))
     newest = sorted(used, key=lambda run_id: (used[run_id], run_id), reverse=True)
     return in_use | set(newest[:keep])
 
 
-def _needed(store: Store, kept: set[str]) -> set[str]:
-    """Return the paths below the root of all that these runs refer to, and what that refers to in its turn."""
+def _paths_needed(store: Store, kept: set[str]) -> set[str]:
+    """Return the paths of all data that these runs refer to, directly or through other data."""
     needed: set[str] = set()
     for run_id in sorted(kept):
         url = files.join(store.run(run_id), "record.json")
@@ -127,7 +126,7 @@ def _needed(store: Store, kept: set[str]) -> set[str]:
 
 
 def _referred_to(store: Store, path: str) -> list[str]:
-    """Return what the manifest of a folder needs outside it: the data it was made from, and files in other folders."""
+    """Return the paths that a manifest refers to outside its folder: its parents, and files in other folders."""
     if path.startswith("blocks/"):
         return []
     manifest = files.json_if_there(files.join(store.root, path, "manifest.json"))
@@ -142,7 +141,7 @@ def _referred_to(store: Store, path: str) -> list[str]:
 
 
 def _receipts_of(store: Store, gone: set[str]) -> dict[str, int]:
-    """Return the receipts that speak of what goes, with their bytes."""
+    """Return the receipts that refer to removed paths, with their bytes."""
     found = {}
     for name, size in files.sizes(files.join(store.root, "receipts")).items():
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from dask.utils import format_bytes
 
@@ -21,6 +21,50 @@ ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "
 """What is measured on the validation ratings, and how it is called."""
 
 
+MeasureName = Literal["precision", "recall", "ndcg"]
+RANKING_MEASURES: tuple[MeasureName, ...] = ("precision", "recall", "ndcg")
+
+
+class RankingMeasures(TypedDict, total=False):
+    """Means over users."""
+
+    precision: float
+    recall: float
+    ndcg: float
+
+
+class RankingResult(RankingMeasures, total=False):
+    """Means over `users` of the measures at `count` items; ratings from `threshold` on are relevant.
+
+    `most_rated` : the same measures of the items with the most training ratings. Empty where nothing was measured.
+    """
+
+    count: int
+    users: int
+    threshold: float
+    most_rated: RankingMeasures
+
+
+class GateResult(TypedDict, total=False):
+    """What the gate found. `passed`, `refusal` : of a refused model only, with the reason.
+
+    The rest belongs to a comparison with the model in use, `compared_with`: the RMSEs of both, the number of their
+    `ratings`, how many of these have a user or an item that the model in use lacks (`unknown`), how many more it was
+    `trained_on`, and all that as a sentence (`said`).
+    """
+
+    training_ratings: int
+    passed: bool
+    refusal: str
+    compared_with: str
+    rmse: float
+    rmse_before: float
+    ratings: int
+    trained_on: int
+    unknown: int
+    said: str
+
+
 @dataclass
 class RunResult:
     """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
@@ -30,10 +74,8 @@ class RunResult:
     `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
     `epochs` counts what `counted` says: epochs, steps along the whole gradient (pipeline/training/batch.py), passes for
     one feature (pipeline/training/funk.py: `best_epoch` is then how many features were kept), or products with the
-    matrix (pipeline/training/standard_svd.py). `ranking` has precision, recall and NDCG at `count`, means over `users`;
-    ratings from `threshold` on are relevant; and under "most_rated" the same of the items with the most ratings.
-    `warning` : one line where the model is no better than the mean rating or the biases alone; else empty. `gate` :
-    what was asked of the model before it was put to use, and found (pipeline/stages/gate.py). `seconds`, `memory_bytes`
+    matrix (pipeline/training/standard_svd.py). `warning` : one line where the model is no better than the mean rating
+    or the biases alone; else empty. `seconds`, `memory_bytes`
     (peak of this machine's processes, and of all workers elsewhere) and `paths` go by stage and by what lies there.
     `worker_memory_bytes` is the resident size of the worker that had most. What was predicted is 0 where nothing was.
     What was not reached stays None or empty.
@@ -57,8 +99,8 @@ class RunResult:
     predicted_worker_memory_bytes: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
-    ranking: dict[str, Any] = field(default_factory=dict)
-    gate: dict[str, Any] = field(default_factory=dict)
+    ranking: RankingResult = field(default_factory=RankingResult)
+    gate: GateResult = field(default_factory=GateResult)
     paths: dict[str, str] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
-"""Manifests as dataclasses: a field for each name in JSON, read and written in one place.
+"""Manifests as dataclasses, with a field for each name in JSON.
 
-Covers: entries within a manifest, files among them; reading, publishing, and what stands there besides.
-Does not cover: which fields which kind has (manifests.py), when a folder counts (store.py).
+Covers: reading, writing and publishing manifests, and their entries.
+Does not cover: the fields of each kind (manifests.py, model_manifests.py), complete folders (store.py).
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ _NOT_CONTENT = {"others", "absent", "folder"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An object in JSON, by named fields.
+    """A JSON object as a dataclass.
 
-    `others` : what it has besides, kept as it is. `absent` : fields that it does not have, though others of its kind
-    do: they are not written either.
+    `others` : further content, unchanged. `absent` : fields that are missing in the JSON, and are not written.
     """
 
     others: Mapping[str, Any] = field(default_factory=dict)
@@ -33,27 +32,27 @@ class Entry:
 
     @classmethod
     def read(cls, content: Mapping[str, Any], **more: Any) -> Self:
-        """Return what JSON says; KeyError, TypeError or AttributeError if it is not of this kind."""
+        """Return the entry of a JSON object; raise KeyError, TypeError or AttributeError if it is of another kind."""
         kind: Any = cls
         hints, own, absent = _hints(kind), dict(more), set()
         for each in fields(cls):
             if each.name in content and each.name not in _NOT_CONTENT:
-                own[each.name] = _typed(hints[each.name], content[each.name])
+                own[each.name] = _from_json(hints[each.name], content[each.name])
             elif each.name not in _NOT_CONTENT:
                 absent.add(each.name)
         others = {name: value for name, value in content.items() if name not in own}
         return cls(**own, others=others, absent=frozenset(absent))
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON can hold: what `read` was given."""
+        """Return the JSON object that `read` got."""
         left_out = self.absent | _NOT_CONTENT
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in left_out}
-        return {**{name: _plain(value) for name, value in own.items()}, **self.others}
+        return {**{name: _to_json(value) for name, value in own.items()}, **self.others}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry(Entry):
-    """A file, by its path from the folder that names it; `rows` : of tables."""
+    """A file, by its path from the folder of the manifest. `rows` : of a table."""
 
     path: str
     checksum: str
@@ -61,7 +60,7 @@ class FileEntry(Entry):
 
     @classmethod
     def table(cls, entry: Mapping[str, Any]) -> Self:
-        """Take over what a task returned of a table that it wrote, and nothing besides."""
+        """Return the entry of a table from the record of the task that wrote it."""
         return cls(path=entry["path"], rows=entry["rows"], checksum=entry["checksum"])
 
     def place(self, folder: str) -> Place:
@@ -70,9 +69,9 @@ class FileEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Entry):
-    """What is written last into `folder`. `files` : bytes of all that must be there for it to count.
+    """The manifest of `folder`, written last. `files` : sizes of all files that a complete folder has.
 
-    Equal ones say the same, wherever they lie.
+    Equality ignores the folder.
     """
 
     kind: ClassVar[str]
@@ -81,13 +80,13 @@ class Manifest(Entry):
     files: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: str, content: Mapping[str, Any]) -> Self:
-        """Return what a manifest in `folder` says.
+    def from_content(cls, folder: str, content: Mapping[str, Any]) -> Self:
+        """Return the manifest of `folder` with this content.
 
         Raises
         ------
         DamagedFile
-            It lacks what its kind has.
+            The content lacks fields of its kind.
         """
         own = {name: value for name, value in content.items() if name not in ("kind", "format_version")}
         try:
@@ -100,18 +99,18 @@ class Manifest(Entry):
 
     @classmethod
     def published(cls, folder: str) -> Self | None:
-        """Return the manifest of a folder that counts, as `store.published` does."""
+        """Return the manifest of a complete folder, as `store.published` does."""
         content = published(folder, cls.kind)
-        return None if content is None else cls.of(folder, content)
+        return None if content is None else cls.from_content(folder, content)
 
     @classmethod
     def unchecked(cls, folder: str) -> Self | None:
-        """Return the manifest of a folder without a look at its files, as `store.manifest_of` does."""
+        """Return the manifest of a folder without checking its files, as `store.manifest_of` does."""
         content = manifest_of(folder, cls.kind)
-        return None if content is None else cls.of(folder, content)
+        return None if content is None else cls.from_content(folder, content)
 
     def publish(self, names: Sequence[str] = ()) -> Self:
-        """Write it, the last write of a stage, with the sizes of the files of these names; return it with them."""
+        """Write the manifest, as the last write of a stage, with the sizes of these files; return it with the sizes."""
         own = {name: value for name, value in super().content().items() if name != "files"}
         sizes = publish(self.folder, self.kind, **own, files=list(names))["files"]
         return replace(self, files=sizes, absent=self.absent - {"files"})
@@ -120,7 +119,7 @@ class Manifest(Entry):
         return {**super().content(), "kind": self.kind, "format_version": FORMAT_VERSION}
 
     def places(self, entries: Sequence[FileEntry]) -> list[Place]:
-        """Return where files of this folder lie, with their checksums."""
+        """Return the places of files of this folder."""
         return [entry.place(self.folder) for entry in entries]
 
 
@@ -129,31 +128,31 @@ def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """Return a value of JSON as its field has it."""
+def _from_json(hint: Any, value: Any) -> Any:
+    """Return a JSON value in the type of its field."""
     origin, inner = get_origin(hint), get_args(hint)
     if value is None or hint is Any:
         return value
     if origin is UnionType:
-        return _typed(next(each for each in inner if each is not NoneType), value)
+        return _from_json(next(each for each in inner if each is not NoneType), value)
     if origin is tuple and inner[-1] is Ellipsis:
-        return tuple(_typed(inner[0], each) for each in value)
+        return tuple(_from_json(inner[0], each) for each in value)
     if origin is tuple:
         return tuple(value)
     if origin is Mapping:
-        return {key: _typed(inner[1], each) for key, each in value.items()}
+        return {key: _from_json(inner[1], each) for key, each in value.items()}
     if is_dataclass(hint):
         return hint.read(value) if isinstance(hint, type) and issubclass(hint, Entry) else hint(**value)  # type: ignore[operator]
     return value
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Entry):
         return value.content()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_json(each) for key, each in value.items()}
     return value

@@ -41,6 +41,7 @@ from funkflow.pipeline.progress.events import (
 from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
 from funkflow.pipeline.progress.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
+from funkflow.pipeline.results.report.facts import RunSummary
 from funkflow.pipeline.root.code_version import code_version, versions
 from funkflow.pipeline.root.manifests import TrainingData
 from funkflow.pipeline.root.model_in_use import put_to_use
@@ -218,14 +219,14 @@ class Attempt:
         if isinstance(event, EpochFinished | StageFinished):
             self._tell_of_memory()
 
-    def told_for_report(self) -> dict[str, Any]:
-        """Return what the run knows of itself so far, by the names that the report's facts have."""
+    def summary(self) -> RunSummary:
+        """Return what the report needs to know of the run so far."""
         result, train, measured = self.result, self.settings.train, self.result.evaluation
-        rmse = {f"{name}_rmse": measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth")}
+        mean, biases, truth = (measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth"))
         content = masked_content(from_anywhere(self.settings).model_dump(mode="json"))
         return {
             "run": {
-                "run_id": result.run_id, "execution": self.execution.entry.id,
+                "run_id": str(result.run_id), "execution": self.execution.entry.id,
                 "ended": in_seconds(), "seconds": time.monotonic() - self.started,
                 "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
                 "code_version": code_version(), "settings": content,
@@ -233,7 +234,8 @@ class Attempt:
             },
             "verdict": {
                 "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
-                "gate": result.gate, "ranking": result.ranking, **rmse,
+                "gate": result.gate, "ranking": result.ranking,
+                "mean_rmse": mean, "biases_rmse": biases, "truth_rmse": truth,
             },
             "memory": {
                 "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,

@@ -1,9 +1,8 @@
-"""One execution, from its words to its record: the root is held, what is up to date is answered, the rest is done.
+"""One execution: hold the root, answer from a receipt or run the stages, and record the end.
 
-Covers: the order of these, and the entry in the ledger however it ends. Nothing here needs Dask or numba, so that an
-execution that finds nothing to do is over before they would be imported.
-Does not cover: what is compared (receipts.py), who is told (hooks.py), the cluster (attempt.py), the stages
-(pipeline/flow.py).
+Covers: the order of these steps, and the entry in the ledger. This file imports neither Dask nor numba, so that an
+execution with nothing to do ends before these would be loaded.
+Does not cover: receipts (receipts.py), hooks (hooks.py), the cluster (attempt.py), the stages (pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from funkflow.tasks.storage.paths import absolute
 
 @dataclass
 class Execution:
-    """What an execution has: `settings` with all dates filled in, and its result as it grows.
+    """An execution: `settings` with all dates filled in, and its result so far.
 
-    `still_held` raises TryAgainLater once the root is somebody else's. `inputs` is set by who begins to read them.
+    `still_held` raises TryAgainLater once another process holds the root. `inputs` : set before the first is read.
     """
 
     settings: Settings
@@ -51,15 +50,15 @@ class Execution:
     stages: list[tuple[str, str]] = field(default_factory=list)
 
     def read_inputs(self, settings: Settings) -> None:
-        """Note the files that are about to be read; `settings`: with the synthetic set among the ratings."""
+        """Record the files before they are read; `settings` : with the synthetic set among the ratings."""
         self.inputs = receipts.InputsRead(settings, self.request)
 
     def begun(self, run_id: str, dataset: str) -> None:
-        """Write to the ledger which run this is."""
+        """Write the ids of the run and of its dataset to the ledger."""
         self.entry.begun(run_id, dataset)
 
     def hear(self, event: Event) -> None:
-        """Keep the last line of each stage."""
+        """Keep the summary of each stage."""
         if isinstance(event, StageFinished):
             self.stages.append((event.stage, event.summary))
 
@@ -67,56 +66,58 @@ class Execution:
 def execute(
     settings: Settings, request: Request, listeners: Sequence[Listener], work: Callable[[Execution], RunResult]
 ) -> RunResult:
-    """Hold the root, answer from the receipt or do the `work`, and record how it ended.
+    """Hold the root, answer from the receipt or do the `work`, and record the end.
 
     Raises
     ------
     RootIsHeld
-        By another, for longer than is waited.
+        Another process holds it for longer than the request waits.
     FunkflowError
-        What the work raises.
+        The error of the work.
     """
     if request.reaches("train"):
         settings.train.refuse_what_has_no_effect()
     root = settings.root
     store = Store(absolute(root))
     entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
-    told = broadcast(list(listeners))
-    waiting = Waiting(request.wait_seconds, lambda words: told(Noticed(words)), entry.id)
+    notify = broadcast(list(listeners))
+    waiting = Waiting(request.wait_seconds, lambda words: notify(Noticed(words)), entry.id)
     execution = Execution(settings, request, store, listeners, entry)
     try:
-        _recorded(execution, waiting, told, work)
+        _hold_and_record(execution, waiting, notify, work)
     finally:
-        tell_hook(settings.hooks, entry.content, told)  # the root is free again: a hook may put the model to use
+        tell_hook(settings.hooks, entry.content, notify)  # the root is free again: a hook may put the model to use
     return execution.result
 
 
-def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Callable[[Execution], RunResult]) -> None:
-    """Hold the root, and have a record of how it ended."""
+def _hold_and_record(
+    execution: Execution, waiting: Waiting, notify: Listener, work: Callable[[Execution], RunResult]
+) -> None:
+    """Hold the root, answer or work, and record the end."""
     root, entry = execution.settings.root, execution.entry
     with ExitStack() as stack:
         stack.enter_context(as_disk_errors(root))
         try:
             held = execution.still_held = stack.enter_context(hold_root(root, waiting=waiting))
         except RootIsHeld as error:
-            with suppress(OSError, FunkflowError):  # it may be that this store can only be read
+            with suppress(OSError, FunkflowError):  # the store may be read-only
                 entry.close_locked(error)
             raise
         entry.open(held.left_by.get("record", ""))
         stack.enter_context(temporary_files(root))
         try:
-            entry.close(_run(execution, told, work), 0, result=execution.result)
+            entry.close(_answer_or_work(execution, notify, work), 0, result=execution.result)
         except BaseException as error:
-            with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
+            with suppress(OSError, FunkflowError):  # a full disk must not hide the first error
                 entry.close_on(error, execution.result)
             raise
 
 
-def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:
-    """Answer from the receipt, or do the work; return which of them."""
+def _answer_or_work(execution: Execution, notify: Listener, work: Callable[[Execution], RunResult]) -> str:
+    """Answer from the receipt, or do the work; return the outcome."""
     request, store = execution.request, execution.store
     if request.if_new and (path := awaited(execution.settings, request)):
-        told(Noticed(f"nothing new: {masked(path)} is not there yet"))
+        notify(Noticed(f"nothing new: {masked(path)} is not there yet"))
         return outcome.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)
     inputs_url = receipts.inputs_url(store, execution.settings, request)
@@ -124,29 +125,29 @@ def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunRe
     known = None
     if not (request.fresh or request.force):
         known = receipts.answer(url, store, execution.settings, request)
-    if known is not None and _points_somewhere(store, known.result, told):
+    if known is not None and _has_model_in_use(store, known.result, notify):
         execution.result = known.result
         execution.result.seconds["total"] = time.monotonic() - request.began
         for stage, summary in known.stages:
-            told(StageFinished(stage, 0.0, summary, reused=True))
-        told(Noticed(_up_to_date(known, request)))
+            notify(StageFinished(stage, 0.0, summary, reused=True))
+        notify(Noticed(_up_to_date(known, request)))
         return outcome.UP_TO_DATE
     if request.if_new:
         count = receipts.inputs_if_nothing_came(inputs_url, store, execution.settings, request)
         if count is not None:
-            told(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
+            notify(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
             return outcome.NOTHING_NEW
     execution.result = work(execution)
     if execution.inputs is not None:
-        with suppress(OSError, FunkflowError):  # without a receipt the next one goes through the stages, that is all
+        with suppress(OSError, FunkflowError):  # without a receipt, the next execution only runs all stages
             receipts.write_inputs(inputs_url, execution.inputs)
             for each in {url, receipts.receipt_url(store, execution.settings, request.down_to("export"))}:
                 receipts.write_receipt(each, store, execution.result, execution.stages, execution.inputs)
     return outcome.DONE
 
 
-def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:
-    """Say whether there is a model in use; which one is somebody's choice, and only said if it is not this one."""
+def _has_model_in_use(store: Store, result: RunResult, notify: Listener) -> bool:
+    """Return whether a model is in use; notify if it is that of another run, which may be somebody's choice."""
     if "model" not in result.paths:
         return True
     try:
@@ -154,7 +155,7 @@ def _points_somewhere(store: Store, result: RunResult, told: Listener) -> bool:
     except DamagedFile:
         return False
     if current and current.run_id != result.run_id:
-        told(Noticed(f"the model in use, by current.json, is that of run {current.run_id}, and not of this one"))
+        notify(Noticed(f"the model in use, by current.json, is that of run {current.run_id}, and not of this one"))
     return current is not None
 
 

@@ -1,8 +1,7 @@
-"""Telling somebody how an execution ended: a command, or an address on the web, is given its record.
+"""Hooks after an execution: a command or a web address gets its record in the ledger.
 
-Covers: `hooks.on_success` and `hooks.on_failure`. One that fails, or takes too long, is said and changes nothing.
-Does not cover: the record (pipeline/root/ledger.py). Who is killed without a word tells nobody; the next execution
-marks it "died".
+Covers: `hooks.on_success` and `hooks.on_failure`. A hook that fails, or takes too long, causes a warning.
+Does not cover: the record (pipeline/root/ledger.py). A killed execution calls no hook; the next one marks it "died".
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ import shlex
 import subprocess
 import urllib.request
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import urlsplit
 
 from funkflow.pipeline.progress.events import Listener, Noticed
+from funkflow.pipeline.root.ledger import LedgerRecord
 from funkflow.pipeline.settings.sections import HookSettings
 from funkflow.tasks.redact import masked_content
 
 _STANDARD_ERROR = 2
-"""Where a command's output goes: standard output is for the result alone."""
+"""The destination of a command's output, as standard output is for the result alone."""
 
 
-def tell_hook(hooks: HookSettings, record: dict[str, Any], told: Listener) -> None:
-    """Give the record to the hook for its exit code, if there is one; a warning says if that failed."""
+def tell_hook(hooks: HookSettings, record: LedgerRecord, notify: Listener) -> None:
+    """Give the record to the hook for its exit code, if there is one; warn if the hook fails."""
     name = "on_success" if record["exit_code"] == 0 else "on_failure"
     hook = getattr(hooks, name).get_secret_value()
     if not hook:
@@ -35,25 +34,27 @@ def tell_hook(hooks: HookSettings, record: dict[str, Any], told: Listener) -> No
         if urlsplit(hook).scheme in ("http", "https"):
             _post(hook, body, hooks.timeout_seconds)
         else:
-            _run(hook, body, hooks.timeout_seconds)
+            _run_command(hook, body, hooks.timeout_seconds)
     except (OSError, ValueError, HTTPException, subprocess.SubprocessError) as cause:
-        told(Noticed(f"hooks.{name} failed, which changes nothing else: {_said(hook, cause)}", warning=True))
+        notify(
+            Noticed(f"hooks.{name} failed, which changes nothing else: {_describe_failure(hook, cause)}", warning=True)
+        )
 
 
 def _post(url: str, body: bytes, timeout_seconds: float) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "funkflow"}
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     with urllib.request.urlopen(request, timeout=timeout_seconds):
-        pass  # what it answers is nothing to us; an answer of 400 or more is an error of urllib's
+        pass  # the answer does not matter; urllib raises for a status of 400 or more
 
 
-def _run(command: str, body: bytes, timeout_seconds: float) -> None:
-    words = [os.path.expanduser(word) for word in shlex.split(command)]  # no shell does it
+def _run_command(command: str, body: bytes, timeout_seconds: float) -> None:
+    words = [os.path.expanduser(word) for word in shlex.split(command)]  # there is no shell to expand ~
     subprocess.run(words, input=body, stdout=_STANDARD_ERROR, timeout=timeout_seconds, check=True)
 
 
-def _said(hook: str, cause: Exception) -> str:
-    """Say what went wrong, and with what, without what may be secret in it: all but a host, or a program's name."""
+def _describe_failure(hook: str, cause: Exception) -> str:
+    """Describe a failure by the host or the program's name alone, as the rest of a hook may be secret."""
     if isinstance(cause, subprocess.TimeoutExpired):
         what = f"not done after {cause.timeout:.3g} s"
     elif isinstance(cause, subprocess.CalledProcessError):

@@ -208,7 +208,7 @@ def _outputs(store: Store, result: RunResult) -> Iterable[tuple[str, int]]:
     """Yield the files that the execution left or found, by their paths from the root, with their bytes."""
     for name in ("raw", "dataset", "split", "grid"):
         if name in result.paths:
-            yield from _found(store.root, result.paths[name])
+            yield from _sizes_below(store.root, result.paths[name])
     if "grid" in result.paths:
         manifest = files.read_json(files.join(result.paths["grid"], "manifest.json"))
         for path, size in manifest["files"].items():
@@ -216,7 +216,7 @@ def _outputs(store: Store, result: RunResult) -> Iterable[tuple[str, int]]:
             yield whole, size
     if "run" in result.paths:
         run = _below(store.root, result.paths["run"])
-        for path, size in _found(store.root, result.paths["run"]):
+        for path, size in _sizes_below(store.root, result.paths["run"]):
             # What lies in a run's folder itself tells of the run; stages write into folders of their own.
             folder, *inside = path.removeprefix(f"{run}/").split("/")
             kept = next((key for key, name in _OF_PATHS.items() if folder.startswith(name)), "")
@@ -224,7 +224,7 @@ def _outputs(store: Store, result: RunResult) -> Iterable[tuple[str, int]]:
                 yield path, size
 
 
-def _found(root: str, folder: str) -> Iterable[tuple[str, int]]:
+def _sizes_below(root: str, folder: str) -> Iterable[tuple[str, int]]:
     for path, size in files.sizes_below(folder).items():
         yield _below(root, files.join(folder, path)), size
 

@@ -1,6 +1,6 @@
-"""What is done with a saved model, on a cluster of its own: no run, no settings but where to run.
+"""Run one stage on a saved model, on a cluster of its own.
 
-Covers: opening the cluster for one stage that needs a model's folder alone.
+Covers: opening the cluster, and refusing what does not fit.
 Does not cover: the stages themselves (pipeline/stages/), what a model was trained on (tasks/model/rated.py), whole runs
 (pipeline/flow.py).
 """
@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.errors import as_readable_errors
@@ -26,11 +25,12 @@ from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.model_manifests import Reconstruction, Spectrum
 from funkflow.pipeline.root.store import SCRATCH, Store
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.pipeline.stages.predict import predict
+from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.recommend import recommend
-from funkflow.pipeline.stages.reconstruct import PIECE_BYTES, Form, reconstruct
+from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
 from funkflow.pipeline.stages.vectors import write_vectors
 from funkflow.tasks.model.about import read_about
@@ -45,8 +45,8 @@ def spectrum_of(
     vectors_folder: str = "",
     balanced: bool = False,
     listeners: Sequence[Listener] = (),
-) -> dict[str, Any]:
-    """Write a saved model's spectrum beside it, and its vectors where a folder is named; return the manifest.
+) -> Spectrum:
+    """Write a saved model's spectrum beside it, and its vectors where a folder is named.
 
     Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_vectors`.
     """
@@ -64,21 +64,18 @@ def reconstruct_with(
     settings: Settings,
     model_folder: str,
     out: str,
-    form: Form = "parquet",
-    rank: int | None = None,
-    clip: bool = True,
-    piece_bytes: int = PIECE_BYTES,
+    options: ReconstructOptions,
     listeners: Sequence[Listener] = (),
-) -> dict[str, Any]:
+) -> Reconstruction:
     """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
-    read_about(model_folder)  # a folder without a model is told before a cluster starts
+    read_about(model_folder)  # refuse a folder without a model before a cluster starts
 
     def needs(allowance: Allowance) -> tuple[int, int]:
-        return predict_reconstruct_bytes(piece_bytes, allowance.workers, allowance.threads)
+        return predict_reconstruct_bytes(options.piece_bytes, allowance.workers, allowance.threads)
 
     need = _Need(needs, "writing pieces of the matrix", "cluster.workers")
     with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners, need) as context:
-        return reconstruct(context, model_folder, out, form, rank=rank, clip=clip, piece_bytes=piece_bytes)
+        return reconstruct(context, model_folder, out, options)
 
 
 def predict_with(
@@ -92,8 +89,8 @@ def predict_with(
     """
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        batch_pairs, quoting = settings.predict.batch_pairs, settings.ingest.quoting
-        return predict(context, model_folder, pairs, columns, batch_pairs, folder=out, ours=False, quoting=quoting)
+        pairs_file = PairsFile(pairs, columns, settings.ingest.quoting)
+        return predict(context, model_folder, pairs_file, settings.predict.batch_pairs, folder=out, ours=False)
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
@@ -119,8 +116,8 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
 
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
     with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
-        dataset = Dataset.of(origin.dataset_folder, origin.dataset)
-        split = Split.of(origin.split_folder, origin.split)
+        dataset = Dataset.from_content(origin.dataset_folder, origin.dataset)
+        split = Split.from_content(origin.split_folder, origin.split)
         return recommend(
             context, dataset, split, model_folder=model_folder, settings=settings.recommend,
             run_folder=origin.run_folder,

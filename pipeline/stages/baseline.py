@@ -1,8 +1,8 @@
-"""Baseline: RMSE and MAE on the validation ratings of what a model must beat, the mean and the biases alone.
+"""Baseline: errors of the mean rating and of the bias baseline on the validation ratings, which a model must beat.
 
-Covers: fitting and scoring both, once for a grid, before training: whoever watches sees how far the model is ahead.
-Does not cover: the estimates (tasks/training/bias_baseline.py), which task needs what of them
-(pipeline/training/bias_graph.py), or the model's own errors (evaluate.py).
+Covers: fitting and scoring both before training, once for each grid.
+Does not cover: the estimates (tasks/training/bias_baseline.py), their tasks (pipeline/training/bias_graph.py), the
+model's errors (evaluate.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def baseline(
 ) -> dict[str, Errors]:
     """Return the errors of the "mean" and of the "biases" alone; {} without validation ratings.
 
-    They belong to the grid and are kept beside it.
+    They are stored beside the grid.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], str
 
     def scores(model: str, by: Callable[..., Errors], items: Sequence[Any]) -> list[Future[Any]]:
         return [
-            client.submit(by, held_out, users[a], items, scaling, scale, key=f"score-{model}-{name}-{a}", pure=False)
+            client.submit(
+                by, held_out, users[a], items, scaling=scaling, scale=scale, key=f"score-{model}-{name}-{a}", pure=False
+            )
             for a, held_out in enumerate(data.held_out)
         ]
 

@@ -1,9 +1,8 @@
-"""Evaluate: RMSE and MAE on the validation ratings, of the trained model and of what it must beat.
+"""Evaluate: RMSE and MAE on the validation ratings, of the trained model and of the baselines.
 
-Covers: which scoring tasks run for the model and, for synthetic data, the planted truth.
-Does not cover: the sums themselves (tasks/training/score.py), how a saved model is scored
-(pipeline/models/saved_scores.py), the mean and the biases alone (baseline.py), the validation ratings (split.py,
-grid.py).
+Covers: the scoring tasks of the model and, for synthetic data, of the planted truth.
+Does not cover: the sums (tasks/training/score.py), scoring a saved model (pipeline/models/saved_scores.py), the
+baselines (baseline.py), the validation ratings (split.py, grid.py).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def evaluate(
 
     Parameters
     ----------
-    baselines : errors of what the model must beat (baseline.py).
+    baselines : errors of the mean rating and of the bias baseline (baseline.py).
     truth : folder of the planted model, for synthetic data; empty otherwise.
     """
     if "validation" not in data.grid.held_out:
@@ -51,7 +50,7 @@ def evaluate(
             errors["truth"] = _truth_errors(context, data, truth)
         measured = {name: {"rmse": each.rmse, "mae": each.mae} for name, each in errors.items()}
         ratings = data.grid.held_out["validation"].ratings
-        found = Evaluation.of(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
+        found = Evaluation.from_content(folder, {**measured, "split": data.split.split, "ratings": ratings}).publish()
     rmse, mae = found.model.rmse, found.model.mae
     summary = f"RMSE {rounded(rmse, mae)}, MAE {rounded(mae, rmse)} on {found.split}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
@@ -64,11 +63,11 @@ def _model_errors(context: Context, data: TrainingData, training: Training, rank
     with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
         jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
-        return _added(run_all(context, _STAGE, "score-model", score_saved, jobs))
+        return _add_up(run_all(context, _STAGE, "score-model", score_saved, jobs))
 
 
 def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
-    """Score the planted model, whose raw ids say which rows the ratings have in it."""
+    """Score the planted model; its raw ids give the rows of the ratings."""
     parts = ModelParts.of(truth, read_about(truth))
     scratch = context.store.scratch(f"truth-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
@@ -76,5 +75,5 @@ def _truth_errors(context: Context, data: TrainingData, truth: str) -> Errors:
         return scored(context, _STAGE, "score-truth", pieces, parts)
 
 
-def _added(parts: list[Errors]) -> Errors:
+def _add_up(parts: list[Errors]) -> Errors:
     return sum(parts[1:], parts[0])

@@ -1,8 +1,7 @@
-"""Export: the trained shards as an open model that other programs can read.
+"""Export: the trained shards as a model in an open form, for other programs.
 
-Covers: one task a shard, after one a side that cuts the raw ids by shard; and `model.json`, which says what was
-trained, on what, and how well it did.
-Does not cover: the form itself (tasks/model/model.py).
+Covers: a task for each side that cuts the raw ids by shard, a task for each shard, and `model.json`.
+Does not cover: the form (tasks/model/model.py).
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ _SIDES = ("user", "item")
 
 
 def export(context: Context, dataset: Dataset, training: Training, rank: int, about: dict[str, Any]) -> str:
-    """Write the model beside its training and return its folder; one that is there already is kept."""
+    """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _is_whole(folder)
+    reused = not context.trains_anew and _is_complete(folder)
     if not reused:
         context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
-            parts = _exported(context, dataset, training, rank, folder)
+            parts = _export_parts(context, dataset, training, rank, folder)
         steps = training.steps
-        told = {**about, "l2": steps.l2, "deviation": steps.deviation}
-        if titles := _titles(dataset, folder):
-            told["titles"] = titles
-        write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=cast(About, told))
+        content = {**about, "l2": steps.l2, "deviation": steps.deviation}
+        if titles := _copy_titles(dataset, folder):
+            content["titles"] = titles
+        write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=cast(About, content))
     context.notify(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
 
 
-def _exported(
+def _export_parts(
     context: Context, dataset: Dataset, training: Training, rank: int, folder: str
 ) -> dict[str, list[PartEntry]]:
     """Write the parts of both sides; return their entries in `model.json`."""
@@ -54,13 +53,15 @@ def _exported(
     with nothing_half_written(temporary=(scratch,)):
         run_all(context, _STAGE, "cut-ids", cut_by_shard, cuts)
         return {
-            side: run_all(context, _STAGE, f"export-{side}", export_shard, _jobs(training, side, rank, ids, folder))
+            side: run_all(
+                context, _STAGE, f"export-{side}", export_shard, _shard_jobs(training, side, rank, ids, folder)
+            )
             for side, ids in zip(_SIDES, pieces, strict=True)
         }
 
 
-def _titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
-    """Copy the titles beside the model, where the dataset has them."""
+def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
+    """Copy the titles beside the model, if the dataset has them."""
     url, checksum = dataset.id_place("item")
     items = files.read_table(url, expected_checksum=checksum)
     if "title" not in items.column_names:
@@ -69,18 +70,18 @@ def _titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _is_whole(folder: str) -> bool:
+def _is_complete(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)
-    if "l2" not in about:  # written before models carried what fold_in needs
+    if "l2" not in about:  # an older model without the fields for fold_in
         return False
     parts = about["parts"]
     there = {side: files.sizes(files.join(folder, f"{side}_factors.parquet")) for side in parts}
     return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
 
 
-def _jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:
+def _shard_jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:
     target = files.join(folder, f"{side}_factors.parquet")
     return [
         (

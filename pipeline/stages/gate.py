@@ -1,17 +1,18 @@
 """Gate: whether a new model may replace the one in use.
 
-Covers: what is asked of it (finite numbers, enough ratings, better than the mean rating and the biases alone, not worse
-than the model in use), on which ratings that is measured, and the refusal.
+Covers: the requirements (finite numbers, enough ratings, errors below those of the mean rating and the bias baseline,
+and not worse than the model in use), the ratings for the comparison, and the refusal.
 Does not cover: moving the pointer (pipeline/root/model_in_use.py), the scores (pipeline/models/saved_scores.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
-model. Where nobody can tell which these are, or hardly any is left, or the model in use is one of other data, there is
-no fair comparison, and the new model is refused: `funkflow promote` is for whoever knows better.
+model. If nobody can tell which these are, or hardly any other is left, or the model in use has other data, there is no
+fair comparison, and the gate refuses the new model; users who know better can promote it.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import TrainingData
+from funkflow.pipeline.root.result import GateResult
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings
@@ -40,21 +42,20 @@ _NOTHING_TO_ASK = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A new model, what it was made of, and its evaluation."""
+    """A new model, its data and its evaluation."""
 
     run_id: str
     folder: str
     data: TrainingData
-    evaluation: dict[str, Any]
+    evaluation: Mapping[str, Any]
 
 
 def gate(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
-) -> dict[str, Any]:
-    """Return what was found, as the run's record has it; nothing where the model is in use already.
+) -> GateResult:
+    """Judge a new model; return {} where it is in use already.
 
-    A refusal is returned: `passed` is False then, and `refusal` says why, for whoever ends the run when its report is
-    written.
+    The function returns a refusal instead of raising it, so that the run can write its report before it ends.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def gate(
     Raises
     ------
     ModelRefused
-        Its numbers are not finite, so that no report can be made of it.
+        Its numbers are not finite, so there can be no report.
     """
     began = time.monotonic()
     if current is not None and current[0] == new.run_id:
@@ -72,9 +73,9 @@ def gate(
     context.notify(StageStarted(_STAGE))
     if url := _infinite(context, new):
         raise refused(new.run_id, f"{url} holds numbers that are not finite")
-    found: dict[str, Any] = {"training_ratings": new.data.grid.ratings}
+    found: GateResult = {"training_ratings": new.data.grid.ratings}
     try:
-        found |= _judged(context, new, current, settings, split)
+        found |= _pass_or_refuse(context, new, current, settings, split)
         summary = ": ".join([f"{new.run_id} passes", *([found["said"]] if "said" in found else [])])
     except ModelRefused as refusal:
         found |= {"passed": False, "refusal": refusal.message}
@@ -83,10 +84,10 @@ def gate(
     return found
 
 
-def _judged(
+def _pass_or_refuse(
     context: Context, new: Candidate, current: tuple[str, str] | None, settings: GateSettings, split: SplitSettings
-) -> dict[str, Any]:
-    """Return the comparison with the model in use, if the settings want one; raise ModelRefused for what fails."""
+) -> GateResult:
+    """Return the comparison with the model in use, {} without one; raise ModelRefused for a failed requirement."""
     if new.data.grid.ratings < settings.ratings_at_least:
         raise ModelRefused(
             f"{new.data.grid.ratings:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
@@ -98,28 +99,28 @@ def _judged(
             raise ModelRefused(f"{short} (gate.beats_biases)")
     if settings.rmse_worse_by_at_most is None or current is None:
         return {}
-    compared = _compared(context, new, *current, split)
+    compared = _compare_with_current(context, new, *current, split)
     return {} if compared is None else _verdict(current[0], compared, settings.rmse_worse_by_at_most)
 
 
-def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> dict[str, Any]:
-    """Return the comparison in numbers; raise if the new model is worse by more than is allowed."""
+def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> GateResult:
+    """Return the comparison in numbers; raise if the new model is worse by more than `allowed`."""
     before, now = compared.older.rmse, compared.newer.rmse
     shown, shown_before = distinct_figures(now, before)
-    said = (
+    sentence = (
         f"RMSE {shown}, that of {current_id} {shown_before} on the same {compared.newer.ratings:,} validation ratings, "
         f"{compared.counted.unknown:,} of them of users or items that it does not know"
     )
     if now > before + allowed:
-        raise ModelRefused(f"{said}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
+        raise ModelRefused(f"{sentence}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
     return {
         "compared_with": current_id, "rmse": now, "rmse_before": before, "ratings": compared.newer.ratings,
-        "trained_on": compared.counted.trained_on, "unknown": compared.counted.unknown, "said": said,
+        "trained_on": compared.counted.trained_on, "unknown": compared.counted.unknown, "said": sentence,
     }  # fmt: skip
 
 
 def _infinite(context: Context, new: Candidate) -> str:
-    """Return the first part of the model that holds a number that is not finite; empty if there is none."""
+    """Return the first part of the model with a number that is not finite; "" if there is none."""
     about = read_about(new.folder)
     for side in ("user", "item"):
         parts = part_files(new.folder, side, about)
@@ -130,10 +131,10 @@ def _infinite(context: Context, new: Candidate) -> str:
     return ""
 
 
-def _compared(
+def _compare_with_current(
     context: Context, new: Candidate, current_id: str, folder: str, split: SplitSettings
 ) -> ModelErrors | None:
-    """Score both models; None, and said, where the one in use is not whole: then there is nothing to protect."""
+    """Score both models; None, with a warning, if the model in use is incomplete and so protects nothing."""
     try:
         about = read_about(folder)
         refuse_missing_parts(folder, about)
@@ -153,7 +154,7 @@ def _compared(
             f"the model in use, {current_id}, was trained with ingest.transform = {of_other}, the new one with {own}, "
             "so their errors do not compare"
         )
-    # What an earlier model stopped on is none of its training, and no slice counts for a comparison.
+    # The slice that an earlier model stopped on is not among its training ratings, so it does not count.
     ancestor = Ancestor.of(folder, current_id)
     risky = ancestor.may_have_seen(split, 0.0, new.data.dataset)
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
@@ -162,12 +163,12 @@ def _compared(
             f"it cannot be known which of its validation ratings the model in use, {current_id}, was trained on: its "
             "dataset or split are not there any more, and it was split otherwise",
         )
-    compared = _scored(context, new, trainings, ModelParts.of(folder, about))
+    compared = _score_both(context, new, trainings, ModelParts.of(folder, about))
     _refuse_unfair(context, current_id, compared)
     return compared
 
 
-def _scored(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> ModelErrors:
+def _score_both(context: Context, new: Candidate, trainings: list[TrainedRatings], older: ModelParts) -> ModelErrors:
     """Score both models on the validation ratings that none of `trainings` has, one model after the other."""
     context.check_fits(_STAGE)
     newer, dataset = ModelParts.of(new.folder, read_about(new.folder)), new.data.dataset
@@ -211,7 +212,7 @@ def _refuse_unfair(context: Context, current_id: str, compared: ModelErrors) -> 
 
 
 def refused(run_id: str, why: str) -> ModelRefused:
-    """Return the error that a run ends with whose model is refused."""
+    """Return the error that ends the run of a refused model."""
     return ModelRefused(
         f"model of run {run_id} refused by its gate: {why}; the model in use stays, and "
         f"funkflow promote {run_id} puts the new one to use all the same"

@@ -1,20 +1,21 @@
-"""Grid: training ratings into P x P block files, held-out ratings beside them, fixed by data and settings.
+"""Grid: training ratings as P x P block files, with the held-out ratings beside them.
 
-Covers: which scatter and build tasks run, and the grid's manifest.
-Does not cover: what the tasks do (tasks/grid/scatter.py, tasks/grid/block.py, tasks/training/score.py), or training on
-the grid (pipeline/training/sgd.py).
+Covers: the scatter and build tasks, and the manifest.
+Does not cover: the work of the tasks (tasks/grid/scatter.py, tasks/grid/block.py, tasks/training/score.py), or training
+(pipeline/training/sgd.py).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.index import Facts, facts_of_all
+from funkflow.pipeline.root.index import facts_of_all
 from funkflow.pipeline.root.manifests import BlockEntry, Dataset, Grid, HeldOutShards, Split
 from funkflow.pipeline.root.store import Store, content_id, nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
@@ -33,7 +34,7 @@ _STAGE = "grid"
 
 
 def grid(context: Context, dataset: Dataset, split: Split, settings: GridSettings) -> Grid:
-    """Return the grid for this dataset and split; build it unless it is there already.
+    """Return the grid for this dataset and split; build it if it does not exist.
 
     Raises
     ------
@@ -61,19 +62,19 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
 
 def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str) -> Grid:
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
-    apart = {name: part for name, part in split.held_out.items() if part.ratings}
-    steps = len(dataset.parts) + shards * shards + shards * len(apart)
+    filled = {name: part for name, part in split.held_out.items() if part.ratings}
+    steps = len(dataset.parts) + shards * shards + shards * len(filled)
     context.notify(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
-        cells = _scatter(context, dataset, [split.places(part.parts) for part in apart.values()], shards, scratch)
+        cells = _scatter(context, dataset, [split.places(part.parts) for part in filled.values()], shards, scratch)
         built = _build_blocks(context, cells, known_blocks(context.store, dataset, shards))
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
         held_out = {
             name: HeldOutShards(
-                ratings=part.ratings, shards=_hold_out(context, split.places(part.parts), name, shards, folder)
+                ratings=part.ratings, shards=_write_held_out(context, split.places(part.parts), name, shards, folder)
             )
-            for name, part in apart.items()
+            for name, part in filled.items()
         }
         ratings = sum(block.rows for block in blocks)
         mean = sum(block.sum for block in blocks) / max(1, ratings)
@@ -96,8 +97,9 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
 def _variance(blocks: list[BlockEntry], mean: float) -> float:
     """Return the mean square of ratings about their mean.
 
-    The squares about each block's own mean add up with those of these means about that of all (Chan, Golub and LeVeque
-    1983): the difference of mean square and squared mean has no digit left where the spread is small beside the mean.
+    It is the sum of the squares about each block's mean and the squares of these means about the total mean (Chan,
+    Golub and LeVeque 1983). The difference of mean square and squared mean would lose all digits if the spread is small
+    beside the mean.
     """
     filled = [block for block in blocks if block.rows]
     within = sum(block.about_mean for block in filled)
@@ -106,14 +108,14 @@ def _variance(blocks: list[BlockEntry], mean: float) -> float:
 
 
 def _files(made: Grid) -> list[str]:
-    """Return what must lie there for the grid to count, seen from its folder: blocks by content, held-out ratings."""
+    """Return the files of the grid, relative to its folder: blocks by content, and held-out ratings."""
     own = [shard.path for part in made.held_out.values() for shard in part.shards]
     return [*sorted({f"../../blocks/{block.checksum}.parquet" for block in made.blocks}), *own]
 
 
 @dataclass
 class _Cell:
-    """One block to be: what tells it from others, its shape, and the scratch groups that hold its ratings."""
+    """A block to build: its shape, the scratch groups with its ratings, and a fingerprint of these."""
 
     shape: tuple[int, int]
     laid: tuple[int, int]
@@ -127,7 +129,7 @@ class _Cell:
         return f"{self.fingerprint:016x}-{self.rows}-{'x'.join(map(str, tile_grid(self.laid)))}"
 
 
-def _cells(dataset: Dataset, shards: int) -> list[_Cell]:
+def _empty_cells(dataset: Dataset, shards: int) -> list[_Cell]:
     _, users, items = zip(*dataset.generations, strict=True)
     laid = [
         [laid_rows(counts, shards, shard, tile_rows) for shard in range(shards)]
@@ -143,13 +145,13 @@ def _cells(dataset: Dataset, shards: int) -> list[_Cell]:
     ]
 
 
-def _scatter(context: Context, dataset: Dataset, apart: list[list[Place]], shards: int, scratch: str) -> list[_Cell]:
-    """Run the scatter tasks; return the cells, row by row, with what each has. `apart` : held-out ratings by part."""
+def _scatter(context: Context, dataset: Dataset, held_out: list[list[Place]], shards: int, scratch: str) -> list[_Cell]:
+    """Run the scatter tasks; return the cells, row by row. `held_out` : the places of held-out ratings, by part."""
     jobs = []
     for number, place in enumerate(dataset.part_places):
-        removed = [places[number] for places in apart]
+        removed = [places[number] for places in held_out]
         jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow")))
-    cells = _cells(dataset, shards)
+    cells = _empty_cells(dataset, shards)
     for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
         for row_group, group in enumerate(groups):
             cell = cells[group.block]
@@ -160,20 +162,20 @@ def _scatter(context: Context, dataset: Dataset, apart: list[list[Place]], shard
 
 
 def known_blocks(store: Store, dataset: Dataset, shards: int) -> dict[str, BlockEntry]:
-    """Return the blocks that may be used again, where the dataset grew from another, by what tells them apart.
+    """Return the blocks that may be reused, by their marks; {} if the dataset has no parent.
 
-    They are those of its own grids of P x P blocks, and of the nearest dataset before it that has any: that one has
-    what those before it had, but for what changed and was changed back.
+    They are the blocks of its own grids of P x P blocks, and of its nearest ancestor with such grids, which has those
+    of earlier ancestors, except for blocks that changed and changed back.
     """
     known: dict[str, BlockEntry] = {}
     if not dataset.parent:
         return known
     homes: dict[str, list[str]] = {}
-    for name, facts in facts_of_all(store, "grid", _facts_of).items():
+    for name, facts in facts_of_all(store, Grid, _grid_facts).items():
         if (facts["shards"], facts["block_format"]) == (shards, BLOCK_FORMAT):
             homes.setdefault(facts["dataset"], []).append(name)
     for name in [*homes.get(dataset.id, []), *_of_nearest_ancestor(store, dataset, homes)]:
-        with suppress(DamagedFile):  # what cannot be read has no block to keep
+        with suppress(DamagedFile):  # an unreadable grid has no block to reuse
             made = Grid.published(store.grid(name))
             known |= {block.mark: block for block in made.blocks if block.extremes is not None} if made else {}
     return known
@@ -190,12 +192,20 @@ def _of_nearest_ancestor(store: Store, dataset: Dataset, homes: dict[str, list[s
     return []
 
 
-def _facts_of(manifest: dict[str, Any]) -> Facts:
-    return {name: manifest.get(name) for name in ("dataset", "shards", "block_format")}
+class _GridFacts(TypedDict):
+    """Facts of a grid in the index."""
+
+    dataset: str
+    shards: int
+    block_format: Sequence[int]
+
+
+def _grid_facts(manifest: Grid) -> _GridFacts:
+    return {"dataset": manifest.dataset, "shards": manifest.shards, "block_format": manifest.block_format}
 
 
 def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEntry]) -> list[tuple[BlockEntry, bool]]:
-    """Build the blocks that are not there already; return all manifest entries, row by row, and which were there."""
+    """Build the missing blocks; return all manifest entries, row by row, and whether each existed."""
     jobs = [(cell.pieces, cell.shape, cell.laid, context.store.blocks) for cell in cells if cell.mark not in known]
     built = iter(run_all(context, _STAGE, "build-block", build_block, jobs))
     return [
@@ -204,7 +214,7 @@ def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEn
     ]
 
 
-def _hold_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
+def _write_held_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
     jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet")) for shard in range(shards)]
     written = run_all(context, _STAGE, f"hold-out-{name}", write_held_out, jobs)
     return tuple(map(FileEntry.read, written))

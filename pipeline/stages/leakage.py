@@ -1,23 +1,23 @@
-"""Unseen: held-out ratings without those that the model which training starts from was trained on.
+"""Leakage: leave ratings out of validation that the start model was trained on.
 
-Covers: telling when there can be such ratings, parting them, and refusing where too few are left or nobody can tell.
-Does not cover: choosing what is held out (split.py), or finding ratings again (tasks/dataset/trained_pairs.py).
+Covers: whether there can be such ratings, leaving them out, and the refusal if too few others remain or nobody can
+tell.
+Does not cover: the split (split.py), or finding the ratings (tasks/dataset/trained_pairs.py).
 
-They would make the new model look better than it is: what it learnt of them it keeps. So they leave validation; they
-are not trained on either, as the split wanted them kept from training.
+They would make the new model look better than it is, as it keeps what the start model learnt from them. They are not
+training ratings either, as the split holds them out.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.saved_scores import met_by
 from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
-from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.tasks.dataset.hold_out import PartEntry
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, split_by_training
@@ -62,29 +62,36 @@ def unseen(
         context.notify(StageStarted(_STAGE, len(dataset.parts)))
         with store.nothing_half_written(folder):
             files.remove_tree(folder)
-            before = split.content()
-            kept = {name: before[name] for name in ("dataset", "split", "training_ratings", "duplicates", "unknown")}
-            made = Split.of(folder, {**kept, **_part(context, dataset, split, trainings, folder), "id": identity})
+            parted = _part_held_out(context, dataset, split, trainings, folder)
+            trained_on = HeldOutParts.of(parted["trained_on_validation"])
+            made = Split(
+                folder=folder, id=identity, dataset=split.dataset, split=split.split,
+                training_ratings=split.training_ratings, duplicates=split.duplicates, unknown=split.unknown,
+                validation=HeldOutParts.of(parted["validation"]), lost=trained_on.ratings,
+                slice=HeldOutParts.of(parted["slice"]) if split.slice else None, trained_on_validation=trained_on,
+                trained_on_slice=HeldOutParts.of(parted["trained_on_slice"]) if split.slice else None,
+                absent=frozenset({"training", "parts_kept"}),
+            )  # fmt: skip
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     lost, left = made.lost, made.validation.ratings
-    said = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
+    sentence = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
     if left < LEAST_LEFT * (lost + left):
-        raise SettingsError(f"{said}, which are too many to leave out: {remedy}")
+        raise SettingsError(f"{sentence}, which are too many to leave out: {remedy}")
     if made.slice and not made.slice.ratings:
         raise SettingsError(
             f"{ancestor.name}, or its own start, was trained on all of the slice to stop on: "
             'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
         )
     if lost:
-        context.notify(Noticed(f"{said}; they are left out of validation, and not trained on", warning=True))
+        context.notify(Noticed(f"{sentence}; they are left out of validation, and not trained on", warning=True))
     context.notify(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
     return made
 
 
-def _part(
+def _part_held_out(
     context: Context, dataset: Dataset, split: Split, trainings: list[TrainedRatings], folder: str
-) -> dict[str, Any]:
-    """Part the held-out ratings; return what the new split's manifest has of its own."""
+) -> dict[str, list[PartEntry]]:
+    """Divide the held-out ratings in those that the model was trained on, and the others; return their files."""
     count = len(dataset.parts)
     scratch = context.store.scratch(f"unseen-{context.attempt}")
     parted: dict[str, list[PartEntry]] = {}
@@ -97,9 +104,4 @@ def _part(
             ]
             kept = run_all(context, _STAGE, f"part-{name}", split_by_training, jobs)
             parted[name], parted[f"trained_on_{name}"] = ([each[which] for each in kept] for which in ("kept", "met"))
-    counts = {name: sum(part["rows"] for part in parts) for name, parts in parted.items()}
-    held_out = {name: {"ratings": counts[name], "parts": parts} if parts else None for name, parts in parted.items()}
-    return {
-        "lost": counts["trained_on_validation"],
-        **held_out,
-    }
+    return parted

@@ -1,13 +1,13 @@
-"""Predict: ratings for given pairs of raw ids, to Parquet, and in Netflix's submission form where the pairs came in it.
+"""Predict: ratings for given pairs of raw ids, as Parquet, and as a Netflix submission for pairs in Netflix' form.
 
-Covers: cutting the pairs to batches, one task each, and the files that result.
+Covers: cutting the pairs to batches, one task each, and the files.
 Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/model/model.py).
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,8 @@ import pyarrow.ipc
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written, publish, published
+from funkflow.pipeline.root.model_manifests import PredictedPart, Predictions
+from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.parsing.format.quoting import Quoting
@@ -28,43 +29,50 @@ _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 
 
-def predict(
-    context: Context,
-    model_folder: str,
-    pairs_url: str,
-    columns: tuple[str | int | None, str | int | None],
-    batch_pairs: int,
-    folder: str,
-    ours: bool,
-    quoting: Quoting = "auto",
-) -> str:
-    """Predict every pair of `pairs_url`, in its order; return the folder of the Parquet files.
+@dataclass(frozen=True)
+class PairsFile:
+    """A file of (user, item) pairs. `columns` : of users and of items, if they have other names than usual.
 
-    The columns are user, item and prediction. An unseen user or item is predicted from the biases that are known.
-    `columns` names those of users and items in the file, where they are not the usual ones, and
-    `quoting` says whether quotes have their meaning there. `ours` says that the folder
-    lies in a run, so that what a killed attempt left there may go; in a user's own folder nothing else is touched.
+    `quoting` : whether quotes have their meaning.
+    """
+
+    url: str
+    columns: tuple[str | int | None, str | int | None] = (None, None)
+    quoting: Quoting = "auto"
+
+
+def predict(
+    context: Context, model_folder: str, pairs_file: PairsFile, batch_pairs: int, folder: str, ours: bool
+) -> str:
+    """Predict every pair of a file, in its order; return the folder of the Parquet files.
+
+    The columns are user, item and prediction. The prediction for an unseen user or item comes from the known biases.
+
+    Parameters
+    ----------
+    ours : the folder lies in a run, so that files of a killed attempt are removed; a user's own folder must be empty.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    pairs = read_pairs(pairs_url, about["id_types"]["user"], about["id_types"]["item"], columns, quoting)
+    pairs = read_pairs(
+        pairs_file.url, about["id_types"]["user"], about["id_types"]["item"], pairs_file.columns, pairs_file.quoting
+    )
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
-    manifest = published(folder, "predictions")
-    reused = manifest is not None and manifest["id"] == predictions_id
+    manifest = Predictions.published(folder)
+    reused = manifest is not None and manifest.id == predictions_id
     if manifest is None or not reused:
         context.notify(Noticed(pairs.understood))
-        _claim(folder, ours or manifest is not None)
+        _clear(folder, ours or manifest is not None)
         manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
-    unknown = manifest["pairs"] - sum(part["known"] for part in manifest["parts"])
-    said = f", {unknown:,} of them with a user or item the model never met" if unknown else ""
-    summary = f"{pairs.table.num_rows:,} pairs{said}, in {folder}"
+    unknown = f", {manifest.unknown:,} of them with a user or item the model never met" if manifest.unknown else ""
+    summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder
 
 
 def _predict(
     context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
-) -> dict[str, Any]:
+) -> Predictions:
     parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
@@ -84,24 +92,19 @@ def _predict(
             [files.read_table(name, ["prediction"])["prediction"].to_numpy() for name in targets]
         )
         write_netflix_predictions(files.join(folder, "predictions.txt"), pairs.table["item"], predicted)
-    return publish(
-        folder,
-        "predictions",
-        files=[part["path"] for part in written],
-        id=predictions_id,
-        pairs=pairs.table.num_rows,
-        model=masked(model_folder),
-        parts=written,
-    )
+    predicted_parts = tuple(PredictedPart.read(part) for part in written)
+    return Predictions(
+        folder=folder, id=predictions_id, pairs=pairs.table.num_rows, model=masked(model_folder), parts=predicted_parts
+    ).publish([part.path for part in predicted_parts])
 
 
-def _claim(folder: str, ours: bool) -> None:
-    """Remove earlier predictions from a folder that is ours; a user's own must be empty.
+def _clear(folder: str, ours: bool) -> None:
+    """Remove earlier predictions from a folder that is ours.
 
     Raises
     ------
     SettingsError
-        There is something in it.
+        The folder is a user's own and not empty.
     """
     if not ours and files.names(folder):
         raise SettingsError(f"{folder}: is not empty and holds no whole predictions; name a new folder")

@@ -1,25 +1,26 @@
 """Ranking: precision, recall and NDCG of the best items on the validation ratings, beside RMSE and MAE.
 
-Covers: which users it is measured on, one task a part of the dataset, the means over users, and the same of the
-baseline: the items that are rated most.
+Covers: the sample of users, one task for each part of the dataset, the means over users, and the baseline: the items
+with the most ratings.
 Does not cover: the sums of one part (tasks/serving/recommend.py), the choice of items (tasks/serving/top_items.py).
 
-A model of ratings says what a user would think of an item, not which items he will come across. On real sets these go
-together; in a synthetic one who rates what is drawn without regard to taste (tasks/synthetic/netflix_text.py), so the
-best unseen films of all are hardly ever the few that a user has rated besides, and even the planted truth ranks no
-better than the most rated films do.
+A model of ratings predicts what users think of an item, not which items they come across. In real sets these go
+together. In a synthetic set, users rate films at random, whatever their taste (tasks/synthetic/netflix_text.py), so
+their validation ratings are hardly ever among the best unseen films, and even the planted truth ranks no better than
+the most rated films.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
-from funkflow.pipeline.root.store import content_id, publish, published
+from funkflow.pipeline.root.model_manifests import RankingScores
+from funkflow.pipeline.root.result import RANKING_MEASURES, RankingMeasures, RankingResult
+from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.sections import RankingSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.serving.recommend import Ranking, count_item_ratings, popularity_model, rank_part
@@ -28,20 +29,12 @@ from funkflow.tasks.transform import as_ratings, transformed
 
 _STAGE = "ranking"
 _RELEVANT_PART = 0.75
-_MEASURES = ("precision", "recall", "ndcg")
 
 
 def ranking(
     context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, run_folder: str
-) -> dict[str, Any]:
-    """Return {"count", "threshold", "users", "precision", "recall", "ndcg", "most_rated"}: means over users.
-
-    "most_rated" has the same three measures of the items with the most training ratings, unseen ones again.
-
-    Returns
-    -------
-    {} where it is turned off, or there is no validation rating that counts as relevant.
-    """
+) -> RankingResult:
+    """Measure how the model ranks items; {} if that is turned off, or no validation rating is relevant."""
     if not settings.count or not split.validation.ratings:
         return {}
     started = time.monotonic()
@@ -60,32 +53,36 @@ def ranking(
         users=settings.users,
         threshold=threshold,
     )
-    manifest = published(folder, "ranking")
-    reused = manifest is not None and manifest["id"] == identity
-    if manifest is None or not reused:
+    scores = RankingScores.published(folder)
+    reused = scores is not None and scores.id == identity
+    if scores is None or not reused:
         context.check_fits(_STAGE)
         of_model, of_popular = _measure(context, dataset, split, model_folder, settings, threshold=threshold)
-        manifest = publish(
-            folder, "ranking", id=identity, count=settings.count, threshold=threshold, users=of_model.users,
-            **_means(of_model), most_rated=_means(of_popular),
-        )  # fmt: skip
-    if not manifest["users"]:
+        measured = {"users": of_model.users, **_means(of_model), "most_rated": _means(of_popular)}
+        asked = {"id": identity, "count": settings.count, "threshold": threshold}
+        scores = RankingScores.from_content(folder, {**asked, **measured}).publish()
+    if not scores.users:
         shown = as_ratings(threshold, transform)
         context.notify(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
         return {}
-    summary = f"precision {manifest['precision']:.4f}, recall {manifest['recall']:.4f}, NDCG {manifest['ndcg']:.4f}"
-    said = f"{summary} at {settings.count}, {manifest['users']:,} users"
-    context.notify(StageFinished(_STAGE, time.monotonic() - started, said, reused))
-    found = {name: manifest[name] for name in ("count", "users", *_MEASURES, "most_rated")}
-    return {**found, "threshold": float(as_ratings(threshold, transform))}
+    measures = f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, NDCG {scores.ndcg:.4f}"
+    summary = f"{measures} at {settings.count}, {scores.users:,} users"
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    popular = scores.most_rated
+    return RankingResult(
+        count=scores.count, users=scores.users,
+        precision=scores.precision, recall=scores.recall, ndcg=scores.ndcg,
+        most_rated=RankingMeasures(precision=popular.precision, recall=popular.recall, ndcg=popular.ndcg),
+        threshold=float(as_ratings(threshold, transform)),
+    )  # fmt: skip
 
 
 def _measure(
     context: Context, dataset: Dataset, split: Split, model_folder: str, settings: RankingSettings, threshold: float
 ) -> tuple[Ranking, Ranking]:
-    """Measure the model, and the most rated items, on whole parts.
+    """Measure the model, and the most rated items, on the first parts.
 
-    They hold the users of a range of hashes: the first ones are a sample of all users.
+    Parts divide users by a hash, so the first parts are a sample of all users.
     """
     there = len(dataset.parts)
     needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there
@@ -102,4 +99,4 @@ def _measure(
 
 
 def _means(total: Ranking) -> dict[str, float]:
-    return {name: getattr(total, name) / max(1, total.users) for name in _MEASURES}
+    return {name: getattr(total, name) / max(1, total.users) for name in RANKING_MEASURES}

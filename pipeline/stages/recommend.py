@@ -1,8 +1,8 @@
-"""Recommend: the best unseen items of all users, or of some, to Parquet.
+"""Recommend: the best unseen items of all users, or of some, as Parquet.
 
-Covers: one task a slice of users, and the files that result.
-Does not cover: what a user has rated (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the
-choice (tasks/serving/top_items.py).
+Covers: one task for each slice of users, and the files.
+Does not cover: rated items (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the choice
+(tasks/serving/top_items.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
-from funkflow.pipeline.root.store import content_id, nothing_half_written, publish, published
+from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedPart
+from funkflow.pipeline.root.store import content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import RecommendSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import users_by_part
@@ -28,8 +29,8 @@ def recommend(
 ) -> str:
     """Write the `settings.count` best unseen items of every user; return the folder of the Parquet files.
 
-    Columns: user, rank from 1, item, score: by raw ids, the score in rating units, not clipped. What a user has rated,
-    in training or validation, is left out; who has rated nearly all gets fewer.
+    Columns: user, rank from 1, item, score: by raw ids, the score in rating units, not clipped. Items that a user
+    rated, in training or validation, are left out; users who rated nearly all items get fewer.
 
     Raises
     ------
@@ -38,14 +39,13 @@ def recommend(
     """
     started = time.monotonic()
     folder = files.join(run_folder, "recommendations-chosen" if settings.users else "recommendations")
-    parts = read_about(model_folder)["parts"]
     chosen = users_by_part(settings.users, dataset.id_place("user"), len(dataset.parts)) if settings.users else {}
     identity = content_id(
-        what="recommendations", model=parts, split=split.id, count=settings.count, users=list(settings.users),
-        batch=settings.batch_users,
+        what="recommendations", model=read_about(model_folder)["parts"], split=split.id, count=settings.count,
+        users=list(settings.users), batch=settings.batch_users,
     )  # fmt: skip
-    manifest = published(folder, "recommendations")
-    reused = manifest is not None and manifest["id"] == identity
+    manifest = Recommendations.published(folder)
+    reused = manifest is not None and manifest.id == identity
     if manifest is None or not reused:
         context.check_fits(_STAGE)
         files.remove_tree(folder)
@@ -64,10 +64,11 @@ def recommend(
                 for place, (number, piece) in enumerate(places)
             ]  # fmt: skip
             written = run_all(context, _STAGE, "recommend", recommend_part, jobs)
-            manifest = publish(
-                folder, "recommendations", files=[part["path"] for part in written], id=identity, count=settings.count,
-                users=sum(part["users"] for part in written), rows=sum(part["rows"] for part in written), parts=written,
-            )  # fmt: skip
-    summary = f"{manifest['rows']:,} items for {manifest['users']:,} users, in {folder}"
+            parts = tuple(RecommendedPart.read(part) for part in written)
+            manifest = Recommendations(
+                folder=folder, id=identity, count=settings.count, parts=parts,
+                users=sum(part.users for part in parts), rows=sum(part.rows for part in parts),
+            ).publish([part.path for part in parts])  # fmt: skip
+    summary = f"{manifest.rows:,} items for {manifest.users:,} users, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder

@@ -1,7 +1,6 @@
 """Reconstruct: the whole matrix A_ρ of a saved model, written piece by piece as Parquet or Zarr.
 
-Covers: cutting the rows to pieces, one task each; the size told first, and refused if the disk is too small; going on
-where an earlier attempt was stopped.
+Covers: cutting the rows to pieces, one task each; the refusal if the disk is too small; resuming an earlier attempt.
 Does not cover: the products (tasks/model/low_rank.py), the same without writing (pipeline/models/lazy_array.py), single
 cells, rows and columns (`Model.reconstruct`).
 """
@@ -22,7 +21,8 @@ from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations, spectrum_id
 from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.store import SCRATCH, content_id, publish, published, sweep
+from funkflow.pipeline.root.model_manifests import Reconstruction
+from funkflow.pipeline.root.store import SCRATCH, content_id, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.canonical import Rotations, check_rank
@@ -34,14 +34,34 @@ from funkflow.tasks.storage import files, zarr_arrays
 _STAGE = "reconstruct"
 
 PIECE_BYTES = 32 * 2**20
-"""Ratings that one task makes, if nothing else is asked for."""
+"""The default size of the ratings that one task makes."""
 
 Form = Literal["parquet", "zarr"]
 
 
 @dataclass(frozen=True)
+class ReconstructOptions:
+    """Which matrix to write, and how.
+
+    Attributes
+    ----------
+    form : "parquet": `reconstruction.parquet`, a row for each user: its raw id, and its float32 ratings as a list in
+        the order of `items.parquet`. "zarr": `reconstruction.zarr`, a group of `ratings` (users, items), `user` and
+        `item`.
+    rank : ρ, the number of the strongest factors that count; None: all.
+    clip : clip to the model's scale.
+    piece_bytes : ratings that one task makes, in bytes; a task needs some three times that.
+    """
+
+    form: Form = "parquet"
+    rank: int | None = None
+    clip: bool = True
+    piece_bytes: int = PIECE_BYTES
+
+
+@dataclass(frozen=True)
 class Target:
-    """Where the pieces go: a folder, one form, so many rows a piece and items a row."""
+    """The destination of the pieces: a folder, a form, the number of rows of a piece and of items of a row."""
 
     folder: str
     form: Form
@@ -62,7 +82,7 @@ class Target:
 
 @dataclass(frozen=True)
 class _Product:
-    """What is multiplied out: a model, its `rank` strongest factors, whose `rotations` are None if all count."""
+    """The product to write: a model by its `rank` strongest factors. `rotations` : None if all factors count."""
 
     parts: ModelParts
     rank: int
@@ -74,62 +94,52 @@ def reconstruct(
     context: Context,
     model_folder: str,
     folder: str,
-    form: Form = "parquet",
-    rank: int | None = None,
-    clip: bool = True,
-    piece_bytes: int = PIECE_BYTES,
-) -> dict[str, Any]:
-    """Write A_ρ for all users and items into `folder` and return its manifest; pieces that are there are kept.
-
-    Parameters
-    ----------
-    form : "parquet": `reconstruction.parquet`, a row a user: its raw id, and its float32 ratings as a list in the order
-        of `items.parquet`. "zarr": `reconstruction.zarr`, a group of `ratings` (users, items), `user` and `item`.
-    rank : ρ, the strongest factors that count; None: all.
-    clip : clip to the model's scale.
-    piece_bytes : ratings that one task makes; a task needs some three times that.
+    options: ReconstructOptions = ReconstructOptions(),
+) -> Reconstruction:
+    """Write A_ρ for all users and items into `folder`; pieces that are there are kept.
 
     Raises
     ------
     BadInput
         The model has fewer factors than `rank`.
     SettingsError
-        There is something else in `folder`, or Zarr is wanted and not installed.
+        `folder` holds something else, or Zarr is not installed.
     CannotFit
-        What is still to be written is more than the disk has free.
+        The rest does not fit on the disk.
     """
     started = time.monotonic()
     about = read_about(model_folder)
-    parts, kept = ModelParts.of(model_folder, about), check_rank(rank, int(about["rank"]))
+    parts, kept = ModelParts.of(model_folder, about), check_rank(options.rank, int(about["rank"]))
+    form = options.form
     if form == "zarr":
         zarr_arrays.require_zarr()
-    clipped = clip and parts.scale is not None
+    clipped = options.clip and parts.scale is not None
     items = sum(parts.item_counts)
-    rows = rows_of(piece_bytes, items)
+    rows = rows_of(options.piece_bytes, items)
     target = Target(folder, form, rows, items)
     wanted = content_id(
         what="reconstruction", spectrum=spectrum_id(about, False), rank=kept, clipped=clipped, form=form, rows=rows
     )
-    manifest = published(folder, "reconstruction")
-    reused = manifest is not None and manifest["id"] == wanted
+    manifest = Reconstruction.published(folder)
+    reused = manifest is not None and manifest.id == wanted
     if manifest is None or not reused:
         cuts = cut_rows(parts.user_counts, rows)
         product = _Product(parts, kept, clipped, saved_rotations(model_folder, about) if kept < parts.rank else None)
         todo = _remaining(context, target, cuts, wanted)
         manifest = _write(context, product, target, cuts, todo, wanted=wanted)
     seconds = time.monotonic() - started
-    size = format_bytes(manifest["bytes"])
+    size = format_bytes(manifest.bytes)
     context.notify(StageFinished(_STAGE, seconds, f"{size} of ratings in {folder}", reused))
     return manifest
 
 
 def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -> list[Cut]:
-    """Return the pieces that are still to be made; say how much that is, and refuse what the disk cannot hold."""
+    """Return the missing pieces; notify of their size, and refuse what the disk cannot hold."""
     scratch = files.join(target.folder, SCRATCH)
     plan = files.join(scratch, "plan.json")
     if files.exists(plan) and files.read_json(plan) == wanted:
         done = set(files.names(scratch))
-        found = [cut for cut in cuts if _marker(cut) in done and _is_whole(target, cut)]
+        found = [cut for cut in cuts if _marker(cut) in done and _is_complete(target, cut)]
     elif set(files.names(target.folder)) - {SCRATCH}:
         raise SettingsError(
             f"{target.folder}: is not empty and holds nothing of this reconstruction; name a new folder, or delete it"
@@ -154,7 +164,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
 
 def _write(
     context: Context, product: _Product, target: Target, cuts: list[Cut], todo: list[Cut], wanted: str
-) -> dict[str, Any]:
+) -> Reconstruction:
     context.check_fits(_STAGE)
     context.notify(StageStarted(_STAGE, len(todo)))
     parts = product.parts
@@ -166,22 +176,21 @@ def _write(
     elif len(todo) == len(cuts):
         user_ids = np.concatenate([_ids(*place) for place in parts.users])
         zarr_arrays.make_arrays(target.zarr, user_ids, item_ids, target.rows, np.float32)
-    run_all(context, _STAGE, "write-piece", write_piece, _jobs(context, product, target, todo))
+    run_all(context, _STAGE, "write-piece", write_piece, _piece_jobs(context, product, target, todo))
     own = ["items.parquet"] if target.form == "parquet" else ["reconstruction.zarr/zarr.json"]
     pieces = [path for cut in cuts for path in target.paths(cut)]
     cells = sum(parts.user_counts) * target.items
-    manifest = publish(
-        target.folder, "reconstruction", files=[*own, *pieces], id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=product.rank,
-        clipped=product.clipped, form=target.form, users=sum(parts.user_counts), items=target.items,
-        bytes=cells * ITEM_BYTES,
-    )  # fmt: skip
+    manifest = Reconstruction(
+        folder=target.folder, id=wanted, of="µ + b_u + b_i + U Vᵀ", rank=product.rank, clipped=product.clipped,
+        form=target.form, users=sum(parts.user_counts), items=target.items, bytes=cells * ITEM_BYTES,
+    ).publish([*own, *pieces])  # fmt: skip
     files.remove_tree(files.join(target.folder, SCRATCH))
     sweep(target.folder)
     return manifest
 
 
-def _jobs(context: Context, product: _Product, target: Target, todo: list[Cut]) -> Iterator[tuple[Any, ...]]:
-    """Yield a job for each piece. A part is loaded once for its pieces, which come one after another, then let go."""
+def _piece_jobs(context: Context, product: _Product, target: Target, todo: list[Cut]) -> Iterator[tuple[Any, ...]]:
+    """Yield a job for each piece. A part is loaded once for its pieces, which are consecutive, and then released."""
     name = f"{context.attempt}-{time.monotonic_ns()}"
     submit, parts = context.client.submit, product.parts
     side = submit(
@@ -198,7 +207,7 @@ def _jobs(context: Context, product: _Product, target: Target, todo: list[Cut]) 
 
 
 def write_piece(target: Target, cut: Cut, side: ItemSide, *loaded: ModelPart) -> None:
-    """Write one piece, and then the marker that says so."""
+    """Write one piece, and then its marker."""
     raw_ids, block = multiplied_out(cut, side, loaded)
     if target.form == "zarr":
         zarr_arrays.write_zarr_rows(target.zarr, cut.start, block)
@@ -222,6 +231,6 @@ def _sizes(target: Target, cut: Cut) -> dict[str, int]:
     return {path: files.size(files.join(target.folder, path)) for path in target.paths(cut)}
 
 
-def _is_whole(target: Target, cut: Cut) -> bool:
-    """Say whether a piece's files are as long as when they were written."""
+def _is_complete(target: Target, cut: Cut) -> bool:
+    """Return whether the files of a piece still have the sizes in its marker."""
     return bool(_sizes(target, cut) == files.read_json(files.join(target.folder, SCRATCH, _marker(cut))))

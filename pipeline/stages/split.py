@@ -1,20 +1,20 @@
-"""Split: which ratings are kept from training, to validate the model on and, if asked, to stop training on.
+"""Split: hold ratings out of training, for validation and, if wanted, a slice for early stopping.
 
-Covers: which task runs when, the split's id and manifest, and the line of a probe pair that is not in the data.
+Covers: the order of the tasks, the id and manifest of the split, and the line of a probe pair without a rating.
 Does not cover: choosing the rows of one part (tasks/dataset/hold_out.py), or training without them (grid.py).
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import cast
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.datasets.input_hashes import describe_inputs, refuse_changed
-from funkflow.pipeline.datasets.raw_rows import scatter
+from funkflow.pipeline.datasets.raw_rows import Buckets, scatter
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
-from funkflow.pipeline.root.manifests import Dataset, Split
+from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
 from funkflow.tasks.dataset.hold_out import HoldOutRule, PartEntry, PartSplit, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
@@ -39,14 +39,14 @@ def split(
 
     Parameters
     ----------
-    ingest : how the ratings were read: its columns and chunk size also serve to read a validation file.
-    slice_fraction : part of the remaining training ratings that is held back besides; 0 for none.
+    ingest : settings of the ratings; its columns and chunk size also apply to a validation file.
+    slice_fraction : part of the remaining ratings to hold out as the slice; 0: no slice.
 
     Raises
     ------
     BadInput
-        The validation file is bad, or names a pair without rating that is not in the data; no times to tell the last
-        ratings by; or nothing was held out where something was asked for.
+        The validation file is bad, or has a pair without a rating that is not in the data; the ratings have no times
+        for kind "last"; or no rating is held out though the settings ask for it.
     """
     began = time.monotonic()
     context.notify(StageStarted(_STAGE))
@@ -71,25 +71,24 @@ def split(
         scratch = context.store.scratch(f"split-{split_id}-{context.attempt}")
         with store.nothing_half_written(folder, temporary=(scratch,)):
             files.remove_tree(folder)
-            prepared = _scattered(context, dataset, ingest, source, scratch) if source else None
+            prepared = _scatter_validation_file(context, dataset, ingest, source, scratch) if source else None
             rule = HoldOutRule(
                 kind=settings.kind, fraction=settings.fraction, last=settings.last, seed=settings.seed,
                 slice_fraction=slice_fraction, folder=scratch, chunks=len(prepared.chunks) if prepared else 0,
                 parts=len(dataset.parts), users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
                 forgotten=read_forgotten(context.store.forgotten),
             )  # fmt: skip
-            known = _kept(context, dataset, settings, ingest, slice_fraction, folder=folder)
-            content = _hold_out(context, dataset, rule, folder, prepared, settings=settings, known=known)
+            known = _reuse_parts(context, dataset, settings, ingest, slice_fraction, folder=folder)
+            made = _hold_out(context, dataset, rule, prepared, settings, known=known, split_id=split_id)
             if source:
                 refuse_changed([source], [settings.file])
-            made = Split.of(folder, {**content, "id": split_id, "dataset": dataset.id, "split": settings.description})
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
-    context.notify(StageFinished(_STAGE, time.monotonic() - began, _summary(made), reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, _describe_split(made), reused))
     return made
 
 
 def _mention_probe(context: Context, ingest: IngestSettings) -> None:
-    """Say that there is a probe file, which is the better choice where a hash split was only the default."""
+    """Notify of a probe file, which is a better choice than a hash split by default."""
     probe = find_companions(find_sources(ingest.ratings)).get("probe")
     if probe:
         context.notify(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))
@@ -118,19 +117,19 @@ def _split_id(
     )
 
 
-def _scattered(context: Context, dataset: Dataset, ingest: IngestSettings, source: Source, scratch: str) -> ParseInput:
-    """Read the validation file and write its rows by part, as the dataset's were. It raises at the first bad row."""
+def _scatter_validation_file(
+    context: Context, dataset: Dataset, ingest: IngestSettings, source: Source, scratch: str
+) -> ParseInput:
+    """Read the validation file and write its rows by part; raise at the first bad row."""
     (plain,) = run_all(context, _STAGE, "unpack-validation", unpack_here, [(source, scratch)])
-    prepared = _prepared(plain, dataset, ingest)
+    prepared = _parse_validation_file(plain, dataset, ingest)
     context.notify(Noticed(describe_first_file(plain[0], prepared.form, read_forgotten(context.store.forgotten))))
-    scatter(
-        context, _STAGE, "parse-validation", prepared, len(dataset.parts), scratch=scratch, stop_at_first=True,
-        transform=ingest.transform,
-    )  # fmt: skip
+    into = Buckets(scratch, len(dataset.parts))
+    scatter(context, _STAGE, "parse-validation", prepared, into, stop_at_first=True, transform=ingest.transform)
     return prepared
 
 
-def _prepared(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
+def _parse_validation_file(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
     columns = ingest.columns
     wanted = Wanted(
         columns=(columns.user, columns.item, columns.rating, columns.timestamp),
@@ -144,13 +143,13 @@ def _prepared(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) ->
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 
 
-def _kept(
+def _reuse_parts(
     context: Context, dataset: Dataset, settings: SplitSettings, ingest: IngestSettings, slice_fraction: float,
     folder: str,
 ) -> dict[int, PartSplit]:  # fmt: skip
-    """Take over what the dataset before held out of the parts that are the same still; return that by their numbers.
+    """Reuse the held-out files of the parent's parts that did not change; return their entries by part number.
 
-    A file may name users and items that are only known now, so with one every part is looked at again.
+    A validation file may name users and items that are new, so with one no part is reused.
     """
     if not dataset.parent or settings.kind == "file":
         return {}
@@ -177,11 +176,13 @@ def _hold_out(
     context: Context,
     dataset: Dataset,
     rule: HoldOutRule,
-    folder: str,
     prepared: ParseInput | None,
     settings: SplitSettings,
     known: dict[int, PartSplit],
-) -> dict[str, Any]:
+    split_id: str,
+) -> Split:
+    """Hold out the ratings of all parts that are not `known`; return the manifest, which is not published yet."""
+    folder = context.store.split(split_id)
     jobs = [
         (dataset.folder, part.path, part.checksum, number, rule, folder)
         for number, part in enumerate(dataset.parts)
@@ -210,15 +211,20 @@ def _hold_out(
             f"no training rating falls into the slice to stop on: there are {sum(part.training for part in parts):,}; "
             'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
         )
-    return {
-        "validation": {"ratings": ratings, "parts": validation},
-        "slice": {"ratings": sum(part["rows"] for part in sliced), "parts": sliced} if sliced else None,
-        "training": [part.training for part in parts],
-        "training_ratings": sum(part.training for part in parts),
-        "parts_kept": len(known),
-        "duplicates": sum(part.duplicates for part in parts),
-        "unknown": sum(part.unknown for part in parts),
-    }
+    return Split(
+        folder=folder,
+        id=split_id,
+        dataset=dataset.id,
+        split=settings.description,
+        validation=HeldOutParts.of(validation),
+        slice=HeldOutParts.of(sliced) if sliced else None,
+        training=tuple(part.training for part in parts),
+        training_ratings=sum(part.training for part in parts),
+        parts_kept=len(known),
+        duplicates=sum(part.duplicates for part in parts),
+        unknown=sum(part.unknown for part in parts),
+        absent=frozenset({"lost", "trained_on_validation", "trained_on_slice"}),
+    )
 
 
 def _missing_message(prepared: ParseInput, missing: set[tuple[int | str, int | str]], url: str) -> str:
@@ -230,12 +236,12 @@ def _missing_message(prepared: ParseInput, missing: set[tuple[int | str, int | s
     )
 
 
-def _summary(made: Split) -> str:
-    slice_said = f", {made.slice.ratings:,} in a slice to stop on" if made.slice else ""
+def _describe_split(made: Split) -> str:
+    sliced = f", {made.slice.ratings:,} in a slice to stop on" if made.slice else ""
     duplicates = f", {made.duplicates:,} pairs given twice" if made.duplicates else ""
     unknown = f", {made.unknown:,} of users or items that the data do not have" if made.unknown else ""
     kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{made.split}: {made.validation.ratings:,} ratings held out{slice_said}, "
+        f"{made.split}: {made.validation.ratings:,} ratings held out{sliced}, "
         f"{made.training_ratings:,} to train on{duplicates}{unknown}{kept}"
     )

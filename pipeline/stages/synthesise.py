@@ -1,7 +1,7 @@
-"""Synthesise: a seeded set in Netflix Prize form under the root, to be ingested like any raw data.
+"""Synthesise: a seeded set in Netflix Prize form under the root, which ingest reads like any raw data.
 
-Covers: where the set lies, which films one task writes, the small files, the planted truth, and publication.
-Does not cover: how the ratings are drawn and written (tasks/synthetic/netflix_text.py), or reading them back
+Covers: the folder, the films of each task, the small files, the planted truth, and publication.
+Does not cover: drawing and writing the ratings (tasks/synthetic/netflix_text.py), or reading them back
 (ingest.py).
 """
 
@@ -25,16 +25,16 @@ from funkflow.tasks.synthetic.planted import RECIPE, SetPlan, film_counts, plan_
 from funkflow.tasks.synthetic.titles import titles_text
 
 COMBINED_FILES = 4
-"""As many as the real set is handed round in."""
+"""The number of files of the real set."""
 RATINGS_PER_TASK = 5_000_000
-"""Form "files": enough to make the planted model, which every task makes anew, a small part of its work."""
+"""Form "files": every task makes the planted model, which so stays a small part of its work."""
 
 _STAGE = "synth"
 _UNFINISHED = "unfinished.json"
 
 
 def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
-    """Return the synthetic set, made now or found.
+    """Return the synthetic set; make it if it does not exist.
 
     Raises
     ------
@@ -49,16 +49,16 @@ def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
     reused = made is not None and made.id == set_id
     if made is None or not reused:
         context.check_fits(_STAGE)
-        _claim(folder, set_id, ours=not settings.folder)
+        _prepare_folder(folder, set_id, ours=not settings.folder)
         with nothing_half_written(folder):
-            made = _make(context, settings, sizes, folder, set_id)
+            made = _write_set(context, settings, sizes, folder, set_id)
     summary = f"{made.ratings:,} ratings of {sizes.users:,} users and {sizes.items:,} films in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return made
 
 
-def _claim(folder: str, set_id: str, ours: bool) -> None:
-    """Empty the folder if it is ours or was left unfinished by us; whatever else is in one is never touched."""
+def _prepare_folder(folder: str, set_id: str, ours: bool) -> None:
+    """Empty the folder if it is ours or an unfinished set; never touch anything else."""
     if files.names(folder):
         if not ours and not files.exists(files.join(folder, _UNFINISHED)):
             raise SettingsError(
@@ -68,7 +68,7 @@ def _claim(folder: str, set_id: str, ours: bool) -> None:
     files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})
 
 
-def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str, set_id: str) -> Synthetic:
+def _write_set(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str, set_id: str) -> Synthetic:
     combined = settings.form == "combined"
     parts = COMBINED_FILES if combined else max(COMBINED_FILES, -(-sizes.ratings // RATINGS_PER_TASK))
     cuts = film_ranges(sizes, parts)
@@ -89,7 +89,7 @@ def _make(context: Context, settings: SynthSettings, sizes: SetPlan, folder: str
         **dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written),
         "bytes": sum(each.size_bytes for each in written),
     }  # fmt: skip
-    return Synthetic.of(folder, content).publish([*names, *companions, "truth"])
+    return Synthetic.from_content(folder, content).publish([*names, *companions, "truth"])
 
 
 def film_ranges(sizes: SetPlan, parts: int) -> list[tuple[int, int]]:

@@ -61,7 +61,7 @@ def kept_or_trained(
     started = time.monotonic()
     with spare_memory(context):
         found = train()
-    manifest = Training.of(folder, {**found, "grid": grid.id})
+    manifest = Training.from_content(folder, {**found, "grid": grid.id})
     shards = (entry for side in ("users", "items") for entry in manifest.shards[side])
     manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in shards])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))

@@ -1,11 +1,12 @@
 """Score one part of a saved model at every rank at once.
 
 Covers: the item side, rotated once for the tasks of a worker, and the errors of one user part.
-Does not cover: the errors of a rank (tasks/model/errors_by_rank.py), or which tasks run (pipeline/stages/spectrum.py).
+Does not cover: the errors of a rank (tasks/model/errors_by_rank.py), the order of tasks (pipeline/stages/spectrum.py).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,30 +19,43 @@ from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.training.score import read_held_out
 
 
-def turn_items(parts: ModelParts, rotations: Rotations, fold_biases: bool) -> SideFactors:
-    """Return the item side, to be shared by the tasks of a worker."""
-    return rotate_items(_matrix_side(parts, parts.item_side(), "item", fold_biases), rotations)
+@dataclass(frozen=True)
+class CanonicalModel:
+    """A saved model and its canonical form: of µ + b_u + b_i + U Vᵀ if `fold_biases`, else of U Vᵀ."""
+
+    parts: ModelParts
+    rotations: Rotations
+    fold_biases: bool
+
+    def side(self, rows: ModelPart, name: Literal["user", "item"]) -> SideFactors:
+        """Return some rows of a side; with `fold_biases` the factors contain the biases."""
+        if not self.fold_biases:
+            return SideFactors(rows.factors, rows.biases)
+        whole = self.parts.matrix(rows, name, True)
+        return SideFactors(whole, np.zeros(len(whole)))
 
 
-def _matrix_side(parts: ModelParts, rows: ModelPart, side: Literal["user", "item"], fold_biases: bool) -> SideFactors:
-    if not fold_biases:
-        return SideFactors(rows.factors, rows.biases)
-    whole = parts.matrix(rows, side, True)
-    return SideFactors(whole, np.zeros(len(whole)))
+def turn_items(model: CanonicalModel) -> SideFactors:
+    """Return the rotated item side, for all tasks of a worker."""
+    return rotate_items(model.side(model.parts.item_side(), "item"), model.rotations)
 
 
-def score_ranks(
-    parts: ModelParts, number: int, held_out: Place, rotations: Rotations, items: SideFactors, fold_biases: bool
-) -> RankErrors:
+def score_ranks(model: CanonicalModel, number: int, held_out: Place, items: SideFactors) -> RankErrors:
     """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
+    parts, fold_biases = model.parts, model.fold_biases
     ratings = read_held_out(*held_out, shards=len(parts.items))
-    # An item is known by its row in its shard; the shards lie one after another, as the item side has them.
+    # The ratings have an item's row in its shard; the item side has all shards, one after another.
     sides, before = [], 0
     for shard, count in enumerate(parts.item_counts):
         rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
         sides.append(np.where(rows < 0, -1, rows + before))
         before += count
-    users = _matrix_side(parts, parts.user_part(number), "user", fold_biases)
-    by = Scorer(parts.rank, 0.0 if fold_biases else parts.mean, parts.scale)
-    rows = np.concatenate(sides)
-    return errors_by_rank(ratings.user_rows, rows, ratings.ratings, users, items, rotations, by)
+    return errors_by_rank(
+        ratings.user_rows,
+        np.concatenate(sides),
+        ratings.ratings,
+        users=model.side(parts.user_part(number), "user"),
+        items=items,
+        rotations=model.rotations,
+        by=Scorer(parts.rank, 0.0 if fold_biases else parts.mean, parts.scale),
+    )

@@ -74,13 +74,12 @@ def top_items(users: npt.NDArray[np.float32], catalogue: Catalogue, rated: Rated
         part = slice(begin, min(begin + BLOCK_USERS, len(users)))
         size = part.stop - part.start
         block[:size, :rank] = users[part]
+        rated_part = rated.places, rated.ends[part], cursors[part]
+        best = top.scores[part], top.rows[part], top.found[part]
         for first in range(0, items, TILE_ITEMS):
             tile = catalogue.factors[first : first + TILE_ITEMS]
             scores = room[: size * len(tile)].reshape(size, len(tile))
             np.matmul(block[:size], tile.T, out=scores)
-            take_best()(
-                scores, first, catalogue.rows, rated.places, rated.ends[part], cursors[part],
-                top.scores[part], top.rows[part], top.found[part],
-            )  # fmt: skip
-        sort_heaps()(top.scores[part], top.rows[part], top.found[part])
+            take_best()(scores, first, catalogue.rows, *rated_part, *best)
+        sort_heaps()(*best)
     return top

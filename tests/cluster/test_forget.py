@@ -199,7 +199,7 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
 
     result = run(conf, until="export")
     dataset = json.loads((Path(result.paths["dataset"]) / "manifest.json").read_text())
-    assert (dataset.parsed_bytes, dataset.parent.rows) == (0, True)
+    assert (dataset["parsed_bytes"], dataset["parent"]["rows"]) == (0, True)
     users = pd.concat(map(pd.read_parquet, Path(result.paths["model"]).glob("user_factors*")))["raw_id"].tolist()
     assert (7 in users, 8 in users, len(users)) == (False, True, 49)
     assert held(asked(str(conf), "--yes")) == {kind: [False] for kind in KINDS}

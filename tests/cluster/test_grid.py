@@ -127,8 +127,8 @@ def _in_two_parts(context: Context, made: Ratings) -> tuple[Dataset, Split]:
         split_parts.append({"path": path, "rows": len(rows), "checksum": checksum})
     halves = {**dataset.content(), "id": "halves", "parts": dataset_parts}
     held = {**split.content(), "id": "halves", "validation": {**split.validation.content(), "parts": split_parts}}
-    stored = Dataset.of(context.store.dataset("halves"), halves).publish()
-    return stored, Split.of(context.store.split("halves"), held)
+    stored = Dataset.from_content(context.store.dataset("halves"), halves).publish()
+    return stored, Split.from_content(context.store.split("halves"), held)
 
 
 def test_an_unchanged_grid_is_reused(heard: Heard) -> None:

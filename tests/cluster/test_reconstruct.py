@@ -31,7 +31,7 @@ from funkflow import Model, reconstruction
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Noticed, StageFinished
 from funkflow.pipeline.root.store import SCRATCH
-from funkflow.pipeline.stages.reconstruct import Form, reconstruct
+from funkflow.pipeline.stages.reconstruct import Form, ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.tasks.errors import BadInput, CannotFit, SettingsError
 from funkflow.tasks.model.pieces import cut_rows
@@ -61,7 +61,7 @@ def read(folder: Path, form: Form) -> tuple[npt.NDArray[Any], list[Any], list[An
 def test_what_is_written_is_the_model(
     tmp_path: Path, model: Model, context: Context, form: Form, rank: int | None, clip: bool
 ) -> None:
-    reconstruct(context, str(tmp_path / "model"), str(tmp_path / "out"), form, rank, clip, PIECE)
+    reconstruct(context, str(tmp_path / "model"), str(tmp_path / "out"), ReconstructOptions(form, rank, clip, PIECE))
     made, users, items = read(tmp_path / "out", form)
     np.testing.assert_allclose(made, model.reconstruct(rank=rank, clip=clip), atol=1e-5)
     assert users == model.user_ids.tolist()
@@ -72,7 +72,9 @@ def test_what_is_written_is_the_model(
 def test_text_ids_and_a_spectrum_that_is_there_already(tmp_path: Path, context: Context) -> None:
     model = saved_in_parts(model_of(np.random.default_rng(7), text_ids=True), str(tmp_path / "model"), 2)
     spectrum(context, str(tmp_path / "model"))
-    reconstruct(context, str(tmp_path / "model"), str(tmp_path / "out"), "zarr", 3, piece_bytes=PIECE)
+    reconstruct(
+        context, str(tmp_path / "model"), str(tmp_path / "out"), ReconstructOptions("zarr", 3, piece_bytes=PIECE)
+    )
     made, users, items = read(tmp_path / "out", "zarr")
     np.testing.assert_allclose(made, model.reconstruct(rank=3), atol=1e-5)
     assert (users, items) == (model.user_ids.tolist(), model.item_ids.tolist())
@@ -104,6 +106,7 @@ import os, signal, sys
 from funkflow import Settings
 from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.progress.events import StageAdvanced
+from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 
 def stop(event):
     if isinstance(event, StageAdvanced) and event.doing == "write-piece" and event.done == 3:
@@ -111,7 +114,8 @@ def stop(event):
 
 if __name__ == "__main__":
     settings, (model, out, form, size) = Settings.build({"cluster": {"threads": 1}}), sys.argv[1:]
-    saved_model.reconstruct_with(settings, model, out, form, piece_bytes=int(size), listeners=[stop])
+    options = ReconstructOptions(form, piece_bytes=int(size))
+    saved_model.reconstruct_with(settings, model, out, options, listeners=[stop])
 """
 
 
@@ -131,7 +135,7 @@ def test_a_killed_one_goes_on_from_the_pieces_that_are_there(
     before = {path: (folder / path).stat().st_mtime_ns for marker in markers for path in json.loads(marker.read_text())}
     (cut_short, _), *_ = before.items()
     (folder / cut_short).write_bytes(b"cut short")
-    reconstruct(heard.context, str(tmp_path / "model"), str(folder), form, piece_bytes=ROW_BYTES)
+    reconstruct(heard.context, str(tmp_path / "model"), str(folder), ReconstructOptions(form, piece_bytes=ROW_BYTES))
     kept = {path for path, written in before.items() if (folder / path).stat().st_mtime_ns == written}
     assert kept == set(before) - {cut_short}
     np.testing.assert_allclose(read(folder, form)[0], model.reconstruct(), atol=1e-5)
@@ -143,12 +147,12 @@ def test_a_killed_one_goes_on_from_the_pieces_that_are_there(
 def test_a_whole_one_is_kept_and_another_refused(tmp_path: Path, model: Model, heard: Heard) -> None:
     places = str(tmp_path / "model"), str(tmp_path / "out")
     for _ in range(2):
-        reconstruct(heard.context, *places, rank=2, piece_bytes=PIECE)
+        reconstruct(heard.context, *places, ReconstructOptions(rank=2, piece_bytes=PIECE))
     assert [event.reused for event in heard.events if isinstance(event, StageFinished)] == [False, True]
     with pytest.raises(SettingsError, match="holds nothing of this reconstruction; name a new folder"):
-        reconstruct(heard.context, *places, rank=3, piece_bytes=PIECE)
+        reconstruct(heard.context, *places, ReconstructOptions(rank=3, piece_bytes=PIECE))
     with pytest.raises(BadInput, match="rank 7: this model has rank 6"):
-        reconstruct(heard.context, *places, rank=7)
+        reconstruct(heard.context, *places, ReconstructOptions(rank=7))
 
 
 def test_what_no_disk_holds_is_refused_with_both_numbers(tmp_path: Path, context: Context) -> None:
@@ -161,7 +165,7 @@ def test_what_no_disk_holds_is_refused_with_both_numbers(tmp_path: Path, context
 
 
 def test_the_size_is_told_first(tmp_path: Path, model: Model, heard: Heard) -> None:
-    reconstruct(heard.context, str(tmp_path / "model"), str(tmp_path / "out"), piece_bytes=PIECE)
+    reconstruct(heard.context, str(tmp_path / "model"), str(tmp_path / "out"), ReconstructOptions(piece_bytes=PIECE))
     told = heard.events[0]
     assert isinstance(told, Noticed)
     assert told.message.startswith(f"2.66 kiB in 6 pieces, to {tmp_path / 'out'}; ")

@@ -36,7 +36,7 @@ def test_the_parts_come_to_the_models_own_svd(tmp_path: Path, context: Context, 
     model = saved_in_parts(model_of(np.random.default_rng(1)), str(tmp_path), parts)
     manifest = spectrum(context, str(tmp_path), fold_biases=fold_biases)
     U, s, Vt = model.svd(fold_biases)
-    table = pd.read_parquet(tmp_path / manifest["table"])
+    table = pd.read_parquet(tmp_path / manifest.table)
     np.testing.assert_allclose(table["singular_value"], s, rtol=1e-10)
     assert table["cumulative_energy"].iloc[-1] == pytest.approx(1.0)
     assert table["rmse"].isna().all()
@@ -58,7 +58,7 @@ def test_written_vectors_are_the_models(tmp_path: Path, context: Context, balanc
     stretch = np.sqrt(s) if balanced else np.ones(len(s))
     assert users["raw_id"].tolist() == model.user_ids.tolist()
     assert items["raw_id"].tolist() == model.item_ids.tolist()
-    np.testing.assert_allclose(manifest["singular_values"], s, rtol=1e-10)
+    np.testing.assert_allclose(manifest.singular_values, s, rtol=1e-10)
     np.testing.assert_allclose(left, U * stretch, atol=1e-10 * stretch[0])
     np.testing.assert_allclose(right, Vt.T * stretch, atol=1e-10 * stretch[0])
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from funkflow.pipeline import cli
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.errors import SettingsError
 
@@ -98,7 +98,7 @@ def test_table_and_pictures_lie_together_and_need_nothing_else(compared: tuple[P
 
 
 def test_a_drawing_of_one_run_has_its_mark_within_the_panel() -> None:
-    row = Row("sgd", 8, False, 0.9, 0.8, 3.0, 2**29, 5)
+    row = ComparedRun("sgd", 8, False, 0.9, 0.8, 3.0, 2**29, 5)
     one = Comparison("made", 10, 2, {"mean": 1.1, "biases": 1.0}, (row,))
     drawing = ElementTree.fromstring(comparison_drawing(one))
     width, height = float(drawing.attrib["width"]), float(drawing.attrib["height"])

@@ -20,7 +20,8 @@ from executing import DATASET_ID, RUN_ID, executed, ratings_in, settings_over, w
 
 from chaos.object_store import ObjectStore
 from funkflow.pipeline.root import lock
-from funkflow.pipeline.root.ledger import Ledger, Record
+from funkflow.pipeline.root.holder import RootHolder
+from funkflow.pipeline.root.ledger import Ledger, LedgerRecord
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.running.execution import Execution
@@ -50,7 +51,7 @@ def settings(tmp_path: Path, root: str) -> Settings:
     return settings_over(tmp_path, root)
 
 
-def records(root: str) -> list[Record]:
+def records(root: str) -> list[Any]:
     return list(Ledger(root).records())
 
 
@@ -104,7 +105,7 @@ def test_a_good_end_that_cannot_be_written_is_none(
 ) -> None:
     write = Ledger.write
 
-    def full(ledger: Ledger, record: Record) -> None:
+    def full(ledger: Ledger, record: LedgerRecord) -> None:
         if record["state"] == "done":
             raise OSError(errno.ENOSPC, "full", "a-file")
         write(ledger, record)
@@ -189,7 +190,7 @@ def test_one_that_was_killed_blocks_nobody_and_is_marked_by_the_next(
 
     def look(execution: Execution) -> RunResult:
         ledger = Ledger(root)
-        seen.extend((ledger.read(each) or {})["state"] for each in ledger.ids())
+        seen.extend(record["state"] for each in ledger.ids() if (record := ledger.read(each)))
         return work(execution)
 
     executed(settings, look)
@@ -213,7 +214,14 @@ def test_one_at_work_stays_running_and_its_end_is_never_overwritten(settings: Se
 
 def test_a_holder_on_another_machine_is_gone_when_its_lock_is_free(tmp_path: Path) -> None:
     root = str(tmp_path)
-    elsewhere = {"host": "elsewhere", "machine": "another", "process": 1, "started": 1.0, "since": 1.0, "record": "r"}
+    elsewhere: RootHolder = {
+        "host": "elsewhere",
+        "machine": "another",
+        "process": 1,
+        "started": 1.0,
+        "since": 1.0,
+        "record": "r",
+    }
     with hold_root(root):
         files.write_json(f"{root}/.holder.json", elsewhere)
         assert not lock.is_gone(root, elsewhere)

@@ -173,7 +173,7 @@ def test_what_cannot_be_plotted_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"spectrum.parquet: no such file"):
         plots.rmse_by_rank(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"event": "StageStarted"}\n')
-    with pytest.raises(BadInput, match="told of no epoch"):
+    with pytest.raises(BadInput, match="has no epochs"):
         plots.learning_curve(tmp_path)
     with pytest.raises(SettingsError, match="name a run at least"):
         plots.compare([])

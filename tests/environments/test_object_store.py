@@ -36,10 +36,10 @@ from funkflow.pipeline.stages.evaluate import evaluate
 from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
-from funkflow.pipeline.stages.predict import predict
+from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.ranking import ranking
 from funkflow.pipeline.stages.recommend import recommend
-from funkflow.pipeline.stages.reconstruct import reconstruct
+from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
@@ -97,9 +97,9 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
     ranking(context, dataset, held_out, model, settings.ranking, run_folder=folder)
     recommend(context, dataset, held_out, model, settings.recommend, folder)
     qualifying = files.join(raw.folder, "qualifying.txt")
-    predict(context, model, qualifying, (None, None), 1000, files.join(folder, "predictions"), ours=True)
+    predict(context, model, PairsFile(qualifying), 1000, files.join(folder, "predictions"), ours=True)
     for form in ("parquet", "zarr"):
-        reconstruct(context, model, files.join(root, form), form, rank=2, piece_bytes=2**16)
+        reconstruct(context, model, files.join(root, form), ReconstructOptions(form, rank=2, piece_bytes=2**16))
     system, place = fsspec.core.url_to_fs(root, use_listings_cache=False)
     found = {path.removeprefix(place).lstrip("/"): system.cat_file(path) for path in system.find(place)}
     return Made(root, {path: data for path, data in found.items() if not path.endswith(".json")}, training)

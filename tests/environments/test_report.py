@@ -27,8 +27,8 @@ from funkflow import RunResult, Settings, run
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.planning.budget import Allowance, Prediction
 from funkflow.pipeline.progress.events import Event, StageFinished
+from funkflow.pipeline.results.report.fact_parts import quarantined_rows
 from funkflow.pipeline.results.report.page import report_page
-from funkflow.pipeline.stages.report import quarantined_rows
 from funkflow.tasks.parsing.rows.rows import RejectedRow, quarantine_table
 from funkflow.tasks.storage import files
 
@@ -63,7 +63,7 @@ def facts(made: tuple[Path, list[RunResult]]) -> dict[str, Any]:
     return found
 
 
-def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], facts: dict[str, Any]) -> None:
+def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], facts: Any) -> None:
     result = made[1][0]
     errors = facts["errors"]
     for bins in (errors["by_user_activity"], errors["by_item_popularity"], errors["by_value"], errors["by_time"]):
@@ -94,7 +94,7 @@ def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], fact
 
 
 def test_its_command_is_the_same_run_from_any_folder_and_keeps_the_report(
-    made: tuple[Path, list[RunResult]], facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, list[RunResult]], facts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, (first, _) = made
     (root / "receipts").rename(root / "receipts-away")  # so that the stages are gone through
@@ -237,7 +237,7 @@ def test_the_commands_make_pages_of_one_run_of_several_and_of_all(
     assert "no such record" in str(missing.exception)
 
 
-def test_quarantined_rows_are_named_with_their_reasons(facts: dict[str, Any], tmp_path: Path) -> None:
+def test_quarantined_rows_are_named_with_their_reasons(facts: Any, tmp_path: Path) -> None:
     rows = tuple(RejectedRow("r.csv", line, "7,x,<b>", f"'<b>{line}' is no rating", "") for line in range(2, 40))
     url = str(tmp_path / "quarantine.parquet")
     files.write_table(url, quarantine_table(rows))
@@ -245,14 +245,15 @@ def test_quarantined_rows_are_named_with_their_reasons(facts: dict[str, Any], tm
     assert found is not None
     assert (found["rows"], len(found["first"])) == (38, 10)
     assert found["first"][0] == {"file": "r.csv", "line": 2, "reason": "'<b>2' is no rating"}
-    page = report_page([{**facts, "data": {**facts["data"], "quarantined": found}}])
+    with_rows: Any = {**facts, "data": {**facts["data"], "quarantined": found}}
+    page = report_page([with_rows])
     assert "38 rows, in" in page
     assert "&lt;b&gt;2&#39; is no rating" in page
     assert quarantined_rows(0, url) is None
 
 
-def test_what_is_not_there_is_said(facts: dict[str, Any]) -> None:
-    bare = {**facts, "ranks": None, "spectrum": None, "errors": None, "factors": None}
+def test_what_is_not_there_is_said(facts: Any) -> None:
+    bare: Any = {**facts, "ranks": None, "spectrum": None, "errors": None, "factors": None}
     bare["data"] = {**facts["data"], "by_time": None, "values": None, "user_counts": None, "item_counts": None}
     bare["time"] = {"stages": [], "tasks": None}
     bare["verdict"] = {**facts["verdict"], "rmse": None}
@@ -262,7 +263,7 @@ def test_what_is_not_there_is_said(facts: dict[str, Any]) -> None:
     assert "was not measured" in page
 
 
-def test_markup_in_titles_and_settings_stays_words(facts: dict[str, Any]) -> None:
+def test_markup_in_titles_and_settings_stays_words(facts: Any) -> None:
     evil = "<script>alert(1)</script>&\"'"
     spoilt = json.loads(json.dumps(facts))
     spoilt["factors"][0]["low"][0]["title"] = spoilt["data"]["top_items"][0]["title"] = evil

@@ -30,15 +30,15 @@ BLOCK = {"checksum": "b", "rows": 3, "bytes": 1, "rating_bytes": 4, "sum": 9.0, 
 
 
 def a_dataset(folder: str = "", **fields: Any) -> Dataset:
-    return Dataset.of(folder, {**_DATASET, **fields})
+    return Dataset.from_content(folder, {**_DATASET, **fields})
 
 
 def a_split(folder: str = "", **fields: Any) -> Split:
-    return Split.of(folder, {**_SPLIT, **fields})
+    return Split.from_content(folder, {**_SPLIT, **fields})
 
 
 def a_grid(folder: str = "", **fields: Any) -> Grid:
-    return Grid.of(folder, {**_GRID, **fields})
+    return Grid.from_content(folder, {**_GRID, **fields})
 
 
 def some_data(**fields: Any) -> TrainingData:

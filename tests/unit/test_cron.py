@@ -108,7 +108,7 @@ def test_newest_moment_and_its_logical_date() -> None:
     assert cron.latest(at + timedelta(days=2)) == at
     assert cron.latest(at - timedelta(microseconds=1)) == at - timedelta(days=1)
     assert cron.logical_date(at).isoformat() == "2026-11-27"
-    assert cron.said(at) == "2026-11-27 23:30:00-05:00"
+    assert cron.local_time(at) == "2026-11-27 23:30:00-05:00"
 
 
 @pytest.mark.parametrize(

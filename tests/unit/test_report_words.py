@@ -148,7 +148,7 @@ def test_counts_shares_and_times_read_as_people_write_them() -> None:
     assert [moment("2026-01-31"), moment("soon")] == ["31 January 2026", "soon"]
 
 
-def record(number: int, dataset: str, rmse: float, split: str = "hash 10 %") -> dict[str, Any]:
+def record(number: int, dataset: str, rmse: float, split: str = "hash 10 %") -> Any:
     return {
         "id": f"20260101T0000{number:02d}", "date": "2026-01-01", "state": "done", "run_id": f"{number:016d}",
         "dataset": dataset, "metrics": {"rmse": rmse, "split": split, "seconds": 1.0},

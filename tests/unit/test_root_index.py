@@ -21,6 +21,7 @@ from sessions import examples
 
 from funkflow.pipeline.datasets.parent import Candidates, Inputs
 from funkflow.pipeline.root.index import facts_of_all
+from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.store import Store, published
 from funkflow.pipeline.stages.grid import known_blocks
 from funkflow.tasks.dataset.known_files import SeenFile, match
@@ -170,8 +171,8 @@ def test_blocks_are_looked_for_up_to_the_nearest_dataset_that_has_any(tmp_path: 
 def test_an_index_follows_what_is_there(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
 
-    def known() -> dict[str, Any]:
-        return {name: facts["shards"] for name, facts in facts_of_all(store, "grid", lambda found: found).items()}
+    def known() -> dict[str, int]:
+        return facts_of_all(store, Grid, lambda made: made.shards)
 
     assert known() == {}
     assert files.names(store.root) == []

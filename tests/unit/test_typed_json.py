@@ -17,6 +17,15 @@ from hypothesis import strategies as st
 from made_manifests import BLOCK, a_dataset, a_grid, a_split
 
 from funkflow.pipeline.root.manifests import Baseline, Dataset, Grid, Split, Synthetic, Training
+from funkflow.pipeline.root.model_manifests import (
+    Predictions,
+    RankingScores,
+    Recommendations,
+    Reconstruction,
+    SavedReport,
+    Spectrum,
+    Vectors,
+)
 from funkflow.pipeline.root.store import publish
 from funkflow.pipeline.root.typed_json import Manifest
 from funkflow.tasks.errors import DamagedFile
@@ -27,6 +36,7 @@ ENTRIES = st.lists(
 HELD_OUT: st.SearchStrategy[Any] = st.fixed_dictionaries({"ratings": st.integers(0), "parts": ENTRIES})
 NUMBERS = st.floats(allow_nan=False)
 STEPS = {"mean": 3.5, "deviation": 1.0, "l2": 0.1, "step": 0.01, "bias_step": 0.02}
+MEASURES = {"precision": 0.1, "recall": 0.2, "ndcg": 0.3}
 OTHERS = st.dictionaries(st.sampled_from(["added", "later"]), st.integers() | st.none() | st.lists(st.text()))
 OPTIONAL: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "dataset": {
@@ -52,6 +62,18 @@ KINDS: list[tuple[type[Manifest], st.SearchStrategy[dict[str, Any]]]] = [
     }, optional=OPTIONAL["training"])),
     (Synthetic, st.fixed_dictionaries({"id": st.text(), "ratings": st.integers(), "shape": st.text()})),
     (Baseline, st.just({name: {"squared": 1.0, "absolute": 2.0, "ratings": 3} for name in ("mean", "biases")})),
+    (Spectrum, st.fixed_dictionaries(
+        {"id": st.text(), "of": st.text(), "table": st.text(), "checksums": st.just({"a": "b"}), "ratings": st.just(1),
+         "grid": st.none() | st.text()}, optional={"split": st.none() | st.text(), "rmse": NUMBERS, "mae": NUMBERS})),
+    (Vectors, st.just({"id": "a", "of": "b", "balanced": True, "singular_values": [2.0], "users": ["c"], "items": []})),
+    (Reconstruction, st.just({"id": "a", "of": "b", "rank": 1, "clipped": True, "form": "zarr", "users": 2, "items": 3,
+                              "bytes": 24})),
+    (Predictions, st.fixed_dictionaries({"id": st.text(), "pairs": st.integers(), "model": st.text(), "parts": st.lists(
+        st.just({"path": "a", "rows": 2, "checksum": "b", "known": 1}))})),
+    (Recommendations, st.fixed_dictionaries({"id": st.text(), **dict.fromkeys(("count", "users", "rows"), st.just(1)),
+        "parts": st.lists(st.just({"path": "a", "rows": 2, "checksum": "b", "users": 1}))})),
+    (RankingScores, st.just({"id": "a", "count": 1, "threshold": 4.0, "users": 2, **MEASURES, "most_rated": MEASURES})),
+    (SavedReport, st.just({"id": "a"})),
 ]  # fmt: skip
 WHOLE = {Dataset: a_dataset().content(), Split: a_split().content(), Grid: a_grid().content()}
 
@@ -64,9 +86,9 @@ def test_what_is_read_is_what_is_written(
     written = {**WHOLE.get(kind, {}), **data.draw(contents), **others}
     written |= {"kind": kind.kind, "format_version": 3, "files": {"a": 1}}
     as_json = json.dumps(written, sort_keys=True)
-    manifest = kind.of("somewhere", json.loads(as_json))
+    manifest = kind.from_content("somewhere", json.loads(as_json))
     assert json.dumps(manifest.content(), sort_keys=True) == as_json
-    assert kind.of("elsewhere", manifest.content()) == manifest
+    assert kind.from_content("elsewhere", manifest.content()) == manifest
 
 
 def test_one_comes_back_byte_for_byte_from_disk(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from funkflow.pipeline.progress.colours import LIGHT
-from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.results.comparison.table import AXES, MODEL, PURE_MODEL
 from funkflow.pipeline.results.report.axes import Scale, axis_words, padded
 from funkflow.pipeline.results.report.charts import curve
@@ -55,7 +55,7 @@ def comparison_drawing(comparison: Comparison) -> str:
     )
 
 
-def _panel(curves: dict[str, list[Row]], key: str, label: str) -> Iterator[str]:
+def _panel(curves: dict[str, list[ComparedRun]], key: str, label: str) -> Iterator[str]:
     values = [float(getattr(each, key)) for rows in curves.values() for each in rows]
     up = Scale(*padded([each.rmse or 0.0 for rows in curves.values() for each in rows]), HEIGHT - BOTTOM, TOP)
     left = left_of(axis_words(up.ticks()))

@@ -21,7 +21,7 @@ from bokeh.resources import INLINE
 from dask.utils import format_bytes
 
 from funkflow.pipeline.progress.colours import colour_at
-from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.results.comparison.table import AXES, HEADS, MODEL, PURE_MODEL, cells, known_references
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.model.html_tables import templates_in
@@ -53,7 +53,7 @@ def comparison_page(comparison: Comparison) -> str:
     return str(file_html(column(*parts), INLINE, title="funkflow: methods compared", template=FILE))
 
 
-def _figure_by(curves: dict[str, list[Row]], key: str, label: str, named: list[str]) -> figure:
+def _figure_by(curves: dict[str, list[ComparedRun]], key: str, label: str, named: list[str]) -> figure:
     hover = HoverTool(
         tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{%.5g}"), ("seconds", "@seconds{0.0}"),
                   ("memory", "@memory")],

@@ -27,7 +27,7 @@ _MEASURED = "measured.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRun:
     """One run. `pure`: A ≈ U V^T, without mean and biases; `failed`: why there is no result, else empty.
 
     rmse : on the validation ratings; training_rmse : on the training ratings, unclipped, of the epoch that was kept;
@@ -56,15 +56,15 @@ class Comparison:
     ratings: int = 0
     cores: int = 0
     references: dict[str, float] = field(default_factory=dict)
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ComparedRun, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def forms(self) -> Iterator[tuple[bool, dict[str, list[Row]]]]:
+    def forms(self) -> Iterator[tuple[bool, dict[str, list[ComparedRun]]]]:
         """Yield for each form, pure or not, the rows that have a result, by method and in the order of their ranks."""
         for pure in sorted({row.pure for row in self.rows}):
-            curves: dict[str, list[Row]] = {}
+            curves: dict[str, list[ComparedRun]] = {}
             for row in sorted(self.rows, key=lambda row: row.rank):
                 if row.pure == pure and row.rmse is not None:
                     curves.setdefault(row.method, []).append(row)
@@ -104,7 +104,7 @@ def compare_methods(
     for number, (method, rank, form) in enumerate(chosen, start=1):
         words = f"{method}, rank {rank}{', pure form' if form else ''}"
         _tell_all(listeners, Noticed(f"comparing {number} of {len(chosen)}: {words}"))
-        row, result = _run_one(settings, Row(method, rank, form), fresh, listeners)
+        row, result = _run_one(settings, ComparedRun(method, rank, form), fresh, listeners)
         if row.failed:
             _tell_all(listeners, Noticed(f"{words}: {row.failed}", warning=True))
         if result is not None:
@@ -137,7 +137,9 @@ def _tell_all(listeners: Sequence[Listener], event: Event) -> None:
         listener(event)
 
 
-def _run_one(settings: Settings, row: Row, fresh: bool, listeners: Sequence[Listener]) -> tuple[Row, RunResult | None]:
+def _run_one(
+    settings: Settings, row: ComparedRun, fresh: bool, listeners: Sequence[Listener]
+) -> tuple[ComparedRun, RunResult | None]:
     """Run one method at one rank; return its row, and the result unless it failed."""
     finished: list[StageFinished] = []
 
@@ -158,7 +160,7 @@ def _run_one(settings: Settings, row: Row, fresh: bool, listeners: Sequence[List
     return _with_measures(row, result, reused), result
 
 
-def _settings_of(settings: Settings, row: Row) -> Settings:
+def _settings_of(settings: Settings, row: ComparedRun) -> Settings:
     """Return the settings of one run: those given, but for what would have no effect with its method."""
     content = settings.model_dump(exclude_unset=True)
     train = {**content.get("train", {}), "method": row.method, "rank": row.rank, **(PURE if row.pure else {})}
@@ -167,7 +169,7 @@ def _settings_of(settings: Settings, row: Row) -> Settings:
     return Settings.build(content)
 
 
-def _with_measures(row: Row, result: RunResult, reused: bool) -> Row:
+def _with_measures(row: ComparedRun, result: RunResult, reused: bool) -> ComparedRun:
     run_folder = result.paths["run"]
     url = files.join(run_folder, _MEASURED)
     if not reused:

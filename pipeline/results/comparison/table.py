@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from funkflow.pipeline.results.comparison.runs import Comparison, Row
+from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.results.tables import text_table
 from funkflow.tasks.digits import rounded
 
@@ -47,7 +47,7 @@ def known_references(comparison: Comparison) -> list[str]:
     return [f"{REFERENCES[name]} {rounded(rmse, *rmses.values())}" for name, rmse in rmses.items()]
 
 
-def cells(row: Row, comparison: Comparison) -> list[str]:
+def cells(row: ComparedRun, comparison: Comparison) -> list[str]:
     """Return a row that has a result, as text under HEADS."""
     rmses = [each.rmse for each in comparison.rows]
     return [

@@ -1,6 +1,6 @@
 """The report: one HTML file about a run.
 
-Lives here: the page and its sections, charts and their axes, words for values, the page of all runs.
-Does not: the numbers (pipeline/stages/report.py).
+Lives here: the facts, the page and its sections, charts and their axes, the page of all runs.
+Does not: the tasks that measure (pipeline/stages/report.py).
 May import: tasks/.
 """

@@ -72,7 +72,7 @@ def line_figure(
             (across.at(x), up.at(y))
             for x, y in zip(xs, each.values, strict=True) if y is not None and math.isfinite(y)
         ], each.joined, -(-len(xs) // _MOST_MARKS))  # fmt: skip
-    unjoined = [not each.joined or _count(each) == 1 for each in series]
+    unjoined = [not each.joined or _count_known(each) == 1 for each in series]
     keys: list[Key] = [
         (f"{'mark' if alone else 'line'} c{number % COLOURS}", MARKS[number % len(MARKS)], each.name)
         for number, (each, alone) in enumerate(zip(series, unjoined, strict=True))
@@ -84,7 +84,7 @@ def line_figure(
     return framed_figure(figure, parts, keys if len(keys) > 1 else [], table)
 
 
-def _count(series: Series) -> int:
+def _count_known(series: Series) -> int:
     return sum(value is not None for value in series.values)
 
 

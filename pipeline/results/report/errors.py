@@ -15,12 +15,21 @@ from funkflow.pipeline.results.report.axes import axis_words, month_ticks, round
 from funkflow.pipeline.results.report.bars import FEW, bar_figure
 from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import Facts, absent, figures
+from funkflow.pipeline.results.report.facts import (
+    CalibrationBin,
+    CountErrorBin,
+    ErrorBin,
+    MonthErrorBin,
+    ReportFacts,
+    ResidualFacts,
+    ValueErrorBin,
+)
+from funkflow.pipeline.results.report.pieces import absent, figures
 from funkflow.pipeline.results.report.ratings import BINS_OF, bounds, edges, every_month
 from funkflow.tasks.digits import rounded
 
 
-def errors(facts: Facts) -> Markup:
+def errors(facts: ReportFacts) -> Markup:
     """Return where the model errs on the validation ratings."""
     found = facts["errors"]
     if not found:
@@ -37,7 +46,7 @@ def errors(facts: Facts) -> Markup:
     return figures(*parts)
 
 
-def _by_counts(bins: Sequence[Facts], of: str, side: str, whole: float | None) -> Markup:
+def _by_counts(bins: Sequence[CountErrorBin], of: str, side: str, whole: float | None) -> Markup:
     known = {(each["low"], each["high"]): each for each in bins}
     every = _every_bin(list(known))
     labels = [bounds(*each) for each in every]
@@ -56,7 +65,7 @@ def _every_bin(bins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _rmse_bars(
-    figure: Figure, labels: Sequence[str], bins: Sequence[Facts | None], ticks: Sequence[tuple[float, str]],
+    figure: Figure, labels: Sequence[str], bins: Sequence[ErrorBin | None], ticks: Sequence[tuple[float, str]],
     whole: float | None,
 ) -> Markup:  # fmt: skip
     series = Series("RMSE", [None if each is None else each["rmse"] for each in bins])
@@ -65,7 +74,7 @@ def _rmse_bars(
     return bar_figure(figure, labels, [series], ticks, level=level, pale=pale)
 
 
-def _best_and_worst(labels: Sequence[str], bins: Sequence[Facts]) -> str:
+def _best_and_worst(labels: Sequence[str], bins: Sequence[ErrorBin]) -> str:
     """Say where the RMSE is least and greatest, among the bins with ratings enough to tell."""
     places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
     if len(places) < 2:
@@ -79,7 +88,7 @@ def _best_and_worst(labels: Sequence[str], bins: Sequence[Facts]) -> str:
     )
 
 
-def _by_rating(bins: Sequence[Facts]) -> Markup:
+def _by_rating(bins: Sequence[ValueErrorBin]) -> Markup:
     labels = [f"{each['value']:.3g}" for each in bins]
     says = _best_and_worst([f"rating {label}" for label in labels], bins)
     figure = Figure("RMSE and mean error by rating", says, "rating", "rating units")
@@ -88,7 +97,7 @@ def _by_rating(bins: Sequence[Facts]) -> Markup:
     return bar_figure(figure, labels, curves)
 
 
-def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> Markup:
+def _by_time(bins: Sequence[MonthErrorBin] | None, whole: float | None) -> Markup:
     if not bins:
         return absent("RMSE by month", "the ratings have no timestamps")
     known = {each["start"]: each for each in bins}
@@ -98,7 +107,7 @@ def _by_time(bins: Sequence[Facts] | None, whole: float | None) -> Markup:
     return _rmse_bars(figure, months, [known.get(each) for each in months], ticks, whole)
 
 
-def _calibration(bins: Sequence[Facts]) -> Markup:
+def _calibration(bins: Sequence[CalibrationBin]) -> Markup:
     off = max((abs(each["actual"] - each["predicted"]) for each in bins if each["ratings"] >= FEW), default=0.0)
     says = (
         f"Where at least {FEW} ratings were predicted about alike, their mean is at most {rounded(off)} away from "
@@ -109,7 +118,7 @@ def _calibration(bins: Sequence[Facts]) -> Markup:
     return line_figure(figure, [each["predicted"] for each in bins], [curve], diagonal=True)
 
 
-def _residuals(found: Facts) -> Markup:
+def _residuals(found: ResidualFacts) -> Markup:
     bounds_of, counts = found["edges"], found["counts"]
     kept = [n for n, count in enumerate(counts) if count]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)

@@ -6,7 +6,6 @@ Covers: the page. Does not cover: the records (pipeline/root/ledger.py), the pag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
@@ -15,12 +14,13 @@ from funkflow.pipeline.progress.words import counted, data_name, duration, momen
 from funkflow.pipeline.results.report.charts import line_figure, sparkline
 from funkflow.pipeline.results.report.drawing import COLOURS, Figure, Series
 from funkflow.pipeline.results.report.pieces import figures, piece, whole_page
+from funkflow.pipeline.root.ledger import LedgerRecord
 from funkflow.tasks.digits import rounded
 
 _HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "time")
 
-Records = Sequence[Mapping[str, Any]]
-Measured = tuple[int, Mapping[str, Any]]
+Records = Sequence[LedgerRecord]
+Measured = tuple[int, LedgerRecord]
 """The number of an execution, oldest first, and its record."""
 
 
@@ -54,9 +54,11 @@ def _trend(records: Records) -> Markup:
     newest = sorted(groups.values(), key=lambda each: -each[-1][0])
     shown, others = sorted(newest[: COLOURS - 1]), [each for group in newest[COLOURS - 1 :] for each in group]
     names = _group_names(shown)
-    series = [Series(name, _placed(group, len(done))) for name, group in zip(names, shown, strict=True)]
+    series = [Series(name, _place_in_order(group, len(done))) for name, group in zip(names, shown, strict=True)]
     if others:
-        series.append(Series(counted(len(newest) - len(shown), "other set"), _placed(others, len(done)), joined=False))
+        series.append(
+            Series(counted(len(newest) - len(shown), "other set"), _place_in_order(others, len(done)), joined=False)
+        )
     says = " ".join(_trend_words(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
         says += " RMSEs of different sets do not compare."
@@ -64,7 +66,7 @@ def _trend(records: Records) -> Markup:
     return figures(line_figure(figure, list(range(1, len(done) + 1)), series))
 
 
-def _measured_on(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _measured_on(record: LedgerRecord) -> tuple[str, ...]:
     return str(record.get("dataset")), str(record["metrics"].get("split"))
 
 
@@ -78,7 +80,7 @@ def _group_names(groups: Sequence[Sequence[Measured]]) -> list[str]:
     ]
 
 
-def _placed(group: Sequence[Measured], length: int) -> list[float | None]:
+def _place_in_order(group: Sequence[Measured], length: int) -> list[float | None]:
     found = {number: record["metrics"]["rmse"] for number, record in group}
     return [found.get(number) for number in range(1, length + 1)]
 
@@ -90,9 +92,7 @@ def _trend_words(name: str, group: Sequence[Measured]) -> str:
     return f"{name}: {rounded(first, last)} at first, {rounded(last, first)} at last."
 
 
-def _execution(
-    record: Mapping[str, Any], curves: Mapping[str, Sequence[float]], links: Mapping[str, str]
-) -> dict[str, str]:
+def _execution(record: LedgerRecord, curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> dict[str, str]:
     """Return the cells of an execution, by their names in pieces.html.jinja."""
     run, metrics = str(record.get("run_id") or ""), record.get("metrics") or {}
     seconds = metrics.get("seconds")

@@ -1,4 +1,4 @@
-"""The page about a run, or about several compared: one file, no request to anywhere.
+"""The page about a run, or about several compared: one file that loads nothing from elsewhere.
 
 Covers: the order of its parts, and the differences of several runs' settings.
 Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (pieces.py), the page of all
@@ -15,44 +15,45 @@ from markupsafe import Markup
 from funkflow.pipeline.progress.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
-from funkflow.pipeline.results.report.pieces import Facts, piece, whole_page
+from funkflow.pipeline.results.report.facts import ReportFacts
+from funkflow.pipeline.results.report.pieces import piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking
 from funkflow.pipeline.results.report.ratings import data
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
-_ONE: tuple[tuple[str, str, Callable[[Facts], Markup]], ...] = (
-    ("summary", "The run", sections.summary),
+_ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
+    ("summary", "The run", sections.run_summary),
     ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
     ("ranking", "How well it ranks", ranking),
     ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
     ("errors", "Where it errs", errors),
-    ("factors", "What the factors tell apart", sections.factors),
+    ("factors", "What the factors tell apart", sections.factor_table),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
 
 
-def report_page(several: Sequence[Facts]) -> str:
+def report_page(several: Sequence[ReportFacts]) -> str:
     """Return the page.
 
     Parameters
     ----------
-    several : the facts of one run, or of two and more to compare, as pipeline/stages/report.py writes them.
+    several : the facts of one run, or of several to compare.
     """
     return _page_of_one(several[0]) if len(several) == 1 else _page_of_several(several)
 
 
-def _page_of_one(facts: Facts) -> str:
+def _page_of_one(facts: ReportFacts) -> str:
     run = facts["run"]
     beneath = f"run {run['run_id'][:8]}, {moment(run['ended'])}"
     parts = [(name, words, make(facts)) for name, words, make in _ONE]
     return whole_page(data_name(run["settings"]), beneath, tiles(facts) + verdict(facts), parts)
 
 
-def _page_of_several(several: Sequence[Facts]) -> str:
+def _page_of_several(several: Sequence[ReportFacts]) -> str:
     names = list(dict.fromkeys(data_name(facts["run"]["settings"]) for facts in several))
     parts = (
         ("differences", "What differs in the settings", _differences(several)),
@@ -60,28 +61,29 @@ def _page_of_several(several: Sequence[Facts]) -> str:
         ("learning", "How they learnt", sections.learning(several)),
         ("ranks", "How many factors it takes", sections.ranks(several)),
     )
-    measured = [facts for facts in several if facts["verdict"].get("rmse") is not None]
-    best = min(measured, key=lambda facts: facts["verdict"]["rmse"], default=None)
-    splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for facts in measured}
+    measured = [(rmse, facts) for facts in several if (rmse := facts["verdict"].get("rmse")) is not None]
+    splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for _, facts in measured}
     words = "None of them was measured."
-    if best is not None:
-        words = f"The least RMSE, {rounded(best['verdict']['rmse'])}, is that of {sections.short(best)}."
+    if measured:
+        least, best = min(measured, key=lambda pair: pair[0])
+        words = f"The least RMSE, {rounded(least)}, is that of {sections.short(best)}."
         if len(splits) > 1:
             words += " They were not measured on the same ratings, so their RMSEs do not compare."
     heading = Markup('<p class="verdict">{}</p>').format(words)
     return whole_page(f"{len(several)} runs compared", listed(names), heading, parts)
 
 
-def _results(several: Sequence[Facts]) -> Markup:
-    judged = [facts["verdict"].get(name) for facts in several for name in ("rmse", "biases_rmse")]
+def _results(several: Sequence[ReportFacts]) -> Markup:
+    rmses, biases = ([facts["verdict"].get("rmse") for facts in several],
+                     [facts["verdict"].get("biases_rmse") for facts in several])  # fmt: skip
     rows = [
         ["run", *(sections.short(facts) for facts in several)],
         [
             "validation",
             *(f"{facts['verdict'].get('split')}, {facts['verdict'].get('ratings') or 0:,}" for facts in several),
         ],
-        ["RMSE", *(rounded(each, *judged) for each in judged[0::2])],
-        ["biases alone", *(rounded(each, *judged) for each in judged[1::2])],
+        ["RMSE", *(rounded(each, *rmses, *biases) for each in rmses)],
+        ["biases alone", *(rounded(each, *rmses, *biases) for each in biases)],
         ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
         *_ndcg_rows(several),
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
@@ -90,8 +92,8 @@ def _results(several: Sequence[Facts]) -> Markup:
     return piece("table", "comparison", rows[0], rows[1:])
 
 
-def _ndcg_rows(several: Sequence[Facts]) -> list[list[str]]:
-    """Return NDCG of the models and of the most rated items, where it was measured the same way."""
+def _ndcg_rows(several: Sequence[ReportFacts]) -> list[list[str]]:
+    """Return NDCG of the models and of the most rated items, if all have the same count of items."""
     found = [facts["verdict"].get("ranking") or {} for facts in several]
     counts = {each["count"] for each in found if each}
     if len(counts) != 1:
@@ -103,7 +105,7 @@ def _ndcg_rows(several: Sequence[Facts]) -> list[list[str]]:
     ]
 
 
-def _differences(several: Sequence[Facts]) -> Markup:
+def _differences(several: Sequence[ReportFacts]) -> Markup:
     settings = [dict(flat(facts["run"]["settings"])) for facts in several]
     names = sorted({name for each in settings for name in each})
     rows = [

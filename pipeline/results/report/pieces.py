@@ -6,7 +6,7 @@ Covers: whole pages, and the pieces of their parts by name. Does not cover: thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ _TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK)}
 _MACROS = _TEMPLATES.get_template("pieces.html.jinja").module
 DRAWING_STYLE = _TEMPLATES.get_template("drawing.css.jinja").render()
 """Of curves and axes, for a drawing that stands alone."""
-Facts = Mapping[str, Any]
-"""What a run left, or a part of it, as pipeline/stages/report.py writes it."""
 Part = tuple[str, str, str]
 """Of a page: its anchor, its heading, and its content, as HTML."""
 

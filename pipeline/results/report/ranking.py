@@ -11,12 +11,14 @@ from markupsafe import Markup
 from funkflow.pipeline.progress.words import counted, listed, percent
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import Facts, piece, side_by_side
+from funkflow.pipeline.results.report.facts import ReportFacts
+from funkflow.pipeline.results.report.pieces import piece, side_by_side
+from funkflow.pipeline.root.result import MeasureName, RankingResult
 
-_MEASURES = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
+_MEASURES: tuple[tuple[MeasureName, str], ...] = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
 
 
-def ranking(facts: Facts) -> Markup:
+def ranking(facts: ReportFacts) -> Markup:
     """Return the measures as a table and as bars, and what they mean."""
     found = facts["verdict"].get("ranking")
     if not found:
@@ -34,7 +36,7 @@ def ranking(facts: Facts) -> Markup:
     says = f"The model's measures less those of the most rated items: {listed(told)}."
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
     table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
-    explained = Markup("<div>{}{}</div>").format(table, _explanation(found))
+    explained = Markup("<div>{}{}</div>").format(table, _explain_ranking(found))
     return side_by_side(explained, bar_figure(figure, heads, series))
 
 
@@ -45,7 +47,7 @@ def _relative_difference(own: float, rival: float) -> str:
     return ("+" if share > 0 else "") + percent(share)
 
 
-def _explanation(found: Facts) -> Markup:
+def _explain_ranking(found: RankingResult) -> Markup:
     words = (
         f"Means over {counted(found['users'], 'user')}, who are offered {counted(found['count'], 'item')} each that "
         f"they did not rate in training. Relevant is what they rated {found['threshold']:g} or more among the "

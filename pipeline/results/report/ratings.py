@@ -15,14 +15,23 @@ from funkflow.pipeline.progress.words import counted, month, percent
 from funkflow.pipeline.results.report.axes import month_ticks
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece, side_by_side
+from funkflow.pipeline.results.report.facts import (
+    CountBins,
+    MonthFacts,
+    QuarantineFacts,
+    ReportFacts,
+    TopItem,
+    ValueCounts,
+)
+from funkflow.pipeline.results.report.pieces import absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
+from funkflow.tasks.evaluation.breakdown import FactorEnd
 
 _MOST_MONTHS = 1200
 """That an axis has empty ones of: a single wrong year would push all others into one bar."""
 
 
-def data(facts: Facts) -> Markup:
+def data(facts: ReportFacts) -> Markup:
     """Return what the ratings look like."""
     found = facts["data"]
     low, high = found["scale"]
@@ -43,11 +52,11 @@ def data(facts: Facts) -> Markup:
         _counts_of_a(found["user_counts"], "user"),
         _counts_of_a(found["item_counts"], "item"),
     )
-    pair = piece("definitions", rows), _most_rated(found["top_items"])
+    pair = piece("definitions", rows), _top_items_table(found["top_items"])
     return side_by_side(*pair) + _quarantine(aside) + shown
 
 
-def _quarantine(found: Facts | None) -> Markup:
+def _quarantine(found: QuarantineFacts | None) -> Markup:
     if not found:
         return Markup("")
     rows = [(each["file"], each["line"], each["reason"]) for each in found["first"]]
@@ -57,7 +66,7 @@ def _quarantine(found: Facts | None) -> Markup:
     return Markup("<h3>{}</h3>{}").format(title, table)
 
 
-def _most_rated(items: Sequence[Facts]) -> Markup:
+def _top_items_table(items: Sequence[TopItem]) -> Markup:
     if not items:
         return Markup("")
     rows = [(item_name(each), f"{each['ratings']:,}") for each in items]
@@ -65,12 +74,12 @@ def _most_rated(items: Sequence[Facts]) -> Markup:
     return piece("table", "the most rated items", heads, rows, ("ratings",), named=False)
 
 
-def item_name(item: Facts) -> str:
+def item_name(item: TopItem | FactorEnd) -> str:
     """Write an item by its title, or by its id if it has none."""
     return str(item.get("title") or item["id"])
 
 
-def _time(times: Facts | None) -> Markup:
+def _time(times: MonthFacts | None) -> Markup:
     if not times:
         return absent("Ratings by month", "the ratings have no timestamps")
     starts, ratings = times["start"], times["ratings"]
@@ -97,23 +106,24 @@ def every_month(starts: Sequence[str]) -> list[str]:
     return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(first, last + 1)]
 
 
-def _values(values: Facts | None) -> Markup:
+def _values(values: ValueCounts | None) -> Markup:
     if not values:
         return absent("Ratings by value", "there are too many different values; the errors below have bins")
-    totals = [sum(values[name]) or 1 for name in ("training", "validation")]
+    counts = {"training": values["training"], "validation": values["validation"]}
+    totals = {name: sum(of_kind) or 1 for name, of_kind in counts.items()}
     shares = [
-        Series(name, [100 * count / total for count in values[name]])
-        for name, total in zip(("training", "validation"), totals, strict=True)
-        if sum(values[name])
+        Series(name, [100 * count / totals[name] for count in of_kind])
+        for name, of_kind in counts.items()
+        if sum(of_kind)
     ]
     often = max(range(len(values["value"])), key=lambda place: values["training"][place])
-    share = percent(values["training"][often] / totals[0])
+    share = percent(values["training"][often] / totals["training"])
     says = f"The most frequent rating is {values['value'][often]:g}, {share} of those to train on."
     figure = Figure("Ratings by value", says, "rating", "% of the ratings")
     return bar_figure(figure, [f"{value:g}" for value in values["value"]], shares)
 
 
-def _counts_of_a(tail: Facts | None, side: str) -> Markup:
+def _counts_of_a(tail: CountBins | None, side: str) -> Markup:
     title = f"Ratings of {'a user' if side == 'user' else 'an item'}"
     if not tail:
         return absent(title, "they were not counted")

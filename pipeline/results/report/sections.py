@@ -1,4 +1,4 @@
-"""The parts of the page about one run, each from its part of the facts; what is not there is said in a line.
+"""Sections of the page about one run; a line says why a section is missing.
 
 Covers: the run, how it learnt, its factors, time and memory, and how to repeat it.
 Does not cover: their order (page.py), the ratings (ratings.py), ranking (ranking.py), errors (errors.py).
@@ -7,8 +7,9 @@ Does not cover: their order (page.py), the ratings (ratings.py), ranking (rankin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,19 +17,20 @@ from funkflow.pipeline.progress.words import counted, duration, listed, mebibyte
 from funkflow.pipeline.results.report.bars import row_figure
 from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.pieces import Facts, absent, figures, piece
+from funkflow.pipeline.results.report.facts import MemoryFacts, RankFacts, ReportFacts, StageSeconds, TaskTimes
+from funkflow.pipeline.results.report.pieces import absent, figures, piece
 from funkflow.pipeline.results.report.ratings import item_name
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
 _CLOSE = 1.01
-"""A truncation that is so close to the best in RMSE is as good for most uses."""
+"""A truncation with at most this multiple of the least RMSE is as good for most uses."""
 _STOPPED = {"validation": "the validation ratings", "slice": "a slice of the training ratings"}
 
 
-def summary(facts: Facts) -> Markup:
-    """Return what was run, by its names."""
+def run_summary(facts: ReportFacts) -> Markup:
+    """Return the names and sizes of the run."""
     run, learning = facts["run"], facts["learning"]
     several, best = learning["counted"], learning["best_epoch"]
     one, done = several.removesuffix("es" if several == "passes" else "s"), len(learning["epochs"])
@@ -37,7 +39,7 @@ def summary(facts: Facts) -> Markup:
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
     rows = [
-        *_read(settings),
+        *_ratings_source(settings),
         ("model", f"{counted(run['rank'], 'factor')}, found by {_description(run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
@@ -53,19 +55,19 @@ def _description(method: str) -> str:
     return METHODS[method].description if method in METHODS else method
 
 
-def _read(settings: Facts) -> list[tuple[str, str]]:
-    """Return where the ratings came from."""
+def _ratings_source(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the origin of the ratings."""
     synth, paths = settings.get("synth"), settings.get("ingest", {}).get("ratings") or []
     made = [("ratings", f"synthetic, shape {synth.get('shape')}, seed {synth.get('seed')}")] if synth else []
     return [*made, *([("ratings from", listed([str(path) for path in paths]))] if paths else [])]
 
 
-def learning(several: Sequence[Facts]) -> Markup:
+def learning(several: Sequence[ReportFacts]) -> Markup:
     """Return the curves of one run, or of several over each other."""
     return figures(_curves_of_one(several[0]) if len(several) == 1 else _curves_of_several(several))
 
 
-def _curves_of_one(facts: Facts) -> Markup:
+def _curves_of_one(facts: ReportFacts) -> Markup:
     found, biases = facts["learning"], facts["verdict"].get("biases_rmse")
     epochs, best = found["epochs"], found["best_epoch"]
     held_out = {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
@@ -84,43 +86,43 @@ def _curves_of_one(facts: Facts) -> Markup:
     return line_figure(figure, [each["epoch"] for each in epochs], curves, rules, kept=kept)
 
 
-def _curves_of_several(several: Sequence[Facts]) -> Markup:
+def _curves_of_several(several: Sequence[ReportFacts]) -> Markup:
     longest = max(len(facts["learning"]["epochs"]) for facts in several)
     curves = [Series(short(facts), [_judged_rmse(facts, number) for number in range(longest)]) for facts in several]
     figure = Figure("RMSE by epoch, held out where there is any", "One curve for each run.", "epoch", "RMSE")
     return line_figure(figure, list(range(1, longest + 1)), curves)
 
 
-def _judged_rmse(facts: Facts, number: int) -> float | None:
+def _judged_rmse(facts: ReportFacts, number: int) -> float | None:
     epochs = facts["learning"]["epochs"]
     if number >= len(epochs):
         return None
     stopping = epochs[number]["stopping_rmse"]
-    return epochs[number]["training_rmse"] if stopping is None else stopping  # type: ignore[no-any-return]
+    return epochs[number]["training_rmse"] if stopping is None else stopping
 
 
-def short(facts: Facts) -> str:
-    """Return enough of a run's id to know it by."""
+def short(facts: ReportFacts) -> str:
+    """Return the beginning of a run's id, and its rank."""
     return f"{facts['run']['run_id'][:8]}, rank {facts['run']['rank']}"
 
 
-def ranks(several: Sequence[Facts]) -> Markup:
+def ranks(several: Sequence[ReportFacts]) -> Markup:
     """Return RMSE against rank and the singular values, of one run or of several."""
-    return figures(_truncated(several), _singular_values(several))
+    return figures(_truncation_figure(several), _singular_values(several))
 
 
-def _truncated(several: Sequence[Facts]) -> Markup:
-    known = [facts for facts in several if facts.get("ranks")]
+def _truncation_figure(several: Sequence[ReportFacts]) -> Markup:
+    known = [(facts, found) for facts in several if (found := facts.get("ranks"))]
     if not known:
         return absent("RMSE with the strongest factors only", "no ratings were held out to validate on")
-    most = max(len(facts["ranks"]) for facts in known)
-    curves = [Series(short(facts), _padded([each["rmse"] for each in facts["ranks"]], most)) for facts in known]
-    says = _best_rank(known[0]["ranks"]) if len(several) == 1 else "One curve for each run."
+    most = max(len(found) for _, found in known)
+    curves = [Series(short(facts), _pad([each["rmse"] for each in found], most)) for facts, found in known]
+    says = _best_rank(known[0][1]) if len(several) == 1 else "One curve for each run."
     figure = Figure("RMSE with the strongest factors only", says, "factors", "validation RMSE")
     return line_figure(figure, list(range(1, most + 1)), curves)
 
 
-def _best_rank(found: Sequence[Facts]) -> str:
+def _best_rank(found: Sequence[RankFacts]) -> str:
     best = min(found, key=lambda each: each["rmse"])
     close = next(each["rank"] for each in found if each["rmse"] <= _CLOSE * best["rmse"])
     few = "The strongest factor alone is" if close == 1 else f"The {close} strongest are"
@@ -136,20 +138,20 @@ def _share_of(number: int, every: int) -> str:
     return f"the strongest of {every} factors alone" if number == 1 else f"the {number} strongest of {every} factors"
 
 
-def _singular_values(several: Sequence[Facts]) -> Markup:
-    known = [facts for facts in several if facts.get("spectrum")]
+def _singular_values(several: Sequence[ReportFacts]) -> Markup:
+    known = [(facts, values) for facts in several if (values := facts.get("spectrum"))]
     if not known:
         return absent("Singular values", "the spectrum was not asked for")
-    most = max(len(facts["spectrum"]) for facts in known)
-    curves = [Series(short(facts), _padded(facts["spectrum"], most)) for facts in known]
-    says = _half(known[0]["spectrum"]) if len(several) == 1 else "One curve for each run."
+    most = max(len(values) for _, values in known)
+    curves = [Series(short(facts), _pad(values, most)) for facts, values in known]
+    says = _half(known[0][1]) if len(several) == 1 else "One curve for each run."
     figure = Figure("Singular values", says, "factor", "singular value")
-    every = [value for facts in known for value in facts["spectrum"]]
+    every = [value for _, values in known for value in values]
     return line_figure(figure, list(range(1, most + 1)), curves, y_log=min(every) > 0)
 
 
 def _half(values: Sequence[float]) -> str:
-    """Say how few factors hold half of what all of them do, by the squares of their singular values."""
+    """Return how many of the strongest factors hold half of the energy."""
     if len(values) == 1:
         return "There is one factor, so it holds all that the factors predict."
     sums = list(accumulate(value * value for value in values))
@@ -161,12 +163,12 @@ def _half(values: Sequence[float]) -> str:
     return f"{few} {share} of the energy, which is the sum of the squared singular values."
 
 
-def _padded(values: Sequence[float], length: int) -> list[float | None]:
+def _pad(values: Sequence[float], length: int) -> list[float | None]:
     return [*values, *([None] * (length - len(values)))]
 
 
-def factors(facts: Facts) -> Markup:
-    """Return the strongest factors by the items at their ends."""
+def factor_table(facts: ReportFacts) -> Markup:
+    """Return the strongest factors, with the items at their ends."""
     found = facts["factors"]
     if not found:
         return absent("Factors", "no item has ratings enough (report.least_ratings)")
@@ -184,14 +186,14 @@ def factors(facts: Facts) -> Markup:
     return piece("paragraphs", [words]) + piece("table", "factors", ("factor", "one end", "the other end"), rows)
 
 
-def resources(facts: Facts) -> Markup:
-    """Return how long stages and tasks took, and how much memory."""
+def resources(facts: ReportFacts) -> Markup:
+    """Return the times of stages and tasks, and the memory of stages."""
     return figures(
         _stage_seconds(facts["time"]["stages"]), _stage_memory(facts["memory"]), _task_times(facts["time"]["tasks"])
     )
 
 
-def _stage_seconds(stages: Sequence[Facts]) -> Markup:
+def _stage_seconds(stages: Sequence[StageSeconds]) -> Markup:
     longest = max(stages, key=lambda each: each["seconds"], default=None)
     says = f"The longest is {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
     values = [each["seconds"] for each in stages]
@@ -199,7 +201,7 @@ def _stage_seconds(stages: Sequence[Facts]) -> Markup:
     return row_figure(figure, [each["stage"] for each in stages], values, [duration(value) for value in values])
 
 
-def _stage_memory(found: Facts) -> Markup:
+def _stage_memory(found: MemoryFacts) -> Markup:
     stages = {each["stage"]: each["bytes"] for each in found["by_stage"] if each["bytes"]}
     predicted, peak = found.get("predicted_bytes"), found["peak_bytes"]
     says = f"The peak of all processes together was {mebibytes(peak)}; nothing was predicted."
@@ -216,17 +218,17 @@ def _stage_memory(found: Facts) -> Markup:
     return row_figure(figure, list(stages), values, [mebibytes(value) for value in stages.values()], level)
 
 
-def _task_times(tasks: Facts | None) -> Markup:
+def _task_times(tasks: TaskTimes | None) -> Markup:
     if not tasks:
-        return absent("Tasks by worker", "the scheduler did not tell")
+        return absent("Tasks by worker", "the scheduler has no record of them")
     thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""
     says = f"{counted(len(tasks['workers']), 'worker')}: {', '.join(tasks['workers'])}.{thinned}"
     figure = Figure("Tasks by worker", says, "seconds since the first task", "worker")
     return timeline_figure(figure, tasks["workers"], tasks["kinds"], tasks["rows"])
 
 
-def repeat(facts: Facts) -> Markup:
-    """Return what it takes to run it again."""
+def repeat(facts: ReportFacts) -> Markup:
+    """Return the command, the settings and the versions of the run."""
     run = facts["run"]
     versions = [("code", run["code_version"]), *run["versions"].items()]
     return piece("repeat", run["repeat"], json.dumps(run["settings"], indent=1), versions)

@@ -12,29 +12,33 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
-from funkflow.pipeline.results.report.pieces import Facts, piece
+from funkflow.pipeline.results.report.facts import GateQuestions, ReportFacts, RunVerdict
+from funkflow.pipeline.results.report.pieces import piece
+from funkflow.pipeline.root.result import GateResult, MeasureName, RankingResult
 from funkflow.tasks.digits import distinct_figures, rounded
 from funkflow.tasks.transform import NAMES
 
-_RANKED = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
+_RANKED: tuple[tuple[MeasureName, str], ...] = (("ndcg", "NDCG"), ("recall", "recall"), ("precision", "precision"))
 
 
-def verdict(facts: Facts) -> Markup:
+def verdict(facts: ReportFacts) -> Markup:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
     sentences = [_rmse_words(found), _ranking_words(found.get("ranking") or {})]
-    sentences += [_gate_words(found, run["settings"].get("gate") or {})]
+    asked: GateQuestions = run["settings"].get("gate") or GateQuestions()
+    sentences += [_gate_words(found, asked)]
     sentences += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
     return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
 
 
-def _rmse_words(found: Facts) -> str:
+def _rmse_words(found: RunVerdict) -> str:
     """Say what the model reached beside what it must beat: both, or it is of no use."""
-    if found.get("rmse") is None:
+    rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
+    if rmse is None or biases is None or mean is None:
         return "The model was not measured: no ratings were held out to validate on."
-    figures = rmse, biases, mean = found["rmse"], found["biases_rmse"], found["mean_rmse"]
+    figures = rmse, biases, mean
     own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
-    where = f"on {counted(found['ratings'], 'validation rating')}, {found['split']}"
+    where = f"on {counted(found['ratings'] or 0, 'validation rating')}, {found['split']}"
     if rmse < min(biases, mean):
         words = (
             f"The model predicts ratings better than the biases alone: RMSE {own} against {of_biases}, "
@@ -45,12 +49,12 @@ def _rmse_words(found: Facts) -> str:
             f"The model is of no use: RMSE {own}; the mean rating has {of_mean}, and the biases alone have "
             f"{of_biases}. Measured {where}."
         )
-    if found.get("truth_rmse") is not None:
-        words += f" The ratings are synthetic; no method can go below {rounded(found['truth_rmse'], *figures)}."
+    if (truth := found.get("truth_rmse")) is not None:
+        words += f" The ratings are synthetic; no method can go below {rounded(truth, *figures)}."
     return words
 
 
-def _ranking_words(ranking: Facts) -> str:
+def _ranking_words(ranking: RankingResult) -> str:
     """Say whether the model's recommendations are better than the most rated items, by each measure."""
     if not ranking:
         return ""
@@ -64,7 +68,7 @@ def _ranking_words(ranking: Facts) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _gate_words(found: Facts, asked: Facts) -> str:
+def _gate_words(found: RunVerdict, asked: GateQuestions) -> str:
     """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
     gate = found.get("gate")
     if not gate:
@@ -75,7 +79,7 @@ def _gate_words(found: Facts, asked: Facts) -> str:
     return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
 
 
-def _gate_questions(gate: Facts, asked: Facts, is_measured: bool) -> Iterator[str]:
+def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool) -> Iterator[str]:
     """Yield what was asked of a model that passed, with what was found; that its numbers are finite always is."""
     if asked.get("beats_biases") and is_measured:
         yield "an RMSE below those of the mean rating and the biases alone"
@@ -97,12 +101,13 @@ def _unit_words(transform: str) -> str:
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
 
 
-def tiles(facts: Facts) -> Markup:
+def tiles(facts: ReportFacts) -> Markup:
     """Return the four figures that matter most, each with what it is to be seen beside."""
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
-    if found.get("rmse") is not None:
-        shown.append(_tile("RMSE", found["rmse"], found["biases_rmse"], "biases alone", less_is_better=True))
+    rmse, biases = found.get("rmse"), found.get("biases_rmse")
+    if rmse is not None and biases is not None:
+        shown.append(_tile("RMSE", rmse, biases, "biases alone", less_is_better=True))
     if ranking := found.get("ranking"):
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
     shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))

@@ -1,8 +1,7 @@
 """Runs for past dates, oldest first, each a child process.
 
-Covers: which dates, where to stop, and what is said at the end. Dates that are done are up to date by themselves, so
-the same command goes on where it was stopped.
-Does not cover: moments to come (daemon.py), child processes (child.py).
+Covers: the dates, when to stop, and the summary. Finished dates are up to date, so the same command resumes.
+Does not cover: future moments (daemon.py), child processes (child.py).
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 from funkflow.pipeline.running.schedule.child import Supervisor
-from funkflow.pipeline.running.schedule.daemon import said_of
+from funkflow.pipeline.running.schedule.daemon import describe_exit
 from funkflow.tasks.errors import SettingsError
 
 _MILDEST_FIRST = (0, 75, 5, 3, 4, 2, 1)
-"""Exit codes; a run that a signal ended is worse than all of them."""
+"""Exit codes; the end by a signal is worse than all of them."""
 
 
 def parse_date(text: str, option: str) -> date:
@@ -24,7 +23,7 @@ def parse_date(text: str, option: str) -> date:
     Raises
     ------
     SettingsError
-        It is none.
+        The text is no date.
     """
     try:
         return date.fromisoformat(text)
@@ -57,7 +56,7 @@ def backfill(
 ) -> int:
     """Run for each date in order; return the worst exit code, 128 + number after a signal.
 
-    command : returns the whole command line of the run for a date. keep_going : also after one that fails.
+    command : returns the whole command line of the run for a date. keep_going : continue after a failure.
     """
     codes: dict[date, int] = {}
     with Supervisor() as supervisor:
@@ -69,18 +68,18 @@ def backfill(
             code = supervisor.ended()
             assert code is not None
             codes[logical_date] = code
-            notify(f"{logical_date}: ended with {said_of(code)}")
+            notify(f"{logical_date}: ended with {describe_exit(code)}")
             if code != 0 and not keep_going:
                 break
         stopped_by = supervisor.stopped_by
-    notify(_summary(dates, codes))
+    notify(_summary_line(dates, codes))
     return worst(list(codes.values())) if stopped_by is None else 128 + stopped_by
 
 
-def _summary(dates: Sequence[date], codes: dict[date, int]) -> str:
+def _summary_line(dates: Sequence[date], codes: dict[date, int]) -> str:
     done = sum(code == 0 for code in codes.values())
     parts = [f"{done} done or up to date"]
-    parts += [f"{each} ended with {said_of(code)}" for each, code in codes.items() if code != 0]
+    parts += [f"{each} ended with {describe_exit(code)}" for each, code in codes.items() if code != 0]
     if len(codes) < len(dates):
         parts.append(f"{len(dates) - len(codes)} not begun, from {dates[len(codes)]} on")
     return f"{dates[0]} to {dates[-1]}: {', '.join(parts)}"

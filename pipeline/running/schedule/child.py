@@ -1,8 +1,8 @@
-"""One run at a time as a child process, and the signals that are meant for it.
+"""One run at a time as a child process, and its signals.
 
-Covers: the words that a run is started with, SIGTERM, SIGINT and SIGHUP (the first is passed on and the child waited
-for, a second one kills it and its workers), and waiting that these end at once.
-Does not cover: when a run is started and whether again (daemon.py, backfill.py).
+Covers: the command line of a run; SIGTERM, SIGINT and SIGHUP (the first goes to the child, which is waited for; a
+second one kills it and its workers); and waits that a signal ends at once.
+Does not cover: the times of runs and retries (daemon.py, backfill.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Self
 
 _TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LONGEST_NAP_SECONDS = 30.0
-"""How long a clock that is set, or a machine that slept, can go unnoticed."""
+"""The longest time until a changed clock, or a sleep of the machine, is noticed."""
 
 
 def run_words(passed: Sequence[str], logical_date: date) -> list[str]:
@@ -30,10 +30,10 @@ def run_words(passed: Sequence[str], logical_date: date) -> list[str]:
 
 
 class Supervisor:
-    """Starts children one after another, and takes the signals for as long as it is entered.
+    """Starts children one after another, and handles signals inside its `with` block.
 
-    A signal handler here only writes down what came and passes it on; what waits does so on a pipe that the system
-    writes to with every signal, so that none is lost between a look and a wait.
+    The signal handler only records the signal and passes it on. Waits read a pipe that the system writes to with every
+    signal, so that none is lost between a check and a wait.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._child is not None:  # something went wrong here: what is at work is asked to end
+        if self._child is not None:  # an error in this process: ask the child to end
             self._child.terminate()
             self.ended()
         signal.set_wakeup_fd(self._wakeup)
@@ -65,21 +65,21 @@ class Supervisor:
         os.close(self._wakes)
 
     def start(self, words: Sequence[str]) -> int:
-        """Start a child and return its process number; a signal that came before is passed on to it, too.
+        """Start a child and return its process number; pass on signals that came before.
 
-        It gets a session of its own: of a Ctrl-C it hears from us alone, once.
+        The child gets its own session, so that a Ctrl-C reaches it once, through this process.
 
         Raises
         ------
         OSError
-            It cannot be started.
+            The child cannot be started.
         """
         self._child = subprocess.Popen(list(words), stdin=subprocess.DEVNULL, start_new_session=True)
         self._pass_on()
         return self._child.pid
 
     def ended(self, before: datetime | None = None) -> int | None:
-        """Wait for the child and return its exit code, 128 + number if a signal killed it; None if it is not before."""
+        """Wait for the child and return its exit code, 128 + number after a signal; None if it is alive at `before`."""
         assert self._child is not None
         while (code := self._child.poll()) is None:
             left = _LONGEST_NAP_SECONDS if before is None else (before - datetime.now(UTC)).total_seconds()
@@ -90,7 +90,7 @@ class Supervisor:
         return code if code >= 0 else 128 - code
 
     def wait_until(self, moment: datetime) -> bool:
-        """Wait for a moment by the clock; return False at once when a signal asks us to stop."""
+        """Wait for a moment by the clock; return False at once when a signal comes."""
         while self.stopped_by is None and (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
             self._nap(left)
         return self.stopped_by is None
@@ -106,7 +106,7 @@ class Supervisor:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Hand on what was not yet; a handler may come in between, so each is taken out before it is sent."""
+        """Pass on the pending signals; the handler may interrupt, so each is removed before it is sent."""
         while self._child is not None and self._untold:
             with suppress(IndexError, ProcessLookupError):
                 number = self._untold.popleft()

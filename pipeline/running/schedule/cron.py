@@ -1,4 +1,4 @@
-"""What a cron expression means: the moments at which it fires, in one time zone.
+"""The moments of a cron expression, in one time zone.
 
 Covers: cron's own reading of five fields (weekdays from Sunday = 0, day of month or day of week), `@daily` and the
 like, time zones, days on which clocks change, and errors that name the field. The package cronsim does the reading.
@@ -41,9 +41,9 @@ _FIELDS = {
     "month": "1 to 12, or JAN to DEC",
     "day-of-week": "0 to 7 (0 and 7 are Sunday), or SUN to SAT",
 }
-"""What each field takes, in the order of an expression with six of them."""
+"""The values of each field, in the order of an expression with six of them."""
 _REACH = timedelta(hours=3)
-"""No clock was put back by more in our century."""
+"""No clock was put back by more in this century."""
 _LONGEST_PAUSE = timedelta(days=3000)
 """29 February is the rarest: eight years apart around 2100."""
 
@@ -115,12 +115,12 @@ class Cron:
         """Return the day on the calendar of the time zone."""
         return moment.astimezone(self.zone).date()
 
-    def said(self, moment: datetime) -> str:
-        """Write a moment by the clock of the time zone, to the second, with its distance from UTC."""
+    def local_time(self, moment: datetime) -> str:
+        """Write a moment in local time, to the second, with its distance from UTC."""
         return moment.astimezone(self.zone).isoformat(sep=" ", timespec="seconds")
 
     def _moments(self, wall: datetime) -> list[datetime]:
-        """Return when the clock on the wall, without a zone, shows this, or what stands for it; in order."""
+        """Return the moments, in order, at which the local clock shows this time, or the moment that stands for it."""
         first, second = (wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         shown = [at for at in (first, second) if at.astimezone(self.zone).replace(tzinfo=None) == wall]
         if not shown and self._is_fixed:
@@ -128,7 +128,7 @@ class Cron:
         return shown[:1] if self._is_fixed or first == second else shown
 
     def _end_of_gap(self, wall: datetime) -> datetime:
-        """Return the moment at which the clock goes on that is put forward past this time of its."""
+        """Return the moment at which the local clock continues after it skipped this time."""
         while (at := wall.replace(tzinfo=self.zone).astimezone(UTC)).astimezone(self.zone).replace(tzinfo=None) != wall:
             wall += timedelta(minutes=1)
         return at

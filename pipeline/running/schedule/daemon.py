@@ -1,10 +1,10 @@
-"""The built-in scheduler: a run at each moment of a cron expression, until it is asked to end.
+"""The built-in scheduler: a run at each moment of a cron expression, until a signal stops it.
 
-Covers: waiting for the moments, no overlap, missed moments made one, which runs that failed are tried again and after
-how long, what is said of a run, and the line that says what to install.
+Covers: waiting for the moments, no overlap, one run for all missed moments, retries, notices about each run, and the
+error if a package is missing.
 Does not cover: cron expressions (cron.py), child processes and signals (child.py).
 
-cron.py is imported when it is first asked for: the packages that it needs are those of the extra `schedule`.
+cron.py is imported on first use, as its packages belong to the extra `schedule`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("cronsim", "tzlocal")
 _REMEMBERED = 10
-"""Exit codes that are printed."""
+"""Number of exit codes to print."""
 MEANINGS = {
     0: "done or up to date",
     1: "failed",
@@ -37,15 +37,15 @@ MEANINGS = {
     137: "killed",
     143: "interrupted",
 }
-"""Of exit codes of a run."""
-_AGAIN = (1, 75)
-_ASKED_FOR = (129, 130, 143)
-"""Ends that somebody asked the run for."""
+"""Meanings of a run's exit codes."""
+_RETRIED = (1, 75)
+_STOPPED = (129, 130, 143)
+"""Exit codes of a run that was asked to end."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """As many times again, after a pause that doubles from `back_off_seconds` up to `longest_seconds`.
+    """Retries after a failure, with a pause that doubles from `back_off_seconds` up to `longest_seconds`.
 
     Raises
     ------
@@ -67,12 +67,12 @@ class Retry:
                 raise SettingsError(f"{option} {value}: must be 0 or more")
 
     def pause_seconds(self, exit_code: int, attempt: int) -> float | None:
-        """Return how long to wait after attempt 1, 2, … ended so; None: no other attempt.
+        """Return the pause after attempt 1, 2, … ended with this code; None: no other attempt.
 
-        Another may end better where a root was locked, a cluster or a worker away (75, 1), or the run itself was
-        killed; not where settings, data, memory or the gate decided (2, 3, 4, 5), or somebody interrupted it.
+        A retry may help after a locked root or a missing cluster or worker (75, 1), or if the run was killed. It cannot
+        help if settings, data, memory or the gate were the reason (2, 3, 4, 5), and an interrupted run is not retried.
         """
-        may_help = exit_code in _AGAIN or (exit_code > 128 and exit_code not in _ASKED_FOR)
+        may_help = exit_code in _RETRIED or (exit_code > 128 and exit_code not in _STOPPED)
         if not may_help or attempt > self.retries:
             return None
         return float(min(self.back_off_seconds * 2.0 ** min(attempt - 1, 64), self.longest_seconds))
@@ -80,10 +80,10 @@ class Retry:
 
 @dataclass
 class Daemon:
-    """What is run, when, and what was said of it.
+    """A scheduler of runs.
 
     command : returns the whole command line of the run for a logical date. notify : gets each line.
-    once : end after one run, retries included. catch_up : begin with a run for the newest moment that is past.
+    once : end after one run and its retries. catch_up : begin with a run for the newest past moment.
     """
 
     cron: Cron
@@ -94,9 +94,9 @@ class Daemon:
     catch_up: bool = False
 
     def run(self) -> int:
-        """Run until a signal comes, and return 128 + its number; with `once`, the exit code of the run.
+        """Run until a signal comes, and return 128 + its number; with `once`, return the exit code of the run.
 
-        What comes due while a run is at work waits for its end; of all that were missed, the newest alone is run for.
+        Moments that pass during a run wait for its end; of several missed moments, only the newest gets a run.
         """
         self.codes: deque[int] = deque(maxlen=_REMEMBERED)
         now = datetime.now(UTC)
@@ -115,7 +115,7 @@ class Daemon:
         return self.codes[-1]
 
     def _run_for(self, moment: datetime) -> None:
-        """Run for the logical date of a moment until it is done or no other attempt is made."""
+        """Run for the logical date of a moment, with its retries."""
         pause: float | None = 0.0
         attempt = 0
         while pause is not None and self.supervisor.wait_until(datetime.now(UTC) + timedelta(seconds=pause)):
@@ -125,8 +125,8 @@ class Daemon:
             pause = self.retry.pause_seconds(code, attempt) if self.supervisor.stopped_by is None else None
             then = f"again in {pause:g} s" if pause is not None else f"next: {self._next(1)}"
             self.notify(
-                f"run for {self.cron.logical_date(moment)} ended with {said_of(code)} after {seconds:.0f} s; {then}; "
-                f"last exit codes: {' '.join(map(str, self.codes))}"
+                f"run for {self.cron.logical_date(moment)} ended with {describe_exit(code)} after {seconds:.0f} s; "
+                f"{then}; last exit codes: {' '.join(map(str, self.codes))}"
             )
 
     def _attempt(self, moment: datetime, attempt: int) -> tuple[int, float]:
@@ -138,8 +138,8 @@ class Daemon:
             self.notify(f"run for {logical_date}: cannot be started: {error}")
             return 1, 0.0
         self.notify(
-            f"run for {logical_date}, due {self.cron.said(moment)}, started: process {process}, attempt {attempt} of "
-            f"{self.retry.retries + 1}"
+            f"run for {logical_date}, due {self.cron.local_time(moment)}, started: process {process}, "
+            f"attempt {attempt} of {self.retry.retries + 1}"
         )
         code = self.supervisor.ended(before=self.cron.after(began))
         if code is None:
@@ -151,7 +151,7 @@ class Daemon:
         return code, (datetime.now(UTC) - began).total_seconds()
 
     def _next(self, count: int) -> str:
-        return ", ".join(self.cron.said(each) for each in self.cron.upcoming(datetime.now(UTC), count))
+        return ", ".join(self.cron.local_time(each) for each in self.cron.upcoming(datetime.now(UTC), count))
 
 
 def cron_of(expression: str, zone: str) -> Cron:
@@ -160,7 +160,7 @@ def cron_of(expression: str, zone: str) -> Cron:
     Raises
     ------
     SettingsError
-        It is wrong, or a package of the extra is not installed.
+        The expression is wrong, or a package of the extra is not installed.
     """
     try:
         from funkflow.pipeline.running.schedule.cron import Cron
@@ -174,7 +174,7 @@ def cron_of(expression: str, zone: str) -> Cron:
     return Cron(expression, zone)
 
 
-def said_of(exit_code: int) -> str:
+def describe_exit(exit_code: int) -> str:
     """Return an exit code with its meaning."""
     meaning = MEANINGS.get(exit_code) or (f"killed by signal {exit_code - 128}" if exit_code > 128 else "unknown")
     return f"{exit_code} ({meaning})"

@@ -1,0 +1,145 @@
+"""Manifests of what a run makes of a finished model.
+
+Covers: the fields of a spectrum, vectors, a reconstruction, predictions, recommendations, a ranking and a report.
+Does not cover: datasets, splits, grids, trainings and errors (manifests.py), reading and writing (typed_json.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum(Manifest):
+    """Singular values of the matrix `of`, in `table`, a file beside the folder.
+
+    `grid`, `split`, `ratings` : the validation ratings behind the errors in the table; `rmse`, `mae` : errors at rank
+    0. Without validation ratings `grid` is None, `ratings` 0, and the others are missing.
+    """
+
+    kind: ClassVar[str] = "spectrum"
+
+    id: str
+    of: str
+    table: str
+    checksums: Mapping[str, str]
+    grid: str | None
+    ratings: int
+    split: str | None = None
+    rmse: float | None = None
+    mae: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors(Manifest):
+    """U and V of the matrix `of`: the files of each side, from the folder. `balanced` : U Σ^½ and V Σ^½ instead."""
+
+    kind: ClassVar[str] = "vectors"
+
+    id: str
+    of: str
+    balanced: bool
+    singular_values: Sequence[float]
+    users: Sequence[str]
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction(Manifest):
+    """The matrix `of` by its `rank` strongest factors, `users` x `items` in `form`; `bytes` : of its numbers."""
+
+    kind: ClassVar[str] = "reconstruction"
+
+    id: str
+    of: str
+    rank: int
+    clipped: bool
+    form: str
+    users: int
+    items: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedPart(FileEntry):
+    """Predictions in one file; `known` : how many of its pairs have a user and an item of the model."""
+
+    known: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Manifest):
+    """Predictions of `pairs` pairs by the model in the folder `model`."""
+
+    kind: ClassVar[str] = "predictions"
+
+    id: str
+    pairs: int
+    model: str
+    parts: tuple[PredictedPart, ...]
+
+    @property
+    def unknown(self) -> int:
+        """Pairs with a user or an item that the model lacks."""
+        return self.pairs - sum(part.known for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedPart(FileEntry):
+    """Recommendations in one file, and for how many users."""
+
+    users: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendations(Manifest):
+    """The best unseen items, at most `count` for each of `users` users: `rows` in all."""
+
+    kind: ClassVar[str] = "recommendations"
+
+    id: str
+    count: int
+    users: int
+    rows: int
+    parts: tuple[RecommendedPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingScore(Entry):
+    """Means over users."""
+
+    precision: float
+    recall: float
+    ndcg: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingScores(Manifest):
+    """Means over `users` of the measures at `count` items; `most_rated` : the same of the most rated items.
+
+    `threshold` : a rating from here on is relevant, in the unit that the model was trained in.
+    """
+
+    kind: ClassVar[str] = "ranking"
+
+    id: str
+    count: int
+    threshold: float
+    users: int
+    precision: float
+    recall: float
+    ndcg: float
+    most_rated: RankingScore
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedReport(Manifest):
+    """A report; `id` : its model, split, settings and verdict."""
+
+    kind: ClassVar[str] = "report"
+
+    id: str
