@@ -68,7 +68,7 @@ def _options(show_version: Annotated[bool, typer.Option("--version", help="print
 
 def main() -> None:
     """Run the command and exit with its code."""
-    streams.lose_no_run_to_output()
+    streams.make_output_safe()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, interrupts.take)
     sys.exit(_exit_code(sys.argv[1:] or ["--help"]))
