@@ -66,7 +66,7 @@ def _options(show_version: Annotated[bool, typer.Option("--version", help="print
         raise typer.Exit
 
 
-def main() -> None:
+def run_program() -> None:
     """Run the command and exit with its code."""
     streams.make_output_safe()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

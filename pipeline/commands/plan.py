@@ -101,7 +101,7 @@ def plan(
 
 
 def _plan_run(settings: Settings, as_json: bool) -> None:
-    settings.train.refuse_what_has_no_effect()
+    settings.train.refuse_idle_settings()
     planned = plan_of(on_date(settings, Request.checked()))
     print_result(planned.to_dict(), as_json, plan_table(planned))
     planned.refuse()

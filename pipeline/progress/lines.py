@@ -33,7 +33,6 @@ from funkflow.pipeline.progress.headlines import Headlines
 from funkflow.tasks.digits import rounded
 
 TEXT, JSON = "text", "json"
-FORMATS = (TEXT, JSON)
 FORMAT_VARIABLE = "FUNKFLOW_LOG_FORMAT"
 FORMAT_OPTION = "--log-format"
 _LINE_SECONDS = 5.0

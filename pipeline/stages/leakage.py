@@ -19,7 +19,7 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.settings.sections import SplitSettings
-from funkflow.tasks.dataset.hold_out import PartEntry
+from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, split_by_training
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
@@ -87,7 +87,7 @@ def _part(
     """Part the held-out ratings; return what the new split's manifest has of its own."""
     count = len(dataset.parts)
     scratch = context.store.scratch(f"unseen-{context.attempt}")
-    parted: dict[str, list[PartEntry]] = {}
+    parted: dict[str, list[HeldOutEntry]] = {}
     with store.nothing_half_written(temporary=(scratch,)):
         met, items = met_by(context, _STAGE, dataset, trainings, scratch)
         for name, whole in (("validation", split.validation), ("slice", split.slice)):
