@@ -1,7 +1,6 @@
-"""Where `funkflow`, and `python -m funkflow`, begin.
+"""The start of `funkflow` and `python -m funkflow`.
 
-Covers: leaving all else to be imported when it is called: each worker process of ours imports this module, too, as
-Python's multiprocessing has it, and need not know the commands.
+Covers: importing the rest at the call alone, as Python's multiprocessing imports this module in each worker process.
 Does not cover: the commands (pipeline/cli.py).
 """
 
@@ -12,7 +11,7 @@ from importlib import import_module
 
 def main() -> None:
     """Run the command and exit with its code."""
-    import_module("funkflow.pipeline.cli").main()
+    import_module("funkflow.pipeline.cli").run_program()
 
 
 if __name__ == "__main__":

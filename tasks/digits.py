@@ -15,15 +15,15 @@ _MOST_DECIMALS = 12
 
 def rounded(value: float | None, *beside: float | None) -> str:
     """Return a figure as text, with as many decimals as the figures `beside` it need, too; None: empty."""
-    return "" if value is None else _fixed(value, decimals_for(value, *beside))
+    return "" if value is None else _format(value, decimals_for(value, *beside))
 
 
 def distinct_figures(first: float, second: float) -> tuple[str, str]:
     """Return two figures with enough decimals to show that they differ, if they do."""
     decimals = decimals_for(first, second)
-    while _fixed(first, decimals) == _fixed(second, decimals) and first != second and decimals < _MOST_DECIMALS:
+    while _format(first, decimals) == _format(second, decimals) and first != second and decimals < _MOST_DECIMALS:
         decimals += 1
-    return _fixed(first, decimals), _fixed(second, decimals)
+    return _format(first, decimals), _format(second, decimals)
 
 
 def decimals_for(*values: float | None) -> int:
@@ -39,7 +39,7 @@ def decimals_for(*values: float | None) -> int:
     return max(0, min(_MOST_DECIMALS, digits - 1 - math.floor(math.log10(size))))
 
 
-def _fixed(value: float, decimals: int) -> str:
+def _format(value: float, decimals: int) -> str:
     if value and abs(value) < 10.0**-_MOST_DECIMALS:
         return f"{value:.3e}"
     return f"{value:,.{decimals}f}"

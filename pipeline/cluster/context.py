@@ -29,8 +29,8 @@ _BATCHES = itertools.count()
 class Context:
     """The context of every stage. `attempt` is part of every task key, so that two attempts never share a task.
 
-    `afford` : a stage calls it with its name before its first task; raises CannotFit. `force` : every stage replaces
-    existing results; `fresh` : the stages from training on do.
+    `check_fits` : a stage calls it with its name before its first task; raises CannotFit. `force` : every stage
+    replaces existing results; `fresh` : only the stages from training on.
     """
 
     client: Client
@@ -47,7 +47,7 @@ class Context:
         return self.force or self.fresh
 
     def existing(self, kind: type[M], folder: str) -> M | None:
-        """Return the manifest of what a stage has made already; None if it has to be made, now or anew."""
+        """Return the manifest of an existing result; None if there is none, or `force` replaces it."""
         return None if self.force else kind.published(folder)
 
 

@@ -1,6 +1,6 @@
-"""The command `funkflow check-gradients`: the analytic gradients beside difference quotients, as a table.
+"""The command `check-gradients`: the analytic gradients beside difference quotients, as a table.
 
-Covers: its options, what it prints, and the error it ends with if a gradient is wrong.
+Covers: its options, its output, and the error for a wrong gradient.
 Does not cover: the quotients (tasks/training/gradient_check.py), the gradients (tasks/training/objective.py).
 """
 
@@ -37,21 +37,16 @@ def register(app: typer.Typer) -> None:
 
 def check_gradients(
     rank: Annotated[int, typer.Option("--rank", min=1, max=64, help="number of factors")] = 3,
-    l2: Annotated[float, typer.Option("--l2", min=0.0, help="L2 term a rating")] = 0.1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="of the random matrix, factors and directions")] = 0,
+    l2: Annotated[float, typer.Option("--l2", min=0.0, help="L2 term per rating")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the random matrix, factors and directions")] = 0,
 ) -> None:
-    """Compare the gradients with one-sided and central differences, in 64 and in 32 bits, over a sweep of steps h."""
-    check(random_problem(_USERS, _ITEMS, rank, _PART, l2, seed), gradients, seed, Console())
+    """Compare the gradients with one-sided and central differences, in 64 and in 32 bits, over a range of steps h."""
+    problem = random_problem(_USERS, _ITEMS, rank, part=_PART, l2=l2, seed=seed)
+    check(problem, gradients, seed, Console())
 
 
 def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
-    """Print the table of errors for one problem, and what it shows.
-
-    Raises
-    ------
-    WrongGradient
-        The gradient is not that of the objective.
-    """
+    """Print the errors for one problem and what they show; raise WrongGradient if the gradient is wrong."""
     double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
     worst = worst_coordinate(problem, of)
     console.print(_errors_by_step(double, single))
@@ -60,7 +55,7 @@ def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
     if not is_right(double):
         raise WrongGradient(
             f"the gradient is not that of the objective: at {worst.name} it is {worst.analytic:.6g}, "
-            f"the central difference is {worst.quotient:.6g}; set tasks/training/objective.py right"
+            f"the central difference is {worst.quotient:.6g}; correct tasks/training/objective.py"
         )
 
 
@@ -81,15 +76,14 @@ def _errors_by_step(double: Sweep, single: Sweep) -> Table:
 
 def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
     return [
-        f"until rounding takes over, the one-sided error falls as h^{_order(double.one_sided_order)}, "
-        f"the central one as h^{_order(double.central_order)}",
-        f"64 bits come down to {double.best.central:.0e} at h = {double.best.h:.0e}, "
-        f"32 bits only to {single.best.central:.0e} at h = {single.best.h:.0e}: "
+        f"until rounding takes over, the one-sided error falls as h^{_power(double.one_sided_order)}, "
+        f"the central one as h^{_power(double.central_order)}",
+        f"64 bits reach {double.best.central:.0e} at h = {double.best.h:.0e}, "
+        f"32 bits only {single.best.central:.0e} at h = {single.best.h:.0e}: "
         "too coarse to tell a right gradient from one that is almost right",
-        f"coordinate by coordinate, the largest difference is {abs(worst.analytic - worst.quotient):.0e}, "
-        f"at {worst.name}",
+        f"the largest difference of a coordinate is {abs(worst.analytic - worst.quotient):.0e}, at {worst.name}",
     ]
 
 
-def _order(order: float) -> str:
+def _power(order: float) -> str:
     return "?" if math.isnan(order) else f"{order:.2f}"

@@ -1,7 +1,7 @@
-"""The command compare: several methods at several ranks on one dataset and split.
+"""The command `compare`: several methods at several ranks on one dataset and split.
 
-Covers: its options, and where table and pictures go.
-Does not cover: the runs (pipeline/results/comparison/runs.py), how they look (comparison/).
+Covers: its options, and the paths of table and pictures.
+Does not cover: the runs (pipeline/results/comparison/runs.py), table and pictures (comparison/).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def register(app: typer.Typer) -> None:
 def compare(
     *,
     methods: Annotated[
-        str, typer.Option("--methods", help=f"methods to compare, with commas: {', '.join(METHODS)}")
+        str, typer.Option("--methods", help=f"methods to compare, separated by commas: {', '.join(METHODS)}")
     ] = "sgd,lanczos,randomized",
-    ranks: Annotated[str, typer.Option("--ranks", help="ranks to compare them at, with commas")] = "8,16,32,64",
+    ranks: Annotated[str, typer.Option("--ranks", help="ranks of each method, separated by commas")] = "8,16,32,64",
     pure: Annotated[
-        bool, typer.Option("--pure", help="each method a second time without mean and biases: A ≈ U Vᵀ")
+        bool, typer.Option("--pure", help="also run each method without mean and biases: A ≈ U Vᵀ")
     ] = False,
     options: RunOptions,
     resume: Resume = True,
@@ -42,7 +42,7 @@ def compare(
     settings = options.settings()
     with watching() as watcher:
         comparison, folder = compare_methods(
-            settings, _named(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
+            settings, _words(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
         )
     if comparison.references:
         files.write_bytes(files.join(folder, "comparison.html"), comparison_page(comparison).encode())
@@ -50,12 +50,12 @@ def compare(
     print_result({**comparison.to_dict(), "folder": folder}, as_json, comparison_table(comparison, folder))
 
 
-def _named(words: str) -> list[str]:
+def _words(words: str) -> list[str]:
     return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
 
 
 def _numbers(words: str) -> list[int]:
     try:
-        return sorted({int(word) for word in _named(words)})
+        return sorted({int(word) for word in _words(words)})
     except ValueError as cause:
-        raise SettingsError(f"--ranks {words!r}: write whole numbers with commas, for instance 8,16,32") from cause
+        raise SettingsError(f"--ranks {words!r}: separate whole numbers by commas, for instance 8,16,32") from cause

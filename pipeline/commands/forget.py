@@ -1,7 +1,7 @@
-"""The command `funkflow forget`: no row of some users or items gets into a dataset any more; what holds them still.
+"""The command `forget`: leave users or items out of all new datasets, and list what still holds their ratings.
 
-Covers: its options, the list under the root, what it says and, with --yes, what it removes; ids are never printed.
-Does not cover: who holds what (pipeline/datasets/erasure.py), or the runs that leave their rows out
+Covers: its options, the list of the forgotten under the root, and removal with --yes; it never prints ids.
+Does not cover: finding what holds them (pipeline/datasets/erasure.py), leaving out their rows
 (pipeline/stages/ingest.py).
 """
 
@@ -36,12 +36,12 @@ def forget(
         list[str] | None, typer.Option("--item", help="raw id of an item to forget; may be repeated")
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="remove what holds them and is not at work; see without it what that is")
+        bool, typer.Option("--yes", help="remove what holds them, except what is in use; without it, only list")
     ] = False,
     options: Annotated[RunOptions, "validation"],
     as_json: AsJson = False,
 ) -> None:
-    """Leave all ratings of users or items out of every dataset from now on, and say what under the root holds them."""
+    """Leave all ratings of users or items out of every new dataset, and list what under the root holds them."""
     place = options.root if options.root and not options.conf and not options.ratings else options.settings().root
     store = Store(existing_root(place))
     with hold_root(place):
@@ -71,9 +71,9 @@ def forget(
 
 
 def _holders_table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
-    title = f"forgotten under this root: {users:,} users, {items:,} items; no new dataset will have a row of them"
+    title = f"forgotten under this root: {users:,} users, {items:,} items; new datasets leave out all their rows"
     done = "removed" if removed else "--yes removes it"
-    rows = [(each.kind, each.name, format_bytes(each.bytes), "at work" if each.at_work else done) for each in found]
+    rows = [(each.kind, each.name, format_bytes(each.bytes), "in use" if each.at_work else done) for each in found]
     heads = ("holds them", "name", "size", "")
     return text_table(heads, rows, title, caption=_what_next(found, removed), caption_justify="left")
 
@@ -83,7 +83,7 @@ def _what_next(found: list[Holder], removed: bool) -> str:
         return "nothing under this root holds them"
     if any(each.at_work for each in found):
         return (
-            "what is at work holds them until the next run has made another model: "
+            "what is in use holds them until the next run has made another model: "
             "run again, then funkflow forget --yes removes it"
         )
     return "nothing that holds them is left" if removed else "funkflow forget --yes removes all of it"

@@ -1,7 +1,7 @@
-"""Ctrl-C, as commands take it.
+"""Ctrl-C in commands.
 
-Covers: stopping a run in good order, and at once when it is pressed a second time.
-Does not cover: what a run does when it is interrupted (pipeline/running/attempt.py), exit codes (pipeline/cli.py).
+Covers: a clean stop of a run, and a stop at once at the second Ctrl-C.
+Does not cover: the end of an interrupted run (pipeline/running/attempt.py), exit codes (pipeline/cli.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from funkflow.pipeline.progress.events import Event, Noticed, RunEnded
 
 
 class Interrupts:
-    """Ctrl-C stops the run in good order; a second one stops it at once.
+    """Ctrl-C stops the run cleanly; a second one stops it at once.
 
-    It is also a listener: an interrupt that is raised where Python cannot pass it on (in a garbage collection, for
-    instance) is lost, so it is raised again at the run's next event.
+    It is also a listener: Python loses an interrupt that arrives in a garbage collection, for instance, so the next
+    event of the run raises it again.
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Interrupts:
 
     def take(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
-            Console(stderr=True).show_cursor()  # nothing else is put in order
+            Console(stderr=True).show_cursor()  # the only clean-up
             os._exit(130)
         self.asked = True
         raise KeyboardInterrupt
 
 
 interrupts = Interrupts()
-"""The one that pipeline/cli.py has the system tell."""
+"""The handler that pipeline/cli.py installs."""

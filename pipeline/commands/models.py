@@ -1,7 +1,7 @@
-"""Commands about the model in use: models, promote and rollback.
+"""The commands `current`, `promote` and `rollback`, about the model in use.
 
 Covers: their options and output.
-Does not cover: the pointer itself (pipeline/root/model_in_use.py), or promotion by a run (pipeline/stages/gate.py).
+Does not cover: the pointer (pipeline/root/model_in_use.py), promotion by a run (pipeline/stages/gate.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from funkflow.pipeline.root.model_in_use import Current
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="a run's id, or how it begins")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="id of a run, or its beginning")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def current(root: Root = "", as_json: AsJson = False) -> None:
-    """Show which model is in use under a root, since when, and which were before it."""
+    """Show the model in use under a root, since when, and the models before it."""
     place = root or default_root()
     with as_readable_errors(place):
         now = pointer.in_use(place)
@@ -39,21 +39,21 @@ def current(root: Root = "", as_json: AsJson = False) -> None:
         return
     uses = [(use.run_id, use.promoted, use.by) for use in (now.use, *now.previous)]
     heads = ("run", "since (UTC)", "by")
-    print_result(content, as_json, text_table(heads, uses, "models in use, the present one first"))
+    print_result(content, as_json, text_table(heads, uses, "models in use, newest first"))
     print_result(content, as_json, Text(f"model {content['model']}"))
 
 
 def promote(run: RunId, root: Root = "", as_json: AsJson = False) -> None:
-    """Put the model of a run to use, whatever the gate said of it; one that is not whole is refused."""
+    """Put the model of a run in use, even one that the gate refused; all its files must be there."""
     place = root or default_root()
     with as_readable_errors(place):
         now = pointer.promote(place, run)
-    said = f"in use: {now.run_id}" + (f", before it {now.previous[0].run_id}" if now.previous else "")
-    print_result(_content(place, now), as_json, Text(masked(said)))
+    line = f"in use: {now.run_id}" + (f", before it {now.previous[0].run_id}" if now.previous else "")
+    print_result(_content(place, now), as_json, Text(masked(line)))
 
 
 def rollback(root: Root = "", as_json: AsJson = False) -> None:
-    """Go back to the model that was in use before; its run is not put to use again but by hand."""
+    """Return to the model that was in use before; only `promote` puts the present one in use again."""
     place = root or default_root()
     with as_readable_errors(place):
         now, taken_back = pointer.rollback(place)

@@ -1,7 +1,7 @@
-"""Which commands there are: of each the module that has it, and its line in `funkflow --help`.
+"""The commands of `funkflow`: the module of each, and its line in `funkflow --help`.
 
-Covers: names, lines and their order. Nothing here imports a command, as Dask, numba and Bokeh take seconds to import.
-Does not cover: what a command takes and says of itself (the modules beside this file).
+Covers: names, lines and their order, without importing a command: Dask, numba and Bokeh take seconds.
+Does not cover: the options of a command (the modules beside this file).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Listed(NamedTuple):
-    """A command: its module in commands/, the group it is shown in, and its line."""
+class CommandEntry(NamedTuple):
+    """A command: its module in commands/, its group in the help, and its line there."""
 
     module: str
     panel: str
@@ -21,32 +21,34 @@ _RUN, _STAGES, _USE = "Run", "Stages of a run, one by one", "Use a model"
 _KEEP, _LEARN = "Runs and the model in use", "Learn and measure"
 
 COMMANDS = {
-    "run": Listed("stages", _RUN, "from raw ratings to a trained, validated model and its report"),
-    "plan": Listed("plan", _RUN, "what a run would do, and the memory and disk that it needs"),
-    "compare": Listed("compare", _RUN, "several methods and ranks on one data set"),
-    "schedule": Listed("schedule", _RUN, "run at each moment of a cron expression"),
-    "backfill": Listed("schedule", _RUN, "run for each date of a range"),
-    "recommend": Listed("recommend", _USE, "the best items that users have not rated"),
-    "predict": Listed("predict", _USE, "ratings of given pairs"),
-    "similar": Listed("recommend", _USE, "the items most like one"),
-    "factors": Listed("recommend", _USE, "the strongest factors, by the items at their ends"),
-    "spectrum": Listed("spectrum", _USE, "singular values, and the error with fewer factors"),
-    "reconstruct": Listed("reconstruct", _USE, "cells, rows or all of the matrix by the strongest factors"),
-    "runs": Listed("runs", _KEEP, "list, show, compare and remove past runs"),
-    "report": Listed("report", _KEEP, "the page about a run, again; or one that compares several"),
-    "current": Listed("models", _KEEP, "which model is in use"),
-    "promote": Listed("models", _KEEP, "put the model of a run to use"),
-    "rollback": Listed("models", _KEEP, "go back to the model that was in use before"),
-    "forget": Listed("forget", _KEEP, "leave the ratings of a user or an item out from now on"),
-    "synth": Listed("stages", _STAGES, "write synthetic ratings around a planted model"),
-    "ingest": Listed("stages", _STAGES, "read raw ratings into Parquet"),
-    "split": Listed("stages", _STAGES, "set validation ratings apart"),
-    "grid": Listed("stages", _STAGES, "cut the training ratings to blocks"),
-    "train": Listed("stages", _STAGES, "find the factors"),
-    "evaluate": Listed("stages", _STAGES, "measure RMSE and MAE"),
-    "export": Listed("stages", _STAGES, "write the model in its open form"),
-    "ranking": Listed("stages", _STAGES, "measure precision, recall and NDCG"),
-    "check-gradients": Listed("check_gradients", _LEARN, "the gradients beside differences, over a sweep of steps"),
-    "calibrate": Listed("plan", _LEARN, "measure what plans by sizes rest on"),
+    "run": CommandEntry("stages", _RUN, "train and validate a model on raw ratings, and report on it"),
+    "plan": CommandEntry("plan", _RUN, "show what a run would do, and the memory and disk it needs"),
+    "compare": CommandEntry("compare", _RUN, "compare methods and ranks on one dataset"),
+    "schedule": CommandEntry("schedule", _RUN, "run at each time of a cron expression"),
+    "backfill": CommandEntry("schedule", _RUN, "run for each date of a range"),
+    "recommend": CommandEntry("recommend", _USE, "find the best items that users have not rated"),
+    "predict": CommandEntry("predict", _USE, "predict the ratings of given pairs"),
+    "similar": CommandEntry("recommend", _USE, "list the items most similar to an item"),
+    "factors": CommandEntry("recommend", _USE, "show the strongest factors, by the items at their ends"),
+    "spectrum": CommandEntry("spectrum", _USE, "show singular values, and the error with fewer factors"),
+    "reconstruct": CommandEntry(
+        "reconstruct", _USE, "compute cells, rows or all of the matrix from the strongest factors"
+    ),
+    "runs": CommandEntry("runs", _KEEP, "list, show, compare and remove past runs"),
+    "report": CommandEntry("report", _KEEP, "write the report of a run again, or one that compares several runs"),
+    "current": CommandEntry("models", _KEEP, "show the model in use"),
+    "promote": CommandEntry("models", _KEEP, "put the model of a run in use"),
+    "rollback": CommandEntry("models", _KEEP, "return to the model that was in use before"),
+    "forget": CommandEntry("forget", _KEEP, "leave out the ratings of a user or an item from now on"),
+    "synth": CommandEntry("stages", _STAGES, "write synthetic ratings around a planted model"),
+    "ingest": CommandEntry("stages", _STAGES, "read raw ratings into Parquet"),
+    "split": CommandEntry("stages", _STAGES, "hold out the validation ratings"),
+    "grid": CommandEntry("stages", _STAGES, "divide the training ratings into blocks"),
+    "train": CommandEntry("stages", _STAGES, "train the factors"),
+    "evaluate": CommandEntry("stages", _STAGES, "measure RMSE and MAE"),
+    "export": CommandEntry("stages", _STAGES, "write the model in open formats"),
+    "ranking": CommandEntry("stages", _STAGES, "measure precision, recall and NDCG"),
+    "check-gradients": CommandEntry("check_gradients", _LEARN, "compare the gradients with finite differences"),
+    "calibrate": CommandEntry("plan", _LEARN, "measure the constants of plans by sizes"),
 }
-"""In the order that they are shown in."""
+"""In the order of the help."""

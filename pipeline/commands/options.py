@@ -1,8 +1,8 @@
-"""What commands share: the options that many of them take, the settings these lead to, and how a result is printed.
+"""Options that many commands take, the settings they lead to, and printing a result.
 
-Covers: common options, progress, and running stages up to one of them.
-Does not cover: how a command comes to take them (shared_options.py), the commands themselves (beside this file), exit
-codes (pipeline/cli.py), how tables look (pipeline/results/tables.py).
+Covers: common options, progress, and running stages up to a given one.
+Does not cover: adding options to commands (shared_options.py), exit codes (pipeline/cli.py), the form of tables
+(pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -46,53 +46,58 @@ Ratings = Annotated[
     list[str] | None,
     typer.Option(
         "--ratings",
-        help="ratings to read instead of, or without, a settings file: "
-        "file, folder, archive, glob or URL; may be repeated",
+        help="ratings to read, instead of those of CONF: file, folder, archive, glob or URL; may be repeated",
     ),
 ]
 Validation = Annotated[
     str,
     typer.Option("--validation", help="file of pairs or ratings to validate on, such as probe.txt", show_default=False),
 ]
-Root = Annotated[str, typer.Option("--root", help="folder or URL that everything is written under", show_default=False)]
+Root = Annotated[str, typer.Option("--root", help="folder or URL for everything that runs write", show_default=False)]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="override one setting, as in --set train.rank=128; may be repeated")
+    list[str] | None, typer.Option("--set", help="override one setting, such as train.rank=128; may be repeated")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume/--fresh", help="go on from the last good checkpoint, or forget it and train anew")
+    bool, typer.Option("--resume/--fresh", help="continue from the last good checkpoint, or train from scratch")
 ]
 ModelFolder = Annotated[
     str,
     typer.Option(
         "--model",
-        help="folder of a saved model, instead of CONF; current: the one in use under --root",
+        help="folder of a saved model, instead of CONF; current: the model in use under --root",
         show_default=False,
     ),
 ]
 Date = Annotated[
     str,
     typer.Option(
-        "--date", metavar="YYYY-MM-DD", help="the logical date, {date} in paths; empty: today, UTC", show_default=False
+        "--date",
+        metavar="YYYY-MM-DD",
+        help="logical date, which replaces {date} in paths; empty: today in UTC",
+        show_default=False,
     ),
 ]
 Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", help="wait so long for another run under this root to end")
+    float, typer.Option("--wait", metavar="SECONDS", help="longest wait for another run under this root to end")
 ]
 IfNew = Annotated[
     bool,
     typer.Option(
-        "--if-new", help="end at once, with 0, if no input came or changed since these settings last ended well"
+        "--if-new",
+        help="exit at once with code 0 if no input is new or changed since the last success of these settings",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="redo every stage, but for the raw data")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line on stdout")]
+Force = Annotated[bool, typer.Option("--force", help="repeat every stage; synthetic raw data stay")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JSON object, the last line of stdout")]
 Scheduler = Annotated[
     str,
-    typer.Option("--scheduler", help="address of a running Dask scheduler, which is left as it is", show_default=False),
+    typer.Option(
+        "--scheduler", help="address of a running Dask scheduler, which funkflow does not stop", show_default=False
+    ),
 ]
 SchedulerFile = Annotated[
     str,
-    typer.Option("--scheduler-file", help="file that a Dask scheduler writes its address to", show_default=False),
+    typer.Option("--scheduler-file", help="file with the address of a running Dask scheduler", show_default=False),
 ]
 Cluster = Annotated[
     str,
@@ -110,8 +115,8 @@ _IN_USE = "current"
 class RunOptions:
     """Options that lead to settings.
 
-    A command with the parameter `options: RunOptions` takes them all, with `Annotated[RunOptions, "conf"]` those that
-    are not named.
+    A command with the parameter `options: RunOptions` takes them all; with `Annotated[RunOptions, "conf"]`, all but
+    the named ones.
     """
 
     conf: Conf = ""
@@ -125,7 +130,7 @@ class RunOptions:
 
     @property
     def words(self) -> list[str]:
-        """The `key=value` words of --set, and those that say where tasks run."""
+        """The `key=value` words of --set, and those that choose the cluster."""
         return [*words_for(self.scheduler, self.scheduler_file, self.cluster), *(self.sets or [])]
 
     def adding(self, before: Iterable[str] = (), after: Iterable[str] = ()) -> RunOptions:
@@ -138,7 +143,7 @@ class RunOptions:
         Raises
         ------
         SettingsError
-            Nothing says what to run, or a setting is wrong.
+            Neither CONF nor --ratings is given, or a setting is wrong.
         """
         if not self.conf and not self.ratings:
             raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
@@ -156,13 +161,16 @@ class RunOptions:
         return settings
 
     def beside_model(self, model: str) -> tuple[Settings, str]:
-        """Return the settings of a command that is given a model's folder, and that folder.
+        """Return the settings of a command with --model, and the model's folder; `current`: the model in use.
 
-        Options that lead to another model are refused; `current` is the model in use under the root.
+        Raises
+        ------
+        SettingsError
+            Another option leads to another model.
         """
         if self.conf or self.ratings or self.validation or (self.root and model != _IN_USE):
             raise SettingsError(
-                "--model is all that is needed: leave out CONF, --ratings and --validation, and --root but with "
+                "--model takes the place of CONF, --ratings and --validation: leave them out; --root goes only with "
                 f"--model {_IN_USE}"
             )
         if model == _IN_USE:
@@ -172,7 +180,7 @@ class RunOptions:
 
 
 def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") -> list[str]:
-    """Return the `cluster.key=value` words that these options stand for; a scheduler comes before a cluster file.
+    """Return the `cluster.key=value` words of these options; a scheduler takes precedence over a cluster file.
 
     Raises
     ------
@@ -192,21 +200,21 @@ def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") 
 
 
 def default_root() -> str:
-    """Return where everything is written under unless something else is said."""
+    """Return the default of the setting `root`."""
     return str(Settings.model_fields["root"].default)
 
 
 def model_from(
     options: RunOptions, model: str, resume: bool, until: str = "spectrum"
 ) -> tuple[Settings, str, str | None]:
-    """Return settings, the folder of the model, and that of its grid where the options lead to a run.
+    """Return settings, the folder of the model, and the folder of its grid if the options lead to a run.
 
     until : the last stage of that run.
 
     Raises
     ------
     SettingsError
-        Both a model and settings that lead to one are named, or neither.
+        Both a model and settings are named, or neither.
     """
     if model:
         return *options.beside_model(model), None
@@ -222,7 +230,7 @@ def quoted(value: str | list[str]) -> str:
 
 
 def missing(option: str) -> str:
-    """Refuse a command without the option that names its file of pairs."""
+    """Raise SettingsError for a command without the option for its file of pairs."""
     raise SettingsError(f"{option} is missing: name a file of (user, item) pairs")
 
 
@@ -232,7 +240,7 @@ def watching() -> Lines:
 
 
 def run_until(settings: Settings, request: Request, as_json: bool) -> None:
-    """Run every stage asked for that is not done yet, and print the result, that of a refused model too."""
+    """Run every requested stage that is not done yet, and print the result, even if the gate refuses the model."""
     begun: list[Execution] = []
     request = replace(request, began=process_began())
 
@@ -254,7 +262,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
 
 def process_began() -> float:
-    """Return when this process began, by the monotonic clock: a user's seconds count from there, imports included."""
+    """Return the start of this process on the monotonic clock, so that a run's seconds include imports."""
     return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 

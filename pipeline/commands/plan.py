@@ -1,8 +1,7 @@
-"""Commands that say what would be: plan, of a run or of machines that are not there, and calibrate, which measures.
+"""The commands `plan`, of a run or by sizes alone, and `calibrate`.
 
 Covers: their options.
-Does not cover: the plan of a run (pipeline/planning/plan.py), the search for a grid and the constants
-(pipeline/planning/).
+Does not cover: plans, the search for a grid, and the constants (pipeline/planning/).
 """
 
 from __future__ import annotations
@@ -41,34 +40,41 @@ def register(app: typer.Typer) -> None:
 def plan(
     *,
     options: RunOptions,
-    users: Annotated[str, typer.Option("--users", help="plan by sizes, as in 1e9; then --ratings is a number")] = "",
-    items: Annotated[str, typer.Option("--items", help="as --users")] = "",
-    rank: Annotated[int | None, typer.Option("--rank", help="train.rank; by sizes 64", min=1)] = None,
+    users: Annotated[
+        str, typer.Option("--users", help="plan by sizes: number of users, such as 1e9; --ratings is a number too")
+    ] = "",
+    items: Annotated[str, typer.Option("--items", help="plan by sizes: number of items")] = "",
+    rank: Annotated[int | None, typer.Option("--rank", help="train.rank; by sizes: default 64", min=1)] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", help="cluster.workers; by sizes 1, a machine each", min=1)
+        int | None, typer.Option("--workers", help="cluster.workers; by sizes: machines, default 1", min=1)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="cluster.threads, of each worker; by sizes 16", min=1)
+        int | None, typer.Option("--threads", help="cluster.threads: threads per worker; by sizes: default 16", min=1)
     ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", help="cluster.memory, of all together, as in '8 GiB'; by sizes of each worker")
+        str,
+        typer.Option("--memory", help="cluster.memory: of all workers, such as '8 GiB'; by sizes: of each worker"),
     ] = "",
     shards: Annotated[
-        int | None, typer.Option("--shards", help="grid.shards, P; 0: by rule, by sizes the best", min=0, max=4096)
+        int | None, typer.Option("--shards", help="grid.shards, P; 0: by rule; by sizes: the best P", min=0, max=4096)
     ] = None,
     held_out: Annotated[
         float | None,
-        typer.Option("--held-out", help="by sizes: part of the ratings held out and scored; 0.1", min=0, max=0.9),
+        typer.Option("--held-out", help="by sizes: fraction of validation ratings, default 0.1", min=0, max=0.9),
     ] = None,
     checkpoint_epochs: Annotated[
-        int | None, typer.Option("--checkpoint-epochs", help="train.checkpoint_epochs; 10", min=1)
+        int | None, typer.Option("--checkpoint-epochs", help="train.checkpoint_epochs; by sizes: default 10", min=1)
     ] = None,
-    bandwidth: Annotated[str, typer.Option("--bandwidth", help="by sizes: into a worker, a second: '1.2 GB'")] = "",
-    store: Annotated[str, typer.Option("--store-bandwidth", help="by sizes: of the store, a second: '20 GB'")] = "",
-    constants: Annotated[str, typer.Option("--constants", help="by sizes: file that calibrate wrote")] = "",
+    bandwidth: Annotated[
+        str, typer.Option("--bandwidth", help="by sizes: network into a worker, bytes per second, such as '1.2 GB'")
+    ] = "",
+    store: Annotated[
+        str, typer.Option("--store-bandwidth", help="by sizes: store, bytes per second, such as '20 GB'")
+    ] = "",
+    constants: Annotated[str, typer.Option("--constants", help="by sizes: file from funkflow calibrate")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would do and need; or, by sizes, how long an epoch would take and on which grid."""
+    """Show what a run would do and need; or, by sizes alone, the time of an epoch and the best grid."""
     if not users and not items:
         _refuse_sizes_alone(
             {"--held-out": held_out, "--bandwidth": bandwidth, "--store-bandwidth": store, "--constants": constants}
@@ -84,14 +90,9 @@ def plan(
         raise SettingsError(
             "a plan by sizes takes no CONF, --validation or --set: leave them out, or --users and --items"
         )
-    matrix = _matrix(
-        _only(options.ratings),
-        users,
-        items,
-        64 if rank is None else rank,
-        0.1 if held_out is None else held_out,
-        shards or 0,
-    )
+    ratings, user_count, item_count = _counts(_single(options.ratings), users, items, shards or 0)
+    held_out = 0.1 if held_out is None else held_out
+    matrix = Matrix(ratings * (1 - held_out), user_count, item_count, rank or 64, ratings * held_out)
     found, named = constants_for(existing_root(options.root) if options.root else Settings().root, constants)
     job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
     limit = of_bytes("--memory", memory) if memory else math.inf
@@ -100,27 +101,27 @@ def plan(
 
 
 def _plan_run(settings: Settings, as_json: bool) -> None:
-    settings.train.refuse_what_has_no_effect()
+    settings.train.refuse_idle_settings()
     planned = plan_of(on_date(settings, Request.checked()))
     print_result(planned.to_dict(), as_json, plan_table(planned))
     planned.refuse()
 
 
 def _refuse_sizes_alone(options: dict[str, object]) -> None:
-    """Refuse what only a plan by sizes takes."""
+    """Raise SettingsError for an option that only a plan by sizes takes."""
     for name, value in options.items():
         if value not in (None, ""):
             raise SettingsError(f"{name} belongs to a plan by sizes: give --users and --items too, or leave it out")
 
 
-def _matrix(ratings: str, users: str, items: str, rank: int, held_out: float, shards: int) -> Matrix:
-    count, user_count, item_count = (
-        number(name, text) for name, text in (("--ratings", ratings), ("--users", users), ("--items", items))
-    )
-    refuse_sizes(count, user_count, item_count)
-    if shards > min(user_count, item_count):
-        raise SettingsError(f"--shards {shards}: at most as many as users or items, {min(user_count, item_count):,.0f}")
-    return Matrix(count * (1 - held_out), user_count, item_count, rank, count * held_out)
+def _counts(ratings: str, users: str, items: str, shards: int) -> tuple[float, float, float]:
+    """Return the numbers of ratings, users and items, checked."""
+    counts = number("--ratings", ratings), number("--users", users), number("--items", items)
+    refuse_sizes(*counts)
+    least = min(counts[1:])
+    if shards > least:
+        raise SettingsError(f"--shards {shards}: at most as many as users or items, {least:,.0f}")
+    return counts
 
 
 def _speeds(bandwidth: str, store: str) -> dict[str, int]:
@@ -133,11 +134,8 @@ def _speeds(bandwidth: str, store: str) -> dict[str, int]:
     return given
 
 
-def calibrate(
-    root: Root = "",
-    as_json: AsJson = False,
-) -> None:
-    """Measure, in a minute, what plans by sizes rest on, and write it where they find it: ROOT/constants.json."""
+def calibrate(root: Root = "", as_json: AsJson = False) -> None:
+    """Measure the constants of plans by sizes, in about a minute, and write them to ROOT/constants.json."""
     where = root or Settings().root
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
         measured = measure(client, where)
@@ -147,13 +145,7 @@ def calibrate(
 
 
 def number(name: str, text: str) -> float:
-    """Return a size such as 100e9 or 1_000_000.
-
-    Raises
-    ------
-    SettingsError
-        It is no number, not whole, or less than 1.
-    """
+    """Return a size such as 100e9 or 1_000_000; raise SettingsError unless it is a whole number of 1 or more."""
     try:
         value = float(text.replace(",", ""))
     except ValueError:
@@ -164,28 +156,28 @@ def number(name: str, text: str) -> float:
 
 
 def of_bytes(name: str, text: str) -> int:
-    """Return bytes, written as in '64 GiB'."""
+    """Return the number of bytes in text such as '64 GiB'."""
     try:
         value = int(parse_bytes(text))
     except (ValueError, AttributeError) as cause:
         raise SettingsError(f"{name} {text!r}: not a number of bytes; write it as in '64 GiB'") from cause
     if value < 1:
-        raise SettingsError(f"{name} {text!r}: must be more than nothing")
+        raise SettingsError(f"{name} {text!r}: must be more than 0")
     return value
 
 
 def refuse_sizes(ratings: float, users: float, items: float) -> None:
-    """Refuse sizes that no data can have, and those beyond what dense ids can count."""
+    """Raise SettingsError for sizes that no data can have, and those beyond the range of dense ids."""
     for side, count in (("users", users), ("items", items)):
         if count > MOST_IDS:
             raise SettingsError(f"--{side} {count:,.0f}: at most {MOST_IDS:,} fit dense ids of 32 bits")
         if count > ratings:
-            raise SettingsError(f"--{side} {count:,.0f}: each has a rating, and there are {ratings:,.0f} of them")
+            raise SettingsError(f"--{side} {count:,.0f}: at most as many as ratings, {ratings:,.0f}")
     if ratings > users * items:
         raise SettingsError(f"--ratings {ratings:,.0f}: {users:,.0f} users and {items:,.0f} items make fewer pairs")
 
 
-def _only(ratings: list[str] | None) -> str:
+def _single(ratings: list[str] | None) -> str:
     if not ratings or len(ratings) > 1:
         raise SettingsError("a plan by sizes takes one --ratings NUMBER, --users and --items, as in --ratings 100e9")
     return ratings[0]

@@ -1,7 +1,7 @@
-"""The command that predicts: given pairs, with a saved model or with the one that settings lead to.
+"""The command `predict`: ratings of given pairs, with a saved model or the model of a run.
 
 Covers: its options.
-Does not cover: the predictions themselves (pipeline/stages/predict.py).
+Does not cover: the predictions (pipeline/stages/predict.py).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def predict(
         str, typer.Option("--pairs", help="CSV, TSV or Parquet with user and item columns, or qualifying.txt")
     ] = "",
     model: ModelFolder = "",
-    out: Annotated[str, typer.Option("--out", help="folder for the predictions, with --model")] = "predictions",
+    out: Annotated[str, typer.Option("--out", help="with --model: folder for the predictions")] = "predictions",
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the ratings of given pairs, with a saved model or with the one that the settings lead to."""
+    """Predict the ratings of given pairs, with a saved model or with the model of a run."""
     if model:
         settings, place = options.beside_model(model)
         with watching() as watcher:

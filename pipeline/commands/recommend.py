@@ -1,6 +1,6 @@
-"""Commands that say what a model makes of items: recommend, similar and factors.
+"""The commands `recommend`, `similar` and `factors`.
 
-Covers: their options, and how lists of items are laid out.
+Covers: their options, and lists of items as tables.
 Does not cover: the choice of items (tasks/), the stage (pipeline/stages/recommend.py).
 """
 
@@ -40,7 +40,7 @@ from funkflow.tasks.serving.recommend import recommend_to
 _DEFAULT_COUNT = 10
 _ENDS = 3
 
-Count = Annotated[int, typer.Option("--count", help="how many")]
+Count = Annotated[int, typer.Option("--count", help="number to list")]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,10 +53,11 @@ def recommend(
     *,
     model: ModelFolder = "",
     count: Annotated[
-        int | None, typer.Option("--count", help="items a user; else recommend.count, else 10", show_default=False)
+        int | None, typer.Option("--count", help="items per user; default: recommend.count, or 10", show_default=False)
     ] = None,
     user: Annotated[
-        list[str] | None, typer.Option("--user", help="only this user (raw id), and print it; may be repeated")
+        list[str] | None,
+        typer.Option("--user", help="raw id of a user: print the items of this user alone; may be repeated"),
     ] = None,
     options: RunOptions,
     resume: Resume = True,
@@ -84,7 +85,7 @@ def recommend(
 
 
 def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> None:
-    """Print the best items of the users that settings name; a model that is there is read by this process alone."""
+    """Print the best items of the users in the settings; this process alone reads a model that exists."""
     content: dict[str, Any] = {"paths": {"model": model}}
     if not model:
         with watching() as watcher:
@@ -95,7 +96,7 @@ def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> No
 
 
 def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
-    """Return the settings, and the folder of the model that is named, if one is."""
+    """Return the settings, and the folder of the model; "" without --model."""
     return options.beside_model(model) if model else (options.settings(), "")
 
 
@@ -111,33 +112,37 @@ def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
 def similar(
     *,
     words: Annotated[
-        list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model; raw id of an item")
+        list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model is given; raw id of an item")
     ],
     model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
     options: Annotated[RunOptions, "conf", "ratings", "validation"],
     as_json: AsJson = False,
 ) -> None:
-    """List the items whose factors point most nearly the way of ITEM's (cosine)."""
+    """List the items whose factors are most similar to those of ITEM, by their cosine."""
     *conf, item = words
     loaded, titles = _model(conf, model, options)
     raw_id = _raw_id(loaded, item)
     ids, cosines = loaded.similar(raw_id, count)
     found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
     content = [{"item": each, "title": titles.get(each), "cosine": cosine} for each, cosine in found]
-    print_result({"similar": content}, as_json, _list_of(f"like {_named(raw_id, titles)}", "cosine", found, titles))
+    print_result(
+        {"similar": content}, as_json, _list_of(f"like {_with_title(raw_id, titles)}", "cosine", found, titles)
+    )
 
 
 def factors(
     *,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[CONF]", help="settings, unless --model")] = None,
-    item: Annotated[str, typer.Option("--item", help="raw id of an item: its strongest factors only")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONF]", help="settings, unless --model is given")
+    ] = None,
+    item: Annotated[str, typer.Option("--item", help="raw id of an item: show its strongest factors alone")] = "",
     model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
     options: Annotated[RunOptions, "conf", "ratings", "validation"],
     as_json: AsJson = False,
 ) -> None:
-    """Show the strongest factors, each by the items at its two ends; with --item, those of one item."""
+    """Show the strongest factors, each by the items at its two ends; with --item, the factors of one item."""
     if count < 1:
         raise SettingsError(f"--count {count}: ask for at least one factor")
     loaded, titles = _model(words or [], model, options)
@@ -148,7 +153,7 @@ def factors(
         raw_id = _raw_id(loaded, item)
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
-        title = f"strongest factors of {_named(raw_id, titles)}"
+        title = f"strongest factors of {_with_title(raw_id, titles)}"
     content, rows = [], []
     columns: list[str | Column] = ["factor", "singular\nvalue", *(["loading"] if item else [])]
     # A title that has no room ends in dots: three lines a factor, one an item.
@@ -164,21 +169,21 @@ def factors(
                 "strength": strength,
                 "loading": loading,
                 **{
-                    end: [{"item": _plain(each), "title": titles.get(each)} for each in ids]
+                    end: [{"item": _json_id(each), "title": titles.get(each)} for each in ids]
                     for end, ids in (("high", high), ("low", low))
                 },
             }
         )
         shown = [str(number + 1), f"{strength:.2f}", *([f"{loading:+.3f}"] if item else [])]
-        rows.append([*shown, *("\n".join(_named(each, titles) for each in ids) for ids in (high, low))])
+        rows.append([*shown, *("\n".join(_with_title(each, titles) for each in ids) for ids in (high, low))])
     table = tables.text_table(columns, rows, title, right_from=0, no_wrap=True, box=SIMPLE_HEAD, expand=True)
     print_result({"factors": content}, as_json, table)
 
 
 def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dict[Any, str]]:
-    """Return the model that the words lead to, trained if it is not there yet, and its titles."""
+    """Return the model of a folder or of settings, trained if it does not exist yet, and its titles."""
     if model and options.words:
-        raise SettingsError("--set changes nothing beside --model, as nothing is run; leave it out")
+        raise SettingsError("--set has no effect with --model, as nothing runs; leave it out")
     if len(conf) > 1:
         raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
     _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export")
@@ -187,23 +192,23 @@ def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dic
 
 
 def _raw_id(model: Model, word: str) -> Any:
-    """Return a word as one of the model's items."""
+    """Return a word as a raw id of the model's items."""
     if np.issubdtype(model.item_ids.dtype, np.integer):
         try:
             raw_id: Any = int(word)
         except ValueError as cause:
-            raise BadInput(f"there is no item {word!r}: this model's items are numbers") from cause
+            raise BadInput(f"item {word!r}: the item ids of this model are integers") from cause
     else:
         raw_id = word
     model.known_rows([raw_id], "items")
     return raw_id
 
 
-def _plain(raw_id: Any) -> Any:
+def _json_id(raw_id: Any) -> Any:
     return raw_id.item() if isinstance(raw_id, np.generic) else raw_id
 
 
-def _named(raw_id: Any, titles: dict[Any, str]) -> str:
+def _with_title(raw_id: Any, titles: dict[Any, str]) -> str:
     return f"{raw_id} {titles[raw_id]}" if raw_id in titles else str(raw_id)
 
 

@@ -1,8 +1,7 @@
-"""The command `funkflow reconstruct`: A_ρ, the model with its ρ strongest factors, in part or whole.
+"""The command `reconstruct`: A_ρ, the model with its ρ strongest factors, in part or whole.
 
 Covers: its options; cells, rows, columns and blocks on standard output as CSV; the whole matrix to files.
-Does not cover: the numbers (tasks/model/low_rank.py), or how the whole matrix is written
-(pipeline/stages/reconstruct.py).
+Does not cover: the numbers (tasks/model/low_rank.py), writing the whole matrix (pipeline/stages/reconstruct.py).
 """
 
 from __future__ import annotations
@@ -27,10 +26,8 @@ from funkflow.pipeline.commands.options import (
     watching,
 )
 from funkflow.pipeline.running import saved_model
-from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.pairs import read_pairs
 
@@ -45,24 +42,23 @@ def register(app: typer.Typer) -> None:
 def reconstruct(
     *,
     model: ModelFolder = "",
-    user: Annotated[_Ids, typer.Option("--user", help="raw id of a user; may be repeated: rows")] = None,
-    item: Annotated[_Ids, typer.Option("--item", help="raw id of an item; may be repeated: columns")] = None,
+    user: Annotated[_Ids, typer.Option("--user", help="raw id of a user, for a row; may be repeated")] = None,
+    item: Annotated[_Ids, typer.Option("--item", help="raw id of an item, for a column; may be repeated")] = None,
     pairs: Annotated[
-        str, typer.Option("--pairs", help="file of (user, item) pairs: single cells", show_default=False)
+        str, typer.Option("--pairs", help="file of (user, item) pairs, for single cells", show_default=False)
     ] = "",
-    rank: Annotated[
-        int | None, typer.Option("--rank", help="how many of the strongest factors count; all, if left out")
-    ] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="number of strongest factors; default: all")] = None,
     clip: Annotated[bool, typer.Option("--clip/--no-clip", help="clip to the scale of the ratings")] = True,
     out: Annotated[
-        str, typer.Option("--out", help="folder for the whole matrix; goes on with what is there", show_default=False)
+        str,
+        typer.Option("--out", help="folder for the whole matrix; keeps the files already there", show_default=False),
     ] = "",
-    form: Annotated[Literal["parquet", "zarr"], typer.Option("--form", help="of the whole matrix")] = "parquet",
+    form: Annotated[Literal["parquet", "zarr"], typer.Option("--form", help="format of the whole matrix")] = "parquet",
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the strongest factors make of cells, rows, columns or a block, as CSV; or write all of it to files."""
+    """Compute cells, rows, columns or a block from the strongest factors, as CSV; or write all to files."""
     in_part = bool(user or item or pairs)
     if in_part == bool(out):
         raise SettingsError("name a part (--user, --item or --pairs), or a folder for the whole matrix (--out)")
@@ -70,53 +66,37 @@ def reconstruct(
         raise SettingsError("--pairs names single cells; leave out --user and --item")
     settings, folder, _ = model_from(options, model, resume)
     if out:
-        _write_whole(settings, folder, out, ReconstructOptions(form, rank, clip), as_json)
-    elif pairs:
-        _cells(folder, pairs, settings, rank, clip, as_json)
-    else:
-        _block(folder, user, item, rank, clip, as_json)
-
-
-def _write_whole(settings: Settings, folder: str, out: str, options: ReconstructOptions, as_json: bool) -> None:
-    with watching() as watcher:
-        manifest = saved_model.reconstruct_with(settings, folder, out, options, listeners=[interrupts, watcher])
-    content = {name: value for name, value in manifest.content().items() if name != "files"}
-    print_result({**content, "folder": out}, as_json, f"{out}: {manifest.users:,} users x {manifest.items:,} items")
-
-
-def _cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:
-    kinds = read_about(folder)["id_types"]
-    columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-    table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
-    users, items = (table[name].to_numpy() for name in ("user", "item"))
-    made = Model.load(folder).reconstruct(users, items, rank, clip, cells=True)
-    found = {"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}
-    _print(found, pd.DataFrame({"user": users, "item": items, "rating": made}), as_json)
-
-
-def _block(folder: str, user: _Ids, item: _Ids, rank: int | None, clip: bool, as_json: bool) -> None:
+        with watching() as watcher:
+            chosen = ReconstructOptions(form, rank, clip)
+            manifest = saved_model.reconstruct_with(settings, folder, out, chosen, listeners=[interrupts, watcher])
+        content = {name: value for name, value in manifest.content().items() if name != "files"}
+        print_result({**content, "folder": out}, as_json, f"{out}: {manifest.users:,} users x {manifest.items:,} items")
+        return
     loaded = Model.load(folder)
     kinds = loaded.about["id_types"]
-    users = _typed(user, kinds["user"], "--user") if user else loaded.user_ids
-    items = _typed(item, kinds["item"], "--item") if item else loaded.item_ids
-    made = loaded.reconstruct(users, items, rank, clip)
-    frame = pd.DataFrame(made, index=pd.Index(users, name="user"), columns=items).reset_index()
-    _print({"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}, frame, as_json)
+    if pairs:
+        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
+        users, items = (table[name].to_numpy() for name in ("user", "item"))
+        ratings = loaded.reconstruct(users, items, rank, clip, cells=True)
+        frame = pd.DataFrame({"user": users, "item": items, "rating": ratings})
+    else:
+        users = _id_array(user, kinds["user"], "--user") if user else loaded.user_ids
+        items = _id_array(item, kinds["item"], "--item") if item else loaded.item_ids
+        ratings = loaded.reconstruct(users, items, rank, clip)
+        frame = pd.DataFrame(ratings, index=pd.Index(users, name="user"), columns=items).reset_index()
+    if as_json:
+        print(json.dumps({"users": users.tolist(), "items": items.tolist(), "ratings": ratings.tolist()}))
+        return
+    text = io.StringIO()
+    frame.to_csv(text, index=False, float_format="%.4f")
+    print(text.getvalue(), end="")
 
 
-def _typed(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
+def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
     if kind == "string":
         return np.array(ids, dtype=object)
     try:
         return np.array([int(each) for each in ids], dtype=np.int64)
     except ValueError as cause:
-        raise SettingsError(f"{option} {', '.join(ids)}: this model's ids are whole numbers; {cause}") from cause
-
-
-def _print(found: dict[str, Any], frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found))
-        return
-    text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.4f")
-    print(text.getvalue(), end="")
+        raise SettingsError(f"{option} {', '.join(ids)}: the ids of this model are integers; {cause}") from cause

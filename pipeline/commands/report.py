@@ -1,6 +1,6 @@
-"""The command that makes reports again, of one run or of several compared.
+"""The command `report`: the page about a run, or one that compares several runs.
 
-Covers: its options. Does not cover: the pages (pipeline/results/report/), finding what they are made of
+Covers: its options. Does not cover: the pages (pipeline/results/report/), finding their facts
 (pipeline/results/saved_reports.py).
 """
 
@@ -25,14 +25,14 @@ def register(app: typer.Typer) -> None:
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN…]", help="runs or records, or the beginnings of their ids; last: the newest"),
+        typer.Argument(metavar="[RUN…]", help="ids of runs or records, or their beginnings; last: the newest"),
     ] = None,
     out: Annotated[
-        str, typer.Option("--out", help="where the page goes; default: beside the run", show_default=False)
+        str, typer.Option("--out", help="path of the page; default: beside the run", show_default=False)
     ] = "",
     root: Root = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the page about a run again, from the facts that it left; of several runs, one page that compares them."""
+    """Write the page about a run again, from its saved facts; for several runs, one page that compares them."""
     written = write_report(existing_root(absolute(root or default_root())), runs or ["last"], out)
     print_result({"report": written}, as_json, Text(written))

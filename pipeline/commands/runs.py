@@ -1,7 +1,7 @@
-"""The command that looks back: which executions there were, how two differ, and which runs may go.
+"""The command `runs`: list past executions, compare two, and remove old runs.
 
-Covers: its options, and how records are laid out.
-Does not cover: the records (pipeline/root/ledger.py), what pruning removes (pipeline/root/prune.py).
+Covers: its options, and records as tables.
+Does not cover: the records (pipeline/root/ledger.py), the choice of what to remove (pipeline/root/prune.py).
 """
 
 from __future__ import annotations
@@ -30,14 +30,12 @@ from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage.paths import absolute
 
-Id = Annotated[
-    str, typer.Argument(metavar="RUN", help="a record's id or the beginning of it, or a run's; last: the newest")
-]
+Id = Annotated[str, typer.Argument(metavar="RUN", help="id of a record or a run, or its beginning; last: the newest")]
 _SETTINGS = "settings."
 _SHORT = 8
 """Enough of a run's id to find it again."""
 _NOT_COMPARED = ("id", "format_version", "started", "held", "ended", "process", "settings_hash")
-"""They differ in any two records, or say again what the settings say."""
+"""Fields that differ in any two records, or repeat the settings."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,11 +50,15 @@ def register(app: typer.Typer) -> None:
 def _listing(
     context: typer.Context,
     root: Root = "",
-    state: Annotated[str, typer.Option("--state", help=f"only these: {', '.join(STATES)}", show_default=False)] = "",
-    date: Annotated[str, typer.Option("--date", help="only of this logical date", show_default=False)] = "",
-    as_page: Annotated[bool, typer.Option("--html", help="write a page of all of them, with their reports")] = False,
-    out: Annotated[str, typer.Option("--out", help="where that page goes; default: runs.html under the root")] = "",
-    last: Annotated[int, typer.Option("--last", help="at most so many, the newest; 0: all", min=0)] = 20,
+    state: Annotated[
+        str, typer.Option("--state", help=f"only this state: {', '.join(STATES)}", show_default=False)
+    ] = "",
+    date: Annotated[str, typer.Option("--date", help="only this logical date", show_default=False)] = "",
+    as_page: Annotated[
+        bool, typer.Option("--html", help="write a page about all executions, with their reports")
+    ] = False,
+    out: Annotated[str, typer.Option("--out", help="path of that page; default: runs.html under the root")] = "",
+    last: Annotated[int, typer.Option("--last", help="number of newest executions to list; 0: all", min=0)] = 20,
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is not None:
@@ -78,7 +80,7 @@ def _listing(
 
 
 def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
-    """Show one record with all that it says."""
+    """Show all fields of one record."""
     record = _ledger(root).find(record_id)
     rows = [(name, _cell(value)) for name, value in flat(record)]
     print_result({**record}, as_json, text_table(("", ""), rows, bare=True, show_header=False))
@@ -88,10 +90,10 @@ def diff(
     first: Id,
     second: Id,
     root: Root = "",
-    every: Annotated[bool, typer.Option("--all", help="what is the same, too")] = False,
+    every: Annotated[bool, typer.Option("--all", help="equal values too")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show settings and figures of two records side by side: what differs."""
+    """Compare two records: show the settings and figures that differ."""
     ledger = _ledger(root)
     pair = ledger.find(first), ledger.find(second)
     one, other = (dict(flat(record)) for record in pair)
@@ -105,13 +107,13 @@ def diff(
 
 
 def prune_runs(
-    keep: Annotated[int, typer.Option("--keep", help="runs to keep, those used last", min=0)],
+    keep: Annotated[int, typer.Option("--keep", help="number of runs to keep, the most recently used", min=0)],
     root: Root = "",
-    yes: Annotated[bool, typer.Option("--yes", help="do it; without, it is only said what would go")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="remove; without it, only list what would be removed")] = False,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old runs, and the data that no other run refers to; never the model in use, raw data or the ledger."""
+    """Remove old runs, and data that no other run refers to; never the model in use, raw data or the ledger."""
     with watching() as watcher:
         waiting = Waiting(Request.checked(wait_seconds=wait).wait_seconds, lambda words: watcher(Noticed(words)))
         store = Store(_root(root))
@@ -120,9 +122,9 @@ def prune_runs(
             Console().print(_pruning_table(pruning), soft_wrap=True, highlight=False)
         if yes:
             pruning = prune(store, keep, remove=True, waiting=waiting)
-    said = "freed" if yes else "would be freed; with --yes it is"
+    freed = "freed" if yes else "would be freed; --yes removes the files"
     content = {"bytes": pruning.bytes, "kept": pruning.kept, "paths": pruning.paths, "removed": yes}
-    print_result(content, as_json, Text(f"{format_bytes(pruning.bytes)} ({pruning.bytes:,} bytes) {said}"))
+    print_result(content, as_json, Text(f"{format_bytes(pruning.bytes)} ({pruning.bytes:,} bytes) {freed}"))
 
 
 def _root(root: str) -> str:
@@ -166,8 +168,8 @@ def _pruning_table(pruning: Pruning) -> Group:
     runs = [path.split("/")[1] for path in pruning.paths if path.startswith("runs/")]
     return Group(
         Text(f"runs kept: {', '.join(pruning.kept) or 'none'}"),
-        Text(f"runs that go: {', '.join(runs) or 'none'}"),
-        text_table(("what goes", "how many", "bytes"), rows),
+        Text(f"runs to remove: {', '.join(runs) or 'none'}"),
+        text_table(("to remove", "number", "bytes"), rows),
     )
 
 

@@ -1,8 +1,7 @@
-"""The commands that start runs by the clock or by the calendar: schedule and backfill.
+"""The commands `schedule` and `backfill`, which start runs by a cron expression or for each date.
 
-Covers: their options, the words that are passed on to each run, and the lines that are printed.
-Does not cover: when runs are started and whether again (pipeline/running/schedule/), what a run does
-(pipeline/flow.py).
+Covers: their options, the words that each run gets, and printed lines.
+Does not cover: when runs start and repeat (pipeline/running/schedule/), the run itself (pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- WORDS...]", help="further words for each funkflow run, after --", show_default=False),
+    typer.Argument(metavar="[-- WORDS...]", help="further options of each funkflow run, after --", show_default=False),
 ]
 
 
@@ -38,39 +37,45 @@ def schedule(
     words: Words = None,
     cron: Annotated[
         str,
-        typer.Option("--cron", help="minute, hour, day of month, month and day of week, as cron reads them, or @daily"),
+        typer.Option("--cron", help="minute, hour, day of month, month and day of week, as in a crontab, or @daily"),
     ],
     timezone: Annotated[
-        str, typer.Option("--timezone", help="that the expression is read in; this machine's if left out")
+        str, typer.Option("--timezone", help="time zone of --cron; default: that of this machine")
     ] = "",
     retries: Annotated[
-        int, typer.Option("--retries", help="other attempts at a run that ended with 1 or 75 or was killed")
+        int, typer.Option("--retries", help="repeats of a run that ended with 1 or 75, or was killed")
     ] = Retry.retries,
     back_off: Annotated[
-        float, typer.Option("--back-off", help="seconds before the first of them; doubled before each other")
+        float, typer.Option("--back-off", help="seconds before the first repeat; they double with each further one")
     ] = Retry.back_off_seconds,
     longest_back_off: Annotated[
-        float, typer.Option("--longest-back-off", help="seconds that are never exceeded")
+        float, typer.Option("--longest-back-off", help="most seconds before a repeat")
     ] = Retry.longest_seconds,
     following: Annotated[
-        int, typer.Option("--next", help="print that many moments to come, and end", show_default=False)
+        int, typer.Option("--next", help="print this many of the next times, and exit", show_default=False)
     ] = 0,
-    once: Annotated[bool, typer.Option("--once", help="end after one run, with its exit code")] = False,
+    once: Annotated[bool, typer.Option("--once", help="exit after one run, with its exit code")] = False,
     catch_up: Annotated[
         bool,
-        typer.Option("--catch-up", help="begin with a run for the newest moment past, in case it was missed"),
+        typer.Option("--catch-up", help="begin with a run for the latest time in the past, in case it was missed"),
     ] = False,
     options: RunOptions,
 ) -> None:
-    """Run at each moment of a cron expression, one run at a time, until told to end."""
+    """Run at each time of a cron expression, one run at a time, until stopped."""
     moments = cron_of(cron, timezone)
     if following:
         for moment in moments.upcoming(datetime.now(UTC), following):
             print(moments.local_time(moment))
         return
-    retry = Retry(retries, back_off, longest_back_off)
-    command = _command(options, words)
-    raise typer.Exit(Daemon(moments, command, _tell, retry, once, catch_up).run())
+    daemon = Daemon(
+        moments,
+        _command(options, words),
+        _print_line,
+        retry=Retry(retries, back_off, longest_back_off),
+        once=once,
+        catch_up=catch_up,
+    )
+    raise typer.Exit(daemon.run())
 
 
 def backfill(
@@ -78,18 +83,18 @@ def backfill(
     words: Words = None,
     first: Annotated[str, typer.Option("--from", help="the first logical date, such as 2026-01-31")],
     last: Annotated[str, typer.Option("--to", help="the last logical date")],
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="go on after a date that fails")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="continue after a date that fails")] = False,
     options: RunOptions,
 ) -> None:
-    """Run for each logical date from the first to the last, oldest first; dates that are done are up to date."""
+    """Run for each logical date from the first to the last, in order; dates that are done stay as they are."""
     dates = list(days(parse_date(first, "--from"), parse_date(last, "--to")))
-    raise typer.Exit(run_dates(dates, _command(options, words), _tell, keep_going))
+    raise typer.Exit(run_dates(dates, _command(options, words), _print_line, keep_going))
 
 
 def _command(options: RunOptions, words: Sequence[str] | None) -> Callable[[date], list[str]]:
-    """Return what makes the command line of a run for a date; what is wrong in the settings is found here and now."""
+    """Return a function from a date to the words of its run; raise SettingsError now if a setting is wrong."""
     further = list(words or [])
-    if options.conf.startswith("-"):  # there is no CONF: all is after --
+    if options.conf.startswith("-"):  # there is no CONF: all words follow --
         options, further = replace(options, conf=""), [options.conf, *further]
     options.settings()
     passed = [options.conf] if options.conf else []
@@ -100,5 +105,5 @@ def _command(options: RunOptions, words: Sequence[str] | None) -> Callable[[date
     return partial(run_words, [*passed, *further])
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(f"{datetime.now().astimezone().isoformat(sep=' ', timespec='seconds')} {line}", flush=True)

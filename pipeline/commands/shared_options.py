@@ -1,9 +1,9 @@
 """Options that are added to commands, instead of standing in the signature of each.
 
-Covers: a command's signature with the options that its RunOptions stand for, --debug and --log-format on every command,
-and `~` in paths, which a shell expands neither in --root=~/x nor in what a program passes on.
-Does not cover: the options themselves (options.py), what `~` stands for (tasks/storage/paths.py), paths in settings
-(pipeline/settings/train.py: Place), what --log-format leads to (pipeline/progress/lines.py: format_of).
+Covers: the options of RunOptions in a command's signature, --debug and --log-format on every command, and `~` in
+paths, which a shell does not expand in --root=~/x.
+Does not cover: the options themselves (options.py), home folders (tasks/storage/paths.py), paths in settings
+(pipeline/settings/train.py), the format of messages (pipeline/progress/lines.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from funkflow.pipeline.progress.lines import FORMAT_OPTION, FORMAT_VARIABLE
 from funkflow.tasks.storage.paths import expand_home
 
 PATHS = frozenset({"constants", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})
-"""Parameters of commands that are a path or URL, or several. Those that stand for settings are expanded as such."""
+"""Parameters of commands that are paths or URLs."""
 
 
 def offer(app: typer.Typer) -> None:
@@ -42,31 +42,31 @@ def _commands(app: typer.Typer) -> Iterator[CommandInfo | TyperInfo]:
 
 def _everywhere(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="show a traceback with an error")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
     log_format: Annotated[
         Literal["text", "json"],
         typer.Option(
             FORMAT_OPTION,
             envvar=FORMAT_VARIABLE,
-            help="format of messages on standard error: text, or one JSON object a line",
+            help="format of messages on standard error: text, or one JSON object per line",
             show_default=False,
         ),
     ] = "text",
 ) -> None:
-    """Stand for the options of every command; both are read from the command line itself."""
+    """Declare the options of every command; the program reads both from the words of the command line."""
 
 
 def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     signature, everywhere = (inspect.signature(each, eval_str=True) for each in (command, _everywhere))
     own = dict(signature.parameters)
-    block = _block(own["options"].annotation) if "options" in own else []
+    block = _option_parameters(own["options"].annotation) if "options" in own else []
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
         for name in everywhere.parameters:
             del values[name]
         for name in PATHS & values.keys():
-            values[name] = _expanded(values[name])
+            values[name] = _expand_paths(values[name])
         if block:
             values["options"] = RunOptions(**{each.name: values.pop(each.name) for each in block})
         return command(**values)
@@ -80,12 +80,12 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_options
 
 
-def _block(annotation: Any) -> list[inspect.Parameter]:
-    """Return a parameter for each field of RunOptions but those that are left out: `Annotated[RunOptions, "conf"]`."""
+def _option_parameters(annotation: Any) -> list[inspect.Parameter]:
+    """Return a parameter for each field of RunOptions, except those in `Annotated[RunOptions, "conf"]`."""
     left_out = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
     fields = inspect.signature(RunOptions, eval_str=True).parameters.values()
     return [each for each in fields if each.name not in left_out]
 
 
-def _expanded(given: Any) -> Any:
+def _expand_paths(given: Any) -> Any:
     return [expand_home(path) for path in given] if isinstance(given, list) else given and expand_home(given)

@@ -1,4 +1,4 @@
-"""The command `funkflow spectrum`: singular values, and how good a model is with fewer of its factors.
+"""The command `spectrum`: singular values of a model, and its error with fewer factors.
 
 Covers: its options and its table. Does not cover: the numbers (pipeline/stages/spectrum.py).
 """
@@ -37,23 +37,29 @@ def spectrum(
     *,
     model: ModelFolder = "",
     fold_biases: Annotated[
-        bool, typer.Option("--fold-biases", help="of the model with mean and biases as two more ranks, not of U Vᵀ")
+        bool, typer.Option("--fold-biases", help="decompose the model with mean and biases as two more ranks, not U Vᵀ")
     ] = False,
     vectors: Annotated[
-        str, typer.Option("--vectors", help="new folder to write U and V to, as Parquet", show_default=False)
+        str, typer.Option("--vectors", help="new folder for U and V, as Parquet", show_default=False)
     ] = "",
-    balanced: Annotated[bool, typer.Option("--balanced", help="with --vectors: U Σ^½ and V Σ^½")] = False,
+    balanced: Annotated[bool, typer.Option("--balanced", help="with --vectors: write U Σ^½ and V Σ^½")] = False,
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
-    """Say what each singular value of a model carries, and the validation RMSE with only the strongest of them."""
+    """Show the energy of each singular value of a model, and the validation RMSE with the strongest ones alone."""
     if balanced and not vectors:
-        raise SettingsError("--balanced says how --vectors are written; name a folder with --vectors")
+        raise SettingsError("--balanced goes with --vectors: name a folder with --vectors")
     settings, folder, grid = model_from(options, model, resume)
     with watching() as watcher:
         manifest = saved_model.spectrum_of(
-            settings, folder, grid, fold_biases, vectors, balanced, [interrupts, watcher]
+            settings,
+            folder,
+            grid,
+            fold_biases=fold_biases,
+            vectors_folder=vectors,
+            balanced=balanced,
+            listeners=[interrupts, watcher],
         )
     table = manifest.table
     rows = files.read_table(files.join(folder, table), None, manifest.checksums[table]).to_pylist()

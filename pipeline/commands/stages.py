@@ -1,8 +1,7 @@
-"""Commands that take ratings through stages: run, one for each stage, and synth.
+"""The commands `run` and `synth`, and one for each stage.
 
 Covers: their options.
-Does not cover: what a run does (pipeline/flow.py), predictions (predict.py), how tables are laid out
-(pipeline/results/tables.py).
+Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form of tables (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from funkflow.pipeline.settings.request import STAGES, Request
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
-    "split": "Set validation ratings apart",
-    "grid": "Cut the training ratings to a grid of blocks",
-    "train": "Follow the gradients to a factor model",
+    "split": "Hold out the validation ratings",
+    "grid": "Divide the training ratings into a grid of blocks",
+    "train": "Train the factors of the model",
     "evaluate": "Measure RMSE and MAE on the validation ratings",
-    "export": "Write the trained model in its open form",
+    "export": "Write the trained model in open formats",
     "ranking": "Measure precision, recall and NDCG on the validation ratings",
 }
 NAMES = ("run", *_STAGES, "synth")
@@ -30,9 +29,9 @@ NAMES = ("run", *_STAGES, "synth")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    _stage(app, "run", STAGES[-1], "Take raw ratings to a trained, validated model: every stage not done yet.")
+    _stage(app, "run", STAGES[-1], "Train and validate a model on raw ratings: run every stage that is not done yet.")
     for name, what in _STAGES.items():
-        _stage(app, name, name, f"{what} (and what it needs, unless it is there already).")
+        _stage(app, name, name, f"{what}, after the stages that this needs, unless they are done.")
     app.command()(synth)
 
 
@@ -47,7 +46,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         if_new: IfNew = False,
         as_json: AsJson = False,
     ) -> None:
-        request = Request.checked(until, date, not resume, force, wait, if_new)
+        request = Request.checked(until, date, fresh=not resume, force=force, wait_seconds=wait, if_new=if_new)
         run_until(options.settings(), request, as_json)
 
     app.command(name, help=what)(command)
@@ -60,12 +59,12 @@ def synth(
     ] = "",
     fraction: Annotated[
         float | None,
-        typer.Option("--fraction", help="part of the shape's ratings, users and films", show_default=False),
+        typer.Option("--fraction", help="fraction of the ratings, users and films of the shape", show_default=False),
     ] = None,
     options: Annotated[RunOptions, "ratings", "validation"],
     as_json: AsJson = False,
 ) -> None:
-    """Write synthetic ratings in Netflix form, with a probe, around a planted model whose error is known."""
+    """Write synthetic ratings in Netflix form, with a probe file, around a planted model of known error."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
     chosen = replace(options, conf=options.conf or "demo").adding(before=words)
     run_until(chosen.settings(), Request.checked("synth"), as_json)

@@ -1,7 +1,7 @@
-"""The colours of pages and plots: those of Okabe and Ito, told apart by the colour-blind.
+"""The colours of pages and plots: those of Okabe and Ito, which colour-blind people can tell apart.
 
-Covers: what follows light and dark, as variables of a style sheet, and what is drawn in one colour on either.
-Does not cover: where they are used (pipeline/results/, live/).
+Covers: variables of style sheets for light and dark, and colours that serve both.
+Does not cover: their use (pipeline/results/, live/).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ DARK = """color-scheme:dark;
 --ground:#14171d;--raised:#1d222b;--ink:#e8ebf0;--soft:#aab3c2;--rule:#343c49;--edge:#4a5465;--link:#7cc4f5;
 --c0:#56b4e9;--c1:#f0904a;--c2:#35c79b;--c3:#dd9cc3;--c4:#e6c84a;--c5:#9aa4b2;--good:#4fd3aa;--bad:#f59c6a"""
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#1b82c5", "#d55e00", "#009e73", "#cc79a7", "#8a8a8a"
-"""What Bokeh draws has one colour for light and dark: so light or dark that its contrast is 3 on either ground."""
+"""Colours of Bokeh, the same in light and dark: the contrast is 3 on either ground."""
 SEVERAL = (BLUE, VERMILION, GREEN, PURPLE, "#c77f00", "#8b6bd6", "#a39400")
-"""For curves and workers, in this order."""
+"""Colours of curves and workers, in this order."""
 
 
 def colour_at(place: int) -> str:

@@ -1,7 +1,6 @@
-"""Drawing that never reaches a run: what goes wrong while something is shown is logged once, in one line.
+"""Errors of drawing: they never reach the run, and the first is logged in one line.
 
-Covers: holding such errors back. Does not cover: what is drawn (terminal.py, notebook.py,
-pipeline/progress/live/page.py).
+Covers: catching them. Does not cover: the drawing (terminal.py, notebook.py, pipeline/progress/live/page.py).
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ _LOG = logging.getLogger("funkflow")
 
 
 class Drawing(AbstractContextManager["Drawing"]):
-    """Context manager for the code that draws. `what` : names it in the line."""
+    """Context manager for the code that draws. `what` : its name in the line."""
 
     def __init__(self, what: str) -> None:
-        self._what, self._said = what, False
+        self._what, self._is_logged = what, False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[True] | None:
-        if error is None or not isinstance(error, Exception):  # who interrupts means the run
+        if error is None or not isinstance(error, Exception):  # an interrupt is for the run
             return None
-        if not self._said:
-            self._said = True
+        if not self._is_logged:
+            self._is_logged = True
             first = str(error).splitlines()[0] if str(error) else ""
-            _LOG.warning("%s cannot be drawn, and the run goes on: %s: %s", self._what, type(error).__name__, first)
+            _LOG.warning("%s cannot be drawn; the run continues: %s: %s", self._what, type(error).__name__, first)
         return True

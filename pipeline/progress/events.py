@@ -1,22 +1,21 @@
-"""What a run tells its listeners: small frozen facts, one dataclass a kind.
+"""Events of a run: one small frozen dataclass for each kind.
 
-Covers: the events, how they are handed to several listeners, and what is told later.
-Does not cover: how they look in a terminal (lines.py) or on disk (pipeline/root/run_record.py); library code never
-prints.
+Covers: the events, their JSON form, several listeners, and lines for later. Library code never prints.
+Does not cover: events in a terminal (lines.py) and on disk (metrics_file.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, get_args
 
 from funkflow.tasks.redact import masked_content
 
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins. `steps` is how many tasks it will wait for, 0 if that is not known yet."""
+    """A stage begins. `steps` : the number of its tasks; 0 if it is not known yet."""
 
     stage: str
     steps: int = 0
@@ -24,7 +23,7 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class StageAdvanced:
-    """`done` of `steps` tasks of the stage are finished; `doing` names the current kind of work."""
+    """`done` of `steps` tasks of a stage are finished. `doing` : the current kind of work."""
 
     stage: str
     done: int
@@ -34,7 +33,7 @@ class StageAdvanced:
 
 @dataclass(frozen=True)
 class StageFinished:
-    """A stage ended well. `reused` says that an earlier result was found and nothing was run."""
+    """A stage succeeded. `reused` : whether an earlier result was there, so that nothing ran."""
 
     stage: str
     seconds: float
@@ -44,12 +43,11 @@ class StageFinished:
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """One epoch over all training ratings. RMSEs in rating units; None where there is nothing to measure on.
+    """One epoch over all training ratings. RMSEs in rating units; None if there are no ratings to measure on.
 
-    `counted` : what the method counts in the place of epochs. `passes` : over all ratings since this was told last; 0
-    where several epochs came at once, and were told with the first of them.
-
-    `ratings_per_second` : over all epochs of this attempt so far, loading included.
+    `counted` : the unit that the method counts instead of epochs. `passes` : passes over all ratings since the last
+    such event; 0 if several epochs arrive at once, except for the first of them. `ratings_per_second` : over all epochs
+    of this attempt so far, loading included.
     """
 
     epoch: int
@@ -64,12 +62,12 @@ class EpochFinished:
 
 @dataclass(frozen=True)
 class RunBegan:
-    """A run has its id: its data are in blocks, and training is next, or to be found done.
+    """A run has its id: its data are in blocks, and training is next, unless it is done already.
 
-    `execution` : id of the ledger's record; `attempt` : part of the keys of all its tasks; `ratings` : that it trains
-    on, by `users` and `items`; `shards` : P of the P × P grid; `epochs` : at most, or steps or features; `step`, `l2` :
-    of stochastic descent, None of other methods; `predicted_bytes` : of memory, all processes together, 0 where nothing
-    was predicted.
+    `execution` : id of the ledger's record; `attempt` : part of the keys of all its tasks; `users`, `items`, `ratings`
+    : numbers of the training data; `shards` : P of the P × P grid; `epochs` : most epochs, steps or features; `step`,
+    `l2` : of stochastic descent, None for other methods; `predicted_bytes` : memory of all processes together, 0
+    without a prediction.
     """
 
     run_id: str
@@ -89,7 +87,7 @@ class RunBegan:
 
 @dataclass(frozen=True)
 class BaselinesMeasured:
-    """RMSE in rating units, on the ratings that `split` names, of what the model must beat."""
+    """RMSEs of the mean rating and of the bias baseline, in rating units, on the ratings that `split` names."""
 
     split: str
     mean_rmse: float
@@ -98,7 +96,7 @@ class BaselinesMeasured:
 
 @dataclass(frozen=True)
 class CheckpointWritten:
-    """The state after `epoch` lies in the store, from where a run goes on; `seconds` is what writing it took."""
+    """The state after `epoch` is in the store, for a run to resume from. `seconds` : the time of writing it."""
 
     epoch: int
     seconds: float
@@ -106,14 +104,14 @@ class CheckpointWritten:
 
 @dataclass(frozen=True)
 class MemoryMeasured:
-    """Peak of this machine's processes and all workers together since the run began, told when it has grown."""
+    """Peak memory of this machine's processes and all workers together since the run began; sent when it has grown."""
 
     peak_bytes: int
 
 
 @dataclass(frozen=True)
 class RowsQuarantined:
-    """`rows` of the input could not be read as ratings and lie apart, in the file `path`."""
+    """`rows` of the input are no valid ratings and are quarantined in the file `path`."""
 
     rows: int
     path: str
@@ -121,7 +119,7 @@ class RowsQuarantined:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker at `address` is gone; `message` says what is made again, and from where."""
+    """The worker at `address` is gone. `message` : names the repeated work and its start."""
 
     address: str
     message: str
@@ -129,7 +127,7 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """The last event. `state` : as in the ledger; `rmse` : on the validation ratings, where it got that far."""
+    """The last event. `state` : as in the ledger; `rmse` : on the validation ratings, if the run got that far."""
 
     run_id: str | None
     state: str
@@ -140,7 +138,7 @@ class RunEnded:
 
 @dataclass(frozen=True)
 class Noticed:
-    """Something worth a line: a fallback, a resumption, a warning."""
+    """A line for the user: a fallback, a resumption, a warning."""
 
     message: str
     warning: bool = False
@@ -160,24 +158,25 @@ Event = (
     | Noticed
     | RunEnded
 )
+_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 Listener = Callable[[Event], None]
 
 
 class Postponed:
-    """A listener that says what it was given once some work is done: an error before that stands alone."""
+    """A listener that keeps lines until some work is done, so that an earlier error stands alone."""
 
     def __init__(self, notify: Listener) -> None:
-        self._tell = notify
-        self._words: list[str] = []
+        self._notify = notify
+        self._lines: list[str] = []
 
-    def say(self, words: str) -> None:
-        """Have a line told later."""
-        self._words.append(words)
+    def say(self, line: str) -> None:
+        """Keep a line for later."""
+        self._lines.append(line)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageAdvanced | StageFinished):
-            while self._words:
-                self._tell(Noticed(self._words.pop(0)))
+            while self._lines:
+                self._notify(Noticed(self._lines.pop(0)))
 
 
 def as_mapping(event: Event) -> dict[str, Any]:
@@ -185,8 +184,15 @@ def as_mapping(event: Event) -> dict[str, Any]:
     return {"event": type(event).__name__, **masked_content(asdict(event))}
 
 
+def event_of(content: Mapping[str, object]) -> Event | None:
+    """Return the event of a mapping as above, without unknown fields; None for an unknown kind."""
+    kind = _KINDS.get(str(content.get("event")))
+    values: Any = {each.name: content[each.name] for each in fields(kind) if each.name in content} if kind else {}
+    return kind(**values) if kind else None
+
+
 def broadcast(listeners: list[Listener]) -> Listener:
-    """Return one listener that hands each event to all of `listeners`, in order, without credentials in URLs."""
+    """Return one listener that passes each event to all of `listeners`, in order, without credentials in URLs."""
 
     def notify(event: Event) -> None:
         safe = replace(event, **masked_content(vars(event)))

@@ -1,8 +1,7 @@
-"""Where a run is, in few numbers: the stage at work with the time it has left, and what training has reached.
+"""The state of a run in few numbers: the current stage with its time left, and the progress of training.
 
-Covers: keeping both from events, giving them to a thread that draws, and writing them.
-Does not cover: how they are shown (terminal.py, notebook.py), or the page that shows more
-(pipeline/progress/live/page.py).
+Covers: keeping both from events, for a thread that draws, and writing them.
+Does not cover: their display (terminal.py, notebook.py), the page with more (pipeline/progress/live/page.py).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from funkflow.pipeline.progress.events import Event, StageAdvanced, StageFinished, StageStarted, as_mapping
+from funkflow.pipeline.progress.events import Event, StageAdvanced, StageFinished, StageStarted
 from funkflow.pipeline.progress.story import Story
 from funkflow.tasks.digits import rounded
 
@@ -22,7 +21,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class AtWork:
-    """The stage at work: `done` of `total` of what `doing` names, since `began`; 0 of 0 where neither is known."""
+    """The current stage: `done` of `total` tasks of the kind `doing`, since `began`; 0 of 0 if neither is known."""
 
     stage: str = ""
     doing: str = ""
@@ -30,52 +29,52 @@ class AtWork:
     total: int = 0
     began: float = 0.0
     whole: bool = False
-    """Whether `total` is of the whole stage, known when it began, instead of what it is doing now."""
+    """Whether `total` is of the whole stage, known from its start, instead of the current kind of work."""
 
     def advanced(self, event: StageAdvanced, now: float) -> AtWork:
-        """Return where it is after that."""
+        """Return the state after the event."""
         if self.whole and event.doing != "epoch":
             return replace(self, doing=event.doing, done=min(self.total, self.done + 1))
         began = now if self.doing and event.doing != self.doing else self.began
         return replace(self, doing=event.doing, began=began, done=event.done, total=event.steps)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return how long it takes at the pace so far; None where that is not known yet."""
+        """Return the time left at the pace so far; None if it is not known yet."""
         if not self.total or not self.done:
             return None
         return max(0.0, (now - self.began) / self.done * (self.total - self.done))
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a run was at a moment, `now`; nothing in it changes any more."""
+class Snapshot:
+    """The state of a run at the time `now`; it does not change any more."""
 
     at_work: AtWork
     story: Story
     now: float
 
     def elapsed(self) -> str:
-        """Write how long the stage has been at what it does."""
+        """Write the time of the stage at its current work."""
         return clock_time(self.now - self.at_work.began)
 
     def seconds_left(self) -> float | None:
-        """Return the time that the stage at work has left; of training at most, as it may stop sooner."""
+        """Return the time that the current stage has left; for training the most, as it may stop earlier."""
         known = self.story.seconds_left() if self.at_work.stage == "train" else None
         return self.at_work.seconds_left(self.now) if known is None else known
 
     def left(self) -> str:
-        """Write the time left, "" where it is not known."""
+        """Write the time left, "" if it is not known."""
         seconds = self.seconds_left()
         most = "at most " if self.at_work.stage == "train" else ""
         return "" if seconds is None else f"{most}{clock_time(seconds)} left"
 
     def counted(self) -> str:
-        """Write how much of it is done, "" where it is not known of how much."""
+        """Write how much of the stage is done, "" if the total is not known."""
         done, total = self.at_work.done, self.at_work.total
         return f"{done:,} of {'at most ' * (self.at_work.stage == 'train')}{total:,}" if total else ""
 
     def lines(self) -> list[str]:
-        """Write what training has reached; nothing before its first epoch, and of a run that does not train."""
+        """Write the progress of training; no lines before its first epoch, and in other stages."""
         story, at_stage = self.story, self.at_work.stage
         history, best = story.history, story.best
         if not history or best is None or at_stage != "train":
@@ -104,9 +103,9 @@ class Standing:
 
 
 class Headlines:
-    """A listener that keeps what is to be shown. `clock` : seconds, from any moment on.
+    """A listener that keeps the state for a display. `clock` : seconds since any time.
 
-    Events come in one thread, and a terminal draws in another: what is drawn is what `standing` gives.
+    Events come in one thread, and a terminal draws in another: it draws a `snapshot`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -115,9 +114,9 @@ class Headlines:
         self._at_work, self._story = AtWork(), Story("")
 
     def __call__(self, event: Event) -> None:
-        now, told = self.clock(), as_mapping(event)
+        now = self.clock()
         with self._lock:
-            self._story.take({"time": now, **told})
+            self._story.take(event, now)
             match event:
                 case StageStarted():
                     self._at_work = AtWork(event.stage, total=event.steps, began=now, whole=event.steps > 0)
@@ -126,13 +125,13 @@ class Headlines:
                 case StageFinished():
                     self._at_work = AtWork()
 
-    def standing(self) -> Standing:
-        """Return where the run is now."""
+    def snapshot(self) -> Snapshot:
+        """Return the state of the run now."""
         with self._lock:
-            return Standing(self._at_work, self._story.copy(), self.clock())
+            return Snapshot(self._at_work, self._story.copy(), self.clock())
 
 
 def clock_time(seconds: float) -> str:
-    """Write a time as 0:01:23, without the hours where there are none."""
+    """Write a time as 1:23, with hours if there are any."""
     written = str(timedelta(seconds=round(seconds)))
     return written.removeprefix("0:")

@@ -1,9 +1,8 @@
-"""How a run looks to somebody watching from outside a terminal: plain lines, or a JSON object a line.
+"""Progress of a run without a terminal: plain lines, or one JSON object per line.
 
-Covers: two listeners of the same events, both writing to stderr so that stdout stays free for results; and the choice
-between them and the view of a terminal.
-Does not cover: the events (events.py), that view (terminal.py), the metrics file (pipeline/root/run_record.py), results
-(pipeline/results/tables.py).
+Covers: two listeners that write to stderr, as stdout is for results; and the choice of the form.
+Does not cover: the events (events.py), the view of a terminal (terminal.py), the metrics file (metrics_file.py),
+results (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -34,17 +33,16 @@ from funkflow.pipeline.progress.headlines import Headlines
 from funkflow.tasks.digits import rounded
 
 TEXT, JSON = "text", "json"
-FORMATS = (TEXT, JSON)
 FORMAT_VARIABLE = "FUNKFLOW_LOG_FORMAT"
 FORMAT_OPTION = "--log-format"
 _LINE_SECONDS = 5.0
-"""Where there are no bars, a stage that takes long says where it is this often."""
+"""Seconds between two lines of a long stage."""
 
 
 class Lines:
-    """Context manager and listener: a line for each stage that ends, each epoch, and what is worth one.
+    """Context manager and listener: a line for each finished stage, each epoch, and each notice.
 
-    What goes wrong in showing an event never reaches who told it.
+    An error of the display never reaches the run.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +64,7 @@ class Lines:
             self.show(event)
 
     def show(self, event: Event) -> None:
-        """Write what there is to be said of an event."""
+        """Write the line of an event, if it has one."""
         self.headlines(event)
         match event:
             case StageStarted():
@@ -88,19 +86,19 @@ class Lines:
                 self.say(f"[yellow]warning[/]    {message}" if warning else f"[dim]note       {message}[/]")
 
     def say(self, line: str) -> None:
-        """Write a line that stays."""
+        """Write a line."""
         self._last_line = self.headlines.clock()
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def advanced(self, event: StageAdvanced) -> None:
-        """Say where a stage is that has said nothing for a while."""
+        """Write the progress of a stage that has been silent for a while."""
         if event.doing != "epoch" and self.headlines.clock() - self._last_line > _LINE_SECONDS:
-            left = self.headlines.standing().left()
+            left = self.headlines.snapshot().left()
             of_all = f" of {event.steps}" if event.steps else ""
             self.say(f"{event.stage:<10} {event.doing} {event.done}{of_all}{f', {left}' if left else ''}")
 
     def epoch(self, event: EpochFinished) -> None:
-        """Say what an epoch reached."""
+        """Write the RMSEs of an epoch."""
         held_out = event.stopping_rmse
         training, of_held_out = (
             rounded(each, event.training_rmse, held_out) for each in (event.training_rmse, held_out)
@@ -112,7 +110,7 @@ class Lines:
 
 
 class JsonLines(Lines):
-    """Each event as one JSON object a line, as in metrics.jsonl: {"time", "event", …}."""
+    """Each event as one JSON object per line, as in metrics.jsonl: {"time", "event", …}."""
 
     def show(self, event: Event) -> None:
         self.console.file.write(json_line(as_mapping(event)))
@@ -120,14 +118,14 @@ class JsonLines(Lines):
 
 
 def json_line(content: Mapping[str, Any]) -> str:
-    """Return a line of a log, with the time that it is now."""
+    """Return a line of a log, with the current time."""
     return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **content}) + "\n"
 
 
 def format_of(words: Sequence[str]) -> str:
-    """Return the form of the log that a command line asks for, or else the environment; text unless it is JSON.
+    """Return the format of the log by the command line, or else by the environment; text unless it is JSON.
 
-    What is neither is refused by the option itself; this is for what must be said before it is looked at, or after.
+    The option itself refuses other values; this function is for messages before the options are read.
     """
     asked = os.environ.get(FORMAT_VARIABLE, TEXT)
     for number, word in enumerate(words):

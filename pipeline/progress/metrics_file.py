@@ -1,12 +1,12 @@
-"""What a run told, as JSON lines in its folder: written as it is told, and read again.
+"""Events of a run as JSON lines in its folder: writing and reading them.
 
-Covers: `metrics.jsonl`, to which a disk appends, and the pieces that follow it where nothing can be appended.
-Does not cover: what events say (events.py), the record of the run (pipeline/root/run_record.py).
+Covers: `metrics.jsonl`, which grows on a disk, and its further pieces in an object store.
+Does not cover: the events (events.py), the record of the run (pipeline/root/run_record.py).
 
     runs/<run id>/metrics.jsonl, metrics-00001.jsonl, metrics-00002.jsonl, …
 
-In an object store the newest piece is written anew at each event, until it is so long that another is begun: what is
-written grows in step with the events, and each event is there as soon as it is told.
+An object store cannot append: each event writes the newest piece again, until its length begins another. So the bytes
+written grow in proportion to the events, and each event is there at once.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import filesystem, is_local
 
 PIECE_BYTES = 32 * 2**10
-"""A piece that is as long is not written again: a hundred epochs or so."""
+"""Length at which a new piece begins: after a hundred epochs or so."""
 _FIRST = "metrics.jsonl"
 _PIECE = re.compile(r"metrics-(\d{5,})\.jsonl")
 
 
 class MetricsFile:
-    """A listener that keeps every event as a JSON line: {"time", "event", …}.
+    """A listener that writes every event as a JSON line: {"time", "event", …}.
 
-    The run's folder is known only when its data are, so events before that are kept and written then; progress within
-    a stage is written with the event that follows it.
+    The run's folder is known only after its data, so earlier events wait for it; progress within a stage waits for the
+    next other event.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class MetricsFile:
         self._piece = b""
 
     def open(self, run_folder: str) -> None:
-        """Go on in `run_folder`, after what an earlier attempt left there."""
+        """Write to `run_folder`, after the lines of earlier attempts."""
         self._folder = run_folder
         self._number = len(_file_pieces(run_folder)[1:])
         if path := self._local_path():
@@ -73,15 +73,15 @@ class MetricsFile:
         return files.join(self._folder, _file_name(self._number))
 
     def _local_path(self) -> str:
-        """Return the path of the file where it can be appended to; else nothing."""
+        """Return the path of the file on a disk; "" in an object store, which cannot append."""
         system, path = filesystem(self._url())
         return path if is_local(system) else ""
 
 
 def events_of(run_folder: str) -> list[dict[str, Any]] | None:
-    """Return what a run told, all attempts one after another; None if it left nothing.
+    """Return the events of a run, all attempts one after another; None without a file.
 
-    A line that is not whole, because it is being written or its machine went down, is passed over.
+    An incomplete line, of a writer at work or of a machine that failed, is left out.
     """
     found = [files.bytes_if_there(files.join(run_folder, name)) for name in _file_pieces(run_folder)]
     lines = [line for data in found if data for line in _whole_lines(data).splitlines()]
@@ -98,7 +98,7 @@ def epochs_of(events: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 def _file_pieces(run_folder: str) -> list[str]:
-    """Return the names of the files that are or would be there, in the order in which they were written."""
+    """Return the names of the files in the order of writing; the first even if it does not exist yet."""
     numbers = [int(piece[1]) for name in files.names(run_folder) if (piece := _PIECE.fullmatch(name))]
     return [_file_name(number) for number in range(max(numbers, default=0) + 1)]
 
@@ -119,7 +119,7 @@ def _event_of_line(line: bytes) -> dict[str, Any]:
 
 
 def _cut_to_lines(path: str) -> None:
-    """Cut off what a killed writer left of a line."""
+    """Cut off the incomplete line of a killed writer."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
         content = file.read()
         if len(whole := _whole_lines(content)) < len(content):
@@ -127,7 +127,7 @@ def _cut_to_lines(path: str) -> None:
 
 
 def _append(path: str, lines: bytes) -> None:
-    """Write all of it at the end of a file, or nothing where the disk is full."""
+    """Append all lines to a file, or none if the disk is full."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     try:
         before = os.fstat(descriptor).st_size

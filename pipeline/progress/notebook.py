@@ -1,9 +1,9 @@
-"""How a run looks in a notebook: one piece of output, brought up to date in place.
+"""Progress of a run in a notebook: one output, updated in place.
 
-Covers: the view and its HTML, and whether we are in a notebook at all.
-Does not cover: what is shown in numbers (headlines.py), terminals (terminal.py), results (tables, `_repr_html_`).
+Covers: the view, its HTML, and whether this code runs in a notebook.
+Does not cover: the numbers (headlines.py), terminals (terminal.py), results (tables, `_repr_html_`).
 
-IPython is no requirement: where it is not loaded already, nobody runs in a notebook.
+IPython is no requirement: without it loaded, this is no notebook.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from funkflow.pipeline.progress.headlines import Headlines
 from funkflow.tasks.model.html_tables import html_facts
 
 _SECONDS = 0.25
-"""It is drawn anew this often, and when a stage ends."""
+"""Least time between two updates, except when a stage ends."""
 _NOTES = 4
 
 
 class Display(Protocol):
-    """What IPython gives for a piece of output."""
+    """IPython's handle of an output."""
 
     def update(self, obj: object) -> None: ...
 
 
 class Shown:
-    """What a notebook is to show, as HTML; plain words for what cannot show that."""
+    """Content of an output as HTML, and as plain text for a front end without HTML."""
 
     def __init__(self, html: str, words: str) -> None:
         self._html, self._words = html, words
@@ -47,9 +47,9 @@ class Shown:
 
 
 class NotebookView:
-    """Context manager and listener. `display` : makes a piece of output of what it is given.
+    """Context manager and listener. `display` : creates an output from its content.
 
-    What goes wrong in showing an event never reaches who told it.
+    An error of the display never reaches the run.
     """
 
     def __init__(self, display: Callable[[object], Display], clock: Callable[[], float] = time.monotonic) -> None:
@@ -87,7 +87,7 @@ class NotebookView:
 
     def _draw(self) -> None:
         self._drawn = self.headlines.clock()
-        now = self.headlines.standing().at_work
+        now = self.headlines.snapshot().at_work
         shown = Shown(self.html(), f"{now.stage} {now.done} of {now.total}" if now.stage else "funkflow")
         if self._display is None:
             self._display = self._make(shown)
@@ -95,23 +95,23 @@ class NotebookView:
             self._display.update(shown)
 
     def html(self) -> str:
-        """Return what is shown now."""
-        standing = self.headlines.standing()
-        now = standing.at_work
+        """Return the HTML of the output."""
+        snapshot = self.headlines.snapshot()
+        now = snapshot.at_work
         with self._lock:
             done, notes = list(self._done), list(self._notes)
-        parts = [html_facts(f"funkflow: {standing.story.state}", done)]
+        parts = [html_facts(f"funkflow: {snapshot.story.state}", done)]
         if now.stage:
             extent = f' value="{now.done}" max="{now.total}"' if now.total else ""
-            words = " · ".join(filter(None, (standing.counted(), standing.elapsed(), standing.left())))
+            words = " · ".join(filter(None, (snapshot.counted(), snapshot.elapsed(), snapshot.left())))
             stage = escape(now.stage, quote=True)
             parts.append(f'<div>{stage} <progress aria-label="{stage}"{extent}></progress> {escape(words)}</div>')
-        parts += [f"<div>{escape(line)}</div>" for line in (*standing.lines(), *notes)]
+        parts += [f"<div>{escape(line)}</div>" for line in (*snapshot.lines(), *notes)]
         return "".join(parts)
 
 
 def notebook_view() -> NotebookView | None:
-    """Return a view for the notebook that this code runs in; None where it runs in none."""
+    """Return a view for the notebook that this code runs in; None outside of a notebook."""
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if type(shell).__name__ != "ZMQInteractiveShell":
         return None

@@ -1,7 +1,7 @@
-"""How an execution or an attempt at a run ends: the states there are, and what an error makes of it.
+"""The end of an execution or an attempt: its state, exit code and error.
 
-Covers: the states that the ledger, a run's record and the last event have in common.
-Does not cover: the records themselves (pipeline/root/ledger.py, pipeline/root/run_record.py), exit codes in words
+Covers: the states of the ledger, a run's record and the last event.
+Does not cover: the records (pipeline/root/ledger.py, pipeline/root/run_record.py), exit codes in words
 (pipeline/running/schedule/daemon.py).
 """
 
@@ -18,7 +18,7 @@ WELL = (DONE, UP_TO_DATE, NOTHING_NEW)
 
 
 class Outcome(NamedTuple):
-    """A state, an exit code, and the error in one line, where there was one."""
+    """A state, an exit code, and the error in one line, if there was one."""
 
     state: str
     exit_code: int
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Return how an error ends what raised it."""
+    """Return the outcome of an execution that raised this error."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 130
         return Outcome(INTERRUPTED, code, None)

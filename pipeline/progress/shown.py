@@ -1,6 +1,7 @@
-"""Who shows a run that Python code began: a notebook's cell, a terminal, or nobody.
+"""The display of a run that Python code starts: in a notebook, in a terminal, or none.
 
-Covers: the choice. Does not cover: how each looks (notebook.py, terminal.py); commands choose for themselves.
+Covers: the choice. Does not cover: the displays (notebook.py, terminal.py), the choice of commands
+(pipeline/commands/options.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from funkflow.pipeline.progress.terminal import watcher
 
 @contextmanager
 def shown(progress: bool | None) -> Iterator[list[Listener]]:
-    """Yield the listeners that show a run: none if `progress` is False; if it is None, a notebook's alone."""
+    """Yield the listeners that show a run. `progress` : True: always; False: never; None: in a notebook only."""
     view = None if progress is False else notebook_view()
     if view is None and progress:
         with watcher(Console(stderr=True), TEXT) as lines:

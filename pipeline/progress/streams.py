@@ -1,8 +1,7 @@
-"""How words reach whoever reads them: standard output and standard error, as they are set up when a command starts.
+"""Standard output and standard error of a command, set up at its start.
 
-Covers: characters that the encoding of a terminal or pipe does not have, and readers that have gone away.
-Does not cover: what commands print (lines.py, pipeline/results/tables.py), or a full disk behind a
-stream, which stays an error.
+Covers: characters that the encoding of a terminal or pipe lacks, and readers that have gone away.
+Does not cover: printed text (lines.py, pipeline/results/tables.py); a full disk behind a stream stays an error.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import sys
 from typing import Any
 
 
-def lose_no_run_to_output() -> None:
-    """Have what cannot be shown never end a run: the run is worth more than a line about it."""
+def make_output_safe() -> None:
+    """Replace both streams so that a failed write never ends a run: a run is worth more than a line about it."""
     sys.stdout, sys.stderr = (_safe(stream) for stream in (sys.stdout, sys.stderr))
 
 
 def _safe(stream: Any) -> Any:
-    """Return a stream of the same encoding that writes what this lacks as escapes, and drops what nobody reads."""
+    """Return a stream of the same encoding that escapes missing characters, and drops text that nobody reads."""
     try:
         place = stream.fileno()
     except (AttributeError, OSError):  # closed by who started us, or no file
@@ -37,7 +36,7 @@ def _safe(stream: Any) -> Any:
 
 
 class _Unbroken(io.FileIO):
-    """A pipe, terminal or file that leads nowhere from when its reader has gone."""
+    """A pipe, terminal or file that leads nowhere once its reader has gone."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb", closefd=False)

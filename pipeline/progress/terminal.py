@@ -1,8 +1,7 @@
-"""How a run looks in a terminal: a bar for the stage at work, with what training has reached, above it what is done.
+"""Progress of a run in a terminal: lines for finished stages, and below them a bar for the current one.
 
-Covers: the view, drawn anew four times a second by a thread of its own, and gone when the run is over; narrow
-terminals.
-Does not cover: what is shown in numbers (headlines.py), plain lines (lines.py).
+Covers: the view, which a thread of its own draws four times a second until the run ends; narrow terminals.
+Does not cover: the numbers (headlines.py), plain lines (lines.py).
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from rich.text import Text
 
 from funkflow.pipeline.progress.drawing import Drawing
 from funkflow.pipeline.progress.events import EpochFinished, StageAdvanced
-from funkflow.pipeline.progress.headlines import Standing
+from funkflow.pipeline.progress.headlines import Snapshot
 from funkflow.pipeline.progress.lines import JSON, JsonLines, Lines
 
 _TIMES_A_SECOND = 4
 _WITH_DOING, _WITH_TIME_LEFT, _WITH_BAR = 90, 56, 34
-"""Columns from which on a line has room for what is being done, the time left, and a bar."""
+"""Least width in columns for the kind of work, the time left, and a bar."""
 
 
 class LiveView(Lines):
-    """Lines of what is done, and below them the stage at work."""
+    """Lines of finished stages, and below them the current stage."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(console, clock)
@@ -49,22 +48,22 @@ class LiveView(Lines):
         self._live.stop()
 
     def advanced(self, event: StageAdvanced) -> None:
-        """Leave it to the bar."""
+        """Write no line: the bar shows it."""
 
     def epoch(self, event: EpochFinished) -> None:
-        """Leave it to the view: fifty lines of epochs would push away what was said before."""
+        """Write no line: fifty lines of epochs would push earlier lines away."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         drawn: list[Segment] = []
         with self._view:
-            for each in _view_of(self.headlines.standing(), options.max_width):
+            for each in _view_of(self.headlines.snapshot(), options.max_width):
                 drawn += [*console.render(each, options)]
         yield from drawn
 
 
-def _view_of(standing: Standing, width: int) -> Iterator[Table | Text]:
-    """Yield the line of the stage at work, and those of what training has reached; nothing between stages."""
-    now = standing.at_work
+def _view_of(snapshot: Snapshot, width: int) -> Iterator[Table | Text]:
+    """Yield the line of the current stage, and those of the training's progress; nothing between stages."""
+    now = snapshot.at_work
     if not now.stage:
         return
     row = Table.grid(padding=(0, 1))
@@ -74,21 +73,21 @@ def _view_of(standing: Standing, width: int) -> Iterator[Table | Text]:
         row.add_column(width=max(8, min(40, width // 4)))
         cells.append(ProgressBar(now.total or None, now.done, pulse=not now.total, animation_time=0.0))
     row.add_column(no_wrap=True)
-    cells.append(Text(standing.counted()))
+    cells.append(Text(snapshot.counted()))
     if width >= _WITH_TIME_LEFT:
         row.add_column(no_wrap=True, overflow="ellipsis")
-        cells.append(Text(" · ".join(filter(None, (standing.elapsed(), standing.left())))))
+        cells.append(Text(" · ".join(filter(None, (snapshot.elapsed(), snapshot.left())))))
     if width >= _WITH_DOING:
         row.add_column(no_wrap=True, overflow="ellipsis")
         cells.append(Text(now.doing if now.doing != "epoch" else "", style="dim"))
     row.add_row(*cells)
     yield row
-    for line in standing.lines():
+    for line in snapshot.lines():
         yield Text(f"{'':<10} {line}", no_wrap=True, overflow="ellipsis", style="dim")
 
 
 def watcher(console: Console, form: str) -> Lines:
-    """Return who shows progress on that console: JSON lines if asked for, the view in a terminal, else lines."""
+    """Return the display for that console: JSON lines by `form`, the live view in a terminal, otherwise lines."""
     if form == JSON:
         return JsonLines(console)
     return LiveView(console) if console.is_interactive and console.file.isatty() else Lines(console)

@@ -1,6 +1,6 @@
-"""How pages write what is no rating: counts, shares, times, dates, and the name of the data.
+"""Counts, shares, times, dates and the name of the data, in words for pages.
 
-Covers: words for single values, in reports and on the live page.
+Covers: single values in reports and on the live page.
 Does not cover: clocks in a terminal (headlines.py), RMSE and MAE (tasks/digits.py), the numbers of an axis
 (pipeline/results/report/axes.py).
 """
@@ -15,13 +15,13 @@ from typing import Any
 from funkflow.tasks.redact import MASK
 
 _SPACE = "\u00a0"
-"""Keeps a number and its unit on one line."""
+"""The space between a number and its unit, where no line breaks."""
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
 _UNITS = ((86_400, "days", 10, 3600, "h"), (3600, "h", 10, 60, "min"), (60, "min", 5, 1, "s"))
-"""Seconds, the name, from how many on it stands alone, and the next smaller one."""
+"""Seconds, the name, the least number that stands alone, and the next smaller unit."""
 _JUST = 3.0
 
 
@@ -31,18 +31,18 @@ def counted(number: int, one: str, several: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share with what digits show something: 0.2 %, 8.3 %, 48 %."""
+    """Write a share in percent, with one decimal below 10 %: 0.2 %, 8.3 %, 48 %."""
     number = 100.0 * share
     return f"{signed(f'{number:.0f}' if abs(number) >= 10.0 else f'{number:.1f}')}{_SPACE}%"
 
 
 def signed(number: str) -> str:
-    """Return a number that Python wrote, with the sign for minus in place of the hyphen."""
+    """Return a written number with a minus sign instead of the hyphen."""
     return number.replace("-", "\u2212")
 
 
 def duration(seconds: float) -> str:
-    """Write a time as people say it."""
+    """Write a time in hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
 
 
 def rough_duration(seconds: float) -> str:
-    """Write a time with as many digits as matter while it runs: two units, or one where there are many of it."""
+    """Write a time in two units, or in one if there are many of it, for a display that changes."""
     whole = round(seconds)
     for size, name, many, smaller, smaller_name in _UNITS:
         if whole < size:
@@ -65,7 +65,7 @@ def rough_duration(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """Write how long ago something was."""
+    """Write a time in the past: 5 s ago."""
     return "just now" if seconds < _JUST else f"{rough_duration(seconds)} ago"
 
 
@@ -75,7 +75,7 @@ def mebibytes(size: float) -> str:
 
 
 def moment(written: str) -> str:
-    """Write a time that a record has as people do: 29 November 2026, 08:22 UTC; what is no time, as it is."""
+    """Write the ISO time of a record as 29 November 2026, 08:22 UTC; return other text unchanged."""
     try:
         when = datetime.fromisoformat(written)
     except ValueError:
@@ -87,19 +87,19 @@ def moment(written: str) -> str:
 
 
 def month(written: str, short: bool = False) -> str:
-    """Write a month that the facts have as 2000-04: April 2000, or Apr 2000."""
+    """Write the month 2000-04 as April 2000, or Apr 2000."""
     year, number = written.rsplit("-", 1)
     name = _MONTHS[int(number) - 1]
     return f"{name[:3] if short else name} {year}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """Write several things in a sentence: a, b and c."""
+    """Join words for a sentence: a, b and c."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def data_name(settings: Mapping[str, Any]) -> str:
-    """Return what a run's ratings are called: the last parts of their paths, or the synthetic set's shape."""
+    """Return the name of a run's ratings: the last parts of their paths, or the shape of the synthetic set."""
     names = [_path_name(str(path)) for path in settings.get("ingest", {}).get("ratings") or ()]
     if synthetic := settings.get("synth"):
         share = synthetic.get("fraction", 1.0)
@@ -110,8 +110,8 @@ def data_name(settings: Mapping[str, Any]) -> str:
 
 
 def _path_name(path: str) -> str:
-    """Return a folder's name, or a file's with that of its folder, since many a file is called ratings.csv."""
-    whole = path.removesuffix(f"?{MASK}").rstrip("/")  # as facts and records have what a URL asks for
+    """Return the name of a folder, or of a file with its folder, since many files are called ratings.csv."""
+    whole = path.removesuffix(f"?{MASK}").rstrip("/")  # the masked query of a URL in facts and records
     folder, name = posixpath.split(whole)
     above = posixpath.basename(folder)
     if any(sign in name for sign in "*?[{") and above:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
-from funkflow.tasks.dataset.hold_out import PartEntry
+from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
@@ -120,7 +120,7 @@ class HeldOutParts(Entry):
     parts: tuple[FileEntry, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[PartEntry]) -> Self:
+    def of(cls, parts: Sequence[HeldOutEntry]) -> Self:
         return cls(ratings=sum(part["rows"] for part in parts), parts=tuple(map(FileEntry.read, parts)))
 
 

@@ -24,7 +24,7 @@ from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.running import receipts
 from funkflow.pipeline.running.hooks import tell_hook
-from funkflow.pipeline.settings.effective import awaited, on_date
+from funkflow.pipeline.settings.effective import missing_path, on_date
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile, FunkflowError, RootIsHeld
@@ -76,7 +76,7 @@ def execute(
         The error of the work.
     """
     if request.reaches("train"):
-        settings.train.refuse_what_has_no_effect()
+        settings.train.refuse_idle_settings()
     root = settings.root
     store = Store(absolute(root))
     entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
@@ -116,7 +116,7 @@ def _hold_and_record(
 def _answer_or_work(execution: Execution, notify: Listener, work: Callable[[Execution], RunResult]) -> str:
     """Answer from the receipt, or do the work; return the outcome."""
     request, store = execution.request, execution.store
-    if request.if_new and (path := awaited(execution.settings, request)):
+    if request.if_new and (path := missing_path(execution.settings, request)):
         notify(Noticed(f"nothing new: {masked(path)} is not there yet"))
         return outcome.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)

@@ -1,10 +1,10 @@
-"""Settings as they hold for one execution: dates in paths filled in, and ratings that are made first pointed to.
+"""The settings of one execution: with dates in paths, paths of the synthetic set, and absolute paths.
 
-Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs, the synthetic set's places, and paths
-that hold wherever they are read.
+Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs; the paths of the synthetic set;
+absolute paths, which are right in any folder.
 Does not cover: the settings themselves (sections.py), reading the files (pipeline/stages/).
 
-`{date}` is the logical date; `{dates}`, in ingest.ratings, stands for every date up to it that there are files of.
+`{date}` is the logical date; `{dates}`, in ingest.ratings, stands for every date with files up to it.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from funkflow.tasks.storage.filesystems import filesystem, reaching, url_of
 
 _DATE, _DATES = "{date}", "{dates}"
 _PROBE = "probe.txt"
-"""With a synthetic set: the file of that name beside its ratings."""
+"""In split.file, with a synthetic set: the file of that name beside its ratings."""
 _ANY_DATE = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 
 
 def on_date(settings: Settings, request: Request) -> Settings:
-    """Fill in the dates in the paths that the asked stages read.
+    """Return the settings with dates in the paths that the requested stages read.
 
     Raises
     ------
     BadInput
-        There is no file of any date up to the one asked for.
+        No file has a date up to the logical date.
     SettingsError
-        `{dates}` stands where one file is wanted.
+        `{dates}` stands in the path of a single file.
     """
     changed: dict[str, Any] = {}
     if request.reaches("ingest") and any(_has_date(entry) for entry in settings.ingest.ratings):
-        entries = [each for entry in settings.ingest.ratings for each in _entries(entry, request.date)]
+        entries = [each for entry in settings.ingest.ratings for each in _dated_paths(entry, request.date)]
         changed["ingest"] = settings.ingest.model_copy(update={"ratings": tuple(entries)})
     if request.reaches("ingest") and _has_date(settings.split.file):
-        file = _one(settings.split.file, request.date, "split.file")
+        file = _dated_path(settings.split.file, request.date, "split.file")
         changed["split"] = settings.split.model_copy(update={"file": file})
     if request.reaches("predict") and _has_date(settings.predict.pairs):
-        pairs = _one(settings.predict.pairs, request.date, "predict.pairs")
+        pairs = _dated_path(settings.predict.pairs, request.date, "predict.pairs")
         changed["predict"] = settings.predict.model_copy(update={"pairs": pairs})
     return settings.model_copy(update=changed) if changed else settings
 
 
-def awaited(settings: Settings, request: Request) -> str:
-    """Return the first of the ratings' paths of this date that nothing is there of yet; empty: all have come."""
+def missing_path(settings: Settings, request: Request) -> str:
+    """Return the first path of ratings with this date that does not exist yet; "" if all exist."""
     for entry in settings.ingest.ratings if request.reaches("ingest") else ():
         if _DATE in entry and _DATES not in entry:
             path = entry.replace(_DATE, request.date)
@@ -64,7 +64,7 @@ def awaited(settings: Settings, request: Request) -> str:
 
 
 def on_synthetic(settings: Settings, folder: str) -> Settings:
-    """Point ingest at the synthetic set and the split at its probe file, unless the settings say otherwise."""
+    """Return the settings with the paths of the synthetic set, unless they name other ratings or another split."""
     content = settings.model_dump()
     if not settings.ingest.ratings:
         content["ingest"]["ratings"] = (folder,)
@@ -73,33 +73,33 @@ def on_synthetic(settings: Settings, folder: str) -> Settings:
     return Settings.model_validate(content)
 
 
-def from_anywhere(settings: Settings) -> Settings:
-    """Return the settings with local paths from the top, so that they mean the same in whichever folder they are read.
+def with_absolute_paths(settings: Settings) -> Settings:
+    """Return the settings with absolute local paths, so that they mean the same in any working folder.
 
-    A path's last part stays as it is written, since the id of a dataset is made of it. Names stay names: the synthetic
-    set's own probe.txt, a cluster that ships, a run that training starts from.
+    The last part of a path stays as it is, since the id of a dataset depends on it. Names stay names: the synthetic
+    set's own probe.txt, a shipped cluster, a run to start training from.
     """
     content = settings.model_dump()
-    content["root"] = _from_the_top(settings.root)
+    content["root"] = _absolute(settings.root)
     ingest, split, train, cluster = (content[name] for name in ("ingest", "split", "train", "cluster"))
     for name in ("ratings", "deletions"):
-        ingest[name] = tuple(_from_the_top(path) for path in ingest[name])
-    ingest["titles"] = _from_the_top(ingest["titles"])
+        ingest[name] = tuple(_absolute(path) for path in ingest[name])
+    ingest["titles"] = _absolute(ingest["titles"])
     if settings.synth:
-        content["synth"]["folder"] = _from_the_top(settings.synth.folder)
+        content["synth"]["folder"] = _absolute(settings.synth.folder)
     if not (settings.synth and settings.split.file == _PROBE):
-        split["file"] = _from_the_top(split["file"])
-    content["predict"]["pairs"] = _from_the_top(settings.predict.pairs)
+        split["file"] = _absolute(split["file"])
+    content["predict"]["pairs"] = _absolute(settings.predict.pairs)
     if os.path.isdir(train["warm_from"]):
-        train["warm_from"] = _from_the_top(train["warm_from"])
+        train["warm_from"] = _absolute(train["warm_from"])
     for name in ("scheduler_file", "tls_ca", "tls_cert", "tls_key"):
-        cluster[name] = _from_the_top(cluster[name])
+        cluster[name] = _absolute(cluster[name])
     if is_path(settings.cluster.preset):
-        cluster["preset"] = _from_the_top(cluster["preset"])
+        cluster["preset"] = _absolute(cluster["preset"])
     return Settings.model_validate(content)
 
 
-def _from_the_top(path: str) -> str:
+def _absolute(path: str) -> str:
     return path if not path or "://" in path else os.path.join(os.getcwd(), path.removeprefix("./") or path)
 
 
@@ -107,13 +107,13 @@ def _has_date(path: str) -> bool:
     return _DATE in path or _DATES in path
 
 
-def _one(path: str, date: str, setting: str) -> str:
+def _dated_path(path: str, date: str, setting: str) -> str:
     if _DATES in path:
-        raise SettingsError(f"{setting} = {masked(path)!r}: one file is read here; write {_DATE} in place of {_DATES}")
+        raise SettingsError(f"{setting} = {masked(path)!r}: this is a single file; write {_DATE} in place of {_DATES}")
     return path.replace(_DATE, date)
 
 
-def _entries(entry: str, date: str) -> list[str]:
+def _dated_paths(entry: str, date: str) -> list[str]:
     entry = entry.replace(_DATE, date)
     if _DATES not in entry:
         return [entry]
@@ -124,7 +124,7 @@ def _entries(entry: str, date: str) -> list[str]:
 
 
 def _dates_of(entry: str) -> list[str]:
-    """Return the dates that the first part of a path with `{dates}` in it is there for, in order."""
+    """Return the dates, in order, for which the first part of a path with `{dates}` exists."""
     parts = entry.split("/")
     first = next(number for number, part in enumerate(parts) if _DATES in part)
     head = "/".join(parts[: first + 1])
@@ -133,7 +133,7 @@ def _dates_of(entry: str) -> list[str]:
         found = [url_of(system, str(name)).rstrip("/").rsplit("/", 1)[-1] for name in system.glob(path)]
     before, *after = (re.escape(text) for text in parts[first].split(_DATES))
     name = before + r"(?P<date>\d{4}-\d\d-\d\d)" + "".join("(?P=date)" + text for text in after[:-1]) + after[-1]
-    # What else stands in this part of the path may be a glob, so only the date is read from the name.
+    # The rest of this part of the path may be a glob.
     pattern = re.compile(re.sub(r"\\\*", ".*", name).replace(r"\?", "."))
     return sorted({match["date"] for each in found if (match := pattern.fullmatch(each)) and _is_date(match["date"])})
 

@@ -1,10 +1,9 @@
-"""The training methods: all that the rest of the program knows of them stands in this table, one entry a method.
+"""The training methods, in one table with an entry for each method.
 
-Covers: names, units, limits, which settings a method ignores, and where its functions are; naming a setting that would
-change nothing with the chosen method.
-Does not cover: what the settings mean (sections.py), or the methods themselves (pipeline/training/).
+Covers: names, units, limits, ignored settings and functions of the methods; settings without effect on a method.
+Does not cover: the settings (sections.py), the methods themselves (pipeline/training/).
 
-docs/adding-a-method.md shows what one more takes.
+docs/adding-a-method.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 
@@ -22,16 +20,16 @@ class Method:
 
     Attributes
     ----------
-    name : as settings, manifests and pages have it.
-    description : in a few words, for the list of settings and the report.
+    name : in settings, manifests and pages.
+    description : a few words for the list of settings and the report.
     run : "module:function", imported when used. Called with a context, the grid's manifest, the scale, [train], the
         run's folder and `streamed`; returns the training manifest.
     memory : "module:function", which takes a planning Job and returns its Need.
-    ignores : settings of [train] that change nothing.
-    unit : what progress counts; `counted` : what the manifest's `epochs` counts.
-    most : the setting that limits the units; `limit` : the limit in words, with the settings in braces.
+    ignores : settings of [train] without effect.
+    unit : the unit of progress; `counted` : the unit of the manifest's `epochs`.
+    limit : the limit of the units in words, with settings in braces.
     resumes : whether an interrupted training continues from a checkpoint.
-    removes_baseline : mean and biases are removed before training begins, instead of found along with the factors.
+    removes_baseline : mean and biases are removed before training, instead of trained along with the factors.
     missing_as_zero : missing entries count as zero, so there are no epochs to choose from.
     """
 
@@ -42,7 +40,6 @@ class Method:
     ignores: frozenset[str]
     unit: str = "epoch"
     counted: str = "epochs"
-    most: str = "epochs"
     limit: str = "at most {epochs} epochs"
     resumes: bool = True
     removes_baseline: bool = False
@@ -55,10 +52,6 @@ class Method:
     def memory_function(self) -> Callable[..., Any]:
         """Import the function that predicts memory."""
         return _imported(self.memory)
-
-    def most_units(self, train: Any) -> int:
-        """Return the greatest number of units that [train] allows."""
-        return int(attrgetter(self.most)(train))
 
     def limit_in(self, train: Any) -> str:
         """Return the limit in words."""
@@ -82,7 +75,7 @@ _ALL_EPOCHS = frozenset({"batch", "epochs", "l2", "step", "patience", "minimum_g
 
 
 def _standard_svd(name: str, memory: str, ignores: frozenset[str]) -> Method:
-    """Return a standard method of the SVD: they differ in the name, and in what they hold."""
+    """Return a standard method of the SVD."""
     return Method(
         name, name, f"{_TRAINING}.standard_svd:decompose", f"{_MEMORY}:{memory}", ignores,
         unit="product", counted="products", limit="products with the matrix until the singular values are found",
@@ -101,13 +94,13 @@ METHODS: dict[str, Method] = {
             "batch", "gradient descent on all ratings at once",
             f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
             frozenset({"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"}) | _WARM,
-            unit="step", counted="steps", most="batch.steps", limit="at most {batch.steps} steps",
+            unit="step", counted="steps", limit="at most {batch.steps} steps",
         ),
         Method(
             "funk", "gradient descent, one factor after another",
             f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
             frozenset({"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"}) | _WARM,
-            unit="feature", counted="passes", most="rank", limit="at most {epochs} passes for each factor",
+            unit="feature", counted="passes", limit="at most {epochs} passes for each factor",
             removes_baseline=True,
         ),
         _standard_svd("lanczos", "lanczos_need", _ALL_EPOCHS),
@@ -118,16 +111,16 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 """The methods by name, in the order in which they are listed."""
 DEFAULT_METHOD = next(iter(METHODS))
-"""The method of production, which needs least."""
+"""The method for production, with the least memory and time."""
 
 
 def described_methods() -> str:
-    """Return the names of all methods with their descriptions; the standard ones need none."""
+    """Return the names of all methods, with descriptions of those that are not standard."""
     own = [f"{method.name}: {method.description}" for method in METHODS.values() if not method.missing_as_zero]
     standard = [method.name for method in METHODS.values() if method.missing_as_zero]
     return f"{'; '.join(own)}; {', '.join(standard)}: standard methods of the SVD, missing entries as zero"
 
 
 def without_effect(method: str, fields: Collection[str]) -> list[str]:
-    """Return those of the given fields of [train] that change nothing in the result of this method."""
+    """Return the given fields of [train] that have no effect on the result of this method."""
     return sorted(METHODS[method].ignores.intersection(fields))

@@ -1,7 +1,7 @@
-"""Settings as they are written: `section.key=value` words, and keys and values that no section takes.
+"""Settings in text form: `section.key=value` words, and errors for wrong keys and values.
 
-Covers: putting overrides into a nested mapping, naming the nearest key where one is unknown, and the value at fault.
-Does not cover: which settings there are and what they may be (sections.py).
+Covers: putting overrides into nested mappings, naming the key nearest to an unknown one, and the value at fault.
+Does not cover: the settings and their valid values (sections.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def copied(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as dicts that may be changed."""
+    """Return nested mappings as new dicts."""
     return {key: copied(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
@@ -34,12 +34,12 @@ def flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def override(content: dict[str, Any], word: str) -> None:
-    """Put the value of a `section.key=value` word into `content`; what is not TOML is taken as text.
+    """Put the value of a `section.key=value` word into `content`; a value that is not TOML is text.
 
     Raises
     ------
     SettingsError
-        The word has no key or no equals sign, or goes through a value that is no section.
+        The word has no key or no equals sign, or a part of its key is no section.
     """
     key, equals, text = word.partition("=")
     path = key.strip().split(".")
@@ -58,7 +58,7 @@ def override(content: dict[str, Any], word: str) -> None:
 
 
 def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: str, above: tuple[str, ...] = ()) -> None:
-    """Raise SettingsError at the first key that no section has, and name the nearest one that there is."""
+    """Raise SettingsError at the first unknown key, and name the nearest valid one."""
     section = whole
     for part in above:
         section = _section_of(_fields(section)[part].annotation) or section
@@ -73,7 +73,7 @@ def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: st
 
 
 def validated(content: Mapping[str, Any], whole: type[Model], where: str) -> Model:
-    """Return the checked section that nested mappings make; raise SettingsError at the first key or value at fault."""
+    """Return the section of nested mappings; raise SettingsError at the first wrong key or value."""
     refuse_unknown(content, whole, where)
     try:
         return whole.model_validate(content)
@@ -81,18 +81,18 @@ def validated(content: Mapping[str, Any], whole: type[Model], where: str) -> Mod
         first = cause.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         reason = first["msg"].removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {_shown(first['input'])}"
+        value = "" if isinstance(first["input"], (dict, BaseModel)) else f" = {_value_text(first['input'])}"
         raise SettingsError(f"{where}: {key}{value}: {reason}") from cause
 
 
-def _shown(value: Any) -> str:
-    """Return a value as it was given, in one line; of what no settings file can hold, such as a table, its type."""
+def _value_text(value: Any) -> str:
+    """Return a value in one line; for a value that no settings file can hold, such as a table, its type."""
     plain = isinstance(value, (str, int, float, list, tuple, type(None))) and "\n" not in repr(value)
     return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return a section's fields by the names that they are written with."""
+    """Return a section's fields by their names in files."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 

@@ -1,7 +1,7 @@
-"""Settings and cluster files: those that ship, by name, and the user's own, by path.
+"""Settings and cluster files: shipped ones by name, and the user's own by path.
 
 Covers: finding and reading them, on disk or in an object store.
-Does not cover: what may stand in them (sections.py, cluster_preset.py).
+Does not cover: their valid content (sections.py, cluster_preset.py).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from funkflow.tasks.storage.filesystems import opened
 from funkflow.tasks.storage.paths import expand_home
 
 SETTINGS, CLUSTERS = "funkflow.conf", "funkflow.conf.clusters"
-"""Where the files that ship lie."""
+"""Packages of the shipped files."""
 
 
 def presets(folder: str = SETTINGS) -> list[str]:
-    """Return the names of the files that ship with funkflow in that folder."""
+    """Return the names of the shipped files of a package."""
     return sorted(
         entry.name.removesuffix(".toml") for entry in resources.files(folder).iterdir() if entry.name.endswith(".toml")
     )
 
 
 def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, Any], str]:
-    """Return the content of a settings or cluster file, and what messages call it.
+    """Return the content of a settings or cluster file, and its name in messages.
 
     Raises
     ------
@@ -44,17 +44,12 @@ def read_settings(name_or_path: str, folder: str = SETTINGS) -> tuple[dict[str, 
 
 
 def refuse_missing_data(name: str, ratings: Sequence[str]) -> None:
-    """Say where to get the data of a preset, if it reads files that are not there.
+    """Raise BadInput if the data of a preset are missing; its first line says where to get them.
 
     Parameters
     ----------
-    name : of a preset; nothing is looked at for the path of a file of one's own.
-    ratings : what would be read. Ratings other than the preset's are not looked at either.
-
-    Raises
-    ------
-    BadInput
-        With the first line of the preset, a comment that says so.
+    name : name of a preset; the function checks nothing for the path of a file.
+    ratings : paths of the ratings; the function checks nothing if they are not the preset's.
     """
     if name not in presets():
         return
@@ -66,7 +61,7 @@ def refuse_missing_data(name: str, ratings: Sequence[str]) -> None:
 
 
 def is_path(name_or_path: str) -> bool:
-    """Say whether it is where a file lies, and not the name of one that ships."""
+    """Return whether this is the path of a file, instead of the name of a shipped one."""
     return "/" in name_or_path or name_or_path.endswith(".toml")
 
 

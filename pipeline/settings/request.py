@@ -1,7 +1,7 @@
-"""What one execution is asked for: up to which stage, for which date, and what of what is there is made anew.
+"""The request of an execution: its last stage, its date, and which results to make anew.
 
-Covers: the names of the stages, in order, and checking what is asked.
-Does not cover: the settings (sections.py), what a stage does (pipeline/flow.py, stages/).
+Covers: the names of the stages, in order, and checks of a request.
+Does not cover: the settings (sections.py), the stages (pipeline/flow.py, stages/).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """The request of an execution.
 
-    `date` : the logical date, YYYY-MM-DD. `fresh` : train anew; `force` : redo every stage, but for the raw data.
-    `if_new` : do nothing where no input came or changed since these settings last ended well.
-    `began` : when it was asked for, by the monotonic clock: its seconds in all count from there.
+    `until` : the last stage. `date` : the logical date, YYYY-MM-DD. `fresh` : train from scratch; `force` : repeat
+    every stage, except for making synthetic raw data. `if_new` : do nothing if no input is new or changed since the
+    last success of these settings. `began` : its start on the monotonic clock, from which its seconds count.
     """
 
     until: str
@@ -46,13 +46,13 @@ class Request:
         wait_seconds: float = 0.0,
         if_new: bool = False,
     ) -> Request:
-        """Return what is asked; `date` is today's, in UTC, unless one is named.
+        """Return a valid request; `date` is by default today in UTC.
 
         Raises
         ------
         SettingsError
-            There is no such stage or date, the time to wait is negative or not a number, or all is to be done anew but
-            only if something is new.
+            There is no such stage or date, the time to wait is negative or not a number, or `if_new` comes with `fresh`
+            or `force`.
         """
         if until not in STAGES:
             raise SettingsError(f"there is no stage {until!r}; stages are {', '.join(STAGES)}")
@@ -60,18 +60,18 @@ class Request:
             raise SettingsError(f"--wait {wait_seconds:g}: not a time; give seconds, 0 or more")
         if if_new and (fresh or force):
             raise SettingsError("--if-new and --force or --fresh contradict each other: leave out one of them")
-        return cls(until, _checked_date(date), fresh, force, wait_seconds, if_new)
+        return cls(until, _iso_date(date), fresh=fresh, force=force, wait_seconds=wait_seconds, if_new=if_new)
 
     def down_to(self, stage: str) -> Request:
-        """Return what is asked up to a stage at most: a model that a whole run left answers who asks for the model."""
+        """Return the request up to a stage at most."""
         return replace(self, until=stage) if self.reaches(stage) else self
 
     def reaches(self, stage: str) -> bool:
-        """Say whether a stage is among those asked for."""
+        """Return whether the request includes a stage."""
         return STAGES.index(stage) <= STAGES.index(self.until)
 
 
-def _checked_date(date: str | datetime.date | None) -> str:
+def _iso_date(date: str | datetime.date | None) -> str:
     if date is None or date == "":
         return datetime.datetime.now(datetime.UTC).date().isoformat()
     try:

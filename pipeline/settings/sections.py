@@ -1,7 +1,7 @@
 """The settings of a run, validated and frozen, from TOML and `--set` words.
 
-Covers: every setting with its default, its unit in its name, and the checks that need no data.
-Does not cover: checks that need the data (each stage), or tasks, which get plain numbers and arrays.
+Covers: all sections, loading them, and checks without data.
+Does not cover: checks with data (each stage); tasks, which get plain numbers and arrays.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class HookSettings(Section):
     on_success: SecretStr = Field(
         SecretStr(""),
         description="after exit code 0: a command, which gets the record on its standard input, or an http(s) URL, "
-        "which gets it by POST; empty: none. Secret, as such URLs are: no file holds it",
+        "which gets it by POST; empty: none. Secret, as such URLs often are: no file holds it",
     )
     on_failure: SecretStr = Field(SecretStr(""), description="after any other exit code: likewise")
     timeout_seconds: float = Field(
@@ -194,7 +194,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _stop_on_what_is_there(self) -> Settings:
+    def _stop_on_existing_ratings(self) -> Settings:
         """Without validation ratings stop on a slice by default; a method without epochs needs none."""
         if self.train.stop_on == "validation" and self.split.kind == "none":
             if "stop_on" in self.train.model_fields_set:
@@ -235,5 +235,5 @@ class Settings(Section):
             override(merged, word)
         named = {word.partition("=")[0].strip() for word in overrides}
         if "split.kind" in named and "split.file" not in named and merged["split"]["kind"] != "file":
-            merged["split"].pop("file", None)  # it belongs to the split that the word replaces
+            merged["split"].pop("file", None)  # of the split that the word replaces
         return validated(merged, cls, where)

@@ -15,7 +15,7 @@ from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
 
 
-def _expanded(path: str) -> str:
+def _home_path(path: str) -> str:
     try:
         refuse_other_encoding(path)
         return expand_home(path)
@@ -23,7 +23,7 @@ def _expanded(path: str) -> str:
         raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value
 
 
-Place = Annotated[str, AfterValidator(_expanded)]
+Place = Annotated[str, AfterValidator(_home_path)]
 """A path, with `~` for a home folder, or a URL."""
 
 
@@ -141,8 +141,8 @@ class TrainSettings(Section):
             raise ValueError("train.warm_from names a start model: set train.warm_start = true too")
         return self
 
-    def refuse_what_has_no_effect(self) -> None:
+    def refuse_idle_settings(self) -> None:
         """Raise SettingsError for a setting of another method, which reading allows for comparisons of methods."""
         changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
         for name in without_effect(self.method, changed):
-            raise SettingsError(f"train.{name} changes nothing with train.method = {self.method!r}; leave it out")
+            raise SettingsError(f"train.{name} has no effect with train.method = {self.method!r}; leave it out")

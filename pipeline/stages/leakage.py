@@ -19,7 +19,7 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
 from funkflow.pipeline.settings.sections import SplitSettings
-from funkflow.tasks.dataset.hold_out import PartEntry
+from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, split_by_training
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
@@ -90,11 +90,11 @@ def unseen(
 
 def _part_held_out(
     context: Context, dataset: Dataset, split: Split, trainings: list[TrainedRatings], folder: str
-) -> dict[str, list[PartEntry]]:
+) -> dict[str, list[HeldOutEntry]]:
     """Divide the held-out ratings in those that the model was trained on, and the others; return their files."""
     count = len(dataset.parts)
     scratch = context.store.scratch(f"unseen-{context.attempt}")
-    parted: dict[str, list[PartEntry]] = {}
+    parted: dict[str, list[HeldOutEntry]] = {}
     with store.nothing_half_written(temporary=(scratch,)):
         met, items = met_by(context, _STAGE, dataset, trainings, scratch)
         for name, whole in (("validation", split.validation), ("slice", split.slice)):

@@ -16,7 +16,7 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
-from funkflow.tasks.dataset.hold_out import HoldOutRule, PartEntry, PartSplit, hold_out_part
+from funkflow.tasks.dataset.hold_out import HeldOutEntry, HoldOutRule, PartSplit, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
@@ -163,8 +163,8 @@ def _reuse_parts(
     known, jobs = {}, []
     for number, (old, new) in enumerate(zip(before.parts, dataset.parts, strict=True)):
         if old.checksum == new.checksum:
-            validation = cast(PartEntry, earlier.validation.parts[number].content())
-            held_back = cast(PartEntry, earlier.slice.parts[number].content()) if earlier.slice else None
+            validation = cast(HeldOutEntry, earlier.validation.parts[number].content())
+            held_back = cast(HeldOutEntry, earlier.slice.parts[number].content()) if earlier.slice else None
             known[number] = PartSplit(validation, held_back, earlier.training[number])
             paths = [each["path"] for each in (validation, held_back) if each]
             jobs += [(files.join(earlier.folder, path), files.join(folder, path)) for path in paths]

@@ -30,8 +30,6 @@ from funkflow.tasks.transform import Transform
 Duplicates = Literal["last", "mean", "raise"]
 MOST_BUCKETS = 4096
 
-_Integers = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class ChunkSummary:

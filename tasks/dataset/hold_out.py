@@ -31,7 +31,7 @@ RawPair = tuple[int | str, int | str]
 """A raw user and a raw item."""
 
 
-class PartEntry(TypedDict):
+class HeldOutEntry(TypedDict):
     """A manifest's entry for one file of held-out ratings."""
 
     path: str
@@ -68,8 +68,8 @@ class PartSplit:
     without a rating that the dataset does not have.
     """
 
-    validation: PartEntry
-    slice: PartEntry | None
+    validation: HeldOutEntry
+    slice: HeldOutEntry | None
     training: int
     duplicates: int = 0
     missing: RawPair | None = None
@@ -213,7 +213,7 @@ def _find_pairs(part: pa.Table, user: npt.NDArray[np.int32], item: npt.NDArray[n
     return np.where(found, place, -1)
 
 
-def write_held_out_rows(folder: str, name: str, number: int, table: pa.Table) -> PartEntry:
+def write_held_out_rows(folder: str, name: str, number: int, table: pa.Table) -> HeldOutEntry:
     """Write the held-out ratings of part `number` under `folder`/`name`; return their manifest entry."""
     path = f"{name}/part.{number:05d}.parquet"
     return {"path": path, "rows": table.num_rows, "checksum": files.write_table(files.join(folder, path), table)}

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.hold_out import PartEntry, write_held_out_rows
+from funkflow.tasks.dataset.hold_out import HeldOutEntry, write_held_out_rows
 from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
@@ -108,7 +108,7 @@ def split_by_training(
     item_places: Sequence[Places],
     folder: str,
     name: str,
-) -> dict[str, PartEntry]:
+) -> dict[str, HeldOutEntry]:
     """Split held-out ratings; write the untrained ("kept") and the trained-on ones ("met"); return their entries."""
     table = files.read_table(held_out[0], expected_checksum=held_out[1])
     known, users, items = known_pairs(table)

@@ -63,7 +63,7 @@ def _fill_residuals(  # type: ignore[no-untyped-def]
                 out[place] = float64(rating_at(codes, levels, place)) - mean - user_biases[user] - item_biases[item]
 
 
-def _compiled(kernel: Callable[..., None], coding: str, *rest: types.Type) -> Callable[..., None]:
+def _compile(kernel: Callable[..., None], coding: str, *rest: types.Type) -> Callable[..., None]:
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
     signature = types.void(
         types.Array(int64, 2, "C", readonly=True), constant(int32), constant(int64), constant(uint16),
@@ -76,10 +76,10 @@ def _compiled(kernel: Callable[..., None], coding: str, *rest: types.Type) -> Ca
 def add_product(coding: str) -> Callable[..., None]:
     """Return `_add_product` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     given, out = types.Array(float64, 2, "C", readonly=True), types.Array(float64, 2, "C")
-    return _compiled(_add_product, coding, given, out, types.boolean)
+    return _compile(_add_product, coding, given, out, types.boolean)
 
 
 @functools.cache
 def fill_residuals(coding: str) -> Callable[..., None]:
     """Return `_fill_residuals` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
-    return _compiled(_fill_residuals, coding, types.Array(float64, 1, "C"))
+    return _compile(_fill_residuals, coding, types.Array(float64, 1, "C"))

@@ -88,7 +88,7 @@ def real_matrix(what: str, matrix: Any) -> Matrix:
     BadInput
         It is complex, not finite, or not two-dimensional; `what` names it.
     """
-    refuse_complex(**{what: matrix})
+    refuse_complex_arrays(**{what: matrix})
     given = np.asarray(matrix)
     if given.ndim != 2:
         raise BadInput(f"{what}: an array of shape {given.shape} is no matrix; give rows of factors")
@@ -99,7 +99,7 @@ def real_matrix(what: str, matrix: Any) -> Matrix:
     return real
 
 
-def refuse_complex(**arrays: Any) -> None:
+def refuse_complex_arrays(**arrays: Any) -> None:
     """Raise BadInput for an array of complex numbers, by its name."""
     for name, array in arrays.items():
         if np.iscomplexobj(array):

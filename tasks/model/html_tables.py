@@ -1,7 +1,7 @@
-"""Results as small HTML tables, as a notebook shows them: no colours of their own, so that they suit light and dark.
+"""Small HTML tables for notebooks, without colours of their own, so that they suit light and dark.
 
-Covers: these tables, and how templates of HTML are read: what is put into one is escaped.
-Does not cover: what stands in the tables (model.py, canonical.py, pipeline/root/result.py), the report
+Covers: these tables, and HTML templates, which escape their values.
+Does not cover: the content of the tables (model.py, canonical.py, pipeline/root/result.py), the report
 (pipeline/results/report/).
 """
 
@@ -33,10 +33,10 @@ _TABLE = templates_in("").from_string("""<table>
 
 
 def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], side: str = "right") -> str:
-    """Return a table. The first column is words, at the left; `side` : where the others are, which are numbers."""
+    """Return a table. The first column is text at the left; `side` : alignment of the others."""
     return _TABLE.render(title=title, heads=heads, rows=rows, side=side)
 
 
 def html_facts(title: str, facts: Iterable[tuple[str, str]]) -> str:
-    """Return a table of names and words, both at the left."""
+    """Return a table of names and texts, both at the left."""
     return html_table(title, (), facts, "left")

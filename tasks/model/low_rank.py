@@ -58,7 +58,7 @@ class ItemSide:
         ratings = self.rotate(factors) @ self.weights.T
         ratings += (self.mean + biases.astype(np.float64)).astype(ratings.dtype)[:, np.newaxis]
         ratings += self.biases.astype(ratings.dtype)
-        return self._clipped(ratings)
+        return self._clip(ratings)
 
     def cells(self, factors: Floats, biases: Floats) -> Floats:
         """Return the rating of the j-th user for the j-th item, float64 (n,)."""
@@ -67,9 +67,9 @@ class ItemSide:
             part = slice(start, start + _CELLS)
             products = np.einsum("nk,nk->n", self.rotate(factors[part]), self.weights[part], dtype=np.float64)
             ratings[part] = products + self.mean + biases[part].astype(np.float64) + self.biases[part]
-        return self._clipped(ratings)
+        return self._clip(ratings)
 
-    def _clipped(self, ratings: Floats) -> Floats:
+    def _clip(self, ratings: Floats) -> Floats:
         clipped = ratings if self.scale is None else np.clip(ratings, *self.scale, out=ratings)
         return np.asarray(as_ratings(clipped, self.transform))
 

@@ -18,7 +18,7 @@ from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
-from funkflow.tasks.model.canonical import refuse_complex
+from funkflow.tasks.model.canonical import refuse_complex_arrays
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
 from funkflow.tasks.model.parts import Rows, factor_columns
@@ -62,7 +62,7 @@ class Model(Recommender, Algebra):
     folder: str = ""
 
     def __post_init__(self) -> None:
-        refuse_complex(
+        refuse_complex_arrays(
             user_factors=self.user_factors, item_factors=self.item_factors,
             user_biases=self.user_biases, item_biases=self.item_biases,
         )  # fmt: skip

@@ -146,13 +146,13 @@ def reaching(url: str) -> Iterator[None]:
     except FunkflowError:
         raise
     except Exception as error:
-        explained = _explanation(url, error) if "://" in url else None
+        explained = _store_error(url, error) if "://" in url else None
         if explained is None:
             raise
         raise explained from error
 
 
-def _explanation(url: str, error: Exception) -> FunkflowError | None:
+def _store_error(url: str, error: Exception) -> FunkflowError | None:
     kinds = error_names(error)
     message, where = masked(str(error).split("\n")[0]), masked(url)
     if "NoSuchBucket" in kinds or (isinstance(error, FileNotFoundError) and "bucket does not exist" in message):

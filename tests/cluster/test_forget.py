@@ -195,7 +195,7 @@ def test_the_command_says_what_holds_him_and_removes_it(conf: Path) -> None:
     for kind in ("runs", "grids", "splits", "datasets"):
         assert len(list((root / kind).iterdir())) == 1
     said = CliRunner().invoke(program(), ["forget", "--root", str(root)]).stdout
-    assert "at work holds them until the next run" in " ".join(said.split())
+    assert "in use holds them until the next run" in " ".join(said.split())
 
     result = run(conf, until="export")
     dataset = json.loads((Path(result.paths["dataset"]) / "manifest.json").read_text())

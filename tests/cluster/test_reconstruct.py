@@ -204,7 +204,7 @@ def test_the_command_writes_the_whole_matrix(tmp_path: Path, model: Model) -> No
     ("words", "code", "message"),
     [
         (["--user", "6"], 3, "user 6: this id is not in the model; leave it out"),
-        (["--item", "x"], 2, "--item x: this model's ids are whole numbers"),
+        (["--item", "x"], 2, "--item x: the ids of this model are integers"),
         (["--user", "5", "--rank", "9"], 3, "rank 9: this model has rank 6; give a whole number from 0 to 6"),
         ([], 2, "name a part (--user, --item or --pairs), or a folder for the whole matrix (--out)"),
         (["--user", "5", "--out", "x"], 2, "name a part (--user, --item or --pairs), or a folder"),

@@ -160,8 +160,8 @@ def test_the_command_prints_what_the_file_holds(ran: tuple[list[str], dict[str, 
     ("words", "message"),
     [
         (["--model", "nowhere"], "nowhere: there is no model here (no model.json)"),
-        (["demo", "--model", "nowhere"], "--model is all that is needed"),
-        (["--model", "nowhere", "--balanced"], "--balanced says how --vectors are written"),
+        (["demo", "--model", "nowhere"], "--model takes the place of CONF"),
+        (["--model", "nowhere", "--balanced"], "--balanced goes with --vectors"),
         ([], "nothing to run: name a settings file or preset"),
     ],
 )

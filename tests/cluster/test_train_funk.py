@@ -174,5 +174,5 @@ def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
     assert result.rmse is not None
     assert result.rmse <= result.evaluation["biases"]["rmse"]
     assert (result.counted, result.epoch_chosen_on) == ("passes", result.split)
-    with pytest.raises(SettingsError, match=r"train\.minimum_gain changes nothing with train.method = 'funk'"):
+    with pytest.raises(SettingsError, match=r"train\.minimum_gain has no effect with train.method = 'funk'"):
         run("demo", [*small, "train.minimum_gain=0.1"])

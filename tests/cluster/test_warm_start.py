@@ -186,8 +186,8 @@ def test_what_cannot_be_a_start_is_refused_by_name(
 
 @pytest.mark.parametrize("method", ["batch", "funk", "lanczos"])
 def test_methods_that_start_anew_refuse_it_by_name(method: Any) -> None:
-    with pytest.raises(SettingsError, match=f"train.warm_start changes nothing with train.method = '{method}'"):
-        TrainSettings(method=method, warm_start=True).refuse_what_has_no_effect()
+    with pytest.raises(SettingsError, match=f"train.warm_start has no effect with train.method = '{method}'"):
+        TrainSettings(method=method, warm_start=True).refuse_idle_settings()
 
 
 def in_shard(raw: list[int], shard: int, shards: int) -> list[int]:

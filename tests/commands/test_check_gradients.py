@@ -97,5 +97,5 @@ def test_a_wrong_gradient_ends_the_command_with_one_line() -> None:
 def test_the_command_prints_the_table_and_both_orders(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._exit_code(["check-gradients", "--rank", "4", "--seed", "7"]) == 0
     said = capsys.readouterr().out
-    for words in ("one-sided", "central", "1e-12", "falls as h^1.0", "the central one as h^2.00", "32 bits only to"):
+    for words in ("one-sided", "central", "1e-12", "falls as h^1.0", "the central one as h^2.00", "32 bits only"):
         assert words in said

@@ -112,7 +112,7 @@ def test_a_drawing_of_one_run_has_its_mark_within_the_panel() -> None:
     ("words", "message"),
     [
         (["--methods", "sgd,magic"], f"there is no method 'magic'; methods are {', '.join(METHODS)}"),
-        (["--ranks", "8,many"], "--ranks '8,many': write whole numbers with commas"),
+        (["--ranks", "8,many"], "--ranks '8,many': separate whole numbers by commas"),
         (["--ranks", "0,8"], "ranks from 1 on"),
         (
             ["--set", "split.kind=none", "--set", "split.file=", "--set", "train.stop_on=nothing"],

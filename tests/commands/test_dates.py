@@ -72,7 +72,7 @@ def test_a_date_without_any_file_is_bad_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("section", [{"split": {"kind": "file", "file": "{dates}"}}, {"predict": {"pairs": "{dates}"}}])
 def test_one_file_is_not_of_many_dates(section: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"one file is read here; write \{date\}"):
+    with pytest.raises(SettingsError, match=r"this is a single file; write \{date\}"):
         filled("2026-01-31", **section)
 
 

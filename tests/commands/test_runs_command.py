@@ -115,8 +115,8 @@ def test_prune_says_first_and_removes_only_when_told(tmp_path: Path) -> None:
         (folder / "record.json").write_text(json.dumps(facts))
         (folder / "model").write_bytes(b"x" * 1000)
     said = funkflow(str(tmp_path), "prune", "--keep", "1")
-    assert "would be freed; with --yes it is" in said
-    (gone,) = [line.split(": ")[1] for line in said.splitlines() if line.startswith("runs that go")]
+    assert "would be freed; --yes removes the files" in said
+    (gone,) = [line.split(": ")[1] for line in said.splitlines() if line.startswith("runs to remove")]
     assert (tmp_path / "runs" / gone).exists()
     done = asked(str(tmp_path), "prune", "--keep", "1", "--yes")
     assert done["removed"] is True

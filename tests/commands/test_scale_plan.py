@@ -99,7 +99,7 @@ def test_sizes_are_read_and_refused() -> None:
         of_bytes("--memory", "much")
     for sizes, said in (
         ((1e12, 3e9, 1e6), "dense ids"),
-        ((10, 20, 5), "each has a rating"),
+        ((10, 20, 5), "at most as many as ratings"),
         ((99, 9, 9), "fewer pairs"),
     ):
         with pytest.raises(SettingsError, match=said):

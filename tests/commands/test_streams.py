@@ -18,7 +18,7 @@ import pytest
 from factorised import model_of, saved_in_parts
 from program import CHECKOUT, funkflow, funkflow_anew
 
-SAYS = "from funkflow.pipeline.progress.streams import lose_no_run_to_output\nlose_no_run_to_output()\n"
+SAYS = "from funkflow.pipeline.progress.streams import make_output_safe\nmake_output_safe()\n"
 FEW = ("--set=train.rank=2", "--set=train.epochs=2", "--set=ranking.count=0", "--set=report.write=false")
 
 

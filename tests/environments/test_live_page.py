@@ -113,15 +113,15 @@ def test_how_far_training_is_is_one_number(told: Told) -> None:
 
 def test_what_is_heard_of_last_grows_old_though_nothing_happens(told: Told) -> None:
     page = told.page()
-    assert "last heard of just now" in words(page, "lines")
+    assert "last event just now" in words(page, "lines")
     told.now += 83.2
     page.update()
-    assert "last heard of 1 min 23 s ago" in words(page, "lines")
+    assert "last event 1 min 23 s ago" in words(page, "lines")
 
 
 def test_a_peak_above_what_was_predicted_is_said(told: Told) -> None:
     said = words(told.page(), "memory")
-    assert "peak so far <b>700 MiB</b>, above what was predicted" in said
+    assert "peak so far <b>700 MiB</b>, above the prediction" in said
     assert "predicted <b>662 MiB</b>" in said
 
 
@@ -177,7 +177,7 @@ def test_a_page_that_cannot_be_drawn_says_so_once(told: Told, log: pytest.LogCap
     page.update()
     page.update()
     assert len(log.messages) == 1
-    assert log.messages[0].startswith("the live page cannot be drawn, and the run goes on: AttributeError: ")
+    assert log.messages[0].startswith("the live page cannot be drawn; the run continues: AttributeError: ")
 
 
 @pytest.fixture

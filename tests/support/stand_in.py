@@ -51,7 +51,7 @@ def noted(notes: Path) -> list[dict[str, Any]]:
 
 
 def funkflow(
-    *words: str, code: str = "from funkflow.pipeline.cli import main; main()"
+    *words: str, code: str = "from funkflow.pipeline.cli import run_program; run_program()"
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, timeout=60,

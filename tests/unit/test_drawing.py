@@ -120,11 +120,11 @@ def test_what_cannot_be_drawn_is_said_once_in_a_line_and_the_run_goes_on(
 ) -> None:
     view = LiveView(Console(file=io.StringIO(), width=120, force_terminal=False))
     view(StageStarted("train", 10))
-    monkeypatch.setattr(view.headlines, "standing", lambda: 1 / 0)
+    monkeypatch.setattr(view.headlines, "snapshot", lambda: 1 / 0)
     for _ in range(3):
         view.console.print(view)
     assert log.messages == [
-        "the view of the terminal cannot be drawn, and the run goes on: ZeroDivisionError: division by zero"
+        "the view of the terminal cannot be drawn; the run continues: ZeroDivisionError: division by zero"
     ]
 
 

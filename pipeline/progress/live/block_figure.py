@@ -1,7 +1,7 @@
-"""The P × P grid of the live page: which blocks are in work, on which worker, and which are done in this round.
+"""The P × P grid of the live page: the state of each block in this round, and its worker.
 
-Covers: how it looks, and bringing it to what is known.
-Does not cover: what is known (blocks.py), its heading and keys (panels.py).
+Covers: the figure and its updates.
+Does not cover: the states (blocks.py), its heading and keys (panels.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
 from funkflow.pipeline.progress.colours import GREY, colour_at
-from funkflow.pipeline.progress.live.blocks import Grid
+from funkflow.pipeline.progress.live.blocks import BlockGrid
 from funkflow.pipeline.progress.story import Story
 
 _COLUMNS = ("item", "user", "colour", "alpha", "frame", "state", "worker", "seconds")
@@ -23,7 +23,7 @@ _MOST_TICKS = 8
 
 
 class BlockFigure:
-    """Solid: done in this round; framed: in work; pale: to come; grey: not gone through yet."""
+    """Solid: done in this round; framed: in work; pale: to come in this round; grey: not visited yet."""
 
     def __init__(self) -> None:
         self._blocks = ColumnDataSource({name: [] for name in _COLUMNS})
@@ -45,8 +45,8 @@ class BlockFigure:
         self.root = plot
         self._shards = 0
 
-    def draw(self, story: Story, grid: Grid, workers: list[str]) -> None:
-        """Draw the grid; `workers` in the order of their colours."""
+    def draw(self, story: Story, grid: BlockGrid, workers: list[str]) -> None:
+        """Draw the grid. `workers` : in the order of their colours."""
         shards = int(story.facts.get("shards", 0))
         if shards != self._shards:
             self._shards = shards
@@ -67,14 +67,14 @@ class BlockFigure:
 
 
 def colour_of(worker: str, workers: list[str]) -> str:
-    """Return a worker's colour; one that is gone has none of its own."""
+    """Return a worker's colour; grey for a lost worker."""
     return colour_at(workers.index(worker)) if worker in workers else GREY
 
 
-def _state_of(share: int, partner: int, grid: Grid, story: Story, workers: list[str]) -> dict[str, str | float]:
-    """Return how the blocks look where two shares meet."""
+def _state_of(share: int, partner: int, grid: BlockGrid, story: Story, workers: list[str]) -> dict[str, str | float]:
+    """Return the cells of the blocks where two shares meet."""
     meeting = grid.meetings.get((share, partner))
-    colour, alpha, frame, state = GREY, 0.15, 0.0, "not gone through yet"
+    colour, alpha, frame, state = GREY, 0.15, 0.0, "not visited yet"
     if meeting is not None:
         colour = colour_of(meeting.worker, workers)
         if meeting.working and story.ended is None:

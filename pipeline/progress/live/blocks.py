@@ -1,12 +1,11 @@
-"""Who works on which blocks of a run's grid, read from the keys of the tasks that go through blocks.
+"""The workers at the blocks of a run's grid, from the keys of the tasks that visit blocks.
 
-Covers: the parts of such a key, whatever the method, and the state of a grid as its tasks begin and end.
-Does not cover: hearing of tasks (plugin.py), how a grid looks (block_figure.py), or making the keys, which
-pipeline/training/sgd_graph.py does for `sgd`, pipeline/training/funk_graph.py for `funk` and
-pipeline/training/batch_graph.py for `batch`.
+Covers: the parts of such a key, for each method, and the state of a grid as its tasks begin and end.
+Does not cover: noticing tasks (plugin.py), the figure (block_figure.py), making the keys
+(pipeline/training/sgd_graph.py, pipeline/training/funk_graph.py, pipeline/training/batch_graph.py).
 
-A task takes one worker's share of the user shards through one share of the item shards, so all blocks where these meet
-are in work at once. In `batch` each block is a task, so that a share is one shard.
+A task visits the blocks of one share of the user shards and one share of the item shards, so all these blocks are in
+work at once. In `batch` each block is a task, so that a share is one shard.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _KEY = re.compile(
 )
 
 Round = tuple[int, ...]
-"""Once over all blocks: (epoch,) of `sgd`, (feature, pass) of `funk`, (look at the objective,) of `batch`."""
+"""One visit of all blocks: (epoch,) of `sgd`, (factor, pass) of `funk`, (evaluation of the objective,) of `batch`."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A task that goes through blocks: `share` of the users meets share `partner` of the items; `shares` of each."""
+    """A task that visits the blocks of user share `share` and item share `partner`, of `shares` each."""
 
     attempt: str
     round: Round
@@ -36,7 +35,7 @@ class Visit:
 
 
 def visit_of(key: str) -> Visit | None:
-    """Return what a task's key says; None if it is not the key of such a task."""
+    """Return the visit of a task's key; None if the task does not visit blocks."""
     found = _KEY.match(key)
     if found is None:
         return None
@@ -46,7 +45,7 @@ def visit_of(key: str) -> Visit | None:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where a share of users meets a share of items: in which round it was gone through last, on which worker."""
+    """The blocks of a share of users and a share of items: the round of their last visit, and its worker."""
 
     round: Round = ()
     worker: str = ""
@@ -55,8 +54,8 @@ class Meeting:
 
 
 @dataclass
-class Grid:
-    """The meetings of an attempt, by (share of users, share of items), and the newest round that was begun.
+class BlockGrid:
+    """The meetings of an attempt, by (share of users, share of items), and the newest round.
 
     `version` : grows with every change.
     """
@@ -67,30 +66,30 @@ class Grid:
     version: int = 0
 
     def begun(self, visit: Visit, worker: str) -> None:
-        """Take in that a task was given to a worker."""
+        """Note that a worker got a task."""
         self.round = max(self.round, visit.round)
-        self._set(visit, replace(self._met(visit), worker=worker, working=True))
+        self._set(visit, replace(self._last(visit), worker=worker, working=True))
 
     def ended(self, visit: Visit, worker: str, seconds: float) -> None:
-        """Take in that a task's result is there."""
-        newest = max(self._met(visit).round, visit.round)
+        """Note that a task has finished."""
+        newest = max(self._last(visit).round, visit.round)
         self._set(visit, Meeting(newest, worker, working=False, seconds=seconds))
 
     def given_back(self, visit: Visit) -> None:
-        """Take in that nobody works on it any more though it is not done: its worker was lost."""
+        """Note that a task lost its worker before it was done."""
         if visit.shares == self.shares and (visit.share, visit.partner) in self.meetings:
-            self._set(visit, replace(self._met(visit), working=False))
+            self._set(visit, replace(self._last(visit), working=False))
 
-    def copy(self) -> Grid:
-        """Return it as it is now."""
+    def copy(self) -> BlockGrid:
+        """Return a copy that later tasks do not change."""
         return replace(self, meetings=dict(self.meetings))
 
-    def _met(self, visit: Visit) -> Meeting:
+    def _last(self, visit: Visit) -> Meeting:
         known = self.meetings if visit.shares == self.shares else {}
         return known.get((visit.share, visit.partner), Meeting())
 
     def _set(self, visit: Visit, meeting: Meeting) -> None:
-        """Note a meeting; those of another cut are forgotten: workers came or went, and the grid was cut anew."""
+        """Note a meeting; drop those of another number of shares, as workers came or went."""
         if visit.shares != self.shares:
             self.meetings.clear()
             self.shares = visit.shares

@@ -1,10 +1,9 @@
-"""The curves of the live page: RMSE and speed, epoch by epoch, over one axis.
+"""The curves of the live page: RMSE and speed by epoch, over one axis.
 
-Covers: how they look, and bringing them to what is known of a run.
-Does not cover: their keys and headings (panels.py), when they are drawn (page.py), what is known
-(pipeline/progress/story.py).
+Covers: the figures and their updates.
+Does not cover: their keys and headings (panels.py), times of updates (page.py), the data (pipeline/progress/story.py).
 
-A run may have many thousands of epochs: only those that are new go to the browser.
+A run may have many thousands of epochs: only new ones go to the browser.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
 from funkflow.pipeline.progress.colours import BLUE, GREEN, GREY, VERMILION
-from funkflow.pipeline.progress.story import Epoch, Story
+from funkflow.pipeline.progress.story import EpochPoint, Story
 
 _MOST_DOTS = 30
 _TOOLS = ["pan", "box_zoom", "reset", "save"]
 
 
 class Curves:
-    """RMSE in training and on the held-out ratings, with what must be beaten; below it ratings a second.
+    """RMSE in training and on the held-out ratings, with the bias baseline; below it ratings per second.
 
-    `learning`, `rate` : the figures. They have one x-axis: to zoom in on one is to zoom in on both.
+    `learning`, `rate` : the figures. They share the x-axis, so both zoom together.
     """
 
     def __init__(self) -> None:
@@ -45,7 +44,7 @@ class Curves:
 
     def draw(self, story: Story) -> None:
         history = story.history
-        self._bring(self._epochs, story.run, history)
+        self._update(self._epochs, story.run, history)
         every = max(1, -(-len(history) // _MOST_DOTS))
         self._dots.data = _columns([each for number, each in enumerate(history, 1) if number % every == 0])
         self._run = story.run
@@ -79,7 +78,7 @@ class Curves:
         plot.toolbar.stylesheets = [".bk-divider{background-color:var(--edge)}"]
         plot.y_range = DataRange1d(renderers=lines, range_padding=0.08)
         plot.x_range = DataRange1d(renderers=lines[:2], range_padding=0.02)
-        plot.xaxis.major_label_text_font_size = "0px"  # below the other figure, which has the same axis
+        plot.xaxis.major_label_text_font_size = "0px"  # the figure below has the same axis
         return plot, lines
 
     def _rate(self) -> figure:
@@ -95,8 +94,8 @@ class Curves:
         ticker.desired_num_ticks = 4
         return plot
 
-    def _bring(self, source: ColumnDataSource, run: str, history: list[Epoch]) -> None:
-        """Bring a source to the history, by what is new in it where that is all there is to do."""
+    def _update(self, source: ColumnDataSource, run: str, history: list[EpochPoint]) -> None:
+        """Add the new epochs to a source, or replace all of it if earlier ones differ."""
         there, epochs = list(source.data["epoch"]), [each.epoch for each in history]
         if run == self._run and there and there == epochs[: len(there)]:
             if len(epochs) > len(there):
@@ -105,7 +104,7 @@ class Curves:
             source.data = _columns(history)
 
 
-def _columns(epochs: list[Epoch]) -> dict[str, Any]:
+def _columns(epochs: list[EpochPoint]) -> dict[str, Any]:
     return {
         "epoch": [each.epoch for each in epochs],
         "training_rmse": [each.training_rmse for each in epochs],
@@ -114,8 +113,8 @@ def _columns(epochs: list[Epoch]) -> dict[str, Any]:
     }
 
 
-def _criterion(epoch: Epoch) -> float:
-    """Return what an epoch is judged by."""
+def _criterion(epoch: EpochPoint) -> float:
+    """Return the RMSE by which epochs are compared."""
     return epoch.training_rmse if epoch.stopping_rmse is None else epoch.stopping_rmse
 
 

@@ -1,8 +1,8 @@
-"""What surrounds the figures of the live page: its HTML, how it looks in light and in dark, and on a phone.
+"""The frame of the live page: its HTML and style, in light and dark, on screens and phones.
 
-Covers: the template, in templates/, with Dask's own pages in its navigation, the style sheets, the theme of plots.
-Does not cover: the figures (curves.py, block_figure.py), the words (panels.py), when they are drawn (page.py),
-colours (pipeline/progress/colours.py).
+Covers: the template, in templates/, with Dask's own pages in its navigation; the style sheets; the theme of plots.
+Does not cover: the figures (curves.py, block_figure.py), the text (panels.py), updates (page.py), colours
+(pipeline/progress/colours.py).
 
 Bokeh draws axes and grids in the colours of the variables `--bk-…` of the style sheet, so these follow light and dark.
 """
@@ -18,11 +18,11 @@ from funkflow.pipeline.progress.colours import DARK, LIGHT
 from funkflow.tasks.model.html_tables import templates_in
 
 WAITING = "waiting"
-"""The class of what has nothing to show yet."""
+"""The class of parts with nothing to show yet."""
 _TEMPLATES = templates_in(Path(__file__).with_name("templates"))
 _TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK), "waiting": WAITING}
 TEMPLATE = _TEMPLATES.get_template("page.html.jinja")
-"""The page. `pages`, `here` : Dask's own pages, and this."""
+"""The page. `pages`, `here` : Dask's own pages, and this one."""
 
 THEME = Theme(
     json={
@@ -64,7 +64,7 @@ td:nth-child(2){white-space:nowrap;font-weight:600;width:1%}.warning,.error{colo
 border-top:1px solid var(--rule)}tr:first-child{border-top:0}td{border:0;padding:0 .7rem 0 0}
 td:first-child,td:nth-child(2){width:auto}td:last-child{flex:1 1 100%}dd{font-size:1.05rem}}
 """
-"""Of the panels of words."""
+"""Style of the panels of text."""
 
 CHOICE = """
 :host{font:inherit;color:var(--ink);color-scheme:light dark}label{color:var(--soft)}

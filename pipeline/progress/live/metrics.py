@@ -1,10 +1,9 @@
-"""Metrics for Prometheus, at /metrics of the scheduler and of each worker: Dask serves whatever its process registers.
+"""Metrics for Prometheus, which Dask serves at /metrics of the scheduler and of each worker.
 
-Covers: gauges and counters of runs, read from their stories when they are asked for; a worker's histogram of blocks.
-Does not cover: what is known of runs (pipeline/progress/story.py), serving them (Dask), an example of a dashboard
-(conf/grafana/).
+Covers: gauges and counters of runs, computed from their stories at each request; a worker's histogram of blocks.
+Does not cover: the stories (pipeline/progress/story.py), serving (Dask), an example of a dashboard (conf/grafana/).
 
-Names follow Prometheus: base units, `_total` for what only grows. The scheduler's series are labelled with run ids.
+Names follow Prometheus: base units, `_total` for counters. The scheduler's series have run ids as labels.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ STATES = (RUNNING, DONE, FAILED, REFUSED, INTERRUPTED)
 
 BLOCK_SECONDS = Histogram(
     "funkflow_block_seconds",
-    "Seconds that this worker took to go through the ratings of a block once",
+    "Seconds of this worker for one visit of the ratings of a block",
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
 )
 """Observed by the tasks of an epoch, on the worker that runs them."""
 
 
-class Told(Protocol):
-    """Who has the stories."""
+class StorySource(Protocol):
+    """An object with stories."""
 
     stories: Stories
 
 
 class _Runs(Collector):
-    """The series of all runs that a scheduler knows of; they go when it forgets them."""
+    """The series of all runs that a scheduler remembers."""
 
     def __init__(self) -> None:
-        self.sources: tuple[Told, ...] = ()
+        self.sources: tuple[StorySource, ...] = ()
         self._drawing = Drawing("the metrics of runs")
 
     def collect(self) -> Iterator[Metric]:
         families: list[Metric] = []
-        with self._drawing:  # Dask's own metrics are served along with these
+        with self._drawing:  # an error must not hide Dask's own metrics
             families += self._families()
         yield from families
 
@@ -59,7 +58,7 @@ class _Runs(Collector):
             counter = CounterMetricFamily(f"funkflow_{name}", words, labels=["run"])
             _fill(counter, stories, value)
             yield counter
-        state = GaugeMetricFamily("funkflow_run_state", "1 for the state that a run is in", labels=["run", "state"])
+        state = GaugeMetricFamily("funkflow_run_state", "1 for the current state of a run", labels=["run", "state"])
         for story in {story.name: story for story in reversed(stories)}.values():
             for each in STATES:
                 state.add_metric([story.name, each], float(story.state == each))
@@ -67,12 +66,12 @@ class _Runs(Collector):
 
 
 def _fill(family: GaugeMetricFamily | CounterMetricFamily, stories: list[Story], value: _Value) -> None:
-    named: set[str] = set()
-    for story in stories:  # two executions of one run have one name: the newer one comes first, and counts
-        found = value(story)
-        if found is not None and story.name not in named:
-            family.add_metric([story.name], float(found))
-        named.add(story.name)
+    names: set[str] = set()
+    for story in stories:  # of two executions of one run, the newer one comes first, and counts
+        number = value(story)
+        if number is not None and story.name not in names:
+            family.add_metric([story.name], float(number))
+        names.add(story.name)
 
 
 _Value = Callable[[Story], float | None]
@@ -83,24 +82,20 @@ def _last(name: str) -> _Value:
 
 
 _GAUGES: tuple[tuple[str, str, _Value], ...] = (
-    ("epoch", "Newest epoch that is finished", _last("epoch")),
+    ("epoch", "Newest finished epoch", _last("epoch")),
     ("training_rmse", "RMSE of the newest epoch on the training ratings, in rating units", _last("training_rmse")),
-    ("held_out_rmse", "RMSE of the newest epoch on the ratings that training stops on", _last("stopping_rmse")),
+    ("held_out_rmse", "RMSE of the newest epoch on the ratings for early stopping", _last("stopping_rmse")),
     ("validation_rmse", "RMSE of the finished model on the validation ratings", lambda story: story.rmse),
-    ("biases_rmse", "RMSE of biases alone on the validation ratings", lambda s: s.baselines.get("biases_rmse")),
+    ("biases_rmse", "RMSE of the bias baseline on the validation ratings", lambda s: s.baselines.get("biases_rmse")),
     ("mean_rmse", "RMSE of the mean rating on the validation ratings", lambda s: s.baselines.get("mean_rmse")),
-    ("ratings_per_second", "Ratings a second over the epochs of this attempt", _last("ratings_per_second")),
-    ("checkpoint_seconds", "Seconds that the newest checkpoint took", lambda s: _newest(s.checkpoints)),
-    (
-        "memory_peak_bytes",
-        "Peak of the client's machine and of all workers",
-        lambda s: s.peak_bytes or None,
-    ),
-    ("memory_predicted_bytes", "Memory that was predicted", lambda s: s.facts.get("predicted_bytes") or None),
-    ("quarantined_rows", "Rows of the input that lie apart", lambda s: s.quarantined),
+    ("ratings_per_second", "Ratings per second over the epochs of this attempt", _last("ratings_per_second")),
+    ("checkpoint_seconds", "Seconds for the newest checkpoint", lambda s: _newest(s.checkpoints)),
+    ("memory_peak_bytes", "Peak memory of the client's machine and all workers", lambda s: s.peak_bytes or None),
+    ("memory_predicted_bytes", "Predicted memory", lambda s: s.facts.get("predicted_bytes") or None),
+    ("quarantined_rows", "Quarantined rows of the input", lambda s: s.quarantined),
 )
 _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
-    ("ratings", "Ratings that the finished epochs went over", lambda story: story.ratings_seen),
+    ("ratings", "Ratings that the finished epochs processed", lambda story: story.ratings_seen),
     ("checkpoints", "Checkpoints written", lambda story: len(story.checkpoints)),
     ("workers_lost", "Workers lost", lambda story: story.workers_lost),
 )
@@ -108,15 +103,15 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
 _RUNS = _Runs()
 
 
-def read_from(source: Told) -> None:
-    """Have the process's metrics tell of these stories, too."""
+def add_source(source: StorySource) -> None:
+    """Add these stories to the metrics of the process."""
     if not _RUNS.sources:
         REGISTRY.register(_RUNS)
     _RUNS.sources += (source,)
 
 
-def forget(source: Told) -> None:
-    """Have them tell of these stories no more."""
+def remove_source(source: StorySource) -> None:
+    """Remove these stories from the metrics of the process."""
     if source in _RUNS.sources:
         _RUNS.sources = tuple(each for each in _RUNS.sources if each is not source)
         if not _RUNS.sources:

@@ -30,11 +30,11 @@ from funkflow.pipeline.progress.story import Story
 
 _NEWEST = "newest"
 _MILLISECONDS = 500
-_EMPTY = "<p>No run yet on this cluster. <code>funkflow run CONF</code> begins one, and it shows here.</p>"
+_EMPTY = "<p>No run yet on this cluster. Start one with <code>funkflow run CONF</code>, and it appears here.</p>"
 
 
 class LivePage:
-    """The parts of one open page. `update` brings them to what is known now. `clock` : seconds since 1970."""
+    """The parts of one open page. `clock` : seconds since 1970."""
 
     def __init__(self, scheduler: Any, clock: Callable[[], float] = time.time) -> None:
         self._scheduler, self._clock = scheduler, clock
@@ -62,11 +62,11 @@ class LivePage:
 
     @property
     def roots(self) -> list[Any]:
-        """All parts; the template has a place for each, by its name."""
+        """All parts; the template places each by its name."""
         return [self._choice, *self._words.values(), self._curves.learning, self._curves.rate, self._blocks.root]
 
     def update(self) -> None:
-        """Draw what has changed since this was last called."""
+        """Draw all changes since the last call."""
         with self._drawing:
             self._update()
 
@@ -78,11 +78,11 @@ class LivePage:
             self._choice.options = self._options = options
         story = next((each for each in stories if each.run == self._choice.value), stories[0] if stories else None)
         if story is None:
-            self._say("summary", _EMPTY)
+            self._set_html("summary", _EMPTY)
             return
         grid, workers, now = plugin.grid_of(story), sorted(plugin.workers()), self._clock()
-        self._say("summary", panels.summary(story, now, workers))
-        self._say("lines", panels.lines_table(story, now))
+        self._set_html("summary", panels.state_panel(story, now, workers))
+        self._set_html("lines", panels.lines_table(story, now))
         seen = (story.run, story.heard, len(story.epochs), grid.version, tuple(workers))
         if seen == self._drawn:
             return
@@ -90,14 +90,14 @@ class LivePage:
             for part in self.roots:
                 part.css_classes = []
         self._drawn = seen
-        self._say("keys", panels.keys(story))
-        self._say("speed", panels.SPEED)
-        self._say("workers", panels.worker_keys(workers))
-        self._say("memory", panels.memory(story))
+        self._set_html("keys", panels.keys(story))
+        self._set_html("speed", panels.SPEED)
+        self._set_html("workers", panels.worker_keys(workers))
+        self._set_html("memory", panels.memory(story))
         self._curves.draw(story)
         self._blocks.draw(story, grid, workers)
 
-    def _say(self, name: str, html: str) -> None:
+    def _set_html(self, name: str, html: str) -> None:
         if self._words[name].text != html:
             self._words[name].text = html
 
@@ -120,11 +120,11 @@ def _option_words(story: Story) -> str:
 
 
 PAGES = {PAGE: live_document, "/individual-funkflow": live_document}
-"""By where they are; those that begin with `individual` are offered by JupyterLab's extension, too."""
+"""Pages by address; JupyterLab's extension also offers those that begin with `individual`."""
 
 
 def add_page(scheduler: Any) -> bool:
-    """Put the page beside Dask's own, unless it was there from the start (routes.py); return whether it is there."""
+    """Add the page to Dask's own, unless it was there from the start (routes.py); return whether it is there."""
     known = getattr(scheduler, "http_application", None)
     if known is None or not known.applications:
         return False

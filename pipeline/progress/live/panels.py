@@ -1,7 +1,6 @@
-"""What the live page says in words, as HTML: where the run is, keys of the figures, memory, the last events.
+"""Text of the live page, as HTML: the state of the run, keys of the figures, memory, the last events.
 
-Covers: the words and their form. Does not cover: how they look (frame.py), the figures, what is known
-(pipeline/progress/story.py).
+Covers: text and HTML. Does not cover: the style (frame.py), the figures, the facts (pipeline/progress/story.py).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from html import escape
 
 from funkflow.pipeline.progress.colours import BLUE, GREY, VERMILION
 from funkflow.pipeline.progress.live.block_figure import colour_of
-from funkflow.pipeline.progress.story import Epoch, Story
+from funkflow.pipeline.progress.story import EpochPoint, Story
 from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded
 
@@ -19,8 +18,8 @@ _LINES = 14
 SPEED = "<h2>Speed <small>M ratings/s, mean since this attempt began</small></h2>"
 
 
-def summary(story: Story, now: float, workers: list[str]) -> str:
-    """Return where a run stands. `now` : seconds since 1970."""
+def state_panel(story: Story, now: float, workers: list[str]) -> str:
+    """Return the state of a run. `now` : seconds since 1970."""
     facts = story.facts
     model = (
         f"{facts['method']} of rank {facts['rank']} on {facts['ratings']:,} ratings of {facts['users']:,} users and "
@@ -49,7 +48,7 @@ def summary(story: Story, now: float, workers: list[str]) -> str:
 
 
 def _done(story: Story) -> tuple[int, int]:
-    """Return how far the stage at work is: in training by epochs told of, as everywhere on the page."""
+    """Return the progress of the current stage; of training in epochs, as everywhere on the page."""
     if story.stage == "train" and story.epochs:
         return max(story.epochs), story.most
     return (story.done, story.steps) if story.stage != "train" else (0, 0)
@@ -70,7 +69,7 @@ def _left(story: Story) -> str:
 
 
 def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, str, str]]:
-    """Return the run's figures: name, value, and what there is to be said of it."""
+    """Return the figures of a run: name, value, and a remark."""
     best, baselines, facts = story.best, story.baselines, story.facts
     found: list[tuple[str, str, str]] = []
     if story.rmse is not None:
@@ -79,7 +78,7 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
         found.append(_best_of(best, story.counted))
     if baselines:
         found.append(
-            ("to beat", rounded(baselines["biases_rmse"]), f"biases alone; mean {rounded(baselines['mean_rmse'])}")
+            ("to beat", rounded(baselines["biases_rmse"]), f"bias baseline; mean {rounded(baselines['mean_rmse'])}")
         )
     if story.epochs:
         rate = story.history[-1].ratings_per_second / 1e6
@@ -87,13 +86,13 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
     if facts.get("step") is not None:
         found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
-    found.append(("time", rough_duration(max(0.0, over - story.began)), "since it began"))
+    found.append(("time", rough_duration(max(0.0, over - story.began)), "since the start"))
     lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
     there = f"{len(workers)}, " if story.ended is None else ""
     return [*found, ("workers", f"{there}{lost}", "")]
 
 
-def _best_of(best: Epoch, counted: str) -> tuple[str, str, str]:
+def _best_of(best: EpochPoint, counted: str) -> tuple[str, str, str]:
     where = f"{counted} {best.epoch:,}"
     if best.stopping_rmse is None:
         return "best training RMSE", rounded(best.training_rmse), where
@@ -101,7 +100,7 @@ def _best_of(best: Epoch, counted: str) -> tuple[str, str, str]:
 
 
 def keys(story: Story) -> str:
-    """Return heading and keys of the curves: of those that have data."""
+    """Return heading and keys of the curves with data."""
     history, biases = story.history, story.baselines.get("biases_rmse")
     line, last = '<path d="M1 7h26" stroke="{}" stroke-width="2"{}/>', max(story.checkpoints, default=None)
     shown = [
@@ -115,7 +114,7 @@ def keys(story: Story) -> str:
         (
             biases is not None and bool(history),
             line.format(GREY, ' stroke-dasharray="5 3"'),
-            f"biases alone {rounded(biases)}",
+            f"bias baseline {rounded(biases)}",
         ),
         (
             last in story.epochs,
@@ -132,18 +131,18 @@ def keys(story: Story) -> str:
 
 
 def worker_keys(workers: list[str]) -> str:
-    """Return heading and keys of the grid; `workers` in the order of their colours."""
+    """Return heading and keys of the grid. `workers` : in the order of their colours."""
     items = "".join(
         f'<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" '
         f'fill="{colour_of(worker, workers)}"/></svg>{escape(worker.partition("://")[2] or worker)}</li>'
         for worker in workers
     )
-    says = "<p><small>solid: done · framed: in work · pale: to come</small></p>"
-    return f"<h2>Blocks by worker</h2><ul>{items or '<li>no worker</li>'}</ul>{says}"
+    states = "<p><small>solid: done · framed: in work · pale: to come</small></p>"
+    return f"<h2>Blocks by worker</h2><ul>{items or '<li>no worker</li>'}</ul>{states}"
 
 
 def memory(story: Story) -> str:
-    """Return the peak of all processes on the client's machine against what was predicted."""
+    """Return the peak memory of all processes on the client's machine beside the prediction."""
     predicted, peak = int(story.facts.get("predicted_bytes") or 0), story.peak_bytes
     most = max(predicted, peak)
     over = bool(predicted) and peak > predicted
@@ -151,7 +150,7 @@ def memory(story: Story) -> str:
         f"<div>{name} <b>{value / 2**20:,.0f} MiB</b>{more}</div>"
         f'<div class="bar {kind}"><i style="width:{100 * value / most:.1f}%"></i></div>'
         for name, value, kind, more in (
-            ("peak so far", peak, "over" if over else "peak", ", above what was predicted" if over else ""),
+            ("peak so far", peak, "over" if over else "peak", ", above the prediction" if over else ""),
             ("predicted", predicted, "predicted", ""),
         )
         if value
@@ -161,11 +160,11 @@ def memory(story: Story) -> str:
 
 
 def lines_table(story: Story, now: float) -> str:
-    """Return the last lines of what happened, the newest first."""
+    """Return the last lines of events, the newest first."""
     rows = "".join(
         f'<tr><td>{datetime.fromtimestamp(when, UTC):%H:%M:%S}</td><td class="{escape(kind)}">{escape(kind)}</td>'
         f"<td>{escape(words)}</td></tr>"
         for when, kind, words in list(story.lines)[: -_LINES - 1 : -1]
     )
-    heard = f"last heard of {age(max(0.0, now - story.heard))}" if story.ended is None else "the run is over"
+    heard = f"last event {age(max(0.0, now - story.heard))}" if story.ended is None else "the run is over"
     return f"<h2>Events <small>UTC; {heard}</small></h2><table><tbody>{rows}</tbody></table>"

@@ -1,10 +1,10 @@
-"""For who starts schedulers himself: the page among Dask's own from the start, and what it shows as JSON.
+"""The page in a scheduler from its start, for users who start schedulers themselves; and its facts as JSON.
 
 Covers: a module for `distributed.scheduler.http.routes`, and a preload: dask scheduler --preload
 funkflow.pipeline.progress.live.routes.
-Does not cover: runs, which bring the plugin along if it is not there yet (sending.py).
+Does not cover: runs, which register the plugin if it is missing (sending.py).
 
-Pages that are there when Dask builds its dashboard are those that JupyterLab's extension lists, too.
+JupyterLab's extension lists only pages that are there when Dask builds its dashboard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ applications.update(PAGES)
 
 
 class RunsHandler(RequestHandler):
-    """What is known of the runs, newest first."""
+    """The states of the runs, newest first."""
 
     def get(self) -> None:
         plugin = self.server.plugins.get(NAME)
@@ -47,7 +47,7 @@ routes: list[tuple[str, Any, dict[str, Any]]] = [(r"funkflow.json", RunsHandler,
 
 
 async def dask_setup(scheduler: Any) -> None:
-    """Put the plugin there as a preload does, so that the page is in the navigation before the first run."""
+    """Add the plugin as a preload, so that the page is in the navigation before the first run."""
     if NAME not in scheduler.plugins:
         plugin = LivePlugin()
         scheduler.add_plugin(plugin, name=NAME)

@@ -1,9 +1,9 @@
-"""A listener that sends a run's events to the scheduler, where the live page and the metrics read them.
+"""A listener that sends a run's events to the scheduler, for the live page and the metrics.
 
-Covers: putting the plugin there, the order and the pace of events, and a scheduler that cannot take them.
-Does not cover: what is made of them there (plugin.py).
+Covers: registering the plugin, the order and the pace of events, and a scheduler that does not take them.
+Does not cover: the plugin (plugin.py).
 
-A run never fails, and never waits, because nobody can watch it.
+Trouble with the page never fails or delays a run.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _MOST_WAITING = 10_000
 
 
 class Sender:
-    """Sends events, in their order, from the client's own loop.
+    """Sends events in order, from the client's own loop: {"run", "time", "event", …}.
 
-    run : id of the ledger's record, which tells runs on one scheduler apart.
+    run : id of the ledger's record; `time` : seconds since 1970.
     """
 
     def __init__(self, run: str) -> None:
@@ -42,16 +42,16 @@ class Sender:
 
     @contextmanager
     def watched(self, client: Client, notify: Listener) -> Iterator[None]:
-        """Put the plugin into the scheduler, and send events while the body runs.
+        """Register the plugin in the scheduler, and send events while the body runs.
 
-        Where the page is, is said once there is something to be seen.
+        A line gives the page's address once some work is done.
         """
         try:
             client.register_plugin(LivePlugin())
             has_page = bool(client.run_on_scheduler(_has_page))
-        except Exception as reason:  # whatever a scheduler that somebody else runs has against it
+        except Exception as reason:  # a scheduler of somebody else may refuse it for any reason
             first = str(reason).splitlines()[0] if str(reason) else ""
-            notify(Noticed(f"no live page: the scheduler does not take it ({type(reason).__name__}: {first})"))
+            notify(Noticed(f"no live page: the scheduler does not accept it ({type(reason).__name__}: {first})"))
             yield
             return
         self._client = client
@@ -63,9 +63,7 @@ class Sender:
             self._client = None
 
     def __call__(self, event: Event) -> None:
-        if (
-            isinstance(event, StageAdvanced) and self._announce is not None
-        ):  # some work is done: there is something to see
+        if isinstance(event, StageAdvanced) and self._announce is not None:  # some work is done
             announce, self._announce = self._announce, None
             announce()
         client = self._client
@@ -78,7 +76,7 @@ class Sender:
         if client is None or client.status != "running":
             return
         if isinstance(event, RunEnded):
-            with suppress(Exception):  # the scheduler may be what ended the run
+            with suppress(Exception):  # the loss of the scheduler may have ended the run
                 client.sync(self._send, client, callback_timeout=_FLUSH_SECONDS)
         else:
             loop: Any = client.loop
@@ -93,14 +91,14 @@ class Sender:
             while self._waiting:
                 await scheduler.log_event(topic=TOPIC, msg=self._waiting[0])
                 self._waiting.popleft()
-        except Exception:  # the scheduler is away; what waits is sent with the next event, if it comes back
+        except Exception:  # the scheduler is away; the next event sends the rest, if it comes back
             return
         finally:
             self._is_sending = False
 
 
 def page_address(client: Client) -> str:
-    """Return where a browser finds the page, on a scheduler with a dashboard."""
+    """Return the page's address on a scheduler with a dashboard."""
     return f"{client.dashboard_link.removesuffix('/status')}{PAGE}"
 
 
