@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context
@@ -47,8 +46,8 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
+from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.step_sizes import step_sizes
-from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
@@ -167,10 +166,11 @@ class _Run:
         result.transform = self.settings.ingest.transform
         run_folder = self._begin(data, lineage)
         baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
-        method = self._method(lineage, data.dataset)
-        training = method(
-            context, data.grid, scale, settings=chosen, run_folder=run_folder, streamed=self.attempt.streamed
+        warm = WarmStart(lineage.ancestor, data.dataset) if lineage.ancestor else None
+        job = TrainingJob(
+            context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm
         )
+        training: Training = METHODS[chosen.method].run_function()(job)
         result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
         result.counted = training.counted
         if not METHODS[chosen.method].missing_as_zero:
@@ -239,10 +239,6 @@ class _Run:
                 context, dataset, held_out, lineage.ancestor, settings=settings.split, slice_fraction=slice_fraction
             )
         return held_out, lineage
-
-    def _method(self, lineage: Lineage, dataset: Dataset) -> Callable[..., Training]:
-        run_method, ancestor = METHODS[self.settings.train.method].run_function(), lineage.ancestor
-        return run_method if ancestor is None else partial(run_method, warm=WarmStart(ancestor, dataset))
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
         """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""

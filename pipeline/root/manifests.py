@@ -8,7 +8,7 @@ Does not cover: reading and writing them (typed_json.py), what makes them (pipel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
@@ -17,6 +17,8 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
 from funkflow.tasks.training.score import Errors
 
+ShardFiles = Mapping[str, tuple[FileEntry, ...]]
+"""Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
 """What of a split is kept from training; the last two only where pipeline/stages/leakage.py parted it."""
 
@@ -202,10 +204,10 @@ class Grid(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Manifest):
-    """How training went, and where the shards of its best epoch lie: paths from the run's checkpoints.
+    """The history of a training, and the shards of its best epoch.
 
-    `epochs` counts what `counted` says; `history` : [training RMSE, stopping RMSE or None] for each; `start` : stopping
-    RMSE of the model that it started from. The fields from `reason` on are of some methods only.
+    `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
+    RMSE of the model that training started from. The fields from `counted` on are of some methods only.
     """
 
     kind: ClassVar[str] = "training"
@@ -214,7 +216,7 @@ class Training(Manifest):
     epochs: int
     best_epoch: int
     history: tuple[tuple[float, Any], ...]
-    shards: Mapping[str, tuple[FileEntry, ...]]
+    shards: ShardFiles
     seconds: float
     cpu_target: str
     steps: StepSizes
@@ -225,6 +227,12 @@ class Training(Manifest):
     method: str = ""
     norm: float = 0.0
     singular_values: tuple[float, ...] = ()
+
+    def compact(self) -> Training:
+        """Return it without the fields that only other methods fill."""
+        names = [each.name for each in fields(self)]
+        of_some = [each for each in fields(self)[names.index("counted") :] if getattr(self, each.name) == each.default]
+        return self.without(*(each.name for each in of_some))
 
     @property
     def run_folder(self) -> str:

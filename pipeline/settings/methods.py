@@ -24,9 +24,8 @@ class Method:
     ----------
     name : as settings, manifests and pages have it.
     description : in a few words, for the list of settings and the report.
-    run : "module:function", imported when used. Called with a context, the grid's manifest, the scale, [train], the
-        run's folder and `streamed`; returns the training manifest.
-    memory : "module:function", which takes a planning Job and returns its Need.
+    run : "module:function", imported when used. It takes a TrainingJob and returns the training manifest.
+    memory : "module:function". It takes a Workload (pipeline/planning/method_memory.py) and returns its Need.
     ignores : settings of [train] that change nothing.
     unit : what progress counts; `counted` : what the manifest's `epochs` counts.
     most : the setting that limits the units; `limit` : the limit in words, with the settings in braces.
