@@ -17,7 +17,7 @@ from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored
-from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
+from funkflow.pipeline.models.trained_on import LEAST_LEFT, EarlierModel
 from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import TrainingData
@@ -154,8 +154,8 @@ def _compared(
             "so their errors do not compare"
         )
     # What an earlier model stopped on is none of its training, and no slice counts for a comparison.
-    ancestor = Ancestor.of(folder, current_id)
-    risky = ancestor.may_have_seen(split, 0.0, new.data.dataset)
+    ancestor = EarlierModel.of(folder, current_id)
+    risky = ancestor.may_include(split, 0.0, new.data.dataset)
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
     if risky is None or trainings is None or len(trainings) < len(risky):
         raise ModelRefused(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.models.trained_on import Ancestor
+from funkflow.pipeline.models.trained_on import EarlierModel
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.placed_grid import GridSource
@@ -20,7 +20,7 @@ from funkflow.tasks.storage import files
 class WarmStart:
     """The model that training starts from, and the dataset whose raw ids tell which rows the model has."""
 
-    ancestor: Ancestor
+    model: EarlierModel
     dataset: Dataset
 
 

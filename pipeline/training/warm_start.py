@@ -117,7 +117,7 @@ class StartWriter:
 
     def _sides(self, warm: WarmStart, scratch: str) -> list[ModelSide]:
         """Return both sides; users' biases shift by the change of the mean rating, so that predictions stay."""
-        parts = ModelParts.of(warm.ancestor.folder, read_about(warm.ancestor.folder))
+        parts = ModelParts.of(warm.model.folder, read_about(warm.model.folder))
         moved = parts.mean - self.steps.mean if self.steps.bias_step else 0.0
         tables, shards = warm.dataset.id_places, len(self.data.rows)
         sides = [
@@ -180,6 +180,6 @@ def _shard_entries(folder: str, side: str, checksums: list[str]) -> tuple[FileEn
 def _message(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
     measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
     return (
-        f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
+        f"training starts from {warm.model.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
         f"and {known['items']:,} of {warm.dataset.items:,} items{measured}"
     )
