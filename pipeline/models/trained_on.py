@@ -71,8 +71,8 @@ class TrainedOn:
 class EarlierModel:
     """A saved model, as the start model of a run or for a comparison.
 
-    `name` : for messages; `content` : an id of its numbers alone; `trained_on` : ratings that it and the models before it
-    were trained on, its own last; None if unknown. The model's `folder` may no longer exist.
+    `name` : for messages; `content` : an id of its numbers alone; `trained_on` : ratings of it and of the models before
+    it, its own last; None if unknown. The model's `folder` may no longer exist.
     """
 
     folder: str
