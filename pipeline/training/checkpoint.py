@@ -135,7 +135,7 @@ def write_state(context: Context, folder: str, state: State, of_shares: list[sli
     submit, at = context.client.submit, f"{context.attempt}-{epoch:04d}"
     writes = {
         side: [
-            submit(on_threads, write_side, 1, share, folder, f"{set_name}/{side[:-1]}", first=mine.start,
+            submit(on_threads, write_side, 1, share, folder, name=f"{set_name}/{side[:-1]}", first=mine.start,
                    key=f"save-{side}-{at}-{number}", pure=False)
             for number, (share, mine) in enumerate(zip(shares, of_shares, strict=True))
         ]
@@ -175,7 +175,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
     for epoch in _epochs(folder):
         try:
             checkpoint = _read_checkpoint(folder, epoch)
-            jobs = [entry.place(folder) for entry in _entries(checkpoint)]
+            jobs = [entry.place(folder) for entry in _distinct_entries(checkpoint)]
             run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
             context.notify(
@@ -190,12 +190,12 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
 
 def _entries_of(folder: str, epoch: int) -> list[FileEntry]:
     try:
-        return _entries(_read_checkpoint(folder, epoch))
+        return _distinct_entries(_read_checkpoint(folder, epoch))
     except DamagedFile:
         return []
 
 
-def _entries(checkpoint: Checkpoint) -> list[FileEntry]:
+def _distinct_entries(checkpoint: Checkpoint) -> list[FileEntry]:
     both = (checkpoint.current.entries, checkpoint.best)
     return list({entry.path: entry for part in both for side in ("users", "items") for entry in part[side]}.values())
 

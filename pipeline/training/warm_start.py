@@ -104,12 +104,12 @@ class StartWriter:
         users, items = self._sides(warm, scratch)
         return {
             "users": [
-                submit(warm_users, counted[a], users, self.steps, start, a,
+                submit(warm_users, counted[a], users, self.steps, start, shard=a,
                        key=f"warm-users-{name}-{a}", pure=False)
                 for a in range(shards)
             ],
             "items": [
-                submit(warm_items, counted, items, self.steps, start, b,
+                submit(warm_items, counted, items, self.steps, start, shard=b,
                        key=f"warm-items-{name}-{b}", pure=False)
                 for b in range(shards)
             ],
@@ -145,7 +145,7 @@ class StartWriter:
             side: [
                 self._submit(
                     function, of_shard,
-                    *([files.join(self.folder, folder, _file_name(side, number))] if folder else []),
+                    *([files.join(self.folder, folder, _shard_name(side, number))] if folder else []),
                     *([others[side]] if others else []),
                     key=f"{doing}-{side}-{self._name}-{number}", pure=False,
                 )
@@ -169,12 +169,12 @@ class StartWriter:
         return sum(errors[1:], errors[0]).rmse
 
 
-def _file_name(side: str, number: int) -> str:
+def _shard_name(side: str, number: int) -> str:
     return f"{side[:-1]}-{number:05d}.npy"
 
 
 def _shard_entries(folder: str, side: str, checksums: list[str]) -> tuple[FileEntry, ...]:
-    return array_entries([f"{folder}/{_file_name(side, number)}" for number in range(len(checksums))], checksums)
+    return array_entries([f"{folder}/{_shard_name(side, number)}" for number in range(len(checksums))], checksums)
 
 
 def _message(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -81,14 +81,11 @@ class RatingBlock(Weighed):
     ) -> RatingBlock:  # fmt: skip
         """Put ratings in order; (user, item) pairs are distinct, so the order of the input does not matter.
 
-        Parameters
-        ----------
         user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
         """
         laid = whole_tiles(laid or shape)
         codes, levels = _coded(ratings)
-        keys = np.empty(len(ratings), np.uint64)
-        cells = np.empty(len(ratings), np.uint16)
+        keys, cells = np.empty(len(ratings), np.uint64), np.empty(len(ratings), np.uint16)
         # In slices: long arrays for each step would take more time than the steps.
         for part in _slices(len(ratings)):
             keys[part] = order_keys(user_rows[part], item_rows[part], laid)
@@ -115,8 +112,7 @@ class RatingBlock(Weighed):
     ) -> RatingBlock:  # fmt: skip
         """Return the block of ratings in order, from the number and the end of each run, and the cells."""
         first_users, first_items = first_rows_of(runs, laid)
-        numbers = tiles_of(runs)
-        first = np.flatnonzero(np.diff(numbers, prepend=-1))
+        first = np.flatnonzero(np.diff(tiles_of(runs), prepend=-1))
         tiles = np.stack([first_items[first], first, np.append(first, len(runs))[1:]], axis=1)
         starts = np.concatenate([np.zeros(1, np.int64), ends])
         return cls(
@@ -194,7 +190,16 @@ class StoredRow(Sequence[RatingBlock]):
 BlockRow = tuple[RatingBlock, ...] | StoredRow
 
 
-def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
+class WrittenBlock(TypedDict):
+    """The file of a block, in its manifest entry."""
+
+    checksum: str
+    rows: int
+    bytes: int
+    rating_bytes: int
+
+
+def write_block(folder: str, block: RatingBlock) -> WrittenBlock:
     """Write one block under its checksum, so that equal blocks are one file; return its manifest entry.
 
     A row a run: its number, int64, and the bytes of its cells and codes as in memory (little-endian), so that reading
@@ -217,8 +222,8 @@ def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
     data = memoryview(sink.getvalue())
     name = files.checksum(data)
     files.write_bytes(files.join(folder, f"{name}.parquet"), data)
-    rating_bytes = block.cells.itemsize + block.codes.itemsize
-    return {"checksum": name, "rows": len(block), "bytes": len(data), "rating_bytes": rating_bytes}
+    a_rating = block.cells.itemsize + block.codes.itemsize
+    return WrittenBlock(checksum=name, rows=len(block), bytes=len(data), rating_bytes=a_rating)
 
 
 def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
@@ -245,10 +250,8 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
 
 def _as_binary(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
     """Return the values of each run as bytes."""
-    places = (starts * values.itemsize).astype(np.int64)
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(places), pa.py_buffer(values)]
-    )
+    buffers = [None, pa.py_buffer((starts * values.itemsize).astype(np.int64)), pa.py_buffer(values)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
 
 
 def _from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
