@@ -39,11 +39,12 @@ from funkflow.pipeline.settings.sections import (
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.split import split
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.grid.block import read_block
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_rows
-from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, shard_rows
+from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.visit_order import strata_of_epoch
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.training.sgd import descend_in_place
@@ -213,10 +214,10 @@ def train_in_plain_loop(grid_folder: Path, rank: int, threads: int, epochs: int)
     with ThreadPoolExecutor(threads) as pool:
         blocks = list(pool.map(lambda checksum, shape: read_block(folder, checksum, shape), checksums, shapes))
         rows = [tuple(blocks[a * shards : (a + 1) * shards]) for a in range(shards)]
-        seen = [rows_seen(row) for row in rows]
+        seen = [rows_with_ratings(row) for row in rows]
         rated = [np.logical_or.reduce([columns[b] for _, columns in seen]) for b in range(shards)]
-        users = [initial_shard(mine, rank, seed, "user", a, shards) for a, (mine, _) in enumerate(seen)]
-        items = [initial_shard(any_row, rank, seed, "item", b, shards) for b, any_row in enumerate(rated)]
+        users = [initial_shard(mine, ShardStart(rank, seed, shards), "user", a) for a, (mine, _) in enumerate(seen)]
+        items = [initial_shard(any_row, ShardStart(rank, seed, shards), "item", b) for b, any_row in enumerate(rated)]
         users, items = ([shard.copy() for shard in side] for side in (users, items))
         load_seconds, epoch_seconds = time.monotonic() - began, []
         for epoch in range(1, epochs + 1):
@@ -262,7 +263,7 @@ def bytes_between_workers(raw: str, root: Path, rank: int) -> tuple[int, int]:
             run_folder = root / "moved"
             shutil.rmtree(run_folder, ignore_errors=True)
             context = Context(client, Store(str(root)), lambda _event: None, f"moved-{epochs}")
-            train(context, grid, dataset.bounds, settings, str(run_folder))
+            train(TrainingJob(context, grid, dataset.bounds, settings, str(run_folder)))
             moved.append(_outgoing(client) - before)
         shutil.rmtree(run_folder)
     return (moved[1] - moved[0]) // 4, grid.shards * grid.items * row_bytes(rank)

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from funkflow.pipeline.planning.constants import reference_constants
-from funkflow.pipeline.planning.epoch_time import Epoch, predict_epoch
+from funkflow.pipeline.planning.epoch_time import EpochCosts, predict_epoch
 from funkflow.pipeline.planning.task_costs import Job, Matrix
-from funkflow.tasks.training.gradient_check import random_problem, sweep
+from funkflow.tasks.training.gradient_check import random_problem, sweep_steps
 from funkflow.tasks.training.gradient_descent import Array, OfArrays, Rule, follow, follow_gradient
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
@@ -49,7 +49,7 @@ def draw_quotients() -> Figure:
     axes: Axes = figure.subplots()
     problem = random_problem(6, 5, 3, 0.6, 0.1, 0)
     for dtype, style in (("float64", "-"), ("float32", "--")):
-        rows = sweep(problem, gradients, dtype).rows
+        rows = sweep_steps(problem, gradients, dtype).rows
         for name, colour in (("one_sided", "tab:red"), ("central", "tab:blue")):
             label = f"{name.replace('_', '-')}, {dtype.removeprefix('float')} bits"
             errors = [max(getattr(row, name), 1e-12) for row in rows]
@@ -105,7 +105,7 @@ def draw_scale() -> Figure:
     return figure
 
 
-def _shortest(workers: int) -> Epoch:
+def _shortest(workers: int) -> EpochCosts:
     """Return the shortest epoch of all grids that give each of so many workers one share."""
     matrix = Matrix(90e9, 1e9, 1e8, 128, 10e9)
     jobs = [

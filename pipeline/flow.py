@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
-from funkflow.pipeline.models.start_model import Lineage, relevant
+from funkflow.pipeline.models.start_model import RunStart, relevant
 from funkflow.pipeline.models.usefulness import remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
@@ -47,8 +46,8 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
+from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.step_sizes import step_sizes
-from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
@@ -137,7 +136,7 @@ class _Run:
             users_by_part(users, dataset.id_place("user"), len(dataset.parts))
         if not self._reaches("split"):
             return
-        held_out, lineage = self._split(context, settings, dataset)
+        held_out, start = self._split(context, settings, dataset)
         result.split, paths["split"] = held_out.split, held_out.folder
         if not self._reaches("grid"):
             return
@@ -146,14 +145,14 @@ class _Run:
         if not self._reaches("train"):
             return
         data = TrainingData(dataset, held_out, blocks)
-        training, baselines = self._train(context, data, lineage)
+        training, baselines = self._train(context, data, start)
         if not self._reaches("evaluate"):
             return
         reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
         self._warn(context, data, reached)
         if not self._reaches("export"):
             return
-        about = self._about(data, lineage)
+        about = self._about(data, start)
         paths["model"] = export(context, dataset, training, settings.train.rank, about)
         candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation)
         result.gate = gate(context, candidate, run_in_use(self.store.root), settings.gate, settings.split)
@@ -161,16 +160,17 @@ class _Run:
         if refusal := result.gate.get("refusal"):
             raise refused(str(result.run_id), refusal)
 
-    def _train(self, context: Context, data: TrainingData, lineage: Lineage) -> tuple[Training, dict[str, Errors]]:
+    def _train(self, context: Context, data: TrainingData, start: RunStart) -> tuple[Training, dict[str, Errors]]:
         """Find the factors, by the method that the settings name, and what they must beat."""
         result, chosen, scale = self.result, self.settings.train, data.dataset.bounds
         result.transform = self.settings.ingest.transform
-        run_folder = self._begin(data, lineage)
+        run_folder = self._begin(data, start)
         baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
-        method = self._method(lineage, data.dataset)
-        training = method(
-            context, data.grid, scale, settings=chosen, run_folder=run_folder, streamed=self.attempt.streamed
+        warm = WarmStart(start.model, data.dataset) if start.model else None
+        job = TrainingJob(
+            context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm
         )
+        training: Training = METHODS[chosen.method].run_function()(job)
         result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
         result.counted = training.counted
         if not METHODS[chosen.method].missing_as_zero:
@@ -178,7 +178,7 @@ class _Run:
             result.epoch_chosen_on = slices.get(chosen.stop_on)
         return training, baselines
 
-    def _about(self, data: TrainingData, lineage: Lineage) -> dict[str, Any]:
+    def _about(self, data: TrainingData, start: RunStart) -> dict[str, Any]:
         """Return what model.json says of the run."""
         result = self.result
         return {
@@ -191,7 +191,7 @@ class _Run:
             "best_epoch": result.best_epoch,
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": self.settings.train.biases,
-            **masked_content(lineage.told(data.split.id)),
+            **masked_content(start.content(data.split.id)),
             "id_types": data.dataset.id_types,
             "counted": result.counted,
             **({"transform": result.transform} if result.transform != "none" else {}),
@@ -227,22 +227,18 @@ class _Run:
             summary = self.attempt.summary()
             result.paths["report"] = report(context, data, training, model, settings=settings.report, run=summary)
 
-    def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, Lineage]:
+    def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, RunStart]:
         """Hold ratings out, but for those that the model which training starts from was trained on."""
         slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
         held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
-        lineage = Lineage.of(
+        start = RunStart.of(
             self.store.root, settings, dataset, held_out, slice_fraction=slice_fraction, notify=context.notify
         )
-        if lineage.ancestor is not None:
+        if start.model is not None:
             held_out = unseen(
-                context, dataset, held_out, lineage.ancestor, settings=settings.split, slice_fraction=slice_fraction
+                context, dataset, held_out, start.model, settings=settings.split, slice_fraction=slice_fraction
             )
-        return held_out, lineage
-
-    def _method(self, lineage: Lineage, dataset: Dataset) -> Callable[..., Training]:
-        run_method, ancestor = METHODS[self.settings.train.method].run_function(), lineage.ancestor
-        return run_method if ancestor is None else partial(run_method, warm=WarmStart(ancestor, dataset))
+        return held_out, start
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
         """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""
@@ -269,7 +265,7 @@ class _Run:
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)
 
-    def _begin(self, data: TrainingData, lineage: Lineage) -> str:
+    def _begin(self, data: TrainingData, start: RunStart) -> str:
         """Name the run by what its result depends on, and open its record; return its folder."""
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
@@ -278,6 +274,6 @@ class _Run:
             train=relevant(chosen),
             steps=asdict(steps),
             algorithm=ALGORITHM_VERSION,
-            **({"start": lineage.ancestor.content} if lineage.ancestor else {}),
+            **({"start": start.model.content} if start.model else {}),
         )
         return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)

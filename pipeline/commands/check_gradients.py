@@ -22,7 +22,7 @@ from funkflow.tasks.training.gradient_check import (
     Sweep,
     is_right,
     random_problem,
-    sweep,
+    sweep_steps,
     worst_coordinate,
 )
 from funkflow.tasks.training.objective import Gradients, gradients
@@ -47,7 +47,7 @@ def check_gradients(
 
 def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
     """Print the errors for one problem and what they show; raise WrongGradient if the gradient is wrong."""
-    double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
+    double, single = (sweep_steps(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
     worst = worst_coordinate(problem, of)
     console.print(_errors_by_step(double, single))
     for line in _findings(double, single, worst):

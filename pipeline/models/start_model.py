@@ -1,9 +1,9 @@
-"""Which model a run starts from, and what its own model says of that.
+"""The start model of a run, and the lines of model.json about it.
 
-Covers: finding the model (the one in use, or the one that is named), what is asked of a run apart from where it starts,
-and the lines of model.json about ancestry.
-Does not cover: the pointer to the model in use (pipeline/root/model_in_use.py), what an ancestor has seen
-(trained_on.py), or starting (pipeline/training/warm_start.py).
+Covers: finding the start model: the one in use, or the one that train.warm_from names; and the part of [train] that
+decides the result.
+Does not cover: the pointer to the model in use (pipeline/root/model_in_use.py), trained-on ratings (trained_on.py),
+the warm start (pipeline/training/warm_start.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from funkflow.pipeline.models.trained_on import Ancestor, Seen, entry_of, seen_by
+from funkflow.pipeline.models.trained_on import EarlierModel, TrainedOn, entry_of_ratings, trained_on_by
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_in_use import model_of, read_current, run_of
@@ -26,32 +26,32 @@ from funkflow.tasks.storage.paths import absolute
 
 
 def relevant(settings: TrainSettings) -> dict[str, Any]:
-    """Return what of [train] decides the result, but for the model that training starts from."""
+    """Return the settings of [train] that decide the result, without those of the start model."""
     idle: Any = {"checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"}}
     idle |= dict.fromkeys(without_effect(settings.method, type(settings).model_fields), True)
     return settings.model_dump(exclude=idle)
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """What a run has behind it.
+class RunStart:
+    """The start of a run.
 
-    `asked` : an id of data and settings. The model in use may be what came of the very same: then a run starts from
-    where that one started, which makes it the same run, and not one more on top of it.
-    `seen` : what the model will have been trained on itself, by the split as it was before pipeline/stages/leakage.py.
+    `asked` : an id of data and settings. If the model in use is the result of the same data and settings, the run has
+    its start model, so it is the same run, and not one more on top of it.
+    `trained_on` : the run's own trained-on ratings, by the split before pipeline/stages/leakage.py.
     """
 
     root: str
     asked: str
-    ancestor: Ancestor | None
-    seen: Seen
+    model: EarlierModel | None
+    trained_on: TrainedOn
 
     @classmethod
     def of(
         cls, root: str, settings: Settings, dataset: Dataset, split: Split, slice_fraction: float,
         notify: Listener,
-    ) -> Lineage:  # fmt: skip
-        """Return it for a run on this dataset and split (their manifests).
+    ) -> RunStart:  # fmt: skip
+        """Return the start of a run on this dataset and split.
 
         Raises
         ------
@@ -63,41 +63,44 @@ class Lineage:
             train=relevant(settings.train),
         )  # fmt: skip
         chosen, types = settings.split, (dataset.user_id_type, dataset.item_id_type)
-        seen = Seen(dataset.id, split.id, chosen.kind, chosen.fraction, chosen.seed, slice_fraction, types, root)
+        trained_on = TrainedOn(
+            dataset=dataset.id, split=split.id, kind=chosen.kind, fraction=chosen.fraction, seed=chosen.seed,
+            slice_fraction=slice_fraction, id_types=types, root=root,
+        )  # fmt: skip
         train = settings.train
         if not train.warm_start:
-            return cls(root, asked, None, seen)
-        ancestor = _named(root, train.warm_from) if train.warm_from else _in_use(root, asked, notify)
-        if ancestor is not None and files.exists(files.join(ancestor.folder, "model.json")):
-            # One that was started from long ago may be gone.
-            refuse_unfit(ancestor, train, dataset, settings.ingest.transform)
-        return cls(root, asked, ancestor, seen)
+            return cls(root, asked, None, trained_on)
+        model = _model_named(root, train.warm_from) if train.warm_from else _in_use(root, asked, notify)
+        if model is not None and files.exists(files.join(model.folder, "model.json")):
+            # A start model of long ago may no longer exist.
+            refuse_unfit(model, train, dataset, settings.ingest.transform)
+        return cls(root, asked, model, trained_on)
 
-    def told(self, split_id: str) -> dict[str, Any]:
-        """Return what model.json says of it; `split_id` : of the split as it was trained with."""
-        before = self.ancestor.seen or () if self.ancestor else ()
-        own = entry_of(self.seen, self.root)
-        entries = [*(entry_of(each, self.root) for each in before), {**own, "split": split_id}]
+    def content(self, split_id: str) -> dict[str, Any]:
+        """Return the lines of model.json; `split_id` : of the split that training used."""
+        before = self.model.trained_on or () if self.model else ()
+        own = entry_of_ratings(self.trained_on, self.root)
+        entries = [*(entry_of_ratings(each, self.root) for each in before), {**own, "split": split_id}]
         return {
             "asked": self.asked,
-            "start": self.ancestor and {
-                "model": self.ancestor.folder.removeprefix(f"{self.root}/"),
-                "name": self.ancestor.name,
-                "content": self.ancestor.content,
+            "start": self.model and {
+                "model": self.model.folder.removeprefix(f"{self.root}/"),
+                "name": self.model.name,
+                "content": self.model.content,
             },
             "trained_on": [entry for number, entry in enumerate(entries) if entry not in entries[:number]],
         }  # fmt: skip
 
 
-def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: Dataset, transform: str) -> None:
-    """Raise SettingsError if a model cannot be one that training with these settings goes on from."""
-    about, name = read_about(ancestor.folder), ancestor.name
-    theirs = {
+def refuse_unfit(model: EarlierModel, settings: TrainSettings, dataset: Dataset, transform: str) -> None:
+    """Raise SettingsError if training with these settings cannot start from a model."""
+    about, name = read_about(model.folder), model.name
+    settings_of_model = {
         "rank": about["rank"],
         "biases": about.get("biases", True),
         "center": about.get("settings", {}).get("train", {}).get("center", True),
     }
-    for setting, value in theirs.items():
+    for setting, value in settings_of_model.items():
         if value != getattr(settings, setting):
             raise SettingsError(
                 f"train.{setting} = {getattr(settings, setting)}, but {name}, which train.warm_start begins from, has "
@@ -115,21 +118,21 @@ def refuse_unfit(ancestor: Ancestor, settings: TrainSettings, dataset: Dataset, 
         )
 
 
-def _named(root: str, name: str) -> Ancestor:
-    """Return the model in a folder of that name, or that of the run whose id begins so."""
+def _model_named(root: str, name: str) -> EarlierModel:
+    """Return the model in a folder of that name, or of the run whose id begins with it."""
     if files.exists(files.join(name, "model.json")):
-        return Ancestor.of(absolute(name))
+        return EarlierModel.of(absolute(name))
     try:
         run_id = run_of(root, name)
     except SettingsError as cause:
         raise SettingsError(
             f"train.warm_from = {name!r}: neither the folder of a saved model (with model.json) nor a run of {root}"
         ) from cause
-    return Ancestor.of(model_of(root, run_id), f"run {run_id}")
+    return EarlierModel.of(model_of(root, run_id), f"run {run_id}")
 
 
-def _in_use(root: str, asked: str, notify: Listener) -> Ancestor | None:
-    """Return the model in use; or, where that is what came of the same data and settings, what it started from."""
+def _in_use(root: str, asked: str, notify: Listener) -> EarlierModel | None:
+    """Return the model in use; if it is the result of the same data and settings, its start model."""
     current = read_current(root)
     if current is None:
         notify(Noticed("no model is in use yet, so training starts without one"))
@@ -141,10 +144,10 @@ def _in_use(root: str, asked: str, notify: Listener) -> Ancestor | None:
         notify(Noticed(f"the model in use is not whole, so training starts without it: {damage}", warning=True))
         return None
     if about.get("asked") != asked:
-        return Ancestor.of(folder, f"run {current.run_id}")
-    start, seen = about["start"], seen_by(folder, about)
+        return EarlierModel.of(folder, f"run {current.run_id}")
+    start, trained_on = about["start"], trained_on_by(folder, about)
     if start is None:
         return None
     place = start["model"]
     whole = place if "://" in place or os.path.isabs(place) else files.join(root, place)
-    return Ancestor(whole, start["name"], start["content"], seen and seen[:-1])
+    return EarlierModel(whole, start["name"], start["content"], trained_on and trained_on[:-1])

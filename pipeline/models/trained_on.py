@@ -1,9 +1,9 @@
-"""What a model has seen: the ratings that it, and the models it started from, were trained on.
+"""The ratings that a model, and the models it started from, were trained on.
 
-Covers: a model as something to start from or to compare with, what its model.json says of its ancestry, and whether
-that can touch the validation ratings of a new run.
-Does not cover: finding the ratings (tasks/dataset/trained_pairs.py), starting from a model
-(pipeline/training/warm_start.py), or comparing with one (pipeline/stages/gate.py).
+Covers: an earlier model, its trained-on ratings in model.json, and whether these can include validation ratings of a
+new run.
+Does not cover: finding the ratings (tasks/dataset/trained_pairs.py), warm starts (pipeline/training/warm_start.py),
+comparing models (pipeline/stages/gate.py).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.storage.paths import absolute
 
 LEAST_LEFT = 0.5
-"""Part of the validation ratings that a model must not have been trained on: what is left of them is no fair sample of
-all ratings, and less so the smaller it is."""
+"""Least part of the validation ratings that must be new to a model: the smaller the rest, the less it is a fair sample
+of all ratings."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Ratings that a model was trained on: a dataset, without what a split held out of it.
+class TrainedOn:
+    """Ratings that a model was trained on: a dataset without the validation ratings of a split.
 
-    `kind`, `fraction`, `seed`, `slice_fraction` : how it did; `id_types` : of raw users and raw items; `root` : where
-    both lie; empty where that is not known.
+    `kind`, `fraction`, `seed`, `slice_fraction` : of the split; `id_types` : of raw users and raw items; `root` : of
+    both; empty if unknown.
     """
 
     dataset: str
@@ -41,17 +41,17 @@ class Seen:
     root: str
 
     def is_apart_from(self, split: SplitSettings, slice_fraction: float, id_types: tuple[str, str]) -> bool:
-        """Say whether nothing that the split holds out can be among them, whatever the data are.
+        """Return whether they cannot include any validation rating of a new split, whatever the data are.
 
-        A hash of seed and raw ids decides, so a rating that it holds out now was held out then: given the same seed,
-        the same kind of ids, and fractions that are no larger.
+        A hash of seed and raw ids selects those, so a validation rating of now was one then: given the same seed, the
+        same types of ids, and fractions that are no larger.
         """
         both = self.kind == split.kind == "fraction"
         no_larger = split.fraction <= self.fraction and slice_fraction <= self.slice_fraction
         return both and no_larger and self.seed == split.seed and self.id_types == id_types
 
     def training(self) -> TrainedRatings | None:
-        """Return where the ratings lie; None if they are not there any more."""
+        """Return the files of the ratings; None if they no longer exist."""
         if not self.root:
             return None
         store = Store(self.root)
@@ -68,62 +68,62 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Ancestor:
-    """A saved model that a run starts from, or is compared with.
+class EarlierModel:
+    """A saved model, as the start model of a run or for a comparison.
 
-    `content` : an id of its numbers alone; `seen` : all that it and its own ancestors were trained on, its own last;
-    None where it does not say. `name` : what messages call it. `folder` may be gone where only the rest is needed.
+    `name` : for messages; `content` : an id of its numbers alone; `trained_on` : ratings of it and of the models before
+    it, its own last; None if unknown. The model's `folder` may no longer exist.
     """
 
     folder: str
     name: str
     content: str
-    seen: tuple[Seen, ...] | None
+    trained_on: tuple[TrainedOn, ...] | None
 
     @classmethod
-    def of(cls, folder: str, name: str = "") -> Ancestor:
+    def of(cls, folder: str, name: str = "") -> EarlierModel:
         """Return the model in `folder`.
 
         Raises
         ------
         SettingsError, DamagedFile
-            There is none, or its model.json is damaged.
+            There is no model, or its model.json is damaged.
         """
         about = read_about(folder)
-        return cls(folder, name or folder, content_of(about), seen_by(folder, about))
+        return cls(folder, name or folder, content_of(about), trained_on_by(folder, about))
 
-    def may_have_seen(self, split: SplitSettings, slice_fraction: float, dataset: Dataset) -> list[Seen] | None:
-        """Return what of its training the split does not keep apart by itself; None where the model does not say."""
-        if self.seen is None:
+    def may_include(self, split: SplitSettings, slice_fraction: float, dataset: Dataset) -> list[TrainedOn] | None:
+        """Return the trained-on ratings that can include validation ratings of a split; None if unknown."""
+        if self.trained_on is None:
             return None
         types = (dataset.user_id_type, dataset.item_id_type)
-        return [each for each in self.seen if not each.is_apart_from(split, slice_fraction, types)]
+        return [each for each in self.trained_on if not each.is_apart_from(split, slice_fraction, types)]
 
 
 def content_of(about: About) -> str:
-    """Return an id of a model's numbers: the same wherever it lies, and whatever else is said of it."""
+    """Return an id of a model's numbers, which does not depend on its folder or on the rest of model.json."""
     sums = {side: [part["checksum"] for part in about["parts"][side]] for side in ("user", "item")}
     return content_id(what="model", parts=sums, mean=about["mean"], rank=about["rank"])
 
 
-def seen_by(folder: str, about: About) -> tuple[Seen, ...] | None:
-    """Return what a model and its ancestors were trained on; None where its model.json does not say."""
+def trained_on_by(folder: str, about: About) -> tuple[TrainedOn, ...] | None:
+    """Return the trained-on ratings of a model and of those before it; None if model.json lacks them."""
     if "trained_on" not in about:
         return None
     root = _root_of(folder)
     return tuple(
-        Seen(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
+        TrainedOn(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
         for entry in about["trained_on"]
     )
 
 
-def entry_of(seen: Seen, root: str) -> dict[str, Any]:
-    """Return what model.json says of it; what lies under the model's own root goes without saying where."""
-    return {**asdict(seen), "id_types": list(seen.id_types), "root": "" if seen.root == root else seen.root}
+def entry_of_ratings(ratings: TrainedOn, root: str) -> dict[str, Any]:
+    """Return the entry of model.json, without the root if it is the model's own."""
+    return {**asdict(ratings), "id_types": list(ratings.id_types), "root": "" if ratings.root == root else ratings.root}
 
 
 def _root_of(folder: str) -> str:
-    """Return the root whose run left the model in `folder`; empty where it lies elsewhere."""
+    """Return the root of the run whose model is in `folder`; empty if the folder is not a run's."""
     place = absolute(folder).rstrip("/")
     root, *inner = place.rsplit("/", 3)
     return root if len(inner) == 3 and inner[0] == "runs" and inner[2] == "model" else ""

@@ -16,7 +16,7 @@ from dask.utils import format_bytes
 
 from funkflow.pipeline.planning.budget import USABLE_PART
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.epoch_time import Epoch, predict_epoch
+from funkflow.pipeline.planning.epoch_time import EpochCosts, predict_epoch
 from funkflow.pipeline.planning.task_costs import Job
 from funkflow.tasks.errors import CannotFit
 from funkflow.tasks.grid.layout import shards_for
@@ -33,15 +33,15 @@ class ScalePlan:
     Each uses as many workers as it is best with: its job says how many.
     """
 
-    best: Epoch
-    by_rule: Epoch
+    best: EpochCosts
+    by_rule: EpochCosts
     memory_bytes: float
     constants_from: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "best": _told(self.best),
-            "by_rule": {**_told(self.by_rule), "fits": self.by_rule.fits(self.memory_bytes)},
+            "best": _content(self.best),
+            "by_rule": {**_content(self.by_rule), "fits": self.by_rule.fits(self.memory_bytes)},
             "memory_bytes_per_worker": None if math.isinf(self.memory_bytes) else self.memory_bytes,
             "constants_from": self.constants_from,
         }
@@ -63,15 +63,15 @@ def plan_scale(job: Job, constants: Constants, memory_bytes: float, constants_fr
     matrix = job.matrix
     rule = shards_for(int(matrix.ratings), int(matrix.users), int(matrix.items))
     grids = [job.shards] if job.shards else _grids(int(min(matrix.users, matrix.items)))
-    epochs = [predict_epoch(each, constants, memory_bytes) for shards in grids for each in _jobs(job, shards)]
+    epochs = [predict_epoch(each, constants, memory_bytes) for shards in grids for each in _jobs_on(job, shards)]
     fitting = [epoch for epoch in epochs if epoch.fits(memory_bytes)]
     if not fitting:
         raise _refusal(min(epochs, key=lambda epoch: epoch.worker_bytes), memory_bytes)
-    by_rule = [predict_epoch(each, constants, memory_bytes) for each in _jobs(job, rule)]
+    by_rule = [predict_epoch(each, constants, memory_bytes) for each in _jobs_on(job, rule)]
     return ScalePlan(_shortest(fitting), _shortest(by_rule), memory_bytes, constants_from)
 
 
-def _shortest(epochs: list[Epoch]) -> Epoch:
+def _shortest(epochs: list[EpochCosts]) -> EpochCosts:
     """Return the shortest epoch; of equal ones that with fewer workers, then the smaller grid."""
     return min(epochs, key=lambda epoch: (epoch.seconds, epoch.job.workers, epoch.job.shards))
 
@@ -85,7 +85,7 @@ def _grids(most: int) -> list[int]:
     ]
 
 
-def _jobs(job: Job, shards: int) -> Iterator[Job]:
+def _jobs_on(job: Job, shards: int) -> Iterator[Job]:
     """Yield the job on a grid, with each number of workers at which each has one share, and with all of them.
 
     Each with all threads, and with no more than a share has shards: threads within a block cost more than they gain
@@ -103,7 +103,7 @@ def _jobs(job: Job, shards: int) -> Iterator[Job]:
                 yield replace(each, threads=each.shards_a_share * each.slots)
 
 
-def _refusal(least: Epoch, memory_bytes: float) -> CannotFit:
+def _refusal(least: EpochCosts, memory_bytes: float) -> CannotFit:
     job = least.job
     needed = math.ceil(least.worker_bytes / USABLE_PART)
     return CannotFit(
@@ -114,7 +114,7 @@ def _refusal(least: Epoch, memory_bytes: float) -> CannotFit:
     )
 
 
-def _told(epoch: Epoch) -> dict[str, Any]:
+def _content(epoch: EpochCosts) -> dict[str, Any]:
     job = epoch.job
     return {
         "shards": job.shards,

@@ -15,9 +15,10 @@ import psutil
 from dask.utils import format_bytes
 
 from funkflow.pipeline.planning.method_memory import RATING_BYTES as RATING_BYTES
-from funkflow.pipeline.planning.method_memory import Job, scoring_need
 from funkflow.pipeline.planning.method_memory import Size as Size
+from funkflow.pipeline.planning.method_memory import Workload as Workload
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
+from funkflow.pipeline.planning.method_memory import scoring_need
 from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.errors import CannotFit
@@ -95,26 +96,24 @@ class Prediction:
         return self.data_disk_bytes + self.run_disk_bytes
 
 
-def predict_bytes(
-    size: Size, rank: int, shards: int, workers: int, threads: int, chunk_bytes: int, partition_ratings: int,
-    streamed: bool = False, method: str = DEFAULT_METHOD,
-) -> Prediction:  # fmt: skip
-    """Return the predicted peaks for `workers` processes of `threads` threads each."""
-    need = METHODS[method].memory_function()(Job(size, rank, shards, workers, threads, streamed))
+def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, method: str = DEFAULT_METHOD) -> Prediction:
+    """Return the predicted peaks; `chunk_bytes`, `partition_ratings` : of ingest."""
+    need = METHODS[method].memory_function()(work)
+    size, workers, threads = work.size, work.workers, work.threads
     ratings = size.ratings + size.held_out
     kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
     training_worker = WORKER_BYTES + need.kept * kept + need.worker
     chunk = min(chunk_bytes, max(1, size.raw_bytes))
     partition = ratings / parts_for(ratings, partition_ratings, MOST_BUCKETS)
-    block_ratings, ids = size.ratings / shards**2, size.rows * 64
+    ids = size.rows * 64
     ingest_worker = (
         WORKER_BYTES
         - BEFORE_KERNELS_BYTES
         + kept
         + ids
-        + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, block_ratings * BUILD_RATING_BYTES)
+        + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, work.block_ratings * BUILD_RATING_BYTES)
     )
-    scoring = scoring_need(Job(size, rank, shards, workers, threads), max(1, round(ratings / max(1, partition))))
+    scoring = scoring_need(work, max(1, round(ratings / max(1, partition))))
     scoring_worker = WORKER_BYTES + kept + scoring.worker
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
@@ -123,7 +122,7 @@ def predict_bytes(
         training_worker_bytes=int(training_worker + SHARED_BYTES),
         data_disk_bytes=int(ratings * DISK_RATING_BYTES + size.rows * 16),
         run_disk_bytes=int(need.disk),
-        streamed=streamed,
+        streamed=work.streamed,
         method=method,
         kept_bytes=int(workers * kept),
         scoring_bytes=int(CLIENT_BYTES + scoring.client + workers * scoring_worker),
@@ -131,13 +130,12 @@ def predict_bytes(
     )
 
 
-def predict_recommend_bytes(
-    size: Size, rank: int, count: int, batch_users: int, workers: int, threads: int, partition_ratings: int
-) -> tuple[int, int]:
-    """Return the predicted peaks, of all processes and of one worker, while `count` items are chosen for every user.
+def predict_recommend_bytes(work: Workload, count: int, batch_users: int, partition_ratings: int) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, while tasks choose `count` items for every user.
 
     A worker holds the whole model, and each running task one part of the ratings and the lists of its users.
     """
+    size, rank, workers, threads = work.size, work.rank, work.workers, work.threads
     parts = parts_for(size.ratings + size.held_out, partition_ratings, MOST_BUCKETS)
     ratings, users = (size.ratings + size.held_out) / parts, min(batch_users, size.users / parts)
     kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)

@@ -32,9 +32,9 @@ from funkflow.pipeline.planning.constants import Constants, RankConstants
 from funkflow.pipeline.planning.task_costs import Block
 from funkflow.pipeline.settings.cluster import cores
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, write_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, read_shard, write_shard
 from funkflow.tasks.grid.scaling import StepSizes
-from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.kernels.buffers import uninitialised
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.kernels.wavefront import visit_tiles
@@ -122,7 +122,7 @@ def _loss(one: float, each: float) -> float:
     return max(0.0, (each / one - 1) / others) if others else 0.0
 
 
-def _block(shape: tuple[int, int], ratings: int) -> RatingBlock:
+def _random_block(shape: tuple[int, int], ratings: int) -> RatingBlock:
     rng = np.random.default_rng(0)
     cells = np.unique(rng.integers(0, shape[0] * shape[1], ratings))
     values = rng.integers(1, 6, len(cells)).astype(np.float32)
@@ -130,12 +130,12 @@ def _block(shape: tuple[int, int], ratings: int) -> RatingBlock:
 
 
 def _shard(rows: int, rank: int, side: str = "user") -> FactorShard:
-    return initial_shard(np.ones(rows, np.bool_), rank, 0, side, 0, 1)
+    return initial_shard(np.ones(rows, np.bool_), ShardStart(rank, seed=0, shards=1), side, 0)
 
 
 def _measure_kernels(ranks: Sequence[int], threads: int) -> dict[Any, Any]:
     """Return by rank the seconds of each block and of scoring; the loss of threads, and copies, at the middle rank."""
-    blocks = [_block(*size) for size in _BLOCKS]
+    blocks = [_random_block(*size) for size in _BLOCKS]
     found: dict[Any, Any] = {}
     for rank in ranks:
         seconds = []
@@ -143,7 +143,7 @@ def _measure_kernels(ranks: Sequence[int], threads: int) -> dict[Any, Any]:
             users, items = (_shard(rows, rank, side) for rows, side in zip(block.shape, ("user", "item"), strict=True))
             seconds.append(_timed(partial(descend_in_place, block, users, items, _STEPS)))
         held_out = _held_out(blocks[-1])
-        scoring = _timed(partial(score, held_out, users, [items], _STEPS, (1.0, 5.0)))
+        scoring = _timed(partial(score, held_out, users, [items], _STEPS, scale=(1.0, 5.0)))
         found[rank] = (seconds, scoring, [_counted(block) for block in blocks], len(held_out.ratings))
     middle = ranks[len(ranks) // 2]
     pairs = [[_shard(rows, middle) for rows in blocks[0].shape] for _ in range(threads)]
@@ -243,7 +243,7 @@ def _measure_order() -> list[float]:
     """Return what putting one block of an epoch in order takes, and sending that with its task."""
     return [
         each / _ORDERED_SHARDS**2
-        for each in _timed(lambda: dumps(turns_of_epoch(0, 1, _ORDERED_SHARDS, _ORDERED_SHARDS // 4)))
+        for each in _timed(lambda: dumps(strata_of_shares(0, 1, _ORDERED_SHARDS, _ORDERED_SHARDS // 4)))
     ]
 
 

@@ -25,7 +25,7 @@ _DRIFT = 3
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochCosts:
     """One epoch of a job: seconds of its parts, which add up to the whole, and bytes.
 
     `kernel`, `copies`, `items` (item shards between workers), `scoring`; `scheduler`, `client` : hops from task to
@@ -53,7 +53,7 @@ class Epoch:
         return self.worker_bytes <= memory_bytes * USABLE_PART
 
 
-def predict_epoch(job: Job, constants: Constants, memory_bytes: float = math.inf) -> Epoch:
+def predict_epoch(job: Job, constants: Constants, memory_bytes: float = math.inf) -> EpochCosts:
     """Return an epoch's parts; blocks are held in memory where that fits a worker's `memory_bytes`, else streamed.
 
     Reading streamed blocks is not in the time.
@@ -73,7 +73,7 @@ def predict_epoch(job: Job, constants: Constants, memory_bytes: float = math.inf
     parts["checkpoint"] = store / job.checkpoint_epochs
     held = job.worker_bytes()
     streamed = held > memory_bytes * USABLE_PART
-    return Epoch(job, parts, moved_bytes(job), job.worker_bytes(streamed=True) if streamed else held, streamed)
+    return EpochCosts(job, parts, moved_bytes(job), job.worker_bytes(streamed=True) if streamed else held, streamed)
 
 
 def moved_bytes(job: Job) -> float:

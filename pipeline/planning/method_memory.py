@@ -80,10 +80,10 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A training to be: on what, with which rank and grid, and on which workers.
+class Workload:
+    """The size, rank, grid and workers of a training.
 
-    `streamed` : blocks are read for each task instead of being held.
+    `streamed` : each task reads the blocks that it needs, instead of workers holding all of them.
     """
 
     size: Size
@@ -141,88 +141,88 @@ def row_bytes(rank: int) -> int:
     return 4 * (rank + STATE_WIDTH)
 
 
-def sgd_need(job: Job) -> Need:
+def sgd_need(work: Workload) -> Need:
     """Some versions of the user shards, one of the item shards for each and each stratum in flight; copies of tasks."""
-    size, row = job.size, row_bytes(job.rank)
-    users, items = size.users * row * job.part * _SHARD_VERSIONS, size.items * row * (_SHARD_VERSIONS + 1)
-    running = job.tasks * size.rows * row / job.shards
-    held_out = size.held_out * HELD_OUT_BYTES * job.part
-    blocks = 0.0 if job.streamed else size.ratings * size.rating_bytes * job.part
-    shown = max(users + items + running + (job.reading if job.streamed else 0.0), job.reading)
+    size, row = work.size, row_bytes(work.rank)
+    users, items = size.users * row * work.part * _SHARD_VERSIONS, size.items * row * (_SHARD_VERSIONS + 1)
+    running = work.tasks * size.rows * row / work.shards
+    held_out = size.held_out * HELD_OUT_BYTES * work.part
+    blocks = 0.0 if work.streamed else size.ratings * size.rating_bytes * work.part
+    shown = max(users + items + running + (work.reading if work.streamed else 0.0), work.reading)
     return Need(blocks + held_out + shown, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
 
 
-def batch_need(job: Job) -> Need:
+def batch_need(work: Workload) -> Need:
     """All in float64; parts of the items' gradient wait for each other, one for each row of blocks."""
-    size, row = job.size, 8 * (job.rank + 1)
-    users = size.users * row * (_POINTS * job.part + _PARTS * job.tasks / job.shards)
-    items = size.items * row * (_POINTS + job.shards * job.part)
+    size, row = work.size, 8 * (work.rank + 1)
+    users = size.users * row * (_POINTS * work.part + _PARTS * work.tasks / work.shards)
+    items = size.items * row * (_POINTS + work.shards * work.part)
     # Three checkpoints of a point and a direction each; their best points, and the model.
-    return Need(job.data + users + items, 0.0, size.rows * (6 * row + 4 * row_bytes(job.rank)))
+    return Need(work.data + users + items, 0.0, size.rows * (6 * row + 4 * row_bytes(work.rank)))
 
 
-def funk_need(job: Job) -> Need:
+def funk_need(work: Workload) -> Need:
     """Residuals of every rating, those of the rows of blocks in hand anew; vectors of one feature count for little."""
-    size = job.size
-    residuals = 4 * size.ratings * (job.part + _RESIDUAL_SETS * job.tasks / job.shards)
-    worker = job.data + residuals + 4 * size.held_out * job.part + 40 * size.rows
-    return Need(worker, 0.0, size.rows * 3 * row_bytes(job.rank), kept=0.5)
+    size = work.size
+    residuals = 4 * size.ratings * (work.part + _RESIDUAL_SETS * work.tasks / work.shards)
+    worker = work.data + residuals + 4 * size.held_out * work.part + 40 * size.rows
+    return Need(worker, 0.0, size.rows * 3 * row_bytes(work.rank), kept=0.5)
 
 
-def lanczos_need(job: Job) -> Need:
+def lanczos_need(work: Workload) -> Need:
     """Lanczos' basis, and what it is turned with; products with A and A^T in turn."""
-    longer, shorter = _sides(job)
-    basis = 2 * shorter * _basis_vectors(job) * 8
-    return _by_products(job, basis, _OVERWRITTEN_SETS, [8 * longer, 8 * shorter * job.shards])
+    longer, shorter = _sides(work)
+    basis = 2 * shorter * _basis_vectors(work) * 8
+    return _by_products(work, basis, _OVERWRITTEN_SETS, [8 * longer, 8 * shorter * work.shards])
 
 
-def arnoldi_need(job: Job) -> Need:
+def arnoldi_need(work: Workload) -> Need:
     """Arnoldi's basis, and the eigenvectors found: real, then complex; products with A^T A."""
-    _, shorter = _sides(job)
-    basis = shorter * (_basis_vectors(job) * 8 + job.rank * (8 + 16))
-    return _by_products(job, basis, _VECTOR_SETS, [8 * shorter * job.shards])
+    _, shorter = _sides(work)
+    basis = shorter * (_basis_vectors(work) * 8 + work.rank * (8 + 16))
+    return _by_products(work, basis, _VECTOR_SETS, [8 * shorter * work.shards])
 
 
-def power_need(job: Job) -> Need:
+def power_need(work: Workload) -> Need:
     """The vectors found so far, twice while one is added; products with A^T A."""
-    _, shorter = _sides(job)
-    return _by_products(job, 2 * shorter * job.rank * 8, _VECTOR_SETS, [8 * shorter * job.shards])
+    _, shorter = _sides(work)
+    return _by_products(work, 2 * shorter * work.rank * 8, _VECTOR_SETS, [8 * shorter * work.shards])
 
 
-def _by_products(job: Job, basis: float, sets: float, messages: list[int]) -> Need:
+def _by_products(work: Workload, basis: float, sets: float, messages: list[int]) -> Need:
     """A basis in the client, then all vectors of the longer side; a worker has made its part of these and scores them.
 
     basis : bytes of it in the client; sets : versions of those vectors there; messages : bytes of those sent in turn.
     """
-    size, column = job.size, 8 * job.rank
-    longer, shorter = _sides(job)
+    size, column = work.size, 8 * work.rank
+    longer, shorter = _sides(work)
     remembered = _MESSAGES * sum(each for each in messages if each < _LARGE_MESSAGE) / len(messages)
-    scoring = job.block_ratings * _SCORED_BYTES + (size.users / job.shards + size.items) * row_bytes(job.rank)
-    running = job.tasks * (scoring + shorter * column)
-    worker = job.data + size.users * column * job.part + running
-    return Need(worker, basis + sets * longer * column + remembered, _found_on_disk(job), kept=1 / 3)
+    scoring = work.block_ratings * _SCORED_BYTES + (size.users / work.shards + size.items) * row_bytes(work.rank)
+    running = work.tasks * (scoring + shorter * column)
+    worker = work.data + size.users * column * work.part + running
+    return Need(worker, basis + sets * longer * column + remembered, _found_on_disk(work), kept=1 / 3)
 
 
-def _sides(job: Job) -> tuple[int, int]:
+def _sides(work: Workload) -> tuple[int, int]:
     """Return the longer and the shorter side of the matrix."""
-    return max(job.size.users, job.size.items), min(job.size.users, job.size.items)
+    return max(work.size.users, work.size.items), min(work.size.users, work.size.items)
 
 
-def _basis_vectors(job: Job) -> int:
+def _basis_vectors(work: Workload) -> int:
     """Return how many vectors ARPACK works with where nothing else is asked for."""
-    return max(2 * job.rank + 1, _LEAST_BASIS)
+    return max(2 * work.rank + 1, _LEAST_BASIS)
 
 
-def randomized_need(job: Job) -> Need:
+def randomized_need(work: Workload) -> Need:
     """Blocks a second time as sparse matrices, and versions of their projection; the client gathers the vectors."""
-    size = job.size
-    samples = 8 * max(_LEAST_SAMPLES, job.rank + _OVERSAMPLES)
-    sparse = size.ratings * _SPARSE_BYTES * job.part
-    projected = _PROJECTIONS * (size.users * job.part + size.items) * samples
-    return Need(job.data + sparse + projected, 2 * size.rows * 8 * job.rank, _found_on_disk(job), kept=0.5)
+    size = work.size
+    samples = 8 * max(_LEAST_SAMPLES, work.rank + _OVERSAMPLES)
+    sparse = size.ratings * _SPARSE_BYTES * work.part
+    projected = _PROJECTIONS * (size.users * work.part + size.items) * samples
+    return Need(work.data + sparse + projected, 2 * size.rows * 8 * work.rank, _found_on_disk(work), kept=0.5)
 
 
-def scoring_need(job: Job, parts: int) -> Need:
+def scoring_need(work: Workload, parts: int) -> Need:
     """Return what it takes to score a saved model part by part: for its spectrum, the report and the gate.
 
     Every worker has all items once, in float64 for the spectrum, and makes them of their file; every running task one
@@ -232,10 +232,10 @@ def scoring_need(job: Job, parts: int) -> Need:
 
     parts : of the dataset.
     """
-    size, rank = job.size, job.rank + 1
-    running = min(job.threads, max(job.shards, parts))
-    batch = min(SCORED_PAIRS, size.held_out / job.shards / parts) * _PAIR_VERSIONS * 4 * rank
-    part = size.users / job.shards * _FILE_VERSIONS * 4 * rank + batch
+    size, rank = work.size, work.rank + 1
+    running = min(work.threads, max(work.shards, parts))
+    batch = min(SCORED_PAIRS, size.held_out / work.shards / parts) * _PAIR_VERSIONS * 4 * rank
+    part = size.users / work.shards * _FILE_VERSIONS * 4 * rank + batch
     placing = size.held_out / parts * _PLACED_BYTES
     matching = size.rows * _MATCHED_BYTES
     worker = max(
@@ -245,6 +245,6 @@ def scoring_need(job: Job, parts: int) -> Need:
     return Need(worker, client, 0.0)
 
 
-def _found_on_disk(job: Job) -> float:
+def _found_on_disk(work: Workload) -> float:
     """Return the bytes of the shards that a decomposition leaves, and of the model."""
-    return job.size.rows * 2 * row_bytes(job.rank)
+    return work.size.rows * 2 * row_bytes(work.rank)

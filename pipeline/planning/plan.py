@@ -14,6 +14,7 @@ from funkflow.pipeline.planning.budget import (
     Allowance,
     Prediction,
     Size,
+    Workload,
     available_disk_bytes,
     available_memory_bytes,
     predict_bytes,
@@ -112,18 +113,15 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
 
     With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
     """
-    kept, streamed = (
-        predict_bytes(
-            size, settings.train.rank, shards, allowance.workers, allowance.threads,
-            settings.ingest.chunk_bytes, settings.ingest.partition_ratings, streamed=streamed,
-            method=settings.train.method,
-        )
-        for streamed in (False, True)
-    )  # fmt: skip
+    work, ingest = Workload(size, settings.train.rank, shards, allowance.workers, allowance.threads), settings.ingest
+    held, streamed = (
+        predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.method)
+        for each in (work, replace(work, streamed=True))
+    )
     if settings.cluster.blocks == "auto":
-        chosen = kept if allowance.has_memory_for_training(kept) else streamed
+        chosen = held if allowance.has_memory_for_training(held) else streamed
     else:
-        chosen = streamed if settings.cluster.blocks == "streamed" else kept
+        chosen = streamed if settings.cluster.blocks == "streamed" else held
     most = max(settings.ranking.count, settings.recommend.count)
     if not most:
         return chosen
@@ -132,11 +130,9 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
 
 
 def recommending_needs(settings: Settings, size: Size, rank: int, count: int, allowance: Allowance) -> tuple[int, int]:
-    """Return the predicted bytes, of all processes and of one worker, while `count` items are chosen for each user."""
-    return predict_recommend_bytes(
-        size, rank, count, settings.recommend.batch_users,
-        allowance.workers, allowance.threads, settings.ingest.partition_ratings,
-    )  # fmt: skip
+    """Return the predicted bytes, of all processes and of one worker, while tasks choose `count` items for a user."""
+    work = Workload(size, rank, 1, allowance.workers, allowance.threads)
+    return predict_recommend_bytes(work, count, settings.recommend.batch_users, settings.ingest.partition_ratings)
 
 
 def size_of_grid(grid: Grid) -> Size:
@@ -156,15 +152,15 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
     shards = settings.grid.shards or shards_for(training.ratings, size.users, size.items)
     prediction = predict_for(settings, training, shards, allowance)
     return Plan(
-        size,
-        training.ratings,
-        settings.split.description,
-        shards,
-        settings.train.method,
-        settings.train.rank,
-        METHODS[settings.train.method].limit_in(settings.train),
-        settings.train.checkpoint_epochs,
-        prediction,
-        allowance,
-        available_disk_bytes(settings.root),
+        size=size,
+        training_ratings=training.ratings,
+        split=settings.split.description,
+        shards=shards,
+        method=settings.train.method,
+        rank=settings.train.rank,
+        limit=METHODS[settings.train.method].limit_in(settings.train),
+        checkpoint_epochs=settings.train.checkpoint_epochs,
+        prediction=prediction,
+        allowance=allowance,
+        free_disk_bytes=available_disk_bytes(settings.root),
     )

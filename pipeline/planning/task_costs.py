@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from funkflow.pipeline.planning.budget import RATING_BYTES, Size, predict_bytes, row_bytes
+from funkflow.pipeline.planning.budget import RATING_BYTES, Size, Workload, predict_bytes, row_bytes
 from funkflow.pipeline.planning.constants import Constants
 from funkflow.pipeline.settings.sections import IngestSettings
 from funkflow.tasks.grid.visit_order import shares_for, tasks_of
@@ -129,10 +129,8 @@ class Job:
             int(matrix.ratings), int(matrix.users), int(matrix.items), 0, rating_bytes=RATING_BYTES,
             held_out=int(matrix.held_out),
         )  # fmt: skip
-        predicted = predict_bytes(
-            size, matrix.rank, self.shards, self.busy_workers, self.threads, defaults.chunk_bytes,
-            defaults.partition_ratings, streamed=streamed,
-        )  # fmt: skip
+        work = Workload(size, matrix.rank, self.shards, self.busy_workers, self.threads, streamed=streamed)
+        predicted = predict_bytes(work, defaults.chunk_bytes, defaults.partition_ratings)
         rows = math.ceil(self.shards / self.busy_workers)
         runs = 0.0 if streamed else self.block.runs * self.shards * rows
         return predicted.training_worker_bytes + RUN_BYTES * runs
@@ -162,12 +160,12 @@ class Block:
         swept = (groups * min(GROUP_USERS, shape[0])) * (a_run >= GROUP_USERS)
         swept += (tiles * tile_items) * (a_tile >= TILE_ITEMS)
         return cls(
-            ratings,
-            tiles * -math.expm1(-a_tile),
-            (rows, columns),
-            groups * -math.expm1(-a_run),
-            swept,
-            ratings * ((a_run < GROUP_USERS) + (a_tile < TILE_ITEMS)),
+            ratings=ratings,
+            tiles=tiles * -math.expm1(-a_tile),
+            tile_shape=(rows, columns),
+            runs=groups * -math.expm1(-a_run),
+            swept=swept,
+            single=ratings * ((a_run < GROUP_USERS) + (a_tile < TILE_ITEMS)),
         )
 
 

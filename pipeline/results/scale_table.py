@@ -12,7 +12,7 @@ from rich.text import Text
 
 from funkflow.pipeline.planning.best_grid import ScalePlan
 from funkflow.pipeline.planning.constants import Constants
-from funkflow.pipeline.planning.epoch_time import Epoch
+from funkflow.pipeline.planning.epoch_time import EpochCosts
 from funkflow.pipeline.planning.task_costs import Job
 from funkflow.pipeline.results.tables import text_table
 
@@ -53,7 +53,7 @@ def _task_count(job: Job) -> str:
     return f"{job.tasks_an_epoch * job.epochs_a_task:,.0f}{several}"
 
 
-def _worker_memory(plan: ScalePlan, epoch: Epoch) -> str:
+def _worker_memory(plan: ScalePlan, epoch: EpochCosts) -> str:
     streamed = ", blocks streamed" if epoch.streamed else ""
     fits = "" if epoch.fits(plan.memory_bytes) else ", does not fit"
     return f"{format_bytes(int(epoch.worker_bytes))}{streamed}{fits}"

@@ -8,7 +8,7 @@ tasks/model/about.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
@@ -18,6 +18,8 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
 from funkflow.tasks.training.score import Errors
 
+ShardFiles = Mapping[str, tuple[FileEntry, ...]]
+"""Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
 """Kinds of held-out ratings; the last two only after pipeline/stages/leakage.py."""
 
@@ -216,10 +218,10 @@ class Grid(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Manifest):
-    """A training: its history, and the shards of its best epoch, by paths from the run's checkpoints.
+    """The history of a training, and the shards of its best epoch.
 
-    `counted` : the unit of `epochs`; `history` : [training RMSE, stopping RMSE or None] of each; `start` : stopping
-    RMSE of the start model. The fields from `reason` on belong to some methods only.
+    `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
+    RMSE of the model that training started from. The fields from `counted` on are of some methods only.
     """
 
     kind: ClassVar[str] = "training"
@@ -228,7 +230,7 @@ class Training(Manifest):
     epochs: int
     best_epoch: int
     history: tuple[tuple[float, Any], ...]
-    shards: Mapping[str, tuple[FileEntry, ...]]
+    shards: ShardFiles
     seconds: float
     cpu_target: str
     steps: StepSizes
@@ -239,6 +241,12 @@ class Training(Manifest):
     method: str = ""
     norm: float = 0.0
     singular_values: tuple[float, ...] = ()
+
+    def compact(self) -> Training:
+        """Return it without the fields that only other methods fill."""
+        names = [each.name for each in fields(self)]
+        of_some = [each for each in fields(self)[names.index("counted") :] if getattr(self, each.name) == each.default]
+        return self.without(*(each.name for each in of_some))
 
     @property
     def run_folder(self) -> str:

@@ -43,6 +43,10 @@ class Entry:
         others = {name: value for name, value in content.items() if name not in own}
         return cls(**own, others=others, absent=frozenset(absent))
 
+    def without(self, *names: str) -> Self:
+        """Return it without these fields: they are not written."""
+        return replace(self, absent=self.absent | set(names))
+
     def content(self) -> dict[str, Any]:
         """Return the JSON object that `read` got."""
         left_out = self.absent | _NOT_CONTENT
@@ -62,6 +66,11 @@ class FileEntry(Entry):
     def table(cls, entry: Mapping[str, Any]) -> Self:
         """Return the entry of a table from the record of the task that wrote it."""
         return cls(path=entry["path"], rows=entry["rows"], checksum=entry["checksum"])
+
+    @classmethod
+    def array(cls, path: str, checksum: str) -> Self:
+        """Return the entry of a file that is no table."""
+        return cls(path=path, checksum=checksum).without("rows")
 
     def place(self, folder: str) -> Place:
         return storage.join(folder, self.path), self.checksum

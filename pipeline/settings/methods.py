@@ -22,12 +22,11 @@ class Method:
     ----------
     name : in settings, manifests and pages.
     description : a few words for the list of settings and the report.
-    run : "module:function", imported when used. Called with a context, the grid's manifest, the scale, [train], the
-        run's folder and `streamed`; returns the training manifest.
-    memory : "module:function", which takes a planning Job and returns its Need.
+    run : "module:function", imported when used. It takes a TrainingJob and returns the training manifest.
+    memory : "module:function". It takes a Workload (pipeline/planning/method_memory.py) and returns its Need.
     ignores : settings of [train] without effect.
     unit : the unit of progress; `counted` : the unit of the manifest's `epochs`.
-    limit : the limit of the units in words, with settings in braces.
+    most : the setting that limits the units; `limit` : the limit in words, with settings in braces.
     resumes : whether an interrupted training continues from a checkpoint.
     removes_baseline : mean and biases are removed before training, instead of trained along with the factors.
     missing_as_zero : missing entries count as zero, so there are no epochs to choose from.

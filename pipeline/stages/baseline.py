@@ -17,7 +17,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Baseline, Grid, Split
 from funkflow.pipeline.training.bias_graph import fit_biases
-from funkflow.pipeline.training.placed_grid import load_grid
+from funkflow.pipeline.training.placed_grid import GridSource, load_grid
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.scaling import Scaling
@@ -60,7 +60,7 @@ def baseline(
 
 def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], streamed: bool) -> dict[str, Errors]:
     client, shards, name = context.client, grid.shards, f"baseline-{context.attempt}"
-    data = load_grid(context, grid, "validation", name, streamed)
+    data = load_grid(context, GridSource(grid, "validation", streamed), name)
     scaling = Scaling(grid.mean, 1.0)
     users, items = fit_biases(context, data, grid.mean, name)
     means = [mean_shard(shard_rows(grid.items, shards, b)) for b in range(shards)]

@@ -18,7 +18,7 @@ from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored
-from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
+from funkflow.pipeline.models.trained_on import LEAST_LEFT, EarlierModel
 from funkflow.pipeline.models.usefulness import shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import TrainingData
@@ -155,8 +155,8 @@ def _compare_with_current(
             "so their errors do not compare"
         )
     # The slice that an earlier model stopped on is not among its training ratings, so it does not count.
-    ancestor = Ancestor.of(folder, current_id)
-    risky = ancestor.may_have_seen(split, 0.0, new.data.dataset)
+    ancestor = EarlierModel.of(folder, current_id)
+    risky = ancestor.may_include(split, 0.0, new.data.dataset)
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
     if risky is None or trainings is None or len(trainings) < len(risky):
         raise ModelRefused(

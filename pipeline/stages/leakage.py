@@ -14,7 +14,7 @@ import time
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.saved_scores import met_by
-from funkflow.pipeline.models.trained_on import LEAST_LEFT, Ancestor
+from funkflow.pipeline.models.trained_on import LEAST_LEFT, EarlierModel
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
@@ -28,7 +28,12 @@ _STAGE = "unseen"
 
 
 def unseen(
-    context: Context, dataset: Dataset, split: Split, ancestor: Ancestor, settings: SplitSettings, slice_fraction: float
+    context: Context,
+    dataset: Dataset,
+    split: Split,
+    ancestor: EarlierModel,
+    settings: SplitSettings,
+    slice_fraction: float,
 ) -> Split:
     """Return the split without held-out ratings that `ancestor` or its own ancestors were trained on.
 
@@ -37,7 +42,7 @@ def unseen(
     SettingsError
         That cannot be known any more, or more than half of the validation ratings would go.
     """
-    risky = ancestor.may_have_seen(settings, slice_fraction, dataset)
+    risky = ancestor.may_include(settings, slice_fraction, dataset)
     remedy = "split as its run did, or set train.warm_start = false"
     if risky is None:
         raise SettingsError(

@@ -1,13 +1,12 @@
-"""The objective over the whole grid, as a objective to descend: points and gradients stay in shards on the workers.
+"""The objective J over the whole grid; points and gradients stay on the workers, in shards.
 
-Covers: the graph of one look at J and its gradient, moving a point, inner products; first and stored points.
-Does not cover: the rule that descends (tasks/training/gradient_descent.py), what a task does to a block
-(tasks/training/batch.py), or when to stop (batch.py).
+Covers: the graph of an evaluation of J and its gradient, moving a point, inner products; first and stored points.
+Does not cover: the step rule (tasks/training/gradient_descent.py), the work of a task (tasks/training/batch.py),
+stopping (batch.py).
 
-A block's part of the gradient is one task. Along a row of blocks, which lie on one worker, the users' parts are added
-up on the way; the items' parts, one a row of blocks, are added up as a tree. Only J, inner products and errors come
-back to the client. All sums are taken in an order that the grid alone decides, so the bits are the same for any number
-of workers.
+A block's part of the gradient is one task. Along a row of blocks, which lies on one worker, each task adds its users'
+part to the one before; the items' parts, one a row of blocks, are added as a tree. Only J, inner products and errors
+return to the client. The grid alone decides the order of all sums, so the bits are the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.scaling import StepSizes
-from funkflow.tasks.storage import files
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.score import Errors
 
@@ -44,10 +44,10 @@ class ShardedRows:
 
 
 class GridObjective:
-    """J over the blocks of a grid, and what `follow` needs of its points.
+    """J over the blocks of a grid, and the operations on points that `follow` needs.
 
-    `steps` : how ratings are scaled, and the L2 term; `biases` : False leaves them at 0.
-    `squared_error` : of the last look, in scaled units, without the penalty. `evaluations` : how many there were.
+    `steps` : the scaling of ratings, and the L2 term; `biases` : False: they stay 0. `squared_error` : of the last
+    evaluation, in scaled units, without the penalty. `evaluations` : their number.
     """
 
     def __init__(self, context: Context, data: PlacedGrid, steps: StepSizes, biases: bool) -> None:
@@ -57,8 +57,8 @@ class GridObjective:
         self._numbers = itertools.count()
         self.counts = self._count()
 
-    def take(self, data: PlacedGrid) -> None:
-        """Go on with the same grid as it now lies on the workers."""
+    def place(self, data: PlacedGrid) -> None:
+        """Use the same grid as it lies on the workers now."""
         self.data, self.counts = data, self._count()
 
     def evaluate(self, point: ShardedRows) -> tuple[float, ShardedRows]:
@@ -73,7 +73,7 @@ class GridObjective:
             for b in range(shards):
                 key = f"{self.attempt}-{number:05d}-{b:04d}-{a:03d}-{b:03d}of{shards}"
                 part = delayed(batch.slopes_in_row, pure=False)(
-                    row, b, point.users[a], point.items[b], steps.mean, steps.deviation, part,
+                    row, b, point.users[a], point.items[b], scaling=steps, before=part,
                     dask_key_name=f"slopes-{key}",
                 )  # fmt: skip
                 parts[b].append(delayed(batch.items_of_part, pure=False)(part, dask_key_name=f"item-slopes-{key}"))
@@ -116,31 +116,23 @@ class GridObjective:
         return [float(sum(products)) for products in zip(*of_shards, strict=True)]
 
     def errors(self, point: ShardedRows, scale: tuple[float, float]) -> Errors:
-        """Return the errors on the stopping ratings, of the point as it would be kept, in float32."""
+        """Return the errors on the validation ratings, of the point in float32, as it would be written."""
         name = self._key("score")
         submit = self.client.submit
         parts: list[Errors] = self.client.gather(
             [
-                submit(
-                    batch.score_rows,
-                    held_out,
-                    users,
-                    self.steps,
-                    scale,
-                    *point.items,
-                    key=f"{name}-{a:03d}",
-                    pure=False,
-                )
+                submit(batch.score_rows, held_out, users, self.steps, scale, *point.items,
+                       key=f"{name}-{a:03d}", pure=False)
                 for a, (held_out, users) in enumerate(zip(self.data.held_out, point.users, strict=True))
             ]
-        )
+        )  # fmt: skip
         return sum(parts[1:], parts[0])
 
     def first_point(self, rank: int, seed: int) -> ShardedRows:
         """Return the initial rows; those without training ratings are zero."""
-        shards, name = len(self.data.rows), self._key("start")
+        start, name = ShardStart(rank, seed, len(self.data.rows)), self._key("start")
         jobs = [
-            (counts, rank, seed, side, shard, shards)
+            (counts, start, side, shard)
             for side, all_counts in (("user", self.counts.users), ("item", self.counts.items))
             for shard, counts in enumerate(all_counts)
         ]
@@ -151,26 +143,22 @@ class GridObjective:
             ]
         )
 
-    def stored(self, folder: str, entries: dict[str, Any], number: int) -> ShardedRows:
-        """Return what a checkpoint holds, as fresh load tasks with no edge to the tasks that wrote it.
+    def stored(self, places: Sequence[Place], number: int) -> ShardedRows:
+        """Return rows of a checkpoint as fresh load tasks, with no edge to the tasks that wrote it.
 
-        number : 0 for the point, 1 for the direction of the last step.
+        places : files of all user shards, then of all item shards; number : 0 for the point, 1 for the direction of the
+        last step.
         """
         name = self._key("load-rows")
-        jobs = [
-            (near, files.join(folder, entry["path"]), entry["checksum"], number)
-            for side, counts in (("users", self.counts.users), ("items", self.counts.items))
-            for near, entry in zip(counts, entries[side], strict=True)
-        ]
         return _split(
             [
-                self.client.submit(batch.load_rows, *job, key=f"{name}-{place:03d}", pure=False)
-                for place, job in enumerate(jobs)
+                self.client.submit(batch.load_rows, counts, *place, number, key=f"{name}-{n:03d}", pure=False)
+                for n, (counts, place) in enumerate(zip(self.counts.all, places, strict=True))
             ]
         )
 
     def _count(self) -> ShardedRows:
-        """Return the number of ratings of every row, counted once."""
+        """Count the ratings of every row."""
         submit, name = self.client.submit, self._key("count")
         counted = [
             submit(batch.count_ratings, row, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
@@ -187,15 +175,15 @@ class GridObjective:
         )
 
     def _item_gradient(self, rows: Future[Any], b: int, parts: list[Any], number: int) -> Any:
-        """Add the parts up by fours, and those sums by fours, and so on; the penalty goes in last."""
+        """Add the parts in groups of four, then the sums in groups of four, and so on; the penalty is last."""
         key = f"{self.name}-{number:05d}-{b:03d}"
         for level in itertools.count():
             if len(parts) <= _FAN_IN:
                 break
             groups = [parts[start : start + _FAN_IN] for start in range(0, len(parts), _FAN_IN)]
             parts = [
-                delayed(batch.total, pure=False)(*group, dask_key_name=f"add-slopes-{key}-{level}-{place:03d}")
-                for place, group in enumerate(groups)
+                delayed(batch.total, pure=False)(*group, dask_key_name=f"add-slopes-{key}-{level}-{n:03d}")
+                for n, group in enumerate(groups)
             ]
         return delayed(batch.with_penalty, pure=False)(
             rows, self.counts.items[b], self.steps.l2, self.biases, *parts, dask_key_name=f"item-gradient-{key}"
@@ -203,10 +191,8 @@ class GridObjective:
 
     def _penalties(self, point: ShardedRows, number: int) -> list[Any]:
         return [
-            delayed(batch.penalty, pure=False)(
-                rows, counts, dask_key_name=f"penalty-{self.name}-{number:05d}-{place:03d}"
-            )
-            for place, (rows, counts) in enumerate(zip(point.all, self.counts.all, strict=True))
+            delayed(batch.penalty, pure=False)(rows, counts, dask_key_name=f"penalty-{self.name}-{number:05d}-{n:03d}")
+            for n, (rows, counts) in enumerate(zip(point.all, self.counts.all, strict=True))
         ]
 
     def _key(self, doing: str) -> str:

@@ -1,8 +1,7 @@
-"""The biases-only model of a grid, as tasks on its rows of blocks.
+"""The bias baseline of a grid, as tasks on its rows of blocks.
 
-Covers: which task needs what of which other task, and their keys.
-Does not cover: the estimate itself (tasks/training/bias_baseline.py), or what it is for: to be beaten
-(pipeline/stages/evaluate.py), or to be removed first (standard_svd.py).
+Covers: the tasks with their inputs and keys.
+Does not cover: the estimate (tasks/training/bias_baseline.py), its uses (pipeline/stages/evaluate.py, standard_svd.py).
 """
 
 from __future__ import annotations

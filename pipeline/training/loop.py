@@ -1,103 +1,112 @@
-"""What the loops of the methods by gradients share, whatever they do in an epoch, a step or a feature.
+"""The base class of the training loops that have checkpoints.
 
-Covers: going on from a checkpoint and writing one, telling of progress, and workers that come and go.
-Does not cover: the loops (sgd.py, batch.py, funk.py), what a checkpoint is
-(checkpoint.py), or what surrounds every method (manifest.py).
+Covers: resuming from a checkpoint and writing one, progress events, and workers that join and leave.
+Does not cover: the loops (sgd.py, batch.py, funk.py), the files of a checkpoint (checkpoint.py).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import CheckpointWritten, EpochFinished, Noticed, StageAdvanced
-from funkflow.pipeline.root.manifests import Grid
-from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.pipeline.root.manifests import ShardFiles
 from funkflow.pipeline.training import checkpoint as checkpoints
-from funkflow.pipeline.training.checkpoint import Checkpoint
+from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.manifest import STAGE
-from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid, with_those_who_came
+from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
 from funkflow.tasks.grid.scaling import StepSizes
 
 
 @dataclass
 class CheckpointedLoop:
-    """The state of such a loop.
+    """The state of a loop.
 
-    `unit` : what it counts; `history` : [training RMSE, stopping RMSE or None] for each of them so far, and what else
-    the stopping rule goes by; `start` : stopping RMSE of the model that it started from, if it did; `seconds_before` :
-    spent by earlier attempts.
+    `unit` : epoch, step or factor. `history`, `start` : see `Checkpoint`. `seconds_before` : of earlier attempts.
     """
 
     unit: ClassVar[str]
 
-    context: Context
-    grid: Grid
-    scale: tuple[float, float]
-    settings: TrainSettings
+    job: TrainingJob
     steps: StepSizes
-    run_folder: str
-    streamed: bool
     history: list[list[float | None]] = field(default_factory=list)
     seconds_before: float = 0.0
     start: float | None = None
 
     def __post_init__(self) -> None:
+        job = self.job
+        self.context, self.grid, self.scale, self.settings = job.context, job.grid, job.scale, job.settings
         self.cpu_target = one_cpu_target(self.context.client)
-        self.stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
-        self.folder = checkpoints.folder_of(self.run_folder)
+        self.folder = checkpoints.folder_of(job.run_folder)
         self.started = time.monotonic()
         self.passes_run = 0
         self.writing_since: float | None = None
 
     def load_grid(self) -> PlacedGrid:
-        """Load the grid on the workers that are there."""
-        return load_grid(self.context, self.grid, self.stop_on, self.context.attempt, self.streamed)
+        """Load the grid on the present workers."""
+        return load_grid(self.context, self.job.source, self.context.attempt)
 
     def grid_after(self, data: PlacedGrid, last: Checkpoint) -> PlacedGrid:
-        """Return the grid for what follows a checkpoint: the same, unless workers came or went."""
-        return with_those_who_came(self.context, self.grid, self.stop_on, self.streamed, data, last.epoch, self.unit)
+        """Return the grid as it lies after a checkpoint: as before, unless workers joined or left.
+
+        The order of blocks does not depend on the workers, so the bits do not either.
+        """
+        name = f"{self.context.attempt}-from-{last.epoch:04d}"
+        now = load_grid(self.context, self.job.source, name, before=data)
+        if now is not data:
+            workers = f"{len(now.workers)} workers, {len(data.workers)} before"
+            self.context.notify(Noticed(f"from {self.unit} {last.epoch + 1} on {workers}"))
+        return now
 
     def resume(self) -> Checkpoint | None:
-        """Return the newest whole checkpoint, having taken over what it knows; None where there is none.
+        """Restore the state from the newest whole checkpoint and return it; None if there is none.
 
         Raises
         ------
         SettingsError
             It was made for another CPU target.
         """
-        last = checkpoints.newest_whole(self.context, self.run_folder)
+        last = checkpoints.newest_whole(self.context, self.job.run_folder)
         if last is not None:
-            last.refuse_other_target(self.cpu_target, self.run_folder)
+            last.refuse_other_target(self.cpu_target, self.job.run_folder)
             self.history, self.seconds_before = list(last.history), last.seconds
             self.start = last.start
             if last.epoch:
                 self.context.notify(Noticed(f"resuming after {self.unit} {last.epoch}"))
         return last
 
-    def write_checkpoint(self, number: int, best: int, current: dict[str, Any], best_set: dict[str, Any]) -> Checkpoint:
-        """Write a checkpoint after number `number`, of which `best` is the best so far, and return it."""
+    def write_checkpoint(self, number: int, best: int, current: ResumePoint, best_files: ShardFiles) -> Checkpoint:
+        """Write a checkpoint after unit `number`, of which `best` is the best so far, and return it."""
         self.begin_writing()
         seconds = self.seconds_before + time.monotonic() - self.started
-        written = Checkpoint(number, best, self.history, current, best_set, self.cpu_target, seconds, self.start)
-        checkpoints.write(self.run_folder, written)
+        written = Checkpoint(
+            epoch=number, best_epoch=best, history=self.history, current=current, best=best_files,
+            cpu_target=self.cpu_target, seconds=seconds, start=self.start,
+        )  # fmt: skip
+        checkpoints.write(self.job.run_folder, written)
         assert self.writing_since is not None
         self.context.notify(CheckpointWritten(number, time.monotonic() - self.writing_since))
         self.writing_since = None
         return written
 
     def begin_writing(self) -> None:
-        """Note that what a checkpoint is made of is about to be written."""
+        """Note when the files of a checkpoint begin to be written."""
         if self.writing_since is None:
             self.writing_since = time.monotonic()
 
-    def notify(self, number: int, most: int, training: float, stopping: float | None, best: bool, passes: int) -> None:
-        """Tell what came of number `number` of at most `most`, for which the ratings were gone over `passes` times."""
-        # Over all of this attempt: with several in flight, the time between the ends of two says nothing.
+    def notify(self, number: int, most: int, rmses: tuple[float, float | None], *, best: bool, passes: int) -> None:
+        """Report unit `number` of at most `most`: its training and validation RMSE, and its passes over the ratings."""
+        # Over the whole attempt: several units are in flight, so the time between two ends has no meaning.
         self.passes_run += passes
         rate = self.passes_run * self.grid.ratings / max(1e-9, time.monotonic() - self.started)
-        self.context.notify(EpochFinished(number, most, training, stopping, rate, best, self.unit, passes))
+        training, stopping = rmses
+        self.context.notify(
+            EpochFinished(
+                epoch=number, epochs=most, training_rmse=training, stopping_rmse=stopping, ratings_per_second=rate,
+                best=best, counted=self.unit, passes=passes,
+            )
+        )  # fmt: skip
         self.context.notify(StageAdvanced(STAGE, number, most, "epoch"))

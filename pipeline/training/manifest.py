@@ -1,75 +1,63 @@
-"""What all methods of training have around them: what is done is kept, the rest is begun, told of and published.
+"""The training manifest: reused, or trained for and published.
 
-Covers: the training manifest that evaluation and export read, whatever the method.
-Does not cover: how factors are found (sgd.py, batch.py, funk.py,
-standard_svd.py), or checkpoints (checkpoint.py).
+Covers: the steps around every method of training, and their events.
+Does not cover: the methods (sgd.py, batch.py, funk.py, standard_svd.py), checkpoints (checkpoint.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from funkflow.pipeline.cluster.context import Context, spare_memory
+from funkflow.pipeline.cluster.context import spare_memory
 from funkflow.pipeline.cluster.workers import running_workers
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Grid, Training
+from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.storage import files
 
 STAGE = "train"
 
 
-def kept_or_trained(
-    context: Context,
-    grid: Grid,
-    run_folder: str,
-    most: int,
-    streamed: bool,
-    train: Callable[[], dict[str, Any]],
-    summary: Callable[[Training], str],
+def reuse_or_train(
+    job: TrainingJob, most: int, train: Callable[[], Training], summary: Callable[[Training], str]
 ) -> Training:
-    """Return the training manifest of a run: the one that is there, or what `train` finds, published.
+    """Return the training manifest of a run: the published one, or that of `train`, which is then published.
 
     Parameters
     ----------
-    most : epochs or steps at most, for the progress; 0: not known.
-    streamed : whether blocks are read whenever they are gone through, which is said.
-    train : returns epochs, best_epoch, history ([training RMSE, stopping RMSE or None] for each), shards (paths below
-        the run's checkpoints), seconds, cpu_target, steps, and what else the method adds.
-    summary : says the manifest in a few words.
+    most : limit of epochs or steps, for the progress; 0: not known.
+    summary : describes the manifest in a few words.
     """
-    folder = files.join(run_folder, "training")
-    done = Training.published(folder)
+    context, shards = job.context, job.grid.shards
+    done = Training.published(job.folder)
     if done is not None:
         context.notify(StageFinished(STAGE, 0.0, summary(done), reused=True))
         return done
     context.check_fits(STAGE)
     context.notify(StageStarted(STAGE, most))
-    if streamed:
+    if job.streamed:
         context.notify(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
     workers = len(running_workers(context.client))
-    if workers > grid.shards:
+    if workers > shards:
         context.notify(
             Noticed(
-                f"a grid of {grid.shards} x {grid.shards} blocks keeps {grid.shards} workers busy, and there "
+                f"a grid of {shards} x {shards} blocks keeps {shards} workers busy, and there "
                 f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
                 warning=True,
             )
         )
     started = time.monotonic()
     with spare_memory(context):
-        found = train()
-    manifest = Training.from_content(folder, {**found, "grid": grid.id})
-    shards = (entry for side in ("users", "items") for entry in manifest.shards[side])
-    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in shards])
+        manifest = train().compact()
+    entries = (entry for side in ("users", "items") for entry in manifest.shards[side])
+    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in entries])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 
 
 def best_rmse(manifest: Training) -> str:
-    """Return the RMSE of the epoch that is kept, and what it was measured on, for a summary."""
+    """Return the RMSE of the best epoch, and the ratings that it was measured on, for a summary."""
     best, history = manifest.best_epoch, manifest.history
     training, stopping = history[best - 1] if best else (None, manifest.start)
     return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"

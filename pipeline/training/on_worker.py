@@ -1,7 +1,7 @@
-"""The shells of task functions that need their worker: its threads, or its metrics.
+"""Wrappers of task functions that need the threads or the metrics of their worker.
 
-Covers: how many threads a task takes, and handing them to a function of tasks/.
-Does not cover: what the functions do (tasks/training/).
+Covers: the number of threads of a task, and passing it to a function of tasks/.
+Does not cover: the functions (tasks/training/).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Made = TypeVar("Made")
 
 
 def threads_of_task(crowd: int) -> int:
-    """Return how many threads a task on this worker takes, where `crowd` of its kind may run at once."""
+    """Return the number of threads of a task on this worker, if `crowd` of its kind may run at once."""
     return max(1, int(get_worker().state.nthreads) // crowd)
 
 
-def on_threads(function: Callable[..., Made], crowd: int, *arguments: Any) -> Made:
-    """Call a function with the threads that its task may take."""
-    return function(*arguments, threads=threads_of_task(crowd))
+def on_threads(function: Callable[..., Made], crowd: int, *arguments: Any, **named: Any) -> Made:
+    """Call a function with the threads of its task."""
+    return function(*arguments, **named, threads=threads_of_task(crowd))
 
 
-def on_timed_threads(function: Callable[..., Made], crowd: int, *arguments: Any) -> Made:
-    """Call it so, and measure the seconds of each block."""
-    return function(*arguments, threads=threads_of_task(crowd), took=BLOCK_SECONDS.observe)
+def on_timed_threads(function: Callable[..., Made], crowd: int, *arguments: Any, **named: Any) -> Made:
+    """Call a function as `on_threads` does, and measure the seconds of each block."""
+    return function(*arguments, **named, threads=threads_of_task(crowd), took=BLOCK_SECONDS.observe)

@@ -1,10 +1,10 @@
-"""The grid as one sparse matrix, unknown entries as zero: products with it are tasks over its rows of blocks.
+"""The grid as one sparse matrix, with missing entries as zero.
 
 Covers: an operator for SciPy's methods, and the same matrix as a Dask array of sparse chunks.
-Does not cover: what one task computes (tasks/grid/block_products.py), or the methods (tasks/training/svd_methods.py).
+Does not cover: the work of a task (tasks/grid/block_products.py), the methods (tasks/training/svd_methods.py).
 
 Rows are users and columns are items, shard by shard: all rows of shard 0 first. A product takes one task a row of
-blocks and its parts are added here in the order of the rows, so its bits are the same on any number of workers.
+blocks, and the client adds the parts in the order of the rows, so the bits are the same on any number of workers.
 """
 
 from __future__ import annotations
@@ -42,22 +42,23 @@ _PRODUCTS_A_LINE = 20
 
 
 class BlockMatrix(LinearOperator):
-    """A - (mean + b_u + b_i) at the known entries, 0 elsewhere: float64 (users, items).
+    """A - (mean + b_u + b_i) at the observed entries, 0 elsewhere: float64 (users, items).
 
     Parameters
     ----------
     removed : for each row of blocks, the future of a `Removed`.
-    stage, name : who is told of progress, and part of the tasks' keys.
+    stage : for progress events.
 
     Attributes
     ----------
-    products : how many products with A or its transpose were made so far; one with many columns counts once.
+    products : number of products with A or its transpose so far; one with many columns counts once.
     """
 
     def __init__(
-        self, context: Context, grid: Grid, data: PlacedGrid, removed: list[Future[Any]], stage: str, name: str
+        self, context: Context, grid: Grid, data: PlacedGrid, removed: list[Future[Any]], *, stage: str
     ) -> None:
-        self._context, self._data, self._removed, self._stage, self._name = context, data, removed, stage, name
+        self._context, self._data, self._removed, self._stage = context, data, removed, stage
+        self._name = context.attempt
         self.heights, self.widths = (
             [shard_rows(grid.rows_of(side), grid.shards, shard) for shard in range(grid.shards)]
             for side in ("users", "items")
@@ -112,10 +113,10 @@ class BlockMatrix(LinearOperator):
     def _by_row(
         self, function: Callable[..., Any], doing: str, jobs: Sequence[tuple[Matrix, ...]], products: int = 1
     ) -> list[Any]:
-        """Run one task a row of blocks and wait for them all; return what they gave in the order of the rows.
+        """Run one task a row of blocks; return the results in the order of the rows.
 
-        The tasks go out in one message, and those of the round before are let go of after it: the client holds every
-        message back for 10 ms after the last one, which is longer than a small product takes.
+        One message submits all tasks, and the client releases those of the last round after it: it waits 10 ms between
+        two messages, longer than a small product takes.
         """
         client, number = self._context.client, self._rounds
         keys = [f"{doing}-{self._name}-{number:06d}-{a:03d}" for a in range(len(jobs))]

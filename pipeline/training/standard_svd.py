@@ -1,17 +1,18 @@
-"""Decompose: the standard methods of the SVD, in the place of training, on the same blocks.
+"""Decompose: the standard methods of the SVD, on the same blocks as training.
 
-Covers: which baseline is removed first, which method runs, and its result in the form in which training leaves its own.
+Covers: removing the baseline, calling the method, and its result as a training manifest.
 Does not cover: the methods (tasks/training/svd_methods.py; the randomised one is `dask.array.linalg.svd_compressed`),
-the matrix they see (sparse_operator.py), or the gradient methods (sgd.py).
+their matrix (sparse_operator.py), the gradient methods (sgd.py).
 
-Singular vectors are gathered by the client: these methods need all of them at once, which is why they end where memory
-does. There are no checkpoints either: an interrupted decomposition begins anew.
+The client gathers the singular vectors: these methods need all of them at once, so the client's memory limits them.
+They have no checkpoints: an interrupted decomposition starts anew.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,15 @@ import numpy.typing as npt
 from dask.array.linalg import svd_compressed
 from distributed import Future
 
-from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.manifests import Grid, Training
+from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.bias_graph import fit_biases
-from funkflow.pipeline.training.checkpoint import folder_of
-from funkflow.pipeline.training.manifest import STAGE, best_rmse, kept_or_trained
+from funkflow.pipeline.training.checkpoint import array_entries, folder_of
+from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
 from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
 from funkflow.pipeline.training.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.step_sizes import scaling_of
@@ -43,94 +44,84 @@ _POWER_ITERATIONS = 4
 """Of the randomised method, where train.iterations is not set; Halko 2011 and Dask recommend no more."""
 
 
-def decompose(
-    context: Context, grid: Grid, scale: tuple[float, float], settings: TrainSettings, run_folder: str,
-    streamed: bool = False,
-) -> Training:  # fmt: skip
-    """Return the training manifest, as train() does, of A = baseline + U diag(s) V^T with unknown entries as zero.
+def decompose(job: TrainingJob) -> Training:
+    """Return the manifest, as `sgd.train` does, of A = baseline + U diag(s) V^T, with missing entries as zero.
 
-    `epochs` counts products with the matrix, as `counted` says, and the history has one entry: the end. Besides,
-    `singular_values`, in rating units, and `norm` of the matrix, and the `reason` for stopping. Shards hold
-    U diag(sqrt(s)) and V diag(sqrt(s)), scaled as those of training are.
+    In the manifest, `epochs` counts products with the matrix, and the history has one entry, the result; it also has
+    `singular_values`, in rating units, the `norm` of the matrix, and the `reason` for stopping. Shards hold
+    U diag(sqrt(s)) and V diag(sqrt(s)), scaled as in training.
 
     Raises
     ------
     SettingsError, BadInput
-        There are no such singular values (tasks/training/svd_methods.py).
+        The matrix lacks such singular values (tasks/training/svd_methods.py).
     NotConverged
         The method did not find them all.
     """
 
-    def work() -> dict[str, Any]:
-        started = time.monotonic()
-        folder, the = folder_of(run_folder), _Work(context, grid, scale, settings, streamed)
-        found = the.decompose()
+    def work() -> Training:
+        started, method = time.monotonic(), job.settings.method
+        decomposer = _Decomposer(job)
+        found = decomposer.decompose()
         if found.limit_reached:
-            context.notify(Noticed(f"train.method = {settings.method}: {found.reason}", warning=True))
-        shards = the.write(found, folder)
-        return {
-            "epochs": the.matrix.products,
-            "counted": METHODS[settings.method].counted,
-            "best_epoch": 1,
-            "history": the.history(shards, folder),
-            "shards": shards,
-            "seconds": time.monotonic() - started,
-            "cpu_target": one_cpu_target(context.client),
-            "steps": asdict(the.steps),
-            "method": settings.method,
-            "reason": found.reason,
-            "norm": the.norm,
-            "singular_values": found.values.tolist(),
-        }
+            job.context.notify(Noticed(f"train.method = {method}: {found.reason}", warning=True))
+        shards = decomposer.write(found)
+        return Training(
+            folder=job.folder,
+            grid=job.grid.id,
+            epochs=decomposer.matrix.products,
+            best_epoch=1,
+            history=(decomposer.rmses(shards),),
+            shards=shards,
+            seconds=time.monotonic() - started,
+            cpu_target=one_cpu_target(job.context.client),
+            steps=decomposer.steps,
+            counted=METHODS[method].counted,
+            reason=found.reason,
+            method=method,
+            norm=decomposer.norm,
+            singular_values=tuple(found.values.tolist()),
+        ).without("start")
 
-    return kept_or_trained(context, grid, run_folder, 0, streamed, work, _summary)
+    return reuse_or_train(job, 0, work, _summary_of_svd)
 
 
-def _summary(manifest: Training) -> str:
-    done = f"{manifest.method}, {manifest.epochs} products, {manifest.reason}"
-    return f"{done}, {best_rmse(manifest)}"
+def _summary_of_svd(manifest: Training) -> str:
+    return f"{manifest.method}, {manifest.epochs} products, {manifest.reason}, {best_rmse(manifest)}"
 
 
 @dataclass
-class _Work:
-    """One decomposition: the blocks, the baseline's biases where one is removed, and what is left as a matrix."""
+class _Decomposer:
+    """One decomposition: the blocks, the biases of the baseline, and the matrix of the remainder."""
 
-    context: Context
-    grid: Grid
-    scale: tuple[float, float]
-    settings: TrainSettings
-    streamed: bool
+    job: TrainingJob
 
     def __post_init__(self) -> None:
-        grid, name = self.grid, self.context.attempt
-        scaling = scaling_of(grid, self.settings.center)
+        self.context, self.grid, self.settings = self.job.context, self.job.grid, self.job.settings
+        self.folder, name = folder_of(self.job.run_folder), self.context.attempt
+        scaling = scaling_of(self.grid, self.settings.center)
         mean, self.steps = scaling.mean, StepSizes(scaling.mean, scaling.deviation)
-        stop_on = None if self.settings.stop_on == "nothing" else self.settings.stop_on
-        self.data = load_grid(self.context, grid, stop_on, name, self.streamed)
+        self.data = load_grid(self.context, self.job.source, name)
         self.users, self.items = self._biases(self.data, mean, name)
         removed = [
             self.context.client.submit(removed_from, mean, users, *self.items, key=f"removed-{name}-{a}", pure=False)
             for a, users in enumerate(self.users)
         ]
-        self.matrix = BlockMatrix(self.context, grid, self.data, removed, STAGE, name)
+        self.matrix = BlockMatrix(self.context, self.grid, self.data, removed, stage=STAGE)
 
     def _biases(self, data: PlacedGrid, mean: float, name: str) -> list[list[Future[Any]]]:
-        """Return the biases that are removed, in rating units, of users and of items; zeros where none are."""
+        """Return the biases of the baseline, in rating units, of users and of items; without biases, zeros."""
         if self.settings.biases:
             return list(fit_biases(self.context, data, mean, name))
         shards = self.grid.shards
         return [
             [
-                self.context.client.submit(
-                    mean_shard,
-                    shard_rows(self.grid.rows_of(side), shards, a),
-                    key=f"no-bias-{side}-{name}-{a}",
-                    pure=False,
-                )
+                self.context.client.submit(mean_shard, shard_rows(self.grid.rows_of(side), shards, a),
+                                           key=f"no-bias-{side}-{name}-{a}", pure=False)
                 for a in range(shards)
             ]
             for side in ("users", "items")
-        ]
+        ]  # fmt: skip
 
     def decompose(self) -> Decomposition:
         """Find the leading singular values and vectors of the matrix."""
@@ -143,9 +134,9 @@ class _Work:
         return find(self.matrix, chosen.rank, chosen.seed, chosen.tolerance, chosen.iterations)
 
     def _randomized(self) -> Decomposition:
-        """Let Dask project the matrix on random columns and sharpen them by power iterations (Halko 2011).
+        """Project the matrix on random columns and sharpen them by power iterations (Halko 2011), with Dask.
 
-        Iterated with QR in between, without which small singular values drown in the rounding of great ones.
+        With QR in between, as small singular values would else drown in the rounding of large ones.
         """
         chosen = self.settings
         rounds = _POWER_ITERATIONS if chosen.iterations is None else chosen.iterations
@@ -156,21 +147,25 @@ class _Work:
         self.matrix.products += 2 * rounds + 2  # to begin with, twice in each iteration, and to end with
         return Decomposition(found[0], found[1], found[2].T, f"{rounds} power iterations done")
 
-    def write(self, found: Decomposition, folder: str) -> dict[str, Any]:
-        """Write the shards; return their manifest entry. They replace what an interrupted attempt left."""
+    def write(self, found: Decomposition) -> ShardFiles:
+        """Write the shards; they replace those of an interrupted attempt."""
         sides = (
             ("user", found.left, self.matrix.heights, self.users),
             ("item", found.right, self.matrix.widths, self.items),
         )
-        written: dict[str, Any] = {}
+        written = {}
         for side, vectors, heights, biases in sides:
-            starts = np.cumsum([0, *heights]).tolist()
-            written[f"{side}s"] = entries = []
-            for shard, of_shard in enumerate(self.context.client.gather(biases)):
-                rows = vectors[starts[shard] : starts[shard + 1]]
-                path = f"shards-00001/{side}-{shard:05d}.npy"
-                checksum = write_shard(files.join(folder, path), self._scaled(rows, found.values, of_shard))
-                entries.append({"path": path, "checksum": checksum})
+            paths = [f"shards-00001/{side}-{shard:05d}.npy" for shard in range(len(heights))]
+            edges = itertools.pairwise(np.cumsum([0, *heights]).tolist())
+            written[f"{side}s"] = array_entries(
+                paths,
+                [
+                    write_shard(files.join(self.folder, path), self._scaled(vectors[start:end], found.values, of_shard))
+                    for path, (start, end), of_shard in zip(
+                        paths, edges, self.context.client.gather(biases), strict=True
+                    )
+                ],
+            )
         return written
 
     def _scaled(
@@ -180,16 +175,13 @@ class _Work:
         deviation = self.steps.deviation
         return shard_of(vectors * np.sqrt(values / deviation), biases.biases / deviation)
 
-    def history(self, shards: dict[str, Any], folder: str) -> list[list[float | None]]:
-        """Return [[training RMSE, stopping RMSE or None]] of the shards as they were written."""
-        users, items = (
-            [(files.join(folder, entry["path"]), entry["checksum"]) for entry in shards[side]]
-            for side in ("users", "items")
-        )
+    def rmses(self, shards: ShardFiles) -> tuple[float, float | None]:
+        """Return the training RMSE and the validation RMSE or None of the written shards."""
+        users, items = ([entry.place(self.folder) for entry in shards[side]] for side in ("users", "items"))
         jobs = [
-            (row, held_out, user, items, self.settings.rank, self.steps, self.scale)
+            (row, held_out, user, items, self.settings.rank, self.steps, self.job.scale)
             for row, held_out, user in zip(self.data.rows, self.data.held_out, users, strict=True)
         ]
         errors = run_all(self.context, STAGE, "score-decomposition", score_written_row, jobs)
         training, stopping = (sum(parts[1:], parts[0]) for parts in zip(*errors, strict=True))
-        return [[training.rmse, stopping.rmse if stopping.ratings else None]]
+        return training.rmse, stopping.rmse if stopping.ratings else None

@@ -1,6 +1,6 @@
 """Scaling and step sizes of a training, from the grid's sums and [train].
 
-Covers: the numbers of every method by gradients; where settings are silent, the documented rule.
+Covers: the numbers of every gradient method; the default rule where a setting is missing.
 Does not cover: the rule (tasks/grid/default_rule.py).
 """
 
@@ -13,7 +13,7 @@ from funkflow.tasks.grid.scaling import Scaling, StepSizes
 
 
 def scaling_of(grid: Grid, center: bool) -> Scaling:
-    """Return how the training ratings of a grid are scaled."""
+    """Return the scaling of the training ratings of a grid."""
     return Scaling.of(grid.mean, grid.mean_square, center, grid.variance)
 
 
@@ -24,7 +24,7 @@ def steps_of_method(
 
     Parameters
     ----------
-    step, bias_step : of factors and of biases, where these are on.
+    step, bias_step : of factors, and of biases if the model has them.
     l2_share : the method's multiple of the rule's L2 term.
     """
     scaling = scaling_of(grid, settings.center)
@@ -35,6 +35,6 @@ def steps_of_method(
 
 
 def step_sizes(grid: Grid, settings: TrainSettings) -> StepSizes:
-    """Return the numbers of stochastic descent; a run's id goes by them, whatever its method."""
-    # Biases need no longer steps where ratings are few: there they would learn more noise.
+    """Return the numbers of stochastic descent; they are part of a run's id, whatever its method."""
+    # With few ratings biases get no longer steps: they would learn more noise.
     return steps_of_method(grid, settings, settings.step or step_for(grid.ratings), settings.step or STEP)

@@ -1,12 +1,11 @@
-"""The start of training from a model that is there already: a checkpoint of epoch 0.
+"""Warm start: the checkpoint of epoch 0, made of an existing model.
 
-Covers: which tasks make its shards, and scoring the model, so that training which gains nothing keeps it.
-Does not cover: what becomes of a row (tasks/training/warm_rows.py), which model it is (pipeline/models/start_model.py),
-going on from a checkpoint (sgd.py).
+Covers: the tasks that make its shards, and the score of the model, which stays the best if training gains nothing.
+Does not cover: the rows (tasks/training/warm_rows.py), the choice of the model (pipeline/models/start_model.py),
+resuming from the checkpoint (sgd.py).
 
-Written as a checkpoint, a warm start is to training what a resumed run is: the same bits on any number of workers,
-killed or not. The checkpoint names two sets of shards: the model as it is, the best so far, and the one that training
-goes on from.
+Training resumes from this checkpoint as from any other: the same bits on any number of workers, killed or not. It names
+two sets of shards: the model unchanged, which is the best so far, and a shrunk one, from which training starts.
 """
 
 from __future__ import annotations
@@ -17,15 +16,17 @@ from typing import Any
 
 from distributed import Future
 
-from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.models.trained_on import Ancestor
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.manifests import Dataset
+from funkflow.pipeline.root.manifests import ShardFiles
 from funkflow.pipeline.root.store import nothing_half_written
+from funkflow.pipeline.root.typed_json import FileEntry
+from funkflow.pipeline.training.checkpoint import array_entries
+from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.default_rule import WARM_SHRINK
+from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
@@ -33,158 +34,152 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.training.batch import count_ratings
 from funkflow.tasks.training.score import Errors
 from funkflow.tasks.training.warm_rows import (
-    Side,
+    ModelSide,
     score_start,
     squares_of,
     warm_items,
     warm_users,
-    write_as_it_is,
-    write_held_back,
+    write_shrunk,
+    write_unchanged,
 )
 
-_AS_IT_IS, _HELD_BACK = "shards-00000", "shards-00000-held-back"
+_UNCHANGED, _SHRUNK = "shards-00000", "shards-00000-held-back"
+Sides = dict[str, list[Future[Any]]]
+"""Futures of a WarmRows for each shard, of "users" and of "items"."""
 
 
 @dataclass(frozen=True)
-class WarmStart:
-    """The model to start from, and the dataset (its manifest) whose raw ids say which rows it knows."""
+class WrittenStart:
+    """Files of both sets of shards, and the validation RMSE of the start model; None without validation ratings."""
 
-    ancestor: Ancestor
-    dataset: Dataset
-
-
-@dataclass(frozen=True)
-class Written:
-    """Manifest entries of both sets of shards, and the RMSE of the model as it is on the stopping ratings, if any."""
-
-    as_it_is: dict[str, Any]
-    held_back: dict[str, Any]
+    unchanged: ShardFiles
+    shrunk: ShardFiles
     rmse: float | None
 
 
 @dataclass(frozen=True)
 class StartWriter:
-    """What writes a warm start: `data` is the grid as it lies on the workers, `name` part of every task's key."""
+    """Writes a warm start. `data` : the grid on the workers; `folder` : of the checkpoints."""
 
-    context: Context
+    job: TrainingJob
     data: PlacedGrid
     steps: StepSizes
-    scale: tuple[float, float]
-    seed: int
-    rank: int
     folder: str
-    name: str
 
-    def write(self, warm: WarmStart) -> Written:
-        """Write the shards below the checkpoints' folder, and tell what they begin with."""
-        scratch = self.context.store.scratch(f"warm-start-{self.name}")
+    @property
+    def _submit(self) -> Callable[..., Future[Any]]:
+        return self.job.context.client.submit
+
+    @property
+    def _name(self) -> str:
+        return self.job.context.attempt
+
+    def write(self, warm: WarmStart) -> WrittenStart:
+        """Write the shards into the checkpoints' folder, and report the start."""
+        scratch = self.job.context.store.scratch(f"warm-start-{self._name}")
         with nothing_half_written(temporary=(scratch,)):
             return self._write(warm, self._rows(warm, scratch))
 
-    def _write(self, warm: WarmStart, made: dict[str, list[Future[Any]]]) -> Written:
-        squares = self._gathered("weigh-warm", squares_of, made)
+    def _write(self, warm: WarmStart, rows: Sides) -> WrittenStart:
+        squares = self._run("weigh-warm", squares_of, rows)
         ratings = max(1.0, sum(squares["users"][1]))
         mean_squares = {side: WARM_SHRINK**2 * sum(sums) / ratings for side, (sums, _) in squares.items()}
-        written = self._gathered("write-warm", write_as_it_is, made, _AS_IT_IS)
-        as_it_is = {side: _entries(_AS_IT_IS, side, checksums) for side, (checksums, _) in written.items()}
-        first = self._gathered("hold-back", write_held_back, made, _HELD_BACK, mean_squares)
-        rmse = self._score(as_it_is) if self.data.scored else None
+        written = self._run("write-warm", write_unchanged, rows, _UNCHANGED)
+        unchanged = {side: _shard_entries(_UNCHANGED, side, checksums) for side, (checksums, _) in written.items()}
+        shrunk = self._run("hold-back", write_shrunk, rows, _SHRUNK, mean_squares)
+        rmse = self._score(unchanged) if self.data.scored else None
         known = {side: sum(counts) for side, (_, counts) in written.items()}
-        self.context.notify(Noticed(_said(warm, known, rmse)))
-        return Written(
-            as_it_is, {side: _entries(_HELD_BACK, side, checksums) for side, (checksums, _) in first.items()}, rmse
+        self.job.context.notify(Noticed(_message(warm, known, rmse)))
+        return WrittenStart(
+            unchanged, {side: _shard_entries(_SHRUNK, side, checksums) for side, (checksums, _) in shrunk.items()}, rmse
         )
 
-    def _rows(self, warm: WarmStart, scratch: str) -> dict[str, list[Future[Any]]]:
-        """Return all rows that training has, as futures of a WarmRows a shard."""
-        submit, shards, name = self.context.client.submit, len(self.data.rows), self.name
+    def _rows(self, warm: WarmStart, scratch: str) -> Sides:
+        """Return all rows of training."""
+        submit, shards, name = self._submit, len(self.data.rows), self._name
+        start = ShardStart(self.job.settings.rank, self.job.settings.seed, shards)
         counted = [
             submit(count_ratings, row, key=f"count-warm-{name}-{a}", pure=False) for a, row in enumerate(self.data.rows)
         ]
         users, items = self._sides(warm, scratch)
         return {
             "users": [
-                submit(warm_users, counted[a], users, self.steps, self.seed, a, shards,
+                submit(warm_users, counted[a], users, self.steps, start, shard=a,
                        key=f"warm-users-{name}-{a}", pure=False)
                 for a in range(shards)
             ],
             "items": [
-                submit(warm_items, counted, items, self.steps, self.seed, b, shards,
+                submit(warm_items, counted, items, self.steps, start, shard=b,
                        key=f"warm-items-{name}-{b}", pure=False)
                 for b in range(shards)
             ],
         }  # fmt: skip
 
-    def _sides(self, warm: WarmStart, scratch: str) -> list[Side]:
-        """Users carry what the mean rating has moved by, so that the start predicts what the model does."""
-        parts = ModelParts.of(warm.ancestor.folder, read_about(warm.ancestor.folder))
+    def _sides(self, warm: WarmStart, scratch: str) -> list[ModelSide]:
+        """Return both sides; users' biases shift by the change of the mean rating, so that predictions stay."""
+        parts = ModelParts.of(warm.model.folder, read_about(warm.model.folder))
         moved = parts.mean - self.steps.mean if self.steps.bias_step else 0.0
         tables, shards = warm.dataset.id_places, len(self.data.rows)
         sides = [
-            Side(name, places, counts, files.join(scratch, f"{name}s.arrow"), parts.rank, shift)
+            ModelSide(name, places, counts, files.join(scratch, f"{name}s.arrow"), shift)
             for name, places, counts, shift in (
                 ("user", parts.users, parts.user_counts, moved), ("item", parts.items, parts.item_counts, 0.0)
             )
         ]  # fmt: skip
         matching = [
-            self.context.client.submit(
-                match_by_shard, table, side.parts, shards, side.match, key=f"match-{side.name}-{self.name}", pure=False
+            self._submit(
+                match_by_shard, table, side.parts, shards, side.match, key=f"match-{side.name}-{self._name}", pure=False
             )
             for table, side in zip(tables, sides, strict=True)
         ]
-        self.context.client.gather(matching)
+        self.job.context.client.gather(matching)
         return sides
 
-    def _gathered(
-        self, doing: str, function: Callable[..., tuple[Any, Any]], made: dict[str, list[Future[Any]]],
-        place: str = "", mean_squares: dict[str, float] | None = None,
+    def _run(
+        self, doing: str, function: Callable[..., tuple[Any, Any]], rows: Sides, folder: str = "",
+        mean_squares: dict[str, float] | None = None,
     ) -> dict[str, tuple[list[Any], list[Any]]]:  # fmt: skip
         """Run a function on every shard's rows; return both of its results for each side, in the order of shards."""
         others = mean_squares and {"users": mean_squares["items"], "items": mean_squares["users"]}
         futures = {
             side: [
-                self.context.client.submit(
-                    function, rows,
-                    *([files.join(self.folder, place, _name(side, number))] if place else []),
+                self._submit(
+                    function, of_shard,
+                    *([files.join(self.folder, folder, _shard_name(side, number))] if folder else []),
                     *([others[side]] if others else []),
-                    key=f"{doing}-{side}-{self.name}-{number}", pure=False,
+                    key=f"{doing}-{side}-{self._name}-{number}", pure=False,
                 )
-                for number, rows in enumerate(of_side)
+                for number, of_shard in enumerate(of_side)
             ]
-            for side, of_side in made.items()
+            for side, of_side in rows.items()
         }  # fmt: skip
-        found: dict[str, list[tuple[Any, Any]]] = self.context.client.gather(futures)
+        found: dict[str, list[tuple[Any, Any]]] = self.job.context.client.gather(futures)
         return {side: ([each[0] for each in pairs], [each[1] for each in pairs]) for side, pairs in found.items()}
 
-    def _score(self, entries: dict[str, Any]) -> float:
-        users, items = (
-            [(files.join(self.folder, entry["path"]), entry["checksum"]) for entry in entries[side]]
-            for side in ("users", "items")
-        )
-        submit, name = self.context.client.submit, self.name
-        errors: list[Errors] = self.context.client.gather(
+    def _score(self, entries: ShardFiles) -> float:
+        users, items = ([entry.place(self.folder) for entry in entries[side]] for side in ("users", "items"))
+        job = self.job
+        errors: list[Errors] = job.context.client.gather(
             [
-                submit(score_start, held_out, user, items, self.rank, self.steps, self.scale,
-                       key=f"score-warm-{name}-{a}", pure=False)
+                self._submit(score_start, held_out, user, items, job.settings.rank, scaling=self.steps,
+                             scale=job.scale, key=f"score-warm-{self._name}-{a}", pure=False)
                 for a, (held_out, user) in enumerate(zip(self.data.held_out, users, strict=True))
             ]
         )  # fmt: skip
         return sum(errors[1:], errors[0]).rmse
 
 
-def _name(side: str, number: int) -> str:
+def _shard_name(side: str, number: int) -> str:
     return f"{side[:-1]}-{number:05d}.npy"
 
 
-def _entries(place: str, side: str, checksums: list[str]) -> list[dict[str, str]]:
-    return [
-        {"path": f"{place}/{_name(side, number)}", "checksum": checksum} for number, checksum in enumerate(checksums)
-    ]
+def _shard_entries(folder: str, side: str, checksums: list[str]) -> tuple[FileEntry, ...]:
+    return array_entries([f"{folder}/{_shard_name(side, number)}" for number in range(len(checksums))], checksums)
 
 
-def _said(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
+def _message(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
     measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
     return (
-        f"training starts from {warm.ancestor.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
+        f"training starts from {warm.model.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
         f"and {known['items']:,} of {warm.dataset.items:,} items{measured}"
     )

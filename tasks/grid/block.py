@@ -1,8 +1,8 @@
-"""One cell of the P x P grid: its ratings in compact form, by tiles and runs, and its form on disk.
+"""A block of the P x P grid: its ratings in compact form, by tiles and runs, in memory and on disk.
 
-Covers: the block in memory and its rows and ratings in full, reading and writing blocks.
-Does not cover: how many shards there are (layout.py), the order inside a block (tasks/kernels/tiles.py), moving ratings
-from dataset files to blocks (scatter.py), or which blocks exist (pipeline/stages/grid.py).
+Covers: the block, its rows and ratings as arrays, reading and writing blocks.
+Does not cover: the number of shards (layout.py), the order inside a block (tasks/kernels/tiles.py), moving ratings from
+dataset files to blocks (scatter.py), the blocks of a grid (pipeline/stages/grid.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,12 @@ from funkflow.tasks.kernels.tiles import (
 from funkflow.tasks.storage import files
 
 BLOCK_FORMAT = [4, TILE_USERS, TILE_ITEMS, GROUP_USERS]
-"""To be changed whenever the same ratings come to lie otherwise in a block: it is part of every grid's id."""
+"""Part of every grid's id: it must change whenever the order of the same ratings in a block changes."""
 MOST_LEVELS = 1 << 16
-"""Different ratings that are kept as codes; more than that are kept as they are."""
+"""Most different ratings that a block stores as codes; with more, it stores the ratings."""
 _CODE_BITS, _CODE_MASK = np.uint64(16), np.uint64(0xFFFF)
 _LOST = 1e-6
-"""Part of the deviation that a mean may lose as float32. More than 65,536 levels need a spread that loses less."""
+"""Part of the deviation that a mean can lose as float32. More than 65,536 levels need a spread that loses less."""
 _SLICE, _ITEM_MASK = 1 << 18, (1 << ITEM_BITS) - 1
 
 
@@ -52,7 +52,7 @@ class RatingBlock(Weighed):
     Attributes
     ----------
     tiles : int64 (tiles, 3), for each tile with ratings its first item row, its first run, and where its runs end.
-    runs : int64 (runs,), the number of each run, ascending: a run is what one group of users rated in one tile.
+    runs : int64 (runs,), the number of each run, ascending: a run has the ratings of a group of users in a tile.
     run_users : int32 (runs,), first user row of each run's group.
     run_starts : int64 (runs + 1,), where the ratings of each run begin.
     cells : uint16 (n,), 1,024 times the user's place in the group plus the item's place in the tile.
@@ -60,8 +60,8 @@ class RatingBlock(Weighed):
         ratings themselves.
     levels : float32, ascending; empty where codes are the ratings.
     shape : (int, int), rows of the user shard and of the item shard.
-    laid : (int, int), as many rows as the tiles are numbered for: at least `shape`, and more where a lineage of
-        datasets may grow without a new number for each tile.
+    laid : (int, int), the rows that tiles are numbered for: `shape` or more, so that a growing dataset keeps the
+        numbers of its tiles.
     """
 
     tiles: npt.NDArray[np.int64]
@@ -76,28 +76,21 @@ class RatingBlock(Weighed):
 
     @classmethod
     def of(
-        cls,
-        user_rows: npt.NDArray[Any],
-        item_rows: npt.NDArray[Any],
-        ratings: npt.NDArray[np.float32],
-        shape: tuple[int, int],
-        laid: tuple[int, int] | None = None,
-    ) -> RatingBlock:
-        """Put ratings in order. (user, item) pairs are distinct, so the order they come in does not matter.
+        cls, user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], ratings: npt.NDArray[np.float32],
+        shape: tuple[int, int], laid: tuple[int, int] | None = None,
+    ) -> RatingBlock:  # fmt: skip
+        """Put ratings in order; (user, item) pairs are distinct, so the order of the input does not matter.
 
-        Parameters
-        ----------
         user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
         """
         laid = whole_tiles(laid or shape)
         codes, levels = _coded(ratings)
-        keys = np.empty(len(ratings), np.uint64)
-        cells = np.empty(len(ratings), np.uint16)
-        # In slices, as long arrays for each step on the way would cost more time than the steps.
+        keys, cells = np.empty(len(ratings), np.uint64), np.empty(len(ratings), np.uint16)
+        # In slices: long arrays for each step would take more time than the steps.
         for part in _slices(len(ratings)):
             keys[part] = order_keys(user_rows[part], item_rows[part], laid)
         if len(levels) and key_bits(laid) <= 64 - int(_CODE_BITS):
-            # A key then fits beside its code, and sorting numbers is several times as quick as sorting places.
+            # A key fits beside its code, and sorting numbers takes a fraction of the time of sorting positions.
             for part in _slices(len(ratings)):
                 keys[part] = keys[part] << _CODE_BITS | codes[part]
             keys.sort()
@@ -109,33 +102,35 @@ class RatingBlock(Weighed):
             keys, codes = keys[order], codes[order]
         for part in _slices(len(ratings)):
             cells[part] = cells_of(keys[part])
-        return cls.assembled(*_runs(pa.array(runs_of(keys))), cells, codes, levels, shape, laid)
+        runs, ends = _runs(pa.array(runs_of(keys)))
+        return cls.assembled(runs, ends, cells=cells, codes=codes, levels=levels, shape=shape, laid=laid)
 
     @classmethod
     def assembled(
-        cls,
-        runs: npt.NDArray[np.int64],
-        ends: npt.NDArray[np.int64],
-        cells: npt.NDArray[np.uint16],
-        codes: npt.NDArray[Any],
-        levels: npt.NDArray[np.float32],
-        shape: tuple[int, int],
-        laid: tuple[int, int],
-    ) -> RatingBlock:
-        """Return the block of ratings that are in order: the number of each run and where it ends, and their cells."""
+        cls, runs: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], *, cells: npt.NDArray[np.uint16],
+        codes: npt.NDArray[Any], levels: npt.NDArray[np.float32], shape: tuple[int, int], laid: tuple[int, int],
+    ) -> RatingBlock:  # fmt: skip
+        """Return the block of ratings in order, from the number and the end of each run, and the cells."""
         first_users, first_items = first_rows_of(runs, laid)
-        numbers = tiles_of(runs)
-        first = np.flatnonzero(np.diff(numbers, prepend=-1))
+        first = np.flatnonzero(np.diff(tiles_of(runs), prepend=-1))
         tiles = np.stack([first_items[first], first, np.append(first, len(runs))[1:]], axis=1)
         starts = np.concatenate([np.zeros(1, np.int64), ends])
-        return cls(tiles, runs, first_users.astype(np.int32), starts, cells, codes, levels, shape, laid)
+        return cls(
+            tiles=tiles, runs=runs, run_users=first_users.astype(np.int32), run_starts=starts,
+            cells=cells, codes=codes, levels=levels, shape=shape, laid=laid,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.cells)
 
     @property
+    def places(self) -> tuple[npt.NDArray[Any], ...]:
+        """Tiles, first users and starts of runs, and cells, as kernels take them."""
+        return self.tiles, self.run_users, self.run_starts, self.cells
+
+    @property
     def coding(self) -> str:
-        """Which of the kernels this block is for: u1, u2 or f4."""
+        """The kernels for this block: u1, u2 or f4."""
         return str(self.codes.dtype.str[1:])
 
     @property
@@ -155,7 +150,7 @@ class RatingBlock(Weighed):
         return self.codes if self.coding == "f4" else self.levels[self.codes]
 
     def scaled_levels(self, mean: float, deviation: float) -> npt.NDArray[np.float32]:
-        """Return what the kernel takes for levels: centred and scaled; or, without levels, how to do that."""
+        """Return the levels centred and scaled, for kernels; without levels, the two numbers to do that with."""
         share = np.float32(1.0 / deviation)
         if self.coding == "f4":
             return np.array([mean, share], np.float32)
@@ -166,9 +161,9 @@ class RatingBlock(Weighed):
 
 @dataclass(frozen=True)
 class StoredRow(Sequence[RatingBlock]):
-    """The blocks of one user shard, in the order of the item shards, each read anew whenever it is asked for.
+    """The blocks of one user shard, in the order of the item shards; each access reads a block anew.
 
-    folder : where blocks lie; checksums, shapes : of each block.
+    folder : of the blocks; checksums, shapes : of each block.
     """
 
     folder: str
@@ -195,12 +190,21 @@ class StoredRow(Sequence[RatingBlock]):
 BlockRow = tuple[RatingBlock, ...] | StoredRow
 
 
-def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
-    """Write one block under its own checksum, so that equal blocks are one file; return its manifest entry.
+class WrittenBlock(TypedDict):
+    """The file of a block, in its manifest entry."""
 
-    A row a run: its number int64, and the bytes of its cells and of its codes as they lie in memory (little-endian), so
-    that reading is little more than copying. The levels are in the metadata of the schema, and for how many rows the
-    tiles are numbered: so a block stays what it is when its shards grow.
+    checksum: str
+    rows: int
+    bytes: int
+    rating_bytes: int
+
+
+def write_block(folder: str, block: RatingBlock) -> WrittenBlock:
+    """Write one block under its checksum, so that equal blocks are one file; return its manifest entry.
+
+    A row a run: its number, int64, and the bytes of its cells and codes as in memory (little-endian), so that reading
+    is little more than copying. The metadata of the schema has the levels, and the rows that tiles are numbered for, so
+    a block is the same when its shards grow.
     """
     about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist()), "laid": json.dumps(block.laid)}
     columns = {
@@ -208,7 +212,7 @@ def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
         "cells": _as_binary(block.cells, block.run_starts),
         "codes": _as_binary(block.codes, block.run_starts),
     }
-    # Cells are close to random: packing them costs more than it saves.
+    # Cells are close to random: compression costs more than it saves.
     packed = {"run": "zstd", "cells": "none", "codes": "none" if block.coding == "f4" else "zstd"}
     table = pa.table(columns).replace_schema_metadata(about)
     sink = pa.BufferOutputStream()
@@ -218,8 +222,8 @@ def write_block(folder: str, block: RatingBlock) -> dict[str, object]:
     data = memoryview(sink.getvalue())
     name = files.checksum(data)
     files.write_bytes(files.join(folder, f"{name}.parquet"), data)
-    rating_bytes = block.cells.itemsize + block.codes.itemsize
-    return {"checksum": name, "rows": len(block), "bytes": len(data), "rating_bytes": rating_bytes}
+    a_rating = block.cells.itemsize + block.codes.itemsize
+    return WrittenBlock(checksum=name, rows=len(block), bytes=len(data), rating_bytes=a_rating)
 
 
 def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
@@ -237,21 +241,21 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
     cells, ends = _from_binary(table["cells"], "u2")
     codes, _ = _from_binary(table["codes"], about[b"coding"].decode())
     users, items = json.loads(about[b"laid"])
-    block = RatingBlock.assembled(table["run"].to_numpy(), ends, cells, codes, levels, shape, (users, items))
+    block = RatingBlock.assembled(
+        table["run"].to_numpy(), ends, cells=cells, codes=codes, levels=levels, shape=shape, laid=(users, items)
+    )
     _refuse_rows_outside(block, url)
     return block
 
 
 def _as_binary(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
-    """Return the values of each run as one piece of bytes."""
-    places = (starts * values.itemsize).astype(np.int64)
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(places), pa.py_buffer(values)]
-    )
+    """Return the values of each run as bytes."""
+    buffers = [None, pa.py_buffer((starts * values.itemsize).astype(np.int64)), pa.py_buffer(values)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
 
 
 def _from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Return the values of all runs, and where each run's end."""
+    """Return the values of all runs, and the end of each run."""
     size = np.dtype(dtype).itemsize
     if not len(column):
         return np.empty(0, dtype), np.empty(0, np.int64)
@@ -266,7 +270,7 @@ def _slices(count: int) -> Iterator[slice]:
 
 
 def _runs(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the values of a sorted column, each once, and where each of them ends."""
+    """Return the distinct values of a sorted column, and the end of each."""
     encoded = pc.run_end_encode(column, run_end_type=pa.int64())
     return encoded.values.to_numpy(), encoded.run_ends.to_numpy()
 
@@ -284,7 +288,7 @@ def _coded(ratings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDAr
 
 
 def _refuse_rows_outside(block: RatingBlock, url: str) -> None:
-    """Look at the runs that reach the edge of the shards; all others end before it."""
+    """Check the runs that reach the edge of the shards; all others end before it."""
     first_items = np.repeat(block.tiles[:, 0], block.tiles[:, 2] - block.tiles[:, 1])
     for first, width, size, cells in (
         (block.run_users, GROUP_USERS, block.shape[0], block.cells >> ITEM_BITS),

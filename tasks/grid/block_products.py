@@ -1,9 +1,9 @@
-"""A row of blocks as rows of a sparse matrix, unknown entries as zero: its products with dense columns.
+"""A row of blocks as rows of a sparse matrix, with missing entries as zero: products with dense columns.
 
-Covers: what is removed from the ratings first, products with the matrix and its transpose, its norm, and a block as
-SciPy's sparse matrix.
-Does not cover: the loops (tasks/kernels/products.py), adding up the rows of blocks
-(pipeline/training/sparse_operator.py), or what the products are for (tasks/training/svd_methods.py).
+Covers: removing the baseline, products with the matrix and its transpose, its norm, and a block as SciPy's sparse
+matrix.
+Does not cover: the loops (tasks/kernels/products.py), the sum over rows of blocks
+(pipeline/training/sparse_operator.py), the methods (tasks/training/svd_methods.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Removed:
-    """What is taken from the known entries of one row of blocks, in rating units: mean + b_u + b_i.
+    """The baseline of the observed entries of one row of blocks, in rating units: mean + b_u + b_i.
 
     `users` : float64 (users of the row,); `items` : for each block, float64 (items,).
     """
@@ -36,7 +36,7 @@ class Removed:
 
 
 def removed_from(mean: float, users: FactorShard, *items: FactorShard) -> Removed:
-    """Return the mean and the biases of a user shard and of all item shards as what is removed."""
+    """Return the baseline of the mean and the biases of a user shard and of all item shards."""
     return Removed(mean, _biases_of(users), tuple(_biases_of(each) for each in items))
 
 
@@ -56,13 +56,13 @@ def row_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
     float64 (users of the shard, columns)
     """
     out = np.zeros((len(removed.users), given.shape[1]))
-    for block, biases, part in _blocks(row, removed):
+    for block, biases, part in _blocks_with_biases(row, removed):
         add_product(block.coding)(*_arguments(block, removed, biases), given[part], out, False)
     return out
 
 
 def row_transposed_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
-    """Return what one user shard adds to A^T Y.
+    """Return the part of one user shard in A^T Y.
 
     Parameters
     ----------
@@ -73,24 +73,24 @@ def row_transposed_product(row: BlockRow, removed: Removed, given: Matrix) -> Ma
     float64 (items, columns), rows of item shard 0 first
     """
     out = np.zeros((sum(len(biases) for biases in removed.items), given.shape[1]))
-    for block, biases, part in _blocks(row, removed):
+    for block, biases, part in _blocks_with_biases(row, removed):
         add_product(block.coding)(*_arguments(block, removed, biases), given, out[part], True)
     return out
 
 
 def row_gram_product(row: BlockRow, removed: Removed, given: Matrix) -> Matrix:
-    """Return what one user shard adds to A^T A X; both products at once, so that A X need not travel."""
+    """Return the part of one user shard in A^T A X: both products in one task, so that A X need not travel."""
     return row_transposed_product(row, removed, row_product(row, removed, given))
 
 
 def row_square(row: BlockRow, removed: Removed) -> float:
     """Return the sum of the squared entries of one row of blocks."""
-    values = (residuals(block, removed, biases) for block, biases, _ in _blocks(row, removed))
+    values = (residuals(block, removed, biases) for block, biases, _ in _blocks_with_biases(row, removed))
     return float(sum(np.sum(each * each) for each in values))
 
 
 def residuals(block: RatingBlock, removed: Removed, item_biases: Matrix) -> Matrix:
-    """Return the known entries of a block, float64 (n,), in its order."""
+    """Return the observed entries of a block without the baseline, float64 (n,), in its order."""
     out = np.empty(len(block))
     fill_residuals(block.coding)(*_arguments(block, removed, item_biases), out)
     return out
@@ -99,15 +99,15 @@ def residuals(block: RatingBlock, removed: Removed, item_biases: Matrix) -> Matr
 def sparse_block(row: BlockRow, column: int, removed: Removed) -> Any:
     """Return one block as a csr_matrix of float64.
 
-    Of the older kind on purpose: Dask multiplies chunks with `*`, which for SciPy's newer arrays goes by element.
+    Not a csr_array: Dask multiplies chunks with `*`, which is elementwise for SciPy's newer arrays.
     """
     block = row[column]
     values = residuals(block, removed, removed.items[column])
     return scipy.sparse.csr_matrix((values, (block.user_rows, block.item_rows)), shape=block.shape)
 
 
-def _blocks(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matrix, slice]]:
-    """Yield each block with the biases of its items and where these lie among all items."""
+def _blocks_with_biases(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matrix, slice]]:
+    """Yield each block with the biases of its items and their positions among all items."""
     start = 0
     for block, biases in zip(row, removed.items, strict=True):
         yield block, biases, slice(start, start + len(biases))
@@ -115,7 +115,5 @@ def _blocks(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matr
 
 
 def _arguments(block: RatingBlock, removed: Removed, item_biases: Matrix) -> tuple[Any, ...]:
-    return (
-        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, block.scaled_levels(0.0, 1.0),
-        removed.mean, removed.users, item_biases,
-    )  # fmt: skip
+    levels = block.scaled_levels(0.0, 1.0)
+    return (*block.places, block.codes, levels, removed.mean, removed.users, item_biases)

@@ -28,7 +28,7 @@ _KEPT_WIDTH = 3
 
 @dataclass(frozen=True)
 class FactorShard(Weighed):
-    """Rows `shard`, `shard + P`, `shard + 2P`, … of U or V, and all that training keeps for them.
+    """Rows `shard`, `shard + P`, `shard + 2P`, … of U or V, with their states in training.
 
     Attributes
     ----------
@@ -46,12 +46,17 @@ class FactorShard(Weighed):
     def biases(self) -> npt.NDArray[np.float32]:
         return self.states[:, BIAS]
 
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Factors and states, as kernels take them."""
+        return self.factors, self.states
+
     def is_finite(self) -> bool:
-        """Say whether all numbers are finite: their sum then is, short of overflow, and takes no memory beside them."""
+        """Return whether all numbers are finite, by their sum, which needs no memory."""
         return all(bool(np.isfinite(np.sum(array))) for array in (self.factors, self.states))
 
     def copy(self) -> FactorShard:
-        """Return a shard that may be changed: Dask may share the original or run its task twice."""
+        """Return a copy to change; Dask may share the original, or run its task twice."""
         room = room_for(*self.factors.shape)
         np.copyto(room.factors, self.factors)
         np.copyto(room.states, self.states)
@@ -59,7 +64,7 @@ class FactorShard(Weighed):
 
 
 def shard_of(factors: npt.NDArray[np.floating[Any]], biases: npt.NDArray[np.floating[Any]]) -> FactorShard:
-    """Return factors (rows, k) and biases (rows,) as a shard to be scored and kept: in float32, without step sizes."""
+    """Return factors (rows, k) and biases (rows,) as a shard in float32, without step sizes."""
     states = np.zeros((len(factors), STATE_WIDTH), dtype=np.float32)
     states[:, BIAS] = biases
     return FactorShard(np.ascontiguousarray(factors, dtype=np.float32), states)
@@ -68,8 +73,8 @@ def shard_of(factors: npt.NDArray[np.floating[Any]], biases: npt.NDArray[np.floa
 def room_for(rows: int, rank: int) -> FactorShard:
     """Return a shard of uninitialised numbers in one piece of memory; rows of 16 floats stay within cache lines.
 
-    NumPy's own arrays begin 16 bytes after a line: every vector of 16 floats then lies across two. In one piece, as
-    long pieces are given in pages of 2 MiB and handed on (tasks/kernels/buffers.py).
+    NumPy's arrays begin 16 bytes after a line, so every vector of 16 floats lies across two. One long piece comes in
+    pages of 2 MiB, and later shards reuse it (tasks/kernels/buffers.py).
     """
     sizes = [rows * width for width in (rank, STATE_WIDTH)]
     places = [-(-size // _LINE_FLOATS) * _LINE_FLOATS for size in sizes]
@@ -82,8 +87,8 @@ def room_for(rows: int, rank: int) -> FactorShard:
 def written_room(rows: int, rank: int) -> FactorShard:
     """Return a shard of zeros whose memory has been written to.
 
-    Once it is let go of, the next shard of its size is not held up by the system, which has to find and clear each page
-    that is written for the first time: at the Netflix shape that doubled the time of the first epochs.
+    Once it is released, the next shard of its size need not wait for the system, which finds and clears each page at
+    its first write: at the Netflix shape that doubled the time of the first epochs.
     """
     room = room_for(rows, rank)
     room.factors[:], room.states[:] = 0.0, 0.0
@@ -95,33 +100,39 @@ def shard_rows(ids: int, shards: int, shard: int) -> int:
     return (ids - shard + shards - 1) // shards
 
 
-def initial_shard(
-    seen: npt.NDArray[np.bool_], rank: int, seed: int, side: str, shard: int, shards: int,
-    length: float = INITIAL_LENGTH,
-) -> FactorShard:  # fmt: skip
+@dataclass(frozen=True)
+class ShardStart:
+    """The rank, seed and number P of the first shards, and the expected length of a row."""
+
+    rank: int
+    seed: int
+    shards: int
+    length: float = INITIAL_LENGTH
+
+
+def initial_shard(rated: npt.NDArray[np.bool_], start: ShardStart, side: str, shard: int) -> FactorShard:
     """Return small random factors for the rows that have ratings, zeros for the rest.
 
-    A row without training ratings is never touched again, so its prediction falls back to the other side's bias.
+    Training does not change a row without ratings, so its prediction has the other side's bias alone.
 
     Parameters
     ----------
-    seen : bool (rows,), whether the row has any training rating.
-    seed, side, shard : with the shard's number, the seed of its own random stream.
-    shards : P. The random numbers of a row depend on (seed, side, shard, P), not on which worker draws them.
-    length : expected length of a row.
+    rated : bool (rows,), whether the row has training ratings.
+    side, shard : "user" or "item", and the shard's number. With seed and P they decide the random numbers of a row; the
+        worker that draws them does not matter.
     """
-    generator = np.random.default_rng(np.random.SeedSequence([seed, SIDES.index(side), shards, shard]))
-    first = room_for(len(seen), rank)
+    generator = np.random.default_rng(np.random.SeedSequence([start.seed, SIDES.index(side), start.shards, shard]))
+    first = room_for(len(rated), start.rank)
     generator.standard_normal(dtype=np.float32, out=first.factors)
-    first.factors[:] *= np.float32(length / np.sqrt(rank))
-    first.factors[~seen] = 0.0
+    first.factors[:] *= np.float32(start.length / np.sqrt(start.rank))
+    first.factors[~rated] = 0.0
     first.states[:] = 0.0
     first.states[:, [FACTOR_SQUARES, BIAS_SQUARES]] = 1.0
     return first
 
 
 def write_shard(url: str, shard: FactorShard) -> str:
-    """Write one shard as one npy array, factors and what is kept of the states side by side; return its checksum."""
+    """Write one shard as one npy array, factors beside the first columns of the states; return its checksum."""
     rows, rank = shard.factors.shape
     slices = (
         np.concatenate([shard.factors[part], shard.states[part, :_KEPT_WIDTH]], axis=1)
@@ -131,7 +142,7 @@ def write_shard(url: str, shard: FactorShard) -> str:
 
 
 def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
-    """Read what `write_shard` wrote, bit for bit.
+    """Read a shard that `write_shard` wrote, bit for bit.
 
     Raises
     ------

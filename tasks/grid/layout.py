@@ -1,7 +1,7 @@
-"""How a matrix is cut: into how many shards, and for how many rows the tiles of a block are numbered.
+"""The number of shards of a matrix, and the number of rows that the tiles of a block are numbered for.
 
-Covers: P from the data alone, and what both become as a dataset grows.
-Does not cover: where a dense id lives (factor_shard.py), or the order inside a block (tasks/kernels/tiles.py).
+Covers: both numbers, from the data alone, also for a dataset that grows.
+Does not cover: the shard of a dense id (factor_shard.py), the order inside a block (tasks/kernels/tiles.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAST_RATINGS_A_COPY = 9
 """With as many workers as shards, an epoch copies every user shard P times. At rank 64 a row is copied in about 36 ns
 and a rating takes 13 ns: from here on copying stays below a third of the steps' time."""
 HEADROOM = 4
-"""Of a shard that needs another tile, one part in so many is laid out ahead: numbers of tiles then change seldom."""
+"""A shard that needs another tile gets room for this part of its rows more, so that numbers of tiles change seldom."""
 
 
 def shards_for(ratings: int, users: int, items: int) -> int:
@@ -33,12 +33,12 @@ def shards_for(ratings: int, users: int, items: int) -> int:
 
 
 def lineage_shards(lineage: Sequence[Sequence[int]], training_ratings: int) -> int:
-    """Return P for a dataset that grew: that of the first one it grew from, so that no rating gets into another block.
+    """Return P for a dataset that grew: that of its first dataset, so that no rating changes its block.
 
     Parameters
     ----------
     lineage : ratings, users and items of each dataset, the first one first, the present one last.
-    training_ratings : of the present one; of the first one it takes the same part to be for training.
+    training_ratings : of the present one; the first one is taken to have the same part of training ratings.
     """
     ratings, users, items = lineage[0]
     first = training_ratings if len(lineage) == 1 else round(ratings * training_ratings / max(1, lineage[-1][0]))
@@ -46,11 +46,11 @@ def lineage_shards(lineage: Sequence[Sequence[int]], training_ratings: int) -> i
 
 
 def laid_rows(counts: Sequence[int], shards: int, shard: int, tile_rows: int) -> int:
-    """Return for how many rows of a shard tiles are numbered: those of the first dataset, as long as they fit in.
+    """Return the number of rows of a shard that tiles are numbered for: those of the first dataset, while they suffice.
 
     Parameters
     ----------
-    counts : users, or items, of each dataset of the lineage, the first one first.
+    counts : users, or items, of each dataset from the first one to the present one.
     """
     laid = shard_rows(counts[0], shards, shard)
     for count in counts[1:]:

@@ -1,8 +1,7 @@
 """Move ratings from dataset files to blocks in two steps, each a pure task over files.
 
-Covers: one dataset part to a scratch file with a group a block, and one block from the groups of all scratch
-files.
-Does not cover: the order inside a block and its file (block.py), or which tasks run (pipeline/stages/grid.py).
+Covers: one dataset part to a scratch file with a group a block, and one block from the groups of all scratch files.
+Does not cover: the order inside a block and its file (block.py), the graph of tasks (pipeline/stages/grid.py).
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.dataset.sorting import stable_order
-from funkflow.tasks.grid.block import RatingBlock, write_block
+from funkflow.tasks.grid.block import RatingBlock, WrittenBlock, write_block
 from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import narrowest_type, read_groups, write_groups
@@ -29,9 +28,9 @@ _USER, _ITEM, _RATING = (np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE
 
 @dataclass(frozen=True)
 class Group:
-    """What one dataset part has for one block: the block's number, ratings, and the sum of their fingerprints.
+    """The ratings of one dataset part in one block: the block's number, their count, and the sum of their fingerprints.
 
-    Sums of all parts make up that of the block, however the dataset was cut: equal ratings, equal sum.
+    The sum over all parts is that of the block, however the dataset was cut: equal ratings, equal sum.
     """
 
     block: int
@@ -58,7 +57,7 @@ def scatter_part(
     block_numbers = (users % shards) * shards + items % shards
     for url, held_out_checksum in removed:
         rows = files.read_table(url, ["row"], expected_checksum=held_out_checksum)["row"].to_numpy()
-        block_numbers[rows[rows >= 0]] = shards * shards  # after all blocks, where they are not written
+        block_numbers[rows[rows >= 0]] = shards * shards  # after all blocks: not written
     order, starts = stable_order(block_numbers, shards * shards + 1)
     order = order[: starts[-2]]
     local_users, local_items = users // shards, items // shards
@@ -91,9 +90,26 @@ def _fingerprints(
     return [int(total) for total in np.add.reduceat(hashes, edges[:-1])] if len(hashes) else []
 
 
+class RatingSums(TypedDict):
+    """Sums over the ratings of a block in float64, in block order, so that they do not depend on the dataset's parts.
+
+    `sum`, `squares` : of ratings and of their squares; `about_mean` : of squares about their own mean; `extremes` :
+    the least and the greatest rating, if there are any.
+    """
+
+    sum: float
+    squares: float
+    about_mean: float
+    extremes: list[float]
+
+
+class BuiltBlock(WrittenBlock, RatingSums):
+    """The manifest entry of a block."""
+
+
 def build_block(
     pieces: Sequence[tuple[str, int]], shape: tuple[int, int], laid: tuple[int, int], folder: str
-) -> dict[str, Any]:
+) -> BuiltBlock:
     """Read one block's groups, put its ratings in order and write it.
 
     Parameters
@@ -103,18 +119,15 @@ def build_block(
 
     Returns
     -------
-    The block's manifest entry, with `sum` and `squares` of its ratings in float64 (in block order, so that they do not
-    depend on how the dataset was partitioned), `about_mean`, the sum of squares about their own mean, and `extremes`,
-    the least and the greatest of them if there are any.
+    The block's manifest entry.
     """
-    user_rows, item_rows, ratings = _gathered(pieces)
+    user_rows, item_rows, ratings = _read_ratings(pieces)
     block = RatingBlock.of(user_rows, item_rows, ratings, shape, laid)
     del user_rows, item_rows, ratings
     return {**write_block(folder, block), **_sums(block)}
 
 
-def _sums(block: RatingBlock) -> dict[str, Any]:
-    """Return the sums of ratings, of their squares, and of the squares about their own mean; least and greatest."""
+def _sums(block: RatingBlock) -> RatingSums:
     values = (block.codes if block.coding == "f4" else block.levels).astype(np.float64)
     counts = np.ones(len(values)) if block.coding == "f4" else np.bincount(block.codes, minlength=len(values))
     total = float(np.sum(counts * values))
@@ -123,7 +136,7 @@ def _sums(block: RatingBlock) -> dict[str, Any]:
     return {"sum": total, "squares": float(np.sum(counts * values**2)), "about_mean": about_mean, "extremes": extremes}
 
 
-def _gathered(
+def _read_ratings(
     pieces: Sequence[tuple[str, int]],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     empty = pa.schema([("user_row", pa.int32()), ("item_row", pa.int32()), ("rating", pa.float32())])

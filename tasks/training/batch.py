@@ -1,9 +1,8 @@
-"""What full-batch gradient descent does to one block or one shard: parts of the gradient, in float64, and their sums.
+"""The tasks of full-batch gradient descent on one block or one shard, in float64.
 
-Covers: rows of factors with their biases, a block's part of the gradient, adding parts up with the penalty, and the
-step.
-Does not cover: the loop over ratings (tasks/kernels/gradient.py), the objective in plain words (objective.py), the rule
-(gradient_descent.py), or which task runs where (pipeline/training/batch_graph.py).
+Covers: rows of factors with their biases, a block's part of the gradient, the sum of parts with the penalty, the step.
+Does not cover: the loop over ratings (tasks/kernels/gradient.py), the objective in plain NumPy (objective.py), the step
+rule (gradient_descent.py), the graph of tasks (pipeline/training/batch_graph.py).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, shard_of, write_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, shard_of, write_shard
 from funkflow.tasks.grid.row_sums import block_sums
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
@@ -28,15 +27,15 @@ Rows = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.float64]
 """Number of ratings of each row, float64 (rows,)."""
 RowCounts = tuple[Counts, tuple[Counts, ...]]
-"""Those of the users of a row of blocks, and of the items of each block."""
+"""Counts of the users of a row of blocks, and of the items of each block."""
 
 
 @dataclass(frozen=True)
 class Part(Weighed):
-    """The data term's gradient from blocks of one user shard, gone through in order.
+    """The gradient of the squared error of blocks of one user shard, taken in order.
 
-    `users` : summed over all blocks so far; `items` : of the last block alone; `squared_error` : summed over all blocks
-    so far, in scaled units.
+    `users` : sum over all blocks so far; `items` : of the last block alone; `squared_error` : sum over all blocks so
+    far, in scaled units.
     """
 
     users: Rows
@@ -44,14 +43,12 @@ class Part(Weighed):
     squared_error: float
 
 
-def block_part(
-    block: RatingBlock, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
-) -> Part:
-    """Return the part of the gradient that a block adds: -2 e v_c to each user, -2 e u_r to each item.
+def block_part(block: RatingBlock, users: Rows, items: Rows, scaling: Scaling, before: Part | None) -> Part:
+    """Return the part of the gradient of one more block: -2 e v_c for each user, -2 e u_r for each item.
 
     Parameters
     ----------
-    before : of the blocks of the same user shard that came before it; never changed.
+    before : the part of the earlier blocks of the same user shard; it does not change.
 
     Raises
     ------
@@ -62,15 +59,14 @@ def block_part(
         raise ShardMismatch(f"a block of {block.shape} rows met shards of {len(users)} and {len(items)} rows")
     user_slopes = np.zeros_like(users) if before is None else before.users.copy()
     item_slopes = np.zeros_like(items)
-    squared = sum_slopes(block.coding)(
-        block.tiles, block.run_users, block.run_starts, block.cells, block.codes, _levels(block, mean, deviation),
-        users, items, user_slopes, item_slopes,
-    )  # fmt: skip
+    coded, slopes = (block.codes, _levels(block, scaling)), (user_slopes, item_slopes)
+    squared = sum_slopes(block.coding)(*block.places, *coded, users, items, *slopes)
     return Part(user_slopes, item_slopes, squared + (0.0 if before is None else before.squared_error))
 
 
-def _levels(block: RatingBlock, mean: float, deviation: float) -> npt.NDArray[np.float64]:
+def _levels(block: RatingBlock, scaling: Scaling) -> npt.NDArray[np.float64]:
     """Return the block's scaled levels as `RatingBlock.scaled_levels` does, in float64."""
+    mean, deviation = scaling.mean, scaling.deviation
     if block.coding == "f4":
         return np.array([mean, 1.0 / deviation])
     return (block.levels.astype(np.float64) - mean) / deviation
@@ -87,7 +83,7 @@ def total(*parts: Rows) -> Rows:
 def with_penalty(rows: Rows, counts: Counts, l2: float, biases: bool, *parts: Rows) -> Rows:
     """Return the whole gradient of a shard: the sum of its parts, and 2 l2 times each row for each of its ratings.
 
-    biases : False leaves the biases where they are, which is at 0: their slope is none.
+    biases : False: the gradient of the biases is 0, so they stay 0.
     """
     slopes = total(*parts)
     slopes += (2.0 * l2) * counts[:, None] * rows
@@ -109,7 +105,7 @@ def moved(rows: Rows, by: float, along: Rows) -> Rows:
 def inner_products(*rows: Rows) -> list[float]:
     """Return the inner products of the first and second shard, the third and fourth, and so on.
 
-    NumPy's own sum, not BLAS, whose bits may depend on its number of threads.
+    The sum is NumPy's, as the bits of BLAS can depend on its number of threads.
     """
     return [float(np.sum(left * right)) for left, right in zip(rows[::2], rows[1::2], strict=True)]
 
@@ -120,24 +116,24 @@ def count_ratings(row: BlockRow) -> RowCounts:
     return np.sum([counts for (_, counts), _ in sums], axis=0), tuple(counts for _, (_, counts) in sums)
 
 
-def start_rows(counts: Counts, rank: int, seed: int, side: str, shard: int, shards: int) -> Rows:
-    """Return the initial values that stochastic descent starts from, without biases."""
-    factors = initial_shard(counts > 0, rank, seed, side, shard, shards).factors
+def start_rows(counts: Counts, start: ShardStart, side: str, shard: int) -> Rows:
+    """Return the initial factors of stochastic descent, with biases of 0."""
+    factors = initial_shard(counts > 0, start, side, shard).factors
     return np.concatenate([factors.astype(np.float64), np.zeros((len(factors), 1))], axis=1)
 
 
 def as_shard(rows: Rows) -> FactorShard:
-    """Return the rows as a factor shard, in float32: what is scored, kept and exported."""
+    """Return the rows as a factor shard in float32, for scoring and export."""
     return shard_of(rows[:, :-1], rows[:, -1])
 
 
 def write_rows(url: str, *parts: Rows) -> str:
-    """Write several shards of one shape as one npy array, one after another; return its checksum."""
+    """Write several shards of one shape as one array file; return its checksum."""
     return npy.write_array(url, np.stack(parts))
 
 
 def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
-    """Read one of those that `write_rows` wrote, bit for bit.
+    """Read one of the shards that `write_rows` wrote, bit for bit.
 
     Raises
     ------
@@ -153,11 +149,9 @@ def read_rows(url: str, expected_checksum: str, number: int) -> Rows:
     return rows
 
 
-def slopes_in_row(
-    row: BlockRow, column: int, users: Rows, items: Rows, mean: float, deviation: float, before: Part | None
-) -> Part:
-    """Return the gradient's part of one block of a row, the users' added to that of the blocks before it."""
-    return block_part(row[column], users, items, mean, deviation, before)
+def slopes_in_row(row: BlockRow, column: int, users: Rows, items: Rows, scaling: Scaling, before: Part | None) -> Part:
+    """Return the gradient's part of one block of a row, added to that of the blocks before it."""
+    return block_part(row[column], users, items, scaling, before)
 
 
 def items_of_part(part: Part) -> Rows:
@@ -186,15 +180,15 @@ def counts_of_items(counted: list[RowCounts], shard: int) -> Counts:
 
 
 def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
-    """Read a shard of a checkpoint, on the worker that holds what its first argument is."""
+    """Read a shard of a checkpoint, on the worker that holds the first argument."""
     return read_rows(url, checksum, number)
 
 
 def score_rows(held_out: HeldOut, users: Rows, scaling: Scaling, scale: tuple[float, float], *items: Rows) -> Errors:
-    """Return one user shard's errors on its stopping ratings."""
+    """Return one user shard's errors on its validation ratings."""
     return score(held_out, as_shard(users), [as_shard(each) for each in items], scaling, scale)
 
 
 def write_as_shard(url: str, rows: Rows) -> str:
-    """Write rows as the factor shard that they stand for; return its checksum."""
+    """Write rows as a factor shard; return its checksum."""
     return write_shard(url, as_shard(rows))

@@ -1,7 +1,7 @@
-"""When training has gone far enough: decided by the sequence of RMSEs, and of what factors carry.
+"""Early stopping, by the RMSEs of the epochs and the size of the factors' part of the predictions.
 
-Covers: which epoch is the best so far, whether to stop after it, and how a standstill differs from the end.
-Does not cover: what the RMSEs were measured on, or what happens to the factors (pipeline/training/sgd.py).
+Covers: the best epoch so far, whether to stop, and the difference between a standstill and the end.
+Does not cover: measuring the RMSEs (score.py), the loop over epochs (pipeline/training/sgd.py).
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 from funkflow.tasks.grid.default_rule import SETTING_OUT
 
 AnyHistory = Sequence[Sequence[float | None]]
-"""For each epoch so far its training RMSE, its stopping RMSE or None, and, with stochastic descent, the RMS of what
-factors add to the predictions of the stopping ratings, or None."""
+"""For each epoch so far its training RMSE, its validation RMSE or None, and, with stochastic descent, the RMS of the
+factors' part of the predictions of the validation ratings, or None."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`best_epoch` counts from 1, 0 is the state before; `stop` says that `patience` epochs brought no gain."""
+    """`best_epoch` counts from 1, 0 is the state before; `stop` : whether `patience` epochs brought no gain."""
 
     best_epoch: int
     stop: bool
 
 
 @dataclass(frozen=True)
-class Rule:
-    """The rule with its numbers, as `judge_history` takes them.
+class StoppingRule:
+    """The rule with its numbers, for `judge_history`.
 
-    `waits` : it does not stop at a standstill: where factors set out, or where validation falls back from a rise.
+    `waits` : whether it continues at a standstill: while factors set out, or the validation RMSE falls after a rise.
     """
 
     patience: int
@@ -45,11 +45,11 @@ class Rule:
 
 
 def judge(rmses: Sequence[float], patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
-    """Judge the RMSEs of epochs 1, 2, …: the same sequence gives the same verdict, whatever arrived first.
+    """Judge the RMSEs of epochs 1, 2, …; the verdict depends on the sequence alone.
 
-    An epoch is the best if it is lower than all before it; only a fall by the relative `minimum_gain` below the last
-    epoch that gained renews the patience. `start`, the RMSE of the model that training starts from, counts as epoch 0
-    when the best is chosen, and not for the patience: the first epochs may well be worse than it.
+    An epoch is the best if its RMSE is lower than all before it; only a fall by the relative `minimum_gain` below the
+    last epoch that gained renews the patience. `start`, the RMSE of the start model, counts as epoch 0 in the choice of
+    the best, but not for the patience: the first epochs can well be worse.
     """
     best, best_epoch, gained, gained_epoch = float("inf") if start is None else start, 0, float("inf"), 0
     for epoch, rmse in enumerate(rmses, start=1):
@@ -61,22 +61,22 @@ def judge(rmses: Sequence[float], patience: int, minimum_gain: float, start: flo
 
 
 def judge_history(history: AnyHistory, patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
-    """Judge the epochs by their stopping RMSEs; without these the last epoch is the best."""
+    """Judge the epochs by their validation RMSEs; without these the last epoch is the best."""
     rmses = stopping_rmses(history)
     return judge(rmses, patience, minimum_gain, start) if rmses else Verdict(len(history), stop=False)
 
 
 def stopping_rmses(history: AnyHistory) -> list[float]:
-    """Return the stopping RMSE of each epoch that has one."""
+    """Return the validation RMSE of each epoch that has one."""
     return [row[1] for row in history if row[1] is not None]
 
 
 def set_out(history: AnyHistory) -> bool:
-    """Say whether factors are on their way from a saddle: they grow fast for the little that they carry so far.
+    """Return whether factors are leaving a saddle: they grow fast, and are still a small part of the predictions.
 
-    Factors start small, and as long as they add next to nothing to predictions, the RMSE says nothing about them: it
-    stands still, or rises as biases learn noise, while the factors grow from epoch to epoch by some tenths, or several
-    times. Once they carry something, they grow by less, and whether that is of use can be seen.
+    Factors start small, and while they add next to nothing to predictions, the RMSE does not show their growth: it
+    stands still, or rises as biases learn noise, and the factors grow from epoch to epoch by some tenths, or several
+    times. Later they grow by less, and the RMSE shows whether they help.
     """
     if len(history) < 2:
         return False
@@ -87,9 +87,9 @@ def set_out(history: AnyHistory) -> bool:
 
 
 def falls(history: AnyHistory, minimum_gain: float) -> bool:
-    """Say whether the last stopping RMSE is below the one before it by the minimum gain: back from a rise.
+    """Return whether the last validation RMSE is below the one before it by the minimum gain: it falls after a rise.
 
-    Where an RMSE goes up and down, this puts the end off by an epoch at most.
+    If an RMSE goes up and down, this delays the end by an epoch at most.
     """
     last = stopping_rmses(history)[-2:]
     return len(last) == 2 and last[1] < last[0] * (1.0 - minimum_gain)

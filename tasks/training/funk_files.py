@@ -1,6 +1,7 @@
-"""Features of Simon Funk's form on disk, each by itself, and a shard of the whole model put together from them.
+"""Files of features of Simon Funk's form, and the shards of the model made of them.
 
-Covers: writing and reading them. Does not cover: how they come about (funk.py), or when they are written (pipeline).
+Covers: writing and reading them.
+Does not cover: finding features (funk.py), the loop that writes them (pipeline/training/funk.py).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from funkflow.tasks.errors import DamagedFile, Diverged
 from funkflow.tasks.grid.factor_shard import FactorShard, room_for, write_shard
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.vector import BIAS
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import npy
 from funkflow.tasks.training.funk import Vectors, scaled_biases
 
 
-def write_vectors(url: str, vectors: Vectors) -> str:
-    """Write one side of a finished feature, all its shards after one another; return the file's checksum.
+def write_feature(url: str, vectors: Vectors) -> str:
+    """Write one side of a finished feature, one shard after another; return the file's checksum.
 
     Raises
     ------
@@ -31,8 +33,8 @@ def write_vectors(url: str, vectors: Vectors) -> str:
     return npy.write_array(url, whole)
 
 
-def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vectors:
-    """Read what `write_vectors` wrote, given the rows of all shards of the side.
+def read_feature(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vectors:
+    """Read a file of `write_feature`, given the rows of all shards of the side.
 
     Raises
     ------
@@ -47,18 +49,18 @@ def read_vectors(url: str, expected_checksum: str, sizes: Sequence[int]) -> Vect
     return tuple(np.split(whole, np.cumsum(sizes)[:-1]))
 
 
-def write_factors(
-    url: str, biases: FactorShard, scaling: Scaling, rank: int, features: Sequence[tuple[str, str]],
-    sizes: Sequence[int], number: int,
+def write_features_as_shard(
+    url: str, biases: FactorShard, scaling: Scaling, rank: int, features: Sequence[Place], sizes: Sequence[int],
+    number: int,
 ) -> str:  # fmt: skip
-    """Put one shard of the model together from its biases and the files of all features; return its checksum.
+    """Write one shard of the model, from its biases and the files of all features; return its checksum.
 
-    Features that were not needed for `rank` are zero. biases : in rating units; features : url and checksum of each;
-    sizes : rows of all shards of the side; number : the shard's.
+    Factors beyond the features found are zero. biases : in rating units; sizes : rows of all shards of the side;
+    number : of the shard.
     """
     shard = room_for(sizes[number], rank)
     shard.factors[:], shard.states[:] = 0.0, 0.0
     shard.states[:, BIAS] = scaled_biases(biases, scaling)
-    for column, where in enumerate(features):
-        shard.factors[:, column] = read_vectors(*where, sizes)[number]
+    for column, feature in enumerate(features):
+        shard.factors[:, column] = read_feature(*feature, sizes)[number]
     return write_shard(url, shard)

@@ -1,15 +1,15 @@
-"""Gradients checked by difference quotients, over a sweep of the step h, in double and in single precision.
+"""A check of gradients by difference quotients, over a sweep of the step h, in double and in single precision.
 
-Covers: a small random problem, the worst error of one-sided and central quotients at each h, how that falls with h,
-and whether it proves the gradient right.
-Does not cover: the objective (objective.py), or how the table is printed (pipeline/commands/check_gradients.py).
+Covers: a small random problem, the worst error of one-sided and central quotients at each h, the order in which it
+falls with h, and whether that proves the gradient right.
+Does not cover: the objective (objective.py), printing the table (pipeline/commands/check_gradients.py).
 
-By Taylor's theorem (F(a + h) - F(a)) / h is off by h F''/2 and (F(a + h) - F(a - h)) / 2h by h^2 F'''/6; against both
-stands rounding, about (the precision) |F| / h. So the error falls as h or h^2, and rises again as 1/h once h is small.
+By Taylor's theorem (F(a + h) - F(a)) / h is off by h F''/2 and (F(a + h) - F(a - h)) / 2h by h^2 F'''/6; rounding adds
+about (the precision) |F| / h to both. So the error falls as h or h^2, and rises again as 1/h once h is small.
 
-Along a single coordinate J is a parabola, whose central quotient is exact at any h: good to find the coordinate that is
-wrong, but h^2 shows only along directions that move U and V together, where J is of the fourth degree. So the sweep
-goes along random directions, and each coordinate is looked at once.
+Along a single coordinate J is a parabola, whose central quotient is exact at any h: that finds a wrong coordinate, but
+h^2 shows only along directions that move U and V together, where J is of the fourth degree. So the sweep goes along
+random directions, and checks each coordinate once.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from funkflow.tasks.training.objective import Gradients, Observed, Point, object
 
 STEPS = tuple(10.0**-exponent for exponent in range(1, 13))
 RIGHT = 1e-8
-"""Error of the best central quotient in float64 up to which a gradient counts as right. Right ones come to some 1e-11;
-a wrong term stands out by orders of magnitude."""
+"""Greatest error of the best central quotient in float64 of a right gradient. Right ones have some 1e-11; a wrong term
+gives orders of magnitude more."""
 _COORDINATE_STEP = 1e-2
 _LEFT_BY_ROUNDING = 30.0
-"""Times the estimated rounding error above which a quotient's error is taken to be its own."""
+"""An error of more than this times the estimated rounding error belongs to the quotient."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A point and ratings to look at, and the L2 term."""
+    """A point, ratings, and the L2 term."""
 
     at: Point
     data: Observed
@@ -46,7 +46,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Row:
+class SweepRow:
     """The worst errors over all directions at one h, as part of the greatest slope along any of them."""
 
     h: float
@@ -56,15 +56,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All rows of one precision. The orders are the powers of h that errors fall by; nan where rounding hides them."""
+    """All rows of one precision. The orders are the powers of h in the errors; nan if rounding hides them."""
 
     dtype: str
-    rows: tuple[Row, ...]
+    rows: tuple[SweepRow, ...]
     one_sided_order: float
     central_order: float
 
     @property
-    def best(self) -> Row:
+    def best(self) -> SweepRow:
         """The row whose central quotient is closest."""
         return min(self.rows, key=lambda row: row.central)
 
@@ -79,9 +79,9 @@ class Coordinate:
 
 
 def random_problem(users: int, items: int, rank: int, part: float, l2: float, seed: int) -> Problem:
-    """Return normal factors, biases and ratings, every user and item rated at least once.
+    """Return normal factors, biases and ratings, every user and item with at least one rating.
 
-    part : of the cells that is observed.
+    part : observed part of all entries.
     """
     rng = np.random.default_rng(seed)
     observed = rng.random((users, items)) < part
@@ -94,41 +94,41 @@ def random_problem(users: int, items: int, rank: int, part: float, l2: float, se
     return Problem(at, Observed(rows, columns, rng.normal(size=len(rows))), l2)
 
 
-def sweep(problem: Problem, gradients: Gradients, dtype: str, directions: int = 8, seed: int = 0) -> Sweep:
+def sweep_steps(problem: Problem, gradients: Gradients, dtype: str, directions: int = 8, seed: int = 0) -> Sweep:
     """Compare a gradient with difference quotients of the objective along random directions, at each h of `STEPS`.
 
     Parameters
     ----------
-    dtype : float64 or float32: what the objective is reckoned in. The gradient it is held against is always float64.
+    dtype : float64 or float32, the precision of the objective; that of the gradient is always float64.
     """
     exact = gradients(problem.at, problem.data, problem.l2)
     drawn = np.random.default_rng(seed)
-    ways = [_direction(problem.at, drawn) for _ in range(directions)]
+    ways = [_random_direction(problem.at, drawn) for _ in range(directions)]
     slopes = [_inner(exact, way) for way in ways]
     largest = max(abs(slope) for slope in slopes)
-    looked_at = problem.of(dtype)
-    here = _value(looked_at)
+    rounded = problem.of(dtype)
+    here = _value(rounded)
     rows = []
     for h in STEPS:
-        pairs = [(_value(looked_at, way, h), _value(looked_at, way, -h)) for way in ways]
+        pairs = [(_value(rounded, way, h), _value(rounded, way, -h)) for way in ways]
         errors = [
             (abs((above - here) / h - slope) / largest, abs((above - below) / (2.0 * h) - slope) / largest)
             for (above, below), slope in zip(pairs, slopes, strict=True)
         ]
-        rows.append(Row(h, *(max(each) for each in zip(*errors, strict=True))))
+        rows.append(SweepRow(h, *(max(each) for each in zip(*errors, strict=True))))
     rounding = [float(np.finfo(dtype).eps) * abs(here) / (h * largest) for h in STEPS]
-    orders = (_order([getattr(row, name) for row in rows], rounding) for name in ("one_sided", "central"))
+    orders = (_order_of([getattr(row, name) for row in rows], rounding) for name in ("one_sided", "central"))
     return Sweep(dtype, tuple(rows), *orders)
 
 
 def is_right(double: Sweep) -> bool:
-    """Say whether a sweep in float64 proves the gradient right: errors fall far enough, and as h and h^2 do."""
+    """Return whether a sweep in float64 proves the gradient right: errors fall far enough, and as h and h^2."""
     orders = abs(double.one_sided_order - 1.0) < 0.2 and abs(double.central_order - 2.0) < 0.2
     return double.best.central < RIGHT and orders
 
 
 def worst_coordinate(problem: Problem, gradients: Gradients) -> Coordinate:
-    """Return where a gradient and the central quotient, in float64, are furthest apart."""
+    """Return the coordinate where a gradient and the central quotient, in float64, differ most."""
     exact = vars(gradients(problem.at, problem.data, problem.l2))
     found = [
         Coordinate(f"{name}[{', '.join(map(str, place))}]", float(slopes[place]), _quotient(problem, name, place))
@@ -146,7 +146,7 @@ def _quotient(problem: Problem, name: str, place: tuple[int, ...]) -> float:
 
 
 def _value(problem: Problem, way: Point | None = None, by: float = 0.0) -> float:
-    """Return the objective at the point, or so far along a direction, in the precision of the point."""
+    """Return the objective at the point, or at a distance along a direction, in the precision of the point."""
     at = problem.at
     if way is not None:
         dtype = at.user_factors.dtype.type
@@ -155,7 +155,7 @@ def _value(problem: Problem, way: Point | None = None, by: float = 0.0) -> float
     return objective(at, problem.data, problem.l2)
 
 
-def _direction(at: Point, drawn: np.random.Generator) -> Point:
+def _random_direction(at: Point, drawn: np.random.Generator) -> Point:
     return Point(*(drawn.normal(size=values.shape) for values in vars(at).values()))
 
 
@@ -163,8 +163,8 @@ def _inner(left: Point, right: Point) -> float:
     return sum(float(np.sum(a * b)) for a, b in zip(vars(left).values(), vars(right).values(), strict=True))
 
 
-def _order(errors: list[float], rounding: list[float]) -> float:
-    """Return the slope of log error over log h where the error is the quotient's own; nan with less than three such."""
+def _order_of(errors: list[float], rounding: list[float]) -> float:
+    """Return the slope of log error over log h, without errors by rounding; nan with less than three others."""
     own = [
         (math.log(h), math.log(error))
         for h, error, least in zip(STEPS, errors, rounding, strict=True)

@@ -1,9 +1,8 @@
-"""The objective and its gradients as they stand in the book: what every method here follows downhill.
+"""The objective and its gradients in plain NumPy, as in textbooks.
 
 Covers: J, and dJ/dU, dJ/dV, dJ/db_u, dJ/db_i over a list of observed ratings, by the chain rule through D = U V^T.
-Does not cover: anything fast: batch.py takes these gradients block by block, tasks/kernels/sgd.py one rating at a time
-with the factor 2 absorbed in the step. Nor the rule that follows them (gradient_descent.py), or their check against
-differences (gradient_check.py).
+Does not cover: the fast forms by block (batch.py) and by rating (tasks/kernels/sgd.py, with the factor 2 in the step),
+the step rule (gradient_descent.py), the check by difference quotients (gradient_check.py).
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from scipy.sparse import coo_array
 from funkflow.tasks.errors import BadInput
 
 Matrix = npt.NDArray[np.floating[Any]]
-"""float64 wherever it counts; given float32, all is float32 (gradient_check.py shows what that costs)."""
+"""float64 in use; given float32, all is float32 (gradient_check.py shows the loss)."""
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where the objective is looked at: U (users, k), V (items, k), b_u (users,), b_i (items,), all of one dtype.
+    """A point of the objective: U (users, k), V (items, k), b_u (users,), b_i (items,), all of one dtype.
 
     Raises
     ------
@@ -40,7 +39,7 @@ class Point:
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
-            refuse_complex(values, name)
+            check_real(values, name)
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,15 @@ class Observed:
     ratings: Matrix
 
     def __post_init__(self) -> None:
-        refuse_complex(self.ratings, "ratings")
+        check_real(self.ratings, "ratings")
 
 
 Gradients = Callable[[Point, Observed, float], Point]
-"""What `gradients` is: where, on which ratings, with which L2."""
+"""The signature of `gradients`: point, ratings, L2."""
 
 
-def refuse_complex(values: npt.NDArray[Any], name: str) -> None:
-    """Raise BadInput for complex values: |e|^2 has no gradient of the form used here, so nothing would be right."""
+def check_real(values: npt.NDArray[Any], name: str) -> None:
+    """Raise BadInput for complex values: |e|^2 has no gradient of the form used here."""
     if np.iscomplexobj(values):
         raise BadInput(
             f"{name} of shape {np.shape(values)} are {values.dtype}: only real matrices are factorised; "
@@ -85,13 +84,13 @@ def objective(at: Point, data: Observed, l2: float) -> float:
         of_user @ (np.sum(at.user_factors**2, axis=1) + at.user_biases**2)
         + of_item @ (np.sum(at.item_factors**2, axis=1) + at.item_biases**2)
     )  # fmt: skip
-    return float(np.sum(_errors(at, data) ** 2) + _scalar(l2, at) * penalty)
+    return float(np.sum(_differences(at, data) ** 2) + _scalar(l2, at) * penalty)
 
 
 def gradients(at: Point, data: Observed, l2: float) -> Point:
     """Return dJ/dU, dJ/dV, dJ/db_u, dJ/db_i.
 
-    By the chain rule through D = U V^T, with dJ/dD = -2 e at the observed cells and 0 elsewhere:
+    By the chain rule through D = U V^T, with dJ/dD = -2 e at the observed entries and 0 elsewhere:
 
         dJ/dU = (dJ/dD) V        dJ/dU_rq = -2 sum over c of e_rc V_cq
         dJ/dV = (dJ/dD)^T U      dJ/dV_cq = -2 sum over r of e_rc U_rq
@@ -99,34 +98,34 @@ def gradients(at: Point, data: Observed, l2: float) -> Point:
     so each sums over the *other* index alone. A bias is a factor whose partner is 1. The penalty adds 2 l2 times the
     row for each of its ratings.
     """
-    by_cell = slope_by_cell(at, data)
+    slopes = slope_by_entry(at, data)
     of_user, of_item = (2 * _scalar(l2, at) * counts for counts in _counts(at, data))
     return Point(
-        by_cell @ at.item_factors + of_user[:, None] * at.user_factors,
-        by_cell.T @ at.user_factors + of_item[:, None] * at.item_factors,
-        by_cell.sum(axis=1) + of_user * at.user_biases,
-        by_cell.sum(axis=0) + of_item * at.item_biases,
+        slopes @ at.item_factors + of_user[:, None] * at.user_factors,
+        slopes.T @ at.user_factors + of_item[:, None] * at.item_factors,
+        slopes.sum(axis=1) + of_user * at.user_biases,
+        slopes.sum(axis=0) + of_item * at.item_biases,
     )
 
 
-def slope_by_cell(at: Point, data: Observed) -> coo_array:
-    """Return dJ/dD without the penalty, (users, items): -2 e where a rating was observed, nothing elsewhere."""
+def slope_by_entry(at: Point, data: Observed) -> coo_array:
+    """Return dJ/dD without the penalty, (users, items): -2 e at the observed entries, nothing elsewhere."""
     shape = len(at.user_factors), len(at.item_factors)
-    return coo_array((-2 * _errors(at, data), (data.users, data.items)), shape=shape)
+    return coo_array((-2 * _differences(at, data), (data.users, data.items)), shape=shape)
 
 
-def _errors(at: Point, data: Observed) -> Matrix:
+def _differences(at: Point, data: Observed) -> Matrix:
     products = np.einsum("nk,nk->n", at.user_factors[data.users], at.item_factors[data.items])
     return np.asarray(data.ratings - products - at.user_biases[data.users] - at.item_biases[data.items])
 
 
 def _counts(at: Point, data: Observed) -> tuple[Matrix, Matrix]:
-    """Return how many ratings each user and each item has."""
+    """Return the number of ratings of each user and each item."""
     pairs = ((data.users, at.user_factors), (data.items, at.item_factors))
     of_user, of_item = (np.bincount(rows, minlength=len(factors)).astype(factors.dtype) for rows, factors in pairs)
     return of_user, of_item
 
 
 def _scalar(value: float, at: Point) -> Any:
-    """Return a number in the precision of the point, so that NumPy reckons in no other."""
+    """Return a number in the precision of the point, so that NumPy calculates in it."""
     return at.user_factors.dtype.type(value)

@@ -1,8 +1,8 @@
-"""Measure a model on held-out ratings: sums of errors for one user shard.
+"""Errors of one user shard on validation ratings.
 
-Covers: the held-out ratings of a user shard, sorted by item shard, and their squared and absolute errors.
-Does not cover: which ratings are held out (pipeline/stages/split.py), or adding the shards up
-(pipeline/training/sgd.py, pipeline/stages/evaluate.py).
+Covers: the validation ratings of a user shard, sorted by item shard, and sums of squared and absolute errors.
+Does not cover: choosing these ratings (pipeline/stages/split.py), the sum over all shards
+(pipeline/stages/evaluate.py).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from funkflow.tasks.training.sgd import Descent
 
 @dataclass(frozen=True)
 class HeldOut(Weighed):
-    """Held-out ratings of one user shard, those of item shard b at `starts[b]:starts[b + 1]`.
+    """Validation ratings of one user shard; those of item shard b are at `starts[b]:starts[b + 1]`.
 
-    `user_rows`, `item_rows` : int32 (n,), local rows, -1 where training knows no such id; `ratings` : float32 (n,).
+    `user_rows`, `item_rows` : int32 (n,), local rows, -1 for ids without training ratings; `ratings` : float32 (n,).
     """
 
     user_rows: npt.NDArray[np.int32]
@@ -38,10 +38,18 @@ class HeldOut(Weighed):
     ratings: npt.NDArray[np.float32]
     starts: npt.NDArray[np.int64]
 
+    def part(self, shard: int) -> slice:
+        """Return the positions of an item shard's ratings."""
+        return slice(int(self.starts[shard]), int(self.starts[shard + 1]))
+
+    def of(self, part: slice) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return user rows, item rows and ratings of a part, as kernels take them."""
+        return self.user_rows[part], self.item_rows[part], self.ratings[part]
+
 
 @dataclass(frozen=True)
 class Errors:
-    """Sums over some ratings, in rating units: they add up to RMSE and MAE."""
+    """Sums of errors over some ratings, in rating units."""
 
     squared: float
     absolute: float
@@ -61,10 +69,10 @@ class Errors:
 
 @dataclass(frozen=True)
 class EpochErrors:
-    """One user shard's part of an epoch.
+    """Errors of one user shard in an epoch.
 
-    The squared error in training (scaled units), the errors on the stopping ratings, and what factors carry there: the
-    sum of squares of what they add to predictions, in rating units.
+    `training_squared` : sum of squared errors in training, in scaled units; `stopping` : errors on the validation
+    ratings; `carried` : there, the sum of squares of the factors' part of the predictions, in rating units.
     """
 
     training_squared: float
@@ -75,13 +83,13 @@ class EpochErrors:
 def epoch_rmses(
     errors: Sequence[EpochErrors], ratings: int, deviation: float
 ) -> tuple[float, float | None, float | None]:
-    """Return the training RMSE, the stopping RMSE and the RMS of what factors carry there, in rating units.
+    """Return the training RMSE, the validation RMSE and the RMS of the factors' part there, in rating units.
 
-    The last two are None where nothing is held out.
+    The last two are None without validation ratings.
 
     Parameters
     ----------
-    errors : of all user shards, in order. `ratings` : how many are trained on. `deviation` : theirs.
+    errors : of all user shards, in order. `ratings`, `deviation` : of the training ratings.
     """
     training = math.sqrt(sum(part.training_squared for part in errors) / ratings) * deviation
     stopping = sum((part.stopping for part in errors[1:]), errors[0].stopping)
@@ -97,10 +105,9 @@ def held_out_table(
     shards: int,
     shard: int,
 ) -> pa.Table:
-    """Return the part of the held-out ratings that user shard `shard` scores, in a fixed order.
+    """Return the validation ratings that user shard `shard` scores, in a fixed order.
 
-    users, items : int64 (n,), dense ids, -1 unknown. An unknown user goes with shard 0, an unknown item with item
-    shard 0.
+    users, items : int64 (n,), dense ids, -1 unknown; unknown users and items belong to shard 0.
     """
     mine = np.maximum(users, 0) % shards == shard
     users, items, ratings = users[mine], items[mine], ratings[mine]
@@ -117,7 +124,7 @@ def held_out_table(
 
 
 def read_held_out(url: str, expected_checksum: str, shards: int) -> HeldOut:
-    """Read what the grid stage wrote from `held_out_table`."""
+    """Read a table of `held_out_table`."""
     table = files.read_table(url, expected_checksum=expected_checksum).combine_chunks()
     starts = np.searchsorted(table["item_shard"].to_numpy(), np.arange(shards + 1))
     return HeldOut(
@@ -135,28 +142,22 @@ def score(
 def score_and_weigh(
     held_out: HeldOut, users: FactorShard, items: Sequence[FactorShard], scaling: Scaling, scale: tuple[float, float]
 ) -> tuple[Errors, float]:
-    """Return the same, and the sum of squares of what factors add to the predictions before these are clipped."""
-    total, carried = Errors(0.0, 0.0, 0), 0.0
+    """Return the same, and the sum of squares of the factors' part of the predictions, not clipped."""
+    total, carried, units = Errors(0.0, 0.0, 0), 0.0, (scaling.mean, scaling.deviation, *scale)
     for shard, item_shard in enumerate(items):
-        part = slice(held_out.starts[shard], held_out.starts[shard + 1])
-        squared, absolute, by_factors = score_ratings()(
-            held_out.user_rows[part], held_out.item_rows[part], held_out.ratings[part],
-            users.factors, users.states, item_shard.factors, item_shard.states, scaling.mean, scaling.deviation, *scale,
-        )  # fmt: skip
-        total += Errors(squared, absolute, int(part.stop - part.start))
+        part = held_out.part(shard)
+        squared, absolute, by_factors = score_ratings()(*held_out.of(part), *users.arrays, *item_shard.arrays, *units)
+        total += Errors(squared, absolute, part.stop - part.start)
         carried += by_factors
     return total, carried
 
 
 def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard], scaling: Scaling) -> Errors:
     """Return the errors of one user shard on its training ratings, not clipped."""
-    total = Errors(0.0, 0.0, 0)
+    total, units = Errors(0.0, 0.0, 0), (scaling.mean, scaling.deviation, -math.inf, math.inf)
     for block, item_shard in zip(row, items, strict=True):
-        squared, absolute, _ = score_ratings()(
-            block.user_rows, block.item_rows, block.ratings,
-            users.factors, users.states, item_shard.factors, item_shard.states, scaling.mean, scaling.deviation,
-            -math.inf, math.inf,
-        )  # fmt: skip
+        ratings = (block.user_rows, block.item_rows, block.ratings)
+        squared, absolute, _ = score_ratings()(*ratings, *users.arrays, *item_shard.arrays, *units)
         total += Errors(squared, absolute, len(block))
     return total
 
@@ -167,13 +168,14 @@ def score_epoch(
     items: Sequence[FactorShard],
     scaling: Scaling,
     scale: tuple[float, float],
+    *,
     threads: int = 1,
 ) -> list[EpochErrors]:
-    """Return the errors of each user shard of a share at the end of an epoch, in training and on the stopping ratings.
+    """Return the errors of each user shard of a share at the end of an epoch.
 
     Parameters
     ----------
-    items : all item shards, in order; none where nothing is held out.
+    items : all item shards, in order; empty without validation ratings.
     """
     score_one = partial(score_and_weigh, items=items, scaling=scaling, scale=scale)
     scored = map_threads(score_one, held_out, descent.users, threads=threads)
@@ -184,13 +186,13 @@ def score_written_row(
     row: BlockRow, held_out: HeldOut, users: tuple[str, str], items: list[tuple[str, str]], rank: int,
     scaling: Scaling, scale: tuple[float, float],
 ) -> tuple[Errors, Errors]:  # fmt: skip
-    """Score one user shard as it was written: on its training ratings, unclipped, and on its stopping ratings."""
+    """Return the errors of a written user shard on its training ratings, not clipped, and its validation ratings."""
     user_shard, item_shards = read_shard(*users, rank), [read_shard(*each, rank) for each in items]
     training = score_blocks(row, user_shard, item_shards, scaling)
     return training, score(held_out, user_shard, item_shards, scaling, scale)
 
 
 def no_held_out(shards: int) -> HeldOut:
-    """Return held-out ratings for a run that stops on nothing: none."""
+    """Return an empty set of validation ratings."""
     rows = np.empty(0, dtype=np.int32)
     return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))

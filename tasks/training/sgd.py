@@ -1,15 +1,15 @@
-"""Move ratings through the gradient, block by block: the only place where factors change.
+"""Stochastic gradient descent, block by block.
 
-Covers: going through the blocks of a share, with copies of its shards and several threads; and through one block.
-Does not cover: the order of blocks (tasks/grid/visit_order.py), which of them may run at the same time
-(tasks/kernels/wavefront.py), the loop over ratings (tasks/kernels/sgd.py), reading blocks (tasks/grid/block.py).
+Covers: a pass over the blocks of a share, on copies of its shards, in several threads; and over one block.
+Does not cover: the order of blocks (tasks/grid/visit_order.py), blocks that may run at the same time
+(tasks/kernels/wavefront.py), the loop over ratings (tasks/kernels/sgd.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,10 @@ from funkflow.tasks.kernels.wavefront import visit_tiles
 
 @dataclass(frozen=True)
 class Descent(Weighed):
-    """A share of user shards after a turn, with the item shards it met and the squared errors since the epoch began.
+    """A share of user shards after a stratum, with its item shards and the squared errors since the epoch began.
 
-    `users` : some user shards, in order. `items` : the item shards of the share that they met; None before the first
-    turn. `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks.
+    `users` : user shards, in order. `items` : the item shards that they met; None before the first stratum.
+    `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks.
     """
 
     users: tuple[FactorShard, ...]
@@ -41,8 +41,12 @@ class Descent(Weighed):
 
     @classmethod
     def starting(cls, users: Sequence[FactorShard]) -> Descent:
-        """Return a share before its first turn."""
+        """Return a share before its first stratum."""
         return cls(tuple(users), None, (0.0,) * len(users))
+
+    def of_new_epoch(self) -> Descent:
+        """Return it with squared errors of 0."""
+        return replace(self, squared_errors=(0.0,) * len(self.users))
 
 
 def descend(
@@ -51,20 +55,19 @@ def descend(
     before: Descent,
     items: Sequence[FactorShard],
     steps: StepSizes,
-    first: bool,
+    *,
     threads: int = 1,
     took: Callable[[float], None] = lambda _seconds: None,
 ) -> Descent:
-    """Return all shards after one SGD pass over some of the blocks of a share; the inputs are never changed.
+    """Return all shards after one SGD pass over blocks of a share; the inputs do not change.
 
     Parameters
     ----------
     rows : the row of blocks of each user shard.
-    visits : blocks in the order that counts, by the numbers of user shard and item shard within the share; a row is
-        asked for the block that the item shard's number names.
-    before : the user shards' last state; `first` says that an epoch begins here, so the squared errors are forgotten.
-    threads : how many go through blocks that share no shard, and through a block's tiles; the bits are those of one.
-    took : is told the seconds that each block took.
+    visits : the blocks in order, by the numbers of user shard and item shard within the share.
+    before : the last state of the user shards. Their squared errors add up until `Descent.of_new_epoch`.
+    threads : for blocks that have no shard in common, and for a block's tiles; the bits are those of one thread.
+    took : called with the seconds of each block.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def descend(
     """
     copies = map_threads(FactorShard.copy, [*before.users, *items], threads=threads)
     users, met = copies[: len(rows)], copies[len(rows) :]
-    errors = [0.0] * len(rows) if first else list(before.squared_errors)
+    errors = list(before.squared_errors)
     within = -(-threads // len(rows))
 
     def visit(number: int) -> None:
@@ -93,7 +96,7 @@ def descend(
 def descend_in_place(
     block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1
 ) -> float:
-    """Change both shards by one SGD pass over `block`; return the sum of squared errors met, in scaled units.
+    """Change both shards by one SGD pass over `block`; return the sum of squared errors on the way, in scaled units.
 
     Raises
     ------
@@ -106,13 +109,14 @@ def descend_in_place(
         )
     rank, tiles = users.factors.shape[1], block.tiles
     kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
+    arguments = (
+        *block.places, block.codes, block.scaled_levels(steps.mean, steps.deviation),
+        _rows(users), users.states, _rows(items), items.states,
+        np.float32(steps.l2), np.float32(steps.step), np.float32(steps.bias_step), errors,
+    )  # fmt: skip
 
     def visit(first: int, last: int) -> None:
-        kernel(
-            first, last, tiles, block.run_users, block.run_starts, block.cells, block.codes,
-            block.scaled_levels(steps.mean, steps.deviation), _rows(users), users.states, _rows(items), items.states,
-            np.float32(steps.l2), np.float32(steps.step), np.float32(steps.bias_step), errors,
-        )  # fmt: skip
+        kernel(first, last, *arguments)
 
     if threads == 1 or len(tiles) == 1:
         visit(0, len(tiles))
@@ -124,5 +128,5 @@ def descend_in_place(
 
 
 def _rows(shard: FactorShard) -> npt.NDArray[np.void]:
-    """Return the factors as records of one row each: the rank is part of the type, which the kernel goes by."""
+    """Return the factors as records of one row each, whose type has the rank, for the kernel."""
     return shard.factors.view(row_dtype(shard.factors.shape[1]))[:, 0]

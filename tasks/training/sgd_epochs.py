@@ -1,11 +1,10 @@
-"""Several epochs of a share that is the whole grid, in one go, for as long as the stopping rule lets them.
+"""Several epochs over a grid that is one share, as one task.
 
-Covers: one epoch after another with its score, the best and the last state, and where to stop.
-Does not cover: an epoch of shares that exchange item shards (pipeline/training/sgd_graph.py), the rule
-(early_stopping.py).
+Covers: the epochs with their scores, the best and the last state, and stopping.
+Does not cover: an epoch of several shares (pipeline/training/sgd_graph.py), the stopping rule (early_stopping.py).
 
-Of few ratings an epoch takes less time than a scheduler and two processes need to hand it out, carry and judge it. The
-rule goes by the history alone, so a task can judge as well as the client does.
+An epoch over few ratings takes less time than a scheduler and two processes need to start, carry and judge it. The rule
+needs the history alone, so a task can apply it as well as the client.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from funkflow.tasks.grid.default_rule import l2_of_epoch
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.training.early_stopping import AnyHistory, Rule, stopping_rmses
+from funkflow.tasks.training.early_stopping import AnyHistory, StoppingRule, stopping_rmses
 from funkflow.tasks.training.score import HeldOut, epoch_rmses, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
 
 RATINGS_AT_ONCE = 50_000_000
-"""As many may be gone through between two looks at what is reached: less than a second on two cores, at rank 64."""
+"""Most ratings of a task, all epochs together: less than a second on two cores, at rank 64."""
 _MOST_EPOCHS = 10
-"""More would gain nothing: what comes with a task is small against these."""
+"""More would gain nothing: the overhead of a task is small beside ten epochs."""
 History = tuple[tuple[float, float | None, float | None], ...]
 
 
@@ -34,8 +33,8 @@ History = tuple[tuple[float, float | None, float | None], ...]
 class EpochRun(Weighed):
     """All shards after some epochs.
 
-    `best` : after the best epoch of those gone through since the first of these; None where an earlier one is better.
-    `history` : of each epoch so far, earlier ones included, what `epoch_rmses` returns.
+    `best` : after the best epoch since the last checkpoint; None if an earlier one is better.
+    `history` : the `epoch_rmses` of each epoch so far, earlier ones included.
     """
 
     last: Descent
@@ -45,27 +44,30 @@ class EpochRun(Weighed):
 
 @dataclass(frozen=True)
 class Measure:
-    """What an epoch's errors become RMSEs with, and how they are judged.
+    """The numbers that epochs are run, measured and judged with.
 
-    `ratings` : of training; `scale` : what predictions are clipped to; `scored` : whether any rating is held out;
-    `spread` : the deviation of ratings from their mean, which L2 goes by from epoch to epoch; None: L2 stays.
+    `ratings` : number of training ratings; `scale` : predictions are clipped to it; `scored` : whether there are
+    validation ratings; `steps` : of the first epoch; `spread` : the deviation of ratings from their mean, for an L2
+    term that changes from epoch to epoch; None: it stays.
     """
 
     ratings: int
     scale: tuple[float, float]
     scored: bool
-    rule: Rule
+    rule: StoppingRule
+    steps: StepSizes
     spread: float | None = None
 
-    def steps_of(self, epoch: int, steps: StepSizes, history: AnyHistory) -> StepSizes:
-        """Return the step's numbers in an epoch, given the history up to the second epoch before it, or more."""
+    def steps_of(self, epoch: int, history: AnyHistory) -> StepSizes:
+        """Return the numbers of a step in an epoch, from the history up to the second epoch before it, or more."""
         if self.spread is None:
-            return steps
-        return replace(steps, l2=l2_of_epoch(epoch, steps.l2, stopping_rmses(history), self.spread, self.rule.start))
+            return self.steps
+        l2 = l2_of_epoch(epoch, self.steps.l2, stopping_rmses(history), self.spread, self.rule.start)
+        return replace(self.steps, l2=l2)
 
 
 def epochs_at_once(ratings: float, shares: int = 1) -> int:
-    """Return how many epochs over so many ratings make one task: one, where shares exchange items within an epoch."""
+    """Return the number of epochs that make one task: one if there are several shares, which exchange items."""
     return max(1, min(_MOST_EPOCHS, int(RATINGS_AT_ONCE // max(1.0, ratings)))) if shares == 1 else 1
 
 
@@ -74,25 +76,25 @@ def run_epochs(
     epochs: Sequence[Sequence[Visit]],
     before: EpochRun,
     held_out: Sequence[HeldOut],
-    steps: StepSizes,
     measure: Measure,
     threads: int = 1,
     took: Callable[[float], None] = lambda _seconds: None,
 ) -> EpochRun:
-    """Return what comes of up to that many epochs more: none, where those before say stop.
+    """Run as many epochs more, or fewer if the rule stops them.
 
     Parameters
     ----------
-    epochs : the blocks of each, in the order that counts. The rest is as for `descend`, and `score_epoch`.
+    epochs : the blocks of each epoch, in order. The rest is as for `descend` and `score_epoch`.
     """
+    steps = measure.steps
     last, best, history = before.last, before.best, before.history
     for visits in epochs:
         if history and (measure.rule.judge(history).stop or not math.isfinite(history[-1][0])):
             break
-        now = measure.steps_of(len(history) + 1, steps, history)
-        last = descend(rows, visits, last, items_of(last), now, True, threads, took)
+        now = measure.steps_of(len(history) + 1, history)
+        last = descend(rows, visits, last.of_new_epoch(), items_of(last), now, threads=threads, took=took)
         items = items_of(last) if measure.scored else ()
-        errors = score_epoch(held_out, last, items, steps, measure.scale, threads)
+        errors = score_epoch(held_out, last, items, steps, measure.scale, threads=threads)
         history = (*history, epoch_rmses(errors, measure.ratings, steps.deviation))
         if measure.rule.judge(history).best_epoch == len(history):
             best = last

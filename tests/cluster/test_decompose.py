@@ -25,6 +25,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import GridSettings, Settings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.standard_svd import decompose
 from funkflow.tasks.errors import NotConverged, SettingsError
 from funkflow.tasks.grid.factor_shard import read_shard
@@ -51,7 +52,7 @@ def decomposed(context: Context, settings: TrainSettings, streamed: bool = False
     dataset, split = publish_ratings(context, made_ratings())
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
-    manifest = decompose(context, blocks, (1.0, 5.0), settings, folder, streamed)
+    manifest = decompose(TrainingJob(context, blocks, (1.0, 5.0), settings, folder, streamed))
     entries = [entry for side in ("users", "items") for entry in manifest.shards[side]]
     return manifest, [files.read_bytes(files.join(checkpoint.folder_of(folder), entry.path)) for entry in entries]
 

@@ -25,7 +25,7 @@ from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.tasks.errors import BadInput, DamagedFile
 from funkflow.tasks.grid.block import RatingBlock, read_block, write_block
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard, shard_rows, write_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, read_shard, shard_rows, write_shard
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.scaling import SMALL_SPREAD, Scaling
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
@@ -234,7 +234,7 @@ def test_a_block_outside_its_shard_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_shard_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    shard = initial_shard(np.ones(9, dtype=np.bool_), 5, 0, "user", 1, 4)
+    shard = initial_shard(np.ones(9, dtype=np.bool_), ShardStart(5, 0, 4), "user", 1)
     shard.states[:, :3] = np.random.default_rng(0).random((9, 3))
     url = str(tmp_path / "shard.npy")
     checksum = write_shard(url, shard)

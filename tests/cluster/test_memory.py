@@ -6,9 +6,7 @@ Covers: tasks/kernels/buffers.py, and that workers hand it back. Does not cover:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +14,10 @@ from dask.sizeof import sizeof
 from made_manifests import a_grid
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.training.manifest import kept_or_trained
+from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.manifest import reuse_or_train
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import room_for, written_room
@@ -110,17 +111,19 @@ def leave_spare() -> int:
 def test_workers_hand_memory_back_however_training_ends(
     context: Context, tmp_path: Path, error: BaseException | None
 ) -> None:
-    def train() -> dict[str, Any]:
+    job = TrainingJob(context, a_grid(), (1.0, 5.0), TrainSettings(), str(tmp_path))
+
+    def train() -> Training:
         assert all(context.client.run(leave_spare).values())
         if error is not None:
             raise error
-        return {
-            "epochs": 1, "best_epoch": 1, "history": [], "shards": {"users": [], "items": []}, "seconds": 1.0,
-            "cpu_target": "", "steps": asdict(StepSizes(0.0, 1.0, 0.0, 0.0, 0.0)),
-        }  # fmt: skip
+        return Training(
+            folder=job.folder, grid=job.grid.id, epochs=1, best_epoch=1, history=(), shards={"users": (), "items": ()},
+            seconds=1.0, cpu_target="", steps=StepSizes(0.0, 1.0, 0.0, 0.0, 0.0),
+        )  # fmt: skip
 
     with nullcontext() if error is None else pytest.raises(type(error)):
-        kept_or_trained(context, a_grid(), str(tmp_path), 1, False, train, lambda _: "")
+        reuse_or_train(job, 1, train, lambda _: "")
     assert set(context.client.run(spare_bytes).values()) == {0}
 
 

@@ -14,6 +14,7 @@ from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.model.model import Model
@@ -28,7 +29,7 @@ def test_predictions_of_the_pure_form_are_the_product_of_the_factors(heard: Hear
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     settings = TrainSettings(rank=RANK, epochs=20, step=0.2, biases=False, center=False, stop_on="nothing")
     folder = context.store.run("run")
-    training = train(context, blocks, scale, settings, folder)
+    training = train(TrainingJob(context, blocks, scale, settings, folder))
     url = export(context, dataset, training, RANK, {"id_types": dict.fromkeys(("user", "item"), "integer")})
     model = Model.load(url)
     assert model.mean == 0.0

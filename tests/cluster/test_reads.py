@@ -23,7 +23,7 @@ from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch, 
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Bins, BreakdownJob, break_down
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
-from funkflow.tasks.grid.factor_shard import initial_shard, write_shard
+from funkflow.tasks.grid.factor_shard import ShardStart, initial_shard, write_shard
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import PartEntry, read_about, write_about
 from funkflow.tasks.model.model import Model, write_factor_table
@@ -36,7 +36,7 @@ from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.saved_shards import export_shard
 from funkflow.tasks.training.score import Errors
-from funkflow.tasks.training.warm_rows import Side, warm_rows
+from funkflow.tasks.training.warm_rows import ModelSide, warm_rows
 
 CHECKOUT = Path(__file__).parents[2]
 USERS, ITEMS, SHARDS, RANK = 40, 18, 3, 4
@@ -122,15 +122,16 @@ def test_exporting_and_starting_from_a_model_read_the_rows_of_their_shard(tmp_pa
     """Of a model whose ids have their numbers still, that is one part for each shard."""
     parts = parts_of(tmp_path)
     table, steps = written(tmp_path, "users", raw_id=np.arange(USERS) * 10), StepSizes(3.0, 1.0, 0.0, 0.0, 0.0)
-    side = Side("user", parts.users, parts.user_counts, str(tmp_path / "match.arrow"), RANK, 0.0)
+    side = ModelSide("user", parts.users, parts.user_counts, str(tmp_path / "match.arrow"), 0.0)
     match_by_shard(table, side.parts, SHARDS, side.match)
     pieces = cut_by_shard(table, SHARDS, str(tmp_path / "users.arrow"))
+    start = ShardStart(RANK, 0, SHARDS)
     for shard in range(SHARDS):
         rows = len(range(shard, USERS, SHARDS))
         saved = str(tmp_path / "shard.npy")
-        place = saved, write_shard(saved, initial_shard(np.ones(rows, bool), RANK, 0, "user", shard, SHARDS))
+        place = saved, write_shard(saved, initial_shard(np.ones(rows, bool), start, "user", shard))
         opened.clear()
-        assert warm_rows(np.ones(rows), side, steps, 0, shard, SHARDS).known.all()
+        assert warm_rows(np.ones(rows), side, steps, start, shard).known.all()
         assert opened == [f"part.{shard:05d}.parquet"]
         opened.clear()
         entry = export_shard(place, RANK, pieces, shard, 1.0, str(tmp_path / "part.parquet"))

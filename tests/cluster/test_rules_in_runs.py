@@ -21,6 +21,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.grid.scaling import StepSizes
@@ -38,7 +39,7 @@ def trained(client: Client, root: Path, chosen: TrainSettings = CHOSEN, listener
     blocks = grid(context, *publish_ratings(context, MADE), GridSettings(shards=4))
     folder = context.store.run("run")
     scale = (float(MADE.ratings.min()), float(MADE.ratings.max()))
-    manifest = train(context, blocks, scale, chosen, folder)
+    manifest = train(TrainingJob(context, blocks, scale, chosen, folder))
     assert step_sizes(blocks, CHOSEN).l2 == pytest.approx(0.28 / (blocks.ratings / 160) ** 0.5)
     kept = [entry.path for side in ("users", "items") for entry in manifest.shards[side]]
     shards = [files.read_bytes(files.join(checkpoint.folder_of(folder), path)) for path in kept]

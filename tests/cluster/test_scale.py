@@ -30,6 +30,7 @@ from funkflow.pipeline.planning.task_costs import Block, Costs, Job, Matrix
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 
 CONSTANTS = Constants(
@@ -153,7 +154,7 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     finished = Finished()
     assert two_workers.cluster is not None
     two_workers.cluster.scheduler.add_plugin(finished, name=stop_on)
-    train(context, blocks, (1.0, 5.0), chosen, str(tmp_path / "run"))
+    train(TrainingJob(context, blocks, (1.0, 5.0), chosen, str(tmp_path / "run")))
 
     matrix = Matrix(blocks.ratings, blocks.users, blocks.items, 8, float(stop_on == "validation"))
     job = Job(matrix, 4, 2, 1)
@@ -181,7 +182,11 @@ def test_a_small_set_on_one_worker_goes_several_epochs_a_task(two_workers: Clien
     finished = Finished()
     assert two_workers.cluster is not None
     two_workers.cluster.scheduler.add_plugin(finished, name=name)
-    train(context, blocks, (1.0, 5.0), TrainSettings(rank=8, epochs=20, stop_on="nothing"), str(tmp_path / "run"))
+    train(
+        TrainingJob(
+            context, blocks, (1.0, 5.0), TrainSettings(rank=8, epochs=20, stop_on="nothing"), str(tmp_path / "run")
+        )
+    )
 
     job = Job(Matrix(blocks.ratings, blocks.users, blocks.items, 8), 1, 2, 1)
     ran = [key for key in finished.keys if key.startswith((f"descend-{name}-", f"history-{name}-"))]

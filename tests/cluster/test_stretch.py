@@ -22,7 +22,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.training import sgd_epochs
-from funkflow.tasks.training.early_stopping import Rule, judge_history
+from funkflow.tasks.training.early_stopping import StoppingRule, judge_history
 
 CASES = {
     "every checkpoint": {},
@@ -88,4 +88,4 @@ rmses = st.lists(st.tuples(st.floats(0.5, 2), st.none() | st.floats(0.5, 2)), ma
 def test_the_rule_is_the_judgement_with_its_numbers(
     history: list[tuple[float, float | None]], patience: int, gain: float, start: float | None
 ) -> None:
-    assert Rule(patience, gain, start).judge(history) == judge_history(history, patience, gain, start)
+    assert StoppingRule(patience, gain, start).judge(history) == judge_history(history, patience, gain, start)

@@ -29,6 +29,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.on_worker import threads_of_task
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.errors import Diverged, SettingsError
@@ -258,7 +259,7 @@ def test_unrated_rows_stay_zero(context: Context) -> None:
     dataset, split = publish_ratings(context, made)
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
-    manifest = train(context, blocks, (1.0, 5.0), SETTINGS, folder)
+    manifest = train(TrainingJob(context, blocks, (1.0, 5.0), SETTINGS, folder))
     entry = manifest.shards["users"][lonely % SHARDS]
     shard = read_shard(files.join(checkpoint.folder_of(folder), entry.path), entry.checksum, RANK)
     assert not shard.factors[lonely // SHARDS].any()

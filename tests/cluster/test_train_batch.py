@@ -31,8 +31,9 @@ from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, T
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.batch import train_batch
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import BadInput, Diverged
-from funkflow.tasks.grid.factor_shard import shard_rows
+from funkflow.tasks.grid.factor_shard import ShardStart, shard_rows
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.objective import Observed, Point, gradients
@@ -52,7 +53,7 @@ def trained(
     """Train; return the manifest, and every kept shard and the last point as bytes."""
     blocks = grid(context, *publish_ratings(context, ratings or made_ratings()), GridSettings(shards=shards))
     folder = context.store.run("run")
-    manifest = train_batch(context, blocks, (1.0, 5.0), settings, folder, streamed)
+    manifest = train_batch(TrainingJob(context, blocks, (1.0, 5.0), settings, folder, streamed))
     place = Path(checkpoint.folder_of(folder))
     last = json.loads((place / f"epoch-{manifest.epochs:05d}.json").read_bytes())
     entries = [
@@ -86,7 +87,9 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, manifest: Tra
         counts = np.bincount(rows, minlength=count).astype(np.float64)
         start = np.empty((count, RANK + 1))
         for shard in range(shards):
-            start[shard::shards] = batch.start_rows(counts[shard::shards], RANK, settings.seed, side, shard, shards)
+            start[shard::shards] = batch.start_rows(
+                counts[shard::shards], ShardStart(RANK, settings.seed, shards), side, shard
+            )
         whole.append(start)
     u, v = whole
     moving: list[Any] = [0.0] * 4

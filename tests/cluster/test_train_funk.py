@@ -27,11 +27,12 @@ from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, T
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.funk import train_funk
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import BadInput, Diverged, SettingsError
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import FUNK_INITIAL
 from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.storage import files
 
 SHARDS, RANK = 4, 6
@@ -47,7 +48,7 @@ def trained(
     """Train; return the manifest, and every shard as bytes."""
     blocks = grid(context, *publish_ratings(context, ratings or made_ratings(rank=2)), GridSettings(shards=shards))
     folder = context.store.run("run")
-    manifest = train_funk(context, blocks, (1.0, 5.0), settings, folder, streamed)
+    manifest = train_funk(TrainingJob(context, blocks, (1.0, 5.0), settings, folder, streamed))
     place = Path(checkpoint.folder_of(folder))
     entries = [each for side in SIDES for each in manifest.shards[side]]
     return manifest, {entry.path: files.read_bytes(str(place / entry.path)) for entry in entries}
@@ -100,7 +101,7 @@ def test_threads_and_streamed_blocks_give_the_same_bits(context: Context, expect
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Bits) -> None:
     """Killed as it has taken a turn of the second feature: what the first leaves is made anew."""
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        partner = turns_of_epoch(SETTINGS.seed, 12, SHARDS, 2)[1].partners[0]
+        partner = strata_of_shares(SETTINGS.seed, 12, SHARDS, 2)[1].partners[0]
         plugin = KillAfter(f"passes-two-001.00012-0003-000-{partner:03d}of2", client.run(os.getpid))
         assert client.cluster is not None
         client.cluster.scheduler.add_plugin(plugin)

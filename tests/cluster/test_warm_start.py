@@ -27,13 +27,13 @@ from funkflow.pipeline.settings.sections import ClusterSettings, TrainSettings
 from funkflow.tasks.dataset.matches import match_by_shard
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
-from funkflow.tasks.grid.factor_shard import initial_shard
+from funkflow.tasks.grid.factor_shard import ShardStart, initial_shard
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.kernels.vector import BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import part_files, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import Verdict, judge
-from funkflow.tasks.training.warm_rows import Side, held_back, warm_rows
+from funkflow.tasks.training.warm_rows import ModelSide, shrink, warm_rows
 
 DAY_0, DAY_1 = lines(0, 2_500), lines(0, 2_700)
 WARM = "train.warm_start=true"
@@ -211,12 +211,12 @@ def test_rows_are_found_by_raw_ids_and_new_ones_start_as_in_a_cold_run(tmp_path:
         table, match = str(tmp_path / f"{side}s.parquet"), str(tmp_path / f"{side}s.arrow")
         sum_ = files.write_table(table, pa.table({"raw_id": in_shard(raw[side].to_pylist(), 2, 4)}))
         match_by_shard((table, sum_), parts, 4, match)
-        of_side = Side(side, parts, (len(ids[side]),), match, 3, shift)
-        rows = warm_rows(np.ones(len(raw[side])), of_side, steps, 1, 2, 4)
-        shards[side], first[side] = rows.shard, held_back(rows, 0.25)
+        of_side = ModelSide(side, parts, (len(ids[side]),), match, shift)
+        rows = warm_rows(np.ones(len(raw[side])), of_side, steps, ShardStart(3, 1, 4), 2)
+        shards[side], first[side] = rows.shard, shrink(rows, 0.25)
         assert rows.known.tolist() == [each in ids[side] for each in raw[side].to_pylist()]
     users, items = shards["user"], shards["item"]
-    cold = initial_shard(np.ones(3, bool), 3, 1, "user", 2, 4)
+    cold = initial_shard(np.ones(3, bool), ShardStart(3, 1, 4), "user", 2)
     np.testing.assert_array_equal(users.factors[1], cold.factors[1])
     np.testing.assert_array_equal(users.states[1], cold.states[1])
     scores = users.biases[:, None] + items.biases[None] + users.factors @ items.factors.T

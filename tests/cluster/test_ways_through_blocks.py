@@ -22,6 +22,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.factor_shard import shard_rows
@@ -40,7 +41,7 @@ def trained(context: Context, ratings: Ratings, streamed: bool = False) -> Bits:
     blocks = grid(context, *publish_ratings(context, ratings), GridSettings(shards=4))
     settings = TrainSettings(rank=6, epochs=2, checkpoint_epochs=1)
     folder = context.store.run("run")
-    manifest = train(context, blocks, (1.0, 5.0), settings, folder, streamed)
+    manifest = train(TrainingJob(context, blocks, (1.0, 5.0), settings, folder, streamed))
     kept = [entry.path for side in ("users", "items") for entry in manifest.shards[side]]
     return {path.split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), path)) for path in kept}
 

@@ -20,7 +20,7 @@ from sessions import examples
 from funkflow.pipeline import cli
 from funkflow.pipeline.commands.check_gradients import check
 from funkflow.tasks.errors import WrongGradient
-from funkflow.tasks.training.gradient_check import is_right, random_problem, sweep, worst_coordinate
+from funkflow.tasks.training.gradient_check import is_right, random_problem, sweep_steps, worst_coordinate
 from funkflow.tasks.training.objective import Observed, Point, gradients
 
 
@@ -54,7 +54,7 @@ def summed_over_both(at: Point, data: Observed, l2: float) -> Point:
 @given(seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 6), l2=st.sampled_from([0.0, 0.1, 1.0]))
 def test_the_gradients_are_right(seed: int, rank: int, l2: float) -> None:
     problem = random_problem(6, 5, rank, 0.6, l2, seed)
-    double = sweep(problem, gradients, "float64", seed=seed)
+    double = sweep_steps(problem, gradients, "float64", seed=seed)
     assert is_right(double)
     assert double.one_sided_order == pytest.approx(1.0, abs=0.1)
     assert double.central_order == pytest.approx(2.0, abs=0.1)
@@ -63,7 +63,7 @@ def test_the_gradients_are_right(seed: int, rank: int, l2: float) -> None:
 
 
 def test_rounding_takes_over_where_h_is_small() -> None:
-    rows = sweep(random_problem(6, 5, 3, 0.6, 0.1, 0), gradients, "float64").rows
+    rows = sweep_steps(random_problem(6, 5, 3, 0.6, 0.1, 0), gradients, "float64").rows
     assert rows[-1].central > 1e3 * min(row.central for row in rows)
     assert rows[-1].one_sided > 1e2 * min(row.one_sided for row in rows)
 
@@ -71,7 +71,7 @@ def test_rounding_takes_over_where_h_is_small() -> None:
 def test_single_precision_cannot_tell() -> None:
     """Its best quotient is thousands of times as far off, and its errors follow no power of h for long."""
     problem = random_problem(6, 5, 3, 0.6, 0.1, 0)
-    double, single = (sweep(problem, gradients, dtype) for dtype in ("float64", "float32"))
+    double, single = (sweep_steps(problem, gradients, dtype) for dtype in ("float64", "float32"))
     assert single.best.central > 1e4 * double.best.central
     assert math.isnan(single.central_order)
 
@@ -79,7 +79,7 @@ def test_single_precision_cannot_tell() -> None:
 @pytest.mark.parametrize("wrong", [flipped, without_penalty, halved, summed_over_both])
 def test_a_wrong_gradient_is_found(wrong: Callable[[Point, Observed, float], Point]) -> None:
     problem = random_problem(6, 5, 3, 0.6, 0.1, 1)
-    assert not is_right(sweep(problem, wrong, "float64"))
+    assert not is_right(sweep_steps(problem, wrong, "float64"))
     worst = worst_coordinate(problem, wrong)
     assert abs(worst.analytic - worst.quotient) > 1e-3
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from funkflow import run
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
-from funkflow.pipeline.planning.budget import Allowance, Size, predict_bytes
+from funkflow.pipeline.planning.budget import Allowance, Size, Workload, predict_bytes
 from funkflow.pipeline.planning.epoch_time import moved_bytes
 from funkflow.pipeline.planning.plan import plan_of, predict_for
 from funkflow.pipeline.planning.task_costs import Job, Matrix
@@ -36,7 +36,7 @@ LARGE = Size(1_000_000_000, 1_000_000, 50_000, 20_000_000_000)
 
 
 def predicted_training(size: Size = NETFLIX, rank: int = 64, workers: int = 1) -> int:
-    return predict_bytes(size, rank, 4, workers, 2, 64 * 2**20, 4_000_000).training_bytes
+    return predict_bytes(Workload(size, rank, 4, workers, 2), 64 * 2**20, 4_000_000).training_bytes
 
 
 def test_training_holds_the_blocks_and_the_shards() -> None:
@@ -50,21 +50,21 @@ def test_more_ratings_or_rank_need_more() -> None:
 
 
 def test_both_numbers_are_in_the_refusal(tmp_path: Path) -> None:
-    prediction = predict_bytes(NETFLIX, 64, 4, 1, 2, 64 * 2**20, 4_000_000)
+    prediction = predict_bytes(Workload(NETFLIX, 64, 4, 1, 2), 64 * 2**20, 4_000_000)
     enough = int(prediction.total_bytes / 0.85)
     Allowance(1, 2, enough, str(tmp_path)).refuse_what_cannot_fit(prediction)
     with pytest.raises(
         CannotFit, match=r"needs about \d\.\d\d GiB of memory for .* and has 1.00 GiB; lower train.rank"
     ):
         Allowance(1, 2, 2**30, str(tmp_path)).refuse_what_cannot_fit(prediction)
-    enormous = predict_bytes(Size(10**15, 10, 10, 1), 1, 4, 1, 1, 1024, 1000)
+    enormous = predict_bytes(Workload(Size(10**15, 10, 10, 1), 1, 4, 1, 1), 1024, 1000)
     with pytest.raises(CannotFit, match=r"of disk and .* are free"):
         Allowance(1, 1, 10**18, str(tmp_path)).refuse_what_cannot_fit(enormous)
 
 
 def test_one_worker_of_several_must_fit_too(tmp_path: Path) -> None:
     """Together there is enough, but the worker that holds a whole row of blocks has only its share."""
-    prediction = predict_bytes(NETFLIX, 256, 4, 3, 1, 64 * 2**20, 4_000_000)
+    prediction = predict_bytes(Workload(NETFLIX, 256, 4, 3, 1), 64 * 2**20, 4_000_000)
     with pytest.raises(CannotFit, match="a worker of this run needs about"):
         Allowance(3, 1, int(prediction.total_bytes * 1.01), str(tmp_path)).refuse_what_cannot_fit(prediction)
 
@@ -181,7 +181,9 @@ def test_no_ratings_are_said(tmp_path: Path) -> None:
 
 def test_blocks_are_streamed_where_they_do_not_fit(tmp_path: Path) -> None:
     """Between what the two ways need; asked for by name, either is taken whatever there is."""
-    kept, streamed = (predict_bytes(LARGE, 16, 10, 1, 2, 64 * 2**20, 4_000_000, streamed=way) for way in (False, True))
+    kept, streamed = (
+        predict_bytes(Workload(LARGE, 16, 10, 1, 2, streamed=way), 64 * 2**20, 4_000_000) for way in (False, True)
+    )
     assert streamed.training_bytes < 0.8 * kept.training_bytes
     between = Allowance(1, 2, (streamed.training_bytes + kept.training_bytes) // 2, str(tmp_path))
     enough = Allowance(1, 2, 2 * kept.training_bytes, str(tmp_path))
@@ -202,7 +204,7 @@ def test_every_method_names_functions_that_are_there() -> None:
 def test_what_a_method_needs_grows_with_each_size(method: str) -> None:
     def needed(ratings: int = 10**8, users: int = 500_000, items: int = 20_000, rank: int = 64) -> int:
         size = Size(ratings, users, items, raw_bytes=0)
-        return predict_bytes(size, rank, 4, 1, 2, 64 * 2**20, 4_000_000, method=method).training_bytes
+        return predict_bytes(Workload(size, rank, 4, 1, 2), 64 * 2**20, 4_000_000, method=method).training_bytes
 
     least = 3 * 10**8
     assert needed() > least

@@ -43,6 +43,7 @@ from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import streamed
@@ -84,7 +85,7 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         few = settings.train.batch.model_copy(update={"steps": 4, "checkpoint_steps": 2})
         wanted = settings.train.model_copy(update={"method": method, "iterations": 6, "batch": few})
         before, folder = len(requests), context.store.run(method)
-        trained = entry.run_function()(context, blocks, SCALE, wanted, folder)
+        trained = entry.run_function()(TrainingJob(context, blocks, SCALE, wanted, folder))
         training = requests[before:] if method == "sgd" else training
         lines = baseline(context, held_out, blocks, SCALE, False)
         truth = files.join(raw.folder, "truth")

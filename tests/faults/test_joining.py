@@ -30,6 +30,7 @@ from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.settings.train import BatchSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training.batch import train_batch
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 
 AT = 3
@@ -157,7 +158,7 @@ def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path
 
     def descended(context: Context) -> tuple[tuple[float, Any], ...]:
         blocks = grid(context, *publish_ratings(context, made_ratings()), GridSettings(shards=4))
-        return train_batch(context, blocks, (1.0, 5.0), settings, context.store.run("run")).history
+        return train_batch(TrainingJob(context, blocks, (1.0, 5.0), settings, context.store.run("run"))).history
 
     with cluster_of(1) as cluster:
         (old,) = cluster.addresses()
@@ -172,5 +173,9 @@ def test_more_workers_than_blocks_can_use_is_said(tmp_path: Path) -> None:
     with cluster_of(2) as cluster:
         context = cluster.context(tmp_path)
         blocks = grid(context, *publish_ratings(context, made_ratings()), GridSettings(shards=1))
-        train(context, blocks, (1.0, 5.0), SETTINGS.model_copy(update={"epochs": 1}), context.store.run("run"))
+        train(
+            TrainingJob(
+                context, blocks, (1.0, 5.0), SETTINGS.model_copy(update={"epochs": 1}), context.store.run("run")
+            )
+        )
     assert cluster.said[0].startswith("a grid of 1 x 1 blocks keeps 1 workers busy, and there are 2; set grid.shards")

@@ -33,6 +33,7 @@ from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.grid.block import read_block
@@ -65,7 +66,7 @@ def run_stages(context: Context) -> None:
     dataset, split = publish_ratings(context, made_ratings())
     blocks = grid(context, dataset, split, GridSettings(shards=2))
     folder = context.store.run("run")
-    trained = train(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder)
+    trained = train(TrainingJob(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder))
     data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False)
     evaluate(context, data, trained, 3, baselines)
     about = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 
 from funkflow.pipeline.planning.constants import Constants
 from funkflow.pipeline.planning.task_costs import Costs, Job
-from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.grid.visit_order import strata_of_shares
 
 IN_FLIGHT = 2
 """Epochs submitted before the first of them is judged (pipeline/training/sgd.py)."""
 
 Key = tuple[str, int, int, int]
-"""A task: what it does, its epoch, its turn, its share."""
+"""A task: what it does, its epoch, its stratum, its share."""
 
 
 @dataclass
@@ -72,8 +72,8 @@ def epoch_tasks(job: Job, costs: Costs, seed: int, epoch: int, holders: list[Key
     shares, workers, times = job.shares, job.workers, job.epochs_a_task
     users = [holders_of_users(epoch, share) for share in range(shares)]
     made: list[Task] = []
-    for number, turn in enumerate(turns_of_epoch(seed, epoch, job.shards, shares)):
-        for share, partner in enumerate(turn.partners):
+    for number, stratum in enumerate(strata_of_shares(seed, epoch, job.shards, shares)):
+        for share, partner in enumerate(stratum.partners):
             key, met = ("descend", epoch, number, share), holders[partner]
             needs = tuple(dict.fromkeys((users[share], met)))
             travels = (met,) if shares > 1 else ()

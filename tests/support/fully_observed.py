@@ -20,8 +20,9 @@ from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, initial_shard, read_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, read_shard
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
@@ -79,7 +80,7 @@ def factorised(
     dataset, split = publish_ratings(context, all_observed(matrix))
     blocks = grid(context, dataset, split, GridSettings(shards=1))
     folder = context.store.run("run")
-    manifest = train(context, blocks, (-np.inf, np.inf), settings, folder)
+    manifest = train(TrainingJob(context, blocks, (-np.inf, np.inf), settings, folder))
     users, items = (
         read_shard(files.join(checkpoint.folder_of(folder), entry.path), entry.checksum, settings.rank)
         for (entry,) in (manifest.shards[side] for side in ("users", "items"))
@@ -91,7 +92,7 @@ def descended(matrix: Matrix, epochs: int, step: float, deviation: float | None 
     """Return U V^T after so many epochs of the compiled stochastic descent over the one block, without a cluster."""
     block, steps = _block(matrix), _steps(matrix, step, deviation)
     users, items = (
-        initial_shard(np.ones(rows, np.bool_), RANK, 0, side, 0, 1)
+        initial_shard(np.ones(rows, np.bool_), ShardStart(RANK, 0, 1), side, 0)
         for side, rows in zip(("user", "item"), matrix.shape, strict=True)
     )
     for _ in range(epochs):
@@ -104,7 +105,7 @@ def followed(matrix: Matrix, deviation: float | None = None) -> tuple[Matrix, It
     chosen, steps = TrainSettings(method="batch").batch, _steps(matrix, 0.0, deviation)
     landscape = _OneBlock(_block(matrix), steps)
     start_users, start_items = (
-        batch.start_rows(np.ones(rows), RANK, 0, side, 0, 1)
+        batch.start_rows(np.ones(rows), ShardStart(RANK, 0, 1), side, 0)
         for side, rows in zip(("user", "item"), matrix.shape, strict=True)
     )
     rule = Rule(chosen.step, chosen.momentum, chosen.steps, chosen.tolerance)
@@ -121,7 +122,7 @@ class _OneBlock:
     steps: StepSizes
 
     def evaluate(self, point: Rows) -> tuple[float, Rows]:
-        part = batch.block_part(self.block, *point, self.steps.mean, self.steps.deviation, None)
+        part = batch.block_part(self.block, *point, self.steps, None)
         users, items = (
             batch.with_penalty(rows, np.ones(len(rows)), 0.0, False, slopes)
             for rows, slopes in zip(point, (part.users, part.items), strict=True)

@@ -15,11 +15,11 @@ from conftest import Ratings
 
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import STEP, initial_length_for, l2_for, patience_for, step_for
-from funkflow.tasks.grid.factor_shard import initial_shard, shard_rows
+from funkflow.tasks.grid.factor_shard import ShardStart, initial_shard, shard_rows
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
-from funkflow.tasks.grid.visit_order import turns_of_epoch
-from funkflow.tasks.training.early_stopping import Rule
+from funkflow.tasks.grid.visit_order import strata_of_shares
+from funkflow.tasks.training.early_stopping import StoppingRule
 from funkflow.tasks.training.score import HeldOut, held_out_table
 from funkflow.tasks.training.sgd import Descent
 from funkflow.tasks.training.sgd_epochs import EpochRun, History, Measure, run_epochs
@@ -60,22 +60,21 @@ def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: 
     train, mine = ~made.is_validation, made.ratings[~made.is_validation].astype(np.float64)
     shards, length = shards_for(len(mine), *made.shape), initial_length_for(len(mine))
     rows = [[_block(made, train, a, b, shards) for b in range(shards)] for a in range(shards)]
+    start = ShardStart(rank, 0, shards, length)
     users, items = (
-        tuple(
-            initial_shard(np.isin(np.arange(a, count, shards), ids[train]), rank, 0, side, a, shards, length)
-            for a in range(shards)
-        )
+        tuple(initial_shard(np.isin(np.arange(a, count, shards), ids[train]), start, side, a) for a in range(shards))
         for side, ids, count in zip(("user", "item"), (made.users, made.items), made.shape, strict=True)
     )
     step = step_for(len(mine))
     mean, deviation = astuple(Scaling.of(float(mine.mean()), float(np.mean(mine**2)), center=True))
     steps = StepSizes(mean, deviation, l2_for(len(mine), *made.shape), step, STEP)
     scale = (float(made.ratings.min()), float(made.ratings.max()))
-    rule = Rule(patience or patience_for(biases=True), 1e-4, waits=patience is None)
-    visits = [turns_of_epoch(0, epoch, shards, 1)[0].visits[0] for epoch in range(1, epochs + 1)]
+    rule = StoppingRule(patience or patience_for(biases=True), 1e-4, waits=patience is None)
+    visits = [strata_of_shares(0, epoch, shards, 1)[0].visits[0] for epoch in range(1, epochs + 1)]
     before = EpochRun(Descent(users, items, (0.0,) * shards), None, ())
     held_out = [_held_out(made, a, shards) for a in range(shards)]
-    return run_epochs(rows, visits, before, held_out, steps, Measure(len(mine), scale, True, rule, deviation)).history
+    measure = Measure(len(mine), scale, True, rule, steps, deviation)
+    return run_epochs(rows, visits, before, held_out, measure).history
 
 
 def _block(made: Ratings, train: npt.NDArray[np.bool_], a: int, b: int, shards: int) -> RatingBlock:

@@ -13,6 +13,7 @@ from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.storage import files
 
@@ -26,7 +27,7 @@ def trained(context: Context, settings: TrainSettings = SETTINGS) -> tuple[Train
     dataset, split = publish_ratings(context, made_ratings())
     blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
     folder = context.store.run("run")
-    manifest = train(context, blocks, (1.0, 5.0), settings, folder)
+    manifest = train(TrainingJob(context, blocks, (1.0, 5.0), settings, folder))
     kept = [entry for side in ("users", "items") for entry in manifest.shards[side]]
     return manifest, {
         entry.path.split("/")[1]: files.read_bytes(files.join(checkpoint.folder_of(folder), entry.path))

@@ -16,10 +16,11 @@ from sessions import examples
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock
+from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 
-MEAN, DEVIATION, L2 = 3.25, 1.7, 0.3
+SCALING, L2 = Scaling(3.25, 1.7), 0.3
 
 
 def random_block(seed: int, levels: int, shape: tuple[int, int] = (9, 7), count: int = 30) -> RatingBlock:
@@ -38,7 +39,7 @@ def as_point(users: batch.Rows, items: batch.Rows) -> Point:
 
 
 def observed(block: RatingBlock) -> Observed:
-    scaled = (block.ratings.astype(np.float64) - MEAN) / DEVIATION
+    scaled = (block.ratings.astype(np.float64) - SCALING.mean) / SCALING.deviation
     return Observed(block.user_rows.astype(np.int64), block.item_rows.astype(np.int64), scaled)
 
 
@@ -47,7 +48,7 @@ def observed(block: RatingBlock) -> Observed:
 def test_a_block_gives_the_gradient_of_the_objective(seed: int, rank: int, levels: int) -> None:
     rng, block = np.random.default_rng(seed), random_block(seed, levels)
     users, items = random_rows(rng, 9, rank), random_rows(rng, 7, rank)
-    part = batch.block_part(block, users, items, MEAN, DEVIATION, None)
+    part = batch.block_part(block, users, items, SCALING, None)
     user_counts, (item_counts,) = batch.count_ratings((block,))
     whole = gradients(as_point(users, items), observed(block), L2)
     for rows, counts, slopes, factors, biases in (
@@ -68,7 +69,7 @@ def test_ratings_without_levels_are_taken_as_they_are() -> None:
     block = random_block(5, 0, shape, MOST_LEVELS + 10_000)
     assert block.coding == "f4"
     users, items = random_rows(rng, 300, 2), random_rows(rng, 300, 2)
-    part = batch.block_part(block, users, items, MEAN, DEVIATION, None)
+    part = batch.block_part(block, users, items, SCALING, None)
     whole = gradients(as_point(users, items), observed(block), 0.0)
     np.testing.assert_allclose(part.users[:, :-1], whole.user_factors, rtol=1e-9, atol=1e-9)
 
@@ -77,9 +78,9 @@ def test_blocks_of_a_row_add_up_for_users_alone() -> None:
     rng = np.random.default_rng(2)
     first, second = random_block(1, 5), random_block(2, 5)
     users, items = random_rows(rng, 9, 3), random_rows(rng, 7, 3)
-    alone = [batch.block_part(block, users, items, MEAN, DEVIATION, None) for block in (first, second)]
+    alone = [batch.block_part(block, users, items, SCALING, None) for block in (first, second)]
     kept = alone[0].users.copy()
-    both = batch.block_part(second, users, items, MEAN, DEVIATION, alone[0])
+    both = batch.block_part(second, users, items, SCALING, alone[0])
     np.testing.assert_allclose(both.users, alone[0].users + alone[1].users, rtol=1e-12)
     assert both.items.tobytes() == alone[1].items.tobytes()
     assert both.squared_error == pytest.approx(alone[0].squared_error + alone[1].squared_error, rel=1e-14)
@@ -97,7 +98,7 @@ def test_without_biases_they_have_no_slope() -> None:
 def test_shards_of_another_size_are_refused() -> None:
     rng = np.random.default_rng(4)
     with pytest.raises(ShardMismatch, match=r"a block of \(9, 7\) rows met shards of 9 and 8 rows"):
-        batch.block_part(random_block(4, 5), random_rows(rng, 9, 2), random_rows(rng, 8, 2), MEAN, DEVIATION, None)
+        batch.block_part(random_block(4, 5), random_rows(rng, 9, 2), random_rows(rng, 8, 2), SCALING, None)
 
 
 def test_rows_come_back_bit_for_bit(tmp_path: Path) -> None:

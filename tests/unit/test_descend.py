@@ -16,7 +16,7 @@ from descending import STEPS, random_shard
 from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard, shard_rows
-from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.training import sgd as descending_room
 from funkflow.tasks.training.sgd import Descent, descend, descend_in_place
 
@@ -48,12 +48,12 @@ def epoch_by_shares(rows: list[tuple[RatingBlock, ...]], shares: int, threads: i
     size = SHARDS // shares
     cuts = [slice(start, start + size) for start in range(0, SHARDS, size)]
     states = [Descent.starting(users[mine]) for mine in cuts]
-    for number, turn in enumerate(turns_of_epoch(1, 1, SHARDS, shares)):
-        for share, (partner, visits) in enumerate(zip(turn.partners, turn.visits, strict=True)):
+    for stratum in strata_of_shares(1, 1, SHARDS, shares):
+        for share, (partner, visits) in enumerate(zip(stratum.partners, stratum.visits, strict=True)):
             met = cuts[partner]
             within = [(a - share * size, b - met.start) for a, b in visits]
             mine = [row[met] for row in rows[cuts[share]]]
-            states[share] = descend(mine, within, states[share], items[met], STEPS, number == 0, threads)
+            states[share] = descend(mine, within, states[share], items[met], STEPS, threads=threads)
             items[met] = states[share].items or ()
     every = [*(shard for state in states for shard in state.users), *items]
     bits = b"".join(shard.factors.tobytes() + shard.states.tobytes() for shard in every)
@@ -65,8 +65,8 @@ def epoch_by_shares(rows: list[tuple[RatingBlock, ...]], shares: int, threads: i
 def test_shares_and_threads_change_no_bit(rows: list[tuple[RatingBlock, ...]], shares: int, threads: int) -> None:
     users, items = first_shards()
     errors = [0.0] * SHARDS
-    for turn in turns_of_epoch(1, 1, SHARDS, SHARDS):
-        for ((a, b),) in turn.visits:
+    for stratum in strata_of_shares(1, 1, SHARDS, SHARDS):
+        for ((a, b),) in stratum.visits:
             errors[a] += descend_in_place(rows[a][b], users[a], items[b], STEPS)
     expected = b"".join(shard.factors.tobytes() + shard.states.tobytes() for shard in (*users, *items))
     assert epoch_by_shares(rows, shares, threads) == (expected, errors)
@@ -85,7 +85,7 @@ def test_blocks_that_share_nothing_are_gone_through_at_the_same_time(
     monkeypatch.setattr(descending_room, "descend_in_place", together)
     users, items = first_shards()
     visits = [(0, 0), (1, 1), (0, 1), (1, 0)]
-    after = descend(rows[:2], visits, Descent.starting(users[:2]), items[:2], STEPS, True, threads=2)
+    after = descend(rows[:2], visits, Descent.starting(users[:2]), items[:2], STEPS, threads=2)
     assert all(error > 0.0 for error in after.squared_errors)
 
 
@@ -93,14 +93,14 @@ def test_shards_of_another_size_are_refused(rows: list[tuple[RatingBlock, ...]])
     users, items = first_shards()
     wrong = random_shard(np.random.default_rng(0), len(items[0].factors) + 1, 5)
     with pytest.raises(ShardMismatch, match=r"a block of \(21, 8\) rows met shards of 21 and 9 rows"):
-        descend([rows[0]], [(0, 0)], Descent.starting(users[:1]), [wrong], STEPS, True)
+        descend([rows[0]], [(0, 0)], Descent.starting(users[:1]), [wrong], STEPS)
 
 
 def test_no_input_is_changed(rows: list[tuple[RatingBlock, ...]]) -> None:
     users, items = first_shards()
     before = [shard.copy() for shard in (users[0], items[0])]
     started = Descent((users[0],), None, (5.0,))
-    after = descend([rows[0]], [(0, 0)], started, items[:1], STEPS, False)
+    after = descend([rows[0]], [(0, 0)], started, items[:1], STEPS)
     for now, then in zip((users[0], items[0]), before, strict=True):
         np.testing.assert_array_equal(now.factors, then.factors)
         np.testing.assert_array_equal(now.states, then.states)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.grid.row_sums import rows_seen
+from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
-from funkflow.tasks.grid.visit_order import turns_of_epoch
+from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
 from funkflow.tasks.kernels.reference_funk import (
     descend_factor_plainly,
@@ -32,13 +32,13 @@ from funkflow.tasks.training.funk import (
     Feature,
     Vectors,
     descend_feature,
-    first_standing,
+    first_remainder,
     first_vector,
     score_feature,
-    score_standing,
+    score_remainder,
     without_feature,
 )
-from funkflow.tasks.training.funk_files import read_vectors, write_factors, write_vectors
+from funkflow.tasks.training.funk_files import read_feature, write_feature, write_features_as_shard
 from funkflow.tasks.training.score import HeldOut
 
 SHAPE = (40, 1030)
@@ -85,7 +85,7 @@ def test_squared_errors_equal_their_twin(seed: int, count: int) -> None:
 @pytest.mark.parametrize("shares", [1, 2, 4])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_shares_and_threads_change_no_bit(shares: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two passes turn by turn, as several workers take them, against one block after another by hand."""
+    """Two passes stratum by stratum, as several workers take them, against one block after another by hand."""
     monkeypatch.setattr("funkflow.tasks.training.funk._LEAST_RATINGS_FOR_THREADS", 0)
     rng, shards = np.random.default_rng(7), 4
     blocks = [[random_block(rng, np.arange(20), np.arange(15), 120, (20, 15)) for _ in range(4)] for _ in range(4)]
@@ -95,7 +95,7 @@ def test_shares_and_threads_change_no_bit(shares: int, threads: int, monkeypatch
     squared = [0.0] * shards
     for number in (1, 2):
         squared = [0.0] * shards
-        for a, b in turns_of_epoch(3, number, shards, 1)[0].visits[0]:
+        for a, b in strata_of_shares(3, number, shards, 1)[0].visits[0]:
             block = blocks[a][b]
             where = (block.tiles, block.run_users, block.run_starts, block.cells, residuals[a][b])
             step, l2 = np.float32(STEPS.step), np.float32(STEPS.l2)
@@ -105,13 +105,13 @@ def test_shares_and_threads_change_no_bit(shares: int, threads: int, monkeypatch
     state = [Feature(tuple(users[mine]), None, (0.0,) * size) for mine in of_share]
     met = [tuple(items[mine]) for mine in of_share]
     for number in (1, 2):
-        for place, turn in enumerate(turns_of_epoch(3, number, shards, shares)):
-            for share, (partner, visits) in enumerate(zip(turn.partners, turn.visits, strict=True)):
+        for place, stratum in enumerate(strata_of_shares(3, number, shards, shares)):
+            for share, (partner, visits) in enumerate(zip(stratum.partners, stratum.visits, strict=True)):
                 mine, theirs = of_share[share], of_share[partner]
                 within = [(a - mine.start, b - theirs.start) for a, b in visits]
                 rows, left = [row[theirs] for row in blocks[mine]], [row[theirs] for row in residuals[mine]]
-                before = state[share]
-                state[share] = descend_feature(rows, left, [within], before, met[partner], STEPS, place == 0, threads)
+                before = state[share].of_new_pass() if place == 0 else state[share]
+                state[share] = descend_feature(rows, left, [within], before, met[partner], STEPS, threads)
                 assert before.users[0] is not state[share].users[0]
                 met[partner] = state[share].items or ()
     found = [[vector for feature in state for vector in feature.users], [vector for share in met for vector in share]]
@@ -129,9 +129,9 @@ def test_many_passes_at_once_are_those_one_by_one() -> None:
     items: Vectors = (np.full(15, 0.1, np.float32),)
     once = start
     for _ in range(3):
-        once = descend_feature(*cut, [[(0, 0)]], once, items, STEPS, True)
+        once = descend_feature(*cut, [[(0, 0)]], once.of_new_pass(), items, STEPS)
         items = once.items or ()
-    together = descend_feature(*cut, [[(0, 0)]] * 3, start, (np.full(15, 0.1, np.float32),), STEPS, True)
+    together = descend_feature(*cut, [[(0, 0)]] * 3, start, (np.full(15, 0.1, np.float32),), STEPS)
     assert together.users[0].tobytes() == once.users[0].tobytes()
     assert together.squared_errors == once.squared_errors
 
@@ -145,22 +145,20 @@ def test_a_finished_feature_leaves_what_the_model_of_its_files_leaves(tmp_path: 
         shard.states[:, BIAS] = rng.normal(size=len(shard.states))
     held_rows = np.array([0, 5, -1, 7], np.int32), np.array([3, -1, 2, 9], np.int32)
     held = HeldOut(*held_rows, np.full(4, 3.0, np.float32), np.array([0, 4]))
-    before = first_standing((block,), held, steps, *biases)
-    seen_users, (seen_items,) = rows_seen((block,))
+    before = first_remainder((block,), held, steps, *biases)
+    seen_users, (seen_items,) = rows_with_ratings((block,))
     start = Feature((first_vector(seen_users),), None, (0.0,))
     assert start.users[0][19] == 0.0, "a row without ratings stays at zero"
-    done = descend_feature(
-        [[block]], [[before.of(0)]], [[(0, 0)]] * 3, start, (first_vector(seen_items),), steps, first=True
-    )
+    done = descend_feature([[block]], [[before.of(0)]], [[(0, 0)]] * 3, start, (first_vector(seen_items),), steps)
     sizes, where, shards = ([20], [15]), [], []
     for side, vectors in (("users", done.users), ("items", done.items)):
         url = str(tmp_path / f"{side}.npy")
-        where.append((url, write_vectors(url, vectors or ())))
-    read = [read_vectors(*place, rows) for place, rows in zip(where, sizes, strict=True)]
+        where.append((url, write_feature(url, vectors or ())))
+    read = [read_feature(*place, rows) for place, rows in zip(where, sizes, strict=True)]
     after = without_feature((block,), before, held, read[0][0], read[1])
     for side, own, place, rows in zip(("users", "items"), biases, where, sizes, strict=True):
         url = str(tmp_path / f"{side}-whole.npy")
-        shards.append(read_shard(url, write_factors(url, own, steps, 2, [place], rows, 0), 2))
+        shards.append(read_shard(url, write_features_as_shard(url, own, steps, 2, [place], rows, 0), 2))
     users, items = shards
     assert not users.factors[:, 1].any(), "a feature that was not needed is zero"
 
@@ -172,5 +170,5 @@ def test_a_finished_feature_leaves_what_the_model_of_its_files_leaves(tmp_path: 
     scaled = (block.ratings - 3.1) / 1.3
     np.testing.assert_allclose(after.residuals, scaled - scores(block.user_rows, block.item_rows), atol=1e-5)
     np.testing.assert_allclose(after.scores, scores(*held_rows), atol=1e-5)
-    squared = score_feature(held, before, read[0][0], read[1], steps, (1.0, 5.0))
-    assert squared == pytest.approx(score_standing(held, after, steps, (1.0, 5.0)), rel=1e-5)
+    squared = score_feature(held, before, read[0][0], read[1], scaling=steps, scale=(1.0, 5.0))
+    assert squared == pytest.approx(score_remainder(held, after, steps, (1.0, 5.0)), rel=1e-5)

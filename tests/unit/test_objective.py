@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.training.objective import Observed, Point, gradients, objective, slope_by_cell
+from funkflow.tasks.training.objective import Observed, Point, gradients, objective, slope_by_entry
 
 
 def random_problem(seed: int, users: int = 5, items: int = 4, rank: int = 3, count: int = 12) -> tuple[Point, Observed]:
@@ -47,8 +47,8 @@ def test_both_equal_their_formulas_rating_by_rating(seed: int, rank: int, count:
 
 def test_only_observed_cells_have_a_slope() -> None:
     at, _ = random_problem(1)
-    by_cell = slope_by_cell(at, Observed(np.array([0, 2]), np.array([3, 1]), np.array([1.0, -1.0]))).toarray()
-    assert set(zip(*np.nonzero(by_cell), strict=True)) == {(0, 3), (2, 1)}
+    slopes = slope_by_entry(at, Observed(np.array([0, 2]), np.array([3, 1]), np.array([1.0, -1.0]))).toarray()
+    assert set(zip(*np.nonzero(slopes), strict=True)) == {(0, 3), (2, 1)}
 
 
 def test_float32_stays_float32() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from funkflow.pipeline.planning.budget import Size, predict_bytes
+from funkflow.pipeline.planning.budget import Size, Workload, predict_bytes
 from funkflow.pipeline.planning.plan import plan_of
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import CannotFit
@@ -19,7 +19,7 @@ def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
 
     def needed(users: int = 10**6, items: int = 20_000, rank: int = 64, shards: int = 4, threads: int = 2) -> int:
         size = Size(10**8, users, items, raw_bytes=0, held_out=10**7)
-        return predict_bytes(size, rank, shards, 1, threads, 64 * 2**20, 4_000_000).scoring_bytes
+        return predict_bytes(Workload(size, rank, shards, 1, threads), 64 * 2**20, 4_000_000).scoring_bytes
 
     a_part = 10**6 // 4 * 4 * 64
     assert needed() > 2 * a_part + 20_000 * 4 * 64
@@ -43,5 +43,5 @@ def test_scoring_as_measured() -> None:
         (2_713_121, 29_048, 8_813, 256, 301_294, 825), (4_520_720, 43_711, 9_761, 128, 503_305, 759)
     ):  # fmt: skip
         size = Size(ratings, users, items, 0, held_out=held_out)
-        predicted = predict_bytes(size, rank, 4, 1, 2, 64 * 2**20, 4_000_000).scoring_bytes
+        predicted = predict_bytes(Workload(size, rank, 4, 1, 2), 64 * 2**20, 4_000_000).scoring_bytes
         assert measured <= predicted / 2**20 < 1.2 * measured

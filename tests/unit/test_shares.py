@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funkflow.tasks.grid.visit_order import prime_factors, shares_for, strata_of_epoch, turns_of_epoch
+from funkflow.tasks.grid.visit_order import prime_factors, shares_for, strata_of_epoch, strata_of_shares
 
 GRIDS = st.integers(1, 60)
 SEEDS = st.integers(0, 2**32)
@@ -27,11 +27,11 @@ def test_an_epoch_meets_every_block_once_in_strata_that_share_nothing(shards: in
 
 @given(GRIDS, SEEDS, st.integers(1, 70))
 def test_shares_keep_the_order_of_every_shard(shards: int, seed: int, workers: int) -> None:
-    """However the epoch is cut to turns, each user shard and each item shard meets its blocks in the same order."""
+    """However the epoch is cut to strata, each user shard and each item shard meets its blocks in the same order."""
     shares = shares_for(shards, workers)
     whole = [(a, b) for columns in strata_of_epoch(seed, 1, shards) for a, b in enumerate(columns)]
-    turns = turns_of_epoch(seed, 1, shards, shares)
-    by_shares = [visit for turn in turns for visits in turn.visits for visit in visits]
+    strata = strata_of_shares(seed, 1, shards, shares)
+    by_shares = [visit for stratum in strata for visits in stratum.visits for visit in visits]
     for side in range(2):
         for shard in range(shards):
             expected = [visit for visit in whole if visit[side] == shard]
@@ -42,9 +42,9 @@ def test_shares_keep_the_order_of_every_shard(shards: int, seed: int, workers: i
 def test_in_a_turn_no_two_shares_have_a_shard_in_common(shards: int, seed: int, workers: int) -> None:
     shares = shares_for(shards, workers)
     size = shards // shares
-    for turn in turns_of_epoch(seed, 1, shards, shares):
-        assert sorted(turn.partners) == list(range(shares))
-        for share, (partner, visits) in enumerate(zip(turn.partners, turn.visits, strict=True)):
+    for stratum in strata_of_shares(seed, 1, shards, shares):
+        assert sorted(stratum.partners) == list(range(shares))
+        for share, (partner, visits) in enumerate(zip(stratum.partners, stratum.visits, strict=True)):
             assert {(a // size, b // size) for a, b in visits} == {(share, partner)}
             assert len(set(visits)) == size**2
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH, STEP, initial_length_for, l2_of_epoch, step_for
-from funkflow.tasks.training.early_stopping import Rule, Verdict, judge
+from funkflow.tasks.training.early_stopping import StoppingRule, Verdict, judge
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_verdict(rmses: list[float], verdict: Verdict) -> None:
     assert judge(rmses, patience=2, minimum_gain=1e-4) == verdict
 
 
-RULE = Rule(patience=2, minimum_gain=1e-4, waits=True)
+RULE = StoppingRule(patience=2, minimum_gain=1e-4, waits=True)
 
 
 @pytest.mark.parametrize(

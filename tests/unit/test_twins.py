@@ -132,7 +132,7 @@ def test_a_block_with_empty_tiles_equals_the_twin_in_its_order(rank: int) -> Non
     assert len(block.tiles) == 4
     assert np.diff(block.run_starts).max() > 32
     users, items = (random_shard(rng, rows, rank) for rows in block.shape)
-    after = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True)
+    after = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS)
     plain_users, plain_items, error = twin_of(block, users, items)
     assert after.squared_errors[0] == pytest.approx(error, rel=1e-4)
     assert after.items is not None
@@ -149,7 +149,7 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
     block = random_block(rng, np.arange(shape[0]), np.arange(shape[1]), 60_000, shape)
     assert len(block.tiles) == 30
     users, items = (random_shard(rng, rows, 16) for rows in shape)
-    alone = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True)
+    alone = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS)
     seen = set()
 
     def watched(places: Any, visit: Any, count: int) -> None:
@@ -160,9 +160,7 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
         visit_tiles(places, noted, count)
 
     monkeypatch.setattr(sgd, "visit_tiles", watched)
-    together = descend_purely(
-        [(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, first=True, threads=threads
-    )
+    together = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS, threads=threads)
     assert len(seen) > 1
     assert together.squared_errors == alone.squared_errors
     assert alone.items is not None

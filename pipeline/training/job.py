@@ -1,0 +1,60 @@
+"""A training job: what every method of training gets.
+
+Covers: the job, the folders of its files, and the model that it may start from.
+Does not cover: what a method does with it (sgd.py, batch.py, funk.py, standard_svd.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.models.trained_on import EarlierModel
+from funkflow.pipeline.root.manifests import Dataset, Grid
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.pipeline.training.placed_grid import GridSource
+from funkflow.tasks.storage import files
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """The model that training starts from, and the dataset whose raw ids tell which rows the model has."""
+
+    model: EarlierModel
+    dataset: Dataset
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A grid to factorise, on a cluster, with settings.
+
+    Attributes
+    ----------
+    scale : least and greatest rating; predictions are clipped to them.
+    run_folder : where checkpoints and the training manifest go.
+    streamed : each task reads the blocks that it needs, instead of workers holding all of them: slower, the same bits.
+    warm : the model to start from; None: small random numbers.
+    """
+
+    context: Context
+    grid: Grid
+    scale: tuple[float, float]
+    settings: TrainSettings
+    run_folder: str
+    streamed: bool = False
+    warm: WarmStart | None = None
+
+    @property
+    def stop_on(self) -> str | None:
+        """The name of the held-out ratings that early stopping uses; None: there are none."""
+        return None if self.settings.stop_on == "nothing" else self.settings.stop_on
+
+    @property
+    def source(self) -> GridSource:
+        """The files that workers load."""
+        return GridSource(self.grid, self.stop_on, self.streamed)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the training manifest."""
+        return files.join(self.run_folder, "training")
