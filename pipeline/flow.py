@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
@@ -49,6 +49,7 @@ from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.pipeline.training.warm_start import WarmStart
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import About
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
@@ -177,10 +178,10 @@ class _Run:
             result.epoch_chosen_on = slices.get(chosen.stop_on)
         return training, baselines
 
-    def _about(self, data: TrainingData, lineage: Lineage) -> dict[str, Any]:
+    def _about(self, data: TrainingData, lineage: Lineage) -> About:
         """Return the facts of the run for model.json."""
         result = self.result
-        return {
+        about = {
             "run_id": result.run_id,
             "dataset": data.dataset.id,
             "split": result.split,
@@ -196,6 +197,7 @@ class _Run:
             **({"transform": result.transform} if result.transform != "none" else {}),
             "settings": masked_content(from_anywhere(self.settings).model_dump(mode="json")),
         }
+        return cast(About, about)
 
     def _warn(self, context: Context, data: TrainingData, reached: Evaluation | None) -> None:
         """Copy the evaluation to the result, and warn in one line if the model is of no use."""

@@ -31,7 +31,7 @@ from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
-from funkflow.pipeline.stages.vectors import write_vectors
+from funkflow.pipeline.stages.vectors import write_canonical_vectors
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import TrainedOn
 
@@ -47,7 +47,7 @@ def spectrum_of(
 ) -> Spectrum:
     """Write a saved model's spectrum beside it, and its vectors if there is a folder for them.
 
-    Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_vectors`.
+    Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_canonical_vectors`.
     """
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
@@ -55,7 +55,7 @@ def spectrum_of(
     with _context(settings, model_folder, listeners) as context:
         manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
-            write_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
+            write_canonical_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
         return manifest
 
 

@@ -44,6 +44,7 @@ from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
+from funkflow.tasks.model.about import About
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import streamed
 
@@ -89,7 +90,7 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         lines = baseline(context, held_out, blocks, SCALE, False)
         truth = files.join(raw.folder, "truth")
         evaluate(context, TrainingData(dataset, held_out, blocks), trained, 4, lines, truth=truth)
-        about: dict[str, Any] = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
+        about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
         export(context, dataset, trained, 4, about)
     folder = context.store.run("sgd")
     model = files.join(folder, "model")
