@@ -141,7 +141,7 @@ def _beside(measured: int, predicted: int) -> str:
     return f"{format_bytes(measured)}{f' of {format_bytes(predicted)} predicted' if predicted else ''}"
 
 
-def rounded_scores(evaluation: Mapping[str, Any], name: str) -> list[str]:
+def rounded_scores(evaluation: Mapping[str, Mapping[str, float]], name: str) -> list[str]:
     """Return RMSE and MAE of one of `ESTIMATES`, with digits that distinguish it from the others."""
     beside = [
         each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])

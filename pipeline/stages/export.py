@@ -26,7 +26,7 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
     """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _is_complete(folder)
+    reused = not context.trains_anew and _has_model(folder)
     if not reused:
         context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
@@ -70,7 +70,7 @@ def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _is_complete(folder: str) -> bool:
+def _has_model(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)

@@ -82,16 +82,16 @@ def compare_methods(
 
     Parameters
     ----------
-    settings : of [train], what has no effect with a method is left out for that method.
+    settings : for each method, settings of [train] without effect are left out.
     pure : run each method a second time without mean and biases.
-    fresh : train anew, so that time and memory are measured anew.
+    fresh : train anew, to measure time and memory.
 
     Raises
     ------
     SettingsError
-        No such method, no rank, or nothing to validate on.
+        A method is unknown, there is no rank, or there are no validation ratings.
     FunkflowError
-        What stops every run: the data, the root, the cluster.
+        An error that stops every run: of the data, the root or the cluster.
     """
     _refuse(settings, methods, ranks)
     chosen = [
@@ -160,7 +160,7 @@ def _run_one(
 
 
 def _settings_of(settings: Settings, row: ComparedRun) -> Settings:
-    """Return the settings of one run: those given, but for what would have no effect with its method."""
+    """Return the settings of one run, without those that have no effect with its method."""
     content = settings.model_dump(exclude_unset=True)
     train = {**content.get("train", {}), "method": row.method, "rank": row.rank, **(PURE if row.pure else {})}
     idle = without_effect(row.method, train)
@@ -188,7 +188,7 @@ def _with_measures(row: ComparedRun, result: RunResult, reused: bool) -> Compare
 
 
 def _with_references(comparison: Comparison, result: RunResult) -> Comparison:
-    """Take the split and what every model must beat from the first run that came to its end."""
+    """Take the split and the baselines from the first run that succeeded."""
     if comparison.references:
         return comparison
     known = {name: result.evaluation[name]["rmse"] for name in ("mean", "biases")}
