@@ -273,7 +273,7 @@ class Attempt:
         with ExitStack() as last:
             last.callback(self.notify, self._ended(state, message))
             if state == INTERRUPTED:
-                words = f"interrupted; the same command goes on from {self._describe_resumption()}"
+                words = f"interrupted; the same command resumes from {self._describe_resumption()}"
                 last.callback(self.notify, Noticed(words, warning=True))
             if self.record is not None:
                 self.record.close(state, code, **facts)
@@ -286,7 +286,7 @@ class Attempt:
         if put_to_use(self.store.root, run_id).run_id != run_id:
             self.notify(
                 Noticed(
-                    f"{run_id} was taken back by hand, so it is not put to use again; funkflow promote {run_id} does"
+                    f"{run_id} was taken back by hand, so it is not promoted again; funkflow promote {run_id} does that"
                 )
             )
 
