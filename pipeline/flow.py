@@ -1,8 +1,7 @@
-"""The whole run on one screen: which stage follows which, and what each hands to the next.
+"""The whole run: the order of its stages, and the values that they pass on.
 
-Covers: the order of stages, and what a run's id is made of.
-Does not cover: what a stage does (pipeline/stages/), what stands around them in one attempt at a run
-(pipeline/running/attempt.py).
+Covers: the order of stages, and the run's id.
+Does not cover: the stages (pipeline/stages/), the cluster and the record around them (pipeline/running/attempt.py).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
@@ -49,6 +48,7 @@ from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import About
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
@@ -70,25 +70,25 @@ def run(
     force: bool = False,
     progress: bool | None = None,
 ) -> RunResult:
-    """Take raw ratings to a validated model, doing only what is not there already.
+    """Make a validated model from raw ratings; reuse all results that exist.
 
     Parameters
     ----------
     settings : the settings, as such or as nested mapping, or the name of a preset or the path of a TOML file.
     overrides : `section.key=value` words.
     until : the last stage to run, one of `STAGES`.
-    fresh : forget the run's checkpoints and model and train anew.
-    listeners : called with every event, in order (pipeline/progress/events.py).
+    fresh : ignore the run's checkpoints and model, and train anew.
+    listeners : functions that get every event, in order (pipeline/progress/events.py).
     date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
     wait_seconds : how long to wait for another run under the same root to end.
-    if_new : do nothing where no input came or changed since these settings last ended well.
+    if_new : do nothing if no input is new or changed since these settings last ended well.
     force : redo every stage, but for the raw data.
-    progress : show how far it is, in a notebook or on standard error; None: in a notebook only.
+    progress : show the progress, in a notebook or on standard error; None: in a notebook only.
 
     Raises
     ------
     FunkflowError
-        With one line that says what, where, which value and what to do; its `exit_code` is the command's.
+        In one line: the fault, its place, the value and the remedy; `exit_code` is that of the command.
     """
     refuse_unguarded_call()
     if isinstance(settings, (str, os.PathLike)):
@@ -109,7 +109,7 @@ def run(
 
 
 def work(execution: Execution) -> RunResult:
-    """Go through the stages of an execution that has something to do."""
+    """Run the stages of an execution."""
     return _Run(execution).run()
 
 
@@ -132,7 +132,7 @@ class _Run:
             return
         dataset = ingest(context, settings.ingest, settings.split.file)
         paths["dataset"] = dataset.folder
-        if users := settings.recommend.users:  # an unknown one is refused before training, not after
+        if users := settings.recommend.users:  # refuse an unknown user before training
             users_by_part(users, dataset.id_place("user"), len(dataset.parts))
         if not self._reaches("split"):
             return
@@ -161,7 +161,7 @@ class _Run:
             raise refused(str(result.run_id), refusal)
 
     def _train(self, context: Context, data: TrainingData, start: RunStart) -> tuple[Training, dict[str, Errors]]:
-        """Find the factors, by the method that the settings name, and what they must beat."""
+        """Train by the method of the settings; return the training, and the errors of the baselines."""
         result, chosen, scale = self.result, self.settings.train, data.dataset.bounds
         result.transform = self.settings.ingest.transform
         run_folder = self._begin(data, start)
@@ -178,10 +178,10 @@ class _Run:
             result.epoch_chosen_on = slices.get(chosen.stop_on)
         return training, baselines
 
-    def _about(self, data: TrainingData, start: RunStart) -> dict[str, Any]:
-        """Return what model.json says of the run."""
+    def _about(self, data: TrainingData, start: RunStart) -> About:
+        """Return the facts of the run for model.json."""
         result = self.result
-        return {
+        about = {
             "run_id": result.run_id,
             "dataset": data.dataset.id,
             "split": result.split,
@@ -197,9 +197,10 @@ class _Run:
             **({"transform": result.transform} if result.transform != "none" else {}),
             "settings": masked_content(with_absolute_paths(self.settings).model_dump(mode="json")),
         }
+        return cast(About, about)
 
     def _warn(self, context: Context, data: TrainingData, reached: Evaluation | None) -> None:
-        """Take over what the model reached, and say in one line if it is of no use."""
+        """Copy the evaluation to the result, and warn in one line if the model is of no use."""
         result = self.result
         if reached is not None:
             result.evaluation = reached.content()
@@ -209,7 +210,7 @@ class _Run:
             context.notify(Noticed(result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
-        """Put the exported model to use; one that its gate refused is measured and reported on, and serves nobody."""
+        """Measure, report and use the exported model; one that its gate refused is only measured and reported."""
         result, model = self.result, self.result.paths["model"]
         folders = {"model_folder": model, "run_folder": training.run_folder}
         passes = result.gate.get("passed", True)
@@ -228,7 +229,7 @@ class _Run:
             result.paths["report"] = report(context, data, training, model, settings=settings.report, run=summary)
 
     def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, RunStart]:
-        """Hold ratings out, but for those that the model which training starts from was trained on."""
+        """Hold ratings out, without those that the start model was trained on."""
         slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
         held_out = split(context, dataset, settings.split, settings.ingest, slice_fraction)
         start = RunStart.of(
@@ -241,14 +242,14 @@ class _Run:
         return held_out, start
 
     def _raw(self, context: Context) -> tuple[Settings, str]:
-        """Make the synthetic set if one is asked for; return the settings that point to it, and its planted truth."""
+        """Make the synthetic set if the settings want one; return settings with its path, and its planted truth."""
         settings, truth = self.settings, ""
         if not settings.synth and not self._reaches("ingest"):
             raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
         if settings.synth:
             raw = synthesise(context, settings.synth)
             self.result.paths["raw"] = raw.folder
-            if settings.ingest.transform == "none":  # what is planted is in rating units
+            if settings.ingest.transform == "none":  # the planted model is in rating units
                 truth = files.join(raw.folder, "truth")
             settings = on_synthetic(settings, raw.folder)
         if settings.split.kind == "file" and self._reaches("ingest"):
@@ -266,7 +267,7 @@ class _Run:
         paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)
 
     def _begin(self, data: TrainingData, start: RunStart) -> str:
-        """Name the run by what its result depends on, and open its record; return its folder."""
+        """Compute the run's id from all that its result depends on, open its record, and return its folder."""
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
         run_id = content_id(

@@ -1,13 +1,12 @@
-"""Files of input whose contents have been hashed: each is read for its checksum once.
+"""Checksums of input files: each version of a file is read once for its checksum.
 
-Covers: what is remembered of them under the root, when it counts, hashing the others on the cluster, and noticing a
-file that changes while it is read.
-Does not cover: what tells that a file is the same (tasks/storage/file_versions.py), which files there are
-(tasks/parsing/sources/sources.py).
+Covers: the record of checksums under the root, hashing new files on the cluster, and noticing a file that changes while
+it is read.
+Does not cover: versions of files (tasks/storage/file_versions.py), listing files (tasks/parsing/sources/sources.py).
 
     <root>/inputs.json        by a checksum of the file's URL, which may have credentials in it
 
-Only who holds the root writes it, whole; if it is damaged or gone, everything is hashed once more.
+Only the holder of the root writes this file. If it is damaged or gone, all files are hashed again.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class _HashedFile(TypedDict):
 
 
 def describe_inputs(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[dict[str, str | int]]:
-    """Return what a manifest says of each source, with its checksum."""
+    """Return the manifest's record of each source, with its checksum."""
     return [input_record(*each) for each in zip(sources, sums_of(context, stage, doing, sources), strict=True)]
 
 
 def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source]) -> list[list[str]]:
-    """Return for each source the checksums of all ranges of its files; only files not seen before are read for them.
+    """Return the checksums of all ranges of the files of each source; read only new files.
 
-    Small files share a task, and big ones are read by several.
+    Small files share a task; several tasks read a big one.
     """
     url = files.join(context.store.root, "inputs.json")
     known: dict[str, _HashedFile] = notes(url, "files")
@@ -70,11 +69,11 @@ def sums_of(context: Context, stage: str, doing: str, sources: Sequence[Source])
 
 
 def refuse_changed(sources: Sequence[Source], entries: Sequence[str], without: str = "") -> None:
-    """Raise TryAgainLater if a file of `sources`, which `entries` stand for, is not as it was when it was listed."""
+    """Raise TryAgainLater if a file of `sources` changed since it was listed from `entries`."""
     try:
         found = find_sources(entries, without)
     except BadInput:
-        found = []  # gone: what was read of it is what its checksum says, or reading it would have failed
+        found = []  # gone: it was read as its checksum says, or reading would have failed
     now = {each.url: each for source in found for each in source.files}
     for source in sources:
         for each in source.files:
@@ -102,7 +101,7 @@ def _hash_files(context: Context, stage: str, doing: str, unseen: Sequence[Store
 
 
 def _known_sums(known: Mapping[str, _HashedFile], stored: StoredFile) -> list[str] | None:
-    """Return the checksums of a file's ranges if it is the one that was hashed."""
+    """Return the recorded checksums of a file's ranges, if it did not change."""
     entry = known.get(_key(stored))
     if not stored.version or not isinstance(entry, dict):
         return None

@@ -1,4 +1,4 @@
-"""What a person reads of a plan: what would be done and needed, as a short table.
+"""A plan as a short table.
 
 Covers: its layout. Does not cover: its numbers (pipeline/planning/plan.py), plans by sizes alone (scale_table.py).
 """
@@ -13,7 +13,7 @@ from funkflow.pipeline.results.tables import text_table
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return a plan as two columns, what and how much."""
+    """Return a plan as a table of quantities and their values."""
     about = " (estimated from a sample)" if plan.size.estimated else ""
     need = plan.prediction
     worker, disk = format_bytes(need.worker_bytes), format_bytes(need.disk_bytes)

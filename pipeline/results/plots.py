@@ -1,7 +1,7 @@
 """Plots of runs and models as Bokeh figures, for notebooks and pages of one's own.
 
-Covers: learning curves, of one run or several; RMSE by rank; singular values. Nothing is shown or written.
-Does not cover: the live page (live/), the report (report/), which draws its own so as to need no script.
+Covers: learning curves, of one run or several; RMSE by rank; singular values.
+Does not cover: the live page (pipeline/progress/live/), the report (report/), which draws its own without a script.
 
 Lines differ in dashes and markers, not in colour alone (pipeline/progress/colours.py).
 """
@@ -33,7 +33,7 @@ Run = RunResult | str | os.PathLike[str]
 
 
 def learning_curve(run: Run) -> figure:
-    """Return RMSE by epoch, in training and on the held-out ratings, beside the biases alone.
+    """Return RMSE by epoch on training and held-out ratings, beside that of the biases alone.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def learning_curve(run: Run) -> figure:
 
 
 def compare(runs: Sequence[Run]) -> figure:
-    """Return the curves of several runs over each other: held out where there is any, else in training."""
+    """Return the curves of several runs: on held-out ratings if there are any, else on training ratings."""
     if not runs:
         raise SettingsError("compare: name a run at least")
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
@@ -88,7 +88,7 @@ def rmse_by_rank(run: Run) -> figure:
     Raises
     ------
     BadInput
-        The run has no spectrum, or held nothing out to measure it on.
+        The run has no spectrum, or no validation ratings.
     """
     url = files.join(_run_folder(run), "model", "spectrum.parquet")
     if files.bytes_if_there(url) is None:
@@ -105,7 +105,7 @@ def rmse_by_rank(run: Run) -> figure:
 def spectrum(model: Model, fold_biases: bool = False) -> figure:
     """Return the singular values of a model, on a logarithmic scale.
 
-    fold_biases : of the model with mean and biases as two more ranks, instead of U Vᵀ.
+    fold_biases : the model with mean and biases as two more ranks, instead of U Vᵀ.
     """
     values = model.svd(fold_biases=fold_biases).s
     energy = (values**2).cumsum() / (values**2).sum()

@@ -1,7 +1,7 @@
-"""Reports of runs that are over: made again from the facts that they left, compared, and listed on one page.
+"""Reports of finished runs: drawn again from their facts, compared, and listed on one page.
 
-Covers: finding facts and curves under a root, and where the pages go.
-Does not cover: how the pages look (report/), making the facts (pipeline/stages/report.py).
+Covers: finding facts and curves under a root, and the places of the pages.
+Does not cover: the look of the pages (report/), making the facts (pipeline/stages/report.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from funkflow.tasks.storage import files
 
 
 def facts_of(root: str, run_id: str) -> ReportFacts:
-    """Return the facts that the report of a run is drawn from.
+    """Return the facts of a run.
 
     Raises
     ------
     BadInput
-        It has none, or of another version.
+        The run has no facts, or those of another version.
     """
     folder = Store(root).run(run_id)
     url = files.join(folder, "report", "facts.json")
@@ -41,10 +41,10 @@ def facts_of(root: str, run_id: str) -> ReportFacts:
 
 
 def write_report(root: str, asked: Sequence[str], out: str) -> str:
-    """Write the page of one run, or of several compared; return where it is.
+    """Write the page of one run, or of several compared; return its place.
 
-    asked : ids of runs or of ledger records, or the beginnings of them, or "last". out : a file; empty: report.html in
-    the folder of the run, or reports/ under the root for several.
+    asked : ids of runs or of ledger records, or their beginnings, or "last". out : a file; empty: report.html in the
+    folder of the run, or a file in reports/ under the root for several.
     """
     ledger, run_ids = Ledger(root), []
     for each in asked:
@@ -60,7 +60,7 @@ def write_report(root: str, asked: Sequence[str], out: str) -> str:
 
 
 def write_index(root: str, out: str) -> str:
-    """Write the page of all executions under a root; return where it is."""
+    """Write the page of all executions under a root; return its place."""
     place = out or files.join(root, "runs.html")
     records = list(Ledger(root).records())
     runs = {str(record["run_id"]) for record in records if record.get("run_id")}
@@ -72,16 +72,16 @@ def write_index(root: str, out: str) -> str:
 
 
 def _curve(root: str, run_id: str) -> list[float]:
-    """Return the RMSEs by epoch that a run's metrics tell, held out where there is any."""
-    with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a picture less is no reason to fail
-        told = epochs_of(events_of(Store(root).run(run_id)) or ())
-        either = [(told[epoch]["stopping_rmse"], told[epoch]["training_rmse"]) for epoch in sorted(told)]
+    """Return the RMSEs by epoch of a run, on held-out ratings if there are any."""
+    with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a missing curve is no reason to fail
+        epochs = epochs_of(events_of(Store(root).run(run_id)) or ())
+        either = [(epochs[number]["stopping_rmse"], epochs[number]["training_rmse"]) for number in sorted(epochs)]
         return [float(training if stopping is None else stopping) for stopping, training in either]
     return []
 
 
 def _link(page: str, report: str) -> str:
-    """Return the way from the page to a report: a relative one on disk, so that both may be moved together."""
+    """Return the link from the page to a report: a relative path on disk, so that both can move together."""
     if "://" in page or "://" in report:
         return report
     return os.path.relpath(report, os.path.dirname(os.path.abspath(page)))

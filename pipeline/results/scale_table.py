@@ -1,4 +1,4 @@
-"""What a person reads of a plan by sizes and of measured constants.
+"""Tables of a plan by sizes, and of measured constants.
 
 Covers: their layout. Does not cover: their numbers (pipeline/planning/best_grid.py,
 pipeline/planning/calibrate.py).
@@ -28,7 +28,7 @@ _PARTS = {
 
 
 def scale_table(plan: ScalePlan) -> Group:
-    """Return the best grid beside that of the default rule, part by part, and what binds."""
+    """Return the best grid beside that of the default rule, part by part, with the binding limit."""
     both = (plan.best, plan.by_rule)
     rows = (
         ("P x P blocks (grid.shards)", [f"{epoch.job.shards:,}" for epoch in both]),
@@ -60,7 +60,7 @@ def _worker_memory(plan: ScalePlan, epoch: EpochCosts) -> str:
 
 
 def constants_table(constants: Constants, url: str) -> Group:
-    """Return the constants with their spread, and where they were written."""
+    """Return the constants with their spread, and the place of their file."""
     spread, rows = constants.spread, []
 
     def row(name: str, value: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables for a terminal: how all of them look, and a result's.
+"""Tables for a terminal: their common look, and the table of a result.
 
 Covers: the layout.
 Does not cover: the numbers (pipeline/flow.py), plans (plan_table.py, scale_table.py), progress (pipeline/progress/).
@@ -26,7 +26,7 @@ def text_table(
     columns: Sequence[str | Column], rows: Iterable[Sequence[str | Text | None]], title: str = "", *,
     right_from: int | None = None, bold: Collection[str] = (), bare: bool = False, no_wrap: bool = False, **look: Any,
 ) -> Table:  # fmt: skip
-    """Return a table; it shows words as they are, whatever markup they hold.
+    """Return a table that shows markup in its cells as plain text.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def text_table(
 
 
 def result_table(result: RunResult, root: str = "") -> Group:
-    """Return RMSE and MAE of the model beside what it must beat, where the results lie, and what to try next.
+    """Return RMSE and MAE of the model beside the baselines, the paths of the results, and commands to try next.
 
-    root : of a run whose model is in use; empty: there is nothing to try.
+    root : the root of a run whose model is in use; empty: without commands.
     """
     parts: list[Table | Text] = []
     if result.evaluation:

@@ -1,7 +1,7 @@
-"""What the operating system raises of disks and folders, as errors that a user can read.
+"""Errors of disks and folders as readable errors.
 
-Covers: a full disk, a root that cannot be written.
-Does not cover: what Dask raises (pipeline/cluster/errors.py), remote stores (tasks/storage/filesystems.py).
+Covers: a full disk, a root that does not allow writing.
+Does not cover: errors of Dask (pipeline/cluster/errors.py), remote stores (tasks/storage/filesystems.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNUSABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS
 
 @contextmanager
 def as_disk_errors(root: str) -> Iterator[None]:
-    """Raise in place of what has no remedy in it a FunkflowError that has one, with the original as its cause."""
+    """Turn an error without a remedy into a FunkflowError that has one, with the original as its cause."""
     try:
         yield
     except OSError as cause:

@@ -140,7 +140,7 @@ class Ledger:
         return files.join(self._folder, f"{record_id}{_SUFFIX}")
 
 
-class Execution:
+class LedgerEntry:
     """The execution of this process, and its record."""
 
     def __init__(self, ledger: Ledger, settings: dict[str, Any], date: str, until: str) -> None:

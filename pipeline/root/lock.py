@@ -39,7 +39,7 @@ _LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Waiting:
-    """How long to wait for a root. `notify` : gets a line about its holder; `record` : id of the waiting execution."""
+    """The longest wait for a root. `notify` : gets a line about its holder; `record` : id of the waiting execution."""
 
     seconds: float = 0.0
     notify: Callable[[str], None] = lambda _words: None

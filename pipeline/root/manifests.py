@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Literal, Self, TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.dataset.hold_out import HeldOutEntry
@@ -110,7 +110,7 @@ class Dataset(Manifest):
         return storage.join(self.folder, f"{side}s.parquet"), self.id_checksums[f"{side}s"]
 
     @property
-    def id_types(self) -> dict[str, Any]:
+    def id_types(self) -> dict[str, Literal["integer", "string"]]:
         return {"user": self.user_id_type, "item": self.item_id_type}
 
 

@@ -1,15 +1,14 @@
-"""Which model of a root is in use: `current.json`, and moving it to another one, forth and back.
+"""The model in use of a root: the pointer `current.json`.
 
-Covers: reading the pointer, and moving it after a run, by hand to a run of choice, or back to the one before; it only
-ever comes to point at a model that is whole.
-Does not cover: whether a new model is good enough (pipeline/stages/gate.py), or the commands
-(pipeline/commands/models.py).
+Covers: reading the pointer, and moving it after a run, by hand to any run, or back to the model before. The new model
+must be complete.
+Does not cover: the quality of a new model (pipeline/stages/gate.py), or the commands (pipeline/commands/models.py).
 
     {"run_id": …, "model": "runs/<run id>/model", "record": "runs/<run id>/record.json", "promoted": time,
      "by": "run" | "promote" | "rollback", "previous": [{"run_id", "promoted", "by"}, …], "rolled_back": [run id, …]}
 
-`previous` are those that were in use before, the last one first. `rolled_back` are those that were taken back by hand:
-a run that comes to one of them again leaves the pointer where it is.
+`previous` : the models in use before, the last one first. `rolled_back` : models that a rollback took back; a run that
+makes one of them again does not move the pointer.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from funkflow.tasks.storage import files
 
 By = Literal["run", "promote", "rollback"]
 _REMEMBERED = 100
-"""Models in use before that the pointer lists: a nightly run's for three months."""
+"""Number of earlier models in the pointer: three months of nightly runs."""
 
 
 class UseRecord(TypedDict):
@@ -84,12 +83,12 @@ class Current:
 
 
 def read_current(root: str) -> Current | None:
-    """Return which model of `root` is in use; None as long as there is none.
+    """Return the model in use of `root`; None if there is none.
 
     Raises
     ------
     DamagedFile
-        The file is there, and is no pointer.
+        The file is no pointer.
     """
     url = files.join(root, "current.json")
     content = files.json_if_there(url)
@@ -105,7 +104,7 @@ def read_current(root: str) -> Current | None:
 
 
 def model_of(root: str, run_id: str) -> str:
-    """Return where a run of `root` leaves its model."""
+    """Return the folder of a run's model."""
     return files.join(Store(root).run(run_id), "model")
 
 
@@ -116,7 +115,7 @@ def run_in_use(root: str) -> tuple[str, str] | None:
 
 
 def in_use(root: str) -> Current:
-    """Return which model of `root` is in use; raise SettingsError if there is none."""
+    """Return the model in use of `root`; raise SettingsError if there is none."""
     now = read_current(existing_root(root))
     if now is None:
         raise SettingsError(f"{root}: no model is in use here; funkflow run makes one, funkflow promote RUN names one")
@@ -124,14 +123,14 @@ def in_use(root: str) -> Current:
 
 
 def put_to_use(root: str, run_id: str) -> Current:
-    """Point at the model that a run just made; only for who holds the root.
+    """Promote the model of a run that just ended; the caller must hold the root.
 
-    A run whose model is in use already, or was taken back by hand, changes nothing.
+    Nothing changes if the model is in use already, or a rollback took it back.
 
     Raises
     ------
     DamagedFile
-        The model is not whole.
+        The model is incomplete.
     """
     now = read_current(root)
     if now is not None and (now.run_id == run_id or run_id in now.rolled_back):
@@ -141,16 +140,16 @@ def put_to_use(root: str, run_id: str) -> Current:
 
 
 def promote(root: str, prefix: str) -> Current:
-    """Point at the model of the one run of `root` whose id begins with `prefix`, whatever the gate said of it.
+    """Promote the model of the one run of `root` whose id begins with `prefix`, even if the gate refused it.
 
     Raises
     ------
     SettingsError
-        No such run, several of them, or one without a model.
+        There is no such run, or several, or it has no model.
     DamagedFile
         A file of the model is missing or damaged.
     TryAgainLater
-        A run is at work under this root.
+        A run holds this root.
     """
     with _hold(root) as still_held:
         run_id = run_of(root, prefix)
@@ -165,16 +164,16 @@ def promote(root: str, prefix: str) -> Current:
 
 
 def rollback(root: str) -> tuple[Current, str]:
-    """Point at the model that was in use before; return the pointer, and the id of the run that was taken back.
+    """Promote the model in use before; return the pointer, and the id of the run that was taken back.
 
     Raises
     ------
     SettingsError
-        There was none before.
+        There is no model before it.
     DamagedFile
-        That one is not whole any more.
+        The model before it is damaged.
     TryAgainLater
-        A run is at work under this root.
+        A run holds this root.
     """
     with _hold(root) as still_held:
         now = read_current(root)

@@ -1,7 +1,6 @@
-"""What a run came to, for people, programs and the record.
+"""The result of a run, for people, programs and the record.
 
-Covers: the result's fields. Does not cover: how they are measured (pipeline/flow.py and the stages) or shown
-(pipeline/results/tables.py).
+Covers: its fields. Does not cover: measuring (pipeline/flow.py, pipeline/stages/), tables (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from funkflow.tasks.redact import masked_content
 from funkflow.tasks.transform import NAMES, Transform
 
 ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
-"""What is measured on the validation ratings, and how it is called."""
+"""The estimates of the validation ratings, with their names."""
 
 
 MeasureName = Literal["precision", "recall", "ndcg"]
@@ -46,11 +45,11 @@ class RankingResult(RankingMeasures, total=False):
 
 
 class GateResult(TypedDict, total=False):
-    """What the gate found. `passed`, `refusal` : of a refused model only, with the reason.
+    """The findings of the gate. `passed`, `refusal` : of a refused model only, False and the reason.
 
     The rest belongs to a comparison with the model in use, `compared_with`: the RMSEs of both, the number of their
     `ratings`, how many of these have a user or an item that the model in use lacks (`unknown`), how many more it was
-    `trained_on`, and all that as a sentence (`said`).
+    `trained_on`, and a sentence about all that (`said`).
     """
 
     training_ratings: int
@@ -67,18 +66,17 @@ class GateResult(TypedDict, total=False):
 
 @dataclass
 class RunResult:
-    """What a run came to. RMSE and MAE are in rating units, on the ratings that `split` names.
+    """The result of a run. RMSE and MAE are in rating units, on the validation ratings of `split`.
 
     `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
 
-    `evaluation` has RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
-    `epochs` counts what `counted` says: epochs, steps along the whole gradient (pipeline/training/batch.py), passes for
-    one feature (pipeline/training/funk.py: `best_epoch` is then how many features were kept), or products with the
-    matrix (pipeline/training/standard_svd.py). `warning` : one line where the model is no better than the mean rating
-    or the biases alone; else empty. `seconds`, `memory_bytes`
-    (peak of this machine's processes, and of all workers elsewhere) and `paths` go by stage and by what lies there.
-    `worker_memory_bytes` is the resident size of the worker that had most. What was predicted is 0 where nothing was.
-    What was not reached stays None or empty.
+    `evaluation` : RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
+    `counted` : the unit of `epochs`: epochs, steps along the whole gradient (pipeline/training/batch.py), passes for
+    one factor (pipeline/training/funk.py; `best_epoch` is then the number of factors), or products with the matrix
+    (pipeline/training/standard_svd.py). `warning` : one line if the model is no better than the mean rating or the
+    biases alone. `seconds`, `memory_bytes` : by stage, the latter the peak of this machine's processes and of all other
+    workers. `worker_memory_bytes` : the resident size of the largest worker. A prediction is 0 if there is none. Fields
+    of stages that did not run are None or empty.
     """
 
     run_id: str | None = None
@@ -125,12 +123,12 @@ class RunResult:
 
     @property
     def validation(self) -> str:
-        """What RMSE and MAE were measured on, and of what, where it is not the ratings themselves."""
+        """The split behind RMSE and MAE, and the transform if there is one."""
         return f"validation: {self.split}" + ("" if self.transform == "none" else f", of {NAMES[self.transform]}")
 
     @property
     def memory(self) -> str:
-        """Peaks of memory in words, each beside what was predicted."""
+        """Peaks of memory in words, with their predictions."""
         whole = _beside(self.peak_memory_bytes, self.predicted_memory_bytes)
         worker = f"; the largest worker {_beside(self.worker_memory_bytes, self.predicted_worker_memory_bytes)}"
         return f"{whole} (all processes{worker if self.worker_memory_bytes else ''})"
@@ -143,8 +141,8 @@ def _beside(measured: int, predicted: int) -> str:
     return f"{format_bytes(measured)}{f' of {format_bytes(predicted)} predicted' if predicted else ''}"
 
 
-def rounded_scores(evaluation: Mapping[str, Any], name: str) -> list[str]:
-    """Return RMSE and MAE of one of `ESTIMATES` as they are shown beside the others."""
+def rounded_scores(evaluation: Mapping[str, Mapping[str, float]], name: str) -> list[str]:
+    """Return RMSE and MAE of one of `ESTIMATES`, with digits that distinguish it from the others."""
     beside = [
         each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])
     ]

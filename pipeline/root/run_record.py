@@ -1,8 +1,7 @@
-"""What a run leaves behind about itself: settings.toml and record.json.
+"""The record of a run: settings.toml and record.json.
 
-Covers: the record's life from running to done or failed; credentials in URLs are masked in both.
-Does not cover: what a run told (pipeline/progress/metrics_file.py), listing or comparing runs, what the stages write
-(pipeline/stages/).
+Covers: writing both, from the start to the end of a run, with credentials in URLs masked.
+Does not cover: events (pipeline/progress/metrics_file.py), executions (ledger.py), files of stages (pipeline/stages/).
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from funkflow.tasks.storage import files
 
 _OUTCOME = ("attempt", "state", "started", "ended", "exit_code", "error", "host", "process")
 _SECRETS: Any = {"hooks": {"on_success", "on_failure"}}
-"""Left out of what is written: whoever runs these settings again would call a row of asterisks."""
+"""Settings that are not written: a second run with them would call a row of asterisks."""
 
 
 class Record:
-    """`record.json`: the truth about a run. The latest attempt's facts, and under `earlier` how those before it ended.
+    """`record.json`: the facts of the latest attempt at a run, and under `earlier` the ends of those before it.
 
-    An attempt that died without a word is listed as "running" there: nobody was left to write its end.
+    A killed attempt remains "running" there, as nothing could write its end.
     """
 
     def __init__(self, run_folder: str, run_id: str, settings: Settings, **facts: Any) -> None:
@@ -53,7 +52,7 @@ class Record:
         files.write_json(self._url, masked_content(self._content))
 
     def close(self, state: str, exit_code: Any, **facts: Any) -> None:
-        """Write how the run ended: a state (pipeline/progress/outcome.py), an exit code and what else there is."""
+        """Write the end of the run: its state (pipeline/progress/outcome.py), exit code and further facts."""
         self._content |= {"state": state, "exit_code": exit_code, "ended": in_seconds(), **facts}
         files.write_json(self._url, masked_content(self._content))
 

@@ -1,7 +1,6 @@
-"""Where things lie under a root, and when they count: ids, folders and manifests.
+"""The layout of a root: ids, folders and manifests.
 
-Covers: content addresses, the layout of a root, publication (manifest.json written last) and cleaning up after a
-failure.
+Covers: content addresses, folders, publication (manifest.json is written last) and cleaning up after a failure.
 Does not cover: reading and writing single files (tasks/storage/files.py), checkpoints
 (pipeline/training/checkpoint.py), run records (run_record.py).
 """
@@ -22,22 +21,22 @@ from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
 
 FORMAT_VERSION = 3
-"""Written into every manifest; a folder of another version is refused by name."""
+"""The version in every manifest; folders of other versions are refused."""
 
 
 def content_id(**parts: Any) -> str:
-    """Return the 16-digit id of what a folder is made from: equal parts, equal id, on any machine."""
+    """Return a 16-digit id of the inputs of a folder: equal parts give equal ids on any machine."""
     text = json.dumps({**parts, "format_version": FORMAT_VERSION}, sort_keys=True)
     return files.checksum(text.encode())[:16]
 
 
 def in_seconds(when: datetime | None = None) -> str:
-    """Write a moment, now if none is given, as records do: to the second, with its distance from UTC."""
+    """Write a moment (default: now) for records: to the second, with its distance from UTC."""
     return (when or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
 SCRATCH = ".funkflow-scratch"
-"""Emptied without asking, so its name is one that nobody else gives to a folder of his own."""
+"""This folder is emptied without asking, so its name is one that no user gives to a folder."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +61,29 @@ class Store:
 
     @property
     def forgotten(self) -> str:
-        """The list of users and items that no dataset may hold any more."""
+        """The list of erased users and items."""
         return files.join(self.root, "forgotten.json")
 
     def run(self, run_id: str) -> str:
         return files.join(self.root, "runs", run_id)
 
     def sweep(self) -> None:
-        """Remove what killed writers left under a local root; only for who holds the root."""
+        """Remove files of killed writers under a local root; the caller must hold the root."""
         for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
             sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:
-        """A folder for files that only live while one stage runs."""
+        """Return a folder for the temporary files of one stage."""
         return files.join(self.root, SCRATCH, name)
 
 
 def existing_root(root: str) -> str:
-    """Return `root`, for who only looks into what is there or changes it.
+    """Return `root`, for commands that need an existing one.
 
     Raises
     ------
     SettingsError
-        Nothing is there: it may be mistyped, and is not made.
+        The root does not exist; it may be mistyped, so it is not made.
     """
     if not files.exists(root):
         raise SettingsError(f"{masked(root)}: there is no such root, no run has made it; name the --root of your runs")
@@ -92,14 +91,14 @@ def existing_root(root: str) -> str:
 
 
 def sweep(folder: str) -> None:
-    """Remove what killed writers left in a local folder; an object store keeps nothing of a cut-off write."""
+    """Remove files of killed writers in a local folder; object stores keep nothing of an interrupted write."""
     if "://" not in folder:
         for path in files.unfinished_files(folder):
             os.remove(path)
 
 
 def published(folder: str, kind: str) -> dict[str, Any] | None:
-    """Return the manifest of a folder that counts; None where there is none yet, or a file is gone or cut short.
+    """Return the manifest of a complete folder; None if there is none, or a file is missing or cut short.
 
     Raises
     ------
@@ -114,7 +113,7 @@ def published(folder: str, kind: str) -> dict[str, Any] | None:
 
 
 def manifest_of(folder: str, kind: str) -> dict[str, Any] | None:
-    """Return the manifest of a folder, as `published` does, without a look at the files it names."""
+    """Return the manifest of a folder, as `published` does, without checking its files."""
     url = files.join(folder, "manifest.json")
     manifest = files.json_if_there(url)
     if manifest is None:
@@ -130,7 +129,7 @@ def manifest_of(folder: str, kind: str) -> dict[str, Any] | None:
 
 
 def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
-    """Return the size of each file, by its path from `folder`; None for one that is not there."""
+    """Return the size of each file, by its path from `folder`; None for a missing one."""
     scheme, separator, place = folder.rpartition("://")
     parted = {path: posixpath.split(posixpath.normpath(posixpath.join(place, path))) for path in paths}
     homes = {home: files.sizes(f"{scheme}{separator}{home}") for home in {home for home, _ in parted.values()}}
@@ -138,9 +137,9 @@ def _bytes_of(folder: str, paths: list[str]) -> dict[str, int | None]:
 
 
 def notes(url: str, name: str) -> dict[str, Any]:
-    """Return what a file of notes has under a name; nothing of one that is gone, damaged or of another version.
+    """Return a part of a file of notes; {} if the file is gone, damaged or of another version.
 
-    Notes are copies of what can be found out again.
+    Notes are copies of facts that can be found again.
     """
     try:
         content = files.json_if_there(url)
@@ -153,9 +152,9 @@ def notes(url: str, name: str) -> dict[str, Any]:
 
 
 def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
-    """Write the manifest that makes `folder` count: the last write of a stage. Returns it.
+    """Write the manifest that completes `folder`, the last write of a stage; return it.
 
-    `files`, if given, are the files that must be there for it to go on counting, relative to `folder`.
+    `files`, if given : the files of a complete folder, relative to `folder`.
     """
     sizes = _bytes_of(folder, content.pop("files", []))
     manifest = {**content, "files": sizes, "kind": kind, "format_version": FORMAT_VERSION}
@@ -165,21 +164,21 @@ def publish(folder: str, kind: str, **content: Any) -> dict[str, Any]:
 
 @contextmanager
 def nothing_half_written(*folders: str, temporary: tuple[str, ...] = ()) -> Iterator[None]:
-    """Remove `folders` when the body fails, and `temporary` ones in any case.
+    """Remove `folders` if the body fails, and `temporary` ones in any case.
 
-    Workers whose scheduler is gone may still write there. What they leave has no manifest and counts for nothing, and
-    the next run removes it: that is no reason to hide why the body failed.
+    Workers whose scheduler is gone may still write there. Their files have no manifest, so they do not count, and the
+    next run removes them. A failed removal therefore does not hide the error of the body.
     """
     try:
         yield
     except BaseException:
-        _remove_what_can_be(folders)
+        _try_to_remove(folders)
         raise
     finally:
-        _remove_what_can_be(temporary)
+        _try_to_remove(temporary)
 
 
-def _remove_what_can_be(folders: Iterable[str]) -> None:
+def _try_to_remove(folders: Iterable[str]) -> None:
     for folder in folders:
         with suppress(OSError):
             files.remove_tree(folder)

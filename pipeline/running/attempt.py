@@ -1,8 +1,7 @@
-"""What stands around the stages of one attempt at a run: cluster, limits, and the record of how it ended.
+"""One attempt at a run: the cluster, the limits and the record around its stages.
 
 Covers: opening and closing everything, and refusing what cannot fit.
-Does not cover: the lock and the ledger around it (execution.py), which stage follows which, and what a run's id is made
-of (pipeline/flow.py).
+Does not cover: the lock and the ledger (execution.py), the order of stages and the run's id (pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
 
 _GROWTH = 1.01
-"""Memory is told of again once it has grown by that much."""
+"""The next event about memory comes once it has grown by this factor."""
 
 
 class Attempt:
@@ -66,20 +65,20 @@ class Attempt:
     def __init__(self, execution: Execution) -> None:
         self.execution, self.settings, self.request = execution, execution.settings, execution.request
         self.result, self.store, self.metrics = execution.result, execution.store, MetricsFile()
-        self.losses = LossListener(lambda event: self.notify(event), self._redone_from)
+        self.losses = LossListener(lambda event: self.notify(event), self._restart_of)
         self.sender, self.postponed = Sender(execution.entry.id), Postponed(lambda event: self.notify(event))
-        # The live page hears of an event before the disk does: a full disk must not keep the end of a run from it.
+        # The live page gets an event before the disk does, so that it shows the end of a run on a full disk.
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
         self.notify = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
-        self.told_peak_bytes = self.shards = 0
+        self.notified_peak_bytes = self.shards = 0
         self.ingest_needs = (0, 0)
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
 
     def run(self, stages: Callable[[Context], None]) -> RunResult:
-        """Open the cluster, run the stages, and write down how it ended."""
+        """Open the cluster, run the stages, and record the end."""
         with ExitStack() as stack:
             stack.enter_context(as_readable_errors(self.settings.root))
             self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
@@ -104,17 +103,17 @@ class Attempt:
                     self._end_well()
             except BaseException as error:
                 self._sum_up()
-                with suppress(OSError, FunkflowError):  # a full disk must not hide what went wrong first
-                    self.execution.still_held()  # else the record is somebody else's by now
+                with suppress(OSError, FunkflowError):  # a full disk must not hide the first error
+                    self.execution.still_held()  # else another process owns the record by now
                     self._end_badly(error)
                 raise
         return self.result
 
     def begin(self, run_id: str, data: TrainingData, steps: StepSizes | None) -> str:
-        """Predict what training needs, open the run's record, tell of it, and return its folder.
+        """Predict the memory of training, open the run's record, notify of the run, and return its folder.
 
-        `steps` : of stochastic descent; None of other methods, whose steps are of their own making.
-        What is there already is forgotten where training anew is asked for.
+        `steps` : of stochastic descent; None for other methods. If the request trains anew, the files of the run are
+        removed.
         """
         self.result.run_id, grid = run_id, data.grid
         run_folder = self.result.paths["run"] = self.store.run(run_id)
@@ -133,7 +132,7 @@ class Attempt:
             self.result.predicted_worker_memory_bytes = max(of_a_worker)
         if self.request.fresh or self.request.force:
             for name in files.names(run_folder):
-                if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
+                if name != "model":  # it may be in use; export replaces its files by new ones with the same bits
                     files.remove_tree(files.join(run_folder, name))
         self.record = Record(run_folder, run_id, with_absolute_paths(self.settings), **data.ids)
         self.execution.begun(run_id, data.dataset.id)
@@ -152,11 +151,11 @@ class Attempt:
 
     @property
     def streamed(self) -> bool:
-        """Whether training reads blocks as it needs them; where workers have no limit, only the settings can tell."""
+        """Whether training reads blocks as it needs them; without a limit of workers, the settings decide."""
         return self.prediction.streamed if self.prediction else self.settings.cluster.blocks == "streamed"
 
     def _context(self, client: Client) -> Context:
-        """Return what the stages are given. Scratch that a killed run left goes: nobody else is at work here now."""
+        """Return the context of the stages. Remove the scratch of killed runs, as no other run holds the root."""
         refuse_blind_workers(client, self.store.root)
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
@@ -165,7 +164,7 @@ class Attempt:
         return Context(client, self.store, self.notify, self.name, self._check_fits, **how)
 
     def _check_fits(self, stage: str) -> None:
-        """Refuse what cannot fit when a stage turns out to have work to do; nothing where workers have no limit."""
+        """Refuse a stage that has work to do and cannot fit; accept all if workers have no limit."""
         if self.allowance is None:
             return
         if stage == "synth":
@@ -179,7 +178,7 @@ class Attempt:
         elif stage == "ingest":
             prediction = plan_of(self.settings, self.allowance).prediction
             self.allowance.refuse_what_cannot_fit(prediction, self.request.reaches("train"))
-            # What processes took for it they mostly keep.
+            # Processes mostly keep the memory of ingest.
             self.ingest_needs = prediction.ingest_bytes, prediction.ingest_worker_bytes
         elif self.prediction is not None and stage in ("evaluate", "spectrum", "gate", "report"):
             self.allowance.refuse_scoring(self.prediction)
@@ -187,24 +186,24 @@ class Attempt:
             self.allowance.refuse_recommending(self.prediction.recommend_bytes, self.prediction.recommend_worker_bytes)
         elif self.prediction is not None:
             self.allowance.refuse_training(self.prediction)
-            if self.request.reaches("evaluate"):  # rather than when all the work is done
+            if self.request.reaches("evaluate"):  # now, and not after all the work
                 self.allowance.refuse_scoring(self.prediction)
             self.allowance.refuse_disk(self.prediction.run_disk_bytes)
 
     def _memory_of_a_worker(self) -> str:
-        """Say of a worker that died what it was predicted to need, and what it had."""
+        """Describe the memory of a dead worker: its prediction and its peak."""
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
         return self.allowance.said_of_a_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
 
     def _is_short_of_memory(self) -> bool:
-        """Whether a worker of our own had about all that it may have."""
+        """Return whether a worker of our own used about all of its memory."""
         allowance = self.allowance
         return allowance is not None and not allowance.foreign and allowance.is_full(self.memory.worker_peak_bytes)
 
-    def _redone_from(self, stage: str) -> str:
-        """Say where work begins again that a lost worker had under way."""
+    def _restart_of(self, stage: str) -> str:
+        """Return where the work of a lost worker begins again."""
         epoch = checkpoint.newest_epoch(self.result.paths["run"]) if stage == "train" else None
         if epoch is not None:
             return f"the checkpoint of epoch {epoch}"
@@ -217,7 +216,7 @@ class Attempt:
             self.result.seconds[event.stage] = round(event.seconds, 3)
             self.result.memory_bytes[event.stage] = self.memory.take_stage()
         if isinstance(event, EpochFinished | StageFinished):
-            self._tell_of_memory()
+            self._notify_of_memory()
 
     def summary(self) -> RunSummary:
         """Return what the report needs to know of the run so far."""
@@ -246,11 +245,11 @@ class Attempt:
             "stages": [{"stage": name, "seconds": seconds} for name, seconds in result.seconds.items()],
         }  # fmt: skip
 
-    def _tell_of_memory(self) -> None:
+    def _notify_of_memory(self) -> None:
         self.memory.look()
-        if self.memory.peak_bytes > self.told_peak_bytes * _GROWTH:
-            self.told_peak_bytes = self.memory.peak_bytes
-            self.notify(MemoryMeasured(self.told_peak_bytes))
+        if self.memory.peak_bytes > self.notified_peak_bytes * _GROWTH:
+            self.notified_peak_bytes = self.memory.peak_bytes
+            self.notify(MemoryMeasured(self.notified_peak_bytes))
 
     def _sum_up(self) -> None:
         self.result.seconds["total"] = time.monotonic() - self.started
@@ -258,7 +257,7 @@ class Attempt:
         self.result.worker_memory_bytes = self.memory.worker_peak_bytes
 
     def _end_well(self) -> None:
-        """Put the model to use, write that the run is done, and tell of it."""
+        """Promote the model, write that the run is done, and notify of it."""
         if "model" in self.result.paths:
             self._put_to_use(str(self.result.run_id))
         if self.record is not None:
@@ -266,7 +265,7 @@ class Attempt:
         self.notify(self._ended(DONE))
 
     def _end_badly(self, error: BaseException) -> None:
-        """Write how the run ended, and tell of it even where nothing can be written."""
+        """Write the end of the run, and notify of it even if nothing can be written."""
         state, code, message = outcome_of(error)
         facts: dict[str, Any] = {} if message is None else {"error": message}
         if state == REFUSED:
@@ -274,7 +273,7 @@ class Attempt:
         with ExitStack() as last:
             last.callback(self.notify, self._ended(state, message))
             if state == INTERRUPTED:
-                words = f"interrupted; the same command goes on from {self._what_is_kept()}"
+                words = f"interrupted; the same command resumes from {self._describe_resumption()}"
                 last.callback(self.notify, Noticed(words, warning=True))
             if self.record is not None:
                 self.record.close(state, code, **facts)
@@ -283,15 +282,15 @@ class Attempt:
         return RunEnded(self.result.run_id, state, self.result.rmse, time.monotonic() - self.started, message)
 
     def _put_to_use(self, run_id: str) -> None:
-        """Point at the run's model, and say so where it was taken back by hand."""
+        """Promote the run's model; notify if a rollback took it back."""
         if put_to_use(self.store.root, run_id).run_id != run_id:
             self.notify(
                 Noticed(
-                    f"{run_id} was taken back by hand, so it is not put to use again; funkflow promote {run_id} does"
+                    f"{run_id} was taken back by hand, so it is not promoted again; funkflow promote {run_id} does that"
                 )
             )
 
-    def _what_is_kept(self) -> str:
+    def _describe_resumption(self) -> str:
         checkpoints = files.names(files.join(self.result.paths.get("run", ""), "checkpoints")) if self.record else []
         return (
             "the last checkpoint" if any(name.endswith(".json") for name in checkpoints) else "the last finished stage"

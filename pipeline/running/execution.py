@@ -43,7 +43,7 @@ class Execution:
     request: Request
     store: Store
     listeners: Sequence[Listener]
-    entry: ledger.Execution
+    entry: ledger.LedgerEntry
     result: RunResult = field(default_factory=RunResult)
     still_held: Callable[[], None] = lambda: None
     inputs: receipts.InputsRead | None = None
@@ -79,7 +79,7 @@ def execute(
         settings.train.refuse_idle_settings()
     root = settings.root
     store = Store(absolute(root))
-    entry = ledger.Execution(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
+    entry = ledger.LedgerEntry(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
     notify = broadcast(list(listeners))
     waiting = Waiting(request.wait_seconds, lambda words: notify(Noticed(words)), entry.id)
     execution = Execution(settings, request, store, listeners, entry)

@@ -1,13 +1,13 @@
-"""Receipts: what a finished execution read and left, by which the same one is known to have nothing to do.
+"""Receipts: the inputs and outputs of a finished execution, so that an equal one has nothing to do.
 
-Covers: what is compared, inputs by path, size and time (or an object store's tag), results by manifests and sizes,
-settings and code; the receipt's file; and inputs alone, for who asks only whether something came.
-Does not cover: the lock and the ledger around it (execution.py), contents, which stages compare by checksum.
+Covers: the comparison of inputs (by path, size and time, or an object store's tag), of results (by manifests and
+sizes), of settings and code; the file of a receipt; and the inputs alone, to find new ones.
+Does not cover: the lock and the ledger (execution.py), contents, which stages compare by checksum.
 
-    <root>/receipts/<id>.json           id = hash of settings, last stage, funkflow's own code, who is forgotten
+    <root>/receipts/<id>.json           id = hash of settings, last stage, funkflow's code, erased ids
     <root>/receipts/<id>.inputs.json    id = hash of settings and last stage
 
-Whatever differs is only a reason to go through the stages, each of which finds by content what it has done already.
+Any difference only means that the stages run, and each of them reuses by content what exists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.file_versions import is_settled
 
 _UNSETTLED_BYTES = 256 * 2**20
-"""Files that were written just before they were read are known by content, up to so many bytes: a quarter second."""
+"""Files written just before they were read are compared by content, up to so many bytes: a quarter second."""
 _KNOWN_BY_CONTENT = ("manifest.json", "model.json")
 _OF_ITS_TIME: dict[str, Any] = {"seconds": {}, "memory_bytes": {}, "peak_memory_bytes": 0, "worker_memory_bytes": 0}
 _SECTIONS_OF_STAGES = ("ranking", "recommend", "predict", "report")
@@ -47,7 +47,7 @@ _OF_PATHS = {"predictions": "predictions", "recommendations": "recommendations"}
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the receipt says that answers: the result, and the last line of each stage."""
+    """A receipt that still holds: the result, the summary of each stage, and the numbers of files."""
 
     result: RunResult
     stages: list[tuple[str, str]]
@@ -56,9 +56,9 @@ class Receipt:
 
 
 def receipt_url(store: Store, settings: Settings, request: Request) -> str:
-    """Return where the receipt of these settings, up to that stage, lies; whichever the cluster and later stages.
+    """Return the URL of the receipt of these settings up to a stage, whatever the cluster and later stages.
 
-    The list of who is forgotten is part of it: no stage of another list has anything to say.
+    The erased ids are part of its id, as results with other erased ids differ.
     """
     receipt_id = content_id(
         what="receipt",
@@ -71,12 +71,12 @@ def receipt_url(store: Store, settings: Settings, request: Request) -> str:
 
 
 def _without_effect(request: Request) -> set[str]:
-    """Return the sections that change nothing of what is asked for: those of the stages that it does not reach."""
+    """Return the sections without effect on the request: those of stages that it does not reach."""
     return {*IDLE_SECTIONS, *(name for name in _SECTIONS_OF_STAGES if not request.reaches(name))}
 
 
 def inputs_url(store: Store, settings: Settings, request: Request) -> str:
-    """Return where it stands which inputs these settings, up to that stage, have seen, whatever the code was."""
+    """Return the URL of the inputs that these settings have read up to a stage, with any code."""
     inputs_id = content_id(
         what="inputs", settings=settings.model_dump(mode="json", exclude=set(IDLE_SECTIONS)), until=request.until
     )
@@ -84,9 +84,9 @@ def inputs_url(store: Store, settings: Settings, request: Request) -> str:
 
 
 def files_read(settings: Settings, request: Request) -> list[StoredFile]:
-    """List every file that the asked stages read, as it lies in its store now.
+    """List every file that the requested stages read, with its current version.
 
-    settings : with the synthetic set, if there is one, among the ratings.
+    settings : with the synthetic set, if any, among the ratings.
     """
     if not request.reaches("ingest"):
         return []
@@ -102,14 +102,14 @@ def files_read(settings: Settings, request: Request) -> list[StoredFile]:
 
 
 class InputsRead:
-    """The files that an execution is about to read, by which a change is told for as long as the receipt holds."""
+    """The files that an execution is about to read, for the receipt."""
 
     def __init__(self, settings: Settings, request: Request) -> None:
         self._settings, self._request = settings, request
         self._before: list[StoredFile] = []
         self._sums: dict[str, str] = {}
         self.is_known = False
-        with suppress(BadInput):  # the stage that misses a file says it best
+        with suppress(BadInput):  # the stage that misses a file reports it best
             self._before = files_read(settings, request)
             began = time.time_ns()
             unsettled = [each for each in self._before if not is_settled(each.version, each.changed_ns, began)]
@@ -118,7 +118,7 @@ class InputsRead:
                 self.is_known = True
 
     def entries(self) -> list[list[Any]] | None:
-        """Return what the receipt has of them; None if one has changed meanwhile, or nothing would tell that it did."""
+        """Return the entries of the receipt; None if a file changed meanwhile, or a change could go unnoticed."""
         if not self.is_known or files_read(self._settings, self._request) != self._before:
             return None
         return [
@@ -128,14 +128,14 @@ class InputsRead:
 
 
 def write_inputs(url: str, inputs: InputsRead) -> None:
-    """Write which inputs were seen by an execution that ended well, unless they moved under it."""
+    """Write the inputs of an execution that ended well, unless they changed meanwhile."""
     entries = inputs.entries()
     if entries is not None:
         files.write_sealed(url, {"format_version": FORMAT_VERSION, "inputs": entries})
 
 
 def inputs_if_nothing_came(url: str, store: Store, settings: Settings, request: Request) -> int | None:
-    """Return how many files of input there are, if all are as these settings have seen them; else None."""
+    """Return the number of input files if none changed since these settings read them; else None."""
     try:
         content = files.json_if_there(url)
         if content is None or content.get("format_version") != FORMAT_VERSION:
@@ -149,7 +149,7 @@ def inputs_if_nothing_came(url: str, store: Store, settings: Settings, request: 
 def write_receipt(
     url: str, store: Store, result: RunResult, stages: Sequence[tuple[str, str]], inputs: InputsRead
 ) -> None:
-    """Write the receipt of an execution that ended well, unless its inputs moved under it."""
+    """Write the receipt of an execution that ended well, unless its inputs changed meanwhile."""
     entries = inputs.entries()
     paths = {name: _below(store.root, path) for name, path in result.paths.items()}
     if entries is None or any(masked(path) != path for path in paths.values()):
@@ -172,7 +172,7 @@ def write_receipt(
 
 
 def answer(url: str, store: Store, settings: Settings, request: Request) -> Receipt | None:
-    """Return the receipt if all that it says still holds; None if there is something to do, or it cannot be told."""
+    """Return the receipt if it still holds; None if there is, or may be, something to do."""
     try:
         content = files.json_if_there(url)
         if content is None or content.get("format_version") != FORMAT_VERSION:
@@ -205,7 +205,7 @@ def _same_inputs(entries: list[list[Any]], now: list[StoredFile]) -> bool:
 
 
 def _outputs(store: Store, result: RunResult) -> Iterable[tuple[str, int]]:
-    """Yield the files that the execution left or found, by their paths from the root, with their bytes."""
+    """Yield the files that the execution wrote or reused, by their paths from the root, with their bytes."""
     for name in ("raw", "dataset", "split", "grid"):
         if name in result.paths:
             yield from _sizes_below(store.root, result.paths[name])
@@ -217,7 +217,7 @@ def _outputs(store: Store, result: RunResult) -> Iterable[tuple[str, int]]:
     if "run" in result.paths:
         run = _below(store.root, result.paths["run"])
         for path, size in _sizes_below(store.root, result.paths["run"]):
-            # What lies in a run's folder itself tells of the run; stages write into folders of their own.
+            # Files directly in a run's folder describe the run; stages write into their own folders.
             folder, *inside = path.removeprefix(f"{run}/").split("/")
             kept = next((key for key, name in _OF_PATHS.items() if folder.startswith(name)), "")
             if inside and (not kept or _below(store.root, result.paths.get(kept, "")) == f"{run}/{folder}"):

@@ -1,8 +1,7 @@
 """Run one stage on a saved model, on a cluster of its own.
 
 Covers: opening the cluster, and refusing what does not fit.
-Does not cover: the stages themselves (pipeline/stages/), what a model was trained on (tasks/model/rated.py), whole runs
-(pipeline/flow.py).
+Does not cover: the stages (pipeline/stages/), trained-on ratings (tasks/model/rated.py), whole runs (pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
-from funkflow.pipeline.stages.vectors import write_vectors
+from funkflow.pipeline.stages.vectors import write_canonical_vectors
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import TrainedOn
 
@@ -46,9 +45,9 @@ def spectrum_of(
     balanced: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Spectrum:
-    """Write a saved model's spectrum beside it, and its vectors where a folder is named.
+    """Write a saved model's spectrum beside it, and its vectors if there is a folder for them.
 
-    Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_vectors`.
+    Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_canonical_vectors`.
     """
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
@@ -56,7 +55,7 @@ def spectrum_of(
     with _context(settings, model_folder, listeners) as context:
         manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
-            write_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
+            write_canonical_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
         return manifest
 
 
@@ -85,7 +84,7 @@ def predict_with(
 
     Parameters
     ----------
-    settings : where to run and how many pairs a task takes.
+    settings : the cluster, and the number of pairs of a task.
     """
     with _context(settings, out, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
@@ -94,16 +93,16 @@ def predict_with(
 
 
 def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
-    """Write the best items that users have not rated beside a saved model, as its run does; return the folder.
+    """Write recommendations beside a saved model, as its run does; return the folder.
 
     Parameters
     ----------
-    settings : where to run, and of [recommend] how many items for whom.
+    settings : the cluster, and [recommend]: the number of items, and the users.
 
     Raises
     ------
     BadInput
-        The ratings that the model was trained on are not there.
+        The ratings that the model was trained on are missing.
     CannotFit
         Memory is too small.
     """
@@ -126,9 +125,9 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
 
 @dataclass(frozen=True)
 class _Need:
-    """What a command needs of memory.
+    """The memory that a command needs.
 
-    `of` : bytes of all processes and of one worker, given what there is; `what`, `lower` : for the refusal.
+    `of` : returns bytes of all processes and of one worker; `what`, `lower` : words for the refusal.
     """
 
     of: Callable[[Allowance], tuple[int, int]]
@@ -140,7 +139,7 @@ class _Need:
 def _context(
     settings: Settings, folder: str, listeners: Sequence[Listener], need: _Need | None = None
 ) -> Iterator[Context]:
-    """Open what a command on a saved model needs; `need` is refused before the first task if it cannot fit."""
+    """Open a cluster for a command on a saved model; refuse a `need` that cannot fit before the first task."""
     allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
     needed: tuple[int, int] | None = None
 

@@ -7,7 +7,7 @@ Does not cover: the form (tasks/model/model.py).
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
@@ -22,20 +22,20 @@ _STAGE = "export"
 _SIDES = ("user", "item")
 
 
-def export(context: Context, dataset: Dataset, training: Training, rank: int, about: dict[str, Any]) -> str:
+def export(context: Context, dataset: Dataset, training: Training, rank: int, about: About) -> str:
     """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _is_complete(folder)
+    reused = not context.trains_anew and _has_model(folder)
     if not reused:
         context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
             parts = _export_parts(context, dataset, training, rank, folder)
         steps = training.steps
-        content = {**about, "l2": steps.l2, "deviation": steps.deviation}
+        content: About = {**about, "l2": steps.l2, "deviation": steps.deviation}
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles
-        write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=cast(About, content))
+        write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=content)
     context.notify(StageFinished(_STAGE, time.monotonic() - started, folder, reused))
     return folder
 
@@ -70,7 +70,7 @@ def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _is_complete(folder: str) -> bool:
+def _has_model(folder: str) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)

@@ -215,5 +215,5 @@ def refused(run_id: str, why: str) -> ModelRefused:
     """Return the error that ends the run of a refused model."""
     return ModelRefused(
         f"model of run {run_id} refused by its gate: {why}; the model in use stays, and "
-        f"funkflow promote {run_id} puts the new one to use all the same"
+        f"funkflow promote {run_id} promotes the new one all the same"
     )

@@ -166,7 +166,7 @@ def _write_dataset(work: _Ingest) -> Dataset:
     # A part of the parent may be split, but parts are never merged.
     parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier.parts) if earlier else 1)
     users, items = ids = _write_id_tables(work, prepared, parts)
-    written = _gather(work, prepared, parts, buckets, ids)
+    written = _fill_parts(work, prepared, parts, buckets, ids)
     ratings = sum(part["rows"] for part in written)
     if not ratings:
         raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
@@ -243,7 +243,7 @@ def _write_id_tables(work: _Ingest, prepared: ParseInput, parts: int) -> list[Id
     return run_all(work.context, _STAGE, "number", write_ids, jobs)
 
 
-def _gather(work: _Ingest, prepared: ParseInput, parts: int, buckets: int, ids: list[IdTable]) -> list[PartRecord]:
+def _fill_parts(work: _Ingest, prepared: ParseInput, parts: int, buckets: int, ids: list[IdTable]) -> list[PartRecord]:
     before, earlier, (users, items) = work.earlier, None, ids
     if before:
         known = tuple((part.path, part.checksum, part.rows) for part in before.parts)

@@ -64,7 +64,7 @@ def predict(
         context.notify(Noticed(pairs.understood))
         _clear(folder, ours or manifest is not None)
         manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
-    unknown = f", {manifest.unknown:,} of them with a user or item the model never met" if manifest.unknown else ""
+    unknown = f", {manifest.unknown:,} of them with a user or item that is not in the model" if manifest.unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder

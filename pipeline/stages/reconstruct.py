@@ -41,7 +41,7 @@ Form = Literal["parquet", "zarr"]
 
 @dataclass(frozen=True)
 class ReconstructOptions:
-    """Which matrix to write, and how.
+    """The matrix to write, and its form.
 
     Attributes
     ----------

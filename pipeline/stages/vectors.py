@@ -24,7 +24,7 @@ from funkflow.tasks.storage import files
 _STAGE = "vectors"
 
 
-def write_vectors(
+def write_canonical_vectors(
     context: Context, model_folder: str, folder: str, fold_biases: bool = False, balanced: bool = False
 ) -> Vectors:
     """Write `user_vectors.parquet` and `item_vectors.parquet` (raw_id, vector) into `folder`.

@@ -24,7 +24,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.models.canonical_graph import saved_rotations
 from funkflow.pipeline.progress.events import StageFinished
 from funkflow.pipeline.stages.spectrum import spectrum
-from funkflow.pipeline.stages.vectors import write_vectors
+from funkflow.pipeline.stages.vectors import write_canonical_vectors
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.about import read_about
 
@@ -51,7 +51,7 @@ def test_the_parts_come_to_the_models_own_svd(tmp_path: Path, context: Context, 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_written_vectors_are_the_models(tmp_path: Path, context: Context, balanced: bool, fold_biases: bool) -> None:
     model = saved_in_parts(model_of(np.random.default_rng(2), text_ids=True), str(tmp_path / "model"), 3)
-    manifest = write_vectors(context, str(tmp_path / "model"), str(tmp_path / "out"), fold_biases, balanced)
+    manifest = write_canonical_vectors(context, str(tmp_path / "model"), str(tmp_path / "out"), fold_biases, balanced)
     users, items = (pd.read_parquet(tmp_path / "out" / f"{side}_vectors.parquet") for side in ("user", "item"))
     left, right = (np.stack(side["vector"].to_list()) for side in (users, items))
     U, s, Vt = model.svd(fold_biases)
@@ -67,7 +67,7 @@ def test_vectors_are_orthonormal_where_the_rank_is_not_full(tmp_path: Path, cont
     model = model_of(np.random.default_rng(3))
     model.user_factors[:, 3:] = model.user_factors[:, :3]
     saved_in_parts(model, str(tmp_path / "model"), 4)
-    write_vectors(context, str(tmp_path / "model"), str(tmp_path / "out"))
+    write_canonical_vectors(context, str(tmp_path / "model"), str(tmp_path / "out"))
     for side in ("user", "item"):
         rows = np.stack(pd.read_parquet(tmp_path / "out" / f"{side}_vectors.parquet")["vector"].to_list())
         np.testing.assert_allclose(projector(rows.T), np.eye(6), atol=1e-12)
@@ -90,7 +90,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, context: Conte
     saved_in_parts(model_of(np.random.default_rng(4)), str(tmp_path / "model"), 2)
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SettingsError, match="is not empty and holds no such vectors; name a new folder"):
-        write_vectors(context, str(tmp_path / "model"), str(tmp_path))
+        write_canonical_vectors(context, str(tmp_path / "model"), str(tmp_path))
 
 
 def test_a_model_of_zeros_has_no_spectrum(tmp_path: Path, context: Context) -> None:

@@ -240,7 +240,7 @@ def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.S
             break
     rest = process.stderr.read()
     assert process.wait(timeout=60) == code
-    assert "interrupted; the same command goes on from the last checkpoint" in rest
+    assert "interrupted; the same command resumes from the last checkpoint" in rest
     assert all(line.startswith(("train ", "warning ")) for line in rest.splitlines())
     again = funkflow("run", "demo", "--root", str(tmp_path), *words[4:])
     assert again.returncode == 0, again.stderr

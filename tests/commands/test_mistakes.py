@@ -97,7 +97,7 @@ def test_pairs_with_columns_of_other_names_and_unknown_ids(ratings: Path) -> Non
     table = pq.read_table(Path(result.paths["predictions"], "predictions.parquet"))
     assert table["user"].to_pylist() == [1, 999]
     (said,) = [event.summary for event in events if isinstance(event, StageFinished) and event.stage == "predict"]
-    assert "1 of them with a user or item the model never met" in said
+    assert "1 of them with a user or item that is not in the model" in said
 
 
 def test_ids_with_leading_zeros_stay_apart(ratings: Path) -> None:

@@ -45,6 +45,7 @@ from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import DamagedFile, SettingsError, TryAgainLater
+from funkflow.tasks.model.about import About
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import streamed
 
@@ -90,7 +91,7 @@ def all_stages(client: Client, root: str, requests: list[Request]) -> Made:
         lines = baseline(context, held_out, blocks, SCALE, False)
         truth = files.join(raw.folder, "truth")
         evaluate(context, TrainingData(dataset, held_out, blocks), trained, 4, lines, truth=truth)
-        about: dict[str, Any] = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
+        about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
         export(context, dataset, trained, 4, about)
     folder = context.store.run("sgd")
     model = files.join(folder, "model")

@@ -37,7 +37,7 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.grid.block import read_block
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.score import read_held_out
@@ -69,7 +69,7 @@ def run_stages(context: Context) -> None:
     trained = train(TrainingJob(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder))
     data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False)
     evaluate(context, data, trained, 3, baselines)
-    about = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
+    about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
     model = export(context, dataset, trained, 3, about)
     spectrum(context, model, blocks.folder)
 

@@ -12,7 +12,7 @@ import pytest
 
 from funkflow.pipeline.progress.words import counted, data_name, moment, percent
 from funkflow.pipeline.results.report.index import index_page
-from funkflow.pipeline.results.report.ranking import ranking
+from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 
@@ -89,9 +89,9 @@ def test_the_ranking_stands_beside_the_most_rated_with_a_verdict() -> None:
     for words in ("better than the most rated items: NDCG", "worse than the most rated items: recall", "as good as"):
         assert words in mixed
     assert "50 % below most rated (0.1200)" in plain(tiles(facts(ranking=RANKING)))
-    table = plain(ranking(facts(ranking=RANKING)))
+    table = plain(ranking_section(facts(ranking=RANKING)))
     assert all(words in table for words in ("0.0600", "0.1200", "\u221250 %", "Means over 5 users"))
-    assert "ranking was not measured" in ranking(facts())
+    assert "ranking was not measured" in ranking_section(facts())
 
 
 def test_memory_is_told_beside_its_prediction() -> None:

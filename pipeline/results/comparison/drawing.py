@@ -1,6 +1,6 @@
 """A comparison as a small drawing (SVG) for a document: the curves of page.py without a script.
 
-Covers: where panels and legend stand. Does not cover: its numbers (runs.py), axes and curves
+Covers: the places of panels and legend. Does not cover: its numbers (runs.py), axes and curves
 (pipeline/results/report/).
 """
 

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing else: curves that can be looked into, and the table.
+"""A comparison as one HTML page that loads nothing else: interactive curves, and the table.
 
 Covers: the page. Does not cover: its numbers (runs.py), the small drawing without a script (drawing.py).
 """

@@ -1,8 +1,7 @@
-"""Run several methods at several ranks on one dataset and split, and keep what each came to.
+"""Run several methods at several ranks on one dataset and split, and collect the results.
 
-Covers: the settings of each run, what is measured of it, a method that fails, and the table on disk.
-Does not cover: a run itself (pipeline/flow.py), or how a comparison looks (table.py, page.py, drawing.py beside this
-file).
+Covers: the settings of each run, its measures, a method that fails, and the table on disk.
+Does not cover: a run (pipeline/flow.py), or the look of a comparison (table.py, page.py, drawing.py).
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _MEASURED = "measured.json"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run. `pure`: A ≈ U V^T, without mean and biases; `failed`: why there is no result, else empty.
+    """One run. `pure` : the unbiased model, A ≈ U V^T; `failed` : the reason if there is no result, else "".
 
-    rmse : on the validation ratings; training_rmse : on the training ratings, unclipped, of the epoch that was kept;
-    both in rating units. seconds : of training alone, loading of blocks included. memory_bytes : peak of all processes
-    meanwhile; None where the run had been trained before by another command. count : of epochs, or what `counted` says.
+    rmse : on the validation ratings; training_rmse : on the training ratings, unclipped, of the best epoch; both in
+    rating units. seconds : of training, with the loading of blocks. memory_bytes : peak of all processes in training;
+    None if an earlier command trained the run. count : number of epochs, or of the unit `counted`.
     """
 
     method: str
@@ -50,7 +49,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared on which validation ratings. `references`: RMSE of the mean rating and of biases alone."""
+    """Runs compared on the same validation ratings. `references` : RMSE of the mean rating and of biases alone."""
 
     split: str = ""
     ratings: int = 0
@@ -78,21 +77,21 @@ def compare_methods(
 ) -> tuple[Comparison, str]:  # fmt: skip
     """Run each method at each rank; return the comparison and the folder where its table lies.
 
-    Everything up to the grid is made once. A run that is there already is not trained again, and one that fails becomes
-    a row that says why. The table is written anew after each run, so that an interruption leaves what was done.
+    All runs share the grid. An existing run is not trained again, and a failed one becomes a row with the reason. The
+    table is written after each run, so that it survives an interruption.
 
     Parameters
     ----------
-    settings : of [train], what has no effect with a method is left out for that method.
+    settings : for each method, settings of [train] without effect are left out.
     pure : run each method a second time without mean and biases.
-    fresh : train anew, so that time and memory are measured anew.
+    fresh : train anew, to measure time and memory.
 
     Raises
     ------
     SettingsError
-        No such method, no rank, or nothing to validate on.
+        A method is unknown, there is no rank, or there are no validation ratings.
     FunkflowError
-        What stops every run: the data, the root, the cluster.
+        An error that stops every run: of the data, the root or the cluster.
     """
     _refuse(settings, methods, ranks)
     chosen = [
@@ -161,7 +160,7 @@ def _run_one(
 
 
 def _settings_of(settings: Settings, row: ComparedRun) -> Settings:
-    """Return the settings of one run: those given, but for what would have no effect with its method."""
+    """Return the settings of one run, without those that have no effect with its method."""
     content = settings.model_dump(exclude_unset=True)
     train = {**content.get("train", {}), "method": row.method, "rank": row.rank, **(PURE if row.pure else {})}
     idle = without_effect(row.method, train)
@@ -189,7 +188,7 @@ def _with_measures(row: ComparedRun, result: RunResult, reused: bool) -> Compare
 
 
 def _with_references(comparison: Comparison, result: RunResult) -> Comparison:
-    """Take the split and what every model must beat from the first run that came to its end."""
+    """Take the split and the baselines from the first run that succeeded."""
     if comparison.references:
         return comparison
     known = {name: result.evaluation[name]["rmse"] for name in ("mean", "biases")}

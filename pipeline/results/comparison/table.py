@@ -1,4 +1,4 @@
-"""A comparison as a table to read at the end of the command.
+"""A comparison as a table in the terminal.
 
 Covers: its layout. Does not cover: its numbers (runs.py).
 """
@@ -24,7 +24,7 @@ products with the matrix."""
 
 
 def comparison_table(comparison: Comparison, folder: str) -> Group:
-    """Return one table a form of the model, and below them what failed, with its reason."""
+    """Return a table for each form of the model, and the failed runs with their reasons."""
     parts: list[Table | Text] = []
     for pure in sorted({row.pure for row in comparison.rows}):
         title = f"{PURE_MODEL if pure else MODEL}; validation: {comparison.split}, {comparison.ratings:,} ratings"
@@ -42,13 +42,13 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
 
 
 def known_references(comparison: Comparison) -> list[str]:
-    """Return what every model must beat, by name, with its RMSE."""
+    """Return the RMSEs of the baselines, by name."""
     rmses = comparison.references
     return [f"{REFERENCES[name]} {rounded(rmse, *rmses.values())}" for name, rmse in rmses.items()]
 
 
 def cells(row: ComparedRun, comparison: Comparison) -> list[str]:
-    """Return a row that has a result, as text under HEADS."""
+    """Return the cells of a run with a result, under HEADS."""
     rmses = [each.rmse for each in comparison.rows]
     return [
         row.method,

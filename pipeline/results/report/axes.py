@@ -1,4 +1,4 @@
-"""The arithmetic of axes: round numbers to mark, where values lie, and how the numbers of one axis are written.
+"""The arithmetic of axes: round numbers to mark, positions of values, and the writing of numbers.
 
 Covers: linear and logarithmic axes, and months. Does not cover: drawing (charts.py).
 """
@@ -16,14 +16,14 @@ _MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
 _UNITS = ((1e9, "\u00a0G"), (1e6, "\u00a0M"), (1e4, "\u00a0k"))
 _MOST_DECIMALS = 12
 _LEAST_SPAN = 1e-300
-"""A span that is less has no steps in float64."""
+"""A smaller span has no steps in float64."""
 _OVER = 0.1
-"""Part of a step by which a bar may rise above the last round number."""
+"""The part of a step that a bar may rise above the last round number."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From `low` and `high` in the values' unit to `start` and `end` in the drawing's. `log` : decades are even."""
+    """A map from values, `low` to `high`, to positions, `start` to `end`. `log` : equal decades."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Scale:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Return where a value lies."""
+        """Return the position of a value."""
         low, high, value = (math.log10(each) for each in (self.low, self.high, value)) if self.log else (
             self.low, self.high, value
         )  # fmt: skip
@@ -61,7 +61,7 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 
 
 def from_zero(values: Sequence[float], most: int = 5) -> tuple[float, float]:
-    """Return the range of bars: it holds zero, and ends at round numbers, or a little beyond."""
+    """Return a range for bars: with zero, and with ends at round numbers or a little beyond."""
     low, high = min(0.0, *values), max(0.0, *values)
     if high - low < _LEAST_SPAN:
         return (low, high) if high > low else (0.0, 1.0)
@@ -71,7 +71,7 @@ def from_zero(values: Sequence[float], most: int = 5) -> tuple[float, float]:
 
 
 def _decade_ticks(low: float, high: float, most: int) -> list[float]:
-    if high < 10.0 * low:  # so few that even numbers do better
+    if high < 10.0 * low:  # less than a decade: even steps are better
         return round_numbers(low, high, most)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
@@ -83,7 +83,7 @@ def _decade_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-    """Return the range of the values with some room."""
+    """Return the range of the values, a little wider."""
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
     room = share * (high - low) or abs(high) * share or 1.0
@@ -91,12 +91,12 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
 
 
 def axis_words(ticks: Sequence[float]) -> list[str]:
-    """Write the numbers of one axis in one way: one unit for all, 0, 5 k, 10 k, and as many decimals: 0.80, 0.85."""
+    """Write the numbers of an axis with one unit, as 0, 5 k, 10 k, and as many decimals, as 0.80, 0.85."""
     largest = max((abs(tick) for tick in ticks), default=0.0)
     least = min((abs(tick) for tick in ticks if tick), default=1.0)
     if largest >= 1e12 or least < 1e-5:
         return [signed(f"{tick:g}") for tick in ticks]
-    if least < largest / 1e3:  # decades: each by its own unit would not read as one axis
+    if least < largest / 1e3:  # decades would get different units
         return [f"{tick:,.10g}" for tick in ticks]
     size, unit = next(((size, unit) for size, unit in _UNITS if largest >= size), (1.0, ""))
     size = 1e3 if size == 1e4 else size
@@ -105,13 +105,13 @@ def axis_words(ticks: Sequence[float]) -> list[str]:
 
 
 def _decimals(value: float, largest: float) -> int:
-    """Return how many decimals it takes to write a round number."""
+    """Return the number of decimals of a round number."""
     places = range(_MOST_DECIMALS)
     return next((n for n in places if abs(round(value, n) - value) <= 1e-9 * largest), _MOST_DECIMALS)
 
 
 def month_ticks(months: Sequence[str], most: int = 5) -> list[tuple[int, str]]:
-    """Return which of the months, as 2000-04, in order, to mark, and the words: Januaries and evenly between."""
+    """Return the months to mark, by index among months as 2000-04, with their words, at even distances."""
     numbers = [12 * int(year) + int(number) - 1 for year, number in (each.rsplit("-", 1) for each in months)]
     if not numbers:
         return []

@@ -1,7 +1,7 @@
-"""Figures of bars: upright ones side by side, and lying ones with their names before and their values after them.
+"""Figures of bars: upright ones side by side, and horizontal ones between their names and their values.
 
-Covers: categories, bins between edges, and bins along a scale, which differ in where the axis has its words.
-Does not cover: curves (charts.py), what figures are drawn with (drawing.py), what is shown (sections.py).
+Covers: categories, bins between edges, and bins along a scale; these differ in the words of the axis.
+Does not cover: curves (charts.py), the elements of figures (drawing.py), their content (sections.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from funkflow.pipeline.results.report.drawing import (
 from funkflow.tasks.digits import rounded
 
 FEW = 50
-"""Ratings below which the error of a bar is mostly chance."""
+"""With fewer ratings, the error of a bar is mostly chance."""
 _ROW, _MOST_UP = 27, 5
 
 
@@ -47,7 +47,7 @@ def bar_figure(
     labels : of each place, for the table of numbers.
     ticks : words of the axis, at places counted in bars from its start; None: each label below its bar.
     level : a line across, by name.
-    pale : which bars rest on so few ratings, `FEW`, that they say hardly anything.
+    pale : whether a bar has fewer than `FEW` ratings, which hardly say anything.
     """
     known = [value for each in series for value in each.values if value is not None]
     if not labels or not known:
@@ -87,7 +87,7 @@ def row_figure(
     figure: Figure, labels: Sequence[str], values: Sequence[float], written: Sequence[str],
     level: tuple[str, float] | None = None,
 ) -> Markup:  # fmt: skip
-    """Return a figure of lying bars, each with its name before it and its value, as `written`, after it."""
+    """Return a figure of horizontal bars, each between its label and its value as `written`."""
     if not labels:
         return nothing(figure)
     left = 10 + max(width_of(label) for label in labels)

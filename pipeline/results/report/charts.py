@@ -1,7 +1,7 @@
 """Figures of curves, and of tasks over time.
 
 Covers: curves over one axis, the timeline, and curves so small that they stand in a table.
-Does not cover: bars (bars.py), what figures are drawn with (drawing.py), what is shown (sections.py).
+Does not cover: bars (bars.py), the elements of figures (drawing.py), their content (sections.py).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _count_known(series: Series) -> int:
 
 
 def curve(number: int, points: Sequence[tuple[float, float]], joined: bool, every: int) -> list[str]:
-    """Return a curve, with a mark at each point, or at one in so many, so that lines differ in more than colour."""
+    """Return a curve with marks at one in `every` points, so that curves differ in more than colour."""
     colour = number % COLOURS
     path = "L".join(f"{x} {y}" for x, y in points)
     line = [f'<path class="line c{colour}" d="M{path}"/>'] if joined and len(points) > 1 else []

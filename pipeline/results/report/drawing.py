@@ -1,8 +1,8 @@
-"""What all figures are drawn with: axes, marks, keys, and the frame with words around and numbers beneath.
+"""The elements of all figures: axes, marks, keys, and the frame with words and a table of numbers.
 
-Covers: SVG that needs no script, so narrow that its words can be read on a phone. Colours are classes that the page's
-style fills, for light, dark and print.
-Does not cover: the figures (charts.py, bars.py), what is shown (sections.py), axes' arithmetic (axes.py).
+Covers: SVG without a script, narrow enough for a phone. Colours are classes in the style sheet of the page, for light,
+dark and print.
+Does not cover: the figures (charts.py, bars.py), their content (sections.py), the arithmetic of axes (axes.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOP, BOTTOM, RIGHT = 30, 46, 16
 MARKS = ("circle", "square", "triangle", "diamond")
 COLOURS = 6
 _LETTER, _GAP = 8.6, 8.0
-"""How wide a letter is, at most about, and the least room between two words of an axis."""
+"""The greatest width of a letter, and the least space between two words of an axis."""
 
 Key = tuple[str, str, str]
 """Of a legend: class, mark or nothing, and name."""
@@ -34,7 +34,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Series:
-    """A curve or a set of bars: a value for each x, None where there is none. `joined` : by a line."""
+    """A curve or a set of bars: a value, or None, for each x. `joined` : by a line."""
 
     name: str
     values: Sequence[float | None]
@@ -43,7 +43,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows in words. `says` : its finding, for those who do not see it."""
+    """The words of a figure. `says` : its finding, for those who do not see it."""
 
     title: str
     says: str
@@ -52,12 +52,12 @@ class Figure:
 
 
 def left_of(words: Sequence[str]) -> float:
-    """Return how much room the words of the upright axis take."""
+    """Return the width of the words of the upright axis."""
     return 12.0 + max((width_of(word) for word in words), default=0.0)
 
 
 def width_of(word: str) -> float:
-    """Return how wide a word is, at most about."""
+    """Return about the greatest width of a word."""
     return _LETTER * len(word)
 
 
@@ -65,7 +65,7 @@ def axes(
     figure: Figure, up: Scale, up_ticks: Sequence[float], left: float, ticks: Sequence[tuple[float, str]],
     height: int = HEIGHT,
 ) -> Iterator[str]:  # fmt: skip
-    """Yield both axes; `ticks` : places and words along the lower one, of which those are left out that do not fit."""
+    """Yield both axes; `ticks` : places and words along the lower one, without those that do not fit."""
     bottom = height - BOTTOM
     yield text(0, 14, figure.y_label, "start")
     for tick, word in zip(up_ticks, axis_words(up_ticks), strict=True):
@@ -77,7 +77,7 @@ def axes(
 
 
 def lower_words(ticks: Sequence[tuple[float, str]], bottom: float) -> Iterator[str]:
-    """Yield the marks of the lower axis and their words: every one, or every second, third …, so that all have room."""
+    """Yield the marks of the lower axis, and every word, or every second, third …, so that all fit."""
     fitting = [(x, word) for x, word in ticks if width_of(word) / 2 <= x <= WIDTH - width_of(word) / 2]
     step = next(step for step in range(1, len(fitting) + 2) if _have_room(fitting[::step]))
     for x, word in fitting[::step]:
@@ -132,7 +132,7 @@ def key_sign(kind: str, of: str) -> str:
 
 
 def nothing(figure: Figure) -> Markup:
-    """Return the place of a figure that has no values."""
+    """Return a line in place of a figure without values."""
     return piece("absence", figure.title, "There is nothing to show.")
 
 

@@ -1,6 +1,7 @@
-"""Where a model errs, as figures: by who rated, what, how high and when, calibration, and the errors themselves.
+"""Figures of a model's errors: by user, item, value and month, calibration, and the distribution of the errors.
 
-Covers: this part of the page. Does not cover: the other parts (sections.py), the sums (tasks/evaluation/breakdown.py).
+Covers: this section of the page.
+Does not cover: the other sections (sections.py), the sums (tasks/evaluation/breakdown.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from funkflow.tasks.digits import rounded
 
 
 def errors(facts: ReportFacts) -> Markup:
-    """Return where the model errs on the validation ratings."""
+    """Return the figures of the errors on the validation ratings."""
     found = facts["errors"]
     if not found:
         return absent("Errors", "no ratings were held out to validate on")
@@ -56,7 +57,7 @@ def _by_counts(bins: Sequence[CountErrorBin], of: str, side: str, whole: float |
 
 
 def _every_bin(bins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the bins, which double, with those between that have no ratings."""
+    """Return the bins, which double, and the empty ones between them."""
     every = list(bins[:1])
     while every and every[-1] != bins[-1]:
         low = every[-1][1] + 1
@@ -75,7 +76,7 @@ def _rmse_bars(
 
 
 def _best_and_worst(labels: Sequence[str], bins: Sequence[ErrorBin]) -> str:
-    """Say where the RMSE is least and greatest, among the bins with ratings enough to tell."""
+    """Name the bins with the least and the greatest RMSE, among those with enough ratings."""
     places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
     if len(places) < 2:
         return f"No two groups have {FEW} validation ratings, so nothing can be said of their differences."

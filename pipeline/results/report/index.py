@@ -1,4 +1,4 @@
-"""The page of all executions under a root: how each ended, how its run learnt, and the trend of the RMSE.
+"""The page of all executions under a root: their ends, the curves of their runs, and the trend of the RMSE.
 
 Covers: the page. Does not cover: the records (pipeline/root/ledger.py), the page of one run (page.py).
 """
@@ -31,7 +31,7 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
     ----------
     records : of the ledger, newest first.
     curves : RMSE by epoch of each run, by its id.
-    links : where the report of a run lies, from the page, by the run's id.
+    links : links from the page to the report of each run, by its id.
     """
     well = sum(record["state"] in WELL for record in records)
     ended = "all of them ended well" if well == len(records) else f"{well:,} of them ended well"
@@ -42,7 +42,7 @@ def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: M
 
 
 def _trend(records: Records) -> Markup:
-    """Return the RMSEs of what trained, a curve for each dataset and split: those of others do not compare."""
+    """Return the RMSEs of the executions that trained, as a curve for each dataset and split."""
     done = [record for record in reversed(records) if (record.get("metrics") or {}).get("rmse") is not None
             and record["state"] == DONE]  # fmt: skip
     if len(done) < 2:
@@ -50,7 +50,7 @@ def _trend(records: Records) -> Markup:
     groups: dict[tuple[str, ...], list[Measured]] = {}
     for number, record in enumerate(done, start=1):
         groups.setdefault(_measured_on(record), []).append((number, record))
-    # The newest sets have a curve of their own; older ones, as nightly growth leaves them, are points together.
+    # Each of the newest sets has a curve; older ones, of which nightly growth leaves many, share one set of points.
     newest = sorted(groups.values(), key=lambda each: -each[-1][0])
     shown, others = sorted(newest[: COLOURS - 1]), [each for group in newest[COLOURS - 1 :] for each in group]
     names = _group_names(shown)
@@ -71,7 +71,7 @@ def _measured_on(record: LedgerRecord) -> tuple[str, ...]:
 
 
 def _group_names(groups: Sequence[Sequence[Measured]]) -> list[str]:
-    """Return what the groups are called: by their data, by what tells them apart, if need be by the dataset's id."""
+    """Return the names of the groups: their data and split and, if these are equal, the dataset's id."""
     parts = [(data_name(group[-1][1].get("settings") or {}), *_measured_on(group[-1][1])) for group in groups]
     names = [f"{name}, {split}" for name, _, split in parts]
     return [

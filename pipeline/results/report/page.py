@@ -17,7 +17,7 @@ from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
 from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.pieces import piece, whole_page
-from funkflow.pipeline.results.report.ranking import ranking
+from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.ratings import data
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.pipeline.settings.overrides import flat
@@ -27,7 +27,7 @@ _ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
     ("summary", "The run", sections.run_summary),
     ("data", "The ratings", data),
     ("learning", "How it learnt", lambda facts: sections.learning([facts])),
-    ("ranking", "How well it ranks", ranking),
+    ("ranking", "How well it ranks", ranking_section),
     ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
     ("errors", "Where it errs", errors),
     ("factors", "What the factors tell apart", sections.factor_table),

@@ -25,26 +25,26 @@ Part = tuple[str, str, str]
 
 
 def piece(name: str, /, *values: object, **more: object) -> Markup:
-    """Return a piece of a page, by its name in pieces.html.jinja; what is put in and is no Markup is escaped."""
+    """Return a piece of a page, by its name in pieces.html.jinja; escape all values but Markup."""
     return Markup(getattr(_MACROS, name)(*values, **more).strip())
 
 
 def absent(title: str, why: str) -> Markup:
-    """Return the place of a figure that there is nothing for."""
+    """Return a line in place of a figure, with the reason."""
     return piece("absence", title, f"Not here: {why}.")
 
 
 def figures(*parts: str) -> Markup:
-    """Lay figures out side by side where there is room."""
+    """Put figures side by side if they fit."""
     return Markup('<div class="figures">{}</div>').format(Markup("").join(parts))
 
 
 def side_by_side(left: Markup, right: Markup) -> Markup:
-    """Lay two things out side by side where there is room."""
+    """Put two pieces side by side if they fit."""
     return Markup('<div class="pair">{}{}</div>').format(left, right)
 
 
 def whole_page(title: str, beneath: str, heading: Markup, parts: Sequence[Part] = (), body: str = "") -> str:
-    """Return a page: its title, a line beneath it, what else stands above its parts, and these."""
+    """Return a page: its title, a line beneath it, a heading, and its parts."""
     page: Any = _TEMPLATES.get_template("page.html.jinja")
     return str(page.render(title=title, beneath=beneath, heading=heading, parts=parts, body=body))

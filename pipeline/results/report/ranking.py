@@ -1,7 +1,6 @@
-"""How well a model's recommendations are ranked, beside those of the most rated items.
+"""The ranking of a model's recommendations, beside that of the most rated items.
 
-Covers: this part of the page. Does not cover: the verdict (verdict.py), how it is measured
-(pipeline/stages/ranking.py).
+Covers: this section of the page. Does not cover: the verdict (verdict.py), measuring (pipeline/stages/ranking.py).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from funkflow.pipeline.root.result import MeasureName, RankingResult
 _MEASURES: tuple[tuple[MeasureName, str], ...] = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
 
 
-def ranking(facts: ReportFacts) -> Markup:
-    """Return the measures as a table and as bars, and what they mean."""
+def ranking_section(facts: ReportFacts) -> Markup:
+    """Return the measures as a table and as bars, with their meaning."""
     found = facts["verdict"].get("ranking")
     if not found:
         return Markup('<p class="none">Not here: the ranking was not measured.</p>')
@@ -32,8 +31,8 @@ def ranking(facts: ReportFacts) -> Markup:
     differences = [_relative_difference(found[key], rivals[key]) for key, _ in _MEASURES]
     rows = [[each.name, *(f"{value:.4f}" for value in each.values)] for each in series]
     rows.append(["difference", *differences])
-    told = [f"{head} {difference}" for head, difference in zip(heads, differences, strict=True)]
-    says = f"The model's measures less those of the most rated items: {listed(told)}."
+    words = [f"{head} {difference}" for head, difference in zip(heads, differences, strict=True)]
+    says = f"The model's measures less those of the most rated items: {listed(words)}."
     figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
     table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
     explained = Markup("<div>{}{}</div>").format(table, _explain_ranking(found))

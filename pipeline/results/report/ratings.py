@@ -1,7 +1,7 @@
-"""What the ratings look like, as figures: when, of which values, and how many of a user and of an item.
+"""Figures of the ratings: by month, by value, and their numbers by user and by item.
 
-Covers: this part of the page, and how bins of counts are written.
-Does not cover: the other parts (sections.py), the counts (tasks/evaluation/describe.py).
+Covers: this section of the page, and the words of bins of counts.
+Does not cover: the other sections (sections.py), the counts (tasks/evaluation/describe.py).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from funkflow.tasks.digits import rounded
 from funkflow.tasks.evaluation.breakdown import FactorEnd
 
 _MOST_MONTHS = 1200
-"""That an axis has empty ones of: a single wrong year would push all others into one bar."""
+"""The longest axis with empty months: one wrong year would push all others into one bar."""
 
 
 def data(facts: ReportFacts) -> Markup:
-    """Return what the ratings look like."""
+    """Return the table and the figures of the ratings."""
     found = facts["data"]
     low, high = found["scale"]
     aside = found["quarantined"]
@@ -99,7 +99,7 @@ def _time(times: MonthFacts | None) -> Markup:
 
 
 def every_month(starts: Sequence[str]) -> list[str]:
-    """Return all months from the first to the last, so that the axis is even in time."""
+    """Return all months from the first to the last, for an axis that is even in time."""
     first, last = (12 * int(each[:-3]) + int(each[-2:]) - 1 for each in (starts[0], starts[-1]))
     if last - first > _MOST_MONTHS:
         return list(starts)
@@ -154,6 +154,6 @@ def bounds(low: int, high: int) -> str:
 
 
 def edges(bins: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
-    """Return the words of an axis of bins of counts: where each begins, and where the last ends."""
+    """Return the words of an axis of bins of counts: the start of each, and the end of the last."""
     begins = [(float(place), f"{low:,}") for place, (low, _) in enumerate(bins)]
     return [*begins, (float(len(bins)), f"{bins[-1][1] + 1:,}")] if bins else []

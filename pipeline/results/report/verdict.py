@@ -1,7 +1,6 @@
-"""What matters of a run at the top of its page: four figures, and a sentence about each question that was asked.
+"""The top of a run's page: four figures, and a sentence about each question.
 
-Covers: what the model reached beside what it must beat, in RMSE and as a ranking, what its gate asked and found, and
-how long it took and in how much memory.
+Covers: the model beside the baselines, in RMSE and as a ranking; the gate; time and memory.
 Does not cover: the rest of the page (sections.py, ranking.py, errors.py).
 """
 
@@ -32,7 +31,7 @@ def verdict(facts: ReportFacts) -> Markup:
 
 
 def _rmse_words(found: RunVerdict) -> str:
-    """Say what the model reached beside what it must beat: both, or it is of no use."""
+    """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
         return "The model was not measured: no ratings were held out to validate on."
@@ -55,7 +54,7 @@ def _rmse_words(found: RunVerdict) -> str:
 
 
 def _ranking_words(ranking: RankingResult) -> str:
-    """Say whether the model's recommendations are better than the most rated items, by each measure."""
+    """Compare the model's recommendations with the most rated items, by each measure."""
     if not ranking:
         return ""
     popular, at = ranking["most_rated"], ranking["count"]
@@ -69,7 +68,7 @@ def _ranking_words(ranking: RankingResult) -> str:
 
 
 def _gate_words(found: RunVerdict, asked: GateQuestions) -> str:
-    """Say what the gate asked and what came out; nothing where nothing was asked, or nothing judged."""
+    """Describe the requirements of the gate and its decision; "" without a requirement or a decision."""
     gate = found.get("gate")
     if not gate:
         return ""
@@ -80,7 +79,7 @@ def _gate_words(found: RunVerdict, asked: GateQuestions) -> str:
 
 
 def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool) -> Iterator[str]:
-    """Yield what was asked of a model that passed, with what was found; that its numbers are finite always is."""
+    """Yield the requirements that a model passed, with the findings; finite numbers are always required."""
     if asked.get("beats_biases") and is_measured:
         yield "an RMSE below those of the mean rating and the biases alone"
     if (least := asked.get("ratings_at_least", 1)) > 1:
@@ -96,13 +95,13 @@ def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool) -
 
 
 def _unit_words(transform: str) -> str:
-    """Say of what all figures of the page are, where it is not the ratings themselves."""
+    """Name the transform of all figures of the page, if there is one."""
     of = NAMES[transform]
     return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
 
 
 def tiles(facts: ReportFacts) -> Markup:
-    """Return the four figures that matter most, each with what it is to be seen beside."""
+    """Return the four most important figures, each with one to compare it with."""
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
     rmse, biases = found.get("rmse"), found.get("biases_rmse")
