@@ -26,7 +26,7 @@ from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
-from funkflow.pipeline.settings.effective import on_synthetic, with_absolute_paths
+from funkflow.pipeline.settings.effective import from_anywhere, on_synthetic
 from funkflow.pipeline.settings.ingest import FILES_ALONE
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.presets import refuse_missing_data
@@ -195,7 +195,7 @@ class _Run:
             "id_types": data.dataset.id_types,
             "counted": result.counted,
             **({"transform": result.transform} if result.transform != "none" else {}),
-            "settings": masked_content(with_absolute_paths(self.settings).model_dump(mode="json")),
+            "settings": masked_content(from_anywhere(self.settings).model_dump(mode="json")),
         }
 
     def _warn(self, context: Context, data: TrainingData, reached: Evaluation | None) -> None:

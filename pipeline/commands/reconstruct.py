@@ -26,7 +26,9 @@ from funkflow.pipeline.commands.options import (
     watching,
 )
 from funkflow.pipeline.running import saved_model
+from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.pairs import read_pairs
 
@@ -65,33 +67,43 @@ def reconstruct(
         raise SettingsError("--pairs names single cells; leave out --user and --item")
     settings, folder, _ = model_from(options, model, resume)
     if out:
-        with watching() as watcher:
-            manifest = saved_model.reconstruct_with(
-                settings, folder, out, form, rank, clip=clip, listeners=[interrupts, watcher]
-            )
-        content = {name: value for name, value in manifest.items() if name != "files"}
-        size = f"{manifest['users']:,} users x {manifest['items']:,} items"
-        print_result({**content, "folder": out}, as_json, f"{out}: {size}")
-        return
+        _whole(settings, folder, out, form, rank, clip, as_json)
+    elif pairs:
+        _print_cells(folder, pairs, settings, rank=rank, clip=clip, as_json=as_json)
+    else:
+        _print_block(folder, user, item, rank=rank, clip=clip, as_json=as_json)
+
+
+def _whole(
+    settings: Settings, folder: str, out: str, form: Literal["parquet", "zarr"], rank: int | None, clip: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    with watching() as watcher:
+        manifest = saved_model.reconstruct_with(
+            settings, folder, out, form, rank, clip, listeners=[interrupts, watcher]
+        )
+    said = {name: value for name, value in manifest.items() if name != "files"}
+    print_result({**said, "folder": out}, as_json, f"{out}: {manifest['users']:,} users x {manifest['items']:,} items")
+
+
+def _print_cells(folder: str, pairs: str, settings: Settings, rank: int | None, clip: bool, as_json: bool) -> None:
+    kinds = read_about(folder)["id_types"]
+    columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+    table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
+    users, items = (table[name].to_numpy() for name in ("user", "item"))
+    made = Model.load(folder).reconstruct(users, items, rank, clip, cells=True)
+    found = {"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}
+    _print(found, pd.DataFrame({"user": users, "item": items, "rating": made}), as_json)
+
+
+def _print_block(folder: str, user: _Ids, item: _Ids, rank: int | None, clip: bool, as_json: bool) -> None:
     loaded = Model.load(folder)
     kinds = loaded.about["id_types"]
-    if pairs:
-        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
-        users, items = (table[name].to_numpy() for name in ("user", "item"))
-        ratings = loaded.reconstruct(users, items, rank, clip, cells=True)
-        frame = pd.DataFrame({"user": users, "item": items, "rating": ratings})
-    else:
-        users = _id_array(user, kinds["user"], "--user") if user else loaded.user_ids
-        items = _id_array(item, kinds["item"], "--item") if item else loaded.item_ids
-        ratings = loaded.reconstruct(users, items, rank, clip)
-        frame = pd.DataFrame(ratings, index=pd.Index(users, name="user"), columns=items).reset_index()
-    if as_json:
-        print(json.dumps({"users": users.tolist(), "items": items.tolist(), "ratings": ratings.tolist()}))
-        return
-    text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.4f")
-    print(text.getvalue(), end="")
+    users = _id_array(user, kinds["user"], "--user") if user else loaded.user_ids
+    items = _id_array(item, kinds["item"], "--item") if item else loaded.item_ids
+    made = loaded.reconstruct(users, items, rank, clip)
+    frame = pd.DataFrame(made, index=pd.Index(users, name="user"), columns=items).reset_index()
+    _print({"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}, frame, as_json)
 
 
 def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
@@ -101,3 +113,12 @@ def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
         return np.array([int(each) for each in ids], dtype=np.int64)
     except ValueError as cause:
         raise SettingsError(f"{option} {', '.join(ids)}: the ids of this model are integers; {cause}") from cause
+
+
+def _print(found: dict[str, Any], frame: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    text = io.StringIO()
+    frame.to_csv(text, index=False, float_format="%.4f")
+    print(text.getvalue(), end="")

@@ -48,7 +48,7 @@ from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
-from funkflow.pipeline.settings.effective import with_absolute_paths
+from funkflow.pipeline.settings.effective import from_anywhere
 from funkflow.pipeline.training import checkpoint
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.grid.scaling import StepSizes
@@ -134,7 +134,7 @@ class Attempt:
             for name in files.names(run_folder):
                 if name != "model":  # it may be in use: export puts new files, with the same bits, in place of the old
                     files.remove_tree(files.join(run_folder, name))
-        self.record = Record(run_folder, run_id, with_absolute_paths(self.settings), **data.ids)
+        self.record = Record(run_folder, run_id, from_anywhere(self.settings), **data.ids)
         self.execution.begun(run_id, data.dataset.id)
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
@@ -222,7 +222,7 @@ class Attempt:
         """Return what the run knows of itself so far, by the names that the report's facts have."""
         result, train, measured = self.result, self.settings.train, self.result.evaluation
         rmse = {f"{name}_rmse": measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth")}
-        content = masked_content(with_absolute_paths(self.settings).model_dump(mode="json"))
+        content = masked_content(from_anywhere(self.settings).model_dump(mode="json"))
         return {
             "run": {
                 "run_id": result.run_id, "execution": self.execution.entry.id,

@@ -25,7 +25,7 @@ from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.running import receipts
 from funkflow.pipeline.running.hooks import tell_hook
-from funkflow.pipeline.settings.effective import missing_path, on_date
+from funkflow.pipeline.settings.effective import awaited, on_date
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile, FunkflowError, RootIsHeld
@@ -115,7 +115,7 @@ def _recorded(execution: Execution, waiting: Waiting, told: Listener, work: Call
 def _run(execution: Execution, told: Listener, work: Callable[[Execution], RunResult]) -> str:
     """Answer from the receipt, or do the work; return which of them."""
     request, store = execution.request, execution.store
-    if request.if_new and (path := missing_path(execution.settings, request)):
+    if request.if_new and (path := awaited(execution.settings, request)):
         told(Noticed(f"nothing new: {masked(path)} is not there yet"))
         return outcome.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)

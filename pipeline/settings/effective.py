@@ -51,7 +51,7 @@ def on_date(settings: Settings, request: Request) -> Settings:
     return settings.model_copy(update=changed) if changed else settings
 
 
-def missing_path(settings: Settings, request: Request) -> str:
+def awaited(settings: Settings, request: Request) -> str:
     """Return the first path of ratings with this date that does not exist yet; "" if all exist."""
     for entry in settings.ingest.ratings if request.reaches("ingest") else ():
         if _DATE in entry and _DATES not in entry:
@@ -73,7 +73,7 @@ def on_synthetic(settings: Settings, folder: str) -> Settings:
     return Settings.model_validate(content)
 
 
-def with_absolute_paths(settings: Settings) -> Settings:
+def from_anywhere(settings: Settings) -> Settings:
     """Return the settings with absolute local paths, so that they mean the same in any working folder.
 
     The last part of a path stays as it is, since the id of a dataset depends on it. Names stay names: the synthetic

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from funkflow.pipeline.root.run_record import Record
-from funkflow.pipeline.settings.effective import with_absolute_paths
+from funkflow.pipeline.settings.effective import from_anywhere
 from funkflow.pipeline.settings.presets import read_settings
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.settings.train import Place
@@ -54,12 +54,12 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
             },
         }
     )
-    saved = with_absolute_paths(settings)
+    saved = from_anywhere(settings)
     found = dict(places(saved))
     assert [name for name, value in found.items() if not value] == ["cluster.preset"]
     assert [name for name, value in found.items() if value and not whole(value)] == []
     assert saved.ingest.ratings == (f"{tmp_path}/r.csv", f"{tmp_path}/more/*.csv")
-    assert with_absolute_paths(saved) == saved
+    assert from_anywhere(saved) == saved
 
 
 @pytest.mark.parametrize(
@@ -72,24 +72,24 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_urls_and_names_stay(content: dict[str, Any]) -> None:
     settings = Settings.build(content)
-    assert with_absolute_paths(settings) == settings
+    assert from_anywhere(settings) == settings
 
 
 def test_the_file_of_a_cluster_is_whole_too() -> None:
-    saved = with_absolute_paths(Settings.build({"cluster": {"preset": "mine.toml"}}))
+    saved = from_anywhere(Settings.build({"cluster": {"preset": "mine.toml"}}))
     assert saved.cluster.preset == str(Path("mine.toml").absolute())
 
 
 @pytest.mark.parametrize("entry", [".", "..", "./", "folder/"])
 def test_the_last_part_stays_as_a_dataset_is_named_by_it(entry: str) -> None:
-    (saved,) = with_absolute_paths(Settings.build({"ingest": {"ratings": [entry]}})).ingest.ratings
+    (saved,) = from_anywhere(Settings.build({"ingest": {"ratings": [entry]}})).ingest.ratings
     assert Path(saved).is_absolute()
     assert saved.rstrip("/").rsplit("/", 1)[-1] == (entry.rstrip("/").rsplit("/", 1)[-1] or entry)
 
 
 def test_hooks_are_not_called_by_who_runs_it_again(tmp_path: Path) -> None:
     settings = Settings.build({"root": str(tmp_path), "hooks": {"on_success": "mail", "timeout_seconds": 5}})
-    Record(str(tmp_path), "a" * 16, with_absolute_paths(settings))
+    Record(str(tmp_path), "a" * 16, from_anywhere(settings))
     again = Settings.load(str(tmp_path / "settings.toml"))
     assert again.hooks.on_success.get_secret_value() == ""
     assert again.hooks.timeout_seconds == 5
