@@ -20,12 +20,12 @@ class Method:
 
     Attributes
     ----------
-    name : in settings, manifests and pages.
-    description : a few words for the list of settings and the report.
+    name : as settings, manifests and pages have it.
+    description : in a few words, for the list of settings and the report.
     run : "module:function", imported when used. Called with a context, the grid's manifest, the scale, [train], the
         run's folder and `streamed`; returns the training manifest.
     memory : "module:function", which takes a planning Job and returns its Need.
-    ignores : settings of [train] without effect.
+    ignores : settings of [train] that change nothing.
     unit : the unit of progress; `counted` : the unit of the manifest's `epochs`.
     limit : the limit of the units in words, with settings in braces.
     resumes : whether an interrupted training continues from a checkpoint.
