@@ -46,7 +46,13 @@ def check_gradients(
 
 
 def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
-    """Print the errors for one problem and what they show; raise WrongGradient if the gradient is wrong."""
+    """Print the table of errors for one problem, and what it shows.
+
+    Raises
+    ------
+    WrongGradient
+        The gradient is not that of the objective.
+    """
     double, single = (sweep(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
     worst = worst_coordinate(problem, of)
     console.print(_errors_by_step(double, single))
