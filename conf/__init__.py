@@ -1,1 +1,1 @@
-"""The settings files that ship with funkflow; numbers only, read by pipeline/settings/sections.py."""
+"""Shipped settings files, without code; pipeline/settings/presets.py reads them."""

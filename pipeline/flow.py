@@ -18,8 +18,9 @@ from funkflow.pipeline.models.start_model import RunStart, relevant
 from funkflow.pipeline.models.usefulness import remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
-from funkflow.pipeline.root.manifests import Dataset, Evaluation, Split, Training, TrainingData
+from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
+from funkflow.pipeline.root.model_manifests import Evaluation
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt

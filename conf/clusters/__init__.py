@@ -1,1 +1,1 @@
-"""Clusters that ship: files only. Covers: data. Does not cover: reading it (pipeline/settings/presets.py)."""
+"""Shipped cluster files, without code. Covers: data. Does not cover: reading them (pipeline/settings/presets.py)."""

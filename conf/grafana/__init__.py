@@ -1,1 +1,1 @@
-"""A dashboard for Grafana, no code. Covers: nothing by itself. Does not cover: what its series mean (docs/live.md)."""
+"""A dashboard for Grafana, without code. Covers: data. Does not cover: the meaning of its series (docs/live.md)."""

@@ -1,1 +1,1 @@
-"""Files for other schedulers, no code. Covers: nothing by itself. Does not cover: what each does (docs/schedule.md)."""
+"""Files for other schedulers, without code of ours. Covers: examples. Does not cover: their use (docs/schedule.md)."""

@@ -1,6 +1,6 @@
 """The same run as a DAG of Airflow 3: copy it to the folder of DAGs.
 
-Covers: dates, retries and what ends them. Does not cover: what a run does; funkflow lives in an environment of its own.
+Covers: dates, retries and their end. Does not cover: the run; funkflow has an environment of its own.
 """
 
 import subprocess

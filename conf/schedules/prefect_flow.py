@@ -1,6 +1,6 @@
 """The same run as a flow of Prefect 3: `python prefect_flow.py` serves it.
 
-Covers: dates, retries and what ends them. Does not cover: what a run does; funkflow lives in an environment of its own.
+Covers: dates, retries and their end. Does not cover: the run; funkflow has an environment of its own.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ RUN = ["/opt/funkflow/bin/funkflow", "run", "my.toml", "--wait", "600", "--date"
 
 
 def may_help(_task: Any, _run: Any, state: Any) -> bool:
-    """Say whether another attempt could end better."""
+    """Return whether another attempt could succeed."""
     return getattr(state.result(raise_on_failure=False), "returncode", 1) not in (2, 3, 4, 5)
 
 

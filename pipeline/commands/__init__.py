@@ -1,4 +1,4 @@
-"""Commands of `funkflow`: a file for each, with its options and what it prints.
+"""Commands of `funkflow`: their options and output.
 
 Lives here: the table of names, shared options, the commands.
 Does not: the work (pipeline/flow.py and below), exit codes (pipeline/cli.py).

@@ -83,7 +83,7 @@ def _what_next(found: list[Holder], removed: bool) -> str:
         return "nothing under this root holds them"
     if any(each.at_work for each in found):
         return (
-            "what is in use holds them until the next run has made another model: "
+            "the run in use holds them until the next run has made another model: "
             "run again, then funkflow forget --yes removes it"
         )
     return "nothing that holds them is left" if removed else "funkflow forget --yes removes all of it"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -266,9 +266,9 @@ def process_began() -> float:
     return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
-def print_result(content: dict[str, Any], as_json: bool, table: Any) -> None:
+def print_result(content: Mapping[str, object], as_json: bool, table: Any) -> None:
     """Print a result as one line of JSON, or as a table."""
     if as_json:
-        print(json.dumps(masked_content(content)))
+        print(json.dumps(masked_content(dict(content))))
     else:
         Console().print(table, soft_wrap=True, highlight=False)

@@ -90,7 +90,7 @@ def plan(
         raise SettingsError(
             "a plan by sizes takes no CONF, --validation or --set: leave them out, or --users and --items"
         )
-    ratings, user_count, item_count = _counts(_single(options.ratings), users, items, shards or 0)
+    ratings, user_count, item_count = _checked_sizes(_single(options.ratings), users, items, shards or 0)
     held_out = 0.1 if held_out is None else held_out
     matrix = Matrix(ratings * (1 - held_out), user_count, item_count, rank or 64, ratings * held_out)
     found, named = constants_for(existing_root(options.root) if options.root else Settings().root, constants)
@@ -114,7 +114,7 @@ def _refuse_sizes_alone(options: dict[str, object]) -> None:
             raise SettingsError(f"{name} belongs to a plan by sizes: give --users and --items too, or leave it out")
 
 
-def _counts(ratings: str, users: str, items: str, shards: int) -> tuple[float, float, float]:
+def _checked_sizes(ratings: str, users: str, items: str, shards: int) -> tuple[float, float, float]:
     """Return the numbers of ratings, users and items, checked."""
     counts = number("--ratings", ratings), number("--users", users), number("--items", items)
     refuse_sizes(*counts)

@@ -53,13 +53,7 @@ def spectrum(
     settings, folder, grid = model_from(options, model, resume)
     with watching() as watcher:
         manifest = saved_model.spectrum_of(
-            settings,
-            folder,
-            grid,
-            fold_biases=fold_biases,
-            vectors_folder=vectors,
-            balanced=balanced,
-            listeners=[interrupts, watcher],
+            settings, folder, grid, fold_biases, vectors, balanced=balanced, listeners=[interrupts, watcher]
         )
     table = manifest.table
     rows = files.read_table(files.join(folder, table), None, manifest.checksums[table]).to_pylist()

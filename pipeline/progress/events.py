@@ -179,7 +179,7 @@ class Postponed:
                 self._notify(Noticed(self._lines.pop(0)))
 
 
-def as_mapping(event: Event) -> dict[str, Any]:
+def as_mapping(event: Event) -> dict[str, object]:
     """Return {"event", …}: the event's kind and its fields, without credentials in URLs."""
     return {"event": type(event).__name__, **masked_content(asdict(event))}
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -117,7 +116,7 @@ class JsonLines(Lines):
         self.console.file.flush()
 
 
-def json_line(content: Mapping[str, Any]) -> str:
+def json_line(content: Mapping[str, object]) -> str:
     """Return a line of a log, with the current time."""
     return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **content}) + "\n"
 

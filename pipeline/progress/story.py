@@ -234,7 +234,7 @@ def _memory(story: Story, event: MemoryMeasured, _time: float) -> None:
     story.peak_bytes = max(story.peak_bytes, event.peak_bytes)
 
 
-def _quarantine(story: Story, event: RowsQuarantined, time: float) -> None:
+def _rows_quarantined(story: Story, event: RowsQuarantined, time: float) -> None:
     story.quarantined = event.rows
     story.lines.append((time, "quarantine", f"{event.rows:,} rows quarantined in {event.path}"))
 
@@ -264,7 +264,7 @@ _TAKE: dict[type[Event], Callable[[Story, Any, float], None]] = {
     BaselinesMeasured: _baselines,
     CheckpointWritten: _checkpoint,
     MemoryMeasured: _memory,
-    RowsQuarantined: _quarantine,
+    RowsQuarantined: _rows_quarantined,
     WorkerLost: _worker_lost,
     Noticed: _notice,
     RunEnded: _end,

@@ -16,7 +16,6 @@ from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
-from funkflow.tasks.training.score import Errors
 
 ShardFiles = Mapping[str, tuple[FileEntry, ...]]
 """Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
@@ -256,38 +255,6 @@ class Training(Manifest):
         """Return the places of the shards of "users" or "items"."""
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Baseline(Manifest):
-    """Errors of the mean rating and of the bias baseline on the validation ratings."""
-
-    kind: ClassVar[str] = "baseline"
-
-    mean: Errors
-    biases: Errors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score(Entry):
-    """Errors on the validation ratings, in rating units."""
-
-    rmse: float
-    mae: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation(Manifest):
-    """Scores on `ratings` validation ratings of the split `split`; `truth` : of synthetic data only."""
-
-    kind: ClassVar[str] = "evaluation"
-
-    split: str
-    ratings: int
-    model: Score
-    mean: Score
-    biases: Score
-    truth: Score | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Manifests of what a run makes of a finished model.
+"""Manifests of what a run makes of a finished model, and of its errors.
 
-Covers: the fields of a spectrum, vectors, a reconstruction, predictions, recommendations, a ranking and a report.
-Does not cover: datasets, splits, grids, trainings and errors (manifests.py), reading and writing (typed_json.py).
+Covers: the fields of baselines, an evaluation, a spectrum, vectors, a reconstruction, predictions, recommendations, a
+ranking and a report.
+Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,39 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
+from funkflow.tasks.training.score import Errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(Manifest):
+    """Errors of the mean rating and of the bias baseline on the validation ratings."""
+
+    kind: ClassVar[str] = "baseline"
+
+    mean: Errors
+    biases: Errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Entry):
+    """Errors on the validation ratings, in rating units."""
+
+    rmse: float
+    mae: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Manifest):
+    """Scores on `ratings` validation ratings of the split `split`; `truth` : of synthetic data only."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    split: str
+    ratings: int
+    model: Score
+    mean: Score
+    biases: Score
+    truth: Score | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Baseline, Grid, Split
+from funkflow.pipeline.root.manifests import Grid, Split
+from funkflow.pipeline.root.model_manifests import Baseline
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import GridSource, load_grid
 from funkflow.tasks.digits import rounded

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.models.saved_scores import placed_in_other, scored
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Evaluation, Training, TrainingData
+from funkflow.pipeline.root.manifests import Training, TrainingData
+from funkflow.pipeline.root.model_manifests import Evaluation
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.model.about import read_about

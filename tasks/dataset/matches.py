@@ -2,7 +2,7 @@
 
 Covers: one pass over both tables that leaves the places by part of the dataset or by shard, and reading a piece; the
 rows that dense ids have in the model of their own grid.
-Does not cover: raw ids themselves by piece (id_pieces.py), or what is done with the places (trained_pairs.py,
+Does not cover: raw ids themselves by piece (id_pieces.py), or uses of the places (trained_pairs.py,
 tasks/training/warm_rows.py, tasks/evaluation/placed_ratings.py).
 """
 

@@ -10,7 +10,7 @@ Then e = r - u_a v_b, and the old values of both numbers give
 
     u_a += step (e v_b - l2 u_a)        v_b += step (e u_a - l2 v_b)
 
-after S. Funk, "Netflix update: try this at home", 2006, without his clipping. A rating takes two random loads of
+after S. Funk, "Netflix update: try this at home", 2006, without its clipping. A rating takes two random loads of
 4 bytes and 6 sequential bytes: measured at 630 to 690 M ratings/s a thread.
 """
 

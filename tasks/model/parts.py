@@ -114,9 +114,9 @@ def _table_rows(table: pa.Table, rank: int) -> Rows:
 
 
 def split_places(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return in which of several tables put together a place lies, and the place in that one; -1 stays -1.
+    """Return the table, of several concatenated ones, of each place, and the place within that table; -1 stays -1.
 
-    counts : how many rows each of these tables has.
+    counts : the number of rows of each table.
     """
     starts = np.array([0, *accumulate(counts)])
     part = np.searchsorted(starts, places, side="right") - 1
@@ -124,9 +124,9 @@ def split_places(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tupl
 
 
 def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Return the rows of dense ids in the model of their own grid, whose parts have so many rows, one after another.
+    """Return the rows of dense ids in the model of their own grid. Dense id d is row d div P of part d mod P.
 
-    Dense id d is row d div P of part d mod P.
+    counts : the number of rows of each part.
     """
     starts = np.cumsum([0, *counts], dtype=np.int64)
     rows: npt.NDArray[np.int64] = starts[dense % len(counts)] + dense // len(counts)
@@ -134,7 +134,7 @@ def rows_of_own(dense: npt.NDArray[np.int32], counts: Sequence[int]) -> npt.NDAr
 
 
 def dense_of_row(row: int, counts: Sequence[int]) -> int:
-    """Return the dense id that stands in a row of the model of its own grid: what `rows_of_own` undoes."""
+    """Return the dense id of a row of the model of its own grid, the inverse of `rows_of_own`."""
     (part,), (within,) = split_places(np.array([row]), counts)
     return int(within) * len(counts) + int(part)
 

@@ -1,7 +1,7 @@
-"""The matrix A_ρ of a saved model whose user side lies in parts, cut to pieces of whole rows.
+"""The matrix A_ρ of a saved model with its users in parts, cut into pieces of whole rows.
 
-Covers: which rows of which part make a piece, and multiplying one out.
-Does not cover: what is done with a piece (pipeline/stages/reconstruct.py, pipeline/models/lazy_array.py), or memory
+Covers: the rows of a piece, by part, and multiplying a piece out.
+Does not cover: uses of a piece (pipeline/stages/reconstruct.py, pipeline/models/lazy_array.py), memory
 (pipeline/models/row_pieces.py).
 """
 
@@ -34,12 +34,12 @@ class Cut:
 
 
 def rows_of(piece_bytes: int, items: int) -> int:
-    """Return how many rows a piece has."""
+    """Return the number of rows of a piece."""
     return max(1, piece_bytes // (max(1, items) * ITEM_BYTES))
 
 
 def cut_rows(counts: Sequence[int], rows: int) -> list[Cut]:
-    """Return pieces of `rows` rows, the last of what is left, over parts of so many rows each, in order."""
+    """Return pieces of `rows` rows, the last with the rest. `counts` : rows of each part, in order."""
     ends = np.cumsum([0, *counts]).tolist()
     cuts = []
     for number, start in enumerate(range(0, ends[-1], rows)):
@@ -54,7 +54,7 @@ def cut_rows(counts: Sequence[int], rows: int) -> list[Cut]:
 
 
 def read_item_side(parts: ModelParts, rotations: Rotations | None, rank: int, clip: bool) -> ItemSide:
-    """Return all of A_ρ but the users, in float32; without rotations where all factors count."""
+    """Return the item side of A_ρ, in float32; without rotations if it keeps all factors."""
     scale = parts.scale if clip else None
     return low_rank_items(
         parts.item_side(), parts.mean, scale, rotations, rank, dtype=np.float32, transform=parts.transform
@@ -64,7 +64,7 @@ def read_item_side(parts: ModelParts, rotations: Rotations | None, rank: int, cl
 def multiplied_out(
     cut: Cut, side: ItemSide, loaded: Sequence[ModelPart]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating[Any]]]:
-    """Return the raw ids and the ratings (rows, items) of a piece, given the parts that it has rows of, in order."""
+    """Return the raw ids and the ratings (rows, items) of a piece. `loaded` : the parts of its slices, in order."""
     ids, biases, factors = (
         np.concatenate(
             [getattr(part, name)[first:after] for part, (_, first, after) in zip(loaded, cut.slices, strict=True)]
@@ -75,5 +75,5 @@ def multiplied_out(
 
 
 def ratings_of_piece(cut: Cut, side: ItemSide, loaded: list[ModelPart]) -> npt.NDArray[Any]:
-    """Return the ratings of a piece alone."""
+    """Return the ratings of a piece, without raw ids."""
     return multiplied_out(cut, side, loaded)[1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,31 @@ from funkflow.tasks.storage.paths import absolute
 
 Pairs = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 """Users and items, int32 (n,), by dense id, sorted by both."""
+
+
+class PartRecord(TypedDict):
+    """A file in a manifest."""
+
+    path: str
+    checksum: str
+
+
+class DatasetRecord(TypedDict):
+    """The fields of a dataset's manifest that a saved model needs; `id_checksums` : of users.parquet, items.parquet."""
+
+    id: str
+    ratings: int
+    users: int
+    items: int
+    parts: list[PartRecord]
+    id_checksums: dict[str, str]
+
+
+class SplitRecord(TypedDict):
+    """The fields of a split's manifest that a saved model needs; `validation` : its files, under "parts"."""
+
+    id: str
+    validation: dict[str, list[PartRecord]]
 
 
 def pairs_of(part: Place) -> Pairs:
@@ -78,8 +103,8 @@ class TrainedOn:
 
     root: str
     run_folder: str
-    dataset: dict[str, Any]
-    split: dict[str, Any]
+    dataset: DatasetRecord
+    split: SplitRecord
 
     @classmethod
     def of(cls, model_folder: str) -> TrainedOn:
@@ -99,7 +124,7 @@ class TrainedOn:
                 _read_manifest(files.join(root, f"{kind}s", str(record.get(kind, "")))) for kind in ("dataset", "split")
             )
             if dataset and split:
-                return cls(root, run_folder, dataset, split)
+                return cls(root, run_folder, cast(DatasetRecord, dataset), cast(SplitRecord, split))
         raise BadInput(
             f"{model_folder}: the trained-on ratings are not beside this model, so the items that users "
             "rated are unknown; name the model in the folder of its run (ROOT/runs/RUN/model), or the run's settings"
@@ -142,7 +167,7 @@ def _cached_pairs(part: Place, validation: Place) -> Pairs:
     return rated_pairs(part, validation)
 
 
-def _read_manifest(folder: str) -> dict[str, Any] | None:
+def _read_manifest(folder: str) -> dict[str, object] | None:
     url = files.join(folder, "manifest.json")
     content = files.json_if_there(url)
     if content is None:

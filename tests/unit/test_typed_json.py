@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_manifests import BLOCK, a_dataset, a_grid, a_split
 
-from funkflow.pipeline.root.manifests import Baseline, Dataset, Grid, Split, Synthetic, Training
+from funkflow.pipeline.root.manifests import Dataset, Grid, Split, Synthetic, Training
 from funkflow.pipeline.root.model_manifests import (
+    Baseline,
     Predictions,
     RankingScores,
     Recommendations,

@@ -27,7 +27,7 @@ class Timeline(TypedDict):
 def timeline_of(client: Client, attempt: str) -> Timeline | None:
     """Return the timeline of an attempt; None if the scheduler has no plugin, or has lost its data."""
     try:
-        times = client.run_on_scheduler(_task_times, attempt)
+        times = client.run_on_scheduler(_plugin_times, attempt)
     except Exception:  # a missing picture is no reason to fail
         return None
     if not times:
@@ -43,6 +43,6 @@ def timeline_of(client: Client, attempt: str) -> Timeline | None:
     return {"workers": workers, "kinds": kinds, "rows": rows, "one_in": step}
 
 
-def _task_times(attempt: str, dask_scheduler: Any = None) -> list[TaskTime]:
+def _plugin_times(attempt: str, dask_scheduler: Any = None) -> list[TaskTime]:
     plugin = dask_scheduler.plugins.get(NAME)
     return plugin.timeline_of(attempt) if plugin is not None else []

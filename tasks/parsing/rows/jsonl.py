@@ -36,7 +36,7 @@ from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
 from funkflow.tasks.storage import files
 
 _SLOW_BYTES = 128 * 1024
-"""Where the fast reader fails, text up to this size is read line by line; longer text is halved and tried again."""
+"""If the fast reader fails, the parser reads text up to this size line by line, and halves longer text."""
 
 _SAMPLE_LINES = 1000
 _BLOCK_BYTES = 4 * 2**20  # longer than any line may be

@@ -28,7 +28,7 @@ from funkflow.tasks.parsing.rows.texts import Text, can_join, join_texts, read_t
 from funkflow.tasks.parsing.sources.chunks import Chunk, count_lines_before
 
 SLOW_BYTES = 128 * 1024
-"""Where the fast path fails, text up to this size is read line by line; longer text is halved and tried again."""
+"""If the fast path fails, the parser reads text up to this size line by line, and halves longer text."""
 
 _CSV_BLOCK_BYTES = 2**20  # measured: 8.3 M Netflix rows/s, against 6.2 with blocks of 4 MiB, which leave the cache
 

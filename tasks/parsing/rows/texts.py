@@ -1,4 +1,4 @@
-"""The text of a piece, ready to parse: without its header, which is checked, and with the movie above it.
+"""The text of a piece, ready to parse: without its header, after a check of it, and with the movie above it.
 
 Covers: joining texts of several files. Does not cover: reading whole records (tasks/parsing/format/records.py), parsing
 them (text.py).
