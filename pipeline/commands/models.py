@@ -6,7 +6,7 @@ Does not cover: the pointer (pipeline/root/model_in_use.py), promotion by a run 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -61,6 +61,6 @@ def rollback(root: Root = "", as_json: AsJson = False) -> None:
     print_result(content, as_json, Text(masked(f"in use: {now.run_id}, taken back: {taken_back}")))
 
 
-def _content(root: str, now: Current) -> dict[str, Any]:
+def _content(root: str, now: Current) -> dict[str, object]:
     content = now.to_dict()
     return {**content, "model": files.join(root, content["model"]), "record": files.join(root, content["record"])}

@@ -89,7 +89,7 @@ def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
         raise SettingsError(f"{option} {', '.join(ids)}: the ids of this model are integers; {cause}") from cause
 
 
-def _print(found: dict[str, Any], frame: pd.DataFrame, as_json: bool) -> None:
+def _print(found: dict[str, object], frame: pd.DataFrame, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return

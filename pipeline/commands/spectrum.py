@@ -5,7 +5,7 @@ Covers: its options and its table. Does not cover: the numbers (pipeline/stages/
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -60,7 +60,7 @@ def spectrum(
     print_result({**manifest.content(), "model": folder, "ranks": rows}, as_json, _spectrum_table(manifest, rows))
 
 
-def _spectrum_table(manifest: Spectrum, rows: list[dict[str, Any]]) -> Table:
+def _spectrum_table(manifest: Spectrum, rows: list[dict[str, float]]) -> Table:
     measured = manifest.ratings > 0
     beside = (manifest.rmse, manifest.mae) if measured else ()
     title = f"spectrum of {manifest.of}" + (f", validation: {manifest.split}" if measured else "")

@@ -25,7 +25,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
 
 
-def relevant(settings: TrainSettings) -> dict[str, Any]:
+def relevant(settings: TrainSettings) -> dict[str, object]:
     """Return the settings of [train] that decide the result, without those of the start model."""
     idle: Any = {"checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"}}
     idle |= dict.fromkeys(without_effect(settings.method, type(settings).model_fields), True)
@@ -76,7 +76,7 @@ class RunStart:
             refuse_unfit(model, train, dataset, settings.ingest.transform)
         return cls(root, asked, model, trained_on)
 
-    def content(self, split_id: str) -> dict[str, Any]:
+    def content(self, split_id: str) -> dict[str, object]:
         """Return the lines of model.json; `split_id` : of the split that training used."""
         before = self.model.trained_on or () if self.model else ()
         own = entry_of_ratings(self.trained_on, self.root)

@@ -9,7 +9,6 @@ comparing models (pipeline/stages/gate.py).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.store import Store, content_id
@@ -117,7 +116,7 @@ def trained_on_by(folder: str, about: About) -> tuple[TrainedOn, ...] | None:
     )
 
 
-def entry_of_ratings(ratings: TrainedOn, root: str) -> dict[str, Any]:
+def entry_of_ratings(ratings: TrainedOn, root: str) -> dict[str, object]:
     """Return the entry of model.json, without the root if it is the model's own."""
     return {**asdict(ratings), "id_types": list(ratings.id_types), "root": "" if ratings.root == root else ratings.root}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dask.utils import format_bytes
 
@@ -38,7 +37,7 @@ class ScalePlan:
     memory_bytes: float
     constants_from: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {
             "best": _content(self.best),
             "by_rule": {**_content(self.by_rule), "fits": self.by_rule.fits(self.memory_bytes)},
@@ -114,7 +113,7 @@ def _refusal(least: EpochCosts, memory_bytes: float) -> CannotFit:
     )
 
 
-def _content(epoch: EpochCosts) -> dict[str, Any]:
+def _content(epoch: EpochCosts) -> dict[str, object]:
     job = epoch.job
     return {
         "shards": job.shards,

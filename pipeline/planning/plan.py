@@ -8,7 +8,6 @@ Does not cover: these sizes (sizes.py), the arithmetic of bytes (budget.py), or 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from funkflow.pipeline.planning.budget import (
     Allowance,
@@ -89,7 +88,7 @@ class Plan:
         """Whether training goes by epochs of all factors, so that what is said of one holds."""
         return METHODS[self.method].counts_epochs
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         of_epochs = ("epochs_per_task", "tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
         return {
             **asdict(self),

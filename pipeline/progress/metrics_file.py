@@ -14,11 +14,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
-from funkflow.pipeline.progress.events import Event, StageAdvanced, as_mapping
+from funkflow.pipeline.progress.events import EpochFinished, Event, StageAdvanced, as_mapping, event_of
 from funkflow.pipeline.progress.lines import json_line
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import filesystem, is_local
@@ -78,7 +77,7 @@ class MetricsFile:
         return path if is_local(system) else ""
 
 
-def events_of(run_folder: str) -> list[dict[str, Any]] | None:
+def events_of(run_folder: str) -> list[dict[str, object]] | None:
     """Return the events of a run, all attempts one after another; None without a file.
 
     An incomplete line, of a writer at work or of a machine that failed, is left out.
@@ -92,9 +91,9 @@ def events_of(run_folder: str) -> list[dict[str, Any]] | None:
     )
 
 
-def epochs_of(events: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def epochs_of(events: Iterable[Mapping[str, object]]) -> dict[int, EpochFinished]:
     """Return the last event of each epoch, by number: a resumed run repeats some epochs."""
-    return {event["epoch"]: event for event in events if event["event"] == "EpochFinished"}
+    return {event.epoch: event for event in map(event_of, events) if isinstance(event, EpochFinished)}
 
 
 def _file_pieces(run_folder: str) -> list[str]:
@@ -111,7 +110,7 @@ def _whole_lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
-def _event_of_line(line: bytes) -> dict[str, Any]:
+def _event_of_line(line: bytes) -> dict[str, object]:
     with suppress(ValueError):
         event = json.loads(line)
         return event if isinstance(event, dict) and "event" in event else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh.models.annotations import Legend, LegendItem, Span
@@ -19,6 +19,7 @@ from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
 from funkflow.pipeline.progress.colours import GREY, SEVERAL, colour_at
+from funkflow.pipeline.progress.events import BaselinesMeasured, EpochFinished, event_of
 from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
 from funkflow.pipeline.results.report.drawing import MARKS
 from funkflow.pipeline.root.result import RunResult
@@ -44,22 +45,22 @@ def learning_curve(run: Run) -> figure:
     epochs = _curve_epochs(events, run)
     plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     numbers = sorted(epochs)
-    drawn = [_line(plot, 0, "training", numbers, [epochs[n]["training_rmse"] for n in numbers])]
-    held_out = [epochs[n]["stopping_rmse"] for n in numbers]
+    drawn = [_line(plot, 0, "training", numbers, [epochs[n].training_rmse for n in numbers])]
+    held_out = [epochs[n].stopping_rmse for n in numbers]
     if any(value is not None for value in held_out):
         drawn.append(_line(plot, 1, "held out", numbers, held_out))
-        best = min((n for n in numbers if epochs[n]["stopping_rmse"] is not None), key=lambda n: (
-            epochs[n]["stopping_rmse"], n))  # fmt: skip
+        best = min((n for n in numbers if epochs[n].stopping_rmse is not None), key=lambda n: (
+            epochs[n].stopping_rmse, n))  # fmt: skip
         mark: Any = plot.scatter(
-            [best], [epochs[best]["stopping_rmse"]], size=13, marker="star", color="black", name="best"
+            [best], [epochs[best].stopping_rmse], size=13, marker="star", color="black", name="best"
         )
         drawn.append(LegendItem(label=f"best: epoch {best}", renderers=[mark]))
     for event in events:
-        if event["event"] == "BaselinesMeasured":
-            biases = event["biases_rmse"]
+        if isinstance(measured := event_of(event), BaselinesMeasured):
+            biases = measured.biases_rmse
             plot.add_layout(Span(location=biases, dimension="width", line_color=GREY, line_dash="dashed"))
             line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=GREY, line_dash="dashed", name="biases")
-            drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {event['split']}", renderers=[line]))
+            drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {measured.split}", renderers=[line]))
             break
     _legend(plot, drawn)
     return plot
@@ -73,9 +74,9 @@ def compare(runs: Sequence[Run]) -> figure:
     drawn = []
     for number, run in enumerate(runs):
         epochs = _curve_epochs(_events_of_run(run), run)
-        stopping = {n: each["stopping_rmse"] for n, each in epochs.items()}
+        stopping = {n: each.stopping_rmse for n, each in epochs.items()}
         training = all(value is None for value in stopping.values())
-        values = {n: each["training_rmse"] for n, each in epochs.items()} if training else stopping
+        values = {n: each.training_rmse for n, each in epochs.items()} if training else stopping
         name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'held out'}"
         drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
     _legend(plot, drawn)
@@ -148,7 +149,7 @@ def _run_folder(run: Run) -> str:
     return os.fspath(run).rstrip("/")
 
 
-def _events_of_run(run: Run) -> list[dict[str, Any]]:
+def _events_of_run(run: Run) -> list[dict[str, object]]:
     """Return the events of a run, all attempts one after another."""
     events = events_of(_run_folder(run))
     if events is None:
@@ -156,7 +157,7 @@ def _events_of_run(run: Run) -> list[dict[str, Any]]:
     return events
 
 
-def _curve_epochs(events: Sequence[dict[str, Any]], run: Run) -> dict[int, dict[str, Any]]:
+def _curve_epochs(events: Sequence[Mapping[str, object]], run: Run) -> dict[int, EpochFinished]:
     found = epochs_of(events)
     if not found:
         raise BadInput(f"{_run_folder(run)}: this run has no epochs, so there is no curve; its method takes no steps")

@@ -75,7 +75,7 @@ def _curve(root: str, run_id: str) -> list[float]:
     """Return the RMSEs by epoch of a run, on held-out ratings if there are any."""
     with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a missing curve is no reason to fail
         epochs = epochs_of(events_of(Store(root).run(run_id)) or ())
-        either = [(epochs[number]["stopping_rmse"], epochs[number]["training_rmse"]) for number in sorted(epochs)]
+        either = [(epochs[number].stopping_rmse, epochs[number].training_rmse) for number in sorted(epochs)]
         return [float(training if stopping is None else stopping) for stopping, training in either]
     return []
 

@@ -133,7 +133,7 @@ class RunResult:
         worker = f"; the largest worker {_beside(self.worker_memory_bytes, self.predicted_worker_memory_bytes)}"
         return f"{whole} (all processes{worker if self.worker_memory_bytes else ''})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
 

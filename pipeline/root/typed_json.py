@@ -47,7 +47,7 @@ class Entry:
         """Return it without these fields: they are not written."""
         return replace(self, absent=self.absent | set(names))
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """Return the JSON object that `read` got."""
         left_out = self.absent | _NOT_CONTENT
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in left_out}

@@ -19,12 +19,12 @@ from funkflow.tasks.errors import SettingsError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def copied(content: Mapping[str, Any]) -> dict[str, Any]:
+def copied(content: Mapping[str, object]) -> dict[str, Any]:
     """Return nested mappings as new dicts."""
     return {key: copied(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
-def flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def flat(content: Mapping[str, object], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of nested mappings under dotted names."""
     for name, value in content.items():
         if isinstance(value, Mapping):
@@ -57,7 +57,9 @@ def override(content: dict[str, Any], word: str) -> None:
     target[path[-1]] = value
 
 
-def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: str, above: tuple[str, ...] = ()) -> None:
+def refuse_unknown(
+    content: Mapping[str, object], whole: type[BaseModel], where: str, above: tuple[str, ...] = ()
+) -> None:
     """Raise SettingsError at the first unknown key, and name the nearest valid one."""
     section = whole
     for part in above:
@@ -72,7 +74,7 @@ def refuse_unknown(content: Mapping[str, Any], whole: type[BaseModel], where: st
             refuse_unknown(value, whole, where, (*above, key))
 
 
-def validated(content: Mapping[str, Any], whole: type[Model], where: str) -> Model:
+def validated(content: Mapping[str, object], whole: type[Model], where: str) -> Model:
     """Return the section of nested mappings; raise SettingsError at the first wrong key or value."""
     refuse_unknown(content, whole, where)
     try:

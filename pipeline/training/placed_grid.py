@@ -132,6 +132,6 @@ def _load_held_out(context: Context, source: GridSource, row: int, home: str, na
     return submit(read_held_out, *source.grid.held_out_places(source.held_out)[row], shards, key=key, **near(home))
 
 
-def near(*workers: str) -> dict[str, Any]:
+def near(*workers: str) -> dict[str, object]:
     """Return options of `Client.submit`: the task prefers these workers, and runs on others once they are gone."""
     return {"workers": list(workers), "allow_other_workers": True, "pure": False}

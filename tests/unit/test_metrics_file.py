@@ -43,7 +43,7 @@ def notify(folder: str, first: int, last: int) -> None:
 
 
 def epochs_in(folder: str) -> list[int]:
-    return [event["epoch"] for event in events_of(folder) or [] if event["event"] == "CheckpointWritten"]
+    return [int(str(event["epoch"])) for event in events_of(folder) or [] if event["event"] == "CheckpointWritten"]
 
 
 def test_all_attempts_stand_one_after_another(folder: str, short_pieces: None) -> None:

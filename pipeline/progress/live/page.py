@@ -102,7 +102,7 @@ class LivePage:
             self._words[name].text = html
 
 
-def live_document(scheduler: Any, extra: dict[str, Any], document: Document) -> None:
+def live_document(scheduler: Any, extra: dict[str, object], document: Document) -> None:
     """Fill a document with the page; its navigation leads to Dask's own pages."""
     page = LivePage(scheduler)
     page.update()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from funkflow.pipeline import flow
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished
@@ -57,7 +56,7 @@ class Comparison:
     references: dict[str, float] = field(default_factory=dict)
     rows: tuple[ComparedRun, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
     def forms(self) -> Iterator[tuple[bool, dict[str, list[ComparedRun]]]]:
