@@ -15,8 +15,7 @@ from typing import Annotated
 import typer
 
 from funkflow.pipeline.commands.options import RunOptions
-from funkflow.pipeline.running.schedule.backfill import backfill as run_dates
-from funkflow.pipeline.running.schedule.backfill import days, parse_date
+from funkflow.pipeline.running.schedule.backfill import days, parse_date, run_dates
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
 

@@ -1,8 +1,8 @@
-"""The canonical form of a saved model on the cluster, one task a part; the user side is never gathered.
+"""The canonical form of a saved model on the cluster, one task a part, without gathering the user side.
 
-Covers: the tall-skinny QR of the user parts (Benson, Gleich and Demmel 2013), the small core, and the two rotations as
-they are kept beside a model.
-Does not cover: the arithmetic (tasks/model/canonical.py), or what is made of it (pipeline/stages/spectrum.py,
+Covers: the tall-skinny QR of the user parts (Benson, Gleich and Demmel 2013), the small core, and the files of the two
+rotations beside a model.
+Does not cover: the arithmetic (tasks/model/canonical.py), the stages (pipeline/stages/spectrum.py,
 pipeline/stages/vectors.py, pipeline/stages/reconstruct.py).
 """
 
@@ -28,12 +28,12 @@ def names_of(fold_biases: bool) -> tuple[str, str]:
 
 
 def spectrum_id(about: About, fold_biases: bool) -> str:
-    """Return the id of a model's spectrum: of another model's, or of another matrix, it would be another."""
+    """Return the id of a model's spectrum, which depends on the model's numbers and on the matrix."""
     return content_id(what="spectrum", model=about["parts"], mean=about["mean"], fold_biases=fold_biases)
 
 
 def saved_rotations(model_folder: str, about: About, fold_biases: bool = False) -> Rotations | None:
-    """Return the canonical form that is kept beside a model; None where there is none of this model."""
+    """Return the canonical form from the files beside a model; None if there are none of this model."""
     table, name = names_of(fold_biases)
     folder = files.join(model_folder, name)
     manifest = Spectrum.published(folder)

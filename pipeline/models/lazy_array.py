@@ -1,6 +1,6 @@
-"""The whole matrix A_ρ of a saved model as a lazy Dask array: nothing is computed until somebody asks for it.
+"""The whole matrix A_ρ of a saved model as a lazy Dask array.
 
-Covers: the graph, which loads each part of the model once and multiplies out one piece a task.
+Covers: the graph, which loads each part of the model once and computes one piece a task.
 Does not cover: writing it (pipeline/stages/reconstruct.py), or blocks small enough for memory (`Model.reconstruct`).
 """
 

@@ -1,7 +1,7 @@
-"""What stages that rank items for users lean on: the model on the workers.
+"""The model on the workers, for stages that rank items for users.
 
 Covers: loading the model once, as a task whose result the others share.
-Does not cover: what is made of them (pipeline/stages/recommend.py, pipeline/stages/ranking.py).
+Does not cover: its uses (pipeline/stages/recommend.py, pipeline/stages/ranking.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from funkflow.tasks.serving.dense_model import read_dense_model
 
 
 def submit_served(context: Context, doing: str, model_folder: str) -> Future[Any]:
-    """Return the model as one future; it is let go of with the last task that needs it."""
+    """Return the model as one future; Dask releases it with the last task that needs it."""
     parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     return submit_shared(context, f"load-model-{doing}", read_dense_model, model_folder, checksums)

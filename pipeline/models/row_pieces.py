@@ -1,7 +1,6 @@
-"""The memory that it takes to write the whole matrix of a saved model in pieces of rows.
+"""The memory for writing the whole matrix of a saved model in pieces of rows.
 
-Covers: the prediction. Does not cover: the pieces (tasks/model/pieces.py), or refusing what cannot fit
-(pipeline/stages/reconstruct.py).
+Covers: the prediction. Does not cover: the pieces (tasks/model/pieces.py), the stage (pipeline/stages/reconstruct.py).
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Scores of a saved model on validation ratings, part by part of its users: no task has all of the model.
+"""Scores of a saved model on validation ratings, part by part of its users: no task has the whole model.
 
-Covers: which tasks find the rows that the ratings have in a model, and which score them; what a dataset's ids are in a
-model, or an earlier dataset, of other data.
-Does not cover: the tasks (tasks/dataset/matches.py, tasks/evaluation/placed_ratings.py), memory
-(pipeline/planning/budget.py), or what is made of the scores (pipeline/stages/evaluate.py, pipeline/stages/gate.py,
-pipeline/stages/report.py).
+Covers: the tasks that find the ratings' rows in a model and score them, and those that match a dataset's ids with a
+model or dataset of other data.
+Does not cover: the work of a task (tasks/dataset/matches.py, tasks/evaluation/placed_ratings.py), memory
+(pipeline/planning/budget.py), the stages (pipeline/stages/evaluate.py, pipeline/stages/gate.py).
 
-The numbers of all items lie once on each worker, as in training; those of a part of the users are read by the task that
-scores their ratings, and by no other.
+Each worker holds all items once, as in training; only the task that scores their ratings reads a part of the users.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from funkflow.tasks.training.score import Errors
 def met_by(
     context: Context, stage: str, dataset: Dataset, trainings: Sequence[TrainedRatings], scratch: str
 ) -> tuple[list[TrainingMatch], list[Future[Places]]]:
-    """Return earlier trainings beside a dataset, and where its items stand in each of them."""
+    """Return earlier trainings with the matches of a dataset's users, and the matches of its items in each of them."""
     urls = [files.join(scratch, f"met-{number:05d}.arrow") for number in range(len(trainings))]
     users = [(training.ids[0],) for training in trainings]
     match_users(context, stage, dataset, users, urls)
@@ -42,24 +40,24 @@ def met_by(
 def match_users(
     context: Context, stage: str, dataset: Dataset, others: Iterable[Sequence[Place]], urls: Iterable[str]
 ) -> None:
-    """Write for each of several tables where a dataset's users stand in it, by part of the dataset."""
+    """Write the rows of a dataset's users in each of several tables, by part of the dataset."""
     own, parts = dataset.id_place("user"), len(dataset.parts)
     jobs = [(own, tuple(tables), parts, url) for tables, url in zip(others, urls, strict=True)]
     run_all(context, stage, "match-users", match_by_part, jobs)
 
 
 def match_items(context: Context, dataset: Dataset, others: Sequence[Place]) -> Future[Places]:
-    """Return where a dataset's items stand in a table; it is let go of with the last task that needs it."""
+    """Return the rows of a dataset's items in a table; Dask releases them with the last task that needs them."""
     return submit_shared(context, "match-items", find_places, dataset.id_place("item"), others)
 
 
 def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
-    """Return the numbers of all items of a model, to be shared by the tasks of a worker."""
+    """Return the rows of all items of a model, which the tasks of a worker share."""
     return submit_shared(context, "load-items", read_side, parts.items, parts.rank)
 
 
 def placed_in_own(context: Context, stage: str, split: Split, parts: ModelParts, scratch: str) -> list[str]:
-    """Find the rows that validation ratings have in the model of their own grid; return where they are written."""
+    """Find the rows of validation ratings in the model of their own grid; return the files."""
     jobs = [
         (held_out, parts.user_counts, parts.item_counts, files.join(scratch, f"own-{number:05d}.arrow"))
         for number, held_out in enumerate(split.validation_places)
@@ -68,7 +66,7 @@ def placed_in_own(context: Context, stage: str, split: Split, parts: ModelParts,
 
 
 def placed_in_other(context: Context, stage: str, data: TrainingData, parts: ModelParts, scratch: str) -> list[str]:
-    """Find the rows that validation ratings have in a model of other data; return where they are written."""
+    """Find the rows of validation ratings in a model of other data; return the files."""
     match_users(context, stage, data.dataset, [parts.users], [users := files.join(scratch, "users.arrow")])
     items = match_items(context, data.dataset, parts.items)
     jobs = [
@@ -79,7 +77,7 @@ def placed_in_other(context: Context, stage: str, data: TrainingData, parts: Mod
 
 
 def scored(context: Context, stage: str, doing: str, pieces: Sequence[str], parts: ModelParts) -> Errors:
-    """Return the errors of a model on ratings that were placed in it."""
+    """Return the errors of a model on ratings whose rows in it were found."""
     items, by = item_rows(context, parts), Scorer(parts.rank, parts.mean, parts.scale)
     jobs = [(pieces, number, users, items, by) for number, users in enumerate([*parts.users, None])]
     return sum(run_all(context, stage, doing, errors_of_part, jobs), Errors(0.0, 0.0, 0))

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from funkflow.pipeline.models.trained_on import EarlierModel, TrainedOn, entry_of_ratings, trained_on_by
+from funkflow.pipeline.models.trained_on import EarlierModel, RatingsTrainedOn, entry_of_ratings, trained_on_by
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_in_use import model_of, read_current, run_of
@@ -44,7 +44,7 @@ class RunStart:
     root: str
     asked: str
     model: EarlierModel | None
-    trained_on: TrainedOn
+    trained_on: RatingsTrainedOn
 
     @classmethod
     def of(
@@ -63,7 +63,7 @@ class RunStart:
             train=relevant(settings.train),
         )  # fmt: skip
         chosen, types = settings.split, (dataset.user_id_type, dataset.item_id_type)
-        trained_on = TrainedOn(
+        trained_on = RatingsTrainedOn(
             dataset=dataset.id, split=split.id, kind=chosen.kind, fraction=chosen.fraction, seed=chosen.seed,
             slice_fraction=slice_fraction, id_types=types, root=root,
         )  # fmt: skip

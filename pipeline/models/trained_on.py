@@ -23,7 +23,7 @@ of all ratings."""
 
 
 @dataclass(frozen=True)
-class TrainedOn:
+class RatingsTrainedOn:
     """Ratings that a model was trained on: a dataset without the validation ratings of a split.
 
     `kind`, `fraction`, `seed`, `slice_fraction` : of the split; `id_types` : of raw users and raw items; `root` : of
@@ -77,7 +77,7 @@ class EarlierModel:
     folder: str
     name: str
     content: str
-    trained_on: tuple[TrainedOn, ...] | None
+    trained_on: tuple[RatingsTrainedOn, ...] | None
 
     @classmethod
     def of(cls, folder: str, name: str = "") -> EarlierModel:
@@ -91,7 +91,9 @@ class EarlierModel:
         about = read_about(folder)
         return cls(folder, name or folder, content_of(about), trained_on_by(folder, about))
 
-    def may_include(self, split: SplitSettings, slice_fraction: float, dataset: Dataset) -> list[TrainedOn] | None:
+    def may_include(
+        self, split: SplitSettings, slice_fraction: float, dataset: Dataset
+    ) -> list[RatingsTrainedOn] | None:
         """Return the trained-on ratings that can include validation ratings of a split; None if unknown."""
         if self.trained_on is None:
             return None
@@ -105,18 +107,18 @@ def content_of(about: About) -> str:
     return content_id(what="model", parts=sums, mean=about["mean"], rank=about["rank"])
 
 
-def trained_on_by(folder: str, about: About) -> tuple[TrainedOn, ...] | None:
+def trained_on_by(folder: str, about: About) -> tuple[RatingsTrainedOn, ...] | None:
     """Return the trained-on ratings of a model and of those before it; None if model.json lacks them."""
     if "trained_on" not in about:
         return None
     root = _root_of(folder)
     return tuple(
-        TrainedOn(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
+        RatingsTrainedOn(**{**entry, "id_types": tuple(entry["id_types"]), "root": entry["root"] or root})
         for entry in about["trained_on"]
     )
 
 
-def entry_of_ratings(ratings: TrainedOn, root: str) -> dict[str, object]:
+def entry_of_ratings(ratings: RatingsTrainedOn, root: str) -> dict[str, object]:
     """Return the entry of model.json, without the root if it is the model's own."""
     return {**asdict(ratings), "id_types": list(ratings.id_types), "root": "" if ratings.root == root else ratings.root}
 

@@ -1,7 +1,7 @@
-"""Whether a model is of any use: its RMSE must lie below those of the mean rating and of the biases alone.
+"""Whether a model is of use: its RMSE must be below those of the mean rating and of the bias baseline.
 
-Covers: the words of the warning where it does not, and what to try then.
-Does not cover: measuring (pipeline/stages/evaluate.py, pipeline/stages/baseline.py), or what follows from it
+Covers: the warning if it is not, and the advice.
+Does not cover: measuring (pipeline/stages/evaluate.py, pipeline/stages/baseline.py), the gate
 (pipeline/stages/gate.py).
 """
 
@@ -18,16 +18,16 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import distinct_figures
 
 _FAR, _TIMES_THE_MEAN = 5.0, 10.0
-"""Ratings are right-skewed where the greatest lies so many standard deviations above the mean, and is so many times the
-mean: a scale of 1 to 5 never is, nor 0 and 1, and counts of plays are by far."""
+"""Ratings are right-skewed if the greatest is so many standard deviations above the mean, and so many times the mean:
+scales of 1 to 5 or 0 to 1 never are, counts of plays are by far."""
 
 
 def shortfall(evaluation: Mapping[str, Any]) -> str:
-    """Return by how much a model fails to beat the better of mean rating and biases; empty where it beats both.
+    """Compare a model with the better of mean rating and biases; return a message, empty if the model beats both.
 
     Parameters
     ----------
-    evaluation : RMSEs on the validation ratings under "model", "mean" and "biases"; {} where nothing was measured.
+    evaluation : RMSEs on the validation ratings under "model", "mean" and "biases"; {} without validation ratings.
     """
     if not evaluation:
         return ""
@@ -40,7 +40,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
 
 
 def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:
-    """Return what to try with a model that is of no use."""
+    """Return the advice for a model that is of no use."""
     if METHODS[settings.train.method].missing_as_zero:
         return "train.method = sgd looks at known ratings only"
     if not settings.train.biases:
@@ -55,7 +55,7 @@ def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:
 
 
 def is_right_skewed(dataset: Dataset, grid: Grid) -> bool:
-    """Say whether a logarithm may help: no rating is negative, and the greatest is far above all that is usual."""
+    """Return whether a logarithm can help: no rating is negative, and the greatest is far above the mean."""
     greatest, mean = dataset.rating_maximum, grid.mean
     deviation = math.sqrt(max(0.0, grid.mean_square - mean**2))
     far = greatest - mean > _FAR * deviation and greatest > _TIMES_THE_MEAN * max(1.0, mean)

@@ -1,8 +1,7 @@
-"""The best grid for a matrix on so many workers, and a plain refusal where none fits.
+"""The best grid for a matrix on a number of workers, or an error if none fits.
 
-Covers: which grids and numbers of shares are looked at, and the choice among them.
-Does not cover: how long one of them takes (epoch_time.py), or how the answer looks
-(pipeline/results/scale_table.py).
+Covers: the candidates for grid and shares, and the choice among them.
+Does not cover: the time of a candidate (epoch_time.py), printing (pipeline/results/scale_table.py).
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.visit_order import prime_factors
 
 ALL_SHARDS_TO, MOST_SHARDS = 256, 4096
-"""Every P up to the one is looked at; up to the other, those whose prime factors are 2, 3 and 5."""
+"""Candidates are every P up to the first, and up to the second those whose prime factors are 2, 3 and 5."""
 
 
 @dataclass(frozen=True)
 class ScalePlan:
-    """`best` : the shortest epoch that fits; `by_rule` : that of the grid that is made where no setting says otherwise.
+    """`best` : the shortest epoch that fits; `by_rule` : that of the default grid.
 
-    Each uses as many workers as it is best with: its job says how many.
+    Each has its best number of workers, in its job.
     """
 
     best: EpochCosts
@@ -39,8 +38,8 @@ class ScalePlan:
 
     def to_dict(self) -> dict[str, object]:
         return {
-            "best": _content(self.best),
-            "by_rule": {**_content(self.by_rule), "fits": self.by_rule.fits(self.memory_bytes)},
+            "best": _content_of_costs(self.best),
+            "by_rule": {**_content_of_costs(self.by_rule), "fits": self.by_rule.fits(self.memory_bytes)},
             "memory_bytes_per_worker": None if math.isinf(self.memory_bytes) else self.memory_bytes,
             "constants_from": self.constants_from,
         }
@@ -57,7 +56,7 @@ def plan_scale(job: Job, constants: Constants, memory_bytes: float, constants_fr
     Raises
     ------
     CannotFit
-        No grid fits: the line says what the least that any of them needs is.
+        No grid fits; the message has the least memory that any grid needs.
     """
     matrix = job.matrix
     rule = shards_for(int(matrix.ratings), int(matrix.users), int(matrix.items))
@@ -76,7 +75,7 @@ def _shortest(epochs: list[EpochCosts]) -> EpochCosts:
 
 
 def _grids(most: int) -> list[int]:
-    """Return the numbers of shards that are looked at."""
+    """Return the candidates for the number of shards."""
     return [
         shards
         for shards in range(1, min(most, MOST_SHARDS) + 1)
@@ -113,7 +112,7 @@ def _refusal(least: EpochCosts, memory_bytes: float) -> CannotFit:
     )
 
 
-def _content(epoch: EpochCosts) -> dict[str, object]:
+def _content_of_costs(epoch: EpochCosts) -> dict[str, object]:
     job = epoch.job
     return {
         "shards": job.shards,

@@ -46,7 +46,7 @@ USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
 """Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
-SEEN_RATING_BYTES = 12
+READ_RATING_BYTES = 12
 """A rating of the part that a recommending task has read: its columns, and what they are read from."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
@@ -140,7 +140,7 @@ def predict_recommend_bytes(work: Workload, count: int, batch_users: int, partit
     ratings, users = (size.ratings + size.held_out) / parts, min(batch_users, size.users / parts)
     kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
     model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
-    running = min(threads, parts) * (ratings * SEEN_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
+    running = min(threads, parts) * (ratings * READ_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
     worker = WORKER_BYTES + kept + model + running
     return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
 
@@ -219,7 +219,7 @@ class Allowance:
                     f"and has {format_bytes(there)}; lower {lower}, {more}"
                 )
 
-    def said_of_a_worker(self, predicted_bytes: int | None, had_bytes: int) -> str:
+    def describe_worker(self, predicted_bytes: int | None, had_bytes: int) -> str:
         """Say what a worker was predicted to need, what one had at most, and what it may have, for one that died.
 
         had_bytes : not looked at where the workers are somebody else's, whom nobody here can measure.

@@ -52,7 +52,7 @@ _STEPS = StepSizes(3.0, 1.0, 0.05, 0.05, 0.05)
 
 
 class Timings:
-    """Medians by name, and what they are the medians of."""
+    """Medians by name, with their spreads."""
 
     def __init__(self) -> None:
         self.spread: dict[str, float] = {}
@@ -66,7 +66,7 @@ class Timings:
 def measure(client: Client, root: str) -> Constants:
     """Return the constants of this machine. `client` : of two workers; `root` : where shards are written, and removed.
 
-    One worker at a time measures what is not between workers, with as many threads as the machine has cores.
+    One worker measures kernels, copies and files, with as many threads as the machine has cores.
     """
     timings, workers = Timings(), sorted(client.scheduler_info(n_workers=-1)["workers"])
     on_one: Callable[..., Any] = partial(_on, client, workers[0])
@@ -196,7 +196,7 @@ def _rank_constants(rank: int, found: tuple[Any, ...], timings: Timings) -> Rank
 
 
 def _measure_dispatch() -> list[float]:
-    """Return what handing one tile to a thread takes, where nothing is done in it."""
+    """Return the seconds of handing one empty tile to a thread."""
     tiles = [(place, place) for place in range(_VISITS)]
     return [each / _VISITS for each in _timed(lambda: visit_tiles(tiles, lambda _tile: None, cores()))]
 
@@ -220,11 +220,11 @@ def _measure_store(root: str, threads: int) -> dict[str, list[float]]:
 
 
 def _nothing(*_inputs: Any) -> None:
-    """Take inputs and make nothing of them: what is left is the cost of a task."""
+    """Do nothing, so that only the cost of a task remains."""
 
 
 def _measure_tasks(client: Client) -> tuple[float, float]:
-    """Return what the scheduler's thread and the client spend on one task of a graph of descents and hand-overs.
+    """Return the seconds of the scheduler's thread and of the client for one task of a graph like an epoch's.
 
     The scheduler's is the time that its thread was busy, so that workers on the same cores do not count.
     """
@@ -240,7 +240,7 @@ def _measure_tasks(client: Client) -> tuple[float, float]:
 
 
 def _measure_order() -> list[float]:
-    """Return what putting one block of an epoch in order takes, and sending that with its task."""
+    """Return the seconds of finding the place of one block in an epoch, and sending it with its task."""
     return [
         each / _ORDERED_SHARDS**2
         for each in _timed(lambda: dumps(strata_of_shares(0, 1, _ORDERED_SHARDS, _ORDERED_SHARDS // 4)))

@@ -1,15 +1,15 @@
-"""How long an epoch takes, in closed form, and which of its parts takes longest.
+"""The time of an epoch, in closed form, and its longest part.
 
-Covers: the parts of an epoch's time, whether a worker has the memory, and what binds.
-Does not cover: the costs of single tasks (task_costs.py); the same task by task (tests/support/epoch_replay.py), which
-tests compare.
+Covers: the parts of an epoch's time, and whether a worker has the memory.
+Does not cover: the costs of single tasks (task_costs.py), the replay task by task that tests compare with
+(tests/support/epoch_replay.py).
 
-A share's way through an epoch is S turns of copying, descending, two hops through the scheduler and, in all turns but
-one, a transfer of item shards; then a score, for which every worker fetches all item shards. Meanwhile the scheduler
-and the client have all tasks of all shares to see to. Shares drift apart, so that each of these three hides behind the
-longest, though not wholly: the cube root of the sum of their cubes is what replayed epochs come to. Of 1,800 random
-jobs with one share a worker half lay within 2 % of the replay, and all between 0.85 and 1.35 times it; with several
-shares a worker, up to 1.5 times, as only the busiest worker is looked at.
+A share's epoch has S strata of copying, descending, two hops through the scheduler and, in all strata but one, a
+transfer of item shards; then a score, for which every worker fetches all item shards. Meanwhile the scheduler and the
+client handle all tasks of all shares. Shares drift apart, so that each of these three hides behind the longest, though
+not wholly: replayed epochs take the cube root of the sum of their cubes. Of 1,800 random jobs with one share a worker
+half lay within 2 % of the replay, and all between 0.85 and 1.35 times it; with several shares a worker, up to 1.5
+times, as the formula has only the busiest worker.
 """
 
 from __future__ import annotations

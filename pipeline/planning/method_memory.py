@@ -1,12 +1,12 @@
-"""How many bytes each method of training needs at its peak, in one function each.
+"""The peak memory of each method of training, in one function each.
 
-Covers: what a method holds in the client and in the worker that holds most, and what it writes, from the numbers of
-ratings, users and items, the rank, the grid and the workers.
-Does not cover: what processes need by themselves, ingest and recommending, refusing what cannot fit (budget.py), or
-which method has which function (pipeline/settings/methods.py).
+Covers: the bytes of a method in the client, in the worker with most, and on disk, from the numbers of ratings, users
+and items, the rank, the grid and the workers.
+Does not cover: the processes themselves, ingest and recommending, refusing a run that cannot fit (budget.py), the table
+of methods (pipeline/settings/methods.py).
 
-A row is a user or an item. How many versions of all rows are alive at once is counted from what the code holds on to;
-what is not seen there, copies on the way and spare memory, was measured at 5, 10 and 20 M ratings and ranks 64 and 128.
+A row is a user or an item. The number of versions of all rows that live at once follows from the code; copies and spare
+memory were measured at 5, 10 and 20 M ratings and ranks 64 and 128.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from funkflow.tasks.model.score_rows import BATCH_PAIRS as SCORED_PAIRS
 RATING_BYTES = 3
 """A rating in a block in memory, where there are at most 256 different ones (tasks/grid/block.py)."""
 HELD_OUT_BYTES = 12
-"""A rating that training stops on: two int32 rows and a float32."""
+"""A validation rating: two int32 rows and a float32."""
 READING_BYTES = 8
 """Bytes at the peak of reading one block, for each of its ratings: the file and the block."""
 _SHARD_VERSIONS = 3.5
@@ -28,12 +28,12 @@ _SHARD_VERSIONS = 3.5
 _SHARD_SETS_ON_DISK = 7
 """Two checkpoints with their current and best shards, the pair being written, and the exported model."""
 _POINTS = 7
-"""Points and gradients of full-batch descent: where it is and the gradient there, where a step leads and the gradient
-there, the last direction, and the best point; and one for what lies scattered between them."""
+"""Points and gradients of full-batch descent: the point, the next one, the gradients at both, the last direction, and
+the best point; and one for fragmentation."""
 _PARTS = 3
 """Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
 _SCORED_BYTES = 30
-"""A rating of a block that is scored: its rows and its value, and what they are made of."""
+"""A rating of a block in scoring: its rows and its value, and their temporary arrays."""
 _SPARSE_BYTES = 12
 """A rating in a sparse matrix: float64 and int32."""
 _PROJECTIONS = 5
@@ -41,14 +41,13 @@ _PROJECTIONS = 5
 _OVERSAMPLES, _LEAST_SAMPLES = 10, 20
 _LEAST_BASIS = 20
 _OVERWRITTEN_SETS, _VECTOR_SETS = 2.5, 3.6
-"""Versions of all singular vectors of the longer side in the client: gathered, joined, and what LAPACK gives, in place
-of what it takes or beside it."""
+"""Versions of all singular vectors of the longer side in the client: gathered, joined, and the result of LAPACK, which
+overwrites its input or not."""
 _MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
 """Messages that the client's connections remember (pipeline/cluster/open.py), with their vectors where they are below a
 size."""
 _ITEM_VERSIONS, _FILE_VERSIONS = 5, 3
-"""Versions in float32 of all items where their rows of V are made, and of a part of a model: its file, and what is
-read of it."""
+"""Versions in float32 of all items while their rows of V are made, and of a part of a model: its file and its rows."""
 _PAIR_VERSIONS = 2
 """Rows of a pair that is scored: a batch takes those of both sides."""
 _PLACED_BYTES, _MATCHED_BYTES = 80, 48
@@ -56,7 +55,7 @@ _PLACED_BYTES, _MATCHED_BYTES = 80, 48
 _COUNTED_USER_BYTES, _COUNTED_ITEM_BYTES = 64, 32
 """A user, and an item of one part of the ratings, where ratings are counted for the report."""
 _RESIDUAL_SETS = 3
-"""Versions of the residuals of the row of blocks in hand, besides those that stay."""
+"""Versions of the residuals of the current row of blocks, besides those that stay."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,8 @@ class Workload:
 class Need:
     """Bytes at the peak, in the client and in the worker that holds most, and on disk.
 
-    `kept` : the part of what a worker's allocator may keep (budget.py) that is there at this peak. Where the client's
-    peak is not at the time of the workers', or rows are served in large pieces only, it is less than all.
+    `kept` : the part of the allocator's spare memory (budget.py) that exists at this peak: less than 1 if the peaks of
+    client and workers are not at the same time, or all arrays are large.
     """
 
     worker: float
@@ -162,7 +161,7 @@ def batch_need(work: Workload) -> Need:
 
 
 def funk_need(work: Workload) -> Need:
-    """Residuals of every rating, those of the rows of blocks in hand anew; vectors of one feature count for little."""
+    """Residuals of every rating, and new ones of the current rows of blocks; vectors of one feature are small."""
     size = work.size
     residuals = 4 * size.ratings * (work.part + _RESIDUAL_SETS * work.tasks / work.shards)
     worker = work.data + residuals + 4 * size.held_out * work.part + 40 * size.rows
@@ -170,7 +169,7 @@ def funk_need(work: Workload) -> Need:
 
 
 def lanczos_need(work: Workload) -> Need:
-    """Lanczos' basis, and what it is turned with; products with A and A^T in turn."""
+    """Lanczos' basis, and its rotation; products with A and A^T in turn."""
     longer, shorter = _sides(work)
     basis = 2 * shorter * _basis_vectors(work) * 8
     return _by_products(work, basis, _OVERWRITTEN_SETS, [8 * longer, 8 * shorter * work.shards])
@@ -209,7 +208,7 @@ def _sides(work: Workload) -> tuple[int, int]:
 
 
 def _basis_vectors(work: Workload) -> int:
-    """Return how many vectors ARPACK works with where nothing else is asked for."""
+    """Return the default number of ARPACK's vectors."""
     return max(2 * work.rank + 1, _LEAST_BASIS)
 
 
@@ -223,7 +222,7 @@ def randomized_need(work: Workload) -> Need:
 
 
 def scoring_need(work: Workload, parts: int) -> Need:
-    """Return what it takes to score a saved model part by part: for its spectrum, the report and the gate.
+    """Return the need of scoring a saved model part by part: for its spectrum, the report and the gate.
 
     Every worker has all items once, in float64 for the spectrum, and makes them of their file; every running task one
     part of the users, from its file, and a batch of ratings with both rows of each. Ratings are placed before that, a

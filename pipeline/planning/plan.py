@@ -1,8 +1,7 @@
-"""What a run would do and need, before anything is started.
+"""The plan of a run: its grid, tasks, memory and disk, before it starts.
 
-Covers: grid, tasks, memory and disk, from the sizes of the matrix.
-Does not cover: these sizes (sizes.py), the arithmetic of bytes (budget.py), or how a plan is printed
-(pipeline/results/plan_table.py).
+Covers: these numbers, from the sizes of the matrix.
+Does not cover: the sizes (sizes.py), the arithmetic of bytes (budget.py), printing (pipeline/results/plan_table.py).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from funkflow.tasks.training.sgd_epochs import epochs_at_once
 class Plan:
     """A run's sizes and needs.
 
-    `size` counts all ratings, validation included; `training_ratings` those that are left to train on.
-    `limit` says how far training may go.
+    `size` counts all ratings, validation included; `training_ratings` only those to train on. `limit` : of training, in
+    words.
     """
 
     size: Size
@@ -55,7 +54,7 @@ class Plan:
 
     @property
     def shares(self) -> int:
-        """Into how many shares the grid is cut: at least one for each worker, if it has as many shards."""
+        """The number of shares of the grid: at least one for each worker, if there are as many shards."""
         return shares_for(self.shards, self.allowance.workers)
 
     @property
@@ -65,18 +64,18 @@ class Plan:
 
     @property
     def tasks_per_epoch(self) -> float:
-        """Tasks (tasks/grid/visit_order.py), where several epochs have them in common an epoch's part of them."""
+        """Tasks of an epoch (tasks/grid/visit_order.py); of tasks for several epochs, an epoch's part."""
         return tasks_of(self.shares) / self.epochs_per_task
 
     @property
     def moved_bytes_per_epoch(self) -> int:
-        """Every item shard goes round all shares; then every worker fetches all of them, but its own, for the score."""
+        """Every item shard visits all shares; then every worker fetches all the others, for the score."""
         rounds = self.shares + min(self.shares, self.allowance.workers) - 1 if self.shares > 1 else 0
         return rounds * self.size.items * row_bytes(self.rank)
 
     @property
     def copied_bytes_per_epoch(self) -> int:
-        """In every turn all shards are copied: tasks change none of their inputs."""
+        """Every stratum copies all shards, as tasks do not change their inputs."""
         return self.shares * (self.size.users + self.size.items) * row_bytes(self.rank)
 
     def refuse(self) -> None:
@@ -85,7 +84,7 @@ class Plan:
 
     @property
     def has_epochs(self) -> bool:
-        """Whether training goes by epochs of all factors, so that what is said of one holds."""
+        """Whether training has epochs of all factors, so that the numbers of an epoch apply."""
         return METHODS[self.method].counts_epochs
 
     def to_dict(self) -> dict[str, object]:
@@ -101,7 +100,7 @@ class Plan:
 
 
 def local_allowance(settings: Settings) -> Allowance:
-    """Return what a cluster of this machine's own may use, as it is now."""
+    """Return the allowance of a cluster on this machine, as it is now."""
     cluster = settings.cluster
     memory = cluster.memory or available_memory_bytes()
     return Allowance(cluster.workers, cluster.threads_per_worker, memory, settings.root)
@@ -135,7 +134,7 @@ def recommending_needs(settings: Settings, size: Size, rank: int, count: int, al
 
 
 def size_of_grid(grid: Grid) -> Size:
-    """Return what is known once a grid is made: how many ratings are trained on and held out."""
+    """Return the size of a grid, with its numbers of training and validation ratings."""
     held_out = sum(part.ratings for part in grid.held_out.values())
     return Size(grid.ratings, grid.users, grid.items, raw_bytes=0, rating_bytes=grid.rating_bytes, held_out=held_out)
 
@@ -143,7 +142,7 @@ def size_of_grid(grid: Grid) -> Size:
 def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
     """Return the plan for these settings; reads a sample of the raw data at most.
 
-    `allowance` : what there is; by default what this machine has.
+    `allowance` : None: that of this machine.
     """
     allowance = allowance or local_allowance(settings)
     size = size_of(settings)

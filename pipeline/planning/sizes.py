@@ -1,7 +1,7 @@
-"""How large the matrix of a run would be, before anything is ingested.
+"""The size of the matrix of a run, before ingest.
 
-Covers: ratings, users and items by a sample of the raw data or by the synthetic shape, and what a split leaves of them.
-Does not cover: what follows from that (plan.py), the sample itself (tasks/parsing/sample.py).
+Covers: ratings, users and items, from a sample of the raw data or the synthetic shape, and the training part of them.
+Does not cover: the plan (plan.py), the sample (tasks/parsing/sample.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAIR_BYTES = 8
 
 
 def size_of(settings: Settings) -> Size:
-    """Return how many ratings, users and items there are, validation ratings among them.
+    """Return the numbers of ratings, users and items, with validation ratings.
 
     Reads a sample of the raw data at most.
 
@@ -36,7 +36,7 @@ def size_of(settings: Settings) -> Size:
     BadInput
         The first file is empty, or its columns are not recognised.
     SettingsError
-        No ratings are named, or the validation file is not there.
+        No ratings are named, or the validation file does not exist.
     """
     if settings.ingest.ratings:
         if settings.split.kind == "file":
@@ -49,9 +49,9 @@ def size_of(settings: Settings) -> Size:
 
 
 def training_size(settings: Settings, size: Size) -> Size:
-    """Return the size of what is trained on: `size` without the ratings that are held out, which `held_out` counts.
+    """Return `size` without the validation ratings, whose number is in `held_out`.
 
-    Each pair of a validation file is taken to be among the ratings.
+    The function assumes that each pair of a validation file is among the ratings.
     """
     held_out = min(_validation_ratings(settings, size), size.ratings - 1)
     if settings.train.stop_on == "slice":

@@ -31,7 +31,7 @@ RUN_BYTES = 20
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is to be factorised. `ratings` : trained on; `held_out` : scored after each epoch; 0: nothing is scored."""
+    """A matrix to factorise. `ratings` : for training; `held_out` : validation ratings, scored after each epoch."""
 
     ratings: float
     users: float
@@ -87,7 +87,7 @@ class Job:
 
     @property
     def tasks_an_epoch(self) -> float:
-        """Tasks (tasks/grid/visit_order.py), where several epochs have them in common an epoch's part of them."""
+        """Tasks of an epoch (tasks/grid/visit_order.py); of tasks for several epochs, an epoch's part."""
         return tasks_of(self.shares) / self.epochs_a_task
 
     def client_seconds(self, constants: Constants) -> float:
@@ -138,7 +138,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Block:
-    """What one block has, in the mean.
+    """The numbers of an average block.
 
     `swept`, `single` : rows brought up to date while it is gone through, with their neighbours or alone.
     """
@@ -205,7 +205,7 @@ def _in_threads(size: int, threads: int, block: Block, kernel: float, dispatch: 
     """Return the seconds of size x size blocks in so many threads, as tasks/training/sgd.py hands them out.
 
     Blocks of different rows and columns go side by side; where a row has several threads to itself, so do the tiles of
-    a block. What is handed out costs `dispatch` each, and is handed out one after another.
+    a block. Each piece costs `dispatch` to hand to a thread, one piece after another.
     """
     blocks = size**2
     if threads == 1:

@@ -49,11 +49,8 @@ def learning_curve(run: Run) -> figure:
     held_out = [epochs[n].stopping_rmse for n in numbers]
     if any(value is not None for value in held_out):
         drawn.append(_line(plot, 1, "held out", numbers, held_out))
-        best = min((n for n in numbers if epochs[n].stopping_rmse is not None), key=lambda n: (
-            epochs[n].stopping_rmse, n))  # fmt: skip
-        mark: Any = plot.scatter(
-            [best], [epochs[best].stopping_rmse], size=13, marker="star", color="black", name="best"
-        )
+        rmse, best = min((rmse, n) for n, rmse in zip(numbers, held_out, strict=True) if rmse is not None)
+        mark: Any = plot.scatter([best], [rmse], size=13, marker="star", color="black", name="best")
         drawn.append(LegendItem(label=f"best: epoch {best}", renderers=[mark]))
     for event in events:
         if isinstance(measured := event_of(event), BaselinesMeasured):

@@ -195,7 +195,7 @@ class Attempt:
         if self.allowance is None:
             return ""
         prediction = self.prediction or plan_of(self.settings, self.allowance).prediction
-        return self.allowance.said_of_a_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
+        return self.allowance.describe_worker(prediction.worker_bytes, self.memory.worker_peak_bytes)
 
     def _is_short_of_memory(self) -> bool:
         """Return whether a worker of our own used about all of its memory."""

@@ -148,7 +148,7 @@ def _context(
             allowance.refuse_memory(*needed, need.what, need.lower)
 
     def memory() -> str:
-        return allowance.said_of_a_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
+        return allowance.describe_worker(needed and needed[1], monitor.worker_peak_bytes) if allowance else ""
 
     losses = LossListener(lambda event: notify(event), "the files that {} reads".format)
     postponed = Postponed(lambda event: notify(event))

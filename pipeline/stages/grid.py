@@ -23,7 +23,7 @@ from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
 from funkflow.tasks.grid.block import BLOCK_FORMAT
 from funkflow.tasks.grid.factor_shard import shard_rows
-from funkflow.tasks.grid.layout import laid_rows, lineage_shards
+from funkflow.tasks.grid.layout import laid_rows, shards_for_grown
 from funkflow.tasks.grid.scatter import build_block, scatter_part
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS, tile_grid
 from funkflow.tasks.model.about import Place
@@ -41,7 +41,7 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     BadInput
         No training rating is left, or all of them are equal.
     """
-    shards = settings.shards or lineage_shards(dataset.generations, split.training_ratings)
+    shards = settings.shards or shards_for_grown(dataset.generations, split.training_ratings)
     if shards > min(dataset.users, dataset.items):
         raise SettingsError(
             f"grid.shards = {shards} is more than there are users ({dataset.users:,}) "

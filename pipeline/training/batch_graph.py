@@ -121,7 +121,7 @@ class GridObjective:
         submit = self.client.submit
         parts: list[Errors] = self.client.gather(
             [
-                submit(batch.score_rows, held_out, users, self.steps, scale, *point.items,
+                submit(batch.score_rows, held_out, self.steps, scale, *(users, *point.items),
                        key=f"{name}-{a:03d}", pure=False)
                 for a, (held_out, users) in enumerate(zip(self.data.held_out, point.users, strict=True))
             ]

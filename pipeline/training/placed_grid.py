@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from dask.base import annotate
 from distributed import Future
@@ -132,6 +132,14 @@ def _load_held_out(context: Context, source: GridSource, row: int, home: str, na
     return submit(read_held_out, *source.grid.held_out_places(source.held_out)[row], shards, key=key, **near(home))
 
 
-def near(*workers: str) -> dict[str, object]:
-    """Return options of `Client.submit`: the task prefers these workers, and runs on others once they are gone."""
+class Preference(TypedDict):
+    """Options of `Client.submit` for a task that prefers some workers."""
+
+    workers: list[str]
+    allow_other_workers: bool
+    pure: bool
+
+
+def near(*workers: str) -> Preference:
+    """Return the options with which a task prefers these workers, and runs on others once they are gone."""
     return {"workers": list(workers), "allow_other_workers": True, "pure": False}

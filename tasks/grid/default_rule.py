@@ -1,8 +1,8 @@
-"""The one rule that chooses regularisation, step size and patience, so that nothing has to be tuned.
+"""The default rule for regularisation, step size and patience, so that users need not tune them.
 
 Covers: the L2 term and the first step size, for ratings scaled to unit deviation, and the patience.
-Does not cover: settings that overrule it (pipeline/settings/sections.py), how the steps adapt from there
-(tasks/kernels/sgd.py), or when training stops (tasks/training/early_stopping.py).
+Does not cover: settings that overrule it (pipeline/settings/sections.py), the adaptive steps (tasks/kernels/sgd.py),
+early stopping (tasks/training/early_stopping.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ turns without this, and still fall in epoch 100; with it at 1.04-1.16. Samples o
 def l2_for(ratings: int, users: int, items: int) -> float:
     """Return the L2 term a rating: 0.28 / sqrt(ratings / (users + items)).
 
-    The rows are what is estimated and the ratings are the evidence. A row of n ratings pays n times this term, so the
+    The rows are the estimates and the ratings are the evidence. A row of n ratings pays n times this term, so the
     weight of the prior against the evidence would not fall as evidence grows; the square root lets it fall as the
     standard error of a row's estimate does.
     """
@@ -61,7 +61,7 @@ synthetic Netflix set all stay above a half. On planted sets of 2,000 to 100,000
 rank 2 to 10) the RMSE ends lower by up to 52 % at noise 0.1, up to 8 % at 0.4, and not at all at 1."""
 
 JUDGED_LATE = 2
-"""An epoch goes by what came of those up to the second before it: the one before it is under way when it begins."""
+"""An epoch uses the results of epochs up to the second before it: the one before still runs when it begins."""
 
 
 def l2_of_epoch(epoch: int, l2: float, rmses: Sequence[float], deviation: float, start: float | None = None) -> float:
@@ -95,13 +95,13 @@ first. MovieLens 1M, 100K, ml-latest-small and MovieTweetings keep all bits."""
 
 
 def patience_for(biases: bool) -> int:
-    """Return how many epochs without a gain are waited for."""
+    """Return the number of epochs without a gain before training stops."""
     return PATIENCE if biases else PURE_PATIENCE
 
 
 FUNK_STEP = 0.01
-"""Step of Funk's form, the same for all rows and passes; his was 0.001, for far more ratings a row. Chosen with what
-follows on MovieLens 1M (10 % hash split) and 100K (u1), rank 64. On 1M, L2 1.5, 0.005, 0.01, 0.02 and 0.03 end at RMSE
+"""Step of Funk's form, the same for all rows and passes; Funk used 0.001, for far more ratings a row. Chosen with the
+next two on MovieLens 1M (10 % hash split) and 100K (u1), rank 64. On 1M, L2 1.5, 0.005, 0.01, 0.02 and 0.03 end at RMSE
 0.852, 0.848, 0.849 and 0.852; on 100K 0.003, 0.01, 0.02 and 0.04, each with what suits it best, within 0.001. Steps
 that adapt by row, as in the joint form, take 2.3 times as long a pass, and end from 0.001 better to 0.003 worse."""
 
@@ -110,23 +110,23 @@ FUNK_L2_SHARE = 1.25
 0.0003 (1M) and 0.0012 (100K) below 1.5."""
 
 FUNK_INITIAL = 0.1
-"""What every number of a feature starts from, as Funk's did, where the row has ratings. Random numbers end 0.001-0.005
-RMSE behind on 100K: a row with few ratings stays close to where it starts, which is then what all rows share."""
+"""First value of every number of a feature, if the row has ratings, as Funk chose it. Random numbers end 0.001-0.005
+RMSE behind on 100K: a row with few ratings stays close to its start, which all rows then share."""
 
 FUNK_ROUND = 10
-"""Passes between two looks at whether a feature still gains: one pass gains too little to be told from none."""
+"""Passes between two scores of a feature: the gain of one pass is too small to judge."""
 
 WARM_SHRINK = 0.3
-"""What factors are multiplied by where training starts from an earlier model. Early stopping is half of what holds the
-factors back, so one that goes on from where another stopped learns the old ratings by heart, whatever its steps. Held
-back, all directions have to grow again, and those that many ratings share do so first. On MovieLens 1M by time, ten
+"""A warm start multiplies the factors of the start model by this. Early stopping is half of the regularisation, so a
+training that continues where another stopped overfits the old ratings, whatever its steps. From shrunk factors, all
+directions grow again, those that many ratings share first. On MovieLens 1M by time, ten
 days, each from the day before, the best epoch of a day ended above a cold run's RMSE by 0.0032 at most with 0.7, 0.0023
 with 0.6, 0.0017 with 0.5, 0.0008 with 0.4, 0.0004 with 0.3, and as it is by 0.0019 on the third day already. With 0.2
 it ended below, in the fifth epoch instead of the fourth."""
 
 WARM_SQUARES = 0.5
-"""What the sums of squares of such a row begin with, for each of its ratings: of its bias this, of its factors this
-times the mean square of those that it meets. A cold run adds some 0.43 a rating and epoch on MovieLens 1M, so steps
-begin as those of its second epoch. With 0.1, 0.25 and 0.5 days end above a cold run by 0.0010, 0.0007 and 0.0004 at
-most. The sums of the earlier run itself would grow with every night, until steps die out; and without them the exported
-model is all that is needed."""
+"""First value of the sums of squares of such a row, for each of its ratings: of its bias this, of its factors this
+times the mean square of the other side's factors. A cold run adds some 0.43 a rating and epoch on MovieLens 1M, so
+steps begin as those of its second epoch. With 0.1, 0.25 and 0.5 days end above a cold run by 0.0010, 0.0007 and 0.0004
+at most. The sums of the earlier run itself would grow with every night, until steps die out; and without them a warm
+start needs the exported model alone."""

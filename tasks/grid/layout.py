@@ -32,17 +32,19 @@ def shards_for(ratings: int, users: int, items: int) -> int:
     return max(1, min(max(LEAST_SHARDS, min(by_work, by_copies)), users, items))
 
 
-def lineage_shards(lineage: Sequence[Sequence[int]], training_ratings: int) -> int:
+def shards_for_grown(generations: Sequence[Sequence[int]], training_ratings: int) -> int:
     """Return P for a dataset that grew: that of its first dataset, so that no rating changes its block.
 
     Parameters
     ----------
-    lineage : ratings, users and items of each dataset, the first one first, the present one last.
+    generations : ratings, users and items of each dataset, the first one first, the present one last.
     training_ratings : of the present one; the first one is taken to have the same part of training ratings.
     """
-    ratings, users, items = lineage[0]
-    first = training_ratings if len(lineage) == 1 else round(ratings * training_ratings / max(1, lineage[-1][0]))
-    return min(shards_for(first, users, items), lineage[-1][1], lineage[-1][2])
+    ratings, users, items = generations[0]
+    first = (
+        training_ratings if len(generations) == 1 else round(ratings * training_ratings / max(1, generations[-1][0]))
+    )
+    return min(shards_for(first, users, items), generations[-1][1], generations[-1][2])
 
 
 def laid_rows(counts: Sequence[int], shards: int, shard: int, tile_rows: int) -> int:

@@ -39,7 +39,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class StepSizes(Scaling):
-    """A scaling, and what a step on ratings scaled by it needs besides; `bias_step` is 0 where biases are off."""
+    """A scaling, with the numbers of a step on scaled ratings; `bias_step` is 0 without biases."""
 
     l2: float = 0.0
     step: float = 0.0

@@ -184,9 +184,10 @@ def load_rows(_near: Counts, url: str, checksum: str, number: int) -> Rows:
     return read_rows(url, checksum, number)
 
 
-def score_rows(held_out: HeldOut, users: Rows, scaling: Scaling, scale: tuple[float, float], *items: Rows) -> Errors:
-    """Return one user shard's errors on its validation ratings."""
-    return score(held_out, as_shard(users), [as_shard(each) for each in items], scaling, scale)
+def score_rows(held_out: HeldOut, scaling: Scaling, scale: tuple[float, float], *rows: Rows) -> Errors:
+    """Return one user shard's errors on its validation ratings; `rows` : its own, then of all item shards."""
+    users, *items = (as_shard(each) for each in rows)
+    return score(held_out, users, items, scaling, scale)
 
 
 def write_as_shard(url: str, rows: Rows) -> str:

@@ -1,7 +1,7 @@
-"""The two models to beat: the mean rating, and the mean with damped user and item biases.
+"""The two baselines: the mean rating, and the mean with damped user and item biases.
 
-Covers: the shards they make of sums over blocks, scored by the same code as any model.
-Does not cover: the sums (tasks/grid/row_sums.py), the biases of the trained model, which follow gradients (sgd.py).
+Covers: their shards, from sums over blocks; the same code scores them as any model.
+Does not cover: the sums (tasks/grid/row_sums.py), the biases of the trained model (sgd.py).
 
 The biases are Koren's decoupled estimate (Koren 2010, section 2.1): b_i = sum(r - µ) / (25 + n_i), then
 b_u = sum(r - µ - b_i) / (10 + n_u).
@@ -22,7 +22,7 @@ ITEM_DAMPING, USER_DAMPING = 25.0, 10.0
 
 
 def mean_shard(rows: int) -> FactorShard:
-    """Return a shard without biases or factors: its prediction is the mean."""
+    """Return a shard with biases and factors of 0: it predicts the mean."""
     return _with_biases(np.zeros(rows))
 
 

@@ -84,7 +84,7 @@ def objective(at: Point, data: Observed, l2: float) -> float:
         of_user @ (np.sum(at.user_factors**2, axis=1) + at.user_biases**2)
         + of_item @ (np.sum(at.item_factors**2, axis=1) + at.item_biases**2)
     )  # fmt: skip
-    return float(np.sum(_differences(at, data) ** 2) + _scalar(l2, at) * penalty)
+    return float(np.sum(_rating_errors(at, data) ** 2) + _scalar(l2, at) * penalty)
 
 
 def gradients(at: Point, data: Observed, l2: float) -> Point:
@@ -111,10 +111,10 @@ def gradients(at: Point, data: Observed, l2: float) -> Point:
 def slope_by_entry(at: Point, data: Observed) -> coo_array:
     """Return dJ/dD without the penalty, (users, items): -2 e at the observed entries, nothing elsewhere."""
     shape = len(at.user_factors), len(at.item_factors)
-    return coo_array((-2 * _differences(at, data), (data.users, data.items)), shape=shape)
+    return coo_array((-2 * _rating_errors(at, data), (data.users, data.items)), shape=shape)
 
 
-def _differences(at: Point, data: Observed) -> Matrix:
+def _rating_errors(at: Point, data: Observed) -> Matrix:
     products = np.einsum("nk,nk->n", at.user_factors[data.users], at.item_factors[data.items])
     return np.asarray(data.ratings - products - at.user_biases[data.users] - at.item_biases[data.items])
 

@@ -1,8 +1,8 @@
-"""Factor shards and held-out ratings as files: what one task reads, scores, exports or writes of them.
+"""Tasks on files of factor shards and validation ratings.
 
-Covers: scoring a shard as it was saved, or the mean alone; a shard with its raw ids as a part of a model; the held-out
-ratings of a user shard.
-Does not cover: the sums (score.py), the form of a shard (tasks/grid/factor_shard.py) or of a model
+Covers: scoring a saved shard, or the mean alone; a shard with its raw ids as a part of a model; the validation ratings
+of a user shard.
+Does not cover: the errors (score.py), the form of a shard (tasks/grid/factor_shard.py) or of a model
 (tasks/model/model.py).
 """
 
@@ -23,7 +23,7 @@ from funkflow.tasks.training.score import Errors, HeldOut, held_out_table, read_
 
 
 def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
-    """Read all item shards as they were saved: once for the tasks of a worker, as in training."""
+    """Read all saved item shards, once for the tasks of a worker."""
     return tuple(read_shard(*each, rank) for each in shards)
 
 
@@ -31,14 +31,14 @@ def score_saved(
     held_out: Place, users: Place, items: tuple[FactorShard, ...], rank: int, scaling: Scaling,
     scale: tuple[float, float],
 ) -> Errors:  # fmt: skip
-    """Score one user shard as it was saved against all item shards."""
+    """Score one saved user shard against all item shards."""
     return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, scaling, scale)
 
 
 def score_mean(
     held_out: HeldOut, users: FactorShard, items: list[FactorShard], scaling: Scaling, scale: tuple[float, float]
 ) -> Errors:
-    """Score the mean alone; `users` only says how many rows the shard has."""
+    """Score the mean alone; of `users` only the number of rows counts."""
     return score(held_out, mean_shard(len(users.factors)), items, scaling, scale)
 
 
@@ -47,7 +47,7 @@ def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: floa
 
     Parameters
     ----------
-    ids : raw ids by shard, as tasks/dataset/id_pieces.py cuts them.
+    ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
     """
     shard = read_shard(*saved, rank)
     return write_factor_table(
@@ -59,7 +59,7 @@ def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: floa
 
 
 def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: str) -> dict[str, str | int]:
-    """Write one user shard's held-out ratings from all split parts; return its manifest entry."""
+    """Write one user shard's validation ratings from all split parts; return its manifest entry."""
     tables = [
         files.read_table(part, ["user", "item", "rating"], expected_checksum=checksum) for part, checksum in parts
     ]

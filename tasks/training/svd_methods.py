@@ -1,12 +1,12 @@
-"""The leading singular values and vectors of a matrix known by its products alone: the standard methods.
+"""The standard methods for the leading singular values and vectors of a matrix, from its products alone.
 
-Covers: Lanczos and Arnoldi (ARPACK, through SciPy), power iteration with Gram-Schmidt deflation, and what all of them
-refuse.
-Does not cover: how products are made (tasks/grid/block_products.py, pipeline/training/sparse_operator.py), or the
-randomised method, which is Dask's own (pipeline/training/standard_svd.py).
+Covers: Lanczos and Arnoldi (ARPACK, through SciPy), power iteration with Gram-Schmidt deflation, and their common
+checks.
+Does not cover: the products (tasks/grid/block_products.py, pipeline/training/sparse_operator.py), the randomised
+method, which is Dask's (pipeline/training/standard_svd.py).
 
-They decompose the matrix whose unknown entries are zero. That is another objective than the one that gradients descend,
-which looks at the known entries alone: here a film that nobody has rated is a film that everybody rated with zero.
+They decompose the matrix with missing entries as zero. The gradient methods have another objective, over the observed
+entries alone: here a film without ratings is a film that everybody rated with zero.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from funkflow.tasks.errors import BadInput, NotConverged, SettingsError
 Matrix = npt.NDArray[np.float64]
 
 _RESTARTS = _POWER_ITERATIONS = 1_000
-"""What `train.iterations` is where it is not set."""
+"""Default of `train.iterations`."""
 _REAL_PART = 1e-8
-"""Imaginary parts of the eigenvalues of A^T A up to this part of the greatest one are rounding."""
+"""An imaginary part of an eigenvalue of A^T A up to this part of the greatest eigenvalue is rounding."""
 _NOTHING_LEFT = 1e-12
 """A vector shorter than this part of the greatest eigenvalue is rounding: the matrix has no further rank."""
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A ≈ left diag(values) right^T, values descending; `reason` says why the method stopped.
+    """A ≈ left diag(values) right^T, values descending; `reason` : for stopping.
 
     left : float64 (m, k); values : float64 (k,); right : float64 (n, k).
     """
@@ -45,9 +45,9 @@ class Decomposition:
 
 
 class Gram(LinearOperator):
-    """A^T A, or A A^T where that is the smaller of the two: symmetric, of the side of `matrix` that is shorter.
+    """A^T A, or A A^T if that is smaller: symmetric, of the shorter side of `matrix`.
 
-    A matrix may bring a product of its own, `gram_product`, for A^T A X at once.
+    A matrix can have a method `gram_product` for A^T A X at once.
     """
 
     def __init__(self, matrix: LinearOperator) -> None:
@@ -66,7 +66,7 @@ class Gram(LinearOperator):
 
 
 def refuse_what_has_none(method: str, matrix: LinearOperator, rank: int, norm: float) -> None:
-    """Raise where there are no such singular values.
+    """Raise if a matrix lacks such singular values.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def refuse_what_has_none(method: str, matrix: LinearOperator, rank: int, norm: f
     Raises
     ------
     SettingsError
-        The rank is more than the method can find in a matrix of that shape.
+        The rank is above the limit of the method for a matrix of that shape.
     BadInput
         The matrix is complex, not finite, or zero.
     """
@@ -123,7 +123,7 @@ def lanczos(matrix: LinearOperator, rank: int, seed: int, tolerance: float, iter
 def arnoldi(matrix: LinearOperator, rank: int, seed: int, tolerance: float, iterations: int | None) -> Decomposition:
     """Find eigenvectors of A^T A by ARPACK's implicitly restarted Arnoldi method, SciPy's `eigs`, and U from them.
 
-    It does not use that A^T A is symmetric, which is what Lanczos gains by.
+    It does not use the symmetry of A^T A, as Lanczos does.
 
     Raises
     ------
@@ -143,17 +143,17 @@ def arnoldi(matrix: LinearOperator, rank: int, seed: int, tolerance: float, iter
             f"train.method = arnoldi: an eigenvalue of A^T A came out complex ({worst:g}), and those of a real matrix "
             "are real; lower train.tolerance, or take train.method = lanczos, which knows that"
         )
-    # Two equal eigenvalues may come as a pair a +- bi of vectors: a and b span the same plane.
+    # Two equal eigenvalues can have a pair a +- bi of vectors: a and b span the same plane.
     basis = np.where(values.imag >= 0.0, vectors.real, vectors.imag)
     reason = f"all {rank} eigenvalues converged to {tolerance**2:g}"
     return _from_basis(matrix, np.linalg.qr(basis)[0], reason)
 
 
 def power(matrix: LinearOperator, rank: int, seed: int, tolerance: float, iterations: int | None) -> Decomposition:
-    """Find eigenvectors of A^T A one after another: v <- A^T A v / |A^T A v|, kept orthogonal to those found before.
+    """Find eigenvectors of A^T A one after another: v <- A^T A v / |A^T A v|, orthogonal to the earlier ones.
 
-    v goes to the eigenvector of the greatest eigenvalue that is left, by the ratio of the next one to it in each
-    iteration; Gram-Schmidt, done twice against rounding, takes out what has been found (deflation). An iteration ends
+    v converges to the eigenvector of the greatest remaining eigenvalue, by the ratio of the next one to it in each
+    iteration; Gram-Schmidt, twice against rounding, removes the earlier eigenvectors (deflation). The iteration ends
     when |A^T A v - lambda v| <= tolerance * sigma_1 * sigma, which keeps the error of sigma = sqrt(lambda) below
     tolerance * sigma_1; when lambda is zero; or at its limit.
 
@@ -199,12 +199,12 @@ def _orthogonal(vector: Matrix, basis: Matrix) -> Matrix:
 
 
 def _from_basis(matrix: LinearOperator, basis: Matrix, reason: str, limit_reached: bool = False) -> Decomposition:
-    """Return the singular values and vectors of A within the span of an orthonormal basis of its shorter side."""
+    """Return the singular values and vectors of A in the span of an orthonormal basis of its shorter side."""
     wide = matrix.shape[0] < matrix.shape[1]
     images = matrix.rmatmat(basis) if wide else matrix.matmat(basis)
-    far, values, turned = np.linalg.svd(images, full_matrices=False)
-    near = basis @ turned.T
-    left, right = (near, far) if wide else (far, near)
+    longer, values, rotation = np.linalg.svd(images, full_matrices=False)
+    shorter = basis @ rotation.T
+    left, right = (shorter, longer) if wide else (longer, shorter)
     return Decomposition(left, values, right, reason, limit_reached)
 
 

@@ -31,7 +31,7 @@ from funkflow.pipeline.settings.sections import GridSettings, SplitSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.split import split
 from funkflow.tasks.grid.block import RatingBlock, read_block, write_block
-from funkflow.tasks.grid.layout import laid_rows, lineage_shards, shards_for
+from funkflow.tasks.grid.layout import laid_rows, shards_for, shards_for_grown
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 from funkflow.tasks.storage import files
 
@@ -158,7 +158,7 @@ def test_tiles_are_numbered_for_all_rows_and_seldom_anew(counts: list[int], shar
 def test_the_grid_of_a_lineage_keeps_its_number_of_shards() -> None:
     first, now = [170_000_000, 100_000, 20_000], [300_000_000, 110_000, 21_000]
     assert shards_for(153_000_000, *first[1:]) == 4 != shards_for(270_000_000, *now[1:])
-    assert lineage_shards([first], 153_000_000) == lineage_shards([first, now], 270_000_000) == 4
+    assert shards_for_grown([first], 153_000_000) == shards_for_grown([first, now], 270_000_000) == 4
 
 
 def test_the_experiment_cuts_by_time(tmp_path: Path) -> None:

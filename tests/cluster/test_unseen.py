@@ -16,7 +16,7 @@ from distributed import Client
 from growing_ratings import Lines, Root, address_of, lines, write_lines
 
 from funkflow import RunResult
-from funkflow.pipeline.models.trained_on import TrainedOn
+from funkflow.pipeline.models.trained_on import RatingsTrainedOn
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.tasks.errors import SettingsError
@@ -115,9 +115,9 @@ def test_a_slice_to_stop_on_is_looked_after_too(root: Root, made: tuple[Root, Ru
 def test_what_a_hash_keeps_apart_by_itself(
     split: SplitSettings, slice_fraction: float, id_types: tuple[str, str], apart: bool
 ) -> None:
-    seen = TrainedOn("data", "split", "fraction", 0.1, 0, 0.05, ("integer", "integer"), "")
+    seen = RatingsTrainedOn("data", "split", "fraction", 0.1, 0, 0.05, ("integer", "integer"), "")
     assert seen.is_apart_from(split, slice_fraction, id_types) is apart
-    assert not TrainedOn("data", "split", "last", 0.1, 0, 0.05, ("integer", "integer"), "").is_apart_from(
+    assert not RatingsTrainedOn("data", "split", "last", 0.1, 0, 0.05, ("integer", "integer"), "").is_apart_from(
         SplitSettings(kind="last"), 0.0, ("integer", "integer")
     )
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from stand_in import funkflow, noted, stand_in
 
-from funkflow.pipeline.running.schedule.backfill import backfill, days, worst
+from funkflow.pipeline.commands.schedule import backfill
+from funkflow.pipeline.running.schedule.backfill import days, worst
 
 DATES = list(days(date(2026, 2, 27), date(2026, 3, 2)))
 

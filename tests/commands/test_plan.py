@@ -27,7 +27,7 @@ from funkflow.pipeline.results.plan_table import plan_table
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import CannotFit, SettingsError
-from funkflow.tasks.grid.layout import lineage_shards, shards_for
+from funkflow.tasks.grid.layout import shards_for, shards_for_grown
 from funkflow.tasks.parsing import sample
 from funkflow.tasks.storage import files
 
@@ -117,7 +117,7 @@ def test_the_grid_is_planned_by_the_ratings_that_are_trained_on(monkeypatch: pyt
     size = Size(165_000_000, 480_189, 17_770, raw_bytes=0)
     monkeypatch.setattr("funkflow.pipeline.planning.plan.size_of", lambda _settings: size)
     plan = plan_of(Settings.build({"ingest": {"ratings": ["ratings.csv"]}}))
-    run_with = lineage_shards([[size.ratings, size.users, size.items]], 148_500_000)
+    run_with = shards_for_grown([[size.ratings, size.users, size.items]], 148_500_000)
     assert shards_for(size.ratings, size.users, size.items) == 5
     assert (plan.training_ratings, plan.shards, run_with) == (148_500_000, 4, 4)
     assert plan.block_ratings == 148_500_000 // 16
@@ -250,7 +250,7 @@ def test_a_reconstruction_that_cannot_fit_is_refused_by_its_pieces() -> None:
     with pytest.raises(CannotFit, match=r"memory for writing pieces and has 500\.00 MiB; lower cluster\.workers"):
         allowance.refuse_memory(needed, worker, "writing pieces", "cluster.workers")
     said = ": one had 1.00 GiB or more, and 500.00 MiB is all that it may have"
-    assert allowance.said_of_a_worker(None, 2**30) == said
+    assert allowance.describe_worker(None, 2**30) == said
 
 
 @pytest.mark.parametrize("until", ["synth", "ingest"])

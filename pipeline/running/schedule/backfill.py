@@ -51,7 +51,7 @@ def worst(codes: Sequence[int]) -> int:
     return max(codes, key=lambda code: order.get(code, len(order)), default=0)
 
 
-def backfill(
+def run_dates(
     dates: Sequence[date], command: Callable[[date], Sequence[str]], notify: Callable[[str], None], keep_going: bool
 ) -> int:
     """Run for each date in order; return the worst exit code, 128 + number after a signal.
