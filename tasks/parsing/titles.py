@@ -10,14 +10,13 @@ import csv
 import io
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.about import About
 from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, plain_name, unpack_stream
 from funkflow.tasks.storage import files
 
@@ -83,7 +82,7 @@ def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:
     return items.append_column("title", titles["title"].take(places)).append_column("year", titles["year"].take(places))
 
 
-def titles_of(model_folder: str, about: About) -> dict[Any, str]:
+def titles_of(model_folder: str, about: Mapping[str, Any]) -> dict[Any, str]:
     """Return "title (year)" by raw item for the items of an exported model that have titles."""
     if "titles" not in about:
         return {}

@@ -14,15 +14,14 @@ from pathlib import Path
 import pytest
 from stand_in import funkflow, noted, stand_in
 
-from funkflow.pipeline.commands.schedule import backfill
-from funkflow.pipeline.running.schedule.backfill import days, worst
+from funkflow.pipeline.running.schedule.backfill import days, run_dates, worst
 
 DATES = list(days(date(2026, 2, 27), date(2026, 3, 2)))
 
 
 def went(tmp_path: Path, codes: list[int], keep_going: bool = False) -> tuple[list[str], int, str]:
     told: list[str] = []
-    code = backfill(DATES, stand_in(tmp_path / "notes", 0, codes), told.append, keep_going)
+    code = run_dates(DATES, stand_in(tmp_path / "notes", 0, codes), told.append, keep_going)
     return [note["date"] for note in noted(tmp_path / "notes") if "date" in note], code, told[-1]
 
 
@@ -52,7 +51,7 @@ def test_a_signal_ends_it_with_its_own_code(tmp_path: Path) -> None:
         if "2026-02-27: ended" in line:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    code = backfill(DATES, stand_in(tmp_path / "notes", 0, [0]), notify, keep_going=True)
+    code = run_dates(DATES, stand_in(tmp_path / "notes", 0, [0]), notify, keep_going=True)
     assert code == 128 + signal.SIGTERM
     assert [note["date"] for note in noted(tmp_path / "notes") if "date" in note] == ["2026-02-27"]
 

@@ -194,7 +194,7 @@ def test_mistakes_are_one_line_at_once(words: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("package", ["cronsim", "tzlocal"])
 def test_a_missing_extra_is_one_line(package: str) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from funkflow.pipeline.cli import main; main()"
+    code = f"import sys; sys.modules[{package!r}] = None; from funkflow.pipeline.cli import run_program; run_program()"
     done = funkflow("schedule", "demo", "--cron", "@daily", code=code)
     assert done.returncode == 2
     assert done.stderr == (
