@@ -29,6 +29,7 @@ from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
+from funkflow.tasks.parsing.pairs import read_pairs
 
 _Ids = list[str] | None
 
@@ -73,11 +74,23 @@ def reconstruct(
         return
     loaded = Model.load(folder)
     kinds = loaded.about["id_types"]
-    users = _id_array(user, kinds["user"], "--user") if user else loaded.user_ids
-    items = _id_array(item, kinds["item"], "--item") if item else loaded.item_ids
-    made = loaded.reconstruct(users, items, rank, clip)
-    frame = pd.DataFrame(made, index=pd.Index(users, name="user"), columns=items).reset_index()
-    _print({"users": users.tolist(), "items": items.tolist(), "ratings": made.tolist()}, frame, as_json)
+    if pairs:
+        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
+        users, items = (table[name].to_numpy() for name in ("user", "item"))
+        ratings = loaded.reconstruct(users, items, rank, clip, cells=True)
+        frame = pd.DataFrame({"user": users, "item": items, "rating": ratings})
+    else:
+        users = _id_array(user, kinds["user"], "--user") if user else loaded.user_ids
+        items = _id_array(item, kinds["item"], "--item") if item else loaded.item_ids
+        ratings = loaded.reconstruct(users, items, rank, clip)
+        frame = pd.DataFrame(ratings, index=pd.Index(users, name="user"), columns=items).reset_index()
+    if as_json:
+        print(json.dumps({"users": users.tolist(), "items": items.tolist(), "ratings": ratings.tolist()}))
+        return
+    text = io.StringIO()
+    frame.to_csv(text, index=False, float_format="%.4f")
+    print(text.getvalue(), end="")
 
 
 def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
@@ -87,12 +100,3 @@ def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:
         return np.array([int(each) for each in ids], dtype=np.int64)
     except ValueError as cause:
         raise SettingsError(f"{option} {', '.join(ids)}: the ids of this model are integers; {cause}") from cause
-
-
-def _print(found: dict[str, object], frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found))
-        return
-    text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.4f")
-    print(text.getvalue(), end="")

@@ -93,7 +93,8 @@ def events_of(run_folder: str) -> list[dict[str, object]] | None:
 
 def epochs_of(events: Iterable[Mapping[str, object]]) -> dict[int, EpochFinished]:
     """Return the last event of each epoch, by number: a resumed run repeats some epochs."""
-    return {event.epoch: event for event in map(event_of, events) if isinstance(event, EpochFinished)}
+    finished = (event_of(event) for event in events if event["event"] == EpochFinished.__name__)
+    return {event.epoch: event for event in finished if isinstance(event, EpochFinished)}
 
 
 def _file_pieces(run_folder: str) -> list[str]:

@@ -53,7 +53,8 @@ def learning_curve(run: Run) -> figure:
         mark: Any = plot.scatter([best], [rmse], size=13, marker="star", color="black", name="best")
         drawn.append(LegendItem(label=f"best: epoch {best}", renderers=[mark]))
     for event in events:
-        if isinstance(measured := event_of(event), BaselinesMeasured):
+        named = event["event"] == BaselinesMeasured.__name__
+        if named and isinstance(measured := event_of(event), BaselinesMeasured):
             biases = measured.biases_rmse
             plot.add_layout(Span(location=biases, dimension="width", line_color=GREY, line_dash="dashed"))
             line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=GREY, line_dash="dashed", name="biases")

@@ -8,7 +8,7 @@ Does not cover: the list of parts (pipeline/stages/report.py), RMSE and MAE (tas
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.id_pieces import read_ids
 from funkflow.tasks.evaluation.describe import doubling_bin, months_of
+from funkflow.tasks.evaluation.factor_ends import FactorEnd, FactorEnds
 from funkflow.tasks.evaluation.placed_ratings import rows_of_part, score_pieces
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
@@ -133,25 +134,6 @@ def sum_errors(
         by_prediction=sums_by(predicted_bins, CALIBRATION_BINS),
         by_residual=sums_by(bins.even_bins(errors, -span, span, RESIDUAL_BINS), RESIDUAL_BINS),
     )
-
-
-class FactorEnd(TypedDict):
-    """An item at an end of a factor, with its loading and its number of ratings."""
-
-    id: str
-    title: str | None
-    value: float
-    ratings: int
-
-
-class FactorEnds(TypedDict):
-    """A factor, its singular value, its part of the energy, and the items at its ends."""
-
-    factor: int
-    strength: float
-    share: float
-    low: list[FactorEnd]
-    high: list[FactorEnd]
 
 
 def factor_ends(

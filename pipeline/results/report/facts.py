@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 from funkflow.pipeline.root.result import GateResult, RankingResult
-from funkflow.tasks.evaluation.breakdown import FactorEnds
+from funkflow.tasks.evaluation.factor_ends import FactorEnds
 
 
 class RunFacts(TypedDict):

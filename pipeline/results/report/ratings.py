@@ -25,7 +25,7 @@ from funkflow.pipeline.results.report.facts import (
 )
 from funkflow.pipeline.results.report.pieces import absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.evaluation.breakdown import FactorEnd
+from funkflow.tasks.evaluation.factor_ends import FactorEnd
 
 _MOST_MONTHS = 1200
 """The longest axis with empty months: one wrong year would push all others into one bar."""
