@@ -15,8 +15,11 @@ from numba.core.registry import cpu_target
 
 PACKAGES = ("funkflow.pipeline", "funkflow.tasks")
 OTHERS = (
-    "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.dashboard.scheduler",
-    "distributed.http.scheduler.info", "chaos.striker", "dask.array", "s3fs",
+    "chaos.striker", "cryptography.x509", "dask.array", "distributed.cli.dask_scheduler",
+    "distributed.cli.dask_worker", "distributed.dashboard.scheduler", "distributed.http.health",
+    "distributed.http.prometheus", "distributed.http.proxy", "distributed.http.scheduler.info",
+    "distributed.http.scheduler.json", "distributed.http.scheduler.prometheus.core", "distributed.http.statics",
+    "distributed.protocol.numpy", "s3fs",
 )  # fmt: skip
 
 for name in PACKAGES:
