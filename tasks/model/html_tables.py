@@ -8,9 +8,10 @@ Does not cover: the content of the tables (model.py, canonical.py, pipeline/root
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 
 def templates_in(folder: str | Path) -> Environment:
@@ -21,7 +22,7 @@ def templates_in(folder: str | Path) -> Environment:
     )  # fmt: skip
 
 
-_TABLE = templates_in("").from_string("""<table>
+_TABLE = """<table>
 {%- if title %}<caption style="text-align:left;font-weight:bold">{{ title }}</caption>{% endif %}
 {%- if heads %}<thead><tr>
 {%- for head in heads %}<th scope="col" style="text-align:{{ 'left' if loop.first else side }}">{{ head }}</th>
@@ -29,12 +30,18 @@ _TABLE = templates_in("").from_string("""<table>
 {%- for row in rows %}<tr>{% for cell in row %}
 {%- if loop.first %}<th scope="row" style="text-align:left">{{ cell }}</th>
 {%- else %}<td style="text-align:{{ side }}">{{ cell }}</td>
-{%- endif %}{% endfor %}</tr>{% endfor %}</tbody></table>""")
+{%- endif %}{% endfor %}</tr>{% endfor %}</tbody></table>"""
+
+
+@cache
+def _table() -> Template:
+    """Compile the template when it is first used: it takes 10 ms, and few commands draw a table."""
+    return templates_in("").from_string(_TABLE)
 
 
 def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], side: str = "right") -> str:
     """Return a table. The first column is text at the left; `side` : alignment of the others."""
-    return _TABLE.render(title=title, heads=heads, rows=rows, side=side)
+    return _table().render(title=title, heads=heads, rows=rows, side=side)
 
 
 def html_facts(title: str, facts: Iterable[tuple[str, str]]) -> str:
