@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from funkflow.pipeline.planning.budget import Size
 from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.parsing.prepare import prepare, prepare_leniently
 from funkflow.tasks.parsing.sample import estimate_counts
@@ -79,7 +80,7 @@ def _rows_of(settings: Settings) -> int:
     plain, packed_bytes = _plain_and_packed(find_sources([settings.split.file])[0].files)
     rows = packed_bytes // _PAIR_BYTES
     if plain:
-        wanted = replace(settings.ingest.wanted_form, ratings=False)
+        wanted = replace(wanted_form(settings.ingest), ratings=False)
         form = prepare_leniently(plain, wanted, settings.ingest.chunk_bytes).form
         rows += estimate_counts(plain, form).ratings
     return rows
@@ -93,7 +94,7 @@ def _sampled(settings: Settings) -> Size:
         # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
         # users and items as its ratings had.
         return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
-    prepared = prepare(plain, settings.ingest.wanted_form, settings.ingest.chunk_bytes)
+    prepared = prepare(plain, wanted_form(settings.ingest), settings.ingest.chunk_bytes)
     counts = estimate_counts(plain, prepared.form)
     plain_bytes = sum(file.stop - file.start for file in plain)
     more = 1 + packed_bytes / max(1, plain_bytes)

@@ -14,7 +14,6 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from funkflow.pipeline.settings.cluster import Bytes
 from funkflow.pipeline.settings.train import Place, Section
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
-from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.transform import Transform
 
 FILES_ALONE = (
@@ -109,20 +108,6 @@ class IngestSettings(Section):
         if value not in ("", "::", *DELIMITERS) and (len(value) != 1 or value in '"\r\n'):
             raise ValueError(f"{value!r} is no delimiter: give one character, ::, or one of {', '.join(DELIMITERS)}")
         return value
-
-    @property
-    def wanted_form(self) -> Wanted:
-        """The form of the ratings from the settings; the files give the rest."""
-        columns = self.columns
-        return Wanted(
-            format=self.format,
-            columns=(columns.user, columns.item, columns.rating, columns.timestamp),
-            user_type=self.id_type,
-            item_type=self.id_type,
-            scale=self.scale,
-            delimiter=self.delimiter,
-            quoting=self.quoting,
-        )
 
     @model_validator(mode="after")
     def _mean_needs_all(self) -> IngestSettings:

@@ -1,8 +1,7 @@
 """Ingest: raw ratings of any form to a dataset of Parquet parts, with dense ids of users and items.
 
 Covers: the order of the tasks: checksums, the choice of a parent dataset, parsing, dense ids, parts, publication.
-Does not cover: the tasks (tasks/parsing/, tasks/dataset/), the search for a parent (pipeline/datasets/parent.py), the
-split (split.py).
+Does not cover: the tasks (tasks/parsing/, tasks/dataset/), the search for a parent (pipeline/datasets/parent.py).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, DatasetParent
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import IngestSettings
+from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.dataset.bucket_rows import ChunkSummary, buckets_for, parts_for, rejected_rows
 from funkflow.tasks.dataset.known_files import SeenFile, has_grown, list_seen_files
 from funkflow.tasks.dataset.number_ids import IdTable, Numbering, write_ids
@@ -217,7 +217,7 @@ def _parse_input(work: _Ingest) -> tuple[ParseInput, int]:
         own: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in as_json}
         form = Form(**own)
     elif pieces:
-        form = recognise(pieces[0].file, work.settings.wanted_form)
+        form = recognise(pieces[0].file, wanted_form(work.settings))
         work.context.notify(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
