@@ -43,11 +43,11 @@ help:
 	@echo 'make long     run the tests that take long, and each property on all its examples'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
-	@echo 'make figures  draw the pictures and the floors in docs/ anew'
+	@echo 'make figures  draw the pictures and the floors in docs/ again'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
 	@echo 'make soak     scheduled runs under kills and collisions (RUNS=50 SEED=0)'
-	@echo 'make lock     resolve the versions in requirements*.lock anew'
+	@echo 'make lock     resolve the versions in requirements*.lock again'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
 
 run: $(INSTALLED)

@@ -78,7 +78,7 @@ def run(
     settings : the settings, as such or as nested mapping, or the name of a preset or the path of a TOML file.
     overrides : `section.key=value` words.
     until : the last stage to run, one of `STAGES`.
-    fresh : ignore the run's checkpoints and model, and train anew.
+    fresh : ignore the run's checkpoints and model, and train from scratch.
     listeners : functions that get every event, in order (pipeline/progress/events.py).
     date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
     wait_seconds : how long to wait for another run under the same root to end.

@@ -104,7 +104,7 @@ def refuse_unfit(model: EarlierModel, settings: TrainSettings, dataset: Dataset,
         if value != getattr(settings, setting):
             raise SettingsError(
                 f"train.{setting} = {getattr(settings, setting)}, but {name}, which train.warm_start begins from, has "
-                f"{value}: set it to that, or train.warm_start = false for a run that begins anew"
+                f"{value}: set it to that, or train.warm_start = false for a run that starts from scratch"
             )
     if about.get("transform", "none") != transform:
         raise SettingsError(

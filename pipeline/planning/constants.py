@@ -141,12 +141,12 @@ def calibration_url(root: str) -> str:
 
 def _checked(content: object, url: str) -> Constants:
     if not isinstance(content, dict):
-        raise DamagedFile(f"{url}: not a file of constants; make it anew with funkflow calibrate")
+        raise DamagedFile(f"{url}: not a file of constants; make a new one with funkflow calibrate")
     content = dict(content)
     version = content.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise SettingsError(
-            f"{url}: constants of format version {version}, this is {FORMAT_VERSION}; make them anew with funkflow "
+            f"{url}: constants of format version {version}, this is {FORMAT_VERSION}; make new ones with funkflow "
             "calibrate"
         )
     try:
@@ -155,5 +155,5 @@ def _checked(content: object, url: str) -> Constants:
         first = cause.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"{url}: {where}: {first['msg'].lower()} (it is {first['input']!r}); make it anew with funkflow calibrate"
+            f"{url}: {where}: {first['msg'].lower()} (it is {first['input']!r}); make a new one with funkflow calibrate"
         ) from cause

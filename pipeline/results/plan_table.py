@@ -30,7 +30,7 @@ def plan_table(plan: Plan) -> Table:
         *(_of_an_epoch(plan) if plan.has_epochs else ()),
         ("workers", f"{plan.allowance.workers} with {plan.allowance.threads} threads each"),
         ("memory per worker", worker),
-        ("blocks", "read anew whenever they are gone through" if need.streamed else "held in memory"),
+        ("blocks", "read again in each pass" if need.streamed else "held in memory"),
         (
             "memory in all",
             f"ingest {ingest}, training {training}, scoring the model {scoring}{recommending}; "

@@ -36,7 +36,7 @@ def facts_of(root: str, run_id: str) -> ReportFacts:
     if facts is None:
         raise BadInput(f"{url}: this run left no facts to report; funkflow run {settings} makes them")
     if not isinstance(facts, dict) or facts.get("format_version") != FORMAT_VERSION:
-        raise BadInput(f"{url}: not of this funkflow's version; funkflow run {settings} --force makes it anew")
+        raise BadInput(f"{url}: not of this funkflow's version; funkflow run {settings} --force makes a new one")
     return cast(ReportFacts, facts)
 
 

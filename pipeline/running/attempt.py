@@ -112,8 +112,8 @@ class Attempt:
     def begin(self, run_id: str, data: TrainingData, steps: StepSizes | None) -> str:
         """Predict the memory of training, open the run's record, notify of the run, and return its folder.
 
-        `steps` : of stochastic descent; None for other methods. If the request trains anew, the files of the run are
-        removed.
+        `steps` : of stochastic descent; None for other methods. A request to train from scratch removes the files of
+        the run.
         """
         self.result.run_id, grid = run_id, data.grid
         run_folder = self.result.paths["run"] = self.store.run(run_id)

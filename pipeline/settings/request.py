@@ -1,4 +1,4 @@
-"""The request of an execution: its last stage, its date, and which results to make anew.
+"""The request of an execution: its last stage, its date, and which results to make again.
 
 Covers: the names of the stages, in order, and checks of a request.
 Does not cover: the settings (sections.py), the stages (pipeline/flow.py, stages/).

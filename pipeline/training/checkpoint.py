@@ -107,7 +107,8 @@ class Checkpoint(Entry):
         if self.cpu_target != cpu_target:
             raise SettingsError(
                 f"{run_folder}: checkpoints were made by kernels for {self.cpu_target}, the workers compile for "
-                f"{cpu_target}, which may round differently; resume where they were made, or start anew with --fresh"
+                f"{cpu_target}, which may round differently; resume where they were made, or train from scratch "
+                "with --fresh"
             )
 
 

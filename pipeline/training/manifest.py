@@ -37,7 +37,7 @@ def reuse_or_train(
     context.check_fits(STAGE)
     context.notify(StageStarted(STAGE, most))
     if job.streamed:
-        context.notify(Noticed("blocks are read anew in each epoch instead of being held in memory (cluster.blocks)"))
+        context.notify(Noticed("each epoch reads its blocks again instead of holding them in memory (cluster.blocks)"))
     workers = len(running_workers(context.client))
     if workers > shards:
         context.notify(

@@ -76,7 +76,7 @@ def load_grid(context: Context, source: GridSource, name: str, before: PlacedGri
     ----------
     name : part of the tasks' keys.
     before : the same grid as it was loaded last. With the same workers the function returns it; otherwise it assigns
-        the shares anew, and does not reload rows that lie on their worker already.
+        the shares again, and does not reload rows that lie on their worker already.
     """
     shards = source.grid.shards
     workers = fit_workers(context, before.workers if before else ())

@@ -5,7 +5,7 @@ Does not cover: the methods (tasks/training/svd_methods.py; the randomised one i
 their matrix (sparse_operator.py), the gradient methods (sgd.py).
 
 The client gathers the singular vectors: these methods need all of them at once, so the client's memory limits them.
-They have no checkpoints: an interrupted decomposition starts anew.
+They have no checkpoints: an interrupted decomposition starts again.
 """
 
 from __future__ import annotations

@@ -135,12 +135,12 @@ class RatingBlock(Weighed):
 
     @property
     def user_rows(self) -> npt.NDArray[np.int32]:
-        """int32 (n,), made anew."""
+        """int32 (n,), a new array at each access."""
         return np.repeat(self.run_users, np.diff(self.run_starts)) + (self.cells >> ITEM_BITS).astype(np.int32)
 
     @property
     def item_rows(self) -> npt.NDArray[np.int32]:
-        """int32 (n,), made anew."""
+        """int32 (n,), a new array at each access."""
         of_run = np.repeat(self.tiles[:, 0], self.tiles[:, 2] - self.tiles[:, 1]).astype(np.int32)
         return np.repeat(of_run, np.diff(self.run_starts)) + (self.cells & _ITEM_MASK).astype(np.int32)
 
@@ -161,7 +161,7 @@ class RatingBlock(Weighed):
 
 @dataclass(frozen=True)
 class StoredRow(Sequence[RatingBlock]):
-    """The blocks of one user shard, in the order of the item shards; each access reads a block anew.
+    """The blocks of one user shard, in the order of the item shards; each access reads a block again.
 
     folder : of the blocks; checksums, shapes : of each block.
     """

@@ -73,7 +73,7 @@ def _plain_bytes(url: str) -> bytes:
     try:
         return unpack_stream(io.BytesIO(data), codec).read()
     except (*DAMAGE, OSError) as cause:
-        raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it anew") from cause
+        raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it again") from cause
 
 
 def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:

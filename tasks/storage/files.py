@@ -87,7 +87,7 @@ def read_bytes(url: str, expected_checksum: str | None = None) -> bytes:
     """Read a whole file; refuse it if `expected_checksum` does not match."""
     data = bytes_if_there(url)
     if data is None:
-        raise DamagedFile(f"{masked(url)}: the file is missing; run again to make it anew")
+        raise DamagedFile(f"{masked(url)}: the file is missing; run again to make it again")
     if expected_checksum is not None and checksum(data) != expected_checksum:
         raise DamagedFile(
             f"{masked(url)}: {len(data)} bytes do not match checksum {expected_checksum}; "

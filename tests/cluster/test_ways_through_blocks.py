@@ -77,4 +77,4 @@ def test_a_run_says_that_it_reads_blocks_anew(tmp_path: Path) -> None:
     assert streamed.rmse == held.rmse
     assert streamed.run_id == held.run_id
     notices = [event.message for event in told if isinstance(event, Noticed)]
-    assert sum("read anew in each epoch" in message for message in notices) == 1
+    assert sum("each epoch reads its blocks again" in message for message in notices) == 1

@@ -83,7 +83,7 @@ def compare_methods(
     ----------
     settings : for each method, settings of [train] without effect are left out.
     pure : run each method a second time without mean and biases.
-    fresh : train anew, to measure time and memory.
+    fresh : train from scratch, to measure time and memory.
 
     Raises
     ------

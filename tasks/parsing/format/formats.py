@@ -128,7 +128,7 @@ def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
 
 def _first_lines(head: bytes, name: str) -> list[str]:
     if not head.strip():
-        raise BadInput(f"{name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+        raise BadInput(f"{name}: the file is empty; fetch it again or leave it out of ingest.ratings")
     refuse_bytes(head, name)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
         raise BadInput(

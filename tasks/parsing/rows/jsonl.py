@@ -136,7 +136,7 @@ def _sample_records(head: bytes, name: str) -> list[files.JsonObject]:
         except UnicodeDecodeError:
             raise _wrong_encoding(line, name, number) from None
     if not records:
-        raise BadInput(f"{name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+        raise BadInput(f"{name}: the file is empty; fetch it again or leave it out of ingest.ratings")
     return records
 
 

@@ -110,7 +110,7 @@ def _open_parquet(file: RawFile) -> pq.ParquetFile:
         if read_range(file.url, 0, len(_MAGIC)) != _MAGIC:
             raise BadInput(f"{file.name}: this is no Parquet; name it for what it is, or set ingest.format") from cause
         raise BadInput(
-            f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it anew"
+            f"{file.name}: not a whole Parquet file ({cause}); it is damaged or cut short, fetch it again"
         ) from cause
 
 
@@ -180,4 +180,4 @@ def _guess_parquet_clock(source: pq.ParquetFile, name: str, file: RawFile) -> Cl
 
 
 def _unreadable(file: RawFile, cause: BaseException) -> BadInput:
-    return BadInput(f"{file.name}: cannot be read ({cause}); it is damaged or cut short, fetch it anew")
+    return BadInput(f"{file.name}: cannot be read ({cause}); it is damaged or cut short, fetch it again")

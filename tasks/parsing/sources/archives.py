@@ -67,7 +67,7 @@ def unpack(stored: StoredFile, target: str) -> list[RawFile]:
         shutil.copyfileobj(stream, out, _COPY_BYTES)
         size = out.tell()
         if size == 0:
-            raise BadInput(f"{stored.name}: the file is empty; fetch it anew or leave it out of ingest.ratings")
+            raise BadInput(f"{stored.name}: the file is empty; fetch it again or leave it out of ingest.ratings")
     return [RawFile(target, 0, size, plain_name(stored.name))]
 
 
@@ -86,7 +86,7 @@ def _explain_damage(stored: StoredFile) -> Iterator[None]:
         kind = kind_of_bytes(read_range(stored.url, 0, _MAGIC_BYTES))
         shown = str(cause).split("\n")[0]
         raise BadInput(
-            f"{stored.name}: the archive is damaged or cut short ({shown}); fetch it anew"
+            f"{stored.name}: the archive is damaged or cut short ({shown}); fetch it again"
             if not kind or codec_of(stored.name) in kind
             else f"{stored.name}: its name says otherwise, but {kind}"
         ) from cause
@@ -152,5 +152,5 @@ def _choose_members(members: list[RawFile], url: str) -> list[RawFile]:
         if len(members) > 1 and member.name.endswith((".parquet", ".pq")):
             raise BadInput(f"{member.name}: Parquet beside other files in an archive is not read; unpack it first")
         if member.start == member.stop:
-            raise BadInput(f"{member.name}: the file is empty; fetch the archive anew")
+            raise BadInput(f"{member.name}: the file is empty; fetch the archive again")
     return chosen

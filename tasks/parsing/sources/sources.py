@@ -224,5 +224,5 @@ def _to_stored_file(system: fsspec.AbstractFileSystem, entry: FileInfo, setting:
     refuse_other_encoding(url)
     size = system.size(entry["name"]) if entry["size"] is None else entry["size"]  # an HTTP server's listing has none
     if size == 0:
-        raise BadInput(f"{masked(url)}: the file is empty; fetch it anew or leave it out of {setting}")
+        raise BadInput(f"{masked(url)}: the file is empty; fetch it again or leave it out of {setting}")
     return StoredFile(url, int(size), *file_version(system, entry))
