@@ -9,35 +9,36 @@ from pathlib import Path
 
 import longest_first
 import pytest
+from inner_session import run_pytest
 
 pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
-def table(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+def table(pytester: pytest.Pytester) -> Path:
     """A table of two of three files, and of one that is gone."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(test_a="def test_one(): pass\n\ndef test_two(): pass", test_b="def test_b(): pass")
     pytester.makepyfile(test_c="import time\n\ndef test_c(): time.sleep(0.2)")
     path = pytester.mkdir("tests") / "support" / "durations.txt"
     path.parent.mkdir()
     path.write_text("# seconds file\n1.0 test_a.py\n90.0 test_b.py\n5.0 test_gone.py\n", encoding="utf-8")
-    monkeypatch.setattr(longest_first, "TABLE", path)
+    pytester.makeconftest(f"""
+from pathlib import Path
+import longest_first
+longest_first.TABLE, longest_first.SLOW_SECONDS = Path({str(path)!r}), 0.1
+""")
     return path
 
 
 def test_the_longest_begins_first_and_an_unknown_one_before_short_ones(pytester: pytest.Pytester, table: Path) -> None:
-    result = pytester.runpytest_inprocess("-p", "longest_first", "-v")
+    result = run_pytest(pytester, "-p", "longest_first", "-v")
     ran = [line.split()[0] for line in result.outlines if "PASSED" in line]
     assert ran == ["test_b.py::test_b", "test_c.py::test_c", "test_a.py::test_one", "test_a.py::test_two"]
 
 
 @pytest.mark.parametrize("processes", [[], ["-p", "xdist", "-n", "2"]], ids=["here", "shared"])
-def test_a_session_writes_what_it_took(
-    pytester: pytest.Pytester, table: Path, monkeypatch: pytest.MonkeyPatch, processes: list[str]
-) -> None:
-    monkeypatch.setattr(longest_first, "SLOW_SECONDS", 0.1)
-    pytester.runpytest_inprocess("-p", "longest_first", "--write-durations", *processes, "test_c.py", "test_b.py")
+def test_a_session_writes_what_it_took(pytester: pytest.Pytester, table: Path, processes: list[str]) -> None:
+    run_pytest(pytester, "-p", "longest_first", "--write-durations", *processes, "test_c.py", "test_b.py")
     text = table.read_text(encoding="utf-8")
     seconds = longest_first.read_table(text)
     assert list(seconds) == ["test_a.py", "test_c.py", "test_b.py"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import skip_list
+from inner_session import run_pytest
 
 pytest_plugins = ["pytester"]
 
@@ -26,11 +26,13 @@ def test_ran(): pass
 @pytest.fixture
 def session(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     (tmp_path / "ratings").mkdir()
-    for name in skip_list.CONDITIONAL:
-        (tmp_path / name).touch()
-    monkeypatch.setattr(skip_list, "HERE", tmp_path)
     monkeypatch.setenv("FUNKFLOW_RATINGS_DIR", str(tmp_path / "ratings"))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeconftest(f"""
+from pathlib import Path
+import skip_list
+name = "skips-without-ratings.txt"
+skip_list.HERE, skip_list.CONDITIONAL = Path({str(tmp_path)!r}), {{name: skip_list.CONDITIONAL[name]}}
+""")
     return Session(pytester, tmp_path)
 
 
@@ -43,7 +45,7 @@ class Session:
         (self.folder / "skips.txt").write_text(listed, encoding="utf-8")
         (self.folder / "skips-without-ratings.txt").write_text(without_ratings, encoding="utf-8")
         self.pytester.makepyfile(test_it=tests)
-        return self.pytester.runpytest_inprocess("-p", "skip_list", "--skips-as-listed", *arguments)
+        return run_pytest(self.pytester, "-p", "skip_list", "--skips-as-listed", *arguments)
 
 
 def test_list_that_agrees_passes_and_names_what_was_skipped(session: Session) -> None:

@@ -150,11 +150,15 @@ def test_threads_within_a_block_change_no_bit(threads: int, monkeypatch: pytest.
     assert len(block.tiles) == 30
     users, items = (random_shard(rng, rows, 16) for rows in shape)
     alone = descend_purely([(block,)], [(0, 0)], Descent.starting([users]), [items], STEPS)
-    seen = set()
+    seen, another = set(), threading.Event()
 
     def watched(places: Any, visit: Any, count: int) -> None:
         def noted(tile: int) -> None:
             seen.add(threading.get_ident())
+            if len(seen) > 1:
+                another.set()
+            if tile > 0:  # with the first tile done two are ready: whoever takes one waits until another thread comes
+                another.wait(60)
             visit(tile)
 
         visit_tiles(places, noted, count)
