@@ -27,7 +27,7 @@ from made_manifests import a_dataset, a_split
 from object_store import object_store as object_store
 from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
-from striking import Tried, at_every_stage_of
+from striking import Tried, try_kind
 
 from chaos.forked import WORKERS_BY_FORK, preload
 from chaos.room import Room
@@ -103,8 +103,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 @pytest.fixture(scope="module")
 def tried(room: Room) -> Tried:
-    """What came of a kind of fault at every stage, tried once."""
-    return cache(lambda kind: at_every_stage_of(room, kind))
+    """What came of a kind of fault, tried once."""
+    return cache(lambda kind, everywhere: try_kind(room, kind, everywhere))
 
 
 @dataclass

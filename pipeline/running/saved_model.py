@@ -67,7 +67,8 @@ def reconstruct_with(
     listeners: Sequence[Listener] = (),
 ) -> Reconstruction:
     """Write the whole matrix A_ρ of a saved model into `out`; parameters as of `stages.reconstruct.reconstruct`."""
-    read_about(model_folder)  # refuse a folder without a model before a cluster starts
+    read_about(model_folder)  # refuse a folder without a model, or a missing package, before a cluster starts
+    options.require_package()
 
     def needs(allowance: Allowance) -> tuple[int, int]:
         return predict_reconstruct_bytes(options.piece_bytes, allowance.workers, allowance.threads)

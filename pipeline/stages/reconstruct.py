@@ -58,6 +58,11 @@ class ReconstructOptions:
     clip: bool = True
     piece_bytes: int = PIECE_BYTES
 
+    def require_package(self) -> None:
+        """Raise SettingsError if the form needs a package that is not installed."""
+        if self.form == "zarr":
+            zarr_arrays.require_zarr()
+
 
 @dataclass(frozen=True)
 class Target:
@@ -111,8 +116,7 @@ def reconstruct(
     about = read_about(model_folder)
     parts, kept = ModelParts.of(model_folder, about), check_rank(options.rank, int(about["rank"]))
     form = options.form
-    if form == "zarr":
-        zarr_arrays.require_zarr()
+    options.require_package()
     clipped = options.clip and parts.scale is not None
     items = sum(parts.item_counts)
     rows = rows_of(options.piece_bytes, items)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from sessions import only_long
 from ungated import UNGATED_SECTION
 
 from funkflow import Model, RunResult, Settings, run
@@ -126,12 +127,12 @@ def test_a_fresh_run_trains_anew_to_the_same_model(first: RunResult, root: Path)
     assert files.checksum(part.read_bytes()) == before
 
 
+@pytest.mark.long
 def test_a_forced_run_redoes_every_stage_but_the_raw_data_to_the_same_bits(tmp_path: Path) -> None:
     settings = small_settings(tmp_path, train={"epochs": 2})
     run(settings)
     made = {path: path.stat() for path in tmp_path.rglob("*.parquet") if path.is_file()}
-    before = {path: files.checksum(path.read_bytes()) for path in made}
-    events: list[Event] = []
+    before, events = {path: files.checksum(path.read_bytes()) for path in made}, list[Event]()
     run(settings, force=True, listeners=[events.append])
     assert {event.stage: event.reused for event in events if isinstance(event, StageFinished)}.items() >= {
         ("synth", True), *((stage, False) for stage in ("ingest", "split", "grid", "train", "evaluate", "export")),
@@ -146,7 +147,7 @@ def test_a_forced_run_redoes_every_stage_but_the_raw_data_to_the_same_bits(tmp_p
     assert kept - {"blocks"} == {"raw"}  # a block is known by its content: an equal one may stay
 
 
-@pytest.mark.parametrize("place", ["dataset", "split", "grid", "block", "training", "model"])
+@pytest.mark.parametrize("place", ["block", "training", *map(only_long, ("dataset", "split", "grid", "model"))])
 def test_what_is_deleted_or_cut_short_is_made_anew(tmp_path_factory: pytest.TempPathFactory, place: str) -> None:
     """One file of each kind goes, or loses its end; the same command heals it and comes to the same model."""
     settings = small_settings(tmp_path_factory.mktemp(place), train={"epochs": 2})
@@ -266,13 +267,9 @@ def test_all_ratings_held_out_are_refused(tmp_path: Path) -> None:
 def test_a_slice_without_ratings_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text("user,item,rating\n" + "".join(f"{n},{n % 3},{1 + n % 5}\n" for n in range(12)))
-    settings = {
-        "root": str(tmp_path / "root"),
-        "ingest": {"ratings": [str(path)]},
-        "train": {"stop_on": "slice", "slice_fraction": 1e-9},
-    }
+    chosen = {"ingest": {"ratings": [str(path)]}, "train": {"stop_on": "slice", "slice_fraction": 1e-9}}
     with pytest.raises(BadInput, match="no training rating falls into the slice"):
-        run(Settings.build(settings))
+        run(Settings.build({"root": str(tmp_path / "root"), **chosen}))
 
 
 @pytest.mark.parametrize("place", ["a-file/below", "a-file"])

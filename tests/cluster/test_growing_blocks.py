@@ -88,6 +88,7 @@ def test_nine_tenths_and_then_a_few(heard: Heard, tmp_path: Path) -> None:
         assert f"{blocks.written} blocks written, {blocks.kept} kept" in summaries[2]
 
 
+@pytest.mark.long
 def test_an_object_store_copies_what_is_kept_on_its_own_side(
     client: Client, object_store: ObjectStore, tmp_path: Path
 ) -> None:

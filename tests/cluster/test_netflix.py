@@ -17,8 +17,7 @@ from program import funkflow_anew
 from funkflow import RunResult, Settings, run
 from funkflow.pipeline.planning.plan import plan_of
 
-pytestmark = pytest.mark.slow
-FRACTION = 0.02
+FRACTION = 0.005
 MEASURED = 0.05
 """Of which the memory is measured: of fewer ratings, that of the processes themselves is most of it."""
 CHECKOUT = Path(__file__).parents[2]
@@ -30,7 +29,7 @@ def netflix_settings(root: Path, form: str, fraction: float = FRACTION) -> Setti
             "root": str(root),
             "synth": {"shape": "netflix", "fraction": fraction, "form": form},
             "split": {"kind": "file", "file": "probe.txt"},
-            "ingest": {"chunk_bytes": "16 MiB", "partition_ratings": 400_000},
+            "ingest": {"chunk_bytes": "16 MiB", "partition_ratings": 100_000},
             "train": {"rank": 16, "epochs": 2},
         }
     )
@@ -58,6 +57,7 @@ def test_every_rating_of_the_combined_form_arrives(combined: RunResult) -> None:
     assert combined.split == "probe.txt"
 
 
+@pytest.mark.long
 def test_both_forms_give_the_same_tables(combined: RunResult, files_form: RunResult) -> None:
     one, other = (Path(result.paths["dataset"]) for result in (combined, files_form))
     names = sorted(path.relative_to(one).as_posix() for path in one.rglob("*.parquet") if path.is_file())
@@ -66,6 +66,7 @@ def test_both_forms_give_the_same_tables(combined: RunResult, files_form: RunRes
         assert pq.read_table(one / name).equals(pq.read_table(other / name)), name
 
 
+@pytest.mark.long
 def test_both_forms_give_the_same_blocks(combined: RunResult, files_form: RunResult) -> None:
     assert manifest_of(combined, "grid")["blocks"] == manifest_of(files_form, "grid")["blocks"]
 

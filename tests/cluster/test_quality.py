@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sessions import only_long
 
 from funkflow import RunResult, Settings, run
-
-pytestmark = pytest.mark.slow
 
 
 def run_preset(name: str, root: Path, **sections: dict[str, object]) -> RunResult:
@@ -33,6 +32,7 @@ def test_movielens_1m_by_a_tenth_of_hash(ratings_dir: Path, tmp_path: Path) -> N
     assert 0.825 < result.rmse < 0.842
 
 
+@pytest.mark.long
 def test_movielens_100k_over_the_published_folds(ratings_dir: Path, tmp_path: Path) -> None:
     folder = ratings_dir / "ml-100k"
     results = [
@@ -50,6 +50,7 @@ def test_movielens_100k_over_the_published_folds(ratings_dir: Path, tmp_path: Pa
     assert 0.895 < mean < 0.910
 
 
+@pytest.mark.long
 def test_one_feature_after_another_comes_close_to_all_at_once(ratings_dir: Path, tmp_path: Path) -> None:
     folder = ratings_dir / "ml-100k"
     result = run_preset(
@@ -99,7 +100,13 @@ def test_a_slice_of_training_serves_as_well_to_choose_the_epoch(ratings_dir: Pat
 
 
 @pytest.mark.parametrize(
-    ("least", "greatest", "step"), [(0.5, 5.0, 0.5), (1.0, 5.0, 1.0), (1.0, 10.0, 1.0), (-10.0, 10.0, 0.0)]
+    ("least", "greatest", "step"),
+    [
+        only_long(0.5, 5.0, 0.5),
+        only_long(1.0, 5.0, 1.0),
+        only_long(1.0, 10.0, 1.0),
+        (-10.0, 10.0, 0.0),
+    ],
 )
 def test_defaults_suit_any_scale(tmp_path: Path, least: float, greatest: float, step: float) -> None:
     """The same planted ratings on four scales, the last not rounded: a fifth better than biases, near the noise."""

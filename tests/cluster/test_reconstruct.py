@@ -26,6 +26,7 @@ from factorised import model_of, saved_in_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from program import CHECKOUT, funkflow, funkflow_anew
+from sessions import only_long
 
 from funkflow import Model, reconstruction
 from funkflow.pipeline.cluster.context import Context
@@ -119,7 +120,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("form", ["parquet", "zarr"])
+@pytest.mark.parametrize("form", ["parquet", only_long("zarr")])
 def test_a_killed_one_goes_on_from_the_pieces_that_are_there(
     tmp_path: Path, model: Model, heard: Heard, form: Form
 ) -> None:

@@ -15,6 +15,7 @@ from conftest import Heard
 from distributed.diagnostics.task_stream import get_task_stream
 from hypothesis import given
 from hypothesis import strategies as st
+from sessions import only_long
 from training import SETTINGS, Bits, trained
 
 from funkflow.pipeline.progress.events import EpochFinished
@@ -42,7 +43,7 @@ def outcome(heard: Heard, tmp_path: Path, folder: str, chosen: TrainSettings) ->
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("at_once", [3, 100])
+@pytest.mark.parametrize("at_once", [3, only_long(100)])
 def test_epochs_of_a_stretch_are_those_one_by_one(
     heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], at_once: int
 ) -> None:

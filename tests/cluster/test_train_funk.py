@@ -15,6 +15,7 @@ from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from fully_observed import PURE, factorised
 from losing_workers import KillAfter
+from sessions import only_long
 from ungated import UNGATED
 
 from funkflow import run
@@ -35,7 +36,7 @@ from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.storage import files
 
-SHARDS, RANK = 4, 6
+SHARDS, RANK = 4, 3
 SIDES = ("users", "items")
 Bits = dict[str, bytes]
 SETTINGS = TrainSettings(method="funk", rank=RANK, seed=3, epochs=60, l2=0.02)
@@ -93,11 +94,12 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Bits:
         return trained(Context(client, Store(root), lambda event: None, "one"))[1]
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("streamed", [False, only_long(True)])
 def test_threads_and_streamed_blocks_give_the_same_bits(context: Context, expected: Bits, streamed: bool) -> None:
     assert trained(context, streamed=streamed)[1] == expected
 
 
+@pytest.mark.long
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Bits) -> None:
     """Killed as it has taken a turn of the second feature: what the first leaves is made anew."""
     with open_client(ClusterSettings(workers=2, threads=1)) as client:

@@ -256,7 +256,7 @@ def test_the_start_is_made_anew_where_its_checkpoint_is_damaged(
     assert bits(root.run(DAY_1, WARM)) == bits(warm[1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_experiment_goes_through_its_days(tmp_path: Path) -> None:
     """One day, which has nothing to start from, so both runs are cold and come to the same."""
     text = "".join(f"{row % 70}::{row // 70}::{1 + row % 5}::{row}\n" for row in range(3000))

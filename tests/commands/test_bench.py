@@ -56,7 +56,6 @@ def test_an_epochs_time_leaves_out_the_first_task_and_when_its_epochs_were_told(
     assert Training(5_000_000, told, []).epoch_seconds == pytest.approx(0.04)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_whole_tiny_run_is_well_formed(report: dict[str, object]) -> None:
     assert {"format_version", "form", "started", "seconds", "machine", "versions", "data", "rows"} == set(report)
@@ -74,7 +73,6 @@ def test_whole_tiny_run_is_well_formed(report: dict[str, object]) -> None:
     assert job["more"]["predicted_memory_bytes"] > 0
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", IMPORTED)
 def test_tiny_run_reports_every_peer(report: dict[str, object], name: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from program import CHECKOUT, SMALL, funkflow, funkflow_anew, overrides
+from sessions import only_long
 from typer.main import get_group
 from ungated import UNGATED
 
@@ -218,7 +219,7 @@ def test_version() -> None:
     assert done.stdout.startswith("funkflow 0.")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), only_long(signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Interrupted when the first epoch has been reported; the same command then ends well."""
     small = overrides("synth.fraction=0.02", "train.rank=4", UNGATED)
@@ -257,7 +258,6 @@ def test_synth_needs_no_settings(tmp_path: Path) -> None:
     assert funkflow("synth", "--shape", "square", "--root", str(tmp_path)).returncode == 2
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.alone
 def test_memory_is_as_predicted(tmp_path: Path) -> None:

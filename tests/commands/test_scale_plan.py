@@ -118,7 +118,7 @@ def test_the_command_plans_by_sizes(tmp_path: Path) -> None:
     assert "no grid fits" in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_calibrate_measures_this_machine(tmp_path: Path) -> None:
     """Only that it ends with constants that plans can use: what they are is the machine's affair."""
     done = funkflow("calibrate", "--root", str(tmp_path), "--json")

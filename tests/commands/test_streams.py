@@ -79,7 +79,7 @@ def states(root: Path) -> list[str]:
     return [record["state"] for record in json.loads(listed.stdout)["records"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_ends_well_where_its_titles_cannot_be_shown(tmp_path: Path) -> None:
     words = ["recommend", f"--ratings={ratings_in(tmp_path)}", f"--root={tmp_path / 'root'}", *FEW, "--user=Zoë 1"]
     done = funkflow_anew(*words, PYTHONIOENCODING="ascii")
@@ -98,7 +98,7 @@ def test_json_is_json_in_any_encoding(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["users"] == ["Zoë"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_nobody_watches_ends_well(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

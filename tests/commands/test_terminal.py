@@ -155,6 +155,7 @@ def test_a_terminal_has_a_view_in_colour_that_is_gone_at_the_end(tmp_path: Path)
     assert "validation: probe.txt" in written
 
 
+@pytest.mark.long
 def test_no_color_is_respected_and_a_dumb_terminal_has_plain_lines(tmp_path: Path) -> None:
     words = ["synth", "demo", *TINY, "--root"]
     plain = in_a_terminal([*words, str(tmp_path / "plain")], NO_COLOR="1")

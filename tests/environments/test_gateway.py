@@ -45,6 +45,7 @@ def preset(folder: Path, server: GatewayServer) -> ClusterSettings:
     return ClusterSettings(preset=str(file))
 
 
+@pytest.mark.long
 def test_a_cluster_of_the_gateway_trains_to_the_same_bits_and_is_gone_afterwards(
     server: GatewayServer, tmp_path: Path, context: Context
 ) -> None:

@@ -32,7 +32,6 @@ JOB = yaml.safe_load((CHECKOUT / "deploy" / "daskjob.yaml").read_text(encoding="
 LOCKED = re.compile(r"^([a-zA-Z][\w.-]*)==([\w.]+)", re.MULTILINE)
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.long,
     pytest.mark.timeout(900),
 ]  # a base, the image, and its requirements installed anew

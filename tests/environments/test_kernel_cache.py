@@ -106,7 +106,7 @@ exec env --ignore-environment PATH="$PATH" PYTHONPATH={checkout} PYTHONDONTWRITE
 """For a shell in a mount namespace of its own: nobody has a home, and only one folder can be written to."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_needs_nothing_but_its_root(tmp_path: Path) -> None:
     """Not HOME, nor a folder for temporary files, nor that of the package; workers included."""
     if not may_mount():

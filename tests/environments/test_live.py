@@ -134,6 +134,7 @@ SHORT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_finished_runs_of_each_method_stay_and_are_told_apart(cluster: LocalCluster, tmp_path: Path) -> None:
     with Client(cluster, set_as_default=False) as client:
         before = {story["run"] for story in client.run_on_scheduler(_stories)}
@@ -219,6 +220,7 @@ def _get(url: str) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.long
 def test_a_scheduler_of_somebody_else_has_the_page_from_its_first_run_on(tmp_path: Path) -> None:
     with scheduler(tmp_path) as file, worker(file, "one"):
         heard: list[Event] = []
@@ -248,6 +250,7 @@ def test_by_a_preload_the_page_is_there_before_any_run_and_jupyterlab_lists_it(t
         assert client.run_on_scheduler(_stories) == []
 
 
+@pytest.mark.long
 def test_without_a_dashboard_a_run_goes_on_and_names_no_page(tmp_path: Path) -> None:
     with _scheduler(tmp_path, "--no-dashboard") as file, worker(file, "one"):
         heard: list[Event] = []

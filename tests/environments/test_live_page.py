@@ -223,6 +223,7 @@ SPREAD = """
 DRAWN = "() => document.querySelector('.bk-Figure')?.clientWidth"
 
 
+@pytest.mark.long
 def test_it_fits_a_phone_and_a_screen_in_light_and_dark_and_keeps_nobody_out(
     browser: Browser, address: str, axe_script: str
 ) -> None:

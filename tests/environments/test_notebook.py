@@ -53,7 +53,7 @@ def told(result: RunResult) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_about_notebooks_runs_and_progress_is_shown_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ def test_module_is_the_same_command(installed: Path) -> None:
     assert result.stdout == run_in(installed, "funkflow", "--version").stdout, result.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_small_demo_runs_far_from_the_checkout(installed: Path) -> None:
     small = ("--set", "synth.fraction=0.05", "--set", "train.epochs=2", "--set", UNGATED)
     result = run_in(installed, "funkflow", "run", "demo", *small)
@@ -131,7 +131,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_a_job_runs_beside_files_of_the_same_names(installed: Path, tmp_path: Path) -> None:
     """Celery and invoke want a `tasks` module, many projects have a `pipeline`, which workers would find first."""
     for name in ("tasks.py", "conf.py", "pipeline/__init__.py"):

@@ -171,6 +171,7 @@ def test_without_a_script_it_is_dark_where_the_system_is(browser: Browser, made:
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_keeps_anybody_out(
     browser: Browser, made: tuple[Path, list[RunResult]], axe_script: str, tmp_path: Path, scheme: Any

@@ -1,4 +1,4 @@
-"""Faults that only silence tells of, at each stage: frozen processes, hosts that vanish, networks that are away.
+"""Faults that only silence tells of: frozen processes, hosts that vanish, networks that are away.
 
 Each test mostly waits until the silence is noticed, so that the runs of its stages go on at the same time, and those
 that take minutes beside all others.
@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from striking import at_every_stage_of, objections
+from striking import kinds_and_places, objections, try_kind
 
 from chaos.kinds import KINDS
 from chaos.room import Room
 from chaos.trial import Trial
 
-pytestmark = pytest.mark.slow
 SILENT = [name for name, kind in KINDS.items() if kind.waits]
 LONG = [name for name in SILENT if KINDS[name].takes_minutes]
 
@@ -32,13 +31,13 @@ def long_ones(request: pytest.FixtureRequest, room: Room) -> Iterator[dict[str, 
     taken = [item.callspec.params["kind"] for item in here]
     assert room.undisturbed
     with ThreadPoolExecutor(len(LONG)) as threads:
-        yield {kind: threads.submit(at_every_stage_of, room, kind) for kind in LONG if kind in taken}
+        yield {kind: threads.submit(try_kind, room, kind, False) for kind in LONG if kind in taken}
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(name, marks=[pytest.mark.long] * KINDS[name].takes_minutes) for name in SILENT]
-)
-def test_a_fault_at_every_stage(room: Room, long_ones: dict[str, Future[Sequence[Trial]]], kind: str) -> None:
+@pytest.mark.parametrize(("kind", "everywhere"), kinds_and_places(SILENT))
+def test_a_fault_leaves_the_same_bits(
+    room: Room, long_ones: dict[str, Future[Sequence[Trial]]], kind: str, everywhere: bool
+) -> None:
     """Each must have struck, and the run have ended as it must (chaos/trial.py), or gone on, with the same bits."""
-    done = long_ones[kind].result() if kind in long_ones else at_every_stage_of(room, kind)
-    assert objections(kind, done) == []
+    done = long_ones[kind].result() if kind in long_ones else try_kind(room, kind, everywhere)
+    assert objections(kind, everywhere, done) == []

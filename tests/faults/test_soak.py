@@ -20,7 +20,6 @@ MIDNIGHT = 1_780_272_000
 """2026-06-01 in UTC."""
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_struck_runs_leave_no_overlap_no_lost_record_and_a_whole_model(tmp_path: Path) -> None:
     said: list[str] = []

@@ -1,7 +1,7 @@
 """The files that take longest begin first, so that no process is left with one of them at the end: a pytest plugin.
 
 Covers: the order of files by tests/support/durations.txt; `--write-durations`, which writes that table anew, with the
-tests that took over ten seconds without being marked slow.
+tests that took over ten seconds without being marked long.
 Does not cover: which tests a session takes (sessions.py).
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 TABLE = Path(__file__).with_name("durations.txt")
-SLOW_SECONDS = 10.0
+LONG_SECONDS = 10.0
 _UNKNOWN_SECONDS = 60.0
 """A file that the table lacks begins after those that take minutes, and before all others."""
 
@@ -55,7 +55,7 @@ class Durations:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.files[report.nodeid.partition("::")[0]] += report.duration  # type: ignore[assignment]
         self.tests[report.nodeid] += report.duration  # type: ignore[assignment]
-        if {"slow", "long"} & set(report.keywords):
+        if "long" in report.keywords:
             self.marked.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
@@ -64,17 +64,17 @@ class Durations:
         TABLE.write_text(self.table({**known, **self.files}), encoding="utf-8")
 
     def table(self, files: dict[str, float]) -> str:
-        """Return the table: files, longest first, and in comments what is slow without saying so."""
+        """Return the table: files, longest first, and in comments what takes long without saying so."""
         load = os.getloadavg()[0]
         lines = [
             "# Seconds by file, as tests/support/longest_first.py reads them; written anew by --write-durations.",
             f"# {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load {load:.0f}.",
             *(f"{seconds:.1f} {file}" for file, seconds in sorted(files.items(), key=lambda each: (-each[1], each[0]))),
-            f"# Not marked slow, and over {SLOW_SECONDS:.0f} s:",
+            f"# Not marked long, and over {LONG_SECONDS:.0f} s:",
             *(
                 f"# {seconds:.1f} {test}"
                 for test, seconds in self.tests.most_common()
-                if seconds > SLOW_SECONDS and test not in self.marked
+                if seconds > LONG_SECONDS and test not in self.marked
             ),
         ]
         return "\n".join(lines) + "\n"

@@ -13,6 +13,7 @@ shorter test keeps the heart. A property is in both sessions: with all its examp
 from __future__ import annotations
 
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import is_hypothesis_test, settings
 
 ELSEWHERE = pytest.StashKey[set[str]]()
@@ -35,6 +36,11 @@ def examples(count: int) -> int:
     """Return how many examples of a property to try, where the long session tries `count`."""
     is_full = settings.get_current_profile_name() == FULL
     return count if is_full else min(count, max(_FEWEST, count // _SHARE))
+
+
+def only_long(*values: object) -> ParameterSet:
+    """Return the parameters of a case that the long session alone takes."""
+    return pytest.param(*values, marks=pytest.mark.long)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,7 @@ def table(pytester: pytest.Pytester) -> Path:
     pytester.makeconftest(f"""
 from pathlib import Path
 import longest_first
-longest_first.TABLE, longest_first.SLOW_SECONDS = Path({str(path)!r}), 0.1
+longest_first.TABLE, longest_first.LONG_SECONDS = Path({str(path)!r}), 0.1
 """)
     return path
 

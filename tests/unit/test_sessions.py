@@ -64,8 +64,11 @@ SHARED = ["-p", "xdist", "-n", "2"]
 
 @pytest.mark.parametrize(
     ("session", "processes"),
-    [*((name, []) for name in CHOSEN), ("make test", SHARED), ("make long", SHARED)],
-    ids=[*CHOSEN, "make test, shared", "make long, shared"],
+    [
+        *(pytest.param(name, [], id=name) for name in CHOSEN),
+        pytest.param("make test", SHARED, id="make test, shared"),
+        pytest.param("make long", SHARED, id="make long, shared", marks=pytest.mark.long),
+    ],
 )
 def test_each_test_is_in_one_of_the_sessions_and_a_property_in_two(
     pytester: pytest.Pytester, session: str, processes: list[str]

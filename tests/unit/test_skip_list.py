@@ -119,7 +119,10 @@ def test_folder_with_a_conftest_is_no_obstacle(session: Session) -> None:
     assert session.run("def test_a(): pass", "").ret == pytest.ExitCode.OK
 
 
-@pytest.mark.parametrize("arguments", [(), ("-k", "skipped")], ids=["skipped", "deselected"])
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param((), id="skipped"), pytest.param(("-k", "skipped"), id="deselected", marks=pytest.mark.long)],
+)
 def test_processes_that_share_the_tests_keep_one_list(session: Session, arguments: tuple[str, ...]) -> None:
     result = session.run(TESTS, "", "-p", "xdist", "-n", "2", *arguments)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
