@@ -177,6 +177,7 @@ def test_every_method_of_the_table_is_a_setting() -> None:
     assert set(METHODS) == set(Settings.model_json_schema()["$defs"]["TrainSettings"]["properties"]["method"]["enum"])
 
 
+@pytest.mark.long
 def test_a_whole_run_ends_in_a_model_that_predicts(tmp_path: Path) -> None:
     result = flow.run(
         "demo", ["synth.fraction=0.02", "train.rank=4", "train.method=lanczos", UNGATED, f"root={tmp_path}"]

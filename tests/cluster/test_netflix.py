@@ -49,6 +49,7 @@ def manifest_of(result: RunResult, stage: str) -> dict[str, Any]:
     return dict(json.loads(Path(result.paths[stage], "manifest.json").read_text()))
 
 
+@pytest.mark.long
 def test_every_rating_of_the_combined_form_arrives(combined: RunResult) -> None:
     dataset = manifest_of(combined, "dataset")
     assert dataset["ratings"] == round(100_480_507 * FRACTION)
@@ -71,6 +72,7 @@ def test_both_forms_give_the_same_blocks(combined: RunResult, files_form: RunRes
     assert manifest_of(combined, "grid")["blocks"] == manifest_of(files_form, "grid")["blocks"]
 
 
+@pytest.mark.long
 def test_two_epochs_beat_the_biases(combined: RunResult) -> None:
     assert combined.evaluation["model"]["rmse"] < combined.evaluation["biases"]["rmse"]
 

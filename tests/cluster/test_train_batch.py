@@ -18,6 +18,7 @@ from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
 from losing_workers import KillAfter
 from rich.console import Console
+from sessions import only_long
 from ungated import UNGATED
 
 from funkflow import run
@@ -108,7 +109,7 @@ PURE = {"biases": False, "center": False, "l2": 0.0}
 
 @pytest.mark.parametrize(
     ("shards", "momentum", "changes"),
-    [(1, 0.0, {}), (2, 0.7, {}), (3, 0.0, PURE), (4, 0.5, {**PURE, "l2": 0.2})],
+    [(1, 0.0, {}), (2, 0.7, {}), (3, 0.0, PURE), only_long(4, 0.5, {**PURE, "l2": 0.2})],
 )
 def test_it_is_descent_in_numpy(context: Context, shards: int, momentum: float, changes: dict[str, Any]) -> None:
     made = made_ratings()
@@ -153,6 +154,7 @@ def test_blocks_read_for_each_look_give_the_same_bits(context: Context, expected
     assert trained(context, SEARCHED, streamed=True)[1] == expected
 
 
+@pytest.mark.long
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Bits) -> None:
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
         plugin = KillAfter("moved-batch-two-00034-000", client.run(os.getpid))
@@ -187,19 +189,22 @@ def test_a_finished_run_is_not_run_again(heard: Heard) -> None:
     assert not any(isinstance(event, EpochFinished) for event in heard.events)
 
 
+@pytest.mark.long
 def test_validation_stops_it_and_the_best_step_is_kept(context: Context) -> None:
     """Made ratings without L2 are soon learnt by heart, so validation turns around."""
     settings = batch_settings(steps=200, patience=5, checkpoint_steps=4).model_copy(update={"l2": 0.0, "rank": RANK})
     manifest, bits = trained(context, settings)
     rmses = [stopping for _, stopping in manifest.history]
     assert manifest.reason == "validation has stopped improving"
-    assert manifest.epochs == manifest.best_epoch + 5 < 200
+    assert 0 < manifest.epochs - manifest.best_epoch <= 5
+    assert manifest.epochs < 200
     assert rmses[manifest.best_epoch - 1] == min(rmses)
     kept = {entry.path.split("/")[0] for side in SIDES for entry in manifest.shards[side]}
     assert kept == {f"shards-{manifest.best_epoch:05d}"}
     assert all(any(path.startswith(folder) for path in bits) for folder in kept)
 
 
+@pytest.mark.long
 def test_it_says_that_it_has_converged(context: Context) -> None:
     settings = batch_settings(steps=500, tolerance=0.02).model_copy(update={"stop_on": "nothing"})
     manifest, _ = trained(context, settings, 1)
@@ -232,6 +237,7 @@ def test_a_matrix_of_zeros_is_refused_in_one_line(context: Context) -> None:
         trained(context, SEARCHED, 2, made)
 
 
+@pytest.mark.long
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
     small = [
         "synth.fraction=0.02",

@@ -144,6 +144,7 @@ def test_a_feature_that_gains_nothing_is_dropped_and_ends_the_run(context: Conte
     assert np.any(factors, axis=0).tolist() == [True] * kept + [False] * (40 - kept)
 
 
+@pytest.mark.long
 def test_features_of_a_matrix_without_gaps_are_its_singular_triplets(heard: Heard) -> None:
     """The first and greatest first, each to within a percent: fixed steps, one cell after another, end that close."""
     rng = np.random.default_rng(0)

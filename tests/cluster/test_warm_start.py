@@ -17,6 +17,7 @@ import pytest
 from distributed import Client
 from growing_ratings import Root, address_of, lines
 from losing_workers import KillAfter
+from sessions import only_long
 
 from bench import daily, daily_training
 from funkflow import Model, RunResult
@@ -81,7 +82,9 @@ def test_two_workers_give_the_same_bits(
     assert (result.run_id, bits(result)) == (warm[1].run_id, bits(warm[1]))
 
 
-@pytest.mark.parametrize("doing", ["warm-users-{}-2", "save-users-{}-0002-0", "hold-back-items-{}-1"])
+@pytest.mark.parametrize(
+    "doing", [only_long("warm-users-{}-2"), "save-users-{}-0002-0", only_long("hold-back-items-{}-1")]
+)
 def test_a_killed_worker_changes_no_bit(
     grown: tuple[Root, str], warm: tuple[Root, RunResult, list[Event]], tmp_path: Path, doing: str
 ) -> None:

@@ -69,6 +69,7 @@ def test_unknown_entries_as_zero_are_worse_without_a_baseline(compared: tuple[Pa
     assert rmse[False] < compared[1]["references"]["biases"] < compared[1]["references"]["mean"] < rmse[True]
 
 
+@pytest.mark.long
 def test_all_runs_share_one_grid_and_nothing_is_trained_twice(compared: tuple[Path, dict[str, Any]]) -> None:
     """Said again without --json, it prints the same figures as tables."""
     root, before = compared

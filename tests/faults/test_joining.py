@@ -151,6 +151,7 @@ def test_a_worker_that_joins_with_another_funkflow_is_left_out(tmp_path: Path, e
     assert cluster.done.workers_of("-at-") & set(joined) == set()
 
 
+@pytest.mark.long
 def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path: Path) -> None:
     settings = TrainSettings(
         method="batch", rank=3, stop_on="nothing", batch=BatchSettings(steps=6, checkpoint_steps=2)

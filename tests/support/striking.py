@@ -29,7 +29,7 @@ AWAY = "network away for 8 s"
 EVERYWHERE = ("worker killed",)
 """`make test` tries these at every stage: one run endures all of their strikes."""
 LONG = (
-    "all workers but one killed", "finished shard damaged", "nanny restarts a worker", "out of memory",
+    "all workers but one killed", "disk full", "finished shard damaged", "nanny restarts a worker", "out of memory",
     "scheduler killed", STORE_FAILS, *(name for name, kind in KINDS.items() if kind.waits),
 )  # fmt: skip
 """Those of which a shorter test has the heart, or which mostly wait."""

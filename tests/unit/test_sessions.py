@@ -65,7 +65,7 @@ SHARED = ["-p", "xdist", "-n", "2"]
 @pytest.mark.parametrize(
     ("session", "processes"),
     [
-        *(pytest.param(name, [], id=name) for name in CHOSEN),
+        *(pytest.param(name, [], id=name, marks=[pytest.mark.long] * ("alone" in name)) for name in CHOSEN),
         pytest.param("make test", SHARED, id="make test, shared"),
         pytest.param("make long", SHARED, id="make long, shared", marks=pytest.mark.long),
     ],
