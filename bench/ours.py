@@ -40,7 +40,7 @@ from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, shard_rows

@@ -15,13 +15,13 @@ from typing import Any, cast
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
 from funkflow.pipeline.models.start_model import RunStart, relevant
-from funkflow.pipeline.models.usefulness import remedy, shortfall
+from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
 from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.model_manifests import Evaluation
-from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.result import RankingResult, RunResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
@@ -141,7 +141,7 @@ class _Run:
         result.split, paths["split"] = held_out.split, held_out.folder
         if not self._reaches("grid"):
             return
-        blocks = grid(context, dataset, held_out, settings.grid)
+        blocks = grid(context, dataset, held_out, settings.grid, settings.train.weighs_missing_cells)
         paths["grid"] = blocks.folder
         if not self._reaches("train"):
             return
@@ -155,7 +155,8 @@ class _Run:
             return
         about = self._about(data, start)
         paths["model"] = export(context, dataset, training, settings.train.rank, about)
-        candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation)
+        ranked = self._rank(context, data, training) if settings.train.goal == "ranking" else None
+        candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation, ranked)
         result.gate = gate(context, candidate, run_in_use(self.store.root), settings.gate, settings.split)
         self._serve(context, settings, data, training)
         if refusal := result.gate.get("refusal"):
@@ -174,7 +175,8 @@ class _Run:
         training: Training = METHODS[chosen.method].run_function()(job)
         result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
         result.counted = training.counted
-        if not METHODS[chosen.method].missing_as_zero:
+        result.goal = chosen.goal
+        if not METHODS[chosen.method].missing_as_zero and not chosen.weighs_missing_cells:
             slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
             result.epoch_chosen_on = slices.get(chosen.stop_on)
         return training, baselines
@@ -192,6 +194,7 @@ class _Run:
             "best_epoch": result.best_epoch,
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": self.settings.train.biases,
+            **({"goal": "ranking"} if self.settings.train.goal == "ranking" else {}),
             **masked_content(start.content(data.split.id)),
             "id_types": data.dataset.id_types,
             "counted": result.counted,
@@ -206,9 +209,23 @@ class _Run:
         if reached is not None:
             result.evaluation = reached.content()
             result.rmse, result.mae = reached.model.rmse, reached.model.mae
-        if short := shortfall(result.evaluation):
-            result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
-            context.notify(Noticed(result.warning, warning=True))
+        if self.settings.train.goal == "ratings" and (short := shortfall(result.evaluation)):
+            self._call_useless(context, short, data)
+
+    def _rank(self, context: Context, data: TrainingData, training: Training) -> RankingResult:
+        """Measure the ranking, copy it to the result, and warn if a model for recommendations is of no use."""
+        result, chosen = self.result, self.settings
+        result.ranking = ranking(
+            context, data.dataset, data.split, result.paths["model"], chosen.ranking, training.run_folder
+        )
+        if chosen.train.goal == "ranking" and (short := ranking_shortfall(result.ranking)):
+            self._call_useless(context, short, data)
+        return result.ranking
+
+    def _call_useless(self, context: Context, short: str, data: TrainingData) -> None:
+        result = self.result
+        result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
+        context.notify(Noticed(result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
         """Measure, report and use the exported model; one that its gate refused is only measured and reported."""
@@ -217,8 +234,8 @@ class _Run:
         passes = result.gate.get("passed", True)
         if self._reaches("spectrum"):
             spectrum(context, model, result.paths["grid"])
-        if self._reaches("ranking"):
-            result.ranking = ranking(context, data.dataset, data.split, settings=settings.ranking, **folders)
+        if self._reaches("ranking") and settings.train.goal == "ratings":
+            self._rank(context, data, training)
         if passes and self._reaches("recommend") and settings.recommend.count:
             result.paths["recommendations"] = recommend(
                 context, data.dataset, data.split, settings=settings.recommend, **folders

@@ -2,7 +2,7 @@
 
 Covers: the context, running a batch of independent tasks with progress, and releasing memory that workers keep between
 tasks.
-Does not cover: opening the cluster (open.py) or the epoch graphs of training (pipeline/training/sgd_graph.py).
+Does not cover: opening the cluster (open.py) or the epoch graphs of training (pipeline/training/methods/sgd_graph.py).
 """
 
 from __future__ import annotations

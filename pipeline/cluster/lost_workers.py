@@ -1,7 +1,7 @@
 """Lost workers, as lines that name the repeated work and its start.
 
 Covers: messages of the scheduler, in the client's thread, and events between two events of the run.
-Does not cover: repeating the work, which Dask does from stored results (pipeline/training/sgd_graph.py,
+Does not cover: repeating the work, which Dask does from stored results (pipeline/training/methods/sgd_graph.py,
 pipeline/training/checkpoint.py).
 """
 

@@ -1,7 +1,7 @@
 """Tasks run elsewhere once their preferred worker is gone.
 
 Covers: a scheduler plugin for the moment without any worker. Does not cover: the preferences
-(pipeline/training/sgd_graph.py).
+(pipeline/training/methods/sgd_graph.py).
 
 Dask gives a task with `workers=…, allow_other_workers=True` to another worker if the preferred one is gone. But a task
 that becomes ready while there is no worker at all waits for that address, which never comes back: a worker that

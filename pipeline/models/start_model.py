@@ -27,7 +27,13 @@ from funkflow.tasks.storage.paths import absolute
 
 def relevant(settings: TrainSettings) -> dict[str, object]:
     """Return the settings of [train] that decide the result, without those of the start model."""
-    idle: Any = {"checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"}}
+    idle: Any = {
+        "goal": True,
+        "checkpoint_epochs": True,
+        "warm_start": True,
+        "warm_from": True,
+        "batch": {"checkpoint_steps"},
+    }
     idle |= dict.fromkeys(without_effect(settings.method, type(settings).model_fields), True)
     return settings.model_dump(exclude=idle)
 

@@ -1,4 +1,4 @@
-"""Whether a model is of use: its RMSE must be below those of the mean rating and of the bias baseline.
+"""Whether a model is of use: it must predict better than the bias baseline, or rank better than the most rated items.
 
 Covers: the warning if it is not, and the advice.
 Does not cover: measuring (pipeline/stages/evaluate.py, pipeline/stages/baseline.py), the gate
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from funkflow.pipeline.root.manifests import Dataset, Grid
-from funkflow.pipeline.root.result import ESTIMATES
+from funkflow.pipeline.root.result import ESTIMATES, RankingResult
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import distinct_figures
@@ -39,8 +39,19 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
     return f"its RMSE on the validation ratings, {own}, is not below {other}, that of the {ESTIMATES[better]}"
 
 
+def ranking_shortfall(ranking: RankingResult) -> str:
+    """Compare a model with the most rated items; return a message, empty if it ranks better or nothing was measured."""
+    if not ranking or ranking["ndcg"] > ranking["most_rated"]["ndcg"]:
+        return ""
+    own, other = distinct_figures(ranking["ndcg"], ranking["most_rated"]["ndcg"])
+    at = ranking["count"]
+    return f"its NDCG@{at} on the validation ratings, {own}, is not above {other}, that of the most rated items"
+
+
 def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:
     """Return the advice for a model that is of no use."""
+    if settings.train.goal == "ranking":
+        return "a higher train.rank, another train.als.alpha or more ratings may help"
     if METHODS[settings.train.method].missing_as_zero:
         return "train.method = sgd looks at known ratings only"
     if not settings.train.biases:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from funkflow.tasks.kernels.tiles import TILE_USERS as SOLVED_USERS
 from funkflow.tasks.kernels.vector import STATE_WIDTH
 from funkflow.tasks.model.score_rows import BATCH_PAIRS as SCORED_PAIRS
 
@@ -32,6 +33,12 @@ _POINTS = 7
 the best point; and one for fragmentation."""
 _PARTS = 3
 """Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
+_ROW_VERSIONS = 4
+"""Of rows that are solved: before, after, the best, and those of a checkpoint that is written."""
+_SEARCH_ROWS = 10
+"""Of items amid their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
+_SOLVED_ROWS = 7
+"""Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
 _SCORED_BYTES = 30
 """A rating of a block in scoring: its rows and its value, and their temporary arrays."""
 _SPARSE_BYTES = 12
@@ -158,6 +165,17 @@ def batch_need(work: Workload) -> Need:
     items = size.items * row * (_POINTS + work.shards * work.part)
     # Three checkpoints of a point and a direction each; their best points, and the model.
     return Need(work.data + users + items, 0.0, size.rows * (6 * row + 4 * row_bytes(work.rank)))
+
+
+def als_need(work: Workload) -> Need:
+    """Rows in float32; of items amid their steps also residuals, directions and parts of sums, half in float64."""
+    size, row = work.size, 4 * (work.rank + 2)
+    users = size.users * row * _ROW_VERSIONS * work.part
+    items = size.items * row * (_ROW_VERSIONS + _SEARCH_ROWS + 2 * work.shards * work.part)
+    solving = work.tasks * SOLVED_USERS * row * _SOLVED_ROWS
+    blocks = work.reading * work.shards if work.streamed else size.ratings * size.rating_bytes * work.part
+    held_out = size.held_out * HELD_OUT_BYTES * work.part
+    return Need(blocks + held_out + users + items + solving, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
 
 
 def funk_need(work: Workload) -> Need:

@@ -57,7 +57,7 @@ def result_table(result: RunResult, root: str = "") -> Group:
     root : the root of a run whose model is in use; empty: without commands.
     """
     parts: list[Table | Text] = []
-    if result.evaluation:
+    if result.evaluation and result.goal == "ratings":
         scores = [
             (name, *rounded_scores(result.evaluation, key))
             for key, name in ESTIMATES.items()

@@ -71,16 +71,17 @@ class RunResult:
     `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
 
     `evaluation` : RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
-    `counted` : the unit of `epochs`: epochs, steps along the whole gradient (pipeline/training/batch.py), passes for
-    one factor (pipeline/training/funk.py; `best_epoch` is then the number of factors), or products with the matrix
-    (pipeline/training/standard_svd.py). `warning` : one line if the model is no better than the mean rating or the
-    biases alone. `seconds`, `memory_bytes` : by stage, the latter the peak of this machine's processes and of all other
-    workers. `worker_memory_bytes` : the resident size of the largest worker. A prediction is 0 if there is none. Fields
-    of stages that did not run are None or empty.
+    `counted` : the unit of `epochs`: epochs, steps along the whole gradient (pipeline/training/methods/batch.py),
+    passes for one factor (pipeline/training/methods/funk.py; `best_epoch` is then the number of factors), or products
+    with the matrix (pipeline/training/methods/standard_svd.py). `warning` : one line if the model is no better than the
+    mean rating or the biases alone. `seconds`, `memory_bytes` : by stage, the latter the peak of this machine's
+    processes and of all other workers. `worker_memory_bytes` : the resident size of the largest worker. A prediction is
+    0 if there is none. Fields of stages that did not run are None or empty.
     """
 
     run_id: str | None = None
     split: str | None = None
+    goal: str = "ratings"
     rmse: float | None = None
     mae: float | None = None
     transform: Transform = "none"
@@ -106,7 +107,7 @@ class RunResult:
         scores = [
             (name, *rounded_scores(content["evaluation"], key))
             for key, name in ESTIMATES.items()
-            if key in content["evaluation"]
+            if key in content["evaluation"] and self.goal == "ratings"
         ]
         facts = [("run", f"{self.run_id}"), *((name, str(path)) for name, path in content["paths"].items())]
         if self.warning:

@@ -68,9 +68,11 @@ def _imported(dotted: str) -> Callable[..., Any]:
     return found
 
 
-_TRAINING, _MEMORY = "funkflow.pipeline.training", "funkflow.pipeline.planning.method_memory"
+_TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.planning.method_memory"
 _WARM = frozenset({"warm_start", "warm_from"})
-_ALL_EPOCHS = frozenset({"batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}) | _WARM
+_ALL_EPOCHS = (
+    frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}) | _WARM
+)
 
 
 def _standard_svd(name: str, memory: str, ignores: frozenset[str]) -> Method:
@@ -87,18 +89,23 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            frozenset({"batch", "iterations", "tolerance"}),
+            frozenset({"als", "batch", "iterations", "tolerance"}),
+        ),
+        Method(
+            "als", "rows of users and of items by turns, by conjugate gradients",
+            f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
+            frozenset({"batch", "step", "iterations", "tolerance"}) | _WARM,
         ),
         Method(
             "batch", "gradient descent on all ratings at once",
             f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
-            frozenset({"epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"}) | _WARM,
+            frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"}) | _WARM,
             unit="step", counted="steps", limit="at most {batch.steps} steps",
         ),
         Method(
             "funk", "gradient descent, one factor after another",
             f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
-            frozenset({"batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"}) | _WARM,
+            frozenset({"als", "batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"}) | _WARM,
             unit="feature", counted="passes", limit="at most {epochs} passes for each factor",
             removes_baseline=True,
         ),

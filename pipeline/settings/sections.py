@@ -103,10 +103,15 @@ class GateSettings(Section):
         "validation ratings; below 0: the new RMSE must be lower by that; None: no comparison",
     )
     ratings_at_least: int = Field(1, ge=1, description="least number of training ratings")
+    beats_most_rated: bool = Field(
+        True,
+        description="with train.goal = ranking: whether its NDCG on the validation ratings must be above that of the "
+        "most rated items for the same users; without such ratings there is no such condition",
+    )
     beats_biases: bool = Field(
         True,
-        description="whether its RMSE on the validation ratings must be below those of the mean rating and of the "
-        "bias baseline; without validation ratings there is no such condition",
+        description="with train.goal = ratings: whether its RMSE on the validation ratings must be below those of the "
+        "mean rating and of the bias baseline; without validation ratings there is no such condition",
     )
 
 
@@ -190,6 +195,15 @@ class Settings(Section):
             raise ValueError(
                 'split.kind = "none" leaves no validation to compare models on: leave out gate.rmse_worse_by_at_most, '
                 "or choose another split"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gate_suits_the_goal(self) -> Settings:
+        if self.train.goal == "ranking" and self.gate.rmse_worse_by_at_most is not None:
+            raise ValueError(
+                "gate.rmse_worse_by_at_most compares RMSEs, which a ranking has no use for: leave it out "
+                "(gate.beats_most_rated asks for its NDCG)"
             )
         return self
 

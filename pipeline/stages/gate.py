@@ -1,7 +1,8 @@
 """Gate: whether a new model may replace the one in use.
 
 Covers: the requirements (finite numbers, enough ratings, errors below those of the mean rating and the bias baseline,
-and not worse than the model in use), the ratings for the comparison, and the refusal.
+and not worse than the model in use; of a ranking, better than the most rated items), the ratings for the comparison,
+and the refusal.
 Does not cover: moving the pointer (pipeline/root/model_in_use.py), the scores (pipeline/models/saved_scores.py).
 
 Validation ratings that the model in use was trained on would make it look better than it is, so they count for neither
@@ -19,10 +20,10 @@ from typing import Any
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.saved_scores import match_items, match_users, met_by, scored
 from funkflow.pipeline.models.trained_on import LEAST_LEFT, EarlierModel
-from funkflow.pipeline.models.usefulness import shortfall
+from funkflow.pipeline.models.usefulness import ranking_shortfall, shortfall
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import TrainingData
-from funkflow.pipeline.root.result import GateResult
+from funkflow.pipeline.root.result import GateResult, RankingResult
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.settings.sections import GateSettings, SplitSettings
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings
@@ -40,14 +41,21 @@ _NOTHING_TO_ASK = (
 )
 
 
+_NO_RANKING_TO_ASK = (
+    "no ranking was measured, so nothing says whether the model ranks better than the most rated items: "
+    "gate.beats_most_rated asks nothing"
+)
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A new model, its data and its evaluation."""
+    """A new model, its data and its evaluation; of a model for recommendations also its ranking, None for ratings."""
 
     run_id: str
     folder: str
     data: TrainingData
     evaluation: Mapping[str, Any]
+    ranking: RankingResult | None = None
 
 
 def gate(
@@ -92,6 +100,8 @@ def _pass_or_refuse(
         raise ModelRefused(
             f"{new.data.grid.ratings:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
         )
+    if new.ranking is not None:
+        return _ranks_or_refuse(context, new.ranking, settings)
     if settings.beats_biases:
         if not new.evaluation:
             context.notify(Noticed(_NOTHING_TO_ASK))
@@ -101,6 +111,16 @@ def _pass_or_refuse(
         return {}
     compared = _compare_with_current(context, new, *current, split)
     return {} if compared is None else _verdict(current[0], compared, settings.rmse_worse_by_at_most)
+
+
+def _ranks_or_refuse(context: Context, ranking: RankingResult, settings: GateSettings) -> GateResult:
+    """Ask for the ranking alone; raise ModelRefused if it is no better than that of the most rated items."""
+    if settings.beats_most_rated:
+        if not ranking:
+            context.notify(Noticed(_NO_RANKING_TO_ASK))
+        if short := ranking_shortfall(ranking):
+            raise ModelRefused(f"{short} (gate.beats_most_rated)")
+    return {}
 
 
 def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> GateResult:

@@ -2,7 +2,7 @@
 
 Covers: the scatter and build tasks, and the manifest.
 Does not cover: the work of the tasks (tasks/grid/scatter.py, tasks/grid/block.py, tasks/training/score.py), or training
-(pipeline/training/sgd.py).
+(pipeline/training/methods/sgd.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from funkflow.tasks.training.saved_shards import write_held_out
 _STAGE = "grid"
 
 
-def grid(context: Context, dataset: Dataset, split: Split, settings: GridSettings) -> Grid:
+def grid(context: Context, dataset: Dataset, split: Split, settings: GridSettings, may_be_equal: bool = False) -> Grid:
     """Return the grid for this dataset and split; build it if it does not exist.
+
+    may_be_equal : whether the training ratings may all be equal, as likes are: a ranking learns from the missing ones.
 
     Raises
     ------
@@ -53,14 +55,24 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     made = context.existing(Grid, folder)
     reused = made is not None
     if made is None:
-        made = _build(context, dataset, split, shards, grid_id)
+        made = _build(context, dataset, split, shards, grid_id, 1 if may_be_equal else 2)
+    _refuse_too_few(made.blocks, made.ratings, made.mean, 1 if may_be_equal else 2)
     kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
     summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return made
 
 
-def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str) -> Grid:
+def _refuse_too_few(blocks: Sequence[BlockEntry], ratings: int, mean: float, values: int) -> None:
+    """Raise BadInput unless there are at least so many different ratings, 1 or 2."""
+    if len({extreme for block in blocks for extreme in block.extremes or ()}) < values:
+        raise BadInput(
+            f"{ratings} training ratings, mean {mean:g}, no two of them different: nothing to learn; check the ratings "
+            "column and the split, or, if they are likes, set train.goal = ranking"
+        )
+
+
+def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str, values: int) -> Grid:
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
     filled = {name: part for name, part in split.held_out.items() if part.ratings}
     steps = len(dataset.parts) + shards * shards + shards * len(filled)
@@ -79,11 +91,7 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
         ratings = sum(block.rows for block in blocks)
         mean = sum(block.sum for block in blocks) / max(1, ratings)
         mean_square = sum(block.squares for block in blocks) / max(1, ratings)
-        if len({extreme for block in blocks for extreme in block.extremes or ()}) < 2:
-            raise BadInput(
-                f"{ratings} training ratings, mean {mean:g}, no two of them different: nothing to learn; "
-                "check the ratings column and the split"
-            )
+        _refuse_too_few(blocks, ratings, mean, values)
         made = Grid(
             folder=folder, id=grid_id, dataset=dataset.id, split=split.id, shards=shards, ratings=ratings,
             users=dataset.users, items=dataset.items, mean=mean, mean_square=mean_square,

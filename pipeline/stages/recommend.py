@@ -11,7 +11,7 @@ import time
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
-from funkflow.pipeline.progress.events import StageFinished, StageStarted
+from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedPart
 from funkflow.pipeline.root.store import content_id, nothing_half_written
@@ -22,6 +22,7 @@ from funkflow.tasks.serving.recommend import recommend_part
 from funkflow.tasks.storage import files
 
 _STAGE = "recommend"
+_FOR_RATINGS = "this model predicts ratings; one trained with train.goal = ranking recommends better"
 
 
 def recommend(
@@ -46,6 +47,8 @@ def recommend(
     )  # fmt: skip
     manifest = Recommendations.published(folder)
     reused = manifest is not None and manifest.id == identity
+    if read_about(model_folder).get("goal") != "ranking":
+        context.notify(Noticed(_FOR_RATINGS))
     if manifest is None or not reused:
         context.check_fits(_STAGE)
         files.remove_tree(folder)

@@ -1,6 +1,6 @@
-"""Training on a cluster: a loop with checkpoints, and for each method its graph of tasks.
+"""Training on a cluster: what all methods share, such as the loop with checkpoints and the placed grid.
 
-Lives here: sgd, batch, funk and the standard SVD methods, each with its graph; the placed grid; warm starts.
+Lives here: jobs, checkpoints, the placed grid, step sizes, warm starts; in methods/ each method with its graph.
 Does not: the arithmetic of a task (tasks/training/).
 May import: pipeline/models/, pipeline/cluster/, pipeline/root/, tasks/.
 """

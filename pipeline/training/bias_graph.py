@@ -1,7 +1,8 @@
 """The bias baseline of a grid, as tasks on its rows of blocks.
 
 Covers: the tasks with their inputs and keys.
-Does not cover: the estimate (tasks/training/bias_baseline.py), its uses (pipeline/stages/evaluate.py, standard_svd.py).
+Does not cover: the estimate (tasks/training/bias_baseline.py), its uses (pipeline/stages/evaluate.py,
+methods/standard_svd.py).
 """
 
 from __future__ import annotations

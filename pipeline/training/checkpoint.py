@@ -1,7 +1,7 @@
 """Checkpoints of a run: shards written by the workers that hold them, and a manifest.
 
 Covers: writing a checkpoint, finding the newest whole one, and removing old ones.
-Does not cover: when one is due (sgd.py), a shard's file (tasks/grid/factor_shard.py).
+Does not cover: when one is due (methods/sgd.py), a shard's file (tasks/grid/factor_shard.py).
 
     <run>/checkpoints/epoch-00010.json        names two sets of shards: of epoch 10, and of the best epoch so far
     <run>/checkpoints/shards-00010/user-00000.npy, …
@@ -9,7 +9,6 @@ Does not cover: when one is due (sgd.py), a shard's file (tasks/grid/factor_shar
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +20,10 @@ from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.root.store import FORMAT_VERSION
 from funkflow.pipeline.root.typed_json import Entry, FileEntry
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.on_worker import on_threads
-from funkflow.pipeline.training.sgd_graph import State
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.grid.factor_shard import verify_shard
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.sgd_share import write_item_shards, write_user_shards
 
 _MOST_CHECKPOINTS = 2
 
@@ -120,34 +116,6 @@ def folder_of(run_folder: str) -> str:
 def array_entries(paths: Iterable[str], checksums: Iterable[str]) -> tuple[FileEntry, ...]:
     """Return the entries of arrays that were written."""
     return tuple(FileEntry.array(path, checksum) for path, checksum in zip(paths, checksums, strict=True))
-
-
-def write_state(context: Context, folder: str, state: State, of_shares: list[slice], epoch: int) -> ShardFiles:
-    """Write every shard on the worker that holds it; return the files.
-
-    `of_shares` : the shards of each share of the state.
-
-    Raises
-    ------
-    Diverged
-        A shard holds numbers that are not finite.
-    """
-    set_name = f"shards-{epoch:05d}"
-    submit, at = context.client.submit, f"{context.attempt}-{epoch:04d}"
-    writes = {
-        side: [
-            submit(on_threads, write_side, 1, share, folder, name=f"{set_name}/{side[:-1]}", first=mine.start,
-                   key=f"save-{side}-{at}-{number}", pure=False)
-            for number, (share, mine) in enumerate(zip(shares, of_shares, strict=True))
-        ]
-        for side, write_side, shares in (
-            ("users", write_user_shards, state.users), ("items", write_item_shards, state.items)
-        )
-    }  # fmt: skip
-    written: dict[str, list[list[tuple[str, str]]]] = context.client.gather(writes)
-    return {
-        side: tuple(itertools.starmap(FileEntry.array, itertools.chain(*shares))) for side, shares in written.items()
-    }
 
 
 def write(run_folder: str, checkpoint: Checkpoint) -> None:

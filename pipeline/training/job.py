@@ -1,7 +1,7 @@
 """A training job: what every method of training gets.
 
 Covers: the job, the folders of its files, and the model that it may start from.
-Does not cover: what a method does with it (sgd.py, batch.py, funk.py, standard_svd.py).
+Does not cover: what a method does with it (methods/).
 """
 
 from __future__ import annotations

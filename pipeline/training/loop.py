@@ -1,7 +1,7 @@
 """The base class of the training loops that have checkpoints.
 
 Covers: resuming from a checkpoint and writing one, progress events, and workers that join and leave.
-Does not cover: the loops (sgd.py, batch.py, funk.py), the files of a checkpoint (checkpoint.py).
+Does not cover: the loops (methods/), the files of a checkpoint (checkpoint.py).
 """
 
 from __future__ import annotations

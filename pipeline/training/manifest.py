@@ -1,7 +1,7 @@
 """The training manifest: reused, or trained for and published.
 
 Covers: the steps around every method of training, and their events.
-Does not cover: the methods (sgd.py, batch.py, funk.py, standard_svd.py), checkpoints (checkpoint.py).
+Does not cover: the methods (methods/), checkpoints (checkpoint.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The grid of blocks on the workers.
 
 Covers: cutting the rows of blocks into shares, loading them, and moving them when workers join or leave.
-Does not cover: which workers may take part (pipeline/cluster/workers.py), training on the blocks (sgd_graph.py).
+Does not cover: which workers may take part (pipeline/cluster/workers.py), training on the blocks
+(methods/sgd_graph.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Covers: the tasks that make its shards, and the score of the model, which stays the best if training gains nothing.
 Does not cover: the rows (tasks/training/warm_rows.py), the choice of the model (pipeline/models/start_model.py),
-resuming from the checkpoint (sgd.py).
+resuming from the checkpoint (methods/sgd.py).
 
 Training resumes from this checkpoint as from any other: the same bits on any number of workers, killed or not. It names
 two sets of shards: the model unchanged, which is the best so far, and a shrunk one, from which training starts.

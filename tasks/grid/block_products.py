@@ -3,7 +3,7 @@
 Covers: removing the baseline, products with the matrix and its transpose, its norm, and a block as SciPy's sparse
 matrix.
 Does not cover: the loops (tasks/kernels/products.py), the sum over rows of blocks
-(pipeline/training/sparse_operator.py), the methods (tasks/training/svd_methods.py).
+(pipeline/training/methods/sparse_operator.py), the methods (tasks/training/svd_methods.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The arithmetic of one rating in LLVM vectors, for the loop in sgd.py.
+"""The arithmetic of one rating in LLVM vectors, for the loops in sgd.py and als.py.
 
-Covers: two operations on rows of factors, `step_once` and `mean_square`, for any rank, in vectors of 16 floats.
-Does not cover: the loop over ratings, the state of a row and the formulas (sgd.py), or the plain reference
+Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `step_once`, `mean_square`, `add_term`.
+Does not cover: the loops over ratings, the state of a row and the formulas (sgd.py, als.py), or the plain reference
 (reference.py).
 
 Numba compiles scalar loops and leaves vectors to LLVM, which here uses half the processor's width, keeps each scalar of
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import float32, from_dtype, types
 from numba.extending import intrinsic
@@ -35,18 +36,18 @@ _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 
 
-def row_dtype(rank: int) -> np.dtype[np.void]:
-    """Return the type of one row of factors: a record of `rank` floats, so that Numba's types include the rank."""
-    return np.dtype([("factors", np.float32, (rank,))])
+def row_dtype(rank: int, dtype: npt.DTypeLike = np.float32) -> np.dtype[np.void]:
+    """Return the type of one row of factors: a record of `rank` numbers, so that Numba's types include the rank."""
+    return np.dtype([("factors", dtype, (rank,))])
 
 
-def rows_type(rank: int) -> Any:
+def rows_type(rank: int, dtype: npt.DTypeLike = np.float32, readonly: bool = False) -> Any:
     """Return Numba's type of a matrix of factors, as rows of `row_dtype`."""
-    return types.Array(from_dtype(row_dtype(rank)), 1, "C")
+    return types.Array(from_dtype(row_dtype(rank, dtype)), 1, "C", readonly=readonly)
 
 
 class _Vector:
-    """An LLVM float or vector of floats, with the arithmetic of `FAST_MATH`."""
+    """An LLVM number or vector of numbers, float or double, with the arithmetic of `FAST_MATH`."""
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
         self.builder, self.value = builder, value
@@ -65,7 +66,7 @@ class _Vector:
         return int(self.value.type.count)
 
     def lane(self, number: int) -> _Vector:
-        """Return one float of a vector."""
+        """Return one number of a vector."""
         return _Vector(self.builder, self.builder.extract_element(self.value, ir.Constant(_INT32, number)))
 
     def shuffled(self, order: Sequence[int]) -> _Vector:
@@ -79,8 +80,8 @@ class _Vector:
         return self.shuffled([min(lane, self.lanes) for lane in range(LANES)])
 
     def spread(self, lanes: int) -> _Vector:
-        """Return a float in every lane of a vector."""
-        vector = ir.Constant(ir.VectorType(_FLOAT, lanes), ir.Undefined)
+        """Return a number in every lane of a vector."""
+        vector = ir.Constant(ir.VectorType(self.value.type, lanes), ir.Undefined)
         first = self.builder.insert_element(vector, self.value, ir.Constant(_INT32, 0))
         return _Vector(self.builder, first).shuffled([0] * lanes)
 
@@ -93,15 +94,17 @@ class _Vector:
 
 
 class _Row:
-    """One row of factors in memory as vectors of 16 lanes and a remainder."""
+    """One row of factors in memory as vectors of 16 lanes and a remainder; `number` : float or double."""
 
-    def __init__(self, builder: ir.IRBuilder, factors: ir.Value, row: ir.Value, rank: int) -> None:
+    def __init__(
+        self, builder: ir.IRBuilder, factors: ir.Value, row: ir.Value, rank: int, number: ir.Type = _FLOAT
+    ) -> None:
         start = builder.gep(
-            builder.bitcast(factors, _FLOAT.as_pointer()), [builder.mul(row, ir.Constant(_INT64, rank))]
+            builder.bitcast(factors, number.as_pointer()), [builder.mul(row, ir.Constant(_INT64, rank))]
         )
         self.places, self.vectors = [], []
         for first in range(0, rank, LANES):
-            kind = ir.VectorType(_FLOAT, min(LANES, rank - first)).as_pointer()
+            kind = ir.VectorType(number, min(LANES, rank - first)).as_pointer()
             place = builder.bitcast(builder.gep(start, [ir.Constant(_INT64, first)]), kind)
             loaded = builder.load(place)
             loaded.align = 4
@@ -197,3 +200,31 @@ def mean_square(_typing, factors, row):  # type: ignore[no-untyped-def]
         return (x.dot(x).lane(0) * _Vector(builder, ir.Constant(_FLOAT, float(np.float32(1.0 / rank))))).value
 
     return float32(factors, row), generate
+
+
+@intrinsic
+def add_term(_typing, rows, a, others, b, sums, c, target, weight):  # type: ignore[no-untyped-def]
+    """Add (target - weight <x_a, y_b>) y_b to row c of the sums, in place; return <x_a, y_b>.
+
+    rows, others, sums : rows of `row_dtype`, all of one type; a, b, c : int64; target, weight : of that type's numbers.
+    It checks nothing.
+    """
+    rank = _rank_of(rows)
+    number = rows.dtype.typeof("factors").dtype
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        x, y, total = (
+            _Row(
+                builder, _array_data(context, builder, signature.args[n], arguments[n]), arguments[n + 1], rank,
+                context.get_value_type(number),
+            )
+            for n in (0, 2, 4)
+        )  # fmt: skip
+        product = x.dot(y)
+        pull = _Vector(builder, arguments[6]).spread(LANES) - _Vector(builder, arguments[7]).spread(LANES) * product
+        total.store(
+            [old + pull.shuffled(range(each.lanes)) * each for old, each in zip(total.vectors, y.vectors, strict=True)]
+        )
+        return product.lane(0).value
+
+    return number(rows, a, others, b, sums, c, target, weight), generate

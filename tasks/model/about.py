@@ -52,6 +52,7 @@ class About(TypedDict, total=False):
     best_epoch: int | None
     epoch_chosen_on: str | None
     biases: bool
+    goal: Literal["ratings", "ranking"]
     asked: str
     counted: str
     trained_on: list[dict[str, Any]]

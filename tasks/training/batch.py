@@ -2,7 +2,7 @@
 
 Covers: rows of factors with their biases, a block's part of the gradient, the sum of parts with the penalty, the step.
 Does not cover: the loop over ratings (tasks/kernels/gradient.py), the objective in plain NumPy (objective.py), the step
-rule (gradient_descent.py), the graph of tasks (pipeline/training/batch_graph.py).
+rule (gradient_descent.py), the graph of tasks (pipeline/training/methods/batch_graph.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Early stopping, by the RMSEs of the epochs and the size of the factors' part of the predictions.
 
 Covers: the best epoch so far, whether to stop, and the difference between a standstill and the end.
-Does not cover: measuring the RMSEs (score.py), the loop over epochs (pipeline/training/sgd.py).
+Does not cover: measuring the RMSEs (score.py), the loop over epochs (pipeline/training/methods/sgd.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Covers: the residuals that finished features leave, passes for the current feature, and its errors on validation
 ratings.
 Does not cover: the loops over ratings (tasks/kernels/funk.py), features on disk (funk_files.py), the order of blocks
-(tasks/grid/visit_order.py), the loop over features (pipeline/training/funk.py).
+(tasks/grid/visit_order.py), the loop over features (pipeline/training/methods/funk.py).
 """
 
 from __future__ import annotations

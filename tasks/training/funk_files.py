@@ -1,7 +1,7 @@
 """Files of features of Simon Funk's form, and the shards of the model made of them.
 
 Covers: writing and reading them.
-Does not cover: finding features (funk.py), the loop that writes them (pipeline/training/funk.py).
+Does not cover: finding features (funk.py), the loop that writes them (pipeline/training/methods/funk.py).
 """
 
 from __future__ import annotations

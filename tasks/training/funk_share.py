@@ -1,7 +1,8 @@
 """The tasks of Funk's form: each works on one share of the grid, for the current feature.
 
 Covers: a feature before its first pass, passes over a share's blocks, scores, and writing a finished feature.
-Does not cover: one block (funk.py), files (funk_files.py), the graph of tasks (pipeline/training/funk_graph.py).
+Does not cover: one block (funk.py), files (funk_files.py), the graph of tasks
+(pipeline/training/methods/funk_graph.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Gradient descent, a <- a - step * gradient of F at a, to convergence or to the limit of steps.
 
 Covers: fixed and backtracking steps, momentum, and the reason for ending; for any F whose points can be moved and have
-inner products: a NumPy array here, or shards on many workers (pipeline/training/batch_graph.py).
-Does not cover: a particular F (objective.py), early stopping (pipeline/training/batch.py).
+inner products: a NumPy array here, or shards on many workers (pipeline/training/methods/batch_graph.py).
+Does not cover: a particular F (objective.py), early stopping (pipeline/training/methods/batch.py).
 
 Backtracking accepts a step under the condition of Armijo (1966), against the greatest of the last ten values of F
 (Grippo, Lampariello and Lucidi 1986), and first tries the step of Barzilai and Borwein (1988): the inverse of the

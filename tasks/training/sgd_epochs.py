@@ -1,7 +1,8 @@
 """Several epochs over a grid that is one share, as one task.
 
 Covers: the epochs with their scores, the best and the last state, and stopping.
-Does not cover: an epoch of several shares (pipeline/training/sgd_graph.py), the stopping rule (early_stopping.py).
+Does not cover: an epoch of several shares (pipeline/training/methods/sgd_graph.py), the stopping rule
+(early_stopping.py).
 
 An epoch over few ratings takes less time than a scheduler and two processes need to start, carry and judge it. The rule
 needs the history alone, so a task can apply it as well as the client.

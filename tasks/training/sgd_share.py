@@ -2,7 +2,7 @@
 
 Covers: first shards, loading and writing shards of a checkpoint, descent over a share's blocks, scores.
 Does not cover: one block (sgd.py), several epochs in a task (sgd_epochs.py), the graph of tasks
-(pipeline/training/sgd_graph.py).
+(pipeline/training/methods/sgd_graph.py).
 
 `threads` : the number of threads of the task (pipeline/training/on_worker.py).
 """

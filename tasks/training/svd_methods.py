@@ -2,8 +2,8 @@
 
 Covers: Lanczos and Arnoldi (ARPACK, through SciPy), power iteration with Gram-Schmidt deflation, and their common
 checks.
-Does not cover: the products (tasks/grid/block_products.py, pipeline/training/sparse_operator.py), the randomised
-method, which is Dask's (pipeline/training/standard_svd.py).
+Does not cover: the products (tasks/grid/block_products.py, pipeline/training/methods/sparse_operator.py), the
+randomised method, which is Dask's (pipeline/training/methods/standard_svd.py).
 
 They decompose the matrix with missing entries as zero. The gradient methods have another objective, over the observed
 entries alone: here a film without ratings is a film that everybody rated with zero.

@@ -1,7 +1,7 @@
 """The standard methods in the place of training: on a grid, on workers, as a model.
 
-Covers: pipeline/training/standard_svd.py and pipeline/training/sparse_operator.py against the SVD of the dense matrix
-with zeros, the same bits on any workers, and what is said where a method or a setting does not fit.
+Covers: pipeline/training/methods/standard_svd.py and pipeline/training/methods/sparse_operator.py against the SVD of
+the dense matrix with zeros, the same bits on any workers, and what is said where a method or a setting does not fit.
 Does not cover: the methods on matrices of other kinds (test_standard_svd.py).
 """
 
@@ -27,7 +27,7 @@ from funkflow.pipeline.settings.sections import GridSettings, Settings, TrainSet
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.standard_svd import decompose
+from funkflow.pipeline.training.methods.standard_svd import decompose
 from funkflow.tasks.errors import NotConverged, SettingsError
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.model.model import Model

@@ -14,8 +14,8 @@ from conftest import Heard
 from fully_observed import PURE, RANK, descended, distance, factorised, followed, matrix_of
 
 from funkflow.pipeline.settings.sections import TrainSettings
-from funkflow.pipeline.training.batch import train_batch
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.batch import train_batch
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.tasks.training.gradient_descent import Reason
 
 STEP = 0.2

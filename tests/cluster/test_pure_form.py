@@ -15,7 +15,7 @@ from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files

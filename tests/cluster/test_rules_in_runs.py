@@ -22,7 +22,7 @@ from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files

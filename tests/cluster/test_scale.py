@@ -31,7 +31,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 
 CONSTANTS = Constants(
     ranks=(

@@ -30,8 +30,8 @@ from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, T
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.pipeline.training.on_worker import threads_of_task
-from funkflow.pipeline.training.sgd import train
 from funkflow.tasks.errors import Diverged, SettingsError
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.storage import files

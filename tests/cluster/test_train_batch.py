@@ -31,8 +31,8 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
-from funkflow.pipeline.training.batch import train_batch
 from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.methods.batch import train_batch
 from funkflow.tasks.errors import BadInput, Diverged
 from funkflow.tasks.grid.factor_shard import ShardStart, shard_rows
 from funkflow.tasks.storage import files

@@ -27,8 +27,8 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
-from funkflow.pipeline.training.funk import train_funk
 from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.methods.funk import train_funk
 from funkflow.tasks.errors import BadInput, Diverged, SettingsError
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import FUNK_INITIAL

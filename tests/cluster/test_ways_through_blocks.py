@@ -23,7 +23,7 @@ from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.storage import files

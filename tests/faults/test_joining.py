@@ -29,9 +29,9 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.settings.train import BatchSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
-from funkflow.pipeline.training.batch import train_batch
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.batch import train_batch
+from funkflow.pipeline.training.methods.sgd import train
 
 AT = 3
 """The epoch after which workers come or go; a checkpoint comes every second epoch, so that of epoch 4 is the next."""

@@ -34,7 +34,7 @@ from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.sgd import train
+from funkflow.pipeline.training.methods.sgd import train
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.model.about import About, read_about

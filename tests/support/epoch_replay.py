@@ -3,7 +3,7 @@
 Covers: which task waits for which, on which worker it runs, what travels when, and that the scheduler, the client and
 each worker's network are one server each.
 Does not cover: the costs (pipeline/planning/task_costs.py), checkpoints, or how Dask chooses among workers: each task
-runs where pipeline/training/sgd_graph.py would have it.
+runs where pipeline/training/methods/sgd_graph.py would have it.
 
 Events are taken in the order of their time. A worker has some slots and, of the tasks that it may begin, begins the one
 of highest priority; a task's inputs travel as soon as it is assigned, one after another into each worker. A task is
@@ -23,7 +23,7 @@ from funkflow.pipeline.planning.task_costs import Costs, Job
 from funkflow.tasks.grid.visit_order import strata_of_shares
 
 IN_FLIGHT = 2
-"""Epochs submitted before the first of them is judged (pipeline/training/sgd.py)."""
+"""Epochs submitted before the first of them is judged (pipeline/training/methods/sgd.py)."""
 
 Key = tuple[str, int, int, int]
 """A task: what it does, its epoch, its stratum, its share."""

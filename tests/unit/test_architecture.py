@@ -34,6 +34,7 @@ FLOORS = (
     "tasks.evaluation", "tasks.synthetic",
     "pipeline", "pipeline.settings", "pipeline.progress", "pipeline.progress.live", "pipeline.root",
     "pipeline.planning", "pipeline.cluster", "pipeline.datasets", "pipeline.models", "pipeline.training",
+    "pipeline.training.methods",
     "pipeline.results.report", "pipeline.stages", "pipeline.results", "pipeline.running.schedule", "pipeline.running",
     "pipeline.flow", "pipeline.results.comparison", "__init__", "pipeline.commands", "pipeline.cli", "__main__",
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 Covers: the parts of such a key, for each method, and the state of a grid as its tasks begin and end.
 Does not cover: noticing tasks (plugin.py), the figure (block_figure.py), making the keys
-(pipeline/training/sgd_graph.py, pipeline/training/funk_graph.py, pipeline/training/batch_graph.py).
+(pipeline/training/methods/sgd_graph.py, pipeline/training/methods/funk_graph.py,
+pipeline/training/methods/batch_graph.py).
 
 A task visits the blocks of one share of the user shards and one share of the item shards, so all these blocks are in
 work at once. In `batch` each block is a task, so that a share is one shard.

@@ -33,6 +33,7 @@ class GateQuestions(TypedDict, total=False):
     """The settings [gate]."""
 
     beats_biases: bool
+    beats_most_rated: bool
     ratings_at_least: int
     rmse_worse_by_at_most: float | None
 

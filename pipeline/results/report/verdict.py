@@ -23,11 +23,17 @@ _RANKED: tuple[tuple[MeasureName, str], ...] = (("ndcg", "NDCG"), ("recall", "re
 def verdict(facts: ReportFacts) -> Markup:
     """Return the sentences."""
     found, run = facts["verdict"], facts["run"]
-    sentences = [_rmse_words(found), _ranking_words(found.get("ranking") or {})]
+    ranks = _is_for_ranking(facts)
+    of_ranking = _ranking_words(found.get("ranking") or {})
+    sentences = [of_ranking or "Its ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
     asked: GateQuestions = run["settings"].get("gate") or GateQuestions()
-    sentences += [_gate_words(found, asked)]
+    sentences += [_gate_words(found, asked, ranks)]
     sentences += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
     return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
+
+
+def _is_for_ranking(facts: ReportFacts) -> bool:
+    return bool(facts["run"]["settings"].get("train", {}).get("goal") == "ranking")
 
 
 def _rmse_words(found: RunVerdict) -> str:
@@ -67,20 +73,23 @@ def _ranking_words(ranking: RankingResult) -> str:
     return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
 
 
-def _gate_words(found: RunVerdict, asked: GateQuestions) -> str:
+def _gate_words(found: RunVerdict, asked: GateQuestions, ranks: bool) -> str:
     """Describe the requirements of the gate and its decision; "" without a requirement or a decision."""
     gate = found.get("gate")
     if not gate:
         return ""
     if not gate.get("passed", True):
         return f"The gate refused it: {gate['refusal']}."
-    questions = list(_gate_questions(gate, asked, found.get("rmse") is not None))
+    is_measured = bool(found.get("ranking")) if ranks else found.get("rmse") is not None
+    questions = list(_gate_questions(gate, asked, is_measured, ranks))
     return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
 
 
-def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool) -> Iterator[str]:
+def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool, ranks: bool) -> Iterator[str]:
     """Yield the requirements that a model passed, with the findings; finite numbers are always required."""
-    if asked.get("beats_biases") and is_measured:
+    if ranks and asked.get("beats_most_rated") and is_measured:
+        yield "an NDCG above that of the most rated items"
+    if not ranks and asked.get("beats_biases") and is_measured:
         yield "an RMSE below those of the mean rating and the biases alone"
     if (least := asked.get("ratings_at_least", 1)) > 1:
         yield f"{counted(least, 'training rating')} at least (there are {gate['training_ratings']:,})"
@@ -105,7 +114,7 @@ def tiles(facts: ReportFacts) -> Markup:
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
     rmse, biases = found.get("rmse"), found.get("biases_rmse")
-    if rmse is not None and biases is not None:
+    if rmse is not None and biases is not None and not _is_for_ranking(facts):
         shown.append(_tile("RMSE", rmse, biases, "biases alone", less_is_better=True))
     if ranking := found.get("ranking"):
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))

@@ -20,10 +20,10 @@ from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, array_entries
-from funkflow.pipeline.training.funk_graph import FeatureRounds, FeatureState
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.funk_graph import FeatureRounds, FeatureState
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.default_rule import FUNK_L2_SHARE, FUNK_ROUND, FUNK_STEP, PATIENCE

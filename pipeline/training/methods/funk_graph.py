@@ -24,9 +24,9 @@ from distributed import Future
 
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.methods.sgd_graph import next_items
 from funkflow.pipeline.training.on_worker import on_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid
-from funkflow.pipeline.training.sgd_graph import next_items
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes

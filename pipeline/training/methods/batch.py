@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.training.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search, array_entries
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.batch_graph import GridObjective, ShardedRows
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.storage import files

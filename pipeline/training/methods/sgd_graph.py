@@ -1,8 +1,9 @@
 """The task graph of an epoch of stochastic descent: strata of independent shares, then a score for each share.
 
-Covers: the tasks with their inputs and keys, the first states, and several epochs of a one-share grid as one task.
-Does not cover: the place of the blocks (placed_grid.py), their order (tasks/grid/visit_order.py), the loop over epochs
-(sgd.py), the work of a task (tasks/training/sgd_share.py).
+Covers: the tasks with their inputs and keys, first states and their files, and several epochs of a one-share grid as
+one task.
+Does not cover: the place of the blocks (pipeline/training/placed_grid.py), their order (tasks/grid/visit_order.py), the
+loop over epochs (sgd.py), the work of a task (tasks/training/sgd_share.py).
 
 The grid is cut into as many shares as there are workers. In a stratum, each worker takes its share of the user shards
 through one share of the item shards, with all its threads; then the workers exchange item shards. There is no barrier
@@ -12,6 +13,7 @@ and user shards of a share stay on one worker while it lives; only item shards t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.manifests import ShardFiles
+from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid, near
 from funkflow.tasks.grid.factor_shard import ShardStart
@@ -36,6 +40,8 @@ from funkflow.tasks.training.sgd_share import (
     load_item_shards,
     load_user_shards,
     score_sgd_share,
+    write_item_shards,
+    write_user_shards,
 )
 
 
@@ -158,3 +164,31 @@ def next_items(data: PlacedGrid, result: Any, key: str) -> Any:
     One share exchanges nothing, so it keeps the result whole.
     """
     return delayed(items_of, pure=False)(result, dask_key_name=f"items-{key}") if data.shares > 1 else result
+
+
+def write_state(context: Context, folder: str, state: State, of_shares: list[slice], epoch: int) -> ShardFiles:
+    """Write every shard on the worker that holds it; return the files.
+
+    `of_shares` : the shards of each share of the state.
+
+    Raises
+    ------
+    Diverged
+        A shard holds numbers that are not finite.
+    """
+    set_name = f"shards-{epoch:05d}"
+    submit, at = context.client.submit, f"{context.attempt}-{epoch:04d}"
+    writes = {
+        side: [
+            submit(on_threads, write_side, 1, share, folder, name=f"{set_name}/{side[:-1]}", first=mine.start,
+                   key=f"save-{side}-{at}-{number}", pure=False)
+            for number, (share, mine) in enumerate(zip(shares, of_shares, strict=True))
+        ]
+        for side, write_side, shares in (
+            ("users", write_user_shards, state.users), ("items", write_item_shards, state.items)
+        )
+    }  # fmt: skip
+    written: dict[str, list[list[tuple[str, str]]]] = context.client.gather(writes)
+    return {
+        side: tuple(itertools.starmap(FileEntry.array, itertools.chain(*shares))) for side, shares in written.items()
+    }

@@ -17,13 +17,11 @@ from distributed import Future
 
 from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
-from funkflow.pipeline.training.placed_grid import PlacedGrid
-from funkflow.pipeline.training.sgd_graph import (
+from funkflow.pipeline.training.methods.sgd_graph import (
     State,
     first_state,
     loaded_state,
@@ -31,7 +29,9 @@ from funkflow.pipeline.training.sgd_graph import (
     submit_epoch,
     submit_epoch_run,
     submit_epoch_run_begin,
+    write_state,
 )
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.warm_start import StartWriter
 from funkflow.tasks.errors import Diverged
@@ -138,7 +138,7 @@ class _EpochLoop(CheckpointedLoop):
     def _write(self, data: PlacedGrid, state: State, epoch: int) -> ShardFiles:
         """Write all shards of an epoch; training sums errors before each step, so the last steps can diverge unseen."""
         try:
-            return checkpoints.write_state(self.context, self.folder, state, data.of_shares, epoch)
+            return write_state(self.context, self.folder, state, data.of_shares, epoch)
         except Diverged as cause:
             raise self._diverged(epoch) from cause
 

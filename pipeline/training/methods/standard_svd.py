@@ -29,8 +29,8 @@ from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import array_entries, folder_of
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
-from funkflow.pipeline.training.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid.block_products import removed_from
 from funkflow.tasks.grid.factor_shard import FactorShard, shard_of, shard_rows, write_shard

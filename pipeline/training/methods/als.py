@@ -1,0 +1,187 @@
+"""Train by alternating row solves: every user's row, then every item's, until early stopping or a vanishing gradient.
+
+Covers: the loop over epochs, the numbers of the objective, the best epoch, checkpoints, and resuming.
+Does not cover: the graph of an epoch (als_graph.py), the solves (tasks/training/als.py).
+
+A checkpoint holds the rows of both sides. After each checkpoint the loop reads it back, so a resumed run has the same
+bits, and no task depends on those before the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from funkflow.pipeline.cluster.context import run_all
+from funkflow.pipeline.root.manifests import Grid, ShardFiles, Training
+from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, array_entries
+from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.loop import CheckpointedLoop
+from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, Shards, total
+from funkflow.pipeline.training.step_sizes import scaling_of
+from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid.default_rule import ALS_PATIENCE, alpha_for, als_l2_for
+from funkflow.tasks.grid.factor_shard import ShardStart
+from funkflow.tasks.grid.row_objective import Objective
+from funkflow.tasks.grid.scaling import Scaling, StepSizes
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.early_stopping import Verdict, judge_history
+
+_LEAST_TARGET = 0.2
+
+
+def train_als(job: TrainingJob) -> Training:
+    """Train as `sgd.train` does; the manifest also has the reason for ending.
+
+    Raises
+    ------
+    SettingsError
+        The checkpoints were made for another CPU target.
+    """
+    objective = objective_of(job.grid, job.scale, job.settings)
+    scaling = objective.scaling
+    steps = StepSizes(scaling.mean, scaling.deviation, objective.l2, 0.0, float(objective.biases))
+
+    def work() -> Training:
+        last, reason = _EpochLoop(job, steps, objective=objective).run()
+        return replace(last.training(job, steps), reason=reason)
+
+    return reuse_or_train(job, job.settings.epochs, work, _summary_of_als)
+
+
+def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings) -> Objective:
+    """Return the numbers of the objective.
+
+    With a weight for missing cells, whose target is 0, targets are not centred: the scale of the ratings becomes 0.2 to
+    1, so that the lowest rating, too, says more than no rating.
+    """
+    alpha, l2 = settings.als.alpha or 0.0, settings.l2
+    if settings.als.alpha is None and settings.weighs_missing_cells:
+        alpha = alpha_for(grid.ratings, grid.users, grid.items)
+    least, greatest = scale
+    if alpha:
+        width = (greatest - least) / (1.0 - _LEAST_TARGET) or greatest or 1.0
+        scaling = Scaling(greatest - width, width)
+    else:
+        scaling = scaling_of(grid, settings.center)
+    if l2 is None:
+        l2 = als_l2_for(grid.ratings, grid.users, grid.items, alpha)
+    return Objective(alpha, l2, grid.users, grid.items, scaling, settings.biases and not alpha)
+
+
+def _summary_of_als(manifest: Training) -> str:
+    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_rmse(manifest)}; {manifest.reason}"
+
+
+@dataclass
+class _EpochLoop(CheckpointedLoop):
+    """The loop over epochs. `best` : the best epoch with its rows, until it is written."""
+
+    unit = METHODS["als"].unit
+
+    objective: Objective = None  # type: ignore[assignment]
+    best: tuple[int, Shards] | None = None
+
+    def run(self) -> tuple[Checkpoint, str]:
+        """Train to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
+        data, last, chosen = self.load_grid(), self.resume(), self.settings
+        self.solves = RowSolves(self.context, data, self.objective, chosen.als.steps, chosen.rank)
+        if last is None:
+            rows = self.solves.first_rows(ShardStart(chosen.rank, chosen.seed, self.grid.shards))
+        else:
+            rows = self._stored(last)
+        while last is None or not self._reason():
+            last = self._to_next_checkpoint(rows, last)
+            if not self._reason():
+                now = self.grid_after(data, last)
+                if now is not data:
+                    data = now
+                    self.solves.place(data)
+                rows = self._stored(last)
+        return last, self._reason()
+
+    def _to_next_checkpoint(self, rows: Shards, last: Checkpoint | None) -> Checkpoint:
+        """Run epochs until a checkpoint is due or training ends, and write it."""
+        first = last.epoch if last else 0
+        while True:
+            number = len(self.history) + 1
+            epoch = self.solves.epoch(rows, number)
+            rows = epoch.rows
+            self._record(epoch, number)
+            if self._reason() or number - first >= self.settings.checkpoint_epochs:
+                return self._write(rows, number, last)
+
+    def _record(self, epoch: EpochTasks, number: int) -> None:
+        """Measure an epoch, remember it if it is the best, and report it."""
+        users, items = (total(self.context.client.gather(seen)) for seen in (epoch.seen_by_users, epoch.seen_by_items))
+        targets = self._squared_targets()
+        error = max(0.0, targets - 2.0 * items.met + items.squared)
+        training = math.sqrt(error / self.grid.ratings) * self.steps.deviation
+        stopping = self.solves.errors(epoch.rows, number, self.scale).rmse if self._stops_on_rmse() else None
+        value = self.objective.value(targets, users, items)
+        self.history.append([training, stopping, value / self.grid.ratings, math.sqrt(users.slope + items.slope)])
+        best = self._verdict().best_epoch == number
+        if best:
+            self.best = (number, epoch.rows)
+        passes = 2 * (self.settings.als.steps + 1)
+        self.notify(number, self.settings.epochs, (training, stopping), best=best, passes=passes)
+
+    def _squared_targets(self) -> float:
+        """Return the sum of squared targets, from the sums of the grid."""
+        grid, mean = self.grid, self.steps.mean
+        about_mean = grid.mean_square - 2.0 * mean * grid.mean + mean**2
+        return grid.ratings * about_mean / self.steps.deviation**2
+
+    def _stops_on_rmse(self) -> bool:
+        return self.job.stop_on is not None and not self.objective.alpha
+
+    def _verdict(self) -> Verdict:
+        return judge_history(self.history, self.settings.patience or ALS_PATIENCE, self.settings.minimum_gain)
+
+    def _reason(self) -> str:
+        """Return why training ends after the epochs so far; "" if it does not."""
+        slopes = [row[3] or 0.0 for row in self.history]
+        if slopes and slopes[-1] <= self.settings.als.tolerance * max(slopes):
+            return "the gradient has vanished"
+        if self._verdict().stop:
+            return "validation has stopped improving"
+        return f"the limit of {self.settings.epochs} epochs" if len(self.history) >= self.settings.epochs else ""
+
+    def _stored(self, last: Checkpoint) -> Shards:
+        users, items = (
+            [entry.place(self.folder) for entry in side] for side in (last.current.users, last.current.items)
+        )
+        return self.solves.stored(users, items, last.epoch)
+
+    def _write(self, rows: Shards, number: int, last: Checkpoint | None) -> Checkpoint:
+        self.begin_writing()
+        current = self._write_side_by_side(
+            f"shards-{number:05d}/{{}}-rows.npy", "save-rows", rows, solved_rows.write_rows
+        )
+        if self.best is None:
+            assert last is not None
+            best = last.best
+        else:
+            path = f"shards-{self.best[0]:05d}/{{}}.npy"
+            best = self._write_side_by_side(path, "save-best", self.best[1], None)
+        self.best = None
+        return self.write_checkpoint(number, self._verdict().best_epoch, ResumePoint.of(current), best)
+
+    def _write_side_by_side(self, path: str, doing: str, rows: Shards, write: Callable[..., str] | None) -> ShardFiles:
+        """Write every shard on a worker that holds it, as factor shards if `write` is None; return the files."""
+        written = {}
+        for side, shards, as_factors in (
+            ("users", rows.users, solved_rows.write_user_shard), ("items", rows.items, solved_rows.write_item_shard)
+        ):  # fmt: skip
+            paths = [path.format(f"{side[:-1]}-{number:05d}") for number in range(len(shards))]
+            jobs = [
+                (files.join(self.folder, place), shard, *(() if write else (self.objective.biases,)))
+                for place, shard in zip(paths, shards, strict=True)
+            ]
+            checksums = run_all(self.context, STAGE, f"{doing}-{side}", write or as_factors, jobs)
+            written[side] = array_entries(paths, checksums)
+        return written

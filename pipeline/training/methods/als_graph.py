@@ -1,0 +1,193 @@
+"""An epoch of alternating row solves as a graph: all users, then all items, by a few steps of conjugate gradients.
+
+Covers: the tasks of an epoch, first and stored rows, and the errors on validation ratings.
+Does not cover: the work of a task (tasks/training/als.py), the loop over epochs (als.py).
+
+Users stay where their blocks are: all item shards and one k x k matrix come to them, and one task solves a user shard.
+Items need a pass over all rows of blocks for every step. A block's part of the sums is one task, and the parts of an
+item shard are added up in the order of the rows. The grid alone decides that order, so the bits are the same for any
+number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask.delayed import delayed
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid.factor_shard import ShardStart
+from funkflow.tasks.grid.row_objective import Objective, Seen
+from funkflow.tasks.model.about import Place
+from funkflow.tasks.training import als
+from funkflow.tasks.training.batch import count_ratings, counts_of_items, counts_of_users
+from funkflow.tasks.training.score import Errors
+
+NUMBER = "f4"
+"""The type of rows in production; sums are float64."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Rows of both sides, a future a shard."""
+
+    users: list[Future[Any]]
+    items: list[Future[Any]]
+
+
+@dataclass(frozen=True)
+class EpochTasks:
+    """An epoch that was submitted: the rows at its end, and what its halves saw at their beginnings."""
+
+    rows: Shards
+    seen_by_users: list[Future[Any]]
+    seen_by_items: list[Future[Any]]
+
+
+class RowSolves:
+    """Epochs over the blocks of a grid.
+
+    `steps` : of conjugate gradients in each half.
+    """
+
+    def __init__(self, context: Context, data: PlacedGrid, objective: Objective, steps: int, rank: int) -> None:
+        self.client, self.attempt, self.data = context.client, context.attempt, data
+        self.objective, self.steps = objective, steps
+        self.width = rank + 2 * objective.biases
+        self.counts = self._count()
+
+    def place(self, data: PlacedGrid) -> None:
+        """Use the same grid as it lies on the workers now."""
+        self.data, self.counts = data, self._count()
+
+    def epoch(self, rows: Shards, number: int) -> EpochTasks:
+        """Submit epoch `number`."""
+        at = f"{self.attempt}-{number:04d}"
+        gram = self._gram(rows.items, f"items-{at}")
+        solved: list[Any] = []
+        for a, blocks in enumerate(self.data.rows):
+            with self.data.placed(a * self.data.shares // len(self.data.rows)):
+                solved.append(
+                    delayed(als.solve_users, pure=False)(
+                        blocks, rows.users[a], list(rows.items), gram, self.counts.users[a], self.objective, self.steps,
+                        dask_key_name=f"solve-users-{at}-{a:03d}",
+                    )
+                )  # fmt: skip
+        users = [
+            delayed(als.rows_of_solved, pure=False)(each, dask_key_name=f"users-{at}-{a:03d}")
+            for a, each in enumerate(solved)
+        ]
+        gram = self._gram(users, f"users-{at}")
+        searches: list[Any] = [None] * len(rows.items)
+        first: list[Any] = []
+        for step in range(self.steps + 1):
+            for b, shard in enumerate(rows.items):
+                key = f"{at}-{step:02d}-{b:03d}"
+                given = shard if step == 0 else delayed(als.directions_of, pure=False)(
+                    searches[b], dask_key_name=f"directions-{key}"
+                )  # fmt: skip
+                parts = [
+                    delayed(als.item_part, pure=False)(
+                        blocks, b, users[a], given, self.objective, no_targets=step > 0,
+                        dask_key_name=f"item-part-{at}-{step:02d}-{a:03d}-{b:03d}",
+                    )
+                    for a, blocks in enumerate(self.data.rows)
+                ]  # fmt: skip
+                advance, start = (als.begin_items, shard) if step == 0 else (als.step_items, searches[b])
+                searches[b] = delayed(advance, pure=False)(
+                    start, gram, self.counts.items[b], self.objective, *parts, dask_key_name=f"solve-items-{key}"
+                )
+            first = first or list(searches)
+        items = [
+            delayed(als.rows_of_search, pure=False)(each, dask_key_name=f"items-{at}-{b:03d}")
+            for b, each in enumerate(searches)
+        ]
+        seen = [
+            delayed(als.seen_of, pure=False)(each, dask_key_name=f"seen-{at}-{number:03d}")
+            for number, each in enumerate([*solved, *first])
+        ]
+        count = len(users)
+        futures = self.client.compute([*users, *items, *seen], optimize_graph=False)
+        return EpochTasks(
+            Shards(futures[:count], futures[count : 2 * count]), futures[2 * count : 3 * count], futures[3 * count :]
+        )
+
+    def errors(self, rows: Shards, number: int, scale: tuple[float, float]) -> Errors:
+        """Return the errors on the validation ratings."""
+        submit, name = self.client.submit, f"score-{self.attempt}-{number:04d}"
+        parts: list[Errors] = self.client.gather(
+            [
+                submit(als.score_rows, held_out, self.objective, scale, users, *rows.items,
+                       key=f"{name}-{a:03d}", pure=False)
+                for a, (held_out, users) in enumerate(zip(self.data.held_out, rows.users, strict=True))
+            ]
+        )  # fmt: skip
+        return sum(parts[1:], parts[0])
+
+    def first_rows(self, start: ShardStart) -> Shards:
+        """Return the initial rows; those without training ratings are zero."""
+        return Shards(
+            *(
+                [
+                    self.client.submit(
+                        solved_rows.start_rows, counts, start, side, shard, NUMBER, self.objective.biases,
+                        key=f"start-{side}s-{self.attempt}-{shard:03d}", pure=False,
+                    )
+                    for shard, counts in enumerate(of_side)
+                ]
+                for side, of_side in (("user", self.counts.users), ("item", self.counts.items))
+            )
+        )  # fmt: skip
+
+    def stored(self, users: Sequence[Place], items: Sequence[Place], number: int) -> Shards:
+        """Return rows of a checkpoint as fresh load tasks, with no edge to the tasks that wrote it."""
+        return Shards(
+            *(
+                [
+                    self.client.submit(
+                        solved_rows.load_rows, counts, *place, self.width,
+                        key=f"load-{side}-{self.attempt}-{number:04d}-{shard:03d}", pure=False,
+                    )
+                    for shard, (counts, place) in enumerate(zip(of_side, places, strict=True))
+                ]
+                for side, of_side, places in (
+                    ("users", self.counts.users, users), ("items", self.counts.items, items)
+                )
+            )
+        )  # fmt: skip
+
+    def _gram(self, shards: Sequence[Any], name: str) -> Any:
+        """Return alpha X^T X over all shards; of no rows where alpha is 0."""
+        if not self.objective.alpha:
+            return als.no_gram(NUMBER, self.width)
+        parts = [
+            delayed(als.gram_of, pure=False)(shard, dask_key_name=f"gram-{name}-{number:03d}")
+            for number, shard in enumerate(shards)
+        ]
+        return delayed(als.weighed_gram, pure=False)(self.objective.alpha, NUMBER, *parts, dask_key_name=f"gram-{name}")
+
+    def _count(self) -> Shards:
+        """Count the ratings of every row."""
+        submit, name = self.client.submit, f"als-{self.attempt}"
+        counted = [
+            submit(count_ratings, row, key=f"count-{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
+        ]
+        users = [
+            submit(counts_of_users, each, key=f"count-{name}-users-{a:03d}", pure=False)
+            for a, each in enumerate(counted)
+        ]
+        items = [
+            submit(counts_of_items, counted, b, key=f"count-{name}-items-{b:03d}", pure=False)
+            for b in range(len(self.data.rows))
+        ]
+        return Shards(users, items)
+
+
+def total(seen: Sequence[Seen]) -> Seen:
+    """Return the sum over all shards, in order."""
+    return sum(seen[1:], seen[0])

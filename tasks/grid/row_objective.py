@@ -1,0 +1,90 @@
+"""The objective of alternating row solves, from completion to the SVD by one weight.
+
+Covers: the numbers of J, its value from the sums of an epoch, and the target and weight of each rating.
+Does not cover: solving rows (tasks/training/als.py), the choice of the numbers (default_rule.py).
+
+    J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
+        + l2 sum over users of (n_u + alpha N_items) |u|^2 + l2 sum over items of (n_i + alpha N_users) |v|^2
+
+With alpha = 0 this is completion, with alpha = 1 and l2 = 0 the SVD of the matrix with zeros (Hu, Koren & Volinsky
+2008; Rendle et al. 2022). The missing cells cost a k x k matrix alone, as the sum over all cells of (u·v)^2 is
+tr(U^T U V^T V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.grid.solved_rows import Matrix, Rows
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The numbers of J.
+
+    Attributes
+    ----------
+    alpha : weight of a missing cell, 0 to 1.
+    l2 : of the L2 term.
+    users, items : number of all users and items.
+    scaling : a rating r is the target (r - mean) / deviation.
+    biases : whether rows have them; with alpha = 0 only.
+    """
+
+    alpha: float
+    l2: float
+    users: int
+    items: int
+    scaling: Scaling
+    biases: bool = False
+
+    def value(self, targets: float, users: Seen, items: Seen) -> float:
+        """Return J between the halves of an epoch; `targets` : sum of a^2."""
+        observed = targets - 2.0 * items.met + (1.0 - self.alpha) * items.squared
+        return observed + items.everywhere + users.penalty + items.penalty
+
+    def shifts(self, counts: Matrix, others: int) -> Matrix:
+        """Return l2 (n + alpha N) for rows with n ratings, of N rows on the other side."""
+        return self.l2 * (counts + self.alpha * others)
+
+    def free(self, width: int, side: str) -> Matrix:
+        """Return 1 for the columns that a side is solved for, 0 for that of ones."""
+        free = np.ones(width)
+        if self.biases:
+            free[-1 if side == "users" else -2] = 0.0
+        return free
+
+    def of_codes(self, block: RatingBlock, number: npt.DTypeLike) -> tuple[Rows, Rows]:
+        """Return target and weight of each code, as kernels take them."""
+        mean, deviation = self.scaling.mean, self.scaling.deviation
+        if block.coding == "f4":
+            return np.array([mean, 1.0 / deviation], number), np.array([1.0 - self.alpha], number)
+        targets = (block.levels.astype(np.float64) - mean) / deviation
+        return targets.astype(number), np.full(len(targets), 1.0 - self.alpha, number)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Sums of one half of an epoch, at the point that it begins with, but for the penalty.
+
+    `met`, `squared` : over observed cells, of a s and of s^2, for target a and prediction s; `everywhere` : alpha times
+    the sum of s^2 over all cells; `slope` : squared length of half the gradient; `penalty` : the side's part of the L2
+    term between the halves, which is after the users' and before the items'.
+    """
+
+    met: float = 0.0
+    squared: float = 0.0
+    everywhere: float = 0.0
+    slope: float = 0.0
+    penalty: float = 0.0
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+NOTHING_SEEN = Seen()

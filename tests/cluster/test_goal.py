@@ -1,0 +1,126 @@
+"""What a model is for: `train.goal` sets the defaults, and the gate asks for the ranking of a model that recommends.
+
+Covers: pipeline/settings/train.py, pipeline/stages/gate.py, pipeline/flow.py: defaults, what wins over them, a ranking
+that passes, one that is refused, what recommendations of a model for ratings say.
+Does not cover: the method (test_train_als.py), RMSE and the gate (test_usefulness.py, test_gate.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from funkflow import RunResult, Settings, run
+from funkflow.pipeline.progress.events import Event, Noticed
+from funkflow.pipeline.settings.sections import TrainSettings
+from funkflow.tasks.errors import ModelRefused, SettingsError
+from funkflow.tasks.grid.default_rule import alpha_for
+from funkflow.tasks.model.about import read_about
+
+GROUPS, USERS, ITEMS = 5, 200, 60
+
+
+def of_groups(path: Path) -> Path:
+    """Users rate most of their own group's items, and hardly any other: what is most rated says little."""
+    rng = np.random.default_rng(4)
+    users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
+    own = users % GROUPS == items % GROUPS
+    kept = rng.random(len(users)) < np.where(own, 0.8, 0.03)
+    return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
+
+
+def by_popularity(path: Path) -> Path:
+    """All users draw from one distribution over items: what is most rated says all there is."""
+    rng = np.random.default_rng(5)
+    users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
+    kept = rng.random(len(users)) < 0.6 / (1 + items)
+    return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
+
+
+def written(path: Path, users: Any, items: Any, ratings: Any) -> Path:
+    pd.DataFrame({"user": users, "item": items, "rating": ratings}).to_csv(path, index=False)
+    return path
+
+
+def ranked(ratings: Path, root: Path, events: list[Event] | None = None, **sections: dict[str, object]) -> RunResult:
+    content = {
+        "root": str(root),
+        "ingest": {"ratings": [str(ratings)]},
+        "train": {"goal": "ranking", "rank": 8},
+        "split": {"fraction": 0.2},
+        **sections,
+    }
+    return run(Settings.build(content), listeners=[events.append] if events is not None else [])
+
+
+def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) -> None:
+    events: list[Event] = []
+    chosen: dict[str, dict[str, object]] = {"recommend": {"count": 3}}
+    result = ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
+    assert result.ranking["ndcg"] > 1.5 * result.ranking["most_rated"]["ndcg"]
+    assert (result.goal, result.epochs, result.warning) == ("ranking", 12, "")
+    assert (tmp_path / "root" / "current.json").exists()
+    assert read_about(result.paths["model"])["goal"] == "ranking"
+    assert not any("predicts ratings" in event.message for event in events if isinstance(event, Noticed))
+    shown = pd.read_parquet(Path(result.paths["recommendations"], "recommendations.parquet"))
+    mine = shown["user"] % GROUPS == shown["item"] % GROUPS
+    assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
+
+
+def test_one_that_ranks_no_better_is_refused_and_the_warning_says_so(tmp_path: Path) -> None:
+    ratings = by_popularity(tmp_path / "ratings.csv")
+    train: dict[str, object] = {"goal": "ranking", "rank": 30, "l2": 0.0}
+    with pytest.raises(
+        ModelRefused, match=r"its NDCG@10 .* is not above .* most rated items \(gate\.beats_most_rated\)"
+    ):
+        ranked(ratings, tmp_path / "root", train=train)
+    assert not (tmp_path / "root" / "current.json").exists()
+    result = ranked(ratings, tmp_path / "root", train=train, gate={"beats_most_rated": False})
+    assert result.warning.startswith("the model is of no use: its NDCG@10")
+    assert (tmp_path / "root" / "current.json").exists()
+
+
+def test_recommendations_of_a_model_for_ratings_say_what_recommends_better(tmp_path: Path) -> None:
+    events: list[Event] = []
+    train: dict[str, object] = {"rank": 2, "epochs": 1}
+    gate: dict[str, object] = {"beats_biases": False}
+    chosen: dict[str, dict[str, object]] = {"train": train, "gate": gate, "recommend": {"count": 3}}
+    ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
+    said = [event.message for event in events if isinstance(event, Noticed)]
+    assert "this model predicts ratings; one trained with train.goal = ranking recommends better" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"goal": "ratings", "method": "sgd", "epochs": 100, "biases": True}),
+        ({"goal": "ranking"}, {"method": "als", "epochs": 12, "biases": False, "center": False}),
+        ({"goal": "ranking", "epochs": 4}, {"method": "als", "epochs": 4}),
+        ({"goal": "ranking", "method": "sgd"}, {"method": "sgd", "epochs": 100, "biases": True}),
+        ({"goal": "ranking", "als": {"alpha": 0.0}}, {"method": "als", "biases": True}),
+        ({"method": "als"}, {"goal": "ratings", "epochs": 100, "biases": True}),
+        ({"method": "als", "als": {"alpha": 0.2}}, {"goal": "ranking", "epochs": 12, "biases": False}),
+    ],
+)
+def test_a_goal_sets_defaults_and_what_is_set_wins(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    chosen = TrainSettings.model_validate(given)
+    assert {name: getattr(chosen, name) for name in expected} == expected
+    assert TrainSettings.model_validate(chosen.model_dump()) == chosen
+
+
+def test_pairs_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"predicts no ratings: leave it out, or set train\.goal = .ranking."):
+        TrainSettings.model_validate({"goal": "ratings", "method": "als", "als": {"alpha": 0.1}})
+    with pytest.raises(SettingsError, match=r"gate\.rmse_worse_by_at_most compares RMSEs"):
+        Settings.build({"train": {"goal": "ranking"}, "gate": {"rmse_worse_by_at_most": 0.1}})
+
+
+def test_the_weight_of_a_missing_cell_follows_the_part_that_is_rated() -> None:
+    assert alpha_for(900_000, 6_040, 3_706) == pytest.approx(0.5)
+    sparse = alpha_for(1_000_000, 100_000, 100_000)
+    assert sparse / (1 - sparse) == pytest.approx(30 * 1e-4)

@@ -1,0 +1,92 @@
+"""Alternating row solves in plain NumPy on whole matrices: what the tasks of tasks/training/als.py must equal.
+
+Covers: the objective summed cell by cell, its gradient, an epoch of conjugate gradients, and the exact solves.
+Does not cover: speed. It shares no code with the tasks on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Targets (users, items), NaN where nothing is observed, and the numbers of J."""
+
+    targets: Matrix
+    alpha: float
+    l2: float
+
+    @property
+    def transposed(self) -> Dense:
+        return Dense(self.targets.T, self.alpha, self.l2)
+
+    @property
+    def zero_filled(self) -> Matrix:
+        filled: Matrix = np.where(np.isnan(self.targets), 0.0, self.targets)
+        return filled
+
+    def penalties(self) -> Matrix:
+        """l2 (n + alpha N) of each row."""
+        counts = np.sum(~np.isnan(self.targets), axis=1)
+        return np.asarray(self.l2 * (counts + self.alpha * self.targets.shape[1]))
+
+    def objective(self, left: Matrix, right: Matrix) -> float:
+        """J, cell by cell; the penalty is on the free columns alone, which the caller passes as all of them."""
+        errors = self.zero_filled - left @ right.T
+        of_rows = self.penalties() @ np.sum(left**2, axis=1) + self.transposed.penalties() @ np.sum(right**2, axis=1)
+        weights = np.where(np.isnan(self.targets), self.alpha, 1.0)
+        return float(np.sum(weights * errors**2) + of_rows)
+
+    def problem(self, row: int, right: Matrix) -> tuple[Matrix, Matrix]:
+        """Return A and b of one row: A x = b where J is least in it."""
+        targets = self.targets[row]
+        observed = ~np.isnan(targets)
+        weights = np.where(observed, 1.0, self.alpha)
+        penalty = self.l2 * (np.sum(observed) + self.alpha * len(targets))
+        matrix = (right * weights[:, None]).T @ right + penalty * np.eye(right.shape[1])
+        return matrix, right.T @ (weights * np.nan_to_num(targets))
+
+    def solved(
+        self, left: Matrix, right: Matrix, steps: int | None, fixed: int | None = None, rows: Iterable[int] = ()
+    ) -> Matrix:
+        """Return `left` after some steps of conjugate gradients in every row; None: at the exact solution.
+
+        fixed : a column that stays as it is; rows : to solve; empty: all.
+        """
+        free = [column for column in range(right.shape[1]) if column != fixed]
+        after = left.copy()
+        for row in rows or range(len(left)):
+            if np.isnan(self.targets[row]).all():
+                after[row, free] = 0.0
+                continue
+            matrix, wanted = self.problem(row, right)
+            wanted = wanted[free] - (0.0 if fixed is None else matrix[free, fixed] * left[row, fixed])
+            inner = matrix[np.ix_(free, free)]
+            if steps is None:
+                after[row, free] = np.linalg.solve(inner, wanted)
+            else:
+                after[row, free] = conjugate_gradients(inner, wanted, left[row, free], steps)
+        return after
+
+
+def conjugate_gradients(matrix: Matrix, wanted: Matrix, start: Matrix, steps: int) -> Matrix:
+    """Hestenes and Stiefel (1952)."""
+    x = start.copy()
+    residual = wanted - matrix @ x
+    direction = residual.copy()
+    for _ in range(steps):
+        square = residual @ residual
+        curvature = direction @ matrix @ direction
+        if square == 0.0 or curvature <= 0.0:
+            break
+        x = x + square / curvature * direction
+        residual = residual - square / curvature * matrix @ direction
+        direction = residual + residual @ residual / square * direction
+    return x

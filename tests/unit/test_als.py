@@ -1,0 +1,189 @@
+"""Row solves of a block and a shard equal those on whole matrices in NumPy.
+
+Covers: tasks/training/als.py, tasks/kernels/als.py: users, items, biases, codings, empty rows, tiles and blocks.
+Does not cover: the graph on a cluster (tests/cluster/test_train_als.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from dense_als import Dense
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sessions import examples
+
+from funkflow.tasks.errors import ShardMismatch
+from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid.block import RatingBlock
+from funkflow.tasks.grid.row_objective import Objective
+from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
+from funkflow.tasks.training import als
+
+Matrix = npt.NDArray[np.float64]
+
+
+class Case:
+    """A small matrix as one row of blocks and densely, with rows to start from."""
+
+    def __init__(self, seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, **numbers: Any) -> None:
+        rng = np.random.default_rng(seed)
+        users, items = shape
+        cells = np.sort(rng.choice(users * items, size=min(count, users * items), replace=False))
+        u, i = cells // items, cells % items
+        drawn: Any = rng.normal(size=len(cells)) if not levels else rng.integers(1, levels + 1, len(cells))
+        ratings = drawn.astype(np.float32)
+        self.shape, self.rank = shape, rank
+        self.biases = bool(numbers.get("biases"))
+        self.objective = Objective(
+            numbers.get("alpha", 0.0), numbers.get("l2", 0.1), users, items, Scaling(0.7, 1.6), self.biases
+        )
+        targets = np.full(shape, np.nan)
+        targets[u, i] = (ratings.astype(np.float64) - 0.7) / 1.6
+        self.dense = Dense(targets, self.objective.alpha, self.objective.l2)
+        cut = max(1, items // 2)
+        self.cuts = [slice(0, cut), slice(cut, items)] if items > 1 else [slice(0, items)]
+        self.blocks = tuple(
+            RatingBlock.of(u[mine], i[mine] - part.start, ratings[mine], (users, part.stop - part.start))
+            for part in self.cuts
+            for mine in [(i >= part.start) & (i < part.stop)]
+        )
+        self.left, self.right = (
+            solved_rows.rows_of(rng.normal(size=(rows, rank)), rng.normal(size=rows), side, self.biases)
+            for rows, side in zip(shape, ("user", "item"), strict=True)
+        )
+        self.counts = [np.sum(~np.isnan(targets), axis=axis).astype(np.float64) for axis in (1, 0)]
+
+    def gram(self, rows: Matrix) -> Matrix:
+        if not self.objective.alpha:
+            return np.zeros((0, rows.shape[1]))
+        return als.weighed_gram(self.objective.alpha, "f8", als.gram_of(rows))
+
+    def solve_users(self, steps: int, number: str = "f8") -> als.Solved:
+        left, right, gram = (each.astype(number) for each in (self.left, self.right, self.gram(self.right)))
+        shards = [np.ascontiguousarray(right[part]) for part in self.cuts]
+        return als.solve_users(self.blocks, left, shards, gram, self.counts[0], self.objective, steps)
+
+    def in_users(self, steps: int, number: str) -> Matrix:
+        return np.asarray(self.solve_users(steps, number).rows)
+
+    def in_items(self, steps: int, number: str) -> Matrix:
+        left, right, gram = (each.astype(number) for each in (self.left, self.right, self.gram(self.left)))
+        found = []
+        for column, part in enumerate(self.cuts):
+            mine, counts = np.ascontiguousarray(right[part]), self.counts[1][part]
+            first = als.item_part(self.blocks, column, left, mine, self.objective, no_targets=False)
+            search = als.begin_items(mine, gram, counts, self.objective, first)
+            for _ in range(steps):
+                one = als.item_part(self.blocks, column, left, search.directions, self.objective, no_targets=True)
+                search = als.step_items(search, gram, counts, self.objective, one)
+            found.append(search.rows)
+        return np.concatenate(found)
+
+
+CASES = given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 12)),
+    count=st.integers(1, 200),
+    levels=st.sampled_from([1, 5, 300, 0]),
+    rank=st.sampled_from([1, 3, 8, 17]),
+    alpha=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
+    biases=st.booleans(),
+)
+
+
+@settings(max_examples=examples(80), deadline=None)
+@CASES
+def test_solves_equal_those_on_whole_matrices(
+    seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, alpha: float, biases: bool
+) -> None:
+    case = Case(seed, shape, count, levels, rank, alpha=alpha, biases=biases and not alpha)
+    fixed = {"users": rank + 1, "items": rank} if case.biases else {"users": None, "items": None}
+    users = case.dense.solved(case.left, case.right, 3, fixed["users"])
+    np.testing.assert_allclose(case.solve_users(3).rows, users, rtol=1e-7, atol=1e-10)
+    items = case.dense.transposed.solved(case.right, case.left, 3, fixed["items"])
+    np.testing.assert_allclose(case.in_items(3, "f8"), items, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_several_tiles_of_users_and_items(alpha: float) -> None:
+    """And in float32, to its precision."""
+    case = Case(3, (TILE_USERS + 40, TILE_ITEMS + 60), 40_000, 5, 6, alpha=alpha, l2=0.3)
+    sides = (
+        (
+            case.dense,
+            case.left,
+            case.right,
+            [0, 1, 31, 32, TILE_USERS - 1, TILE_USERS, len(case.left) - 1],
+            case.in_users,
+        ),
+        (case.dense.transposed, case.right, case.left, [0, 541, 542, TILE_ITEMS, len(case.right) - 1], case.in_items),
+    )
+    for dense, mine, others, rows, solve in sides:
+        exact = dense.solved(mine, others, 2, rows=rows)[rows]
+        np.testing.assert_allclose(solve(2, "f8")[rows], exact, rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(solve(2, "f4")[rows], exact, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("alpha", "biases"), [(0.0, False), (0.0, True), (0.4, False), (1.0, False)])
+def test_many_steps_reach_the_minimum_of_the_row(alpha: float, biases: bool) -> None:
+    case = Case(5, (30, 20), 200, 5, 4, alpha=alpha, biases=biases)
+    exact = case.dense.solved(case.left, case.right, None, 5 if biases else None)
+    np.testing.assert_allclose(case.solve_users(40).rows, exact, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(("alpha", "biases"), [(0.3, False), (1.0, False), (0.0, True)])
+def test_the_objective_between_the_halves(alpha: float, biases: bool) -> None:
+    case = Case(6, (30, 20), 200, 5, 4, alpha=alpha, biases=biases)
+    solved = case.solve_users(2)
+    case.left = solved.rows
+    parts = [
+        (column, np.ascontiguousarray(case.right[part]), case.counts[1][part]) for column, part in enumerate(case.cuts)
+    ]
+    items = [
+        als.begin_items(mine, case.gram(case.left), counts, case.objective,
+                        als.item_part(case.blocks, column, case.left, mine, case.objective, no_targets=False)).seen
+        for column, mine, counts in parts
+    ]  # fmt: skip
+    targets = float(np.nansum(case.dense.targets**2))
+    found = case.objective.value(targets, solved.seen, items[0] + items[1])
+    expected = case.dense.objective(case.left, case.right)
+    if biases:  # no penalty on the columns of ones
+        expected -= case.dense.penalties().sum() + case.dense.transposed.penalties().sum()
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_half_the_gradient_is_seen() -> None:
+    case, step = Case(7, (6, 5), 20, 5, 2, alpha=0.3), 1e-6
+    slope = np.zeros(case.left.shape)
+    for place in np.ndindex(*case.left.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = case.left.copy()
+            moved[place] += sign * step
+            ends.append(case.dense.objective(moved, case.right))
+        slope[place] = (ends[0] - ends[1]) / (2 * step)
+    rated = case.counts[0] > 0
+    assert case.solve_users(1).seen.slope == pytest.approx(np.sum(slope[rated] ** 2) / 4, rel=1e-6)
+
+
+def test_rows_become_shards_and_again_rows() -> None:
+    case = Case(8, (9, 7), 30, 5, 3, biases=True)
+    for rows, side in ((case.left, "user"), (case.right, "item")):
+        shard = solved_rows.as_shard(rows, side, biases=True)
+        again = solved_rows.rows_of(shard.factors, shard.biases, side, with_biases=True)
+        np.testing.assert_allclose(again, rows, rtol=1e-6)
+    prediction = case.left @ case.right.T
+    left, right = solved_rows.as_shard(case.left, "user", True), solved_rows.as_shard(case.right, "item", True)
+    of_shards = left.factors @ right.factors.T + left.biases[:, None] + right.biases
+    np.testing.assert_allclose(prediction, of_shards, atol=1e-5)
+
+
+def test_shards_of_other_sizes_are_refused() -> None:
+    case = Case(9, (9, 7), 30, 5, 3)
+    with pytest.raises(ShardMismatch, match=r"a block of \(9, 3\) rows met shards of 9 and 4 rows"):
+        als.item_part(case.blocks, 0, case.left, case.right[3:], case.objective, no_targets=False)
