@@ -123,10 +123,12 @@ def test_a_model_of_other_data_is_not_replaced(root: Root) -> None:
     assert "is one of other data: of" in refused(root, lines(0, 2_700, shift=1_000), COMPARED)
 
 
+@pytest.mark.long
 def test_ids_of_another_kind_are_other_data(root: Root) -> None:
     assert "is one of other data: its ids are" in refused(root, DAY_1, COMPARED, 'ingest.id_type="string"')
 
 
+@pytest.mark.long
 def test_a_model_in_use_that_is_gone_protects_nothing(root: Root, made: tuple[Root, RunResult]) -> None:
     shutil.rmtree(root.folder / "data" / "runs" / str(made[1].run_id) / "model")
     events: list[Event] = []
@@ -148,11 +150,13 @@ def test_validation_that_the_one_in_use_was_trained_on_counts_for_neither(root: 
     assert f"{dropped} of 260 validation ratings count for neither model" in said
 
 
+@pytest.mark.long
 def test_validation_that_it_was_mostly_trained_on_is_refused_by_name(root: Root, tmp_path: Path) -> None:
     words = validating_on(tmp_path, DAY_0[:600])
     assert "which leaves too few to compare both on" in refused(root, DAY_1, *words, COMPARED)
 
 
+@pytest.mark.long
 def test_another_split_of_data_that_are_gone_is_refused_by_name(root: Root, made: tuple[Root, RunResult]) -> None:
     """While the same hash split needs no look at the old data."""
     shutil.rmtree(root.folder / "data" / "datasets" / Path(made[1].paths["dataset"]).name)

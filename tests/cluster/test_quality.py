@@ -65,6 +65,7 @@ def test_one_feature_after_another_comes_close_to_all_at_once(ratings_dir: Path,
     assert 0.91 < result.rmse < 0.935
 
 
+@pytest.mark.long
 def test_pure_form_gets_past_the_saddle_where_its_first_factor_is_the_mean(ratings_dir: Path, tmp_path: Path) -> None:
     """At rank 8 validation stands still for three epochs at 0.966, worse than the biases alone."""
     result = run_preset(
@@ -99,6 +100,7 @@ def test_a_slice_of_training_serves_as_well_to_choose_the_epoch(ratings_dir: Pat
     assert 0.825 < result.rmse < 0.846
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("least", "greatest", "step"),
     [

@@ -36,13 +36,19 @@ CASES = {
 }
 
 
+LONG = ("by the rule", "patience ends as a stretch does")
+
+
 def outcome(heard: Heard, tmp_path: Path, folder: str, chosen: TrainSettings) -> tuple[dict[str, Any], Bits]:
     context = replace(heard.context, store=Store(str(tmp_path / folder)), attempt=f"{folder}-{tmp_path.name}")
     manifest, bits = trained(context, chosen)
     return {name: manifest.content()[name] for name in ("epochs", "best_epoch", "history", "shards")}, bits
 
 
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(each, id=name, marks=[pytest.mark.long] * (name in LONG)) for name, each in CASES.items()],
+)
 @pytest.mark.parametrize("at_once", [3, only_long(100)])
 def test_epochs_of_a_stretch_are_those_one_by_one(
     heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], at_once: int

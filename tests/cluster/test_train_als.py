@@ -19,6 +19,7 @@ from dense_als import Dense
 from distributed import Client
 from losing_workers import KillAfter
 from pydantic import ValidationError
+from sessions import only_long
 from ungated import UNGATED
 
 from funkflow import Model, run
@@ -151,6 +152,7 @@ def test_with_a_weight_of_1_it_is_the_svd_of_the_matrix_with_zeros(context: Cont
     assert np.linalg.norm(users @ items.T - best) <= 1e-6 * np.linalg.norm(dense.zero_filled)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_double")
 def test_the_gradient_vanishes_and_the_objective_ends_where_batch_descent_does(context: Context) -> None:
     made, pure = made_ratings(), {"biases": False, "center": True, "l2": 0.1, "stop_on": "nothing"}
@@ -192,7 +194,7 @@ def test_two_threads_and_streamed_blocks_give_the_same_bits(
     assert trained(context, als_settings(alpha), streamed=alpha > 0)[1] == expected[alpha]
 
 
-@pytest.mark.parametrize("victim", ["solve-users-two-0004-001", "solve-items-two-0003-02-001"])
+@pytest.mark.parametrize("victim", [only_long("solve-users-two-0004-001"), "solve-items-two-0003-02-001"])
 def test_two_workers_one_of_them_killed_give_the_same_bits(
     tmp_path: Path, expected: dict[float, Bits], victim: str
 ) -> None:
@@ -240,7 +242,7 @@ def test_what_cannot_go_together_is_refused_in_one_line() -> None:
         als_settings(1.5)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("alpha", [only_long(0.0), 0.3])
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path, alpha: float) -> None:
     small = ["synth.fraction=0.02", "train.rank=4", "train.method=als", "train.epochs=8", UNGATED, f"root={tmp_path}"]
     result = run("demo", [*small, f"train.als.alpha={alpha}", "gate.beats_most_rated=false"])

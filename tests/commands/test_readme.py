@@ -25,6 +25,7 @@ NAMES = set(get_group(cli.program()).commands)
 COMMANDS = sorted(set(re.findall(r"^    funkflow (\w+)", TEXT, re.MULTILINE)))
 
 
+@pytest.mark.long
 def test_the_python_block_runs(tmp_path: Path) -> None:
     """As it stands, but on a small set: only the override changes."""
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

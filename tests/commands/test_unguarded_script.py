@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     """Worker processes import the script: without the guard each would start a run of its own."""
     program = tmp_path / "unguarded.py"

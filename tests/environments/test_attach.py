@@ -224,6 +224,7 @@ def test_a_worker_whose_memory_is_too_small_is_refused_before_any_stage_of_it(
     assert not list(tmp_path.glob("root/*/*/*")), "not even the synthetic set was begun"
 
 
+@pytest.mark.long
 def test_workers_that_cannot_read_the_root_are_refused_by_name(foreign: Path) -> None:
     """A process's own memory, for a folder that only this machine has."""
     with pytest.raises(SettingsError) as caught:

@@ -236,6 +236,7 @@ def test_a_scheduler_of_somebody_else_has_the_page_from_its_first_run_on(tmp_pat
     assert stages.index("baseline") < stages.index("train")
 
 
+@pytest.mark.long
 def test_by_a_preload_the_page_is_there_before_any_run_and_jupyterlab_lists_it(tmp_path: Path) -> None:
     with (
         _scheduler(

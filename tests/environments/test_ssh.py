@@ -51,6 +51,7 @@ def preset(folder: Path, connect_options: dict[str, Any]) -> ClusterSettings:
     return ClusterSettings(preset=str(file))
 
 
+@pytest.mark.long
 def test_two_machines_train_to_the_same_bits(connect_options: dict[str, Any], tmp_path: Path, context: Context) -> None:
     with open_client(preset(tmp_path, connect_options)) as client:
         assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2

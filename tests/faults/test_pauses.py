@@ -48,6 +48,7 @@ def test_a_run_that_waits_for_a_paused_worker_ends_with_its_memory(small: Client
         sleep_and_sleep()
 
 
+@pytest.mark.long
 def test_what_is_cancelled_by_somebody_else_is_not_taken_for_it(small: Client) -> None:
     futures = small.map(time.sleep, [0.3, 0.4])
     small.cancel(futures)

@@ -119,6 +119,7 @@ def test_folder_with_a_conftest_is_no_obstacle(session: Session) -> None:
     assert session.run("def test_a(): pass", "").ret == pytest.ExitCode.OK
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [pytest.param((), id="skipped"), pytest.param(("-k", "skipped"), id="deselected", marks=pytest.mark.long)],
