@@ -77,6 +77,7 @@ def test_two_epochs_beat_the_biases(combined: RunResult) -> None:
     assert combined.evaluation["model"]["rmse"] < combined.evaluation["biases"]["rmse"]
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_the_predicted_memory_holds(tmp_path: Path) -> None:
     """The peak over all processes is about what was predicted: not far over, nor so far under that runs are refused.

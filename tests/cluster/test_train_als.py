@@ -226,6 +226,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert Noticed("resuming after epoch 2") in resumed.events
 
 
+@pytest.mark.long
 def test_validation_stops_it_and_the_best_epoch_is_kept(context: Context) -> None:
     manifest, bits = trained(context, als_settings(epochs=60, patience=None, checkpoint_epochs=4))
     rmses = [stopping for _, stopping in manifest.history]
@@ -242,7 +243,8 @@ def test_what_cannot_go_together_is_refused_in_one_line() -> None:
         als_settings(1.5)
 
 
-@pytest.mark.parametrize("alpha", [only_long(0.0), 0.3])
+@pytest.mark.long
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path, alpha: float) -> None:
     small = ["synth.fraction=0.02", "train.rank=4", "train.method=als", "train.epochs=8", UNGATED, f"root={tmp_path}"]
     result = run("demo", [*small, f"train.als.alpha={alpha}", "gate.beats_most_rated=false"])

@@ -217,6 +217,7 @@ def test_a_step_that_diverges_is_said_in_one_line(context: Context) -> None:
         trained(context, batch_settings(step=5.0))
 
 
+@pytest.mark.long
 def test_rows_without_ratings_stay_zero(context: Context) -> None:
     made = made_ratings(count=300)
     lonely = int(made.users[0])

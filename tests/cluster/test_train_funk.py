@@ -172,6 +172,7 @@ def test_biases_without_a_mean_are_refused() -> None:
         TrainSettings(method="funk", center=False)
 
 
+@pytest.mark.long
 def test_a_whole_run_goes_by_the_setting(tmp_path: Path) -> None:
     small = ["synth.fraction=0.02", "train.rank=4", "train.method=funk", "train.epochs=30", UNGATED, f"root={tmp_path}"]
     result = run("demo", small)

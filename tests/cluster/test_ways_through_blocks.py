@@ -69,6 +69,7 @@ def test_blocks_read_for_each_step_give_the_same_bits(context: Context, ratings:
     assert not any(name.startswith("load-blocks") for name in names)
 
 
+@pytest.mark.long
 def test_a_run_says_that_it_reads_blocks_anew(tmp_path: Path) -> None:
     told: list[Event] = []
     small = ["synth.fraction=0.05", "train.rank=4", "train.epochs=2", UNGATED, f"root={tmp_path}"]

@@ -261,10 +261,7 @@ def test_synth_needs_no_settings(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.alone
 def test_memory_is_as_predicted(tmp_path: Path) -> None:
-    """Half a million ratings, where what processes need by themselves counts most: within a fifth, as at full size.
-
-    test_netflix.py has one such run in `make test`.
-    """
+    """Half a million ratings, where what processes need by themselves counts most: within a fifth, as at full size."""
     raw = Path(tmp_path, "raw", "demo-0-0.5")
     words = ["--set", "synth.fraction=0.5", "--root", str(tmp_path), "--json"]
     assert json.loads(funkflow("synth", "demo", *words).stdout.splitlines()[-1])["paths"]["raw"] == str(raw)

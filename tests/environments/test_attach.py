@@ -75,6 +75,7 @@ def test_options_among_themselves() -> None:
         Settings.build({"cluster": {"scheduler": "tcp://one", "preset": "local"}})
 
 
+@pytest.mark.long
 def test_a_command_runs_where_the_environment_says_and_leaves_the_cluster_as_it_was(
     foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,6 @@ AROUND = ("out of memory", "disk full", STORE_FAILS, "scheduler killed", "only w
 """What test_faults_around.py tries: about half of the work, so that two processes can share it."""
 AWAY = "network away for 8 s"
 """Tried where nothing else runs: on a busy machine packets are sent again later (docs/faults.md)."""
-EVERYWHERE = ("worker killed",)
-"""`make test` tries these at every stage: one run endures all of their strikes."""
 LONG = (
     "all workers but one killed", "disk full", "finished shard damaged", "nanny restarts a worker", "out of memory",
     "scheduler killed", STORE_FAILS, *(name for name, kind in KINDS.items() if kind.waits),
@@ -44,11 +42,10 @@ def kinds_and_places(kinds: Iterable[str]) -> list[ParameterSet]:
             kind,
             everywhere,
             id=f"{kind} at every stage" if everywhere else kind,
-            marks=[pytest.mark.long] * (kind in LONG or (everywhere and kind not in EVERYWHERE)),
+            marks=[pytest.mark.long] * (kind in LONG or everywhere),
         )
         for kind in kinds
         for everywhere in ((False, True) if len(KINDS[kind].stages) > 1 else (False,))
-        if everywhere or kind not in EVERYWHERE
     ]
 
 
