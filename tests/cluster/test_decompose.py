@@ -1,7 +1,7 @@
 """The standard methods in the place of training: on a grid, on workers, as a model.
 
 Covers: pipeline/training/methods/standard_svd.py and pipeline/training/methods/sparse_operator.py against the SVD of
-the dense matrix with zeros, the same bits on any workers, and what is said where a method or a setting does not fit.
+the dense matrix with zeros, the same bits on any workers, and errors for methods and settings that do not fit.
 Does not cover: the methods on matrices of other kinds (test_standard_svd.py).
 """
 
@@ -34,7 +34,7 @@ from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import ITEM_DAMPING, USER_DAMPING
 
-SHARDS = 2
+SHARDS = 4
 STANDARD = [method.name for method in METHODS.values() if method.missing_as_zero]
 FIRST_SHORT = [STANDARD[0], *(only_long(method) for method in STANDARD[1:])]
 RANK = {"power": 2, "lanczos": 5, "arnoldi": 5, "randomized": 5}

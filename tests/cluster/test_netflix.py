@@ -17,7 +17,7 @@ from program import funkflow_anew
 from funkflow import RunResult, Settings, run
 from funkflow.pipeline.planning.plan import plan_of
 
-FRACTION = 0.005
+FRACTION = 0.02
 MEASURED = 0.05
 """Of which the memory is measured: of fewer ratings, that of the processes themselves is most of it."""
 CHECKOUT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def netflix_settings(root: Path, form: str, fraction: float = FRACTION) -> Setti
             "root": str(root),
             "synth": {"shape": "netflix", "fraction": fraction, "form": form},
             "split": {"kind": "file", "file": "probe.txt"},
-            "ingest": {"chunk_bytes": "16 MiB", "partition_ratings": 100_000},
+            "ingest": {"chunk_bytes": "16 MiB", "partition_ratings": 400_000},
             "train": {"rank": 16, "epochs": 2},
         }
     )

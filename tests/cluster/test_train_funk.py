@@ -36,7 +36,7 @@ from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.storage import files
 
-SHARDS, RANK = 4, 3
+SHARDS, RANK = 4, 6
 SIDES = ("users", "items")
 Bits = dict[str, bytes]
 SETTINGS = TrainSettings(method="funk", rank=RANK, seed=3, epochs=60, l2=0.02)

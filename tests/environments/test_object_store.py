@@ -50,7 +50,7 @@ from funkflow.tasks.model.about import About
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import streamed
 
-SHARDS = 2
+SHARDS = 4
 FEW = ("sgd", "lanczos")
 SMALL = {
     "synth": {"fraction": 0.01},
