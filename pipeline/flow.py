@@ -288,11 +288,13 @@ class _Run:
         """Compute the run's id from all that its result depends on, open its record, and return its folder."""
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
+        numbers = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
         run_id = content_id(
             grid=data.grid.id,
             train=relevant(chosen),
             steps=asdict(steps),
             algorithm=ALGORITHM_VERSION,
+            **({"numbers": numbers} if numbers else {}),
             **({"start": start.model.content} if start.model else {}),
         )
         return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)

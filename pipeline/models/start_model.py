@@ -27,13 +27,9 @@ from funkflow.tasks.storage.paths import absolute
 
 def relevant(settings: TrainSettings) -> dict[str, object]:
     """Return the settings of [train] that decide the result, without those of the start model."""
-    idle: Any = {
-        "goal": True,
-        "checkpoint_epochs": True,
-        "warm_start": True,
-        "warm_from": True,
-        "batch": {"checkpoint_steps"},
-    }
+    idle: Any = {"checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"}}
+    if not settings.weighs_missing_cells:
+        idle["goal"] = True
     idle |= dict.fromkeys(without_effect(settings.method, type(settings).model_fields), True)
     return settings.model_dump(exclude=idle)
 

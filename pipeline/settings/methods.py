@@ -9,7 +9,7 @@ docs/adding-a-method.md shows how to add one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -27,6 +27,8 @@ class Method:
     ignores : settings of [train] without effect.
     unit : the unit of progress; `counted` : the unit of the manifest's `epochs`.
     most : the setting that limits the units; `limit` : the limit in words, with settings in braces.
+    numbers : "module:function", for a method whose rule chooses other numbers than stochastic descent's. It takes grid,
+        scale and [train], and returns a dataclass, which becomes part of a run's id. Empty: there are none.
     resumes : whether an interrupted training continues from a checkpoint.
     removes_baseline : mean and biases are removed before training, instead of trained along with the factors.
     missing_as_zero : missing entries count as zero, so there are no epochs to choose from.
@@ -40,6 +42,7 @@ class Method:
     unit: str = "epoch"
     counted: str = "epochs"
     limit: str = "at most {epochs} epochs"
+    numbers: str = ""
     resumes: bool = True
     removes_baseline: bool = False
     missing_as_zero: bool = False
@@ -51,6 +54,10 @@ class Method:
     def memory_function(self) -> Callable[..., Any]:
         """Import the function that predicts memory."""
         return _imported(self.memory)
+
+    def own_numbers(self, *arguments: Any) -> dict[str, Any]:
+        """Return the numbers of the method's own rule, by name; {} if there are none."""
+        return asdict(_imported(self.numbers)(*arguments)) if self.numbers else {}
 
     def limit_in(self, train: Any) -> str:
         """Return the limit in words."""
@@ -95,6 +102,7 @@ METHODS: dict[str, Method] = {
             "als", "rows of users and of items by turns, by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
             frozenset({"batch", "step", "iterations", "tolerance"}) | _WARM,
+            numbers=f"{_TRAINING}.als:objective_of",
         ),
         Method(
             "batch", "gradient descent on all ratings at once",

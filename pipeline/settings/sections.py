@@ -216,7 +216,8 @@ class Settings(Section):
                     'split.kind = "none" leaves no validation to stop on: leave out train.stop_on, or set it to '
                     '"slice" or "nothing"'
                 )
-            chosen = "nothing" if METHODS[self.train.method].missing_as_zero else "slice"
+            needs_none = METHODS[self.train.method].missing_as_zero or self.train.weighs_missing_cells
+            chosen = "nothing" if needs_none else "slice"
             object.__setattr__(self, "train", self.train.model_copy(update={"stop_on": chosen}))
         return self
 

@@ -52,11 +52,11 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
-    made = context.existing(Grid, folder)
+    made, values = context.existing(Grid, folder), 1 if may_be_equal else 2
     reused = made is not None
     if made is None:
-        made = _build(context, dataset, split, shards, grid_id, 1 if may_be_equal else 2)
-    _refuse_too_few(made.blocks, made.ratings, made.mean, 1 if may_be_equal else 2)
+        made = _build(context, dataset, split, shards, grid_id, values)
+    _refuse_too_few(made.blocks, made.ratings, made.mean, values)
     kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
     summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))

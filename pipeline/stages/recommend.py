@@ -22,7 +22,7 @@ from funkflow.tasks.serving.recommend import recommend_part
 from funkflow.tasks.storage import files
 
 _STAGE = "recommend"
-_FOR_RATINGS = "this model predicts ratings; one trained with train.goal = ranking recommends better"
+_FOR_RATINGS = "this model was trained to predict ratings; train.goal = ranking trains one to recommend"
 
 
 def recommend(

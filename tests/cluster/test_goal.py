@@ -16,6 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from funkflow import RunResult, Settings, run
+from funkflow.pipeline.models.start_model import relevant
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.errors import ModelRefused, SettingsError
@@ -66,7 +67,7 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     assert (result.goal, result.epochs, result.warning) == ("ranking", 12, "")
     assert (tmp_path / "root" / "current.json").exists()
     assert read_about(result.paths["model"])["goal"] == "ranking"
-    assert not any("predicts ratings" in event.message for event in events if isinstance(event, Noticed))
+    assert not any("to predict ratings" in event.message for event in events if isinstance(event, Noticed))
     shown = pd.read_parquet(Path(result.paths["recommendations"], "recommendations.parquet"))
     mine = shown["user"] % GROUPS == shown["item"] % GROUPS
     assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
@@ -92,7 +93,7 @@ def test_recommendations_of_a_model_for_ratings_say_what_recommends_better(tmp_p
     chosen: dict[str, dict[str, object]] = {"train": train, "gate": gate, "recommend": {"count": 3}}
     ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
     said = [event.message for event in events if isinstance(event, Noticed)]
-    assert "this model predicts ratings; one trained with train.goal = ranking recommends better" in said
+    assert "this model was trained to predict ratings; train.goal = ranking trains one to recommend" in said
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,19 @@ def test_a_goal_sets_defaults_and_what_is_set_wins(given: dict[str, Any], expect
     chosen = TrainSettings.model_validate(given)
     assert {name: getattr(chosen, name) for name in expected} == expected
     assert TrainSettings.model_validate(chosen.model_dump()) == chosen
+
+
+def test_a_goal_is_part_of_what_decides_the_result_where_it_chooses_the_weight() -> None:
+    """The same settings otherwise: one completes the ratings, one ranks."""
+    pure = {"method": "als", "epochs": 12, "biases": False, "center": False}
+    one, other = (TrainSettings.model_validate({**pure, "goal": goal}) for goal in ("ratings", "ranking"))
+    assert relevant(one) != relevant(other)
+    assert relevant(TrainSettings()) == relevant(TrainSettings.model_validate({"goal": "ranking", "method": "sgd"}))
+
+
+def test_without_validation_a_ranking_trains_on_all_ratings() -> None:
+    chosen = Settings.build({"train": {"goal": "ranking"}, "split": {"kind": "none"}})
+    assert chosen.train.stop_on == "nothing"
 
 
 def test_pairs_that_contradict_each_other_are_refused() -> None:
