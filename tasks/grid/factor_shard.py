@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH
 from funkflow.tasks.kernels.buffers import Weighed, uninitialised
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
@@ -61,6 +61,12 @@ class FactorShard(Weighed):
         np.copyto(room.factors, self.factors)
         np.copyto(room.states, self.states)
         return room
+
+
+def refuse_other_shards(cut_for: tuple[int, int], users: int, items: int) -> None:
+    """Raise ShardMismatch unless a block was cut for shards of so many rows."""
+    if cut_for != (users, items):
+        raise ShardMismatch(f"a block of {cut_for} rows met shards of {users} and {items} rows")
 
 
 def shard_of(factors: npt.NDArray[np.floating[Any]], biases: npt.NDArray[np.floating[Any]]) -> FactorShard:

@@ -49,14 +49,9 @@ def write_rows(url: str, rows: Rows) -> str:
     return npy.write_array(url, rows)
 
 
-def write_user_shard(url: str, rows: Rows, biases: bool) -> str:
-    """Write rows of users as a factor shard; return its checksum."""
-    return write_shard(url, as_shard(rows, "user", biases))
-
-
-def write_item_shard(url: str, rows: Rows, biases: bool) -> str:
-    """Write rows of items as a factor shard; return its checksum."""
-    return write_shard(url, as_shard(rows, "item", biases))
+def write_as_shard(url: str, rows: Rows, side: str, biases: bool) -> str:
+    """Write rows as a factor shard; return its checksum."""
+    return write_shard(url, as_shard(rows, side, biases))
 
 
 def load_rows(counts: Matrix, url: str, checksum: str, width: int) -> Rows:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
+from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels import als
@@ -72,7 +72,7 @@ def solve_users(
     """
     blocks = tuple(blocks)
     for block, shard in zip(blocks, items, strict=True):
-        _refuse_mismatch(block, users, shard)
+        refuse_other_shards(block.shape, len(users), len(shard))
     rows = _where_rated(users, counts, objective.free(users.shape[1], "users"))
     shifts, free = objective.shifts(counts, objective.items), objective.free(users.shape[1], "users")
     begin, step = als.row_steps(rows.dtype.str[1:])
@@ -130,7 +130,7 @@ def item_part(
     items : the shard's rows x, or with `no_targets`, which stands for t = 0, directions.
     """
     block = blocks[column]
-    _refuse_mismatch(block, users, items)
+    refuse_other_shards(block.shape, len(users), len(items))
     width, number = items.shape[1], items.dtype.str[1:]
     targets, weights = objective.of_codes(block, number)
     add = als.add_item_terms(width, number, block.coding)
@@ -239,8 +239,3 @@ def _where_rated(rows: Rows, counts: Matrix, free: Matrix) -> Rows:
 
 def _as_records(rows: Rows) -> npt.NDArray[np.void]:
     return rows.view(row_dtype(rows.shape[1], rows.dtype))[:, 0]
-
-
-def _refuse_mismatch(block: RatingBlock, users: Rows, items: Rows) -> None:
-    if block.shape != (len(users), len(items)):
-        raise ShardMismatch(f"a block of {block.shape} rows met shards of {len(users)} and {len(items)} rows")

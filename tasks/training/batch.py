@@ -12,9 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import DamagedFile, ShardMismatch
+from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, shard_of, write_shard
+from funkflow.tasks.grid.factor_shard import (
+    FactorShard,
+    ShardStart,
+    initial_shard,
+    refuse_other_shards,
+    shard_of,
+    write_shard,
+)
 from funkflow.tasks.grid.row_sums import block_sums
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
@@ -55,8 +62,7 @@ def block_part(block: RatingBlock, users: Rows, items: Rows, scaling: Scaling, b
     ShardMismatch
         The block was cut for shards of other sizes.
     """
-    if block.shape != (len(users), len(items)):
-        raise ShardMismatch(f"a block of {block.shape} rows met shards of {len(users)} and {len(items)} rows")
+    refuse_other_shards(block.shape, len(users), len(items))
     user_slopes = np.zeros_like(users) if before is None else before.users.copy()
     item_slopes = np.zeros_like(items)
     coded, slopes = (block.codes, _levels(block, scaling)), (user_slopes, item_slopes)

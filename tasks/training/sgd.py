@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard
+from funkflow.tasks.grid.factor_shard import FactorShard, refuse_other_shards
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit
 from funkflow.tasks.kernels.buffers import Weighed
@@ -103,10 +102,7 @@ def descend_in_place(
     ShardMismatch
         The block was cut for shards of other sizes.
     """
-    if block.shape != (len(users.factors), len(items.factors)):
-        raise ShardMismatch(
-            f"a block of {block.shape} rows met shards of {len(users.factors)} and {len(items.factors)} rows"
-        )
+    refuse_other_shards(block.shape, len(users.factors), len(items.factors))
     rank, tiles = users.factors.shape[1], block.tiles
     kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
     arguments = (

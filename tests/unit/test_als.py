@@ -104,9 +104,9 @@ def test_solves_equal_those_on_whole_matrices(
     case = Case(seed, shape, count, levels, rank, alpha=alpha, biases=biases and not alpha)
     fixed = {"users": rank + 1, "items": rank} if case.biases else {"users": None, "items": None}
     users = case.dense.solved(case.left, case.right, 3, fixed["users"])
-    np.testing.assert_allclose(case.solve_users(3).rows, users, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(case.solve_users(3).rows, users, rtol=1e-10, atol=1e-10)
     items = case.dense.transposed.solved(case.right, case.left, 3, fixed["items"])
-    np.testing.assert_allclose(case.in_items(3, "f8"), items, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(case.in_items(3, "f8"), items, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
@@ -125,7 +125,7 @@ def test_several_tiles_of_users_and_items(alpha: float) -> None:
     )
     for dense, mine, others, rows, solve in sides:
         exact = dense.solved(mine, others, 2, rows=rows)[rows]
-        np.testing.assert_allclose(solve(2, "f8")[rows], exact, rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(solve(2, "f8")[rows], exact, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(solve(2, "f4")[rows], exact, rtol=1e-3, atol=1e-4)
 
 
@@ -133,7 +133,7 @@ def test_several_tiles_of_users_and_items(alpha: float) -> None:
 def test_many_steps_reach_the_minimum_of_the_row(alpha: float, biases: bool) -> None:
     case = Case(5, (30, 20), 200, 5, 4, alpha=alpha, biases=biases)
     exact = case.dense.solved(case.left, case.right, None, 5 if biases else None)
-    np.testing.assert_allclose(case.solve_users(40).rows, exact, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(case.solve_users(40).rows, exact, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("alpha", "biases"), [(0.3, False), (1.0, False), (0.0, True)])

@@ -10,25 +10,23 @@ bits, and no task depends on those before the checkpoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.root.manifests import Grid, ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
-from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, array_entries
+from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
-from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, Shards, total
+from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, total
+from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.default_rule import ALS_PATIENCE, alpha_for, als_l2_for
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
-from funkflow.tasks.storage import files
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
 
 _LEAST_TARGET = 0.2
@@ -84,7 +82,7 @@ class _EpochLoop(CheckpointedLoop):
     unit = METHODS["als"].unit
 
     objective: Objective = None  # type: ignore[assignment]
-    best: tuple[int, Shards] | None = None
+    best: tuple[int, ShardedRows] | None = None
 
     def run(self) -> tuple[Checkpoint, str]:
         """Train to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
@@ -104,7 +102,7 @@ class _EpochLoop(CheckpointedLoop):
                 rows = self._stored(last)
         return last, self._reason()
 
-    def _to_next_checkpoint(self, rows: Shards, last: Checkpoint | None) -> Checkpoint:
+    def _to_next_checkpoint(self, rows: ShardedRows, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until a checkpoint is due or training ends, and write it."""
         first = last.epoch if last else 0
         while True:
@@ -151,37 +149,28 @@ class _EpochLoop(CheckpointedLoop):
             return "validation has stopped improving"
         return f"the limit of {self.settings.epochs} epochs" if len(self.history) >= self.settings.epochs else ""
 
-    def _stored(self, last: Checkpoint) -> Shards:
+    def _stored(self, last: Checkpoint) -> ShardedRows:
         users, items = (
             [entry.place(self.folder) for entry in side] for side in (last.current.users, last.current.items)
         )
         return self.solves.stored(users, items, last.epoch)
 
-    def _write(self, rows: Shards, number: int, last: Checkpoint | None) -> Checkpoint:
+    def _write(self, rows: ShardedRows, number: int, last: Checkpoint | None) -> Checkpoint:
         self.begin_writing()
-        current = self._write_side_by_side(
-            f"shards-{number:05d}/{{}}-rows.npy", "save-rows", rows, solved_rows.write_rows
-        )
+        current = write_sides(
+            self.context, self.folder, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", write=solved_rows.write_rows,
+            arguments=lambda side: ((shard,) for shard in getattr(rows, side)),
+        )  # fmt: skip
         if self.best is None:
             assert last is not None
             best = last.best
         else:
-            path = f"shards-{self.best[0]:05d}/{{}}.npy"
-            best = self._write_side_by_side(path, "save-best", self.best[1], None)
+            best = self._write_best(*self.best)
         self.best = None
         return self.write_checkpoint(number, self._verdict().best_epoch, ResumePoint.of(current), best)
 
-    def _write_side_by_side(self, path: str, doing: str, rows: Shards, write: Callable[..., str] | None) -> ShardFiles:
-        """Write every shard on a worker that holds it, as factor shards if `write` is None; return the files."""
-        written = {}
-        for side, shards, as_factors in (
-            ("users", rows.users, solved_rows.write_user_shard), ("items", rows.items, solved_rows.write_item_shard)
-        ):  # fmt: skip
-            paths = [path.format(f"{side[:-1]}-{number:05d}") for number in range(len(shards))]
-            jobs = [
-                (files.join(self.folder, place), shard, *(() if write else (self.objective.biases,)))
-                for place, shard in zip(paths, shards, strict=True)
-            ]
-            checksums = run_all(self.context, STAGE, f"{doing}-{side}", write or as_factors, jobs)
-            written[side] = array_entries(paths, checksums)
-        return written
+    def _write_best(self, number: int, rows: ShardedRows) -> ShardFiles:
+        return write_sides(
+            self.context, self.folder, "save-best", f"shards-{number:05d}/{{}}.npy", write=solved_rows.write_as_shard,
+            arguments=lambda side: ((shard, side[:-1], self.objective.biases) for shard in getattr(rows, side)),
+        )  # fmt: skip

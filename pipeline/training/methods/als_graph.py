@@ -11,6 +11,7 @@ number of workers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,12 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.sharded_rows import ShardedRows, count_rows
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.row_objective import Objective, Seen
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.training import als
-from funkflow.tasks.training.batch import count_ratings, counts_of_items, counts_of_users
 from funkflow.tasks.training.score import Errors
 
 NUMBER = "f4"
@@ -33,18 +34,10 @@ NUMBER = "f4"
 
 
 @dataclass(frozen=True)
-class Shards:
-    """Rows of both sides, a future a shard."""
-
-    users: list[Future[Any]]
-    items: list[Future[Any]]
-
-
-@dataclass(frozen=True)
 class EpochTasks:
     """An epoch that was submitted: the rows at its end, and what its halves saw at their beginnings."""
 
-    rows: Shards
+    rows: ShardedRows
     seen_by_users: list[Future[Any]]
     seen_by_items: list[Future[Any]]
 
@@ -56,16 +49,18 @@ class RowSolves:
     """
 
     def __init__(self, context: Context, data: PlacedGrid, objective: Objective, steps: int, rank: int) -> None:
-        self.client, self.attempt, self.data = context.client, context.attempt, data
+        self.client, self.attempt = context.client, context.attempt
         self.objective, self.steps = objective, steps
         self.width = rank + 2 * objective.biases
-        self.counts = self._count()
+        self.context, self._placements = context, itertools.count()
+        self.place(data)
 
     def place(self, data: PlacedGrid) -> None:
-        """Use the same grid as it lies on the workers now."""
-        self.data, self.counts = data, self._count()
+        """Use the grid as it lies on the workers now."""
+        self.data = data
+        self.counts = count_rows(self.context, data, f"count-als-{self.attempt}-{next(self._placements):03d}")
 
-    def epoch(self, rows: Shards, number: int) -> EpochTasks:
+    def epoch(self, rows: ShardedRows, number: int) -> EpochTasks:
         """Submit epoch `number`."""
         at = f"{self.attempt}-{number:04d}"
         gram = self._gram(rows.items, f"items-{at}")
@@ -114,10 +109,12 @@ class RowSolves:
         count = len(users)
         futures = self.client.compute([*users, *items, *seen], optimize_graph=False)
         return EpochTasks(
-            Shards(futures[:count], futures[count : 2 * count]), futures[2 * count : 3 * count], futures[3 * count :]
+            ShardedRows(futures[:count], futures[count : 2 * count]),
+            futures[2 * count : 3 * count],
+            futures[3 * count :],
         )
 
-    def errors(self, rows: Shards, number: int, scale: tuple[float, float]) -> Errors:
+    def errors(self, rows: ShardedRows, number: int, scale: tuple[float, float]) -> Errors:
         """Return the errors on the validation ratings."""
         submit, name = self.client.submit, f"score-{self.attempt}-{number:04d}"
         parts: list[Errors] = self.client.gather(
@@ -129,9 +126,9 @@ class RowSolves:
         )  # fmt: skip
         return sum(parts[1:], parts[0])
 
-    def first_rows(self, start: ShardStart) -> Shards:
+    def first_rows(self, start: ShardStart) -> ShardedRows:
         """Return the initial rows; those without training ratings are zero."""
-        return Shards(
+        return ShardedRows(
             *(
                 [
                     self.client.submit(
@@ -144,9 +141,9 @@ class RowSolves:
             )
         )  # fmt: skip
 
-    def stored(self, users: Sequence[Place], items: Sequence[Place], number: int) -> Shards:
+    def stored(self, users: Sequence[Place], items: Sequence[Place], number: int) -> ShardedRows:
         """Return rows of a checkpoint as fresh load tasks, with no edge to the tasks that wrote it."""
-        return Shards(
+        return ShardedRows(
             *(
                 [
                     self.client.submit(
@@ -170,22 +167,6 @@ class RowSolves:
             for number, shard in enumerate(shards)
         ]
         return delayed(als.weighed_gram, pure=False)(self.objective.alpha, NUMBER, *parts, dask_key_name=f"gram-{name}")
-
-    def _count(self) -> Shards:
-        """Count the ratings of every row."""
-        submit, name = self.client.submit, f"als-{self.attempt}"
-        counted = [
-            submit(count_ratings, row, key=f"count-{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
-        ]
-        users = [
-            submit(counts_of_users, each, key=f"count-{name}-users-{a:03d}", pure=False)
-            for a, each in enumerate(counted)
-        ]
-        items = [
-            submit(counts_of_items, counted, b, key=f"count-{name}-items-{b:03d}", pure=False)
-            for b in range(len(self.data.rows))
-        ]
-        return Shards(users, items)
 
 
 def total(seen: Sequence[Seen]) -> Seen:

@@ -15,17 +15,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.root.manifests import ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search, array_entries
+from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
-from funkflow.pipeline.training.methods.batch_graph import GridObjective, ShardedRows
+from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.batch_graph import GridObjective
+from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
-from funkflow.tasks.storage import files
 from funkflow.tasks.training import batch
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
 from funkflow.tasks.training.gradient_descent import DescentState, Iterate, Reason, Rule, follow
@@ -145,15 +144,10 @@ class _StepLoop(CheckpointedLoop):
         return self.write_checkpoint(number, self._verdict().best_epoch, current, best)
 
     def _write_all(self, write: Callable[..., str], doing: str, path: str, *rows: ShardedRows) -> ShardFiles:
-        """Write every shard on a worker that holds it; return the files."""
-        written = {}
-        for side in ("users", "items"):
-            shards = list(zip(*(getattr(each, side) for each in rows), strict=True))
-            paths = [path.format(f"{side[:-1]}-{number:05d}") for number in range(len(shards))]
-            jobs = [(files.join(self.folder, path), *each) for path, each in zip(paths, shards, strict=True)]
-            checksums = run_all(self.context, STAGE, f"{doing}-{side}", write, jobs)
-            written[side] = array_entries(paths, checksums)
-        return written
+        return write_sides(
+            self.context, self.folder, doing, path, write=write,
+            arguments=lambda side: zip(*(getattr(each, side) for each in rows), strict=True),
+        )  # fmt: skip
 
 
 def _search_of(last: Checkpoint) -> Search:

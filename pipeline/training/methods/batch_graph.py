@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dask.delayed import delayed
@@ -21,6 +20,7 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.sharded_rows import ShardedRows, count_rows
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
@@ -31,18 +31,6 @@ _FAN_IN = 4
 """Parts of the items' gradient that one task adds up."""
 
 
-@dataclass(frozen=True)
-class ShardedRows:
-    """U and V with their biases, or anything of that form, as futures of float64 (rows, k + 1), one a shard."""
-
-    users: list[Future[Any]]
-    items: list[Future[Any]]
-
-    @property
-    def all(self) -> list[Future[Any]]:
-        return [*self.users, *self.items]
-
-
 class GridObjective:
     """J over the blocks of a grid, and the operations on points that `follow` needs.
 
@@ -51,15 +39,16 @@ class GridObjective:
     """
 
     def __init__(self, context: Context, data: PlacedGrid, steps: StepSizes, biases: bool) -> None:
-        self.client, self.data, self.steps, self.biases = context.client, data, steps, biases
+        self.context, self.client = context, context.client
+        self.data, self.steps, self.biases = data, steps, biases
         self.attempt, self.name = context.attempt, f"batch-{context.attempt}"
         self.squared_error, self.evaluations = 0.0, 0
         self._numbers = itertools.count()
-        self.counts = self._count()
+        self.counts = count_rows(context, data, self._key("count"))
 
     def place(self, data: PlacedGrid) -> None:
         """Use the same grid as it lies on the workers now."""
-        self.data, self.counts = data, self._count()
+        self.data, self.counts = data, count_rows(self.context, data, self._key("count"))
 
     def evaluate(self, point: ShardedRows) -> tuple[float, ShardedRows]:
         """Return J and its gradient at a point."""
@@ -155,23 +144,6 @@ class GridObjective:
                 self.client.submit(batch.load_rows, counts, *place, number, key=f"{name}-{n:03d}", pure=False)
                 for n, (counts, place) in enumerate(zip(self.counts.all, places, strict=True))
             ]
-        )
-
-    def _count(self) -> ShardedRows:
-        """Count the ratings of every row."""
-        submit, name = self.client.submit, self._key("count")
-        counted = [
-            submit(batch.count_ratings, row, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(self.data.rows)
-        ]
-        return ShardedRows(
-            [
-                submit(batch.counts_of_users, each, key=f"{name}-users-{a:03d}", pure=False)
-                for a, each in enumerate(counted)
-            ],
-            [
-                submit(batch.counts_of_items, counted, b, key=f"{name}-items-{b:03d}", pure=False)
-                for b in range(len(self.data.rows))
-            ],
         )
 
     def _item_gradient(self, rows: Future[Any], b: int, parts: list[Any], number: int) -> Any:
