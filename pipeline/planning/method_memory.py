@@ -36,7 +36,7 @@ _PARTS = 3
 _ROW_VERSIONS = 4
 """Of rows that are solved: before, after, the best, and those of a checkpoint that is written."""
 _SEARCH_ROWS = 10
-"""Of items amid their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
+"""Of items during their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
 _SOLVED_ROWS = 7
 """Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
 _SCORED_BYTES = 30
@@ -168,7 +168,7 @@ def batch_need(work: Workload) -> Need:
 
 
 def als_need(work: Workload) -> Need:
-    """Rows in float32; of items amid their steps also residuals, directions and parts of sums, half in float64."""
+    """Rows in float32; of items during their steps also residuals, directions and parts of sums, half in float64."""
     size, row = work.size, 4 * (work.rank + 2)
     users = size.users * row * _ROW_VERSIONS * work.part
     items = size.items * row * (_ROW_VERSIONS + _SEARCH_ROWS + 2 * work.shards * work.part)

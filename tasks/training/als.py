@@ -42,7 +42,7 @@ class ItemPart(Weighed):
 
 @dataclass(frozen=True)
 class ItemSearch(Weighed):
-    """An item shard amid its steps: rows x, residuals b - A x in float64, directions p, squared residuals (rows,)."""
+    """An item shard between its steps: rows x, float64 residuals b - A x, directions p, squared residuals (rows,)."""
 
     rows: Rows
     residuals: Matrix
@@ -201,7 +201,7 @@ def seen_of(half: Solved | ItemSearch) -> Seen:
 
 
 def no_gram(number: str, width: int) -> Rows:
-    """Return what stands for alpha X^T X where alpha is 0."""
+    """Return alpha X^T X for an alpha of 0: a matrix without rows, which kernels skip."""
     return np.zeros((0, width), number)
 
 
