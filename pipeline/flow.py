@@ -25,7 +25,8 @@ from funkflow.pipeline.root.result import RankingResult, RunResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
-from funkflow.pipeline.settings.effective import on_synthetic, with_absolute_paths
+from funkflow.pipeline.running.raw_data import raw_data
+from funkflow.pipeline.settings.effective import FOR_A_RANKING, may_have_counts, on_counts, with_absolute_paths
 from funkflow.pipeline.settings.ingest import FILES_ALONE
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.presets import refuse_missing_data
@@ -45,13 +46,11 @@ from funkflow.pipeline.stages.recommend import recommend
 from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
-from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.rated import users_by_part
-from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
@@ -128,11 +127,12 @@ class _Run:
 
     def _stages(self, context: Context) -> None:
         result, paths = self.result, self.result.paths
-        settings, truth = self._raw(context)
+        settings, truth = raw_data(context, self.execution)
         if not self._reaches("ingest"):
             return
-        dataset = ingest(context, settings.ingest, settings.split.file)
+        dataset = ingest(context, settings.ingest, settings.split.file, events=may_have_counts(settings))
         paths["dataset"] = dataset.folder
+        settings = self._suited(context, settings, dataset)
         if users := settings.recommend.users:  # refuse an unknown user before training
             users_by_part(users, dataset.id_place("user"), len(dataset.parts))
         if not self._reaches("split"):
@@ -149,8 +149,9 @@ class _Run:
         training, baselines = self._train(context, data, start)
         if not self._reaches("evaluate"):
             return
-        reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
-        self._warn(context, data, reached)
+        if not settings.train.weighs_missing_cells:
+            reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
+            self._warn(context, data, reached)
         if not self._reaches("export"):
             return
         about = self._about(data, start)
@@ -167,7 +168,9 @@ class _Run:
         result, chosen, scale = self.result, self.settings.train, data.dataset.bounds
         result.transform = self.settings.ingest.transform
         run_folder = self._begin(data, start)
-        baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
+        baselines = {}
+        if not chosen.weighs_missing_cells:  # else scores are no ratings, and have no RMSE
+            baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
         warm = WarmStart(start.model, data.dataset) if start.model else None
         job = TrainingJob(
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm
@@ -246,6 +249,16 @@ class _Run:
             summary = self.attempt.summary()
             result.paths["report"] = report(context, data, training, model, settings=settings.report, run=summary)
 
+    def _suited(self, context: Context, settings: Settings, dataset: Dataset) -> Settings:
+        """Return settings that suit what the ratings are, which the files tell."""
+        if not dataset.counts:
+            return settings
+        suited = on_counts(settings)
+        if suited is not settings:
+            context.notify(Noticed(FOR_A_RANKING))
+            self.settings = self.attempt.settings = suited
+        return suited
+
     def _split(self, context: Context, settings: Settings, dataset: Dataset) -> tuple[Split, RunStart]:
         """Hold ratings out, without those that the start model was trained on."""
         slice_fraction = settings.train.slice_fraction if settings.train.stop_on == "slice" else 0.0
@@ -258,24 +271,6 @@ class _Run:
                 context, dataset, held_out, start.model, settings=settings.split, slice_fraction=slice_fraction
             )
         return held_out, start
-
-    def _raw(self, context: Context) -> tuple[Settings, str]:
-        """Make the synthetic set if the settings want one; return settings with its path, and its planted truth."""
-        settings, truth = self.settings, ""
-        if not settings.synth and not self._reaches("ingest"):
-            raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
-        if settings.synth:
-            raw = synthesise(context, settings.synth)
-            self.result.paths["raw"] = raw.folder
-            if settings.ingest.transform == "none":  # the planted model is in rating units
-                truth = files.join(raw.folder, "truth")
-            settings = on_synthetic(settings, raw.folder)
-        if settings.split.kind == "file" and self._reaches("ingest"):
-            refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)
-        if settings.predict.pairs and self._reaches("predict"):
-            refuse_missing(settings.predict.pairs, "predict.pairs (--pairs)")
-        self.execution.read_inputs(settings)
-        return settings, truth
 
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
         chosen, paths = settings.predict, self.result.paths

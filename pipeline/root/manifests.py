@@ -55,7 +55,7 @@ class Dataset(Manifest):
     """Ratings by dense id, in parts, and the raw ids of users and items.
 
     `seen` : the inputs file by file, for a child dataset. `lineage` : ratings, users and items of all ancestors and of
-    this dataset. `parts_written`, `parts_kept`, `parsed_bytes` : the work of making it.
+    this dataset. `parts_written`, `parts_kept`, `parsed_bytes` : the work of making it. `counts` : ratings are counts.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -85,6 +85,11 @@ class Dataset(Manifest):
     parsed_bytes: int
     parts_written: int
     parts_kept: int
+    counts: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "counts" if self.counts else "ratings"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -206,6 +211,7 @@ class Grid(Manifest):
     blocks: tuple[BlockEntry, ...]
     kept: int
     written: int
+    counts: bool = False
 
     def held_out_places(self, name: str) -> list[Place]:
         return self.places(self.held_out[name].shards)

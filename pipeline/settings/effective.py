@@ -1,7 +1,7 @@
 """The settings of one execution: with dates in paths, paths of the synthetic set, and absolute paths.
 
 Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs; the paths of the synthetic set;
-absolute paths, which are right in any folder.
+absolute paths, which are right in any folder; the goal that counts have.
 Does not cover: the settings themselves (sections.py), reading the files (pipeline/stages/).
 
 `{date}` is the logical date; `{dates}`, in ingest.ratings, stands for every date with files up to it.
@@ -16,7 +16,7 @@ from typing import Any
 
 from funkflow.pipeline.settings.presets import is_path
 from funkflow.pipeline.settings.request import Request
-from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.settings.sections import COUNTS_ARE_WEIGHED, Settings
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
@@ -71,6 +71,36 @@ def on_synthetic(settings: Settings, folder: str) -> Settings:
     if settings.split.kind == "file" and settings.split.file == _PROBE:
         content["split"]["file"] = files.join(folder, _PROBE)
     return Settings.model_validate(content)
+
+
+FOR_A_RANKING = (
+    "these are counts, or likes, and no ratings, so the run trains a model that ranks (train.goal = ranking)"
+)
+
+
+def may_have_counts(settings: Settings) -> bool:
+    """Return whether files may have counts or likes: unless the settings ask for a model of ratings."""
+    return "goal" not in settings.train.model_fields_set or settings.train.goal == "ranking"
+
+
+def on_counts(settings: Settings) -> Settings:
+    """Return the settings for a dataset of counts, which train for a ranking.
+
+    Raises
+    ------
+    SettingsError
+        They ask for a model of ratings.
+    """
+    if not may_have_counts(settings):
+        raise SettingsError(
+            "train.goal = ratings needs ratings, and these are counts or likes: leave it out, or set it to ranking"
+        )
+    if settings.train.goal == "ratings":
+        content = settings.model_dump(exclude_unset=True)
+        settings = Settings.build({**content, "train": {**content.get("train", {}), "goal": "ranking"}})
+    if not settings.train.weighs_missing_cells:
+        raise SettingsError(f"train.method = {settings.train.method!r}: {COUNTS_ARE_WEIGHED}")
+    return settings
 
 
 def with_absolute_paths(settings: Settings) -> Settings:

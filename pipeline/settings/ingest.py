@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from funkflow.pipeline.settings.cluster import Bytes
 from funkflow.pipeline.settings.train import Place, Section
+from funkflow.tasks.parsing.format.columns import NO_COLUMN
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
 from funkflow.tasks.transform import Transform
 
@@ -35,7 +36,10 @@ Paths = Annotated[tuple[Place, ...], BeforeValidator(_as_paths)]
 
 
 class ColumnSettings(Section):
-    """Names of a table's columns, or positions from 0; None: recognised. timestamp = "none" ignores the times."""
+    """Names of a table's columns, or positions from 0; None: recognised.
+
+    timestamp = "none" ignores the times; rating = "none" says that every row is a like or a click.
+    """
 
     user: str | int | None = None
     item: str | int | None = None
@@ -84,8 +88,15 @@ class IngestSettings(Section):
     deletions: Paths = Field(
         (), description="files, folders, globs or URLs of (user, item) pairs; their ratings are deleted"
     )
-    duplicates: Literal["last", "mean", "raise"] = Field(
-        "last", description="rule for several ratings of one user for one item"
+    counts: str | int | None = Field(
+        None,
+        description="column of counts in place of ratings, such as plays or clicks: how often, and not how good; name, "
+        "or position from 0. Such data, and files with no ratings at all, are trained on for a ranking",
+    )
+    duplicates: Literal["last", "mean", "sum", "raise"] = Field(
+        "last",
+        description="rule for several ratings of one user for one item; with ingest.counts the default is sum; likes "
+        "and clicks, each a row that counts 1, are summed by last, too, and count once by mean",
     )
     transform: Transform = Field(
         "none",
@@ -108,6 +119,28 @@ class IngestSettings(Section):
         if value not in ("", "::", *DELIMITERS) and (len(value) != 1 or value in '"\r\n'):
             raise ValueError(f"{value!r} is no delimiter: give one character, ::, or one of {', '.join(DELIMITERS)}")
         return value
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether the settings say that there are counts, or rows without ratings."""
+        return self.counts is not None or self.columns.rating == NO_COLUMN
+
+    def rule_for_duplicates(self, rated: bool) -> Literal["last", "mean", "sum", "raise"]:
+        """Return the rule for rows of one pair: where no row is rated, a later one does not replace an earlier one."""
+        return "sum" if not rated and self.duplicates == "last" else self.duplicates
+
+    @model_validator(mode="after")
+    def _counts_stand_alone(self) -> IngestSettings:
+        if not self.has_counts:
+            return self
+        if self.counts is not None and self.columns.rating is not None:
+            raise ValueError("ingest.counts and ingest.columns.rating are one column or none: give one of them")
+        for name, value, unset in (("scale", self.scale, None), ("transform", self.transform, "none")):
+            if value != unset:
+                raise ValueError(f"ingest.{name} is for ratings, and these are counts: leave it out")
+        if self.counts is not None and "duplicates" not in self.model_fields_set:
+            object.__setattr__(self, "duplicates", "sum")
+        return self
 
     @model_validator(mode="after")
     def _mean_needs_all(self) -> IngestSettings:

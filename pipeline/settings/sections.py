@@ -120,7 +120,7 @@ class RankingSettings(Section):
 
     count: int = Field(10, ge=0, description="items per user; 0: no measurement")
     threshold: float | None = Field(
-        None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5"
+        None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5; any count"
     )
     users: int = Field(
         0,
@@ -168,6 +168,11 @@ class HookSettings(Section):
     )
 
 
+COUNTS_ARE_WEIGHED = (
+    "counts and likes are trained on with a weight for missing cells, without which every pair could be 1: leave out "
+    'train.method, or set it to "als", and train.als.alpha, or set it above 0'
+)
+"""The message for a method that looks at counts alone."""
 IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
 """Sections that do not change the result, so that no id depends on them."""
 
@@ -188,6 +193,21 @@ class Settings(Section):
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()
     hooks: HookSettings = HookSettings()
+
+    @model_validator(mode="after")
+    def _counts_are_ranked(self) -> Settings:
+        """Counts say how often, not how good: a model of them ranks, by the method that weighs missing cells."""
+        if self.ingest.has_counts and self.train.goal == "ratings":
+            if "goal" in self.train.model_fields_set:
+                raise ValueError(
+                    "train.goal = ratings needs ratings, and ingest.counts names none: leave train.goal out, or set it "
+                    'to "ranking"'
+                )
+            named = self.train.model_dump(exclude_unset=True)
+            object.__setattr__(self, "train", TrainSettings.model_validate({**named, "goal": "ranking"}))
+        if self.ingest.has_counts and not self.train.weighs_missing_cells:
+            raise ValueError(COUNTS_ARE_WEIGHED)
+        return self
 
     @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from funkflow.pipeline.settings.ingest import IngestSettings
 from funkflow.tasks.parsing.format.formats import Wanted
+from funkflow.tasks.parsing.rows.rows import COUNTS
 
 
-def wanted_form(settings: IngestSettings) -> Wanted:
-    """Return what the settings say of the form of the ratings."""
+def wanted_form(settings: IngestSettings, events: bool = True) -> Wanted:
+    """Return what the settings say of the form of the ratings.
+
+    `events` : rows without ratings may be likes or clicks, where no column could hold ratings.
+    """
     columns = settings.columns
+    rating = columns.rating if settings.counts is None else settings.counts
     return Wanted(
         format=settings.format,
-        columns=(columns.user, columns.item, columns.rating, columns.timestamp),
+        columns=(columns.user, columns.item, rating, columns.timestamp),
         user_type=settings.id_type,
         item_type=settings.id_type,
-        scale=settings.scale,
+        scale=settings.scale if settings.counts is None else COUNTS,
         delimiter=settings.delimiter,
         quoting=settings.quoting,
+        events=events,
+        counts=settings.has_counts,
     )

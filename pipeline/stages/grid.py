@@ -97,7 +97,7 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
             users=dataset.users, items=dataset.items, mean=mean, mean_square=mean_square,
             variance=_variance(blocks, mean), bytes=sum(block.bytes for block in blocks), held_out=held_out,
             rating_bytes=max(block.rating_bytes for block in blocks), block_format=BLOCK_FORMAT,
-            blocks=tuple(blocks), kept=kept, written=len(blocks) - kept,
+            blocks=tuple(blocks), kept=kept, written=len(blocks) - kept, counts=dataset.counts,
         )  # fmt: skip
         return made.publish(_files(made))
 
@@ -158,12 +158,12 @@ def _scatter(context: Context, dataset: Dataset, held_out: list[list[Place]], sh
     jobs = []
     for number, place in enumerate(dataset.part_places):
         removed = [places[number] for places in held_out]
-        jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow")))
+        jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow"), dataset.counts))
     cells = _empty_cells(dataset, shards)
     for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
         for row_group, group in enumerate(groups):
             cell = cells[group.block]
-            cell.pieces.append((job[-1], row_group))
+            cell.pieces.append((job[-2], row_group))
             cell.rows += group.rows
             cell.fingerprint = (cell.fingerprint + group.fingerprint) % 2**64
     return cells

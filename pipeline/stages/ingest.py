@@ -59,6 +59,7 @@ class _Ingest:
     dataset_id: str
     folder: str
     scratch: str
+    events: bool
 
     @property
     def earlier(self) -> Dataset | None:
@@ -66,17 +67,11 @@ class _Ingest:
         return self.parent.manifest if self.parent and self.parent.rows else None
 
 
-def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -> Dataset:
+def ingest(context: Context, settings: IngestSettings, holdout_file: str = "", events: bool = True) -> Dataset:
     """Make the dataset of `settings.ratings`, or find it made.
 
-    Parameters
-    ----------
-    holdout_file : the validation file; if it lies among the ratings, it is not read as ratings.
-
-    Raises
-    ------
-    BadInput
-        The raw data are bad; no half-written file remains.
+    holdout_file : the validation file; if it lies among the ratings, it is not read as ratings. events : whether files
+    without ratings may be read as likes or clicks. Raises BadInput for bad data, and leaves no half-written file.
     """
     began = time.monotonic()
     context.notify(StageStarted(_STAGE))
@@ -87,9 +82,9 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
     beside = find_sources([titles]) if titles else []
     deletions = find_sources(settings.deletions, setting="ingest.deletions") if settings.deletions else []
     inputs, seen = _inputs(context, [*sources, *beside, *deletions])
-    untransformed = {"transform"} if settings.transform == "none" else set()
+    unused = {name for name, idle in (("transform", "none"), ("counts", None)) if getattr(settings, name) == idle}
     now = Inputs(
-        settings.model_dump(mode="json", exclude=_NOT_IN_ID | untransformed),
+        settings.model_dump(mode="json", exclude=_NOT_IN_ID | unused),
         tuple(file for each in seen[: len(sources)] for file in each),
         tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
         read_forgotten(context.store.forgotten),
@@ -108,7 +103,7 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "") -
             files.remove_tree(folder)
             work = _Ingest(
                 context=context, settings=settings, sources=sources, deletions=deletions, titles=titles, inputs=inputs,
-                now=now, parent=parent, dataset_id=dataset_id, folder=folder, scratch=scratch,
+                now=now, parent=parent, dataset_id=dataset_id, folder=folder, scratch=scratch, events=events,
             )  # fmt: skip
             made = _write_dataset(work)
             refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
@@ -170,7 +165,7 @@ def _write_dataset(work: _Ingest) -> Dataset:
     ratings = sum(part["rows"] for part in written)
     if not ratings:
         raise BadInput("no rating is left: all were deleted or forgotten; check ingest.deletions")
-    quarantined = _write_quarantine(work, scattered)
+    quarantined, sums = _write_quarantine(work, scattered), [part.get("greatest", 0.0) for part in written]
     form = prepared.form
     return Dataset(
         folder=work.folder,
@@ -185,8 +180,8 @@ def _write_dataset(work: _Ingest) -> Dataset:
         id_checksums={"users": users.checksum, "items": items.checksum},
         parts=tuple(map(FileEntry.table, written)),
         rating_minimum=_extreme(min, "rating_minimum", scattered, earlier),
-        rating_maximum=_extreme(max, "rating_maximum", scattered, earlier),
-        scale=transformed_scale(form.scale, settings.transform),
+        rating_maximum=max(_extreme(max, "rating_maximum", scattered, earlier), *sums),
+        scale=None if form.counts else transformed_scale(form.scale, settings.transform),
         duplicates=sum(part["duplicates"] for part in written) + (earlier.duplicates if earlier else 0),
         deleted=sum(part["deleted"] for part in written) + (earlier.deleted if earlier else 0),
         quarantined=quarantined,
@@ -199,6 +194,7 @@ def _write_dataset(work: _Ingest) -> Dataset:
         parsed_bytes=parsed_bytes,
         parts_written=sum(not part["kept"] for part in written),
         parts_kept=sum(part["kept"] for part in written),
+        counts=form.counts,
     )
 
 
@@ -217,7 +213,7 @@ def _parse_input(work: _Ingest) -> tuple[ParseInput, int]:
         own: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in as_json}
         form = Form(**own)
     elif pieces:
-        form = recognise(pieces[0].file, wanted_form(work.settings))
+        form = recognise(pieces[0].file, wanted_form(work.settings, work.events))
         work.context.notify(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
     else:
         raise BadInput("no file of ratings is left to read; check ingest.ratings")
@@ -262,7 +258,7 @@ def _fill_parts(work: _Ingest, prepared: ParseInput, parts: int, buckets: int, i
         deletions=ScatteredRows(unwanted, chunks, buckets),
         earlier=earlier, dataset=work.folder, users=users.pieces[0],
         items=(files.join(work.folder, "items.parquet"), items.checksum), parts=parts,
-        duplicates=work.settings.duplicates, forgetting=bool(work.now.forgotten),
+        duplicates=work.settings.rule_for_duplicates(form.rating >= 0), forgetting=bool(work.now.forgotten),
     )  # fmt: skip
     written = run_all(work.context, _STAGE, "gather", write_part, [(part, job) for part in range(parts)])
     if fault := next((part["fault"] for part in written if "fault" in part), ""):
@@ -288,11 +284,11 @@ def _extreme(
 
 def _describe_dataset(dataset: Dataset, settings: IngestSettings) -> str:
     counts = (
-        (dataset.duplicates, f"duplicates settled ({settings.duplicates})"),
+        (dataset.duplicates, f"duplicates settled ({settings.rule_for_duplicates(dataset.form['rating'] >= 0)})"),
         (dataset.quarantined, "rows quarantined"),
         (dataset.deleted, "ratings deleted"),
     )
-    size = f"{dataset.ratings:,} ratings of {dataset.users:,} users and {dataset.items:,} items"
+    size = f"{dataset.ratings:,} {dataset.unit} of {dataset.users:,} users and {dataset.items:,} items"
     words = [f"{size} from {dataset.format}", *(f"{count:,} {name}" for count, name in counts if count)]
     if dataset.parent:
         parts = f"{dataset.parts_written} parts written, {dataset.parts_kept} kept"

@@ -41,7 +41,7 @@ def ranking(
     least, greatest = dataset.bounds
     about = read_about(model_folder)
     parts, transform = about["parts"], about.get("transform", "none")
-    threshold = least + _RELEVANT_PART * (greatest - least)
+    threshold = 0.0 if dataset.counts else least + _RELEVANT_PART * (greatest - least)
     if settings.threshold is not None:
         threshold = float(transformed(settings.threshold, transform))
     folder = files.join(run_folder, "ranking")

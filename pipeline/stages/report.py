@@ -87,7 +87,9 @@ def _facts(
     about = read_about(model_folder)
     parts, titles = ModelParts.of(model_folder, about), titles_of(model_folder, about)
     ruler = _choose_bins(counted.whole, data.dataset.bounds)
-    errors = _sum_errors(context, data.split, parts, trained, item_counts=counts[1], ruler=ruler)
+    errors = None
+    if run["verdict"]["rmse"] is not None:  # else scores are no ratings, or nothing was held out
+        errors = _sum_errors(context, data.split, parts, trained, item_counts=counts[1], ruler=ruler)
     rotations = saved_rotations(model_folder, about) or rotations_of(context, _STAGE, parts)
     ends = (parts, rotations, data.dataset.id_place("item"), counts[1], titles)
     (factors,) = run_all(

@@ -7,6 +7,7 @@ Does not cover: choosing the rows of one part (tasks/dataset/hold_out.py), or tr
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import cast
 
 from funkflow.pipeline.cluster.context import Context, run_all
@@ -16,11 +17,11 @@ from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStart
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
 from funkflow.pipeline.settings.sections import IngestSettings, SplitSettings
+from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.dataset.hold_out import HeldOutEntry, HoldOutRule, PartSplit, hold_out_part
 from funkflow.tasks.dataset.id_pieces import cut_by_part
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import read_forgotten
-from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.parsing.pairs import find_line
 from funkflow.tasks.parsing.prepare import ParseInput, prepare_leniently, unpack_here
 from funkflow.tasks.parsing.sources.chunks import RawFile
@@ -130,15 +131,14 @@ def _scatter_validation_file(
 
 
 def _parse_validation_file(plain: list[RawFile], dataset: Dataset, ingest: IngestSettings) -> ParseInput:
-    columns = ingest.columns
-    wanted = Wanted(
-        columns=(columns.user, columns.item, columns.rating, columns.timestamp),
+    wanted = replace(
+        wanted_form(ingest, events=dataset.counts),
+        format="auto",
         user_type=dataset.user_id_type,
         item_type=dataset.item_id_type,
         scale=tuple(dataset.form["scale"]) if dataset.form["scale"] else None,
-        ratings=False,
-        delimiter=ingest.delimiter,
-        quoting=ingest.quoting,
+        ratings=dataset.counts,
+        counts=dataset.counts,
     )
     return prepare_leniently(plain, wanted, ingest.chunk_bytes)
 

@@ -17,7 +17,7 @@ from funkflow.pipeline.training.checkpoint import array_entries
 from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.batch import count_ratings, counts_of_items, counts_of_users
+from funkflow.tasks.training.batch import RowCounts, count_ratings, counts_of_items, counts_of_users
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,15 @@ class ShardedRows:
         return [*self.users, *self.items]
 
 
-def count_rows(context: Context, data: PlacedGrid, name: str) -> ShardedRows:
-    """Count the ratings of every row; `name` : how the tasks' keys begin."""
+def count_rows(
+    context: Context, data: PlacedGrid, name: str, count: Callable[..., RowCounts] = count_ratings, *arguments: Any
+) -> ShardedRows:
+    """Count the ratings of every row.
+
+    name : how the tasks' keys begin; count : takes a row of blocks and the arguments.
+    """
     submit = context.client.submit
-    counted = [submit(count_ratings, row, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(data.rows)]
+    counted = [submit(count, row, *arguments, key=f"{name}-{a:03d}", pure=False) for a, row in enumerate(data.rows)]
     return ShardedRows(
         [submit(counts_of_users, each, key=f"{name}-users-{a:03d}", pure=False) for a, each in enumerate(counted)],
         [submit(counts_of_items, counted, b, key=f"{name}-items-{b:03d}", pure=False) for b in range(len(data.rows))],

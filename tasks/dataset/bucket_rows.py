@@ -27,7 +27,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
 from funkflow.tasks.transform import Transform
 
-Duplicates = Literal["last", "mean", "raise"]
+Duplicates = Literal["last", "mean", "sum", "raise"]
 MOST_BUCKETS = 4096
 
 
@@ -138,7 +138,8 @@ def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -
 def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
     """Keep one row of each (user, item); rows come sorted by pair, and within a pair in input order.
 
-    "last" keeps the newest row, or the last of equal times; "mean" also gives it the mean of the pair's ratings.
+    "last" keeps the newest row, or the last of equal times; "mean" and "sum" also give it the mean or the sum of the
+    pair's ratings.
 
     Parameters
     ----------
@@ -154,9 +155,9 @@ def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicat
     newest_last = np.lexsort((times, group))  # lexsort is stable
     last = newest_last[np.append(np.flatnonzero(starts)[1:], len(user)) - 1]
     rows = {name: values[last] for name, values in columns.items()}
-    if duplicates == "mean":
+    if duplicates in ("mean", "sum"):
         sums = np.add.reduceat(columns["rating"].astype(np.float64), np.flatnonzero(starts))
-        rows["rating"] = (sums / np.bincount(group)).astype(np.float32)
+        rows["rating"] = (sums / np.bincount(group) if duplicates == "mean" else sums).astype(np.float32)
     return rows
 
 

@@ -78,8 +78,8 @@ class PartJob:
 def write_part(part: int, job: PartJob) -> PartRecord:
     """Gather one part and write it sorted by (user, item); reuse the parent's file if it has the same rows.
 
-    Returns path, rows, checksum, whether the file was kept, and the numbers of settled duplicates and deleted ratings;
-    or `fault`, an error message.
+    Returns path, rows, checksum, whether the file was kept, and the numbers of settled duplicates and deleted ratings,
+    and with summed duplicates the greatest sum; or `fault`, an error message.
     """
     raw, unwanted = (each.rows(part, job.parts) for each in (job.ratings, job.deletions))
     before = job.earlier
@@ -96,9 +96,11 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     if duplicates and job.duplicates == "raise":
         return {"fault": _duplicate_message(columns, users, items)}
     counted = settled if unwanted is None else _delete_pairs(settled, unwanted, users, items)
-    changes = {"duplicates": duplicates, "deleted": len(settled["user"]) - len(counted["user"])}
+    changes: PartRecord = {"duplicates": duplicates, "deleted": len(settled["user"]) - len(counted["user"])}
     if same_cut and before and old is not None and _are_equal(counted, old):
         return {**_reuse_parent_part(job, before, part), **changes}
+    if job.duplicates == "sum":
+        changes["greatest"] = float(counted["rating"].max(initial=0.0))
     path = _part_path(part)
     written = files.write_table(files.join(job.dataset, path), pa.table(counted), compression="lz4")
     return {"path": path, "rows": len(counted["user"]), "checksum": written, "kept": False, **changes}

@@ -1,6 +1,6 @@
 """The objective of alternating row solves, from completion to the SVD by one weight.
 
-Covers: the numbers of J, its value from the sums of an epoch, and the target and weight of each rating.
+Covers: the numbers of J, its value from the sums of an epoch, and the target and confidence of each rating.
 Does not cover: solving rows (tasks/training/als.py), the choice of the numbers (default_rule.py).
 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
@@ -9,11 +9,16 @@ Does not cover: solving rows (tasks/training/als.py), the choice of the numbers 
 With alpha = 0 this is completion, with alpha = 1 and l2 = 0 the SVD of the matrix with zeros (Hu, Koren & Volinsky
 2008; Rendle et al. 2022). The missing cells cost a k x k matrix alone, as the sum over all cells of (u·v)^2 is
 tr(U^T U V^T V).
+
+A count n, of plays or clicks, says how sure it is that the user likes the item: its target a is 1, its term has a
+confidence c = 1 + log((1 + n) / 2) before it, and in the L2 terms the sum of a row's confidences stands for n_u. So a
+count of 1 is what a rating is, and 100 are worth 4.9.
 """
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +39,7 @@ class Objective:
     users, items : number of all users and items.
     scaling : a rating r is the target (r - mean) / deviation.
     biases : whether rows have them; with alpha = 0 only.
+    counts : whether ratings are counts, with confidences.
     """
 
     alpha: float
@@ -42,6 +48,7 @@ class Objective:
     items: int
     scaling: Scaling
     biases: bool = False
+    counts: bool = False
 
     def value(self, targets: float, users: Seen, items: Seen) -> float:
         """Return J between the halves of an epoch; `targets` : sum of a^2."""
@@ -60,12 +67,20 @@ class Objective:
         return free
 
     def of_codes(self, block: RatingBlock, number: npt.DTypeLike) -> tuple[Rows, Rows]:
-        """Return target and weight of each code, as kernels take them."""
+        """Return confidence times target, and confidence without alpha, of each code, as kernels take them."""
+        if self.counts:
+            sure = confidences(block.levels)
+            return sure.astype(number), (sure - self.alpha).astype(number)
         mean, deviation = self.scaling.mean, self.scaling.deviation
         if block.coding == "f4":
             return np.array([mean, 1.0 / deviation], number), np.array([1.0 - self.alpha], number)
         targets = (block.levels.astype(np.float64) - mean) / deviation
         return targets.astype(number), np.full(len(targets), 1.0 - self.alpha, number)
+
+
+def confidences(counts: npt.NDArray[Any]) -> Matrix:
+    """Return c of counts, float64."""
+    return 1.0 + np.log((1.0 + counts.astype(np.float64)) / 2.0)
 
 
 @dataclass(frozen=True)

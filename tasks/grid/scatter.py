@@ -39,13 +39,15 @@ class Group:
 
 
 def scatter_part(
-    part_url: str, checksum: str, removed: Sequence[tuple[str, str]], shards: int, scratch_url: str
-) -> list[Group]:
+    part_url: str, checksum: str, removed: Sequence[tuple[str, str]], shards: int, scratch_url: str,
+    counts: bool = False,
+) -> list[Group]:  # fmt: skip
     """Write the training ratings of one dataset part to `scratch_url`, one group for each block that has any.
 
     Parameters
     ----------
     removed : (url, checksum) of the held-out files whose `row` column names positions in this part to leave out.
+    counts : keep three digits of each rating, which is a count, so that a block has few different ones.
 
     Returns
     -------
@@ -67,11 +69,17 @@ def scatter_part(
     }
     present = np.flatnonzero(np.diff(starts[:-1]))
     edges = [*starts[present].tolist(), len(order)]
-    ratings = ratings[order]
+    ratings = with_three_digits(ratings[order]) if counts else ratings[order]
     write_groups(scratch_url, pa.table({**narrow, "rating": ratings}), edges)
     sums = _fingerprints(narrow["user_row"], narrow["item_row"], ratings, edges)
     rows = [end - start for start, end in pairwise(edges)]
     return [Group(int(number), *of_group) for number, *of_group in zip(present, rows, sums, strict=True)]
+
+
+def with_three_digits(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return positive numbers rounded to three digits: training looks at their logarithms, which change by 0.005."""
+    unit = 10.0 ** (np.floor(np.log10(counts.astype(np.float64))) - 2.0)
+    return (np.round(counts / unit) * unit).astype(np.float32)
 
 
 def _fingerprints(

@@ -38,6 +38,8 @@ def describe_first_file(file: RawFile, form: Form, forgotten: ErasedIds) -> str:
     rows = _first_rows(file, form, forgotten)
     shown = [_describe_column(role, form, rows) for role in rows.column_names]
     doubt = f"; {form.doubt}" if form.doubt else ""
+    if form.counts and form.rating < 0:
+        doubt = f"; no ratings, so every row is a like, or a click, and counts 1{doubt}"
     return f"{file.name} is read as {_describe_form(form)}: {'; '.join(shown)}{doubt}"
 
 
@@ -72,7 +74,8 @@ def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
         "timestamp": _CLOCKS.get(form.clock, form.clock),
     }[role]
     values = ", ".join(_format_value(value) for value in rows[role].to_pylist()[:_EXAMPLES])
-    return f"{'time' if role == 'timestamp' else role} {where}, {kind} ({values})"
+    name = {"timestamp": "time", "rating": "count" if form.counts else "rating"}.get(role, role)
+    return f"{name} {where}, {kind} ({values})"
 
 
 _CLOCKS = {

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
-from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
+from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen, confidences
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels import als
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 from funkflow.tasks.kernels.vector import row_dtype
+from funkflow.tasks.training.batch import RowCounts, count_ratings
 from funkflow.tasks.training.score import Errors, HeldOut, score
 
 
@@ -49,6 +50,18 @@ class ItemSearch(Weighed):
     directions: Rows
     squares: Matrix
     seen: Seen = NOTHING_SEEN
+
+
+def count_confidences(row: BlockRow, objective: Objective) -> RowCounts:
+    """Return the sum of confidences of each user of a row of blocks, and for each block those of its items.
+
+    A rating has a confidence of 1.
+    """
+    if not objective.counts:
+        return count_ratings(row)
+    of_blocks = [(block, confidences(block.levels)[block.codes]) for block in row]
+    users = [_row_sums(block.user_rows, sure, block.shape[0]) for block, sure in of_blocks]
+    return np.sum(users, axis=0), tuple(_row_sums(each.item_rows, sure, each.shape[1]) for each, sure in of_blocks)
 
 
 def solve_users(
@@ -212,6 +225,10 @@ def score_rows(held_out: HeldOut, objective: Objective, scale: tuple[float, floa
 
 
 _STATE = ("residuals", "directions", "squares")
+
+
+def _row_sums(rows: npt.NDArray[np.int32], values: Matrix, count: int) -> Matrix:
+    return np.bincount(rows, values, count).astype(np.float64)
 
 
 def _state(search: ItemSearch) -> tuple[Rows, ...]:

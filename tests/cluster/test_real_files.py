@@ -152,10 +152,16 @@ def test_times_that_cannot_be_read_are_left_out_by_the_remedy(context: Context, 
         (lines(form="{u},{i}"), "columns 0 (user): 0, 1, 2; 1 (item): 0, 7, 14"),
     ],
 )
-def test_likes_are_refused_by_what_they_are(text: str, named: str, context: Context, tmp_path: Path) -> None:
-    said = refusal(context, written(tmp_path, "likes.csv", text))
+def test_likes_are_refused_by_what_they_are_where_ratings_are_asked_for(
+    text: str, named: str, context: Context, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "likes.csv", text)
+    said = refusal(context, path, events=False)
     assert named in said
-    assert "funkflow trains on ratings, and likes or clicks alone have none" in said
+    assert "name it in ingest.columns.rating, or a column of counts, such as plays, in ingest.counts" in said
+    manifest = ingest(context, settings(path))
+    assert (manifest.counts, manifest.users, manifest.items) == (True, 30, 19)
+    assert set(table(context, manifest)["rating"]) == {1.0}
 
 
 def test_pairs_whose_first_row_is_no_header_lose_none(tmp_path: Path) -> None:
@@ -215,6 +221,8 @@ READ: dict[str, tuple[int, int, int]] = {
     "spaces.txt": (400, 40, 23),
     "times-ms.csv": (100, 30, 19),
     "times-float.csv": (100, 30, 19),
+    "times-no-ratings.csv": (600, 50, 31),
+    "times-no-ratings-no-header.tsv": (600, 50, 31),
     "text-pairs-no-header.csv": (90, 10, 9),
     "line-breaks-in-quotes.csv": (200, 20, 17),
     "literal-quotes.tsv": (300, 30, 19),
@@ -229,8 +237,6 @@ READ: dict[str, tuple[int, int, int]] = {
 }
 NAMED = {
     "padded-ids-late.csv": r":3002: user '01000' is not the integer 1000.*ingest\.id_type",
-    "times-no-ratings.csv": "no column for the rating among user_id, item_id, timestamp",
-    "times-no-ratings-no-header.tsv": r"2 \(time\): 1500000000",
     "list-item.parquet": "list",
     "binary-ids-one-null.parquet": "rating is empty",
     "bool-rating-gap.parquet": "rating is empty",

@@ -17,15 +17,25 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Dense:
-    """Targets (users, items), NaN where nothing is observed, and the numbers of J."""
+    """Targets (users, items), NaN where nothing is observed, and the numbers of J.
+
+    sure : confidences of the observed cells, (users, items); None: all 1.
+    """
 
     targets: Matrix
     alpha: float
     l2: float
+    sure: Matrix | None = None
 
     @property
     def transposed(self) -> Dense:
-        return Dense(self.targets.T, self.alpha, self.l2)
+        return Dense(self.targets.T, self.alpha, self.l2, None if self.sure is None else self.sure.T)
+
+    @property
+    def weights(self) -> Matrix:
+        """The weight of each cell: its confidence, or alpha where nothing is observed."""
+        sure = np.ones(self.targets.shape) if self.sure is None else self.sure
+        return np.asarray(np.where(np.isnan(self.targets), self.alpha, sure))
 
     @property
     def zero_filled(self) -> Matrix:
@@ -34,23 +44,19 @@ class Dense:
 
     def penalties(self) -> Matrix:
         """l2 (n + alpha N) of each row."""
-        counts = np.sum(~np.isnan(self.targets), axis=1)
+        counts = np.sum(np.where(np.isnan(self.targets), 0.0, self.weights), axis=1)
         return np.asarray(self.l2 * (counts + self.alpha * self.targets.shape[1]))
 
     def objective(self, left: Matrix, right: Matrix) -> float:
         """J, cell by cell; the penalty is on the free columns alone, which the caller passes as all of them."""
         errors = self.zero_filled - left @ right.T
         of_rows = self.penalties() @ np.sum(left**2, axis=1) + self.transposed.penalties() @ np.sum(right**2, axis=1)
-        weights = np.where(np.isnan(self.targets), self.alpha, 1.0)
-        return float(np.sum(weights * errors**2) + of_rows)
+        return float(np.sum(self.weights * errors**2) + of_rows)
 
     def problem(self, row: int, right: Matrix) -> tuple[Matrix, Matrix]:
         """Return A and b of one row: A x = b where J is least in it."""
-        targets = self.targets[row]
-        observed = ~np.isnan(targets)
-        weights = np.where(observed, 1.0, self.alpha)
-        penalty = self.l2 * (np.sum(observed) + self.alpha * len(targets))
-        matrix = (right * weights[:, None]).T @ right + penalty * np.eye(right.shape[1])
+        targets, weights = self.targets[row], self.weights[row]
+        matrix = (right * weights[:, None]).T @ right + self.penalties()[row] * np.eye(right.shape[1])
         return matrix, right.T @ (weights * np.nan_to_num(targets))
 
     def solved(

@@ -27,9 +27,9 @@ def settings(path: Path | str | list[Path], **more: Any) -> IngestSettings:
     return Settings.build({"ingest": plain}).ingest
 
 
-def ingest(context: Context, chosen: IngestSettings, holdout_file: str = "") -> Dataset:
+def ingest(context: Context, chosen: IngestSettings, holdout_file: str = "", events: bool = True) -> Dataset:
     """Run the stage."""
-    return stage.ingest(attempt(context), chosen, holdout_file)
+    return stage.ingest(attempt(context), chosen, holdout_file, events=events)
 
 
 def table(context: Context, manifest: Dataset) -> pd.DataFrame:
@@ -42,10 +42,10 @@ def table(context: Context, manifest: Dataset) -> pd.DataFrame:
     return frame
 
 
-def refusal(context: Context, path: Path | str, **more: Any) -> str:
+def refusal(context: Context, path: Path | str, events: bool = True, **more: Any) -> str:
     """Ingest what has to fail; return what it says, having looked that nothing is left."""
     with pytest.raises(BadInput) as caught:
-        ingest(context, settings(path, **{"chunk_bytes": 1024, **more}))
+        ingest(context, settings(path, **{"chunk_bytes": 1024, **more}), events=events)
     root = Path(context.store.root)
     assert not [path for path in root.rglob("*") if path.is_file() and path.name != "inputs.json"]
     assert not list(root.glob("datasets/*"))

@@ -40,11 +40,14 @@ class Case:
         self.shape, self.rank = shape, rank
         self.biases = bool(numbers.get("biases"))
         self.objective = Objective(
-            numbers.get("alpha", 0.0), numbers.get("l2", 0.1), users, items, Scaling(0.7, 1.6), self.biases
-        )
-        targets = np.full(shape, np.nan)
+            numbers.get("alpha", 0.0), numbers.get("l2", 0.1), users, items, Scaling(0.7, 1.6), self.biases,
+            bool(numbers.get("counts")),
+        )  # fmt: skip
+        targets, sure = np.full(shape, np.nan), np.ones(shape)
         targets[u, i] = (ratings.astype(np.float64) - 0.7) / 1.6
-        self.dense = Dense(targets, self.objective.alpha, self.objective.l2)
+        if self.objective.counts:
+            targets[u, i], sure[u, i] = 1.0, 1.0 + np.log((1.0 + ratings.astype(np.float64)) / 2.0)
+        self.dense = Dense(targets, self.objective.alpha, self.objective.l2, sure)
         cut = max(1, items // 2)
         self.cuts = [slice(0, cut), slice(cut, items)] if items > 1 else [slice(0, items)]
         self.blocks = tuple(
@@ -56,7 +59,8 @@ class Case:
             solved_rows.rows_of(rng.normal(size=(rows, rank)), rng.normal(size=rows), side, self.biases)
             for rows, side in zip(shape, ("user", "item"), strict=True)
         )
-        self.counts = [np.sum(~np.isnan(targets), axis=axis).astype(np.float64) for axis in (1, 0)]
+        of_users, of_items = als.count_confidences(self.blocks, self.objective)
+        self.counts = [of_users, np.concatenate(of_items)]
 
     def gram(self, rows: Matrix) -> Matrix:
         if not self.objective.alpha:
@@ -92,16 +96,17 @@ CASES = given(
     levels=st.sampled_from([1, 5, 300, 0]),
     rank=st.sampled_from([1, 3, 8, 17]),
     alpha=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
-    biases=st.booleans(),
+    kind=st.sampled_from(["ratings", "biases", "counts"]),
 )
 
 
 @settings(max_examples=examples(80), deadline=None)
 @CASES
 def test_solves_equal_those_on_whole_matrices(
-    seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, alpha: float, biases: bool
+    seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, alpha: float, kind: str
 ) -> None:
-    case = Case(seed, shape, count, levels, rank, alpha=alpha, biases=biases and not alpha)
+    counts = kind == "counts" and levels > 0
+    case = Case(seed, shape, count, levels, rank, alpha=alpha, biases=kind == "biases" and not alpha, counts=counts)
     fixed = {"users": rank + 1, "items": rank} if case.biases else {"users": None, "items": None}
     users = case.dense.solved(case.left, case.right, 3, fixed["users"])
     np.testing.assert_allclose(case.solve_users(3).rows, users, rtol=1e-10, atol=1e-10)

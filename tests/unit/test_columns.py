@@ -14,9 +14,11 @@ from funkflow.tasks.parsing.format.columns import ColumnPlaces, ColumnRequest, C
 NOTHING: Columns = (None, None, None, None)
 
 
-def placed(text: str, columns: Columns = NOTHING, ratings: bool = True, integer_users: bool = False) -> ColumnPlaces:
+def placed(
+    text: str, columns: Columns = NOTHING, ratings: bool = True, integer_users: bool = False, events: bool = False
+) -> ColumnPlaces:
     rows = [line.split(",") for line in text.split()]
-    return place_fields(rows, ColumnRequest(columns, ratings, integer_users), "r.csv")
+    return place_fields(rows, ColumnRequest(columns, ratings, integer_users, events), "r.csv")
 
 
 def positions(found: ColumnPlaces) -> tuple[int, int, int, int]:
@@ -101,7 +103,9 @@ def test_columns_without_header_are_told_by_their_values(
 ) -> None:
     text = "\n".join(rows[0].format(n=n, i=n * 7 % 19) for n in range(40))
     if expected == "no ratings":
-        with pytest.raises(BadInput, match="funkflow trains on ratings"):
+        with pytest.raises(
+            BadInput, match=r"ingest\.columns\.rating, or a column of counts, such as plays, in ingest\.counts"
+        ):
             placed(text)
     else:
         assert positions(placed(text)) == expected
@@ -119,5 +123,29 @@ def test_times_may_be_left_out() -> None:
 
 
 def test_what_was_found_is_named_where_ratings_are_missing() -> None:
-    with pytest.raises(BadInput, match="where user_id is the user and item_id the item; funkflow trains on ratings"):
+    with pytest.raises(BadInput, match="where user_id is the user and item_id the item; name it in ingest"):
         placed("user_id,item_id,timestamp\n1,2,3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("user_id,item_id\n1,2\n3,4\n", (0, 1, -1, -1)),
+        ("item_id,user_id,timestamp\n1,2,1500000000\n", (1, 0, -1, 2)),
+        ("1,2\n3,4\n", (0, 1, -1, -1)),
+        ("1,2,1500000000\n3,4,1500000001\n", (0, 1, -1, 2)),
+        ("anna,film\nbert,book\n", (0, 1, -1, -1)),
+        ("user,item,rating\n1,2,3\n", (0, 1, 2, -1)),
+    ],
+)
+def test_rows_without_ratings_are_likes_where_nothing_else_is_in_them(text: str, expected: tuple[int, ...]) -> None:
+    found = placed(text, events=True)
+    assert positions(found) == expected
+    assert bool(found.header) == ("item" in text)
+
+
+@pytest.mark.parametrize("text", ["user,item,mood\n1,2,3\n", "user,item,mood\n1,2,good\n", "1,2,good\n3,4,bad\n"])
+def test_a_column_that_could_be_the_rating_is_asked_about(text: str) -> None:
+    with pytest.raises(BadInput, match=r'if every row is a like or a click, set ingest\.columns\.rating = "none"'):
+        placed(text, events=True)
+    assert placed(text, (None, None, "none", None), events=True).rating == -1

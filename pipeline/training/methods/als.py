@@ -55,20 +55,22 @@ def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings
     """Return the numbers of the objective.
 
     With a weight for missing cells, whose target is 0, targets are not centred: the scale of the ratings becomes 0.2 to
-    1, so that the lowest rating, too, says more than no rating.
+    1, so that the lowest rating, too, says more than no rating. Counts all have the target 1.
     """
     alpha, l2 = settings.als.alpha or 0.0, settings.l2
     if settings.als.alpha is None and settings.weighs_missing_cells:
         alpha = alpha_for(grid.ratings, grid.users, grid.items)
     least, greatest = scale
-    if alpha:
+    if grid.counts:
+        scaling = Scaling(0.0, 1.0)
+    elif alpha:
         width = (greatest - least) / (1.0 - _LEAST_TARGET) or greatest or 1.0
         scaling = Scaling(greatest - width, width)
     else:
         scaling = scaling_of(grid, settings.center)
     if l2 is None:
         l2 = als_l2_for(grid.ratings, grid.users, grid.items, alpha)
-    return Objective(alpha, l2, grid.users, grid.items, scaling, settings.biases and not alpha)
+    return Objective(alpha, l2, grid.users, grid.items, scaling, settings.biases and not alpha, counts=grid.counts)
 
 
 def _summary_of_als(manifest: Training) -> str:
@@ -129,7 +131,9 @@ class _EpochLoop(CheckpointedLoop):
         self.notify(number, self.settings.epochs, (training, stopping), best=best, passes=passes)
 
     def _squared_targets(self) -> float:
-        """Return the sum of squared targets, from the sums of the grid."""
+        """Return the sum of squared targets, with their confidences, from the sums of the grid."""
+        if self.objective.counts:
+            return self.solves.total_confidence()
         grid, mean = self.grid, self.steps.mean
         about_mean = grid.mean_square - 2.0 * mean * grid.mean + mean**2
         return grid.ratings * about_mean / self.steps.deviation**2

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from dask.delayed import delayed
 from distributed import Future
 
@@ -58,7 +59,15 @@ class RowSolves:
     def place(self, data: PlacedGrid) -> None:
         """Use the grid as it lies on the workers now."""
         self.data = data
-        self.counts = count_rows(self.context, data, f"count-als-{self.attempt}-{next(self._placements):03d}")
+        name = f"count-als-{self.attempt}-{next(self._placements):03d}"
+        self.counts = count_rows(self.context, data, name, als.count_confidences, self.objective)
+
+    def total_confidence(self) -> float:
+        """Return the sum of confidences of all ratings."""
+        sums: list[float] = self.client.gather(
+            [self.client.submit(np.sum, shard, pure=False) for shard in self.counts.items]
+        )
+        return float(sum(sums))
 
     def epoch(self, rows: ShardedRows, number: int) -> EpochTasks:
         """Submit epoch `number`."""

@@ -1,7 +1,8 @@
 """Find a table's columns of users, items, ratings and times, and its header.
 
 Covers: columns by name, by the position the user gives, or else by their values.
-Does not cover: the notation of values (field_values.py), or delimiters (delimiters.py).
+Does not cover: the notation of values (field_values.py), delimiters (delimiters.py), or messages about columns
+(column_messages.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.column_messages import missing_column, no_ratings
 from funkflow.tasks.parsing.format.field_values import count_up, is_number, looks_like_times, mostly_numbers
 
 Column = str | int | None
@@ -19,7 +21,7 @@ Columns = tuple[Column, Column, Column, Column]
 
 ROLES = ("user", "item", "rating", "timestamp")
 NO_COLUMN = "none"
-"""As the name of the timestamp's column: ignore any times in the file."""
+"""As the name of a column of times or of ratings: there is none, whatever the file seems to have."""
 
 _USUAL_NAMES = {
     "user": (
@@ -35,7 +37,6 @@ _USUAL_NAMES = {
 }  # fmt: skip
 _ALL_USUAL = {each for names in _USUAL_NAMES.values() for each in names}
 _MISSING_RATING = re.compile(r"[+-]?(nan|inf|infinity|null|none|na|n/a|\\n|-|\?)?", re.IGNORECASE)
-_NEEDS_RATINGS = "funkflow trains on ratings, and likes or clicks alone have none"
 _TYPE_SUFFIX = re.compile(r":[a-z_]+$")
 
 
@@ -66,11 +67,16 @@ class ColumnPlaces:
 
 @dataclass(frozen=True)
 class ColumnRequest:
-    """The user's settings for columns. `ratings` False allows bare pairs; `integer_users`: users are integers."""
+    """The user's settings for columns.
+
+    `ratings` False allows bare pairs; `events` allows them where no column is left that could hold ratings;
+    `integer_users`: users are integers.
+    """
 
     columns: Columns
     ratings: bool
     integer_users: bool = False
+    events: bool = False
 
     @property
     def named(self) -> bool:
@@ -81,8 +87,12 @@ class ColumnRequest:
         return any(isinstance(column, int) for column in self.columns)
 
 
-def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: str) -> tuple[int, int, int, int]:
+def place_columns(
+    names: Sequence[str], columns: Columns, ratings: bool, name: str, events: bool = False
+) -> tuple[int, int, int, int]:
     """Return the positions of user, item, rating and timestamp among named columns; -1 for none.
+
+    `ratings`, `events` : as for `ColumnRequest`.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: s
     without_types = [_TYPE_SUFFIX.sub("", each) for each in names]
     places = []
     for role, column in zip(ROLES, columns, strict=True):
-        if column == NO_COLUMN and role == "timestamp":
+        if column == NO_COLUMN and role in ("rating", "timestamp"):
             places.append(-1)
             continue
         if isinstance(column, int):
@@ -103,9 +113,12 @@ def place_columns(names: Sequence[str], columns: Columns, ratings: bool, name: s
             place = list(found).index(column) if column in found else -1
         else:
             place = _usual_place(plain, role)
-        if place < 0 and (column is not None or role in ("user", "item") or (role == "rating" and ratings)):
-            raise BadInput(_missing_column_message(names, places, role, column, name))
+        is_needed = role in ("user", "item") or (role == "rating" and ratings and not events)
+        if place < 0 and (column is not None or is_needed):
+            raise BadInput(missing_column(names, places, role, column, name))
         places.append(place)
+    if ratings and places[2] < 0 and columns[2] != NO_COLUMN and len(names) > 2 + (places[3] >= 0):
+        raise BadInput(missing_column(names, places, "rating", None, name))
     return places[0], places[1], places[2], places[3]
 
 
@@ -127,15 +140,20 @@ def place_fields(
     first, rest = rows[0], rows[1:]
     width = len(first)
     if request.named:
-        return ColumnPlaces(tuple(first), *place_columns(_strip_blanks(first), request.columns, request.ratings, name))
+        return ColumnPlaces(tuple(first), *_place_by_name(first, request, name))
     has_header = not no_header and _has_header(first, [row for row in rest if len(row) == width], request)
     header = tuple(first) if has_header else ()
     sample = [row for row in (rest if has_header else rows) if len(row) == width]
     if request.positioned:
         return ColumnPlaces(header, *_place_by_position(rows, has_header, request, name))
     if has_header:
-        return ColumnPlaces(header, *place_columns(_strip_blanks(first), request.columns, request.ratings, name))
+        return ColumnPlaces(header, *_place_by_name(first, request, name))
     return _place_by_values(sample or [first], request, name, no_header)
+
+
+def _place_by_name(first: Sequence[str], request: ColumnRequest, name: str) -> tuple[int, int, int, int]:
+    names = [field.strip() for field in first]
+    return place_columns(names, request.columns, request.ratings, name, events=request.events)
 
 
 def seems_usable(rows: Sequence[Sequence[str]], ratings: bool) -> bool:
@@ -163,7 +181,8 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], request: Co
         return False
     # Words above numbers are a header of unusual names; words above words are the first row of a table without one.
     columns = list(zip(*rest, strict=True)) if rest else []
-    return request.integer_users or any(map(mostly_numbers, columns)) or request.ratings
+    is_table = any(map(mostly_numbers, columns)) or (request.ratings and not request.events)
+    return request.integer_users or is_table
 
 
 def _place_by_position(
@@ -185,8 +204,10 @@ def _place_by_position(
             place = position if position < width and position not in taken else -1
         places.append(place)
     user, item, rating, timestamp = places
-    if min(user, item) < 0 or (request.ratings and rating < 0):
-        raise BadInput(_no_ratings_message(sample or [rows[0]], user, item, timestamp, name))
+    if request.columns[2] == NO_COLUMN:
+        rating = -1
+    if min(user, item) < 0 or (request.ratings and rating < 0 and not _are_events(request, width, timestamp)):
+        raise BadInput(no_ratings(sample or [rows[0]], user, item, timestamp, name))
     guessed = timestamp >= 0 and not isinstance(request.columns[3], int) and not has_header
     if request.columns[3] == NO_COLUMN or (guessed and not looks_like_times([row[timestamp] for row in sample])):
         timestamp = -1
@@ -212,11 +233,17 @@ def _place_by_values(
             timestamp, doubt = -1, doubt or f"column {timestamp} has no times and is left out"
     if request.columns[3] == NO_COLUMN:
         timestamp = -1
-    if rating >= 0 and not (any(map(is_number, columns[rating])) or mostly_numbers(columns[rating])):
+    no_number = rating >= 0 and not (any(map(is_number, columns[rating])) or mostly_numbers(columns[rating]))
+    if no_number or request.columns[2] == NO_COLUMN:
         rating = -1
-    if item < 0 or (request.ratings and rating < 0):
-        raise BadInput(_no_ratings_message(sample, user, item, timestamp, name))
+    if item < 0 or (request.ratings and rating < 0 and not _are_events(request, width - begin, timestamp)):
+        raise BadInput(no_ratings(sample, user, item, timestamp, name))
     return ColumnPlaces((), user, item, rating, timestamp, doubt=doubt)
+
+
+def _are_events(request: ColumnRequest, width: int, timestamp: int) -> bool:
+    """Return whether rows without a rating are likes or clicks: the user says so, or nothing else is in them."""
+    return request.columns[2] == NO_COLUMN or (request.events and width == 2 + (timestamp >= 0))
 
 
 def _rating_follows(columns: Sequence[Sequence[str]]) -> bool:
@@ -224,36 +251,6 @@ def _rating_follows(columns: Sequence[Sequence[str]]) -> bool:
     if not mostly_numbers(columns[3]) or any(map(looks_like_times, columns[2:4])):
         return False
     return len(columns) == 4 or looks_like_times(columns[4])
-
-
-def _missing_column_message(names: Sequence[str], places: Sequence[int], role: str, column: Column, name: str) -> str:
-    columns = ", ".join(names)
-    if column is not None:
-        return f"{name}:1: no column {column!r} among {columns}; name it in ingest.columns.{role}"
-    if role == "rating":
-        user, item = (names[place] for place in places)
-        return (
-            f"{name}:1: no column for the rating among {columns}, where {user} is the user and {item} the item; "
-            f"{_NEEDS_RATINGS}; name their column in ingest.columns.rating"
-        )
-    return f"{name}:1: no column for the {role} among {columns}; name it in ingest.columns.{role}"
-
-
-def _no_ratings_message(sample: Sequence[Sequence[str]], user: int, item: int, timestamp: int, name: str) -> str:
-    if item < 0:
-        return (
-            f"{name}:1: cannot tell the columns user, item and rating in {tuple(sample[0])!r}; set ingest.columns "
-            "(names, or positions from 0 where there is no header), ingest.delimiter or ingest.format"
-        )
-    roles = {user: " (user)", item: " (item)", timestamp: " (time)"}
-    shown = "; ".join(
-        f"{place}{roles.get(place, '')}: {', '.join(values)}"
-        for place, values in enumerate(zip(*sample[:3], strict=True))
-    )
-    return (
-        f"{name}:1: no column of ratings among columns {shown}; {_NEEDS_RATINGS}; "
-        "give their position, from 0 on, in ingest.columns.rating"
-    )
 
 
 def _usual_place(plain: Sequence[str], role: str) -> int:
@@ -269,10 +266,6 @@ def _usual_place(plain: Sequence[str], role: str) -> int:
 
 def _count_usual_names(fields: Sequence[str]) -> int:
     return sum(_letters_only(field) in _ALL_USUAL for field in fields)
-
-
-def _strip_blanks(fields: Sequence[str]) -> list[str]:
-    return [field.strip() for field in fields]
 
 
 def _letters_only(field: str) -> str:

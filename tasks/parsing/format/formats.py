@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.format.columns import ColumnPlaces, ColumnRequest, Columns, place_fields, seems_usable
+from funkflow.tasks.parsing.format.columns import (
+    NO_COLUMN,
+    ColumnPlaces,
+    ColumnRequest,
+    Columns,
+    place_fields,
+    seems_usable,
+)
 from funkflow.tasks.parsing.format.delimiters import (
     DELIMITERS,
     SPACES,
@@ -33,6 +40,7 @@ from funkflow.tasks.parsing.format.field_values import (
     mostly_numbers,
 )
 from funkflow.tasks.parsing.format.matrix_market import is_matrix_market, lines_below_sizes
+from funkflow.tasks.parsing.format.movielens import movielens_form, movielens_name
 from funkflow.tasks.parsing.format.quoting import Quoting, has_quotes, lines_to_records
 from funkflow.tasks.parsing.sources.codecs import plain_name
 from funkflow.tasks.parsing.sources.other_kinds import refuse_bytes
@@ -56,7 +64,7 @@ class Form:
     Netflix text has the item in a header line above its rows, so `item` is -1. `decimal` : the sign in numbers such as
     3.5; `fractional` : numeric times have one, too; `unnamed` : columns on the left without a name in the header;
     `doubt` : a guess that may be wrong; `blank_before_quote` : a blank stands between delimiters and quotes; `sizes` :
-    a line of sizes stands above the rows.
+    a line of sizes stands above the rows; `counts` : ratings are counts, and without their column each row counts 1.
     """
 
     kind: Literal["netflix", "text", "parquet", "jsonl"]
@@ -80,13 +88,16 @@ class Form:
     blank_before_quote: bool = False
     sizes: bool = False
     line_end: Literal["\n", "\r"] = "\n"
+    counts: bool = False
 
 
 @dataclass(frozen=True)
 class Wanted:
     """The user's settings for the files, in plain values.
 
-    `ratings` False allows a file of bare pairs; `delimiter` : a character or one of `DELIMITERS`, "" to guess it.
+    `ratings` False allows a file of bare pairs; `events` reads rows without ratings as likes or clicks where no column
+    could hold ratings; `counts` : the rating's column has counts; `delimiter` : a character or one of `DELIMITERS`, ""
+    to guess it.
     """
 
     format: Format = "auto"
@@ -97,6 +108,12 @@ class Wanted:
     ratings: bool = True
     delimiter: str = ""
     quoting: Quoting = "auto"
+    events: bool = False
+    counts: bool = False
+
+    def counts_where(self, rating: int) -> bool:
+        """Return whether a form with this place of the rating has counts, given or one a row."""
+        return self.counts or (self.ratings and rating < 0)
 
 
 def recognise_text(head: bytes, name: str, wanted: Wanted) -> Form:
@@ -148,7 +165,7 @@ def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
     width = widths[0][0] if widths else 3
     row = next((row for row in rows if len(row) == width), ["", "", ""])
     rating = 1 if width == 3 or (width == 2 and is_number(row[1])) else -1
-    if wanted.ratings and rating < 0:
+    if wanted.ratings and rating < 0 and wanted.columns[2] != NO_COLUMN:
         raise BadInput(
             f"{name}: Netflix form without ratings ({','.join(row)!r}), like probe.txt or qualifying.txt; "
             "name files of user,rating,date lines"
@@ -166,6 +183,7 @@ def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
         item_type="string" if wanted.item_type == "string" else "integer",
         clock="iso",
         scale=wanted.scale or (1.0, 5.0),
+        counts=wanted.counts_where(rating),
     )
 
 
@@ -177,8 +195,8 @@ def _delimited_form(lines: list[str], name: str, base: str, wanted: Wanted) -> F
     quoted = has_quotes(wanted.quoting, lines, delimiter, name)
     records = lines_to_records(lines, delimiter, name) if quoted else lines
     rows = rows_below_comments(records, [split_line(record, delimiter, quoted) for record in records])
-    movielens = _movielens_name(base, delimiter)
-    request = ColumnRequest(wanted.columns, wanted.ratings, wanted.user_type == "integer")
+    movielens = movielens_name(base, delimiter)
+    request = ColumnRequest(wanted.columns, wanted.ratings, wanted.user_type == "integer", events=wanted.events)
     placed = place_fields(rows, request, name, no_header=bool(movielens))
     below = rows[1 if placed.header else 0 :]
     width = _width(below, placed)
@@ -192,7 +210,7 @@ def _delimited_form(lines: list[str], name: str, base: str, wanted: Wanted) -> F
             f"{name}: the ratings in column {placed.called(placed.rating)} are no numbers, such as {ratings[0]!r}; "
             "write them as numbers, or name another column in ingest.columns.rating"
         )
-    described, scale = _movielens(movielens, placed.header, ratings)
+    described, scale = movielens_form(movielens, placed.header, ratings)
     if wanted.format == "movielens" and not described:
         raise BadInput(
             f"{name}: not a MovieLens file (ratings.dat, u.data or ratings.csv); set ingest.format to what it is"
@@ -217,6 +235,7 @@ def _delimited_form(lines: list[str], name: str, base: str, wanted: Wanted) -> F
         fractional=any("." in field and is_number(field) for field in times),
         doubt=placed.doubt,
         blank_before_quote=blank_before_quote,
+        counts=wanted.counts_where(placed.rating),
     )
 
 
@@ -264,24 +283,6 @@ def _guess_clock(times: list[str], column: str, name: str) -> Clock:
             'to leave times out, set ingest.columns.timestamp = "none"'
         )
     return clock
-
-
-def _movielens_name(base: str, delimiter: str) -> str:
-    """Return the name of a MovieLens file without header, by its file name and delimiter; "" for other files."""
-    if (base == "ratings.dat" and delimiter == "::") or (
-        re.match(r"^u([1-5]|[ab])?\.(data|base|test)$", base) and delimiter == "\t"
-    ):
-        return f"MovieLens {base}"
-    return ""
-
-
-def _movielens(name: str, header: tuple[str, ...], ratings: list[str]) -> tuple[str, tuple[float, float] | None]:
-    if header == ("userId", "movieId", "rating", "timestamp"):
-        return "MovieLens ratings.csv", (0.5, 5.0)
-    if not name:
-        return "", None
-    half_stars = name == "MovieLens ratings.dat" and any("." in rating for rating in ratings)
-    return name, (0.5 if half_stars else 1.0, 5.0)
 
 
 def _guess_id_type(wanted: IdType, sample: list[str], integers_by_format: bool) -> Literal["integer", "string"]:

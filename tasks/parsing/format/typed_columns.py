@@ -14,20 +14,20 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.field_values import Clock
-from funkflow.tasks.parsing.format.formats import Form, IdKind
+from funkflow.tasks.parsing.format.formats import Form, IdKind, Wanted
 
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def column_form(
     kind: Literal["parquet", "jsonl"], described: str, header: tuple[str, ...], places: tuple[int, int, int, int],
-    id_types: tuple[IdKind, IdKind], clock: Clock, scale: tuple[float, float] | None,
+    id_types: tuple[IdKind, IdKind], clock: Clock, wanted: Wanted,
 ) -> Form:  # fmt: skip
     """Return the form of rows with named, typed columns; `places` and `id_types` as `place_columns` orders them."""
     return Form(
-        kind=kind, described=described, width=len(header), header=header, clock=clock, scale=scale,
+        kind=kind, described=described, width=len(header), header=header, clock=clock, scale=wanted.scale,
         user=places[0], item=places[1], rating=places[2], timestamp=places[3],
-        user_type=id_types[0], item_type=id_types[1],
+        user_type=id_types[0], item_type=id_types[1], counts=wanted.counts_where(places[2]),
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
     refuse_bytes(head, name)
     sample = _sample_records(head, name)
     header = tuple(dict.fromkeys(key for record in sample for key in record))
-    places = place_columns(header, wanted.columns, wanted.ratings, name)
+    places = place_columns(header, wanted.columns, wanted.ratings, name, events=wanted.events)
     values = {
         role: [value for record in sample if (value := record.get(header[place])) is not None]
         for role, place in zip(ROLES, places, strict=True)
@@ -82,7 +82,7 @@ def recognise_jsonl(head: bytes, name: str, wanted: Wanted) -> Form:
             _guess_json_id_type(wanted.item_type, values["item"]),
         ),
         clock=clock_of_values(values.get("timestamp", [])),
-        scale=wanted.scale,
+        wanted=wanted,
     )
 
 

@@ -21,6 +21,7 @@ from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.format.quoting import AS_LETTERS, split_strictly
 from funkflow.tasks.parsing.format.records import split_records
 from funkflow.tasks.parsing.rows.rows import (
+    COUNTS,
     EARLIEST_SECONDS,
     LARGEST_FLOAT32,
     LATEST_SECONDS,
@@ -184,6 +185,11 @@ def rating_within(rating: float, shown: str, scale: tuple[float, float] | None) 
     """Return a rating of 32 bits within the scale; raise `BadField` for any other. `shown`: its text."""
     if not abs(rating) <= LARGEST_FLOAT32:
         raise BadField(f"rating {shown} is not a finite number of 32 bits")
+    if scale == COUNTS and not scale[0] <= rating <= scale[1]:
+        raise BadField(
+            f"count {shown} is not above 0, nor below a billion",
+            f"leave out pairs that never met, as all pairs without a row count 0; or {QUARANTINE_REMEDY}",
+        )
     if scale is not None and not scale[0] <= rating <= scale[1]:
         raise BadField(
             f"rating {shown} is outside the scale {scale[0]:g} to {scale[1]:g}",

@@ -45,7 +45,7 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
     schema = source.schema_arrow
     in_folders = {name: value for name, value in columns_in(file.name).items() if name not in schema.names}
     names = (*schema.names, *in_folders)
-    places = place_columns(names, wanted.columns, wanted.ratings, file.name)
+    places = place_columns(names, wanted.columns, wanted.ratings, file.name, events=wanted.events)
     columns = {role: names[place] for role, place in zip(ROLES, places, strict=True) if place >= 0}
     _refuse_types(schema, columns, file.name)
     user_type, item_type = (
@@ -62,7 +62,7 @@ def recognise_parquet(file: RawFile, wanted: Wanted) -> Form:
         places=places,
         id_types=(user_type, item_type),
         clock=_guess_parquet_clock(source, columns.get("timestamp", ""), file),
-        scale=wanted.scale,
+        wanted=wanted,
     )
 
 

@@ -1,6 +1,7 @@
 """Parse a chunk and transform its ratings; a rating without a logarithm is a bad row like any other.
 
-Covers: one chunk. Does not cover: parsing (text.py), the transformation (tasks/transform.py).
+Covers: one chunk, and a count of 1 for each row of likes or clicks.
+Does not cover: parsing (text.py), the transformation (tasks/transform.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _ABOVE_MINUS_ONE = float(np.nextafter(np.float32(-1.0), np.float32(0.0)))
 def parse_transformed(chunk: Chunk, form: Form, stop_at_first: bool, transform: Transform) -> ParsedRows:
     """Read one chunk as `parse_chunk` does, with transformed ratings; one without a logarithm is a bad row."""
     parsed = parse_chunk(chunk, form, stop_at_first)
+    if form.counts and form.rating < 0:
+        ones = pa.array(np.ones(parsed.table.num_rows, np.float32))
+        return replace(parsed, table=parsed.table.add_column(2, "rating", ones))
     if transform == "none" or form.rating < 0:
         return parsed
     ratings = parsed.table["rating"].to_numpy()
