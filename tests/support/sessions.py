@@ -12,12 +12,19 @@ shorter test keeps the heart. A property is in both sessions: with all its examp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 from _pytest.mark import ParameterSet
 from hypothesis import is_hypothesis_test, settings
+from hypothesis.strategies import SearchStrategy, sampled_from
 
 ELSEWHERE = pytest.StashKey[set[str]]()
 """The tests of the other sessions, by node id."""
+UNREAD = pytest.StashKey[set[str]]()
+"""The files without a test of this session, as node ids name them."""
 SENT = "funkflow-elsewhere"
 """Under which a process that runs tests for another one (pytest-xdist) sends them along with its end."""
 KINDS = {
@@ -38,6 +45,15 @@ def examples(count: int) -> int:
     return count if is_full else min(count, max(_FEWEST, count // _SHARE))
 
 
+def choices(few: Sequence[Any], more: Sequence[Any]) -> SearchStrategy[Any]:
+    """Return values that a property draws from: the few, and where all examples are tried, more of them.
+
+    For what costs a second each, as a kernel that is compiled for every rank.
+    """
+    is_full = settings.get_current_profile_name() == FULL
+    return sampled_from([*few, *more] if is_full else [*few])
+
+
 def only_long(*values: object) -> ParameterSet:
     """Return the parameters of a case that the long session alone takes."""
     return pytest.param(*values, marks=pytest.mark.long)
@@ -55,6 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the markers, for sessions that read no settings of ours."""
     for kind, words in KINDS.items():
         config.addinivalue_line("markers", f"{kind}: {words}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no file without a test to run alone where only those are taken: the imports of all files take seconds."""
+    if config.getoption("--alone") != "only" or not collection_path.match("test_*.py"):
+        return None
+    if "pytest.mark.alone" in collection_path.read_text(encoding="utf-8"):
+        return None
+    name = collection_path.relative_to(config.rootpath).as_posix()
+    config.stash.setdefault(UNREAD, set()).add(name)
+    return True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

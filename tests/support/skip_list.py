@@ -22,7 +22,7 @@ import pytest
 from axe_package import axe
 from browser_path import chromium
 from container_image import can_build_images
-from sessions import ELSEWHERE, SENT
+from sessions import ELSEWHERE, SENT, UNREAD
 
 from chaos.hosts import may_make_hosts
 from chaos.small_disk import may_mount
@@ -147,7 +147,9 @@ class SkipList:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         try:
             listed = read_list("\n".join(path.read_text(encoding="utf-8") for path in list_files()))
-            here: set[str] = session.config.stash.get(ELSEWHERE, set[str]())
+            unread: set[str] = session.config.stash.get(UNREAD, set[str]())
+            here = {name for name in listed if name.partition("::")[0] in unread}
+            here |= session.config.stash.get(ELSEWHERE, set[str]())
             self.found = differences(listed, self.skipped, self.ran, self.elsewhere | here)
         except (OSError, ValueError) as cause:
             self.found = [f"the list of skipped tests cannot be read: {cause}"]

@@ -14,7 +14,7 @@ import pytest
 from dense_als import Dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sessions import examples
+from sessions import choices, examples
 
 from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid import solved_rows
@@ -94,7 +94,7 @@ CASES = given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 12)),
     count=st.integers(1, 200),
     levels=st.sampled_from([1, 5, 300, 0]),
-    rank=st.sampled_from([1, 3, 8, 17]),
+    rank=choices([3, 17], [1, 8]),
     alpha=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
     kind=st.sampled_from(["ratings", "biases", "counts"]),
 )

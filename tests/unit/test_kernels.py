@@ -14,7 +14,7 @@ import pytest
 from descending import STEPS, as_plain, plain_tiles, random_block, random_shard, twin_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sessions import examples
+from sessions import choices, examples
 
 from funkflow.tasks.kernels.reference import descend_plainly, predict_plainly, sum_plainly
 from funkflow.tasks.kernels.row_sums import residual_sums
@@ -22,7 +22,7 @@ from funkflow.tasks.kernels.score import score_ratings
 from funkflow.tasks.training.objective import Observed, Point, gradients, objective
 from funkflow.tasks.training.sgd import descend_in_place
 
-RANKS = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 64, 67, 128, 130])
+RANKS = choices([3, 17, 64], [1, 2, 5, 7, 8, 13, 16, 31, 32, 67, 128, 130])
 
 
 def random_ratings(

@@ -81,6 +81,15 @@ def test_each_test_is_in_one_of_the_sessions_and_a_property_in_two(
     assert result.ret == pytest.ExitCode.OK
 
 
+def test_files_without_a_test_to_run_alone_are_not_read_where_only_those_are_taken(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=TESTS, test_other="raise SystemError", conftest=CONFTEST)
+    skipped = "test_other.py::test_skipped*  # no such machine\n"
+    (pytester.path / "skips.txt").write_text(LISTED + skipped, encoding="utf-8")
+    result = run_pytest(pytester, *PLUGINS, "--skips-as-listed", *CHOSEN["alone"][0])
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.OK
+
+
 @pytest.mark.parametrize(("profile", "tried"), [(SHORT, 10), (FULL, 40)])
 def test_the_long_session_tries_all_examples(pytester: pytest.Pytester, profile: str, tried: int) -> None:
     pytester.makepyfile(test_it=TESTS)
