@@ -147,9 +147,9 @@ class SkipList:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         try:
             listed = read_list("\n".join(path.read_text(encoding="utf-8") for path in list_files()))
-            unread: set[str] = session.config.stash.get(UNREAD, set[str]())
+            unread: set[str] = session.config.stash.get(UNREAD, set())
             here = {name for name in listed if name.partition("::")[0] in unread}
-            here |= session.config.stash.get(ELSEWHERE, set[str]())
+            here.update(session.config.stash.get(ELSEWHERE, set[str]()))
             self.found = differences(listed, self.skipped, self.ran, self.elsewhere | here)
         except (OSError, ValueError) as cause:
             self.found = [f"the list of skipped tests cannot be read: {cause}"]
