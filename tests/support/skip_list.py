@@ -148,9 +148,9 @@ class SkipList:
         try:
             listed = read_list("\n".join(path.read_text(encoding="utf-8") for path in list_files()))
             unread: set[str] = session.config.stash.get(UNREAD, set())
-            here = {name for name in listed if name.partition("::")[0] in unread}
-            here.update(session.config.stash.get(ELSEWHERE, ()))
-            self.found = differences(listed, self.skipped, self.ran, self.elsewhere | here | elsewhere)
+            here: set[str] = session.config.stash.get(ELSEWHERE, set())
+            here = here | {name for name in listed if name.partition("::")[0] in unread}
+            self.found = differences(listed, self.skipped, self.ran, self.elsewhere | here)
         except (OSError, ValueError) as cause:
             self.found = [f"the list of skipped tests cannot be read: {cause}"]
         if self.found and session.exitstatus == pytest.ExitCode.OK:
