@@ -158,7 +158,9 @@ class _Run:
         paths["model"] = export(context, dataset, training, settings.train.rank, about)
         ranked = self._rank(context, data, training) if settings.train.goal == "ranking" else None
         candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation, ranked)
-        result.gate = gate(context, candidate, run_in_use(self.store.root), settings.gate, settings.split)
+        result.gate = gate(
+            context, candidate, run_in_use(self.store.root, settings.train.goal), settings.gate, settings.split
+        )
         self._serve(context, settings, data, training)
         if refusal := result.gate.get("refusal"):
             raise refused(str(result.run_id), refusal)

@@ -37,8 +37,8 @@ def current(root: Root = "", as_json: AsJson = False) -> None:
     if as_json:
         print_result(content, as_json, "")
         return
-    uses = [(use.run_id, use.promoted, use.by) for use in (now.use, *now.previous)]
-    heads = ("run", "since (UTC)", "by")
+    uses = [(use.run_id, use.goal, use.promoted, use.by) for use in (now.use, *now.previous)]
+    heads = ("run", "goal", "since (UTC)", "by")
     print_result(content, as_json, text_table(heads, uses, "models in use, newest first"))
     print_result(content, as_json, Text(f"model {content['model']}"))
 

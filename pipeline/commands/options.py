@@ -9,30 +9,22 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import psutil
 import typer
 from rich.console import Console
 
 import funkflow
 from funkflow.pipeline.commands.interrupts import interrupts as interrupts
-from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.progress.lines import Lines, format_of
 from funkflow.pipeline.progress.terminal import watcher
-from funkflow.pipeline.results import tables
 from funkflow.pipeline.root.model_in_use import in_use, model_of
-from funkflow.pipeline.root.result import RunResult
-from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.settings.presets import refuse_missing_data
-from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.tasks.errors import ModelRefused, SettingsError
-from funkflow.tasks.redact import masked, masked_content
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.redact import masked_content
 
 Conf = Annotated[
     str,
@@ -87,6 +79,15 @@ IfNew = Annotated[
         help="exit at once with code 0 if no input is new or changed since the last success of these settings",
     ),
 ]
+Goal = Annotated[
+    Literal["", "ratings", "ranking", "both"],
+    typer.Option(
+        "--goal",
+        help="what the model is for: to predict ratings, or to rank what to recommend; both: two models on one grid",
+        show_default=False,
+    ),
+]
+GOALS = ("ratings", "ranking")
 Force = Annotated[bool, typer.Option("--force", help="repeat every stage; synthetic raw data stay")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JSON object, the last line of stdout")]
 Scheduler = Annotated[
@@ -160,8 +161,10 @@ class RunOptions:
         refuse_missing_data(self.conf, settings.ingest.ratings)
         return settings
 
-    def beside_model(self, model: str) -> tuple[Settings, str]:
-        """Return the settings of a command with --model, and the model's folder; `current`: the model in use.
+    def beside_model(self, model: str, goal: str = "ratings") -> tuple[Settings, str]:
+        """Return the settings of a command with --model, and the model's folder.
+
+        `current` is the model in use for a goal, or if there is none, the one that was promoted last.
 
         Raises
         ------
@@ -175,7 +178,7 @@ class RunOptions:
             )
         if model == _IN_USE:
             place = self.root or default_root()
-            model = model_of(place, in_use(place).run_id)
+            model = model_of(place, in_use(place).best_for(goal).run_id)
         return Settings.build({}, self.words, "command line"), model
 
 
@@ -237,33 +240,6 @@ def missing(option: str) -> str:
 def watching() -> Lines:
     """Return the listener that shows progress on standard error."""
     return watcher(Console(stderr=True), format_of(sys.argv[1:]))
-
-
-def run_until(settings: Settings, request: Request, as_json: bool) -> None:
-    """Run every requested stage that is not done yet, and print the result, even if the gate refuses the model."""
-    begun: list[Execution] = []
-    request = replace(request, began=process_began())
-
-    def work(execution: Execution) -> RunResult:
-        begun.append(execution)
-        return funkflow.work(execution)
-
-    def show(result: RunResult, root: str = "") -> None:
-        print_result(result.to_dict(), as_json, tables.result_table(result, root))
-
-    try:
-        with watching() as shown:
-            shown(Noticed(f"funkflow {version('funkflow')}: up to {request.until}, root {masked(settings.root)}"))
-            result = execute(settings, request, [interrupts, shown], work)
-    except ModelRefused:
-        show(begun[0].result)
-        raise
-    show(result, settings.root if "model" in result.paths and request.reaches("report") else "")
-
-
-def process_began() -> float:
-    """Return the start of this process on the monotonic clock, so that a run's seconds include imports."""
-    return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
 def print_result(content: Mapping[str, object], as_json: bool, table: Any) -> None:

@@ -6,6 +6,7 @@ Does not cover: the predictions (pipeline/stages/predict.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -19,9 +20,9 @@ from funkflow.pipeline.commands.options import (
     missing,
     print_result,
     quoted,
-    run_until,
     watching,
 )
+from funkflow.pipeline.commands.stages import process_began, run_until
 from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.settings.request import Request
 
@@ -52,4 +53,4 @@ def predict(
     settings = options.adding(after=[f"predict.pairs={quoted(pairs)}"] if pairs else []).settings()
     if not settings.predict.pairs:
         missing("--pairs")
-    run_until(settings, Request.checked("predict", fresh=not resume), as_json)
+    run_until(settings, replace(Request.checked("predict", fresh=not resume), began=process_began()), as_json)

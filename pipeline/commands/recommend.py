@@ -97,7 +97,7 @@ def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> No
 
 def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
     """Return the settings, and the folder of the model; "" without --model."""
-    return options.beside_model(model) if model else (options.settings(), "")
+    return options.beside_model(model, "ranking") if model else (options.settings(), "")
 
 
 def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:

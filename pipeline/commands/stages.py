@@ -6,13 +6,38 @@ Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form o
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Annotated
 
+import psutil
 import typer
 
-from funkflow.pipeline.commands.options import AsJson, Date, Force, IfNew, Resume, RunOptions, Wait, run_until
+import funkflow
+from funkflow.pipeline.commands.options import (
+    GOALS,
+    AsJson,
+    Date,
+    Force,
+    Goal,
+    IfNew,
+    Resume,
+    RunOptions,
+    Wait,
+    interrupts,
+    print_result,
+    watching,
+)
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.results import tables
+from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.settings.request import STAGES, Request
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import ModelRefused
+from funkflow.tasks.redact import masked
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -39,6 +64,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
     def command(
         *,
         options: RunOptions,
+        goal: Goal = "",
         resume: Resume = True,
         date: Date = "",
         wait: Wait = 0.0,
@@ -47,7 +73,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         as_json: AsJson = False,
     ) -> None:
         request = Request.checked(until, date, fresh=not resume, force=force, wait_seconds=wait, if_new=if_new)
-        run_until(options.settings(), request, as_json)
+        run_for(GOALS if goal == "both" else [goal], options, request, as_json)
 
     app.command(name, help=what)(command)
 
@@ -67,4 +93,53 @@ def synth(
     """Write synthetic ratings in Netflix form, with a probe file, around a planted model of known error."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
     chosen = replace(options, conf=options.conf or "demo").adding(before=words)
-    run_until(chosen.settings(), Request.checked("synth"), as_json)
+    run_for([""], chosen, Request.checked("synth"), as_json)
+
+
+def run_for(goals: Sequence[str], options: RunOptions, request: Request, as_json: bool) -> None:
+    """Run every requested stage that is not done yet, once for each goal; "" stands for that of the settings.
+
+    After a model that its gate refuses, the next goal has its run all the same.
+
+    Raises
+    ------
+    ModelRefused
+        A gate refused a model: the first one.
+    """
+    refusals: list[ModelRefused] = []
+    chosen = [options.adding(after=[f"train.goal={goal}"] if goal else []).settings() for goal in goals]
+    began = process_began()
+    for settings in chosen:
+        try:
+            run_until(settings, replace(request, began=began), as_json)
+        except ModelRefused as refusal:
+            refusals.append(refusal)
+        began = time.monotonic()
+    if refusals:
+        raise refusals[0]
+
+
+def run_until(settings: Settings, request: Request, as_json: bool) -> None:
+    """Run every requested stage that is not done yet, and print the result, even if the gate refuses the model."""
+    begun: list[Execution] = []
+
+    def work(execution: Execution) -> RunResult:
+        begun.append(execution)
+        return funkflow.work(execution)
+
+    def show(result: RunResult, root: str = "") -> None:
+        print_result(result.to_dict(), as_json, tables.result_table(result, root))
+
+    try:
+        with watching() as shown:
+            shown(Noticed(f"funkflow {version('funkflow')}: up to {request.until}, root {masked(settings.root)}"))
+            result = execute(settings, request, [interrupts, shown], work)
+    except ModelRefused:
+        show(begun[0].result)
+        raise
+    show(result, settings.root if "model" in result.paths and request.reaches("report") else "")
+
+
+def process_began() -> float:
+    """Return the start of this process on the monotonic clock, so that a run's seconds include imports."""
+    return time.monotonic() - (time.time() - psutil.Process().create_time())

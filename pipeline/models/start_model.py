@@ -135,7 +135,8 @@ def _model_named(root: str, name: str) -> EarlierModel:
 
 def _in_use(root: str, asked: str, notify: Listener) -> EarlierModel | None:
     """Return the model in use; if it is the result of the same data and settings, its start model."""
-    current = read_current(root)
+    now = read_current(root)
+    current = now.used_for("ratings") if now else None
     if current is None:
         notify(Noticed("no model is in use yet, so training starts without one"))
         return None

@@ -1,14 +1,16 @@
-"""The model in use of a root: the pointer `current.json`.
+"""The models in use of a root, one for each goal: the pointer `current.json`.
 
 Covers: reading the pointer, and moving it after a run, by hand to any run, or back to the model before. The new model
 must be complete.
 Does not cover: the quality of a new model (pipeline/stages/gate.py), or the commands (pipeline/commands/models.py).
 
     {"run_id": …, "model": "runs/<run id>/model", "record": "runs/<run id>/record.json", "promoted": time,
-     "by": "run" | "promote" | "rollback", "previous": [{"run_id", "promoted", "by"}, …], "rolled_back": [run id, …]}
+     "by": "run" | "promote" | "rollback", "goal": "ranking", "previous": [{"run_id", "promoted", "by"}, …],
+     "rolled_back": [run id, …]}
 
-`previous` : the models in use before, the last one first. `rolled_back` : models that a rollback took back; a run that
-makes one of them again does not move the pointer.
+`goal` : there for models that rank; others predict ratings. The pointer names the model that was promoted last; the
+model in use for a goal is the last one with this goal. `previous` : those before it, the last one first.
+`rolled_back` : models that a rollback took back; a run that makes one of them again does not move the pointer.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import FORMAT_VERSION, Store, existing_root, in_seconds
@@ -25,6 +27,7 @@ from funkflow.tasks.model.about import read_about, refuse_damaged_parts, refuse_
 from funkflow.tasks.storage import files
 
 By = Literal["run", "promote", "rollback"]
+_PLAIN = {"promoted": "", "by": "run", "goal": "ratings"}
 _REMEMBERED = 100
 """Number of earlier models in the pointer: three months of nightly runs."""
 
@@ -35,6 +38,7 @@ class UseRecord(TypedDict):
     run_id: str
     promoted: str
     by: str
+    goal: NotRequired[str]
 
 
 class CurrentRecord(UseRecord):
@@ -49,14 +53,16 @@ class CurrentRecord(UseRecord):
 
 @dataclass(frozen=True)
 class Use:
-    """A run whose model was promoted: the time (UTC, ISO 8601; empty if unknown), and by what."""
+    """A run whose model was promoted: the time (UTC, ISO 8601; empty if unknown), by what, and the model's goal."""
 
     run_id: str
     promoted: str
     by: str
+    goal: str = "ratings"
 
     def to_dict(self) -> UseRecord:
-        return {"run_id": self.run_id, "promoted": self.promoted, "by": self.by}
+        written = UseRecord(run_id=self.run_id, promoted=self.promoted, by=self.by)
+        return written if self.goal == "ratings" else {**written, "goal": self.goal}
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,14 @@ class Current:
     @property
     def run_id(self) -> str:
         return self.use.run_id
+
+    def used_for(self, goal: str) -> Use | None:
+        """Return the use of the model with this goal; None if there is none."""
+        return next((use for use in (self.use, *self.previous) if use.goal == goal), None)
+
+    def best_for(self, goal: str) -> Use:
+        """Return the use of the model with this goal; without one, of that which was promoted last."""
+        return self.used_for(goal) or self.use
 
     def to_dict(self) -> CurrentRecord:
         return {
@@ -108,10 +122,11 @@ def model_of(root: str, run_id: str) -> str:
     return files.join(Store(root).run(run_id), "model")
 
 
-def run_in_use(root: str) -> tuple[str, str] | None:
-    """Return the run whose model is in use, and the model's folder; None if there is none."""
+def run_in_use(root: str, goal: str) -> tuple[str, str] | None:
+    """Return the run whose model is in use for a goal, and the model's folder; None if there is none."""
     current = read_current(root)
-    return (current.run_id, model_of(root, current.run_id)) if current else None
+    use = current.used_for(goal) if current else None
+    return (use.run_id, model_of(root, use.run_id)) if use else None
 
 
 def in_use(root: str) -> Current:
@@ -122,8 +137,8 @@ def in_use(root: str) -> Current:
     return now
 
 
-def put_to_use(root: str, run_id: str) -> Current:
-    """Promote the model of a run that just ended; the caller must hold the root.
+def put_to_use(root: str, run_id: str) -> Use:
+    """Promote the model of a run that just ended, and return the model in use for its goal; the caller holds the root.
 
     Nothing changes if the model is in use already, or a rollback took it back.
 
@@ -132,11 +147,12 @@ def put_to_use(root: str, run_id: str) -> Current:
     DamagedFile
         The model is incomplete.
     """
-    now = read_current(root)
-    if now is not None and (now.run_id == run_id or run_id in now.rolled_back):
-        return now
+    now, goal = read_current(root), goal_of(root, run_id)
+    before = now.used_for(goal) if now else None
+    if now and before and (before.run_id == run_id or run_id in now.rolled_back):
+        return before
     refuse_missing_parts(model_of(root, run_id), read_about(model_of(root, run_id)))
-    return _move(root, now, run_id, "run")
+    return _move(root, now, run_id, "run").use
 
 
 def promote(root: str, prefix: str) -> Current:
@@ -187,10 +203,15 @@ def rollback(root: str) -> tuple[Current, str]:
         before = now.previous[0]
         _refuse_damaged(root, before.run_id)
         still_held()
-        use = Use(before.run_id, in_seconds(), "rollback")
+        use = replace(before, promoted=in_seconds(), by="rollback")
         back = Current(use, now.previous[1:], _without_repeats(now.run_id, now.rolled_back))
         files.write_json(files.join(root, "current.json"), back.to_dict())
         return back, now.run_id
+
+
+def goal_of(root: str, run_id: str) -> str:
+    """Return the goal of a run's model."""
+    return read_about(model_of(root, run_id)).get("goal", "ratings")
 
 
 def run_of(root: str, prefix: str) -> str:
@@ -214,13 +235,15 @@ def _refuse_damaged(root: str, run_id: str) -> None:
 
 def _move(root: str, now: Current | None, run_id: str, by: By) -> Current:
     previous = () if now is None else (now.use, *now.previous)[:_REMEMBERED]
-    moved = Current(Use(run_id, in_seconds(), by), previous, () if now is None else now.rolled_back)
+    use = Use(run_id, in_seconds(), by, goal_of(root, run_id))
+    moved = Current(use, previous, () if now is None else now.rolled_back)
     files.write_json(files.join(root, "current.json"), moved.to_dict())
     return moved
 
 
 def _use_of(content: Mapping[str, object]) -> Use:
-    return Use(str(content["run_id"]), str(content.get("promoted", "")), str(content.get("by", "run")))
+    promoted, by, goal = (str(content.get(name, plain)) for name, plain in _PLAIN.items())
+    return Use(str(content["run_id"]), promoted, by, goal)
 
 
 def _without_repeats(first: str, others: tuple[str, ...]) -> tuple[str, ...]:

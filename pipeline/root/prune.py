@@ -95,7 +95,11 @@ def _own_names(store: Store, folder: str, pattern: re.Pattern[str]) -> list[str]
 
 def _runs_to_keep(store: Store, there: list[str], keep: int) -> set[str]:
     current = read_current(store.root)
-    in_use = {use.run_id for use in (current.use, *current.previous[:1])} & set(there) if current else set()
+    in_use: set[str] = set()
+    if current:  # and the one before it, for each goal
+        uses = (current.use, *current.previous)
+        for goal in {use.goal for use in uses}:
+            in_use |= {use.run_id for use in [use for use in uses if use.goal == goal][:2]} & set(there)
     used: dict[str, str] = {}
     for run_id in there:
         record = files.json_if_there(files.join(store.run(run_id), "record.json"))

@@ -154,9 +154,10 @@ def _has_model_in_use(store: Store, result: RunResult, notify: Listener) -> bool
         current = read_current(store.root)
     except DamagedFile:
         return False
-    if current and current.run_id != result.run_id:
-        notify(Noticed(f"the model in use, by current.json, is that of run {current.run_id}, and not of this one"))
-    return current is not None
+    use = current.used_for(result.goal) if current else None
+    if use and use.run_id != result.run_id:
+        notify(Noticed(f"the model in use, by current.json, is that of run {use.run_id}, and not of this one"))
+    return use is not None
 
 
 def _up_to_date(known: receipts.Receipt, request: Request) -> str:

@@ -67,7 +67,10 @@ def refuse_unknown(
     for key, value in content.items():
         if key not in _fields(section):
             wrong = ".".join((*above, key))
-            near = difflib.get_close_matches(wrong, _all_keys(whole), n=1, cutoff=0.0)[0]
+            keys = list(_all_keys(whole))
+            if isinstance(value, Mapping):
+                keys = sorted({key.rpartition(".")[0] for key in keys} - {""})
+            near = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.0)[0]
             raise SettingsError(f"{where}: there is no setting {wrong!r}; the nearest is {near!r}")
         inner = _section_of(_fields(section)[key].annotation)
         if inner is not None and isinstance(value, Mapping):

@@ -29,6 +29,12 @@ _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 
 
+_FOR_A_RANKING = (
+    "this model was trained to rank, so what it predicts are scores and no ratings; train.goal = ratings trains one "
+    "that predicts ratings"
+)
+
+
 @dataclass(frozen=True)
 class PairsFile:
     """A file of (user, item) pairs. `columns` : of users and of items, if they have other names than usual.
@@ -57,6 +63,8 @@ def predict(
     pairs = read_pairs(
         pairs_file.url, about["id_types"]["user"], about["id_types"]["item"], pairs_file.columns, pairs_file.quoting
     )
+    if about.get("goal") == "ranking":
+        context.notify(Noticed(_FOR_A_RANKING, warning=True))
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = Predictions.published(folder)
     reused = manifest is not None and manifest.id == predictions_id
