@@ -67,7 +67,7 @@ def refuse_unknown(
     for key, value in content.items():
         if key not in _fields(section):
             wrong = ".".join((*above, key))
-            keys = list(_all_keys(whole))
+            keys = _all_keys(whole)
             if isinstance(value, Mapping):
                 keys = sorted({key.rpartition(".")[0] for key in keys} - {""})
             near = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.0)[0]
