@@ -1,6 +1,6 @@
 """The objective of alternating row solves, from completion to the SVD by one weight.
 
-Covers: the numbers of J, its value from the sums of an epoch, and the target and weight of each rating.
+Covers: the numbers of J, its value from the sums of an epoch, the target of each rating, and their weight.
 Does not cover: solving rows (tasks/training/als.py), the choice of the numbers (default_rule.py).
 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
@@ -59,13 +59,17 @@ class Objective:
             free[-1 if side == "users" else -2] = 0.0
         return free
 
-    def of_codes(self, block: RatingBlock, number: npt.DTypeLike) -> tuple[Rows, Rows]:
-        """Return target and weight of each code, as kernels take them."""
+    @property
+    def weight(self) -> float:
+        """Return what an observed cell weighs beside the sum over all cells: 1 - alpha."""
+        return 1.0 - self.alpha
+
+    def targets(self, block: RatingBlock, number: npt.DTypeLike) -> Rows:
+        """Return the target of each code, as kernels take them."""
         mean, deviation = self.scaling.mean, self.scaling.deviation
         if block.coding == "f4":
-            return np.array([mean, 1.0 / deviation], number), np.array([1.0 - self.alpha], number)
-        targets = (block.levels.astype(np.float64) - mean) / deviation
-        return targets.astype(number), np.full(len(targets), 1.0 - self.alpha, number)
+            return np.array([mean, 1.0 / deviation], number)
+        return np.asarray((block.levels.astype(np.float64) - mean) / deviation, number)
 
 
 @dataclass(frozen=True)
