@@ -39,6 +39,8 @@ _SEARCH_ROWS = 10
 """Of items during their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
 _SOLVED_ROWS = 7
 """Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
+_ORDERED_BYTES = 6
+"""A rating of users that are solved together, in their order: the item's row and the target."""
 _SCORED_BYTES = 30
 """A rating of a block in scoring: its rows and its value, and their temporary arrays."""
 _SPARSE_BYTES = 12
@@ -168,11 +170,16 @@ def batch_need(work: Workload) -> Need:
 
 
 def als_need(work: Workload) -> Need:
-    """Rows in float32; of items during their steps also residuals, directions and parts of sums, half in float64."""
+    """Rows in float32; of items during their steps also residuals, directions and parts of sums, half in float64.
+
+    A task has a copy of all items, and the ratings of the users that it solves together in order.
+    """
     size, row = work.size, 4 * (work.rank + 2)
     users = size.users * row * _ROW_VERSIONS * work.part
     items = size.items * row * (_ROW_VERSIONS + _SEARCH_ROWS + 2 * work.shards * work.part)
-    solving = work.tasks * SOLVED_USERS * row * _SOLVED_ROWS
+    together = min(SOLVED_USERS, size.users / work.shards)
+    ordered = _ORDERED_BYTES * size.ratings * together / max(1, size.users)
+    solving = work.tasks * (SOLVED_USERS * row * _SOLVED_ROWS + ordered + size.items * row)
     blocks = work.reading * work.shards if work.streamed else size.ratings * size.rating_bytes * work.part
     held_out = size.held_out * HELD_OUT_BYTES * work.part
     return Need(blocks + held_out + users + items + solving, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)

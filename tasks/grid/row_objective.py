@@ -1,6 +1,6 @@
 """The objective of alternating row solves, from completion to the SVD by one weight.
 
-Covers: the numbers of J, its value from the sums of an epoch, and the target and confidence of each rating.
+Covers: the numbers of J, its value from the sums of an epoch, the target of each rating, and their weight.
 Does not cover: solving rows (tasks/training/als.py), the choice of the numbers (default_rule.py).
 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
@@ -52,7 +52,7 @@ class Objective:
 
     def value(self, targets: float, users: Seen, items: Seen) -> float:
         """Return J between the halves of an epoch; `targets` : sum of a^2."""
-        observed = targets - 2.0 * items.met + (1.0 - self.alpha) * items.squared
+        observed = targets - 2.0 * items.met + (1.0 if self.counts else self.weight) * items.squared
         return observed + items.everywhere + users.penalty + items.penalty
 
     def shifts(self, counts: Matrix, others: int) -> Matrix:
@@ -66,16 +66,19 @@ class Objective:
             free[-1 if side == "users" else -2] = 0.0
         return free
 
-    def of_codes(self, block: RatingBlock, number: npt.DTypeLike) -> tuple[Rows, Rows]:
-        """Return confidence times target, and confidence without alpha, of each code, as kernels take them."""
+    @property
+    def weight(self) -> float:
+        """Return what an observed cell weighs beside the sum over all cells: 1 - alpha; its confidence comes on top."""
+        return -self.alpha if self.counts else 1.0 - self.alpha
+
+    def targets(self, block: RatingBlock, number: npt.DTypeLike) -> Rows:
+        """Return the target of each code, as kernels take them; of counts, confidence times target."""
         if self.counts:
-            sure = confidences(block.levels)
-            return sure.astype(number), (sure - self.alpha).astype(number)
+            return confidences(block.levels).astype(number)
         mean, deviation = self.scaling.mean, self.scaling.deviation
         if block.coding == "f4":
-            return np.array([mean, 1.0 / deviation], number), np.array([1.0 - self.alpha], number)
-        targets = (block.levels.astype(np.float64) - mean) / deviation
-        return targets.astype(number), np.full(len(targets), 1.0 - self.alpha, number)
+            return np.array([mean, 1.0 / deviation], number)
+        return np.asarray((block.levels.astype(np.float64) - mean) / deviation, number)
 
 
 def confidences(counts: npt.NDArray[Any]) -> Matrix:
@@ -87,7 +90,8 @@ def confidences(counts: npt.NDArray[Any]) -> Matrix:
 class Seen:
     """Sums of one half of an epoch, at the point that it begins with, but for the penalty.
 
-    `met`, `squared` : over observed cells, of a s and of s^2, for target a and prediction s; `everywhere` : alpha times
+    `met`, `squared` : over observed cells, of a s and of s^2, for target a and prediction s, and of counts c a s and
+    (c - alpha) s^2; `everywhere` : alpha times
     the sum of s^2 over all cells; `slope` : squared length of half the gradient; `penalty` : the side's part of the L2
     term between the halves, which is after the users' and before the items'.
     """

@@ -2,7 +2,8 @@
 
 Covers: `take_best`, which takes one tile of scores into the heaps, and `sort_heaps`, which turns heaps into lists, each
 with an explicit signature.
-Does not cover: their plain reference (best.py), or the scores and the size of a tile (tasks/serving/top_items.py).
+Does not cover: their plain reference (tasks/model/best.py), or the scores and the size of a tile
+(tasks/serving/top_items.py).
 
 A heap's root is the worst of a user's best scores: the threshold for new scores. Few pass it after the first thousand,
 and one comparison a vector shows that none of `_STRIDE` scores does.

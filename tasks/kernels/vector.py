@@ -1,8 +1,8 @@
-"""The arithmetic of one rating in LLVM vectors, for the loops in sgd.py and als.py.
+"""The arithmetic of one rating in LLVM vectors, for the loops in sgd.py and row_terms.py.
 
-Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `step_once`, `mean_square`, `add_term`.
-Does not cover: the loops over ratings, the state of a row and the formulas (sgd.py, als.py), or the plain reference
-(reference.py).
+Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `step_once`, `mean_square`.
+Does not cover: the loops over ratings, the state of a row and the formulas (sgd.py), the terms of row solves
+(row_terms.py), or the plain reference (reference.py).
 
 Numba compiles scalar loops and leaves vectors to LLVM, which here uses half the processor's width, keeps each scalar of
 a row's state apart, and reloads the rows between the two loops of a step. As vectors, a row of rank 64 is four
@@ -32,8 +32,9 @@ FAST_MATH = ("reassoc", "contract", "arcp", "nsz")
 """Vector units need sums in any order; infinities and NaN keep their meaning, so that divergence shows."""
 
 _FLOAT = ir.FloatType()
+DOUBLE = ir.DoubleType()
 _INT32 = ir.IntType(32)
-_INT64 = ir.IntType(64)
+INT64 = ir.IntType(64)
 
 
 def row_dtype(rank: int, dtype: npt.DTypeLike = np.float32) -> np.dtype[np.void]:
@@ -46,46 +47,77 @@ def rows_type(rank: int, dtype: npt.DTypeLike = np.float32, readonly: bool = Fal
     return types.Array(from_dtype(row_dtype(rank, dtype)), 1, "C", readonly=readonly)
 
 
-class _Vector:
+class Vector:
     """An LLVM number or vector of numbers, float or double, with the arithmetic of `FAST_MATH`."""
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
         self.builder, self.value = builder, value
 
-    def __add__(self, other: _Vector) -> _Vector:
-        return _Vector(self.builder, self.builder.fadd(self.value, other.value, flags=FAST_MATH))
+    def __add__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=FAST_MATH))
 
-    def __sub__(self, other: _Vector) -> _Vector:
-        return _Vector(self.builder, self.builder.fsub(self.value, other.value, flags=FAST_MATH))
+    def __sub__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.fsub(self.value, other.value, flags=FAST_MATH))
 
-    def __mul__(self, other: _Vector) -> _Vector:
-        return _Vector(self.builder, self.builder.fmul(self.value, other.value, flags=FAST_MATH))
+    def __mul__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.fmul(self.value, other.value, flags=FAST_MATH))
 
     @property
     def lanes(self) -> int:
         return int(self.value.type.count)
 
-    def lane(self, number: int) -> _Vector:
+    def lane(self, number: int) -> Vector:
         """Return one number of a vector."""
-        return _Vector(self.builder, self.builder.extract_element(self.value, ir.Constant(_INT32, number)))
+        return Vector(self.builder, self.builder.extract_element(self.value, ir.Constant(_INT32, number)))
 
-    def shuffled(self, order: Sequence[int]) -> _Vector:
+    def shuffled(self, order: Sequence[int]) -> Vector:
         """Return the lanes in another order; lanes beyond this vector are zeros."""
         zeros = ir.Constant(self.value.type, None)
         chosen = ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
-        return _Vector(self.builder, self.builder.shuffle_vector(self.value, zeros, chosen))
+        return Vector(self.builder, self.builder.shuffle_vector(self.value, zeros, chosen))
 
-    def widened(self) -> _Vector:
+    def widened(self) -> Vector:
         """Return 16 lanes, padded with zeros."""
         return self.shuffled([min(lane, self.lanes) for lane in range(LANES)])
 
-    def spread(self, lanes: int) -> _Vector:
+    def spread(self, lanes: int) -> Vector:
         """Return a number in every lane of a vector."""
         vector = ir.Constant(ir.VectorType(self.value.type, lanes), ir.Undefined)
         first = self.builder.insert_element(vector, self.value, ir.Constant(_INT32, 0))
-        return _Vector(self.builder, first).shuffled([0] * lanes)
+        return Vector(self.builder, first).shuffled([0] * lanes)
 
-    def total(self) -> _Vector:
+    def mixed(self, other: Vector, order: Sequence[int]) -> Vector:
+        """Return lanes of this vector and, from its number of lanes on, of another one."""
+        chosen = ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
+        return Vector(self.builder, self.builder.shuffle_vector(self.value, other.value, chosen))
+
+    def interleaved(self, other: Vector, lanes: Sequence[int]) -> Vector:
+        """Return, for every four lanes, two of this vector and two of another by turns."""
+        return self.mixed(other, [at + lane + of for at in range(0, LANES, 4) for lane in lanes for of in (0, LANES)])
+
+    def pairs(self, other: Vector, lanes: Sequence[int]) -> Vector:
+        """Return, for every four lanes, two of this vector, then two of another."""
+        return self.mixed(other, [at + lane + of for at in range(0, LANES, 4) for of in (0, LANES) for lane in lanes])
+
+    def doubled(self) -> Vector:
+        """Return the numbers as doubles."""
+        kind = self.value.type
+        if kind.element == DOUBLE:
+            return self
+        return Vector(self.builder, self.builder.fpext(self.value, ir.VectorType(DOUBLE, kind.count)))
+
+    def where(self, kept: ir.Value) -> Vector:
+        """Return the lanes that are kept, the others as zeros."""
+        return Vector(self.builder, self.builder.select(kept, self.value, ir.Constant(self.value.type, None)))
+
+    def added(self) -> Vector:
+        """Return the sum of all lanes, in order."""
+        first, *others = (self.lane(number) for number in range(self.lanes))
+        for other in others:
+            first = first + other
+        return first
+
+    def total(self) -> Vector:
         """Return the sum of 16 lanes in every lane: four exchanges, each over half the distance."""
         summed = self
         for distance in (8, 4, 2, 1):
@@ -93,25 +125,31 @@ class _Vector:
         return summed
 
 
-class _Row:
+class Row:
     """One row of factors in memory as vectors of 16 lanes and a remainder; `number` : float or double."""
 
     def __init__(
         self, builder: ir.IRBuilder, factors: ir.Value, row: ir.Value, rank: int, number: ir.Type = _FLOAT
     ) -> None:
-        start = builder.gep(
-            builder.bitcast(factors, number.as_pointer()), [builder.mul(row, ir.Constant(_INT64, rank))]
-        )
+        start = builder.gep(builder.bitcast(factors, number.as_pointer()), [builder.mul(row, ir.Constant(INT64, rank))])
+        self.builder, self.rank, self.number = builder, rank, number
         self.places, self.vectors = [], []
         for first in range(0, rank, LANES):
             kind = ir.VectorType(number, min(LANES, rank - first)).as_pointer()
-            place = builder.bitcast(builder.gep(start, [ir.Constant(_INT64, first)]), kind)
+            place = builder.bitcast(builder.gep(start, [ir.Constant(INT64, first)]), kind)
             loaded = builder.load(place)
             loaded.align = 4
             self.places.append(place)
-            self.vectors.append(_Vector(builder, loaded))
+            self.vectors.append(Vector(builder, loaded))
 
-    def dot(self, other: _Row) -> _Vector:
+    def products(self, other: Row) -> Vector:
+        """Return 16 lanes whose sum is <this, other>."""
+        first, *others = ((mine * theirs).widened() for mine, theirs in zip(self.vectors, other.vectors, strict=True))
+        for each in others:
+            first = first + each
+        return first
+
+    def dot(self, other: Row) -> Vector:
         """Return <this, other> in each of 16 lanes."""
         products = [(mine * theirs).widened() for mine, theirs in zip(self.vectors, other.vectors, strict=True)]
         while len(products) > 1:  # as a tree, to shorten the chain of sums
@@ -119,7 +157,7 @@ class _Row:
             products = [left + right for left, right in paired] + products[len(products) // 2 * 2 :]
         return products[0].total()
 
-    def store(self, vectors: Sequence[_Vector]) -> None:
+    def store(self, vectors: Sequence[Vector]) -> None:
         for place, vector in zip(self.places, vectors, strict=True):
             vector.builder.store(vector.value, place).align = 4
 
@@ -129,23 +167,25 @@ class _State:
 
     def __init__(self, builder: ir.IRBuilder, states: ir.Value, row: ir.Value) -> None:
         self.builder = builder
-        self.start = builder.gep(states, [builder.mul(row, ir.Constant(_INT64, STATE_WIDTH))])
+        self.start = builder.gep(states, [builder.mul(row, ir.Constant(INT64, STATE_WIDTH))])
 
-    def __getitem__(self, column: int) -> _Vector:
-        return _Vector(self.builder, self.builder.load(self._place(column)))
+    def __getitem__(self, column: int) -> Vector:
+        return Vector(self.builder, self.builder.load(self._place(column)))
 
-    def __setitem__(self, column: int, value: _Vector) -> None:
+    def __setitem__(self, column: int, value: Vector) -> None:
         self.builder.store(value.value, self._place(column))
 
     def _place(self, column: int) -> ir.Value:
-        return self.builder.gep(self.start, [ir.Constant(_INT64, column)])
+        return self.builder.gep(self.start, [ir.Constant(INT64, column)])
 
 
-def _array_data(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
+def array_data(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value) -> ir.Value:
+    """Return the address of an array's first number."""
     return context.make_array(kind)(context, builder, array).data
 
 
-def _rank_of(factors: Any) -> int:
+def rank_of(factors: Any) -> int:
+    """Return the rank in Numba's type of rows."""
     return int(factors.dtype.typeof("factors").shape[0])
 
 
@@ -156,14 +196,14 @@ def step_once(_typing, users, user_states, a, items, item_states, b, rating):  #
     users, items : rows of `row_dtype`; user_states, item_states : float32 (rows, 8), refreshed; a, b : int64;
     rating : float32. It checks nothing.
     """
-    rank = _rank_of(users)
+    rank = rank_of(users)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        data = [_array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 1, 3, 4)]
-        u, v = _Row(builder, data[0], arguments[2], rank), _Row(builder, data[2], arguments[5], rank)
+        data = [array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 1, 3, 4)]
+        u, v = Row(builder, data[0], arguments[2], rank), Row(builder, data[2], arguments[5], rank)
         user, item = _State(builder, data[1], arguments[2]), _State(builder, data[3], arguments[5])
         # In all lanes, so that the error need not be spread again.
-        residual = (_Vector(builder, arguments[6]) - user[BIAS] - item[BIAS]).spread(LANES)
+        residual = (Vector(builder, arguments[6]) - user[BIAS] - item[BIAS]).spread(LANES)
         error = residual - u.dot(v)
         e = error.lane(0)
         user_pull, item_pull = error * user[RATE].spread(LANES), error * item[RATE].spread(LANES)
@@ -193,38 +233,10 @@ def step_once(_typing, users, user_states, a, items, item_states, b, rating):  #
 @intrinsic
 def mean_square(_typing, factors, row):  # type: ignore[no-untyped-def]
     """Return the mean of the squares of one row of factors, float32."""
-    rank = _rank_of(factors)
+    rank = rank_of(factors)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        x = _Row(builder, _array_data(context, builder, signature.args[0], arguments[0]), arguments[1], rank)
-        return (x.dot(x).lane(0) * _Vector(builder, ir.Constant(_FLOAT, float(np.float32(1.0 / rank))))).value
+        x = Row(builder, array_data(context, builder, signature.args[0], arguments[0]), arguments[1], rank)
+        return (x.dot(x).lane(0) * Vector(builder, ir.Constant(_FLOAT, float(np.float32(1.0 / rank))))).value
 
     return float32(factors, row), generate
-
-
-@intrinsic
-def add_term(_typing, rows, a, others, b, sums, c, target, weight):  # type: ignore[no-untyped-def]
-    """Add (target - weight <x_a, y_b>) y_b to row c of the sums, in place; return <x_a, y_b>.
-
-    rows, others, sums : rows of `row_dtype`, all of one type; a, b, c : int64; target, weight : of that type's numbers.
-    It checks nothing.
-    """
-    rank = _rank_of(rows)
-    number = rows.dtype.typeof("factors").dtype
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        x, y, total = (
-            _Row(
-                builder, _array_data(context, builder, signature.args[n], arguments[n]), arguments[n + 1], rank,
-                context.get_value_type(number),
-            )
-            for n in (0, 2, 4)
-        )  # fmt: skip
-        product = x.dot(y)
-        pull = _Vector(builder, arguments[6]).spread(LANES) - _Vector(builder, arguments[7]).spread(LANES) * product
-        total.store(
-            [old + pull.shuffled(range(each.lanes)) * each for old, each in zip(total.vectors, y.vectors, strict=True)]
-        )
-        return product.lane(0).value
-
-    return number(rows, a, others, b, sums, c, target, weight), generate

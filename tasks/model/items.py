@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput, SettingsError
-from funkflow.tasks.kernels.best import best_places
 from funkflow.tasks.model.about import SIDES, About, SideName
+from funkflow.tasks.model.best import best_places
 from funkflow.tasks.model.fold_in import FoldedRow, Penalty, check_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own

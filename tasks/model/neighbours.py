@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.kernels.best import best_places
+from funkflow.tasks.model.best import best_places
 from funkflow.tasks.model.canonical import Rotations, core_of, qr_r
 
 

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
+from funkflow.tasks.grid.ordered_ratings import Ordered, Records, as_records, cuts, rows_in_cache, tile_ratings
 from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen, confidences
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels import als
-from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
-from funkflow.tasks.kernels.vector import row_dtype
+from funkflow.tasks.kernels.buffers import Weighed, aligned_copy
+from funkflow.tasks.kernels.row_terms import TERMS
+from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.training.batch import RowCounts, count_ratings
 from funkflow.tasks.training.score import Errors, HeldOut, score
 
@@ -86,16 +87,17 @@ def solve_users(
     blocks = tuple(blocks)
     for block, shard in zip(blocks, items, strict=True):
         refuse_other_shards(block.shape, len(users), len(shard))
-    rows = _where_rated(users, counts, objective.free(users.shape[1], "users"))
-    shifts, free = objective.shifts(counts, objective.items), objective.free(users.shape[1], "users")
+    free = objective.free(users.shape[1], "users")
+    rows, shifts = _where_rated(users, counts, free), objective.shifts(counts, objective.items)
     begin, step = als.row_steps(rows.dtype.str[1:])
-    seen = Seen()
+    terms, seen = _UserTerms(blocks, [aligned_copy(shard) for shard in items], objective), Seen()
+    room = rows[:TILE_USERS]
+    residuals, directions, squares = np.empty(room.shape), aligned_copy(room), np.empty(len(room))
     for first in range(0, len(rows), TILE_USERS):
-        chunk = slice(first, min(first + TILE_USERS, len(rows)))
-        terms = _UserTerms(blocks, items, objective, first)
-        mine, residuals = rows[chunk], np.empty((chunk.stop - first, rows.shape[1]))
-        directions, squares = np.empty_like(mine), np.empty(len(mine))
-        rest = (gram, shifts[chunk], free, residuals, directions, squares)
+        mine = rows[first : first + TILE_USERS]
+        residuals, directions, squares = (each[: len(mine)] for each in (residuals, directions, squares))
+        rest = (gram, shifts[first : first + TILE_USERS], free, residuals, directions, squares)
+        terms.take(first, len(mine))
         sums, met = terms.sums(mine)
         everywhere = begin(sums, mine, *rest)
         seen += replace(met, everywhere=everywhere, slope=float(np.sum(squares)))
@@ -105,30 +107,56 @@ def solve_users(
 
 
 class _UserTerms:
-    """Sums over the ratings of the users of one row of tiles."""
+    """Sums over the ratings of the users of a row of tiles, put in the users' order once for all passes.
 
-    def __init__(self, blocks: Sequence[RatingBlock], items: Sequence[Rows], objective: Objective, first: int) -> None:
-        self.items, self.objective, self.first, self.blocks = items, objective, first, blocks
-        self.tiles = [
-            np.flatnonzero(block.run_users[block.tiles[:, 1]] // TILE_USERS == first // TILE_USERS) for block in blocks
+    Items come in slabs of tiles that the L2 cache holds. The memory serves one row of tiles after another.
+    """
+
+    def __init__(self, blocks: Sequence[RatingBlock], items: Sequence[Rows], objective: Objective) -> None:
+        self.blocks, self.items, self.objective = blocks, items, objective
+        self.number = items[0].dtype.str[1:]
+        self.slabs: list[tuple[Ordered, Records]] = []
+        self.room, self.total = Ordered.of(0, self.number), np.empty((0, 0))
+
+    def take(self, first: int, users: int) -> None:
+        """Put the ratings of the users of a row of tiles, from its first one on, in order."""
+        self.slabs, used = [], 0
+        tiles_of = [
+            np.flatnonzero(block.run_users[block.tiles[:, 1]] // TILE_USERS == first // TILE_USERS)
+            for block in self.blocks
         ]
+        ratings = sum(
+            int(np.sum(tile_ratings(block)[tiles])) for block, tiles in zip(self.blocks, tiles_of, strict=True)
+        )
+        places = ratings + TERMS * sum(len(tiles) for tiles in tiles_of)
+        if places > len(self.room.partners):
+            self.room = Ordered.of(places, self.number)
+        for block, shard, tiles in zip(self.blocks, self.items, tiles_of, strict=True):
+            levels = self.objective.targets(block, self.number)
+            firsts = block.tiles[tiles, 0]
+            tiles = tiles[np.argsort(firsts)]
+            firsts = block.tiles[tiles, 0]
+            for begin, end in cuts(firsts // rows_in_cache(shard, TILE_ITEMS)):
+                ordered = self.room.part(used, users)
+                als.order_by_user(self.number, block.coding)(
+                    tiles[begin:end], first, *block.places, block.codes, levels, *ordered
+                )
+                self.slabs.append((ordered, as_records(shard)[firsts[begin] :]))
+                used += int(ordered.starts[-1]) + TERMS
 
     def sums(self, rows: Rows, no_targets: bool = False) -> tuple[Matrix, Seen]:
         """Return the sum of (t - w s) v for each user, and what was seen; `no_targets` : with t = 0."""
-        width, number = rows.shape[1], rows.dtype.str[1:]
-        total, of_block, seen = np.zeros(rows.shape), np.empty_like(rows), Seen()
-        for block, shard, tiles in zip(self.blocks, self.items, self.tiles, strict=True):
-            if not len(tiles):
-                continue
-            of_block[:] = 0
-            targets, weights = self.objective.of_codes(block, number)
-            met = als.add_user_terms(width, number, block.coding)(
-                tiles, self.first, *block.places, block.codes, np.zeros_like(targets) if no_targets else targets,
-                weights, _as_records(rows), _as_records(shard), _as_records(of_block),
-            )  # fmt: skip
-            total += of_block
-            seen += Seen(*met)
-        return total, seen
+        if self.total.shape != rows.shape:
+            self.total = np.empty(rows.shape)
+        self.total[:] = 0
+        met = squared = 0.0
+        mine = as_records(rows)
+        for ordered, items in self.slabs:
+            added = ordered.add(
+                mine, items, self.total, weight=self.objective.weight, no_targets=no_targets, sure=self.objective.counts
+            )
+            met, squared = met + added[0], squared + added[1]
+        return self.total, Seen(met, squared)
 
 
 def item_part(
@@ -136,7 +164,7 @@ def item_part(
 ) -> ItemPart:
     """Return a block's part of the sums of its items: sum of (t - w s) u, with s = <u, x>.
 
-    Sums of a tile are in the rows' type, those over tiles in float64.
+    Ratings of a tile and of users whom the L2 cache holds are put in the items' order.
 
     Parameters
     ----------
@@ -144,20 +172,25 @@ def item_part(
     """
     block = blocks[column]
     refuse_other_shards(block.shape, len(users), len(items))
-    width, number = items.shape[1], items.dtype.str[1:]
-    targets, weights = objective.of_codes(block, number)
-    add = als.add_item_terms(width, number, block.coding)
-    sums, of_tile, seen = np.zeros(items.shape), np.empty((TILE_ITEMS, width), number), Seen()
-    for tile, (first, _, _) in enumerate(block.tiles.tolist()):
-        mine = items[first : first + TILE_ITEMS]
-        of_tile[:] = 0
-        met = add(
-            tile, *block.places, block.codes, np.zeros_like(targets) if no_targets else targets, weights,
-            _as_records(users), _as_records(mine), _as_records(of_tile),
-        )  # fmt: skip
-        sums[first : first + TILE_ITEMS] += of_tile[: len(mine)]
-        seen += Seen(*met)
-    return ItemPart(sums, seen)
+    number = items.dtype.str[1:]
+    levels = objective.targets(block, number)
+    without = no_targets and not objective.counts
+    order = als.order_by_item(number, block.coding, not without)
+    sums, met, squared = np.zeros(items.shape), 0.0, 0.0
+    mine, others = as_records(items), as_records(users)
+    room = Ordered.of(int(max(tile_ratings(block), default=0)) + TERMS, number)
+    for first_item, first_run, end_run in block.tiles.tolist():
+        tile = slice(first_item, first_item + TILE_ITEMS)
+        ordered = room.part(0, len(items[tile]), without)
+        first_users = block.run_users[first_run:end_run]
+        for begin, end in cuts(first_users // rows_in_cache(users, GROUP_USERS)):
+            order(first_run + begin, first_run + end, *block.places[1:], block.codes, levels, *ordered)
+            added = ordered.add(
+                mine[tile], others[first_users[begin] :], sums[tile], weight=objective.weight, no_targets=no_targets,
+                sure=objective.counts,
+            )  # fmt: skip
+            met, squared = met + added[0], squared + added[1]
+    return ItemPart(sums, Seen(met, squared))
 
 
 def begin_items(items: Rows, gram: Rows, counts: Matrix, objective: Objective, *parts: ItemPart) -> ItemSearch:
@@ -248,11 +281,7 @@ def _total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:
 
 
 def _where_rated(rows: Rows, counts: Matrix, free: Matrix) -> Rows:
-    """Return a copy, with the columns that are solved for at 0 in rows without ratings: their solution."""
-    rows = rows.copy()
+    """Return an aligned copy, with the columns that are solved for at 0 in rows without ratings: their solution."""
+    rows = aligned_copy(rows)
     rows[np.ix_(counts == 0, free > 0)] = 0
     return rows
-
-
-def _as_records(rows: Rows) -> npt.NDArray[np.void]:
-    return rows.view(row_dtype(rows.shape[1], rows.dtype))[:, 0]

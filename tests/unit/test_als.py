@@ -1,7 +1,7 @@
 """Row solves of a block and a shard equal those on whole matrices in NumPy.
 
 Covers: tasks/training/als.py, tasks/kernels/als.py: users, items, biases, codings, empty rows, tiles and blocks.
-Does not cover: the graph on a cluster (tests/cluster/test_train_als.py).
+Does not cover: sums at any rank (test_row_terms.py), the graph on a cluster (tests/cluster/test_train_als.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sessions import choices, examples
 
 from funkflow.tasks.errors import ShardMismatch
-from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid import ordered_ratings, solved_rows
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling
@@ -114,10 +114,11 @@ def test_solves_equal_those_on_whole_matrices(
     np.testing.assert_allclose(case.in_items(3, "f8"), items, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_several_tiles_of_users_and_items(alpha: float) -> None:
-    """And in float32, to its precision."""
-    case = Case(3, (TILE_USERS + 40, TILE_ITEMS + 60), 40_000, 5, 6, alpha=alpha, l2=0.3)
+@pytest.mark.parametrize(("alpha", "cached"), [(0.0, ordered_ratings.CACHED_BYTES), (0.3, 1)])
+def test_several_tiles_of_users_and_items(alpha: float, cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in float32, to its precision; also with a cache that holds only the smallest part of the other side."""
+    monkeypatch.setattr(ordered_ratings, "CACHED_BYTES", cached)
+    case = Case(3, (TILE_USERS + 40, 2 * TILE_ITEMS + 120), 40_000, 5, 6, alpha=alpha, l2=0.3)
     sides = (
         (
             case.dense,
@@ -126,7 +127,7 @@ def test_several_tiles_of_users_and_items(alpha: float) -> None:
             [0, 1, 31, 32, TILE_USERS - 1, TILE_USERS, len(case.left) - 1],
             case.in_users,
         ),
-        (case.dense.transposed, case.right, case.left, [0, 541, 542, TILE_ITEMS, len(case.right) - 1], case.in_items),
+        (case.dense.transposed, case.right, case.left, [0, TILE_ITEMS, 1083, 1084, len(case.right) - 1], case.in_items),
     )
     for dense, mine, others, rows, solve in sides:
         exact = dense.solved(mine, others, 2, rows=rows)[rows]

@@ -1,6 +1,6 @@
 """The best unseen items of many users: tiles and heaps against whole rows of scores and a plain choice.
 
-Covers: tasks/serving/top_items.py, tasks/kernels/top_n.py, tasks/kernels/best.py. Does not cover: reading and writing
+Covers: tasks/serving/top_items.py, tasks/kernels/top_n.py, tasks/model/best.py. Does not cover: reading and writing
 them (test_recommend.py).
 """
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
-from funkflow.tasks.kernels.best import best_places
+from funkflow.tasks.model.best import best_places
 from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, RatedItems, top_items
 
 
