@@ -20,28 +20,47 @@ ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "
 """The estimates of the validation ratings, with their names."""
 
 
-MeasureName = Literal["precision", "recall", "ndcg"]
-RANKING_MEASURES: tuple[MeasureName, ...] = ("precision", "recall", "ndcg")
+MeasureName = Literal["precision", "recall", "ndcg", "hit_rate", "mrr", "map", "coverage", "novelty"]
+RANKING_MEASURES: dict[MeasureName, str] = {
+    "precision": "precision", "recall": "recall", "ndcg": "NDCG", "hit_rate": "hit rate", "mrr": "MRR", "map": "MAP",
+    "coverage": "coverage", "novelty": "novelty",
+}  # fmt: skip
+"""The measures of a ranking, with their names; tasks/serving/ranking_measures.py has the formulas."""
 
 
 class RankingMeasures(TypedDict, total=False):
-    """Means over users."""
+    """Means over users; `coverage` of all lists together, `novelty` in bits. Results from before lack some."""
 
     precision: float
     recall: float
     ndcg: float
+    hit_rate: float
+    mrr: float
+    map: float
+    coverage: float
+    novelty: float
 
 
-class RankingResult(RankingMeasures, total=False):
-    """Means over `users` of the measures at `count` items; ratings from `threshold` on are relevant.
+class RankingAt(RankingMeasures, total=False):
+    """The measures of a model at `count` items, and beside them those of what ranks without learning.
 
-    `most_rated` : the same measures of the items with the most training ratings. Empty where nothing was measured.
+    `most_rated` : of the items with the most training ratings. `random` : expected of a random order; no coverage.
     """
 
     count: int
+    most_rated: RankingMeasures
+    random: RankingMeasures
+
+
+class RankingResult(RankingAt, total=False):
+    """The measures over `users` at ranking.count items; ratings from `threshold` on are relevant.
+
+    `also` : at the lengths of ranking.also. Empty where nothing was measured.
+    """
+
     users: int
     threshold: float
-    most_rated: RankingMeasures
+    also: list[RankingAt]
 
 
 class GateResult(TypedDict, total=False):
