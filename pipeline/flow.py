@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
-from funkflow.pipeline.models.start_model import RunStart, relevant
+from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
@@ -22,7 +22,6 @@ from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingD
 from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.model_manifests import Evaluation
 from funkflow.pipeline.root.result import RankingResult, RunResult
-from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.settings.effective import on_synthetic, with_absolute_paths
@@ -55,7 +54,6 @@ from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
-from funkflow.tasks.versions import ALGORITHM_VERSION
 
 
 def run(
@@ -183,7 +181,7 @@ class _Run:
 
     def _about(self, data: TrainingData, start: RunStart) -> About:
         """Return the facts of the run for model.json."""
-        result = self.result
+        result, alpha = self.result, self._own_numbers(data).get("alpha")
         about = {
             "run_id": result.run_id,
             "dataset": data.dataset.id,
@@ -195,6 +193,7 @@ class _Run:
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": self.settings.train.biases,
             **({"goal": "ranking"} if self.settings.train.goal == "ranking" else {}),
+            **({"alpha": alpha} if alpha else {}),
             **masked_content(start.content(data.split.id)),
             "id_types": data.dataset.id_types,
             "counted": result.counted,
@@ -288,13 +287,10 @@ class _Run:
         """Compute the run's id from all that its result depends on, open its record, and return its folder."""
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
-        numbers = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
-        run_id = content_id(
-            grid=data.grid.id,
-            train=relevant(chosen),
-            steps=asdict(steps),
-            algorithm=ALGORITHM_VERSION,
-            **({"numbers": numbers} if numbers else {}),
-            **({"start": start.model.content} if start.model else {}),
-        )
+        run_id = start.run_id(data.grid.id, chosen, asdict(steps), self._own_numbers(data))
         return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)
+
+    def _own_numbers(self, data: TrainingData) -> dict[str, Any]:
+        """Return the numbers of the method's own rule."""
+        chosen = self.settings.train
+        return METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)

@@ -41,6 +41,7 @@ class About(TypedDict, total=False):
     id_types: dict[str, Literal["integer", "string"]]
     transform: Transform
     l2: float
+    alpha: float
     deviation: float
     settings: dict[str, Any]
     run_id: str

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from funkflow import RunResult, Settings, run
+from funkflow import Model, RunResult, Settings, run
 from funkflow.pipeline.models.start_model import relevant
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import TrainSettings
@@ -71,6 +71,22 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     shown = pd.read_parquet(Path(result.paths["recommendations"], "recommendations.parquet"))
     mine = shown["user"] % GROUPS == shown["item"] % GROUPS
     assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
+
+
+def test_folding_in_a_user_again_gives_nearly_the_trained_row(tmp_path: Path) -> None:
+    """Where training has ended, every row is the least of the objective with the others fixed."""
+    ratings = of_groups(tmp_path / "ratings.csv")
+    train: dict[str, object] = {"goal": "ranking", "rank": 8, "epochs": 80}
+    result = ranked(ratings, tmp_path / "root", train=train, split={"kind": "none"})
+    model, rows = Model.load(result.paths["model"]), pd.read_csv(ratings)
+    assert model.about["alpha"] == pytest.approx(alpha_for(len(rows), USERS, ITEMS))
+    for user in range(0, USERS, 20):
+        own = rows[rows["user"] == user]
+        folded = model.fold_in(dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True)))
+        trained = model.user_factors[np.flatnonzero(model.user_ids == user)[0]]
+        assert np.linalg.norm(folded.factors - trained) < 0.01 * np.linalg.norm(trained)
+    liked = model.similar(int(model.item_ids[0]), 5).items
+    assert (liked % GROUPS == model.item_ids[0] % GROUPS).all()
 
 
 def test_one_that_ranks_no_better_is_refused_and_the_warning_says_so(tmp_path: Path) -> None:
