@@ -130,7 +130,8 @@ class Split(Manifest):
     """Held-out ratings of a dataset.
 
     `split` : the rule in words. `training` : the numbers of training ratings by part. `lost` : the number of validation
-    ratings that the start model was trained on; they are in `trained_on_validation`.
+    ratings that the start model was trained on; they are in `trained_on_validation`. `cold` : of a split by date, the
+    number of validation ratings whose user or item has no training rating.
     """
 
     kind: ClassVar[str] = "split"
@@ -148,6 +149,7 @@ class Split(Manifest):
     lost: int = 0
     trained_on_validation: HeldOutParts | None = None
     trained_on_slice: HeldOutParts | None = None
+    cold: int = 0
 
     @property
     def held_out(self) -> dict[str, HeldOutParts]:

@@ -6,11 +6,12 @@ Does not cover: checks with data (each stage); tasks, which get plain numbers an
 
 from __future__ import annotations
 
+import datetime
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from funkflow.pipeline.settings.cluster import Bytes as Bytes
 from funkflow.pipeline.settings.cluster import ClusterSettings as ClusterSettings
@@ -45,11 +46,28 @@ class SynthSettings(Section):
         return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
 
 
+SPLIT_BY = {"file": "file", "after": "date"}
+"""Kinds of split that need another setting of [split], and its name."""
+
+
+def _date_text(value: object) -> object:
+    """Return a date as text: TOML reads one without quotes as a date."""
+    text = value.isoformat() if type(value) is datetime.date else value
+    if isinstance(text, str) and text not in ("", "{date}"):
+        try:
+            text = datetime.date.fromisoformat(text).isoformat()
+        except ValueError as cause:
+            raise ValueError("write a date as YYYY-MM-DD, or {date}, which --date replaces") from cause
+    return text
+
+
 class SplitSettings(Section):
     """The validation ratings, which training does not use."""
 
-    kind: Literal["file", "fraction", "last", "none"] = Field(
-        "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
+    kind: Literal["file", "fraction", "last", "after", "none"] = Field(
+        "fraction",
+        description="a file of pairs or ratings, a hash fraction, each user's last n, all from a date on, or no "
+        "validation",
     )
     file: Place = Field(
         "", description="kind = file: probe.txt, or pairs or ratings in any format of ingest; {date}: --date"
@@ -58,6 +76,9 @@ class SplitSettings(Section):
         0.1, gt=0, lt=1, description="kind = fraction: part of the ratings, by a hash of seed and raw ids"
     )
     last: int = Field(1, ge=1, description="kind = last: ratings per user, the newest by time")
+    date: Annotated[str, BeforeValidator(_date_text)] = Field(
+        "", description="kind = after: YYYY-MM-DD; ratings from the beginning of that day in UTC on; {date}: --date"
+    )
     seed: int = Field(0, ge=0)
 
     @property
@@ -68,15 +89,26 @@ class SplitSettings(Section):
         return {
             "file": posixpath.basename(name_of(self.file)),
             "last": f"last {self.last} per user",
+            "after": f"after {self.date}",
             "none": "none",
         }[self.kind]
 
+    @property
+    def since(self) -> int:
+        """The beginning of the day `date` in UTC, in seconds since 1970; 0 without one."""
+        if not self.date:
+            return 0
+        day = datetime.date.fromisoformat(self.date)
+        return int(datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp())
+
     @model_validator(mode="after")
-    def _file_is_named(self) -> SplitSettings:
-        if self.file and "kind" not in self.model_fields_set:
-            object.__setattr__(self, "kind", "file")
-        if (self.kind == "file") != bool(self.file):
-            raise ValueError('split.kind = "file" and split.file go together: give both or neither')
+    def _file_or_date_is_named(self) -> SplitSettings:
+        for kind, name in SPLIT_BY.items():
+            if getattr(self, name) and "kind" not in self.model_fields_set:
+                object.__setattr__(self, "kind", kind)
+        for kind, name in SPLIT_BY.items():
+            if (self.kind == kind) != bool(getattr(self, name)):
+                raise ValueError(f'split.kind = "{kind}" and split.{name} go together: give both or neither')
         return self
 
 
@@ -249,6 +281,7 @@ class Settings(Section):
         for word in overrides:
             override(merged, word)
         named = {word.partition("=")[0].strip() for word in overrides}
-        if "split.kind" in named and "split.file" not in named and merged["split"]["kind"] != "file":
-            merged["split"].pop("file", None)  # of the split that the word replaces
+        for kind, name in SPLIT_BY.items() if "split.kind" in named else ():
+            if f"split.{name}" not in named and merged["split"]["kind"] != kind:
+                merged["split"].pop(name, None)  # of the split that the word replaces
         return validated(merged, cls, where)

@@ -1,4 +1,4 @@
-"""Hold ratings of one part out of training: those of a file, those a hash selects, or each user's last ones.
+"""Hold ratings of one part out of training: those of a file, by a hash, each user's last ones, or all from a date on.
 
 Covers: choosing the validation and slice rows of a part, and writing them with their row number in the part.
 Does not cover: reading the validation file (tasks/parsing/rows/text.py), the order of tasks
@@ -44,12 +44,13 @@ class HoldOutRule:
     """How to hold out ratings, in plain values. `folder` and `chunks`: the scattered rows of kind "file".
 
     `users` : the dataset's users by part, from id_pieces.py; `items` : its table of items. `forgotten` : the rule skips
-    the file's rows with these ids.
+    the file's rows with these ids. `since` : of kind "after", seconds since 1970.
     """
 
-    kind: Literal["file", "fraction", "last", "none"]
+    kind: Literal["file", "fraction", "last", "after", "none"]
     fraction: float = 0.0
     last: int = 0
+    since: int = 0
     seed: int = 0
     slice_fraction: float = 0.0
     folder: str = ""
@@ -65,7 +66,8 @@ class PartSplit:
     """The split of one part: manifest entries, the number of training ratings, findings in the validation file.
 
     `unknown` counts held-out ratings whose user or item is not in the dataset. `missing` is the file's first pair
-    without a rating that the dataset does not have.
+    without a rating that the dataset does not have. `times` : the part's earliest and latest, in seconds since 1970, of
+    kind "after"; None for a part without ratings.
     """
 
     validation: HeldOutEntry
@@ -74,6 +76,7 @@ class PartSplit:
     duplicates: int = 0
     missing: RawPair | None = None
     unknown: int = 0
+    times: tuple[int, int] | None = None
 
 
 def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: HoldOutRule, folder: str) -> PartSplit:
@@ -106,7 +109,13 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         slice_entry = write_held_out_rows(folder, "slice", number, _take_rows(part, sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
     training = int(part.num_rows - is_held_out.sum())
-    return PartSplit(validation, slice_entry, training, duplicates=duplicates, missing=missing, unknown=unknown)
+    times = None
+    if rule.kind == "after" and part.num_rows:
+        seconds = _seconds(part)
+        times = int(seconds.min()), int(seconds.max())
+    return PartSplit(
+        validation, slice_entry, training, duplicates=duplicates, missing=missing, unknown=unknown, times=times
+    )
 
 
 def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt.NDArray[np.int64], last: int) -> _Rows:
@@ -132,16 +141,23 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
 def _choose_rows(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
+    if rule.kind == "after":
+        return np.flatnonzero(_seconds(part) >= rule.since)
     if rule.kind == "last":
         places = np.empty(len(items), np.int64)
         places[pc.sort_indices(items).to_numpy()] = np.arange(len(items))
         return last_rows(
             part["user"].to_numpy(),
-            part["timestamp"].cast(pa.int64()).to_numpy(),
+            _seconds(part),
             places[part["item"].to_numpy()],
             rule.last,
         )
     return np.empty(0, np.int64)
+
+
+def _seconds(part: pa.Table) -> _Rows:
+    """Return the times of a part, which Parquet keeps in milliseconds, in seconds since 1970."""
+    return np.asarray(part["timestamp"].cast(pa.timestamp("s")).cast(pa.int64()).to_numpy())
 
 
 def _pair_hashes(part: pa.Table, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:

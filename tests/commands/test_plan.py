@@ -127,13 +127,14 @@ def test_the_grid_is_planned_by_the_ratings_that_are_trained_on(monkeypatch: pyt
     "words",
     [
         ["split.kind=last", "split.last=2"],
+        ["split.date=1970-01-02"],
         ["split.kind=file", "split.file={folder}/pairs.csv"],
         ["split.kind=file", "split.file={folder}/pairs.csv", "train.stop_on=slice", "train.slice_fraction=0.2"],
     ],
-    ids=["last", "file", "file and slice"],
+    ids=["last", "after", "file", "file and slice"],
 )
 def test_a_plan_counts_what_a_split_leaves(tmp_path: Path, words: list[str]) -> None:
-    rows = [f"{user},{item},{1 + (user * item) % 5},{user + item}" for user in range(50) for item in range(20)]
+    rows = [f"{user},{item},{1 + (user * item) % 5},{2000 * (user + item)}" for user in range(50) for item in range(20)]
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + "\n".join(rows))
     (tmp_path / "pairs.csv").write_text("user,item\n" + "\n".join(f"{user},{user % 20}" for user in range(40)))
     content = {"ingest": {"ratings": [str(tmp_path / "ratings.csv")]}, "root": str(tmp_path / "root")}

@@ -25,14 +25,13 @@ L2, DEVIATION, MEAN, ALPHA = 0.03, 5.0, 0.0, 0.2
 Matrix = npt.NDArray[np.float64]
 
 
-def model_of(alpha: float = ALPHA, **about: Any) -> Model:
+def model_of(l2: float = L2) -> Model:
     rng = np.random.default_rng(1)
     users, items = ((0.6 * rng.normal(size=(count, 4))).astype(np.float32) for count in (40, 25))
     no_biases = np.zeros(40, np.float32), np.zeros(25, np.float32)
     train = {"method": "als", "biases": False, "als": {"alpha": None}}
-    content: Any = {"l2": L2, "alpha": alpha, "deviation": DEVIATION, "goal": "ranking", "settings": {"train": train}}
-    known: About = {**content, **about}
-    return Model(MEAN, (1.0, 5.0), np.arange(40), np.arange(25) * 10, *no_biases, users, items, known)
+    about: About = {"l2": l2, "alpha": ALPHA, "deviation": DEVIATION, "goal": "ranking", "settings": {"train": train}}
+    return Model(MEAN, (1.0, 5.0), np.arange(40), np.arange(25) * 10, *no_biases, users, items, about)
 
 
 @settings(max_examples=examples(60), deadline=None)
