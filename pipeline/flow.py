@@ -34,6 +34,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import baseline
 from funkflow.pipeline.stages.evaluate import evaluate
 from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.fold_given import fold_given
 from funkflow.pipeline.stages.gate import Candidate, gate, refused
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
@@ -147,6 +148,8 @@ class _Run:
         training, baselines = self._train(context, data, start)
         if not self._reaches("evaluate"):
             return
+        alpha = self._own_numbers(data).get("alpha", 0.0)
+        training = fold_given(context, data, training, settings.train, alpha)
         reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
         self._warn(context, data, reached)
         if not self._reaches("export"):

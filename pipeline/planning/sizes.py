@@ -50,7 +50,7 @@ def size_of(settings: Settings) -> Size:
 
 
 def training_size(settings: Settings, size: Size) -> Size:
-    """Return `size` without the validation ratings, whose number is in `held_out`.
+    """Return `size` without the validation ratings, and all others of held-out users; their number is in `held_out`.
 
     The function assumes that each pair of a validation file is among the ratings.
     """
@@ -63,7 +63,7 @@ def training_size(settings: Settings, size: Size) -> Size:
 def _validation_ratings(settings: Settings, size: Size) -> int:
     split = settings.split
     match split.kind:
-        case "fraction":
+        case "fraction" | "users":
             return round(size.ratings * split.fraction)
         case "last":
             return split.last * size.users

@@ -77,7 +77,7 @@ def split(
             prepared = _scatter_validation_file(context, dataset, ingest, source, scratch) if source else None
             rule = HoldOutRule(
                 kind=settings.kind, fraction=settings.fraction, last=settings.last, since=settings.since,
-                seed=settings.seed, slice_fraction=slice_fraction, folder=scratch,
+                found=settings.found, seed=settings.seed, slice_fraction=slice_fraction, folder=scratch,
                 chunks=len(prepared.chunks) if prepared else 0, parts=len(dataset.parts),
                 users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
                 forgotten=read_forgotten(context.store.forgotten),
@@ -115,6 +115,7 @@ def _split_id(
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
         "after": [settings.date],
+        "users": [settings.fraction, settings.found, settings.seed],
         "file": [ingest.columns.model_dump(mode="json"), ingest.quoting],
         "none": [],
     }[settings.kind]
@@ -172,8 +173,9 @@ def _reuse_parts(
         if old.checksum == new.checksum:
             validation = cast(HeldOutEntry, earlier.validation.parts[number].content())
             held_back = cast(HeldOutEntry, earlier.slice.parts[number].content()) if earlier.slice else None
-            known[number] = PartSplit(validation, held_back, earlier.training[number])
-            paths = [each["path"] for each in (validation, held_back) if each]
+            given = cast(HeldOutEntry, earlier.given.parts[number].content()) if earlier.given else None
+            known[number] = PartSplit(validation, held_back, earlier.training[number], given=given)
+            paths = [each["path"] for each in (validation, held_back, given) if each]
             jobs += [(files.join(earlier.folder, path), files.join(folder, path)) for path in paths]
     run_all(context, _STAGE, "keep", share, jobs)
     return known
@@ -220,6 +222,7 @@ def _hold_out(
             f"no training rating falls into the slice to stop on: there are {sum(part.training for part in parts):,}; "
             'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
         )
+    given = [part.given for part in parts if part.given is not None]
     return Split(
         folder=folder,
         id=split_id,
@@ -232,7 +235,8 @@ def _hold_out(
         parts_kept=len(known),
         duplicates=sum(part.duplicates for part in parts),
         unknown=sum(part.unknown for part in parts),
-        absent=frozenset({"lost", "trained_on_validation", "trained_on_slice", "cold"}),
+        given=HeldOutParts.of(given) if given else None,
+        absent=frozenset({"lost", "trained_on_validation", "trained_on_slice", "cold", *(() if given else ("given",))}),
     )
 
 
@@ -250,8 +254,9 @@ def _describe_split(made: Split) -> str:
     duplicates = f", {made.duplicates:,} pairs given twice" if made.duplicates else ""
     unknown = f", {made.unknown:,} of users or items that the data do not have" if made.unknown else ""
     cold = f", {made.cold:,} of users or items with none before it" if made.cold else ""
+    given = f", {made.given.ratings:,} to fold in from" if made.given else ""
     kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{made.split}: {made.validation.ratings:,} ratings held out{sliced}, "
+        f"{made.split}: {made.validation.ratings:,} ratings held out{given}{sliced}, "
         f"{made.training_ratings:,} to train on{duplicates}{unknown}{cold}{kept}"
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from grouped_ratings import GROUPS, ITEMS, USERS, of_groups, written
 from pydantic import ValidationError
 
 from funkflow import Model, RunResult, Settings, run
@@ -23,17 +24,6 @@ from funkflow.tasks.errors import ModelRefused, SettingsError
 from funkflow.tasks.grid.default_rule import alpha_for
 from funkflow.tasks.model.about import read_about
 
-GROUPS, USERS, ITEMS = 5, 200, 60
-
-
-def of_groups(path: Path) -> Path:
-    """Users rate most of their own group's items, and hardly any other: what is most rated says little."""
-    rng = np.random.default_rng(4)
-    users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
-    own = users % GROUPS == items % GROUPS
-    kept = rng.random(len(users)) < np.where(own, 0.8, 0.03)
-    return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
-
 
 def by_popularity(path: Path) -> Path:
     """All users draw from one distribution over items: what is most rated says all there is."""
@@ -41,11 +31,6 @@ def by_popularity(path: Path) -> Path:
     users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
     kept = rng.random(len(users)) < 0.6 / (1 + items)
     return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
-
-
-def written(path: Path, users: Any, items: Any, ratings: Any) -> Path:
-    pd.DataFrame({"user": users, "item": items, "rating": ratings}).to_csv(path, index=False)
-    return path
 
 
 def ranked(ratings: Path, root: Path, events: list[Event] | None = None, **sections: dict[str, object]) -> RunResult:

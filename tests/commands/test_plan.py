@@ -22,6 +22,7 @@ from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
 from funkflow.pipeline.planning.budget import Allowance, Size, Workload, predict_bytes
 from funkflow.pipeline.planning.epoch_time import moved_bytes
 from funkflow.pipeline.planning.plan import plan_of, predict_for
+from funkflow.pipeline.planning.sizes import training_size
 from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.pipeline.results.plan_table import plan_table
 from funkflow.pipeline.settings.methods import METHODS
@@ -143,6 +144,11 @@ def test_a_plan_counts_what_a_split_leaves(tmp_path: Path, words: list[str]) -> 
     split = files.read_json(files.join(run(settings, until="split").paths["split"], "manifest.json"))
     assert planned.split == split["split"]
     assert planned.training_ratings == pytest.approx(split["training_ratings"], rel=0.02)
+
+
+def test_a_plan_leaves_held_out_users_out_whole() -> None:
+    settings = Settings.build({"split": {"kind": "users", "fraction": 0.2}, "train": {"goal": "ranking"}})
+    assert training_size(settings, Size(1000, 50, 20, 0)).ratings == 800
 
 
 def test_a_plan_names_its_split_as_the_run_does() -> None:
