@@ -14,14 +14,13 @@ from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import refuse_unguarded_call
-from funkflow.pipeline.models.start_model import RunStart, relevant
+from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.progress.shown import shown
 from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.result import RankingResult, RunResult
-from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.running.raw_data import raw_data
@@ -35,6 +34,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import baseline
 from funkflow.pipeline.stages.evaluate import evaluate
 from funkflow.pipeline.stages.export import export
+from funkflow.pipeline.stages.fold_given import fold_given
 from funkflow.pipeline.stages.gate import Candidate, gate, refused
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.ingest import ingest
@@ -53,7 +53,6 @@ from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
-from funkflow.tasks.versions import ALGORITHM_VERSION
 
 
 def run(
@@ -148,6 +147,8 @@ class _Run:
         training, baselines = self._train(context, data, start)
         if not self._reaches("evaluate"):
             return
+        alpha = self._own_numbers(data).get("alpha", 0.0)
+        training = fold_given(context, data, training, settings.train, alpha)
         self._evaluate(context, data, training, baselines, truth=truth)
         if not self._reaches("export"):
             if self._reaches("ranking"):  # by itself, for a comparison
@@ -189,7 +190,7 @@ class _Run:
 
     def _about(self, data: TrainingData, start: RunStart) -> About:
         """Return the facts of the run for model.json."""
-        result = self.result
+        result, alpha = self.result, self._own_numbers(data).get("alpha")
         about = {
             "run_id": result.run_id,
             "dataset": data.dataset.id,
@@ -201,6 +202,8 @@ class _Run:
             "epoch_chosen_on": result.epoch_chosen_on,
             "biases": self.settings.train.biases,
             **({"goal": "ranking"} if self.settings.train.goal == "ranking" else {}),
+            **({"counts": True} if data.dataset.counts else {}),
+            **({"alpha": alpha} if alpha else {}),
             **masked_content(start.content(data.split.id)),
             "id_types": data.dataset.id_types,
             "counted": result.counted,
@@ -287,13 +290,10 @@ class _Run:
         """Compute the run's id from all that its result depends on, open its record, and return its folder."""
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
-        numbers = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
-        run_id = content_id(
-            grid=data.grid.id,
-            train=relevant(chosen),
-            steps=asdict(steps),
-            algorithm=ALGORITHM_VERSION,
-            **({"numbers": numbers} if numbers else {}),
-            **({"start": start.model.content} if start.model else {}),
-        )
+        run_id = start.run_id(data.grid.id, chosen, asdict(steps), self._own_numbers(data))
         return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)
+
+    def _own_numbers(self, data: TrainingData) -> dict[str, Any]:
+        """Return the numbers of the method's own rule."""
+        chosen = self.settings.train
+        return METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)

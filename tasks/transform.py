@@ -1,6 +1,7 @@
 """Transform ratings before training, and predictions back into ratings.
 
-Covers: log(1 + rating), for counts and amounts whose few greatest would outweigh all others, and its inverse.
+Covers: log(1 + rating), for counts and amounts whose few greatest would outweigh all others, and its inverse; how sure
+a count is.
 Does not cover: ratings without a logarithm (tasks/parsing/rows/transformed.py), or the setting
 (pipeline/settings/ingest.py).
 
@@ -18,6 +19,15 @@ import numpy.typing as npt
 Transform = Literal["none", "log1p"]
 NAMES: dict[str, str] = {"none": "rating", "log1p": "log(1 + rating)"}
 """Quantity of RMSE and MAE by transform."""
+
+
+COUNTS = (1e-6, 1e9)
+"""The scale of counts (ingest.counts): a pair that never met is no row, and a greater number is no count."""
+
+
+def confidences(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return how sure counts are that a user likes an item: 1 + log((1 + n) / 2), which is 1 for a count of 1."""
+    return np.asarray(1.0 + np.log((1.0 + np.asarray(counts, np.float64)) / 2.0))
 
 
 def transformed(ratings: npt.ArrayLike, transform: Transform) -> Any:

@@ -36,6 +36,7 @@ from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.titles import titles_of
 from funkflow.tasks.serving.recommend import recommend_to
+from funkflow.tasks.transform import as_ratings
 
 _DEFAULT_COUNT = 10
 _ENDS = 3
@@ -59,11 +60,22 @@ def recommend(
         list[str] | None,
         typer.Option("--user", help="raw id of a user: print the items of this user alone; may be repeated"),
     ] = None,
+    rated: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rated",
+            metavar="ITEM[=RATING]",
+            help="items of somebody whom the model does not know, such as 12=4.5,7: print items for them; without a "
+            "rating, the greatest of the scale; may be repeated",
+        ),
+    ] = None,
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
-    """Write the best items that each user has not rated, as Parquet; with --user, print them."""
+    """Write the best items that each user has not rated, as Parquet; with --user or --rated, print them."""
+    if user and rated:
+        raise SettingsError("--user names a user of the data and --rated somebody new: leave out one of them")
     if count is not None and count < 1:
         raise SettingsError(f"--count {count}: ask for at least one item a user")
     words = [f"recommend.users={quoted(user)}"] if user else []
@@ -71,8 +83,8 @@ def recommend(
     settings, place = _chosen(options.adding(after=words), model)
     if not settings.recommend.count:
         settings, place = _chosen(options.adding(after=[*words, f"recommend.count={_DEFAULT_COUNT}"]), model)
-    if user:
-        _print_for(settings, place, not resume, as_json)
+    if user or rated:
+        _print_for(settings, place, rated or [], not resume, as_json)
         return
     with watching() as watcher:
         if place:
@@ -84,15 +96,57 @@ def recommend(
     print_result(result.to_dict(), as_json, tables.result_table(result))
 
 
-def _print_for(settings: Settings, model: str, fresh: bool, as_json: bool) -> None:
-    """Print the best items of the users in the settings; this process alone reads a model that exists."""
+def _print_for(settings: Settings, model: str, rated: list[str], fresh: bool, as_json: bool) -> None:
+    """Print the best items of the users in the settings, or of somebody new; this process alone reads a model."""
     content: dict[str, Any] = {"paths": {"model": model}}
     if not model:
         with watching() as watcher:
             result = funkflow.run(settings, until="export", fresh=fresh, listeners=[interrupts, watcher])
         content, model = result.to_dict(), result.paths["model"]
-    content["recommendations"] = recommend_to(model, settings.recommend.users, settings.recommend.count)
+    content["recommendations"] = (
+        _for_somebody_new(model, rated, settings.recommend.count)
+        if rated
+        else recommend_to(model, settings.recommend.users, settings.recommend.count)
+    )
     print_result(content, as_json, _lists_of(content["recommendations"], model))
+
+
+def _for_somebody_new(folder: str, words: list[str], count: int) -> list[dict[str, Any]]:
+    """Return rows as `recommend_to` does, with the user None, from the words of --rated."""
+    model = Model.load(folder, users=False)
+    items, scores = model.recommend(model.fold_in(_ratings_in(words, model)), count)
+    return [
+        {"user": None, "rank": rank, "item": _json_id(item), "score": float(score)}
+        for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
+    ]
+
+
+def _ratings_in(words: list[str], model: Model) -> dict[Any, float]:
+    """Return the ratings that --rated gives, by raw id.
+
+    An id may have commas and equals signs in it: a word is cut at commas only if it does not name one item.
+    """
+    found: dict[Any, float] = {}
+    for word in words:
+        whole = _is_item(model, word) or ("=" in word and _is_item(model, word.rpartition("=")[0]))
+        for each in [word] if whole else word.split(","):
+            item, equals, text = (each, "", "") if _is_item(model, each) else each.rpartition("=")
+            try:
+                rating = float(text) if equals else _greatest(model)
+            except ValueError as cause:
+                raise BadInput(
+                    f"--rated {each}: {text!r} is not a number; write {item}=4.5, or {item} alone"
+                ) from cause
+            found[_raw_id(model, (item if equals else each).strip())] = rating
+    return found
+
+
+def _greatest(model: Model) -> float:
+    if model.about.get("counts"):
+        return 1.0
+    if model.scale is None:
+        raise BadInput("--rated: this model has no greatest rating; give a rating with each item, as in 12=4.5")
+    return float(as_ratings(np.array(model.scale[1]), model.transform))
 
 
 def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
@@ -106,7 +160,8 @@ def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
     lists: dict[Any, list[tuple[Any, float]]] = {}
     for row in rows:
         lists.setdefault(row["user"], []).append((row["item"], row["score"]))
-    return Group(*[_list_of(f"for user {user}", "score", found, titles) for user, found in lists.items()])
+    names = {user: "for somebody new" if user is None else f"for user {user}" for user in lists}
+    return Group(*[_list_of(names[user], "score", found, titles) for user, found in lists.items()])
 
 
 def similar(
@@ -202,6 +257,14 @@ def _raw_id(model: Model, word: str) -> Any:
         raw_id = word
     model.known_rows([raw_id], "items")
     return raw_id
+
+
+def _is_item(model: Model, word: str) -> bool:
+    try:
+        _raw_id(model, word.strip())
+    except BadInput:
+        return False
+    return True
 
 
 def _json_id(raw_id: Any) -> Any:

@@ -1,7 +1,7 @@
 """The start model of a run, and the lines of model.json about it.
 
-Covers: finding the start model: the one in use, or the one that train.warm_from names; and the part of [train] that
-decides the result.
+Covers: finding the start model: the one in use, or the one that train.warm_from names; the part of [train] that decides
+the result, and the run's id.
 Does not cover: the pointer to the model in use (pipeline/root/model_in_use.py), trained-on ratings (trained_on.py),
 the warm start (pipeline/training/warm_start.py).
 """
@@ -23,6 +23,7 @@ from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
+from funkflow.tasks.versions import ALGORITHM_VERSION
 
 
 def relevant(settings: TrainSettings) -> dict[str, object]:
@@ -77,6 +78,20 @@ class RunStart:
             # A start model of long ago may no longer exist.
             refuse_unfit(model, train, dataset, settings.ingest.transform)
         return cls(root, asked, model, trained_on)
+
+    def run_id(self, grid_id: str, train: TrainSettings, steps: dict[str, Any], numbers: dict[str, Any]) -> str:
+        """Return the run's id, of all that its result depends on.
+
+        steps : the numbers of stochastic descent; numbers : those of the method's own rule, {} if it has none.
+        """
+        return content_id(
+            grid=grid_id,
+            train=relevant(train),
+            steps=steps,
+            algorithm=ALGORITHM_VERSION,
+            **({"numbers": numbers} if numbers else {}),
+            **({"start": self.model.content} if self.model else {}),
+        )
 
     def content(self, split_id: str) -> dict[str, object]:
         """Return the lines of model.json; `split_id` : of the split that training used."""

@@ -58,7 +58,8 @@ class RatingsTrainedOn:
         split = Split.published(store.split(self.split))
         if dataset is None or split is None:
             return None
-        held_out = [split.places(each.parts) for each in split.held_out.values()]
+        # The rows of held-out users come from the ratings that are given.
+        held_out = [split.places(each.parts) for name, each in split.held_out.items() if name != "given"]
         return TrainedRatings(
             dataset.id_places,
             tuple(dataset.places(dataset.parts)),

@@ -14,7 +14,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.parsing.prepare import prepare, prepare_leniently
-from funkflow.tasks.parsing.sample import estimate_counts
+from funkflow.tasks.parsing.sample import estimate_counts, estimate_part_since
 from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files
 from funkflow.tasks.parsing.sources.chunks import RawFile
 from funkflow.tasks.parsing.sources.sources import StoredFile, find_sources, refuse_missing
@@ -50,7 +50,7 @@ def size_of(settings: Settings) -> Size:
 
 
 def training_size(settings: Settings, size: Size) -> Size:
-    """Return `size` without the validation ratings, whose number is in `held_out`.
+    """Return `size` without the validation ratings, and all others of held-out users; their number is in `held_out`.
 
     The function assumes that each pair of a validation file is among the ratings.
     """
@@ -63,10 +63,12 @@ def training_size(settings: Settings, size: Size) -> Size:
 def _validation_ratings(settings: Settings, size: Size) -> int:
     split = settings.split
     match split.kind:
-        case "fraction":
+        case "fraction" | "users":
             return round(size.ratings * split.fraction)
         case "last":
             return split.last * size.users
+        case "after" if settings.ingest.ratings:
+            return round(size.ratings * _part_since(settings))
         case "file" if settings.ingest.ratings:
             return _rows_of(settings)
         case "file" if settings.synth:
@@ -86,9 +88,21 @@ def _rows_of(settings: Settings) -> int:
     return rows
 
 
+def _part_since(settings: Settings) -> float:
+    """Return about which part of the ratings comes after split.date; 0 if all files are packed."""
+    plain, _ = _plain_and_packed(_stored(settings))
+    if not plain:
+        return 0.0
+    form = prepare(plain, wanted_form(settings.ingest), settings.ingest.chunk_bytes).form
+    return estimate_part_since(plain, form, settings.split.since)
+
+
+def _stored(settings: Settings) -> list[StoredFile]:
+    return [each for source in find_sources(settings.ingest.ratings, settings.split.file) for each in source.files]
+
+
 def _sampled(settings: Settings) -> Size:
-    stored = [each for source in find_sources(settings.ingest.ratings, settings.split.file) for each in source.files]
-    plain, packed_bytes = _plain_and_packed(stored)
+    plain, packed_bytes = _plain_and_packed(_stored(settings))
     if not plain:
         ratings = packed_bytes // _LINE_BYTES
         # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,

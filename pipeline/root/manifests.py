@@ -19,8 +19,8 @@ from funkflow.tasks.storage import files as storage
 
 ShardFiles = Mapping[str, tuple[FileEntry, ...]]
 """Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
-HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice")
-"""Kinds of held-out ratings; the last two only after pipeline/stages/leakage.py."""
+HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice", "given")
+"""Kinds of held-out ratings; `trained_on_...` only after pipeline/stages/leakage.py, `given` only of kind "users"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,9 @@ class Split(Manifest):
     """Held-out ratings of a dataset.
 
     `split` : the rule in words. `training` : the numbers of training ratings by part. `lost` : the number of validation
-    ratings that the start model was trained on; they are in `trained_on_validation`.
+    ratings that the start model was trained on; they are in `trained_on_validation`. `cold` : of a split by date, the
+    number of validation ratings whose user or item has no training rating. `given` : of held-out users, the ratings
+    that their rows are folded in from.
     """
 
     kind: ClassVar[str] = "split"
@@ -153,6 +155,8 @@ class Split(Manifest):
     lost: int = 0
     trained_on_validation: HeldOutParts | None = None
     trained_on_slice: HeldOutParts | None = None
+    cold: int = 0
+    given: HeldOutParts | None = None
 
     @property
     def held_out(self) -> dict[str, HeldOutParts]:
@@ -226,7 +230,8 @@ class Training(Manifest):
     """The history of a training, and the shards of its best epoch.
 
     `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
-    RMSE of the model that training started from. The fields from `counted` on are of some methods only.
+    RMSE of the model that training started from. The fields from `counted` on are of some methods only. `folded` : the
+    user shards with rows folded in after training (pipeline/stages/fold_given.py), which its own manifest lists.
     """
 
     kind: ClassVar[str] = "training"
@@ -246,6 +251,7 @@ class Training(Manifest):
     method: str = ""
     norm: float = 0.0
     singular_values: tuple[float, ...] = ()
+    folded: tuple[FileEntry, ...] = ()
 
     def compact(self) -> Training:
         """Return it without the fields that only other methods fill."""
@@ -258,9 +264,22 @@ class Training(Manifest):
         return self.folder.rpartition("/")[0]
 
     def shard_places(self, side: str) -> list[Place]:
-        """Return the places of the shards of "users" or "items"."""
+        """Return the places of the shards of "users" or "items"; of users as they are after folding in."""
+        if side == "users" and self.folded:
+            return [entry.place(storage.join(self.run_folder, "folded")) for entry in self.folded]
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(Manifest):
+    """User shards in which the rows of held-out users are folded in. `folded` : their number; `ratings` : given."""
+
+    kind: ClassVar[str] = "folded"
+
+    users: tuple[FileEntry, ...]
+    folded: int
+    ratings: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The settings of one execution: with dates in paths, paths of the synthetic set, and absolute paths.
 
-Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs; the paths of the synthetic set;
-absolute paths, which are right in any folder; the goal that counts have.
+Covers: `{date}` and `{dates}` in ingest.ratings, split.file and predict.pairs, `{date}` in split.date; the paths of the
+synthetic set; absolute paths, which are right in any folder; the goal that counts have.
 Does not cover: the settings themselves (sections.py), reading the files (pipeline/stages/).
 
 `{date}` is the logical date; `{dates}`, in ingest.ratings, stands for every date with files up to it.
@@ -45,6 +45,8 @@ def on_date(settings: Settings, request: Request) -> Settings:
     if request.reaches("ingest") and _has_date(settings.split.file):
         file = _dated_path(settings.split.file, request.date, "split.file")
         changed["split"] = settings.split.model_copy(update={"file": file})
+    if request.reaches("ingest") and settings.split.date == _DATE:
+        changed["split"] = settings.split.model_copy(update={"date": request.date})
     if request.reaches("predict") and _has_date(settings.predict.pairs):
         pairs = _dated_path(settings.predict.pairs, request.date, "predict.pairs")
         changed["predict"] = settings.predict.model_copy(update={"pairs": pairs})

@@ -6,7 +6,6 @@ Does not cover: checks with data (each stage); tasks, which get plain numbers an
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -19,11 +18,12 @@ from funkflow.pipeline.settings.ingest import IngestSettings as IngestSettings
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
 from funkflow.pipeline.settings.presets import read_settings
+from funkflow.pipeline.settings.split import SPLIT_BY
+from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
 from funkflow.pipeline.settings.train import Place as Place
 from funkflow.pipeline.settings.train import Section as Section
 from funkflow.pipeline.settings.train import TrainSettings as TrainSettings
-from funkflow.tasks.redact import name_of
 from funkflow.tasks.storage import files
 
 
@@ -43,41 +43,6 @@ class SynthSettings(Section):
         fraction = "" if self.fraction == 1 else f"-{self.fraction}"
         form = "" if self.form == "combined" else f"-{self.form}"
         return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
-
-
-class SplitSettings(Section):
-    """The validation ratings, which training does not use."""
-
-    kind: Literal["file", "fraction", "last", "none"] = Field(
-        "fraction", description="a file of pairs or ratings, a hash fraction, each user's last n, or no validation"
-    )
-    file: Place = Field(
-        "", description="kind = file: probe.txt, or pairs or ratings in any format of ingest; {date}: --date"
-    )
-    fraction: float = Field(
-        0.1, gt=0, lt=1, description="kind = fraction: part of the ratings, by a hash of seed and raw ids"
-    )
-    last: int = Field(1, ge=1, description="kind = last: ratings per user, the newest by time")
-    seed: int = Field(0, ge=0)
-
-    @property
-    def description(self) -> str:
-        """Name of the validation ratings; reports give it with each RMSE."""
-        if self.kind == "fraction":
-            return f"hash {self.fraction * 100:g} % (seed {self.seed})"
-        return {
-            "file": posixpath.basename(name_of(self.file)),
-            "last": f"last {self.last} per user",
-            "none": "none",
-        }[self.kind]
-
-    @model_validator(mode="after")
-    def _file_is_named(self) -> SplitSettings:
-        if self.file and "kind" not in self.model_fields_set:
-            object.__setattr__(self, "kind", "file")
-        if (self.kind == "file") != bool(self.file):
-            raise ValueError('split.kind = "file" and split.file go together: give both or neither')
-        return self
 
 
 class GridSettings(Section):
@@ -242,13 +207,29 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _users_fold_in(self) -> Settings:
+        if self.split.kind != "users":
+            return self
+        if METHODS[self.train.method].removes_baseline:
+            raise ValueError(
+                f'split.kind = "users" folds users in by the objective of training, which train.method = '
+                f"{self.train.method!r} has not: take als, sgd or batch, or another split"
+            )
+        if self.train.warm_start:
+            raise ValueError(
+                'split.kind = "users" validates on users whom training does not see, and a start model may have seen '
+                "them: set train.warm_start = false, or choose another split"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stop_on_existing_ratings(self) -> Settings:
-        """Without validation ratings stop on a slice by default; a method without epochs needs none."""
-        if self.train.stop_on == "validation" and self.split.kind == "none":
+        """Without validation ratings of users in training stop on a slice by default, if the method needs any."""
+        if self.train.stop_on == "validation" and self.split.kind in ("none", "users"):
             if "stop_on" in self.train.model_fields_set:
                 raise ValueError(
-                    'split.kind = "none" leaves no validation to stop on: leave out train.stop_on, or set it to '
-                    '"slice" or "nothing"'
+                    f'split.kind = "{self.split.kind}" leaves no validation to stop on: leave out train.stop_on, or '
+                    'set it to "slice" or "nothing"'
                 )
             needs_none = METHODS[self.train.method].missing_as_zero or self.train.weighs_missing_cells
             chosen = "nothing" if needs_none else "slice"
@@ -283,6 +264,7 @@ class Settings(Section):
         for word in overrides:
             override(merged, word)
         named = {word.partition("=")[0].strip() for word in overrides}
-        if "split.kind" in named and "split.file" not in named and merged["split"]["kind"] != "file":
-            merged["split"].pop("file", None)  # of the split that the word replaces
+        for kind, name in SPLIT_BY.items() if "split.kind" in named else ():
+            if f"split.{name}" not in named and merged["split"]["kind"] != kind:
+                merged["split"].pop(name, None)  # of the split that the word replaces
         return validated(merged, cls, where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from funkflow.pipeline.settings.ingest import IngestSettings
 from funkflow.tasks.parsing.format.formats import Wanted
-from funkflow.tasks.parsing.rows.rows import COUNTS
+from funkflow.tasks.transform import COUNTS
 
 
 def wanted_form(settings: IngestSettings, events: bool = True) -> Wanted:

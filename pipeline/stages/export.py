@@ -26,7 +26,7 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
     """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _has_model(folder)
+    reused = not context.trains_anew and _has_model(folder, about)
     if not reused:
         context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
         with spare_memory(context):
@@ -70,11 +70,11 @@ def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _has_model(folder: str) -> bool:
+def _has_model(folder: str, wanted: About) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)
-    if "l2" not in about:  # an older model without the fields for fold_in
+    if "l2" not in about or about.get("alpha") != wanted.get("alpha"):  # an older model without the fields for fold_in
         return False
     parts = about["parts"]
     there = {side: files.sizes(files.join(folder, f"{side}_factors.parquet")) for side in parts}

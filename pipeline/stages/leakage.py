@@ -75,7 +75,7 @@ def unseen(
                 validation=HeldOutParts.of(parted["validation"]), lost=trained_on.ratings,
                 slice=HeldOutParts.of(parted["slice"]) if split.slice else None, trained_on_validation=trained_on,
                 trained_on_slice=HeldOutParts.of(parted["trained_on_slice"]) if split.slice else None,
-                absent=frozenset({"training", "parts_kept"}),
+                absent=frozenset({"training", "parts_kept", "cold", "given"}),
             )  # fmt: skip
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     lost, left = made.lost, made.validation.ratings

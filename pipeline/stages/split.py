@@ -13,6 +13,7 @@ from typing import cast
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.datasets.input_hashes import describe_inputs, refuse_changed
 from funkflow.pipeline.datasets.raw_rows import Buckets, scatter
+from funkflow.pipeline.datasets.split_by_date import count_all_cold, refuse_one_side
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.manifests import Dataset, HeldOutParts, Split
@@ -31,6 +32,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import share
 
 _STAGE = "split"
+_BY_TIME = {"last": "which are the last", "after": "which came after the date"}
 
 
 def split(
@@ -47,7 +49,7 @@ def split(
     ------
     BadInput
         The validation file is bad, or has a pair without a rating that is not in the data; the ratings have no times
-        for kind "last"; or no rating is held out though the settings ask for it.
+        for kinds "last" and "after"; or no rating is held out, or none left, though the settings ask for it.
     """
     began = time.monotonic()
     context.notify(StageStarted(_STAGE))
@@ -58,9 +60,9 @@ def split(
         context.notify(
             Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}')
         )
-    if settings.kind == "last" and not dataset.timestamps:
+    if settings.kind in _BY_TIME and not dataset.timestamps:
         raise BadInput(
-            'the ratings have no times, so split.kind = "last" cannot tell which are the last; '
+            f'the ratings have no times, so split.kind = "{settings.kind}" cannot tell {_BY_TIME[settings.kind]}; '
             'use split.kind = "fraction"'
         )
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
@@ -74,13 +76,16 @@ def split(
             files.remove_tree(folder)
             prepared = _scatter_validation_file(context, dataset, ingest, source, scratch) if source else None
             rule = HoldOutRule(
-                kind=settings.kind, fraction=settings.fraction, last=settings.last, seed=settings.seed,
-                slice_fraction=slice_fraction, folder=scratch, chunks=len(prepared.chunks) if prepared else 0,
-                parts=len(dataset.parts), users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
+                kind=settings.kind, fraction=settings.fraction, last=settings.last, since=settings.since,
+                found=settings.found, seed=settings.seed, slice_fraction=slice_fraction, folder=scratch,
+                chunks=len(prepared.chunks) if prepared else 0, parts=len(dataset.parts),
+                users=files.join(scratch, "users.arrow"), items=dataset.id_place("item"),
                 forgotten=read_forgotten(context.store.forgotten),
             )  # fmt: skip
             known = _reuse_parts(context, dataset, settings, ingest, slice_fraction, folder=folder)
             made = _hold_out(context, dataset, rule, prepared, settings, known=known, split_id=split_id)
+            if settings.kind == "after":
+                made = replace(made, cold=count_all_cold(context, _STAGE, dataset, made), absent=made.absent - {"cold"})
             if source:
                 refuse_changed([source], [settings.file])
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
@@ -109,6 +114,8 @@ def _split_id(
     relevant = {
         "fraction": [settings.fraction, settings.seed],
         "last": [settings.last],
+        "after": [settings.date],
+        "users": [settings.fraction, settings.found, settings.seed],
         "file": [ingest.columns.model_dump(mode="json"), ingest.quoting],
         "none": [],
     }[settings.kind]
@@ -165,8 +172,9 @@ def _reuse_parts(
         if old.checksum == new.checksum:
             validation = cast(HeldOutEntry, earlier.validation.parts[number].content())
             held_back = cast(HeldOutEntry, earlier.slice.parts[number].content()) if earlier.slice else None
-            known[number] = PartSplit(validation, held_back, earlier.training[number])
-            paths = [each["path"] for each in (validation, held_back) if each]
+            given = cast(HeldOutEntry, earlier.given.parts[number].content()) if earlier.given else None
+            known[number] = PartSplit(validation, held_back, earlier.training[number], given=given)
+            paths = [each["path"] for each in (validation, held_back, given) if each]
             jobs += [(files.join(earlier.folder, path), files.join(folder, path)) for path in paths]
     run_all(context, _STAGE, "keep", share, jobs)
     return known
@@ -197,6 +205,8 @@ def _hold_out(
         raise BadInput(_missing_message(prepared, missing, settings.file))
     validation = [part.validation for part in parts]
     ratings = sum(part["rows"] for part in validation)
+    if settings.kind == "after":
+        refuse_one_side(settings.date, parts)
     if settings.kind != "none" and ratings == 0:
         raise BadInput(
             f"no rating is left for validation by {settings.description}: there are {dataset.ratings:,}; "
@@ -211,6 +221,7 @@ def _hold_out(
             f"no training rating falls into the slice to stop on: there are {sum(part.training for part in parts):,}; "
             'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
         )
+    given = [part.given for part in parts if part.given is not None]
     return Split(
         folder=folder,
         id=split_id,
@@ -223,7 +234,8 @@ def _hold_out(
         parts_kept=len(known),
         duplicates=sum(part.duplicates for part in parts),
         unknown=sum(part.unknown for part in parts),
-        absent=frozenset({"lost", "trained_on_validation", "trained_on_slice"}),
+        given=HeldOutParts.of(given) if given else None,
+        absent=frozenset({"lost", "trained_on_validation", "trained_on_slice", "cold", *(() if given else ("given",))}),
     )
 
 
@@ -240,8 +252,10 @@ def _describe_split(made: Split) -> str:
     sliced = f", {made.slice.ratings:,} in a slice to stop on" if made.slice else ""
     duplicates = f", {made.duplicates:,} pairs given twice" if made.duplicates else ""
     unknown = f", {made.unknown:,} of users or items that the data do not have" if made.unknown else ""
+    cold = f", {made.cold:,} of users or items with none before it" if made.cold else ""
+    given = f", {made.given.ratings:,} to fold in from" if made.given else ""
     kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{made.split}: {made.validation.ratings:,} ratings held out{sliced}, "
-        f"{made.training_ratings:,} to train on{duplicates}{unknown}{kept}"
+        f"{made.split}: {made.validation.ratings:,} ratings held out{given}{sliced}, "
+        f"{made.training_ratings:,} to train on{duplicates}{unknown}{cold}{kept}"
     )

@@ -1,4 +1,4 @@
-"""Hold ratings of one part out of training: those of a file, those a hash selects, or each user's last ones.
+"""Hold ratings of one part out of training: those of a file, by a hash, each user's last ones, or all from a date on.
 
 Covers: choosing the validation and slice rows of a part, and writing them with their row number in the part.
 Does not cover: reading the validation file (tasks/parsing/rows/text.py), the order of tasks
@@ -23,8 +23,8 @@ from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, ErasedIds
 from funkflow.tasks.parsing.ids import hash_ids, look_up, mix
 from funkflow.tasks.storage import files
 
-_VALIDATION, _SLICE = 1, 2
-"""Salts: the slice and the validation ratings are drawn independently."""
+_VALIDATION, _SLICE, _USERS, _FOUND = 1, 2, 3, 4
+"""Salts: the slice, the validation ratings, held-out users and their ratings to find are drawn independently."""
 
 _Rows = npt.NDArray[np.int64]
 RawPair = tuple[int | str, int | str]
@@ -44,12 +44,15 @@ class HoldOutRule:
     """How to hold out ratings, in plain values. `folder` and `chunks`: the scattered rows of kind "file".
 
     `users` : the dataset's users by part, from id_pieces.py; `items` : its table of items. `forgotten` : the rule skips
-    the file's rows with these ids.
+    the file's rows with these ids. `since` : of kind "after", seconds since 1970. `found` : of
+    kind "users", the part of a user's ratings to validate on.
     """
 
-    kind: Literal["file", "fraction", "last", "none"]
+    kind: Literal["file", "fraction", "last", "after", "users", "none"]
     fraction: float = 0.0
     last: int = 0
+    since: int = 0
+    found: float = 0.0
     seed: int = 0
     slice_fraction: float = 0.0
     folder: str = ""
@@ -65,7 +68,8 @@ class PartSplit:
     """The split of one part: manifest entries, the number of training ratings, findings in the validation file.
 
     `unknown` counts held-out ratings whose user or item is not in the dataset. `missing` is the file's first pair
-    without a rating that the dataset does not have.
+    without a rating that the dataset does not have. `times` : the part's earliest and latest, in seconds since 1970, of
+    kind "after"; None for a part without ratings. `given` : of kind "users", the other ratings of the held-out users.
     """
 
     validation: HeldOutEntry
@@ -74,6 +78,8 @@ class PartSplit:
     duplicates: int = 0
     missing: RawPair | None = None
     unknown: int = 0
+    times: tuple[int, int] | None = None
+    given: HeldOutEntry | None = None
 
 
 def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: HoldOutRule, folder: str) -> PartSplit:
@@ -97,6 +103,11 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
     rows = chosen["row"].to_numpy()
     is_held_out[rows[rows >= 0]] = True
     validation = write_held_out_rows(folder, "validation", number, chosen)
+    given_entry = None
+    if rule.kind == "users":
+        given = np.flatnonzero(~is_held_out & _is_of_held_out_user(part, users, rule))
+        is_held_out[given] = True
+        given_entry = write_held_out_rows(folder, "given", number, _take_rows(part, given))
     slice_entry = None
     if rule.slice_fraction > 0:
         sliced = np.flatnonzero(
@@ -106,7 +117,14 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         slice_entry = write_held_out_rows(folder, "slice", number, _take_rows(part, sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
     training = int(part.num_rows - is_held_out.sum())
-    return PartSplit(validation, slice_entry, training, duplicates=duplicates, missing=missing, unknown=unknown)
+    times = None
+    if rule.kind == "after" and part.num_rows:
+        seconds = _seconds(part)
+        times = int(seconds.min()), int(seconds.max())
+    return PartSplit(
+        validation, slice_entry, training, duplicates=duplicates, missing=missing, unknown=unknown, times=times,
+        given=given_entry,
+    )  # fmt: skip
 
 
 def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt.NDArray[np.int64], last: int) -> _Rows:
@@ -132,24 +150,45 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
 def _choose_rows(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
+    if rule.kind == "users":
+        is_to_be_found = _pair_hashes(part, users, items, rule.seed, _FOUND) < _threshold(rule.found)
+        return np.flatnonzero(_is_of_held_out_user(part, users, rule) & is_to_be_found)
+    if rule.kind == "after":
+        return np.flatnonzero(_seconds(part) >= rule.since)
     if rule.kind == "last":
         places = np.empty(len(items), np.int64)
         places[pc.sort_indices(items).to_numpy()] = np.arange(len(items))
         return last_rows(
             part["user"].to_numpy(),
-            part["timestamp"].cast(pa.int64()).to_numpy(),
+            _seconds(part),
             places[part["item"].to_numpy()],
             rule.last,
         )
     return np.empty(0, np.int64)
 
 
+def _seconds(part: pa.Table) -> _Rows:
+    """Return the times of a part, which Parquet keeps in milliseconds, in seconds since 1970."""
+    return np.asarray(part["timestamp"].cast(pa.timestamp("s")).cast(pa.int64()).to_numpy())
+
+
 def _pair_hashes(part: pa.Table, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
     """Return a uint64 for each rating from (seed, salt, raw user, raw item) alone, so new data change no hash."""
-    key = mix(mix(np.array([seed], np.uint64)) + np.uint64(salt))[0]
-    by_user = mix(hash_ids(users.raw_ids) ^ key)
+    by_user = _user_hashes(users, seed, salt)
     by_item = hash_ids(items)
     return mix(by_user[users.places_of(part["user"].to_numpy())] + by_item[part["item"].to_numpy()])
+
+
+def _user_hashes(users: IdPiece, seed: int, salt: int) -> npt.NDArray[np.uint64]:
+    """Return a uint64 for each user of a piece from (seed, salt, raw user) alone."""
+    key = mix(mix(np.array([seed], np.uint64)) + np.uint64(salt))[0]
+    return np.asarray(mix(hash_ids(users.raw_ids) ^ key))
+
+
+def _is_of_held_out_user(part: pa.Table, users: IdPiece, rule: HoldOutRule) -> npt.NDArray[np.bool_]:
+    """Return for each rating, bool (n,), whether the hash holds its user out whole."""
+    is_held_out = _user_hashes(users, rule.seed, _USERS) < _threshold(rule.fraction)
+    return np.asarray(is_held_out[users.places_of(part["user"].to_numpy())])
 
 
 def _threshold(fraction: float) -> np.uint64:

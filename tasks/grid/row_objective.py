@@ -18,7 +18,6 @@ count of 1 is what a rating is, and 100 are worth 4.9.
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ import numpy.typing as npt
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
+from funkflow.tasks.transform import confidences
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,6 @@ class Objective:
         if block.coding == "f4":
             return np.array([mean, 1.0 / deviation], number)
         return np.asarray((block.levels.astype(np.float64) - mean) / deviation, number)
-
-
-def confidences(counts: npt.NDArray[Any]) -> Matrix:
-    """Return c of counts, float64."""
-    return 1.0 + np.log((1.0 + counts.astype(np.float64)) / 2.0)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class About(TypedDict, total=False):
     id_types: dict[str, Literal["integer", "string"]]
     transform: Transform
     l2: float
+    alpha: float
     deviation: float
     settings: dict[str, Any]
     run_id: str
@@ -53,6 +54,7 @@ class About(TypedDict, total=False):
     epoch_chosen_on: str | None
     biases: bool
     goal: Literal["ratings", "ranking"]
+    counts: bool
     asked: str
     counted: str
     trained_on: list[dict[str, Any]]

@@ -1,7 +1,8 @@
 """Factors and bias of one new row from its ratings, with the rest of the model fixed.
 
-Covers: the ridge problem of one row, and its solution.
-Does not cover: look-ups of ids (model.py), or the objective itself (tasks/training/objective.py).
+Covers: the ridge problem of one row, with and without a weight for missing cells, and its solution.
+Does not cover: look-ups of ids (model.py), or the objectives themselves (tasks/training/objective.py,
+tasks/grid/row_objective.py).
 
 With the other side fixed, J is quadratic in a row's factors w and bias b. In rating units, with
 e = r - µ - b_c - b - <w, v_c> for each of the row's n ratings, J is, up to a factor,
@@ -11,6 +12,14 @@ e = r - µ - b_c - b - <w, v_c> for each of the row's n ratings, J is, up to a f
 as training divides e and b by d, and w by its root. So (w, b) solves the normal equations
 (X^T X + n Λ) (w, b) = X^T y, where X has a row (v_c, 1) for each rating, y holds r - µ - b_c, and Λ is diagonal: l2 d
 for factors, l2 for the bias.
+
+A model trained for a ranking gives each of the N cells of a row without a rating the target 0 and the weight alpha, and
+each rating a confidence c, which is 1. A count has the target 1 and its own confidence. There are no biases. With G the
+sum of v v^T over all N rows of the other side, w solves
+
+    (sum of (c - alpha) v v^T + alpha G + l2 d (sum of c + alpha N) I) w = sum of c y v
+
+over the row's ratings: the problem above with c = 1 and alpha = 0. G is computed once for all rows.
 """
 
 from __future__ import annotations
@@ -24,7 +33,11 @@ import scipy.linalg
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About
-from funkflow.tasks.transform import Transform, as_ratings, transformed
+from funkflow.tasks.transform import Transform, as_ratings, confidences, transformed
+
+Matrix = npt.NDArray[np.float64]
+_ROWS_AT_ONCE = 2**16
+"""Rows in float64 at a time: 32 MiB at rank 64."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +54,16 @@ class FoldedRow:
 
 @dataclass(frozen=True)
 class Penalty:
-    """The L2 penalty per rating, in rating units. `has_bias` : the model has biases."""
+    """The L2 penalty per rating, in rating units, and `alpha`, the weight of a missing cell.
+
+    `has_bias` : the model has biases, which needs alpha = 0; `counts` : ratings are counts.
+    """
 
     factors: float
     bias: float
     has_bias: bool
+    alpha: float = 0.0
+    counts: bool = False
 
     @classmethod
     def of(cls, about: About) -> Penalty:
@@ -54,12 +72,35 @@ class Penalty:
         Raises
         ------
         BadInput
-            `model.json` lacks the L2 term.
+            `model.json` lacks the L2 term, or the weight of missing cells that it was trained with.
         """
         if "l2" not in about or "deviation" not in about:
             raise BadInput("fold_in: model.json lacks the L2 term (l2, deviation); export the model again")
-        has_bias = bool(about.get("settings", {}).get("train", {}).get("biases", True))
-        return cls(float(about["l2"]) * float(about["deviation"]), float(about["l2"]), has_bias)
+        train = about.get("settings", {}).get("train", {})
+        weighs_missing = train.get("method") == "als" and about.get("goal") == "ranking"
+        if weighs_missing and train.get("als", {}).get("alpha") != 0 and "alpha" not in about:
+            raise BadInput("fold_in: model.json lacks the weight of missing cells (alpha); export the model again")
+        has_bias = bool(train.get("biases", True))
+        l2, deviation, alpha = float(about["l2"]), float(about["deviation"]), float(about.get("alpha", 0.0))
+        return cls(l2 * deviation, l2, has_bias, alpha, counts=about.get("counts", False))
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """All rows of the other side: `gram`, the sum of v v^T, float64 (k, k), and their number."""
+
+    gram: Matrix
+    number: int
+
+    @classmethod
+    def of(cls, *shards: npt.NDArray[np.float32]) -> AllRows:
+        """Return the sums over shards of factors, float32 (rows, k)."""
+        gram = np.zeros((shards[0].shape[1],) * 2)
+        for shard in shards:
+            for first in range(0, len(shard), _ROWS_AT_ONCE):
+                rows = shard[first : first + _ROWS_AT_ONCE].astype(np.float64)
+                gram += rows.T @ rows
+        return cls(gram, sum(map(len, shards)))
 
 
 def check_ratings(
@@ -93,7 +134,7 @@ def check_ratings(
 
 def fold_in(
     others: npt.NDArray[np.float32], other_biases: npt.NDArray[np.float32], ratings: npt.NDArray[np.float64],
-    mean: float, penalty: Penalty,
+    mean: float, penalty: Penalty, all_others: AllRows | None = None,
 ) -> FoldedRow:  # fmt: skip
     """Return the row that minimises the objective with the other side fixed.
 
@@ -101,16 +142,49 @@ def fold_in(
     ----------
     others, other_biases : float32 (n, k) and (n,), rows of the other side, one for each rating.
     ratings : float64 (n,), from `check_ratings`.
+    all_others : of the other side; needed with penalty.alpha > 0.
     """
     rank = others.shape[1]
-    design = np.ones((len(ratings), rank + penalty.has_bias))
-    design[:, :rank] = others
-    normal = design.T @ design
-    weights = np.full(len(normal), penalty.factors)
-    weights[rank:] = penalty.bias
-    normal[np.diag_indices_from(normal)] += len(ratings) * weights
-    target = design.T @ (ratings - mean - other_biases)
-    # Without L2 there may be many solutions: take the shortest.
-    solved = scipy.linalg.solve(normal, target, assume_a="pos") if weights.all() else None
-    row = scipy.linalg.lstsq(normal, target)[0] if solved is None else solved
+    targets, trust = evidence(ratings, ratings - mean - other_biases, penalty)
+    row = solve_row(others, targets, penalty, all_others, trust)
     return FoldedRow(row[:rank].astype(np.float32), float(row[rank]) if penalty.has_bias else 0.0)
+
+
+def evidence(ratings: Matrix, targets: Matrix, penalty: Penalty) -> tuple[Matrix, Matrix | None]:
+    """Return targets and confidences for `solve_row`: of counts, ones and how sure they are."""
+    return (np.ones(len(ratings)), confidences(ratings)) if penalty.counts else (targets, None)
+
+
+def solve_row(
+    others: npt.NDArray[np.float32], targets: Matrix, penalty: Penalty, all_others: AllRows | None = None,
+    trust: Matrix | None = None,
+) -> Matrix:  # fmt: skip
+    """Return the factors of a row, and its bias if the model has biases: float64 (k,) or (k + 1,).
+
+    Parameters
+    ----------
+    others : float32 (n, k), rows of the other side, one for each rating.
+    targets : float64 (n,), ratings without mean and bias of the other side.
+    all_others : of the other side; needed with penalty.alpha > 0.
+    trust : float64 (n,), confidences of the ratings; None: 1.
+    """
+    rank = others.shape[1]
+    design = np.ones((len(targets), rank + penalty.has_bias))
+    design[:, :rank] = others
+    if trust is None:
+        trust = np.ones(len(targets))
+    weights = trust - penalty.alpha
+    # A product of one array with itself costs half, and its result is symmetric to the bit.
+    normal = design.T @ (design if (weights == 1.0).all() else design * weights[:, None])
+    shift = trust.sum()
+    if penalty.alpha:
+        assert all_others is not None
+        normal += penalty.alpha * all_others.gram
+        shift += penalty.alpha * all_others.number
+    ridge = np.full(len(normal), penalty.factors)
+    ridge[rank:] = penalty.bias
+    normal[np.diag_indices_from(normal)] += shift * ridge
+    wanted = design.T @ (trust * targets)
+    # Without L2 there may be many solutions: take the shortest.
+    solved = scipy.linalg.solve(normal, wanted, assume_a="pos") if ridge.all() else None
+    return np.asarray(scipy.linalg.lstsq(normal, wanted)[0] if solved is None else solved)

@@ -11,6 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,11 +20,11 @@ import numpy.typing as npt
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.about import SIDES, About, SideName
 from funkflow.tasks.model.best import best_places
-from funkflow.tasks.model.fold_in import FoldedRow, Penalty, check_ratings, fold_in
+from funkflow.tasks.model.fold_in import AllRows, FoldedRow, Penalty, check_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.model.rated import TrainedOn
-from funkflow.tasks.transform import Transform, as_ratings
+from funkflow.tasks.transform import COUNTS, Transform, as_ratings
 
 
 class Recommended(NamedTuple):
@@ -116,12 +117,14 @@ class Recommender(ABC):
     def fold_in(self, ratings: Mapping[Any, float], side: SideName = "user") -> FoldedRow:
         """Return factors and bias of a new user from {item: rating}; of a new item, side "item", from {user: rating}.
 
-        They minimise the training objective with the rest of the model fixed; the model does not change.
+        They minimise the training objective with the rest of the model fixed; the model does not change. That of a
+        ranking counts what has no rating as 0, with its weight: the first fold-in sums over all items, or users, once.
 
         Raises
         ------
         BadInput
-            There is no rating, one is not a number on the scale, an id is unknown, or `model.json` lacks the L2 term.
+            There is no rating, one is not a number on the scale, an id is unknown, or `model.json` lacks the L2 term
+            or the weight of missing cells.
         """
         return self.fold_in_all([ratings], side)[0]
 
@@ -135,17 +138,27 @@ class Recommender(ABC):
             if side == "user"
             else (self.user_factors, self.user_biases, "users")
         )
+        all_others = (self._all_items if side == "user" else self._all_users) if penalty.alpha else None
         for each in rows:
             ids = list(each)
-            ratings = check_ratings(list(each.values()), ids, self.scale, self.transform)
+            scale = COUNTS if penalty.counts else self.scale
+            ratings = check_ratings(list(each.values()), ids, scale, self.transform)
             places = self.known_rows(ids, "items" if name == "items" else "users")
-            row = fold_in(others[places], biases[places], ratings, self.mean, penalty)
+            row = fold_in(others[places], biases[places], ratings, self.mean, penalty, all_others)
             folded.append(replace(row, rated=tuple(ids) if side == "user" else ()))
         return folded
 
     def factors(self) -> Factors:
         """Return the factors of U V^T in the order of its singular values: strengths, and a loading for each item."""
         return strongest_factors(self.user_factors, self.item_factors)
+
+    @cached_property
+    def _all_items(self) -> AllRows:
+        return AllRows.of(self.item_factors)
+
+    @cached_property
+    def _all_users(self) -> AllRows:
+        return AllRows.of(self.user_factors)
 
     def _rows_of(self, items: Any) -> npt.NDArray[np.intp]:
         ids = list(items)

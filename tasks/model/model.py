@@ -173,8 +173,10 @@ class Model(Recommender, Algebra):
         write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 
     @classmethod
-    def load(cls, folder: str) -> Model:
+    def load(cls, folder: str, users: bool = True) -> Model:
         """Read a saved model from a local folder or fsspec URL.
+
+        users : whether to read the users, too; without them the model serves items, and new users who are folded in.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class Model(Recommender, Algebra):
             A file is missing, does not match its checksum, or is of another format version.
         """
         about = read_about(folder)
-        user_ids, user_biases, user_factors = _read_side(folder, "user", about)
+        user_ids, user_biases, user_factors = _read_side(folder, "user", about, all_rows=users)
         item_ids, item_biases, item_factors = _read_side(folder, "item", about)
         return cls(
             mean=float(about["mean"]), scale=scale_of(about), user_ids=user_ids, item_ids=item_ids,
@@ -223,10 +225,12 @@ def _write_parts(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: i
 
 
 def _read_side(
-    folder: str, side: str, about: About
+    folder: str, side: str, about: About, all_rows: bool = True
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    tables = [files.read_table(url, expected_checksum=checksum) for url, checksum in part_files(folder, side, about)]
-    return factor_columns(pa.concat_tables(tables), int(about["rank"]))
+    """Read all rows of a side, or none of them: the first part gives the type of the raw ids."""
+    places = part_files(folder, side, about)[: None if all_rows else 1]
+    tables = [files.read_table(url, expected_checksum=checksum) for url, checksum in places]
+    return factor_columns(pa.concat_tables(tables).slice(0, None if all_rows else 0), int(about["rank"]))
 
 
 def _id_kind(ids: npt.NDArray[Any]) -> Literal["integer", "string"]:

@@ -43,18 +43,32 @@ def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
     Netflix's files do, are assumed equally dense between the pieces; for all others Chao's estimate takes the numbers
     of ids with one and two ratings (Chao 1987). It is a lower bound: 0.83 of the users of the Netflix shape.
     """
-    chunks = (
-        cut_parquet(list(raw_files), PIECE_BYTES)[0]
-        if form.kind == "parquet"
-        else cut(_whole_pieces(raw_files), PIECE_BYTES)
-    )
-    places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
-    chosen = [chunks[place] for place in places]
+    chunks, chosen = _chosen_pieces(raw_files, form)
     scale = sum(map(_chunk_bytes, chunks)) / max(1, sum(map(_chunk_bytes, chosen)))
     tables = _read_sample(chosen, form)
     ratings = sum(table.num_rows for table in tables)
     users, items = (_estimate_ids([table[side] for table in tables], scale) for side in ("user", "item"))
     return Counts(round(ratings * scale), users, items, exact=len(chosen) == len(chunks))
+
+
+def estimate_part_since(raw_files: Sequence[RawFile], form: Form, since: int) -> float:
+    """Return the part of the ratings from a time on, in seconds since 1970, by the same pieces; 0 without times."""
+    if form.timestamp < 0:
+        return 0.0
+    tables = _read_sample(_chosen_pieces(raw_files, form)[1], form)
+    times = np.concatenate([table["timestamp"].cast(pa.int64()).to_numpy() for table in tables])
+    return float(np.mean(times >= since)) if len(times) else 0.0
+
+
+def _chosen_pieces(raw_files: Sequence[RawFile], form: Form) -> tuple[list[Chunk], list[Chunk]]:
+    """Return all pieces of the files, and those to read."""
+    chunks = list(
+        cut_parquet(list(raw_files), PIECE_BYTES)[0]
+        if form.kind == "parquet"
+        else cut(_whole_pieces(raw_files), PIECE_BYTES)
+    )
+    places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
+    return chunks, [chunks[place] for place in places]
 
 
 def _read_sample(chunks: Sequence[Chunk], form: Form) -> list[pa.Table]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.ordered_ratings import Ordered, Records, as_records, cuts, rows_in_cache, tile_ratings
-from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen, confidences
+from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels import als
 from funkflow.tasks.kernels.buffers import Weighed, aligned_copy
@@ -24,6 +24,7 @@ from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.training.batch import RowCounts, count_ratings
 from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.transform import confidences
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,26 @@
 """Tasks on files of factor shards and validation ratings.
 
 Covers: scoring a saved shard, or the mean alone; a shard with its raw ids as a part of a model; the validation ratings
-of a user shard.
+of a user shard; rows folded in for users whom training did not see.
 Does not cover: the errors (score.py), the form of a shard (tasks/grid/factor_shard.py) or of a model
-(tasks/model/model.py).
+(tasks/model/model.py), the solution of a row (tasks/model/fold_in.py).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from funkflow.tasks.dataset.id_pieces import read_piece
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard
+from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, write_shard
 from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.vector import BIAS
 from funkflow.tasks.model.about import PartEntry, Place
+from funkflow.tasks.model.fold_in import AllRows, Penalty, evidence, solve_row
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.bias_baseline import mean_shard
@@ -73,3 +78,58 @@ def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: s
         "rows": table.num_rows,
         "checksum": files.write_table(url, table),
     }
+
+
+@dataclass(frozen=True)
+class ItemRows(Weighed):
+    """All item shards, one after another: factors float32 (items, k), biases float32 (items,).
+
+    `starts` : int64 (P,), where each shard begins; `together` : their sums.
+    """
+
+    factors: npt.NDArray[np.float32]
+    biases: npt.NDArray[np.float32]
+    starts: npt.NDArray[np.int64]
+    together: AllRows
+
+
+def read_item_rows(shards: list[Place], rank: int) -> ItemRows:
+    """Read all saved item shards, once for the tasks of a worker."""
+    read = [read_shard(*each, rank) for each in shards]
+    sizes = [len(each.factors) for each in read]
+    factors = [each.factors for each in read]
+    return ItemRows(
+        np.concatenate(factors),
+        np.concatenate([each.biases for each in read]),
+        np.cumsum([0, *sizes[:-1]]),
+        AllRows.of(*factors),
+    )
+
+
+def fold_shard(
+    saved: Place, given: Place, items: ItemRows, rank: int, scaling: Scaling, penalty: Penalty, url: str
+) -> tuple[str, int]:
+    """Write a user shard with the rows of users who have given ratings; return its checksum and their number.
+
+    Parameters
+    ----------
+    given : ratings of the shard's users, as `write_held_out` writes them.
+    penalty : in the units of training.
+    """
+    shard, held_out = read_shard(*saved, rank).copy(), read_held_out(*given, shards=len(items.starts))
+    places = _item_places(held_out, items.starts)
+    order = np.argsort(held_out.user_rows, kind="stable")
+    users, first = np.unique(held_out.user_rows[order], return_index=True)
+    ratings = held_out.ratings.astype(np.float64)
+    targets, trust = evidence(ratings, (ratings - scaling.mean) / scaling.deviation - items.biases[places], penalty)
+    for user, own in zip(users.tolist(), np.split(order, first[1:]), strict=True):
+        sure = None if trust is None else trust[own]
+        row = solve_row(items.factors[places[own]], targets[own], penalty, items.together, sure)
+        shard.factors[user] = row[:rank]
+        shard.states[user, BIAS] = row[rank] if penalty.has_bias else 0.0
+    return write_shard(url, shard), len(users)
+
+
+def _item_places(held_out: HeldOut, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the place of each rating's item among all item shards, int64 (n,)."""
+    return np.repeat(starts, np.diff(held_out.starts)) + held_out.item_rows

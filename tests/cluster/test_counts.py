@@ -15,13 +15,13 @@ import pytest
 from conftest import Heard
 from ingesting import ingest, refusal, settings, table
 
-from funkflow import Settings, run
+from funkflow import Model, Settings, run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.stages.split import split
-from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.scatter import with_three_digits
 from funkflow.tasks.model.about import read_about
@@ -133,3 +133,19 @@ def test_likes_met_unawares_are_refused_with_a_method_for_ratings(tmp_path: Path
     content = {"root": str(tmp_path / "root"), "ingest": {"ratings": [str(path)]}, "train": {"method": "sgd"}}
     with pytest.raises(SettingsError, match=r"train\.method = 'sgd': counts and likes are trained on with a weight"):
         run(Settings.build(content))
+
+
+def test_somebody_new_is_folded_in_by_counts(tmp_path: Path) -> None:
+    """A row of the model is what folding its own counts in gives, nearly: it was solved by steps."""
+    path = tmp_path / "plays.csv"
+    frame = likes(path).assign(plays=lambda given: 1 + given["item"] % 7)
+    frame.to_csv(path, index=False)
+    train = {"rank": 6, "epochs": 40}
+    content = {"root": str(tmp_path / "root"), "ingest": {"ratings": [str(path)], "counts": "plays"}, "train": train}
+    model = Model.load(run(Settings.build({**content, "split": {"kind": "none"}}), until="export").paths["model"])
+    own = frame[frame["user"] == 3]
+    folded = model.fold_in(dict(zip(own["item"].tolist(), own["plays"].tolist(), strict=True)))
+    trained = model.user_factors[model.known_rows([3], "users")][0]
+    np.testing.assert_allclose(folded.factors, trained, atol=0.02 * float(np.abs(trained).max()))
+    with pytest.raises(BadInput, match="rating 0 of 3 is not a number from"):
+        model.fold_in({3: 0.0})

@@ -13,26 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from grouped_ratings import GROUPS, ITEMS, USERS, of_groups, written
 from pydantic import ValidationError
 
-from funkflow import RunResult, Settings, run
+from funkflow import Model, RunResult, Settings, run
 from funkflow.pipeline.models.start_model import relevant
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.errors import ModelRefused, SettingsError
 from funkflow.tasks.grid.default_rule import alpha_for
 from funkflow.tasks.model.about import read_about
-
-GROUPS, USERS, ITEMS = 5, 200, 60
-
-
-def of_groups(path: Path) -> Path:
-    """Users rate most of their own group's items, and hardly any other: what is most rated says little."""
-    rng = np.random.default_rng(4)
-    users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
-    own = users % GROUPS == items % GROUPS
-    kept = rng.random(len(users)) < np.where(own, 0.8, 0.03)
-    return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
 
 
 def by_popularity(path: Path) -> Path:
@@ -41,11 +31,6 @@ def by_popularity(path: Path) -> Path:
     users, items = (each.ravel() for each in np.indices((USERS, ITEMS)))
     kept = rng.random(len(users)) < 0.6 / (1 + items)
     return written(path, users[kept], items[kept], rng.integers(4, 6, kept.sum()))
-
-
-def written(path: Path, users: Any, items: Any, ratings: Any) -> Path:
-    pd.DataFrame({"user": users, "item": items, "rating": ratings}).to_csv(path, index=False)
-    return path
 
 
 def ranked(ratings: Path, root: Path, events: list[Event] | None = None, **sections: dict[str, object]) -> RunResult:
@@ -71,6 +56,22 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     shown = pd.read_parquet(Path(result.paths["recommendations"], "recommendations.parquet"))
     mine = shown["user"] % GROUPS == shown["item"] % GROUPS
     assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
+
+
+def test_folding_in_a_user_again_gives_nearly_the_trained_row(tmp_path: Path) -> None:
+    """Where training has ended, every row is the least of the objective with the others fixed."""
+    ratings = of_groups(tmp_path / "ratings.csv")
+    train: dict[str, object] = {"goal": "ranking", "rank": 8, "epochs": 80}
+    result = ranked(ratings, tmp_path / "root", train=train, split={"kind": "none"})
+    model, rows = Model.load(result.paths["model"]), pd.read_csv(ratings)
+    assert model.about["alpha"] == pytest.approx(alpha_for(len(rows), USERS, ITEMS))
+    for user in range(0, USERS, 20):
+        own = rows[rows["user"] == user]
+        folded = model.fold_in(dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True)))
+        trained = model.user_factors[np.flatnonzero(model.user_ids == user)[0]]
+        assert np.linalg.norm(folded.factors - trained) < 0.01 * np.linalg.norm(trained)
+    liked = model.similar(int(model.item_ids[0]), 5).items
+    assert (liked % GROUPS == model.item_ids[0] % GROUPS).all()
 
 
 def test_one_that_ranks_no_better_is_refused_and_the_warning_says_so(tmp_path: Path) -> None:

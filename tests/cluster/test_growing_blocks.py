@@ -106,7 +106,10 @@ def test_an_object_store_copies_what_is_kept_on_its_own_side(
     assert Split.published(held_out.folder) == held_out
 
 
-@pytest.mark.parametrize("chosen", [SPLIT, SplitSettings(kind="last", last=2), SplitSettings(kind="none")])
+@pytest.mark.parametrize(
+    "chosen",
+    [SPLIT, SplitSettings(kind="last", last=2), SplitSettings(kind="users", fraction=0.3), SplitSettings(kind="none")],
+)
 def test_what_was_kept_is_what_would_have_been_made(chosen: SplitSettings, context: Context, tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     day(folder, 0, made(1500))
@@ -123,7 +126,7 @@ def test_what_was_kept_is_what_would_have_been_made(chosen: SplitSettings, conte
     assert {name: again[1].validation.content()[name] for name in same} == {
         name: held_out.validation.content()[name] for name in same
     }
-    assert again[1].slice == held_out.slice
+    assert (again[1].slice, again[1].given) == (held_out.slice, held_out.given)
     for name in ("blocks", "ratings", "mean", "mean_square", "held_out", "bytes"):
         assert again[2].content()[name] == blocks.content()[name]
 

@@ -22,6 +22,7 @@ from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
 from funkflow.pipeline.planning.budget import Allowance, Size, Workload, predict_bytes
 from funkflow.pipeline.planning.epoch_time import moved_bytes
 from funkflow.pipeline.planning.plan import plan_of, predict_for
+from funkflow.pipeline.planning.sizes import training_size
 from funkflow.pipeline.planning.task_costs import Job, Matrix
 from funkflow.pipeline.results.plan_table import plan_table
 from funkflow.pipeline.settings.methods import METHODS
@@ -127,13 +128,14 @@ def test_the_grid_is_planned_by_the_ratings_that_are_trained_on(monkeypatch: pyt
     "words",
     [
         ["split.kind=last", "split.last=2"],
+        ["split.date=1970-01-02"],
         ["split.kind=file", "split.file={folder}/pairs.csv"],
         ["split.kind=file", "split.file={folder}/pairs.csv", "train.stop_on=slice", "train.slice_fraction=0.2"],
     ],
-    ids=["last", "file", "file and slice"],
+    ids=["last", "after", "file", "file and slice"],
 )
 def test_a_plan_counts_what_a_split_leaves(tmp_path: Path, words: list[str]) -> None:
-    rows = [f"{user},{item},{1 + (user * item) % 5},{user + item}" for user in range(50) for item in range(20)]
+    rows = [f"{user},{item},{1 + (user * item) % 5},{2000 * (user + item)}" for user in range(50) for item in range(20)]
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + "\n".join(rows))
     (tmp_path / "pairs.csv").write_text("user,item\n" + "\n".join(f"{user},{user % 20}" for user in range(40)))
     content = {"ingest": {"ratings": [str(tmp_path / "ratings.csv")]}, "root": str(tmp_path / "root")}
@@ -142,6 +144,11 @@ def test_a_plan_counts_what_a_split_leaves(tmp_path: Path, words: list[str]) -> 
     split = files.read_json(files.join(run(settings, until="split").paths["split"], "manifest.json"))
     assert planned.split == split["split"]
     assert planned.training_ratings == pytest.approx(split["training_ratings"], rel=0.02)
+
+
+def test_a_plan_leaves_held_out_users_out_whole() -> None:
+    settings = Settings.build({"split": {"kind": "users", "fraction": 0.2}, "train": {"goal": "ranking"}})
+    assert training_size(settings, Size(1000, 50, 20, 0)).ratings == 800
 
 
 def test_a_plan_names_its_split_as_the_run_does() -> None:

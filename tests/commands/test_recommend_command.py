@@ -12,10 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from program import CHECKOUT, SMALL, funkflow
 
 from funkflow import Model
+from funkflow.tasks.model.about import About
 from funkflow.tasks.storage import files
 
 
@@ -58,6 +60,43 @@ def test_recommend_prints_a_chosen_user_with_titles_and_writes_nothing(root: Pat
     ]
     assert all(str(row["item"]) in done.stdout for row in rows)
     assert sorted(root.glob("runs/*/*")) == before
+
+
+@pytest.mark.parametrize("goal", ["ratings", "ranking"])
+def test_somebody_new_is_recommended_items_by_what_they_rated(
+    root: Path, model: str, tmp_path: Path, goal: str
+) -> None:
+    """By settings or by a model, wherever it lies; an item without a rating counts as the greatest."""
+    conf = ["demo", "--root", str(root), *SMALL]
+    if goal == "ranking":
+        conf += ["--set", "train.goal=ranking", "--set", "gate.beats_most_rated=false"]
+        done = funkflow("export", *conf, "--json")
+        model = json.loads(done.stdout.splitlines()[-1])["paths"]["model"]
+    loaded = Model.load(model)
+    first, second, third = loaded.item_ids[:3].tolist()
+    done = funkflow("recommend", *conf, "--rated", f"{first},{second}=4", "--rated", f"{third}=2.5", "--count", "3")
+    assert done.returncode == 0, done.stderr
+    assert "for somebody new" in done.stdout
+    moved = shutil.copytree(model, tmp_path / "moved")
+    words = ["--rated", f"{third}=2.5, {second}=4", "--rated", f"{first}=5", "--count", "3", "--json"]
+    rows = json.loads(funkflow("recommend", "--model", str(moved), *words).stdout.splitlines()[-1])["recommendations"]
+    expected = loaded.recommend(loaded.fold_in({first: 5.0, second: 4.0, third: 2.5}), 3)
+    assert [row["item"] for row in rows] == expected.items.tolist()
+    assert [row["user"] for row in rows] == [None] * 3
+    assert all(str(row["item"]) in done.stdout for row in rows)
+
+
+def test_ids_with_commas_and_equals_signs_are_whole_words(tmp_path: Path) -> None:
+    """Raw ids are text of any kind."""
+    ids = np.array(["a,b", "c=1", "d"], object)
+    zeros = np.zeros(3, np.float32)
+    factors = np.eye(3, dtype=np.float32)
+    about: About = {"l2": 0.1, "deviation": 1.0}
+    Model(3.0, (1.0, 5.0), ids, ids, zeros, zeros, factors, factors, about).save(str(tmp_path))
+    words = ["--rated", "a,b=2", "--rated", "c=1"]
+    done = funkflow("recommend", "--model", str(tmp_path), *words, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["item"] for row in json.loads(done.stdout.splitlines()[-1])["recommendations"]] == ["d"]
 
 
 def test_recommending_to_one_user_imports_no_cluster(model: str) -> None:
@@ -121,6 +160,15 @@ def test_similar_and_factors_name_titles(model: str) -> None:
         (["similar", "demo", "1", "--model", "MODEL"], 2, "--model takes the place of CONF"),
         (["recommend", "--model", "MODEL", "--root", "elsewhere"], 2, "--model takes the place of CONF"),
         (["recommend", "--model", "MODEL", "--user", "0"], 3, "there is no user 0 in the data"),
+        (["recommend", "--model", "MODEL", "--rated", "99999"], 3, "item 99999: this id is not in the model; leave it"),
+        (["recommend", "--model", "MODEL", "--rated", "x=3"], 3, "item 'x': the item ids of this model are integers"),
+        (
+            ["recommend", "--model", "MODEL", "--rated", "1=good"],
+            3,
+            "--rated 1=good: 'good' is not a number; write 1=4",
+        ),
+        (["recommend", "--model", "MODEL", "--rated", "1=9"], 3, "rating 9 of 1 is not a number from 1 to 5"),
+        (["recommend", "demo", "--rated", "1", "--user", "1"], 2, "leave out one of them"),
         (["factors", "--model", "MODEL", "--set", "train.rank=3"], 2, "--set has no effect with --model"),
         (["similar", "1", "--model", "MODEL", "--count", "0"], 3, "similar: n = 0; ask for at least one"),
         (["factors", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one factor"),

@@ -47,6 +47,8 @@ def test_settings_are_frozen() -> None:
         ("train.l2=-1", "train.l2 = -1"),
         ("train.l2=nan", "train.l2 = nan"),
         ("split.kind=some", "split.kind = 'some'"),
+        ("split.kind=after", 'split.kind = "after" and split.date go together'),
+        ("split.date=yesterday", "split.date = 'yesterday': write a date as YYYY-MM-DD"),
         ("split.kind=file", 'split.kind = "file" and split.file go together'),
         ("ingest.scale=[5,1]", "scale [5.0, 1.0] is not a range"),
         ("ingest.chunk_bytes=lots", "ingest.chunk_bytes"),
@@ -64,6 +66,9 @@ def test_a_bad_word_is_named(word: str, message: str) -> None:
 def test_what_follows_from_a_choice_is_chosen() -> None:
     """Only where nothing else is asked for."""
     assert Settings.build({}, ["split.file=probe.txt"]).split.kind == "file"
+    dated = Settings.build({}, ["split.date=2005-01-01"])
+    assert (dated.split.kind, dated.split.date) == ("after", "2005-01-01")
+    assert Settings.build({"split": {"date": "2005-01-01"}}, ["split.kind=last"]).split.date == ""
     assert Settings.build({"split": {"kind": "none"}}).train.stop_on == "slice"
     assert Settings.build({}, ["split.kind=none", "train.method=lanczos"]).train.stop_on == "nothing"
     assert Settings.build({}, ["split.kind=none", "train.stop_on=nothing"]).train.stop_on == "nothing"

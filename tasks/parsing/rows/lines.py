@@ -21,7 +21,6 @@ from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.format.quoting import AS_LETTERS, split_strictly
 from funkflow.tasks.parsing.format.records import split_records
 from funkflow.tasks.parsing.rows.rows import (
-    COUNTS,
     EARLIEST_SECONDS,
     LARGEST_FLOAT32,
     LATEST_SECONDS,
@@ -30,6 +29,7 @@ from funkflow.tasks.parsing.rows.rows import (
     row_schema,
     value_array,
 )
+from funkflow.tasks.transform import COUNTS
 
 QUARANTINE_REMEDY = 'set ingest.on_bad_rows = "quarantine" to quarantine such rows'
 WITHOUT_TIMES = f'leave times out with ingest.columns.timestamp = "none", or {QUARANTINE_REMEDY}'

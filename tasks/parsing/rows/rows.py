@@ -22,8 +22,6 @@ LATEST_SECONDS = 253_402_300_799
 """Times outside the years 1 to 9999 are errors (milliseconds read as seconds end up there)."""
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-COUNTS = (1e-6, 1e9)
-"""The scale of counts: a pair that was never met is no row, and a greater number is no count."""
 MOST_REJECTED = 200_000
 """With more bad rows in one chunk the settings are wrong, and keeping all rows would take unbounded memory."""
 
