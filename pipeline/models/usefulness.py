@@ -1,6 +1,6 @@
 """Whether a model is of use: it must predict better than the bias baseline, or rank better than the most rated items.
 
-Covers: the warning if it is not, the verdict on a ranking in words, and the advice.
+Covers: the warning if it is not, and the advice.
 Does not cover: measuring (pipeline/stages/evaluate.py, pipeline/stages/baseline.py), the gate
 (pipeline/stages/gate.py).
 """
@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from funkflow.pipeline.progress.words import times
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.root.result import ESTIMATES, RankingResult
 from funkflow.pipeline.settings.methods import METHODS
@@ -47,16 +46,6 @@ def ranking_shortfall(ranking: RankingResult) -> str:
     own, other = distinct_figures(ranking["ndcg"], ranking["most_rated"]["ndcg"])
     at = ranking["count"]
     return f"its NDCG@{at} on the validation ratings, {own}, is not above {other}, that of the most rated items"
-
-
-def ranking_verdict(ranking: RankingResult) -> str:
-    """Return in one line whether a model ranks better than the most rated items, by NDCG, and by what factor."""
-    at, rival = ranking["count"], ranking["most_rated"]["ndcg"]
-    own, other = distinct_figures(ranking["ndcg"], rival)
-    side = "better" if ranking["ndcg"] > rival else "worse" if ranking["ndcg"] < rival else "no better"
-    factor = f", {times(ranking['ndcg'] / rival)} as much" if rival and side != "no better" else ""
-    chance = f"; a random order: {ranking['random']['ndcg']:.4f}" if "random" in ranking else ""
-    return f"it ranks {side} than the most rated items: NDCG@{at} {own} against {other}{factor}{chance}"
 
 
 def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:

@@ -15,7 +15,6 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from funkflow.pipeline.models.usefulness import ranking_verdict
 from funkflow.pipeline.root.result import (
     ESTIMATES,
     RANKING_MEASURES,
@@ -23,6 +22,7 @@ from funkflow.pipeline.root.result import (
     RankingMeasures,
     RankingResult,
     RunResult,
+    ranking_verdict,
     rounded_scores,
 )
 from funkflow.pipeline.settings.sections import Settings

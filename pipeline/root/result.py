@@ -1,6 +1,7 @@
 """The result of a run, for people, programs and the record.
 
-Covers: its fields. Does not cover: measuring (pipeline/flow.py, pipeline/stages/), tables (pipeline/results/tables.py).
+Covers: its fields, and its ranking in words.
+Does not cover: measuring (pipeline/flow.py, pipeline/stages/), tables (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any, Literal, TypedDict
 
 from dask.utils import format_bytes
 
-from funkflow.tasks.digits import rounded
+from funkflow.pipeline.progress.words import times
+from funkflow.tasks.digits import distinct_figures, rounded
 from funkflow.tasks.model.html_tables import html_facts, html_table
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.transform import NAMES, Transform
@@ -167,3 +169,13 @@ def rounded_scores(evaluation: Mapping[str, Mapping[str, float]], name: str) -> 
         each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])
     ]
     return [rounded(evaluation[name][measure], *beside) for measure in ("rmse", "mae")]
+
+
+def ranking_verdict(ranking: RankingResult) -> str:
+    """Return in one line whether a model ranks better than the most rated items, by NDCG, and by what factor."""
+    at, rival = ranking["count"], ranking["most_rated"]["ndcg"]
+    own, other = distinct_figures(ranking["ndcg"], rival)
+    side = "better" if ranking["ndcg"] > rival else "worse" if ranking["ndcg"] < rival else "no better"
+    factor = f", {times(ranking['ndcg'] / rival)} as much" if rival and side != "no better" else ""
+    chance = f"; a random order: {ranking['random']['ndcg']:.4f}" if "random" in ranking else ""
+    return f"it ranks {side} than the most rated items: NDCG@{at} {own} against {other}{factor}{chance}"

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from funkflow.pipeline.models.usefulness import ranking_verdict
 from funkflow.pipeline.progress.words import counted, data_name, moment, percent
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.pipeline.results.tables import result_table
-from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.root.result import RunResult, ranking_verdict
 
 BIASES = "an RMSE below those of the mean rating and the biases alone"
 STAGES = [{"stage": "train", "bytes": 300 * 2**20}]
