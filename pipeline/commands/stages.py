@@ -21,7 +21,7 @@ _STAGES = {
     "train": "Train the factors of the model",
     "evaluate": "Measure RMSE and MAE on the validation ratings",
     "export": "Write the trained model in open formats",
-    "ranking": "Measure precision, recall and NDCG on the validation ratings",
+    "ranking": "Measure how lists of items match the validation ratings: precision, recall, NDCG and more",
 }
 NAMES = ("run", *_STAGES, "synth")
 """The commands of this file."""

@@ -120,7 +120,7 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         chosen = held if allowance.has_memory_for_training(held) else streamed
     else:
         chosen = streamed if settings.cluster.blocks == "streamed" else held
-    most = max(settings.ranking.count, settings.recommend.count)
+    most = max(*settings.ranking.lengths, settings.recommend.count, 0)
     if not most:
         return chosen
     needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)

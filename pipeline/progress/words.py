@@ -36,6 +36,11 @@ def percent(share: float) -> str:
     return f"{signed(f'{number:.0f}' if abs(number) >= 10.0 else f'{number:.1f}')}{_SPACE}%"
 
 
+def times(factor: float) -> str:
+    """Write a factor: 0.15 times, 2.58 times, 1,200 times."""
+    return f"{f'{factor:,.0f}' if factor >= 100.0 else f'{factor:.3g}'}{_SPACE}times"
+
+
 def signed(number: str) -> str:
     """Return a written number with a minus sign instead of the hyphen."""
     return number.replace("-", "\u2212")

@@ -15,7 +15,16 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from funkflow.pipeline.root.result import ESTIMATES, RANKING_MEASURES, RankingResult, RunResult, rounded_scores
+from funkflow.pipeline.root.result import (
+    ESTIMATES,
+    RANKING_MEASURES,
+    RankingAt,
+    RankingMeasures,
+    RankingResult,
+    RunResult,
+    ranking_verdict,
+    rounded_scores,
+)
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.redact import masked
 
@@ -67,7 +76,7 @@ def result_table(result: RunResult, root: str = "") -> Group:
     if result.warning:
         parts.append(Text(result.warning, style="yellow"))
     if result.ranking:
-        parts.append(_ranking_table(result.ranking))
+        parts += [_ranking_table(result.ranking), Text(ranking_verdict(result.ranking))]
     if result.epochs:
         kept = {
             "epochs": f", kept epoch {result.best_epoch}",
@@ -90,11 +99,17 @@ def result_table(result: RunResult, root: str = "") -> Group:
 
 
 def _ranking_table(ranking: RankingResult) -> Table:
-    at, users = ranking["count"], f"{ranking['users']:,} users"
-    title = f"ranking: {users}, relevant from {ranking['threshold']:g} on"
+    """Return a row for each measure at each length of list: of the model, the most rated items and a random order."""
+    title = f"ranking: {ranking['users']:,} users, relevant from {ranking['threshold']:g} on"
     rows = [
-        (name, *(f"{scores[measure]:.4f}" for measure in RANKING_MEASURES))
-        for name, scores in (("most rated items", ranking["most_rated"]), ("model", ranking))
+        (f"{name}@{at['count']}", *(f"{each[key]:.4f}" if key in each else "" for each in _sides(at)))
+        for at in (ranking, *ranking.get("also", []))
+        for key, name in RANKING_MEASURES.items()
+        if key in at
     ]
-    heads = ("", f"precision@{at}", f"recall@{at}", f"NDCG@{at}")
-    return text_table(heads, rows, title, right_from=1, bold=["model"])
+    heads = ("", "model", "most rated items", "random order")
+    return text_table(heads, rows, title, right_from=1, bold=[f"NDCG@{ranking['count']}"])
+
+
+def _sides(at: RankingAt) -> tuple[RankingMeasures, ...]:
+    return at, at["most_rated"], at.get("random", RankingMeasures())

@@ -144,16 +144,30 @@ class Recommendations(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class RankingScore(Entry):
-    """Means over users."""
+    """Means over users; `coverage` of all lists together, `novelty` in bits. Earlier rankings have three of them."""
 
     precision: float
     recall: float
     ndcg: float
+    hit_rate: float | None = None
+    mrr: float | None = None
+    map: float | None = None
+    coverage: float | None = None
+    novelty: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingScores(Manifest):
-    """Means over `users` of the measures at `count` items; `most_rated` : the same of the most rated items.
+class RankingScoreAt(RankingScore):
+    """The measures of the model at `count` items, of the most rated items, and those expected of a random order."""
+
+    count: int
+    most_rated: RankingScore
+    random: RankingScore | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingScores(RankingScoreAt, Manifest):
+    """The measures over `users` at `count` items, and `also` at further lengths.
 
     `threshold` : a rating from here on is relevant, in the unit that the model was trained in.
     """
@@ -161,13 +175,9 @@ class RankingScores(Manifest):
     kind: ClassVar[str] = "ranking"
 
     id: str
-    count: int
     threshold: float
     users: int
-    precision: float
-    recall: float
-    ndcg: float
-    most_rated: RankingScore
+    also: tuple[RankingScoreAt, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

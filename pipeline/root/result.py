@@ -1,6 +1,7 @@
 """The result of a run, for people, programs and the record.
 
-Covers: its fields. Does not cover: measuring (pipeline/flow.py, pipeline/stages/), tables (pipeline/results/tables.py).
+Covers: its fields, and its ranking in words.
+Does not cover: measuring (pipeline/flow.py, pipeline/stages/), tables (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any, Literal, TypedDict
 
 from dask.utils import format_bytes
 
-from funkflow.tasks.digits import rounded
+from funkflow.pipeline.progress.words import times
+from funkflow.tasks.digits import distinct_figures, rounded
 from funkflow.tasks.model.html_tables import html_facts, html_table
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.transform import NAMES, Transform
@@ -20,28 +22,47 @@ ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "
 """The estimates of the validation ratings, with their names."""
 
 
-MeasureName = Literal["precision", "recall", "ndcg"]
-RANKING_MEASURES: tuple[MeasureName, ...] = ("precision", "recall", "ndcg")
+MeasureName = Literal["precision", "recall", "ndcg", "hit_rate", "mrr", "map", "coverage", "novelty"]
+RANKING_MEASURES: dict[MeasureName, str] = {
+    "precision": "precision", "recall": "recall", "ndcg": "NDCG", "hit_rate": "hit rate", "mrr": "MRR", "map": "MAP",
+    "coverage": "coverage", "novelty": "novelty",
+}  # fmt: skip
+"""The measures of a ranking, with their names; tasks/serving/ranking_measures.py has the formulas."""
 
 
 class RankingMeasures(TypedDict, total=False):
-    """Means over users."""
+    """Means over users; `coverage` of all lists together, `novelty` in bits. Results from before lack some."""
 
     precision: float
     recall: float
     ndcg: float
+    hit_rate: float
+    mrr: float
+    map: float
+    coverage: float
+    novelty: float
 
 
-class RankingResult(RankingMeasures, total=False):
-    """Means over `users` of the measures at `count` items; ratings from `threshold` on are relevant.
+class RankingAt(RankingMeasures, total=False):
+    """The measures of a model at `count` items, and beside them those of what ranks without learning.
 
-    `most_rated` : the same measures of the items with the most training ratings. Empty where nothing was measured.
+    `most_rated` : of the items with the most training ratings. `random` : expected of a random order; no coverage.
     """
 
     count: int
+    most_rated: RankingMeasures
+    random: RankingMeasures
+
+
+class RankingResult(RankingAt, total=False):
+    """The measures over `users` at ranking.count items; ratings from `threshold` on are relevant.
+
+    `also` : at the lengths of ranking.also. Empty where nothing was measured.
+    """
+
     users: int
     threshold: float
-    most_rated: RankingMeasures
+    also: list[RankingAt]
 
 
 class GateResult(TypedDict, total=False):
@@ -148,3 +169,13 @@ def rounded_scores(evaluation: Mapping[str, Mapping[str, float]], name: str) -> 
         each for key in ESTIMATES if key in evaluation for each in (evaluation[key]["rmse"], evaluation[key]["mae"])
     ]
     return [rounded(evaluation[name][measure], *beside) for measure in ("rmse", "mae")]
+
+
+def ranking_verdict(ranking: RankingResult) -> str:
+    """Return in one line whether a model ranks better than the most rated items, by NDCG, and by what factor."""
+    at, rival = ranking["count"], ranking["most_rated"]["ndcg"]
+    own, other = distinct_figures(ranking["ndcg"], rival)
+    side = "better" if ranking["ndcg"] > rival else "worse" if ranking["ndcg"] < rival else "no better"
+    factor = f", {times(ranking['ndcg'] / rival)} as much" if rival and side != "no better" else ""
+    chance = f"; a random order: {ranking['random']['ndcg']:.4f}" if "random" in ranking else ""
+    return f"it ranks {side} than the most rated items: NDCG@{at} {own} against {other}{factor}{chance}"

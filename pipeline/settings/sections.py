@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from funkflow.pipeline.settings.cluster import Bytes as Bytes
 from funkflow.pipeline.settings.cluster import ClusterSettings as ClusterSettings
@@ -116,9 +116,12 @@ class GateSettings(Section):
 
 
 class RankingSettings(Section):
-    """The ranking of validation ratings: precision, recall and NDCG at `count`, without training items."""
+    """The ranking of validation ratings: precision, recall, NDCG and more at `count`, without training items."""
 
     count: int = Field(10, ge=0, description="items per user; 0: no measurement")
+    also: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="further numbers of items per user at which everything is measured, for instance [20, 100]"
+    )
     threshold: float | None = Field(
         None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5"
     )
@@ -127,6 +130,17 @@ class RankingSettings(Section):
         ge=0,
         description="approximate number of users to measure, in whole parts of the dataset; 0: all",
     )
+
+    @model_serializer(mode="wrap")
+    def _without_further_lengths(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `also` out where it is empty, so that ids are those of settings from before it existed."""
+        content: dict[str, Any] = dumped(self)
+        return content if self.also else {name: value for name, value in content.items() if name != "also"}
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """`count`, and then the other lengths in ascending order; empty without a measurement."""
+        return (self.count, *sorted({*self.also} - {self.count})) if self.count else ()
 
 
 class RecommendSettings(Section):

@@ -43,6 +43,14 @@ class RatedItems:
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
 
+    @classmethod
+    def of(
+        cls, wanted: npt.NDArray[np.int32], users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> RatedItems:
+        """Return the items of each wanted user among (user, item) sorted by user, int32 (n,) both."""
+        starts, ends = (np.searchsorted(users, wanted, side) for side in ("left", "right"))
+        return cls(np.ascontiguousarray(items, np.int32), starts.astype(np.int64), ends.astype(np.int64))
+
 
 @dataclass(frozen=True)
 class TopItems:

@@ -31,7 +31,8 @@ from funkflow.tasks.model.parts import ModelParts, read_side
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import buckets_of
 from funkflow.tasks.serving.dense_model import DenseModel
-from funkflow.tasks.serving.recommend import rank_part, recommend_part
+from funkflow.tasks.serving.rank_part import count_item_ratings, most_rated, rank_part
+from funkflow.tasks.serving.recommend import recommend_part
 from funkflow.tasks.serving.top_items import Catalogue
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.saved_shards import export_shard
@@ -274,8 +275,7 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
     factors = rng.normal(size=(6, 3)).astype(np.float32)
     catalogue = Catalogue(np.concatenate([factors, np.zeros((6, 1), np.float32)], axis=1), np.arange(6, dtype=np.int32))
     users = rng.normal(size=(2, 3)).astype(np.float32)
-    raw = pa.array(range(6))
-    served = DenseModel(users, np.zeros(2, np.float32), raw.slice(0, 2), catalogue, raw)
+    served = DenseModel(users, np.zeros(2, np.float32), pa.array(range(2)), catalogue, pa.array(range(6)))
     scores = users @ factors.T
     part = {"user": [0, 0, 1, 1], "item": [1, 3, 0, 5], "rating": [5.0, 1.0, 2.0, 5.0]}
     kept = {"user": [0, 1, 1], "item": [1, 5, 2], "rating": [5.0, 5.0, 4.0], "row": [0, 3, -1]}
@@ -283,8 +283,7 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
     for name, columns in (("part", part), ("kept", kept)):
         kinds = {"user": np.int32, "item": np.int32, "rating": np.float32, "row": np.int64}
         ordered = {each: np.array(columns[each], kinds[each]) for each in names if each in columns}
-        url = str(tmp_path / name)
-        places.append((url, files.write_table(url, pa.table(ordered))))
+        places.append((str(tmp_path / name), files.write_table(str(tmp_path / name), pa.table(ordered))))
     read = files.read_table
 
     def as_they_lie(url: str, columns: list[str] | None = None, expected_checksum: str | None = None) -> pa.Table:
@@ -292,7 +291,8 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
         return whole.select([each for each in whole.column_names if columns is None or each in columns])
 
     monkeypatch.setattr(files, "read_table", as_they_lie)
-    (found,) = rank_part([served], places[0], places[1], 4.0, 1)
+    rival = most_rated(served, count_item_ratings(places[0], places[1], 6))
+    (found,) = rank_part((served, rival), places[0], places[1], 4.0, [1]).model
     best = [max(set(range(6)) - seen, key=lambda item: scores[user, item]) for user, seen in ((0, {3}), (1, {0}))]
     assert found.precision == sum(item in wanted for item, wanted in zip(best, ({1}, {2, 5}), strict=True))
     recommend_part(served, places[0], places[1], (0, 1), [], 6, str(tmp_path / "out" / "part.parquet"))

@@ -23,8 +23,9 @@ from funkflow import Model, RunResult, Settings, run
 from funkflow.pipeline.planning.budget import Allowance, Size
 from funkflow.pipeline.planning.plan import predict_for
 from funkflow.pipeline.progress.events import Event, StageFinished
+from funkflow.pipeline.root.result import RANKING_MEASURES
 from funkflow.tasks.errors import BadInput, CannotFit
-from funkflow.tasks.serving.recommend import recommend_to, sum_ranking
+from funkflow.tasks.serving.recommend import recommend_to
 from funkflow.tasks.storage import files
 
 COUNT = 12
@@ -64,7 +65,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ran(root: Path) -> RunResult:
-    return run(settings_for(root, recommend={"count": COUNT, "batch_users": 20}, ranking={"count": 5, "users": 0}))
+    ranking = {"count": 5, "users": 0, "also": [2, 12, 5]}
+    return run(settings_for(root, recommend={"count": COUNT, "batch_users": 20}, ranking=ranking))
 
 
 def predictions(model: Model) -> npt.NDArray[np.float64]:
@@ -212,12 +214,45 @@ def test_the_baseline_is_the_most_rated_items_of_training(root: Path, ran: RunRe
     assert found["precision"] != ran.ranking["precision"]
 
 
-def test_a_perfect_ranking_measures_one() -> None:
-    rows = np.array([[3, 1, 2], [0, 2, -1]], np.int32)
-    all_of_them = sum_ranking(rows, np.array([3, 1, 2, 4, 6]), 4, 3)
-    assert all_of_them.recall == 2.0
-    assert all_of_them.ndcg == pytest.approx(2.0)
-    assert all_of_them.precision == pytest.approx(1 + 2 / 3)
+def test_further_lengths_have_every_measure_of_the_same_lists(root: Path, ran: RunResult) -> None:
+    """Each equals a measurement of its own; what a list is long does not change its beginning."""
+    assert [each["count"] for each in ran.ranking["also"]] == [2, 12]
+    for further in ran.ranking["also"]:
+        alone = run(settings_for(root, ranking={"count": further["count"]}), until="ranking").ranking
+        assert {name: alone[name] for name in further} == further  # type: ignore[literal-required]
+        assert {*RANKING_MEASURES} <= {*further}
+
+
+def test_hits_coverage_and_novelty_are_those_of_plain_counting(root: Path, ran: RunResult) -> None:
+    model = Model.load(ran.paths["model"])
+    scores, relevant = unseen_and_relevant(root, model, predictions(model))
+    training = pd.read_csv(root / "ratings.csv").merge(
+        pd.read_csv(root / "validation.csv"), on=["user", "item"], how="left", indicator=True
+    )
+    training = training[training["_merge"] == "left_only"]
+    counts = training["item"].value_counts().reindex(model.item_ids, fill_value=0).to_numpy()
+    surprise = -np.log2(np.maximum(1, counts) / training["user"].nunique())
+    best = np.argsort(-scores, axis=1)[:, :5]
+    is_item = np.take_along_axis(scores, best, axis=1) > -np.inf
+    hits = np.take_along_axis(relevant, best, axis=1) & is_item
+    assert ran.ranking["hit_rate"] == pytest.approx(hits.any(axis=1).mean())
+    assert ran.ranking["coverage"] == pytest.approx(len(np.unique(best[is_item])) / len(model.item_ids))
+    assert ran.ranking["novelty"] == pytest.approx(surprise[best[is_item]].mean())
+    chance = ran.ranking["random"]
+    candidates = (scores > -np.inf).sum(axis=1)
+    assert chance["precision"] == pytest.approx(
+        np.mean(relevant.sum(axis=1) / candidates * np.minimum(candidates, 5) / 5)
+    )
+    assert chance["recall"] == pytest.approx(np.mean(np.minimum(1, 5 / candidates)))
+    assert "coverage" not in chance
+
+
+def test_a_sample_of_users_has_every_measure(root: Path, ran: RunResult) -> None:
+    sample = run(settings_for(root, ranking={"count": 5, "users": 40, "also": [2]}), until="ranking").ranking
+    assert 0 < sample["users"] < ran.ranking["users"]
+    for each in (sample, sample["also"][0], sample["most_rated"]):
+        assert {*RANKING_MEASURES} <= {*each}
+    assert {*RANKING_MEASURES} - {*sample["random"]} == {"coverage"}
 
 
 def test_nothing_relevant_is_said_and_nothing_measured(root: Path, ran: RunResult) -> None:

@@ -5,20 +5,24 @@ Covers: sentences and figures made of facts that are written here. Does not cove
 
 from __future__ import annotations
 
+import re
 from html import unescape
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from funkflow.pipeline.progress.words import counted, data_name, moment, percent
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
+from funkflow.pipeline.results.tables import result_table
+from funkflow.pipeline.root.result import RunResult, ranking_verdict
 
 BIASES = "an RMSE below those of the mean rating and the biases alone"
 STAGES = [{"stage": "train", "bytes": 300 * 2**20}]
-RANKING = {
+RANKING: Any = {
     "count": 10, "users": 5, "threshold": 4.0, "precision": 0.04, "recall": 0.05, "ndcg": 0.06,
     "most_rated": {"precision": 0.08, "recall": 0.1, "ndcg": 0.12},
 }  # fmt: skip
@@ -84,14 +88,56 @@ def test_a_refusal_is_told_with_its_reason() -> None:
 
 def test_the_ranking_stands_beside_the_most_rated_with_a_verdict() -> None:
     worse = verdict(facts(ranking=RANKING))
-    assert "Its recommendations are worse than the most rated items: NDCG 0.0600 against 0.1200, recall" in worse
+    words = "Its recommendations are worse than the most rated items: NDCG 0.0600 against 0.1200 (0.5 times), recall"
+    assert words in plain(worse)
     mixed = verdict(facts(ranking=RANKING | {"ndcg": 0.2, "precision": 0.08}))
-    for words in ("better than the most rated items: NDCG", "worse than the most rated items: recall", "as good as"):
+    for words in ("better than the most rated items: NDCG", "worse than the most rated items: recall", "no better"):
         assert words in mixed
     assert "50 % below most rated (0.1200)" in plain(tiles(facts(ranking=RANKING)))
     table = plain(ranking_section(facts(ranking=RANKING)))
     assert all(words in table for words in ("0.0600", "0.1200", "\u221250 %", "Means over 5 users"))
     assert "ranking was not measured" in ranking_section(facts())
+
+
+MEASURED = RANKING | {
+    "hit_rate": 0.4, "coverage": 0.3, "random": {"precision": 0.01, "recall": 0.01, "ndcg": 0.012},
+    "also": [RANKING | {"count": 20, "ndcg": 0.0777}],
+}  # fmt: skip
+
+
+def test_a_random_order_and_further_lengths_stand_in_the_table() -> None:
+    page = plain(ranking_section(facts(ranking=MEASURED)))
+    assert all(
+        words in page for words in ("random order", "0.0120", "at 20 items", "0.0777", "hit rate", "Coverage is")
+    )
+    assert "A random order would have an NDCG of 0.0120." in plain(verdict(facts(ranking=MEASURED)))
+    assert "random order" not in plain(ranking_section(facts(ranking=RANKING)))  # of an older run
+
+
+@pytest.mark.parametrize(
+    ("ndcg", "words"),
+    [
+        (0.31, "it ranks better than the most rated items: NDCG@10 0.3100 against 0.1200, 2.58 times as much"),
+        (0.06, "it ranks worse than the most rated items: NDCG@10 0.0600 against 0.1200, 0.5 times as much"),
+        (0.12, "it ranks no better than the most rated items: NDCG@10 0.1200 against 0.1200"),
+    ],
+)
+def test_the_verdict_on_a_ranking_has_its_factor(ndcg: float, words: str) -> None:
+    older: Any = RANKING | {"ndcg": ndcg}
+    assert plain(ranking_verdict(older)) == words
+    newer: Any = MEASURED | {"ndcg": ndcg}
+    assert plain(ranking_verdict(newer)) == f"{words}; a random order: 0.0120"
+
+
+def test_the_table_of_a_result_has_every_measure_at_every_length() -> None:
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(result_table(RunResult(ranking=MEASURED)))
+    rows = [re.findall(r"[\w.@]+", line) for line in shown.get().splitlines()]
+    assert ["NDCG@10", "0.0600", "0.1200", "0.0120"] in rows
+    assert ["NDCG@20", "0.0777", "0.1200"] in rows
+    assert ["coverage@10", "0.3000"] in rows
+    assert "it ranks worse than the most rated items" in shown.get()
 
 
 def test_memory_is_told_beside_its_prediction() -> None:

@@ -118,3 +118,14 @@ def test_an_unknown_preset_is_told_the_known_ones() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere.toml: cannot read"):
         Settings.load(str(tmp_path / "nowhere.toml"))
+
+
+def test_lengths_of_rankings_are_in_order_and_absent_where_none_is_asked() -> None:
+    """So that ids of settings without them stay as they were."""
+    asked = Settings.build({"ranking": {"count": 10}}, ["ranking.also=[100, 20, 10, 20]"])
+    assert asked.ranking.lengths == (10, 20, 100)
+    assert Settings.build(asked.model_dump()) == asked
+    assert "also" not in Settings.build({}).model_dump(mode="json")["ranking"]
+    assert Settings.build(asked.model_dump(), ["ranking.count=0"]).ranking.lengths == ()
+    with pytest.raises(SettingsError, match=r"ranking\.also"):
+        Settings.build({}, ["ranking.also=[0]"])

@@ -38,6 +38,9 @@ HELD_OUT: st.SearchStrategy[Any] = st.fixed_dictionaries({"ratings": st.integers
 NUMBERS = st.floats(allow_nan=False)
 STEPS = {"mean": 3.5, "deviation": 1.0, "l2": 0.1, "step": 0.01, "bias_step": 0.02}
 MEASURES = {"precision": 0.1, "recall": 0.2, "ndcg": 0.3}
+MORE_MEASURES = {**MEASURES, "hit_rate": 0.4, "mrr": 0.5, "map": 0.6, "coverage": 0.7, "novelty": 8.0}
+RANKED = {"count": 1, **MEASURES, "most_rated": MEASURES}
+MORE_RANKED = {"count": 2, **MORE_MEASURES, "most_rated": MORE_MEASURES, "random": MEASURES}
 OTHERS = st.dictionaries(st.sampled_from(["added", "later"]), st.integers() | st.none() | st.lists(st.text()))
 OPTIONAL: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "dataset": {
@@ -73,7 +76,8 @@ KINDS: list[tuple[type[Manifest], st.SearchStrategy[dict[str, Any]]]] = [
         st.just({"path": "a", "rows": 2, "checksum": "b", "known": 1}))})),
     (Recommendations, st.fixed_dictionaries({"id": st.text(), **dict.fromkeys(("count", "users", "rows"), st.just(1)),
         "parts": st.lists(st.just({"path": "a", "rows": 2, "checksum": "b", "users": 1}))})),
-    (RankingScores, st.just({"id": "a", "count": 1, "threshold": 4.0, "users": 2, **MEASURES, "most_rated": MEASURES})),
+    (RankingScores, st.sampled_from([RANKED, MORE_RANKED, {**MORE_RANKED, "also": [MORE_RANKED]}]).map(
+        lambda ranked: {"id": "a", "threshold": 4.0, "users": 2, **ranked})),
     (SavedReport, st.just({"id": "a"})),
 ]  # fmt: skip
 WHOLE = {Dataset: a_dataset().content(), Split: a_split().content(), Grid: a_grid().content()}

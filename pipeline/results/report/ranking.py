@@ -1,4 +1,4 @@
-"""The ranking of a model's recommendations, beside that of the most rated items.
+"""The ranking of a model's recommendations, beside that of the most rated items and of a random order.
 
 Covers: this section of the page. Does not cover: the verdict (verdict.py), measuring (pipeline/stages/ranking.py).
 """
@@ -7,52 +7,81 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from funkflow.pipeline.progress.words import counted, listed, percent
+from funkflow.pipeline.progress.words import counted, percent
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.pieces import piece, side_by_side
-from funkflow.pipeline.root.result import MeasureName, RankingResult
+from funkflow.pipeline.root.result import RANKING_MEASURES, MeasureName, RankingAt, RankingMeasures, RankingResult
 
-_MEASURES: tuple[tuple[MeasureName, str], ...] = (("precision", "precision"), ("recall", "recall"), ("ndcg", "NDCG"))
+_OF_ALL_LISTS: tuple[MeasureName, ...] = ("coverage", "novelty")
+"""Measures that are no means over users; more of them is not better."""
 
 
 def ranking_section(facts: ReportFacts) -> Markup:
-    """Return the measures as a table and as bars, with their meaning."""
+    """Return the measures as a table for each length of list, the first as bars, and their meaning."""
     found = facts["verdict"].get("ranking")
     if not found:
         return Markup('<p class="none">Not here: the ranking was not measured.</p>')
-    at, rivals = found["count"], found["most_rated"]
-    heads = [name for _, name in _MEASURES]
-    series = [
-        Series("most rated", [rivals[key] for key, _ in _MEASURES]),
-        Series("model", [found[key] for key, _ in _MEASURES]),
+    tables = Markup("").join(_table(each) for each in (found, *found.get("also", [])))
+    explained = Markup("<div>{}{}</div>").format(tables, _explain_ranking(found))
+    return side_by_side(explained, _bars(found))
+
+
+def _table(at: RankingAt) -> Markup:
+    """Return the measures of the model and its rivals at one length; "" for a measure that an older run lacks."""
+    sides: dict[str, RankingMeasures] = {"model": at, "most rated": at["most_rated"]}
+    if "random" in at:
+        sides["random order"] = at["random"]
+    heads = [*sides, "model to most rated"]
+    rows = [
+        [name, *(f"{each[key]:.4f}" if key in each else "" for each in sides.values()), _difference(at, key)]
+        for key, name in RANKING_MEASURES.items()
+        if key in at
     ]
-    differences = [_relative_difference(found[key], rivals[key]) for key, _ in _MEASURES]
-    rows = [[each.name, *(f"{value:.4f}" for value in each.values)] for each in series]
-    rows.append(["difference", *differences])
-    words = [f"{head} {difference}" for head, difference in zip(heads, differences, strict=True)]
-    says = f"The model's measures less those of the most rated items: {listed(words)}."
-    figure = Figure("The model beside the most rated items", says, f"measure, at {at}", "mean over users")
-    table = piece("table", "ranking", (f"at {at}", *heads), rows, numbers=heads, bold=["model"])
-    explained = Markup("<div>{}{}</div>").format(table, _explain_ranking(found))
-    return side_by_side(explained, bar_figure(figure, heads, series))
+    label = f"at {counted(at['count'], 'item')}"
+    return piece("table", f"ranking, {label}", (label, *heads), rows, numbers=heads, bold=["NDCG"])
 
 
-def _relative_difference(own: float, rival: float) -> str:
+def _difference(at: RankingAt, key: MeasureName) -> str:
+    own, rival = at[key], at["most_rated"].get(key)
+    if key in _OF_ALL_LISTS or rival is None:
+        return ""
     if not rival:
         return "" if own else percent(0.0)
     share = own / rival - 1
     return ("+" if share > 0 else "") + percent(share)
 
 
+def _bars(found: RankingResult) -> Markup:
+    shown = {key: name for key, name in RANKING_MEASURES.items() if key in found and key not in _OF_ALL_LISTS}
+    series = [
+        Series("most rated", [found["most_rated"].get(key) for key in shown]),
+        Series("model", [found[key] for key in shown]),
+    ]
+    if "random" in found:
+        series.append(Series("random order", [found["random"].get(key) for key in shown]))
+    says = "Each measure, a mean over users, of the model and of what ranks without learning."
+    figure = Figure("The model beside the most rated items", says, f"measure, at {found['count']}", "mean over users")
+    return bar_figure(figure, list(shown.values()), series)
+
+
 def _explain_ranking(found: RankingResult) -> Markup:
-    words = (
+    words = [
         f"Means over {counted(found['users'], 'user')}, who are offered {counted(found['count'], 'item')} each that "
         f"they did not rate in training. Relevant is what they rated {found['threshold']:g} or more among the "
         "validation ratings. Precision is the relevant part of what is offered, recall the offered part of what is "
-        "relevant, and NDCG counts a hit the more the higher it stands.",
+        "relevant, and NDCG counts a hit the more the higher it stands."
+    ]
+    if "hit_rate" in found:
+        words.append(
+            "Hit rate is the part of the users with any hit, MRR one over the place of the first, and MAP the mean of "
+            "the precision at each hit. Coverage is the part of all items that at least one user is offered, and "
+            "novelty how surprising an offered item is, in bits: with each bit, half as many users rated it. The "
+            "random order is what chance is expected to have, by formula."
+        )
+    words.append(
         "What a user never rated counts as not relevant, though they might like it: this favours items that many have "
-        "rated, and the measures are lower than users would judge.",
+        "rated, and the measures are lower than users would judge."
     )
     return piece("paragraphs", words)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent
+from funkflow.pipeline.progress.words import counted, duration, listed, mebibytes, percent, times
 from funkflow.pipeline.results.report.facts import GateQuestions, ReportFacts, RunVerdict
 from funkflow.pipeline.results.report.pieces import piece
 from funkflow.pipeline.root.result import GateResult, MeasureName, RankingResult
@@ -64,13 +64,15 @@ def _ranking_words(ranking: RankingResult) -> str:
     if not ranking:
         return ""
     popular, at = ranking["most_rated"], ranking["count"]
-    sides: dict[str, list[str]] = {"better than": [], "worse than": [], "as good as": []}
+    sides: dict[str, list[str]] = {"better than": [], "worse than": [], "no better than": []}
     for key, name in _RANKED:
         own, rival = ranking[key], popular[key]
-        side = "better than" if own > rival else "worse than" if own < rival else "as good as"
-        sides[side].append(f"{name} {own:.4f} against {rival:.4f}")
+        side = "better than" if own > rival else "worse than" if own < rival else "no better than"
+        factor = f" ({times(own / rival)})" if rival and own != rival else ""
+        sides[side].append(f"{name} {own:.4f} against {rival:.4f}{factor}")
     parts = [f"{side} the most rated items: {', '.join(words)}" for side, words in sides.items() if words]
-    return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user."
+    chance = f" A random order would have an NDCG of {ranking['random']['ndcg']:.4f}." if "random" in ranking else ""
+    return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user.{chance}"
 
 
 def _gate_words(found: RunVerdict, asked: GateQuestions, ranks: bool) -> str:

@@ -1,0 +1,148 @@
+"""Measure rankings of the validation ratings of one part of a dataset: of the model, the most rated items, and chance.
+
+Covers: relevance, the number of training ratings of each item, the most rated items as a model, and the sums of a part.
+Does not cover: the measures (ranking_measures.py), the choice of items (top_items.py), tasks
+(pipeline/stages/ranking.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.model.about import Place
+from funkflow.tasks.model.rated import pairs_of
+from funkflow.tasks.serving.dense_model import DenseModel
+from funkflow.tasks.serving.ranking_measures import (
+    Ranking,
+    expected_rankings,
+    no_rankings,
+    self_information,
+    sum_rankings,
+)
+from funkflow.tasks.serving.top_items import Catalogue, RatedItems
+from funkflow.tasks.storage import files
+
+_BLOCK_USERS = 4096
+"""Users whose lists are measured at once: at 100 places some 30 MB."""
+
+
+@dataclass(frozen=True)
+class ItemCounts(Weighed):
+    """`ratings` : int64 (items,), training ratings of each item, by dense id; `users` : with any of them."""
+
+    ratings: npt.NDArray[np.int64]
+    users: int
+
+
+@dataclass(frozen=True)
+class MostRated(Weighed):
+    """The most rated items as a `model`; `information` : float64 (items,), self-information by row of the model."""
+
+    model: DenseModel
+    information: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PartRankings:
+    """Sums over the users of a part, for each length of list."""
+
+    model: tuple[Ranking, ...]
+    most_rated: tuple[Ranking, ...]
+    random: tuple[Ranking, ...]
+
+    def __add__(self, other: PartRankings) -> PartRankings:
+        return PartRankings(
+            model=_added(self.model, other.model),
+            most_rated=_added(self.most_rated, other.most_rated),
+            random=_added(self.random, other.random),
+        )
+
+
+def count_item_ratings(part: Place, validation: Place, items: int) -> ItemCounts:
+    """Count the training ratings of each of `items` items in a part, and the users with such ratings."""
+    row = files.read_table(validation[0], ["row"], expected_checksum=validation[1])["row"].to_numpy()
+    users, rated = _training_pairs(part, row)
+    return ItemCounts(np.bincount(rated, minlength=items), len(np.unique(users)))
+
+
+def most_rated(model: DenseModel, *counts: ItemCounts) -> MostRated:
+    """Return a model that ranks items by their number of ratings, the sum of `counts`, for every user.
+
+    float32 is exact up to 2^24 ratings of an item.
+    """
+    ratings = np.sum([each.ratings for each in counts], axis=0)
+    numbers = ratings.astype(np.float32)
+    by_count = replace(
+        model,
+        user_factors=np.zeros((len(model.user_factors), 1), np.float32),
+        user_scores=np.zeros_like(model.user_scores),
+        catalogue=Catalogue(np.stack([np.zeros_like(numbers), numbers], axis=1), model.catalogue.rows),
+        transform="none",
+    )
+    information = np.empty(len(ratings))
+    information[model.catalogue.rows] = self_information(ratings, sum(each.users for each in counts))
+    return MostRated(by_count, information)
+
+
+def rank_part(
+    models: tuple[DenseModel, MostRated], part: Place, validation: Place, threshold: float, lengths: Sequence[int]
+) -> PartRankings:
+    """Return how well lists of items match the validation ratings of at least `threshold`, for each length of list.
+
+    Every item is a candidate except the user's training items. Users without a relevant validation rating do not count.
+    """
+    model, rival = models
+    rows, items = model.catalogue.rows, len(model.catalogue.rows)
+    table = files.read_table(validation[0], ["user", "item", "rating", "row"], expected_checksum=validation[1])
+    user, item, rating, row = (table[name].to_numpy() for name in ("user", "item", "rating", "row"))
+    is_relevant = (user >= 0) & (item >= 0) & (rating >= np.float32(threshold))
+    order = np.argsort(user[is_relevant], kind="stable")
+    of, liked = user[is_relevant][order], rows[item[is_relevant][order]].astype(np.int64)
+    nothing = no_rankings(items, lengths)
+    total = PartRankings(nothing, nothing, no_rankings(0, lengths))
+    wanted = np.unique(of)
+    if not len(wanted):
+        return total
+    users, rated_items = _training_pairs(part, row)
+    information = rival.information
+    for begin in range(0, len(wanted), _BLOCK_USERS):
+        block = wanted[begin : begin + _BLOCK_USERS]
+        first, last = np.searchsorted(of, block[0], "left"), np.searchsorted(of, block[-1], "right")
+        relevant = np.searchsorted(block, of[first:last]) * np.int64(items) + liked[first:last]
+        rated = RatedItems.of(block, users, rated_items)
+        of_model, of_rival = (
+            sum_rankings(each.top(block, rated, max(lengths)).rows, relevant, information, lengths)
+            for each in (model, rival.model)
+        )
+        candidates, mean = _candidates(rated, rows, information)
+        chance = expected_rankings(candidates, np.bincount(relevant // items), mean, lengths)
+        total += PartRankings(of_model, of_rival, chance)
+    return total
+
+
+def _candidates(
+    rated: RatedItems, rows: npt.NDArray[np.int32], information: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return how many items each user did not rate in training, and the mean self-information of these."""
+    running = np.concatenate([[0.0], np.cumsum(information[rows[rated.places]])])
+    candidates = len(rows) - (rated.ends - rated.starts)
+    return candidates, (information.sum() - running[rated.ends] + running[rated.starts]) / candidates
+
+
+def _added(one: tuple[Ranking, ...], other: tuple[Ranking, ...]) -> tuple[Ranking, ...]:
+    return tuple(first + second for first, second in zip(one, other, strict=True))
+
+
+def _training_pairs(
+    part: Place, validation_rows: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return sorted (user, item) of a part without the validation rows; -1 is no row of it."""
+    users, items = pairs_of(part)
+    is_training = np.ones(len(users), bool)
+    is_training[validation_rows[validation_rows >= 0]] = False
+    return users[is_training], items[is_training]
