@@ -152,10 +152,11 @@ class _Run:
         reached = evaluate(context, data, training, rank=settings.train.rank, baselines=baselines, truth=truth)
         self._warn(context, data, reached)
         if not self._reaches("export"):
+            if self._reaches("ranking"):  # by itself, for a comparison
+                self._rank(context, data, training, self._export(context, data, training, start))
             return
-        about = self._about(data, start)
-        paths["model"] = export(context, dataset, training, settings.train.rank, about)
-        ranked = self._rank(context, data, training) if settings.train.goal == "ranking" else None
+        paths["model"] = self._export(context, data, training, start)
+        ranked = self._rank(context, data, training, paths["model"]) if settings.train.goal == "ranking" else None
         candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation, ranked)
         result.gate = gate(context, candidate, run_in_use(self.store.root), settings.gate, settings.split)
         self._serve(context, settings, data, training)
@@ -180,6 +181,9 @@ class _Run:
             slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
             result.epoch_chosen_on = slices.get(chosen.stop_on)
         return training, baselines
+
+    def _export(self, context: Context, data: TrainingData, training: Training, start: RunStart) -> str:
+        return export(context, data.dataset, training, self.settings.train.rank, self._about(data, start))
 
     def _about(self, data: TrainingData, start: RunStart) -> About:
         """Return the facts of the run for model.json."""
@@ -212,33 +216,29 @@ class _Run:
         if self.settings.train.goal == "ratings" and (short := shortfall(result.evaluation)):
             self._call_useless(context, short, data)
 
-    def _rank(self, context: Context, data: TrainingData, training: Training) -> RankingResult:
+    def _rank(self, context: Context, data: TrainingData, training: Training, model: str) -> RankingResult:
         """Measure the ranking, copy it to the result, and warn if a model for recommendations is of no use."""
         result, chosen = self.result, self.settings
-        result.ranking = ranking(
-            context, data.dataset, data.split, result.paths["model"], chosen.ranking, training.run_folder
-        )
+        result.ranking = ranking(context, data.dataset, data.split, model, chosen.ranking, training.run_folder)
         if chosen.train.goal == "ranking" and (short := ranking_shortfall(result.ranking)):
             self._call_useless(context, short, data)
         return result.ranking
 
     def _call_useless(self, context: Context, short: str, data: TrainingData) -> None:
-        result = self.result
-        result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
-        context.notify(Noticed(result.warning, warning=True))
+        self.result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
+        context.notify(Noticed(self.result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
         """Measure, report and use the exported model; one that its gate refused is only measured and reported."""
         result, model = self.result, self.result.paths["model"]
-        folders = {"model_folder": model, "run_folder": training.run_folder}
         passes = result.gate.get("passed", True)
         if self._reaches("spectrum"):
             spectrum(context, model, result.paths["grid"])
         if self._reaches("ranking") and settings.train.goal == "ratings":
-            self._rank(context, data, training)
+            self._rank(context, data, training, model)
         if passes and self._reaches("recommend") and settings.recommend.count:
             result.paths["recommendations"] = recommend(
-                context, data.dataset, data.split, settings=settings.recommend, **folders
+                context, data.dataset, data.split, model, settings=settings.recommend, run_folder=training.run_folder
             )
         if passes and self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, training.run_folder)

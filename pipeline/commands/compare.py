@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, interrupts, print_result, watching
+from funkflow.pipeline.results.comparison.contenders import CONTENDERS
 from funkflow.pipeline.results.comparison.drawing import comparison_drawing
 from funkflow.pipeline.results.comparison.page import comparison_page
 from funkflow.pipeline.results.comparison.runs import compare_methods
 from funkflow.pipeline.results.comparison.table import comparison_table
-from funkflow.pipeline.settings.methods import METHODS
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     *,
     methods: Annotated[
-        str, typer.Option("--methods", help=f"methods to compare, separated by commas: {', '.join(METHODS)}")
+        str, typer.Option("--methods", help=f"what to compare, separated by commas: {', '.join(CONTENDERS)}")
     ] = "sgd,lanczos,randomized",
     ranks: Annotated[str, typer.Option("--ranks", help="ranks of each method, separated by commas")] = "8,16,32,64",
     pure: Annotated[
@@ -38,7 +38,10 @@ def compare(
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
-    """Run several methods on one dataset and split; print and save RMSE, seconds and memory at several ranks."""
+    """Run several methods on one dataset and split; print and save RMSE, ranking, seconds and memory at several ranks.
+
+    als-ranking is als with train.goal = ranking, and most-rated the items with the most ratings.
+    """
     settings = options.settings()
     with watching() as watcher:
         comparison, folder = compare_methods(

@@ -247,7 +247,9 @@ class Allowance:
 
     def refuse_recommending(self, needed_bytes: int, worker_bytes: int) -> None:
         """Raise CannotFit if memory is too small for choosing items for users."""
-        self.refuse_memory(needed_bytes, worker_bytes, RECOMMENDING, LOWER_FOR_RECOMMENDING)
+        self.refuse_memory(
+            needed_bytes, worker_bytes, RECOMMENDING, f"{LOWER_FOR_RECOMMENDING}, ranking.count or ranking.also"
+        )
 
     def refuse_scoring(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for scoring the saved model."""

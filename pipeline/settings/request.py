@@ -25,7 +25,8 @@ class Request:
 
     `until` : the last stage. `date` : the logical date, YYYY-MM-DD. `fresh` : train from scratch; `force` : repeat
     every stage, except for making synthetic raw data. `if_new` : do nothing if no input is new or changed since the
-    last success of these settings. `began` : its start on the monotonic clock, from which its seconds count.
+    last success of these settings. `ranks` : with `until` = "evaluate", measure also the ranking, of a model that no
+    gate judges and that is not put to use. `began` : its start on the monotonic clock, from which its seconds count.
     """
 
     until: str
@@ -34,6 +35,7 @@ class Request:
     force: bool = False
     wait_seconds: float = 0.0
     if_new: bool = False
+    ranks: bool = False
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod
@@ -45,6 +47,8 @@ class Request:
         force: bool = False,
         wait_seconds: float = 0.0,
         if_new: bool = False,
+        *,
+        ranks: bool = False,
     ) -> Request:
         """Return a valid request; `date` is by default today in UTC.
 
@@ -60,7 +64,9 @@ class Request:
             raise SettingsError(f"--wait {wait_seconds:g}: not a time; give seconds, 0 or more")
         if if_new and (fresh or force):
             raise SettingsError("--if-new and --force or --fresh contradict each other: leave out one of them")
-        return cls(until, _iso_date(date), fresh=fresh, force=force, wait_seconds=wait_seconds, if_new=if_new)
+        return cls(
+            until, _iso_date(date), fresh=fresh, force=force, wait_seconds=wait_seconds, if_new=if_new, ranks=ranks
+        )
 
     def down_to(self, stage: str) -> Request:
         """Return the request up to a stage at most."""
@@ -68,7 +74,7 @@ class Request:
 
     def reaches(self, stage: str) -> bool:
         """Return whether the request includes a stage."""
-        return STAGES.index(stage) <= STAGES.index(self.until)
+        return STAGES.index(stage) <= STAGES.index(self.until) or (self.ranks and stage == "ranking")
 
 
 def _iso_date(date: str | datetime.date | None) -> str:

@@ -11,6 +11,7 @@ from bokeh.core.templates import FILE
 from bokeh.embed import file_html
 from bokeh.layouts import column, row
 from bokeh.models.annotations import Legend, LegendItem
+from bokeh.models.formatters import BasicTickFormatter
 from bokeh.models.ranges import Range1d
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
@@ -21,70 +22,84 @@ from bokeh.resources import INLINE
 from dask.utils import format_bytes
 
 from funkflow.pipeline.progress.colours import colour_at
+from funkflow.pipeline.results.comparison.contenders import CONTENDERS
 from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
-from funkflow.pipeline.results.comparison.table import AXES, HEADS, MODEL, PURE_MODEL, cells, known_references
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.results.comparison.table import (
+    AXES,
+    MODEL,
+    PURE_MODEL,
+    cells,
+    heads,
+    known_references,
+    model_of,
+    panels,
+    points,
+    ranking_notes,
+)
 from funkflow.tasks.model.html_tables import templates_in
 
 _HEADING = templates_in("").from_string("""<h2>Methods compared</h2>
 <p>RMSE on {{ "{:,}".format(comparison.ratings) }} validation ratings ({{ comparison.split }}), predictions clipped
-to the scale. Without factors: {{ known|join(", ") }}. {{ comparison.cores }} cores.</p>""")
+to the scale. Without factors: {{ known|join(", ") }}. {{ comparison.cores }} cores.</p>
+{% for words in notes %}<p>{{ words }}.</p>{% endfor %}""")
 _TABLE = templates_in("").from_string("""<style>td,th{padding:.1em .9em;text-align:right}</style><table><tr>
 {% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr>
 {% for model, row, words in rows %}<tr><td>{{ model }}</td>
-{% if row.failed %}<td>{{ row.method }}</td><td>{{ row.rank }}</td>
+{% if row.failed %}<td>{{ row.method }}</td><td>{{ row.rank or "-" }}</td>
 <td colspan="{{ heads|length - 3 }}" style="text-align:left">failed: {{ words }}</td>
 {% else %}{% for word in words %}<td>{{ word }}</td>{% endfor %}{% endif %}</tr>
 {% endfor %}</table>""")
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """Return the page: for each form of the model RMSE against rank and against seconds, and then the table."""
-    heading = _HEADING.render(comparison=comparison, known=known_references(comparison))
+    """Return the page: the curves of each form of the model, as in drawing.py, and then the table."""
+    notes = ranking_notes(comparison)
+    heading = _HEADING.render(comparison=comparison, known=known_references(comparison), notes=notes)
     parts: list[UIElement] = [Div(text=heading, width=1000)]
     for pure, curves in comparison.forms():
-        legend_items = list(curves)
-        panels = [_figure_by(curves, key, label, legend_items if key == "seconds" else []) for key, label in AXES]
-        parts += [Div(text=f"<h3>{PURE_MODEL if pure else MODEL}</h3>"), row(*panels)]
-    rows = [
-        (PURE_MODEL if each.pure else MODEL, each, each.failed or cells(each, comparison)) for each in comparison.rows
-    ]
-    parts.append(Div(text=_TABLE.render(heads=("model", *HEADS), rows=rows)))
+        asked = panels(comparison, curves)
+        drawn = [_figure_by(curves, *fields, named=fields == asked[-1]) for fields in asked]
+        parts += [Div(text=f"<h3>{PURE_MODEL if pure else MODEL}</h3>"), row(*drawn)]
+    rows = [(model_of(each), each, each.failed or cells(each, comparison)) for each in comparison.rows]
+    parts.append(Div(text=_TABLE.render(heads=("model", *heads(comparison)), rows=rows)))
     return str(file_html(column(*parts), INLINE, title="funkflow: methods compared", template=FILE))
 
 
-def _figure_by(curves: dict[str, list[ComparedRun]], key: str, label: str, named: list[str]) -> figure:
+def _figure_by(curves: dict[str, list[ComparedRun]], key: str, measure: str, name: str, named: bool) -> figure:
+    """Return one panel; `named` : with a legend."""
     hover = HoverTool(
-        tooltips=[("method", "@method"), ("rank", "@rank"), ("RMSE", "@rmse{%.5g}"), ("seconds", "@seconds{0.0}"),
+        tooltips=[("method", "@method"), ("rank", "@rank"), (name, f"@{measure}{{%.5g}}"), ("seconds", "@seconds{0.0}"),
                   ("memory", "@memory")],
-        formatters={"@rmse": "printf"},
+        formatters={f"@{measure}": "printf"},
     )  # fmt: skip
     plot = figure(
-        width=620 if named else 480, height=340, x_axis_type="log", x_axis_label=label, y_axis_label="validation RMSE",
+        width=620 if named else 480, height=340, x_axis_type="log", x_axis_label=AXES[key], y_axis_label=name,
         tools=[hover, "pan", "wheel_zoom", "reset"], toolbar_location="above",
     )  # fmt: skip
-    errors = [each.rmse for rows in curves.values() for each in rows if each.rmse is not None]
-    room = 0.06 * (max(errors) - min(errors)) or 0.01
-    plot.y_range = Range1d(start=min(errors) - room, end=max(errors) + room)
+    known = [y for rows in curves.values() for _, y in points(rows, key, measure)]
+    room = 0.06 * (max(known) - min(known)) or 0.01
+    plot.y_range = Range1d(start=min(known) - room, end=max(known) + room)
     if key == "rank":
-        plot.xaxis.ticker = sorted({each.rank for rows in curves.values() for each in rows})
+        plot.xaxis.formatter = BasicTickFormatter()  # a logarithmic one writes 16 and 64 as powers of ten
+        plot.xaxis.ticker = sorted({x for rows in curves.values() for x, _ in points(rows, key, measure)})
     items: list[LegendItem] = []
-    for method, rows in curves.items():
+    for method, every in curves.items():
+        rows = [each for each in every if getattr(each, measure) is not None]
         source = ColumnDataSource(
             {
                 "method": [method] * len(rows),
                 "rank": [each.rank for each in rows],
-                "rmse": [each.rmse for each in rows],
+                measure: [getattr(each, measure) for each in rows],
                 "seconds": [each.seconds for each in rows],
                 "memory": [
                     "not measured" if each.memory_bytes is None else format_bytes(each.memory_bytes) for each in rows
                 ],
             }
         )
-        colour = colour_at(list(METHODS).index(method))
+        colour = colour_at(CONTENDERS.index(method))
         drawn: list[Any] = [
-            plot.line(key, "rmse", source=source, color=colour, line_width=2),
-            plot.scatter(key, "rmse", source=source, color=colour, size=7),
+            plot.line(key, measure, source=source, color=colour, line_width=2),
+            plot.scatter(key, measure, source=source, color=colour, size=7),
         ]
         items.append(LegendItem(label=method, renderers=drawn))
     if named:

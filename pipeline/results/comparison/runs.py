@@ -1,7 +1,8 @@
 """Run several methods at several ranks on one dataset and split, and collect the results.
 
-Covers: the settings of each run, its measures, a method that fails, and the table on disk.
-Does not cover: a run (pipeline/flow.py), or the look of a comparison (table.py, page.py, drawing.py).
+Covers: the runs, their measures, a method that fails, and the table on disk.
+Does not cover: a run (pipeline/flow.py), its settings (contenders.py), or the look of a comparison (table.py, page.py,
+drawing.py).
 """
 
 from __future__ import annotations
@@ -11,33 +12,47 @@ from dataclasses import asdict, dataclass, field, replace
 
 from funkflow.pipeline import flow
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished
-from funkflow.pipeline.root.result import RunResult
+from funkflow.pipeline.results.comparison.contenders import (
+    ALS_RANKING,
+    CONTENDERS,
+    MOST_RATED,
+    named,
+    refuse_contenders,
+    settings_for,
+    trained,
+)
+from funkflow.pipeline.root.result import RankingMeasures, RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id
+from funkflow.pipeline.running.execution import execute
 from funkflow.pipeline.settings.cluster import cores
-from funkflow.pipeline.settings.methods import METHODS, without_effect
+from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import IDLE_SECTIONS, Settings
-from funkflow.tasks.errors import FunkflowError, SettingsError, TryAgainLater
+from funkflow.tasks.errors import FunkflowError, TryAgainLater
 from funkflow.tasks.redact import masked, masked_content
 from funkflow.tasks.storage import files
 
-PURE = {"biases": False, "center": False}
 _MEASURED = "measured.json"
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run. `pure` : the unbiased model, A ≈ U V^T; `failed` : the reason if there is no result, else "".
+    """One run, or the most rated items, which have no rank, no training and no errors.
 
-    rmse : on the validation ratings; training_rmse : on the training ratings, unclipped, of the best epoch; both in
-    rating units. seconds : of training, with the loading of blocks. memory_bytes : peak of all processes in training;
-    None if an earlier command trained the run. count : number of epochs, or of the unit `counted`.
+    pure : run again without mean and biases, A ≈ U V^T, which `als-ranking` is in any case. failed : the reason if
+    there is no result, else "". rmse : on the validation ratings; training_rmse : on the training ratings, unclipped,
+    of the best epoch; both in rating units, and None for a model that predicts no ratings. ndcg, recall : of lists of
+    ranking.count items; None where no ranking was measured. seconds : of training, with the loading of blocks.
+    memory_bytes : peak of all processes in training; None if an earlier command trained the run. count : number of
+    epochs, or of the unit `counted`.
     """
 
     method: str
-    rank: int
+    rank: int | None
     pure: bool
     rmse: float | None = None
     training_rmse: float | None = None
+    ndcg: float | None = None
+    recall: float | None = None
     seconds: float | None = None
     memory_bytes: int | None = None
     count: int | None = None
@@ -48,26 +63,33 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs compared on the same validation ratings. `references` : RMSE of the mean rating and of biases alone."""
+    """Runs compared on the same validation ratings. `references` : RMSE of the mean rating and of biases alone.
+
+    ranked_at : items in each user's list, 0 if no ranking was measured; ranked_users : users with a relevant validation
+    rating; most_rated : measures of the most rated items.
+    """
 
     split: str = ""
     ratings: int = 0
     cores: int = 0
     references: dict[str, float] = field(default_factory=dict)
     rows: tuple[ComparedRun, ...] = ()
+    ranked_at: int = 0
+    ranked_users: int = 0
+    most_rated: RankingMeasures = field(default_factory=RankingMeasures)
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
     def forms(self) -> Iterator[tuple[bool, dict[str, list[ComparedRun]]]]:
-        """Yield for each form, pure or not, the rows that have a result, by method and in the order of their ranks."""
+        """Yield for each form, pure or not, the trained models, by method and in the order of their ranks."""
         for pure in sorted({row.pure for row in self.rows}):
             curves: dict[str, list[ComparedRun]] = {}
-            for row in sorted(self.rows, key=lambda row: row.rank):
-                if row.pure == pure and row.rmse is not None:
+            for row in sorted(self.rows, key=lambda row: row.rank or 0):
+                if row.pure == pure and row.rank and not row.failed:
                     curves.setdefault(row.method, []).append(row)
             if curves:
-                yield pure, {method: curves[method] for method in METHODS if method in curves}
+                yield pure, {method: curves[method] for method in CONTENDERS if method in curves}
 
 
 def compare_methods(
@@ -76,12 +98,13 @@ def compare_methods(
 ) -> tuple[Comparison, str]:  # fmt: skip
     """Run each method at each rank; return the comparison and the folder where its table lies.
 
-    All runs share the grid. An existing run is not trained again, and a failed one becomes a row with the reason. The
-    table is written after each run, so that it survives an interruption.
+    All runs share the grid. Models are evaluated and ranked where they lie; none is put to use. An existing run is not
+    trained again, and a failed one becomes a row with the reason. The table is written after each run, so that it
+    survives an interruption.
 
     Parameters
     ----------
-    settings : for each method, settings of [train] without effect are left out.
+    settings : for each method, settings of [train] without effect are left out, and so is the goal.
     pure : run each method a second time without mean and biases.
     fresh : train from scratch, to measure time and memory.
 
@@ -92,35 +115,46 @@ def compare_methods(
     FunkflowError
         An error that stops every run: of the data, the root or the cluster.
     """
-    _refuse(settings, methods, ranks)
+    refuse_contenders(settings, methods, ranks)
     chosen = [
-        (method, rank, form) for form in ((False, True) if pure else (False,)) for rank in ranks for method in methods
+        (method, rank, form)
+        for form in ((False, True) if pure else (False,))
+        for rank in ranks
+        for method in trained(methods)
+        if not (form and method == ALS_RANKING)
     ]
     folder = files.join(settings.root, "comparisons", _comparison_id(settings, methods, ranks, pure))
-    flow.run(settings, until="grid", listeners=listeners)
+    # For a ranking the ratings may all be equal; a method that needs others then fails by itself.
+    shared = settings_for(settings, ALS_RANKING, ranks[0], pure=False) if ALS_RANKING in methods else settings
+    flow.run(shared, until="grid", listeners=listeners)
     comparison = Comparison(cores=cores())
     for number, (method, rank, form) in enumerate(chosen, start=1):
-        words = f"{method}, rank {rank}{', pure form' if form else ''}"
+        words = named(method, rank, form)
         _tell_all(listeners, Noticed(f"comparing {number} of {len(chosen)}: {words}"))
         row, result = _run_one(settings, ComparedRun(method, rank, form), fresh, listeners)
         if row.failed:
             _tell_all(listeners, Noticed(f"{words}: {row.failed}", warning=True))
         if result is not None:
             comparison = _with_references(comparison, result)
-        comparison = replace(comparison, rows=(*comparison.rows, row))
-        content = masked_content({**comparison.to_dict(), "settings": settings.model_dump(mode="json")})
-        files.write_json(files.join(folder, "comparison.json"), {**content, "format_version": FORMAT_VERSION})
+        comparison = _saved(replace(comparison, rows=(*comparison.rows, row)), settings, folder)
+    if MOST_RATED in methods:
+        comparison = _saved(replace(comparison, rows=(*comparison.rows, _most_rated(comparison))), settings, folder)
     return comparison, folder
 
 
-def _refuse(settings: Settings, methods: Sequence[str], ranks: Sequence[int]) -> None:
-    for method in methods:
-        if method not in METHODS:
-            raise SettingsError(f"there is no method {method!r}; methods are {', '.join(METHODS)}")
-    if not methods or not ranks or min(ranks) < 1:
-        raise SettingsError("nothing to compare: name at least one method and ranks from 1 on")
-    if settings.split.kind == "none":
-        raise SettingsError('split.kind = "none" leaves no validation ratings to compare on; hold some out')
+def _saved(comparison: Comparison, settings: Settings, folder: str) -> Comparison:
+    """Write the table, and return it."""
+    content = masked_content({**comparison.to_dict(), "settings": settings.model_dump(mode="json")})
+    files.write_json(files.join(folder, "comparison.json"), {**content, "format_version": FORMAT_VERSION})
+    return comparison
+
+
+def _most_rated(comparison: Comparison) -> ComparedRun:
+    """Return the row of the most rated items, which each run measures beside its model."""
+    if not comparison.ranked_at:
+        return ComparedRun(MOST_RATED, None, False, failed="no ranking was measured")
+    found = comparison.most_rated
+    return ComparedRun(MOST_RATED, None, False, ndcg=found["ndcg"], recall=found["recall"])
 
 
 def _comparison_id(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool) -> str:
@@ -146,7 +180,9 @@ def _run_one(
             finished.append(event)
 
     try:
-        result = flow.run(_settings_of(settings, row), until="evaluate", fresh=fresh, listeners=[hear, *listeners])
+        chosen = settings_for(settings, row.method, row.rank or 0, row.pure)
+        request = Request.checked("evaluate", fresh=fresh, ranks=settings.ranking.count > 0)
+        result = execute(chosen, request, [hear, *listeners], flow.work)
     except TryAgainLater:
         raise
     except FunkflowError as error:
@@ -158,26 +194,21 @@ def _run_one(
     return _with_measures(row, result, reused), result
 
 
-def _settings_of(settings: Settings, row: ComparedRun) -> Settings:
-    """Return the settings of one run, without those that have no effect with its method."""
-    content = settings.model_dump(exclude_unset=True)
-    train = {**content.get("train", {}), "method": row.method, "rank": row.rank, **(PURE if row.pure else {})}
-    idle = without_effect(row.method, train)
-    content["train"] = {name: value for name, value in train.items() if name not in idle}
-    return Settings.build(content)
-
-
 def _with_measures(row: ComparedRun, result: RunResult, reused: bool) -> ComparedRun:
     run_folder = result.paths["run"]
     url = files.join(run_folder, _MEASURED)
     if not reused:
         files.write_json(url, {"memory_bytes": result.memory_bytes["train"]})
     manifest = files.join(run_folder, "training", "manifest.json")
+    predicts = result.goal == "ratings"
     training = files.without_seal(manifest, files.read_json(manifest))
+    best = training["best_epoch"]
     return replace(
         row,
-        rmse=result.rmse,
-        training_rmse=training["history"][training["best_epoch"] - 1][0] if training["best_epoch"] else None,
+        rmse=result.rmse if predicts else None,
+        training_rmse=training["history"][best - 1][0] if predicts and best else None,
+        ndcg=result.ranking.get("ndcg"),
+        recall=result.ranking.get("recall"),
         seconds=training["seconds"],
         memory_bytes=files.read_json(url)["memory_bytes"] if files.exists(url) else None,
         count=result.epochs,
@@ -188,6 +219,13 @@ def _with_measures(row: ComparedRun, result: RunResult, reused: bool) -> Compare
 
 def _with_references(comparison: Comparison, result: RunResult) -> Comparison:
     """Take the split and the baselines from the first run that succeeded."""
+    if (ranking := result.ranking) and not comparison.ranked_at:
+        comparison = replace(
+            comparison,
+            ranked_at=ranking["count"],
+            ranked_users=ranking["users"],
+            most_rated=ranking["most_rated"],
+        )
     if comparison.references:
         return comparison
     known = {name: result.evaluation[name]["rmse"] for name in ("mean", "biases")}

@@ -14,6 +14,7 @@ from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.pieces import piece, side_by_side
 from funkflow.pipeline.root.result import RANKING_MEASURES, MeasureName, RankingAt, RankingMeasures, RankingResult
 
+_DRAWN: tuple[MeasureName, ...] = ("recall", "ndcg", "hit_rate", "mrr", "map")
 _OF_ALL_LISTS: tuple[MeasureName, ...] = ("coverage", "novelty")
 """Measures that are no means over users; more of them is not better."""
 
@@ -54,7 +55,7 @@ def _difference(at: RankingAt, key: MeasureName) -> str:
 
 
 def _bars(found: RankingResult) -> Markup:
-    shown = {key: name for key, name in RANKING_MEASURES.items() if key in found and key not in _OF_ALL_LISTS}
+    shown = {key: RANKING_MEASURES[key] for key in _DRAWN if key in found}
     series = [
         Series("most rated", [found["most_rated"].get(key) for key in shown]),
         Series("model", [found[key] for key in shown]),

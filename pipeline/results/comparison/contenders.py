@@ -1,0 +1,60 @@
+"""What a comparison can compare: the training methods, `als` with the goal of a ranking, and the most rated items.
+
+Covers: the names, the settings of each run, and refusals before anything runs.
+Does not cover: the runs (runs.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from funkflow.pipeline.settings.methods import METHODS, without_effect
+from funkflow.pipeline.settings.sections import Settings
+from funkflow.tasks.errors import SettingsError
+
+ALS_RANKING = "als-ranking"
+"""train.method = "als" with train.goal = "ranking"; `als` alone completes the ratings."""
+MOST_RATED = "most-rated"
+"""No model: the items with the most training ratings, the same for every user."""
+CONTENDERS = (*METHODS, MOST_RATED, ALS_RANKING)
+"""In the order of their colours, in which als-ranking is far from als."""
+PURE = {"biases": False, "center": False}
+
+
+def named(method: str, rank: int | None, pure: bool) -> str:
+    """Return a run in words."""
+    return f"{method}{f', rank {rank}' if rank else ''}{', pure form' if pure else ''}"
+
+
+def trained(methods: Sequence[str]) -> list[str]:
+    """Return those of the contenders that are trained."""
+    return [method for method in methods if method != MOST_RATED]
+
+
+def refuse_contenders(settings: Settings, methods: Sequence[str], ranks: Sequence[int]) -> None:
+    """Raise SettingsError for a comparison that cannot be made: of unknown methods, without ranks, without measures."""
+    for method in methods:
+        if method not in CONTENDERS:
+            raise SettingsError(f"there is no method {method!r}; methods are {', '.join(CONTENDERS)}")
+    if not trained(methods) or not ranks or min(ranks) < 1:
+        raise SettingsError("nothing to compare: name at least one method to train, and ranks from 1 on")
+    if settings.split.kind == "none":
+        raise SettingsError('split.kind = "none" leaves no validation ratings to compare on; hold some out')
+    for method in methods:
+        if method in (ALS_RANKING, MOST_RATED) and not settings.ranking.count:
+            raise SettingsError(f"{method} is compared by its ranking, and ranking.count = 0 measures none; set it")
+
+
+def settings_for(settings: Settings, method: str, rank: int, pure: bool) -> Settings:
+    """Return the settings of one run, without those that have no effect with its method, or belong to another goal."""
+    content, ranks = settings.model_dump(exclude_unset=True), method == ALS_RANKING
+    asked = {name: value for name, value in content.get("train", {}).items() if name != "goal"}
+    if ranks:
+        content.pop("gate", None)  # a comparison has no gate, and gate.rmse_worse_by_at_most suits no ranking
+        asked = {name: value for name, value in asked.items() if name not in PURE} | {"goal": "ranking"}
+    elif "als" in asked:
+        asked["als"] = {name: value for name, value in asked["als"].items() if name != "alpha"}
+    train = {**asked, "method": "als" if ranks else method, "rank": rank, **(PURE if pure else {})}
+    idle = without_effect(train["method"], train)
+    content["train"] = {name: value for name, value in train.items() if name not in idle}
+    return Settings.build(content)
