@@ -12,7 +12,8 @@ with a target a for each rating, a confidence c = 1, G = Y^T Y over all rows of 
 term. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over the ratings.
 
 A block's order keeps equal rows apart. Here a row's ratings come one after another, so that x and the sum stay in
-registers: ordering takes 3 to 5 ns a rating, for one pass over the items' ratings and for all passes over the users'.
+registers: ordering takes 3 to 6 ns a rating (AVX-512), for one pass over the items' ratings and for all passes over the
+users'.
 """
 
 from __future__ import annotations
