@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from funkflow.pipeline.results import plots as plots
     from funkflow.pipeline.root.result import RunResult as RunResult
     from funkflow.pipeline.running.saved_model import recommend_with as recommend_with
+    from funkflow.pipeline.running.saved_model import similar_with as similar_with
     from funkflow.pipeline.settings.sections import Settings as Settings
     from funkflow.tasks.model.model import Model as Model
 
@@ -31,6 +32,7 @@ _MODULES = {
     "work": "funkflow.pipeline.flow",
     "reconstruction": "funkflow.pipeline.models.lazy_array",
     "recommend_with": "funkflow.pipeline.running.saved_model",
+    "similar_with": "funkflow.pipeline.running.saved_model",
     "RunResult": "funkflow.pipeline.root.result",
     "Settings": "funkflow.pipeline.settings.sections",
     "Model": "funkflow.tasks.model.model",

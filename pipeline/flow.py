@@ -25,9 +25,7 @@ from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.running.raw_data import raw_data
 from funkflow.pipeline.settings.effective import FOR_A_RANKING, may_have_counts, on_counts, with_absolute_paths
-from funkflow.pipeline.settings.ingest import FILES_ALONE
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.settings.presets import refuse_missing_data
 from funkflow.pipeline.settings.request import STAGES as STAGES
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
@@ -41,13 +39,12 @@ from funkflow.pipeline.stages.ingest import ingest
 from funkflow.pipeline.stages.leakage import unseen
 from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.ranking import ranking
-from funkflow.pipeline.stages.recommend import recommend
+from funkflow.pipeline.stages.recommend import recommend, similar
 from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.step_sizes import step_sizes
-from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.redact import masked_content
@@ -89,18 +86,7 @@ def run(
         In one line: the fault, its place, the value and the remedy; `exit_code` is that of the command.
     """
     refuse_unguarded_call()
-    if isinstance(settings, (str, os.PathLike)):
-        name, settings = os.fspath(settings), Settings.load(os.fspath(settings), overrides)
-        refuse_missing_data(name, settings.ingest.ratings)
-    elif isinstance(settings, Mapping):
-        settings = Settings.build(settings, overrides)
-    elif not isinstance(settings, Settings):
-        raise SettingsError(
-            f"run: settings are a {type(settings).__name__}; give a preset's name, the path of a .toml file, a mapping "
-            f"or Settings. {FILES_ALONE}"
-        )
-    elif overrides:
-        settings = Settings.build(settings.model_dump(exclude_unset=True), overrides)
+    settings = Settings.of(settings, overrides)
     request = Request.checked(until, date, fresh, force, wait_seconds=wait_seconds, if_new=if_new)
     with shown(progress) as watching:
         return execute(settings, request, [*listeners, *watching], work)
@@ -250,6 +236,8 @@ class _Run:
             result.paths["recommendations"] = recommend(
                 context, data.dataset, data.split, model, settings=settings.recommend, run_folder=training.run_folder
             )
+        if passes and self._reaches("recommend") and settings.recommend.similar:
+            result.paths["similar"] = similar(context, model, settings.recommend.similar, training.run_folder)
         if passes and self._reaches("predict") and settings.predict.pairs:
             self._predict(context, settings, training.run_folder)
         if self._reaches("report") and settings.report.write:

@@ -28,15 +28,15 @@ from funkflow.pipeline.commands.options import (
     quoted,
     watching,
 )
+from funkflow.pipeline.models.item_words import ratings_in, raw_item
 from funkflow.pipeline.results import tables
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import rounded
-from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.titles import titles_of
 from funkflow.tasks.serving.recommend import recommend_to
-from funkflow.tasks.transform import as_ratings
 
 _DEFAULT_COUNT = 10
 _ENDS = 3
@@ -114,39 +114,11 @@ def _print_for(settings: Settings, model: str, rated: list[str], fresh: bool, as
 def _for_somebody_new(folder: str, words: list[str], count: int) -> list[dict[str, Any]]:
     """Return rows as `recommend_to` does, with the user None, from the words of --rated."""
     model = Model.load(folder, users=False)
-    items, scores = model.recommend(model.fold_in(_ratings_in(words, model)), count)
+    items, scores = model.recommend(model.fold_in(ratings_in(words, model)), count)
     return [
         {"user": None, "rank": rank, "item": _json_id(item), "score": float(score)}
         for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
     ]
-
-
-def _ratings_in(words: list[str], model: Model) -> dict[Any, float]:
-    """Return the ratings that --rated gives, by raw id.
-
-    An id may have commas and equals signs in it: a word is cut at commas only if it does not name one item.
-    """
-    found: dict[Any, float] = {}
-    for word in words:
-        whole = _is_item(model, word) or ("=" in word and _is_item(model, word.rpartition("=")[0]))
-        for each in [word] if whole else word.split(","):
-            item, equals, text = (each, "", "") if _is_item(model, each) else each.rpartition("=")
-            try:
-                rating = float(text) if equals else _greatest(model)
-            except ValueError as cause:
-                raise BadInput(
-                    f"--rated {each}: {text!r} is not a number; write {item}=4.5, or {item} alone"
-                ) from cause
-            found[_raw_id(model, (item if equals else each).strip())] = rating
-    return found
-
-
-def _greatest(model: Model) -> float:
-    if model.about.get("counts"):
-        return 1.0
-    if model.scale is None:
-        raise BadInput("--rated: this model has no greatest rating; give a rating with each item, as in 12=4.5")
-    return float(as_ratings(np.array(model.scale[1]), model.transform))
 
 
 def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
@@ -167,23 +139,46 @@ def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
 def similar(
     *,
     words: Annotated[
-        list[str], typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model is given; raw id of an item")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[CONF] ITEM", help="settings, unless --model is given; raw id of an item"),
+    ] = None,
+    of_all: Annotated[
+        bool, typer.Option("--all", help="write those of every item as Parquet, in place of ITEM")
+    ] = False,
     model: ModelFolder = "",
     count: Count = _DEFAULT_COUNT,
     options: Annotated[RunOptions, "conf", "ratings", "validation"],
     as_json: AsJson = False,
 ) -> None:
-    """List the items whose factors are most similar to those of ITEM, by their cosine."""
+    """List the items whose factors are most similar to those of ITEM, by their cosine; with --all, of every item."""
+    if of_all:
+        _print_all_similar(words or [], model, options.adding(after=[f"recommend.similar={count}"]), as_json)
+        return
+    if not words:
+        raise SettingsError("similar: name an item, or ask for --all")
     *conf, item = words
     loaded, titles = _model(conf, model, options)
-    raw_id = _raw_id(loaded, item)
+    raw_id = raw_item(loaded, item)
     ids, cosines = loaded.similar(raw_id, count)
     found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
     content = [{"item": each, "title": titles.get(each), "cosine": cosine} for each, cosine in found]
     print_result(
         {"similar": content}, as_json, _list_of(f"like {_with_title(raw_id, titles)}", "cosine", found, titles)
     )
+
+
+def _print_all_similar(conf: list[str], model: str, options: RunOptions, as_json: bool) -> None:
+    """Write the similar items of every item, by a run or beside a model that exists."""
+    if len(conf) > 1:
+        raise SettingsError(f"{' '.join(conf)}: --all takes no item; name one settings file or preset")
+    settings, place = _chosen(replace(options, conf="".join(conf)), model)
+    with watching() as watcher:
+        if place:
+            folder = funkflow.similar_with(settings, place, [interrupts, watcher])
+            print_result({"paths": {"model": place, "similar": folder}}, as_json, Text(f"similar items in {folder}"))
+            return
+        result = funkflow.run(settings, until="recommend", listeners=[interrupts, watcher])
+    print_result(result.to_dict(), as_json, tables.result_table(result))
 
 
 def factors(
@@ -205,7 +200,7 @@ def factors(
     chosen = np.arange(min(count, loaded.rank))
     title = "strongest factors"
     if item:
-        raw_id = _raw_id(loaded, item)
+        raw_id = raw_item(loaded, item)
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
         title = f"strongest factors of {_with_title(raw_id, titles)}"
@@ -244,27 +239,6 @@ def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dic
     _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export")
     loaded = Model.load(folder)
     return loaded, titles_of(folder, loaded.about)
-
-
-def _raw_id(model: Model, word: str) -> Any:
-    """Return a word as a raw id of the model's items."""
-    if np.issubdtype(model.item_ids.dtype, np.integer):
-        try:
-            raw_id: Any = int(word)
-        except ValueError as cause:
-            raise BadInput(f"item {word!r}: the item ids of this model are integers") from cause
-    else:
-        raw_id = word
-    model.known_rows([raw_id], "items")
-    return raw_id
-
-
-def _is_item(model: Model, word: str) -> bool:
-    try:
-        _raw_id(model, word.strip())
-    except BadInput:
-        return False
-    return True
 
 
 def _json_id(raw_id: Any) -> Any:

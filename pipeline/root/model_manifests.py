@@ -143,6 +143,26 @@ class Recommendations(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SimilarPart(FileEntry):
+    """Similar items in one file, and for how many items."""
+
+    items: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarItems(Manifest):
+    """The most similar items, at most `count` for each of `items` items: `rows` in all."""
+
+    kind: ClassVar[str] = "similar"
+
+    id: str
+    count: int
+    items: int
+    rows: int
+    parts: tuple[SimilarPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankingScore(Entry):
     """Means over users; `coverage` of all lists together, `novelty` in bits. Earlier rankings have three of them."""
 

@@ -28,7 +28,7 @@ from funkflow.pipeline.root.model_manifests import Reconstruction, Spectrum
 from funkflow.pipeline.root.store import SCRATCH, Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import PairsFile, predict
-from funkflow.pipeline.stages.recommend import recommend
+from funkflow.pipeline.stages.recommend import recommend, similar
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
 from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
 from funkflow.pipeline.stages.vectors import write_canonical_vectors
@@ -122,6 +122,19 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
             context, dataset, split, model_folder=model_folder, settings=settings.recommend,
             run_folder=origin.run_folder,
         )  # fmt: skip
+
+
+def similar_with(settings: Settings, model_folder: str, listeners: Sequence[Listener] = ()) -> str:
+    """Write the `settings.recommend.similar` most similar items of each item beside a saved model; return the folder.
+
+    Raises
+    ------
+    BadInput
+        The ratings that the model was trained on are missing, which tell the root to hold.
+    """
+    origin = TrainedOn.of(model_folder)
+    with hold_root(origin.root), _context(settings, origin.root, listeners) as context:
+        return similar(context, model_folder, settings.recommend.similar, origin.run_folder)
 
 
 @dataclass(frozen=True)

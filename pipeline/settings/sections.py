@@ -6,6 +6,7 @@ Does not cover: checks with data (each stage); tasks, which get plain numbers an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,17 +14,19 @@ from pydantic import Field, SecretStr, SerializerFunctionWrapHandler, model_seri
 
 from funkflow.pipeline.settings.cluster import Bytes as Bytes
 from funkflow.pipeline.settings.cluster import ClusterSettings as ClusterSettings
+from funkflow.pipeline.settings.ingest import FILES_ALONE
 from funkflow.pipeline.settings.ingest import ColumnSettings as ColumnSettings
 from funkflow.pipeline.settings.ingest import IngestSettings as IngestSettings
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
-from funkflow.pipeline.settings.presets import read_settings
+from funkflow.pipeline.settings.presets import read_settings, refuse_missing_data
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
 from funkflow.pipeline.settings.train import Place as Place
 from funkflow.pipeline.settings.train import Section as Section
 from funkflow.pipeline.settings.train import TrainSettings as TrainSettings
+from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage import files
 
 
@@ -114,6 +117,7 @@ class RecommendSettings(Section):
     count: int = Field(0, ge=0, description="items per user; 0: no recommendations")
     users: tuple[str | int, ...] = Field((), description="raw ids of the users to recommend to; empty: all")
     batch_users: int = Field(20_000, ge=1, description="greatest number of users of one task, approximately")
+    similar: int = Field(0, ge=0, description="most similar items to find for each item, by cosine; 0: none")
 
 
 class ReportSettings(Section):
@@ -235,6 +239,24 @@ class Settings(Section):
             chosen = "nothing" if needs_none else "slice"
             object.__setattr__(self, "train", self.train.model_copy(update={"stop_on": chosen}))
         return self
+
+    @classmethod
+    def of(
+        cls, given: Settings | str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
+    ) -> Settings:
+        """Return settings given as such, as a nested mapping, or as the name of a preset or the path of a TOML file."""
+        if isinstance(given, (str, os.PathLike)):
+            settings = cls.load(os.fspath(given), overrides)
+            refuse_missing_data(os.fspath(given), settings.ingest.ratings)
+            return settings
+        if isinstance(given, Mapping):
+            return cls.build(given, overrides)
+        if not isinstance(given, Settings):
+            raise SettingsError(
+                f"run: settings are a {type(given).__name__}; give a preset's name, the path of a .toml file, a "
+                f"mapping or Settings. {FILES_ALONE}"
+            )
+        return cls.build(given.model_dump(exclude_unset=True), overrides) if overrides else given
 
     @classmethod
     def load(cls, name_or_path: str, overrides: Sequence[str] = ()) -> Settings:

@@ -1,8 +1,8 @@
-"""Recommend: the best unseen items of all users, or of some, as Parquet.
+"""Recommend: the best unseen items of all users, or of some, and the items most similar to each item, as Parquet.
 
-Covers: one task for each slice of users, and the files.
-Does not cover: rated items (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py), the choice
-(tasks/serving/top_items.py).
+Covers: one task for each slice of users or of items, and the files.
+Does not cover: rated items (tasks/model/rated.py), the form of the files (tasks/serving/recommend.py,
+tasks/serving/similar_items.py), the choice (tasks/serving/top_items.py).
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
-from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedPart
+from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedPart, SimilarItems, SimilarPart
 from funkflow.pipeline.root.store import content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import RecommendSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.serving.recommend import recommend_part
+from funkflow.tasks.serving.similar_items import similar_part
 from funkflow.tasks.storage import files
 
-_STAGE = "recommend"
+_STAGE, _SIMILAR = "recommend", "similar"
+_ITEMS_A_TASK = 20_000
 _FOR_RATINGS = "this model was trained to predict ratings; train.goal = ranking trains one to recommend"
 
 
@@ -74,4 +76,32 @@ def recommend(
             ).publish([part.path for part in parts])  # fmt: skip
     summary = f"{manifest.rows:,} items for {manifest.users:,} users, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
+    return folder
+
+
+def similar(context: Context, model_folder: str, count: int, run_folder: str) -> str:
+    """Write the `count` items most similar to each item; return the folder of the Parquet files.
+
+    Columns: item, rank from 1, similar, cosine; by raw ids. Items without training ratings are left out.
+    """
+    started, about, folder = time.monotonic(), read_about(model_folder), files.join(run_folder, "similar")
+    identity = content_id(what="similar", model=about["parts"], count=count)
+    manifest = SimilarItems.published(folder)
+    reused = manifest is not None and manifest.id == identity
+    if manifest is None or not reused:
+        context.check_fits(_STAGE)  # likewise the whole model, and a table of scores
+        files.remove_tree(folder)
+        with nothing_half_written(folder):
+            pieces = max(1, -(-sum(int(part["rows"]) for part in about["parts"]["item"]) // _ITEMS_A_TASK))
+            context.notify(StageStarted(_SIMILAR, pieces))
+            served = submit_served(context, _SIMILAR, model_folder)
+            urls = [files.join(folder, "similar.parquet", f"part.{piece:05d}.parquet") for piece in range(pieces)]
+            jobs = [(served, (piece, pieces), count, url) for piece, url in enumerate(urls)]
+            parts = tuple(map(SimilarPart.read, run_all(context, _SIMILAR, "similar", similar_part, jobs)))
+            manifest = SimilarItems(
+                folder=folder, id=identity, count=count, parts=parts,
+                items=sum(part.items for part in parts), rows=sum(part.rows for part in parts),
+            ).publish([part.path for part in parts])  # fmt: skip
+    summary = f"{manifest.rows:,} items similar to {manifest.items:,}, in {folder}"
+    context.notify(StageFinished(_SIMILAR, time.monotonic() - started, summary, reused))
     return folder
