@@ -1,7 +1,7 @@
 """The tasks of alternating row solves where the items are few: a row of blocks, or all item shards, in one task.
 
 Covers: a row's parts for all item shards, their steps in one task, users and scores against items that travel as one.
-Does not cover: what is done to a block and a shard (als.py), when items are few
+Does not cover: what is done to a block and a shard (als.py), when items are few (tasks/grid/layout.py), the graph
 (pipeline/training/methods/als_all_items_graph.py).
 
 The same sums are added in the same order as by the tasks of single shards, so the bits are the same.

@@ -38,7 +38,7 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import als_all_items_graph, als_graph
 from funkflow.pipeline.training.methods.als import objective_of, train_als
 from funkflow.pipeline.training.methods.batch import train_batch
-from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid import layout, solved_rows
 from funkflow.tasks.grid.factor_shard import ShardStart, read_shard
 from funkflow.tasks.storage import files, npy
 
@@ -194,7 +194,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Bits]:
 def many_items(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The graph for many items, where the parameter says so."""
     if request.param:
-        monkeypatch.setattr(als_all_items_graph, "FEW_ITEMS_BYTES", 0)
+        monkeypatch.setattr(layout, "FEW_ITEMS_BYTES", 0)
 
 
 @pytest.mark.usefixtures("many_items")

@@ -23,13 +23,14 @@ from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
-from funkflow.pipeline.training.methods.als_all_items_graph import AllItemSolves, are_few
+from funkflow.pipeline.training.methods.als_all_items_graph import AllItemSolves
 from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, total
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.default_rule import ALS_PATIENCE, alpha_for, als_l2_for
 from funkflow.tasks.grid.factor_shard import ShardStart
+from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
@@ -95,7 +96,7 @@ class _EpochLoop(CheckpointedLoop):
         """Train to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
         data, last, chosen = self.load_grid(), self.resume(), self.settings
         width = chosen.rank + 2 * self.objective.biases
-        of_size = AllItemSolves if are_few(self.grid.items, width, self.grid.shards) else RowSolves
+        of_size = AllItemSolves if are_few_items(self.grid.items, width, self.grid.shards) else RowSolves
         self.solves = of_size(self.context, data, self.objective, chosen.als.steps, width)
         if last is None:
             rows = self.solves.first_rows(ShardStart(chosen.rank, chosen.seed, self.grid.shards))

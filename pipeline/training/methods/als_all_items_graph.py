@@ -1,12 +1,12 @@
 """An epoch of alternating row solves where the items are few: a task for each row of blocks and pass, not each block.
 
-Covers: the tasks of such an epoch, and when items are few.
-Does not cover: the work of a task (tasks/training/als_all_items.py), the graph for many items (als_graph.py), the loop
-over epochs (als.py).
+Covers: the tasks of such an epoch.
+Does not cover: the work of a task (tasks/training/als_all_items.py), the graph for many items (als_graph.py), the limit
+between them (tasks/grid/layout.py), the loop over epochs (als.py).
 
 Then a task of one block takes less time than Dask takes to run it. So all item shards travel as one, a row of blocks
 makes its parts for all of them in one task, and one task adds the parts of all rows up and takes the step of all
-shards: (s + 2) P + s + 2 tasks for s steps and P rows, where the other graph has some 2 s P^2.
+shards: (s + 2) P + s + 2 tasks for s steps and P rows, where the other graph has (s + 1) P^2 and more.
 """
 
 from __future__ import annotations
@@ -22,13 +22,6 @@ from funkflow.pipeline.training.sharded_rows import ShardedRows
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.training import als_all_items as tasks
-
-FEW_ITEMS_BYTES = 64_000_000
-
-
-def are_few(items: int, width: int, shards: int) -> bool:
-    """Return whether the parts of all rows of blocks in the sums of a step are small enough for one task."""
-    return 8 * items * width * shards <= FEW_ITEMS_BYTES
 
 
 class AllItemSolves(RowSolves):
