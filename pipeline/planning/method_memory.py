@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.kernels.tiles import TILE_USERS as SOLVED_USERS
 from funkflow.tasks.kernels.vector import STATE_WIDTH
 from funkflow.tasks.model.score_rows import BATCH_PAIRS as SCORED_PAIRS
@@ -172,11 +173,13 @@ def batch_need(work: Workload) -> Need:
 def als_need(work: Workload) -> Need:
     """Rows in float32; of items during their steps also residuals, directions and parts of sums, half in float64.
 
-    A task has a copy of all items, and the ratings of the users that it solves together in order.
+    A task has a copy of all items, and the ratings of the users that it solves together in order. Where items are few,
+    one worker gets the parts of all rows of blocks.
     """
     size, row = work.size, 4 * (work.rank + 2)
     users = size.users * row * _ROW_VERSIONS * work.part
-    items = size.items * row * (_ROW_VERSIONS + _SEARCH_ROWS + 2 * work.shards * work.part)
+    parts = 1.0 if are_few_items(size.items, work.rank + 2, work.shards) else work.part
+    items = size.items * row * (_ROW_VERSIONS + _SEARCH_ROWS + 2 * work.shards * parts)
     together = min(SOLVED_USERS, size.users / work.shards)
     ordered = _ORDERED_BYTES * size.ratings * together / max(1, size.users)
     solving = work.tasks * (SOLVED_USERS * row * _SOLVED_ROWS + ordered + size.items * row)

@@ -1,7 +1,7 @@
 """Baseline: errors of the mean rating and of the bias baseline on the validation ratings, which a model must beat.
 
 Covers: fitting and scoring both before training, once for each grid.
-Does not cover: the estimates (tasks/training/bias_baseline.py), their tasks (pipeline/training/bias_graph.py), the
+Does not cover: the estimates (tasks/grid/bias_baseline.py), their tasks (pipeline/training/bias_graph.py), the
 model's errors (evaluate.py).
 """
 
@@ -20,10 +20,10 @@ from funkflow.pipeline.root.model_manifests import Baseline
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.placed_grid import GridSource, load_grid
 from funkflow.tasks.digits import rounded
+from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.saved_shards import score_mean
 from funkflow.tasks.training.score import Errors, score
 

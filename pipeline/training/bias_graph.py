@@ -1,7 +1,7 @@
 """The bias baseline of a grid, as tasks on its rows of blocks.
 
 Covers: the tasks with their inputs and keys.
-Does not cover: the estimate (tasks/training/bias_baseline.py), its uses (pipeline/stages/evaluate.py,
+Does not cover: the estimate (tasks/grid/bias_baseline.py), its uses (pipeline/stages/evaluate.py,
 methods/standard_svd.py).
 """
 
@@ -13,7 +13,7 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.placed_grid import PlacedGrid
-from funkflow.tasks.training.bias_baseline import item_bias_shard, item_sums, user_bias_shard
+from funkflow.tasks.grid.bias_baseline import item_bias_shard, item_sums, user_bias_shard
 
 
 def fit_biases(

@@ -1,7 +1,7 @@
 """Sums and counts of the ratings of each user and item of a block.
 
 Covers: one block, and the rows of a row of blocks that have ratings.
-Does not cover: the loop (tasks/kernels/row_sums.py), the use of the sums (tasks/training/bias_baseline.py).
+Does not cover: the loop (tasks/kernels/row_sums.py), the use of the sums (bias_baseline.py).
 """
 
 from __future__ import annotations

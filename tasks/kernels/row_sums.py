@@ -1,7 +1,7 @@
 """Compiled sums over the ratings of each user and each item of a block, for the bias baseline.
 
 Covers: `residual_sums`, for any coding of ratings, each with an explicit signature.
-Does not cover: its plain reference (reference.py), or the biases themselves (tasks/training/bias_baseline.py).
+Does not cover: its plain reference (reference.py), or the biases themselves (tasks/grid/bias_baseline.py).
 """
 
 from __future__ import annotations

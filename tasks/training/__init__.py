@@ -1,6 +1,6 @@
 """Training: what each method does to a block, a shard or a row, and when it stops.
 
-Lives here: sgd, batch, funk, standard SVD methods, scoring, early stopping, warm starts, the bias baseline.
+Lives here: sgd, batch, funk, standard SVD methods, scoring, early stopping, warm starts.
 Does not: the graphs of tasks (pipeline/training/).
 May import: tasks/grid/, tasks/model/, tasks/dataset/, tasks/kernels/.
 """

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.dataset.id_pieces import read_piece
+from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, write_shard
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
@@ -23,7 +24,6 @@ from funkflow.tasks.model.about import PartEntry, Place
 from funkflow.tasks.model.fold_in import AllRows, Penalty, evidence, solve_row
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.score import Errors, HeldOut, held_out_table, read_held_out, score
 
 

@@ -29,10 +29,10 @@ from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.standard_svd import decompose
 from funkflow.tasks.errors import NotConverged, SettingsError
+from funkflow.tasks.grid.bias_baseline import ITEM_DAMPING, USER_DAMPING
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.bias_baseline import ITEM_DAMPING, USER_DAMPING
 
 SHARDS = 4
 STANDARD = [method.name for method in METHODS.values() if method.missing_as_zero]

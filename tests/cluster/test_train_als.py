@@ -1,7 +1,9 @@
 """Alternating row solves on a cluster: conjugate gradients in NumPy, the SVD, and one result whatever the workers are.
 
-Covers: pipeline/training/methods/als.py and pipeline/training/methods/als_graph.py: the whole method against whole
-matrices, workers, threads, faults, resuming, stopping, settings that cannot go together.
+Covers: the loop (pipeline/training/methods/als.py) and its graphs for many items
+(pipeline/training/methods/als_graph.py) and for few (pipeline/training/methods/als_all_items_graph.py): the whole
+method against whole matrices, workers, threads, faults, resuming, stopping, the number of tasks, settings that cannot
+go together.
 Does not cover: the tasks (tests/unit/test_als.py), how good it gets (test_quality.py).
 """
 
@@ -17,6 +19,7 @@ import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from dense_als import Dense
 from distributed import Client
+from distributed.diagnostics.task_stream import get_task_stream
 from losing_workers import KillAfter
 from pydantic import ValidationError
 from sessions import only_long
@@ -32,10 +35,10 @@ from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, T
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.methods import als_graph
+from funkflow.pipeline.training.methods import als_all_items_graph, als_graph
 from funkflow.pipeline.training.methods.als import objective_of, train_als
 from funkflow.pipeline.training.methods.batch import train_batch
-from funkflow.tasks.grid import solved_rows
+from funkflow.tasks.grid import layout, solved_rows
 from funkflow.tasks.grid.factor_shard import ShardStart, read_shard
 from funkflow.tasks.storage import files, npy
 
@@ -187,14 +190,51 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Bits]:
         }
 
 
+@pytest.fixture
+def many_items(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The graph for many items, where the parameter says so."""
+    if request.param:
+        monkeypatch.setattr(layout, "FEW_ITEMS_BYTES", 0)
+
+
+@pytest.mark.usefixtures("many_items")
+@pytest.mark.parametrize("many_items", [False, True], indirect=True, ids=["few items", "many items"])
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_two_threads_and_streamed_blocks_give_the_same_bits(
+def test_two_threads_streamed_blocks_and_both_graphs_give_the_same_bits(
     context: Context, expected: dict[float, Bits], alpha: float
 ) -> None:
     assert trained(context, als_settings(alpha), streamed=alpha > 0)[1] == expected[alpha]
 
 
-@pytest.mark.parametrize("victim", [only_long("solve-users-two-0004-001"), "solve-items-two-0003-02-001"])
+def test_a_row_of_few_items_is_a_task_and_no_block_is(context: Context) -> None:
+    """P users, in 4 passes P parts and an advance, what was seen, and P scores."""
+    with get_task_stream(context.client) as stream:
+        trained(context, als_settings())
+    of_third = [task["key"] for task in stream.data if f"{context.attempt}-0003" in task["key"]]
+    assert len(of_third) == SHARDS + 4 * (SHARDS + 1) + 1 + SHARDS, of_third
+
+
+def test_training_ends_in_the_epoch_that_decides_though_the_next_one_is_submitted(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = als_settings(0.3, als={"alpha": 0.3, "tolerance": 0.3}, epochs=20, patience=20, checkpoint_epochs=20)
+    manifest, _ = trained(context, settings)
+    monkeypatch.setattr(als_all_items_graph.AllItemSolves, "in_flight", 1)
+    one_at_a_time, _ = trained(Context(context.client, context.store, lambda event: None, "one-at-a-time"), settings)
+    assert manifest.reason == one_at_a_time.reason == "the gradient has vanished"
+    assert manifest.history == one_at_a_time.history
+
+
+@pytest.mark.usefixtures("many_items")
+@pytest.mark.parametrize(
+    ("many_items", "victim"),
+    [
+        only_long(False, "solve-users-two-0004-001"),
+        (False, "solve-items-two-0003-02"),
+        (True, "solve-items-two-0003-02-001"),
+    ],
+    indirect=["many_items"],
+)
 def test_two_workers_one_of_them_killed_give_the_same_bits(
     tmp_path: Path, expected: dict[float, Bits], victim: str
 ) -> None:

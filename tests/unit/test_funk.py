@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
+from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
@@ -27,7 +28,6 @@ from funkflow.tasks.kernels.reference_funk import (
     subtract_factor_plainly,
 )
 from funkflow.tasks.kernels.vector import BIAS
-from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.funk import (
     Feature,
     Vectors,

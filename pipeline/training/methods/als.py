@@ -10,7 +10,11 @@ bits, and no task depends on those before the checkpoint.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, replace
+from typing import Any
+
+from distributed import Future
 
 from funkflow.pipeline.root.manifests import Grid, ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
@@ -19,12 +23,14 @@ from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.methods.als_all_items_graph import AllItemSolves
 from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, total
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.default_rule import ALS_PATIENCE, alpha_for, als_l2_for
 from funkflow.tasks.grid.factor_shard import ShardStart
+from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.training.early_stopping import Verdict, judge_history
@@ -89,7 +95,9 @@ class _EpochLoop(CheckpointedLoop):
     def run(self) -> tuple[Checkpoint, str]:
         """Train to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
         data, last, chosen = self.load_grid(), self.resume(), self.settings
-        self.solves = RowSolves(self.context, data, self.objective, chosen.als.steps, chosen.rank)
+        width = chosen.rank + 2 * self.objective.biases
+        of_size = AllItemSolves if are_few_items(self.grid.items, width, self.grid.shards) else RowSolves
+        self.solves = of_size(self.context, data, self.objective, chosen.als.steps, width)
         if last is None:
             rows = self.solves.first_rows(ShardStart(chosen.rank, chosen.seed, self.grid.shards))
         else:
@@ -105,23 +113,38 @@ class _EpochLoop(CheckpointedLoop):
         return last, self._reason()
 
     def _to_next_checkpoint(self, rows: ShardedRows, last: Checkpoint | None) -> Checkpoint:
-        """Run epochs until a checkpoint is due or training ends, and write it."""
+        """Run epochs until a checkpoint is due or training ends, and write it.
+
+        Where epochs are short, the next one is submitted before this one is judged, so that no worker waits. It is
+        dropped if training ends.
+        """
         first = last.epoch if last else 0
+        end = min(first + self.settings.checkpoint_epochs, self.settings.epochs)
+        flying: deque[tuple[EpochTasks, list[Future[Any]]]] = deque()
+        number = first
         while True:
-            number = len(self.history) + 1
-            epoch = self.solves.epoch(rows, number)
+            while len(flying) < self.solves.in_flight and number + len(flying) < end:
+                flying.append(self._submit(flying[-1][0].rows if flying else rows, number + len(flying) + 1))
+            number += 1
+            epoch, errors = flying.popleft()
             rows = epoch.rows
-            self._record(epoch, number)
-            if self._reason() or number - first >= self.settings.checkpoint_epochs:
+            self._record(epoch, errors, number)
+            if self._reason() or number == end:
                 return self._write(rows, number, last)
 
-    def _record(self, epoch: EpochTasks, number: int) -> None:
+    def _submit(self, rows: ShardedRows, number: int) -> tuple[EpochTasks, list[Future[Any]]]:
+        """Submit epoch `number`, and its scores where they decide."""
+        epoch = self.solves.epoch(rows, number)
+        return epoch, self.solves.errors(epoch.rows, number, self.scale) if self._stops_on_rmse() else []
+
+    def _record(self, epoch: EpochTasks, errors: list[Future[Any]], number: int) -> None:
         """Measure an epoch, remember it if it is the best, and report it."""
-        users, items = (total(self.context.client.gather(seen)) for seen in (epoch.seen_by_users, epoch.seen_by_items))
+        seen, parts = self.context.client.gather((epoch.seen, errors))
+        users, items = (total(half) for half in seen)
         targets = self._squared_targets()
         error = max(0.0, targets - 2.0 * items.met + items.squared)
         training = math.sqrt(error / self.grid.ratings) * self.steps.deviation
-        stopping = self.solves.errors(epoch.rows, number, self.scale).rmse if self._stops_on_rmse() else None
+        stopping = total(parts).rmse if parts else None
         value = self.objective.value(targets, users, items)
         self.history.append([training, stopping, value / self.grid.ratings, math.sqrt(users.slope + items.slope)])
         best = self._verdict().best_epoch == number
@@ -161,9 +184,10 @@ class _EpochLoop(CheckpointedLoop):
 
     def _write(self, rows: ShardedRows, number: int, last: Checkpoint | None) -> Checkpoint:
         self.begin_writing()
+        shards = self.solves.shards(rows)
         current = write_sides(
             self.context, self.folder, "save-rows", f"shards-{number:05d}/{{}}-rows.npy", write=solved_rows.write_rows,
-            arguments=lambda side: ((shard,) for shard in getattr(rows, side)),
+            arguments=lambda side: ((shard,) for shard in getattr(shards, side)),
         )  # fmt: skip
         if self.best is None:
             assert last is not None
@@ -174,7 +198,8 @@ class _EpochLoop(CheckpointedLoop):
         return self.write_checkpoint(number, self._verdict().best_epoch, ResumePoint.of(current), best)
 
     def _write_best(self, number: int, rows: ShardedRows) -> ShardFiles:
+        shards = self.solves.shards(rows)
         return write_sides(
             self.context, self.folder, "save-best", f"shards-{number:05d}/{{}}.npy", write=solved_rows.write_as_shard,
-            arguments=lambda side: ((shard, side[:-1], self.objective.biases) for shard in getattr(rows, side)),
+            arguments=lambda side: ((shard, side[:-1], self.objective.biases) for shard in getattr(shards, side)),
         )  # fmt: skip

@@ -11,10 +11,12 @@ number of workers.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from dask.delayed import delayed
@@ -33,26 +35,33 @@ from funkflow.tasks.training.score import Errors
 NUMBER = "f4"
 """The type of rows in production; sums are float64."""
 
+Sum = TypeVar("Sum", Seen, Errors)
+
 
 @dataclass(frozen=True)
 class EpochTasks:
-    """An epoch that was submitted: the rows at its end, and what its halves saw at their beginnings."""
+    """An epoch that was submitted: the rows at its end, and what its halves saw at their beginnings.
+
+    `seen` : futures of what users and items saw, by shard, or a future of both.
+    """
 
     rows: ShardedRows
-    seen_by_users: list[Future[Any]]
-    seen_by_items: list[Future[Any]]
+    seen: tuple[list[Future[Any]], list[Future[Any]]] | Future[Any]
 
 
 class RowSolves:
     """Epochs over the blocks of a grid.
 
-    `steps` : of conjugate gradients in each half.
+    `steps` : of conjugate gradients in each half; `width` : of rows;
+    `in_flight` : epochs that are submitted before the first is judged.
     """
 
-    def __init__(self, context: Context, data: PlacedGrid, objective: Objective, steps: int, rank: int) -> None:
+    in_flight = 1
+
+    def __init__(self, context: Context, data: PlacedGrid, objective: Objective, steps: int, width: int) -> None:
         self.client, self.attempt = context.client, context.attempt
         self.objective, self.steps = objective, steps
-        self.width = rank + 2 * objective.biases
+        self.width = width
         self.context, self._placements = context, itertools.count()
         self.place(data)
 
@@ -119,21 +128,16 @@ class RowSolves:
         futures = self.client.compute([*users, *items, *seen], optimize_graph=False)
         return EpochTasks(
             ShardedRows(futures[:count], futures[count : 2 * count]),
-            futures[2 * count : 3 * count],
-            futures[3 * count :],
+            (futures[2 * count : 3 * count], futures[3 * count :]),
         )
 
-    def errors(self, rows: ShardedRows, number: int, scale: tuple[float, float]) -> Errors:
-        """Return the errors on the validation ratings."""
-        submit, name = self.client.submit, f"score-{self.attempt}-{number:04d}"
-        parts: list[Errors] = self.client.gather(
-            [
-                submit(als.score_rows, held_out, self.objective, scale, users, *rows.items,
-                       key=f"{name}-{a:03d}", pure=False)
-                for a, (held_out, users) in enumerate(zip(self.data.held_out, rows.users, strict=True))
-            ]
-        )  # fmt: skip
-        return sum(parts[1:], parts[0])
+    def errors(self, rows: ShardedRows, number: int, scale: tuple[float, float]) -> list[Future[Any]]:
+        """Submit the scores of an epoch; return futures of the errors on the validation ratings, by user shard."""
+        return [
+            self.client.submit(als.score_rows, held_out, self.objective, scale, users, *rows.items,
+                               key=f"score-{self.attempt}-{number:04d}-{a:03d}", pure=False)
+            for a, (held_out, users) in enumerate(zip(self.data.held_out, rows.users, strict=True))
+        ]  # fmt: skip
 
     def first_rows(self, start: ShardStart) -> ShardedRows:
         """Return the initial rows; those without training ratings are zero."""
@@ -167,6 +171,10 @@ class RowSolves:
             )
         )  # fmt: skip
 
+    def shards(self, rows: ShardedRows) -> ShardedRows:
+        """Return the rows by shard, to be written."""
+        return rows
+
     def _gram(self, shards: Sequence[Any], name: str) -> Any:
         """Return alpha X^T X over all shards; of no rows where alpha is 0."""
         if not self.objective.alpha:
@@ -178,6 +186,6 @@ class RowSolves:
         return delayed(als.weighed_gram, pure=False)(self.objective.alpha, NUMBER, *parts, dask_key_name=f"gram-{name}")
 
 
-def total(seen: Sequence[Seen]) -> Seen:
+def total(parts: Sequence[Sum]) -> Sum:
     """Return the sum over all shards, in order."""
-    return sum(seen[1:], seen[0])
+    return functools.reduce(operator.add, parts)

@@ -32,11 +32,11 @@ from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
 from funkflow.pipeline.training.methods.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
 from funkflow.pipeline.training.step_sizes import scaling_of
+from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.block_products import removed_from
 from funkflow.tasks.grid.factor_shard import FactorShard, shard_of, shard_rows, write_shard
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.bias_baseline import mean_shard
 from funkflow.tasks.training.score import score_written_row
 from funkflow.tasks.training.svd_methods import SVD_METHODS, Decomposition, refuse_what_has_none
 

@@ -1,7 +1,7 @@
 """The two baselines: the mean rating, and the mean with damped user and item biases.
 
 Covers: their shards, from sums over blocks; the same code scores them as any model.
-Does not cover: the sums (tasks/grid/row_sums.py), the biases of the trained model (sgd.py).
+Does not cover: the sums (row_sums.py), the biases of the trained model (tasks/training/sgd.py).
 
 The biases are Koren's decoupled estimate (Koren 2010, section 2.1): b_i = sum(r - µ) / (25 + n_i), then
 b_u = sum(r - µ - b_i) / (10 + n_u).

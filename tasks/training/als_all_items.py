@@ -1,0 +1,135 @@
+"""The tasks of alternating row solves where the items are few: a row of blocks, or all item shards, in one task.
+
+Covers: a row's parts for all item shards, their steps in one task, users and scores against items that travel as one.
+Does not cover: what is done to a block and a shard (als.py), when items are few (tasks/grid/layout.py), the graph
+(pipeline/training/methods/als_all_items_graph.py).
+
+The same sums are added in the same order as by the tasks of single shards, so the bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
+from funkflow.tasks.grid.solved_rows import Matrix, Rows
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.training import als
+from funkflow.tasks.training.als import ItemPart, ItemSearch, Solved
+from funkflow.tasks.training.score import Errors, HeldOut
+
+Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
+"""What the users' and the items' half of an epoch saw, by shard."""
+
+
+@dataclass(frozen=True)
+class AllItems(Weighed):
+    """All item shards between two epochs, and alpha V^T V."""
+
+    shards: tuple[Rows, ...]
+    gram: Rows
+
+
+@dataclass(frozen=True)
+class RowParts(Weighed):
+    """A row of blocks' part of the sums of every item shard; in the first pass also U^T U and what its users saw."""
+
+    of_items: tuple[ItemPart, ...]
+    gram: Matrix | None = None
+    seen: Seen = NOTHING_SEEN
+
+
+@dataclass(frozen=True)
+class AllSearches(Weighed):
+    """All item shards between their steps, alpha U^T U, and what the epoch saw."""
+
+    shards: tuple[ItemSearch, ...]
+    gram: Rows
+    seen: Halves
+
+
+def items_of(objective: Objective, *shards: Rows) -> AllItems:
+    """Return all item shards as one."""
+    grams = [als.gram_of(each) for each in shards] if objective.alpha else []
+    return AllItems(shards, _gram(objective, shards[0], grams))
+
+
+def users_of(users: Solved | Rows) -> Rows:
+    """Return the rows alone."""
+    return users.rows if isinstance(users, Solved) else users
+
+
+def shard_of(items: AllItems, number: int) -> Rows:
+    """Return one item shard."""
+    return items.shards[number]
+
+
+def seen_of(searches: AllSearches) -> Halves:
+    """Return what was seen alone."""
+    return searches.seen
+
+
+def solve_users(
+    blocks: BlockRow, users: Solved | Rows, items: AllItems, counts: Matrix, objective: Objective, steps: int
+) -> Solved:
+    """Do what `als.solve_users` does."""
+    return als.solve_users(blocks, users_of(users), items.shards, items.gram, counts, objective, steps)
+
+
+def row_parts(blocks: BlockRow, users: Solved, items: AllItems | AllSearches, objective: Objective) -> RowParts:
+    """Return a row's parts for all item shards: in the first pass at their rows, then at their directions."""
+    if isinstance(items, AllItems):
+        parts = _parts(blocks, users, items.shards, objective, no_targets=False)
+        return RowParts(parts, als.gram_of(users.rows) if objective.alpha else None, users.seen)
+    return RowParts(_parts(blocks, users, [each.directions for each in items.shards], objective, no_targets=True))
+
+
+def begin_items(items: AllItems, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllSearches:
+    """Return the start of the solves of all item shards, from the parts of all rows, in order.
+
+    counts : float64 (rows,) of each shard.
+    """
+    gram = _gram(objective, items.shards[0], [row.gram for row in rows if row.gram is not None])
+    begun = tuple(
+        als.begin_items(shard, gram, counts[b], objective, *(row.of_items[b] for row in rows))
+        for b, shard in enumerate(items.shards)
+    )
+    return AllSearches(begun, gram, (tuple(row.seen for row in rows), tuple(each.seen for each in begun)))
+
+
+def step_items(searches: AllSearches, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllSearches:
+    """Return the searches after a step in every row of all shards."""
+    after = tuple(
+        als.step_items(shard, searches.gram, counts[b], objective, *(row.of_items[b] for row in rows))
+        for b, shard in enumerate(searches.shards)
+    )
+    return AllSearches(after, searches.gram, searches.seen)
+
+
+def end_items(searches: AllSearches, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllItems:
+    """Return all items after the last step."""
+    return items_of(objective, *(each.rows for each in step_items(searches, counts, objective, *rows).shards))
+
+
+def score_rows(
+    held_out: HeldOut, objective: Objective, scale: tuple[float, float], users: Solved, items: AllItems
+) -> Errors:
+    """Return one user shard's errors on its validation ratings."""
+    return als.score_rows(held_out, objective, scale, users.rows, *items.shards)
+
+
+def _parts(
+    blocks: BlockRow, users: Solved, shards: Sequence[Rows], objective: Objective, no_targets: bool
+) -> tuple[ItemPart, ...]:
+    return tuple(
+        als.item_part(blocks, b, users.rows, shard, objective, no_targets=no_targets) for b, shard in enumerate(shards)
+    )
+
+
+def _gram(objective: Objective, like: Rows, grams: Sequence[Matrix]) -> Rows:
+    number = like.dtype.str[1:]
+    if not objective.alpha:
+        return als.no_gram(number, like.shape[1])
+    return als.weighed_gram(objective.alpha, number, *grams)
