@@ -21,7 +21,8 @@ Scores = Callable[[Integers], npt.NDArray[np.float32]]
 """Scores of all items for these users, float32 (n, items), a new array."""
 Measure = tuple[str, int]
 """A name of ("NDCG", "recall", "HR") and k."""
-_BATCH = 1024
+_BATCH = 128
+"""Users at a time: their scores of all items stay in the cache."""
 
 
 def measured(held_out: HeldOut, scores: Scores, wanted: Sequence[Measure]) -> dict[str, float]:
@@ -39,7 +40,8 @@ def _hits(held_out: HeldOut, scores: Scores) -> tuple[npt.NDArray[np.bool_], npt
     cells = np.sort(rows.astype(np.int64) * of_items + items)
     for first in range(0, len(wanted), _BATCH):
         some = wanted[first : first + _BATCH]
-        found = np.where(held_out.rated(some) > 0, -np.inf, scores(some)).astype(np.float32)
+        found = scores(some)
+        found[held_out.rated(some) > 0] = -np.inf
         best = np.argpartition(found, -longest, axis=1)[:, -longest:]
         order = np.argsort(-np.take_along_axis(found, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
