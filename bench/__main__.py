@@ -17,13 +17,13 @@ from rich.console import Console
 
 from bench import table
 from bench.context import Bench
-from bench.data import ROOT, prepare
+from bench.data import ROOT, no_data, prepare
 from bench.forms import FORMS
 from bench.machine import machine, versions
 from bench.measure import Row
 from bench.ours import Failed
 from bench.peers.roster import NOT_AT, PEERS
-from bench.sections import growth, jobs, kernel, overhead, quality
+from bench.sections import growth, jobs, kernel, overhead, quality, ranking
 
 SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "kernel": kernel.rows,
@@ -31,7 +31,10 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "quality": quality.rows,
     "jobs": jobs.rows,
     "growth": growth.rows,
+    "ranking": ranking.rows,
 }
+OTHER_DATA = {"ranking"}
+"""Sections that measure on sets of their own, so that alone they need no synthetic one."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -47,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     here = machine()
     try:
-        data = prepare(form, raw=chosen.raw)
+        data = no_data(form) if OTHER_DATA.issuperset(sections) else prepare(form, raw=chosen.raw)
     except Failed as error:
         return _refuse(str(error))
     bench = Bench(form, data, peers, chosen.limit or form.limit_seconds, _tell)

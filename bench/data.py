@@ -78,6 +78,13 @@ def prepare(form: Form, root: Path = ROOT, raw: str = "") -> Data:
     return data
 
 
+def no_data(form: Form, root: Path = ROOT) -> Data:
+    """Return a set without ratings, for sections that have sets of their own; its folder is there."""
+    folder = root / form.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return Data(str(folder), "", {}, 0, 0, 0, 0, biases_rmse=0.0, truth_rmse=0.0)
+
+
 def packed(
     users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], ratings: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.void]:

@@ -1,6 +1,6 @@
 """Ours, as the benchmarks use it: the command line, the files a run leaves, and a plain loop over the blocks.
 
-Covers: everything in bench/ that imports funkflow. When its insides change, this file changes.
+Covers: with ours_ranked.py, everything in bench/ that imports funkflow. When its insides change, these files change.
 Does not cover: training through Dask epoch by epoch (training.py), what is compared with what (sections/), or how
 results are laid out (table.py).
 """

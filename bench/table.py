@@ -55,7 +55,7 @@ def table(form: str, data: Data, rows: Sequence[Row]) -> Table:
         f"{form}: {data.ratings:,} ratings, {data.users:,} x {data.items:,}; RMSE of biases alone "
         f"{data.biases_rmse:.4f}, of the planted truth {data.truth_rmse:.4f}"
     )
-    laid = Table(title=title, title_justify="left", title_style="bold")
+    laid = Table(title=title if data.ratings else form, title_justify="left", title_style="bold")
     for number, name in enumerate(_COLUMNS):
         laid.add_column(name, justify="right" if 2 <= number <= 6 else "left")
     section = ""

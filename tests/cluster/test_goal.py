@@ -21,7 +21,7 @@ from funkflow.pipeline.models.start_model import relevant
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.errors import ModelRefused, SettingsError
-from funkflow.tasks.grid.default_rule import alpha_for
+from funkflow.tasks.grid.default_rule import alpha_for, als_l2_for
 from funkflow.tasks.model.about import read_about
 
 
@@ -136,6 +136,11 @@ def test_pairs_that_contradict_each_other_are_refused() -> None:
 
 
 def test_the_weight_of_a_missing_cell_follows_the_part_that_is_rated() -> None:
-    assert alpha_for(900_000, 6_040, 3_706) == pytest.approx(0.5)
+    assert alpha_for(900_000, 1_000, 1_000) == pytest.approx(0.5)
     sparse = alpha_for(1_000_000, 100_000, 100_000)
-    assert sparse / (1 - sparse) == pytest.approx(30 * 1e-4)
+    assert sparse / (1 - sparse) == pytest.approx(15 * 1e-4)
+
+
+@pytest.mark.parametrize(("a_row", "l2"), [(5, 0.034), (20, 0.0085), (80, 0.0085), (320, 0.00425)])
+def test_the_l2_of_a_ranking_follows_the_ratings_a_row(a_row: int, l2: float) -> None:
+    assert als_l2_for(a_row * 2_000, 4_000, 1_000, alpha=0.1) == pytest.approx(l2)
