@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bench.ranking.held_out import HeldOut
 from bench.ranking.measures import Scores
 
-EASE_L2 = (50.0, 200.0, 500.0)
+EASE_L2 = (200.0, 500.0, 1000.0)
 EASE_ITEMS = 20_000
 """EASE inverts a matrix of items by items; above this it is left out."""
 _BATCH = 1024

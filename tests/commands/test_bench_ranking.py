@@ -82,7 +82,7 @@ def test_a_tiny_run_has_a_row_for_each_contestant_and_its_own_ranking_is_the_eva
     assert ours.failed == ""
     assert ours.more["NDCG@10"] > 3 * popular.more["NDCG@10"]
     assert set(ours.more) == {"NDCG@10", "recall@20", "NDCG@100", "variants", "by_seed"}
-    assert set(found["EASE, best of 3"].more["variants"]) == {"L2 50", "L2 200", "L2 500"}
+    assert set(found["EASE, best of 3"].more["variants"]) == {"L2 200", "L2 500", "L2 1000"}
     if find_spec("implicit") is None:
         assert found["implicit"].failed.startswith("not installed: ")
     else:
