@@ -156,7 +156,7 @@ class _EpochLoop(CheckpointedLoop):
     def _squared_targets(self) -> float:
         """Return the sum of squared targets, with their confidences, from the sums of the grid."""
         if self.objective.counts:
-            return self.solves.total_confidence()
+            return self.solves.total_confidence
         grid, mean = self.grid, self.steps.mean
         about_mean = grid.mean_square - 2.0 * mean * grid.mean + mean**2
         return grid.ratings * about_mean / self.steps.deviation**2

@@ -71,8 +71,9 @@ class RowSolves:
         name = f"count-als-{self.attempt}-{next(self._placements):03d}"
         self.counts = count_rows(self.context, data, name, als.count_confidences, self.objective)
 
+    @functools.cached_property
     def total_confidence(self) -> float:
-        """Return the sum of confidences of all ratings."""
+        """The sum of confidences of all ratings."""
         sums: list[float] = self.client.gather(
             [self.client.submit(np.sum, shard, pure=False) for shard in self.counts.items]
         )
