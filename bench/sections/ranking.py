@@ -129,7 +129,7 @@ class _Race:
             raise Failed(answer.failed)
         for name, seconds in answer.content["seconds_by_model"].items():
             users, items = (
-                _padded(np.load(folder / f"{name}-{side}.npy"), rows)
+                _padded(np.lib.format.open_memmap(folder / f"{name}-{side}.npy", mode="r"), rows)
                 for side, rows in zip(("users", "items"), held_out.shape, strict=True)
             )
             contestant = f"implicit {name.upper()}, k = {answer.content['factors']}"

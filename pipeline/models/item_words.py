@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.model import Model
+from funkflow.tasks.model.items import Recommender
 from funkflow.tasks.transform import as_ratings
 
 
-def ratings_in(words: list[str], model: Model) -> dict[Any, float]:
+def ratings_in(words: list[str], model: Recommender) -> dict[Any, float]:
     """Return the ratings that --rated gives, by raw id.
 
     An id may have commas and equals signs in it: a word is cut at commas only if it does not name one item.
@@ -35,7 +35,7 @@ def ratings_in(words: list[str], model: Model) -> dict[Any, float]:
     return found
 
 
-def _greatest(model: Model) -> float:
+def _greatest(model: Recommender) -> float:
     if model.about.get("counts"):
         return 1.0
     if model.scale is None:
@@ -43,7 +43,7 @@ def _greatest(model: Model) -> float:
     return float(as_ratings(np.array(model.scale[1]), model.transform))
 
 
-def _is_item(model: Model, word: str) -> bool:
+def _is_item(model: Recommender, word: str) -> bool:
     try:
         raw_item(model, word.strip())
     except BadInput:
@@ -51,7 +51,7 @@ def _is_item(model: Model, word: str) -> bool:
     return True
 
 
-def raw_item(model: Model, word: str) -> Any:
+def raw_item(model: Recommender, word: str) -> Any:
     """Return a word as a raw id of the model's items."""
     if np.issubdtype(model.item_ids.dtype, np.integer):
         try:

@@ -59,11 +59,14 @@ def recognise(file: RawFile, wanted: Wanted) -> Form:
     if wanted.format == "parquet" or (wanted.format == "auto" and file.name.endswith((".parquet", ".pq"))):
         return recognise_parquet(file, wanted)
     head = read_range(file.url, file.start, min(file.start + HEAD_BYTES, file.stop))
+    in_folders = ", ".join(columns_in(file.name))
+    if in_folders:  # which may hold the ratings
+        wanted = replace(wanted, events=False)
     is_json = wanted.format == "jsonl" or (wanted.format == "auto" and is_json_lines(head, file.name))
     try:
         return (recognise_jsonl if is_json else recognise_text)(head, file.name, wanted)
     except BadInput as cause:
-        if in_folders := ", ".join(columns_in(file.name)):
+        if in_folders:
             raise BadInput(
                 f"{cause.message}; columns in folder names ({in_folders}) are read for Parquet only"
             ) from cause
