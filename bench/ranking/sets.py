@@ -4,8 +4,8 @@ Covers: real sets in the folder of real ratings, and a made one for the smallest
 Does not cover: who is measured on them at which rank (cases.py).
 
 Hash 10 %: ours holds the ratings out, and those from three quarters up the scale on are relevant. Gowalla has the split
-that LightGCN published (He et al. 2020), `ml-1m-ncf` that of NCF (He et al. 2017): each user's newest rating is ranked
-among 99 sampled items.
+of the LightGCN paper (He et al. 2020). `ml-1m-ncf` has the split of the NCF paper (He et al. 2017), which ranks each
+user's newest rating among 99 sampled items.
 """
 
 from __future__ import annotations

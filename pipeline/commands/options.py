@@ -80,7 +80,7 @@ IfNew = Annotated[
     ),
 ]
 Goal = Annotated[
-    Literal["", "ratings", "ranking", "both"],
+    Literal["ratings", "ranking", "both"] | None,
     typer.Option(
         "--goal",
         help="what the model is for: to predict ratings, or to rank what to recommend; both: two models on one grid",
@@ -208,11 +208,11 @@ def default_root() -> str:
 
 
 def model_from(
-    options: RunOptions, model: str, resume: bool, until: str = "spectrum"
+    options: RunOptions, model: str, resume: bool, until: str = "spectrum", goal: str = "ratings"
 ) -> tuple[Settings, str, str | None]:
     """Return settings, the folder of the model, and the folder of its grid if the options lead to a run.
 
-    until : the last stage of that run.
+    until : the last stage of that run; goal : of the model in use that is wanted.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def model_from(
         Both a model and settings are named, or neither.
     """
     if model:
-        return *options.beside_model(model), None
+        return *options.beside_model(model, goal), None
     settings = options.settings()
     with watching() as shown:
         paths = funkflow.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths

@@ -29,6 +29,8 @@ from funkflow.pipeline.commands.options import (
     watching,
 )
 from funkflow.pipeline.models.item_words import ratings_in, raw_item
+from funkflow.pipeline.models.usefulness import notice_of_goal
+from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.results import tables
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import rounded
@@ -108,6 +110,8 @@ def _print_for(settings: Settings, model: str, rated: list[str], fresh: bool, as
         if rated
         else recommend_to(model, settings.recommend.users, settings.recommend.count)
     )
+    if notice := notice_of_goal(read_about(model), "ranking"):
+        watching()(Noticed(notice))
     print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
@@ -236,7 +240,7 @@ def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dic
         raise SettingsError("--set has no effect with --model, as nothing runs; leave it out")
     if len(conf) > 1:
         raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
-    _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export")
+    _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export", goal="ranking")
     loaded = Model.load(folder)
     return loaded, titles_of(folder, loaded.about)
 

@@ -64,7 +64,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
     def command(
         *,
         options: RunOptions,
-        goal: Goal = "",
+        goal: Goal = None,
         resume: Resume = True,
         date: Date = "",
         wait: Wait = 0.0,
@@ -93,11 +93,11 @@ def synth(
     """Write synthetic ratings in Netflix form, with a probe file, around a planted model of known error."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
     chosen = replace(options, conf=options.conf or "demo").adding(before=words)
-    run_for([""], chosen, Request.checked("synth"), as_json)
+    run_for([None], chosen, Request.checked("synth"), as_json)
 
 
-def run_for(goals: Sequence[str], options: RunOptions, request: Request, as_json: bool) -> None:
-    """Run every requested stage that is not done yet, once for each goal; "" stands for that of the settings.
+def run_for(goals: Sequence[str | None], options: RunOptions, request: Request, as_json: bool) -> None:
+    """Run every requested stage that is not done yet, once for each goal; None: that of the settings.
 
     After a model that its gate refuses, the next goal has its run all the same.
 

@@ -73,7 +73,7 @@ class RunStart:
         train = settings.train
         if not train.warm_start:
             return cls(root, asked, None, trained_on)
-        model = _model_named(root, train.warm_from) if train.warm_from else _in_use(root, asked, notify)
+        model = _model_named(root, train.warm_from) if train.warm_from else _in_use(root, train.goal, asked, notify)
         if model is not None and files.exists(files.join(model.folder, "model.json")):
             # A start model of long ago may no longer exist.
             refuse_unfit(model, train, dataset, settings.ingest.transform)
@@ -148,10 +148,10 @@ def _model_named(root: str, name: str) -> EarlierModel:
     return EarlierModel.of(model_of(root, run_id), f"run {run_id}")
 
 
-def _in_use(root: str, asked: str, notify: Listener) -> EarlierModel | None:
-    """Return the model in use; if it is the result of the same data and settings, its start model."""
+def _in_use(root: str, goal: str, asked: str, notify: Listener) -> EarlierModel | None:
+    """Return the model in use for a goal; if it is the result of the same data and settings, its start model."""
     now = read_current(root)
-    current = now.used_for("ratings") if now else None
+    current = now.used_for(goal) if now else None
     if current is None:
         notify(Noticed("no model is in use yet, so training starts without one"))
         return None

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.root.result import ESTIMATES, RankingResult
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import distinct_figures
+from funkflow.tasks.model.about import About
 
+_TRAINED_FOR_ANOTHER = {
+    "ranking": "this model was trained to predict ratings; train.goal = ranking trains one to recommend",
+    "ratings": "this model was trained to rank, so what it predicts are scores and no ratings; train.goal = ratings "
+    "trains one that predicts ratings",
+}
 _FAR, _TIMES_THE_MEAN = 5.0, 10.0
 """Ratings are right-skewed if the greatest is so many standard deviations above the mean, and so many times the mean:
 scales of 1 to 5 or 0 to 1 never are, counts of plays are by far."""
@@ -46,6 +52,11 @@ def ranking_shortfall(ranking: RankingResult) -> str:
     own, other = distinct_figures(ranking["ndcg"], ranking["most_rated"]["ndcg"])
     at = ranking["count"]
     return f"its NDCG@{at} on the validation ratings, {own}, is not above {other}, that of the most rated items"
+
+
+def notice_of_goal(about: About, goal: Literal["ratings", "ranking"]) -> str:
+    """Return what to say of a model that is used for a goal that is not its own; empty if it is."""
+    return "" if about.get("goal", "ratings") == goal else _TRAINED_FOR_ANOTHER[goal]
 
 
 def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:

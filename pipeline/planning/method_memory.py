@@ -72,7 +72,7 @@ _RESIDUAL_SETS = 3
 class Size:
     """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data.
 
-    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on.
+    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on; `counts` : ratings are counts.
     """
 
     ratings: int
@@ -82,6 +82,7 @@ class Size:
     estimated: bool = False
     rating_bytes: int = RATING_BYTES
     held_out: int = 0
+    counts: bool = False
 
     @property
     def rows(self) -> int:

@@ -21,6 +21,7 @@ from funkflow.pipeline.planning.budget import (
 )
 from funkflow.pipeline.planning.sizes import size_of, training_size
 from funkflow.pipeline.root.manifests import Grid
+from funkflow.pipeline.settings.effective import on_counts
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.grid.layout import shards_for
@@ -146,6 +147,8 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
     """
     allowance = allowance or local_allowance(settings)
     size = size_of(settings)
+    if size.counts:
+        settings = on_counts(settings)
     training = training_size(settings, size)
     shards = settings.grid.shards or shards_for(training.ratings, size.users, size.items)
     prediction = predict_for(settings, training, shards, allowance)

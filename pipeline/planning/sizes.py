@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from funkflow.pipeline.planning.budget import Size
+from funkflow.pipeline.settings.effective import may_have_counts
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.errors import SettingsError
@@ -108,7 +109,8 @@ def _sampled(settings: Settings) -> Size:
         # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
         # users and items as its ratings had.
         return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
-    prepared = prepare(plain, wanted_form(settings.ingest), settings.ingest.chunk_bytes)
+    wanted = wanted_form(settings.ingest, may_have_counts(settings))
+    prepared = prepare(plain, wanted, settings.ingest.chunk_bytes)
     counts = estimate_counts(plain, prepared.form)
     plain_bytes = sum(file.stop - file.start for file in plain)
     more = 1 + packed_bytes / max(1, plain_bytes)
@@ -118,6 +120,7 @@ def _sampled(settings: Settings) -> Size:
         counts.items,
         plain_bytes + packed_bytes,
         estimated=not counts.exact or bool(packed_bytes),
+        counts=prepared.form.counts,
     )
 
 

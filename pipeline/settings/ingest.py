@@ -125,6 +125,16 @@ class IngestSettings(Section):
         """Whether the settings say that there are counts, or rows without ratings."""
         return self.counts is not None or self.columns.rating == NO_COLUMN
 
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that change a dataset, of those added later only where they are used.
+
+        Files count by their content and not by their names.
+        """
+        added = {name for name, idle in (("transform", "none"), ("counts", None)) if getattr(self, name) == idle}
+        return self.model_dump(
+            mode="json", exclude={"ratings", "titles", "chunk_bytes", "incremental", "deletions"} | added
+        )
+
     def rule_for_duplicates(self, rated: bool) -> Literal["last", "mean", "sum", "raise"]:
         """Return the rule for rows of one pair: where no row is rated, a later one does not replace an earlier one."""
         return "sum" if not rated and self.duplicates == "last" else self.duplicates

@@ -25,8 +25,8 @@ class Request:
 
     `until` : the last stage. `date` : the logical date, YYYY-MM-DD. `fresh` : train from scratch; `force` : repeat
     every stage, except for making synthetic raw data. `if_new` : do nothing if no input is new or changed since the
-    last success of these settings. `ranks` : with `until` = "evaluate", measure also the ranking, of a model that no
-    gate judges and that is not put to use. `began` : its start on the monotonic clock, from which its seconds count.
+    last success of these settings. `ranks` : with `until` = "evaluate", measure the ranking as well; no gate judges the
+    model, and the run does not promote it. `began` : its start on the monotonic clock, from which its seconds count.
     """
 
     until: str

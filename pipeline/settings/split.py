@@ -68,7 +68,7 @@ class SplitSettings(Section):
         return {
             "file": posixpath.basename(name_of(self.file)),
             "last": f"last {self.last} per user",
-            "after": f"after {self.date}",
+            "after": f"from {self.date} on",
             "users": f"{self.found * 100:g} % of {self.fraction * 100:g} % of the users (seed {self.seed})",
             "none": "none",
         }[self.kind]

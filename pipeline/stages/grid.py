@@ -52,7 +52,8 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
-    made, values = context.existing(Grid, folder), 1 if may_be_equal else 2
+    made = context.existing(Grid, folder)
+    values = 1 if may_be_equal else 2
     reused = made is not None
     if made is None:
         made = _build(context, dataset, split, shards, grid_id, values)
@@ -155,15 +156,16 @@ def _empty_cells(dataset: Dataset, shards: int) -> list[_Cell]:
 
 def _scatter(context: Context, dataset: Dataset, held_out: list[list[Place]], shards: int, scratch: str) -> list[_Cell]:
     """Run the scatter tasks; return the cells, row by row. `held_out` : the places of held-out ratings, by part."""
-    jobs = []
-    for number, place in enumerate(dataset.part_places):
-        removed = [places[number] for places in held_out]
-        jobs.append((*place, removed, shards, files.join(scratch, f"part-{number:05d}.arrow"), dataset.counts))
+    urls = [files.join(scratch, f"part-{number:05d}.arrow") for number in range(len(dataset.parts))]
+    jobs = [
+        (*place, [places[number] for places in held_out], shards, urls[number], dataset.counts)
+        for number, place in enumerate(dataset.part_places)
+    ]
     cells = _empty_cells(dataset, shards)
-    for job, groups in zip(jobs, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
+    for url, groups in zip(urls, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
         for row_group, group in enumerate(groups):
             cell = cells[group.block]
-            cell.pieces.append((job[-2], row_group))
+            cell.pieces.append((url, row_group))
             cell.rows += group.rows
             cell.fingerprint = (cell.fingerprint + group.fingerprint) % 2**64
     return cells

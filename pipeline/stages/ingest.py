@@ -40,8 +40,6 @@ from funkflow.tasks.transform import transformed_scale
 
 _STAGE = "ingest"
 _QUARANTINE = "quarantine.parquet"
-_NOT_IN_ID = {"ratings", "titles", "chunk_bytes", "incremental", "deletions"}
-"""Settings that do not change a dataset, or name files, which count by their content."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,13 @@ class _Ingest:
 def ingest(context: Context, settings: IngestSettings, holdout_file: str = "", events: bool = True) -> Dataset:
     """Make the dataset of `settings.ratings`, or find it made.
 
-    holdout_file : the validation file; if it lies among the ratings, it is not read as ratings. events : whether files
-    without ratings may be read as likes or clicks. Raises BadInput for bad data, and leaves no half-written file.
+    holdout_file : the validation file; if it lies among the ratings, it is not read as ratings.
+    events : whether files without ratings may be read as likes or clicks.
+
+    Raises
+    ------
+    BadInput
+        The raw data are bad; no half-written file remains.
     """
     began = time.monotonic()
     context.notify(StageStarted(_STAGE))
@@ -82,9 +85,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "", e
     beside = find_sources([titles]) if titles else []
     deletions = find_sources(settings.deletions, setting="ingest.deletions") if settings.deletions else []
     inputs, seen = _inputs(context, [*sources, *beside, *deletions])
-    unused = {name for name, idle in (("transform", "none"), ("counts", None)) if getattr(settings, name) == idle}
     now = Inputs(
-        settings.model_dump(mode="json", exclude=_NOT_IN_ID | unused),
+        settings.deciding(),
         tuple(file for each in seen[: len(sources)] for file in each),
         tuple(file for each in seen[len(inputs) - len(deletions) :] for file in each),
         read_forgotten(context.store.forgotten),

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.usefulness import notice_of_goal
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.model_manifests import PredictedPart, Predictions
 from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written
@@ -27,12 +28,6 @@ from funkflow.tasks.storage import files
 
 _STAGE = "predict"
 _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
-
-
-_FOR_A_RANKING = (
-    "this model was trained to rank, so what it predicts are scores and no ratings; train.goal = ratings trains one "
-    "that predicts ratings"
-)
 
 
 @dataclass(frozen=True)
@@ -63,8 +58,8 @@ def predict(
     pairs = read_pairs(
         pairs_file.url, about["id_types"]["user"], about["id_types"]["item"], pairs_file.columns, pairs_file.quoting
     )
-    if about.get("goal") == "ranking":
-        context.notify(Noticed(_FOR_A_RANKING, warning=True))
+    if notice := notice_of_goal(about, "ratings"):
+        context.notify(Noticed(notice, warning=True))
     predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
     manifest = Predictions.published(folder)
     reused = manifest is not None and manifest.id == predictions_id

@@ -11,6 +11,7 @@ import time
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.on_workers import submit_served
+from funkflow.pipeline.models.usefulness import notice_of_goal
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedPart, SimilarItems, SimilarPart
@@ -24,7 +25,6 @@ from funkflow.tasks.storage import files
 
 _STAGE, _SIMILAR = "recommend", "similar"
 _ITEMS_A_TASK = 20_000
-_FOR_RATINGS = "this model was trained to predict ratings; train.goal = ranking trains one to recommend"
 
 
 def recommend(
@@ -49,8 +49,8 @@ def recommend(
     )  # fmt: skip
     manifest = Recommendations.published(folder)
     reused = manifest is not None and manifest.id == identity
-    if read_about(model_folder).get("goal") != "ranking":
-        context.notify(Noticed(_FOR_RATINGS))
+    if notice := notice_of_goal(read_about(model_folder), "ranking"):
+        context.notify(Noticed(notice))
     if manifest is None or not reused:
         context.check_fits(_STAGE)
         files.remove_tree(folder)

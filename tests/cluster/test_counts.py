@@ -17,6 +17,7 @@ from ingesting import ingest, refusal, settings, table
 
 from funkflow import Model, Settings, run
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.planning.plan import plan_of
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.root.manifests import Dataset
 from funkflow.pipeline.stages.grid import grid
@@ -78,7 +79,7 @@ def test_a_count_that_is_none_is_named(wrong: str, context: Context, tmp_path: P
     path.write_text(f"user,item,plays\n1,2,3\n1,3,{wrong}\n", encoding="utf-8")
     said = refusal(context, path, counts="plays")
     assert said.startswith(f"{path}:3: ")
-    assert wrong == "nan" or "is not above 0" in said
+    assert wrong == "nan" or "is no number above 0" in said
     kept = ingest(context, settings(path, counts="plays", on_bad_rows="quarantine"))
     assert (kept.ratings, kept.quarantined) == (1, 1)
 
@@ -149,3 +150,20 @@ def test_somebody_new_is_folded_in_by_counts(tmp_path: Path) -> None:
     np.testing.assert_allclose(folded.factors, trained, atol=0.02 * float(np.abs(trained).max()))
     with pytest.raises(BadInput, match="rating 0 of 3 is not a number from"):
         model.fold_in({3: 0.0})
+
+
+def test_stars_of_netflix_text_are_no_counts_where_every_row_is_a_like(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "combined_data_1.txt"
+    path.write_text("1:\n5,3,2005-01-01\n6,4,2005-02-01\n2:\n5,5,2005-01-01\n", encoding="utf-8")
+    made = ingest(context, settings(path, columns={"rating": "none"}))
+    assert (made.counts, made.timestamps) == (True, True)
+    assert table(context, made)["rating"].tolist() == [1.0] * 3
+
+
+def test_a_plan_of_likes_is_that_of_a_ranking(tmp_path: Path) -> None:
+    likes(tmp_path / "likes.csv")
+    content = {"root": str(tmp_path / "root"), "ingest": {"ratings": [str(tmp_path / "likes.csv")]}}
+    planned = plan_of(Settings.build(content))
+    assert (planned.size.counts, planned.method) == (True, "als")
+    with pytest.raises(BadInput, match="no column for the rating among user, item"):
+        plan_of(Settings.build({**content, "train": {"goal": "ratings"}}))

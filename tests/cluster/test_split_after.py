@@ -54,7 +54,7 @@ def test_validation_begins_with_the_day_in_utc(tmp_path: Path) -> None:
     assert len(table) == (rows["timestamp"] >= MIDNIGHT).sum() == len(rows) // 2
     assert table["timestamp"].min() == pd.Timestamp(DATE)
     assert held_out(result, "slice")["timestamp"].max() < pd.Timestamp(DATE)
-    assert result.split == "after 2005-01-01"
+    assert result.split == "from 2005-01-01 on"
 
 
 def test_ratings_of_those_who_begin_later_are_counted(tmp_path: Path) -> None:
@@ -90,5 +90,5 @@ def test_a_whole_run_goes_by_the_logical_date(tmp_path: Path) -> None:
     ratings = written(tmp_path / "r.csv", late_users=3)
     words = ["split.date={date}", "train.rank=2", "train.epochs=2", UNGATED]
     result = ran(ratings, tmp_path / "root", *words, until="export", date=DATE)
-    assert result.evaluation["split"] == "after 2005-01-01"
+    assert result.evaluation["split"] == "from 2005-01-01 on"
     assert result.rmse is not None

@@ -98,9 +98,9 @@ def compare_methods(
 ) -> tuple[Comparison, str]:  # fmt: skip
     """Run each method at each rank; return the comparison and the folder where its table lies.
 
-    All runs share the grid. Models are evaluated and ranked where they lie; none is put to use. An existing run is not
-    trained again, and a failed one becomes a row with the reason. The table is written after each run, so that it
-    survives an interruption.
+    All runs share the grid. The function measures errors and rankings and promotes no model. It does not train an
+    existing run again, turns a failed one into a row with the reason, and writes the table after each run, so that the
+    table survives an interruption.
 
     Parameters
     ----------

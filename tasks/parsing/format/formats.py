@@ -165,7 +165,10 @@ def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
     width = widths[0][0] if widths else 3
     row = next((row for row in rows if len(row) == width), ["", "", ""])
     rating = 1 if width == 3 or (width == 2 and is_number(row[1])) else -1
-    if wanted.ratings and rating < 0 and wanted.columns[2] != NO_COLUMN:
+    timestamp = width - 1 if width == 3 or (width == 2 and rating < 0) else -1
+    if wanted.columns[2] == NO_COLUMN:
+        rating = -1
+    elif wanted.ratings and rating < 0:
         raise BadInput(
             f"{name}: Netflix form without ratings ({','.join(row)!r}), like probe.txt or qualifying.txt; "
             "name files of user,rating,date lines"
@@ -178,7 +181,7 @@ def _netflix_form(lines: list[str], name: str, wanted: Wanted) -> Form:
         user=0,
         item=-1,
         rating=rating,
-        timestamp=width - 1 if width == 3 or (width == 2 and rating < 0) else -1,
+        timestamp=timestamp,
         user_type="string" if wanted.user_type == "string" else "integer",
         item_type="string" if wanted.item_type == "string" else "integer",
         clock="iso",

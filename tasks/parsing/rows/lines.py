@@ -187,7 +187,7 @@ def rating_within(rating: float, shown: str, scale: tuple[float, float] | None) 
         raise BadField(f"rating {shown} is not a finite number of 32 bits")
     if scale == COUNTS and not scale[0] <= rating <= scale[1]:
         raise BadField(
-            f"count {shown} is not above 0, nor below a billion",
+            f"count {shown} is no number above 0 and up to a billion",
             f"leave out pairs that never met, as all pairs without a row count 0; or {QUARANTINE_REMEDY}",
         )
     if scale is not None and not scale[0] <= rating <= scale[1]:
