@@ -53,7 +53,9 @@ _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
 KINDS: dict[str, Kind] = {
     "worker killed": Kind(says=_LOST),
     # Dask's nanny does not restart a worker that dies the moment it starts, as one may that is struck once more.
-    "only worker killed": Kind(says=_LOST, words=("--set=cluster.workers=1",), once=True),
+    "only worker killed": Kind(
+        says=_LOST, words=("--set=cluster.workers=1", "--set=cluster.processes=several"), once=True
+    ),
     "all workers but one killed": Kind(says=_LOST, words=("--set=cluster.workers=3",)),
     "nanny restarts a worker": Kind(says=_LOST),
     "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES, waits=True),

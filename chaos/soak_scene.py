@@ -44,6 +44,7 @@ beats_biases = false
 
 [cluster]
 workers = 1
+processes = "several"
 threads = 1
 memory = "3 GiB"
 """

@@ -21,12 +21,15 @@ _GROWTH = 1.002
 class MemoryMonitor:
     """Context manager; `peak_bytes` is the greatest sum so far, `worker_peak_bytes` the greatest single child.
 
+    `is_worker` : this process is the worker itself.
+
     The proportional set size counts a page of n processes as 1/n in each. Outside Linux, the monitor takes the resident
     set size, which counts shared pages several times.
     """
 
     def __init__(self) -> None:
         self.peak_bytes = self.worker_peak_bytes = 0
+        self.is_worker = False
         self._since_bytes = self._since_resident = 0
         self._shares: dict[psutil.Process, tuple[int, int]] = {}
         self._stop = threading.Event()
@@ -70,7 +73,10 @@ class MemoryMonitor:
         with that of the resident sizes, as processes share the same few libraries all the time.
         """
         sizes = [_ask_process(_resident_bytes, member) for member in members]
-        resident, self.worker_peak_bytes = sum(sizes), max(self.worker_peak_bytes, *sizes[1:], 0)
+        resident, self.worker_peak_bytes = (
+            sum(sizes),
+            max(self.worker_peak_bytes, *sizes[0 if self.is_worker else 1 :], 0),
+        )
         if resident > self._since_resident * _GROWTH:
             self._since_resident = resident
             used = sum(map(self._share, members, sizes))

@@ -25,6 +25,7 @@ from distributed.versions import VersionMismatchWarning
 
 from funkflow.pipeline.cluster.dask_settings import dask_settings
 from funkflow.pipeline.cluster.launch import launch_cluster, listens_on_this_machine
+from funkflow.pipeline.cluster.one_process import open_one_process
 from funkflow.pipeline.cluster.placement import keep_placement_loose
 from funkflow.pipeline.cluster.security import (
     in_need_of_security,
@@ -48,12 +49,16 @@ start that fails."""
 
 
 @contextmanager
-def open_client(settings: ClusterSettings, notify: Callable[[str], None] = lambda _words: None) -> Iterator[Client]:
+def open_client(
+    settings: ClusterSettings, notify: Callable[[str], None] = lambda _words: None, one_process: bool = False
+) -> Iterator[Client]:
     """Yield a client once its workers are there; close at the end whatever this opened.
 
     Parameters
     ----------
     notify : gets a line if TLS is on by default.
+    one_process : of a cluster on this machine: the only worker is in this process; nothing listens on a port but the
+        dashboard.
 
     Raises
     ------
@@ -66,6 +71,9 @@ def open_client(settings: ClusterSettings, notify: Callable[[str], None] = lambd
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
+        if place == "local" and one_process:
+            yield open_one_process(stack, settings)
+            return
         security = security_of(settings) or _automatic_security(settings, notify)
         match place:
             case "scheduler":

@@ -178,7 +178,7 @@ class Allowance:
     `workers`, `threads` : of each worker; `memory_bytes` : of the client, the scheduler and all workers together.
     `foreign` : somebody else started the workers; `memory_bytes` is what they have together, by the least limit of one,
     and how much there is for client and scheduler is not known.
-    `usable_part` : of a worker's limit.
+    `usable_part` : of a worker's limit. `one_process` : client, scheduler and the only worker share one.
     """
 
     workers: int
@@ -187,6 +187,7 @@ class Allowance:
     root: str
     foreign: bool = False
     usable_part: float = USABLE_PART
+    one_process: bool = False
 
     def has_memory_for_training(self, prediction: Prediction) -> bool:
         """Say whether training fits, all processes together and one worker."""

@@ -19,6 +19,7 @@ from funkflow.pipeline.planning.budget import (
     predict_recommend_bytes,
     row_bytes,
 )
+from funkflow.pipeline.planning.one_process import choose_processes, in_one_process
 from funkflow.pipeline.planning.sizes import size_of, training_size
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.effective import on_counts
@@ -107,6 +108,13 @@ def local_allowance(settings: Settings) -> Allowance:
     return Allowance(cluster.workers, cluster.threads_per_worker, memory, settings.root)
 
 
+def allowance_of_run(settings: Settings) -> Allowance:
+    """Return the allowance of a run on this machine, in one process if its plan is small."""
+    return choose_processes(
+        local_allowance(settings), settings.cluster, lambda each: plan_of(settings, each).prediction.total_bytes
+    )
+
+
 def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowance) -> Prediction:
     """Return the predicted bytes for a matrix of that size on those workers.
 
@@ -122,10 +130,10 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
     else:
         chosen = streamed if settings.cluster.blocks == "streamed" else held
     most = max(*settings.ranking.lengths, settings.recommend.count, 0)
-    if not most:
-        return chosen
-    needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)
-    return replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
+    if most:
+        needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)
+        chosen = replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
+    return in_one_process(chosen) if allowance.one_process else chosen
 
 
 def recommending_needs(settings: Settings, size: Size, rank: int, count: int, allowance: Allowance) -> tuple[int, int]:
@@ -145,7 +153,7 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
 
     `allowance` : None: that of this machine.
     """
-    allowance = allowance or local_allowance(settings)
+    allowance = allowance or allowance_of_run(settings)
     size = size_of(settings)
     if size.counts:
         settings = on_counts(settings)

@@ -24,7 +24,7 @@ from funkflow.pipeline.cluster.paused_workers import no_endless_pause
 from funkflow.pipeline.cluster.run_memory import RunMemory
 from funkflow.pipeline.cluster.workers import foreign_allowance, refuse_blind_workers, warn_of_uncached_kernels
 from funkflow.pipeline.planning.budget import Allowance, Prediction
-from funkflow.pipeline.planning.plan import local_allowance, plan_of, predict_for, size_of_grid
+from funkflow.pipeline.planning.plan import allowance_of_run, plan_of, predict_for, size_of_grid
 from funkflow.pipeline.progress.events import (
     EpochFinished,
     Event,
@@ -85,9 +85,11 @@ class Attempt:
             started, self.started = time.monotonic(), self.request.began
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
-                self.allowance = local_allowance(self.settings) if is_ours else None
+                self.allowance = allowance_of_run(self.settings) if is_ours else None
+                if one_process := bool(self.allowance and self.allowance.one_process):
+                    self.memory.count_as_worker()
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say))
+                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say, one_process))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.notify))

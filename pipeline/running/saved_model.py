@@ -20,6 +20,7 @@ from funkflow.pipeline.cluster.paused_workers import no_endless_pause
 from funkflow.pipeline.cluster.workers import foreign_allowance, refuse_blind_workers
 from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
 from funkflow.pipeline.planning.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size
+from funkflow.pipeline.planning.one_process import choose_processes, predict_saved_model_bytes
 from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
@@ -52,7 +53,7 @@ def spectrum_of(
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
         return known
-    with _context(settings, model_folder, listeners) as context:
+    with _context(settings, model_folder, model_folder, listeners) as context:
         manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
             write_canonical_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
@@ -74,7 +75,7 @@ def reconstruct_with(
         return predict_reconstruct_bytes(options.piece_bytes, allowance.workers, allowance.threads)
 
     need = _Need(needs, "writing pieces of the matrix", "cluster.workers")
-    with hold_root(out, "--out", SCRATCH), _context(settings, out, listeners, need) as context:
+    with hold_root(out, "--out", SCRATCH), _context(settings, out, model_folder, listeners, need) as context:
         return reconstruct(context, model_folder, out, options)
 
 
@@ -87,7 +88,7 @@ def predict_with(
     ----------
     settings : the cluster, and the number of pairs of a task.
     """
-    with _context(settings, out, listeners) as context:
+    with _context(settings, out, model_folder, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
         pairs_file = PairsFile(pairs, columns, settings.ingest.quoting)
         return predict(context, model_folder, pairs_file, settings.predict.batch_pairs, folder=out, ours=False)
@@ -115,7 +116,7 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
         return recommending_needs(settings, size, rank, count, allowance)
 
     need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
-    with hold_root(origin.root), _context(settings, origin.root, listeners, need) as context:
+    with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         dataset = Dataset.from_content(origin.dataset_folder, origin.dataset)
         split = Split.from_content(origin.split_folder, origin.split)
         return recommend(
@@ -133,7 +134,7 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
         The ratings that the model was trained on are missing, which tell the root to hold.
     """
     origin = TrainedOn.of(model_folder)
-    with hold_root(origin.root), _context(settings, origin.root, listeners) as context:
+    with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners) as context:
         return similar(context, model_folder, settings.recommend.similar, origin.run_folder)
 
 
@@ -151,10 +152,22 @@ class _Need:
 
 @contextmanager
 def _context(
-    settings: Settings, folder: str, listeners: Sequence[Listener], need: _Need | None = None
+    settings: Settings, folder: str, model_folder: str, listeners: Sequence[Listener], need: _Need | None = None
 ) -> Iterator[Context]:
-    """Open a cluster for a command on a saved model; refuse a `need` that cannot fit before the first task."""
-    allowance = local_allowance(settings) if where_to_run(settings.cluster)[0] == "local" else None
+    """Open a cluster for a command on a saved model; refuse a `need` that cannot fit before the first task.
+
+    folder : of what is written.
+    """
+
+    def all_bytes(allowance: Allowance) -> int:
+        sides = read_about(model_folder)["parts"].values()
+        model_bytes = sum(part["bytes"] for side in sides for part in side)
+        return need.of(allowance)[0] if need else predict_saved_model_bytes(model_bytes)
+
+    allowance = None
+    if where_to_run(settings.cluster)[0] == "local":
+        allowance = choose_processes(local_allowance(settings), settings.cluster, all_bytes)
+    one_process = bool(allowance and allowance.one_process)
     needed: tuple[int, int] | None = None
 
     def check_fits(_stage: str) -> None:
@@ -170,10 +183,11 @@ def _context(
     with (
         MemoryMonitor() as monitor,
         as_readable_errors(folder, memory),
-        open_client(settings.cluster, postponed.say) as client,
+        open_client(settings.cluster, postponed.say, one_process) as client,
         losses.listening(client),
         no_endless_pause(client),
     ):
+        monitor.is_worker = one_process
         refuse_blind_workers(client, folder)
         allowance = allowance or foreign_allowance(client, folder)
         needed = need.of(allowance) if need and allowance else None

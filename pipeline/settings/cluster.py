@@ -31,6 +31,12 @@ class ClusterSettings(Section):
     )
     workers: int = Field(1, ge=1, description="worker processes")
     threads: int = Field(0, ge=0, description="threads per worker; 0: the cores of this machine divided by the workers")
+    processes: Literal["auto", "one", "several"] = Field(
+        "auto",
+        description="of a cluster on this machine. one: client, scheduler and the only worker share a process, which "
+        "starts faster; several: each worker has its own, and Dask restarts it if it dies; auto: one for one worker "
+        "if the plan needs less than 1 GiB",
+    )
     blocks: Literal["auto", "memory", "streamed"] = Field(
         "auto",
         description="training keeps all blocks in memory, or reads each when needed; auto: memory if they fit",
@@ -65,6 +71,15 @@ class ClusterSettings(Section):
             raise ValueError(
                 'tls = "temporary" is for a cluster on this machine: leave out scheduler, scheduler_file, preset '
                 "and the tls_ files"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_process(self) -> ClusterSettings:
+        if self.processes == "one" and (self.workers > 1 or self.scheduler or self.scheduler_file or self.preset):
+            raise ValueError(
+                'processes = "one" is for one worker on this machine: set workers = 1 and leave out scheduler, '
+                "scheduler_file and preset"
             )
         return self
 
