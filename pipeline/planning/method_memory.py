@@ -174,8 +174,9 @@ def batch_need(work: Workload) -> Need:
 def als_need(work: Workload) -> Need:
     """Rows in float32; of items during their steps also residuals, directions and parts of sums, half in float64.
 
-    A task has a copy of all items, and the ratings of the users that it solves together in order. Where items are few,
-    one worker gets the parts of all rows of blocks.
+    A task has a copy of all items, and the ratings of the users that it solves together in order. In the order of the
+    items they stay, beside the blocks, unless they are streamed. Where items are few, one worker gets the parts of all
+    rows of blocks.
     """
     size, row = work.size, 4 * (work.rank + 2)
     users = size.users * row * _ROW_VERSIONS * work.part
@@ -184,7 +185,7 @@ def als_need(work: Workload) -> Need:
     together = min(SOLVED_USERS, size.users / work.shards)
     ordered = _ORDERED_BYTES * size.ratings * together / max(1, size.users)
     solving = work.tasks * (SOLVED_USERS * row * _SOLVED_ROWS + ordered + size.items * row)
-    blocks = work.reading * work.shards if work.streamed else size.ratings * size.rating_bytes * work.part
+    blocks = work.reading * work.shards if work.streamed else 2 * size.ratings * size.rating_bytes * work.part
     held_out = size.held_out * HELD_OUT_BYTES * work.part
     return Need(blocks + held_out + users + items + solving, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
 

@@ -52,6 +52,10 @@ class PlacedGrid:
     workers: list[str]
     scored: bool = True
 
+    def home(self, row: int) -> str:
+        """Return the worker of a row of blocks."""
+        return self.workers[row * self.shares // len(self.rows) % len(self.workers)]
+
     def placed(self, share: int) -> AbstractContextManager[None]:
         """Return a context in which tasks prefer the worker of the share's blocks.
 

@@ -39,9 +39,9 @@ class Ordered(NamedTuple):
         """Return room for some ratings."""
         return cls(np.empty(1, np.int32), np.empty(places, np.uint16), np.empty(places, number))
 
-    def part(self, first: int, rows: int, no_targets: bool = False) -> Ordered:
+    def part(self, first: int, rows: int) -> Ordered:
         """Return the room from a place on, for the ratings of some rows."""
-        targets = None if no_targets or self.targets is None else self.targets[first:]
+        targets = None if self.targets is None else self.targets[first:]
         return Ordered(np.empty(rows + 1, np.int32), self.partners[first:], targets)
 
     def add(
@@ -59,9 +59,9 @@ class Ordered(NamedTuple):
         return add(self.starts, self.partners, targets, confidences, number.type(weight), rows, others, sums)
 
 
-def rows_in_cache(rows: Rows, unit: int) -> int:
+def rows_in_cache(width: int, number: str, unit: int) -> int:
     """Return how many rows of the other side are visited at once: those in CACHED_BYTES, a multiple of `unit`."""
-    most: int = min(CACHED_BYTES // (rows.shape[1] * int(rows.itemsize)), MOST_PARTNERS)
+    most: int = min(CACHED_BYTES // (width * np.dtype(number).itemsize), MOST_PARTNERS)
     return unit * max(1, most // unit)
 
 

@@ -22,7 +22,6 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.transform import confidences
@@ -71,14 +70,17 @@ class Objective:
         """Return what an observed cell weighs beside the sum over all cells: 1 - alpha; its confidence comes on top."""
         return -self.alpha if self.counts else 1.0 - self.alpha
 
-    def targets(self, block: RatingBlock, number: npt.DTypeLike) -> Rows:
-        """Return the target of each code, as kernels take them; of counts, confidence times target."""
+    def targets(self, levels: npt.NDArray[np.float32], number: npt.DTypeLike) -> Rows:
+        """Return the target of each code, as kernels take them; of counts, confidence times target.
+
+        levels : of a block; where it has none, the function returns the two numbers that make a target of a rating.
+        """
         if self.counts:
-            return confidences(block.levels).astype(number)
+            return confidences(levels).astype(number)
         mean, deviation = self.scaling.mean, self.scaling.deviation
-        if block.coding == "f4":
+        if not len(levels):
             return np.array([mean, 1.0 / deviation], number)
-        return np.asarray((block.levels.astype(np.float64) - mean) / deviation, number)
+        return np.asarray((levels.astype(np.float64) - mean) / deviation, number)
 
 
 @dataclass(frozen=True)

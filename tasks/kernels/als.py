@@ -12,8 +12,8 @@ with a target a for each rating, a confidence c = 1, G = Y^T Y over all rows of 
 term. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over the ratings.
 
 A block's order keeps equal rows apart. Here a row's ratings come one after another, so that x and the sum stay in
-registers: ordering takes 3 to 6 ns a rating (AVX-512), for one pass over the items' ratings and for all passes over the
-users'.
+registers: ordering takes 3 to 6 ns a rating (AVX-512), once in an epoch for the users' ratings and once in a training
+for the items'.
 """
 
 from __future__ import annotations
@@ -58,17 +58,19 @@ def _number_places(ends, starts, first, place):  # type: ignore[no-untyped-def]
 
 @numba.njit(**_INLINE)
 def _put(  # type: ignore[no-untyped-def]
-    begin, end, cells, codes, levels, shift, mask, other_shift, other_mask, first, ends, partners, targets
+    begin, end, cells, codes, levels, shift, mask, other_shift, other_mask, first, ends, partners, values
 ):
-    """Write the ratings begin to end - 1 to the places of their rows; partners are counted from `first` on."""
+    """Write the ratings begin to end - 1 to the places of their rows; partners are counted from `first` on.
+
+    `levels` : None writes codes in place of ratings.
+    """
     for n in range(begin, end):
         at = np.uint64(n)
         row = cells[at] >> shift & mask
         place = np.uint64(ends[row])
         ends[row] += 1
         partners[place] = np.uint64(first) + (cells[at] >> other_shift & other_mask)
-        if targets is not None:
-            targets[place] = rating_at(codes, levels, at)
+        values[place] = codes[at] if levels is None else rating_at(codes, levels, at)
 
 
 def _order_by_user(  # type: ignore[no-untyped-def]
@@ -113,22 +115,26 @@ def _order_by_user(  # type: ignore[no-untyped-def]
 
 
 def _order_by_item(  # type: ignore[no-untyped-def]
-    first_run, end_run, run_users, run_starts, cells, codes, levels, starts, partners, targets
+    first_run, end_run, first_user, place, run_users, run_starts, cells, codes, starts, partners, ordered
 ):
-    """Put the ratings of some runs of a tile in the order of the items.
+    """Put the ratings of some runs of a tile in the order of the items, from a place on; return the end.
 
-    All is as for `_order_by_user`. Users are counted from those of the first run on; `targets` may be None.
+    Parameters
+    ----------
+    first_run, end_run : of the runs; first_user : partners are counted from this user; place : the first one.
+    run_users, run_starts, cells, codes : a block's, as for `descend_tiles`.
+    starts : int32 (items,) of the tile, receives the first place of each item's ratings.
+    partners : uint16, receives the users; ordered : like codes, receives the codes.
     """
     ends = np.zeros(TILE_ITEMS, np.int32)
     _count(run_starts[first_run], run_starts[end_run], cells, _ITEM_SHIFT, _ITEM_MASK, ends)
-    place = _number_places(ends, starts, 0, 0)
+    end = _number_places(ends, starts, 0, place)
     for run in range(first_run, end_run):
         _put(
-            run_starts[run], run_starts[run + 1], cells, codes, levels, _ITEM_SHIFT, _ITEM_MASK, _USER_SHIFT,
-            _USER_MASK, run_users[run] - run_users[first_run], ends, partners, targets,
+            run_starts[run], run_starts[run + 1], cells, codes, None, _ITEM_SHIFT, _ITEM_MASK, _USER_SHIFT,
+            _USER_MASK, run_users[run] - first_user, ends, partners, ordered,
         )  # fmt: skip
-    starts[-1] = place
-    partners[place : place + TERMS] = 0
+    return end
 
 
 @numba.njit(**_INLINE)
@@ -153,7 +159,7 @@ def _begin_rows(sums, rows, gram, shifts, free, residuals, directions, squares):
 
     Parameters
     ----------
-    sums : float64 (rows, w), of `_add_user_terms` or `_add_item_terms` at x.
+    sums : float64 (rows, w), of `add_rows` at x.
     rows, directions : (rows, w), x and p; gram : (w, w), alpha G, or (0, w) for zeros; all of one type.
     shifts : float64 (rows,).
     free : float64 (w,), 1 for columns to solve for, 0 for fixed ones.
@@ -205,6 +211,17 @@ def _step_rows(sums, rows, gram, shifts, free, residuals, directions, squares): 
         squares[row] = square
 
 
+def _penalty(rows, shifts, free):  # type: ignore[no-untyped-def]
+    """Return the sum of shift x^2 over all rows and free columns."""
+    total = 0.0
+    for row in range(len(rows)):
+        square = 0.0
+        for f in range(rows.shape[1]):
+            square += free[f] * float64(rows[row, f]) * float64(rows[row, f])
+        total += shifts[row] * square
+    return total
+
+
 def _gram(rows, sums):  # type: ignore[no-untyped-def]
     """Add the sum of x x^T over all rows to `sums`, float64 (w, w): four rows at a time, to load and store it less."""
     width = rows.shape[1]
@@ -224,27 +241,30 @@ def _gram(rows, sums):  # type: ignore[no-untyped-def]
                 sums[f, g] += float64(rows[row, f]) * rows[row, g]
 
 
-def _order_signature(first: list[Any], number: str, coding: str, has_targets: bool = True) -> Any:
-    constant, written = (
-        functools.partial(types.Array, ndim=1, layout="C", readonly=readonly) for readonly in (True, False)
-    )
-    return types.void(
-        *first, constant(int32), constant(int64), constant(uint16), constant(CODES[coding]), constant(NUMBERS[number]),
-        written(int32), written(uint16), written(NUMBERS[number]) if has_targets else types.none,
-    )  # fmt: skip
-
-
 @functools.cache
 def order_by_user(number: str, coding: str) -> Callable[..., None]:
     """Return `_order_by_user` for rows of f4 or f8, and codes of NumPy type u1, u2 or f4."""
-    first = [types.Array(int64, 1, "C", readonly=True), int64, types.Array(int64, 2, "C", readonly=True)]
-    return compiled(_order_signature(first, number, coding), **_OPTIONS)(_order_by_user)
+    tiles, constant, written = types.Array(int64, 2, "C", readonly=True), _array(readonly=True), _array(readonly=False)
+    signature = types.void(
+        constant(int64), int64, tiles, constant(int32), constant(int64), constant(uint16), constant(CODES[coding]),
+        constant(NUMBERS[number]), written(int32), written(uint16), written(NUMBERS[number]),
+    )  # fmt: skip
+    return compiled(signature, **_OPTIONS)(_order_by_user)
 
 
 @functools.cache
-def order_by_item(number: str, coding: str, has_targets: bool) -> Callable[..., None]:
-    """Return `_order_by_item` likewise, with targets or None."""
-    return compiled(_order_signature([int64, int64], number, coding, has_targets), **_OPTIONS)(_order_by_item)
+def order_by_item(coding: str) -> Callable[..., int]:
+    """Return `_order_by_item` for codes of NumPy type u1, u2 or f4."""
+    constant, written = _array(readonly=True), _array(readonly=False)
+    signature = int64(
+        int64, int64, int64, int64, constant(int32), constant(int64), constant(uint16), constant(CODES[coding]),
+        written(int32), written(uint16), written(CODES[coding]),
+    )  # fmt: skip
+    return compiled(signature, **_OPTIONS)(_order_by_item)
+
+
+def _array(readonly: bool) -> Any:
+    return functools.partial(types.Array, ndim=1, layout="C", readonly=readonly)
 
 
 @functools.cache
@@ -263,6 +283,13 @@ def row_steps(number: str) -> tuple[Callable[..., float], Callable[..., None]]:
         compiled(float64(*given), **_OPTIONS)(_begin_rows),
         compiled(types.void(*given), **_OPTIONS)(_step_rows),
     )
+
+
+@functools.cache
+def penalty(number: str) -> Callable[..., float]:
+    """Return `_penalty` for rows of f4 or f8."""
+    rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)
+    return compiled(float64(rows, numbers, numbers), **_OPTIONS)(_penalty)
 
 
 @functools.cache

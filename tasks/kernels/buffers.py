@@ -12,6 +12,7 @@ as steps in place, and take 1.06 times as long with the pool.
 from __future__ import annotations
 
 import dataclasses
+import math
 import weakref
 from collections import defaultdict, deque
 from typing import Any
@@ -44,6 +45,17 @@ def uninitialised(floats: int) -> npt.NDArray[np.float32]:
     return array
 
 
+def aligned(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return rows that begin at a cache line: these, or a copy of them."""
+    return aligned_copy(rows) if rows.ctypes.data % CACHE_LINE else rows
+
+
+def aligned_zeros(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return zeros, float64, that begin at a cache line."""
+    count = 8 * math.prod(shape)
+    return _at_cache_line(np.zeros(count + CACHE_LINE, np.uint8), count).view(np.float64).reshape(shape)
+
+
 def aligned_copy(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a copy that begins at a cache line, where NumPy's arrays mostly begin 16 bytes behind one.
 
@@ -51,10 +63,14 @@ def aligned_copy(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     117 M/s in the sums of row solves (one thread, 4,096 random rows on the other side, 48 ratings a row, AVX-512).
     """
     memory = np.empty(rows.nbytes + CACHE_LINE, np.uint8)
-    first = -memory.ctypes.data % CACHE_LINE
-    copy = memory[first : first + rows.nbytes].view(rows.dtype).reshape(rows.shape)
+    copy = _at_cache_line(memory, rows.nbytes).view(rows.dtype).reshape(rows.shape)
     copy[:] = rows
     return copy
+
+
+def _at_cache_line(memory: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    first = -memory.ctypes.data % CACHE_LINE
+    return memory[first : first + count]
 
 
 def forget_spare() -> None:

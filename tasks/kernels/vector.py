@@ -106,8 +106,10 @@ class Vector:
             return self
         return Vector(self.builder, self.builder.fpext(self.value, ir.VectorType(DOUBLE, kind.count)))
 
-    def where(self, kept: ir.Value) -> Vector:
-        """Return the lanes that are kept, the others as zeros."""
+    def where(self, kept: ir.Value | None) -> Vector:
+        """Return the lanes that are kept, the others as zeros; None keeps all."""
+        if kept is None:
+            return self
         return Vector(self.builder, self.builder.select(kept, self.value, ir.Constant(self.value.type, None)))
 
     def added(self) -> Vector:

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.grid.block import BlockRow, RatingBlock
+from funkflow.tasks.grid.block import BlockRow, RatingBlock, StoredRow
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
+from funkflow.tasks.grid.item_order import ItemOrder
 from funkflow.tasks.grid.ordered_ratings import Ordered, Records, as_records, cuts, rows_in_cache, tile_ratings
 from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels import als
-from funkflow.tasks.kernels.buffers import Weighed, aligned_copy
+from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy, aligned_zeros
 from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.training.batch import RowCounts, count_ratings
 from funkflow.tasks.training.score import Errors, HeldOut, score
 from funkflow.tasks.transform import confidences
+
+OrderedRow = tuple[ItemOrder, ...] | BlockRow
+"""The ratings of a row of blocks in the order of the items, or as they are."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,9 @@ def solve_users(
     free = objective.free(users.shape[1], "users")
     rows, shifts = _where_rated(users, counts, free), objective.shifts(counts, objective.items)
     begin, step = als.row_steps(rows.dtype.str[1:])
-    terms, seen = _UserTerms(blocks, [aligned_copy(shard) for shard in items], objective), Seen()
+    terms, seen = _UserTerms(blocks, [aligned(shard) for shard in items], objective), Seen()
     room = rows[:TILE_USERS]
-    residuals, directions, squares = np.empty(room.shape), aligned_copy(room), np.empty(len(room))
+    residuals, directions, squares = aligned_zeros(room.shape), aligned_copy(room), np.empty(len(room))
     for first in range(0, len(rows), TILE_USERS):
         mine = rows[first : first + TILE_USERS]
         residuals, directions, squares = (each[: len(mine)] for each in (residuals, directions, squares))
@@ -133,11 +138,11 @@ class _UserTerms:
         if places > len(self.room.partners):
             self.room = Ordered.of(places, self.number)
         for block, shard, tiles in zip(self.blocks, self.items, tiles_of, strict=True):
-            levels = self.objective.targets(block, self.number)
+            levels = self.objective.targets(block.levels, self.number)
             firsts = block.tiles[tiles, 0]
             tiles = tiles[np.argsort(firsts)]
             firsts = block.tiles[tiles, 0]
-            for begin, end in cuts(firsts // rows_in_cache(shard, TILE_ITEMS)):
+            for begin, end in cuts(firsts // rows_in_cache(shard.shape[1], self.number, TILE_ITEMS)):
                 ordered = self.room.part(used, users)
                 als.order_by_user(self.number, block.coding)(
                     tiles[begin:end], first, *block.places, block.codes, levels, *ordered
@@ -148,7 +153,7 @@ class _UserTerms:
     def sums(self, rows: Rows, no_targets: bool = False) -> tuple[Matrix, Seen]:
         """Return the sum of (t - w s) v for each user, and what was seen; `no_targets` : with t = 0."""
         if self.total.shape != rows.shape:
-            self.total = np.empty(rows.shape)
+            self.total = aligned_zeros(rows.shape)
         self.total[:] = 0
         met = squared = 0.0
         mine = as_records(rows)
@@ -160,37 +165,40 @@ class _UserTerms:
         return self.total, Seen(met, squared)
 
 
+def order_items(blocks: BlockRow, width: int, number: str) -> OrderedRow:
+    """Return the ratings of a row of blocks in the order of the items; a row that is read at each access as it is.
+
+    width, number : of rows.
+    """
+    if isinstance(blocks, StoredRow):
+        return blocks
+    return tuple(ItemOrder.of(block, rows_in_cache(width, number, GROUP_USERS)) for block in blocks)
+
+
 def item_part(
-    blocks: BlockRow, column: int, users: Rows, items: Rows, objective: Objective, no_targets: bool
+    ratings: OrderedRow, column: int, users: Rows, items: Rows, objective: Objective, no_targets: bool
 ) -> ItemPart:
     """Return a block's part of the sums of its items: sum of (t - w s) u, with s = <u, x>.
 
-    Ratings of a tile and of users whom the L2 cache holds are put in the items' order.
-
     Parameters
     ----------
+    ratings : of `order_items`; blocks are put in order here.
     items : the shard's rows x, or with `no_targets`, which stands for t = 0, directions.
     """
-    block = blocks[column]
-    refuse_other_shards(block.shape, len(users), len(items))
-    number = items.dtype.str[1:]
-    levels = objective.targets(block, number)
-    without = no_targets and not objective.counts
-    order = als.order_by_item(number, block.coding, not without)
-    sums, met, squared = np.zeros(items.shape), 0.0, 0.0
-    mine, others = as_records(items), as_records(users)
-    room = Ordered.of(int(max(tile_ratings(block), default=0)) + TERMS, number)
-    for first_item, first_run, end_run in block.tiles.tolist():
-        tile = slice(first_item, first_item + TILE_ITEMS)
-        ordered = room.part(0, len(items[tile]), without)
-        first_users = block.run_users[first_run:end_run]
-        for begin, end in cuts(first_users // rows_in_cache(users, GROUP_USERS)):
-            order(first_run + begin, first_run + end, *block.places[1:], block.codes, levels, *ordered)
-            added = ordered.add(
-                mine[tile], others[first_users[begin] :], sums[tile], weight=objective.weight, no_targets=no_targets,
-                sure=objective.counts,
-            )  # fmt: skip
-            met, squared = met + added[0], squared + added[1]
+    order, number = ratings[column], items.dtype.str[1:]
+    if isinstance(order, RatingBlock):
+        order = ItemOrder.of(order, rows_in_cache(items.shape[1], number, GROUP_USERS))
+    refuse_other_shards(order.shape, len(users), len(items))
+    levels = None if no_targets and not objective.counts else objective.targets(order.levels, number)
+    users, items = aligned(users), aligned(items)
+    sums, met, squared = aligned_zeros(items.shape), 0.0, 0.0
+    mine, others, room = as_records(items), as_records(users), order.room(number)
+    for slab in order.slabs:
+        added = slab.ordered(levels, room).add(
+            mine, others[slab.first_user :], sums, weight=objective.weight, no_targets=no_targets,
+            sure=objective.counts,
+        )  # fmt: skip
+        met, squared = met + added[0], squared + added[1]
     return ItemPart(sums, Seen(met, squared))
 
 
@@ -198,7 +206,7 @@ def begin_items(items: Rows, gram: Rows, counts: Matrix, objective: Objective, *
     """Return the start of the solves of an item shard, from the parts of all its blocks, in order."""
     free = objective.free(items.shape[1], "items")
     rows = _where_rated(items, counts, free)
-    search = ItemSearch(rows, np.empty(rows.shape), np.empty_like(rows), np.empty(len(rows)))
+    search = ItemSearch(rows, np.empty(rows.shape), aligned_copy(rows), np.empty(len(rows)))
     (sums, seen), shifts = _total(parts), objective.shifts(counts, objective.users)
     begin, _ = als.row_steps(rows.dtype.str[1:])
     everywhere = begin(sums, rows, gram, shifts, free, *_state(search))
@@ -208,7 +216,8 @@ def begin_items(items: Rows, gram: Rows, counts: Matrix, objective: Objective, *
 
 def step_items(search: ItemSearch, gram: Rows, counts: Matrix, objective: Objective, *parts: ItemPart) -> ItemSearch:
     """Return the search after a step of conjugate gradients in every row."""
-    after = replace(search, **{name: getattr(search, name).copy() for name in ("rows", *_STATE)})
+    copies: dict[str, Any] = {name: aligned_copy(getattr(search, name)) for name in ("rows", *_STATE)}
+    after = replace(search, **copies)
     _, step = als.row_steps(after.rows.dtype.str[1:])
     free, shifts = objective.free(after.rows.shape[1], "items"), objective.shifts(counts, objective.users)
     step(_total(parts)[0], after.rows, gram, shifts, free, *_state(after))
@@ -270,7 +279,7 @@ def _state(search: ItemSearch) -> tuple[Rows, ...]:
 
 
 def _penalty(rows: Rows, shifts: Matrix, free: Matrix) -> float:
-    return float(np.sum(shifts * np.sum(free * rows.astype(np.float64) ** 2, axis=1)))
+    return float(als.penalty(rows.dtype.str[1:])(rows, shifts, free))
 
 
 def _total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:

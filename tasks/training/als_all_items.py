@@ -17,7 +17,7 @@ from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training import als
-from funkflow.tasks.training.als import ItemPart, ItemSearch, Solved
+from funkflow.tasks.training.als import ItemPart, ItemSearch, OrderedRow, Solved
 from funkflow.tasks.training.score import Errors, HeldOut
 
 Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
@@ -78,12 +78,12 @@ def solve_users(
     return als.solve_users(blocks, users_of(users), items.shards, items.gram, counts, objective, steps)
 
 
-def row_parts(blocks: BlockRow, users: Solved, items: AllItems | AllSearches, objective: Objective) -> RowParts:
+def row_parts(ratings: OrderedRow, users: Solved, items: AllItems | AllSearches, objective: Objective) -> RowParts:
     """Return a row's parts for all item shards: in the first pass at their rows, then at their directions."""
     if isinstance(items, AllItems):
-        parts = _parts(blocks, users, items.shards, objective, no_targets=False)
+        parts = _parts(ratings, users, items.shards, objective, no_targets=False)
         return RowParts(parts, als.gram_of(users.rows) if objective.alpha else None, users.seen)
-    return RowParts(_parts(blocks, users, [each.directions for each in items.shards], objective, no_targets=True))
+    return RowParts(_parts(ratings, users, [each.directions for each in items.shards], objective, no_targets=True))
 
 
 def begin_items(items: AllItems, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllSearches:
@@ -121,10 +121,10 @@ def score_rows(
 
 
 def _parts(
-    blocks: BlockRow, users: Solved, shards: Sequence[Rows], objective: Objective, no_targets: bool
+    ratings: OrderedRow, users: Solved, shards: Sequence[Rows], objective: Objective, no_targets: bool
 ) -> tuple[ItemPart, ...]:
     return tuple(
-        als.item_part(blocks, b, users.rows, shard, objective, no_targets=no_targets) for b, shard in enumerate(shards)
+        als.item_part(ratings, b, users.rows, shard, objective, no_targets=no_targets) for b, shard in enumerate(shards)
     )
 
 

@@ -77,13 +77,14 @@ class Case:
 
     def in_items(self, steps: int, number: str) -> Matrix:
         left, right, gram = (each.astype(number) for each in (self.left, self.right, self.gram(self.left)))
+        ordered = als.order_items(self.blocks, right.shape[1], number)
         found = []
         for column, part in enumerate(self.cuts):
             mine, counts = np.ascontiguousarray(right[part]), self.counts[1][part]
-            first = als.item_part(self.blocks, column, left, mine, self.objective, no_targets=False)
+            first = als.item_part(ordered, column, left, mine, self.objective, no_targets=False)
             search = als.begin_items(mine, gram, counts, self.objective, first)
             for _ in range(steps):
-                one = als.item_part(self.blocks, column, left, search.directions, self.objective, no_targets=True)
+                one = als.item_part(ordered, column, left, search.directions, self.objective, no_targets=True)
                 search = als.step_items(search, gram, counts, self.objective, one)
             found.append(search.rows)
         return np.concatenate(found)

@@ -45,9 +45,9 @@ class AllItemSolves(RowSolves):
         for step in range(self.steps + 1):
             parts = [
                 delayed(tasks.row_parts, pure=False)(
-                    blocks, users[a], items, self.objective, dask_key_name=f"item-parts-{at}-{step:02d}-{a:03d}"
+                    ratings, users[a], items, self.objective, dask_key_name=f"item-parts-{at}-{step:02d}-{a:03d}"
                 )
-                for a, blocks in enumerate(self.data.rows)
+                for a, ratings in enumerate(self.ordered)
             ]
             advance = tasks.end_items if step == self.steps else tasks.step_items if step else tasks.begin_items
             items = delayed(advance, pure=False)(

@@ -23,7 +23,7 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.placed_grid import PlacedGrid, near
 from funkflow.pipeline.training.sharded_rows import ShardedRows, count_rows
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.factor_shard import ShardStart
@@ -68,8 +68,19 @@ class RowSolves:
     def place(self, data: PlacedGrid) -> None:
         """Use the grid as it lies on the workers now."""
         self.data = data
-        name = f"count-als-{self.attempt}-{next(self._placements):03d}"
-        self.counts = count_rows(self.context, data, name, als.count_confidences, self.objective)
+        name = f"{self.attempt}-{next(self._placements):03d}"
+        self.counts = count_rows(self.context, data, f"count-als-{name}", als.count_confidences, self.objective)
+        self.ordered = [
+            self.client.submit(
+                als.order_items,
+                blocks,
+                self.width,
+                NUMBER,
+                key=f"order-items-{name}-{a:03d}",
+                **near(data.home(a)),
+            )
+            for a, blocks in enumerate(data.rows)
+        ]
 
     @functools.cached_property
     def total_confidence(self) -> float:
@@ -107,10 +118,10 @@ class RowSolves:
                 )  # fmt: skip
                 parts = [
                     delayed(als.item_part, pure=False)(
-                        blocks, b, users[a], given, self.objective, no_targets=step > 0,
+                        ratings, b, users[a], given, self.objective, no_targets=step > 0,
                         dask_key_name=f"item-part-{at}-{step:02d}-{a:03d}-{b:03d}",
                     )
-                    for a, blocks in enumerate(self.data.rows)
+                    for a, ratings in enumerate(self.ordered)
                 ]  # fmt: skip
                 advance, start = (als.begin_items, shard) if step == 0 else (als.step_items, searches[b])
                 searches[b] = delayed(advance, pure=False)(
