@@ -161,6 +161,11 @@ class RunOptions:
         refuse_missing_data(self.conf, settings.ingest.ratings)
         return settings
 
+    def settings_for(self, goal: str | None) -> list[Settings]:
+        """Return the settings for a goal, or for each goal if it is "both"; None: that of the settings."""
+        goals = GOALS if goal == "both" else (goal,)
+        return [self.adding(after=[f"train.goal={each}"] if each else []).settings() for each in goals]
+
     def beside_model(self, model: str, goal: str = "ratings") -> tuple[Settings, str]:
         """Return the settings of a command with --model, and the model's folder.
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from funkflow.pipeline.commands.options import RunOptions
+from funkflow.pipeline.commands.options import Goal, RunOptions
 from funkflow.pipeline.running.schedule.backfill import days, parse_date, run_dates
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
@@ -59,6 +59,7 @@ def schedule(
         typer.Option("--catch-up", help="begin with a run for the latest time in the past, in case it was missed"),
     ] = False,
     options: RunOptions,
+    goal: Goal = None,
 ) -> None:
     """Run at each time of a cron expression, one run at a time, until stopped."""
     moments = cron_of(cron, timezone)
@@ -68,7 +69,7 @@ def schedule(
         return
     daemon = Daemon(
         moments,
-        _command(options, words),
+        _command(options, goal, words),
         _print_line,
         retry=Retry(retries, back_off, longest_back_off),
         once=once,
@@ -84,22 +85,24 @@ def backfill(
     last: Annotated[str, typer.Option("--to", help="the last logical date")],
     keep_going: Annotated[bool, typer.Option("--keep-going", help="continue after a date that fails")] = False,
     options: RunOptions,
+    goal: Goal = None,
 ) -> None:
     """Run for each logical date from the first to the last, in order; dates that are done stay as they are."""
     dates = list(days(parse_date(first, "--from"), parse_date(last, "--to")))
-    raise typer.Exit(run_dates(dates, _command(options, words), _print_line, keep_going))
+    raise typer.Exit(run_dates(dates, _command(options, goal, words), _print_line, keep_going))
 
 
-def _command(options: RunOptions, words: Sequence[str] | None) -> Callable[[date], list[str]]:
+def _command(options: RunOptions, goal: str | None, words: Sequence[str] | None) -> Callable[[date], list[str]]:
     """Return a function from a date to the words of its run; raise SettingsError now if a setting is wrong."""
     further = list(words or [])
     if options.conf.startswith("-"):  # there is no CONF: all words follow --
         options, further = replace(options, conf=""), [options.conf, *further]
-    options.settings()
+    options.settings_for(goal)
     passed = [options.conf] if options.conf else []
     passed += [word for each in options.ratings or [] for word in ("--ratings", each)]
     passed += ["--validation", options.validation] if options.validation else []
     passed += ["--root", options.root] if options.root else []
+    passed += ["--goal", goal] if goal else []
     passed += [word for each in options.words for word in ("--set", each)]
     return partial(run_words, [*passed, *further])
 

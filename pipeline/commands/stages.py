@@ -17,7 +17,6 @@ import typer
 
 import funkflow
 from funkflow.pipeline.commands.options import (
-    GOALS,
     AsJson,
     Date,
     Force,
@@ -73,7 +72,7 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         as_json: AsJson = False,
     ) -> None:
         request = Request.checked(until, date, fresh=not resume, force=force, wait_seconds=wait, if_new=if_new)
-        run_for(GOALS if goal == "both" else [goal], options, request, as_json)
+        run_for(options.settings_for(goal), request, as_json)
 
     app.command(name, help=what)(command)
 
@@ -93,13 +92,13 @@ def synth(
     """Write synthetic ratings in Netflix form, with a probe file, around a planted model of known error."""
     words = [f"synth.{name}={value}" for name, value in (("shape", shape), ("fraction", fraction)) if value]
     chosen = replace(options, conf=options.conf or "demo").adding(before=words)
-    run_for([None], chosen, Request.checked("synth"), as_json)
+    run_for([chosen.settings()], Request.checked("synth"), as_json)
 
 
-def run_for(goals: Sequence[str | None], options: RunOptions, request: Request, as_json: bool) -> None:
-    """Run every requested stage that is not done yet, once for each goal; None: that of the settings.
+def run_for(chosen: Sequence[Settings], request: Request, as_json: bool) -> None:
+    """Run every requested stage that is not done yet, once for each of the settings.
 
-    After a model that its gate refuses, the next goal has its run all the same.
+    After a model that its gate refuses, the next one has its run all the same.
 
     Raises
     ------
@@ -107,7 +106,6 @@ def run_for(goals: Sequence[str | None], options: RunOptions, request: Request, 
         A gate refused a model: the first one.
     """
     refusals: list[ModelRefused] = []
-    chosen = [options.adding(after=[f"train.goal={goal}"] if goal else []).settings() for goal in goals]
     began = process_began()
     for settings in chosen:
         try:

@@ -20,10 +20,12 @@ from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.methods import without_effect
 from funkflow.pipeline.settings.sections import Settings, TrainSettings
 from funkflow.tasks.errors import DamagedFile, SettingsError
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import About, read_about
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
 from funkflow.tasks.versions import ALGORITHM_VERSION
+
+_PURPOSES = {"ratings": "ratings", "ranking": "a ranking"}
 
 
 def relevant(settings: TrainSettings) -> dict[str, object]:
@@ -112,6 +114,7 @@ class RunStart:
 def refuse_unfit(model: EarlierModel, settings: TrainSettings, dataset: Dataset, transform: str) -> None:
     """Raise SettingsError if training with these settings cannot start from a model."""
     about, name = read_about(model.folder), model.name
+    _refuse_other_purpose(about, name, settings, dataset)
     settings_of_model = {
         "rank": about["rank"],
         "biases": about.get("biases", True),
@@ -133,6 +136,27 @@ def refuse_unfit(model: EarlierModel, settings: TrainSettings, dataset: Dataset,
             f"the raw ids of {name}, which train.warm_start begins from, are {about['id_types']}, those of the "
             f"ratings {dataset.id_types}, so no row would be known: set ingest.id_type, or train.warm_start = false"
         )
+
+
+def _refuse_other_purpose(about: About, name: str, settings: TrainSettings, dataset: Dataset) -> None:
+    """Raise SettingsError if the scores of a model mean something else than those of training with these settings."""
+    whose = f"{name}, which train.warm_start begins from,"
+    remedy = "name another model with train.warm_from, or set train.warm_start = false"
+    goal = about.get("goal", "ratings")
+    if goal != settings.goal:
+        raise SettingsError(
+            f"train.goal = {settings.goal}, but {whose} was trained for {_PURPOSES[goal]}: set train.goal to {goal}, "
+            f"{remedy}"
+        )
+    if bool(about.get("alpha")) != settings.weighs_missing_cells:
+        did, does = ("did not", "does") if settings.weighs_missing_cells else ("did", "does not")
+        raise SettingsError(
+            f"the training of {whose} {did} count missing cells as 0, and this one {does}, so their scores differ in "
+            f"meaning: {remedy}"
+        )
+    if about.get("counts", False) != dataset.counts:
+        was, now = ("ratings", "counts or likes") if dataset.counts else ("counts or likes", "ratings")
+        raise SettingsError(f"{whose} was trained on {was}, and these are {now}: {remedy}")
 
 
 def _model_named(root: str, name: str) -> EarlierModel:

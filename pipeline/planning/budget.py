@@ -23,15 +23,21 @@ from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.errors import CannotFit
 
-CLIENT_BYTES = 230 * 2**20
-"""Client and scheduler in one process after some stages, without data (proportional set size, Linux, Python 3.11)."""
-WORKER_BYTES = 200 * 2**20
-"""A worker process before it has data; measured with CLIENT_BYTES as 430 MiB together."""
-SHARED_BYTES = 160 * 2**20
-"""What a limit counts of a worker besides: whole libraries that processes share, and compiling kernels the first time.
-With hardly any data its resident size was 292 MiB, 320 to 349 where it compiled; the sum counts 170 to 200 of them."""
-BEFORE_KERNELS_BYTES = 25 * 2**20
-"""So much less each of them takes before its first kernel: ingest has none, and the compiler is loaded with it."""
+CLIENT_BYTES = (185 + 165) * 2**20
+"""Client and scheduler in one process after some stages, without data, with multiprocessing's helper, and the libraries
+that all processes map. Measured on runs of 100,000 ratings (Linux, Python 3.11): of their own, client and helper have
+167 to 183 MiB, 149 of them imports; the files that are mapped, each page once, are 155 to 164. The proportional size
+divides these pages among all processes of the machine, other runs, too: beside others the same run measured 381 MiB,
+alone 495."""
+WORKER_BYTES = 196 * 2**20
+"""What a worker process has of its own before it has data. Such runs left it at 145 to 165 MiB without their data, and
+at 170 to 196 where it compiled kernels: LLVM keeps 25 to 35."""
+SHARED_BYTES = 164 * 2**20
+"""What a limit counts of a worker besides: the libraries that it maps. Its resident size without data was 292 to 310
+MiB, 335 to 345 where it compiled."""
+BEFORE_KERNELS_BYTES = 40 * 2**20
+"""So much less each of them takes before its first kernel: ingest has none, and the compiler is loaded with it. Then
+the client has 171 MiB, a worker 110 to 128 with its data, and the libraries are 120."""
 KEPT_BYTES = 150 * 2**20
 """What a worker's allocator keeps for itself of the rows it once served, at most; with the above fitted to training at
 5, 20 and 100 M ratings and ranks 32, 64 and 128."""
@@ -114,7 +120,9 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, work.block_ratings * BUILD_RATING_BYTES)
     )
     scoring = scoring_need(work, max(1, round(ratings / max(1, partition))))
-    scoring_worker = WORKER_BYTES + kept + scoring.worker
+    # The saved model is scored in processes whose allocators keep some of what training freed, too.
+    kept_of_training = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES + need.worker)
+    scoring_worker = WORKER_BYTES + kept_of_training + scoring.worker
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
@@ -282,7 +290,7 @@ class Allowance:
 
 def refuse_an_empty_cluster_that_cannot_fit(memory_bytes: int, workers: int) -> None:
     """Raise CannotFit if the processes alone, without any data, would need more than there is."""
-    needed = CLIENT_BYTES + workers * WORKER_BYTES
+    needed = CLIENT_BYTES - BEFORE_KERNELS_BYTES + workers * (WORKER_BYTES - BEFORE_KERNELS_BYTES)
     if needed > memory_bytes:
         raise CannotFit(
             f"a cluster of {workers} workers needs about {format_bytes(needed)} of memory before it has any data "

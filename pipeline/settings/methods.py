@@ -101,7 +101,7 @@ METHODS: dict[str, Method] = {
         Method(
             "als", "rows of users and of items by turns, by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
-            frozenset({"batch", "step", "iterations", "tolerance"}) | _WARM,
+            frozenset({"batch", "step", "iterations", "tolerance"}),
             numbers=f"{_TRAINING}.als:objective_of",
         ),
         Method(

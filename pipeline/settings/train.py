@@ -136,8 +136,8 @@ class TrainSettings(Section):
     checkpoint_epochs: int = Field(10, ge=1, description="epochs between checkpoints: the most that a crash loses")
     warm_start: bool = Field(
         False,
-        description="sgd: start from the model in use (current.json of the root) instead of small random numbers; "
-        "raw ids match the rows, new rows start at random; without a model in use training starts cold",
+        description="sgd, als: start from the model in use for the goal (current.json of the root) instead of small "
+        "random numbers; raw ids match the rows, new rows start at random; without a model in use training starts cold",
     )
     warm_from: Place = Field(
         "",

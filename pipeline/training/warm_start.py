@@ -1,11 +1,13 @@
 """Warm start: the checkpoint of epoch 0, made of an existing model.
 
-Covers: the tasks that make its shards, and the score of the model, which stays the best if training gains nothing.
+Covers: the tasks that make its files, for stochastic descent and for row solves, and the score of the model, which
+stays the best if training gains nothing.
 Does not cover: the rows (tasks/training/warm_rows.py), the choice of the model (pipeline/models/start_model.py),
-resuming from the checkpoint (methods/sgd.py).
+resuming from the checkpoint (methods/).
 
 Training resumes from this checkpoint as from any other: the same bits on any number of workers, killed or not. It names
-two sets of shards: the model unchanged, which is the best so far, and a shrunk one, from which training starts.
+two sets of files: the model unchanged, which is the best so far, and the one from which training starts, shrunk where
+early stopping decides the end.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from distributed import Future
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import ShardFiles
 from funkflow.pipeline.root.store import nothing_half_written
-from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import array_entries
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.placed_grid import PlacedGrid
@@ -40,17 +41,20 @@ from funkflow.tasks.training.warm_rows import (
     warm_items,
     warm_users,
     write_shrunk,
+    write_start_rows,
     write_unchanged,
 )
 
 _UNCHANGED, _SHRUNK = "shards-00000", "shards-00000-held-back"
 Sides = dict[str, list[Future[Any]]]
 """Futures of a WarmRows for each shard, of "users" and of "items"."""
+Written = dict[str, tuple[list[Any], list[Any]]]
+"""For each side, both results of a function for every shard: of one that writes, checksums and numbers of rows."""
 
 
 @dataclass(frozen=True)
 class WrittenStart:
-    """Files of both sets of shards, and the validation RMSE of the start model; None without validation ratings."""
+    """Both sets of files, and the validation RMSE of the start model; None without a score."""
 
     unchanged: ShardFiles
     shrunk: ShardFiles
@@ -59,12 +63,16 @@ class WrittenStart:
 
 @dataclass(frozen=True)
 class StartWriter:
-    """Writes a warm start. `data` : the grid on the workers; `folder` : of the checkpoints."""
+    """Writes the warm start of stochastic descent.
+
+    `data` : the grid on the workers; `folder` : of the checkpoints; `scored` : whether the model has an RMSE.
+    """
 
     job: TrainingJob
     data: PlacedGrid
     steps: StepSizes
     folder: str
+    scored: bool
 
     @property
     def _submit(self) -> Callable[..., Future[Any]]:
@@ -81,18 +89,23 @@ class StartWriter:
             return self._write(warm, self._rows(warm, scratch))
 
     def _write(self, warm: WarmStart, rows: Sides) -> WrittenStart:
-        squares = self._run("weigh-warm", squares_of, rows)
-        ratings = max(1.0, sum(squares["users"][1]))
-        mean_squares = {side: WARM_SHRINK**2 * sum(sums) / ratings for side, (sums, _) in squares.items()}
         written = self._run("write-warm", write_unchanged, rows, _UNCHANGED)
-        unchanged = {side: _shard_entries(_UNCHANGED, side, checksums) for side, (checksums, _) in written.items()}
-        shrunk = self._run("hold-back", write_shrunk, rows, _SHRUNK, mean_squares)
-        rmse = self._score(unchanged) if self.data.scored else None
+        unchanged = _shard_entries(_UNCHANGED, written)
+        shrunk = _shard_entries(_SHRUNK, self._write_shrunk(rows))
+        rmse = self._score(unchanged) if self.scored else None
         known = {side: sum(counts) for side, (_, counts) in written.items()}
         self.job.context.notify(Noticed(_message(warm, known, rmse)))
-        return WrittenStart(
-            unchanged, {side: _shard_entries(_SHRUNK, side, checksums) for side, (checksums, _) in shrunk.items()}, rmse
-        )
+        return WrittenStart(unchanged, shrunk, rmse)
+
+    def _write_shrunk(self, rows: Sides) -> Written:
+        """Write the files that training starts from."""
+        squares = self._run("weigh-warm", squares_of, rows)
+        ratings = max(1.0, sum(squares["users"][1]))
+        means = {side: WARM_SHRINK**2 * sum(sums) / ratings for side, (sums, _) in squares.items()}
+        return self._run(
+            "hold-back", write_shrunk, rows, _SHRUNK,
+            arguments=lambda side: (means["items" if side == "users" else "users"],),
+        )  # fmt: skip
 
     def _rows(self, warm: WarmStart, scratch: str) -> Sides:
         """Return all rows of training."""
@@ -137,16 +150,18 @@ class StartWriter:
 
     def _run(
         self, doing: str, function: Callable[..., tuple[Any, Any]], rows: Sides, folder: str = "",
-        mean_squares: dict[str, float] | None = None,
-    ) -> dict[str, tuple[list[Any], list[Any]]]:  # fmt: skip
-        """Run a function on every shard's rows; return both of its results for each side, in the order of shards."""
-        others = mean_squares and {"users": mean_squares["items"], "items": mean_squares["users"]}
+        arguments: Callable[[str], tuple[Any, ...]] | None = None,
+    ) -> Written:  # fmt: skip
+        """Run a function on every shard's rows; return both of its results for each side, in the order of shards.
+
+        arguments : for "users" or "items", what the function takes after the rows and the file's URL.
+        """
         futures = {
             side: [
                 self._submit(
                     function, of_shard,
                     *([files.join(self.folder, folder, _shard_name(side, number))] if folder else []),
-                    *([others[side]] if others else []),
+                    *(arguments(side) if arguments else ()),
                     key=f"{doing}-{side}-{self._name}-{number}", pure=False,
                 )
                 for number, of_shard in enumerate(of_side)
@@ -169,12 +184,33 @@ class StartWriter:
         return sum(errors[1:], errors[0]).rmse
 
 
+@dataclass(frozen=True)
+class RowStartWriter(StartWriter):
+    """Writes the warm start of row solves.
+
+    `biases`, `number` : whether rows have biases, and their type; `shrink` : factor of the model's rows.
+    """
+
+    biases: bool
+    number: str
+    shrink: float
+
+    def _write_shrunk(self, rows: Sides) -> Written:
+        return self._run(
+            "hold-back", write_start_rows, rows, _SHRUNK,
+            arguments=lambda side: (side[:-1], self.biases, self.number, self.shrink),
+        )  # fmt: skip
+
+
 def _shard_name(side: str, number: int) -> str:
     return f"{side[:-1]}-{number:05d}.npy"
 
 
-def _shard_entries(folder: str, side: str, checksums: list[str]) -> tuple[FileEntry, ...]:
-    return array_entries([f"{folder}/{_shard_name(side, number)}" for number in range(len(checksums))], checksums)
+def _shard_entries(folder: str, written: Written) -> ShardFiles:
+    return {
+        side: array_entries([f"{folder}/{_shard_name(side, number)}" for number in range(len(checksums))], checksums)
+        for side, (checksums, _) in written.items()
+    }
 
 
 def _message(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:

@@ -1,6 +1,7 @@
 """Start a shard from an existing model, row by row, by raw ids.
 
-Covers: the rows that the model has, its numbers in the units of this training, and the first step sizes.
+Covers: the rows that the model has, its numbers in the units of this training, the first step sizes, and the rows of
+alternating solves.
 Does not cover: new rows (tasks/grid/factor_shard.py), the graph of tasks (pipeline/training/warm_start.py).
 """
 
@@ -16,6 +17,7 @@ from funkflow.tasks.dataset.matches import read_match
 from funkflow.tasks.grid.default_rule import WARM_SHRINK, WARM_SQUARES
 from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, read_shard, write_shard
 from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.grid.solved_rows import rows_of, write_rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES
 from funkflow.tasks.model.about import Place
@@ -118,6 +120,16 @@ def write_unchanged(rows: WarmRows, url: str) -> tuple[str, int]:
 def write_shrunk(rows: WarmRows, url: str, mean_square: float) -> tuple[str, int]:
     """Write the shard that training starts from; return its checksum."""
     return write_shard(url, shrink(rows, mean_square)), 0
+
+
+def write_start_rows(rows: WarmRows, url: str, side: str, biases: bool, number: str, shrink: float) -> tuple[str, int]:
+    """Write the rows that alternating solves start from, in the type `number`; return the file's checksum.
+
+    side : "user" or "item"; shrink : factor of the model's rows.
+    """
+    factors = rows.shard.factors.astype(number)
+    factors[rows.known] *= factors.dtype.type(shrink)
+    return write_rows(url, rows_of(factors, rows.shard.biases.astype(number), side, biases)), 0
 
 
 def score_start(

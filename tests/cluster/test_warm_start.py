@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from distributed import Client
 from growing_ratings import Root, address_of, lines
-from losing_workers import KillAfter
+from losing_workers import KillAfterPrefix
 from sessions import only_long
 
 from bench import daily, daily_training
@@ -96,20 +96,6 @@ def test_a_killed_worker_changes_no_bit(
         result = grown[0].copy(tmp_path / "killed", address_of(client)).run(DAY_1, WARM)
         assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.plugins["kill-after"].lost) == 1
     assert (result.run_id, bits(result)) == (warm[1].run_id, bits(warm[1]))
-
-
-class KillAfterPrefix(KillAfter):
-    """The same, for a task of which only beginning and end of the key are known."""
-
-    def __init__(self, ends: list[str], process_ids: dict[str, int]) -> None:
-        super().__init__("", process_ids)
-        self.ends = ends
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
-        first, last = self.ends
-        if str(key).startswith(first) and str(key).endswith(last):
-            self.key = key
-        super().transition(key, start, finish, *args, worker=worker, **rest)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from stand_in import funkflow, noted, stand_in
+from stand_in import SAYING_ITS_WORDS, funkflow, noted, stand_in
 
 from funkflow.pipeline.running.schedule.backfill import days, run_dates, worst
 
@@ -54,6 +54,14 @@ def test_a_signal_ends_it_with_its_own_code(tmp_path: Path) -> None:
     code = run_dates(DATES, stand_in(tmp_path / "notes", 0, [0]), notify, keep_going=True)
     assert code == 128 + signal.SIGTERM
     assert [note["date"] for note in noted(tmp_path / "notes") if "date" in note] == ["2026-02-27"]
+
+
+def test_each_date_gets_the_goal() -> None:
+    dates = ("--from", "2026-02-28", "--to", "2026-03-01")
+    done = funkflow("backfill", "demo", *dates, "--goal", "ranking", code=SAYING_ITS_WORDS)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("run ")]
+    assert said == [f"run demo --goal ranking {day}" for day in ("2026-02-28", "2026-03-01")]
 
 
 @pytest.mark.parametrize(

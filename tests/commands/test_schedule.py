@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from stand_in import CHECKOUT, EVERY_SECOND, funkflow, noted, stand_in
+from stand_in import CHECKOUT, EVERY_SECOND, SAYING_ITS_WORDS, funkflow, noted, stand_in
 
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.cron import Cron
@@ -169,6 +169,15 @@ def test_words_of_a_run() -> None:
     assert words == [sys.executable, "-m", "funkflow", "run", "my.toml", "--root", "x", "--date", "2026-01-31"]
 
 
+def test_each_run_gets_the_goal() -> None:
+    """The moment that is past is a day or more ago: nothing is waited for."""
+    moment = ("--cron", "0 0 1 1 *", "--timezone", "UTC", "--catch-up", "--once")
+    done = funkflow("schedule", "demo", *moment, "--goal", "both", "--set", "train.rank=8", code=SAYING_ITS_WORDS)
+    assert done.returncode == 0, done.stderr
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("run "))
+    assert said.rpartition(" ")[0] == "run demo --goal both --set train.rank=8"
+
+
 def test_next_prints_the_moments_to_come_and_ends() -> None:
     done = funkflow("schedule", "demo", "--cron", "0 3 29 2 *", "--timezone", "Europe/Paris", "--next", "2")
     assert done.returncode == 0, done.stderr
@@ -182,6 +191,7 @@ def test_next_prints_the_moments_to_come_and_ends() -> None:
         (["demo", "--cron", "@daily", "--timezone", "Europe/Pari"], "the nearest is 'Europe/Paris'"),
         (["dmo", "--cron", "@daily"], "no preset is called 'dmo'"),
         (["demo", "--cron", "@daily", "--retries", "-1"], "--retries -1: must be 0 or more"),
+        (["demo", "--cron", "@daily", "--goal", "both", "--set", "train.biases=true"], "no room for train.biases"),
         (["demo"], "Missing option '--cron'"),
     ],
 )

@@ -27,3 +27,17 @@ class KillAfter(SchedulerPlugin):
 
     def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
         self.lost += 1
+
+
+class KillAfterPrefix(KillAfter):
+    """The same, for a task of which only beginning and end of the key are known."""
+
+    def __init__(self, ends: list[str], process_ids: dict[str, int]) -> None:
+        super().__init__("", process_ids)
+        self.ends = ends
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
+        first, last = self.ends
+        if str(key).startswith(first) and str(key).endswith(last):
+            self.key = key
+        super().transition(key, start, finish, *args, worker=worker, **rest)

@@ -41,6 +41,16 @@ sys.exit(code)
 """
 """Words: file for notes, seconds to take (from 100 on it is deaf to signals), exit codes in turn, date."""
 
+SAYING_ITS_WORDS = """
+import sys
+from funkflow.pipeline.cli import run_program
+from funkflow.pipeline.commands import schedule
+says = "import sys; print('run', *sys.argv[1:], flush=True)"
+schedule.run_words = lambda passed, day: [sys.executable, "-c", says, *passed, day.isoformat()]
+run_program()
+"""
+"""The program, whose scheduled runs only print the words that they get, and their date."""
+
 
 def stand_in(notes: Path | str, seconds: float, codes: list[int]) -> Callable[[date], list[str]]:
     return lambda day: [sys.executable, "-c", STAND_IN, str(notes), str(seconds), json.dumps(codes), day.isoformat()]

@@ -1,7 +1,7 @@
-"""What scoring a saved model is predicted to take, for its spectrum, the gate and the report.
+"""What scoring a saved model is predicted to take, and what whole runs of few ratings are, beside what was measured.
 
-Covers: scoring_need of pipeline/planning/method_memory.py, beside what was measured, and its refusal. Does not cover:
-other needs (test_plan.py).
+Covers: scoring_need of pipeline/planning/method_memory.py, and its refusal; what processes take without data
+(pipeline/planning/budget.py). Does not cover: other needs (test_plan.py).
 """
 
 from __future__ import annotations
@@ -38,10 +38,39 @@ def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
 
 
 def test_scoring_as_measured() -> None:
-    """At 3 M ratings, rank 256, and 5 M, rank 128, synthetic, one worker of two threads: 825 and 759 MiB at most."""
+    """At 3 M ratings, rank 256, and 5 M, rank 128, synthetic, one worker of two threads: 822 and 759 MiB at most."""
     for ratings, users, items, rank, held_out, measured in (
-        (2_713_121, 29_048, 8_813, 256, 301_294, 825), (4_520_720, 43_711, 9_761, 128, 503_305, 759)
+        (2_972_163, 29_048, 8_813, 256, 42_252, 822), (4_520_720, 43_711, 9_761, 128, 503_305, 759)
     ):  # fmt: skip
         size = Size(ratings, users, items, 0, held_out=held_out)
         predicted = predict_bytes(Workload(size, rank, 4, 1, 2), 64 * 2**20, 4_000_000).scoring_bytes
         assert measured <= predicted / 2**20 < 1.2 * measured
+
+
+SETS = {"100k": (943, 1_682), "latest-small": (671, 9_066), "tweetings": (16_554, 10_506)}
+"""Users and items of MovieLens 100K, an edition of latest-small, and 100,000 ratings of MovieTweetings."""
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "measured", "worker"),
+    [
+        ("100k", "sgd", (496, 527), 348),
+        ("100k", "als", (495, 557), 372),
+        ("latest-small", "sgd", (542, 577), 382),
+        ("latest-small", "als", (552, 617), 423),
+        ("tweetings", "sgd", (552, 552), 362),
+        ("tweetings", "als", (633, 633), 437),
+    ],
+)
+def test_what_processes_take_by_themselves_as_measured(
+    name: str, method: str, measured: tuple[int, int], worker: int
+) -> None:
+    """Runs of 100,000 ratings, rank 64, one worker of two threads: MiB with kernels from the cache, and compiled.
+
+    Every page is counted once, as if no other process of the machine mapped it; `worker` : the resident size.
+    """
+    users, items = SETS[name]
+    size = Size(90_000, users, items, raw_bytes=2_000_000, held_out=10_000)
+    predicted = predict_bytes(Workload(size, 64, 4, 1, 2), 64 * 2**20, 4_000_000, method)
+    assert max(measured) <= predicted.total_bytes / 2**20 <= 1.25 * min(measured)
+    assert worker <= predicted.worker_bytes / 2**20 <= 1.25 * worker

@@ -20,15 +20,17 @@ from funkflow.pipeline.root.manifests import Grid, ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
-from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
 from funkflow.pipeline.training.methods.als_all_items_graph import AllItemSolves
-from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves, total
+from funkflow.pipeline.training.methods.als_graph import NUMBER, EpochTasks, RowSolves, total
+from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
+from funkflow.pipeline.training.warm_start import RowStartWriter
 from funkflow.tasks.grid import solved_rows
-from funkflow.tasks.grid.default_rule import ALS_PATIENCE, alpha_for, als_l2_for
+from funkflow.tasks.grid.default_rule import ALS_PATIENCE, WARM_SHRINK, alpha_for, als_l2_for
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.grid.row_objective import Objective
@@ -98,6 +100,8 @@ class _EpochLoop(CheckpointedLoop):
         width = chosen.rank + 2 * self.objective.biases
         of_size = AllItemSolves if are_few_items(self.grid.items, width, self.grid.shards) else RowSolves
         self.solves = of_size(self.context, data, self.objective, chosen.als.steps, width)
+        if last is None and self.job.warm is not None:
+            last = self._start_warm(data, self.job.warm)
         if last is None:
             rows = self.solves.first_rows(ShardStart(chosen.rank, chosen.seed, self.grid.shards))
         else:
@@ -111,6 +115,21 @@ class _EpochLoop(CheckpointedLoop):
                     self.solves.place(data)
                 rows = self._stored(last)
         return last, self._reason()
+
+    def _start_warm(self, data: PlacedGrid, warm: WarmStart) -> Checkpoint:
+        """Write the start model as the checkpoint of epoch 0, which can be the best where epochs have an RMSE.
+
+        New rows start as in a cold run, and the first epoch solves them from the known rows of the other side, as it
+        does all rows. Zeros would not do: a new user whose items are all new would keep them.
+        """
+        self.begin_writing()
+        written = RowStartWriter(
+            self.job, data, self.steps, self.folder,
+            scored=self._stops_on_rmse(), biases=self.objective.biases, number=NUMBER,
+            shrink=1.0 if self.objective.alpha else WARM_SHRINK,
+        ).write(warm)  # fmt: skip
+        self.start = written.rmse
+        return self.write_checkpoint(0, 0, ResumePoint.of(written.shrunk), written.unchanged)
 
     def _to_next_checkpoint(self, rows: ShardedRows, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until a checkpoint is due or training ends, and write it.
@@ -165,7 +184,9 @@ class _EpochLoop(CheckpointedLoop):
         return self.job.stop_on is not None and not self.objective.alpha
 
     def _verdict(self) -> Verdict:
-        return judge_history(self.history, self.settings.patience or ALS_PATIENCE, self.settings.minimum_gain)
+        return judge_history(
+            self.history, self.settings.patience or ALS_PATIENCE, self.settings.minimum_gain, self.start
+        )
 
     def _reason(self) -> str:
         """Return why training ends after the epochs so far; "" if it does not."""

@@ -111,7 +111,7 @@ class _EpochLoop(CheckpointedLoop):
     def _start_warm(self, data: PlacedGrid, warm: WarmStart) -> Checkpoint:
         """Write the start model as the checkpoint of epoch 0, which can be the best."""
         self.begin_writing()
-        written = StartWriter(self.job, data, self.steps, self.folder).write(warm)
+        written = StartWriter(self.job, data, self.steps, self.folder, scored=data.scored).write(warm)
         self.start = written.rmse
         return self.write_checkpoint(0, 0, ResumePoint.of(written.shrunk), written.unchanged)
 
