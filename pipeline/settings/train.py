@@ -272,7 +272,8 @@ class TrainSettings(Section):
 
     def stopping_on(self, ratings: str) -> TrainSettings:
         """Return the settings with other ratings in `stop_on`, and the defaults that go with these."""
-        other = self.model_copy(update={"stop_on": ratings})
+        other = self.model_copy()
+        object.__setattr__(other, "stop_on", ratings)  # as a default: nobody has set it
         other._set_end_of_training()
         return other
 
