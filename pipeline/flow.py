@@ -44,6 +44,7 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
+from funkflow.pipeline.training.sample_rule import sample_rule
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.rated import users_by_part
@@ -160,15 +161,18 @@ class _Run:
             baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
         warm = WarmStart(start.model, data.dataset) if start.model else None
         job = TrainingJob(
-            context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm
-        )
+            context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
+            ranked=sample_rule(data.dataset, self.settings),
+        )  # fmt: skip
         training: Training = METHODS[chosen.method].run_function()(job)
         result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal
-        if not METHODS[chosen.method].missing_as_zero and not chosen.weighs_missing_cells:
-            slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
-            result.epoch_chosen_on = slices.get(chosen.stop_on)
+        slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
+        if training.ranked:
+            result.epoch_chosen_on = f"{slices[chosen.stop_on]}, by NDCG@{training.ranked.places}"
+        elif chosen.stops_by == "rmse":
+            result.epoch_chosen_on = slices[chosen.stop_on]
         return training, baselines
 
     def _export(self, context: Context, data: TrainingData, training: Training, start: RunStart) -> str:
@@ -282,6 +286,7 @@ class _Run:
         return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)
 
     def _own_numbers(self, data: TrainingData) -> dict[str, Any]:
-        """Return the numbers of the method's own rule."""
-        chosen = self.settings.train
-        return METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
+        """Return the numbers of the method's own rule, and of the sample whose rankings decide."""
+        chosen, rule = self.settings.train, sample_rule(data.dataset, self.settings)
+        own = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
+        return {**own, **({"ranked": asdict(rule)} if rule else {})}

@@ -94,7 +94,8 @@ class _Race:
         sections = self.case.data.sections(start)
         if model.likes:
             sections = {**sections, **self._likes()}
-        chosen = {"goal": "ranking", "rank": model.rank, "seed": start, **model.train}
+        # The others do not see the test's ratings in training, so ours does not choose its epoch by them.
+        chosen = {"goal": "ranking", "stop_on": "nothing", "rank": model.rank, "seed": start, **model.train}
         trained = self.ours.train(self.root, {**sections, "train": chosen})
         scores = rivals.of_factors(
             _aligned(*trained.users, held_out.user_ids), _aligned(*trained.items, held_out.item_ids)

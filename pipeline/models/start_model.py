@@ -30,7 +30,10 @@ _PURPOSES = {"ratings": "ratings", "ranking": "a ranking"}
 
 def relevant(settings: TrainSettings) -> dict[str, object]:
     """Return the settings of [train] that decide the result, without those of the start model."""
-    idle: Any = {"checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"}}
+    idle: Any = {
+        "checkpoint_epochs": True, "warm_start": True, "warm_from": True, "batch": {"checkpoint_steps"},
+        "stop_by": True,  # where it decides, a run's id has the numbers of its rule
+    }  # fmt: skip
     if not settings.weighs_missing_cells:
         idle["goal"] = True
     idle |= dict.fromkeys(without_effect(settings.method, type(settings).model_fields), True)

@@ -45,6 +45,7 @@ class StageFinished:
 class EpochFinished:
     """One epoch over all training ratings. RMSEs in rating units; None if there are no ratings to measure on.
 
+    `stopping_ndcg` : where a ranking is trained for, the NDCG at `places` items on the ratings for early stopping.
     `counted` : the unit that the method counts instead of epochs. `passes` : passes over all ratings since the last
     such event; 0 if several epochs arrive at once, except for the first of them. `ratings_per_second` : over all epochs
     of this attempt so far, loading included.
@@ -58,6 +59,8 @@ class EpochFinished:
     best: bool
     counted: str = "epoch"
     passes: int = 1
+    stopping_ndcg: float | None = None
+    places: int = 0
 
 
 @dataclass(frozen=True)

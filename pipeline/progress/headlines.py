@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from funkflow.pipeline.progress.events import Event, StageAdvanced, StageFinished, StageStarted
-from funkflow.pipeline.progress.story import Story
+from funkflow.pipeline.progress.story import EpochPoint, Story
 from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
@@ -80,13 +80,11 @@ class Snapshot:
         if not history or best is None or at_stage != "train":
             return []
         last = history[-1]
-        if last.stopping_rmse is None:
-            reached = f"RMSE {rounded(last.training_rmse)} in training"
-        else:
-            kept = (
-                "the best so far" if best.epoch == last.epoch else f"best {rounded(best.stopping_rmse)} at {best.epoch}"
-            )
-            reached = f"RMSE {rounded(last.stopping_rmse)} held out, {kept}; {rounded(last.training_rmse)} in training"
+        reached = f"RMSE {rounded(last.training_rmse)} in training"
+        if (now := _held_out(last)) and (most := _held_out(best)):
+            kept = "the best so far" if best.epoch == last.epoch else f"best {most[1]} at {best.epoch}"
+            training = f"{'' if now[0] == 'RMSE' else 'RMSE '}{rounded(last.training_rmse)}"
+            reached = f"{now[0]} {now[1]} held out, {kept}; {training} in training"
         beaten = story.baselines
         to_beat = (
             f"to beat: biases {rounded(beaten['biases_rmse'])}, mean {rounded(beaten['mean_rmse'])}" if beaten else ""
@@ -100,6 +98,13 @@ class Snapshot:
             f"{story.workers_lost} lost" if story.workers_lost else "",
         ]
         return [each for each in (reached, to_beat, " · ".join(filter(None, more))) if each]
+
+
+def _held_out(epoch: EpochPoint) -> tuple[str, str] | None:
+    """Return the name and the value of the measure that decides; None without ratings to stop on."""
+    if epoch.stopping_ndcg is not None:
+        return f"NDCG@{epoch.places}", f"{epoch.stopping_ndcg:.4f}"
+    return None if epoch.stopping_rmse is None else ("RMSE", rounded(epoch.stopping_rmse))
 
 
 class Headlines:

@@ -97,12 +97,15 @@ class Lines:
             self.say(f"{event.stage:<10} {event.doing} {event.done}{of_all}{f', {left}' if left else ''}")
 
     def epoch(self, event: EpochFinished) -> None:
-        """Write the RMSEs of an epoch."""
+        """Write the RMSEs of an epoch, and the NDCG where it decides."""
         held_out = event.stopping_rmse
         training, of_held_out = (
             rounded(each, event.training_rmse, held_out) for each in (event.training_rmse, held_out)
         )
-        stopping = "" if held_out is None else f"  held-out RMSE {of_held_out}{' *' if event.best else ''}"
+        best = " *" if event.best else ""
+        stopping = "" if held_out is None else f"  held-out RMSE {of_held_out}{best}"
+        if event.stopping_ndcg is not None:
+            stopping = f"  held-out NDCG@{event.places} {event.stopping_ndcg:.4f}{best}"
         speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
         line = f"{event.counted} {event.epoch:>3}  training RMSE {training}{stopping}  {speed}"
         self.say(f"{'train':<10} {line}")

@@ -46,7 +46,7 @@ _CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True)
 class EpochPoint:
-    """One epoch of the curves; RMSEs in rating units."""
+    """One epoch of the curves; RMSEs in rating units. `stopping_ndcg` : at `places` items, where it decides."""
 
     epoch: int
     training_rmse: float
@@ -54,6 +54,15 @@ class EpochPoint:
     ratings_per_second: float
     best: bool
     time: float
+    stopping_ndcg: float | None = None
+    places: int = 0
+
+    @property
+    def loss(self) -> float:
+        """What epochs are compared by, the less the better: 1 - NDCG, or an RMSE, held out if there is one."""
+        if self.stopping_ndcg is not None:
+            return 1.0 - self.stopping_ndcg
+        return self.training_rmse if self.stopping_rmse is None else self.stopping_rmse
 
 
 @dataclass
@@ -99,12 +108,8 @@ class Story:
 
     @property
     def best(self) -> EpochPoint | None:
-        """The epoch with the least RMSE on the ratings for early stopping, or else in training."""
-        return min(
-            self.epochs.values(),
-            key=lambda each: (each.training_rmse if each.stopping_rmse is None else each.stopping_rmse, each.epoch),
-            default=None,
-        )
+        """The best epoch on the ratings for early stopping, or else in training."""
+        return min(self.epochs.values(), key=lambda each: (each.loss, each.epoch), default=None)
 
     @property
     def ratings_seen(self) -> int:
@@ -212,6 +217,8 @@ def _epoch_finished(story: Story, event: EpochFinished, time: float) -> None:
         ratings_per_second=event.ratings_per_second,
         best=event.best,
         time=earlier.time if earlier else time,
+        stopping_ndcg=event.stopping_ndcg,
+        places=event.places,
     )
     if len(story.epochs) > _MOST_EPOCHS:
         del story.epochs[min(story.epochs)]

@@ -36,6 +36,8 @@ Run = RunResult | str | os.PathLike[str]
 def learning_curve(run: Run) -> figure:
     """Return RMSE by epoch on training and held-out ratings, beside that of the biases alone.
 
+    Where an NDCG decided, it is the curve, of held-out ratings alone.
+
     Raises
     ------
     BadInput
@@ -43,15 +45,16 @@ def learning_curve(run: Run) -> figure:
     """
     events = _events_of_run(run)
     epochs = _curve_epochs(events, run)
-    plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     numbers = sorted(epochs)
+    if ndcgs := [(ndcg, n) for n in numbers if (ndcg := epochs[n].stopping_ndcg) is not None]:
+        return _ndcg_curve(ndcgs, epochs[numbers[0]].places)
+    plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
     drawn = [_line(plot, 0, "training", numbers, [epochs[n].training_rmse for n in numbers])]
     held_out = [epochs[n].stopping_rmse for n in numbers]
     if any(value is not None for value in held_out):
         drawn.append(_line(plot, 1, "held out", numbers, held_out))
         rmse, best = min((rmse, n) for n, rmse in zip(numbers, held_out, strict=True) if rmse is not None)
-        mark: Any = plot.scatter([best], [rmse], size=13, marker="star", color="black", name="best")
-        drawn.append(LegendItem(label=f"best: epoch {best}", renderers=[mark]))
+        drawn.append(_best(plot, best, rmse))
     for event in events:
         named = event["event"] == BaselinesMeasured.__name__
         if named and isinstance(measured := event_of(event), BaselinesMeasured):
@@ -64,15 +67,35 @@ def learning_curve(run: Run) -> figure:
     return plot
 
 
+def _ndcg_curve(ndcgs: Sequence[tuple[float, int]], places: int) -> figure:
+    """Return the curve of (NDCG, epoch)."""
+    at = f"NDCG@{places}"
+    plot = _plot(f"{at} by epoch", "epoch", at, [("epoch", "@x"), (at, "@y{0.0000}")])
+    value, best = max(ndcgs, key=lambda each: (each[0], -each[1]))
+    line = _line(plot, 1, "held out", [n for _, n in ndcgs], [ndcg for ndcg, _ in ndcgs])
+    _legend(plot, [line, _best(plot, best, value)])
+    return plot
+
+
+def _best(plot: figure, epoch: int, value: float) -> LegendItem:
+    mark: Any = plot.scatter([epoch], [value], size=13, marker="star", color="black", name="best")
+    return LegendItem(label=f"best: epoch {epoch}", renderers=[mark])
+
+
 def compare(runs: Sequence[Run]) -> figure:
-    """Return the curves of several runs: on held-out ratings if there are any, else on training ratings."""
+    """Return the curves of several runs: on held-out ratings if there are any, else on training ratings.
+
+    They are of NDCG if it decided in all of them, else of RMSE.
+    """
     if not runs:
         raise SettingsError("compare: name a run at least")
-    plot = _plot("RMSE by epoch", "epoch", "RMSE, rating units", [("epoch", "@x"), ("RMSE", "@y{0.0000}")])
+    of_runs = [_curve_epochs(_events_of_run(run), run) for run in runs]
+    ranked = all(each.stopping_ndcg is not None for epochs in of_runs for each in epochs.values())
+    measure, words = ("NDCG", "NDCG") if ranked else ("RMSE", "RMSE, rating units")
+    plot = _plot(f"{measure} by epoch", "epoch", words, [("epoch", "@x"), (measure, "@y{0.0000}")])
     drawn = []
-    for number, run in enumerate(runs):
-        epochs = _curve_epochs(_events_of_run(run), run)
-        stopping = {n: each.stopping_rmse for n, each in epochs.items()}
+    for number, (run, epochs) in enumerate(zip(runs, of_runs, strict=True)):
+        stopping = {n: each.stopping_ndcg if ranked else each.stopping_rmse for n, each in epochs.items()}
         training = all(value is None for value in stopping.values())
         values = {n: each.training_rmse for n, each in epochs.items()} if training else stopping
         name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'held out'}"

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
 from funkflow.pipeline.results.report.facts import ReportFacts
-from funkflow.pipeline.results.report.index import index_page
+from funkflow.pipeline.results.report.index import Curve, index_page
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.ledger import Ledger
 from funkflow.pipeline.root.store import FORMAT_VERSION, Store
@@ -71,13 +71,16 @@ def write_index(root: str, out: str) -> str:
     return place
 
 
-def _curve(root: str, run_id: str) -> list[float]:
-    """Return the RMSEs by epoch of a run, on held-out ratings if there are any."""
+def _curve(root: str, run_id: str) -> Curve | None:
+    """Return the NDCGs by epoch of a run, or else the RMSEs, on held-out ratings if there are any."""
     with suppress(KeyError, TypeError, ValueError, DamagedFile):  # a missing curve is no reason to fail
         epochs = epochs_of(events_of(Store(root).run(run_id)) or ())
-        either = [(epochs[number].stopping_rmse, epochs[number].training_rmse) for number in sorted(epochs)]
-        return [float(training if stopping is None else stopping) for stopping, training in either]
-    return []
+        in_order = [epochs[number] for number in sorted(epochs)]
+        if ndcgs := [each.stopping_ndcg for each in in_order if each.stopping_ndcg is not None]:
+            return f"NDCG@{in_order[0].places}", ndcgs
+        either = [(each.stopping_rmse, each.training_rmse) for each in in_order]
+        return "RMSE", [float(training if stopping is None else stopping) for stopping, training in either]
+    return None
 
 
 def _link(page: str, report: str) -> str:

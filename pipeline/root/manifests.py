@@ -226,12 +226,22 @@ class Grid(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankedEpochs(Entry):
+    """The NDCG of each epoch, at so many `places`, over `users` with a relevant held-out rating."""
+
+    places: int
+    users: int
+    ndcg: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training(Manifest):
     """The history of a training, and the shards of its best epoch.
 
     `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
     RMSE of the model that training started from. The fields from `counted` on are of some methods only. `folded` : the
     user shards with rows folded in after training (pipeline/stages/fold_given.py), which its own manifest lists.
+    `ranked` : the NDCGs that early stopping used.
     """
 
     kind: ClassVar[str] = "training"
@@ -252,6 +262,7 @@ class Training(Manifest):
     norm: float = 0.0
     singular_values: tuple[float, ...] = ()
     folded: tuple[FileEntry, ...] = ()
+    ranked: RankedEpochs | None = None
 
     def compact(self) -> Training:
         """Return it without the fields that only other methods fill."""
@@ -269,17 +280,6 @@ class Training(Manifest):
             return [entry.place(storage.join(self.run_folder, "folded")) for entry in self.folded]
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folded(Manifest):
-    """User shards in which the rows of held-out users are folded in. `folded` : their number; `ratings` : given."""
-
-    kind: ClassVar[str] = "folded"
-
-    users: tuple[FileEntry, ...]
-    folded: int
-    ratings: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Manifests of what a run makes of a finished model, and of its errors.
 
-Covers: the fields of baselines, an evaluation, a spectrum, vectors, a reconstruction, predictions, recommendations, a
-ranking and a report.
+Covers: the fields of rows folded in, baselines, an evaluation, a spectrum, vectors, a reconstruction, predictions,
+recommendations, a ranking and a report.
 Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
@@ -13,6 +13,17 @@ from typing import ClassVar
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.training.score import Errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(Manifest):
+    """User shards in which the rows of held-out users are folded in. `folded` : their number; `ratings` : given."""
+
+    kind: ClassVar[str] = "folded"
+
+    users: tuple[FileEntry, ...]
+    folded: int
+    ratings: int
 
 
 @dataclass(frozen=True, kw_only=True)

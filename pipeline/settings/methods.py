@@ -78,7 +78,8 @@ def _imported(dotted: str) -> Callable[..., Any]:
 _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.planning.method_memory"
 _WARM = frozenset({"warm_start", "warm_from"})
 _ALL_EPOCHS = (
-    frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs"}) | _WARM
+    frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", "stop_by"})
+    | _WARM
 )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from funkflow.pipeline.settings.cluster import Bytes as Bytes
 from funkflow.pipeline.settings.cluster import ClusterSettings as ClusterSettings
@@ -20,6 +20,7 @@ from funkflow.pipeline.settings.ingest import IngestSettings as IngestSettings
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
 from funkflow.pipeline.settings.presets import read_settings, refuse_missing_data
+from funkflow.pipeline.settings.ranking import RankingSettings as RankingSettings
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
@@ -81,34 +82,6 @@ class GateSettings(Section):
         description="with train.goal = ratings: whether its RMSE on the validation ratings must be below those of the "
         "mean rating and of the bias baseline; without validation ratings there is no such condition",
     )
-
-
-class RankingSettings(Section):
-    """The ranking of validation ratings: precision, recall, NDCG and more at `count`, without training items."""
-
-    count: int = Field(10, ge=0, description="items per user; 0: no measurement")
-    also: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="further numbers of items per user at which everything is measured, for instance [20, 100]"
-    )
-    threshold: float | None = Field(
-        None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5; any count"
-    )
-    users: int = Field(
-        0,
-        ge=0,
-        description="approximate number of users to measure, in whole parts of the dataset; 0: all",
-    )
-
-    @model_serializer(mode="wrap")
-    def _without_further_lengths(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `also` out where it is empty, so that ids are those of settings from before it existed."""
-        content: dict[str, Any] = dumped(self)
-        return content if self.also else {name: value for name, value in content.items() if name != "also"}
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """`count`, and then the other lengths in ascending order; empty without a measurement."""
-        return (self.count, *sorted({*self.also} - {self.count})) if self.count else ()
 
 
 class RecommendSettings(Section):
@@ -235,9 +208,20 @@ class Settings(Section):
                     f'split.kind = "{self.split.kind}" leaves no validation to stop on: leave out train.stop_on, or '
                     'set it to "slice" or "nothing"'
                 )
-            needs_none = METHODS[self.train.method].missing_as_zero or self.train.weighs_missing_cells
-            chosen = "nothing" if needs_none else "slice"
-            object.__setattr__(self, "train", self.train.model_copy(update={"stop_on": chosen}))
+            by_default = self.train.weighs_missing_cells and self.train.stop_by is None
+            needs_none = METHODS[self.train.method].missing_as_zero or by_default
+            object.__setattr__(self, "train", self.train.stopping_on("nothing" if needs_none else "slice"))
+        return self
+
+    @model_validator(mode="after")
+    def _stop_by_existing_lists(self) -> Settings:
+        if self.train.stops_by == "ndcg" and not self.ranking.count:
+            if self.train.stop_by == "ndcg":
+                raise ValueError(
+                    'train.stop_by = "ndcg" measures lists of ranking.count items: leave it out, or set ranking.count '
+                    "above 0"
+                )
+            object.__setattr__(self, "train", self.train.stopping_on("nothing"))
         return self
 
     @classmethod

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Folded, Training, TrainingData
+from funkflow.pipeline.root.manifests import Training, TrainingData
+from funkflow.pipeline.root.model_manifests import Folded
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import TrainSettings

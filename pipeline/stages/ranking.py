@@ -25,12 +25,11 @@ from funkflow.pipeline.root.result import RANKING_MEASURES, RankingResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.sections import RankingSettings
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.serving.rank_part import PartRankings, count_item_ratings, most_rated, rank_part
+from funkflow.tasks.serving.rank_part import PartRankings, count_item_ratings, least_relevant, most_rated, rank_part
 from funkflow.tasks.storage import files
-from funkflow.tasks.transform import as_ratings, transformed
+from funkflow.tasks.transform import as_ratings
 
 _STAGE = "ranking"
-_RELEVANT_PART = 0.75
 _SHOWN = ("count", "users", *RANKING_MEASURES, "most_rated", "random", "also")
 
 
@@ -41,12 +40,9 @@ def ranking(
     if not settings.count or not split.validation.ratings:
         return {}
     started = time.monotonic()
-    least, greatest = dataset.bounds
     about = read_about(model_folder)
     parts, transform = about["parts"], about.get("transform", "none")
-    threshold = 0.0 if dataset.counts else least + _RELEVANT_PART * (greatest - least)
-    if settings.threshold is not None:
-        threshold = float(transformed(settings.threshold, transform))
+    threshold = least_relevant(dataset.bounds, dataset.counts, settings.threshold, transform)
     folder = files.join(run_folder, "ranking")
     identity = content_id(
         what="ranking, beside the most rated and a random order",

@@ -70,7 +70,8 @@ class Checkpoint(Entry):
 
     `history` : [training RMSE, validation RMSE or None] for each epoch so far, in rating units; with stochastic
     descent, the RMS of the factors' part of the predictions is the third number; with row solves, the objective per
-    rating and the length of the gradient are the third and fourth. `best` : files of the best epoch.
+    rating and the length of the gradient are the third and fourth, and the NDCG, if it decides, the fifth. `best` :
+    files of the best epoch.
     `start` : validation RMSE of the model that the run started from, if it did.
     `cpu_target` : the kernels were compiled for it; other targets may round differently.
     """

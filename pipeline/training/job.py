@@ -13,6 +13,7 @@ from funkflow.pipeline.models.trained_on import EarlierModel
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.placed_grid import GridSource
+from funkflow.tasks.serving.rank_sample import SampleRule
 from funkflow.tasks.storage import files
 
 
@@ -34,6 +35,7 @@ class TrainingJob:
     run_folder : where checkpoints and the training manifest go.
     streamed : each task reads the blocks that it needs, instead of workers holding all of them: slower, the same bits.
     warm : the model to start from; None: small random numbers.
+    ranked : how rankings are measured after each epoch; None: they are not.
     """
 
     context: Context
@@ -43,6 +45,7 @@ class TrainingJob:
     run_folder: str
     streamed: bool = False
     warm: WarmStart | None = None
+    ranked: SampleRule | None = None
 
     @property
     def stop_on(self) -> str | None:

@@ -97,7 +97,10 @@ class CheckpointedLoop:
         if self.writing_since is None:
             self.writing_since = time.monotonic()
 
-    def notify(self, number: int, most: int, rmses: tuple[float, float | None], *, best: bool, passes: int) -> None:
+    def notify(
+        self, number: int, most: int, rmses: tuple[float, float | None], *, best: bool, passes: int,
+        ndcg: float | None = None,
+    ) -> None:  # fmt: skip
         """Report unit `number` of at most `most`: its training and validation RMSE, and its passes over the ratings."""
         # Over the whole attempt: several units are in flight, so the time between two ends has no meaning.
         self.passes_run += passes
@@ -106,7 +109,8 @@ class CheckpointedLoop:
         self.context.notify(
             EpochFinished(
                 epoch=number, epochs=most, training_rmse=training, stopping_rmse=stopping, ratings_per_second=rate,
-                best=best, counted=self.unit, passes=passes,
+                best=best, counted=self.unit, passes=passes, stopping_ndcg=ndcg,
+                places=self.job.ranked.length if self.job.ranked else 0,
             )
         )  # fmt: skip
         self.context.notify(StageAdvanced(STAGE, number, most, "epoch"))

@@ -56,8 +56,10 @@ def reuse_or_train(
     return manifest
 
 
-def best_rmse(manifest: Training) -> str:
-    """Return the RMSE of the best epoch, and the ratings that it was measured on, for a summary."""
-    best, history = manifest.best_epoch, manifest.history
+def best_score(manifest: Training) -> str:
+    """Return the measure of the best epoch that decided, or else its training RMSE, for a summary."""
+    best, history, ranked = manifest.best_epoch, manifest.history, manifest.ranked
+    if ranked:
+        return f"stopping NDCG@{ranked.places} {ranked.ndcg[best - 1]:.4f}"
     training, stopping = history[best - 1] if best else (None, manifest.start)
     return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"

@@ -26,7 +26,9 @@ from funkflow.tasks.serving.ranking_measures import (
 )
 from funkflow.tasks.serving.top_items import Catalogue, RatedItems
 from funkflow.tasks.storage import files
+from funkflow.tasks.transform import Transform, transformed
 
+_RELEVANT_PART = 0.75
 _BLOCK_USERS = 4096
 """Users whose lists are measured at once: at 100 places some 30 MB."""
 
@@ -61,6 +63,20 @@ class PartRankings:
             most_rated=_added(self.most_rated, other.most_rated),
             random=_added(self.random, other.random),
         )
+
+
+def least_relevant(bounds: tuple[float, float], counts: bool, chosen: float | None, transform: Transform) -> float:
+    """Return the least rating that is relevant, as a dataset has it: three quarters up the scale, and any count.
+
+    Parameters
+    ----------
+    bounds : least and greatest rating. `counts` : ratings are counts.
+    chosen : instead of this rule, in rating units; `transform` : from these units to those of the dataset.
+    """
+    if chosen is not None:
+        return float(transformed(chosen, transform))
+    least, greatest = bounds
+    return 0.0 if counts else least + _RELEVANT_PART * (greatest - least)
 
 
 def count_item_ratings(part: Place, validation: Place, items: int) -> ItemCounts:

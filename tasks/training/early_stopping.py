@@ -1,7 +1,8 @@
-"""Early stopping, by the RMSEs of the epochs and the size of the factors' part of the predictions.
+"""Early stopping, by the RMSEs or NDCGs of the epochs and the size of the factors' part of the predictions.
 
 Covers: the best epoch so far, whether to stop, and the difference between a standstill and the end.
-Does not cover: measuring the RMSEs (score.py), the loop over epochs (pipeline/training/methods/sgd.py).
+Does not cover: measuring RMSEs (score.py) and NDCGs (tasks/serving/rank_sample.py), the loop over epochs
+(pipeline/training/methods/sgd.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from funkflow.tasks.grid.default_rule import SETTING_OUT
 
 AnyHistory = Sequence[Sequence[float | None]]
 """For each epoch so far its training RMSE, its validation RMSE or None, and, with stochastic descent, the RMS of the
-factors' part of the predictions of the validation ratings, or None."""
+factors' part of the predictions of the validation ratings, or None; with row solves, see `ROW_SOLVES_NDCG`."""
+ROW_SOLVES_NDCG = 4
+"""The place in a row of the history of row solves that has the NDCG of the held-out ratings, where it decides."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,36 @@ class StoppingRule:
         return verdict
 
 
-def judge(rmses: Sequence[float], patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
-    """Judge the RMSEs of epochs 1, 2, …; the verdict depends on the sequence alone.
+def judge(losses: Sequence[float], patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
+    """Judge the losses of epochs 1, 2, …, RMSEs or 1 - NDCG; the verdict depends on the sequence alone.
 
-    An epoch is the best if its RMSE is lower than all before it; only a fall by the relative `minimum_gain` below the
-    last epoch that gained renews the patience. `start`, the RMSE of the start model, counts as epoch 0 in the choice of
+    An epoch is the best if its loss is lower than all before it; only a fall by the relative `minimum_gain` below the
+    last epoch that gained renews the patience. `start`, the loss of the start model, counts as epoch 0 in the choice of
     the best, but not for the patience: the first epochs can well be worse.
     """
     best, best_epoch, gained, gained_epoch = float("inf") if start is None else start, 0, float("inf"), 0
-    for epoch, rmse in enumerate(rmses, start=1):
-        if rmse < best:
-            best, best_epoch = rmse, epoch
-        if rmse < gained * (1.0 - minimum_gain) or epoch == 1:
-            gained, gained_epoch = rmse, epoch
-    return Verdict(best_epoch, len(rmses) - gained_epoch >= patience)
+    for epoch, loss in enumerate(losses, start=1):
+        if loss < best:
+            best, best_epoch = loss, epoch
+        if loss < gained * (1.0 - minimum_gain) or epoch == 1:
+            gained, gained_epoch = loss, epoch
+    return Verdict(best_epoch, len(losses) - gained_epoch >= patience)
 
 
 def judge_history(history: AnyHistory, patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
-    """Judge the epochs by their validation RMSEs; without these the last epoch is the best."""
-    rmses = stopping_rmses(history)
-    return judge(rmses, patience, minimum_gain, start) if rmses else Verdict(len(history), stop=False)
+    """Judge the epochs by their NDCGs, or else their validation RMSEs; without either the last epoch is the best."""
+    losses = [1.0 - ndcg for ndcg in stopping_ndcgs(history)] or stopping_rmses(history)
+    return judge(losses, patience, minimum_gain, start) if losses else Verdict(len(history), stop=False)
 
 
 def stopping_rmses(history: AnyHistory) -> list[float]:
     """Return the validation RMSE of each epoch that has one."""
     return [row[1] for row in history if row[1] is not None]
+
+
+def stopping_ndcgs(history: AnyHistory) -> list[float]:
+    """Return the NDCG of each epoch of row solves that has one."""
+    return [ndcg for row in history for ndcg in row[ROW_SOLVES_NDCG : ROW_SOLVES_NDCG + 1] if ndcg is not None]
 
 
 def set_out(history: AnyHistory) -> bool:

@@ -49,7 +49,7 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     chosen: dict[str, dict[str, object]] = {"recommend": {"count": 3}}
     result = ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
     assert result.ranking["ndcg"] > 1.5 * result.ranking["most_rated"]["ndcg"]
-    assert (result.goal, result.epochs, result.warning) == ("ranking", 12, "")
+    assert (result.goal, result.warning) == ("ranking", "")
     assert (tmp_path / "root" / "current.json").exists()
     assert read_about(result.paths["model"])["goal"] == "ranking"
     assert not any("to predict ratings" in event.message for event in events if isinstance(event, Noticed))
@@ -101,12 +101,13 @@ def test_recommendations_of_a_model_for_ratings_say_what_recommends_better(tmp_p
     ("given", "expected"),
     [
         ({}, {"goal": "ratings", "method": "sgd", "epochs": 100, "biases": True}),
-        ({"goal": "ranking"}, {"method": "als", "epochs": 12, "biases": False, "center": False}),
+        ({"goal": "ranking"}, {"method": "als", "epochs": 24, "biases": False, "center": False}),
+        ({"goal": "ranking", "stop_on": "nothing"}, {"method": "als", "epochs": 12}),
         ({"goal": "ranking", "epochs": 4}, {"method": "als", "epochs": 4}),
         ({"goal": "ranking", "method": "sgd"}, {"method": "sgd", "epochs": 100, "biases": True}),
         ({"goal": "ranking", "als": {"alpha": 0.0}}, {"method": "als", "biases": True}),
         ({"method": "als"}, {"goal": "ratings", "epochs": 100, "biases": True}),
-        ({"method": "als", "als": {"alpha": 0.2}}, {"goal": "ranking", "epochs": 12, "biases": False}),
+        ({"method": "als", "als": {"alpha": 0.2}}, {"goal": "ranking", "epochs": 24, "biases": False}),
     ],
 )
 def test_a_goal_sets_defaults_and_what_is_set_wins(given: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -38,8 +38,14 @@ def test_als_alone_completes_the_ratings() -> None:
 def test_als_for_a_ranking_has_the_defaults_of_that_goal() -> None:
     chosen = of("als-ranking")
     train = chosen.train
-    assert (train.method, train.goal, train.als.alpha, train.epochs) == ("als", "ranking", 0.2, 12)
+    assert (train.method, train.goal, train.als.alpha, train.epochs) == ("als", "ranking", 0.2, 24)
     assert (train.biases, train.center, chosen.gate.ratings_at_least) == (False, False, 1)
+
+
+def test_a_measure_to_stop_by_goes_with_one_goal() -> None:
+    shared = Settings.build({"train": {"goal": "ranking", "stop_by": "ndcg"}})
+    chosen = {method: settings_for(shared, method, 16, pure=False).train.stops_by for method in ("sgd", "als-ranking")}
+    assert chosen == {"sgd": "rmse", "als-ranking": "ndcg"}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -22,7 +22,9 @@ from funkflow.pipeline.progress.events import (
     StageStarted,
     WorkerLost,
 )
+from funkflow.pipeline.progress.headlines import AtWork, Snapshot
 from funkflow.pipeline.progress.live.blocks import BlockGrid, Meeting, Visit, visit_of
+from funkflow.pipeline.progress.live.panels import keys, state_panel
 from funkflow.pipeline.progress.story import Stories, Story
 from funkflow.pipeline.progress.words import age, rough_duration
 
@@ -33,6 +35,21 @@ def message(event: Event, time: float, run: str = "one") -> dict[str, Any]:
 
 def epoch(number: int, stopping: float | None = 0.9) -> EpochFinished:
     return EpochFinished(number, 20, 1.0 / number, stopping, 1e6, best=True)
+
+
+def test_the_greatest_ndcg_is_the_best_where_there_is_one() -> None:
+    """In the story, on the page and in the headlines of a terminal; the RMSE in training still falls."""
+    story = Story("run")
+    story.take(StageStarted("train", 4), 1.0)
+    for number, ndcg in ((1, 0.2), (2, 0.31), (3, 0.3)):
+        told = EpochFinished(number, 4, 2.0 / number, None, 1e6, best=number < 3, stopping_ndcg=ndcg, places=10)
+        story.take(told, 1.0 + number)
+    assert story.best is not None
+    assert story.best.epoch == 2
+    assert "best held-out NDCG@10" in state_panel(story, 5.0, [])
+    assert "held out, NDCG@10, right axis" in keys(story)
+    first = Snapshot(AtWork("train"), story, 5.0).lines()[0]
+    assert first == "NDCG@10 0.3000 held out, best 0.3100 at 2; RMSE 0.6667 in training"
 
 
 @given(st.permutations(range(1, 8)), st.lists(st.integers(1, 7), max_size=5))

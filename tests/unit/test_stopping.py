@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH, STEP, initial_length_for, l2_of_epoch, step_for
-from funkflow.tasks.training.early_stopping import StoppingRule, Verdict, judge
+from funkflow.tasks.training.early_stopping import StoppingRule, Verdict, judge, judge_history
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,14 @@ from funkflow.tasks.training.early_stopping import StoppingRule, Verdict, judge
 )
 def test_verdict(rmses: list[float], verdict: Verdict) -> None:
     assert judge(rmses, patience=2, minimum_gain=1e-4) == verdict
+
+
+def test_an_ndcg_decides_where_there_is_one_and_the_greatest_is_the_best() -> None:
+    """A gain is a part of 1 - NDCG: 0.0005 of 0.7 here."""
+    history = [(1.0, None, 9.0, 1.0, ndcg) for ndcg in (0.2, 0.3, 0.3003, 0.29, 0.25)]
+    assert [judge_history(history[:count], 3, 5e-4) for count in range(1, 6)] == [
+        Verdict(1, False), Verdict(2, False), Verdict(3, False), Verdict(3, False), Verdict(3, True),
+    ]  # fmt: skip
 
 
 RULE = StoppingRule(patience=2, minimum_gain=1e-4, waits=True)

@@ -1,4 +1,4 @@
-"""The curves of the live page: RMSE and speed by epoch, over one axis.
+"""The curves of the live page: RMSE, NDCG and speed by epoch, over one axis.
 
 Covers: the figures and their updates.
 Does not cover: their keys and headings (panels.py), times of updates (page.py), the data (pipeline/progress/story.py).
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bokeh.models.axes import LinearAxis
 from bokeh.models.ranges import DataRange1d
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
@@ -19,12 +20,14 @@ from funkflow.pipeline.progress.colours import BLUE, GREEN, GREY, VERMILION
 from funkflow.pipeline.progress.story import EpochPoint, Story
 
 _MOST_DOTS = 30
+_HELD_OUT = ("stopping_rmse", "stopping_ndcg")
 _TOOLS = ["pan", "box_zoom", "reset", "save"]
 
 
 class Curves:
     """RMSE in training and on the held-out ratings, with the bias baseline; below it ratings per second.
 
+    Where an NDCG decides, it is the held-out curve, with an axis of its own at the right.
     `learning`, `rate` : the figures. They share the x-axis, so both zoom together.
     """
 
@@ -34,11 +37,13 @@ class Curves:
         self._dots = ColumnDataSource(_columns([]))
         self._marks = ColumnDataSource({"epoch": [], "rmse": [], "shape": []})
         self._biases = ColumnDataSource({"epoch": [], "rmse": []})
+        self._best_ranked = ColumnDataSource({"epoch": [], "ndcg": []})
+        self._ndcg_axis = LinearAxis(y_range_name="ndcg", visible=False)
         self.learning, lines = self._learning()
         self.rate = self._rate()
         self._hover = HoverTool(
-            renderers=lines[:1], mode="vline", visible=False, tooltips=_tooltip("epoch", held_out=True),
-            formatters={"@training_rmse": "printf", "@stopping_rmse": "printf"},
+            renderers=lines[:1], mode="vline", visible=False, tooltips=_tooltip("epoch", _HELD_OUT[0]),
+            formatters={"@training_rmse": "printf", "@stopping_rmse": "printf", "@stopping_ndcg": "printf"},
         )  # fmt: skip
         self.learning.add_tools(self._hover)
 
@@ -49,7 +54,13 @@ class Curves:
         self._dots.data = _columns([each for number, each in enumerate(history, 1) if number % every == 0])
         self._run = story.run
         best, newest = story.best, story.epochs.get(max(story.checkpoints, default=0))
-        marks = [(best.epoch, _criterion(best), "circle")] if best else []
+        ranked = [best] if best and best.stopping_ndcg is not None else []
+        self._best_ranked.data = {
+            "epoch": [each.epoch for each in ranked], "ndcg": [each.stopping_ndcg for each in ranked],
+        }  # fmt: skip
+        self._ndcg_axis.visible = bool(ranked)
+        self._ndcg_axis.axis_label = f"NDCG@{best.places}" if best and ranked else None
+        marks = [(best.epoch, best.loss, "circle")] if best and not ranked else []
         marks += [(newest.epoch, newest.training_rmse, "triangle")] if newest else []
         self._marks.data = {
             name: [mark[place] for mark in marks] for place, name in enumerate(("epoch", "rmse", "shape"))
@@ -57,7 +68,8 @@ class Curves:
         biases = story.baselines.get("biases_rmse")
         ends = [1, max(2, history[-1].epoch)] if history and biases is not None else []
         self._biases.data = {"epoch": ends, "rmse": [biases] * len(ends)}
-        tooltip = _tooltip(story.counted, any(each.stopping_rmse is not None for each in history[-1:]))
+        held_out = next((name for name in _HELD_OUT for each in history[-1:] if getattr(each, name) is not None), "")
+        tooltip = _tooltip(story.counted, held_out)
         if self._hover.tooltips != tooltip:
             self._hover.tooltips = tooltip
             self.rate.xaxis.axis_label = story.counted
@@ -75,6 +87,13 @@ class Curves:
         plot.scatter(
             "epoch", "rmse", source=self._marks, marker="shape", size=13, fill_alpha=0, line_width=2, line_color=GREY
         )
+        plot.extra_y_ranges = {"ndcg": (ndcg_range := DataRange1d(range_padding=0.08))}
+        plot.add_layout(self._ndcg_axis, "right")
+        right: Any = {"y_range_name": "ndcg", "line_width": 2}
+        ndcg: Any = plot.line("epoch", "stopping_ndcg", source=self._epochs, color=VERMILION, **right)
+        plot.scatter("epoch", "stopping_ndcg", source=self._dots, color=VERMILION, size=6, marker="square", **right)
+        plot.scatter("epoch", "ndcg", source=self._best_ranked, size=13, fill_alpha=0, line_color=GREY, **right)
+        ndcg_range.renderers = [ndcg]
         plot.toolbar.stylesheets = [".bk-divider{background-color:var(--edge)}"]
         plot.y_range = DataRange1d(renderers=lines, range_padding=0.08)
         plot.x_range = DataRange1d(renderers=lines[:2], range_padding=0.02)
@@ -109,15 +128,12 @@ def _columns(epochs: list[EpochPoint]) -> dict[str, Any]:
         "epoch": [each.epoch for each in epochs],
         "training_rmse": [each.training_rmse for each in epochs],
         "stopping_rmse": [float("nan") if each.stopping_rmse is None else each.stopping_rmse for each in epochs],
+        "stopping_ndcg": [float("nan") if each.stopping_ndcg is None else each.stopping_ndcg for each in epochs],
         "rate": [each.ratings_per_second / 1e6 for each in epochs],
     }
 
 
-def _criterion(epoch: EpochPoint) -> float:
-    """Return the RMSE by which epochs are compared."""
-    return epoch.training_rmse if epoch.stopping_rmse is None else epoch.stopping_rmse
-
-
-def _tooltip(counted: str, held_out: bool) -> str:
-    more = "<br>held out @stopping_rmse{%.5g}" if held_out else ""
+def _tooltip(counted: str, held_out: str) -> str:
+    """Return the tooltip; `held_out` : the column of the held-out measure, "" if there is none."""
+    more = f"<br>held out @{held_out}{{%.5g}}" if held_out else ""
     return f"<div><b>{counted} @epoch{{0,0}}</b><br>training @training_rmse{{%.5g}}{more}</div>"

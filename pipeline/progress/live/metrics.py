@@ -85,6 +85,7 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ("epoch", "Newest finished epoch", _last("epoch")),
     ("training_rmse", "RMSE of the newest epoch on the training ratings, in rating units", _last("training_rmse")),
     ("held_out_rmse", "RMSE of the newest epoch on the ratings for early stopping", _last("stopping_rmse")),
+    ("held_out_ndcg", "NDCG of the newest epoch on the ratings for early stopping", _last("stopping_ndcg")),
     ("validation_rmse", "RMSE of the finished model on the validation ratings", lambda story: story.rmse),
     ("biases_rmse", "RMSE of the bias baseline on the validation ratings", lambda s: s.baselines.get("biases_rmse")),
     ("mean_rmse", "RMSE of the mean rating on the validation ratings", lambda s: s.baselines.get("mean_rmse")),

@@ -94,6 +94,9 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
 
 def _best_of(best: EpochPoint, counted: str) -> tuple[str, str, str]:
     where = f"{counted} {best.epoch:,}"
+    if best.stopping_ndcg is not None:
+        training = f"{where}; training RMSE {rounded(best.training_rmse)}"
+        return f"best held-out NDCG@{best.places}", f"{best.stopping_ndcg:.4f}", training
     if best.stopping_rmse is None:
         return "best training RMSE", rounded(best.training_rmse), where
     return "best held-out RMSE", rounded(best.stopping_rmse), f"{where}; training {rounded(best.training_rmse)}"
@@ -102,13 +105,14 @@ def _best_of(best: EpochPoint, counted: str) -> tuple[str, str, str]:
 def keys(story: Story) -> str:
     """Return heading and keys of the curves with data."""
     history, biases = story.history, story.baselines.get("biases_rmse")
+    places = next((each.places for each in history if each.stopping_ndcg is not None), 0)
     line, last = '<path d="M1 7h26" stroke="{}" stroke-width="2"{}/>', max(story.checkpoints, default=None)
     shown = [
         (bool(history), line.format(BLUE, "") + f'<circle cx="14" cy="7" r="3.5" fill="{BLUE}"/>', "training"),
         (
-            any(each.stopping_rmse is not None for each in history),
+            places > 0 or any(each.stopping_rmse is not None for each in history),
             line.format(VERMILION, "") + f'<path d="M10.5 3.5h7v7h-7z" fill="{VERMILION}"/>',
-            "held out",
+            f"held out, NDCG@{places}, right axis" if places else "held out",
         ),
         (bool(history), f'<circle cx="14" cy="7" r="5" fill="none" stroke="{GREY}" stroke-width="2"/>', "the best"),
         (
@@ -127,7 +131,8 @@ def keys(story: Story) -> str:
         for known, sign, words in shown
         if known
     )
-    return f"<h2>RMSE by {escape(story.counted)} <small>in rating units</small></h2><ul>{items}</ul>"
+    measures, of_which = (f"RMSE and NDCG@{places}", "RMSE in") if places else ("RMSE", "in")
+    return f"<h2>{measures} by {escape(story.counted)} <small>{of_which} rating units</small></h2><ul>{items}</ul>"
 
 
 def worker_keys(workers: list[str]) -> str:

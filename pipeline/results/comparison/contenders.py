@@ -45,10 +45,14 @@ def refuse_contenders(settings: Settings, methods: Sequence[str], ranks: Sequenc
             raise SettingsError(f"{method} is compared by its ranking, and ranking.count = 0 measures none; set it")
 
 
+_BY_CONTENDER = ("goal", "stop_by")
+"""Settings of [train] that go with one goal."""
+
+
 def settings_for(settings: Settings, method: str, rank: int, pure: bool) -> Settings:
     """Return the settings of one run, without those that have no effect with its method, or belong to another goal."""
     content, ranks = settings.model_dump(exclude_unset=True), method == ALS_RANKING
-    asked = {name: value for name, value in content.get("train", {}).items() if name != "goal"}
+    asked = {name: value for name, value in content.get("train", {}).items() if name not in _BY_CONTENDER}
     if ranks:
         content.pop("gate", None)  # a comparison has no gate, and gate.rmse_worse_by_at_most suits no ranking
         asked = {name: value for name, value in asked.items() if name not in PURE} | {"goal": "ranking"}

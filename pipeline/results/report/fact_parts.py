@@ -110,8 +110,8 @@ def _top_items(table: Place, counts: Any, titles: dict[Any, str]) -> list[TopIte
 
 
 def learning_facts(training: Training, stop_on: str) -> LearningFacts:
-    """Return the errors by epoch."""
-    return {
+    """Return the errors by epoch, and the NDCGs where these decided."""
+    found: LearningFacts = {
         "counted": training.counted,
         "stop_on": stop_on,
         "best_epoch": training.best_epoch,
@@ -120,6 +120,9 @@ def learning_facts(training: Training, stop_on: str) -> LearningFacts:
             for number, each in enumerate(training.history, start=1)
         ],
     }
+    if ranked := training.ranked:
+        found["ranked"] = {"places": ranked.places, "users": ranked.users, "ndcg": list(ranked.ndcg)}
+    return found
 
 
 def spectrum_facts(model_folder: str) -> tuple[list[RankFacts] | None, list[float] | None]:

@@ -179,9 +179,21 @@ class EpochFacts(TypedDict):
     stopping_rmse: float | None
 
 
-class LearningFacts(TypedDict):
-    """Errors by epoch, or by whatever `counted` names, and the best epoch by the ratings `stop_on`."""
+class RankedFacts(TypedDict):
+    """The NDCG of each epoch at so many `places`, over `users`."""
 
+    places: int
+    users: int
+    ndcg: list[float]
+
+
+class LearningFacts(TypedDict):
+    """Errors by epoch, or by whatever `counted` names, and the best epoch by the ratings `stop_on`.
+
+    `ranked` : where rankings decided.
+    """
+
+    ranked: NotRequired[RankedFacts]
     counted: str
     stop_on: str
     best_epoch: int

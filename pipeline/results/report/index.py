@@ -22,15 +22,17 @@ _HEADS = ("execution", "date", "state", "ratings", "run", "RMSE", "by epoch", "t
 Records = Sequence[LedgerRecord]
 Measured = tuple[int, LedgerRecord]
 """The number of an execution, oldest first, and its record."""
+Curve = tuple[str, Sequence[float]]
+"""A measure, and its values by epoch."""
 
 
-def index_page(records: Records, curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> str:
+def index_page(records: Records, curves: Mapping[str, Curve], links: Mapping[str, str]) -> str:
     """Return the page.
 
     Parameters
     ----------
     records : of the ledger, newest first.
-    curves : RMSE by epoch of each run, by its id.
+    curves : the measure of the epochs of each run, by its id.
     links : links from the page to the report of each run, by its id.
     """
     well = sum(record["state"] in WELL for record in records)
@@ -92,10 +94,10 @@ def _trend_words(name: str, group: Sequence[Measured]) -> str:
     return f"{name}: {rounded(first, last)} at first, {rounded(last, first)} at last."
 
 
-def _execution(record: LedgerRecord, curves: Mapping[str, Sequence[float]], links: Mapping[str, str]) -> dict[str, str]:
+def _execution(record: LedgerRecord, curves: Mapping[str, Curve], links: Mapping[str, str]) -> dict[str, str]:
     """Return the cells of an execution, by their names in pieces.html.jinja."""
     run, metrics = str(record.get("run_id") or ""), record.get("metrics") or {}
-    seconds = metrics.get("seconds")
+    seconds, (measure, values) = metrics.get("seconds"), curves.get(run, ("RMSE", ()))
     return {
         "id": str(record["id"]),
         "date": moment(str(record.get("date") or "")),
@@ -105,7 +107,7 @@ def _execution(record: LedgerRecord, curves: Mapping[str, Sequence[float]], link
         "run": run[:8],
         "link": links.get(run, ""),
         "rmse": rounded(metrics.get("rmse")),
-        "curve": sparkline(curves.get(run, ()), f"RMSE by epoch of run {run[:8]}"),
+        "curve": sparkline(values, f"{measure} by epoch of run {run[:8]}"),
         "time": "" if seconds is None else duration(seconds),
         "error": str(record.get("error") or ""),
     }

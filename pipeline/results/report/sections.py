@@ -17,7 +17,14 @@ from funkflow.pipeline.progress.words import counted, duration, listed, mebibyte
 from funkflow.pipeline.results.report.bars import row_figure
 from funkflow.pipeline.results.report.charts import line_figure, timeline_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
-from funkflow.pipeline.results.report.facts import MemoryFacts, RankFacts, ReportFacts, StageSeconds, TaskTimes
+from funkflow.pipeline.results.report.facts import (
+    LearningFacts,
+    MemoryFacts,
+    RankFacts,
+    ReportFacts,
+    StageSeconds,
+    TaskTimes,
+)
 from funkflow.pipeline.results.report.pieces import absent, figures, piece
 from funkflow.pipeline.results.report.ratings import item_name
 from funkflow.pipeline.settings.methods import METHODS
@@ -35,6 +42,8 @@ def run_summary(facts: ReportFacts) -> Markup:
     several, best = learning["counted"], learning["best_epoch"]
     one, done = several.removesuffix("es" if several == "passes" else "s"), len(learning["epochs"])
     chosen = f", chosen on {_STOPPED[learning['stop_on']]}" if learning["stop_on"] in _STOPPED else ""
+    if ranked := learning.get("ranked"):
+        chosen += f" by NDCG@{ranked['places']}"
     kept = {"epochs": f"; epoch {best} was kept{chosen}",
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
@@ -63,14 +72,35 @@ def _ratings_source(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def learning(several: Sequence[ReportFacts]) -> Markup:
-    """Return the curves of one run, or of several over each other."""
-    return figures(_curves_of_one(several[0]) if len(several) == 1 else _curves_of_several(several))
+    """Return the curves of one run, or of several over each other; those of NDCG where it decided."""
+    drawn = [_curves_of_one(several[0]) if len(several) == 1 else _curves_of_several(several)]
+    return figures(*_ndcg_curves(several), *drawn)
+
+
+def _ndcg_curves(several: Sequence[ReportFacts]) -> list[Markup]:
+    """Return the figure of the NDCGs by epoch, if there are any."""
+    known = [(facts, ranked) for facts in several if (ranked := facts["learning"].get("ranked"))]
+    if not known:
+        return []
+    longest, (first, ranked) = max(len(each["ndcg"]) for _, each in known), known[0]
+    at = f"NDCG@{ranked['places']}" if len({each["places"] for _, each in known}) == 1 else "NDCG"
+    says, kept = "One curve for each run.", None
+    curves = [Series(short(facts), _pad(each["ndcg"], longest)) for facts, each in known]
+    if len(several) == 1:
+        best, found = first["learning"]["best_epoch"], ranked["ndcg"]
+        curves = [Series(_held_out(first["learning"]), found)]
+        says = (
+            f"Of {counted(len(found), 'epoch')}, epoch {best} was kept: there the {at} was {found[best - 1]:.4f}, over "
+            f"{counted(ranked['users'], 'user')} with a relevant rating held out."
+        )
+        kept = (f"epoch {best}, kept", float(best)) if len(found) > 1 else None
+    return [line_figure(Figure(f"{at} by epoch", says, "epoch", at), list(range(1, longest + 1)), curves, kept=kept)]
 
 
 def _curves_of_one(facts: ReportFacts) -> Markup:
     found, biases = facts["learning"], facts["verdict"].get("biases_rmse")
     epochs, best = found["epochs"], found["best_epoch"]
-    held_out = {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
+    held_out = _held_out(found)
     curves = [Series("training", [each["training_rmse"] for each in epochs]),
               Series(held_out, [each["stopping_rmse"] for each in epochs])]  # fmt: skip
     curves = [each for each in curves if any(value is not None for value in each.values)]
@@ -84,6 +114,10 @@ def _curves_of_one(facts: ReportFacts) -> Markup:
     figure = Figure(f"RMSE by {one}", says, one, "RMSE")
     kept = (f"epoch {best}, kept", float(best)) if counts_epochs and len(epochs) > 1 else None
     return line_figure(figure, [each["epoch"] for each in epochs], curves, rules, kept=kept)
+
+
+def _held_out(found: LearningFacts) -> str:
+    return {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
 
 
 def _curves_of_several(several: Sequence[ReportFacts]) -> Markup:

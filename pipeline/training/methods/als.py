@@ -16,26 +16,28 @@ from typing import Any
 
 from distributed import Future
 
-from funkflow.pipeline.root.manifests import Grid, ShardFiles, Training
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.manifests import Grid, RankedEpochs, ShardFiles, Training
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods.als_all_items_graph import AllItemSolves
 from funkflow.pipeline.training.methods.als_graph import NUMBER, EpochTasks, RowSolves, total
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.pipeline.training.warm_start import RowStartWriter
+from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.default_rule import ALS_PATIENCE, WARM_SHRINK, alpha_for, als_l2_for
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
-from funkflow.tasks.training.early_stopping import Verdict, judge_history
+from funkflow.tasks.training.early_stopping import Verdict, judge_history, stopping_ndcgs
 
 _LEAST_TARGET = 0.2
 
@@ -53,8 +55,9 @@ def train_als(job: TrainingJob) -> Training:
     steps = StepSizes(scaling.mean, scaling.deviation, objective.l2, 0.0, float(objective.biases))
 
     def work() -> Training:
-        last, reason = _EpochLoop(job, steps, objective=objective).run()
-        return replace(last.training(job, steps), reason=reason)
+        loop = _EpochLoop(job, steps, objective=objective)
+        last, reason = loop.run()
+        return replace(last.training(job, steps), reason=reason, ranked=loop.ranked_epochs(last))
 
     return reuse_or_train(job, job.settings.epochs, work, _summary_of_als)
 
@@ -82,17 +85,21 @@ def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings
 
 
 def _summary_of_als(manifest: Training) -> str:
-    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_rmse(manifest)}; {manifest.reason}"
+    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_score(manifest)}; {manifest.reason}"
 
 
 @dataclass
 class _EpochLoop(CheckpointedLoop):
-    """The loop over epochs. `best` : the best epoch with its rows, until it is written."""
+    """The loop over epochs. `best` : the best epoch with its rows, until it is written.
+
+    `ranked_users` : users whose rankings decide; 0: no rankings do.
+    """
 
     unit = METHODS["als"].unit
 
     objective: Objective = None  # type: ignore[assignment]
     best: tuple[int, ShardedRows] | None = None
+    ranked_users: int = 0
 
     def run(self) -> tuple[Checkpoint, str]:
         """Train to the end, from the newest whole checkpoint if there is one; return the last one, and the reason."""
@@ -100,6 +107,7 @@ class _EpochLoop(CheckpointedLoop):
         width = chosen.rank + 2 * self.objective.biases
         of_size = AllItemSolves if are_few_items(self.grid.items, width, self.grid.shards) else RowSolves
         self.solves = of_size(self.context, data, self.objective, chosen.als.steps, width)
+        self._choose_users()
         if last is None and self.job.warm is not None:
             last = self._start_warm(data, self.job.warm)
         if last is None:
@@ -113,6 +121,7 @@ class _EpochLoop(CheckpointedLoop):
                 if now is not data:
                     data = now
                     self.solves.place(data)
+                    self._choose_users()
                 rows = self._stored(last)
         return last, self._reason()
 
@@ -125,11 +134,42 @@ class _EpochLoop(CheckpointedLoop):
         self.begin_writing()
         written = RowStartWriter(
             self.job, data, self.steps, self.folder,
-            scored=self._stops_on_rmse(), biases=self.objective.biases, number=NUMBER,
+            scored=self._stops_by_rmse(), biases=self.objective.biases, number=NUMBER,
             shrink=1.0 if self.objective.alpha else WARM_SHRINK,
         ).write(warm)  # fmt: skip
         self.start = written.rmse
         return self.write_checkpoint(0, 0, ResumePoint.of(written.shrunk), written.unchanged)
+
+    def ranked_epochs(self, last: Checkpoint) -> RankedEpochs | None:
+        """Return the NDCGs of all epochs up to the last; None where none were measured."""
+        rule = self.job.ranked
+        if rule is None or not self.ranked_users:
+            return None
+        return RankedEpochs(places=rule.length, users=self.ranked_users, ndcg=tuple(stopping_ndcgs(last.history)))
+
+    def _choose_users(self) -> None:
+        """Choose the users whose rankings decide, on the grid as it lies now.
+
+        Raises
+        ------
+        SettingsError
+            The settings ask for an NDCG, and no held-out rating is relevant.
+        """
+        rule = self.job.ranked
+        if rule is None or self.job.stop_on is None:
+            return
+        self.solves.choose_users(rule)
+        self.ranked_users = self.solves.chosen_users()
+        if self.ranked_users:
+            return
+        if self.settings.stop_by:
+            raise SettingsError(
+                f'train.stop_by = "ndcg": no rating of train.stop_on = "{self.job.stop_on}" is relevant; lower '
+                "ranking.threshold, hold more ratings out, or leave out train.stop_by"
+            )
+        self.context.notify(
+            Noticed(f"no rating to stop on is relevant, so training runs all its {self.settings.epochs} epochs")
+        )
 
     def _to_next_checkpoint(self, rows: ShardedRows, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until a checkpoint is due or training ends, and write it.
@@ -154,23 +194,27 @@ class _EpochLoop(CheckpointedLoop):
     def _submit(self, rows: ShardedRows, number: int) -> tuple[EpochTasks, list[Future[Any]]]:
         """Submit epoch `number`, and its scores where they decide."""
         epoch = self.solves.epoch(rows, number)
-        return epoch, self.solves.errors(epoch.rows, number, self.scale) if self._stops_on_rmse() else []
+        if self.ranked_users:
+            return epoch, self.solves.rankings(epoch.rows, number)
+        return epoch, self.solves.errors(epoch.rows, number, self.scale) if self._stops_by_rmse() else []
 
-    def _record(self, epoch: EpochTasks, errors: list[Future[Any]], number: int) -> None:
+    def _record(self, epoch: EpochTasks, scores: list[Future[Any]], number: int) -> None:
         """Measure an epoch, remember it if it is the best, and report it."""
-        seen, parts = self.context.client.gather((epoch.seen, errors))
+        seen, parts = self.context.client.gather((epoch.seen, scores))
         users, items = (total(half) for half in seen)
         targets = self._squared_targets()
         error = max(0.0, targets - 2.0 * items.met + items.squared)
         training = math.sqrt(error / self.grid.ratings) * self.steps.deviation
-        stopping = total(parts).rmse if parts else None
+        ndcg = total(parts).ndcg / self.ranked_users if self.ranked_users else None
+        stopping = total(parts).rmse if parts and ndcg is None else None
         value = self.objective.value(targets, users, items)
-        self.history.append([training, stopping, value / self.grid.ratings, math.sqrt(users.slope + items.slope)])
+        row = [training, stopping, value / self.grid.ratings, math.sqrt(users.slope + items.slope)]
+        self.history.append(row if ndcg is None else [*row, ndcg])
         best = self._verdict().best_epoch == number
         if best:
             self.best = (number, epoch.rows)
         passes = 2 * (self.settings.als.steps + 1)
-        self.notify(number, self.settings.epochs, (training, stopping), best=best, passes=passes)
+        self.notify(number, self.settings.epochs, (training, stopping), best=best, passes=passes, ndcg=ndcg)
 
     def _squared_targets(self) -> float:
         """Return the sum of squared targets, with their confidences, from the sums of the grid."""
@@ -180,8 +224,8 @@ class _EpochLoop(CheckpointedLoop):
         about_mean = grid.mean_square - 2.0 * mean * grid.mean + mean**2
         return grid.ratings * about_mean / self.steps.deviation**2
 
-    def _stops_on_rmse(self) -> bool:
-        return self.job.stop_on is not None and not self.objective.alpha
+    def _stops_by_rmse(self) -> bool:
+        return self.settings.stops_by == "rmse" and self.job.stop_on is not None
 
     def _verdict(self) -> Verdict:
         return judge_history(

@@ -21,6 +21,8 @@ from funkflow.pipeline.training.methods.als_graph import EpochTasks, RowSolves
 from funkflow.pipeline.training.sharded_rows import ShardedRows
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.model.about import Place
+from funkflow.tasks.serving.rank_sample import rank_sample_of_all_items
+from funkflow.tasks.serving.ranking_measures import Ranking
 from funkflow.tasks.training import als_all_items as tasks
 
 
@@ -63,6 +65,13 @@ class AllItemSolves(RowSolves):
             self.client.submit(tasks.score_rows, held_out, self.objective, scale, users, *rows.items,
                                key=f"score-{self.attempt}-{number:04d}-{a:03d}", pure=False)
             for a, (held_out, users) in enumerate(zip(self.data.held_out, rows.users, strict=True))
+        ]  # fmt: skip
+
+    def rankings(self, rows: ShardedRows, number: int) -> list[Future[Ranking]]:
+        return [
+            self.client.submit(rank_sample_of_all_items, sample, self.rule.length, users, *rows.items,
+                               key=f"rank-{self.attempt}-{number:04d}-{a:03d}", pure=False)
+            for a, (sample, users) in enumerate(zip(self.samples, rows.users, strict=True))
         ]  # fmt: skip
 
     def first_rows(self, start: ShardStart) -> ShardedRows:

@@ -1,6 +1,6 @@
 """An epoch of alternating row solves as a graph: all users, then all items, by a few steps of conjugate gradients.
 
-Covers: the tasks of an epoch, first and stored rows, and the errors on validation ratings.
+Covers: the tasks of an epoch, first and stored rows, and the errors or rankings of validation ratings.
 Does not cover: the work of a task (tasks/training/als.py), the loop over epochs (als.py).
 
 Users stay where their blocks are: all item shards and one k x k matrix come to them, and one task solves a user shard.
@@ -29,13 +29,15 @@ from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.row_objective import Objective, Seen
 from funkflow.tasks.model.about import Place
+from funkflow.tasks.serving.rank_sample import RankSample, SampleRule, choose_sample, rank_sample, sample_size
+from funkflow.tasks.serving.ranking_measures import Ranking
 from funkflow.tasks.training import als
 from funkflow.tasks.training.score import Errors
 
 NUMBER = "f4"
 """The type of rows in production; sums are float64."""
 
-Sum = TypeVar("Sum", Seen, Errors)
+Sum = TypeVar("Sum", Seen, Errors, Ranking)
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,30 @@ class RowSolves:
             self.client.submit(als.score_rows, held_out, self.objective, scale, users, *rows.items,
                                key=f"score-{self.attempt}-{number:04d}-{a:03d}", pure=False)
             for a, (held_out, users) in enumerate(zip(self.data.held_out, rows.users, strict=True))
+        ]  # fmt: skip
+
+    def choose_users(self, rule: SampleRule) -> None:
+        """Choose the users whose rankings `rankings` measures, where their blocks are."""
+        self.rule = rule
+        key = f"choose-users-{self.attempt}-{next(self._placements):03d}"
+        self.samples: list[Future[RankSample]] = [
+            self.client.submit(choose_sample, blocks, held_out, rule, a, key=f"{key}-{a:03d}", pure=False)
+            for a, (blocks, held_out) in enumerate(zip(self.data.rows, self.data.held_out, strict=True))
+        ]
+
+    def chosen_users(self) -> int:
+        """Return how many users are chosen, all shards together."""
+        counts: list[int] = self.client.gather(
+            [self.client.submit(sample_size, each, pure=False) for each in self.samples]
+        )
+        return sum(counts)
+
+    def rankings(self, rows: ShardedRows, number: int) -> list[Future[Ranking]]:
+        """Submit the rankings of an epoch; return futures of the sums over the chosen users, by user shard."""
+        return [
+            self.client.submit(rank_sample, sample, self.rule.length, users, *rows.items,
+                               key=f"rank-{self.attempt}-{number:04d}-{a:03d}", pure=False)
+            for a, (sample, users) in enumerate(zip(self.samples, rows.users, strict=True))
         ]  # fmt: skip
 
     def first_rows(self, start: ShardStart) -> ShardedRows:

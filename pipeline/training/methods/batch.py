@@ -20,7 +20,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods.batch_graph import GridObjective
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import steps_of_method
@@ -51,7 +51,7 @@ def train_batch(job: TrainingJob) -> Training:
 
 
 def _summary_of_batch(manifest: Training) -> str:
-    return f"{manifest.epochs} steps, best {manifest.best_epoch}, {best_rmse(manifest)}; {manifest.reason}"
+    return f"{manifest.epochs} steps, best {manifest.best_epoch}, {best_score(manifest)}; {manifest.reason}"
 
 
 @dataclass

@@ -22,7 +22,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, array_entries
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.manifest import STAGE, best_score, reuse_or_train
 from funkflow.pipeline.training.methods.funk_graph import FeatureRounds, FeatureState
 from funkflow.pipeline.training.step_sizes import steps_of_method
 from funkflow.tasks.errors import Diverged
@@ -60,7 +60,7 @@ def train_funk(job: TrainingJob) -> Training:
 
 def _summary_of_funk(manifest: Training) -> str:
     counts = f"{manifest.best_epoch} features, {manifest.epochs} passes"
-    return f"{counts}, {best_rmse(manifest) if manifest.history else 'biases alone'}; {manifest.reason}"
+    return f"{counts}, {best_score(manifest) if manifest.history else 'biases alone'}; {manifest.reason}"
 
 
 @dataclass

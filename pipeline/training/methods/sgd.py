@@ -20,7 +20,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.loop import CheckpointedLoop
-from funkflow.pipeline.training.manifest import best_rmse, reuse_or_train
+from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods.sgd_graph import (
     State,
     first_state,
@@ -70,7 +70,7 @@ def train(job: TrainingJob) -> Training:
 
 
 def _summary_of_sgd(manifest: Training) -> str:
-    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_rmse(manifest)}"
+    return f"{manifest.epochs} epochs, best {manifest.best_epoch}, {best_score(manifest)}"
 
 
 @dataclass

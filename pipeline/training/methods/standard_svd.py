@@ -28,7 +28,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import array_entries, folder_of
 from funkflow.pipeline.training.job import TrainingJob
-from funkflow.pipeline.training.manifest import STAGE, best_rmse, reuse_or_train
+from funkflow.pipeline.training.manifest import STAGE, best_score, reuse_or_train
 from funkflow.pipeline.training.methods.sparse_operator import BlockMatrix
 from funkflow.pipeline.training.placed_grid import PlacedGrid, load_grid
 from funkflow.pipeline.training.step_sizes import scaling_of
@@ -87,7 +87,7 @@ def decompose(job: TrainingJob) -> Training:
 
 
 def _summary_of_svd(manifest: Training) -> str:
-    return f"{manifest.method}, {manifest.epochs} products, {manifest.reason}, {best_rmse(manifest)}"
+    return f"{manifest.method}, {manifest.epochs} products, {manifest.reason}, {best_score(manifest)}"
 
 
 @dataclass

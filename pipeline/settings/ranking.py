@@ -1,0 +1,40 @@
+"""The [ranking] section.
+
+Covers: its settings with their defaults. Does not cover: measuring (pipeline/stages/ranking.py, tasks/serving/).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from funkflow.pipeline.settings.train import Section
+
+
+class RankingSettings(Section):
+    """The ranking of validation ratings: precision, recall, NDCG and more at `count`, without training items."""
+
+    count: int = Field(10, ge=0, description="items per user; 0: no measurement")
+    also: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="further numbers of items per user at which everything is measured, for instance [20, 100]"
+    )
+    threshold: float | None = Field(
+        None, description="least relevant rating; None: three quarters up the scale, 4 on a scale of 1 to 5; any count"
+    )
+    users: int = Field(
+        0,
+        ge=0,
+        description="approximate number of users to measure, in whole parts of the dataset; 0: all",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_further_lengths(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `also` out where it is empty, so that ids are those of settings from before it existed."""
+        content: dict[str, Any] = dumped(self)
+        return content if self.also else {name: value for name, value in content.items() if name != "also"}
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """`count`, and then the other lengths in ascending order; empty without a measurement."""
+        return (self.count, *sorted({*self.also} - {self.count})) if self.count else ()
