@@ -161,7 +161,10 @@ class Attempt:
         if "://" not in self.settings.root:
             self.store.sweep()
         how = {"force": self.request.force, "fresh": self.request.fresh}
-        return Context(client, self.store, self.notify, self.name, self._check_fits, **how)
+        return Context(
+            client, self.store, self.notify, self.name, self._check_fits,
+            lambda: self.prediction is not None and self.prediction.recommend_in_parts, **how,
+        )  # fmt: skip
 
     def _check_fits(self, stage: str) -> None:
         """Refuse a stage that has work to do and cannot fit; accept all if workers have no limit."""

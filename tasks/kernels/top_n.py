@@ -68,8 +68,11 @@ def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
-    """Take one user's scores into their heap of `count` items; return its new count. -inf never enters."""
+def _offer(scores, first, heap, items, count):  # type: ignore[no-untyped-def]
+    """Take one user's scores, of the items from `first` on, into their heap of `count` items; return its new count.
+
+    -inf never enters.
+    """
     most = len(heap)
     threshold = heap[0] if count == most else np.float32(_MASKED)
     for start in range(0, len(scores), _STRIDE):
@@ -84,24 +87,23 @@ def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
             if score < threshold or score == _MASKED:
                 continue
             if count < most:
-                _rise(heap, items, count, score, rows[place])
+                _rise(heap, items, count, score, first + place)
                 count += 1
-            elif _is_better(score, rows[place], heap[0], items[0]):
-                _sink(heap, items, count, score, rows[place])
+            elif _is_better(score, first + place, heap[0], items[0]):
+                _sink(heap, items, count, score, first + place)
             if count == most:
                 threshold = heap[0]
     return count
 
 
-def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
+def _take_best(scores, first, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
     """Take one tile of scores into the heaps of its users; seen items, which a user has rated, never enter.
 
     Parameters
     ----------
     scores : float32 (users, items of the tile), changed.
-    first : the place of the tile's first item; tiles come in ascending order.
-    rows : int32 (all items,), the item at each place; of equal scores the lower item comes first.
-    seen : int32, places of seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
+    first : the tile's first item; tiles come in ascending order. Of equal scores the lower item comes first.
+    seen : int32, seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
     cursors : int64 (users,), each user's next seen item to mask; updated.
     best_scores, best_items : float32 and int32 (users, n), heaps; `found` : int64 (users,), their counts.
     """
@@ -113,7 +115,7 @@ def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items
             own[seen[cursor] - first] = _MASKED
             cursor += 1
         cursors[user] = cursor
-        found[user] = _offer(own, rows[first:end], best_scores[user], best_items[user], found[user])
+        found[user] = _offer(own, first, best_scores[user], best_items[user], found[user])
 
 
 def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
@@ -129,7 +131,7 @@ def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
 @functools.cache
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled."""
-    signature = void(_SCORES, int64, _PLACES, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
+    signature = void(_SCORES, int64, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
     return compiled(signature)(_take_best)
 
 
