@@ -76,7 +76,10 @@ class ServedModel(Weighed):
         DamagedFile
             A file is missing or does not match its checksum; so it is for items.
         """
-        rows = rows_of_own(users, self.parts.user_counts)
+        return self.users_at(rows_of_own(users, self.parts.user_counts))
+
+    def users_at(self, rows: npt.NDArray[np.integer]) -> UserRows:
+        """Return rows of the model, whose parts need not be those of a grid."""
         return self.held.users.take(rows) if self.held else _read_users(self.parts, rows)
 
     def item_rows(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
@@ -136,7 +139,7 @@ def _read_shards(parts: ModelParts) -> Iterator[Shard]:
             yield np.concatenate([rows.factors, rows.biases[:, None]], axis=1)
 
 
-def _read_users(parts: ModelParts, rows: npt.NDArray[np.int64]) -> UserRows:
+def _read_users(parts: ModelParts, rows: npt.NDArray[np.integer]) -> UserRows:
     """Read some rows of the users, one part after another."""
     factors, scores = np.empty((len(rows), parts.rank), np.float32), np.empty(len(rows), np.float32)
     ids, places = [], []
