@@ -23,8 +23,8 @@ from funkflow.tasks.serving.served_model import SHARD_ROWS
 
 READ_RATING_BYTES = 12
 """A rating of the part that a recommending task has read: its columns, and what they are read from."""
-RATED_BYTES = 36
-"""A rating of a user of the task, while it gets its row of the model and its place in the user's list."""
+RATED_BYTES = 4
+"""A rating of a user of the task, by the row of its item."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
 COUNTED_ITEM_BYTES = 40

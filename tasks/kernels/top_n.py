@@ -1,7 +1,7 @@
 """Compiled heaps of each user's best items, which take scores while these are still in the cache.
 
-Covers: `take_best`, which takes one tile of scores into the heaps, and `sort_heaps`, which turns heaps into lists, each
-with an explicit signature.
+Covers: `take_best`, which takes one tile of scores into the heaps, `sort_heaps`, which turns heaps into lists, and
+`place_seen`, which puts the items that users have rated in the order of the tiles, each with an explicit signature.
 Does not cover: their plain reference (tasks/model/best.py), or the scores and the size of a tile
 (tasks/serving/top_items.py).
 
@@ -128,6 +128,33 @@ def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
             _sink(scores, items, last, score, item)
 
 
+def _place_seen(seen, starts, ends, part_starts, placed):  # type: ignore[no-untyped-def]
+    """Write each user's seen items by their rows in a model, ascending, one user after another.
+
+    A dense item d is row d div P of part d mod P, so a count for each part takes the place of a sort.
+
+    Parameters
+    ----------
+    seen : int32, dense items, of each user ascending; `starts`, `ends` : int64 (users,), of each user's.
+    part_starts : int64 (P,), the first row of each part. placed : int32, for the rows.
+    """
+    parts = len(part_starts)
+    cursors = np.empty(parts + 1, np.int64)
+    first = 0
+    for user in range(len(starts)):
+        cursors[:] = 0
+        for place in range(starts[user], ends[user]):
+            cursors[seen[place] % np.int32(parts) + 1] += 1
+        for part in range(parts):
+            cursors[part + 1] += cursors[part]
+        for place in range(starts[user], ends[user]):
+            within = seen[place] // np.int32(parts)
+            part = seen[place] - within * np.int32(parts)
+            placed[first + cursors[part]] = part_starts[part] + within
+            cursors[part] += 1
+        first += ends[user] - starts[user]
+
+
 @functools.cache
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled."""
@@ -139,3 +166,9 @@ def take_best() -> Callable[..., None]:
 def sort_heaps() -> Callable[..., None]:
     """Return `_sort_heaps`, compiled."""
     return compiled(void(_SCORES, _ITEMS, _COUNTS))(_sort_heaps)
+
+
+@functools.cache
+def place_seen() -> Callable[..., None]:
+    """Return `_place_seen`, compiled."""
+    return compiled(void(_PLACES, _STARTS, _STARTS, _STARTS, types.Array(int32, 1, "C")))(_place_seen)

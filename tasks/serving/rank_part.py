@@ -111,7 +111,7 @@ def rank_part(
         block = wanted[begin : begin + _BLOCK_USERS]
         first, last = np.searchsorted(of, block[0], "left"), np.searchsorted(of, block[-1], "right")
         relevant = np.searchsorted(block, of[first:last]) * np.int64(items) + liked[first:last]
-        rated = RatedItems.of(block, pairs, model.item_rows)
+        rated = RatedItems.of(block, pairs, model.parts.item_counts)
         alike = np.zeros((len(block), 1), np.float32)
         lists = (
             model.top(of_wanted.take(np.arange(begin, begin + len(block))), rated, longest),

@@ -94,7 +94,7 @@ def recommend_to(model_folder: str, users: Sequence[str | int], count: int) -> l
 def _top_table(model: ServedModel, wanted: npt.NDArray[np.int32], pairs: Pairs, count: int) -> pa.Table:
     """Return user, rank (from 1), item and score of the best items of dense users; `pairs` : rated, sorted by user."""
     users = model.user_rows(wanted)
-    top = model.top(users, RatedItems.of(wanted, pairs, model.item_rows), count)
+    top = model.top(users, RatedItems.of(wanted, pairs, model.parts.item_counts), count)
     is_item = np.arange(top.rows.shape[1]) < top.found[:, None]
     ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
     return pa.table(

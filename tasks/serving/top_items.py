@@ -14,13 +14,13 @@ whatever the shards, and a heap keeps the best of all that it was offered, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.kernels.top_n import sort_heaps, take_best
+from funkflow.tasks.kernels.top_n import place_seen, sort_heaps, take_best
 from funkflow.tasks.model.rated import Pairs
 
 BLOCK_USERS = 256
@@ -39,21 +39,17 @@ class RatedItems:
     ends: npt.NDArray[np.int64]
 
     @classmethod
-    def of(
-        cls, wanted: npt.NDArray[np.int32], pairs: Pairs, rows: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
-    ) -> RatedItems:
-        """Return the items of each wanted user, int32 (n,), by their rows.
+    def of(cls, wanted: npt.NDArray[np.int32], pairs: Pairs, part_rows: Sequence[int]) -> RatedItems:
+        """Return the items of each wanted user, int32 (n,), by their rows in the model.
 
-        pairs : rated users and items, sorted by user. rows : returns the rows of items.
+        pairs : rated users and items, by dense id, sorted by both. part_rows : rows of each item part of the model.
         """
         starts, ends = (np.searchsorted(pairs[0], wanted, side).astype(np.int64) for side in ("left", "right"))
-        counts = ends - starts
-        stops = np.cumsum(counts)
-        own = rows(pairs[1][np.arange(counts.sum()) + np.repeat(ends - stops, counts)])
-        # One number for user and item sorts several times as fast as two columns.
-        own += np.repeat(np.arange(len(wanted), dtype=np.int64) << 32, counts)
-        own.sort()
-        return cls((own & 0xFFFFFFFF).astype(np.int32), stops - counts, stops)
+        stops = np.cumsum(ends - starts)
+        rows = np.empty(stops[-1] if len(stops) else 0, np.int32)
+        first_rows = np.cumsum([0, *part_rows[:-1]], dtype=np.int64)
+        place_seen()(np.ascontiguousarray(pairs[1], np.int32), starts, ends, first_rows, rows)
+        return cls(rows, stops - ends + starts, stops)
 
 
 @dataclass(frozen=True)

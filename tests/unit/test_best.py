@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.model.best import best_places
+from funkflow.tasks.model.parts import rows_of_own
 from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, RatedItems, in_whole_tiles, top_items
 
 
@@ -117,13 +118,16 @@ def test_shards_of_whole_tiles_hold_the_same_items(sizes: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate([items[:0], *found]), items)
 
 
-def test_rated_items_are_those_of_each_wanted_user_by_row() -> None:
-    pairs = np.array([1, 1, 4, 4, 4, 6], np.int32), np.array([0, 9, 2, 3, 8, 5], np.int32)
-    rated = RatedItems.of(np.array([4, 5, 6], np.int32), pairs, lambda items: 9 - items.astype(np.int64))
+@given(seed=st.integers(0, 2**32 - 1), items=st.integers(1, 40), parts=st.integers(1, 9), ratings=st.integers(0, 60))
+def test_rated_items_are_those_of_each_wanted_user_by_row(seed: int, items: int, parts: int, ratings: int) -> None:
+    rng = np.random.default_rng(seed)
+    cells = np.unique(rng.integers(0, 8 * items, ratings))
+    users, rated_items = (cells // items).astype(np.int32), (cells % items).astype(np.int32)
+    wanted = np.flatnonzero(rng.random(8) < 0.6).astype(np.int32)
+    part_rows = [len(range(part, items, parts)) for part in range(parts)]
+    rated = RatedItems.of(wanted, (users, rated_items), part_rows)
     assert [rated.items[start:end].tolist() for start, end in zip(rated.starts, rated.ends, strict=True)] == [
-        [1, 6, 7],
-        [],
-        [4],
+        sorted(rows_of_own(rated_items[users == user], part_rows).tolist()) for user in wanted
     ]
 
 
