@@ -29,8 +29,9 @@ _BATCHES = itertools.count()
 class Context:
     """The context of every stage. `attempt` is part of every task key, so that two attempts never share a task.
 
-    `check_fits` : a stage calls it with its name before its first task; raises CannotFit. `force` : every stage
-    replaces existing results; `fresh` : only the stages from training on.
+    `check_fits` : a stage calls it with its name before its first task; raises CannotFit. `reads_model_in_parts` :
+    whether tasks that choose items for users read the model in parts, as all of it does not fit a worker.
+    `force` : every stage replaces existing results; `fresh` : only the stages from training on.
     """
 
     client: Client
@@ -38,6 +39,7 @@ class Context:
     notify: Listener
     attempt: str
     check_fits: Callable[[str], None] = lambda _stage: None
+    reads_model_in_parts: Callable[[], bool] = lambda: False
     force: bool = False
     fresh: bool = False
 

@@ -45,9 +45,14 @@ class RunMemory:
         """Peak of the greatest worker; 0 before any worker answered."""
         return self._worker_peak_bytes or self._monitor.worker_peak_bytes
 
-    def count_as_worker(self) -> None:
-        """Count this process as the worker that it is, too."""
-        self._monitor.is_worker = True
+    @property
+    def is_worker(self) -> bool:
+        """Whether this process is the worker."""
+        return self._monitor.is_worker
+
+    @is_worker.setter
+    def is_worker(self, is_worker: bool) -> None:
+        self._monitor.is_worker = is_worker
 
     def ask(self, client: Client) -> None:
         """Reset the peaks of the workers of a cluster, and ask them from now on."""

@@ -1,7 +1,8 @@
-"""The command `reconstruct`: A_ρ, the model with its ρ strongest factors, in part or whole.
+"""The commands `reconstruct`, A_ρ in part or whole, and `index`, the items for approximate search.
 
-Covers: its options; cells, rows, columns and blocks on standard output as CSV; the whole matrix to files.
-Does not cover: the numbers (tasks/model/low_rank.py), writing the whole matrix (pipeline/stages/reconstruct.py).
+Covers: their options; cells, rows, columns and blocks on standard output as CSV; the whole matrix or an index to files.
+Does not cover: the numbers (tasks/model/low_rank.py), writing the whole matrix (pipeline/stages/reconstruct.py), or the
+index (pipeline/models/item_index.py).
 """
 
 from __future__ import annotations
@@ -25,18 +26,21 @@ from funkflow.pipeline.commands.options import (
     print_result,
     watching,
 )
+from funkflow.pipeline.models.item_index import write_item_index
 from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.pairs import read_pairs
+from funkflow.tasks.storage.faiss_index import require_faiss
 
 _Ids = list[str] | None
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command()(reconstruct)
+    """Add the commands to the program."""
+    for command in (reconstruct, index):
+        app.command()(command)
 
 
 def reconstruct(
@@ -91,6 +95,38 @@ def reconstruct(
     text = io.StringIO()
     frame.to_csv(text, index=False, float_format="%.4f")
     print(text.getvalue(), end="")
+
+
+def index(
+    *,
+    model: ModelFolder = "",
+    out: Annotated[str, typer.Option("--out", help="folder for the index", show_default=False)] = "",
+    recall: Annotated[
+        float, typer.Option("--recall", help="part of the 100 best items that a search finds, at least; 1: all")
+    ] = 0.99,
+    users: Annotated[int, typer.Option("--users", help="sampled users to measure the recall on")] = 1000,
+    options: RunOptions,
+    resume: Resume = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write the items as an index of faiss, for approximate search by inner product, with raw ids beside it."""
+    if not out:
+        raise SettingsError("--out is missing: name a folder for the index")
+    if not 0 < recall <= 1:
+        raise SettingsError(f"--recall {recall}: must be above 0 and at most 1")
+    if users < 2:
+        raise SettingsError(f"--users {users}: half of them choose and half measure, so ask for at least 2")
+    require_faiss()
+    _, folder, _ = model_from(options, model, resume, until="export", goal="ranking")
+    manifest, times = write_item_index(folder, out, recall, users)
+    content = {name: value for name, value in manifest.content().items() if name not in ("files", "checksums")}
+    found = ", ".join(f"recall@{count} {value:.4f}" for count, value in manifest.recall.items())
+    words = f"{out}: {manifest.items:,} items, {manifest.probed:,} of {manifest.lists:,} lists a search; {found}"
+    words += f", {manifest.users:,} users"
+    if times:
+        content["milliseconds"] = {"index": times.index, "exact": times.exact}
+        words += f"; {times.index:.2f} ms a search, {times.exact:.2f} ms among all items"
+    print_result({**content, "folder": out}, as_json, words)
 
 
 def _id_array(ids: list[str], kind: str, option: str) -> npt.NDArray[Any]:

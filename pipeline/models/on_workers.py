@@ -12,11 +12,14 @@ from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, submit_shared
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.serving.dense_model import read_dense_model
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.serving.served_model import read_served_model
 
 
 def submit_served(context: Context, doing: str, model_folder: str) -> Future[Any]:
-    """Return the model as one future; Dask releases it with the last task that needs it."""
-    parts = read_about(model_folder)["parts"]
-    checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
-    return submit_shared(context, f"load-model-{doing}", read_dense_model, model_folder, checksums)
+    """Return the model as one future; Dask releases it with the last task that needs it.
+
+    It holds all of the model, or, where that does not fit a worker, no more than its files' names.
+    """
+    parts = ModelParts.of(model_folder, read_about(model_folder))
+    return submit_shared(context, f"load-model-{doing}", read_served_model, parts, not context.reads_model_in_parts())

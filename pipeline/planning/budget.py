@@ -52,10 +52,6 @@ USABLE_PART = 0.9
 """Of a worker's limit: Dask ends a worker at 0.95 of it."""
 DISK_RATING_BYTES = 24
 """Disk for each rating, at most: the dataset, the blocks, and scratch while one of them is made."""
-READ_RATING_BYTES = 12
-"""A rating of the part that a recommending task has read: its columns, and what they are read from."""
-LISTED_ITEM_BYTES = 30
-"""An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
 RECOMMENDING, LOWER_FOR_RECOMMENDING = "recommending", "recommend.count or recommend.batch_users"
 """What a refusal calls it, and what may be lowered."""
 
@@ -67,7 +63,8 @@ class Prediction:
     All processes: each page divided among those that share it. One worker: its resident size, which its limit is on.
 
     `data_disk_bytes` : dataset, blocks and the scratch of making them; `run_disk_bytes` : checkpoints and the model.
-    `recommend_bytes` : for the stages that choose items for users; `scoring_bytes` : for those that score the saved
+    `recommend_bytes` : for the stages that choose items for users; `recommend_in_parts` : these read the model part by
+    part, as all of it does not fit a worker (serving_memory.py); `scoring_bytes` : for those that score the saved
     model: spectrum, gate and report.
     `streamed` : training reads each block as it needs it, instead of holding all of them; `method` : of training.
     `kept_bytes` : what processes keep of ingest while they train, where they did both.
@@ -82,6 +79,7 @@ class Prediction:
     streamed: bool = False
     recommend_bytes: int = 0
     recommend_worker_bytes: int = 0
+    recommend_in_parts: bool = False
     method: str = DEFAULT_METHOD
     kept_bytes: int = 0
     scoring_bytes: int = 0
@@ -138,21 +136,6 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
     )
 
 
-def predict_recommend_bytes(work: Workload, count: int, batch_users: int, partition_ratings: int) -> tuple[int, int]:
-    """Return the predicted peaks, of all processes and of one worker, while tasks choose `count` items for every user.
-
-    A worker holds the whole model, and each running task one part of the ratings and the lists of its users.
-    """
-    size, rank, workers, threads = work.size, work.rank, work.workers, work.threads
-    parts = parts_for(size.ratings + size.held_out, partition_ratings, MOST_BUCKETS)
-    ratings, users = (size.ratings + size.held_out) / parts, min(batch_users, size.users / parts)
-    kept = min(KEPT_BYTES, size.ratings * PARTITION_ROW_BYTES)
-    model = size.users * (4 * rank + 20) + size.items * (4 * rank + 24)
-    running = min(threads, parts) * (ratings * READ_RATING_BYTES + users * min(count, size.items) * LISTED_ITEM_BYTES)
-    worker = WORKER_BYTES + kept + model + running
-    return int(CLIENT_BYTES + workers * worker), int(worker + SHARED_BYTES)
-
-
 def available_memory_bytes() -> int:
     """Return what this machine can give now: what the system calls available, within the control group's limit."""
     available = int(psutil.virtual_memory().available)
@@ -199,8 +182,12 @@ class Allowance:
 
     def has_memory_for_training(self, prediction: Prediction) -> bool:
         """Say whether training fits, all processes together and one worker."""
+        return self.fits(prediction.training_bytes, prediction.training_worker_bytes)
+
+    def fits(self, needed_bytes: int, worker_bytes: int) -> bool:
+        """Return whether there is so much memory, for all processes together and for one worker."""
         try:
-            self.refuse_training(prediction)
+            self.refuse_memory(needed_bytes, worker_bytes, "")
         except CannotFit:
             return False
         return True

@@ -16,10 +16,10 @@ from funkflow.pipeline.planning.budget import (
     available_disk_bytes,
     available_memory_bytes,
     predict_bytes,
-    predict_recommend_bytes,
     row_bytes,
 )
 from funkflow.pipeline.planning.one_process import choose_processes, in_one_process
+from funkflow.pipeline.planning.serving_memory import ServingNeed, choose_serving, with_serving
 from funkflow.pipeline.planning.sizes import size_of, training_size
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.effective import on_counts
@@ -129,17 +129,15 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         chosen = held if allowance.has_memory_for_training(held) else streamed
     else:
         chosen = streamed if settings.cluster.blocks == "streamed" else held
-    most = max(*settings.ranking.lengths, settings.recommend.count, 0)
+    most = max(*settings.ranking.lengths, settings.recommend.count, settings.recommend.similar, 0)
     if most:
-        needed, worker = recommending_needs(settings, size, settings.train.rank, most, allowance)
-        chosen = replace(chosen, recommend_bytes=needed, recommend_worker_bytes=worker)
+        chosen = with_serving(chosen, recommending_need(settings, work, most, allowance))
     return in_one_process(chosen) if allowance.one_process else chosen
 
 
-def recommending_needs(settings: Settings, size: Size, rank: int, count: int, allowance: Allowance) -> tuple[int, int]:
-    """Return the predicted bytes, of all processes and of one worker, while tasks choose `count` items for a user."""
-    work = Workload(size, rank, 1, allowance.workers, allowance.threads)
-    return predict_recommend_bytes(work, count, settings.recommend.batch_users, settings.ingest.partition_ratings)
+def recommending_need(settings: Settings, work: Workload, count: int, allowance: Allowance) -> ServingNeed:
+    """Return the predicted need while tasks choose `count` items for a user, of a model with `work.shards` parts."""
+    return choose_serving(work, count, settings.recommend.batch_users, settings.ingest.partition_ratings, allowance)
 
 
 def size_of_grid(grid: Grid) -> Size:

@@ -1,7 +1,7 @@
 """Manifests of what a run makes of a finished model, and of its errors.
 
 Covers: the fields of rows folded in, baselines, an evaluation, a spectrum, vectors, a reconstruction, predictions,
-recommendations, a ranking and a report.
+recommendations, an index of items, a ranking and a report.
 Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
@@ -171,6 +171,29 @@ class SimilarItems(Manifest):
     items: int
     rows: int
     parts: tuple[SimilarPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemIndex(Manifest):
+    """An index of `items` vectors of `width` numbers, for programs that search for the greatest inner products.
+
+    `biases` : the last number of a vector is the item's bias, so that a query is a user's factors and then 1; else a
+    query is the factors. `form` : of the index, with `lists`, of which a search looks through `probed`. `recall` : part
+    of the best items found, by the number of items, on `users` sampled users.
+    """
+
+    kind: ClassVar[str] = "item index"
+
+    id: str
+    items: int
+    width: int
+    biases: bool
+    form: str
+    lists: int
+    probed: int
+    users: int
+    recall: Mapping[str, float]
+    checksums: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,8 +71,7 @@ class Attempt:
         heard: list[Listener] = [self.losses, self._measure, self.sender, self.metrics, execution.hear]
         self.notify = broadcast([*heard, self.postponed, *execution.listeners])
         self.name = uuid.uuid4().hex[:8]
-        self.notified_peak_bytes = self.shards = 0
-        self.ingest_needs = (0, 0)
+        self.notified_peak_bytes, self.shards, self.ingest_needs = 0, 0, (0, 0)
         self.record: Record | None = None
         self.allowance: Allowance | None = None
         self.prediction: Prediction | None = None
@@ -86,10 +85,11 @@ class Attempt:
             is_ours = where_to_run(self.settings.cluster)[0] == "local"
             try:
                 self.allowance = allowance_of_run(self.settings) if is_ours else None
-                if one_process := bool(self.allowance and self.allowance.one_process):
-                    self.memory.count_as_worker()
+                self.memory.is_worker = bool(self.allowance and self.allowance.one_process)
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(self.settings.cluster, self.postponed.say, one_process))
+                    client = stack.enter_context(
+                        open_client(self.settings.cluster, self.postponed.say, self.memory.is_worker)
+                    )
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.notify))
@@ -162,8 +162,11 @@ class Attempt:
         files.remove_tree(self.store.scratch(""))
         if "://" not in self.settings.root:
             self.store.sweep()
-        how = {"force": self.request.force, "fresh": self.request.fresh}
-        return Context(client, self.store, self.notify, self.name, self._check_fits, **how)
+        return Context(
+            client, self.store, self.notify, self.name, self._check_fits,
+            lambda: self.prediction is not None and self.prediction.recommend_in_parts,
+            force=self.request.force, fresh=self.request.fresh,
+        )  # fmt: skip
 
     def _check_fits(self, stage: str) -> None:
         """Refuse a stage that has work to do and cannot fit; accept all if workers have no limit."""

@@ -19,9 +19,10 @@ from funkflow.pipeline.cluster.open import open_client, where_to_run
 from funkflow.pipeline.cluster.paused_workers import no_endless_pause
 from funkflow.pipeline.cluster.workers import foreign_allowance, refuse_blind_workers
 from funkflow.pipeline.models.row_pieces import predict_reconstruct_bytes
-from funkflow.pipeline.planning.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size
+from funkflow.pipeline.planning.budget import LOWER_FOR_RECOMMENDING, RECOMMENDING, Allowance, Size, Workload
 from funkflow.pipeline.planning.one_process import choose_processes, predict_saved_model_bytes
-from funkflow.pipeline.planning.plan import local_allowance, recommending_needs
+from funkflow.pipeline.planning.plan import local_allowance, recommending_need
+from funkflow.pipeline.planning.serving_memory import ServingNeed
 from funkflow.pipeline.progress.events import Listener, Postponed, broadcast
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.manifests import Dataset, Split
@@ -109,13 +110,7 @@ def recommend_with(settings: Settings, model_folder: str, listeners: Sequence[Li
         Memory is too small.
     """
     origin = TrainedOn.of(model_folder)
-    rank, count = read_about(model_folder)["rank"], settings.recommend.count
-
-    def needs(allowance: Allowance) -> tuple[int, int]:
-        size = Size(origin.dataset["ratings"], origin.dataset["users"], origin.dataset["items"], raw_bytes=0)
-        return recommending_needs(settings, size, rank, count, allowance)
-
-    need = _Need(needs, RECOMMENDING, LOWER_FOR_RECOMMENDING)
+    need = _serving_need(settings, origin, model_folder, settings.recommend.count)
     with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         dataset = Dataset.from_content(origin.dataset_folder, origin.dataset)
         split = Split.from_content(origin.split_folder, origin.split)
@@ -132,9 +127,12 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
     ------
     BadInput
         The ratings that the model was trained on are missing, which tell the root to hold.
+    CannotFit
+        Memory is too small.
     """
     origin = TrainedOn.of(model_folder)
-    with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners) as context:
+    need = _serving_need(settings, origin, model_folder, settings.recommend.similar)
+    with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         return similar(context, model_folder, settings.recommend.similar, origin.run_folder)
 
 
@@ -142,12 +140,29 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
 class _Need:
     """The memory that a command needs.
 
-    `of` : returns bytes of all processes and of one worker; `what`, `lower` : words for the refusal.
+    `of` : returns bytes of all processes and of one worker; `what`, `lower` : words for the refusal. `in_parts` :
+    returns whether tasks read the model in parts.
     """
 
     of: Callable[[Allowance], tuple[int, int]]
     what: str
     lower: str
+    in_parts: Callable[[Allowance], bool] = lambda _allowance: False
+
+
+def _serving_need(settings: Settings, origin: TrainedOn, model_folder: str, count: int) -> _Need:
+    """Return the need of choosing `count` items for each user, or of those most similar to each item."""
+    about, data = read_about(model_folder), origin.dataset
+    size = Size(data["ratings"], data["users"], data["items"], raw_bytes=0)
+
+    def need(allowance: Allowance) -> ServingNeed:
+        work = Workload(size, about["rank"], len(about["parts"]["item"]), allowance.workers, allowance.threads)
+        return recommending_need(settings, work, count, allowance)
+
+    return _Need(
+        lambda allowance: need(allowance).both, RECOMMENDING, LOWER_FOR_RECOMMENDING,
+        lambda allowance: need(allowance).in_parts,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -191,4 +206,5 @@ def _context(
         refuse_blind_workers(client, folder)
         allowance = allowance or foreign_allowance(client, folder)
         needed = need.of(allowance) if need and allowance else None
-        yield Context(client, Store(folder), notify, uuid.uuid4().hex[:8], check_fits)
+        in_parts = bool(need and allowance and need.in_parts(allowance))
+        yield Context(client, Store(folder), notify, uuid.uuid4().hex[:8], check_fits, lambda: in_parts)

@@ -13,10 +13,11 @@ the most rated films.
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import Any, cast
 
-from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
@@ -79,11 +80,14 @@ def _measure(
     there = len(dataset.parts)
     needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there
     numbers = range(min(there, needed))
-    context.notify(StageStarted(_STAGE, there + len(numbers)))
+    context.notify(StageStarted(_STAGE, len(numbers)))
     served = submit_served(context, _STAGE, model_folder)
     stored = list(zip(dataset.part_places, split.validation_places, strict=True))
-    counts = run_all(context, _STAGE, "count", count_item_ratings, [(*each, dataset.items) for each in stored])
-    popular = context.client.submit(most_rated, served, *counts, key=f"most-rated-{context.attempt}", pure=False)
+    counts = [submit_shared(context, "count", count_item_ratings, *each, dataset.items) for each in stored]
+    while len(counts) > 1:  # by pairs, on the workers: with many items the counts of all parts fill a process
+        pairs = [counts[place : place + 2] for place in range(0, len(counts), 2)]
+        counts = [submit_shared(context, "add-counts", operator.add, *pair) if pair[1:] else pair[0] for pair in pairs]
+    popular = submit_shared(context, "most-rated", most_rated, served, *counts)
     jobs = [((served, popular), *stored[number], threshold, settings.lengths) for number in numbers]
     ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
     total = sum(ranked[1:], ranked[0])

@@ -89,7 +89,7 @@ def similar(context: Context, model_folder: str, count: int, run_folder: str) ->
     manifest = SimilarItems.published(folder)
     reused = manifest is not None and manifest.id == identity
     if manifest is None or not reused:
-        context.check_fits(_STAGE)  # likewise the whole model, and a table of scores
+        context.check_fits(_STAGE)  # likewise the model, and lists
         files.remove_tree(folder)
         with nothing_half_written(folder):
             pieces = max(1, -(-sum(int(part["rows"]) for part in about["parts"]["item"]) // _ITEMS_A_TASK))

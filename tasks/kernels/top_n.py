@@ -1,7 +1,7 @@
 """Compiled heaps of each user's best items, which take scores while these are still in the cache.
 
-Covers: `take_best`, which takes one tile of scores into the heaps, and `sort_heaps`, which turns heaps into lists, each
-with an explicit signature.
+Covers: `take_best`, which takes one tile of scores into the heaps, `sort_heaps`, which turns heaps into lists, and
+`place_seen`, which puts the items that users have rated in the order of the tiles, each with an explicit signature.
 Does not cover: their plain reference (tasks/model/best.py), or the scores and the size of a tile
 (tasks/serving/top_items.py).
 
@@ -68,8 +68,11 @@ def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
-    """Take one user's scores into their heap of `count` items; return its new count. -inf never enters."""
+def _offer(scores, first, heap, items, count):  # type: ignore[no-untyped-def]
+    """Take one user's scores, of the items from `first` on, into their heap of `count` items; return its new count.
+
+    -inf never enters.
+    """
     most = len(heap)
     threshold = heap[0] if count == most else np.float32(_MASKED)
     for start in range(0, len(scores), _STRIDE):
@@ -84,24 +87,23 @@ def _offer(scores, rows, heap, items, count):  # type: ignore[no-untyped-def]
             if score < threshold or score == _MASKED:
                 continue
             if count < most:
-                _rise(heap, items, count, score, rows[place])
+                _rise(heap, items, count, score, first + place)
                 count += 1
-            elif _is_better(score, rows[place], heap[0], items[0]):
-                _sink(heap, items, count, score, rows[place])
+            elif _is_better(score, first + place, heap[0], items[0]):
+                _sink(heap, items, count, score, first + place)
             if count == most:
                 threshold = heap[0]
     return count
 
 
-def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
+def _take_best(scores, first, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
     """Take one tile of scores into the heaps of its users; seen items, which a user has rated, never enter.
 
     Parameters
     ----------
     scores : float32 (users, items of the tile), changed.
-    first : the place of the tile's first item; tiles come in ascending order.
-    rows : int32 (all items,), the item at each place; of equal scores the lower item comes first.
-    seen : int32, places of seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
+    first : the tile's first item; tiles come in ascending order. Of equal scores the lower item comes first.
+    seen : int32, seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
     cursors : int64 (users,), each user's next seen item to mask; updated.
     best_scores, best_items : float32 and int32 (users, n), heaps; `found` : int64 (users,), their counts.
     """
@@ -113,7 +115,7 @@ def _take_best(scores, first, rows, seen, ends, cursors, best_scores, best_items
             own[seen[cursor] - first] = _MASKED
             cursor += 1
         cursors[user] = cursor
-        found[user] = _offer(own, rows[first:end], best_scores[user], best_items[user], found[user])
+        found[user] = _offer(own, first, best_scores[user], best_items[user], found[user])
 
 
 def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
@@ -126,10 +128,37 @@ def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
             _sink(scores, items, last, score, item)
 
 
+def _place_seen(seen, starts, ends, part_starts, placed):  # type: ignore[no-untyped-def]
+    """Write each user's seen items by their rows in a model, ascending, one user after another.
+
+    A dense item d is row d div P of part d mod P, so a count for each part takes the place of a sort.
+
+    Parameters
+    ----------
+    seen : int32, dense items, of each user ascending; `starts`, `ends` : int64 (users,), of each user's.
+    part_starts : int64 (P,), the first row of each part. placed : int32, for the rows.
+    """
+    parts = len(part_starts)
+    cursors = np.empty(parts + 1, np.int64)
+    first = 0
+    for user in range(len(starts)):
+        cursors[:] = 0
+        for place in range(starts[user], ends[user]):
+            cursors[seen[place] % np.int32(parts) + 1] += 1
+        for part in range(parts):
+            cursors[part + 1] += cursors[part]
+        for place in range(starts[user], ends[user]):
+            within = seen[place] // np.int32(parts)
+            part = seen[place] - within * np.int32(parts)
+            placed[first + cursors[part]] = part_starts[part] + within
+            cursors[part] += 1
+        first += ends[user] - starts[user]
+
+
 @functools.cache
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled."""
-    signature = void(_SCORES, int64, _PLACES, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
+    signature = void(_SCORES, int64, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
     return compiled(signature)(_take_best)
 
 
@@ -137,3 +166,9 @@ def take_best() -> Callable[..., None]:
 def sort_heaps() -> Callable[..., None]:
     """Return `_sort_heaps`, compiled."""
     return compiled(void(_SCORES, _ITEMS, _COUNTS))(_sort_heaps)
+
+
+@functools.cache
+def place_seen() -> Callable[..., None]:
+    """Return `_place_seen`, compiled."""
+    return compiled(void(_PLACES, _STARTS, _STARTS, _STARTS, types.Array(int32, 1, "C")))(_place_seen)

@@ -91,7 +91,7 @@ def read_part(url: str, expected_checksum: str, rank: int) -> ModelPart:
 
 def read_part_rows(url: str, expected_checksum: str, rank: int) -> Rows:
     """Read biases and factors of a part, without raw ids."""
-    return _table_rows(files.read_table(url, ["bias", "factors"], expected_checksum), rank)
+    return table_rows(files.read_table(url, ["bias", "factors"], expected_checksum), rank)
 
 
 def read_side(places: Sequence[Place], rank: int) -> Rows:
@@ -104,11 +104,12 @@ def factor_columns(
     table: pa.Table, rank: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return raw ids (n,), biases (n,) and factors (n, k) of a factor table."""
-    rows = _table_rows(table.combine_chunks(), rank)
+    rows = table_rows(table.combine_chunks(), rank)
     return table["raw_id"].to_numpy(), rows.biases, rows.factors
 
 
-def _table_rows(table: pa.Table, rank: int) -> Rows:
+def table_rows(table: pa.Table, rank: int) -> Rows:
+    """Return biases and factors of a factor table."""
     factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, rank)
     return Rows(table["bias"].to_numpy(), np.ascontiguousarray(factors))
 

@@ -8,7 +8,7 @@ Does not cover: the measures (ranking_measures.py), the choice of items (top_ite
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.rated import pairs_of
-from funkflow.tasks.serving.dense_model import DenseModel
 from funkflow.tasks.serving.ranking_measures import (
     Ranking,
     expected_rankings,
@@ -24,7 +23,8 @@ from funkflow.tasks.serving.ranking_measures import (
     self_information,
     sum_rankings,
 )
-from funkflow.tasks.serving.top_items import Catalogue, RatedItems
+from funkflow.tasks.serving.served_model import ServedModel
+from funkflow.tasks.serving.top_items import RatedItems, Shard, top_items
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform, transformed
 
@@ -40,12 +40,19 @@ class ItemCounts(Weighed):
     ratings: npt.NDArray[np.int64]
     users: int
 
+    def __add__(self, other: ItemCounts) -> ItemCounts:
+        return ItemCounts(self.ratings + other.ratings, self.users + other.users)
+
 
 @dataclass(frozen=True)
 class MostRated(Weighed):
-    """The most rated items as a `model`; `information` : float64 (items,), self-information by row of the model."""
+    """Items by their number of ratings, by row of the model: `items`, and `information`, float64 (items,), of each.
 
-    model: DenseModel
+    `items` : one shard, with one factor of 0 and the number of ratings as bias; float32 is exact up to 2^24.
+    `information` : self-information in bits.
+    """
+
+    items: Shard
     information: npt.NDArray[np.float64]
 
 
@@ -86,67 +93,59 @@ def count_item_ratings(part: Place, validation: Place, items: int) -> ItemCounts
     return ItemCounts(np.bincount(rated, minlength=items), len(np.unique(users)))
 
 
-def most_rated(model: DenseModel, *counts: ItemCounts) -> MostRated:
-    """Return a model that ranks items by their number of ratings, the sum of `counts`, for every user.
-
-    float32 is exact up to 2^24 ratings of an item.
-    """
-    ratings = np.sum([each.ratings for each in counts], axis=0)
-    numbers = ratings.astype(np.float32)
-    by_count = replace(
-        model,
-        user_factors=np.zeros((len(model.user_factors), 1), np.float32),
-        user_scores=np.zeros_like(model.user_scores),
-        catalogue=Catalogue(np.stack([np.zeros_like(numbers), numbers], axis=1), model.catalogue.rows),
-        transform="none",
-    )
-    information = np.empty(len(ratings))
-    information[model.catalogue.rows] = self_information(ratings, sum(each.users for each in counts))
-    return MostRated(by_count, information)
+def most_rated(model: ServedModel, counts: ItemCounts) -> MostRated:
+    """Return all items by their number of ratings: a ranking that is the same for every user."""
+    rows = model.item_rows(np.arange(model.items, dtype=np.int32))
+    items, information = np.zeros((model.items, 2), np.float32), np.empty(model.items)
+    items[rows, 1] = counts.ratings
+    information[rows] = self_information(counts.ratings, counts.users)
+    return MostRated(items, information)
 
 
 def rank_part(
-    models: tuple[DenseModel, MostRated], part: Place, validation: Place, threshold: float, lengths: Sequence[int]
+    models: tuple[ServedModel, MostRated], part: Place, validation: Place, threshold: float, lengths: Sequence[int]
 ) -> PartRankings:
     """Return how well lists of items match the validation ratings of at least `threshold`, for each length of list.
 
     Every item is a candidate except the user's training items. Users without a relevant validation rating do not count.
     """
     model, rival = models
-    rows, items = model.catalogue.rows, len(model.catalogue.rows)
+    items = model.items
     table = files.read_table(validation[0], ["user", "item", "rating", "row"], expected_checksum=validation[1])
     user, item, rating, row = (table[name].to_numpy() for name in ("user", "item", "rating", "row"))
     is_relevant = (user >= 0) & (item >= 0) & (rating >= np.float32(threshold))
     order = np.argsort(user[is_relevant], kind="stable")
-    of, liked = user[is_relevant][order], rows[item[is_relevant][order]].astype(np.int64)
+    of, liked = user[is_relevant][order], model.item_rows(item[is_relevant][order])
     nothing = no_rankings(items, lengths)
     total = PartRankings(nothing, nothing, no_rankings(0, lengths))
     wanted = np.unique(of)
     if not len(wanted):
         return total
-    users, rated_items = _training_pairs(part, row)
-    information = rival.information
+    pairs, of_wanted = _training_pairs(part, row), model.user_rows(wanted)
+    information, longest = rival.information, max(lengths)
     for begin in range(0, len(wanted), _BLOCK_USERS):
         block = wanted[begin : begin + _BLOCK_USERS]
         first, last = np.searchsorted(of, block[0], "left"), np.searchsorted(of, block[-1], "right")
         relevant = np.searchsorted(block, of[first:last]) * np.int64(items) + liked[first:last]
-        rated = RatedItems.of(block, users, rated_items)
-        of_model, of_rival = (
-            sum_rankings(each.top(block, rated, max(lengths)).rows, relevant, information, lengths)
-            for each in (model, rival.model)
+        rated = RatedItems.of(block, pairs, model.parts.item_counts)
+        alike = np.zeros((len(block), 1), np.float32)
+        lists = (
+            model.top(of_wanted.take(np.arange(begin, begin + len(block))), rated, longest),
+            top_items(alike, [rival.items], rated, min(longest, items)),
         )
-        candidates, mean = _candidates(rated, rows, information)
+        of_model, of_rival = (sum_rankings(each.rows, relevant, information, lengths) for each in lists)
+        candidates, mean = _candidates(rated, information)
         chance = expected_rankings(candidates, np.bincount(relevant // items), mean, lengths)
         total += PartRankings(of_model, of_rival, chance)
     return total
 
 
 def _candidates(
-    rated: RatedItems, rows: npt.NDArray[np.int32], information: npt.NDArray[np.float64]
+    rated: RatedItems, information: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return how many items each user did not rate in training, and the mean self-information of these."""
-    running = np.concatenate([[0.0], np.cumsum(information[rows[rated.places]])])
-    candidates = len(rows) - (rated.ends - rated.starts)
+    running = np.concatenate([[0.0], np.cumsum(information[rated.items])])
+    candidates = len(information) - (rated.ends - rated.starts)
     return candidates, (information.sum() - running[rated.ends] + running[rated.starts]) / candidates
 
 

@@ -19,7 +19,7 @@ from funkflow.tasks.grid.solved_rows import Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.serving.ranking_measures import Ranking, no_rankings, sum_rankings
-from funkflow.tasks.serving.top_items import Catalogue, RatedItems, top_items
+from funkflow.tasks.serving.top_items import RatedItems, Shard, top_items
 from funkflow.tasks.training.als import Solved
 from funkflow.tasks.training.als_all_items import AllItems, users_of
 from funkflow.tasks.training.score import HeldOut
@@ -99,7 +99,7 @@ def choose_sample(row: BlockRow, held_out: HeldOut, rule: SampleRule, shard: int
     item_shards = np.repeat(np.arange(shards), np.diff(held_out.starts))[is_sampled]
     liked = np.array(offsets)[item_shards] + held_out.item_rows[is_sampled]
     relevant = liked_by[is_sampled].astype(np.int64) * offsets[-1] + liked
-    return RankSample(users, RatedItems.of(everyone, rated_by[order], rated[order]), relevant)
+    return RankSample(users, RatedItems.of(everyone, (rated_by[order], rated[order]), [offsets[-1]]), relevant)
 
 
 def sample_size(sample: RankSample) -> int:
@@ -114,16 +114,16 @@ def rank_sample(sample: RankSample, length: int, users: Rows, *items: Rows) -> R
     ----------
     users : rows of the user shard; items : of all item shards, in order. Their products are the scores.
     """
-    ends = np.cumsum([0, *(len(shard) for shard in items)])
-    count = int(ends[-1])
+    count = sum(map(len, items))
     if not len(sample.users):
         return no_rankings(count, (length,))[0]
-    factors = np.zeros((count, users.shape[1] + 1), np.float32)
-    for shard, first, end in zip(items, ends[:-1], ends[1:], strict=True):
-        factors[first:end, :-1] = shard
-    catalogue = Catalogue(factors, np.arange(count, dtype=np.int32))
-    top = top_items(users[sample.users].astype(np.float32), catalogue, sample.rated, length)
+    chosen = users[sample.users].astype(np.float32)
+    top = top_items(chosen, map(_without_bias, items), sample.rated, length)
     return sum_rankings(top.rows, sample.relevant, np.zeros(count), (length,))[0]
+
+
+def _without_bias(shard: Rows) -> Shard:
+    return np.column_stack([shard.astype(np.float32), np.zeros(len(shard), np.float32)])
 
 
 def rank_sample_of_all_items(sample: RankSample, length: int, users: Solved | Rows, items: AllItems) -> Ranking:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.rated import TrainedOn, rated_pairs
-from funkflow.tasks.serving.dense_model import DenseModel, read_dense_model
+from funkflow.tasks.model.rated import Pairs, TrainedOn, rated_pairs
+from funkflow.tasks.serving.served_model import ServedModel
 from funkflow.tasks.serving.top_items import RatedItems
 from funkflow.tasks.storage import files
 
@@ -39,7 +39,7 @@ class RecommendationFile(TypedDict):
 
 
 def recommend_part(
-    model: DenseModel,
+    model: ServedModel,
     part: Place,
     validation: Place,
     piece: tuple[int, int],
@@ -60,7 +60,7 @@ def recommend_part(
     if chosen:
         wanted = np.intersect1d(wanted, np.asarray(chosen, dtype=users.dtype))
     wanted = np.array_split(wanted, piece[1])[piece[0]]
-    table = _top_table(model, wanted, RatedItems.of(wanted, users, items), count)
+    table = _top_table(model, wanted, (users, items), count)
     # Scores hardly repeat, so a dictionary of them would not pay.
     checksum = files.write_table(url, table, compression="lz4", dictionaries=["user", "rank", "item"])
     path = "/".join(url.rsplit("/", 2)[1:])
@@ -77,27 +77,31 @@ def recommend_to(model_folder: str, users: Sequence[str | int], count: int) -> l
     """
     trained_on = TrainedOn.of(model_folder)
     by_part = trained_on.users_by_part(users)
+    model = ServedModel.of_files(model_folder)
     wanted = np.unique(np.array([user for own in by_part.values() for user in own], np.int32))
-    model = read_dense_model(model_folder, (), wanted)
-    rows: list[Recommendation] = []
+    rated = []
     for number, own in by_part.items():
-        dense = np.unique(np.array(own, np.int32))
-        rated = RatedItems.of(dense, *rated_pairs(*trained_on.stored(number)))
-        rows += _top_table(model, np.searchsorted(wanted, dense).astype(np.int32), rated, count).to_pylist()
+        pairs = rated_pairs(*trained_on.stored(number))
+        is_own = np.isin(pairs[0], own)
+        rated.append((pairs[0][is_own], pairs[1][is_own]))
+    rated_by, items = (np.concatenate(column) for column in zip(*rated, strict=True))
+    by_user = np.argsort(rated_by, kind="stable")
+    rows: list[Recommendation] = _top_table(model, wanted, (rated_by[by_user], items[by_user]), count).to_pylist()
     order = {str(user): place for place, user in reversed(list(enumerate(users)))}
     return sorted(rows, key=lambda row: (order[str(row["user"])], row["rank"]))
 
 
-def _top_table(model: DenseModel, users: npt.NDArray[np.int32], rated: RatedItems, count: int) -> pa.Table:
-    """Return user, rank (from 1), item and score of the best items not rated; `users` are rows of `model`."""
-    top = model.top(users, rated, count)
+def _top_table(model: ServedModel, wanted: npt.NDArray[np.int32], pairs: Pairs, count: int) -> pa.Table:
+    """Return user, rank (from 1), item and score of the best items of dense users; `pairs` : rated, sorted by user."""
+    users = model.user_rows(wanted)
+    top = model.top(users, RatedItems.of(wanted, pairs, model.parts.item_counts), count)
     is_item = np.arange(top.rows.shape[1]) < top.found[:, None]
     ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
     return pa.table(
         {
-            "user": model.user_ids.take(pa.array(np.repeat(users, top.found))),
+            "user": users.ids.take(pa.array(np.repeat(np.arange(len(wanted)), top.found))),
             "rank": pa.array(ranks[is_item]),
-            "item": model.item_ids.take(pa.array(top.rows[is_item])),
+            "item": model.item_ids(top.rows[is_item]),
             "score": pa.array(top.scores[is_item]),
         }
     )

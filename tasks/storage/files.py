@@ -201,11 +201,23 @@ def stream_table(url: str, table: pa.Table, statistics: list[str]) -> None:
 
 def read_table(url: str, columns: list[str] | None = None, expected_checksum: str | None = None) -> pa.Table:
     """Read one Parquet file that funkflow wrote."""
+    with _opened_table(url, expected_checksum) as file:
+        # One thread: tasks already run in parallel, and Arrow's pool may outlive the interpreter.
+        return file.read(columns=columns, use_threads=False)
+
+
+def read_batches(url: str, columns: list[str], expected_checksum: str, rows: int) -> Iterator[pa.Table]:
+    """Yield one Parquet file in tables of `rows` rows, the last one shorter, decoded one by one."""
+    with _opened_table(url, expected_checksum) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _opened_table(url: str, expected_checksum: str | None) -> Iterator[pq.ParquetFile]:
     data = read_bytes(url, expected_checksum)
     try:
-        # One thread: tasks already run in parallel, and Arrow's pool may outlive the interpreter.
-        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
-        return file.read(columns=columns, use_threads=False)
+        yield pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as cause:
         raise DamagedFile(f"{masked(url)}: not a readable Parquet file ({cause}); delete it and run again") from cause
 

@@ -30,10 +30,9 @@ from funkflow.tasks.model.model import Model, write_factor_table
 from funkflow.tasks.model.parts import ModelParts, read_side
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import buckets_of
-from funkflow.tasks.serving.dense_model import DenseModel
 from funkflow.tasks.serving.rank_part import count_item_ratings, most_rated, rank_part
 from funkflow.tasks.serving.recommend import recommend_part
-from funkflow.tasks.serving.top_items import Catalogue
+from funkflow.tasks.serving.served_model import HeldModel, ServedModel, UserRows
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.saved_shards import export_shard
 from funkflow.tasks.training.score import Errors
@@ -273,9 +272,10 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
     """In whatever order the file has them, should a reader give them in that."""
     rng = np.random.default_rng(2)
     factors = rng.normal(size=(6, 3)).astype(np.float32)
-    catalogue = Catalogue(np.concatenate([factors, np.zeros((6, 1), np.float32)], axis=1), np.arange(6, dtype=np.int32))
     users = rng.normal(size=(2, 3)).astype(np.float32)
-    served = DenseModel(users, np.zeros(2, np.float32), pa.array(range(2)), catalogue, pa.array(range(6)))
+    rows, items = UserRows(users, np.zeros(2, np.float32), pa.array(range(2))), np.pad(factors, ((0, 0), (0, 1)))
+    parts = ModelParts((), (), (2,), (6,), rank=3, mean=0.0, scale=None)
+    served = ServedModel(parts, HeldModel(rows, items, pa.array(range(6))))
     scores = users @ factors.T
     part = {"user": [0, 0, 1, 1], "item": [1, 3, 0, 5], "rating": [5.0, 1.0, 2.0, 5.0]}
     kept = {"user": [0, 1, 1], "item": [1, 5, 2], "rating": [5.0, 5.0, 4.0], "row": [0, 3, -1]}

@@ -1,7 +1,7 @@
 """Recommendations and rankings of a whole run, against every prediction of the saved model and a full sort.
 
 Covers: pipeline/stages/recommend.py, pipeline/stages/ranking.py, tasks/serving/recommend.py,
-tasks/serving/dense_model.py and their words of the command.
+tasks/serving/served_model.py and their words of the command.
 Does not cover: the choice among many scores (test_best.py), one user's recommendations from Python
 (test_recommender.py).
 """

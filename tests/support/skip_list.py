@@ -1,8 +1,8 @@
 """Hold the tests that are skipped to a committed list: a pytest plugin, loaded for every session.
 
 Covers: `--skips-as-listed`, which fails a session whose skipped tests are not exactly those of skips.txt (and of
-skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, or no right to make
-hosts, mount a disk or build an image).
+skips-without-*.txt, where there are no real ratings, no Slurm, no sshd, no browser, no axe-core, no faiss, or no
+right to make hosts, mount a disk or build an image).
 Tests deselected or expected to fail count as skipped. Where processes share the tests (pytest-xdist), the one that
 hands them out keeps the list.
 Does not cover: why a test is skipped (each says so itself), nor where real ratings can be had (data/README.md).
@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ CONDITIONAL: dict[str, Callable[[], bool]] = {
     "skips-without-sshd.txt": sshd_is_here,
     "skips-without-chromium.txt": lambda: chromium() is not None,
     "skips-without-axe.txt": lambda: axe() is not None,
+    "skips-without-faiss.txt": lambda: find_spec("faiss") is not None,
     "skips-without-hosts.txt": may_make_hosts,
     "skips-without-mounts.txt": may_mount,
     "skips-without-images.txt": can_build_images,
