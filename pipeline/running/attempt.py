@@ -82,14 +82,12 @@ class Attempt:
             stack.enter_context(as_readable_errors(self.settings.root))
             self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
             started, self.started = time.monotonic(), self.request.began
-            is_ours = where_to_run(self.settings.cluster)[0] == "local"
+            is_ours = where_to_run(cluster := self.settings.cluster)[0] == "local"
             try:
                 self.allowance = allowance_of_run(self.settings) if is_ours else None
                 self.memory.is_worker = bool(self.allowance and self.allowance.one_process)
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(
-                        open_client(self.settings.cluster, self.postponed.say, self.memory.is_worker)
-                    )
+                    client = stack.enter_context(open_client(cluster, self.postponed.say, self.memory.is_worker))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.notify))
