@@ -37,6 +37,7 @@ LOOKING = [
     ["factors", "--model", "current"],
     ["spectrum", "--model", "current"],
     ["reconstruct", "--model", "current", "--out", "out"],
+    ["index", "--model", "current", "--out", "out"],
 ]
 MAKING = {
     "run", "ingest", "split", "grid", "train", "evaluate", "export", "ranking", "synth", "calibrate", "schedule",
