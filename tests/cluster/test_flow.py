@@ -227,7 +227,7 @@ def test_a_run_that_cannot_fit_is_refused_with_both_numbers(tmp_path: Path) -> N
 
 def test_a_cluster_that_cannot_even_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotFit, match=r"a cluster of 1 workers needs about .* before it has any data"):
-        run(small_settings(tmp_path, cluster={"memory": "300 MiB"}))
+        run(small_settings(tmp_path, cluster={"memory": "300 MiB", "processes": "several"}))
 
 
 def test_a_finished_run_needs_no_memory_to_be_up_to_date(first: RunResult, root: Path) -> None:

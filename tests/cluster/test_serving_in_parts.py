@@ -108,7 +108,7 @@ def work(shards: int, streamed: bool = False) -> Workload:
     return Workload(size, 64, shards, workers=1, threads=2, streamed=streamed)
 
 
-@pytest.mark.parametrize(("memory", "in_parts"), [(4 * GIB, False), (GIB, True)])
+@pytest.mark.parametrize(("memory", "in_parts"), [(4 * GIB, False), (5 * GIB // 4, True)])
 def test_a_worker_holds_the_model_if_it_fits(memory: int, in_parts: bool) -> None:
     allowance = Allowance(1, 2, memory, "root")
     need = choose_serving(work(16), 100, 20_000, MILLION, allowance)
