@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from dask.utils import format_bytes
 from rich.table import Table
 
 from funkflow.pipeline.commands.options import AsJson, RunOptions, print_result
 from funkflow.pipeline.datasets.erasure import Holder, holders, remove
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.root.lock import hold_root
 from funkflow.pipeline.root.store import Store, existing_root

@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Annotated, Any
 
 import typer
-from dask.utils import format_bytes
 from rich.console import Console, Group
 from rich.text import Text
 
 from funkflow.pipeline.commands.options import AsJson, Root, Wait, default_root, print_result, watching
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.progress.outcome import STATES
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.results.saved_reports import write_index
 from funkflow.pipeline.results.tables import text_table
 from funkflow.pipeline.root.ledger import Ledger, LedgerRecord

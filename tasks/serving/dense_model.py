@@ -17,6 +17,7 @@ from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import About, SideName, read_about
 from funkflow.tasks.serving.top_items import Catalogue, RatedItems, TopItems, top_items
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
 from funkflow.tasks.transform import Transform, as_ratings
 
 
@@ -67,7 +68,7 @@ def read_dense_model(
         user_scores=user_biases,
         user_ids=user_ids,
         catalogue=Catalogue(np.concatenate([item_factors, item_biases[:, None]], axis=1), rows),
-        item_ids=item_ids.take(pa.array(by_row)),
+        item_ids=item_ids.take(as_column(by_row)),
         transform=about.get("transform", "none"),
     )
 
@@ -88,12 +89,12 @@ def _read_dense_side(
         url = files.join(folder, f"{side}_factors.parquet", part["path"])
         table = files.read_table(url, expected_checksum=part["checksum"]).combine_chunks()
         inside = dense[own] // len(parts)
-        factors[own] = pc.list_flatten(table["factors"]).to_numpy().reshape(-1, rank)[inside]
-        biases[own] = table["bias"].to_numpy()[inside]
+        factors[own] = numbers_of(pc.list_flatten(table["factors"])).reshape(-1, rank)[inside]
+        biases[own] = numbers_of(table["bias"])[inside]
         rows[own] = sum(sizes[:shard]) + inside
-        ids.append(table["raw_id"].combine_chunks().take(pa.array(inside)))
+        ids.append(table["raw_id"].combine_chunks().take(as_column(inside)))
         places.append(own)
     raw_ids = pa.concat_arrays([each.chunk(0) if isinstance(each, pa.ChunkedArray) else each for each in ids])
     order = np.empty(len(dense), np.int64)
     order[np.concatenate(places)] = np.arange(len(dense))
-    return factors, biases, raw_ids.take(pa.array(order)), rows
+    return factors, biases, raw_ids.take(as_column(order)), rows

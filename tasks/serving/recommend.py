@@ -18,6 +18,7 @@ from funkflow.tasks.model.rated import TrainedOn, rated_pairs
 from funkflow.tasks.serving.dense_model import DenseModel, read_dense_model
 from funkflow.tasks.serving.top_items import RatedItems
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column
 
 
 class Recommendation(TypedDict):
@@ -95,9 +96,9 @@ def _top_table(model: DenseModel, users: npt.NDArray[np.int32], rated: RatedItem
     ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
     return pa.table(
         {
-            "user": model.user_ids.take(pa.array(np.repeat(users, top.found))),
-            "rank": pa.array(ranks[is_item]),
-            "item": model.item_ids.take(pa.array(top.rows[is_item])),
-            "score": pa.array(top.scores[is_item]),
+            "user": model.user_ids.take(as_column(np.repeat(users, top.found))),
+            "rank": as_column(ranks[is_item]),
+            "item": model.item_ids.take(as_column(top.rows[is_item])),
+            "score": as_column(top.scores[is_item]),
         }
     )

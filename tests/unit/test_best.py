@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.model.best import best_places
-from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, Catalogue, RatedItems, top_items
+from funkflow.tasks.serving import top_items as top_items_module
+from funkflow.tasks.serving.top_items import BLOCK_USERS, FEW_USERS, TILE_ITEMS, Catalogue, RatedItems, top_items
 
 
 def planted(
@@ -33,7 +34,7 @@ def planted(
 @settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    users=st.sampled_from([0, 1, 2, BLOCK_USERS, BLOCK_USERS + 3]),
+    users=st.sampled_from([0, 1, FEW_USERS, FEW_USERS + 1, BLOCK_USERS, BLOCK_USERS + 3]),
     items=st.sampled_from([1, 2, 63, 65, TILE_ITEMS, TILE_ITEMS + 1, 2 * TILE_ITEMS + 70]),
     count=st.sampled_from([1, 2, 7, 100, 2000]),
     levels=st.sampled_from([0, 1, 3, 1000]),
@@ -53,6 +54,16 @@ def test_tiles_and_heaps_choose_what_whole_rows_do(
         assert top.found[user] == len(expected)
         np.testing.assert_array_equal(top.rows[user, : len(expected)], expected)
         np.testing.assert_array_equal(top.scores[user, : len(expected)], scores[expected])
+
+
+@pytest.mark.parametrize("users", [1, FEW_USERS])
+def test_few_users_get_the_bits_that_the_heaps_give(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    factors, catalogue, _, seen = planted(np.random.default_rng(users), users, 2 * TILE_ITEMS + 70, 0, 0.1)
+    plainly = top_items(factors, catalogue, seen, 40)
+    monkeypatch.setattr(top_items_module, "FEW_USERS", 0)
+    by_heaps = top_items(factors, catalogue, seen, 40)
+    for name in ("rows", "scores", "found"):
+        assert getattr(plainly, name).tobytes() == getattr(by_heaps, name).tobytes()
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 9])
