@@ -9,7 +9,6 @@ Does not cover: anything else; import what you need from the module that has it 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from funkflow.tasks.storage.paths import ensure_home
@@ -46,7 +45,7 @@ ensure_home()
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("funkflow")
+        return import_module("importlib.metadata").version("funkflow")
     if name == "plots":
         return import_module("funkflow.pipeline.results.plots")
     if name in _MODULES:

@@ -12,7 +12,6 @@ import signal
 import sys
 import traceback
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -20,10 +19,12 @@ import typer
 from funkflow.pipeline.commands.interrupts import interrupts
 from funkflow.pipeline.commands.names import COMMANDS
 from funkflow.pipeline.progress import streams
-from funkflow.pipeline.progress.lines import JSON, format_of, json_line
+from funkflow.pipeline.progress.log_format import JSON, format_of, json_line
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.redact import masked
 
+_COMPLETE = "_FUNKFLOW_COMPLETE"
+"""The variable by which a shell asks for completion."""
 _HELP = "Factorise ratings matrices that are too large for a classical SVD, by gradient descent on Dask."
 _EPILOGUE = (
     "Begin with: funkflow run demo, or funkflow run --ratings FILE. Help for a command: funkflow COMMAND --help."
@@ -32,7 +33,8 @@ _EPILOGUE = (
 
 def program(word: str = "") -> typer.Typer:
     """Return the whole program; given a command's name, import that command alone."""
-    app = _bare()
+    # --help and --install-completion stand before a command. Typer checks even that they are absent, with pydantic.
+    app = _bare(before_command=word not in COMMANDS or _COMPLETE in os.environ)
     modules = (COMMANDS[word].module,) if word in COMMANDS else dict.fromkeys(each.module for each in COMMANDS.values())
     for module in modules:
         import_module(f"funkflow.pipeline.commands.{module}").register(app)
@@ -48,9 +50,15 @@ def listing() -> typer.Typer:
     return app
 
 
-def _bare() -> typer.Typer:
+def _bare(*, before_command: bool = True) -> typer.Typer:
     app = typer.Typer(
-        name="funkflow", no_args_is_help=True, pretty_exceptions_enable=False, help=_HELP, epilog=_EPILOGUE
+        name="funkflow",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help=_HELP,
+        epilog=_EPILOGUE,
+        add_completion=before_command,
+        add_help_option=before_command,
     )
     app.callback(invoke_without_command=True)(_options)
     return app
@@ -62,7 +70,7 @@ def _not_imported() -> None:
 
 def _options(show_version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
     if show_version:
-        print(f"funkflow {version('funkflow')}")
+        print(f"funkflow {import_module('importlib.metadata').version('funkflow')}")
         raise typer.Exit
 
 
@@ -96,7 +104,7 @@ def _exit_code(words: list[str]) -> int:
 def _word(words: list[str]) -> str:
     """Return the name of the command on this line, or on the line that a shell completes."""
     for variable in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"):
-        if variable in os.environ and "_FUNKFLOW_COMPLETE" in os.environ:
+        if variable in os.environ and _COMPLETE in os.environ:
             return next(iter(os.environ[variable].split()[1:]), "")
     return words[0]
 

@@ -11,10 +11,15 @@ Predictions, reconstructions and scores of recommendations are in rating units.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:  # for the names of transforms, which settings have, nobody needs it
+    np = late("numpy")
 
 Transform = Literal["none", "log1p"]
 NAMES: dict[str, str] = {"none": "rating", "log1p": "log(1 + rating)"}

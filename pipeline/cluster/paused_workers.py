@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from dask.utils import format_bytes
 from distributed import Client, Future
 from distributed.client import FutureCancelledError
 
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.tasks.errors import CannotFit
 
 WorkerInfo = Mapping[str, Mapping[str, Any]]

@@ -7,25 +7,28 @@ Does not cover: the quotients (tasks/training/gradient_check.py), the gradients 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from funkflow.pipeline.results.tables import text_table
 from funkflow.tasks.errors import WrongGradient
-from funkflow.tasks.training.gradient_check import (
-    Coordinate,
-    Problem,
-    Sweep,
-    is_right,
-    random_problem,
-    sweep_steps,
-    worst_coordinate,
-)
-from funkflow.tasks.training.objective import Gradients, gradients
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from rich import console as consoles
+    from rich import table as rich_table
+    from rich import text
+
+    from funkflow.pipeline.results import tables
+    from funkflow.tasks.training import gradient_check as checks
+    from funkflow.tasks.training import objective
+else:  # the help needs none of them
+    consoles = late("rich.console")
+    rich_table = late("rich.table")
+    text = late("rich.text")
+    tables = late("funkflow.pipeline.results.tables")
+    checks = late("funkflow.tasks.training.gradient_check")
+    objective = late("funkflow.tasks.training.objective")
 
 _USERS, _ITEMS, _PART = 6, 5, 0.6
 
@@ -41,40 +44,40 @@ def check_gradients(
     seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the random matrix, factors and directions")] = 0,
 ) -> None:
     """Compare the gradients with one-sided and central differences, in 64 and in 32 bits, over a range of steps h."""
-    problem = random_problem(_USERS, _ITEMS, rank, part=_PART, l2=l2, seed=seed)
-    check(problem, gradients, seed, Console())
+    problem = checks.random_problem(_USERS, _ITEMS, rank, part=_PART, l2=l2, seed=seed)
+    check(problem, objective.gradients, seed, consoles.Console())
 
 
-def check(problem: Problem, of: Gradients, seed: int, console: Console) -> None:
+def check(problem: checks.Problem, of: objective.Gradients, seed: int, console: consoles.Console) -> None:
     """Print the errors for one problem and what they show; raise WrongGradient if the gradient is wrong."""
-    double, single = (sweep_steps(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
-    worst = worst_coordinate(problem, of)
+    double, single = (checks.sweep_steps(problem, of, dtype, seed=seed) for dtype in ("float64", "float32"))
+    worst = checks.worst_coordinate(problem, of)
     console.print(_errors_by_step(double, single))
     for line in _findings(double, single, worst):
         console.print(line, highlight=False, soft_wrap=True)
-    if not is_right(double):
+    if not checks.is_right(double):
         raise WrongGradient(
             f"the gradient is not that of the objective: at {worst.name} it is {worst.analytic:.6g}, "
             f"the central difference is {worst.quotient:.6g}; correct tasks/training/objective.py"
         )
 
 
-def _errors_by_step(double: Sweep, single: Sweep) -> Table:
+def _errors_by_step(double: checks.Sweep, single: checks.Sweep) -> rich_table.Table:
     rows = [
         (
             f"{high.h:.0e}",
             f"{high.one_sided:.1e}",
-            Text(f"{high.central:.1e}", "bold" if high == double.best else ""),
+            text.Text(f"{high.central:.1e}", "bold" if high == double.best else ""),
             f"{low.one_sided:.1e}",
-            Text(f"{low.central:.1e}", "bold" if low == single.best else ""),
+            text.Text(f"{low.central:.1e}", "bold" if low == single.best else ""),
         )
         for high, low in zip(double.rows, single.rows, strict=True)
     ]
     heads = ("h", "one-sided, 64 bits", "central, 64 bits", "one-sided, 32 bits", "central, 32 bits")
-    return text_table(heads, rows, "relative error of difference quotients", right_from=0)
+    return tables.text_table(heads, rows, "relative error of difference quotients", right_from=0)
 
 
-def _findings(double: Sweep, single: Sweep, worst: Coordinate) -> list[str]:
+def _findings(double: checks.Sweep, single: checks.Sweep, worst: checks.Coordinate) -> list[str]:
     return [
         f"until rounding takes over, the one-sided error falls as h^{_power(double.one_sided_order)}, "
         f"the central one as h^{_power(double.central_order)}",

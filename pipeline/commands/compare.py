@@ -6,18 +6,27 @@ Does not cover: the runs (pipeline/results/comparison/runs.py), table and pictur
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from funkflow.pipeline.commands.options import AsJson, Resume, RunOptions, interrupts, print_result, watching
 from funkflow.pipeline.results.comparison.contenders import CONTENDERS
-from funkflow.pipeline.results.comparison.drawing import comparison_drawing
-from funkflow.pipeline.results.comparison.page import comparison_page
-from funkflow.pipeline.results.comparison.runs import compare_methods
-from funkflow.pipeline.results.comparison.table import comparison_table
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage import files
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.results.comparison import drawing
+    from funkflow.pipeline.results.comparison import page as pages
+    from funkflow.pipeline.results.comparison import runs as comparisons
+    from funkflow.pipeline.results.comparison import table as tables
+    from funkflow.tasks.storage import files
+else:  # the help needs none of them
+    drawing = late("funkflow.pipeline.results.comparison.drawing")
+    pages = late("funkflow.pipeline.results.comparison.page")
+    comparisons = late("funkflow.pipeline.results.comparison.runs")
+    tables = late("funkflow.pipeline.results.comparison.table")
+    files = late("funkflow.tasks.storage.files")
 
 
 def register(app: typer.Typer) -> None:
@@ -44,13 +53,13 @@ def compare(
     """
     settings = options.settings()
     with watching() as watcher:
-        comparison, folder = compare_methods(
+        comparison, folder = comparisons.compare_methods(
             settings, _words(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
         )
     if comparison.references:
-        files.write_bytes(files.join(folder, "comparison.html"), comparison_page(comparison).encode())
-        files.write_bytes(files.join(folder, "comparison.svg"), comparison_drawing(comparison).encode())
-    print_result({**comparison.to_dict(), "folder": folder}, as_json, comparison_table(comparison, folder))
+        files.write_bytes(files.join(folder, "comparison.html"), pages.comparison_page(comparison).encode())
+        files.write_bytes(files.join(folder, "comparison.svg"), drawing.comparison_drawing(comparison).encode())
+    print_result({**comparison.to_dict(), "folder": folder}, as_json, tables.comparison_table(comparison, folder))
 
 
 def _words(words: str) -> list[str]:

@@ -7,19 +7,30 @@ Does not cover: finding what holds them (pipeline/datasets/erasure.py), leaving 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from dask.utils import format_bytes
-from rich.table import Table
 
 from funkflow.pipeline.commands.options import AsJson, RunOptions, print_result
-from funkflow.pipeline.datasets.erasure import Holder, holders, remove
-from funkflow.pipeline.results.tables import text_table
-from funkflow.pipeline.root.lock import hold_root
-from funkflow.pipeline.root.store import Store, existing_root
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.parsing.erased_ids import read_forgotten, write_forgotten
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from rich import table as rich_table
+
+    from funkflow.pipeline.datasets import erasure
+    from funkflow.pipeline.results import tables
+    from funkflow.pipeline.root import lock
+    from funkflow.pipeline.root import store as stores
+    from funkflow.tasks.parsing import erased_ids
+else:  # the help needs none of them
+    erasure = late("funkflow.pipeline.datasets.erasure")
+    tables = late("funkflow.pipeline.results.tables")
+    lock = late("funkflow.pipeline.root.lock")
+    stores = late("funkflow.pipeline.root.store")
+    erased_ids = late("funkflow.tasks.parsing.erased_ids")
+    rich_table = late("rich.table")
 
 
 def register(app: typer.Typer) -> None:
@@ -43,17 +54,17 @@ def forget(
 ) -> None:
     """Leave all ratings of users or items out of every new dataset, and list what under the root holds them."""
     place = options.root if options.root and not options.conf and not options.ratings else options.settings().root
-    store = Store(existing_root(place))
-    with hold_root(place):
-        listed = read_forgotten(store.forgotten)
+    store = stores.Store(stores.existing_root(place))
+    with lock.hold_root(place):
+        listed = erased_ids.read_forgotten(store.forgotten)
         if not users and not items and not listed:
             raise SettingsError("nobody is forgotten yet: name a --user or an --item")
         forgotten = listed.adding(users or (), items or ())
         if forgotten != listed:
-            write_forgotten(store.forgotten, forgotten)
-        found = holders(store, forgotten)
+            erased_ids.write_forgotten(store.forgotten, forgotten)
+        found = erasure.holders(store, forgotten)
         if yes:
-            remove(found)
+            erasure.remove(found)
     content = {
         "forgotten": {"users": len(forgotten.user), "items": len(forgotten.item)},
         "holders": [
@@ -70,15 +81,15 @@ def forget(
     print_result(content, as_json, _holders_table(found, len(forgotten.user), len(forgotten.item), yes))
 
 
-def _holders_table(found: list[Holder], users: int, items: int, removed: bool) -> Table:
+def _holders_table(found: list[erasure.Holder], users: int, items: int, removed: bool) -> rich_table.Table:
     title = f"forgotten under this root: {users:,} users, {items:,} items; new datasets leave out all their rows"
     done = "removed" if removed else "--yes removes it"
     rows = [(each.kind, each.name, format_bytes(each.bytes), "in use" if each.at_work else done) for each in found]
     heads = ("holds them", "name", "size", "")
-    return text_table(heads, rows, title, caption=_what_next(found, removed), caption_justify="left")
+    return tables.text_table(heads, rows, title, caption=_what_next(found, removed), caption_justify="left")
 
 
-def _what_next(found: list[Holder], removed: bool) -> str:
+def _what_next(found: list[erasure.Holder], removed: bool) -> str:
     if not found:
         return "nothing under this root holds them"
     if any(each.at_work for each in found):

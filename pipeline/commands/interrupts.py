@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import os
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from funkflow.tasks.late import late
 
-from funkflow.pipeline.progress.events import Event, Noticed, RunEnded
+if TYPE_CHECKING:
+    from rich import console
+
+    from funkflow.pipeline.progress import events
+    from funkflow.pipeline.progress.events import Event
+else:
+    console, events = late("rich.console"), late("funkflow.pipeline.progress.events")
 
 
 class Interrupts:
@@ -25,12 +32,12 @@ class Interrupts:
         self.asked = False
 
     def __call__(self, event: Event) -> None:
-        if self.asked and not isinstance(event, Noticed | RunEnded):
+        if self.asked and not isinstance(event, events.Noticed | events.RunEnded):
             raise KeyboardInterrupt
 
     def take(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
-            Console(stderr=True).show_cursor()  # the only clean-up
+            console.Console(stderr=True).show_cursor()  # the only clean-up
             os._exit(130)
         self.asked = True
         raise KeyboardInterrupt

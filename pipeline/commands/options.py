@@ -11,20 +11,29 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 import funkflow
 from funkflow.pipeline.commands.interrupts import interrupts as interrupts
-from funkflow.pipeline.progress.lines import Lines, format_of
-from funkflow.pipeline.progress.terminal import watcher
-from funkflow.pipeline.root.model_in_use import in_use, model_of
-from funkflow.pipeline.settings.presets import refuse_missing_data
-from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.progress.log_format import format_of
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked_content
+
+if TYPE_CHECKING:
+    from rich import console
+
+    from funkflow.pipeline.progress import terminal
+    from funkflow.pipeline.progress.lines import Lines
+    from funkflow.pipeline.root import model_in_use
+    from funkflow.pipeline.settings import presets, sections
+    from funkflow.pipeline.settings.sections import Settings
+else:  # the help of a command needs none of them
+    console, terminal = late("rich.console"), late("funkflow.pipeline.progress.terminal")
+    model_in_use = late("funkflow.pipeline.root.model_in_use")
+    presets, sections = late("funkflow.pipeline.settings.presets"), late("funkflow.pipeline.settings.sections")
 
 Conf = Annotated[
     str,
@@ -156,9 +165,10 @@ class RunOptions:
             words += ["split.kind=file", f"split.file={quoted(self.validation)}"]
         words += self.words
         if self.conf and self.ratings:
-            return Settings.load_with_ratings(self.conf, words, validation=bool(self.validation))
-        settings = Settings.load(self.conf, words) if self.conf else Settings.build({}, words, "command line")
-        refuse_missing_data(self.conf, settings.ingest.ratings)
+            return sections.Settings.load_with_ratings(self.conf, words, validation=bool(self.validation))
+        of = sections.Settings
+        settings = of.load(self.conf, words) if self.conf else of.build({}, words, "command line")
+        presets.refuse_missing_data(self.conf, settings.ingest.ratings)
         return settings
 
     def settings_for(self, goal: str | None) -> list[Settings]:
@@ -183,8 +193,8 @@ class RunOptions:
             )
         if model == _IN_USE:
             place = self.root or default_root()
-            model = model_of(place, in_use(place).best_for(goal).run_id)
-        return Settings.build({}, self.words, "command line"), model
+            model = model_in_use.model_of(place, model_in_use.in_use(place).best_for(goal).run_id)
+        return sections.Settings.build({}, self.words, "command line"), model
 
 
 def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") -> list[str]:
@@ -209,7 +219,7 @@ def words_for(scheduler: str = "", scheduler_file: str = "", cluster: str = "") 
 
 def default_root() -> str:
     """Return the default of the setting `root`."""
-    return str(Settings.model_fields["root"].default)
+    return str(sections.Settings.model_fields["root"].default)
 
 
 def model_from(
@@ -244,7 +254,7 @@ def missing(option: str) -> str:
 
 def watching() -> Lines:
     """Return the listener that shows progress on standard error."""
-    return watcher(Console(stderr=True), format_of(sys.argv[1:]))
+    return terminal.watcher(console.Console(stderr=True), format_of(sys.argv[1:]))
 
 
 def print_result(content: Mapping[str, object], as_json: bool, table: Any) -> None:
@@ -252,4 +262,4 @@ def print_result(content: Mapping[str, object], as_json: bool, table: Any) -> No
     if as_json:
         print(json.dumps(masked_content(dict(content))))
     else:
-        Console().print(table, soft_wrap=True, highlight=False)
+        console.Console().print(table, soft_wrap=True, highlight=False)

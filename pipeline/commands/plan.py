@@ -7,26 +7,42 @@ Does not cover: plans, the search for a grid, and the constants (pipeline/planni
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from dask.utils import parse_bytes
 
-from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.commands.options import AsJson, Root, RunOptions, print_result, quoted
-from funkflow.pipeline.planning.best_grid import plan_scale
-from funkflow.pipeline.planning.calibrate import measure
-from funkflow.pipeline.planning.constants import calibration_url, constants_for, write_constants
-from funkflow.pipeline.planning.plan import plan_of
-from funkflow.pipeline.planning.task_costs import Job, Matrix
-from funkflow.pipeline.results.plan_table import plan_table
-from funkflow.pipeline.results.scale_table import constants_table, scale_table
-from funkflow.pipeline.root.store import existing_root
-from funkflow.pipeline.settings.effective import on_date
 from funkflow.pipeline.settings.request import Request
-from funkflow.pipeline.settings.sections import ClusterSettings, Settings
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.parsing.ids import MOST_IDS
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from dask import utils as dask_utils
+
+    from funkflow.pipeline.cluster import open as opening
+    from funkflow.pipeline.planning import best_grid, task_costs
+    from funkflow.pipeline.planning import calibrate as calibration
+    from funkflow.pipeline.planning import constants as saved_constants
+    from funkflow.pipeline.planning import plan as planning
+    from funkflow.pipeline.results import plan_table as plan_tables
+    from funkflow.pipeline.results import scale_table as scale_tables
+    from funkflow.pipeline.root import store as stores
+    from funkflow.pipeline.settings import effective, sections
+    from funkflow.tasks.parsing import ids
+else:  # the help needs none of them
+    dask_utils = late("dask.utils")
+    opening = late("funkflow.pipeline.cluster.open")
+    best_grid = late("funkflow.pipeline.planning.best_grid")
+    calibration = late("funkflow.pipeline.planning.calibrate")
+    saved_constants = late("funkflow.pipeline.planning.constants")
+    planning = late("funkflow.pipeline.planning.plan")
+    task_costs = late("funkflow.pipeline.planning.task_costs")
+    plan_tables = late("funkflow.pipeline.results.plan_table")
+    scale_tables = late("funkflow.pipeline.results.scale_table")
+    stores = late("funkflow.pipeline.root.store")
+    effective = late("funkflow.pipeline.settings.effective")
+    sections = late("funkflow.pipeline.settings.sections")
+    ids = late("funkflow.tasks.parsing.ids")
 
 Size = Annotated[str, typer.Option(show_default=False, metavar="NUMBER")]
 
@@ -92,18 +108,20 @@ def plan(
         )
     ratings, user_count, item_count = _checked_sizes(_single(options.ratings), users, items, shards or 0)
     held_out = 0.1 if held_out is None else held_out
-    matrix = Matrix(ratings * (1 - held_out), user_count, item_count, rank or 64, ratings * held_out)
-    found, named = constants_for(existing_root(options.root) if options.root else Settings().root, constants)
-    job = Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
+    matrix = task_costs.Matrix(ratings * (1 - held_out), user_count, item_count, rank or 64, ratings * held_out)
+    found, named = saved_constants.constants_for(
+        stores.existing_root(options.root) if options.root else sections.Settings().root, constants
+    )
+    job = task_costs.Job(matrix, shards or 0, workers or 1, threads or 16, checkpoint_epochs or 10)
     limit = of_bytes("--memory", memory) if memory else math.inf
-    scaled = plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)
-    print_result(scaled.to_dict(), as_json, scale_table(scaled))
+    scaled = best_grid.plan_scale(job, found.model_copy(update=_speeds(bandwidth, store)), limit, named)
+    print_result(scaled.to_dict(), as_json, scale_tables.scale_table(scaled))
 
 
-def _plan_run(settings: Settings, as_json: bool) -> None:
+def _plan_run(settings: sections.Settings, as_json: bool) -> None:
     settings.train.refuse_idle_settings()
-    planned = plan_of(on_date(settings, Request.checked()))
-    print_result(planned.to_dict(), as_json, plan_table(planned))
+    planned = planning.plan_of(effective.on_date(settings, Request.checked()))
+    print_result(planned.to_dict(), as_json, plan_tables.plan_table(planned))
     planned.refuse()
 
 
@@ -136,12 +154,14 @@ def _speeds(bandwidth: str, store: str) -> dict[str, int]:
 
 def calibrate(root: Root = "", as_json: AsJson = False) -> None:
     """Measure the constants of plans by sizes, in about a minute, and write them to ROOT/constants.json."""
-    where = root or Settings().root
-    with open_client(ClusterSettings(workers=2, threads=1)) as client:
-        measured = measure(client, where)
-    url = calibration_url(where)
-    write_constants(url, measured)
-    print_result({**measured.model_dump(mode="json"), "path": url}, as_json, constants_table(measured, url))
+    where = root or sections.Settings().root
+    with opening.open_client(sections.ClusterSettings(workers=2, threads=1)) as client:
+        measured = calibration.measure(client, where)
+    url = saved_constants.calibration_url(where)
+    saved_constants.write_constants(url, measured)
+    print_result(
+        {**measured.model_dump(mode="json"), "path": url}, as_json, scale_tables.constants_table(measured, url)
+    )
 
 
 def number(name: str, text: str) -> float:
@@ -158,7 +178,7 @@ def number(name: str, text: str) -> float:
 def of_bytes(name: str, text: str) -> int:
     """Return the number of bytes in text such as '64 GiB'."""
     try:
-        value = int(parse_bytes(text))
+        value = int(dask_utils.parse_bytes(text))
     except (ValueError, AttributeError) as cause:
         raise SettingsError(f"{name} {text!r}: not a number of bytes; write it as in '64 GiB'") from cause
     if value < 1:
@@ -169,8 +189,8 @@ def of_bytes(name: str, text: str) -> int:
 def refuse_sizes(ratings: float, users: float, items: float) -> None:
     """Raise SettingsError for sizes that no data can have, and those beyond the range of dense ids."""
     for side, count in (("users", users), ("items", items)):
-        if count > MOST_IDS:
-            raise SettingsError(f"--{side} {count:,.0f}: at most {MOST_IDS:,} fit dense ids of 32 bits")
+        if count > ids.MOST_IDS:
+            raise SettingsError(f"--{side} {count:,.0f}: at most {ids.MOST_IDS:,} fit dense ids of 32 bits")
         if count > ratings:
             raise SettingsError(f"--{side} {count:,.0f}: at most as many as ratings, {ratings:,.0f}")
     if ratings > users * items:

@@ -7,7 +7,7 @@ Does not cover: the predictions (pipeline/stages/predict.py).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,8 +23,13 @@ from funkflow.pipeline.commands.options import (
     watching,
 )
 from funkflow.pipeline.commands.stages import process_began, run_until
-from funkflow.pipeline.running import saved_model
 from funkflow.pipeline.settings.request import Request
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.running import saved_model
+else:  # the help needs none of them
+    saved_model = late("funkflow.pipeline.running.saved_model")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,14 +7,9 @@ Does not cover: the choice of items (tasks/), the stage (pipeline/stages/recomme
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Column, Table
-from rich.text import Text
 
 import funkflow
 from funkflow.pipeline.commands.options import (
@@ -28,17 +23,29 @@ from funkflow.pipeline.commands.options import (
     quoted,
     watching,
 )
-from funkflow.pipeline.models.item_words import ratings_in, raw_item
-from funkflow.pipeline.models.usefulness import notice_of_goal
-from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.results import tables
-from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.model import Model
-from funkflow.tasks.parsing.titles import titles_of
-from funkflow.tasks.serving.recommend import recommend_to
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich import box, console, table, text
+
+    from funkflow.pipeline.models import item_words, usefulness
+    from funkflow.pipeline.progress import events
+    from funkflow.pipeline.results import tables
+    from funkflow.pipeline.settings.sections import Settings
+    from funkflow.tasks.model import about
+    from funkflow.tasks.model.model import Model
+    from funkflow.tasks.parsing import titles as film_titles
+    from funkflow.tasks.serving import recommend as serving
+else:  # the help needs none of them, and a recommendation not all
+    np = late("numpy")
+    box, console, table, text = late("rich.box"), late("rich.console"), late("rich.table"), late("rich.text")
+    item_words, usefulness = late("funkflow.pipeline.models.item_words"), late("funkflow.pipeline.models.usefulness")
+    events, tables = late("funkflow.pipeline.progress.events"), late("funkflow.pipeline.results.tables")
+    about, film_titles = late("funkflow.tasks.model.about"), late("funkflow.tasks.parsing.titles")
+    serving = late("funkflow.tasks.serving.recommend")
 
 _DEFAULT_COUNT = 10
 _ENDS = 3
@@ -92,7 +99,7 @@ def recommend(
         if place:
             folder = funkflow.recommend_with(settings, place, [interrupts, watcher])
             content = {"paths": {"model": place, "recommendations": folder}}
-            print_result(content, as_json, Text(f"recommendations in {folder}"))
+            print_result(content, as_json, text.Text(f"recommendations in {folder}"))
             return
         result = funkflow.run(settings, until="recommend", fresh=not resume, listeners=[interrupts, watcher])
     print_result(result.to_dict(), as_json, tables.result_table(result))
@@ -108,17 +115,17 @@ def _print_for(settings: Settings, model: str, rated: list[str], fresh: bool, as
     content["recommendations"] = (
         _for_somebody_new(model, rated, settings.recommend.count)
         if rated
-        else recommend_to(model, settings.recommend.users, settings.recommend.count)
+        else serving.recommend_to(model, settings.recommend.users, settings.recommend.count)
     )
-    if notice := notice_of_goal(read_about(model), "ranking"):
-        watching()(Noticed(notice))
+    if notice := usefulness.notice_of_goal(about.read_about(model), "ranking"):
+        watching()(events.Noticed(notice))
     print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
 def _for_somebody_new(folder: str, words: list[str], count: int) -> list[dict[str, Any]]:
     """Return rows as `recommend_to` does, with the user None, from the words of --rated."""
-    model = Model.load(folder, users=False)
-    items, scores = model.recommend(model.fold_in(ratings_in(words, model)), count)
+    model = funkflow.Model.load(folder, users=False)
+    items, scores = model.recommend(model.fold_in(item_words.ratings_in(words, model)), count)
     return [
         {"user": None, "rank": rank, "item": _json_id(item), "score": float(score)}
         for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
@@ -130,14 +137,14 @@ def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
     return options.beside_model(model, "ranking") if model else (options.settings(), "")
 
 
-def _lists_of(rows: list[dict[str, Any]], model: str) -> Group:
+def _lists_of(rows: list[dict[str, Any]], model: str) -> console.Group:
     """Return a table for each user, in the order of the rows."""
-    titles = titles_of(model, read_about(model))
+    titles = film_titles.titles_of(model, about.read_about(model))
     lists: dict[Any, list[tuple[Any, float]]] = {}
     for row in rows:
         lists.setdefault(row["user"], []).append((row["item"], row["score"]))
     names = {user: "for somebody new" if user is None else f"for user {user}" for user in lists}
-    return Group(*[_list_of(names[user], "score", found, titles) for user, found in lists.items()])
+    return console.Group(*[_list_of(names[user], "score", found, titles) for user, found in lists.items()])
 
 
 def similar(
@@ -162,7 +169,7 @@ def similar(
         raise SettingsError("similar: name an item, or ask for --all")
     *conf, item = words
     loaded, titles = _model(conf, model, options)
-    raw_id = raw_item(loaded, item)
+    raw_id = item_words.raw_item(loaded, item)
     ids, cosines = loaded.similar(raw_id, count)
     found = [(each, float(cosine)) for each, cosine in zip(ids.tolist(), cosines, strict=True)]
     content = [{"item": each, "title": titles.get(each), "cosine": cosine} for each, cosine in found]
@@ -179,7 +186,9 @@ def _print_all_similar(conf: list[str], model: str, options: RunOptions, as_json
     with watching() as watcher:
         if place:
             folder = funkflow.similar_with(settings, place, [interrupts, watcher])
-            print_result({"paths": {"model": place, "similar": folder}}, as_json, Text(f"similar items in {folder}"))
+            print_result(
+                {"paths": {"model": place, "similar": folder}}, as_json, text.Text(f"similar items in {folder}")
+            )
             return
         result = funkflow.run(settings, until="recommend", listeners=[interrupts, watcher])
     print_result(result.to_dict(), as_json, tables.result_table(result))
@@ -204,14 +213,14 @@ def factors(
     chosen = np.arange(min(count, loaded.rank))
     title = "strongest factors"
     if item:
-        raw_id = raw_item(loaded, item)
+        raw_id = item_words.raw_item(loaded, item)
         row = int(np.flatnonzero(loaded.item_ids == raw_id)[0])
         chosen = np.argsort(-np.abs(found.loadings[row]), kind="stable")[:count]
         title = f"strongest factors of {_with_title(raw_id, titles)}"
     content, rows = [], []
-    columns: list[str | Column] = ["factor", "singular\nvalue", *(["loading"] if item else [])]
+    columns: list[str | table.Column] = ["factor", "singular\nvalue", *(["loading"] if item else [])]
     # A title that has no room ends in dots: three lines a factor, one an item.
-    columns += [Column(name, ratio=1, no_wrap=True, overflow="ellipsis") for name in ("one end", "the other")]
+    columns += [table.Column(name, ratio=1, no_wrap=True, overflow="ellipsis") for name in ("one end", "the other")]
     for number in chosen.tolist():
         order = np.argsort(-found.loadings[:, number], kind="stable")
         high, low = ([loaded.item_ids[place] for place in ends] for ends in (order[:_ENDS], order[::-1][:_ENDS]))
@@ -230,8 +239,8 @@ def factors(
         )
         shown = [str(number + 1), f"{strength:.2f}", *([f"{loading:+.3f}"] if item else [])]
         rows.append([*shown, *("\n".join(_with_title(each, titles) for each in ids) for ids in (high, low))])
-    table = tables.text_table(columns, rows, title, right_from=0, no_wrap=True, box=SIMPLE_HEAD, expand=True)
-    print_result({"factors": content}, as_json, table)
+    shown_table = tables.text_table(columns, rows, title, right_from=0, no_wrap=True, box=box.SIMPLE_HEAD, expand=True)
+    print_result({"factors": content}, as_json, shown_table)
 
 
 def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dict[Any, str]]:
@@ -241,8 +250,8 @@ def _model(conf: list[str], model: str, options: RunOptions) -> tuple[Model, dic
     if len(conf) > 1:
         raise SettingsError(f"{' '.join(conf)}: name one settings file or preset")
     _, folder, _ = model_from(replace(options, conf="".join(conf)), model, resume=True, until="export", goal="ranking")
-    loaded = Model.load(folder)
-    return loaded, titles_of(folder, loaded.about)
+    loaded = funkflow.Model.load(folder)
+    return loaded, film_titles.titles_of(folder, loaded.about)
 
 
 def _json_id(raw_id: Any) -> Any:
@@ -253,9 +262,11 @@ def _with_title(raw_id: Any, titles: dict[Any, str]) -> str:
     return f"{raw_id} {titles[raw_id]}" if raw_id in titles else str(raw_id)
 
 
-def _list_of(title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]) -> Table | Text:
+def _list_of(
+    title: str, measure: str, found: list[tuple[Any, float]], titles: dict[Any, str]
+) -> table.Table | text.Text:
     if not found:
-        return Text(f"{title}: nothing is left")
+        return text.Text(f"{title}: nothing is left")
     values = [value for _, value in found]
     rows = [
         (str(rank), str(item), *([titles.get(item, "")] if titles else []), rounded(value, *values))

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import typer
 
+import funkflow
 from funkflow.pipeline.commands.options import (
     AsJson,
     ModelFolder,
@@ -26,13 +24,27 @@ from funkflow.pipeline.commands.options import (
     print_result,
     watching,
 )
-from funkflow.pipeline.models.item_index import write_item_index
-from funkflow.pipeline.running import saved_model
-from funkflow.pipeline.stages.reconstruct import ReconstructOptions
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.model.model import Model
-from funkflow.tasks.parsing.pairs import read_pairs
-from funkflow.tasks.storage.faiss_index import require_faiss
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from funkflow.pipeline.models import item_index
+    from funkflow.pipeline.running import saved_model
+    from funkflow.pipeline.stages import reconstruct as stage
+    from funkflow.tasks.parsing import pairs as pairs_files
+    from funkflow.tasks.storage import faiss_index
+else:  # the help needs none of them
+    np = late("numpy")
+    pd = late("pandas")
+    item_index = late("funkflow.pipeline.models.item_index")
+    saved_model = late("funkflow.pipeline.running.saved_model")
+    stage = late("funkflow.pipeline.stages.reconstruct")
+    faiss_index = late("funkflow.tasks.storage.faiss_index")
+    pairs_files = late("funkflow.tasks.parsing.pairs")
 
 _Ids = list[str] | None
 
@@ -71,16 +83,16 @@ def reconstruct(
     settings, folder, _ = model_from(options, model, resume)
     if out:
         with watching() as watcher:
-            chosen = ReconstructOptions(form, rank, clip)
+            chosen = stage.ReconstructOptions(form, rank, clip)
             manifest = saved_model.reconstruct_with(settings, folder, out, chosen, listeners=[interrupts, watcher])
         content = {name: value for name, value in manifest.content().items() if name != "files"}
         print_result({**content, "folder": out}, as_json, f"{out}: {manifest.users:,} users x {manifest.items:,} items")
         return
-    loaded = Model.load(folder)
+    loaded = funkflow.Model.load(folder)
     kinds = loaded.about["id_types"]
     if pairs:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        table = read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
+        table = pairs_files.read_pairs(pairs, kinds["user"], kinds["item"], columns, settings.ingest.quoting).table
         users, items = (table[name].to_numpy() for name in ("user", "item"))
         ratings = loaded.reconstruct(users, items, rank, clip, cells=True)
         frame = pd.DataFrame({"user": users, "item": items, "rating": ratings})
@@ -116,9 +128,9 @@ def index(
         raise SettingsError(f"--recall {recall}: must be above 0 and at most 1")
     if users < 2:
         raise SettingsError(f"--users {users}: half of them choose and half measure, so ask for at least 2")
-    require_faiss()
+    faiss_index.require_faiss()
     _, folder, _ = model_from(options, model, resume, until="export", goal="ranking")
-    manifest, times = write_item_index(folder, out, recall, users)
+    manifest, times = item_index.write_item_index(folder, out, recall, users)
     content = {name: value for name, value in manifest.content().items() if name not in ("files", "checksums")}
     found = ", ".join(f"recall@{count} {value:.4f}" for count, value in manifest.recall.items())
     words = f"{out}: {manifest.items:,} items, {manifest.probed:,} of {manifest.lists:,} lists a search; {found}"

@@ -6,15 +6,25 @@ Covers: its options. Does not cover: the pages (pipeline/results/report/), findi
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from funkflow.pipeline.commands.options import AsJson, Root, default_root, print_result
-from funkflow.pipeline.results.saved_reports import write_report
-from funkflow.pipeline.root.store import existing_root
+from funkflow.tasks.late import late
 from funkflow.tasks.storage.paths import absolute
+
+if TYPE_CHECKING:
+    from rich import text
+
+    from funkflow.pipeline.results import saved_reports
+    from funkflow.pipeline.root import store
+else:  # the help needs none of them
+    text, saved_reports, store = (
+        late("rich.text"),
+        late("funkflow.pipeline.results.saved_reports"),
+        late("funkflow.pipeline.root.store"),
+    )
 
 
 def register(app: typer.Typer) -> None:
@@ -34,5 +44,5 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the page about a run again, from its saved facts; for several runs, one page that compares them."""
-    written = write_report(existing_root(absolute(root or default_root())), runs or ["last"], out)
-    print_result({"report": written}, as_json, Text(written))
+    written = saved_reports.write_report(store.existing_root(absolute(root or default_root())), runs or ["last"], out)
+    print_result({"report": written}, as_json, text.Text(written))

@@ -8,27 +8,40 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from dask.utils import format_bytes
-from rich.console import Console, Group
-from rich.text import Text
 
 from funkflow.pipeline.commands.options import AsJson, Root, Wait, default_root, print_result, watching
-from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.progress.outcome import STATES
-from funkflow.pipeline.results.saved_reports import write_index
-from funkflow.pipeline.results.tables import text_table
-from funkflow.pipeline.root.ledger import Ledger, LedgerRecord
-from funkflow.pipeline.root.lock import Waiting
-from funkflow.pipeline.root.prune import Pruning, prune
-from funkflow.pipeline.root.store import Store, existing_root
-from funkflow.pipeline.settings.overrides import flat
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.settings.request import Request
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import late
 from funkflow.tasks.storage.paths import absolute
+
+if TYPE_CHECKING:
+    from rich import console, text
+
+    from funkflow.pipeline.progress import events
+    from funkflow.pipeline.results import saved_reports, tables
+    from funkflow.pipeline.root import ledger as ledgers
+    from funkflow.pipeline.root import lock
+    from funkflow.pipeline.root import prune as removal
+    from funkflow.pipeline.root import store as stores
+    from funkflow.pipeline.settings import overrides
+else:  # the help needs none of them
+    console = late("rich.console")
+    text = late("rich.text")
+    events = late("funkflow.pipeline.progress.events")
+    saved_reports = late("funkflow.pipeline.results.saved_reports")
+    tables = late("funkflow.pipeline.results.tables")
+    ledgers = late("funkflow.pipeline.root.ledger")
+    lock = late("funkflow.pipeline.root.lock")
+    removal = late("funkflow.pipeline.root.prune")
+    stores = late("funkflow.pipeline.root.store")
+    overrides = late("funkflow.pipeline.settings.overrides")
 
 Id = Annotated[str, typer.Argument(metavar="RUN", help="id of a record or a run, or its beginning; last: the newest")]
 _SETTINGS = "settings."
@@ -64,8 +77,8 @@ def _listing(
     if context.invoked_subcommand is not None:
         return
     if as_page:
-        written = write_index(_root(root), out)
-        print_result({"page": written}, as_json, Text(written))
+        written = saved_reports.write_index(_root(root), out)
+        print_result({"page": written}, as_json, text.Text(written))
         return
     if state and state not in STATES:
         raise SettingsError(f"--state {state!r}: there is no such state; states are {', '.join(STATES)}")
@@ -82,8 +95,8 @@ def _listing(
 def show(record_id: Id, root: Root = "", as_json: AsJson = False) -> None:
     """Show all fields of one record."""
     record = _ledger(root).find(record_id)
-    rows = [(name, _cell(value)) for name, value in flat(record)]
-    print_result({**record}, as_json, text_table(("", ""), rows, bare=True, show_header=False))
+    rows = [(name, _cell(value)) for name, value in overrides.flat(record)]
+    print_result({**record}, as_json, tables.text_table(("", ""), rows, bare=True, show_header=False))
 
 
 def diff(
@@ -96,13 +109,13 @@ def diff(
     """Compare two records: show the settings and figures that differ."""
     ledger = _ledger(root)
     pair = ledger.find(first), ledger.find(second)
-    one, other = (dict(flat(record)) for record in pair)
+    one, other = (dict(overrides.flat(record)) for record in pair)
     names = [name for name in {**one, **other} if name.split(".")[0] not in _NOT_COMPARED]
     rows = {name: [one.get(name), other.get(name)] for name in names if every or one.get(name) != other.get(name)}
     ids = [record["id"] for record in pair]
     ordered = sorted(rows.items(), key=lambda row: (row[0].startswith(_SETTINGS), row[0]))
-    table = text_table(("", *ids), [(name, *map(_cell, values)) for name, values in ordered], bare=True)
-    none = Text(f"{' and '.join(ids)} do not differ")
+    table = tables.text_table(("", *ids), [(name, *map(_cell, values)) for name, values in ordered], bare=True)
+    none = text.Text(f"{' and '.join(ids)} do not differ")
     print_result({"ids": ids, "values": rows}, as_json, table if rows else none)
 
 
@@ -115,29 +128,31 @@ def prune_runs(
 ) -> None:
     """Remove old runs, and data that no other run refers to; never the model in use, raw data or the ledger."""
     with watching() as watcher:
-        waiting = Waiting(Request.checked(wait_seconds=wait).wait_seconds, lambda words: watcher(Noticed(words)))
-        store = Store(_root(root))
-        pruning = prune(store, keep, remove=False, waiting=waiting)
+        waiting = lock.Waiting(
+            Request.checked(wait_seconds=wait).wait_seconds, lambda words: watcher(events.Noticed(words))
+        )
+        store = stores.Store(_root(root))
+        pruning = removal.prune(store, keep, remove=False, waiting=waiting)
         if not as_json:
-            Console().print(_pruning_table(pruning), soft_wrap=True, highlight=False)
+            console.Console().print(_pruning_table(pruning), soft_wrap=True, highlight=False)
         if yes:
-            pruning = prune(store, keep, remove=True, waiting=waiting)
+            pruning = removal.prune(store, keep, remove=True, waiting=waiting)
     freed = "freed" if yes else "would be freed; --yes removes the files"
     content = {"bytes": pruning.bytes, "kept": pruning.kept, "paths": pruning.paths, "removed": yes}
-    print_result(content, as_json, Text(f"{format_bytes(pruning.bytes)} ({pruning.bytes:,} bytes) {freed}"))
+    print_result(content, as_json, text.Text(f"{format_bytes(pruning.bytes)} ({pruning.bytes:,} bytes) {freed}"))
 
 
 def _root(root: str) -> str:
-    return existing_root(absolute(root or default_root()))
+    return stores.existing_root(absolute(root or default_root()))
 
 
-def _ledger(root: str) -> Ledger:
-    return Ledger(_root(root))
+def _ledger(root: str) -> ledgers.Ledger:
+    return ledgers.Ledger(_root(root))
 
 
-def _records_table(records: list[LedgerRecord]) -> Group:
+def _records_table(records: list[ledgers.LedgerRecord]) -> console.Group:
     if not records:
-        return Group(Text("no such record"))
+        return console.Group(text.Text("no such record"))
     heads = ("id", "date", "state", "code", "run", "RMSE", "took", "host")
     rows = [
         (
@@ -152,24 +167,24 @@ def _records_table(records: list[LedgerRecord]) -> Group:
         )
         for record in records
     ]
-    errors = [Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]
-    return Group(text_table(heads, rows, bare=True, no_wrap=True), *errors)
+    errors = [text.Text(f"{record['id']}  {record['error']}") for record in records if record.get("error")]
+    return console.Group(tables.text_table(heads, rows, bare=True, no_wrap=True), *errors)
 
 
-def _took(record: LedgerRecord) -> str:
+def _took(record: ledgers.LedgerRecord) -> str:
     if not (ended := record.get("ended")):
         return ""
     taken = datetime.fromisoformat(ended) - datetime.fromisoformat(record["started"])
     return f"{taken.total_seconds():,.0f} s"
 
 
-def _pruning_table(pruning: Pruning) -> Group:
+def _pruning_table(pruning: removal.Pruning) -> console.Group:
     rows = [(kind, f"{count:,}", f"{size:,}") for kind, (count, size) in pruning.by_kind().items()]
     runs = [path.split("/")[1] for path in pruning.paths if path.startswith("runs/")]
-    return Group(
-        Text(f"runs kept: {', '.join(pruning.kept) or 'none'}"),
-        Text(f"runs to remove: {', '.join(runs) or 'none'}"),
-        text_table(("to remove", "number", "bytes"), rows),
+    return console.Group(
+        text.Text(f"runs kept: {', '.join(pruning.kept) or 'none'}"),
+        text.Text(f"runs to remove: {', '.join(runs) or 'none'}"),
+        tables.text_table(("to remove", "number", "bytes"), rows),
     )
 
 

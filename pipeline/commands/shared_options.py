@@ -3,7 +3,7 @@
 Covers: the options of RunOptions in a command's signature, --debug and --log-format on every command, and `~` in
 paths, which a shell does not expand in --root=~/x.
 Does not cover: the options themselves (options.py), home folders (tasks/storage/paths.py), paths in settings
-(pipeline/settings/train.py), the format of messages (pipeline/progress/lines.py).
+(pipeline/settings/train.py), the format of messages (pipeline/progress/log_format.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typer
 from typer.models import CommandInfo, TyperInfo
 
 from funkflow.pipeline.commands.options import RunOptions
-from funkflow.pipeline.progress.lines import FORMAT_OPTION, FORMAT_VARIABLE
+from funkflow.pipeline.progress.log_format import FORMAT_OPTION, FORMAT_VARIABLE
 from funkflow.tasks.storage.paths import expand_home
 
 PATHS = frozenset({"constants", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})

@@ -5,10 +5,9 @@ Covers: its options and its table. Does not cover: the numbers (pipeline/stages/
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from funkflow.pipeline.commands.options import (
     AsJson,
@@ -20,12 +19,21 @@ from funkflow.pipeline.commands.options import (
     print_result,
     watching,
 )
-from funkflow.pipeline.results.tables import text_table
-from funkflow.pipeline.root.model_manifests import Spectrum
-from funkflow.pipeline.running import saved_model
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage import files
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from funkflow.pipeline.results import tables
+    from funkflow.pipeline.root.model_manifests import Spectrum
+    from funkflow.pipeline.running import saved_model
+    from funkflow.tasks.storage import files
+else:  # the help needs none of them
+    tables = late("funkflow.pipeline.results.tables")
+    saved_model = late("funkflow.pipeline.running.saved_model")
+    files = late("funkflow.tasks.storage.files")
 
 
 def register(app: typer.Typer) -> None:
@@ -75,4 +83,4 @@ def _spectrum_table(manifest: Spectrum, rows: list[dict[str, float]]) -> Table:
         scores = [rounded(row[name], *beside) for name in ("rmse", "mae")] if measured else []
         shown.append((str(row["rank"]), rounded(row["singular_value"], strongest), *energies, *scores))
     strong = [str(row["rank"]) for row in rows if measured and row["rmse"] == best]
-    return text_table(heads, shown, title, right_from=0, bold=strong)
+    return tables.text_table(heads, shown, title, right_from=0, bold=strong)

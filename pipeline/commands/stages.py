@@ -9,10 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import psutil
 import typer
 
 import funkflow
@@ -29,14 +27,22 @@ from funkflow.pipeline.commands.options import (
     print_result,
     watching,
 )
-from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.results import tables
-from funkflow.pipeline.root.result import RunResult
-from funkflow.pipeline.running.execution import Execution, execute
 from funkflow.pipeline.settings.request import STAGES, Request
-from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import ModelRefused
+from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked
+
+if TYPE_CHECKING:
+    import psutil
+
+    from funkflow.pipeline.progress import events
+    from funkflow.pipeline.results import tables
+    from funkflow.pipeline.root.result import RunResult
+    from funkflow.pipeline.running import execution as executions
+    from funkflow.pipeline.settings.sections import Settings
+else:  # the help of a command needs none of them
+    psutil, events = late("psutil"), late("funkflow.pipeline.progress.events")
+    tables, executions = late("funkflow.pipeline.results.tables"), late("funkflow.pipeline.running.execution")
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -119,9 +125,9 @@ def run_for(chosen: Sequence[Settings], request: Request, as_json: bool) -> None
 
 def run_until(settings: Settings, request: Request, as_json: bool) -> None:
     """Run every requested stage that is not done yet, and print the result, even if the gate refuses the model."""
-    begun: list[Execution] = []
+    begun: list[executions.Execution] = []
 
-    def work(execution: Execution) -> RunResult:
+    def work(execution: executions.Execution) -> RunResult:
         begun.append(execution)
         return funkflow.work(execution)
 
@@ -130,8 +136,9 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     try:
         with watching() as shown:
-            shown(Noticed(f"funkflow {version('funkflow')}: up to {request.until}, root {masked(settings.root)}"))
-            result = execute(settings, request, [interrupts, shown], work)
+            what = f"up to {request.until}, root {masked(settings.root)}"
+            shown(events.Noticed(f"funkflow {funkflow.__version__}: {what}"))
+            result = executions.execute(settings, request, [interrupts, shown], work)
     except ModelRefused:
         show(begun[0].result)
         raise

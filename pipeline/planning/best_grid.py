@@ -10,12 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dask.utils import format_bytes
-
 from funkflow.pipeline.planning.budget import USABLE_PART
 from funkflow.pipeline.planning.constants import Constants
 from funkflow.pipeline.planning.epoch_time import EpochCosts, predict_epoch
 from funkflow.pipeline.planning.task_costs import Job
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.tasks.errors import CannotFit
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.visit_order import prime_factors

@@ -12,13 +12,13 @@ import shutil
 from dataclasses import dataclass
 
 import psutil
-from dask.utils import format_bytes
 
 from funkflow.pipeline.planning.method_memory import RATING_BYTES as RATING_BYTES
 from funkflow.pipeline.planning.method_memory import Size as Size
 from funkflow.pipeline.planning.method_memory import Workload as Workload
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
 from funkflow.pipeline.planning.method_memory import scoring_need
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.errors import CannotFit

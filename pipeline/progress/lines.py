@@ -1,17 +1,14 @@
 """Progress of a run without a terminal: plain lines, or one JSON object per line.
 
-Covers: two listeners that write to stderr, as stdout is for results; and the choice of the form.
-Does not cover: the events (events.py), the view of a terminal (terminal.py), the metrics file (metrics_file.py),
-results (pipeline/results/tables.py).
+Covers: two listeners that write to stderr, as stdout is for results.
+Does not cover: the choice of the form (log_format.py), the events (events.py), the view of a terminal (terminal.py),
+the metrics file (metrics_file.py), results (pipeline/results/tables.py).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -29,11 +26,9 @@ from funkflow.pipeline.progress.events import (
     as_mapping,
 )
 from funkflow.pipeline.progress.headlines import Headlines
+from funkflow.pipeline.progress.log_format import json_line
 from funkflow.tasks.digits import rounded
 
-TEXT, JSON = "text", "json"
-FORMAT_VARIABLE = "FUNKFLOW_LOG_FORMAT"
-FORMAT_OPTION = "--log-format"
 _LINE_SECONDS = 5.0
 """Seconds between two lines of a long stage."""
 
@@ -117,22 +112,3 @@ class JsonLines(Lines):
     def show(self, event: Event) -> None:
         self.console.file.write(json_line(as_mapping(event)))
         self.console.file.flush()
-
-
-def json_line(content: Mapping[str, object]) -> str:
-    """Return a line of a log, with the current time."""
-    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **content}) + "\n"
-
-
-def format_of(words: Sequence[str]) -> str:
-    """Return the format of the log by the command line, or else by the environment; text unless it is JSON.
-
-    The option itself refuses other values; this function is for messages before the options are read.
-    """
-    asked = os.environ.get(FORMAT_VARIABLE, TEXT)
-    for number, word in enumerate(words):
-        if word == FORMAT_OPTION and number + 1 < len(words):
-            asked = words[number + 1]
-        elif word.startswith(f"{FORMAT_OPTION}="):
-            asked = word.partition("=")[2]
-    return JSON if asked == JSON else TEXT

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from funkflow.pipeline.progress.events import EpochFinished, Event, StageAdvanced, as_mapping, event_of
-from funkflow.pipeline.progress.lines import json_line
+from funkflow.pipeline.progress.log_format import json_line
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import filesystem, is_local
 

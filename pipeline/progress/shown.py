@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from funkflow.pipeline.progress.events import Listener
-from funkflow.pipeline.progress.lines import TEXT
+from funkflow.pipeline.progress.log_format import TEXT
 from funkflow.pipeline.progress.notebook import notebook_view
 from funkflow.pipeline.progress.terminal import watcher
 

@@ -20,7 +20,8 @@ from rich.text import Text
 from funkflow.pipeline.progress.drawing import Drawing
 from funkflow.pipeline.progress.events import EpochFinished, StageAdvanced
 from funkflow.pipeline.progress.headlines import Snapshot
-from funkflow.pipeline.progress.lines import JSON, JsonLines, Lines
+from funkflow.pipeline.progress.lines import JsonLines, Lines
+from funkflow.pipeline.progress.log_format import JSON
 
 _TIMES_A_SECOND = 4
 _WITH_DOING, _WITH_TIME_LEFT, _WITH_BAR = 90, 56, 34

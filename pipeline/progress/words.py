@@ -1,6 +1,6 @@
-"""Counts, shares, times, dates and the name of the data, in words for pages.
+"""Counts, shares, times, sizes, dates and the name of the data, in words.
 
-Covers: single values in reports and on the live page.
+Covers: single values in reports and on the live page; sizes and times as Dask writes them, without importing Dask.
 Does not cover: clocks in a terminal (headlines.py), RMSE and MAE (tasks/digits.py), the numbers of an axis
 (pipeline/results/report/axes.py).
 """
@@ -22,6 +22,9 @@ _MONTHS = (
 )  # fmt: skip
 _UNITS = ((86_400, "days", 10, 3600, "h"), (3600, "h", 10, 60, "min"), (60, "min", 5, 1, "s"))
 """Seconds, the name, the least number that stands alone, and the next smaller unit."""
+_BINARY = (("Pi", 2**50), ("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("ki", 2**10))
+_CLOCKS = ((86_400, "d", 2, 3600, "hr"), (3600, "hr", 2, 60, "m"), (60, "m", 10, 1, "s"))
+"""As `_UNITS`, for times above the number."""
 _JUST = 3.0
 
 
@@ -77,6 +80,25 @@ def age(seconds: float) -> str:
 def mebibytes(size: float) -> str:
     """Write an amount of memory."""
     return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 10 * 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"
+
+
+def format_bytes(size: float) -> str:
+    """Write a size as `dask.utils.format_bytes` does, the import of which takes longer than many a command."""
+    for prefix, unit in _BINARY:
+        if size >= unit * 0.9:
+            return f"{size / unit:.2f} {prefix}B"
+    return f"{size} B"
+
+
+def format_time(seconds: float) -> str:
+    """Write a time as `dask.utils.format_time` does."""
+    for size, name, many, smaller, smaller_name in _CLOCKS:
+        if seconds > size * many:
+            return f"{int(seconds / size)}{name} {int(seconds % size / smaller)}{smaller_name}"
+    for unit, least in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= least:
+            return f"{seconds / least:.2f} {unit}"
+    return f"{seconds * 1e6:.2f} us"
 
 
 def moment(written: str) -> str:

@@ -5,10 +5,10 @@ Covers: its layout. Does not cover: its numbers (pipeline/planning/plan.py), pla
 
 from __future__ import annotations
 
-from dask.utils import format_bytes
 from rich.table import Table
 
 from funkflow.pipeline.planning.plan import Plan
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.results.tables import text_table
 
 

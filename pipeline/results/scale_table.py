@@ -6,7 +6,6 @@ pipeline/planning/calibrate.py).
 
 from __future__ import annotations
 
-from dask.utils import format_bytes
 from rich.console import Group
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from funkflow.pipeline.planning.best_grid import ScalePlan
 from funkflow.pipeline.planning.constants import Constants
 from funkflow.pipeline.planning.epoch_time import EpochCosts
 from funkflow.pipeline.planning.task_costs import Job
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.results.tables import text_table
 
 _PARTS = {

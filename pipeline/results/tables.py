@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from dask.utils import format_time
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from funkflow.pipeline.progress.words import format_time
 from funkflow.pipeline.root.result import (
     ESTIMATES,
     RANKING_MEASURES,

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypedDict
 
-from dask.utils import format_bytes
-
-from funkflow.pipeline.progress.words import times
+from funkflow.pipeline.progress.words import format_bytes, times
 from funkflow.tasks.digits import distinct_figures, rounded
 from funkflow.tasks.model.html_tables import html_facts, html_table
 from funkflow.tasks.redact import masked_content

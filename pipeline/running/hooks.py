@@ -10,14 +10,20 @@ import json
 import os
 import shlex
 import subprocess
-import urllib.request
-from http.client import HTTPException
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.root.ledger import LedgerRecord
 from funkflow.pipeline.settings.sections import HookSettings
+from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked_content
+
+if TYPE_CHECKING:
+    from http import client as http
+    from urllib import request as web
+else:  # few runs have a hook, and few hooks a web address
+    web, http = late("urllib.request"), late("http.client")
 
 _STANDARD_ERROR = 2
 """The destination of a command's output, as standard output is for the result alone."""
@@ -35,7 +41,7 @@ def tell_hook(hooks: HookSettings, record: LedgerRecord, notify: Listener) -> No
             _post(hook, body, hooks.timeout_seconds)
         else:
             _run_command(hook, body, hooks.timeout_seconds)
-    except (OSError, ValueError, HTTPException, subprocess.SubprocessError) as cause:
+    except (OSError, ValueError, http.HTTPException, subprocess.SubprocessError) as cause:
         notify(
             Noticed(f"hooks.{name} failed, which changes nothing else: {_describe_failure(hook, cause)}", warning=True)
         )
@@ -43,8 +49,8 @@ def tell_hook(hooks: HookSettings, record: LedgerRecord, notify: Listener) -> No
 
 def _post(url: str, body: bytes, timeout_seconds: float) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "funkflow"}
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-    with urllib.request.urlopen(request, timeout=timeout_seconds):
+    request = web.Request(url, data=body, headers=headers, method="POST")
+    with web.urlopen(request, timeout=timeout_seconds):
         pass  # the answer does not matter; urllib raises for a status of 400 or more
 
 

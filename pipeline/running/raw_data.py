@@ -6,14 +6,21 @@ Does not cover: the order of stages (pipeline/flow.py), reading ratings (pipelin
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import on_synthetic
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.pipeline.stages.synthesise import synthesise
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import late
 from funkflow.tasks.parsing.sources.sources import refuse_missing
 from funkflow.tasks.storage import files
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.stages import synthesise as synthesis
+else:  # few runs make their ratings
+    synthesis = late("funkflow.pipeline.stages.synthesise")
 
 
 def raw_data(context: Context, execution: Execution) -> tuple[Settings, str]:
@@ -28,7 +35,7 @@ def raw_data(context: Context, execution: Execution) -> tuple[Settings, str]:
     if not settings.synth and not reaches("ingest"):
         raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
     if settings.synth:
-        raw = synthesise(context, settings.synth)
+        raw = synthesis.synthesise(context, settings.synth)
         execution.result.paths["raw"] = raw.folder
         if settings.ingest.transform == "none":  # the planted model is in rating units
             truth = files.join(raw.folder, "truth")

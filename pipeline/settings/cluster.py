@@ -7,15 +7,20 @@ cluster (pipeline/cluster/open.py).
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from dask.utils import parse_bytes
 from pydantic import BeforeValidator, Field, model_validator
 
 from funkflow.pipeline.settings.train import Place, Section
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from dask import utils as dask_utils
+else:  # for sizes in words alone
+    dask_utils = late("dask.utils")
 
 Bytes = Annotated[
-    int, BeforeValidator(lambda value: parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
+    int, BeforeValidator(lambda value: dask_utils.parse_bytes(value) if isinstance(value, str) else value), Field(ge=0)
 ]
 """A size: a number of bytes, or text such as "64 MiB"."""
 

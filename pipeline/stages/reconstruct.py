@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from dask.utils import format_bytes
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.models.canonical_graph import rotations_of, saved_rotations, spectrum_id
 from funkflow.pipeline.planning.budget import available_disk_bytes
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.root.model_manifests import Reconstruction
 from funkflow.pipeline.root.store import SCRATCH, content_id, sweep
 from funkflow.tasks.errors import CannotFit, SettingsError

@@ -11,7 +11,7 @@ the look of the page (pipeline/results/report/).
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,18 +29,23 @@ from funkflow.pipeline.results.report.fact_parts import (
     spectrum_facts,
 )
 from funkflow.pipeline.results.report.facts import ReportFacts, RunSummary, RunVerdict, TaskTimes
-from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.root.manifests import Split, Training, TrainingData
 from funkflow.pipeline.root.model_manifests import SavedReport
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import ReportSettings
 from funkflow.tasks.evaluation.breakdown import Bins, Breakdown, BreakdownJob, break_down, factor_ends
 from funkflow.tasks.evaluation.describe import RatingCounts, describe_part
+from funkflow.tasks.late import late
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.titles import titles_of
 from funkflow.tasks.storage import files, npy
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.results.report import page as pages
+else:  # it renders templates, when all else is done
+    pages = late("funkflow.pipeline.results.report.page")
 
 _STAGE = "report"
 _ENDS = 5
@@ -61,7 +66,9 @@ def report(
         context.notify(StageStarted(_STAGE))
         facts = _facts(context, data, training, model_folder, folder=folder, settings=settings, run=run)
         files.write_json(url := files.join(folder, "facts.json"), facts)
-        files.write_bytes(page, report_page([files.read_json(url)]).encode())  # the same page as from `funkflow report`
+        files.write_bytes(
+            page, pages.report_page([files.read_json(url)]).encode()
+        )  # the same page as from `funkflow report`
         SavedReport(folder=folder, id=identity).publish(["facts.json", "../report.html"])
     context.notify(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page

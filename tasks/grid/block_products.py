@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import FactorShard
 from funkflow.tasks.kernels.products import add_product, fill_residuals
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = late("scipy.sparse")
 
 Matrix = npt.NDArray[np.float64]
 
@@ -103,7 +108,7 @@ def sparse_block(row: BlockRow, column: int, removed: Removed) -> Any:
     """
     block = row[column]
     values = residuals(block, removed, removed.items[column])
-    return scipy.sparse.csr_matrix((values, (block.user_rows, block.item_rows)), shape=block.shape)
+    return sparse.csr_matrix((values, (block.user_rows, block.item_rows)), shape=block.shape)
 
 
 def _blocks_with_biases(row: BlockRow, removed: Removed) -> Iterator[tuple[RatingBlock, Matrix, slice]]:

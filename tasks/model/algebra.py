@@ -8,12 +8,13 @@ memory (pipeline/stages/spectrum.py, pipeline/stages/reconstruct.py).
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.late import late
 from funkflow.tasks.model.canonical import (
     Matrix,
     Rotations,
@@ -25,17 +26,14 @@ from funkflow.tasks.model.canonical import (
     qr_r,
     with_biases,
 )
-from funkflow.tasks.model.decompositions import (
-    Eigenpairs,
-    PrincipalComponents,
-    PseudoInverse,
-    eigenpairs,
-    principal_components,
-    pseudo_inverse,
-)
 from funkflow.tasks.model.low_rank import low_rank_items
 from funkflow.tasks.model.parts import Rows
 from funkflow.tasks.transform import Transform
+
+if TYPE_CHECKING:
+    from funkflow.tasks.model import decompositions
+else:  # its linear operators are those of SciPy, which loads slowly
+    decompositions = late("funkflow.tasks.model.decompositions")
 
 PRODUCT = "U Vᵀ"
 WHOLE = "µ + b_u + b_i + U Vᵀ, unclipped"
@@ -94,21 +92,25 @@ class Algebra:
         """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r) of `svd`."""
         return balance(self.svd(fold_biases))
 
-    def eigenpairs(self: Factored, side: Literal["users", "items"], fold_biases: bool = False) -> Eigenpairs:
+    def eigenpairs(
+        self: Factored, side: Literal["users", "items"], fold_biases: bool = False
+    ) -> decompositions.Eigenpairs:
         """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` names A."""
-        return eigenpairs(self.svd(fold_biases), side, matrix_name(fold_biases))
+        return decompositions.eigenpairs(self.svd(fold_biases), side, matrix_name(fold_biases))
 
-    def principal_components(self: Factored, fold_biases: bool = False) -> PrincipalComponents:
+    def principal_components(self: Factored, fold_biases: bool = False) -> decompositions.PrincipalComponents:
         """Return the PCA of A with users as observations, centred by item; `of` names A."""
-        return principal_components(self.svd(fold_biases), matrix_name(fold_biases))
+        return decompositions.principal_components(self.svd(fold_biases), matrix_name(fold_biases))
 
-    def pseudo_inverse(self: Factored, rcond: float | None = None, fold_biases: bool = False) -> PseudoInverse:
+    def pseudo_inverse(
+        self: Factored, rcond: float | None = None, fold_biases: bool = False
+    ) -> decompositions.PseudoInverse:
         """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` names A, `rcond` works as in NumPy's pinv.
 
         Factors are float32, so singular values that should be zero are some 1e-8 of the greatest. Give an `rcond` above
         that for a matrix of less than full rank.
         """
-        return pseudo_inverse(self.svd(fold_biases), rcond, matrix_name(fold_biases))
+        return decompositions.pseudo_inverse(self.svd(fold_biases), rcond, matrix_name(fold_biases))
 
     def reconstruct(
         self: Factored, users: Any = None, items: Any = None, rank: int | None = None, clip: bool = True,

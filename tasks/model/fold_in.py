@@ -25,15 +25,20 @@ over the row's ratings: the problem above with c = 1 and alpha = 0. G is compute
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About
 from funkflow.tasks.transform import Transform, as_ratings, confidences, transformed
+
+if TYPE_CHECKING:
+    from scipy import linalg
+else:
+    linalg = late("scipy.linalg")
 
 Matrix = npt.NDArray[np.float64]
 _ROWS_AT_ONCE = 2**16
@@ -186,5 +191,5 @@ def solve_row(
     normal[np.diag_indices_from(normal)] += shift * ridge
     wanted = design.T @ (trust * targets)
     # Without L2 there may be many solutions: take the shortest.
-    solved = scipy.linalg.solve(normal, wanted, assume_a="pos") if ridge.all() else None
-    return np.asarray(scipy.linalg.lstsq(normal, wanted)[0] if solved is None else solved)
+    solved = linalg.solve(normal, wanted, assume_a="pos") if ridge.all() else None
+    return np.asarray(linalg.lstsq(normal, wanted)[0] if solved is None else solved)

@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import jinja2
+else:  # few commands draw a table
+    jinja2 = late("jinja2")
 
 
-def templates_in(folder: str | Path) -> Environment:
+def templates_in(folder: str | Path) -> jinja2.Environment:
     """Return the templates of a folder."""
-    return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        loader=FileSystemLoader(folder),
+    return jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(folder),
     )  # fmt: skip
 
 
@@ -34,7 +40,7 @@ _TABLE = """<table>
 
 
 @cache
-def _table() -> Template:
+def _table() -> jinja2.Template:
     """Compile the template when it is first used: it takes 10 ms, and few commands draw a table."""
     return templates_in("").from_string(_TABLE)
 

@@ -7,15 +7,15 @@ Does not cover: training (tasks/training/sgd.py), or export shard by shard from 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex_arrays
@@ -26,6 +26,11 @@ from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import NAMES, Transform, as_ratings
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = late("pandas")
 
 
 @dataclass(frozen=True, repr=False)

@@ -20,6 +20,7 @@ from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import SIDES, About, Place, SideName, part_files, scale_of
 from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r, with_biases
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import numbers_of
 from funkflow.tasks.transform import Transform
 
 
@@ -110,8 +111,8 @@ def factor_columns(
 
 def table_rows(table: pa.Table, rank: int) -> Rows:
     """Return biases and factors of a factor table."""
-    factors = pc.list_flatten(table["factors"]).to_numpy().reshape(table.num_rows, rank)
-    return Rows(table["bias"].to_numpy(), np.ascontiguousarray(factors))
+    factors = numbers_of(pc.list_flatten(table["factors"])).reshape(table.num_rows, rank)
+    return Rows(numbers_of(table["bias"]), np.ascontiguousarray(factors))
 
 
 def split_places(places: npt.NDArray[np.integer], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

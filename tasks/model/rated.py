@@ -20,6 +20,7 @@ from funkflow.tasks.errors import BadInput, DamagedFile
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.parsing.ids import buckets_of, look_up
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column, as_texts, numbers_of
 from funkflow.tasks.storage.paths import absolute
 
 Pairs = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
@@ -54,14 +55,14 @@ class SplitRecord(TypedDict):
 def pairs_of(part: Place) -> Pairs:
     """Return all (user, item) of a part of a dataset."""
     table = files.read_table(part[0], ["user", "item"], expected_checksum=part[1])
-    return table["user"].to_numpy(), table["item"].to_numpy()
+    return numbers_of(table["user"]), numbers_of(table["item"])
 
 
 def rated_pairs(part: Place, validation: Place) -> Pairs:
     """Return all (user, item) of a part, and of its validation ratings that are not in the dataset."""
     users, items = pairs_of(part)
     table = files.read_table(validation[0], ["user", "item", "row"], expected_checksum=validation[1])
-    user, item, row = (table[name].to_numpy() for name in ("user", "item", "row"))
+    user, item, row = (numbers_of(table[name]) for name in ("user", "item", "row"))
     more = (row < 0) & (user >= 0) & (item >= 0)
     if not more.any():
         return users, items
@@ -84,7 +85,10 @@ def users_by_part(users: Sequence[str | int], table: Place, parts: int) -> dict[
     """
     known = files.read_table(table[0], ["raw_id"], table[1])["raw_id"]
     try:
-        raw = pa.array([int(each) if pa.types.is_integer(known.type) else str(each) for each in users], known.type)
+        if pa.types.is_integer(known.type):
+            raw = as_column(np.array([int(each) for each in users], np.int64)).cast(known.type)
+        else:
+            raw = as_texts([str(each) for each in users]).cast(known.type)
     except (ValueError, OverflowError, pa.ArrowInvalid) as cause:
         raise BadInput(f"recommend.users: {list(users)} are not all numbers, but this model's ids are") from cause
     dense = look_up(pa.chunked_array([raw]), known)

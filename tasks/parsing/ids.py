@@ -7,14 +7,21 @@ Does not cover: the place of a dense id in the grid (tasks/grid/block.py), or ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.late import late
+from funkflow.tasks.storage.arrow_arrays import numbers_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:  # for ids that are text
+    pd = late("pandas")
 
 USERS, ITEMS = 0, 1
 """The two sides; part of the seed, so that users and items are shuffled independently."""
@@ -135,10 +142,10 @@ def look_up(raw_ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArr
     least, span = _integer_range(pa.chunked_array([whole]))
     if span > _TABLE_IDS or not pa.types.is_integer(raw_ids.type):
         found = pc.fill_null(pc.index_in(raw_ids.cast(whole.type), value_set=whole), -1)
-        dense: npt.NDArray[np.int32] = found.to_numpy().astype(np.int32)
+        dense: npt.NDArray[np.int32] = numbers_of(found).astype(np.int32)
         return dense
     table = np.full(span + 1, -1, np.int32)  # the last place is for missing ids
-    table[whole.to_numpy() - least] = np.arange(len(whole), dtype=np.int32)
+    table[numbers_of(whole) - least] = np.arange(len(whole), dtype=np.int32)
     dense = np.empty(len(raw_ids), np.int32)
     for place, integers in _cached_pieces(raw_ids):
         integers -= least
@@ -152,7 +159,7 @@ def _cached_pieces(column: pa.Array | pa.ChunkedArray) -> Iterator[tuple[slice, 
     start = 0
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         for begin in range(0, len(chunk), _PIECE_IDS):
-            integers = chunk.slice(begin, _PIECE_IDS).to_numpy().astype(np.int64)
+            integers = numbers_of(chunk.slice(begin, _PIECE_IDS)).astype(np.int64)
             yield slice(start, start + len(integers)), integers
             start += len(integers)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, plain_name, unpack_stream
+from funkflow.tasks.parsing.sources.codecs import codec_of, damage, plain_name, unpack_stream
 from funkflow.tasks.storage import files
 
 _YEAR_AT_END = re.compile(r"^(.*\S)\s*\((\d{4})\)\s*$")
@@ -72,7 +72,7 @@ def _plain_bytes(url: str) -> bytes:
         return data
     try:
         return unpack_stream(io.BytesIO(data), codec).read()
-    except (*DAMAGE, OSError) as cause:
+    except damage(OSError) as cause:
         raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it again") from cause
 
 

@@ -18,6 +18,7 @@ from funkflow.tasks.model.rated import Pairs, TrainedOn, rated_pairs
 from funkflow.tasks.serving.served_model import ServedModel
 from funkflow.tasks.serving.top_items import RatedItems
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column
 
 
 class Recommendation(TypedDict):
@@ -99,9 +100,9 @@ def _top_table(model: ServedModel, wanted: npt.NDArray[np.int32], pairs: Pairs, 
     ranks = np.broadcast_to(np.arange(1, top.rows.shape[1] + 1, dtype=np.int32), top.rows.shape)
     return pa.table(
         {
-            "user": users.ids.take(pa.array(np.repeat(np.arange(len(wanted)), top.found))),
-            "rank": pa.array(ranks[is_item]),
+            "user": users.ids.take(as_column(np.repeat(np.arange(len(wanted)), top.found))),
+            "rank": as_column(ranks[is_item]),
             "item": model.item_ids(top.rows[is_item]),
-            "score": pa.array(top.scores[is_item]),
+            "score": as_column(top.scores[is_item]),
         }
     )

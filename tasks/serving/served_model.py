@@ -19,6 +19,7 @@ from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts, rows_of_own, split_places, table_rows
 from funkflow.tasks.serving.top_items import RatedItems, Shard, TopItems, top_items
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column
 from funkflow.tasks.transform import as_ratings
 
 SHARD_ROWS = 65_536
@@ -35,7 +36,7 @@ class UserRows(Weighed):
 
     def take(self, places: npt.NDArray[np.integer]) -> UserRows:
         """Return the users at these places."""
-        return UserRows(self.factors[places], self.scores[places], self.ids.take(pa.array(places)))
+        return UserRows(self.factors[places], self.scores[places], self.ids.take(as_column(places)))
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,10 @@ class ServedModel(Weighed):
     def item_ids(self, rows: npt.NDArray[np.integer]) -> pa.Array:
         """Return the raw ids of rows of items, (n,)."""
         if self.held:
-            return self.held.item_ids.take(pa.array(rows))
+            return self.held.item_ids.take(as_column(rows))
         found, places = [], []
         for number, own, within in _by_part(rows, self.parts.item_counts):
-            found.append(_read_ids(self.parts.items[number]).take(pa.array(within)))
+            found.append(_read_ids(self.parts.items[number]).take(as_column(within)))
             places.append(own)
         return _in_order(found, places, self.parts.items)
 
@@ -151,7 +152,7 @@ def _read_users(parts: ModelParts, rows: npt.NDArray[np.integer]) -> UserRows:
             at, inside = own[here], within[here] - first
             part = table_rows(table, parts.rank)
             factors[at], scores[at] = part.factors[inside], part.biases[inside]
-            ids.append(_one_array(table["raw_id"]).take(pa.array(inside)))
+            ids.append(_one_array(table["raw_id"]).take(as_column(inside)))
             places.append(at)
             first += table.num_rows
     scores += np.float32(parts.mean)
@@ -174,7 +175,7 @@ def _in_order(found: list[pa.Array], places: list[npt.NDArray[np.int64]], side: 
         return _read_ids(side[0]).slice(0, 0)
     order = np.empty(sum(map(len, places)), np.int64)
     order[np.concatenate(places)] = np.arange(len(order))
-    return pa.concat_arrays(found).take(pa.array(order))
+    return pa.concat_arrays(found).take(as_column(order))
 
 
 def _read_ids(place: Place) -> pa.Array:

@@ -1,8 +1,8 @@
 """The best items that many users did not rate: scores in tiles that stay in the cache.
 
 Covers: shards of items, the matrix product of a tile, and the selection from it.
-Does not cover: the heaps (tasks/kernels/top_n.py), reading the model (served_model.py), the users of a task
-(recommend.py).
+Does not cover: the heaps (tasks/kernels/top_n.py), the choice in one row (tasks/model/best.py), reading the model
+(served_model.py), the users of a task (recommend.py).
 
 Scores of all users and items do not fit in memory, and sorting or partitioning each row costs several times as much as
 the products. So a block of users meets a tile of items, 256 x 512 scores that fit the second-level cache, and a heap
@@ -16,15 +16,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.kernels.top_n import place_seen, sort_heaps, take_best
+from funkflow.tasks.late import late
+from funkflow.tasks.model.best import best_places
+from funkflow.tasks.model.parts import rows_of_own
 from funkflow.tasks.model.rated import Pairs
+
+if TYPE_CHECKING:
+    from funkflow.tasks.kernels import top_n
+else:  # few users do without the compiled loops
+    top_n = late("funkflow.tasks.kernels.top_n")
 
 BLOCK_USERS = 256
 TILE_ITEMS = 512
+FEW_USERS = 16
+"""Up to this number, plain NumPy chooses sooner than compiled loops are loaded."""
 
 Shard = npt.NDArray[np.float32]
 """Some items in a row, float32 (n, k + 1): their factors and, last, the bias."""
@@ -46,9 +56,13 @@ class RatedItems:
         """
         starts, ends = (np.searchsorted(pairs[0], wanted, side).astype(np.int64) for side in ("left", "right"))
         stops = np.cumsum(ends - starts)
+        if len(wanted) <= FEW_USERS:
+            by_user = [np.sort(rows_of_own(pairs[1][a:b], part_rows)) for a, b in zip(starts, ends, strict=True)]
+            placed = np.concatenate([np.empty(0, np.int64), *by_user]).astype(np.int32)
+            return cls(placed, stops - ends + starts, stops)
         rows = np.empty(stops[-1] if len(stops) else 0, np.int32)
         first_rows = np.cumsum([0, *part_rows[:-1]], dtype=np.int64)
-        place_seen()(np.ascontiguousarray(pairs[1], np.int32), starts, ends, first_rows, rows)
+        top_n.place_seen()(np.ascontiguousarray(pairs[1], np.int32), starts, ends, first_rows, rows)
         return cls(rows, stops - ends + starts, stops)
 
 
@@ -75,37 +89,59 @@ def top_items(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: Ra
         np.full((len(users), count), -np.inf, np.float32),
         np.zeros(len(users), np.int64),
     )
-    if not len(users):
-        return top
-    room, cursors, first = np.empty(BLOCK_USERS * TILE_ITEMS, np.float32), np.array(rated.starts), 0
-    for shard in in_whole_tiles(shards):
-        _offer(users, shard, first, rated, cursors, top=top, room=room)
-        first += len(shard)
-        del shard  # before the next one is read
-    sort_heaps()(top.scores, top.rows, top.found)
+    if len(users):
+        (_choose_plainly if len(users) <= FEW_USERS else _choose_by_heaps)(users, shards, rated, top)
     return top
 
 
-def _offer(
-    users: npt.NDArray[np.float32], shard: Shard, first: int, rated: RatedItems, cursors: npt.NDArray[np.int64],
-    top: TopItems, room: npt.NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Offer the items of a shard, from item `first` on, to the heaps of all users; `cursors` go on from shard to shard.
+def _choose_plainly(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
+    """Choose from whole rows of scores, which are those of the tiles, bit for bit."""
+    tiles = [np.empty((len(users), 0), np.float32)]
+    tiles += [scores.copy() for _, _, scores in _tiles(users, shards)]
+    for user, own in enumerate(np.concatenate(tiles, axis=1)):
+        own[rated.items[rated.starts[user] : rated.ends[user]]] = -np.inf
+        best = best_places(own, top.rows.shape[1])
+        top.rows[user, : len(best)], top.scores[user, : len(best)] = best, own[best]
+        top.found[user] = len(best)
 
-    room : float32 (BLOCK_USERS * TILE_ITEMS,), for scores.
-    """
-    block = np.ones((min(BLOCK_USERS, len(users)), shard.shape[1]), np.float32)
+
+def _choose_by_heaps(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
+    """Choose by compiled heaps, which take a tile while it is in the cache."""
+    cursors = np.array(rated.starts)
+    for first, part, scores in _tiles(users, shards):
+        best = top.scores[part], top.rows[part], top.found[part]
+        top_n.take_best()(scores, first, rated.items, rated.ends[part], cursors[part], *best)
+    top_n.sort_heaps()(top.scores, top.rows, top.found)
+
+
+Tile = tuple[int, slice, npt.NDArray[np.float32]]
+"""First item of a tile, block of users, and their scores, float32 (users of the block, items of the tile)."""
+
+
+def _tiles(users: npt.NDArray[np.float32], shards: Iterable[Shard]) -> Iterator[Tile]:
+    """Yield all tiles, shard by shard; the next one takes the memory of the one before."""
+    room, first = np.empty(BLOCK_USERS * TILE_ITEMS, np.float32), 0
+    block = np.ones((min(BLOCK_USERS, len(users)), users.shape[1] + 1), np.float32)
+    for shard in in_whole_tiles(shards):
+        yield from _tiles_of(users, shard, first, block=block, room=room)
+        first += len(shard)
+        del shard  # before the next one is read
+
+
+def _tiles_of(
+    users: npt.NDArray[np.float32], shard: Shard, first: int, block: npt.NDArray[np.float32],
+    room: npt.NDArray[np.float32],
+) -> Iterator[Tile]:  # fmt: skip
+    """Yield the tiles of a shard, whose first item is `first`; block, room : for factors of users, and for scores."""
     for begin in range(0, len(users), BLOCK_USERS):
         part = slice(begin, min(begin + BLOCK_USERS, len(users)))
         size = part.stop - part.start
         block[:size, :-1] = users[part]
-        rated_part = rated.items, rated.ends[part], cursors[part]
-        best = top.scores[part], top.rows[part], top.found[part]
         for start in range(0, len(shard), TILE_ITEMS):
             tile = shard[start : start + TILE_ITEMS]
             scores = room[: size * len(tile)].reshape(size, len(tile))
             np.matmul(block[:size], tile.T, out=scores)
-            take_best()(scores, first + start, *rated_part, *best)
+            yield first + start, part, scores
 
 
 def in_whole_tiles(shards: Iterable[Shard]) -> Iterator[Shard]:

@@ -15,14 +15,18 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import IO, TYPE_CHECKING, Any
 
 from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.filesystems import filesystem, is_object_store, reaching, streamed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:  # most commands read and write JSON alone
+    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 CHECKSUM_BYTES = 16
 _PART_FILE = re.compile(r".+\.[0-9a-f]{32}\.part")

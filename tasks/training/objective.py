@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = late("scipy.sparse")
 
 Matrix = npt.NDArray[np.floating[Any]]
 """float64 in use; given float32, all is float32 (gradient_check.py shows the loss)."""
@@ -108,10 +113,10 @@ def gradients(at: Point, data: Observed, l2: float) -> Point:
     )
 
 
-def slope_by_entry(at: Point, data: Observed) -> coo_array:
+def slope_by_entry(at: Point, data: Observed) -> sparse.coo_array:
     """Return dJ/dD without the penalty, (users, items): -2 e at the observed entries, nothing elsewhere."""
     shape = len(at.user_factors), len(at.item_factors)
-    return coo_array((-2 * _rating_errors(at, data), (data.users, data.items)), shape=shape)
+    return sparse.coo_array((-2 * _rating_errors(at, data), (data.users, data.items)), shape=shape)
 
 
 def _rating_errors(at: Point, data: Observed) -> Matrix:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from program import CHECKOUT, SMALL, funkflow
+from program import SMALL, funkflow
 
 from funkflow import Model
 from funkflow.tasks.model.about import About
@@ -97,18 +95,6 @@ def test_ids_with_commas_and_equals_signs_are_whole_words(tmp_path: Path) -> Non
     done = funkflow("recommend", "--model", str(tmp_path), *words, "--json")
     assert done.returncode == 0, done.stderr
     assert [row["item"] for row in json.loads(done.stdout.splitlines()[-1])["recommendations"]] == ["d"]
-
-
-def test_recommending_to_one_user_imports_no_cluster(model: str) -> None:
-    """Seconds of every such command."""
-    user = str(Model.load(model).user_ids[0])
-    code = (
-        "import sys; from funkflow.pipeline.cli import program; "
-        f"program('recommend')(['recommend', '--model', {model!r}, '--user', {user!r}], standalone_mode=False); "
-        "print(*{'distributed', 'bokeh'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
-    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path: Path) -> None:

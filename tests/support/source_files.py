@@ -76,6 +76,7 @@ class Source:
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
             "__import__",
             "import_module",
+            "late",
         ):
             first = node.args[0] if node.args else None
             yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "<computed>"

@@ -17,7 +17,8 @@ from sessions import examples
 
 from funkflow.tasks.model.best import best_places
 from funkflow.tasks.model.parts import rows_of_own
-from funkflow.tasks.serving.top_items import BLOCK_USERS, TILE_ITEMS, RatedItems, in_whole_tiles, top_items
+from funkflow.tasks.serving import top_items as top_items_module
+from funkflow.tasks.serving.top_items import BLOCK_USERS, FEW_USERS, TILE_ITEMS, RatedItems, in_whole_tiles, top_items
 
 
 def planted(
@@ -40,7 +41,7 @@ def cut(rng: np.random.Generator, catalogue: np.ndarray, shards: int) -> list[np
 @settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    users=st.sampled_from([0, 1, 2, BLOCK_USERS, BLOCK_USERS + 3]),
+    users=st.sampled_from([0, 1, FEW_USERS, FEW_USERS + 1, BLOCK_USERS, BLOCK_USERS + 3]),
     items=st.sampled_from([1, 2, 63, 65, TILE_ITEMS, TILE_ITEMS + 1, 2 * TILE_ITEMS + 70]),
     count=st.sampled_from([1, 2, 7, 100, 2000]),
     levels=st.sampled_from([0, 1, 3, 1000]),
@@ -118,17 +119,32 @@ def test_shards_of_whole_tiles_hold_the_same_items(sizes: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate([items[:0], *found]), items)
 
 
+@pytest.mark.parametrize("few", [0, FEW_USERS])
 @given(seed=st.integers(0, 2**32 - 1), items=st.integers(1, 40), parts=st.integers(1, 9), ratings=st.integers(0, 60))
-def test_rated_items_are_those_of_each_wanted_user_by_row(seed: int, items: int, parts: int, ratings: int) -> None:
+def test_rated_items_are_those_of_each_wanted_user_by_row(
+    few: int, seed: int, items: int, parts: int, ratings: int
+) -> None:
     rng = np.random.default_rng(seed)
     cells = np.unique(rng.integers(0, 8 * items, ratings))
     users, rated_items = (cells // items).astype(np.int32), (cells % items).astype(np.int32)
     wanted = np.flatnonzero(rng.random(8) < 0.6).astype(np.int32)
     part_rows = [len(range(part, items, parts)) for part in range(parts)]
-    rated = RatedItems.of(wanted, (users, rated_items), part_rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(top_items_module, "FEW_USERS", few)
+        rated = RatedItems.of(wanted, (users, rated_items), part_rows)
     assert [rated.items[start:end].tolist() for start, end in zip(rated.starts, rated.ends, strict=True)] == [
         sorted(rows_of_own(rated_items[users == user], part_rows).tolist()) for user in wanted
     ]
+
+
+@pytest.mark.parametrize("users", [1, FEW_USERS])
+def test_few_users_get_the_bits_that_the_heaps_give(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    factors, catalogue, _, seen = planted(np.random.default_rng(users), users, 2 * TILE_ITEMS + 70, 0, 0.1)
+    plainly = top_items(factors, [catalogue], seen, 40)
+    monkeypatch.setattr(top_items_module, "FEW_USERS", 0)
+    by_heaps = top_items(factors, [catalogue], seen, 40)
+    for name in ("rows", "scores", "found"):
+        assert getattr(plainly, name).tobytes() == getattr(by_heaps, name).tobytes()
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 9])

@@ -9,10 +9,11 @@ import re
 from html import unescape
 from typing import Any
 
+import dask.utils
 import pytest
 from rich.console import Console
 
-from funkflow.pipeline.progress.words import counted, data_name, moment, percent
+from funkflow.pipeline.progress.words import counted, data_name, format_bytes, format_time, moment, percent
 from funkflow.pipeline.results.report.index import index_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
@@ -218,3 +219,11 @@ def test_many_sets_do_not_make_many_keys() -> None:
     page = index_page([record(number, f"{number:02d}", 0.9) for number in range(20)], {}, {})
     assert "15 other sets" in page
     assert page.count("<li>") == 6
+
+
+@pytest.mark.parametrize("exponent", range(-7, 19))
+def test_sizes_and_times_are_written_as_dask_writes_them(exponent: int) -> None:
+    for factor in (0.95, 1.0, 1.5, 3.6, 6.0, 7.2, 7.3, 8.64, 9.2):
+        assert format_bytes(int(factor * 10**exponent)) == dask.utils.format_bytes(int(factor * 10**exponent))
+        seconds = factor * 10 ** min(exponent, 9)
+        assert format_time(seconds) == dask.utils.format_time(seconds)

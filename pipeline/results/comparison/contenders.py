@@ -7,10 +7,16 @@ Does not cover: the runs (runs.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from funkflow.pipeline.settings.methods import METHODS, without_effect
-from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    from funkflow.pipeline.settings import sections
+else:  # the help lists names alone
+    sections = late("funkflow.pipeline.settings.sections")
 
 ALS_RANKING = "als-ranking"
 """train.method = "als" with train.goal = "ranking"; `als` alone completes the ratings."""
@@ -31,7 +37,7 @@ def trained(methods: Sequence[str]) -> list[str]:
     return [method for method in methods if method != MOST_RATED]
 
 
-def refuse_contenders(settings: Settings, methods: Sequence[str], ranks: Sequence[int]) -> None:
+def refuse_contenders(settings: sections.Settings, methods: Sequence[str], ranks: Sequence[int]) -> None:
     """Raise SettingsError for a comparison that cannot be made: of unknown methods, without ranks, without measures."""
     for method in methods:
         if method not in CONTENDERS:
@@ -49,7 +55,7 @@ _BY_CONTENDER = ("goal", "stop_by")
 """Settings of [train] that go with one goal."""
 
 
-def settings_for(settings: Settings, method: str, rank: int, pure: bool) -> Settings:
+def settings_for(settings: sections.Settings, method: str, rank: int, pure: bool) -> sections.Settings:
     """Return the settings of one run, without those that have no effect with its method, or belong to another goal."""
     content, ranks = settings.model_dump(exclude_unset=True), method == ALS_RANKING
     asked = {name: value for name, value in content.get("train", {}).items() if name not in _BY_CONTENDER}
@@ -61,4 +67,4 @@ def settings_for(settings: Settings, method: str, rank: int, pure: bool) -> Sett
     train = {**asked, "method": "als" if ranks else method, "rank": rank, **(PURE if pure else {})}
     idle = without_effect(train["method"], train)
     content["train"] = {name: value for name, value in train.items() if name not in idle}
-    return Settings.build(content)
+    return sections.Settings.build(content)

@@ -19,9 +19,9 @@ from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
-from dask.utils import format_bytes
 
 from funkflow.pipeline.progress.colours import colour_at
+from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.results.comparison.contenders import CONTENDERS
 from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.results.comparison.table import (

@@ -15,7 +15,7 @@ from typing import IO
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.chunks import RawFile
-from funkflow.tasks.parsing.sources.codecs import DAMAGE, codec_of, is_packed_tar, plain_name, unpack_stream
+from funkflow.tasks.parsing.sources.codecs import codec_of, damage, is_packed_tar, plain_name, unpack_stream
 from funkflow.tasks.parsing.sources.layouts import pick_rating_files
 from funkflow.tasks.parsing.sources.other_kinds import kind_of_bytes, refuse_named
 from funkflow.tasks.parsing.sources.sources import StoredFile, read_range
@@ -24,7 +24,7 @@ from funkflow.tasks.storage.filesystems import filesystem, opened, reaching, str
 _COPY_BYTES = 4 * 2**20
 _TAR_BLOCK_BYTES = 512
 _MAGIC_BYTES = 16
-_BROKEN = (*DAMAGE, tarfile.TarError, zipfile.BadZipFile)
+_OF_ARCHIVES = tarfile.TarError, zipfile.BadZipFile
 
 
 def needs_unpacking(stored: StoredFile) -> bool:
@@ -80,8 +80,8 @@ def _explain_damage(stored: StoredFile) -> Iterator[None]:
     """Turn errors of broken bytes into BadInput; an OSError with a number comes from a disk or a store and passes."""
     try:
         yield
-    except (*_BROKEN, OSError) as cause:
-        if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.errno is not None:
+    except damage(*_OF_ARCHIVES, OSError) as cause:
+        if isinstance(cause, OSError) and not isinstance(cause, damage(*_OF_ARCHIVES)) and cause.errno is not None:
             raise
         kind = kind_of_bytes(read_range(stored.url, 0, _MAGIC_BYTES))
         shown = str(cause).split("\n")[0]

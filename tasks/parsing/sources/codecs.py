@@ -10,9 +10,15 @@ import bz2
 import gzip
 import lzma
 import zlib
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-import pyarrow as pa
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
+
 
 _CODECS = {
     ".gz": "gzip",
@@ -31,8 +37,10 @@ PACKED = r"(\.(gz|bz2|xz|zst))?"
 TARS = r"\.(tar" + PACKED + r"|tgz|tbz2?|txz|tzst)"
 """Patterns of names' endings: of files that may be packed, and of tars."""
 
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowException)
-"""Exceptions for broken bytes; bzip2 and Zstandard also raise an OSError without a number."""
+
+def damage(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return exceptions for broken bytes, and others; bzip2 and Zstandard also raise an OSError without a number."""
+    return *others, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowException
 
 
 def codec_of(name: str) -> str:

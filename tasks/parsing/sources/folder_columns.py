@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import pyarrow as pa
+from funkflow.tasks.late import late
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
+
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 

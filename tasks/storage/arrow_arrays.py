@@ -1,0 +1,34 @@
+"""Columns of numbers between Arrow and NumPy, without pandas.
+
+Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts.
+Does not cover: nulls, and all else that `pa.array` and `to_numpy` can do: both import pandas first, to see whether they
+have to do with its own types, which takes longer than a recommendation to one user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def numbers_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column of numbers (n,) in their own dtype, to read; raise if there is a null."""
+    return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+
+
+def as_column(numbers: npt.NDArray[Any]) -> pa.Array:
+    """Return numbers (n,) as a column of their own type."""
+    whole = np.ascontiguousarray(numbers)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(whole.dtype), len(whole), [None, pa.py_buffer(whole)])
+
+
+def as_texts(texts: Sequence[str]) -> pa.Array:
+    """Return texts (n,) as a column of `pa.large_string()`; raise UnicodeEncodeError if one is not UTF-8."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)

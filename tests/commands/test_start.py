@@ -1,0 +1,43 @@
+"""What a command loads before it has work to do: most of its processor time.
+
+Covers: the heavy packages of `--version`, of the help, and of `recommend` to one user.
+Does not cover: a run that is up to date (test_up_to_date.py); seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loaded import heavy_of
+from program import SMALL, funkflow
+
+from funkflow import Model
+from funkflow.pipeline.commands.names import COMMANDS
+
+ONE_OF_EACH_FILE = {entry.module: name for name, entry in COMMANDS.items()}.values()
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in ONE_OF_EACH_FILE)], ids=" ".join)
+def test_help_loads_nothing_heavy(words: tuple[str, ...]) -> None:
+    loaded, said = heavy_of(*words, "--help")
+    assert "Usage: funkflow" in said
+    assert loaded == set()
+
+
+def test_the_version_loads_nothing_heavy() -> None:
+    """Typer checks options with pydantic."""
+    loaded, said = heavy_of("--version")
+    assert said.startswith("funkflow 0.")
+    assert loaded <= {"pydantic"}
+
+
+def test_recommending_to_one_user_loads_what_reads_the_model(tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    done = funkflow("export", "demo", "--root", root, *SMALL)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "root").glob("runs/*/model")
+    user = str(Model.load(str(folder)).user_ids[0])
+    loaded, said = heavy_of("recommend", "--model", str(folder), "--user", user)
+    assert f"for user {user}" in said
+    assert loaded == {"numpy", "pyarrow", "pydantic"}
