@@ -1,11 +1,14 @@
 """pyspark: explicit alternating least squares on Spark, both halves of this machine in one JVM.
 
-Covers: its `ALS` on a task, reading from text. Does not cover: Spark on several machines.
+Covers: its `ALS` on a task, reading from text. Does not cover: lists of the best items
+(spark_ranking.py), or Spark on several machines.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,18 @@ SCHEMA = "user INT, item INT, rating FLOAT"
 
 def train(task: Task) -> dict[str, Any]:
     """Train on the text, or only read it, and score the probe."""
+    with opened(task) as session:
+        began = time.monotonic()
+        table = ratings_of(session, task)
+        content: dict[str, Any] = {"read_seconds": time.monotonic() - began, "ratings": table.count()}
+        if not task.read_only:
+            content |= _fitted(session, table, task)
+        return {**content, "version": pyspark.__version__}
+
+
+@contextmanager
+def opened(task: Task) -> Iterator[SparkSession]:
+    """Yield a session in one JVM, with the task's threads and most of this machine's memory."""
     gigabytes = max(2, psutil.virtual_memory().total * 6 // 10 // 2**30)
     session = (
         SparkSession.builder.master(f"local[{task.threads}]")
@@ -33,15 +48,16 @@ def train(task: Task) -> dict[str, Any]:
     )
     session.sparkContext.setLogLevel("ERROR")
     try:
-        began = time.monotonic()
-        table = session.read.csv(str(task.text), sep=" ", schema=SCHEMA).cache()
-        ratings = table.count()
-        content: dict[str, Any] = {"read_seconds": time.monotonic() - began, "ratings": ratings}
-        if not task.read_only:
-            content |= _fitted(session, table, task)
-        return {**content, "version": pyspark.__version__}
+        yield session
     finally:
         session.stop()
+
+
+def ratings_of(session: SparkSession, task: Task) -> DataFrame:
+    """Return the ratings, read from text and in memory."""
+    table = session.read.csv(str(task.text), sep=" ", schema=SCHEMA).cache()
+    table.count()
+    return table
 
 
 def _fitted(session: SparkSession, table: DataFrame, task: Task) -> dict[str, Any]:

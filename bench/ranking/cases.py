@@ -1,6 +1,7 @@
 """Which sets a form measures recommendations on, with which models of ours.
 
-Covers: ranks, seeds and objectives by form. Does not cover: the sets (sets.py), or rivals (bench/sections/ranking.py).
+Covers: ranks, seeds and objectives by form.
+Does not cover: the sets (sets.py, made.py), or rivals (bench/sections/ranking.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.ranking.sets import RankingSet, made_set, real_sets
+from bench.ranking.made import groups, made_sets
+from bench.ranking.sets import RankingSet, real_sets
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ THEIR_TRAIN = {"als": {"alpha": 0.3 / 1.3}, "l2": 0.0091}
 
 
 def cases_of(form: str, folder: Path) -> list[Case]:
-    """Return the cases of a form; the smallest has a set made under `folder`, as real ones may be absent."""
+    """Return the cases of a form. The smallest has a set made under `folder` alone, as real ones may be absent."""
     if form == "tiny":
-        return [Case(made_set(folder), (Ours(8),))]
+        return [Case(groups(folder), (Ours(8),))]
     sets = real_sets()
     by_hash = [Case(sets[name], (Ours(64),), _SEEDS) for name in ("ml-100k", "ml-latest-small")]
     if form == "small":
@@ -59,4 +61,5 @@ def cases_of(form: str, folder: Path) -> list[Case]:
         Case(sets["ml-1m"], (Ours(64), Ours(256)), _SEEDS),
         Case(sets["gowalla"], (Ours(64), Ours(128), Ours(256))),
         Case(sets["ml-1m-ncf"], (Ours(64), *of_likes), _STARTS),
+        *(Case(made, (Ours(64),)) for made in made_sets(folder).values()),
     ]

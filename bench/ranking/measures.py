@@ -3,9 +3,11 @@
 Covers: lists of the best items without training items, and their measures as means over users with a relevant item.
 Does not cover: the scores (rivals.py, bench/sections/ranking.py).
 
-Recall is hits / relevant. NDCG is DCG / ideal DCG, relevance 0 or 1, discount 1 / log2(rank + 1), as in
-funkflow/tasks/serving/recommend.py. With sampled negatives a user has one relevant item: HR is whether it is among the
-best k of all of them, and an equal score counts as above it. Such figures compare with others of that protocol alone.
+Recall is hits / relevant, Mult-VAE recall is hits / min(k, relevant) (Liang et al. 2018). NDCG is DCG / ideal DCG,
+relevance 0 or 1, discount 1 / log2(rank + 1), as in funkflow/tasks/serving/recommend.py.
+
+With sampled negatives a user has one relevant item: HR is whether it is among the best k of all of them, and an
+equal score counts as above it. Such figures compare with others of that protocol alone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from bench.ranking.held_out import HeldOut, Integers
 Scores = Callable[[Integers], npt.NDArray[np.float32]]
 """Scores of all items for these users, float32 (n, items), a new array."""
 Measure = tuple[str, int]
-"""A name of ("NDCG", "recall", "HR") and k."""
+"""A name of ("NDCG", "recall", MULT_VAE, "HR") and k."""
+MULT_VAE = "Mult-VAE recall"
+BY_HASH: tuple[Measure, ...] = (("NDCG", 10), ("recall", 20), (MULT_VAE, 20), ("NDCG", 100))
+"""Measures of splits by hash."""
 _BATCH = 128
 """Users at a time: their scores of all items stay in the cache."""
 
@@ -28,7 +33,7 @@ _BATCH = 128
 def measured(held_out: HeldOut, scores: Scores, wanted: Sequence[Measure]) -> dict[str, float]:
     """Return the measures, such as "NDCG@10"."""
     hits, numbers = _sampled_hits(held_out, scores) if held_out.negatives is not None else _hits(held_out, scores)
-    return {f"{name}@{k}": _mean(name, hits[:, :k], numbers) for name, k in wanted}
+    return {f"{name}@{k}": _mean(name, hits[:, :k], numbers, k) for name, k in wanted}
 
 
 def _hits(held_out: HeldOut, scores: Scores) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
@@ -65,9 +70,11 @@ def _sampled_hits(held_out: HeldOut, scores: Scores) -> tuple[npt.NDArray[np.boo
     return hits, np.ones(len(users), np.int64)
 
 
-def _mean(name: str, hits: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int64]) -> float:
+def _mean(name: str, hits: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int64], k: int) -> float:
     if name == "NDCG":
         discounts = 1.0 / np.log2(np.arange(2, hits.shape[1] + 2))
         ideal = np.cumsum(discounts)[np.minimum(numbers, hits.shape[1]) - 1]
         return float(np.mean(hits @ discounts / ideal))
+    if name == MULT_VAE:
+        numbers = np.minimum(numbers, k)
     return float(np.mean(hits.sum(axis=1) / numbers))  # recall, and HR, of one relevant item

@@ -1,7 +1,7 @@
 """The sets, their protocols, and the settings with which ours trains on them.
 
-Covers: real sets in the folder of real ratings, and a made one for the smallest form; their splits in dense ids.
-Does not cover: who is measured on them at which rank (cases.py).
+Covers: real sets in the folder of real ratings, and the splits of any set in dense ids.
+Does not cover: sets made here (made.py), or who is measured on them at which rank (cases.py).
 
 Hash 10 %: ours holds the ratings out, and those from three quarters up the scale on are relevant. Gowalla has the split
 of the LightGCN paper (He et al. 2020). `ml-1m-ncf` has the split of the NCF paper (He et al. 2017), which ranks each
@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.csv
 
 from bench.ours_ranked import Rows, Runs
 from bench.ranking.held_out import HeldOut
-from bench.ranking.measures import Measure
+from bench.ranking.measures import BY_HASH, MULT_VAE, Measure
 
 _RELEVANT_PART = 0.75
 
@@ -83,29 +82,17 @@ class RankingSet:
 def real_sets() -> Mapping[str, RankingSet]:
     """Return the real sets by their short names, whether they are there or not."""
     folder = ratings_folder()
-    by_hash: tuple[Measure, ...] = (("NDCG", 10), ("recall", 20), ("NDCG", 100))
-    at_20: tuple[Measure, ...] = (("recall", 20), ("NDCG", 20))
+    at_20: tuple[Measure, ...] = (("recall", 20), (MULT_VAE, 20), ("NDCG", 20))
     sampled: tuple[Measure, ...] = (("HR", 10), ("NDCG", 10))
     return {
-        "ml-100k": RankingSet("MovieLens 100K", folder / "ml-100k", "u.data", by_hash),
-        "ml-latest-small": RankingSet("MovieLens latest-small", folder / "ml-latest-small", "ratings.csv", by_hash),
-        "ml-1m": RankingSet("MovieLens 1M", folder / "ml-1m", "ratings.dat", by_hash),
+        "ml-100k": RankingSet("MovieLens 100K", folder / "ml-100k", "u.data", BY_HASH),
+        "ml-latest-small": RankingSet("MovieLens latest-small", folder / "ml-latest-small", "ratings.csv", BY_HASH),
+        "ml-1m": RankingSet("MovieLens 1M", folder / "ml-1m", "ratings.dat", BY_HASH),
         "gowalla": RankingSet("Gowalla", folder / "gowalla", "train.csv", at_20, test="test.csv", count=20),
         "ml-1m-ncf": RankingSet(
             "MovieLens 1M", folder / "ml-1m-ncf", "train.csv.gz", sampled, test="test.csv", negatives="negatives.csv"
         ),
     }
-
-
-def made_set(folder: Path) -> RankingSet:
-    """Return a set made here: users rate most of their own group's items, and hardly any other."""
-    rng, folder = np.random.default_rng(4), folder / "groups"
-    users, items = (each.ravel() for each in np.indices((300, 60)))
-    kept = rng.random(len(users)) < np.where(users % 5 == items % 5, 0.8, 0.03)
-    rows = pa.table({"user": users[kept], "item": items[kept], "rating": rng.integers(4, 6, int(kept.sum()))})
-    folder.mkdir(parents=True, exist_ok=True)
-    pyarrow.csv.write_csv(rows, folder / "ratings.csv")
-    return RankingSet("five groups", folder, "ratings.csv", (("NDCG", 10), ("recall", 20), ("NDCG", 100)))
 
 
 def read_rows(path: Path) -> Rows:

@@ -1,7 +1,7 @@
 """Ranking: how well the best items match held-out ones, ours beside rivals, by one evaluator.
 
-Covers: ours with `train.goal = ranking` and nothing tuned, the most rated items, EASE, and implicit's ALS and BPR at
-their defaults; what ours measured of its own ranking must be what the evaluator finds.
+Covers: ours with `train.goal = ranking` and nothing tuned, the most rated items, EASE, and models for implicit feedback
+of implicit, Spark and cmfrec at their defaults; what ours measured of its own ranking must be what the evaluator finds.
 Does not cover: measures (bench/ranking/measures.py), sets and splits (bench/ranking/sets.py).
 """
 
@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.csv
 
 from bench.context import Bench
-from bench.data import packed
+from bench.data import packed, write_text
 from bench.measure import Row
 from bench.ours import Failed
 from bench.ours_ranked import Runs, Trained, runs
+from bench.peers.roster import PEERS
 from bench.process import run_module
 from bench.ranking import rivals
 from bench.ranking.cases import Case, Ours, cases_of
@@ -32,7 +33,12 @@ from bench.ranking.measures import Scores, measured
 from bench.ranking.sets import read_rows
 
 SECTION = "ranking: the best items, without those of training"
-_IMPLICIT = "bench.peers.implicit_ranking"
+_PACKAGES = {
+    "implicit": "bench.peers.implicit_ranking",
+    "pyspark": "bench.peers.spark_ranking",
+    "cmfrec": "bench.peers.cmfrec_ranking",
+}
+"""Modules of the peers that rank, by the peers' names."""
 _SAME = 5e-4
 """Of equal scores another item may come first."""
 
@@ -82,8 +88,9 @@ class _Race:
         yield "most rated", starts[0], lambda: self._judge("most rated", held_out, rivals.most_rated(held_out))
         if held_out.shape[1] <= rivals.EASE_ITEMS:
             yield _ease_name(), starts[0], lambda: self._ease(held_out)
-        if "implicit" in self.bench.peers:
-            yield "implicit", starts[0], lambda: self._implicit(held_out)
+        for peer in _PACKAGES:
+            if peer in self.bench.peers:
+                yield peer, starts[0], lambda peer=peer: self._package(held_out, peer)
 
     def _judge(self, contestant: str, held_out: HeldOut, scores: Scores, variant: str = "") -> dict[str, float]:
         reached = measured(held_out, scores, self.case.data.measures)
@@ -121,11 +128,14 @@ class _Race:
             self._judge(_ease_name(), held_out, rivals.ease(held_out, l2), f"L2 {l2:g}")
         self.found[_ease_name()].seconds.append((time.monotonic() - began) / len(rivals.EASE_L2))
 
-    def _implicit(self, held_out: HeldOut) -> None:
-        folder = self.root / "implicit"
+    def _package(self, held_out: HeldOut, peer: str) -> None:
+        folder = self.root / peer
         folder.mkdir(parents=True, exist_ok=True)
-        packed(*held_out.training).tofile(folder / "training.bin")
-        answer = run_module(_IMPLICIT, folder, limit_seconds=self.bench.limit_seconds)
+        training = packed(*held_out.training)
+        training.tofile(folder / "training.bin")
+        if PEERS[peer].reads:
+            write_text(folder / "training.txt", training)
+        answer = run_module(_PACKAGES[peer], folder, limit_seconds=self.bench.limit_seconds)
         if answer.failed:
             raise Failed(answer.failed)
         for name, seconds in answer.content["seconds_by_model"].items():
@@ -133,7 +143,7 @@ class _Race:
                 _padded(np.lib.format.open_memmap(folder / f"{name}-{side}.npy", mode="r"), rows)
                 for side, rows in zip(("users", "items"), held_out.shape, strict=True)
             )
-            contestant = f"implicit {name.upper()}, k = {answer.content['factors']}"
+            contestant = f"{peer} {name.upper()}, k = {answer.content['factors']}"
             self._judge(contestant, held_out, rivals.of_factors(users, items))
             self.found[contestant].seconds.append(seconds)
 

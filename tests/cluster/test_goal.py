@@ -144,4 +144,14 @@ def test_the_weight_of_a_missing_cell_follows_the_part_that_is_rated() -> None:
 
 @pytest.mark.parametrize(("a_row", "l2"), [(5, 0.034), (20, 0.0085), (80, 0.0085), (320, 0.00425)])
 def test_the_l2_of_a_ranking_follows_the_ratings_a_row(a_row: int, l2: float) -> None:
-    assert als_l2_for(a_row * 2_000, 4_000, 1_000, alpha=0.1) == pytest.approx(l2)
+    assert als_l2_for(a_row * 2_000, 1_000, 4_000, alpha=0.5) == pytest.approx(l2)
+
+
+def test_the_l2_of_a_ranking_of_few_items_follows_the_weight_of_a_users_row() -> None:
+    assert als_l2_for(50 * 6_000, 6_000, 100, alpha=0.5) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("a_row", "times"), [(10, 1.0), (24, 1.0), (30, 1.25), (80, 1.5), (96, 1.25), (190, 1.0)])
+def test_the_l2_of_likes_is_higher_between_24_and_120_a_row(a_row: int, times: float) -> None:
+    of_likes, of_ratings = (als_l2_for(a_row * 2_000, 1_000, 4_000, alpha=0.5, likes=likes) for likes in (True, False))
+    assert of_likes == pytest.approx(times * of_ratings)

@@ -80,7 +80,7 @@ def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings
     else:
         scaling = scaling_of(grid, settings.center)
     if l2 is None:
-        l2 = als_l2_for(grid.ratings, grid.users, grid.items, alpha)
+        l2 = als_l2_for(grid.ratings, grid.users, grid.items, alpha, likes=grid.counts or least == greatest)
     return Objective(alpha, l2, grid.users, grid.items, scaling, settings.biases and not alpha, counts=grid.counts)
 
 
