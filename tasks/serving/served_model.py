@@ -2,7 +2,7 @@
 
 Covers: rows of users by dense id, the items in shards, raw ids of items, and the best items of users.
 Does not cover: the model by raw ids (tasks/model/model.py), the choice of items (top_items.py), the choice between
-memory and files (pipeline/planning/budget.py).
+memory and files (pipeline/planning/serving_memory.py).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class HeldModel(Weighed):
 class ServedModel(Weighed):
     """A saved model by dense ids of users. Items go by their row in the model, which is their place in its item parts.
 
-    `held` : all of it; None: what is asked for is read from its files, one after another and `SHARD_ROWS` rows at a
-    time. Both give the same bits.
+    `held` : all rows; None: the methods read the files, one after another, `SHARD_ROWS` rows at a time. Both give the
+    same bits.
     """
 
     parts: ModelParts

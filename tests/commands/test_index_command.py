@@ -1,4 +1,4 @@
-"""The command `index`: an index of faiss beside exact lists of the model, and what is said without faiss.
+"""The command `index`: an index of faiss beside exact lists of the model, and the message without faiss.
 
 Covers: pipeline/commands/reconstruct.py, pipeline/models/item_index.py, tasks/storage/faiss_index.py.
 Does not cover: the vectors (tests/unit/test_item_vectors.py).
