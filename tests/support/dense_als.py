@@ -66,11 +66,12 @@ class Dense:
         return np.asarray(share * right.T @ right + self.penalties()[row] * np.eye(right.shape[1]))
 
     def solved(
-        self, left: Matrix, right: Matrix, steps: int | None, fixed: int | None = None, rows: Iterable[int] = ()
-    ) -> Matrix:
+        self, left: Matrix, right: Matrix, steps: int | None, fixed: int | None = None, rows: Iterable[int] = (),
+        plain: bool = False,
+    ) -> Matrix:  # fmt: skip
         """Return `left` after some steps of conjugate gradients in every row; None: at the exact solution.
 
-        fixed : a column that stays as it is; rows : to solve; empty: all.
+        fixed : a column that stays as it is; rows : to solve; empty: all; plain : without preconditioner.
         """
         free = [column for column in range(right.shape[1]) if column != fixed]
         after = left.copy()
@@ -84,7 +85,7 @@ class Dense:
             if steps is None:
                 after[row, free] = np.linalg.solve(inner, wanted)
             else:
-                guess = self.as_sample(row, right)[np.ix_(free, free)]
+                guess = np.eye(len(free)) if plain else self.as_sample(row, right)[np.ix_(free, free)]
                 after[row, free] = conjugate_gradients(inner, wanted, left[row, free], steps, guess)
         return after
 
