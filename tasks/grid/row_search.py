@@ -99,5 +99,7 @@ class RowSearch(Weighed):
 
     def copy(self) -> RowSearch:
         """Return a search whose steps leave this one as it is."""
-        state = (self.rows, self.directions, self.turned, self.residuals, self.products)
-        return RowSearch(*(aligned_copy(each) for each in state), self.problems)
+        return RowSearch(
+            aligned_copy(self.rows), aligned_copy(self.directions), aligned_copy(self.turned),
+            self.residuals.copy(), self.products.copy(), self.problems,
+        )  # fmt: skip

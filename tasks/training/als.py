@@ -1,9 +1,9 @@
 """The tasks of alternating row solves on one block or one shard, by conjugate gradients.
 
 Covers: the users of a row of blocks solved where they are, the items' part of a block, the step of an item shard.
-Does not cover: the objective (tasks/grid/row_objective.py), the loops (tasks/kernels/row_order.py, row_terms.py,
-row_steps.py), the form of rows (tasks/grid/solved_rows.py), the graph of an epoch
-(pipeline/training/methods/als_graph.py).
+Does not cover: the objective (tasks/grid/row_objective.py), the loops (tasks/kernels/row_order.py,
+tasks/kernels/row_terms.py, tasks/kernels/row_steps.py), the form of rows (tasks/grid/solved_rows.py), the graph of an
+epoch (pipeline/training/methods/als_graph.py).
 """
 
 from __future__ import annotations
