@@ -36,10 +36,11 @@ _PARTS = 3
 """Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
 _ROW_VERSIONS = 4
 """Of rows that are solved: before, after, the best, and those of a checkpoint that is written."""
-_SEARCH_ROWS = 10
-"""Of items during their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
-_SOLVED_ROWS = 7
-"""Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
+_SEARCH_ROWS = 12
+"""Of items during their steps, in rows of float32: rows, directions in both bases and float64 residuals, before and
+after a step; and two for rows that are turned."""
+_SOLVED_ROWS = 11
+"""Of users that are solved together: rows and directions in both bases, sums in three forms, and float64 residuals."""
 _ORDERED_BYTES = 6
 """A rating of users that are solved together, in their order: the item's row and the target."""
 _SCORED_BYTES = 30
