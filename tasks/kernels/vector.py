@@ -146,6 +146,10 @@ class Row:
             self.places.append(place)
             self.vectors.append(_loaded(builder, place))
 
+    def again(self) -> list[Vector]:
+        """Return the vectors, loaded again."""
+        return [_loaded(self.builder, place) for place in self.places]
+
     def products(self, other: Row) -> Vector:
         """Return 16 lanes whose sum is <this, other>."""
         first, *others = ((mine * theirs).widened() for mine, theirs in zip(self.vectors, other.vectors, strict=True))
@@ -164,6 +168,11 @@ class Row:
     def store(self, vectors: Sequence[Vector]) -> None:
         for place, vector in zip(self.places, vectors, strict=True):
             vector.builder.store(vector.value, place).align = 4
+
+
+def forget(builder: ir.IRBuilder) -> None:
+    """Keep LLVM from using what was loaded before for what is loaded after: it would keep it on the stack."""
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
 
 
 def _loaded(builder: ir.IRBuilder, place: ir.Value) -> Vector:
