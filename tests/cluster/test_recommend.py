@@ -9,6 +9,8 @@ Does not cover: the choice among many scores (test_best.py), one user's recommen
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -248,8 +250,13 @@ def test_hits_coverage_and_novelty_are_those_of_plain_counting(root: Path, ran: 
 
 
 def test_a_sample_of_users_has_every_measure(root: Path, ran: RunResult) -> None:
-    sample = run(settings_for(root, ranking={"count": 5, "users": 40, "also": [2]}), until="ranking").ranking
-    assert 0 < sample["users"] < ran.ranking["users"]
+    heard: list[Event] = []
+    chosen = settings_for(root, ranking={"count": 5, "users": 40, "also": [2]})
+    sample = run(chosen, until="ranking", listeners=[heard.append]).ranking
+    assert 20 < sample["users"] <= 40 < ran.ranking["users"]
+    (said,) = [each.summary for each in heard if isinstance(each, StageFinished) and each.stage == "ranking"]
+    error = 0.5 / math.sqrt(sample["users"])
+    assert re.search(rf" {sample['users']} of \d+ users, standard error below {error:.4f}$", said)
     for each in (sample, sample["also"][0], sample["most_rated"]):
         assert {*RANKING_MEASURES} <= {*each}
     assert {*RANKING_MEASURES} - {*sample["random"]} == {"coverage"}
