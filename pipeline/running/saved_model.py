@@ -32,7 +32,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.recommend import recommend, similar
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
-from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
+from funkflow.pipeline.stages.spectrum import known_spectrum, predict_spectrum_bytes, spectrum
 from funkflow.pipeline.stages.vectors import write_canonical_vectors
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import TrainedOn
@@ -50,11 +50,22 @@ def spectrum_of(
     """Write a saved model's spectrum beside it, and its vectors if there is a folder for them.
 
     Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_canonical_vectors`.
+
+    Raises
+    ------
+    CannotFit
+        Memory is too small.
     """
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
         return known
-    with _context(settings, model_folder, model_folder, listeners) as context:
+
+    def needs(allowance: Allowance) -> tuple[int, int]:
+        has_vectors = bool(vectors_folder)
+        return predict_spectrum_bytes(model_folder, grid_folder, has_vectors, allowance.workers, allowance.threads)
+
+    need = _Need(needs, "the spectrum, part by part", "train.rank, raise grid.shards")
+    with _context(settings, model_folder, model_folder, listeners, need) as context:
         manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
             write_canonical_vectors(context, model_folder, vectors_folder, fold_biases, balanced)

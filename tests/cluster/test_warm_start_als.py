@@ -175,6 +175,7 @@ def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, st
     before, after = training_of(first.removesuffix("/model")), training_of(kept.paths["run"])
     assert before.ranked is not None
     assert after.ranked is not None
+    assert after.start is not None
     assert (kept.best_epoch, after.ranked.users) == (0, before.ranked.users)
     assert after.start == pytest.approx(before.ranked.ndcg[before.best_epoch - 1], abs=1e-6)
     assert max(after.ranked.ndcg) < after.start
