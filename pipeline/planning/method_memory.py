@@ -37,10 +37,11 @@ _PARTS = 3
 """Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
 _ROW_VERSIONS = 4
 """Of rows that are solved: before, after, the best, and those of a checkpoint that is written."""
-_SEARCH_ROWS = 10
-"""Of items during their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
-_SOLVED_ROWS = 7
-"""Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
+_SEARCH_ROWS = 12
+"""Of items during their steps, in rows of float32: rows, directions in both bases and float64 residuals, before and
+after a step; and two for rows that are turned."""
+_SOLVED_ROWS = 11
+"""Of users that are solved together: rows and directions in both bases, sums in three forms, and float64 residuals."""
 _ORDERED_BYTES = 6
 """A rating of users that are solved together, in their order: the item's row and the target."""
 _SCORED_BYTES = 30
@@ -59,11 +60,9 @@ _MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
 size."""
 _ITEM_VERSIONS, _FILE_VERSIONS = 3, 3
 """Versions in float32 of all items while they are read, by part and then joined, and of a part: its file, its rows."""
-_QR_VERSIONS, _LEAF_VERSIONS = 4, 4
-"""Of a part in its QR, in float32: its file, its rows, those in float64; and in float64 of the leaf that is cut from
-it (tasks/model/canonical.py)."""
-_WRITTEN_VERSIONS = 3.5
-"""Of a part of U or V that is written, in float32: its rows in float64, whole and in pieces, the table and its file."""
+_QR_VERSIONS, _LEAF_VERSIONS, _WRITTEN_VERSIONS = 4, 4, 3.5
+"""Of a part in its QR, in float32: its file, its rows, those in float64; in float64 of the leaf that is cut from it
+(tasks/model/canonical.py); and in float32 of a part of U or V that is written."""
 _RANKED_BYTES = 60
 """A rating whose errors are measured at every rank: its rows and value as read and by item part, and their places."""
 _PAIR_VERSIONS = 2

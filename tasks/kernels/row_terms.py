@@ -1,7 +1,7 @@
 """Sums over the ratings of rows that are solved, in LLVM vectors.
 
 Covers: `add_rows`, for any rank, in float32 or float64, and its loop over one row's ratings, `add_terms`.
-Does not cover: vectors and rows (vector.py), the order of ratings (als.py).
+Does not cover: vectors and rows (vector.py), the order of ratings (row_order.py).
 
 A term is (t - w s) y with s = <x, y>. The loop over a row's ratings keeps x and the sum in registers and takes four
 ratings at a time: their products are added up over the lanes in 13 operations, where each by itself takes eight. So a
