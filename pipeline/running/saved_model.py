@@ -144,7 +144,7 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
     origin = TrainedOn.of(
         model_folder, "similar items go beside a model, in the folder of its run, and it is in another"
     )
-    need = _serving_need(settings, origin, model_folder, settings.recommend.similar)
+    need = _serving_need(settings, origin, model_folder, 0, settings.recommend.similar)
     with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         return similar(context, model_folder, settings.recommend.similar, origin.run_folder)
 
@@ -163,14 +163,14 @@ class _Need:
     in_parts: Callable[[Allowance], bool] = lambda _allowance: False
 
 
-def _serving_need(settings: Settings, origin: TrainedOn, model_folder: str, count: int) -> _Need:
-    """Return the need of choosing `count` items for each user, or of those most similar to each item."""
+def _serving_need(settings: Settings, origin: TrainedOn, model_folder: str, count: int, similar: int = 0) -> _Need:
+    """Return the need of choosing `count` items for each user, or `similar` ones most similar to each item."""
     about, data = read_about(model_folder), origin.dataset
     size = Size(data["ratings"], data["users"], data["items"], raw_bytes=0)
 
     def need(allowance: Allowance) -> ServingNeed:
         work = Workload(size, about["rank"], len(about["parts"]["item"]), allowance.workers, allowance.threads)
-        return recommending_need(settings, work, count, allowance)
+        return recommending_need(settings, work, count, allowance, similar)
 
     return _Need(
         lambda allowance: need(allowance).both, RECOMMENDING, LOWER_FOR_RECOMMENDING,
