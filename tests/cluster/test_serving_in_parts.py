@@ -122,7 +122,7 @@ def test_smaller_parts_need_less() -> None:
     assert many < few < predict_serving(work(4), 100, 20_000, MILLION).worker_bytes
 
 
-@pytest.mark.parametrize(("in_parts", "measured"), [(True, 611)])
+@pytest.mark.parametrize(("in_parts", "measured"), [(True, 611), (False, 594)])
 def test_similar_items_of_a_catalogue_as_measured(in_parts: bool, measured: int) -> None:
     """The resident size of a worker in MiB: 50 items for each of 300,000, rank 64, 4 parts, two threads."""
     size = Size(1_200_000, 300_000, 300_000, raw_bytes=0)
