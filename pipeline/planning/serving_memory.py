@@ -28,6 +28,8 @@ RATED_BYTES = 4
 """A rating of a user of the task, by the row of its item."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
+SIMILAR_ITEM_BYTES = 50
+"""An item found similar to another: the same, and the places of both where their raw ids are read."""
 COUNTED_ITEM_BYTES = 40
 """An item of the ranking by the number of ratings: its score and self-information, and three versions of its count."""
 _SHARD_VERSIONS = 4
@@ -77,7 +79,7 @@ def predict_similar(work: Workload, count: int) -> ServingNeed:
     items, row = work.size.items, 4 * work.rank + _ID_BYTES
     piece = min(items, PIECE_ITEMS)
     kept = min(KEPT_BYTES, work.size.ratings * PARTITION_ROW_BYTES)
-    task = piece * (min(count, items) * LISTED_ITEM_BYTES + 2 * row)
+    task = piece * (min(count, items) * SIMILAR_ITEM_BYTES + 2 * row)
     return _need(work, kept, min(work.threads, -(-items // max(1, piece))), task)
 
 

@@ -122,11 +122,11 @@ def test_smaller_parts_need_less() -> None:
     assert many < few < predict_serving(work(4), 100, 20_000, MILLION).worker_bytes
 
 
-@pytest.mark.parametrize(("in_parts", "measured"), [(True, 611), (False, 594)])
-def test_similar_items_of_a_catalogue_as_measured(in_parts: bool, measured: int) -> None:
-    """The resident size of a worker in MiB: 50 items for each of 300,000, rank 64, 4 parts, two threads."""
+@pytest.mark.parametrize(("shards", "in_parts", "measured"), [(4, True, 611), (4, False, 594), (16, True, 551)])
+def test_similar_items_of_a_catalogue_as_measured(shards: int, in_parts: bool, measured: int) -> None:
+    """The resident size of a worker in MiB: 50 items for each of 300,000, rank 64, two threads."""
     size = Size(1_200_000, 300_000, 300_000, raw_bytes=0)
-    of = Workload(size, 64, 4, workers=1, threads=2, streamed=in_parts)
+    of = Workload(size, 64, shards, workers=1, threads=2, streamed=in_parts)
     assert measured <= predict_similar(of, 50).worker_bytes / 2**20 < 1.25 * measured
     assert predict_similar(of, 100).worker_bytes > predict_similar(of, 50).worker_bytes + 2 * 20_000 * 50 * 8
 
