@@ -121,6 +121,7 @@ def test_shards_of_whole_tiles_hold_the_same_items(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("few", [0, FEW_USERS])
 @given(seed=st.integers(0, 2**32 - 1), items=st.integers(1, 40), parts=st.integers(1, 9), ratings=st.integers(0, 60))
+@settings(max_examples=examples(100), deadline=None)
 def test_rated_items_are_those_of_each_wanted_user_by_row(
     few: int, seed: int, items: int, parts: int, ratings: int
 ) -> None:
