@@ -129,7 +129,7 @@ def als_l2_for(ratings: int, users: int, items: int, alpha: float, likes: bool =
     if not alpha:
         return ALS_L2 * l2_for(ratings, users, items)
     a_row, density = _a_row(ratings, users, items), _density(ratings, users, items)
-    few = max(FEW_A_ROW, FEW_A_ROW_IF_DENSE * min(1.0, density / DENSE) ** (1 / 3))
+    few = max(FEW_A_ROW, FEW_A_ROW_IF_DENSE * math.cbrt(min(1.0, density / DENSE)))
     most = MOST_L2 / math.sqrt(_scarcity_a_row(ratings, users, items))
     by_ratings = ALPHA_L2 * min(most, max(1.0, few / a_row)) * min(1.0, math.sqrt(MANY_A_ROW / a_row))
     if likes:
