@@ -162,7 +162,7 @@ def test_two_workers_give_the_same_bytes(root: Path, ran: RunResult) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize(("user", "said"), [(9999, "there is no user 9999"), ("x", "are not all numbers")])
+@pytest.mark.parametrize(("user", "said"), [(9999, "there is no user 9999"), ("x", "are integers, not 1, x")])
 def test_an_unknown_user_is_named(root: Path, ran: RunResult, user: object, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         run(settings_for(root, recommend={"count": 3, "users": [1, user]}), until="recommend")
