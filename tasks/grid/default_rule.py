@@ -236,10 +236,10 @@ with 0.6, 0.0017 with 0.5, 0.0008 with 0.4, 0.0004 with 0.3, and as it is by 0.0
 it ended below, in the fifth epoch instead of the fourth.
 
 Row solves of ratings take the same number: their next half takes shrunk rows as if its L2 were 1 / 0.3^2 of what it is,
-so that only directions grow that many ratings share. The same ten days end in the second epoch, with three steps without a preconditioner, at 0.0023 to 0.0027
-below the RMSE of a cold run, with 0.5 at 0.0017 to 0.0020 below; as it is, from 0.0002 below to 0.0004 above. With a
-weight for missing cells nothing is shrunk: there more epochs do no harm, and after the first one NDCG@10 of the last
-tenth is 0.311 as it is, 0.308 with 0.6 and 0.289 with 0.3."""
+so that only directions grow that many ratings share. The same ten days, with three steps without a preconditioner, end
+in the second epoch at 0.0023 to 0.0027 below the RMSE of a cold run, with 0.5 at 0.0017 to 0.0020 below; as it is, from
+0.0002 below to 0.0004 above. With a weight for missing cells nothing is shrunk: there more epochs do no harm, and after
+the first one NDCG@10 of the last tenth is 0.311 as it is, 0.308 with 0.6 and 0.289 with 0.3."""
 
 WARM_SQUARES = 0.5
 """First value of the sums of squares of such a row, for each of its ratings: of its bias this, of its factors this
