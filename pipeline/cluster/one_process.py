@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from funkflow.pipeline.cluster.temporary_folder import refuse_without_temporary_folder
 from funkflow.pipeline.planning.budget import available_memory_bytes
+from funkflow.pipeline.progress.live.first_request import LATE, load_when_asked
 from funkflow.pipeline.settings.cluster import ClusterSettings
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -37,9 +38,11 @@ def open_one_process(stack: ExitStack, settings: ClusterSettings) -> Client:
             threads_per_worker=settings.threads_per_worker,
             memory_limit=settings.memory or available_memory_bytes(),
             dashboard_address=settings.dashboard,
+            scheduler_kwargs=LATE,
             silence_logs=logging.CRITICAL,
         )
     )
+    load_when_asked(cluster.scheduler)
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
 

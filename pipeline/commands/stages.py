@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from funkflow.pipeline.root.result import RunResult
     from funkflow.pipeline.running import execution as executions
     from funkflow.pipeline.settings.sections import Settings
+    from funkflow.tasks.storage import arrow_arrays
 else:  # the help of a command needs none of them
     psutil, events = late("psutil"), late("funkflow.pipeline.progress.events")
     tables, executions = late("funkflow.pipeline.results.tables"), late("funkflow.pipeline.running.execution")
+    arrow_arrays = late("funkflow.tasks.storage.arrow_arrays")
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -129,6 +131,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     def work(execution: executions.Execution) -> RunResult:
         begun.append(execution)
+        arrow_arrays.leave_pandas_out()
         return funkflow.work(execution)
 
     def show(result: RunResult, root: str = "") -> None:
