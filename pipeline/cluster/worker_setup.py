@@ -1,6 +1,7 @@
 """The preload of Dask that every worker process of ours runs at its start.
 
-Covers: leaving Ctrl-C to the client, and pandas to tasks that use it. Does not cover: workers that somebody else started.
+Covers: leaving Ctrl-C to the client, and pandas to tasks that use it.
+Does not cover: workers that somebody else started.
 """
 
 from __future__ import annotations
