@@ -142,7 +142,8 @@ def _place_seen(seen, starts, ends, part_starts, placed):  # type: ignore[no-unt
     cursors = np.empty(parts + 1, np.int64)
     first = 0
     for user in range(len(starts)):
-        cursors[:] = 0
+        for part in range(parts + 1):  # cursors[:] = 0 would load numba's code for all assignments
+            cursors[part] = 0
         for place in range(starts[user], ends[user]):
             cursors[seen[place] % np.int32(parts) + 1] += 1
         for part in range(parts):
