@@ -6,10 +6,13 @@ Does not cover: when a run does so (pipeline/planning/one_process.py), clusters 
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
+import dask
+import pyarrow as pa
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +23,9 @@ from funkflow.pipeline.settings.cluster import ClusterSettings
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Dask sets them for worker processes (`distributed.nanny.pre-spawn-environ`)."""
+_MALLOC_PARAMETERS = {-1: "MALLOC_TRIM_THRESHOLD_", -3: "MALLOC_MMAP_THRESHOLD_"}
+"""By glibc's number of it, the variable of the environment that sets a parameter at the start of a process."""
+_ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 
 
 def open_one_process(stack: ExitStack, settings: ClusterSettings) -> Client:
@@ -30,6 +36,7 @@ def open_one_process(stack: ExitStack, settings: ClusterSettings) -> Client:
     """
     refuse_without_temporary_folder()
     stack.enter_context(threadpool_limits(1))
+    _allocate_as_workers_do(stack)
     _set_for_libraries_that_load_later(stack)
     cluster = stack.enter_context(
         LocalCluster(
@@ -45,6 +52,17 @@ def open_one_process(stack: ExitStack, settings: ClusterSettings) -> Client:
     load_when_asked(cluster.scheduler)
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
+
+
+def _allocate_as_workers_do(stack: ExitStack) -> None:
+    """Let freed memory be used again, as the settings of Dask do for worker processes (conf/dask.yaml says why)."""
+    asked = dask.config.get("distributed.nanny.pre-spawn-environ")
+    with suppress(AttributeError):  # other C libraries than glibc
+        for parameter, name in _MALLOC_PARAMETERS.items():
+            ctypes.CDLL(None).mallopt(parameter, asked[name])
+    if asked[_ARROW_POOL] == "system":
+        stack.callback(pa.set_memory_pool, pa.default_memory_pool())
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _set_for_libraries_that_load_later(stack: ExitStack) -> None:
