@@ -34,7 +34,7 @@ def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         njit: Any = numba.njit
-        kernel = njit(nogil=True, **options)(function)
+        kernel = njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
         if not why_uncached():
             kernel._cache = _KernelCache(function)
         if signature:
