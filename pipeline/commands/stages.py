@@ -36,6 +36,7 @@ from funkflow.tasks.redact import masked
 if TYPE_CHECKING:
     import psutil
 
+    from funkflow.pipeline.cluster import one_process
     from funkflow.pipeline.progress import events
     from funkflow.pipeline.results import tables
     from funkflow.pipeline.root.result import RunResult
@@ -46,6 +47,7 @@ else:  # the help of a command needs none of them
     psutil, events = late("psutil"), late("funkflow.pipeline.progress.events")
     tables, executions = late("funkflow.pipeline.results.tables"), late("funkflow.pipeline.running.execution")
     arrow_arrays = late("funkflow.tasks.storage.arrow_arrays")
+    one_process = late("funkflow.pipeline.cluster.one_process")
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -134,6 +136,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
         begun.append(execution)
         stages = funkflow.work  # imports them
         arrow_arrays.leave_pandas_out()
+        one_process.allocate_sparingly()
         search_as_usual()
         return stages(execution)
 
