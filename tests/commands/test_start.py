@@ -1,6 +1,6 @@
 """What a command loads before it has work to do: most of its processor time.
 
-Covers: the heavy packages of `--version`, of the help, and of `recommend` to one user.
+Covers: the heavy packages of `--version`, of the help, of `recommend` to one user, and of a small run.
 Does not cover: a run that is up to date (test_up_to_date.py); seconds.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loaded import heavy_of
+from loaded import HEAVY, heavy_of
 from program import SMALL, funkflow
 
 from funkflow import Model
@@ -41,3 +41,15 @@ def test_recommending_to_one_user_loads_what_reads_the_model(tmp_path: Path) -> 
     loaded, said = heavy_of("recommend", "--model", str(folder), "--user", user)
     assert f"for user {user}" in said
     assert loaded == {"numpy", "pyarrow", "pydantic"}
+
+
+def test_a_small_run_loads_no_dashboard_no_pandas_and_nothing_that_compiles(tmp_path: Path) -> None:
+    """The first run writes the ratings, by a model of pandas, and fills the cache of kernels."""
+    kernels = str(tmp_path / "kernels")
+    first, _ = heavy_of("run", "demo", *SMALL, "--root", str(tmp_path / "first"), NUMBA_CACHE_DIR=kernels)
+    assert first == HEAVY - {"bokeh"}
+    (ratings,) = (tmp_path / "first").glob("raw/*/combined_data_1.txt")
+    given = ("--ratings", str(ratings), *SMALL[2:], "--root", str(tmp_path / "again"))
+    again, said = heavy_of("run", *given, NUMBA_CACHE_DIR=kernels)
+    assert "report.html" in said
+    assert HEAVY - again == {"bokeh", "numba.np.arraymath", "pandas", "scipy.linalg"}
