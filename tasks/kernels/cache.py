@@ -19,7 +19,7 @@ from typing import Any
 import numba
 from numba.core import typeinfer
 from numba.core.caching import FunctionCache
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 _CONFIG: Any = numba.config
 
@@ -36,7 +36,8 @@ def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
         njit: Any = numba.njit
         kernel = njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
         if not why_uncached():
-            kernel._cache = _KernelCache(function)
+            cache: Any = _KernelCache
+            kernel._cache = cache(function)
         if signature:
             with typeinfer.register_dispatcher(kernel):
                 kernel.compile(*signature)
@@ -57,7 +58,8 @@ class _KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            load: Any = self._load_overload
+            return load(sig, target_context)
 
 
 @functools.cache

@@ -26,7 +26,8 @@ def watched(request: pytest.FixtureRequest) -> Iterator[tuple[Any, str]]:
     settings = ClusterSettings(workers=1, threads=1, memory=2**30)
     with open_client(settings, one_process=request.param == "one process") as client:
         client.register_plugin(LivePlugin())
-        yield client.cluster.scheduler, page_address(client)
+        cluster: Any = client.cluster
+        yield cluster.scheduler, page_address(client)
 
 
 def answer(url: str) -> tuple[str, str]:

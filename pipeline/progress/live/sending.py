@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from distributed import Client
 from distributed.utils import format_dashboard_link
@@ -101,9 +101,9 @@ class Sender:
 
 def page_address(client: Client) -> str:
     """Return the page's address on a scheduler with a dashboard."""
-    link = client.dashboard_link
-    if client.scheduler.address.startswith("inproc://"):  # then Dask names the host, wherever the dashboard listens
-        server = client.cluster.scheduler.http_server
+    link, known = client.dashboard_link, cast(Any, client)
+    if known.scheduler.address.startswith("inproc://"):  # then Dask names the host, wherever the dashboard listens
+        server = known.cluster.scheduler.http_server
         if server.address not in _EVERYWHERE:
             link = format_dashboard_link(server.address, server.port)
     return f"{link.removesuffix('/status')}{PAGE}"
