@@ -40,6 +40,7 @@ from funkflow.pipeline.progress.live.first_request import LATE, load_when_asked
 from funkflow.pipeline.settings.cluster_preset import read_preset
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError, TryAgainLater
+from funkflow.tasks.garbage import search_as_usual
 from funkflow.tasks.kernels.score import cpu_target
 
 ClusterKind = Literal["scheduler", "scheduler_file", "preset", "local"]
@@ -69,6 +70,7 @@ def open_client(
         The cluster file is wrong, or a process of the cluster runs different software.
     """
     place, name = where_to_run(settings)
+    search_as_usual()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)

@@ -29,7 +29,6 @@ from funkflow.pipeline.commands.options import (
 )
 from funkflow.pipeline.settings.request import STAGES, Request
 from funkflow.tasks.errors import ModelRefused
-from funkflow.tasks.garbage import search_as_usual
 from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked
 
@@ -134,11 +133,9 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     def work(execution: executions.Execution) -> RunResult:
         begun.append(execution)
-        stages = funkflow.work  # imports them
         arrow_arrays.leave_pandas_out()
         one_process.allocate_sparingly()
-        search_as_usual()
-        return stages(execution)
+        return funkflow.work(execution)
 
     def show(result: RunResult, root: str = "") -> None:
         print_result(result.to_dict(), as_json, tables.result_table(result, root))

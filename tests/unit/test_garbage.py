@@ -13,14 +13,17 @@ from program import CHECKOUT
 _SEEN = """
 import gc
 from funkflow.tasks import garbage
+gc.set_threshold(500, 5, 5)
 usual = gc.get_threshold()
-garbage.search_rarely()
-rare, frozen = gc.get_threshold(), gc.get_freeze_count()
 garbage.search_as_usual()
-print(rare[0] > 100 * usual[0], frozen == 0, gc.get_threshold() == usual, gc.get_freeze_count() > 1000)
+print(gc.get_freeze_count() == 0, gc.get_threshold() == usual)
+garbage.search_rarely()
+print(gc.get_threshold()[0] > 1000 * usual[0], gc.get_freeze_count() == 0)
+garbage.search_as_usual()
+print(gc.get_threshold() == usual, gc.get_freeze_count() > 1000)
 """
 
 
-def test_imports_are_not_searched_and_work_is_as_always() -> None:
+def test_imports_are_not_searched_work_is_as_before_and_other_programs_are_left_alone() -> None:
     done = subprocess.run([sys.executable, "-c", _SEEN], capture_output=True, text=True, check=True, cwd=CHECKOUT)
-    assert done.stdout.split() == ["True"] * 4
+    assert done.stdout.split() == ["True"] * 6
