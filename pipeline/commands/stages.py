@@ -6,6 +6,7 @@ Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form o
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -133,6 +134,7 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     def work(execution: executions.Execution) -> RunResult:
         begun.append(execution)
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as in worker processes; before Arrow is loaded
         arrow_arrays.leave_pandas_out()
         one_process.allocate_sparingly()
         return funkflow.work(execution)
