@@ -52,7 +52,7 @@ class _KernelCache(FunctionCache):
     """numba's cache of a function; a kernel found in it loads no part of numba that only a compilation needs.
 
     Before it looks into a cache, numba's own imports the code for all that it can compile, SciPy's for linear algebra
-    among it: 0.3 s of a processor and 40 MiB. A compilation imports it then.
+    among it: 0.3 s of a processor and 30 MiB. A compilation imports it then.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
