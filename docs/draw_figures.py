@@ -141,8 +141,8 @@ def solved_by_turns(ratings: Array, start: Array, alpha: float, l2: float) -> Ar
     for turn in range(24):
         block, counts, numbers = sides[turn % 2]
         mine, others = rows[turn % 2], rows[1 - turn % 2]
-        gram = als.weighed_gram(alpha, "f8", als.gram_of(others))
-        rows[turn % 2] = als.solve_users((block,), mine, [others], gram, counts, numbers, 3).rows
+        basis = als.basis_of(numbers, "users", als.gram_of(others))
+        rows[turn % 2] = als.solve_users((block,), mine, [others], basis, counts, numbers, 2).rows
     product: Array = rows[0] @ rows[1].T
     return product
 

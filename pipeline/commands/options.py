@@ -147,8 +147,8 @@ class RunOptions:
         """Return these options with further words; of two words for one setting, the later counts."""
         return replace(self, sets=[*before, *(self.sets or []), *after])
 
-    def settings(self) -> Settings:
-        """Return the settings that the options lead to.
+    def settings(self, or_model: bool = False) -> Settings:
+        """Return the settings that the options lead to; `or_model` : whether the command takes --model, too.
 
         Raises
         ------
@@ -156,7 +156,10 @@ class RunOptions:
             Neither CONF nor --ratings is given, or a setting is wrong.
         """
         if not self.conf and not self.ratings:
-            raise SettingsError("nothing to run: name a settings file or preset (funkflow run demo), or --ratings PATH")
+            run = "nothing to run: name a settings file or preset"
+            if or_model:
+                raise SettingsError(f"{run} (such as demo), --ratings PATH, or a model with --model")
+            raise SettingsError(f"{run} (funkflow run demo), or --ratings PATH")
         words = [
             *([f"root={quoted(self.root)}"] if self.root else []),
             *([f"ingest.ratings={quoted(self.ratings)}"] if self.ratings else []),
@@ -236,7 +239,7 @@ def model_from(
     """
     if model:
         return *options.beside_model(model, goal), None
-    settings = options.settings()
+    settings = options.settings(or_model=True)
     with watching() as shown:
         paths = funkflow.run(settings, until=until, fresh=not resume, listeners=[interrupts, shown]).paths
     return settings, paths["model"], paths["grid"]

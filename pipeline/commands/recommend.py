@@ -134,7 +134,7 @@ def _for_somebody_new(folder: str, words: list[str], count: int) -> list[dict[st
 
 def _chosen(options: RunOptions, model: str) -> tuple[Settings, str]:
     """Return the settings, and the folder of the model; "" without --model."""
-    return options.beside_model(model, "ranking") if model else (options.settings(), "")
+    return options.beside_model(model, "ranking") if model else (options.settings(or_model=True), "")
 
 
 def _lists_of(rows: list[dict[str, Any]], model: str) -> console.Group:
@@ -162,6 +162,8 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """List the items whose factors are most similar to those of ITEM, by their cosine; with --all, of every item."""
+    if count < 1:
+        raise SettingsError(f"--count {count}: ask for at least one item")
     if of_all:
         _print_all_similar(words or [], model, options.adding(after=[f"recommend.similar={count}"]), as_json)
         return
@@ -180,8 +182,9 @@ def similar(
 
 def _print_all_similar(conf: list[str], model: str, options: RunOptions, as_json: bool) -> None:
     """Write the similar items of every item, by a run or beside a model that exists."""
-    if len(conf) > 1:
-        raise SettingsError(f"{' '.join(conf)}: --all takes no item; name one settings file or preset")
+    if len(conf) > bool(not model):
+        instead = "beside --model it takes no settings" if model else "name one settings file or preset"
+        raise SettingsError(f"{' '.join(conf)}: --all takes no item; {instead}")
     settings, place = _chosen(replace(options, conf="".join(conf)), model)
     with watching() as watcher:
         if place:

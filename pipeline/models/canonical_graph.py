@@ -1,7 +1,7 @@
-"""The canonical form of a saved model on the cluster, one task a part, without gathering the user side.
+"""The canonical form of a saved model on the cluster, one task a part, without gathering a side.
 
-Covers: the tall-skinny QR of the user parts (Benson, Gleich and Demmel 2013), the small core, and the files of the two
-rotations beside a model.
+Covers: the tall-skinny QR of the parts (Benson, Gleich and Demmel 2013), the small core, the signs, and the files of
+the two rotations beside a model.
 Does not cover: the arithmetic (tasks/model/canonical.py), the stages (pipeline/stages/spectrum.py,
 pipeline/stages/vectors.py, pipeline/stages/reconstruct.py).
 """
@@ -11,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.planning.budget import BEFORE_KERNELS_BYTES, CLIENT_BYTES, SHARED_BYTES, WORKER_BYTES
+from funkflow.pipeline.planning.method_memory import Size, Workload, spectrum_task_bytes
 from funkflow.pipeline.root.model_manifests import Spectrum
 from funkflow.pipeline.root.store import content_id
-from funkflow.tasks.model.about import About
-from funkflow.tasks.model.canonical import Matrix, Rotations
-from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
+from funkflow.tasks.model.about import SIDES, About, SideName
+from funkflow.tasks.model.canonical import Core, Rotations, combine_r, signs_of
+from funkflow.tasks.model.parts import ModelParts, largest_of_items, part_triangle
 from funkflow.tasks.storage import files, npy
 
 ROTATIONS = ("user_rotation.npy", "item_rotation.npy")
@@ -47,13 +49,36 @@ def saved_rotations(model_folder: str, about: About, fold_biases: bool = False) 
     )
 
 
-def user_triangles(context: Context, stage: str, parts: ModelParts, fold_biases: bool) -> list[Matrix]:
-    """Return R of each user part: k × k numbers from each, whatever the number of users."""
-    jobs = [(parts, number, fold_biases) for number in range(len(parts.users))]
-    return run_all(context, stage, "qr-users", part_triangle, jobs)
+def predict_canonical_bytes(about: About, held_out: int, vectors: bool, workers: int, threads: int) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, of a model's spectrum.
+
+    `held_out` : validation ratings for its errors; `vectors` : whether U and V are written, too. It is NumPy's work, so
+    no process loads a kernel.
+    """
+    users, items = (sum(int(part["rows"]) for part in about["parts"][side]) for side in SIDES)
+    size = Size(0, users, items, raw_bytes=0, held_out=held_out)
+    work = Workload(size, int(about["rank"]), len(about["parts"]["item"]), workers, threads)
+    worker = WORKER_BYTES - BEFORE_KERNELS_BYTES + min(threads, work.shards) * spectrum_task_bytes(work, vectors)
+    return int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + workers * worker), int(worker + SHARED_BYTES)
+
+
+def core_of(context: Context, stage: str, parts: ModelParts, fold_biases: bool) -> Core:
+    """Return the SVD of a model's core, computed on the cluster: k × k numbers from each part of either side."""
+    counts: dict[SideName, int] = {"user": len(parts.users), "item": len(parts.items)}
+    jobs = [(parts, side, number, fold_biases) for side, count in counts.items() for number in range(count)]
+    triangles = run_all(context, stage, "qr-parts", part_triangle, jobs)
+    (core,) = run_all(
+        context, stage, "svd-core", combine_r, [(triangles[: counts["user"]], triangles[counts["user"] :])]
+    )
+    turns = [(parts, number, fold_biases, turn) for number, turn in enumerate(core.items)]
+    return core.signed(signs_of(run_all(context, stage, "signs", largest_of_items, turns)))
+
+
+def tasks_of_core(parts: ModelParts) -> int:
+    """Return how many tasks `core_of` runs."""
+    return len(parts.users) + 2 * len(parts.items) + 1
 
 
 def rotations_of(context: Context, stage: str, parts: ModelParts, fold_biases: bool = False) -> Rotations:
     """Return the canonical form of a model, computed on the cluster."""
-    r_factors = user_triangles(context, stage, parts, fold_biases)
-    return run_all(context, stage, "svd-core", core_rotations, [(r_factors, parts, fold_biases)])[0]
+    return core_of(context, stage, parts, fold_biases).rotations

@@ -57,7 +57,7 @@ def raw_item(model: Recommender, word: str) -> Any:
         try:
             raw_id: Any = int(word)
         except ValueError as cause:
-            raise BadInput(f"item {word!r}: the item ids of this model are integers") from cause
+            raise BadInput(f"item {word!r}: the item ids of this model are integers; give one") from cause
     else:
         raw_id = word
     model.known_rows([raw_id], "items")

@@ -14,8 +14,8 @@ from dask.delayed import delayed
 
 from funkflow.pipeline.models.canonical_graph import saved_rotations
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.model.canonical import check_rank
-from funkflow.tasks.model.parts import ModelParts, core_rotations, part_triangle
+from funkflow.tasks.model.canonical import check_rank, combine_r
+from funkflow.tasks.model.parts import ModelParts, part_triangle
 from funkflow.tasks.model.pieces import cut_rows, ratings_of_piece, read_item_side, rows_of
 
 
@@ -62,5 +62,7 @@ def reconstruction(
 
 
 def _delayed_rotations(parts: ModelParts) -> Any:
-    r_factors = [delayed(part_triangle)(parts, number, False) for number in range(len(parts.users))]
-    return delayed(core_rotations)(r_factors, parts, False)
+    """Return the canonical form without the choice of signs, which no product depends on."""
+    users = [delayed(part_triangle)(parts, "user", number, False) for number in range(len(parts.users))]
+    items = [delayed(part_triangle)(parts, "item", number, False) for number in range(len(parts.items))]
+    return delayed(combine_r)(users, items).rotations

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.kernels.tiles import TILE_USERS as SOLVED_USERS
 from funkflow.tasks.kernels.vector import STATE_WIDTH
+from funkflow.tasks.model.canonical import LEAF_ROWS
 from funkflow.tasks.model.score_rows import BATCH_PAIRS as SCORED_PAIRS
 
 RATING_BYTES = 3
@@ -36,10 +37,11 @@ _PARTS = 3
 """Of a user shard in the making: a block's part of the gradient, the part before it, and the penalty."""
 _ROW_VERSIONS = 4
 """Of rows that are solved: before, after, the best, and those of a checkpoint that is written."""
-_SEARCH_ROWS = 10
-"""Of items during their steps, in rows of float32: rows, directions and float64 residuals, before and after a step."""
-_SOLVED_ROWS = 7
-"""Of users that are solved together: rows, directions, sums, float64 residuals and sums."""
+_SEARCH_ROWS = 12
+"""Of items during their steps, in rows of float32: rows, directions in both bases and float64 residuals, before and
+after a step; and two for rows that are turned."""
+_SOLVED_ROWS = 11
+"""Of users that are solved together: rows and directions in both bases, sums in three forms, and float64 residuals."""
 _ORDERED_BYTES = 6
 """A rating of users that are solved together, in their order: the item's row and the target."""
 _SCORED_BYTES = 30
@@ -56,8 +58,13 @@ overwrites its input or not."""
 _MESSAGES, _LARGE_MESSAGE = 150, 1_000_000
 """Messages that the client's connections remember (pipeline/cluster/open.py), with their vectors where they are below a
 size."""
-_ITEM_VERSIONS, _FILE_VERSIONS = 5, 3
-"""Versions in float32 of all items while their rows of V are made, and of a part of a model: its file and its rows."""
+_ITEM_VERSIONS, _FILE_VERSIONS = 3, 3
+"""Versions in float32 of all items while they are read, by part and then joined, and of a part: its file, its rows."""
+_QR_VERSIONS, _LEAF_VERSIONS, _WRITTEN_VERSIONS = 4, 4, 3.5
+"""Of a part in its QR, in float32: its file, its rows, those in float64; in float64 of the leaf that is cut from it
+(tasks/model/canonical.py); and in float32 of a part of U or V that is written."""
+_RANKED_BYTES = 60
+"""A rating whose errors are measured at every rank: its rows and value as read and by item part, and their places."""
 _PAIR_VERSIONS = 2
 """Rows of a pair that is scored: a batch takes those of both sides."""
 _PLACED_BYTES, _MATCHED_BYTES = 80, 48
@@ -254,10 +261,10 @@ def randomized_need(work: Workload) -> Need:
 def scoring_need(work: Workload, parts: int) -> Need:
     """Return the need of scoring a saved model part by part: for its spectrum, the report and the gate.
 
-    Every worker has all items once, in float64 for the spectrum, and makes them of their file; every running task one
-    part of the users, from its file, and a batch of ratings with both rows of each. Ratings are placed before that, a
-    part of the dataset in a task; and one task matches all ids with those of another model. The client counts ratings,
-    by user and by item of every part.
+    Every worker has all items once and reads them from their files; every running task one part of the users, from its
+    file, and a batch of ratings with both rows of each. For the spectrum no worker has all items, but every running
+    task a part of either side. Ratings are placed before that, a part of the dataset in a task; and one task matches
+    all ids with those of another model. The client counts ratings, by user and by item of every part.
 
     parts : of the dataset.
     """
@@ -268,10 +275,23 @@ def scoring_need(work: Workload, parts: int) -> Need:
     placing = size.held_out / parts * _PLACED_BYTES
     matching = size.rows * _MATCHED_BYTES
     worker = max(
-        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.items), running * placing + matching
+        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.items),
+        min(work.threads, work.shards) * spectrum_task_bytes(work),
+        running * placing + matching,
     )
     client = size.users * _COUNTED_USER_BYTES + parts * size.items * _COUNTED_ITEM_BYTES
     return Need(worker, client, 0.0)
+
+
+def spectrum_task_bytes(work: Workload, vectors: bool = False) -> float:
+    """Return the bytes of a task of the canonical form; `vectors` : where U and V are written, too.
+
+    It has the QR of a part of one side, or validation ratings and a part of each side.
+    """
+    size, row = work.size, 4 * (work.rank + 2)
+    part, ratings = max(size.users, size.items) / work.shards, size.held_out / work.shards * _RANKED_BYTES
+    versions = _QR_VERSIONS + (_WRITTEN_VERSIONS if vectors else 0.0)
+    return row * (versions * part + 2 * _LEAF_VERSIONS * min(part, LEAF_ROWS)) + ratings
 
 
 def _found_on_disk(work: Workload) -> float:

@@ -129,15 +129,18 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         chosen = held if allowance.has_memory_for_training(held) else streamed
     else:
         chosen = streamed if settings.cluster.blocks == "streamed" else held
-    most = max(*settings.ranking.lengths, settings.recommend.count, settings.recommend.similar, 0)
-    if most:
-        chosen = with_serving(chosen, recommending_need(settings, work, most, allowance))
+    most, similar = max(*settings.ranking.lengths, settings.recommend.count, 0), settings.recommend.similar
+    if most or similar:
+        chosen = with_serving(chosen, recommending_need(settings, work, most, allowance, similar))
     return in_one_process(chosen) if allowance.one_process else chosen
 
 
-def recommending_need(settings: Settings, work: Workload, count: int, allowance: Allowance) -> ServingNeed:
-    """Return the predicted need while tasks choose `count` items for a user, of a model with `work.shards` parts."""
-    return choose_serving(work, count, settings.recommend.batch_users, settings.ingest.partition_ratings, allowance)
+def recommending_need(
+    settings: Settings, work: Workload, count: int, allowance: Allowance, similar: int = 0
+) -> ServingNeed:
+    """Return the predicted need of `count` items for a user and `similar` of an item, of a model in `work.shards`."""
+    users, ratings = settings.recommend.batch_users, settings.ingest.partition_ratings
+    return choose_serving(work, count, users, ratings, allowance, similar)
 
 
 def size_of_grid(grid: Grid) -> Size:

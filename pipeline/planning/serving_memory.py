@@ -20,6 +20,7 @@ from funkflow.pipeline.planning.budget import (
 )
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.serving.served_model import SHARD_ROWS
+from funkflow.tasks.serving.similar_items import PIECE_ITEMS
 
 READ_RATING_BYTES = 12
 """A rating of the part that a recommending task has read: its columns, and what they are read from."""
@@ -27,6 +28,8 @@ RATED_BYTES = 4
 """A rating of a user of the task, by the row of its item."""
 LISTED_ITEM_BYTES = 30
 """An item recommended to a user: the lists, the columns made of them, and the file's bytes."""
+SIMILAR_ITEM_BYTES = 50
+"""An item found similar to another: the same, and the places of both where their raw ids are read."""
 COUNTED_ITEM_BYTES = 40
 """An item of the ranking by the number of ratings: its score and self-information, and three versions of its count."""
 _SHARD_VERSIONS = 4
@@ -65,21 +68,46 @@ def predict_serving(work: Workload, count: int, batch_users: int, partition_rati
         + ratings * users * parts / max(1, size.users) * RATED_BYTES
         + users * (min(count, size.items) * LISTED_ITEM_BYTES + row)
     )
+    return _need(work, kept + size.items * COUNTED_ITEM_BYTES, min(threads, parts), task)
+
+
+def predict_similar(work: Workload, count: int) -> ServingNeed:
+    """Return the predicted peaks while tasks choose the `count` most similar items of every item.
+
+    Each running task has a piece of the items as directions, and their lists.
+    """
+    items, row = work.size.items, 4 * work.rank + _ID_BYTES
+    piece = min(items, PIECE_ITEMS)
+    kept = min(KEPT_BYTES, work.size.ratings * PARTITION_ROW_BYTES)
+    task = piece * (min(count, items) * SIMILAR_ITEM_BYTES + 2 * row)
+    return _need(work, kept, min(work.threads, -(-items // max(1, piece))), task)
+
+
+def _need(work: Workload, worker_bytes: float, running: int, task_bytes: float) -> ServingNeed:
+    """Return the need of workers with `worker_bytes` beside the model, and `running` tasks beside what they read."""
+    size, row = work.size, 4 * work.rank + _ID_BYTES
     model = float(size.rows * row)
     if work.streamed:
         model, part = 0.0, max(size.users, size.items) / work.shards
-        task += row * (part + _SHARD_VERSIONS * min(part, SHARD_ROWS))
-    worker = WORKER_BYTES + kept + model + size.items * COUNTED_ITEM_BYTES + min(threads, parts) * task
+        task_bytes += row * (part + _SHARD_VERSIONS * min(part, SHARD_ROWS))
+    worker = WORKER_BYTES + worker_bytes + model + running * task_bytes
     return ServingNeed(int(CLIENT_BYTES + work.workers * worker), int(worker + SHARED_BYTES), work.streamed)
 
 
 def choose_serving(
-    work: Workload, count: int, batch_users: int, partition_ratings: int, allowance: Allowance
+    work: Workload, count: int, batch_users: int, partition_ratings: int, allowance: Allowance, similar: int = 0
 ) -> ServingNeed:
-    """Return the need with the whole model in each worker where that fits, and else that of parts, if it is less."""
-    held, in_parts = (
-        predict_serving(each, count, batch_users, partition_ratings) for each in (work, replace(work, streamed=True))
-    )
+    """Return the need with the whole model in each worker where that fits, and else that of parts, if it is less.
+
+    It is the greater one of `count` items for every user and `similar` ones for every item; 0: none.
+    """
+
+    def need(of: Workload) -> ServingNeed:
+        needs = [predict_serving(of, count, batch_users, partition_ratings)] if count else []
+        needs += [predict_similar(of, similar)] if similar else []
+        return max(needs, key=lambda each: each.worker_bytes)
+
+    held, in_parts = need(work), need(replace(work, streamed=True))
     return held if allowance.fits(*held.both) or held.worker_bytes <= in_parts.worker_bytes else in_parts
 
 

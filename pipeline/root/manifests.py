@@ -239,8 +239,9 @@ class Training(Manifest):
     """The history of a training, and the shards of its best epoch.
 
     `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
-    RMSE of the model that training started from. The fields from `counted` on are of some methods only. `folded` : the
-    user shards with rows folded in after training (pipeline/stages/fold_given.py), which its own manifest lists.
+    RMSE of the model that training started from, or its NDCG where that decides. The fields from `counted` on are of
+    some methods only. `folded` : the user shards with rows folded in after training (pipeline/stages/fold_given.py),
+    which its own manifest lists.
     `ranked` : the NDCGs that early stopping used.
     """
 

@@ -32,7 +32,7 @@ from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.predict import PairsFile, predict
 from funkflow.pipeline.stages.recommend import recommend, similar
 from funkflow.pipeline.stages.reconstruct import ReconstructOptions, reconstruct
-from funkflow.pipeline.stages.spectrum import known_spectrum, spectrum
+from funkflow.pipeline.stages.spectrum import known_spectrum, predict_spectrum_bytes, spectrum
 from funkflow.pipeline.stages.vectors import write_canonical_vectors
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import TrainedOn
@@ -50,11 +50,22 @@ def spectrum_of(
     """Write a saved model's spectrum beside it, and its vectors if there is a folder for them.
 
     Parameters as of `stages.spectrum.spectrum` and `stages.vectors.write_canonical_vectors`.
+
+    Raises
+    ------
+    CannotFit
+        Memory is too small.
     """
     known = known_spectrum(model_folder, grid_folder, fold_biases)
     if known is not None and not vectors_folder:
         return known
-    with _context(settings, model_folder, model_folder, listeners) as context:
+
+    def needs(allowance: Allowance) -> tuple[int, int]:
+        has_vectors = bool(vectors_folder)
+        return predict_spectrum_bytes(model_folder, grid_folder, has_vectors, allowance.workers, allowance.threads)
+
+    need = _Need(needs, "the spectrum, part by part", "train.rank, raise grid.shards")
+    with _context(settings, model_folder, model_folder, listeners, need) as context:
         manifest = spectrum(context, model_folder, grid_folder, fold_biases)
         if vectors_folder:
             write_canonical_vectors(context, model_folder, vectors_folder, fold_biases, balanced)
@@ -130,8 +141,10 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
     CannotFit
         Memory is too small.
     """
-    origin = TrainedOn.of(model_folder)
-    need = _serving_need(settings, origin, model_folder, settings.recommend.similar)
+    origin = TrainedOn.of(
+        model_folder, "similar items go beside a model, in the folder of its run, and it is in another"
+    )
+    need = _serving_need(settings, origin, model_folder, 0, settings.recommend.similar)
     with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         return similar(context, model_folder, settings.recommend.similar, origin.run_folder)
 
@@ -150,14 +163,14 @@ class _Need:
     in_parts: Callable[[Allowance], bool] = lambda _allowance: False
 
 
-def _serving_need(settings: Settings, origin: TrainedOn, model_folder: str, count: int) -> _Need:
-    """Return the need of choosing `count` items for each user, or of those most similar to each item."""
+def _serving_need(settings: Settings, origin: TrainedOn, model_folder: str, count: int, similar: int = 0) -> _Need:
+    """Return the need of choosing `count` items for each user, or `similar` ones most similar to each item."""
     about, data = read_about(model_folder), origin.dataset
     size = Size(data["ratings"], data["users"], data["items"], raw_bytes=0)
 
     def need(allowance: Allowance) -> ServingNeed:
         work = Workload(size, about["rank"], len(about["parts"]["item"]), allowance.workers, allowance.threads)
-        return recommending_need(settings, work, count, allowance)
+        return recommending_need(settings, work, count, allowance, similar)
 
     return _Need(
         lambda allowance: need(allowance).both, RECOMMENDING, LOWER_FOR_RECOMMENDING,

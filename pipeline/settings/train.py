@@ -86,7 +86,7 @@ class AlsSettings(Section):
         "SVD of the matrix with zeros, and between them lie the models that rank best; above 0 there are no biases; "
         "None: 0 for ratings, and for a ranking by the part of the cells that have ratings",
     )
-    steps: int = Field(3, ge=1, description="steps of conjugate gradients for each row in an epoch")
+    steps: int = Field(1, ge=1, description="preconditioned steps of conjugate gradients for each row in an epoch")
     tolerance: float = Field(
         1e-6, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
     )

@@ -13,6 +13,7 @@ the most rated films.
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from typing import Any, cast
@@ -24,7 +25,7 @@ from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.model_manifests import RankingScores
 from funkflow.pipeline.root.result import RANKING_MEASURES, RankingResult
 from funkflow.pipeline.root.store import content_id
-from funkflow.pipeline.settings.sections import RankingSettings
+from funkflow.pipeline.settings.ranking import MOST_RANKED, RankingSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.serving.rank_part import PartRankings, count_item_ratings, least_relevant, most_rated, rank_part
 from funkflow.tasks.storage import files
@@ -50,7 +51,7 @@ def ranking(
         model=parts,
         split=split.id,
         lengths=settings.lengths,
-        users=settings.users,
+        users=_most(settings),
         threshold=threshold,
     )
     scores = RankingScores.published(folder)
@@ -64,7 +65,7 @@ def ranking(
         context.notify(Noticed(f"no validation rating is {shown:g} or more, so rankings cannot be measured"))
         return {}
     measures = f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, NDCG {scores.ndcg:.4f}"
-    summary = f"{measures} at {settings.count}, {scores.users:,} users"
+    summary = f"{measures} at {settings.count}, {_users_of(scores, dataset, settings)}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     found = {name: value for name, value in scores.content().items() if name in _SHOWN}
     return cast(RankingResult, {**found, "threshold": float(as_ratings(threshold, transform))})
@@ -75,11 +76,13 @@ def _measure(
 ) -> dict[str, Any]:
     """Return the measures of the model, the most rated items and a random order, on the first parts.
 
-    Parts divide users by a hash, so the first parts are a sample of all users.
+    Parts divide users by a hash, so the first parts are a sample of all users. Half of their users are expected to have
+    relevant validation ratings.
     """
-    there = len(dataset.parts)
-    needed = -(-settings.users * there // max(1, dataset.users)) if settings.users else there
+    there, wanted = len(dataset.parts), _most(settings)
+    needed = -(-2 * wanted * there // max(1, dataset.users)) if wanted else there
     numbers = range(min(there, needed))
+    shares = [wanted * (number + 1) // len(numbers) - wanted * number // len(numbers) for number in numbers]
     context.notify(StageStarted(_STAGE, len(numbers)))
     served = submit_served(context, _STAGE, model_folder)
     stored = list(zip(dataset.part_places, split.validation_places, strict=True))
@@ -88,11 +91,24 @@ def _measure(
         pairs = [counts[place : place + 2] for place in range(0, len(counts), 2)]
         counts = [submit_shared(context, "add-counts", operator.add, *pair) if pair[1:] else pair[0] for pair in pairs]
     popular = submit_shared(context, "most-rated", most_rated, served, *counts)
-    jobs = [((served, popular), *stored[number], threshold, settings.lengths) for number in numbers]
+    jobs = [((served, popular), *stored[n], threshold, settings.lengths, shares[n]) for n in numbers]
     ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
     total = sum(ranked[1:], ranked[0])
     first, *further = _at_each_length(total, settings.lengths, dataset.items)
     return {**first, **({"also": further} if further else {}), "users": total.model[0].users}
+
+
+def _most(settings: RankingSettings) -> int:
+    """Return how many users to measure at most; 0: all."""
+    return MOST_RANKED if settings.users is None else settings.users
+
+
+def _users_of(scores: RankingScores, dataset: Dataset, settings: RankingSettings) -> str:
+    """Return how many users were measured and, of a sample, how far off a mean can be."""
+    if not 0 < _most(settings) < dataset.users:
+        return f"{scores.users:,} users"
+    error = 0.5 / math.sqrt(scores.users)
+    return f"{scores.users:,} of {dataset.users:,} users, standard error below {error:.4f}"
 
 
 def _at_each_length(total: PartRankings, lengths: tuple[int, ...], items: int) -> list[dict[str, Any]]:

@@ -20,11 +20,10 @@ from funkflow.pipeline.settings.sections import RecommendSettings
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.serving.recommend import recommend_part
-from funkflow.tasks.serving.similar_items import similar_part
+from funkflow.tasks.serving.similar_items import PIECE_ITEMS, similar_part
 from funkflow.tasks.storage import files
 
 _STAGE, _SIMILAR = "recommend", "similar"
-_ITEMS_A_TASK = 20_000
 
 
 def recommend(
@@ -92,7 +91,7 @@ def similar(context: Context, model_folder: str, count: int, run_folder: str) ->
         context.check_fits(_STAGE)  # likewise the model, and lists
         files.remove_tree(folder)
         with nothing_half_written(folder):
-            pieces = max(1, -(-sum(int(part["rows"]) for part in about["parts"]["item"]) // _ITEMS_A_TASK))
+            pieces = max(1, -(-sum(int(part["rows"]) for part in about["parts"]["item"]) // PIECE_ITEMS))
             context.notify(StageStarted(_SIMILAR, pieces))
             served = submit_served(context, _SIMILAR, model_folder)
             urls = [files.join(folder, "similar.parquet", f"part.{piece:05d}.parquet") for piece in range(pieces)]

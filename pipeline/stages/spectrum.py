@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import time
 
-from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
-from funkflow.pipeline.models.canonical_graph import ROTATIONS, names_of, rotations_of, spectrum_id
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.models.canonical_graph import (
+    ROTATIONS,
+    names_of,
+    predict_canonical_bytes,
+    rotations_of,
+    spectrum_id,
+    tasks_of_core,
+)
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.root.model_manifests import Spectrum
-from funkflow.tasks.evaluation.score_ranks import CanonicalModel, score_ranks, turn_items
+from funkflow.tasks.evaluation.score_ranks import CanonicalModel, score_ranks
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.algebra import matrix_name
 from funkflow.tasks.model.errors_by_rank import RankErrors, spectrum_table
@@ -60,6 +67,15 @@ def known_spectrum(model_folder: str, grid_folder: str | None, fold_biases: bool
     return manifest if grid is None or manifest.grid == grid.id else None
 
 
+def predict_spectrum_bytes(
+    model_folder: str, grid_folder: str | None, vectors: bool, workers: int, threads: int
+) -> tuple[int, int]:
+    """Return the predicted peaks, of all processes and of one worker, with the errors on that grid's validation."""
+    grid = _measurable(grid_folder)
+    held_out = grid.held_out["validation"].ratings if grid else 0
+    return predict_canonical_bytes(read_about(model_folder), held_out, vectors, workers, threads)
+
+
 def _measurable(grid_folder: str | None) -> Grid | None:
     """Return the grid if it has validation ratings."""
     grid = Grid.published(grid_folder) if grid_folder else None
@@ -70,7 +86,7 @@ def _measure_spectrum(context: Context, model_folder: str, grid_folder: str | No
     about, grid = read_about(model_folder), _measurable(grid_folder)
     parts = ModelParts.of(model_folder, about)
     context.check_fits(_STAGE)
-    context.notify(StageStarted(_STAGE, len(parts.users) * (2 if grid else 1) + 1))
+    context.notify(StageStarted(_STAGE, tasks_of_core(parts) + (len(parts.users) if grid else 0)))
     rotations = rotations_of(context, _STAGE, parts, fold_biases)
     measured: dict[str, object] = {"grid": None, "ratings": 0}
     errors = None
@@ -90,7 +106,6 @@ def _measure_spectrum(context: Context, model_folder: str, grid_folder: str | No
 
 
 def _rank_errors(context: Context, model: CanonicalModel, places: list[Place]) -> RankErrors:
-    items = submit_shared(context, "turn-items", turn_items, model)
-    jobs = [(model, number, place, items) for number, place in enumerate(places)]
+    jobs = [(model, number, place) for number, place in enumerate(places)]
     scored = run_all(context, _STAGE, "score-ranks", score_ranks, jobs)
     return sum(scored[1:], scored[0])

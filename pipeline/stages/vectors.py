@@ -1,24 +1,27 @@
 """Vectors: U and V of a saved model in canonical or balanced form, written as Parquet parts.
 
-Covers: the second pass of the tall-skinny QR, one task for each user part, after which columns are orthonormal to
-rounding even if singular values are zero; the item side, in one task.
-Does not cover: the first pass (pipeline/models/canonical_graph.py), the arithmetic (tasks/model/canonical.py).
+Covers: the last pass of the tall-skinny QR, one task for each part, after which columns are orthonormal to rounding
+even if singular values are zero.
+Does not cover: the passes before (pipeline/models/canonical_graph.py), the arithmetic (tasks/model/canonical.py).
 """
 
 from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.models.canonical_graph import spectrum_id, user_triangles
+from funkflow.pipeline.models.canonical_graph import core_of, spectrum_id, tasks_of_core
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.model_manifests import Vectors
 from funkflow.pipeline.root.store import content_id
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import SideName, read_about
 from funkflow.tasks.model.algebra import matrix_name
+from funkflow.tasks.model.canonical import Matrix
 from funkflow.tasks.model.parts import ModelParts
-from funkflow.tasks.model.write_vectors import write_item_vectors, write_user_vectors
+from funkflow.tasks.model.write_vectors import write_vectors
 from funkflow.tasks.storage import files
 
 _STAGE = "vectors"
@@ -50,13 +53,18 @@ def write_canonical_vectors(
         if files.names(folder):
             raise SettingsError(f"{folder}: is not empty and holds no such vectors; name a new folder")
         parts = ModelParts.of(model_folder, about)
-        context.notify(StageStarted(_STAGE, 2 * len(parts.users) + 1))
-        r_factors = user_triangles(context, _STAGE, parts, fold_biases)
-        job = (r_factors, parts, fold_biases, balanced, files.join(folder, "item_vectors.parquet"))
-        values, turns, items = run_all(context, _STAGE, "item-vectors", write_item_vectors, [job])[0]
-        target = files.join(folder, "user_vectors.parquet")
-        jobs = [(parts, number, fold_biases, turn, target) for number, turn in enumerate(turns)]
-        users = run_all(context, _STAGE, "user-vectors", write_user_vectors, jobs)
+        context.notify(StageStarted(_STAGE, tasks_of_core(parts) + len(parts.users) + len(parts.items)))
+        core = core_of(context, _STAGE, parts, fold_biases)
+        values = core.rotations.values
+        stretch = np.sqrt(values) if balanced else np.ones(len(values))
+        turns: dict[SideName, list[Matrix]] = {"item": core.items, "user": core.users}
+        items, users = (
+            run_all(context, _STAGE, f"{side}-vectors", write_vectors, [
+                (parts, side, number, fold_biases, turn * stretch, files.join(folder, f"{side}_vectors.parquet"))
+                for number, turn in enumerate(of_side)
+            ])
+            for side, of_side in turns.items()
+        )  # fmt: skip
         manifest = Vectors(
             folder=folder, id=wanted, of=matrix_name(fold_biases), balanced=balanced,
             singular_values=values.tolist(), users=users, items=items,

@@ -72,7 +72,7 @@ class Checkpoint(Entry):
     descent, the RMS of the factors' part of the predictions is the third number; with row solves, the objective per
     rating and the length of the gradient are the third and fourth, and the NDCG, if it decides, the fifth. `best` :
     files of the best epoch.
-    `start` : validation RMSE of the model that the run started from, if it did.
+    `start` : validation RMSE of the model that the run started from, if it did; its NDCG, where that decides.
     `cpu_target` : the kernels were compiled for it; other targets may round differently.
     """
 

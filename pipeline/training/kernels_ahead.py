@@ -52,4 +52,4 @@ def _compile(kernels: list[Callable[[], object]], stop: threading.Event) -> None
 
 def _kernels(rank: int, ranks: bool) -> list[Callable[[], object]]:
     training = [lambda: residual_sums(_CODING), score_ratings, lambda: descend_tiles(rank, _CODING)]
-    return [*training, *((top_n.place_seen, top_n.take_best, top_n.sort_heaps) if ranks else ())]
+    return [*training, *((top_n.place_seen, top_n.take_best) if ranks else ())]

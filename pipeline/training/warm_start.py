@@ -1,7 +1,7 @@
 """Warm start: the checkpoint of epoch 0, made of an existing model.
 
-Covers: the tasks that make its files, for stochastic descent and for row solves, and the score of the model, which
-stays the best if training gains nothing.
+Covers: the tasks that make its files, for stochastic descent and for row solves, and the score of the model, its
+RMSE or NDCG as epochs have it, which stays the best if training gains nothing.
 Does not cover: the rows (tasks/training/warm_rows.py), the choice of the model (pipeline/models/start_model.py),
 resuming from the checkpoint (methods/).
 
@@ -12,7 +12,7 @@ early stopping decides the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,10 @@ from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.default_rule import WARM_SHRINK
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.scaling import StepSizes
-from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.serving.rank_sample import rank_start
+from funkflow.tasks.serving.ranking_measures import Ranking
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.batch import count_ratings
 from funkflow.tasks.training.score import Errors
@@ -54,18 +56,27 @@ Written = dict[str, tuple[list[Any], list[Any]]]
 
 @dataclass(frozen=True)
 class WrittenStart:
-    """Both sets of files, and the validation RMSE of the start model; None without a score."""
+    """Both sets of files, and the validation RMSE of the start model, or its NDCG; None without a score."""
 
     unchanged: ShardFiles
     shrunk: ShardFiles
-    rmse: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class MeasuredUsers:
+    """The users whose rankings decide: futures of a `RankSample` for each shard, how many users, `places` of a list."""
+
+    samples: Sequence[Future[Any]]
+    users: int
+    places: int
 
 
 @dataclass(frozen=True)
 class StartWriter:
     """Writes the warm start of stochastic descent.
 
-    `data` : the grid on the workers; `folder` : of the checkpoints; `scored` : whether the model has an RMSE.
+    `data` : the grid on the workers; `folder` : of the checkpoints; `scored` : whether the model has a score.
     """
 
     job: TrainingJob
@@ -92,10 +103,10 @@ class StartWriter:
         written = self._run("write-warm", write_unchanged, rows, _UNCHANGED)
         unchanged = _shard_entries(_UNCHANGED, written)
         shrunk = _shard_entries(_SHRUNK, self._write_shrunk(rows))
-        rmse = self._score(unchanged) if self.scored else None
+        score, text = self._score(unchanged) if self.scored else (None, "")
         known = {side: sum(counts) for side, (_, counts) in written.items()}
-        self.job.context.notify(Noticed(_message(warm, known, rmse)))
-        return WrittenStart(unchanged, shrunk, rmse)
+        self.job.context.notify(Noticed(_message(warm, known, text)))
+        return WrittenStart(unchanged, shrunk, score)
 
     def _write_shrunk(self, rows: Sides) -> Written:
         """Write the files that training starts from."""
@@ -171,8 +182,9 @@ class StartWriter:
         found: dict[str, list[tuple[Any, Any]]] = self.job.context.client.gather(futures)
         return {side: ([each[0] for each in pairs], [each[1] for each in pairs]) for side, pairs in found.items()}
 
-    def _score(self, entries: ShardFiles) -> float:
-        users, items = ([entry.place(self.folder) for entry in entries[side]] for side in ("users", "items"))
+    def _score(self, entries: ShardFiles) -> tuple[float, str]:
+        """Return the score, and what to report of it."""
+        users, items = self._places(entries)
         job = self.job
         errors: list[Errors] = job.context.client.gather(
             [
@@ -181,25 +193,46 @@ class StartWriter:
                 for a, (held_out, user) in enumerate(zip(self.data.held_out, users, strict=True))
             ]
         )  # fmt: skip
-        return sum(errors[1:], errors[0]).rmse
+        rmse = sum(errors[1:], errors[0]).rmse
+        return rmse, f"; its stopping RMSE is {rounded(rmse)}"
+
+    def _places(self, entries: ShardFiles) -> tuple[list[Place], list[Place]]:
+        users, items = ([entry.place(self.folder) for entry in entries[side]] for side in ("users", "items"))
+        return users, items
 
 
 @dataclass(frozen=True)
 class RowStartWriter(StartWriter):
     """Writes the warm start of row solves.
 
-    `biases`, `number` : whether rows have biases, and their type; `shrink` : factor of the model's rows.
+    `biases`, `number` : whether rows have biases, and their type; `shrink` : factor of the model's rows; `ranked` : the
+    users whose rankings decide, None: no rankings do.
     """
 
     biases: bool
     number: str
     shrink: float
+    ranked: MeasuredUsers | None
 
     def _write_shrunk(self, rows: Sides) -> Written:
         return self._run(
             "hold-back", write_start_rows, rows, _SHRUNK,
             arguments=lambda side: (side[:-1], self.biases, self.number, self.shrink),
         )  # fmt: skip
+
+    def _score(self, entries: ShardFiles) -> tuple[float, str]:
+        if self.ranked is None:
+            return super()._score(entries)
+        users, items = self._places(entries)
+        rankings: list[Ranking] = self.job.context.client.gather(
+            [
+                self._submit(rank_start, sample, self.ranked.places, user, items, self.job.settings.rank, self.biases,
+                             key=f"rank-warm-{self._name}-{a}", pure=False)
+                for a, (sample, user) in enumerate(zip(self.ranked.samples, users, strict=True))
+            ]
+        )  # fmt: skip
+        ndcg = sum(rankings[1:], rankings[0]).ndcg / self.ranked.users
+        return ndcg, f"; its stopping NDCG@{self.ranked.places} is {ndcg:.4f}"
 
 
 def _shard_name(side: str, number: int) -> str:
@@ -213,8 +246,7 @@ def _shard_entries(folder: str, written: Written) -> ShardFiles:
     }
 
 
-def _message(warm: WarmStart, known: dict[str, int], rmse: float | None) -> str:
-    measured = "" if rmse is None else f"; its stopping RMSE is {rounded(rmse)}"
+def _message(warm: WarmStart, known: dict[str, int], measured: str) -> str:
     return (
         f"training starts from {warm.model.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
         f"and {known['items']:,} of {warm.dataset.items:,} items{measured}"

@@ -21,7 +21,7 @@ from funkflow.tasks.evaluation.placed_ratings import rows_of_part, score_pieces
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
 from funkflow.tasks.model.neighbours import factors_from_rotations
-from funkflow.tasks.model.parts import ModelParts, Rows
+from funkflow.tasks.model.parts import ModelParts, Rows, read_part
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import look_up
 from funkflow.tasks.storage import npy
@@ -144,7 +144,7 @@ def factor_ends(
     titles: dict[Any, str],
     limits: tuple[int, int, int],
 ) -> list[FactorEnds]:
-    """Return the strongest factors with the items at both ends that have enough ratings; read the item side.
+    """Return the strongest factors with the items at both ends that have enough ratings; read the items by part.
 
     Parameters
     ----------
@@ -154,21 +154,26 @@ def factor_ends(
     limits : numbers of factors, of items at each end, and of ratings that an item needs.
     """
     most, each, least_ratings = limits
-    items = parts.item_side()
-    places = look_up(pa.array(items.raw_ids), read_ids(table))
+    all_ids, all_loadings = [], []
+    for place in parts.items:
+        part = read_part(*place, parts.rank)
+        all_ids.append(part.raw_ids)
+        all_loadings.append(factors_from_rotations(part.factors, rotations, most).loadings)
+    raw_ids = np.concatenate(all_ids)
+    places = look_up(pa.array(raw_ids), read_ids(table))
     counts = np.where(places < 0, 0, npy.read_array(*item_counts)[places])
-    found = factors_from_rotations(items.factors, rotations)
     enough = np.flatnonzero(counts >= least_ratings)
-    energy = found.strengths**2 / (np.sum(found.strengths**2) or 1.0)
+    ours = np.concatenate(all_loadings)[enough]
+    energy = rotations.values**2 / (np.sum(rotations.values**2) or 1.0)
     factors: list[FactorEnds] = []
-    for number in range(min(most, len(found.strengths))):
-        loadings = found.loadings[enough, number]
+    for number in range(ours.shape[1]):
+        loadings = ours[:, number]
         order = np.argsort(loadings, kind="stable")
 
         def ends(places: npt.NDArray[np.intp], loadings: npt.NDArray[np.float64] = loadings) -> list[FactorEnd]:
             return [
                 {
-                    "id": str(raw := items.raw_ids[enough[place]]),
+                    "id": str(raw := raw_ids[enough[place]]),
                     "title": titles.get(raw if isinstance(raw, str) else int(raw)),
                     "value": float(loadings[place]),
                     "ratings": int(counts[enough[place]]),
@@ -179,7 +184,7 @@ def factor_ends(
         factors.append(
             {
                 "factor": number + 1,
-                "strength": float(found.strengths[number]),
+                "strength": float(rotations.values[number]),
                 "share": float(energy[number]),
                 "low": ends(order[:each]),
                 "high": ends(order[::-1][:each]),

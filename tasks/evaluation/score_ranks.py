@@ -1,6 +1,6 @@
 """Score one part of a saved model at every rank at once.
 
-Covers: the item side, rotated once for the tasks of a worker, and the errors of one user part.
+Covers: the errors of one user part, with one part of the items in memory at a time.
 Does not cover: the errors of a rank (tasks/model/errors_by_rank.py), the order of tasks (pipeline/stages/spectrum.py).
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
-from funkflow.tasks.model.errors_by_rank import RankErrors, SideFactors, errors_by_rank, rotate_items
-from funkflow.tasks.model.parts import ModelPart, ModelParts
+from funkflow.tasks.model.errors_by_rank import RankErrors, SideFactors, errors_by_rank, no_errors, rotate_items
+from funkflow.tasks.model.parts import ModelParts, Rows
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.training.score import read_held_out
 
@@ -27,7 +27,7 @@ class CanonicalModel:
     rotations: Rotations
     fold_biases: bool
 
-    def side(self, rows: ModelPart, name: Literal["user", "item"]) -> SideFactors:
+    def side(self, rows: Rows, name: Literal["user", "item"]) -> SideFactors:
         """Return some rows of a side; with `fold_biases` the factors contain the biases."""
         if not self.fold_biases:
             return SideFactors(rows.factors, rows.biases)
@@ -35,27 +35,24 @@ class CanonicalModel:
         return SideFactors(whole, np.zeros(len(whole)))
 
 
-def turn_items(model: CanonicalModel) -> SideFactors:
-    """Return the rotated item side, for all tasks of a worker."""
-    return rotate_items(model.side(model.parts.item_side(), "item"), model.rotations)
+def score_ranks(model: CanonicalModel, number: int, held_out: Place) -> RankErrors:
+    """Score one user part at every rank, one item part after another.
 
-
-def score_ranks(model: CanonicalModel, number: int, held_out: Place, items: SideFactors) -> RankErrors:
-    """Score one user part at every rank. Its rows and those of its held-out ratings are the rows of one shard."""
-    parts, fold_biases = model.parts, model.fold_biases
+    Its rows and those of its held-out ratings are the rows of one shard; so it is for items. Of an item part only the
+    rows that have ratings here are rotated.
+    """
+    parts, rotations = model.parts, model.rotations
     ratings = read_held_out(*held_out, shards=len(parts.items))
-    # The ratings have an item's row in its shard; the item side has all shards, one after another.
-    sides, before = [], 0
-    for shard, count in enumerate(parts.item_counts):
-        rows = ratings.item_rows[ratings.starts[shard] : ratings.starts[shard + 1]]
-        sides.append(np.where(rows < 0, -1, rows + before))
-        before += count
-    return errors_by_rank(
-        ratings.user_rows,
-        np.concatenate(sides),
-        ratings.ratings,
-        users=model.side(parts.user_part(number), "user"),
-        items=items,
-        rotations=model.rotations,
-        by=Scorer(parts.rank, 0.0 if fold_biases else parts.mean, parts.scale),
-    )
+    users = model.side(parts.rows_of_part("user", number), "user")
+    by = Scorer(parts.rank, 0.0 if model.fold_biases else parts.mean, parts.scale)
+    total = no_errors(rotations)
+    for shard in range(len(parts.items)):
+        user_rows, item_rows, values = ratings.of(ratings.part(shard))
+        if not len(values):
+            continue
+        rated, at = np.unique(item_rows, return_inverse=True)
+        known = rated >= 0
+        rows = parts.rows_of_part("item", shard).take(rated[known])
+        items = rotate_items(model.side(rows, "item"), rotations)
+        total += errors_by_rank(user_rows, at - int(not known[0]), values, users, items, rotations, by)
+    return total

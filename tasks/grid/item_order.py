@@ -1,7 +1,7 @@
 """The ratings of a block in the order of its items, for all passes of a training over them.
 
 Covers: putting them in order, slab by slab of users, and the targets of a slab.
-Does not cover: the compiled loops (tasks/kernels/als.py), sums over ratings in order (ordered_ratings.py).
+Does not cover: the compiled loops (tasks/kernels/row_order.py), sums over ratings in order (ordered_ratings.py).
 
 A slab has as many users as the L2 cache holds rows of, so that a pass reads them from memory once. The order takes as
 many bytes as the block: 3 a rating where there are at most 256 levels.
@@ -18,8 +18,8 @@ import numpy.typing as npt
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.ordered_ratings import Ordered, cuts
 from funkflow.tasks.grid.solved_rows import Rows
-from funkflow.tasks.kernels.als import order_by_item
 from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.row_order import order_by_item
 from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 

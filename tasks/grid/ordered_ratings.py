@@ -1,7 +1,7 @@
 """Ratings of a block in the order of the rows to solve.
 
 Covers: room for them, their terms, and how much of the other side is visited at once.
-Does not cover: the compiled loops (tasks/kernels/als.py), which rows are solved when (tasks/training/als.py).
+Does not cover: the compiled loops (tasks/kernels/row_order.py), which rows are solved when (tasks/training/als.py).
 """
 
 from __future__ import annotations

@@ -58,6 +58,10 @@ class Objective:
         """Return l2 (n + alpha N) for rows with n ratings, of N rows on the other side."""
         return self.l2 * (counts + self.alpha * others)
 
+    def shares(self, counts: Matrix, others: int) -> Matrix:
+        """Return what a row of N on the other side weighs, on average, in the problem of a row with n ratings."""
+        return self.alpha + (1.0 - self.alpha) * counts / others
+
     def free(self, width: int, side: str) -> Matrix:
         """Return 1 for the columns that a side is solved for, 0 for that of ones."""
         free = np.ones(width)

@@ -62,10 +62,15 @@ def aligned_copy(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     So a row of 64 float32 lies in four lines, not in five, and no vector lies in two: 183 M terms/s against
     117 M/s in the sums of row solves (one thread, 4,096 random rows on the other side, 48 ratings a row, AVX-512).
     """
-    memory = np.empty(rows.nbytes + CACHE_LINE, np.uint8)
-    copy = _at_cache_line(memory, rows.nbytes).view(rows.dtype).reshape(rows.shape)
+    copy = aligned_empty(rows.shape, rows.dtype)
     copy[:] = rows
     return copy
+
+
+def aligned_empty(shape: tuple[int, ...], number: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an uninitialised array that begins at a cache line."""
+    count = np.dtype(number).itemsize * math.prod(shape)
+    return _at_cache_line(np.empty(count + CACHE_LINE, np.uint8), count).view(number).reshape(shape)
 
 
 def _at_cache_line(memory: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 Covers: the residuals before the first factor, one epoch of a factor, subtracting a finished factor from the residuals,
 and the error of validation ratings with a factor added; each with an explicit signature.
-Does not cover: the plain references (reference_funk.py), the order of blocks and factors (tasks/training/funk.py,
+Does not cover: the plain references (reference.py), the order of blocks and factors (tasks/training/funk.py,
 pipeline), or all factors at once (sgd.py).
 
 A rating of user row a and item row b has a cached residual r: the rating minus the biases and all finished factors.

@@ -1,12 +1,15 @@
 """Sums over the ratings of rows that are solved, in LLVM vectors.
 
 Covers: `add_rows`, for any rank, in float32 or float64, and its loop over one row's ratings, `add_terms`.
-Does not cover: vectors and rows (vector.py), the order of ratings (als.py).
+Does not cover: vectors and rows (vector.py), the order of ratings (row_order.py).
 
 A term is (t - w s) y with s = <x, y>. The loop over a row's ratings keeps x and the sum in registers and takes four
 ratings at a time: their products are added up over the lanes in 13 operations, where each by itself takes eight. So a
-rating of rank 64 takes 12.5 operations of the two units that multiply 16 numbers, of which eight multiply, and each y
-is loaded once (AVX-512).
+rating of rank 64 takes 12.5 operations of the two units that multiply 16 numbers, of which eight multiply (AVX-512).
+
+Each y is loaded twice, for its product and for the sum, as registers do not hold four rows beside x and the sum: LLVM
+would put them on the stack. So rank 128 takes half the time (AVX-512), and rank 32 0.4 of it where there is AVX2
+alone.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numba import float64, int32, int64, types, uint16
 from numba.extending import intrinsic
 
 from funkflow.tasks.kernels.cache import compiled
-from funkflow.tasks.kernels.vector import DOUBLE, FAST_MATH, INT64, Row, Vector, array_data, rank_of, rows_type
+from funkflow.tasks.kernels.vector import DOUBLE, FAST_MATH, INT64, Row, Vector, array_data, forget, rank_of, rows_type
 
 TERMS = 4
 """Ratings whose products are added up over lanes together."""
@@ -75,9 +78,10 @@ def add_terms(  # type: ignore[no-untyped-def]
                 seen, wanted, again = (each.where(inside).doubled() for each in (products, target, again))
                 met = [state[-2] + wanted * seen, state[-1] + again * seen]
             pull, added = pull.where(inside), state[: len(x.vectors)]
+            forget(builder)
             for n, y in enumerate(others):
                 added = [
-                    old + pull.shuffled([n] * each.lanes) * each for old, each in zip(added, y.vectors, strict=True)
+                    old + pull.shuffled([n] * each.lanes) * each for old, each in zip(added, y.again(), strict=True)
                 ]
             return [*added, *met]
 

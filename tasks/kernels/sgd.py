@@ -46,6 +46,7 @@ from funkflow.tasks.kernels.vector import (
     KEEP,
     MEAN_SQUARE,
     RATE,
+    dot,
     mean_square,
     rows_type,
     step_once,
@@ -100,17 +101,34 @@ def _descend_run(  # type: ignore[no-untyped-def]
     begin, end, first_user, first_item, cells, codes, levels,
     users, user_states, items, item_states, l2, step, bias_step,
 ):  # fmt: skip
-    """Take one step per rating of a run in order; return the sum of squared errors."""
+    """Take one step per rating of a run in order; return the sum of squared errors.
+
+    The product of the next rating's rows comes before the step of this one, unless they share a row: a step must wait
+    for its product, and a processor looks no further ahead than two ratings of rank 64.
+    """
     total = np.float32(0.0)
-    for n in range(begin, end):
-        place = np.uint64(n)  # numba need not check whether an unsigned index is negative
-        cell = int64(cells[place])
+    place = np.uint64(begin)  # numba need not check whether an unsigned index is negative
+    cell = int64(cells[place])
+    product = dot(users, first_user + (cell >> ITEM_BITS), items, first_item + (cell & _ITEM_MASK))
+    for n in range(begin + 1, end + 1):
         user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
-        squared = step_once(users, user_states, user, items, item_states, item, rating_at(codes, levels, place))
+        rating = rating_at(codes, levels, place)
+        place = np.uint64(min(n, end - 1))
+        following = int64(cells[place])
+        next_user, next_item = first_user + (following >> ITEM_BITS), first_item + (following & _ITEM_MASK)
+        differ = cell ^ following
+        if (differ < TILE_ITEMS) | (differ & _ITEM_MASK == 0):  # one user, or one item
+            squared = step_once(users, user_states, user, items, item_states, item, rating, product)
+            product = dot(users, next_user, items, next_item)
+        else:
+            ahead = dot(users, next_user, items, next_item)
+            squared = step_once(users, user_states, user, items, item_states, item, rating, product)
+            product = ahead
         total += squared
         if squared > LARGE_SQUARED_ERROR:
             _refresh(users, user_states, user, l2, step, bias_step)
             _refresh(items, item_states, item, l2, step, bias_step)
+        cell = following
     return total
 
 

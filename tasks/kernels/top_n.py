@@ -1,12 +1,13 @@
-"""Compiled heaps of each user's best items, which take scores while these are still in the cache.
+"""Compiled loops that choose each user's best items, from scores that are still in the cache.
 
-Covers: `take_best`, which takes one tile of scores into the heaps, `sort_heaps`, which turns heaps into lists, and
-`place_seen`, which puts the items that users have rated in the order of the tiles, each with an explicit signature.
-Does not cover: their plain reference (tasks/model/best.py), or the scores and the size of a tile
+Covers: `take_best`, which takes those of a tile that can be among the best, and `place_seen`, which puts the items that
+users have rated in the order of the tiles, each with an explicit signature.
+Does not cover: their plain reference (tasks/model/best.py), the scores and the size of a tile
 (tasks/serving/top_items.py).
 
-A heap's root is the worst of a user's best scores: the threshold for new scores. Few pass it after the first thousand,
-and one comparison a vector shows that none of `_STRIDE` scores does.
+Few scores pass the threshold after the first thousand, and one comparison a vector shows that none of `_STRIDE` does.
+Those that pass are appended, and the worse half is dropped when there is no more room: to choose 100 of 17,770
+items takes 0.55 of the time of a heap.
 """
 
 from __future__ import annotations
@@ -22,112 +23,90 @@ from funkflow.tasks.kernels.cache import compiled
 
 IntArray = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _STRIDE = 64
-_MASKED = -np.inf
-_SCORES, _ITEMS = types.Array(float32, 2, "C"), types.Array(int32, 2, "C")
+_SIGN, _HALF = 1 << 31, (1 << 32) - 1
+_SCORES = types.Array(float32, 2, "C")
 _PLACES, _STARTS = types.Array(int32, 1, "C", readonly=True), types.Array(int64, 1, "C", readonly=True)
 _COUNTS = types.Array(int64, 1, "C")
 
 
 @compiled(inline="always")
-def _is_better(score, item, than, than_item):  # type: ignore[no-untyped-def]
-    """Return whether an item scores higher than another or, at equal scores, comes first."""
-    return score > than or (score == than and item < than_item)
+def _any_above(scores, threshold):  # type: ignore[no-untyped-def]
+    """Return whether one of `_STRIDE` scores is above the threshold: vectors, as the number of turns is known."""
+    above = np.uint32(0)
+    for place in range(_STRIDE):
+        above |= np.uint32(scores[place] > threshold)
+    return above != np.uint32(0)
 
 
 @compiled(no_cpython_wrapper=True)
-def _sink(scores, items, count, score, item):  # type: ignore[no-untyped-def]
-    """Replace the root, the worst item, of a heap of `count` items by (score, item)."""
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= count:
-            break
-        other = child + 1
-        if other < count and _is_better(scores[child], items[child], scores[other], items[other]):
-            child = other
-        if not _is_better(score, item, scores[child], items[child]):
-            break
-        scores[place] = scores[child]
-        items[place] = items[child]
-        place = child
-    scores[place] = score
-    items[place] = item
+def _put_best_first(keys, count, most):  # type: ignore[no-untyped-def]
+    """Put the `most` highest of `count` keys, all different, before the others, by quickselect."""
+    low, high = 0, count
+    while low < most < high:
+        if high - low == 2:
+            one, other = keys[low], keys[low + 1]
+            keys[low], keys[low + 1] = max(one, other), min(one, other)
+            return
+        left, middle, right = keys[low], keys[(low + high) // 2], keys[high - 1]
+        pivot = max(min(left, middle), min(max(left, middle), right))  # so both parts are smaller
+        store = low
+        for place in range(low, high):
+            key = keys[place]
+            keys[place] = keys[store]
+            keys[store] = key
+            store += key >= pivot
+        if store > most:
+            high = store
+        else:
+            low = store
 
 
-@compiled(no_cpython_wrapper=True)
-def _rise(scores, items, count, score, item):  # type: ignore[no-untyped-def]
-    """Add (score, item) to a heap of `count` items, the worst at its root."""
-    place = count
-    while place > 0:
-        parent = (place - 1) // 2
-        if not _is_better(scores[parent], items[parent], score, item):
-            break
-        scores[place] = scores[parent]
-        items[place] = items[parent]
-        place = parent
-    scores[place] = score
-    items[place] = item
+def _take_best(scores, first, seen, ends, cursors, keys, counts, thresholds, most):  # type: ignore[no-untyped-def]
+    """Add one tile's scores above their user's threshold to the user's keys; items that a user has rated never pass.
 
-
-@compiled(no_cpython_wrapper=True)
-def _offer(scores, first, heap, items, count):  # type: ignore[no-untyped-def]
-    """Take one user's scores, of the items from `first` on, into their heap of `count` items; return its new count.
-
-    -inf never enters.
-    """
-    most = len(heap)
-    threshold = heap[0] if count == most else np.float32(_MASKED)
-    for start in range(0, len(scores), _STRIDE):
-        end = min(start + _STRIDE, len(scores))
-        passing = 0
-        for place in range(start, end):
-            passing += scores[place] >= threshold
-        if passing == 0:
-            continue
-        for place in range(start, end):
-            score = scores[place]
-            if score < threshold or score == _MASKED:
-                continue
-            if count < most:
-                _rise(heap, items, count, score, first + place)
-                count += 1
-            elif _is_better(score, first + place, heap[0], items[0]):
-                _sink(heap, items, count, score, first + place)
-            if count == most:
-                threshold = heap[0]
-    return count
-
-
-def _take_best(scores, first, seen, ends, cursors, best_scores, best_items, found):  # type: ignore[no-untyped-def]
-    """Take one tile of scores into the heaps of its users; seen items, which a user has rated, never enter.
+    A key has the score in its upper half, in an order that unsigned numbers keep, and the item in its lower half, so
+    that of equal scores the lower item has the higher key. Where a user's room is full, the `most` highest keys stay,
+    and the lowest of them is the next threshold.
 
     Parameters
     ----------
     scores : float32 (users, items of the tile), changed.
-    first : the tile's first item; tiles come in ascending order. Of equal scores the lower item comes first.
-    seen : int32, seen items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
-    cursors : int64 (users,), each user's next seen item to mask; updated.
-    best_scores, best_items : float32 and int32 (users, n), heaps; `found` : int64 (users,), their counts.
+    first : the tile's first item; tiles come in ascending order, so an item with the threshold's score is too late.
+    seen : int32, rated items, user by user, ascending; `ends` : int64 (users,), the end of each user's.
+    cursors : int64 (users,), each user's next rated item to leave out; updated.
+    keys : uint64 (users, room), room above `most`; `counts` : int64 (users,), how many there are.
+    thresholds : float32 (users,); -inf lets all scores pass but -inf. Updated like `keys` and `counts`.
     """
-    end = first + scores.shape[1]
+    bits, end = scores.view(np.int32), first + scores.shape[1]
+    worst = np.empty(1, np.int32)
     for user in range(len(scores)):
-        own = scores[user]
-        cursor = cursors[user]
+        own, cursor, mine = scores[user], cursors[user], keys[user]
         while cursor < ends[user] and seen[cursor] < end:
-            own[seen[cursor] - first] = _MASKED
+            own[seen[cursor] - first] = -np.inf
             cursor += 1
         cursors[user] = cursor
-        found[user] = _offer(own, first, best_scores[user], best_items[user], found[user])
-
-
-def _sort_heaps(best_scores, best_items, found):  # type: ignore[no-untyped-def]
-    """Sort each heap in place, best first."""
-    for user in range(len(found)):
-        scores, items = best_scores[user], best_items[user]
-        for last in range(found[user] - 1, 0, -1):
-            score, item = scores[last], items[last]
-            scores[last], items[last] = scores[0], items[0]
-            _sink(scores, items, last, score, item)
+        threshold, count = thresholds[user], counts[user]
+        for start in range(0, len(own), _STRIDE):
+            stop = start + _STRIDE
+            if stop <= len(own) and not _any_above(own[start:stop], threshold):
+                continue
+            for place in range(start, min(stop, len(own))):
+                if not own[place] > threshold:
+                    continue
+                if count == len(mine):
+                    _put_best_first(mine, count, most)
+                    count = most
+                    upper = int64(mine[:most].min() >> np.uint64(32))
+                    worst[0] = upper ^ (_SIGN if upper & _SIGN else _HALF)
+                    threshold = worst.view(np.float32)[0]
+                    if not own[place] > threshold:
+                        continue
+                score = int64(bits[user, place])
+                score = 0 if score == -_SIGN else score  # minus zero
+                upper = (score ^ (score >> 63 | _SIGN)) & _HALF
+                mine[count] = np.uint64(upper) << np.uint64(32) | np.uint64(_HALF - first - place)
+                count += 1
+        counts[user], thresholds[user] = count, threshold
 
 
 def _place_seen(seen, starts, ends, part_starts, cursors, placed):  # type: ignore[no-untyped-def]
@@ -161,14 +140,8 @@ def _place_seen(seen, starts, ends, part_starts, cursors, placed):  # type: igno
 @functools.cache
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled."""
-    signature = void(_SCORES, int64, _PLACES, _STARTS, _COUNTS, _SCORES, _ITEMS, _COUNTS)
-    return compiled(signature)(_take_best)
-
-
-@functools.cache
-def sort_heaps() -> Callable[..., None]:
-    """Return `_sort_heaps`, compiled."""
-    return compiled(void(_SCORES, _ITEMS, _COUNTS))(_sort_heaps)
+    keys, thresholds = types.Array(types.uint64, 2, "C"), types.Array(float32, 1, "C")
+    return compiled(void(_SCORES, int64, _PLACES, _STARTS, _COUNTS, keys, _COUNTS, thresholds, int64))(_take_best)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """The arithmetic of one rating in LLVM vectors, for the loops in sgd.py and row_terms.py.
 
-Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `step_once`, `mean_square`.
+Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `dot`, `step_once`, `mean_square`.
 Does not cover: the loops over ratings, the state of a row and the formulas (sgd.py), the terms of row solves
 (row_terms.py), or the plain reference (reference.py).
 
@@ -55,6 +55,10 @@ class Vector:
 
     def __add__(self, other: Vector) -> Vector:
         return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=FAST_MATH))
+
+    def plus(self, other: Vector) -> Vector:
+        """Return the sum; LLVM may not put it in another order."""
+        return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=("contract", "nsz")))
 
     def __sub__(self, other: Vector) -> Vector:
         return Vector(self.builder, self.builder.fsub(self.value, other.value, flags=FAST_MATH))
@@ -139,10 +143,12 @@ class Row:
         for first in range(0, rank, LANES):
             kind = ir.VectorType(number, min(LANES, rank - first)).as_pointer()
             place = builder.bitcast(builder.gep(start, [ir.Constant(INT64, first)]), kind)
-            loaded = builder.load(place)
-            loaded.align = 4
             self.places.append(place)
-            self.vectors.append(Vector(builder, loaded))
+            self.vectors.append(_loaded(builder, place))
+
+    def again(self) -> list[Vector]:
+        """Return the vectors, loaded again."""
+        return [_loaded(self.builder, place) for place in self.places]
 
     def products(self, other: Row) -> Vector:
         """Return 16 lanes whose sum is <this, other>."""
@@ -152,16 +158,27 @@ class Row:
         return first
 
     def dot(self, other: Row) -> Vector:
-        """Return <this, other> in each of 16 lanes."""
+        """Return <this, other> in each of 16 lanes, from a tree of sums: a chain of them would take longer."""
         products = [(mine * theirs).widened() for mine, theirs in zip(self.vectors, other.vectors, strict=True)]
-        while len(products) > 1:  # as a tree, to shorten the chain of sums
+        while len(products) > 1:
             paired = zip(products[0::2], products[1::2], strict=False)
-            products = [left + right for left, right in paired] + products[len(products) // 2 * 2 :]
+            products = [left.plus(right) for left, right in paired] + products[len(products) // 2 * 2 :]
         return products[0].total()
 
     def store(self, vectors: Sequence[Vector]) -> None:
         for place, vector in zip(self.places, vectors, strict=True):
             vector.builder.store(vector.value, place).align = 4
+
+
+def forget(builder: ir.IRBuilder) -> None:
+    """Keep LLVM from using what was loaded before for what is loaded after: it would keep it on the stack."""
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
+
+
+def _loaded(builder: ir.IRBuilder, place: ir.Value) -> Vector:
+    loaded = builder.load(place)
+    loaded.align = 4
+    return Vector(builder, loaded)
 
 
 class _State:
@@ -192,29 +209,35 @@ def rank_of(factors: Any) -> int:
 
 
 @intrinsic
-def step_once(_typing, users, user_states, a, items, item_states, b, rating):  # type: ignore[no-untyped-def]
+def dot(_typing, users, a, items, b):  # type: ignore[no-untyped-def]
+    """Return <u, v> of user row a and item row b, float32; users, items : rows of `row_dtype`; a, b : int64."""
+    rank = rank_of(users)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        of_users, of_items = (array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 2))
+        u, v = Row(builder, of_users, arguments[1], rank), Row(builder, of_items, arguments[3], rank)
+        return u.dot(v).lane(0).value
+
+    return float32(users, a, items, b), generate
+
+
+@intrinsic
+def step_once(_typing, users, user_states, a, items, item_states, b, rating, product):  # type: ignore[no-untyped-def]
     """Take the step of one rating of user row a and item row b, in place; return its squared error, float32.
 
     users, items : rows of `row_dtype`; user_states, item_states : float32 (rows, 8), refreshed; a, b : int64;
-    rating : float32. It checks nothing.
+    rating : float32; product : `dot` of the two rows. It checks nothing.
+
+    Each vector of the rows is loaded and stored before the next one: 16 registers hold no two rows of rank 64.
     """
     rank = rank_of(users)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         data = [array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 1, 3, 4)]
-        u, v = Row(builder, data[0], arguments[2], rank), Row(builder, data[2], arguments[5], rank)
         user, item = _State(builder, data[1], arguments[2]), _State(builder, data[3], arguments[5])
-        # In all lanes, so that the error need not be spread again.
-        residual = (Vector(builder, arguments[6]) - user[BIAS] - item[BIAS]).spread(LANES)
-        error = residual - u.dot(v)
-        e = error.lane(0)
-        user_pull, item_pull = error * user[RATE].spread(LANES), error * item[RATE].spread(LANES)
-        moved_u, moved_v = [], []
-        for x, y in zip(u.vectors, v.vectors, strict=True):
-            first = range(x.lanes)
-            moved_u.append(user[KEEP].spread(x.lanes) * x + user_pull.shuffled(first) * y)
-            moved_v.append(item[KEEP].spread(x.lanes) * y + item_pull.shuffled(first) * x)
+        e = Vector(builder, arguments[6]) - user[BIAS] - item[BIAS] - Vector(builder, arguments[7])
         squared = e * e
+        keeps, pulls = (user[KEEP], item[KEEP]), (e * user[RATE], e * item[RATE])
         after = [
             (
                 own[BIAS_KEEP] * own[BIAS] + own[BIAS_RATE] * e,
@@ -223,13 +246,17 @@ def step_once(_typing, users, user_states, a, items, item_states, b, rating):  #
             )
             for own, other in ((user, item), (item, user))
         ]
-        u.store(moved_u)  # all loads come before the first store
-        v.store(moved_v)
+        u, v = Row(builder, data[0], arguments[2], rank), Row(builder, data[2], arguments[5], rank)
+        for place_u, place_v in zip(u.places, v.places, strict=True):
+            x, y = _loaded(builder, place_u), _loaded(builder, place_v)
+            for place, own, other, keep, pull in zip((place_u, place_v), (x, y), (y, x), keeps, pulls, strict=True):
+                moved = keep.spread(x.lanes) * own + pull.spread(x.lanes) * other
+                builder.store(moved.value, place).align = 4
         for state, values in zip((user, item), after, strict=True):
             state[BIAS], state[FACTOR_SQUARES], state[BIAS_SQUARES] = values
         return squared.value
 
-    return float32(users, user_states, a, items, item_states, b, rating), generate
+    return float32(users, user_states, a, items, item_states, b, rating, product), generate
 
 
 @intrinsic

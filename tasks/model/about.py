@@ -77,7 +77,10 @@ def read_about(folder: str) -> About:
     url = files.join(folder, "model.json")
     about = files.json_if_there(url)
     if about is None:
-        raise SettingsError(f"{folder}: there is no model here (no model.json); name the model folder of a run")
+        inner = files.join(folder, "model")
+        is_run = files.exists(files.join(inner, "model.json"))
+        named = f"name {inner}" if is_run else "name the model folder of a run"
+        raise SettingsError(f"{folder}: there is no model here (no model.json); {named}")
     if (
         not isinstance(about, dict)
         or about.get("kind") != "model"

@@ -22,7 +22,7 @@ from funkflow.tasks.model.canonical import (
     balance,
     canonical_form,
     check_rank,
-    core_of,
+    combine_r,
     qr_r,
     with_biases,
 )
@@ -154,4 +154,5 @@ def matrix_name(fold_biases: bool) -> str:
 
 
 def _rotations(model: Factored) -> Rotations:
-    return core_of(qr_r(model.user_factors, "user factors"), model.item_factors).rotations
+    users, items = qr_r(model.user_factors, "user factors"), qr_r(model.item_factors, "item factors")
+    return combine_r([users], [items]).rotations

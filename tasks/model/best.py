@@ -1,6 +1,6 @@
 """The places of the highest scores in one row, in plain NumPy; ties go to the first.
 
-Covers: one user, for whom it is fast enough; tests compare the compiled heaps (tasks/kernels/top_n.py) with it.
+Covers: one user, for whom it is fast enough; tests compare the compiled loops (tasks/kernels/top_n.py) with it.
 Does not cover: computing scores (tasks/serving/top_items.py).
 """
 

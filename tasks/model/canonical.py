@@ -8,7 +8,7 @@ Does not cover: other results of an SVD (decompositions.py), truncation (low_ran
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,9 +22,9 @@ _NOTEBOOK_ROWS = 10
 """Number of singular values in a notebook."""
 
 Matrix = npt.NDArray[np.float64]
-_LEAF_ROWS = 16_384
-"""Measured with 480,189 rows of 64 on two cores: smaller leaves are up to twice as fast if BLAS has one thread,
-as in a worker, and three times as slow if it has two and other programs run."""
+LEAF_ROWS = 16_384
+"""Rows of a part that are factorised at once. Measured with 480,189 rows of 64 on two cores: smaller leaves are up to
+twice as fast if BLAS has one thread, as in a worker, and three times as slow if it has two and other programs run."""
 
 
 class Svd(NamedTuple):
@@ -73,11 +73,26 @@ class Rotations:
 
 @dataclass(frozen=True)
 class Core:
-    """The SVD of the small core: `user_rotation` (rows of the users' R, r) and the item vectors V (m, r)."""
+    """The SVD of the small core R_u R_vᵀ of two sides in parts.
+
+    Attributes
+    ----------
+    rotations : the canonical form.
+    users, items : for each part float64 (rows of its R, r); `apply_q` makes the part's rows of U or V of it.
+    """
 
     rotations: Rotations
-    user_rotation: Matrix
-    item_vectors: Matrix
+    users: list[Matrix]
+    items: list[Matrix]
+
+    def signed(self, signs: Matrix) -> Core:
+        """Return the core with columns times `signs`, (r,) of 1 and -1."""
+        form = self.rotations
+        return Core(
+            Rotations(form.values, form.users * signs, form.items * signs),
+            [turn * signs for turn in self.users],
+            [turn * signs for turn in self.items],
+        )
 
 
 def real_matrix(what: str, matrix: Any) -> Matrix:
@@ -92,7 +107,7 @@ def real_matrix(what: str, matrix: Any) -> Matrix:
     given = np.asarray(matrix)
     if given.ndim != 2:
         raise BadInput(f"{what}: an array of shape {given.shape} is no matrix; give rows of factors")
-    real = given.astype(np.float64)
+    real = given.astype(np.float64, copy=False)
     if not np.isfinite(real).all():
         row, column = np.argwhere(~np.isfinite(real))[0]
         raise BadInput(f"{what}: {real[row, column]} in row {row}, column {column}; train again with a smaller step")
@@ -127,57 +142,78 @@ def apply_q(factors: Any, rotation: Matrix, what: str = "factors") -> Matrix:
 
     No process holds Q itself, which is as large as the factors.
     """
+    return np.concatenate(list(_pieces_of_q(factors, rotation, what)))
+
+
+def largest_of_q(factors: Any, rotation: Matrix, what: str = "factors") -> Matrix:
+    """Return the `largest_entries` of the result of `apply_q`, of which it makes only a piece at a time."""
+    return largest_entries(np.stack([largest_entries(piece) for piece in _pieces_of_q(factors, rotation, what)]))
+
+
+def _pieces_of_q(factors: Any, rotation: Matrix, what: str) -> Iterator[Matrix]:
     leaves = _leaves(real_matrix(what, factors))
-    if len(leaves) == 1:
-        return np.asarray(np.linalg.qr(leaves[0])[0] @ rotation)
-    frame = np.linalg.qr(np.concatenate([np.linalg.qr(leaf, mode="r") for leaf in leaves]))[0] @ rotation
-    ends = np.cumsum([min(leaf.shape) for leaf in leaves])[:-1]
-    rotations = np.split(frame, ends)
-    return np.concatenate([np.linalg.qr(leaf)[0] @ each for leaf, each in zip(leaves, rotations, strict=True)])
+    rotations = [rotation]
+    if len(leaves) > 1:
+        frame = np.linalg.qr(np.concatenate([np.linalg.qr(leaf, mode="r") for leaf in leaves]))[0] @ rotation
+        rotations = np.split(frame, np.cumsum([min(leaf.shape) for leaf in leaves])[:-1])
+    for leaf, each in zip(leaves, rotations, strict=True):
+        yield np.asarray(np.linalg.qr(leaf)[0] @ each)
 
 
 def _leaves(matrix: Matrix) -> list[Matrix]:
     """Cut rows to pieces whose QR stays in the cache; a second QR joins them."""
-    return [matrix[start : start + _LEAF_ROWS] for start in range(0, max(len(matrix), 1), _LEAF_ROWS)]
+    return [matrix[start : start + LEAF_ROWS] for start in range(0, max(len(matrix), 1), LEAF_ROWS)]
 
 
-def core_of(user_triangle: Matrix, items: Any) -> Core:
-    """Return the SVD of R_u R_vᵀ, with R_v from the QR of the item factors.
+def combine_r(user_triangles: Sequence[Matrix], item_triangles: Sequence[Matrix]) -> Core:
+    """Return the SVD of the core of two sides in parts, given R of each; `signs_of` has the signs that are wanted.
 
-    The sign of each column is such that the entry of V of largest size, the first of equals, is positive.
-
-    Parameters
-    ----------
-    user_triangle : float64 (p, k), R of the user factors.
-    items : (m, k) item factors.
+    This is the second level of the tall-skinny QR: it factorises the stacked R of the parts of each side.
 
     Raises
     ------
     BadInput
-        The product is a matrix of zeros.
+        The product of the sides is a matrix of zeros.
     """
-    item_frame, item_triangle = np.linalg.qr(real_matrix("item factors", items))
-    user_rotation, values, turned = np.linalg.svd(user_triangle @ item_triangle.T, full_matrices=False)
-    rounding = np.finfo(np.float64).eps * user_triangle.shape[1]
-    if not len(values) or values[0] <= rounding * np.linalg.norm(user_triangle) * np.linalg.norm(item_triangle):
+    (user_frame, users), (item_frame, items) = (
+        np.linalg.qr(np.concatenate(triangles)) for triangles in (user_triangles, item_triangles)
+    )
+    user_turn, values, turned = np.linalg.svd(users @ items.T, full_matrices=False)
+    rounding = np.finfo(np.float64).eps * users.shape[1]
+    if not len(values) or values[0] <= rounding * np.linalg.norm(users) * np.linalg.norm(items):
         raise BadInput("the factors multiply to a matrix of zeros, which has no directions; train a model first")
-    item_vectors = item_frame @ turned.T
-    largest = item_vectors[np.argmax(np.abs(item_vectors), axis=0), np.arange(len(values))]
-    signs = np.where(largest < 0, -1.0, 1.0)
-    user_rotation, item_turn = user_rotation * signs, turned.T * signs
-    rotations = Rotations(values, item_triangle.T @ item_turn, user_triangle.T @ user_rotation)
-    return Core(rotations, user_rotation, item_vectors * signs)
+    return Core(
+        Rotations(values, items.T @ turned.T, users.T @ user_turn),
+        _split(user_frame @ user_turn, user_triangles),
+        _split(item_frame @ turned.T, item_triangles),
+    )
 
 
-def combine_r(r_factors: Sequence[Matrix], items: Any) -> tuple[Core, list[Matrix]]:
-    """Return the core of a user side in parts, and for each part the rotation from which `apply_q` makes its rows of U.
+def _split(rows: Matrix, triangles: Sequence[Matrix]) -> list[Matrix]:
+    return np.split(rows, np.cumsum([len(each) for each in triangles])[:-1])
 
-    This is the second level of the tall-skinny QR: it factorises the stacked R of the parts.
+
+def largest_entries(vectors: Matrix) -> Matrix:
+    """Return the entry of largest size of each column, the first of equals, float64 (r,); 0 without rows."""
+    if not len(vectors):
+        return np.zeros(vectors.shape[1])
+    return np.asarray(vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])])
+
+
+def signs_of(largest: Sequence[Matrix]) -> Matrix:
+    """Return the signs, (r,), by which the largest entry of each column of V becomes positive.
+
+    largest : `largest_entries` of each part of V, in order.
     """
-    frame, whole = np.linalg.qr(np.concatenate(r_factors))
-    core = core_of(whole, items)
-    ends = np.cumsum([len(each) for each in r_factors])[:-1]
-    return core, np.split(frame @ core.user_rotation, ends)
+    return np.where(largest_entries(np.stack(largest)) < 0, -1.0, 1.0)
+
+
+def canonical_items(users: Any, items: Any) -> tuple[Core, Matrix]:
+    """Return the core of users · itemsᵀ, each a single part, and V, float64 (m, r)."""
+    core = combine_r([qr_r(users, "user factors")], [qr_r(items, "item factors")])
+    vectors = apply_q(items, core.items[0])
+    signs = signs_of([largest_entries(vectors)])
+    return core.signed(signs), vectors * signs
 
 
 def canonical_form(users: Any, items: Any) -> Svd:
@@ -197,8 +233,8 @@ def canonical_form(users: Any, items: Any) -> Svd:
         raise BadInput(
             f"user factors have rank {users.shape[1]}, item factors {items.shape[1]}; give both of one model"
         )
-    core = core_of(qr_r(users), items)
-    return Svd(apply_q(users, core.user_rotation), core.rotations.values, core.item_vectors.T)
+    core, vectors = canonical_items(users, items)
+    return Svd(apply_q(users, core.users[0]), core.rotations.values, vectors.T)
 
 
 def balance(svd: Svd) -> tuple[Matrix, Matrix]:

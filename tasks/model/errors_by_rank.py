@@ -50,6 +50,12 @@ class SideFactors(Weighed):
     biases: npt.NDArray[np.floating[Any]]
 
 
+def no_errors(rotations: Rotations) -> RankErrors:
+    """Return the errors of no ratings."""
+    nothing = np.zeros(len(rotations.values) + 1)
+    return RankErrors(nothing, nothing, 0)
+
+
 def rotate_items(items: SideFactors, rotations: Rotations) -> SideFactors:
     """Return the items with their rows of V, float64, in place of their factors, for `errors_by_rank`."""
     weights = rotations.item_weights(len(rotations.values))

@@ -132,7 +132,10 @@ class Model(Recommender, Algebra):
         given = _as_index(ids, known, side)
         rows: npt.NDArray[np.intp] = index.get_indexer(given)
         if (rows < 0).any():
-            raise BadInput(f"{side[:-1]} {given[int(np.argmax(rows < 0))]}: this id is not in the model; leave it out")
+            raise BadInput(
+                f"{side[:-1]} {given[int(np.argmax(rows < 0))]}: this id is not in the model; leave it out, "
+                "or give an id as the ratings have it"
+            )
         return rows
 
     def __repr__(self) -> str:

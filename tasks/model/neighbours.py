@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.best import best_places
-from funkflow.tasks.model.canonical import Rotations, core_of, qr_r
+from funkflow.tasks.model.canonical import Rotations, canonical_items
 
 
 def similar_rows(
@@ -53,11 +53,11 @@ def strongest_factors(user_factors: npt.NDArray[np.float32], item_factors: npt.N
 
     Training finds one of many pairs of U and V with the same product; all of them share this form.
     """
-    core = core_of(qr_r(user_factors), item_factors)
-    return Factors(core.rotations.values, core.item_vectors * np.sqrt(core.rotations.values))
+    core, vectors = canonical_items(user_factors, item_factors)
+    return Factors(core.rotations.values, vectors * np.sqrt(core.rotations.values))
 
 
-def factors_from_rotations(item_factors: npt.NDArray[np.float32], rotations: Rotations) -> Factors:
-    """Return the factors of U V^T from its canonical form and the item factors, without user factors."""
-    vectors = item_factors.astype(np.float64) @ rotations.item_weights(len(rotations.values))
-    return Factors(rotations.values, vectors * np.sqrt(rotations.values))
+def factors_from_rotations(item_factors: npt.NDArray[np.float32], rotations: Rotations, count: int) -> Factors:
+    """Return the `count` strongest factors of U V^T, of all or some items, from its canonical form."""
+    vectors, strengths = item_factors.astype(np.float64) @ rotations.item_weights(count), rotations.values[:count]
+    return Factors(strengths, vectors * np.sqrt(strengths))

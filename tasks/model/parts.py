@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import SIDES, About, Place, SideName, part_files, scale_of
-from funkflow.tasks.model.canonical import Matrix, Rotations, combine_r, qr_r, with_biases
+from funkflow.tasks.model.canonical import Matrix, largest_of_q, qr_r, with_biases
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import numbers_of
 from funkflow.tasks.transform import Transform
@@ -39,6 +39,10 @@ class Rows(Weighed):
 
     biases: npt.NDArray[np.float32]
     factors: npt.NDArray[np.float32]
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.biases[rows], self.factors[rows])
 
     def is_finite(self) -> bool:
         """Return whether all numbers are finite."""
@@ -80,7 +84,15 @@ class ModelParts:
         )
         return ModelPart(ids, biases, factors)
 
-    def matrix(self, part: ModelPart, side: SideName, fold_biases: bool) -> Matrix:
+    def matrix_of(self, side: SideName, number: int, fold_biases: bool) -> Matrix:
+        """Read one part of a side, and return its factors as `matrix` does."""
+        return self.matrix(self.rows_of_part(side, number), side, fold_biases)
+
+    def rows_of_part(self, side: SideName, number: int) -> Rows:
+        """Read biases and factors of one part of a side."""
+        return read_part_rows(*(self.users if side == "user" else self.items)[number], self.rank)
+
+    def matrix(self, part: ModelPart | Rows, side: SideName, fold_biases: bool) -> Matrix:
         """Return factors as float64 (n, k), or with folded-in biases (n, k + 2)."""
         return with_biases(part.factors, part.biases, self.mean, side) if fold_biases else part.factors.astype(float)
 
@@ -141,11 +153,11 @@ def dense_of_row(row: int, counts: Sequence[int]) -> int:
     return int(within) * len(counts) + int(part)
 
 
-def part_triangle(parts: ModelParts, number: int, fold_biases: bool) -> Matrix:
-    """Return R of the QR of one user part."""
-    return qr_r(parts.matrix(parts.user_part(number), "user", fold_biases), "user factors")
+def part_triangle(parts: ModelParts, side: SideName, number: int, fold_biases: bool) -> Matrix:
+    """Return R of the QR of one part of a side."""
+    return qr_r(parts.matrix_of(side, number, fold_biases), f"{side} factors")
 
 
-def core_rotations(r_factors: list[Matrix], parts: ModelParts, fold_biases: bool) -> Rotations:
-    """Return the rotations, given R of every user part; reads the item side."""
-    return combine_r(r_factors, parts.matrix(parts.item_side(), "item", fold_biases))[0].rotations
+def largest_of_items(parts: ModelParts, number: int, fold_biases: bool, turn: Matrix) -> Matrix:
+    """Return the largest entries of one part of V; `turn` : of the part, from the core."""
+    return largest_of_q(parts.matrix_of("item", number, fold_biases), turn, "item factors")

@@ -90,7 +90,10 @@ def users_by_part(users: Sequence[str | int], table: Place, parts: int) -> dict[
         else:
             raw = as_texts([str(each) for each in users]).cast(known.type)
     except (ValueError, OverflowError, pa.ArrowInvalid) as cause:
-        raise BadInput(f"recommend.users: {list(users)} are not all numbers, but this model's ids are") from cause
+        given = ", ".join(map(str, users))
+        raise BadInput(
+            f"recommend.users: the user ids of this model are integers, not {given}; check --user"
+        ) from cause
     dense = look_up(pa.chunked_array([raw]), known)
     if (dense < 0).any():
         unknown = raw[int(np.argmax(dense < 0))].as_py()
@@ -99,6 +102,9 @@ def users_by_part(users: Sequence[str | int], table: Place, parts: int) -> dict[
     for part, user in zip(buckets_of(raw, parts).tolist(), dense.tolist(), strict=True):
         by_part.setdefault(part, []).append(user)
     return by_part
+
+
+_UNKNOWN_RATINGS = "the trained-on ratings are not beside this model, so the items that users rated are unknown"
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,8 @@ class TrainedOn:
     split: SplitRecord
 
     @classmethod
-    def of(cls, model_folder: str) -> TrainedOn:
-        """Find both from the model's folder, ROOT/runs/RUN/model.
+    def of(cls, model_folder: str, lacking: str = _UNKNOWN_RATINGS) -> TrainedOn:
+        """Find both from the model's folder, ROOT/runs/RUN/model; `lacking` : what a refusal says of another place.
 
         Raises
         ------
@@ -130,8 +136,8 @@ class TrainedOn:
             if dataset and split:
                 return cls(root, run_folder, cast(DatasetRecord, dataset), cast(SplitRecord, split))
         raise BadInput(
-            f"{model_folder}: the trained-on ratings are not beside this model, so the items that users "
-            "rated are unknown; name the model in the folder of its run (ROOT/runs/RUN/model), or the run's settings"
+            f"{model_folder}: {lacking}; name the model in the folder of its run (ROOT/runs/RUN/model), or the run's "
+            "settings"
         )
 
     @property

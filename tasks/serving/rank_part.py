@@ -16,6 +16,7 @@ import numpy.typing as npt
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.rated import pairs_of
+from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.serving.ranking_measures import (
     Ranking,
     expected_rankings,
@@ -103,11 +104,16 @@ def most_rated(model: ServedModel, counts: ItemCounts) -> MostRated:
 
 
 def rank_part(
-    models: tuple[ServedModel, MostRated], part: Place, validation: Place, threshold: float, lengths: Sequence[int]
-) -> PartRankings:
+    models: tuple[ServedModel, MostRated], part: Place, validation: Place, threshold: float, lengths: Sequence[int],
+    most: int = 0,
+) -> PartRankings:  # fmt: skip
     """Return how well lists of items match the validation ratings of at least `threshold`, for each length of list.
 
     Every item is a candidate except the user's training items. Users without a relevant validation rating do not count.
+
+    Parameters
+    ----------
+    most : users to measure, chosen by a hash of their dense ids; 0: all.
     """
     model, rival = models
     items = model.items
@@ -121,6 +127,10 @@ def rank_part(
     wanted = np.unique(of)
     if not len(wanted):
         return total
+    if most and len(wanted) > most:
+        wanted = np.sort(wanted[np.argsort(mix(wanted.astype(np.uint64)))[:most]])
+        is_wanted = np.isin(of, wanted)
+        of, liked = of[is_wanted], liked[is_wanted]
     pairs, of_wanted = _training_pairs(part, row), model.user_rows(wanted)
     information, longest = rival.information, max(lengths)
     for begin in range(0, len(wanted), _BLOCK_USERS):

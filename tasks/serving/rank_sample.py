@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.grid.block import BlockRow
-from funkflow.tasks.grid.solved_rows import Rows
+from funkflow.tasks.grid.factor_shard import read_shard
+from funkflow.tasks.grid.solved_rows import Rows, rows_of
 from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.serving.ranking_measures import Ranking, no_rankings, sum_rankings
 from funkflow.tasks.serving.top_items import RatedItems, Shard, top_items
@@ -120,6 +122,13 @@ def rank_sample(sample: RankSample, length: int, users: Rows, *items: Rows) -> R
     chosen = users[sample.users].astype(np.float32)
     top = top_items(chosen, map(_without_bias, items), sample.rated, length)
     return sum_rankings(top.rows, sample.relevant, np.zeros(count), (length,))[0]
+
+
+def rank_start(sample: RankSample, length: int, users: Place, items: list[Place], rank: int, biases: bool) -> Ranking:
+    """Do what `rank_sample` does, with the files of a start model's factor shards."""
+    shard, others = read_shard(*users, rank), (read_shard(*item, rank) for item in items)
+    rows = [rows_of(each.factors, each.biases, "item", biases) for each in others]
+    return rank_sample(sample, length, rows_of(shard.factors, shard.biases, "user", biases), *rows)
 
 
 def _without_bias(shard: Rows) -> Shard:

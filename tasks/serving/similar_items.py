@@ -17,6 +17,8 @@ from funkflow.tasks.serving.served_model import ServedModel
 from funkflow.tasks.serving.top_items import TILE_ITEMS, RatedItems, Shard, in_whole_tiles, top_items
 from funkflow.tasks.storage import files
 
+PIECE_ITEMS = 20_000
+"""Items of a piece, at most."""
 _LAST = -4.0
 """Added to the cosine with an item without training ratings, which comes after all others and is left out."""
 _SHARD_ITEMS = 32 * TILE_ITEMS

@@ -1,22 +1,23 @@
 """The best items that many users did not rate: scores in tiles that stay in the cache.
 
 Covers: shards of items, the matrix product of a tile, and the selection from it.
-Does not cover: the heaps (tasks/kernels/top_n.py), the choice in one row (tasks/model/best.py), reading the model
-(served_model.py), the users of a task (recommend.py).
+Does not cover: the loops over scores (tasks/kernels/top_n.py), the choice in one row (tasks/model/best.py), reading
+the model (served_model.py), the users of a task (recommend.py).
 
 Scores of all users and items do not fit in memory, and sorting or partitioning each row costs several times as much as
-the products. So a block of users meets a tile of items, 256 x 512 scores that fit the second-level cache, and a heap
-per user takes from it the scores that beat the best so far.
+the products. So a block of users meets a tile of items, 256 x 512 scores that fit the second-level cache, and each user
+takes from it the scores that can be among the best.
 
-Nor need all items be in memory: they come in shards, one after another, and the heaps stay. The tiles are the same
-whatever the shards, and a heap keeps the best of all that it was offered, so the shards change no bit of the result.
+Nor need all items be in memory: they come in shards, one after another, and the best stay. The tiles are the same
+whatever the shards, and the best are the best in any order, so the shards change no bit of the result.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ else:  # few users do without the compiled loops
 
 BLOCK_USERS = 256
 TILE_ITEMS = 512
+_ROOM = 16
+"""Of a user, beside twice the items to choose."""
 FEW_USERS = 16
 """Up to this number, plain NumPy chooses sooner than compiled loops are loaded."""
 
@@ -90,7 +93,7 @@ def top_items(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: Ra
         np.zeros(len(users), np.int64),
     )
     if len(users):
-        (_choose_plainly if len(users) <= FEW_USERS else _choose_by_heaps)(users, shards, rated, top)
+        (_choose_plainly if len(users) <= FEW_USERS else _choose_by_keys)(users, shards, rated, top)
     return top
 
 
@@ -105,13 +108,46 @@ def _choose_plainly(users: npt.NDArray[np.float32], shards: Iterable[Shard], rat
         top.found[user] = len(best)
 
 
-def _choose_by_heaps(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
-    """Choose by compiled heaps, which take a tile while it is in the cache."""
-    cursors = np.array(rated.starts)
-    for first, part, scores in _tiles(users, shards):
-        best = top.scores[part], top.rows[part], top.found[part]
-        top_n.take_best()(scores, first, rated.items, rated.ends[part], cursors[part], *best)
-    top_n.sort_heaps()(top.scores, top.rows, top.found)
+def _choose_by_keys(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
+    """Choose by compiled loops, which take a tile while it is in the cache."""
+    cursors, best = np.array(rated.starts), np.zeros(top.rows.shape, np.uint64)
+    for begin, tiles in itertools.groupby(_tiles(users, shards), lambda tile: tile[1].start):
+        block = _Block(best[begin : begin + BLOCK_USERS])
+        for first, part, scores in tiles:
+            block.take(scores, first, rated.items, rated.ends[part], cursors[part])
+        block.keep()
+    for begin in range(0, len(users), BLOCK_USERS):
+        part = slice(begin, begin + BLOCK_USERS)
+        top.rows[part], top.scores[part] = _rows_and_scores(best[part])
+        top.found[part] = np.count_nonzero(best[part], axis=1)
+
+
+class _Block:
+    """The keys of a block of users, from their best so far on, uint64 (users, n) of `take_best`, or 0."""
+
+    def __init__(self, best: npt.NDArray[np.uint64]) -> None:
+        self.best, most = best, best.shape[1]
+        self.keys = np.zeros((len(best), 2 * most + _ROOM), np.uint64)
+        self.keys[:, :most] = best
+        self.counts = np.count_nonzero(best, axis=1)
+        self.thresholds = np.where(self.counts < most, np.float32(-np.inf), _rows_and_scores(best[:, -1])[1])
+
+    def take(self, scores: npt.NDArray[np.float32], first: int, *rated: npt.NDArray[Any]) -> None:
+        """Take a tile of scores, whose first item is `first`; `rated` : of `take_best`."""
+        state = self.keys, self.counts, self.thresholds, self.best.shape[1]
+        top_n.take_best()(scores, first, *rated, *state)
+
+    def keep(self) -> None:
+        """Write the best keys to `best`, the highest first."""
+        self.keys[np.arange(self.keys.shape[1]) >= self.counts[:, None]] = 0
+        self.best[:] = np.sort(self.keys, axis=1)[:, : -self.best.shape[1] - 1 : -1]
+
+
+def _rows_and_scores(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return rows and scores of keys of `take_best`; row -1 and score -inf of a key of 0."""
+    upper, lower = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+    bits = np.where(upper >> np.uint32(31), upper ^ np.uint32(1 << 31), ~upper)
+    return (~lower).view(np.int32), np.where(keys == 0, np.float32(-np.inf), bits.view(np.float32))
 
 
 Tile = tuple[int, slice, npt.NDArray[np.float32]]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.filesystems import filesystem, is_object_store, reaching, streamed
@@ -108,6 +108,8 @@ def bytes_if_there(url: str) -> bytes | None:
             data: bytes = system.cat_file(path)
     except FileNotFoundError:
         return None
+    except NotADirectoryError as cause:
+        raise SettingsError(f"{masked(url.rpartition('/')[0])}: is a file, or in one; name a folder") from cause
     except OSError as cause:
         raise DamagedFile(f"{masked(url)}: cannot be read ({cause.strerror or cause})") from cause
     return data

@@ -1,15 +1,15 @@
 """The tasks of alternating row solves on one block or one shard, by conjugate gradients.
 
 Covers: the users of a row of blocks solved where they are, the items' part of a block, the step of an item shard.
-Does not cover: the objective (tasks/grid/row_objective.py), the loops over ratings (tasks/kernels/als.py), the form of
-rows (tasks/grid/solved_rows.py), the graph of an epoch (pipeline/training/methods/als_graph.py).
+Does not cover: the objective (tasks/grid/row_objective.py), the loops (tasks/kernels/row_order.py,
+tasks/kernels/row_terms.py, tasks/kernels/row_steps.py), the form of rows (tasks/grid/solved_rows.py), the graph of an
+epoch (pipeline/training/methods/als_graph.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,13 @@ from funkflow.tasks.grid.block import BlockRow, RatingBlock, StoredRow
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.item_order import ItemOrder
 from funkflow.tasks.grid.ordered_ratings import Ordered, Records, as_records, cuts, rows_in_cache, tile_ratings
-from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
+from funkflow.tasks.grid.row_basis import RowBasis
+from funkflow.tasks.grid.row_objective import Objective, Seen
+from funkflow.tasks.grid.row_search import RowProblems, RowSearch
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
-from funkflow.tasks.kernels import als
 from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy, aligned_zeros
+from funkflow.tasks.kernels.row_order import order_by_user
+from funkflow.tasks.kernels.row_steps import gram
 from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.training.batch import RowCounts, count_ratings
@@ -50,13 +53,10 @@ class ItemPart(Weighed):
 
 @dataclass(frozen=True)
 class ItemSearch(Weighed):
-    """An item shard between its steps: rows x, float64 residuals b - A x, directions p, squared residuals (rows,)."""
+    """An item shard between its steps, and what the first pass saw."""
 
-    rows: Rows
-    residuals: Matrix
-    directions: Rows
-    squares: Matrix
-    seen: Seen = NOTHING_SEEN
+    search: RowSearch
+    seen: Seen
 
 
 def count_confidences(row: BlockRow, objective: Objective) -> RowCounts:
@@ -72,8 +72,9 @@ def count_confidences(row: BlockRow, objective: Objective) -> RowCounts:
 
 
 def solve_users(
-    blocks: BlockRow, users: Rows, items: Sequence[Rows], gram: Rows, counts: Matrix, objective: Objective, steps: int
-) -> Solved:
+    blocks: BlockRow, users: Rows, items: Sequence[Rows], basis: RowBasis, counts: Matrix, objective: Objective,
+    steps: int,
+) -> Solved:  # fmt: skip
     """Solve the rows of a user shard by some steps of conjugate gradients from where they are.
 
     Users of a row of tiles are solved together: their ratings stay in the cache over all passes, and few vectors are
@@ -82,7 +83,7 @@ def solve_users(
     Parameters
     ----------
     blocks : the shard's row; items : all item shards. They do not change, nor does `users`.
-    gram : alpha V^T V, in the rows' type, or (0, w).
+    basis : that of all items.
     counts : float64 (rows,), ratings of each user.
 
     Raises
@@ -93,23 +94,17 @@ def solve_users(
     blocks = tuple(blocks)
     for block, shard in zip(blocks, items, strict=True):
         refuse_other_shards(block.shape, len(users), len(shard))
-    free = objective.free(users.shape[1], "users")
-    rows, shifts = _where_rated(users, counts, free), objective.shifts(counts, objective.items)
-    begin, step = als.row_steps(rows.dtype.str[1:])
+    problems = RowProblems.of("users", counts, basis, objective)
+    rows = _where_rated(users, counts, problems.free)
     terms, seen = _UserTerms(blocks, [aligned(shard) for shard in items], objective), Seen()
-    room = rows[:TILE_USERS]
-    residuals, directions, squares = aligned_zeros(room.shape), aligned_copy(room), np.empty(len(room))
     for first in range(0, len(rows), TILE_USERS):
-        mine = rows[first : first + TILE_USERS]
-        residuals, directions, squares = (each[: len(mine)] for each in (residuals, directions, squares))
-        rest = (gram, shifts[first : first + TILE_USERS], free, residuals, directions, squares)
-        terms.take(first, len(mine))
-        sums, met = terms.sums(mine)
-        everywhere = begin(sums, mine, *rest)
-        seen += replace(met, everywhere=everywhere, slope=float(np.sum(squares)))
-        for _ in range(steps):
-            step(terms.sums(directions, no_targets=True)[0], mine, *rest)
-    return Solved(rows, replace(seen, penalty=_penalty(rows, shifts, free)))
+        part = slice(first, min(first + TILE_USERS, len(rows)))
+        terms.take(first, part.stop - first)
+        search, met = RowSearch.begin(rows[part], problems.part(part), *terms.sums(rows[part]))
+        seen += met
+        for step in range(steps):
+            search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == steps)
+    return Solved(rows, replace(seen, penalty=problems.penalty(rows)))
 
 
 class _UserTerms:
@@ -144,7 +139,7 @@ class _UserTerms:
             firsts = block.tiles[tiles, 0]
             for begin, end in cuts(firsts // rows_in_cache(shard.shape[1], self.number, TILE_ITEMS)):
                 ordered = self.room.part(used, users)
-                als.order_by_user(self.number, block.coding)(
+                order_by_user(self.number, block.coding)(
                     tiles[begin:end], first, *block.places, block.codes, levels, *ordered
                 )
                 self.slabs.append((ordered, as_records(shard)[firsts[begin] :]))
@@ -202,38 +197,33 @@ def item_part(
     return ItemPart(sums, Seen(met, squared))
 
 
-def begin_items(items: Rows, gram: Rows, counts: Matrix, objective: Objective, *parts: ItemPart) -> ItemSearch:
-    """Return the start of the solves of an item shard, from the parts of all its blocks, in order."""
-    free = objective.free(items.shape[1], "items")
-    rows = _where_rated(items, counts, free)
-    search = ItemSearch(rows, np.empty(rows.shape), aligned_copy(rows), np.empty(len(rows)))
-    (sums, seen), shifts = _total(parts), objective.shifts(counts, objective.users)
-    begin, _ = als.row_steps(rows.dtype.str[1:])
-    everywhere = begin(sums, rows, gram, shifts, free, *_state(search))
-    slope, penalty = float(np.sum(search.squares)), _penalty(rows, shifts, free)
-    return replace(search, seen=replace(seen, everywhere=everywhere, slope=slope, penalty=penalty))
+def begin_items(items: Rows, basis: RowBasis, counts: Matrix, objective: Objective, *parts: ItemPart) -> ItemSearch:
+    """Return the start of the solves of an item shard, from the parts of all its blocks, in order.
+
+    basis : that of all users.
+    """
+    problems = RowProblems.of("items", counts, basis, objective)
+    return ItemSearch(*RowSearch.begin(_where_rated(items, counts, problems.free), problems, *_total(parts)))
 
 
-def step_items(search: ItemSearch, gram: Rows, counts: Matrix, objective: Objective, *parts: ItemPart) -> ItemSearch:
+def step_items(state: ItemSearch, *parts: ItemPart) -> ItemSearch:
     """Return the search after a step of conjugate gradients in every row."""
-    copies: dict[str, Any] = {name: aligned_copy(getattr(search, name)) for name in ("rows", *_STATE)}
-    after = replace(search, **copies)
-    _, step = als.row_steps(after.rows.dtype.str[1:])
-    free, shifts = objective.free(after.rows.shape[1], "items"), objective.shifts(counts, objective.users)
-    step(_total(parts)[0], after.rows, gram, shifts, free, *_state(after))
-    return after
+    search = state.search.copy()
+    search.step(_total(parts)[0])
+    return replace(state, search=search)
 
 
 def gram_of(rows: Rows) -> Matrix:
     """Return X^T X, float64 (w, w), of a shard."""
     sums = np.zeros((rows.shape[1], rows.shape[1]))
-    als.gram(rows.dtype.str[1:])(rows, sums)
+    gram(rows.dtype.str[1:])(rows, sums)
     return sums
 
 
-def weighed_gram(alpha: float, number: str, *grams: Matrix) -> Rows:
-    """Return alpha times the sum of all shards' X^T X, in the rows' type."""
-    return np.asarray(alpha * np.sum(grams, axis=0), number)
+def basis_of(objective: Objective, side: str, *grams: Matrix) -> RowBasis:
+    """Return the basis in which "users" or "items" are solved, from X^T X of all shards of the other side."""
+    gram = np.sum(grams, axis=0)
+    return RowBasis.of(gram, objective.free(len(gram), side))
 
 
 def rows_of_solved(solved: Solved) -> Rows:
@@ -241,24 +231,19 @@ def rows_of_solved(solved: Solved) -> Rows:
     return solved.rows
 
 
-def rows_of_search(search: ItemSearch) -> Rows:
+def rows_of_search(state: ItemSearch) -> Rows:
     """Return the rows alone."""
-    return search.rows
+    return state.search.rows
 
 
-def directions_of(search: ItemSearch) -> Rows:
+def directions_of(state: ItemSearch) -> Rows:
     """Return the directions alone."""
-    return search.directions
+    return state.search.directions
 
 
 def seen_of(half: Solved | ItemSearch) -> Seen:
     """Return what was seen alone."""
     return half.seen
-
-
-def no_gram(number: str, width: int) -> Rows:
-    """Return alpha X^T X for an alpha of 0: a matrix without rows, which kernels skip."""
-    return np.zeros((0, width), number)
 
 
 def score_rows(held_out: HeldOut, objective: Objective, scale: tuple[float, float], *rows: Rows) -> Errors:
@@ -267,19 +252,8 @@ def score_rows(held_out: HeldOut, objective: Objective, scale: tuple[float, floa
     return score(held_out, users, items, objective.scaling, scale)
 
 
-_STATE = ("residuals", "directions", "squares")
-
-
 def _row_sums(rows: npt.NDArray[np.int32], values: Matrix, count: int) -> Matrix:
     return np.bincount(rows, values, count).astype(np.float64)
-
-
-def _state(search: ItemSearch) -> tuple[Rows, ...]:
-    return search.residuals, search.directions, search.squares
-
-
-def _penalty(rows: Rows, shifts: Matrix, free: Matrix) -> float:
-    return float(als.penalty(rows.dtype.str[1:])(rows, shifts, free))
 
 
 def _total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:

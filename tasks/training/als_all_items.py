@@ -10,9 +10,10 @@ The same sums are added in the same order as by the tasks of single shards, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.row_basis import RowBasis
 from funkflow.tasks.grid.row_objective import NOTHING_SEEN, Objective, Seen
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
@@ -26,10 +27,10 @@ Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
 
 @dataclass(frozen=True)
 class AllItems(Weighed):
-    """All item shards between two epochs, and alpha V^T V."""
+    """All item shards between two epochs, and the basis in which users are solved."""
 
     shards: tuple[Rows, ...]
-    gram: Rows
+    basis: RowBasis
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,15 @@ class RowParts(Weighed):
 
 @dataclass(frozen=True)
 class AllSearches(Weighed):
-    """All item shards between their steps, alpha U^T U, and what the epoch saw."""
+    """All item shards between their steps, and what the epoch saw."""
 
     shards: tuple[ItemSearch, ...]
-    gram: Rows
     seen: Halves
 
 
 def items_of(objective: Objective, *shards: Rows) -> AllItems:
     """Return all item shards as one."""
-    grams = [als.gram_of(each) for each in shards] if objective.alpha else []
-    return AllItems(shards, _gram(objective, shards[0], grams))
+    return AllItems(shards, als.basis_of(objective, "users", *(als.gram_of(each) for each in shards)))
 
 
 def users_of(users: Solved | Rows) -> Rows:
@@ -75,15 +74,17 @@ def solve_users(
     blocks: BlockRow, users: Solved | Rows, items: AllItems, counts: Matrix, objective: Objective, steps: int
 ) -> Solved:
     """Do what `als.solve_users` does."""
-    return als.solve_users(blocks, users_of(users), items.shards, items.gram, counts, objective, steps)
+    return als.solve_users(blocks, users_of(users), items.shards, items.basis, counts, objective, steps)
 
 
 def row_parts(ratings: OrderedRow, users: Solved, items: AllItems | AllSearches, objective: Objective) -> RowParts:
     """Return a row's parts for all item shards: in the first pass at their rows, then at their directions."""
     if isinstance(items, AllItems):
         parts = _parts(ratings, users, items.shards, objective, no_targets=False)
-        return RowParts(parts, als.gram_of(users.rows) if objective.alpha else None, users.seen)
-    return RowParts(_parts(ratings, users, [each.directions for each in items.shards], objective, no_targets=True))
+        return RowParts(parts, als.gram_of(users.rows), users.seen)
+    return RowParts(
+        _parts(ratings, users, [als.directions_of(each) for each in items.shards], objective, no_targets=True)
+    )
 
 
 def begin_items(items: AllItems, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllSearches:
@@ -91,26 +92,23 @@ def begin_items(items: AllItems, counts: Sequence[Matrix], objective: Objective,
 
     counts : float64 (rows,) of each shard.
     """
-    gram = _gram(objective, items.shards[0], [row.gram for row in rows if row.gram is not None])
+    basis = als.basis_of(objective, "items", *(row.gram for row in rows if row.gram is not None))
     begun = tuple(
-        als.begin_items(shard, gram, counts[b], objective, *(row.of_items[b] for row in rows))
+        als.begin_items(shard, basis, counts[b], objective, *(row.of_items[b] for row in rows))
         for b, shard in enumerate(items.shards)
     )
-    return AllSearches(begun, gram, (tuple(row.seen for row in rows), tuple(each.seen for each in begun)))
+    return AllSearches(begun, (tuple(row.seen for row in rows), tuple(each.seen for each in begun)))
 
 
-def step_items(searches: AllSearches, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllSearches:
+def step_items(searches: AllSearches, *rows: RowParts) -> AllSearches:
     """Return the searches after a step in every row of all shards."""
-    after = tuple(
-        als.step_items(shard, searches.gram, counts[b], objective, *(row.of_items[b] for row in rows))
-        for b, shard in enumerate(searches.shards)
-    )
-    return AllSearches(after, searches.gram, searches.seen)
+    after = tuple(als.step_items(shard, *(row.of_items[b] for row in rows)) for b, shard in enumerate(searches.shards))
+    return replace(searches, shards=after)
 
 
-def end_items(searches: AllSearches, counts: Sequence[Matrix], objective: Objective, *rows: RowParts) -> AllItems:
+def end_items(searches: AllSearches, objective: Objective, *rows: RowParts) -> AllItems:
     """Return all items after the last step."""
-    return items_of(objective, *(each.rows for each in step_items(searches, counts, objective, *rows).shards))
+    return items_of(objective, *(als.rows_of_search(each) for each in step_items(searches, *rows).shards))
 
 
 def score_rows(
@@ -126,10 +124,3 @@ def _parts(
     return tuple(
         als.item_part(ratings, b, users.rows, shard, objective, no_targets=no_targets) for b, shard in enumerate(shards)
     )
-
-
-def _gram(objective: Objective, like: Rows, grams: Sequence[Matrix]) -> Rows:
-    number = like.dtype.str[1:]
-    if not objective.alpha:
-        return als.no_gram(number, like.shape[1])
-    return als.weighed_gram(objective.alpha, number, *grams)

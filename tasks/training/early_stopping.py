@@ -64,9 +64,15 @@ def judge(losses: Sequence[float], patience: int, minimum_gain: float, start: fl
 
 
 def judge_history(history: AnyHistory, patience: int, minimum_gain: float, start: float | None = None) -> Verdict:
-    """Judge the epochs by their NDCGs, or else their validation RMSEs; without either the last epoch is the best."""
-    losses = [1.0 - ndcg for ndcg in stopping_ndcgs(history)] or stopping_rmses(history)
-    return judge(losses, patience, minimum_gain, start) if losses else Verdict(len(history), stop=False)
+    """Judge the epochs by their NDCGs, or else their validation RMSEs; without either the last epoch is the best.
+
+    start : NDCG or RMSE of the start model, as the epochs have it.
+    """
+    if ndcgs := stopping_ndcgs(history):
+        start_loss = None if start is None else 1.0 - start
+        return judge([1.0 - ndcg for ndcg in ndcgs], patience, minimum_gain, start_loss)
+    rmses = stopping_rmses(history)
+    return judge(rmses, patience, minimum_gain, start) if rmses else Verdict(len(history), stop=False)
 
 
 def stopping_rmses(history: AnyHistory) -> list[float]:

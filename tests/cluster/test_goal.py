@@ -142,16 +142,37 @@ def test_the_weight_of_a_missing_cell_follows_the_part_that_is_rated() -> None:
     assert sparse / (1 - sparse) == pytest.approx(15 * 1e-4)
 
 
-@pytest.mark.parametrize(("a_row", "l2"), [(5, 0.034), (20, 0.0085), (80, 0.0085), (320, 0.00425)])
-def test_the_l2_of_a_ranking_follows_the_ratings_a_row(a_row: int, l2: float) -> None:
-    assert als_l2_for(a_row * 2_000, 1_000, 4_000, alpha=0.5) == pytest.approx(l2)
+def test_below_five_ratings_a_row_missing_cells_weigh_more() -> None:
+    """Popular items come first only where missing cells outweigh the ratings of the most rated ones."""
+    scarce = alpha_for(250_000, 100_000, 100_000)
+    assert scarce / (1 - scarce) == pytest.approx(15 * 2.5e-5 * 2**3)
+
+
+DENSE, SPARSE = 2_000, 2_000_000
+"""Geometric means of users and items: with the first, 10 ratings a row are dense; with the second, 80 are sparse."""
+
+
+@pytest.mark.parametrize(
+    ("a_row", "size", "l2"),
+    [
+        (1.25, SPARSE, 0.017), (5, SPARSE, 0.034), (10, SPARSE, 0.017), (20, SPARSE, 0.0085), (80, SPARSE, 0.0085),
+        (10, DENSE, 0.0323), (19, DENSE, 0.017), (38, DENSE, 0.0085), (80, DENSE, 0.0085), (320, DENSE, 0.00425),
+    ],
+)  # fmt: skip
+def test_the_l2_of_a_ranking_follows_the_ratings_a_row_and_the_density(a_row: float, size: int, l2: float) -> None:
+    assert als_l2_for(int(a_row * size), size // 2, 2 * size, alpha=0.5) == pytest.approx(l2)
 
 
 def test_the_l2_of_a_ranking_of_few_items_follows_the_weight_of_a_users_row() -> None:
     assert als_l2_for(50 * 6_000, 6_000, 100, alpha=0.5) == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize(("a_row", "times"), [(10, 1.0), (24, 1.0), (30, 1.25), (80, 1.5), (96, 1.25), (190, 1.0)])
-def test_the_l2_of_likes_is_higher_between_24_and_120_a_row(a_row: int, times: float) -> None:
-    of_likes, of_ratings = (als_l2_for(a_row * 2_000, 1_000, 4_000, alpha=0.5, likes=likes) for likes in (True, False))
+@pytest.mark.parametrize(
+    ("a_row", "size", "times"),
+    [(10, 2_500, 1.0), (15, 3_000, 1.25), (60, 5_000, 1.6), (96, 5_000, 1.25), (190, 5_000, 1.0), (23, 35_000, 1.0)],
+)
+def test_the_l2_of_likes_is_higher_in_a_dense_matrix_below_120_a_row(a_row: int, size: int, times: float) -> None:
+    of_likes, of_ratings = (
+        als_l2_for(a_row * size, size // 2, 2 * size, alpha=0.5, likes=likes) for likes in (True, False)
+    )
     assert of_likes == pytest.approx(times * of_ratings)

@@ -9,6 +9,8 @@ Does not cover: the choice among many scores (test_best.py), one user's recommen
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -160,7 +162,7 @@ def test_two_workers_give_the_same_bytes(root: Path, ran: RunResult) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize(("user", "said"), [(9999, "there is no user 9999"), ("x", "are not all numbers")])
+@pytest.mark.parametrize(("user", "said"), [(9999, "there is no user 9999"), ("x", "are integers, not 1, x")])
 def test_an_unknown_user_is_named(root: Path, ran: RunResult, user: object, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         run(settings_for(root, recommend={"count": 3, "users": [1, user]}), until="recommend")
@@ -248,8 +250,13 @@ def test_hits_coverage_and_novelty_are_those_of_plain_counting(root: Path, ran: 
 
 
 def test_a_sample_of_users_has_every_measure(root: Path, ran: RunResult) -> None:
-    sample = run(settings_for(root, ranking={"count": 5, "users": 40, "also": [2]}), until="ranking").ranking
-    assert 0 < sample["users"] < ran.ranking["users"]
+    heard: list[Event] = []
+    chosen = settings_for(root, ranking={"count": 5, "users": 40, "also": [2]})
+    sample = run(chosen, until="ranking", listeners=[heard.append]).ranking
+    assert 20 < sample["users"] <= 40 < ran.ranking["users"]
+    (said,) = [each.summary for each in heard if isinstance(each, StageFinished) and each.stage == "ranking"]
+    error = 0.5 / math.sqrt(sample["users"])
+    assert re.search(rf" {sample['users']} of \d+ users, standard error below {error:.4f}$", said)
     for each in (sample, sample["also"][0], sample["most_rated"]):
         assert {*RANKING_MEASURES} <= {*each}
     assert {*RANKING_MEASURES} - {*sample["random"]} == {"coverage"}

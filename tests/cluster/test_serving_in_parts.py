@@ -19,7 +19,7 @@ from ungated import UNGATED_SECTION
 from funkflow import RunResult, Settings, run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.planning.budget import Allowance, Size, Workload
-from funkflow.pipeline.planning.serving_memory import choose_serving, predict_serving
+from funkflow.pipeline.planning.serving_memory import choose_serving, predict_serving, predict_similar
 from funkflow.pipeline.root.manifests import Dataset, Split
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import RankingSettings, RecommendSettings
@@ -120,6 +120,24 @@ def test_a_worker_holds_the_model_if_it_fits(memory: int, in_parts: bool) -> Non
 def test_smaller_parts_need_less() -> None:
     few, many = (predict_serving(work(shards, True), 100, 20_000, MILLION).worker_bytes for shards in (4, 16))
     assert many < few < predict_serving(work(4), 100, 20_000, MILLION).worker_bytes
+
+
+@pytest.mark.parametrize(("shards", "in_parts", "measured"), [(4, True, 611), (4, False, 594), (16, True, 551)])
+def test_similar_items_of_a_catalogue_as_measured(shards: int, in_parts: bool, measured: int) -> None:
+    """The resident size of a worker in MiB: 50 items for each of 300,000, rank 64, two threads."""
+    size = Size(1_200_000, 300_000, 300_000, raw_bytes=0)
+    of = Workload(size, 64, shards, workers=1, threads=2, streamed=in_parts)
+    assert measured <= predict_similar(of, 50).worker_bytes / 2**20 < 1.25 * measured
+    assert predict_similar(of, 100).worker_bytes > predict_similar(of, 50).worker_bytes + 2 * 20_000 * 50 * 8
+
+
+def test_the_larger_of_lists_for_users_and_for_items_counts() -> None:
+    allowance = Allowance(1, 2, 64 * GIB, "root")
+    users, items = predict_serving(work(4), 10, 20_000, MILLION), predict_similar(work(4), 1_000)
+    assert choose_serving(work(4), 10, 20_000, MILLION, allowance, 1_000) == items
+    assert items.worker_bytes > users.worker_bytes
+    assert choose_serving(work(4), 10, 20_000, MILLION, allowance) == users
+    assert choose_serving(work(4), 0, 20_000, MILLION, allowance, 10) == predict_similar(work(4), 10)
 
 
 def test_a_file_is_read_in_batches(tmp_path: Path) -> None:

@@ -207,11 +207,11 @@ def test_two_threads_streamed_blocks_and_both_graphs_give_the_same_bits(
 
 
 def test_a_row_of_few_items_is_a_task_and_no_block_is(context: Context) -> None:
-    """P users, in 4 passes P parts and an advance, what was seen, and P scores."""
+    """P users, in 2 passes P parts and an advance, what was seen, and P scores."""
     with get_task_stream(context.client) as stream:
         trained(context, als_settings())
     of_third = [task["key"] for task in stream.data if f"{context.attempt}-0003" in task["key"]]
-    assert len(of_third) == SHARDS + 4 * (SHARDS + 1) + 1 + SHARDS, of_third
+    assert len(of_third) == SHARDS + 2 * (SHARDS + 1) + 1 + SHARDS, of_third
 
 
 def test_training_ends_in_the_epoch_that_decides_though_the_next_one_is_submitted(
@@ -230,8 +230,8 @@ def test_training_ends_in_the_epoch_that_decides_though_the_next_one_is_submitte
     ("many_items", "victim"),
     [
         only_long(False, "solve-users-two-0004-001"),
-        (False, "solve-items-two-0003-02"),
-        (True, "solve-items-two-0003-02-001"),
+        (False, "solve-items-two-0003-01"),
+        (True, "solve-items-two-0003-01-001"),
     ],
     indirect=["many_items"],
 )

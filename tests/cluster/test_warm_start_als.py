@@ -19,9 +19,10 @@ from growing_ratings import Root, address_of, lines
 from losing_workers import KillAfterPrefix
 from sessions import only_long
 
-from funkflow import Model, RunResult
+from funkflow import Model, RunResult, run
 from funkflow.pipeline.cluster.open import open_client
-from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
+from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed, StageFinished
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.model_in_use import model_of, read_current
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError
@@ -64,6 +65,12 @@ def bits(result: RunResult) -> list[Any]:
     return [part["checksum"] for side in ("user", "item") for part in about["parts"][side]]
 
 
+def training_of(run_folder: str) -> Training:
+    found = Training.published(f"{run_folder}/training")
+    assert found is not None
+    return found
+
+
 def said(events: list[Event]) -> str:
     return "\n".join(event.message for event in events if isinstance(event, Noticed))
 
@@ -78,7 +85,7 @@ def test_it_starts_from_the_model_in_use_for_its_goal(
     assert now.run_id == first["ratings"]
     result, events = warm[goal]
     assert f"training starts from run {first[goal]}, which knows" in said(events)
-    assert ("its stopping RMSE is" in said(events)) == (goal == "ratings")
+    assert f"its stopping {'RMSE' if goal == 'ratings' else 'NDCG@5'} is" in said(events)
     assert read_about(result.paths["model"])["start"]["model"] == f"runs/{first[goal]}/model"
 
 
@@ -156,6 +163,29 @@ def test_a_start_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]
     users, items, _ = zip(*DAY_0, strict=True)
     np.testing.assert_allclose(after.predict(users, items), before.predict(users, items), atol=2e-6)
     assert f"its stopping RMSE is {kept.rmse:.4f}" in said(events)
+
+
+def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]], tmp_path: Path) -> None:
+    """On the ratings that the start model was trained on: its NDCG is what it was, and an L2 term spoils all epochs."""
+    events: list[Event] = []
+    root = grown[0].copy(tmp_path / "kept")
+    first = model_of(str(root.folder / "data"), grown[1]["ranking"])
+    chosen = root.settings(DAY_0, WARM, *GOALS["ranking"], "train.l2=1e3", "train.patience=2")
+    kept = run(chosen, listeners=[events.append])
+    before, after = training_of(first.removesuffix("/model")), training_of(kept.paths["run"])
+    assert before.ranked is not None
+    assert after.ranked is not None
+    assert after.start is not None
+    assert (kept.best_epoch, after.ranked.users) == (0, before.ranked.users)
+    assert after.start == pytest.approx(before.ranked.ndcg[before.best_epoch - 1], abs=1e-6)
+    assert max(after.ranked.ndcg) < after.start
+    assert f"its stopping NDCG@5 is {after.start:.4f}" in said(events)
+    summaries = "\n".join(event.summary for event in events if isinstance(event, StageFinished))
+    assert f"best 0, stopping NDCG@5 {after.start:.4f}" in summaries
+    np.testing.assert_allclose(Model.load(kept.paths["model"]).user_factors, Model.load(first).user_factors, atol=1e-6)
+    report = Path(kept.paths["report"]).read_text(encoding="utf-8")
+    assert "The model that training started from was kept: " in report
+    assert f"start model {after.start:.4f}" in report
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,9 @@ def test_faiss_makes_an_index_once(model: str, tmp_path: Path) -> None:
     done = funkflow(*words[:-3], str(tmp_path / "other"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is not empty and holds no index" in done.stderr
+    done = funkflow(*words[:-3], str(tmp_path / "other" / "file"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "other/file: is a file, or in one; name a folder" in done.stderr
 
 
 @pytest.mark.parametrize(

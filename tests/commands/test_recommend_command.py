@@ -103,6 +103,9 @@ def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path:
     assert done.returncode == 3
     assert "the trained-on ratings are not beside this model" in done.stderr
     assert done.stderr.count("\n") == 1
+    done = funkflow("similar", "--all", "--model", str(tmp_path / "runs" / "other" / "model"))
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "similar items go beside a model, in the folder of its run" in done.stderr
 
 
 def test_recommending_with_a_saved_model_is_refused_where_it_cannot_fit(root: Path, model: str, tmp_path: Path) -> None:
@@ -156,12 +159,25 @@ def test_similar_and_factors_name_titles(model: str) -> None:
         (["recommend", "--model", "MODEL", "--rated", "1=9"], 3, "rating 9 of 1 is not a number from 1 to 5"),
         (["recommend", "demo", "--rated", "1", "--user", "1"], 2, "leave out one of them"),
         (["factors", "--model", "MODEL", "--set", "train.rank=3"], 2, "--set has no effect with --model"),
-        (["similar", "1", "--model", "MODEL", "--count", "0"], 3, "similar: n = 0; ask for at least one"),
+        (["similar", "1", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one item"),
+        (["similar", "--all", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one item"),
+        (
+            ["similar", "--all", "1", "--model", "MODEL"],
+            2,
+            "1: --all takes no item; beside --model it takes no settings",
+        ),
+        (["similar", "demo"], 2, "(such as demo), --ratings PATH, or a model with --model"),
+        (["similar", "1", "--model", "MODEL/.."], 2, "(no model.json); name MODEL/../model"),
+        (
+            ["recommend", "--model", "MODEL", "--user", "x"],
+            3,
+            "user ids of this model are integers, not x; check --user",
+        ),
         (["factors", "--model", "MODEL", "--count", "0"], 2, "--count 0: ask for at least one factor"),
     ],
 )
 def test_mistakes_are_one_line_with_the_right_code(model: str, words: list[str], code: int, message: str) -> None:
-    done = funkflow(*[model if word == "MODEL" else word for word in words])
+    done = funkflow(*[word.replace("MODEL", model) for word in words])
     assert done.returncode == code
-    assert message in done.stderr
+    assert message.replace("MODEL", model) in done.stderr
     assert done.stderr.count("\n") == 1

@@ -25,6 +25,7 @@ from browser import column, watched
 from dask_processes import CHECKOUT, address_of, process, scheduler, worker
 from distributed import Client, LocalCluster
 from playwright.sync_api import Browser
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from ungated import UNGATED_SECTION
 
@@ -176,29 +177,50 @@ def _stories(dask_scheduler: Any) -> list[dict[str, Any]]:
 
 def test_metrics_of_scheduler_and_workers_read_as_prometheus_reads_them(cluster: LocalCluster, tmp_path: Path) -> None:
     result = run(settings(tmp_path, cluster.scheduler_address, epochs=3))
-    host = cluster.dashboard_link.removesuffix("/status")
-    found = {family.name: family for family in text_string_to_metric_families(_get(f"{host}/metrics"))}
-    mine = {
-        name: [each.value for each in family.samples if each.labels.get("run") == result.run_id]
-        for name, family in found.items()
-        if name.startswith("funkflow_")
-    }
+    found, mine = _metrics(cluster, result)
     assert mine["funkflow_epoch"] == [3.0]
     assert mine["funkflow_validation_rmse"] == [result.rmse]
     assert mine["funkflow_biases_rmse"] == [result.evaluation["biases"]["rmse"]]
     assert mine["funkflow_checkpoints"] == [1.0]
     state = found["funkflow_run_state"].samples
     assert [s.labels["state"] for s in state if s.labels["run"] == result.run_id and s.value] == ["done"]
-    asked = json.loads((CHECKOUT / "conf/grafana/funkflow.json").read_text())
-    for panel in asked["panels"]:
-        for target in panel["targets"]:
-            names = set(_names(target["expr"]))
-            assert names, target
-            assert names <= {*found, *(f"{name}_total" for name in found)} | BLOCKS
+    for expression in _drawn():
+        names = set(_names(expression))
+        assert names, expression
+        assert names <= {*found, *(f"{name}_total" for name in found)} | BLOCKS
     with Client(cluster, set_as_default=False) as client:
         ports = client.run(lambda dask_worker: dask_worker.http_server.port).values()
         counts = [_blocks_counted(port) for port in ports]
     assert sum(counts) >= 3 * 16  # each of the 4 × 4 blocks once in an epoch
+
+
+def test_the_ndcg_of_a_ranking_is_a_metric_that_a_panel_draws(cluster: LocalCluster, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    train = {"goal": "ranking", "epochs": 2}
+    result = run(settings(tmp_path, cluster.scheduler_address, **train), listeners=[heard.append])
+    last = [each.stopping_ndcg for each in heard if isinstance(each, EpochFinished)][-1]
+    _, mine = _metrics(cluster, result)
+    assert mine["funkflow_held_out_ndcg"] == [last]
+    assert mine["funkflow_held_out_rmse"] == []
+    drawn = {name for expression in _drawn() for name in _names(expression)}
+    assert {"funkflow_held_out_ndcg", "funkflow_held_out_rmse"} <= drawn
+
+
+def _metrics(cluster: LocalCluster, result: RunResult) -> tuple[dict[str, Metric], dict[str, list[float]]]:
+    """Return the scheduler's families by name, and the values of a run in ours."""
+    host = cluster.dashboard_link.removesuffix("/status")
+    found = {family.name: family for family in text_string_to_metric_families(_get(f"{host}/metrics"))}
+    return found, {
+        name: [each.value for each in family.samples if each.labels.get("run") == result.run_id]
+        for name, family in found.items()
+        if name.startswith("funkflow_")
+    }
+
+
+def _drawn() -> list[str]:
+    """Return the expressions of all panels of the dashboard."""
+    panels = json.loads((CHECKOUT / "conf/grafana/funkflow.json").read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
 
 
 BLOCKS = {"funkflow_block_seconds_bucket", "funkflow_block_seconds_sum", "funkflow_block_seconds_count"}

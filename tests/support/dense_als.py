@@ -59,12 +59,19 @@ class Dense:
         matrix = (right * weights[:, None]).T @ right + self.penalties()[row] * np.eye(right.shape[1])
         return matrix, right.T @ (weights * np.nan_to_num(targets))
 
+    def as_sample(self, row: int, right: Matrix) -> Matrix:
+        """Return A as it would be if the row's observed cells were a sample of all its cells."""
+        weights = self.weights[row]
+        share = self.alpha + (1.0 - self.alpha) * np.sum(weights[~np.isnan(self.targets[row])]) / len(right)
+        return np.asarray(share * right.T @ right + self.penalties()[row] * np.eye(right.shape[1]))
+
     def solved(
-        self, left: Matrix, right: Matrix, steps: int | None, fixed: int | None = None, rows: Iterable[int] = ()
-    ) -> Matrix:
+        self, left: Matrix, right: Matrix, steps: int | None, fixed: int | None = None, rows: Iterable[int] = (),
+        plain: bool = False,
+    ) -> Matrix:  # fmt: skip
         """Return `left` after some steps of conjugate gradients in every row; None: at the exact solution.
 
-        fixed : a column that stays as it is; rows : to solve; empty: all.
+        fixed : a column that stays as it is; rows : to solve; empty: all; plain : without preconditioner.
         """
         free = [column for column in range(right.shape[1]) if column != fixed]
         after = left.copy()
@@ -78,21 +85,24 @@ class Dense:
             if steps is None:
                 after[row, free] = np.linalg.solve(inner, wanted)
             else:
-                after[row, free] = conjugate_gradients(inner, wanted, left[row, free], steps)
+                guess = np.eye(len(free)) if plain else self.as_sample(row, right)[np.ix_(free, free)]
+                after[row, free] = conjugate_gradients(inner, wanted, left[row, free], steps, guess)
         return after
 
 
-def conjugate_gradients(matrix: Matrix, wanted: Matrix, start: Matrix, steps: int) -> Matrix:
-    """Hestenes and Stiefel (1952)."""
+def conjugate_gradients(matrix: Matrix, wanted: Matrix, start: Matrix, steps: int, guess: Matrix) -> Matrix:
+    """Hestenes and Stiefel (1952), preconditioned by `guess`, which stands for the matrix."""
     x = start.copy()
     residual = wanted - matrix @ x
-    direction = residual.copy()
+    ahead = np.linalg.solve(guess, residual)
+    direction = ahead.copy()
     for _ in range(steps):
-        square = residual @ residual
+        product = residual @ ahead
         curvature = direction @ matrix @ direction
-        if square == 0.0 or curvature <= 0.0:
+        if product == 0.0 or curvature <= 0.0:
             break
-        x = x + square / curvature * direction
-        residual = residual - square / curvature * matrix @ direction
-        direction = residual + residual @ residual / square * direction
+        x = x + product / curvature * direction
+        residual = residual - product / curvature * matrix @ direction
+        ahead = np.linalg.solve(guess, residual)
+        direction = ahead + residual @ ahead / product * direction
     return x

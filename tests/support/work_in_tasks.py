@@ -25,7 +25,7 @@ SHELLS = {
     "pipeline/stages/predict.py": {"predict_batch"},
     "pipeline/stages/reconstruct.py": {"write_piece"},
     "pipeline/stages/spectrum.py": {"turned_items", "score_part"},
-    "pipeline/stages/vectors.py": {"write_user_vectors", "write_item_vectors"},
+    "pipeline/stages/vectors.py": {"write_vectors"},
 }
 """Functions of pipeline/ that are handed out all the same: calibration's empty tasks, threads of this process, shells
 around functions of tasks/ that ask their worker for something; and those of the stages, which are to move."""

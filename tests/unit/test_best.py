@@ -1,4 +1,4 @@
-"""The best unseen items of many users: tiles and heaps against whole rows of scores and a plain choice.
+"""The best unseen items of many users: tiles and thresholds against whole rows of scores and a plain choice.
 
 Covers: tasks/serving/top_items.py, tasks/kernels/top_n.py, tasks/model/best.py. Does not cover: reading and writing
 them (test_recommend.py).
@@ -48,7 +48,7 @@ def cut(rng: np.random.Generator, catalogue: np.ndarray, shards: int) -> list[np
     seen_part=st.sampled_from([0.0, 0.1, 1.0, 2.0]),
     shards=st.integers(1, 6),
 )
-def test_tiles_and_heaps_choose_what_whole_rows_do(
+def test_tiles_and_thresholds_choose_what_whole_rows_do(
     seed: int, users: int, items: int, count: int, levels: int, seen_part: float, shards: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -121,6 +121,7 @@ def test_shards_of_whole_tiles_hold_the_same_items(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("few", [0, FEW_USERS])
 @given(seed=st.integers(0, 2**32 - 1), items=st.integers(1, 40), parts=st.integers(1, 9), ratings=st.integers(0, 60))
+@settings(max_examples=examples(100), deadline=None)
 def test_rated_items_are_those_of_each_wanted_user_by_row(
     few: int, seed: int, items: int, parts: int, ratings: int
 ) -> None:

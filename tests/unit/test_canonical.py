@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, apply_q, balance, canonical_form, combine_r, core_of, qr_r
+from funkflow.tasks.model.canonical import (
+    Matrix,
+    apply_q,
+    balance,
+    canonical_form,
+    canonical_items,
+    combine_r,
+    largest_entries,
+    largest_of_q,
+    qr_r,
+    signs_of,
+)
 
 TOLERANCE = 1e-6
 """Times the greatest singular value, as is asked for; float64 leaves about 1e-14."""
@@ -54,27 +65,48 @@ def test_signs_do_not_depend_on_the_factors(pair: tuple[Matrix, Matrix]) -> None
     U, s, Vt = canonical_form(users, items)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(users.shape[1],) * 2))[0]
     other_U, _, other_Vt = canonical_form(-users @ turn, -items @ turn)
-    largest = np.sort(np.abs(Vt), axis=1)
     for column in (part.start for part in groups(s, 1e-6 * s[0]) if part.stop == part.start + 1):
-        is_tie = Vt.shape[1] > 1 and largest[column, -1] - largest[column, -2] < 1e-6
-        if not is_tie:
+        if _has_one_largest(Vt[column]):
             assert Vt[column][np.argmax(np.abs(Vt[column]))] > 0
             np.testing.assert_allclose(other_Vt[column], Vt[column], atol=1e-8)
             np.testing.assert_allclose(other_U[:, column], U[:, column], atol=1e-8)
 
 
-@given(factors(), st.lists(st.integers(0, 14), max_size=4))
+CUTS = st.lists(st.integers(0, 14), max_size=4)
+
+
+@given(factors(), CUTS, CUTS)
 @settings(max_examples=examples(100), deadline=None)
-def test_parts_come_to_what_the_whole_does(pair: tuple[Matrix, Matrix], cuts: list[int]) -> None:
-    """Users in parts of any size, empty ones too, which are smaller than the rank."""
-    users, items = pair
-    parts = np.split(users, sorted(min(cut, len(users)) for cut in cuts))
-    core, turns = combine_r([qr_r(part) for part in parts], items)
-    U = np.concatenate([apply_q(part, turn) for part, turn in zip(parts, turns, strict=True)])
-    values, V = core.rotations.values, core.item_vectors
-    np.testing.assert_allclose(values, canonical_form(users, items).s, atol=1e-12 * values[0])
-    np.testing.assert_allclose(U.T @ U, np.eye(len(values)), atol=1e-12)
-    np.testing.assert_allclose((U * values) @ V.T, users @ items.T, atol=1e-12 * values[0])
+def test_parts_come_to_what_the_whole_does(
+    pair: tuple[Matrix, Matrix], user_cuts: list[int], item_cuts: list[int]
+) -> None:
+    """Both sides in parts of any size, empty ones too, which are smaller than the rank."""
+    whole = canonical_form(*pair)
+    parts = [
+        np.split(side, sorted(min(cut, len(side)) for cut in cuts))
+        for side, cuts in zip(pair, (user_cuts, item_cuts), strict=True)
+    ]
+    core = combine_r(*([qr_r(part) for part in side] for side in parts))
+    U, V = (
+        np.concatenate([apply_q(part, turn) for part, turn in zip(side, turns, strict=True)])
+        for side, turns in zip(parts, (core.users, core.items), strict=True)
+    )
+    values = core.rotations.values
+    np.testing.assert_allclose(values, whole.s, atol=1e-12 * values[0])
+    for vectors in (U, V):
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-12)
+    np.testing.assert_allclose((U * values) @ V.T, pair[0] @ pair[1].T, atol=1e-12 * values[0])
+    largest = [largest_of_q(part, turn) for part, turn in zip(parts[1], core.items, strict=True)]
+    signed = core.signed(signs_of(largest)).rotations
+    for part in groups(values, 1e-6 * values[0]):
+        if part.stop == part.start + 1 and _has_one_largest(whole.Vt[part.start]):
+            of_parts = pair[1] @ signed.items[:, part]
+            np.testing.assert_allclose(of_parts, whole.Vt[part].T * values[part], atol=1e-8 * values[0])
+
+
+def _has_one_largest(row: Matrix) -> bool:
+    """Return whether no other entry is as large as the largest, but for rounding."""
+    return len(row) == 1 or float(np.diff(np.sort(np.abs(row))[-2:])[0]) > 1e-6
 
 
 @pytest.mark.parametrize("rows", [16_384, 16_385, 40_000])
@@ -86,6 +118,8 @@ def test_more_rows_than_one_leaf_has(rows: int) -> None:
     expected_U, expected, _ = np.linalg.svd(users @ items.T, full_matrices=False)
     np.testing.assert_allclose(s, expected[:7], atol=1e-10 * s[0])
     np.testing.assert_allclose(U.T @ U, np.eye(7), atol=1e-12)
+    turn = combine_r([qr_r(items)], [qr_r(users)]).items[0]
+    np.testing.assert_array_equal(largest_of_q(users, turn), largest_entries(apply_q(users, turn)))
     np.testing.assert_allclose(np.abs(np.sum(U[:, :5] * expected_U[:, :5], axis=0)), 1.0, atol=1e-9)
     np.testing.assert_allclose((U * s) @ Vt, users @ items.T, atol=1e-10 * s[0])
 
@@ -95,7 +129,7 @@ def test_more_rows_than_one_leaf_has(rows: int) -> None:
 def test_rotations_turn_factors_into_the_canonical_form(pair: tuple[Matrix, Matrix]) -> None:
     users, items = pair
     U, s, Vt = canonical_form(users, items)
-    rotations = core_of(qr_r(users), items).rotations
+    rotations = canonical_items(users, items)[0].rotations
     near = 1e-10 * s[0]
     for part in groups(s, 1e-6 * s[0]):
         left, right = (users @ rotations.users)[:, part], (items @ rotations.item_weights(len(s)))[:, part]

@@ -1,6 +1,6 @@
 """Simon Funk's form: its kernels equal their slow, obvious twins, and any cut to shares gives the same bits.
 
-Covers: tasks/kernels/funk.py, tasks/kernels/reference_funk.py, tasks/training/funk.py and tasks/training/funk_files.py.
+Covers: tasks/kernels/funk.py, tasks/kernels/reference.py, tasks/training/funk.py and tasks/training/funk_files.py.
 Does not cover: which feature comes when, stopping, and whole runs (test_train_funk.py).
 """
 
@@ -21,7 +21,7 @@ from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor
-from funkflow.tasks.kernels.reference_funk import (
+from funkflow.tasks.kernels.reference import (
     descend_factor_plainly,
     squared_errors_plainly,
     start_plainly,

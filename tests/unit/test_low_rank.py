@@ -1,26 +1,32 @@
 """A_ρ and the errors at every rank, against NumPy's best approximation of the whole matrix.
 
-Covers: tasks/model/low_rank.py, tasks/model/errors_by_rank.py and `Model.reconstruct`.
+Covers: tasks/model/low_rank.py, tasks/model/errors_by_rank.py, tasks/evaluation/score_ranks.py, `Model.reconstruct`.
 Does not cover: writing the whole matrix (test_reconstruct.py), or the same on Dask (test_spectrum.py).
 """
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from factorised import dense, model_of
+from factorised import dense, model_of, saved_in_parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.model.canonical import Matrix, core_of, qr_r
+from funkflow.tasks.evaluation.score_ranks import CanonicalModel, score_ranks
+from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.canonical import Matrix, canonical_items, with_biases
 from funkflow.tasks.model.errors_by_rank import SideFactors, errors_by_rank, rotate_items, spectrum_table
 from funkflow.tasks.model.model import Model
+from funkflow.tasks.model.parts import ModelParts, rows_of_own
 from funkflow.tasks.model.score_rows import Scorer
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.score import held_out_table
 
 MODEL = model_of(np.random.default_rng(2))
 
@@ -88,7 +94,7 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
     """Beside A_ρ made anew for each rank; a user or item that training did not know has neither factors nor bias."""
     rng = np.random.default_rng(seed)
     users, items, ratings = rng.integers(-1, 40, count), rng.integers(-1, 17, count), rng.uniform(1, 5, count)
-    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = canonical_items(MODEL.user_factors, MODEL.item_factors)[0].rotations
     scale = (1.0, 5.0) if clipped else None
     sides = [
         SideFactors(MODEL.user_factors, MODEL.user_biases),
@@ -110,7 +116,7 @@ def test_one_pass_gives_the_errors_of_every_rank(count: int, seed: int, clipped:
 def test_more_ratings_than_a_block_holds() -> None:
     rng = np.random.default_rng(0)
     users, items, ratings = rng.integers(0, 40, 20_000), rng.integers(0, 17, 20_000), rng.uniform(1, 5, 20_000)
-    rotations = core_of(qr_r(MODEL.user_factors), MODEL.item_factors).rotations
+    rotations = canonical_items(MODEL.user_factors, MODEL.item_factors)[0].rotations
     sides = [
         SideFactors(MODEL.user_factors, MODEL.user_biases),
         rotate_items(SideFactors(MODEL.item_factors, MODEL.item_biases), rotations),
@@ -132,3 +138,36 @@ def test_the_table_adds_up() -> None:
     assert table["energy"].to_pylist() == pytest.approx([0.8, 0.2, 0.0])
     assert table["cumulative_energy"].to_pylist() == pytest.approx([0.8, 1.0, 1.0])
     assert table["rmse"].null_count == 3
+
+
+@pytest.mark.parametrize("fold_biases", [False, True])
+def test_item_parts_one_after_another_give_the_errors_of_all_items_at_once(tmp_path: Path, fold_biases: bool) -> None:
+    """Unknown users and items are in shard 0; the items of the last shard have no rating."""
+    model, rng, shards = saved_in_parts(MODEL, str(tmp_path / "model"), 3), np.random.default_rng(6), 3
+    users, items, ratings = rng.integers(-1, 40, 300), rng.integers(-1, 17, 300), rng.uniform(1, 5, 300)
+    kept = (items < 0) | (items % shards < 2)
+    users, items, values = users[kept], items[kept], ratings[kept].astype(np.float32)
+    parts = ModelParts.of(str(tmp_path / "model"), read_about(str(tmp_path / "model")))
+    sides = [SideFactors(model.user_factors, model.user_biases), SideFactors(model.item_factors, model.item_biases)]
+    if fold_biases:
+        wide = [
+            with_biases(model.user_factors, model.user_biases, model.mean, "user"),
+            with_biases(model.item_factors, model.item_biases, model.mean, "item"),
+        ]
+        sides = [SideFactors(each, np.zeros(len(each))) for each in wide]
+    rotations = canonical_items(sides[0].factors, sides[1].factors)[0].rotations
+    user_rows, item_rows = (
+        np.where(dense < 0, -1, rows_of_own(np.maximum(dense, 0), counts))
+        for dense, counts in ((users, parts.user_counts), (items, parts.item_counts))
+    )
+    by = Scorer(MODEL.rank, 0.0 if fold_biases else model.mean, model.scale)
+    expected = errors_by_rank(user_rows, item_rows, values, sides[0], rotate_items(sides[1], rotations), rotations, by)
+    found = []
+    for shard in range(shards):
+        url = str(tmp_path / f"held-{shard}.parquet")
+        place = url, files.write_table(url, held_out_table(users, items, values, shards, shard))
+        found.append(score_ranks(CanonicalModel(parts, rotations, fold_biases), shard, place))
+    total = sum(found[1:], found[0])
+    assert total.ratings == len(values)
+    np.testing.assert_allclose(total.rmse, expected.rmse, rtol=1e-12)
+    np.testing.assert_allclose(total.mae, expected.mae, rtol=1e-12)

@@ -18,7 +18,7 @@ from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About
-from funkflow.tasks.model.canonical import core_of, qr_r
+from funkflow.tasks.model.canonical import canonical_items
 from funkflow.tasks.model.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.neighbours import factors_from_rotations, strongest_factors
@@ -204,7 +204,7 @@ def test_factors_are_the_singular_vectors_of_the_product() -> None:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
     turned = model.user_factors @ turn, model.item_factors @ turn
     found = strongest_factors(*turned)
-    again = factors_from_rotations(turned[1], core_of(qr_r(turned[0]), turned[1]).rotations)
+    again = factors_from_rotations(turned[1], canonical_items(*turned)[0].rotations, 3)
     np.testing.assert_allclose(again.strengths, found.strengths, rtol=1e-12)
     np.testing.assert_allclose(again.loadings, found.loadings, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.strengths, strengths[:3], rtol=1e-5)

@@ -6,8 +6,11 @@ Covers: scoring_need of pipeline/planning/method_memory.py, and its refusal; wha
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from funkflow.pipeline.models.canonical_graph import predict_canonical_bytes
 from funkflow.pipeline.planning.budget import Size, Workload, predict_bytes
 from funkflow.pipeline.planning.plan import plan_of
 from funkflow.pipeline.settings.sections import Settings
@@ -35,6 +38,20 @@ def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
     plan = plan_of(Settings.build(netflix, [*words, f"cluster.memory={0.9 * prediction.scoring_bytes:.0f}"]))
     with pytest.raises(CannotFit, match=r"memory for scoring the model, part by part and has .*raise grid\.shards"):
         plan.refuse()
+
+
+@pytest.mark.parametrize(
+    ("shards", "threads", "vectors", "measured"),
+    [(16, 1, False, 399), (4, 1, False, 494), (4, 2, False, 769), (16, 1, True, 451), (4, 2, True, 1076)],
+)
+def test_a_spectrum_takes_a_part_of_a_side_as_measured(shards: int, threads: int, vectors: bool, measured: int) -> None:
+    """The resident size of a worker in MiB, 1 M x 1 M, rank 64; more items alone need no more if parts are as large."""
+    about: Any = {"rank": 64, "parts": {side: [{"rows": 10**6 // shards}] * shards for side in ("user", "item")}}
+    predicted = predict_canonical_bytes(about, 0, vectors, 2, threads)[1] / 2**20
+    assert measured <= predicted < 1.25 * measured
+    about["parts"]["item"] *= 4
+    about["parts"]["user"] *= 4
+    assert predict_canonical_bytes(about, 0, vectors, 2, threads)[1] / 2**20 == pytest.approx(predicted)
 
 
 def test_scoring_as_measured() -> None:

@@ -41,6 +41,11 @@ def test_an_ndcg_decides_where_there_is_one_and_the_greatest_is_the_best() -> No
     ]  # fmt: skip
 
 
+def test_the_ndcg_of_the_start_model_is_epoch_0_and_only_a_greater_one_beats_it() -> None:
+    history = [(1.0, None, 9.0, 1.0, ndcg) for ndcg in (0.29, 0.3, 0.31)]
+    assert [judge_history(history[:count], 3, 5e-4, start=0.3).best_epoch for count in range(1, 4)] == [0, 0, 3]
+
+
 RULE = StoppingRule(patience=2, minimum_gain=1e-4, waits=True)
 
 

@@ -122,6 +122,8 @@ def learning_facts(training: Training, stop_on: str) -> LearningFacts:
     }
     if ranked := training.ranked:
         found["ranked"] = {"places": ranked.places, "users": ranked.users, "ndcg": list(ranked.ndcg)}
+    if training.start is not None:
+        found["start"] = training.start
     return found
 
 

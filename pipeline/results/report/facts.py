@@ -190,10 +190,11 @@ class RankedFacts(TypedDict):
 class LearningFacts(TypedDict):
     """Errors by epoch, or by whatever `counted` names, and the best epoch by the ratings `stop_on`.
 
-    `ranked` : where rankings decided.
+    `ranked` : where rankings decided; `start` : RMSE, or NDCG, of the model that training started from.
     """
 
     ranked: NotRequired[RankedFacts]
+    start: NotRequired[float]
     counted: str
     stop_on: str
     best_epoch: int

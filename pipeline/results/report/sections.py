@@ -44,7 +44,8 @@ def run_summary(facts: ReportFacts) -> Markup:
     chosen = f", chosen on {_STOPPED[learning['stop_on']]}" if learning["stop_on"] in _STOPPED else ""
     if ranked := learning.get("ranked"):
         chosen += f" by NDCG@{ranked['places']}"
-    kept = {"epochs": f"; epoch {best} was kept{chosen}",
+    which = f"epoch {best}" if best else "the model that it started from"
+    kept = {"epochs": f"; {which} was kept{chosen}",
             "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
     settings = run["settings"]
     rows = [
@@ -86,33 +87,50 @@ def _ndcg_curves(several: Sequence[ReportFacts]) -> list[Markup]:
     at = f"NDCG@{ranked['places']}" if len({each["places"] for _, each in known}) == 1 else "NDCG"
     says, kept = "One curve for each run.", None
     curves = [Series(short(facts), _pad(each["ndcg"], longest)) for facts, each in known]
+    rules: list[tuple[str, float]] = []
     if len(several) == 1:
-        best, found = first["learning"]["best_epoch"], ranked["ndcg"]
-        curves = [Series(_held_out(first["learning"]), found)]
-        says = (
-            f"Of {counted(len(found), 'epoch')}, epoch {best} was kept: there the {at} was {found[best - 1]:.4f}, over "
-            f"{counted(ranked['users'], 'user')} with a relevant rating held out."
-        )
-        kept = (f"epoch {best}, kept", float(best)) if len(found) > 1 else None
-    return [line_figure(Figure(f"{at} by epoch", says, "epoch", at), list(range(1, longest + 1)), curves, kept=kept)]
+        learned, found = first["learning"], ranked["ndcg"]
+        curves, rules = [Series(_held_out(learned), found)], _start_rule(learned)
+        over = f", over {counted(ranked['users'], 'user')} with a relevant rating held out"
+        says = _kept_words(learned, at, [f"{each:.4f}" for each in found], over)
+        kept = _kept_line(learned)
+    figure = Figure(f"{at} by epoch", says, "epoch", at)
+    return [line_figure(figure, list(range(1, longest + 1)), curves, rules, kept=kept)]
+
+
+def _kept_words(found: LearningFacts, measure: str, scores: Sequence[str], over: str = "") -> str:
+    """Say which epoch was kept, and its score; `measure` names it."""
+    best, epochs = found["best_epoch"], counted(len(scores), "epoch")
+    if best:
+        return f"Of {epochs}, epoch {best} was kept: there the {measure} was {scores[best - 1]}{over}."
+    return f"The model that training started from was kept: {epochs} brought no better {measure}{over}."
+
+
+def _kept_line(found: LearningFacts) -> tuple[str, float] | None:
+    best = found["best_epoch"]
+    return (f"epoch {best}, kept", float(best)) if best and len(found["epochs"]) > 1 else None
+
+
+def _start_rule(found: LearningFacts) -> list[tuple[str, float]]:
+    return [("start model", found["start"])] if "start" in found else []
 
 
 def _curves_of_one(facts: ReportFacts) -> Markup:
     found, biases = facts["learning"], facts["verdict"].get("biases_rmse")
-    epochs, best = found["epochs"], found["best_epoch"]
+    epochs = found["epochs"]
     held_out = _held_out(found)
     curves = [Series("training", [each["training_rmse"] for each in epochs]),
               Series(held_out, [each["stopping_rmse"] for each in epochs])]  # fmt: skip
     curves = [each for each in curves if any(value is not None for value in each.values)]
     rules = [("biases alone", biases)] if biases else []
+    rules += [] if found.get("ranked") else _start_rule(found)
     one = {"passes": "pass"}.get(found["counted"], found["counted"].removesuffix("s"))
     counts_epochs = found["counted"] == "epochs"
     says = f"It trained for {counted(len(epochs), one, found['counted'])}."
-    if counts_epochs and epochs[best - 1]["stopping_rmse"] is not None:
-        kept_rmse = rounded(epochs[best - 1]["stopping_rmse"])
-        says = f"Of {counted(len(epochs), 'epoch')}, epoch {best} was kept: there the {held_out} RMSE was {kept_rmse}."
+    if counts_epochs and epochs[-1]["stopping_rmse"] is not None:
+        says = _kept_words(found, f"{held_out} RMSE", [rounded(each["stopping_rmse"]) for each in epochs])
     figure = Figure(f"RMSE by {one}", says, one, "RMSE")
-    kept = (f"epoch {best}, kept", float(best)) if counts_epochs and len(epochs) > 1 else None
+    kept = _kept_line(found) if counts_epochs else None
     return line_figure(figure, [each["epoch"] for each in epochs], curves, rules, kept=kept)
 
 

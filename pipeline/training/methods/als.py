@@ -29,7 +29,7 @@ from funkflow.pipeline.training.methods.als_graph import NUMBER, EpochTasks, Row
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sharded_rows import ShardedRows, write_sides
 from funkflow.pipeline.training.step_sizes import scaling_of
-from funkflow.pipeline.training.warm_start import RowStartWriter
+from funkflow.pipeline.training.warm_start import MeasuredUsers, RowStartWriter
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.grid import solved_rows
 from funkflow.tasks.grid.default_rule import ALS_PATIENCE, WARM_SHRINK, alpha_for, als_l2_for
@@ -126,7 +126,7 @@ class _EpochLoop(CheckpointedLoop):
         return last, self._reason()
 
     def _start_warm(self, data: PlacedGrid, warm: WarmStart) -> Checkpoint:
-        """Write the start model as the checkpoint of epoch 0, which can be the best where epochs have an RMSE.
+        """Write the start model as the checkpoint of epoch 0, which can be the best where epochs have a score.
 
         New rows start as in a cold run, and the first epoch solves them from the known rows of the other side, as it
         does all rows. Zeros would not do: a new user whose items are all new would keep them.
@@ -134,11 +134,18 @@ class _EpochLoop(CheckpointedLoop):
         self.begin_writing()
         written = RowStartWriter(
             self.job, data, self.steps, self.folder,
-            scored=self._stops_by_rmse(), biases=self.objective.biases, number=NUMBER,
+            scored=self._stops_by_rmse() or self.ranked_users > 0, biases=self.objective.biases, number=NUMBER,
             shrink=1.0 if self.objective.alpha else WARM_SHRINK,
+            ranked=self._measured_users(),
         ).write(warm)  # fmt: skip
-        self.start = written.rmse
+        self.start = written.score
         return self.write_checkpoint(0, 0, ResumePoint.of(written.shrunk), written.unchanged)
+
+    def _measured_users(self) -> MeasuredUsers | None:
+        rule = self.job.ranked
+        if rule is None or not self.ranked_users:
+            return None
+        return MeasuredUsers(self.solves.samples, self.ranked_users, rule.length)
 
     def ranked_epochs(self, last: Checkpoint) -> RankedEpochs | None:
         """Return the NDCGs of all epochs up to the last; None where none were measured."""

@@ -51,10 +51,12 @@ class AllItemSolves(RowSolves):
                 )
                 for a, ratings in enumerate(self.ordered)
             ]
-            advance = tasks.end_items if step == self.steps else tasks.step_items if step else tasks.begin_items
-            items = delayed(advance, pure=False)(
-                items, self.counts.items, self.objective, *parts, dask_key_name=f"solve-items-{at}-{step:02d}"
-            )
+            advance, given = (
+                (tasks.end_items, (self.objective,)) if step == self.steps
+                else (tasks.step_items, ()) if step
+                else (tasks.begin_items, (self.counts.items, self.objective))
+            )  # fmt: skip
+            items = delayed(advance, pure=False)(items, *given, *parts, dask_key_name=f"solve-items-{at}-{step:02d}")
             if step == 0:
                 seen = delayed(tasks.seen_of, pure=False)(items, dask_key_name=f"seen-{at}")
         futures = self.client.compute([*users, items, seen], optimize_graph=False)

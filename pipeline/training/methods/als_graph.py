@@ -3,10 +3,10 @@
 Covers: the tasks of an epoch, first and stored rows, and the errors or rankings of validation ratings.
 Does not cover: the work of a task (tasks/training/als.py), the loop over epochs (als.py).
 
-Users stay where their blocks are: all item shards and one k x k matrix come to them, and one task solves a user shard.
-Items need a pass over all rows of blocks for every step. A block's part of the sums is one task, and the parts of an
-item shard are added up in the order of the rows. The grid alone decides that order, so the bits are the same for any
-number of workers.
+Users stay where their blocks are: all item shards and their basis, a k x k matrix, come to them, and one task solves a
+user shard. Items need a pass over all rows of blocks for every step. A block's part of the sums is one task, and the
+parts of an item shard are added up in the order of the rows. The grid alone decides that order, so the bits are the
+same for any number of workers.
 """
 
 from __future__ import annotations
@@ -95,21 +95,21 @@ class RowSolves:
     def epoch(self, rows: ShardedRows, number: int) -> EpochTasks:
         """Submit epoch `number`."""
         at = f"{self.attempt}-{number:04d}"
-        gram = self._gram(rows.items, f"items-{at}")
+        basis = self._basis("users", rows.items, at)
         solved: list[Any] = []
         for a, blocks in enumerate(self.data.rows):
             with self.data.placed(a * self.data.shares // len(self.data.rows)):
                 solved.append(
                     delayed(als.solve_users, pure=False)(
-                        blocks, rows.users[a], list(rows.items), gram, self.counts.users[a], self.objective, self.steps,
-                        dask_key_name=f"solve-users-{at}-{a:03d}",
+                        blocks, rows.users[a], list(rows.items), basis, self.counts.users[a], self.objective,
+                        self.steps, dask_key_name=f"solve-users-{at}-{a:03d}",
                     )
                 )  # fmt: skip
         users = [
             delayed(als.rows_of_solved, pure=False)(each, dask_key_name=f"users-{at}-{a:03d}")
             for a, each in enumerate(solved)
         ]
-        gram = self._gram(users, f"users-{at}")
+        basis = self._basis("items", users, at)
         searches: list[Any] = [None] * len(rows.items)
         first: list[Any] = []
         for step in range(self.steps + 1):
@@ -125,10 +125,11 @@ class RowSolves:
                     )
                     for a, ratings in enumerate(self.ordered)
                 ]  # fmt: skip
-                advance, start = (als.begin_items, shard) if step == 0 else (als.step_items, searches[b])
-                searches[b] = delayed(advance, pure=False)(
-                    start, gram, self.counts.items[b], self.objective, *parts, dask_key_name=f"solve-items-{key}"
-                )
+                advance, start = (
+                    (als.step_items, (searches[b],)) if step
+                    else (als.begin_items, (shard, basis, self.counts.items[b], self.objective))
+                )  # fmt: skip
+                searches[b] = delayed(advance, pure=False)(*start, *parts, dask_key_name=f"solve-items-{key}")
             first = first or list(searches)
         items = [
             delayed(als.rows_of_search, pure=False)(each, dask_key_name=f"items-{at}-{b:03d}")
@@ -213,15 +214,13 @@ class RowSolves:
         """Return the rows by shard, to be written."""
         return rows
 
-    def _gram(self, shards: Sequence[Any], name: str) -> Any:
-        """Return alpha X^T X over all shards; of no rows where alpha is 0."""
-        if not self.objective.alpha:
-            return als.no_gram(NUMBER, self.width)
-        parts = [
-            delayed(als.gram_of, pure=False)(shard, dask_key_name=f"gram-{name}-{number:03d}")
-            for number, shard in enumerate(shards)
+    def _basis(self, side: str, others: Sequence[Any], name: str) -> Any:
+        """Return the basis in which a side is solved, from all shards of the other one."""
+        grams = [
+            delayed(als.gram_of, pure=False)(shard, dask_key_name=f"gram-for-{side}-{name}-{number:03d}")
+            for number, shard in enumerate(others)
         ]
-        return delayed(als.weighed_gram, pure=False)(self.objective.alpha, NUMBER, *parts, dask_key_name=f"gram-{name}")
+        return delayed(als.basis_of, pure=False)(self.objective, side, *grams, dask_key_name=f"basis-{side}-{name}")
 
 
 def total(parts: Sequence[Sum]) -> Sum:

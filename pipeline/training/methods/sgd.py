@@ -112,7 +112,7 @@ class _EpochLoop(CheckpointedLoop):
         """Write the start model as the checkpoint of epoch 0, which can be the best."""
         self.begin_writing()
         written = StartWriter(self.job, data, self.steps, self.folder, scored=data.scored).write(warm)
-        self.start = written.rmse
+        self.start = written.score
         return self.write_checkpoint(0, 0, ResumePoint.of(written.shrunk), written.unchanged)
 
     def _load(self, data: PlacedGrid, last: Checkpoint) -> State:

@@ -1,15 +1,8 @@
-"""The compiled loops of alternating row solves: the order of ratings, and steps of conjugate gradients.
+"""The compiled loops that put the ratings of a block in the order of the rows to solve.
 
-Covers: `order_by_user`, `order_by_item`, `row_steps` and `gram`, in float32 or float64, for any rank and any coding of
-ratings, each with explicit signatures.
-Does not cover: the sums over ratings (row_terms.py), which rows are solved when (tasks/training/als.py).
-
-A row x of one side has partners y, one for each of its ratings, on the other side, and its problem is A x = b:
-
-    A = sum of (c - alpha) y y^T + alpha G + shift I        b = sum of c a y
-
-with a target a for each rating, a confidence c = 1, G = Y^T Y over all rows of the other side, and a shift for the L2
-term. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over the ratings.
+Covers: `order_by_user` and `order_by_item`, for targets in float32 or float64 and any coding of ratings, each with
+explicit signatures.
+Does not cover: the sums over ratings in order (row_terms.py), the steps of a solve (row_steps.py).
 
 A block's order keeps equal rows apart. Here a row's ratings come one after another, so that x and the sum stay in
 registers: ordering takes 3 to 6 ns a rating (AVX-512), once in an epoch for the users' ratings and once in a training
@@ -24,7 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import float64, int32, int64, types, uint16
+from numba import int32, int64, types, uint16
 
 from funkflow.tasks.kernels.cache import compiled
 from funkflow.tasks.kernels.row_terms import NUMBERS, TERMS
@@ -137,110 +130,6 @@ def _order_by_item(  # type: ignore[no-untyped-def]
     return end
 
 
-@numba.njit(**_INLINE)
-def _times_gram(gram, rows, row, product):  # type: ignore[no-untyped-def]
-    """Set `product` to the row times `gram`: four rows of the matrix at a time, to load and store the sums less."""
-    width = rows.shape[1]
-    product[:] = 0
-    last = len(gram) - len(gram) % 4
-    for g in range(0, last, 4):
-        one, two, three, four = rows[row, g], rows[row, g + 1], rows[row, g + 2], rows[row, g + 3]
-        for f in range(width):
-            product[f] += one * gram[g, f] + two * gram[g + 1, f] + three * gram[g + 2, f] + four * gram[g + 3, f]
-    for g in range(last, len(gram)):
-        for f in range(width):
-            product[f] += rows[row, g] * gram[g, f]
-
-
-def _begin_rows(sums, rows, gram, shifts, free, residuals, directions, squares):  # type: ignore[no-untyped-def]
-    """Set residuals to b - A x, directions to the same, and squares to their squared lengths; return x^T alpha G x.
-
-    That is the sum over all rows, alpha times the sum of s^2 over all cells.
-
-    Parameters
-    ----------
-    sums : float64 (rows, w), of `add_rows` at x.
-    rows, directions : (rows, w), x and p; gram : (w, w), alpha G, or (0, w) for zeros; all of one type.
-    shifts : float64 (rows,).
-    free : float64 (w,), 1 for columns to solve for, 0 for fixed ones.
-    residuals : float64 (rows, w); squares : float64 (rows,).
-    """
-    product = np.empty(rows.shape[1], rows.dtype)
-    everywhere = 0.0
-    for row in range(len(rows)):
-        _times_gram(gram, rows, row, product)
-        square = 0.0
-        for f in range(rows.shape[1]):
-            everywhere += float64(product[f]) * float64(rows[row, f])
-            left = free[f] * (sums[row, f] - float64(product[f]) - shifts[row] * float64(rows[row, f]))
-            residuals[row, f] = left
-            directions[row, f] = left
-            square += left * left
-        squares[row] = square
-    return everywhere
-
-
-def _step_rows(sums, rows, gram, shifts, free, residuals, directions, squares):  # type: ignore[no-untyped-def]
-    """Take a step of conjugate gradients in every row, in place. All is as for `_begin_rows`.
-
-    sums : of the same functions at p, with targets of 0, so -A p without its last two parts.
-    """
-    width = rows.shape[1]
-    product = np.empty(width, rows.dtype)
-    image = np.empty(width, np.float64)
-    for row in range(len(rows)):
-        if squares[row] == 0.0:
-            continue
-        _times_gram(gram, directions, row, product)
-        curvature = 0.0
-        for f in range(width):
-            image[f] = free[f] * (float64(product[f]) + shifts[row] * float64(directions[row, f]) - sums[row, f])
-            curvature += image[f] * float64(directions[row, f])
-        if not curvature > 0.0:  # rounding, at the solution
-            squares[row] = 0.0
-            continue
-        length = squares[row] / curvature
-        square = 0.0
-        for f in range(width):
-            rows[row, f] += length * float64(directions[row, f])
-            residuals[row, f] -= length * image[f]
-            square += residuals[row, f] * residuals[row, f]
-        turn = square / squares[row]
-        for f in range(width):
-            directions[row, f] = residuals[row, f] + turn * float64(directions[row, f])
-        squares[row] = square
-
-
-def _penalty(rows, shifts, free):  # type: ignore[no-untyped-def]
-    """Return the sum of shift x^2 over all rows and free columns."""
-    total = 0.0
-    for row in range(len(rows)):
-        square = 0.0
-        for f in range(rows.shape[1]):
-            square += free[f] * float64(rows[row, f]) * float64(rows[row, f])
-        total += shifts[row] * square
-    return total
-
-
-def _gram(rows, sums):  # type: ignore[no-untyped-def]
-    """Add the sum of x x^T over all rows to `sums`, float64 (w, w): four rows at a time, to load and store it less."""
-    width = rows.shape[1]
-    last = len(rows) - len(rows) % 4
-    for row in range(0, last, 4):
-        for f in range(width):
-            one, two, three, four = (
-                float64(rows[row, f]), float64(rows[row + 1, f]), float64(rows[row + 2, f]), float64(rows[row + 3, f])
-            )  # fmt: skip
-            for g in range(width):
-                sums[f, g] += (
-                    one * rows[row, g] + two * rows[row + 1, g] + three * rows[row + 2, g] + four * rows[row + 3, g]
-                )
-    for row in range(last, len(rows)):
-        for f in range(width):
-            for g in range(width):
-                sums[f, g] += float64(rows[row, f]) * rows[row, g]
-
-
 @functools.cache
 def order_by_user(number: str, coding: str) -> Callable[..., None]:
     """Return `_order_by_user` for rows of f4 or f8, and codes of NumPy type u1, u2 or f4."""
@@ -265,35 +154,3 @@ def order_by_item(coding: str) -> Callable[..., int]:
 
 def _array(readonly: bool) -> Any:
     return functools.partial(types.Array, ndim=1, layout="C", readonly=readonly)
-
-
-@functools.cache
-def row_steps(number: str) -> tuple[Callable[..., float], Callable[..., None]]:
-    """Return `_begin_rows` and `_step_rows` for rows of f4 or f8."""
-    kind = NUMBERS[number]
-    matrix, numbers = (
-        functools.partial(types.Array, ndim=2, layout="C"),
-        functools.partial(types.Array, float64, 1, "C"),
-    )
-    given = (
-        matrix(float64, readonly=True), matrix(kind), matrix(kind, readonly=True), numbers(readonly=True),
-        numbers(readonly=True), matrix(float64), matrix(kind), numbers(),
-    )  # fmt: skip
-    return (
-        compiled(float64(*given), **_OPTIONS)(_begin_rows),
-        compiled(types.void(*given), **_OPTIONS)(_step_rows),
-    )
-
-
-@functools.cache
-def penalty(number: str) -> Callable[..., float]:
-    """Return `_penalty` for rows of f4 or f8."""
-    rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)
-    return compiled(float64(rows, numbers, numbers), **_OPTIONS)(_penalty)
-
-
-@functools.cache
-def gram(number: str) -> Callable[..., None]:
-    """Return `_gram` for rows of f4 or f8."""
-    rows = types.Array(NUMBERS[number], 2, "C", readonly=True)
-    return compiled(types.void(rows, types.Array(float64, 2, "C")), **_OPTIONS)(_gram)

@@ -1,0 +1,53 @@
+"""The basis in which row solves go on: there the products of all rows of the other side are diagonal.
+
+Covers: the basis of a matrix Y^T Y, and rows turned into it and back.
+Does not cover: the loops (tasks/kernels/row_steps.py), the solves (tasks/training/als.py).
+
+A row x has the same products with rows y in any orthogonal basis. In this one the part of all cells, x^T Y^T Y x, costs
+w numbers in place of w x w, and the preconditioner of every row is diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from funkflow.tasks.grid.solved_rows import Matrix, Rows
+from funkflow.tasks.kernels.buffers import Weighed, aligned_empty
+from funkflow.tasks.kernels.row_steps import turn
+
+
+@dataclass(frozen=True)
+class RowBasis(Weighed):
+    """An orthogonal basis in which Y^T Y of the other side's rows is diagonal, in the columns that are solved for.
+
+    vectors : float64 (w, w), one in each column; columns that are not solved for stay as they are. squares : float64
+    (w,), the diagonal.
+    """
+
+    vectors: Matrix
+    squares: Matrix
+
+    @classmethod
+    def of(cls, gram: Matrix, free: Matrix) -> RowBasis:
+        """Return the basis for Y^T Y; `free` : float64 (w,), 1 for columns to solve for, 0 for fixed ones."""
+        solved = np.flatnonzero(free)
+        values, vectors = np.linalg.eigh(gram[np.ix_(solved, solved)])
+        whole, squares = np.eye(len(gram)), np.zeros(len(gram))
+        whole[np.ix_(solved, solved)], squares[solved] = vectors, np.maximum(values, 0.0)
+        return cls(whole, squares)
+
+    def turned(self, rows: Rows, room: Rows | None = None) -> Rows:
+        """Return rows in this basis, as an aligned copy; `room` : for it, (rows, w), a new one if None."""
+        return _times(rows, self.vectors, room)
+
+    def turned_back(self, rows: Rows, room: Rows | None = None) -> Rows:
+        """Return rows of this basis as they were."""
+        return _times(rows, self.vectors.T, room)
+
+
+def _times(rows: Rows, matrix: Matrix, room: Rows | None) -> Rows:
+    turned = aligned_empty(rows.shape, rows.dtype) if room is None else room
+    turn(rows.dtype.str[1:])(np.ascontiguousarray(rows), np.ascontiguousarray(matrix, rows.dtype), turned)
+    return turned
