@@ -23,7 +23,7 @@ from bench.machine import machine, versions
 from bench.measure import Row
 from bench.ours import Failed
 from bench.peers.roster import NOT_AT, PEERS
-from bench.sections import growth, jobs, kernel, overhead, quality, ranking
+from bench.sections import growth, jobs, kernel, overhead, quality, ranking, start
 
 SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "kernel": kernel.rows,
@@ -32,8 +32,9 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "jobs": jobs.rows,
     "growth": growth.rows,
     "ranking": ranking.rows,
+    "start": start.rows,
 }
-OTHER_DATA = {"ranking"}
+OTHER_DATA = {"ranking", "start"}
 """Sections that measure on sets of their own, so that alone they need no synthetic one."""
 
 

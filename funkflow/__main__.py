@@ -11,6 +11,7 @@ from importlib import import_module
 
 def main() -> None:
     """Run the command and exit with its code."""
+    import_module("funkflow.tasks.garbage").search_rarely()
     import_module("funkflow.pipeline.cli").run_program()
 
 

@@ -21,6 +21,7 @@ from funkflow.pipeline.commands.names import COMMANDS
 from funkflow.pipeline.progress import streams
 from funkflow.pipeline.progress.log_format import JSON, format_of, json_line
 from funkflow.tasks.errors import FunkflowError
+from funkflow.tasks.garbage import search_no_more
 from funkflow.tasks.redact import masked
 
 _COMPLETE = "_FUNKFLOW_COMPLETE"
@@ -79,7 +80,9 @@ def run_program() -> None:
     streams.make_output_safe()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, interrupts.take)
-    sys.exit(_exit_code(sys.argv[1:] or ["--help"]))
+    code = _exit_code(sys.argv[1:] or ["--help"])
+    search_no_more()
+    sys.exit(code)
 
 
 def _exit_code(words: list[str]) -> int:

@@ -44,6 +44,7 @@ from funkflow.pipeline.stages.report import report
 from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
+from funkflow.pipeline.training.kernels_ahead import compile_ahead
 from funkflow.pipeline.training.sample_rule import sample_rule
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.model.about import About
@@ -108,7 +109,13 @@ class _Run:
         self.result, self.store = execution.result, execution.store
 
     def run(self) -> RunResult:
-        return self.attempt.run(self._stages)
+        return self.attempt.run(self._stages_and_kernels)
+
+    def _stages_and_kernels(self, context: Context) -> None:
+        if not self.attempt.memory.is_worker:
+            return self._stages(context)
+        with compile_ahead(self.settings.train, self._reaches("train"), self._reaches("ranking")):
+            return self._stages(context)
 
     def _stages(self, context: Context) -> None:
         result, paths = self.result, self.result.paths

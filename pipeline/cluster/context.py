@@ -23,6 +23,8 @@ from funkflow.tasks.kernels.buffers import forget_spare
 T = TypeVar("T")
 M = TypeVar("M", bound=Manifest)
 _BATCHES = itertools.count()
+_TOGETHER = 500
+"""Most tasks in a message to the scheduler. Tasks that come together cost it half as much as one by one."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,18 @@ def run_all(
     The first failure cancels the rest, and its exception is raised here. Dask repeats a task whose worker is lost, so
     `function` must give the same files and value when repeated.
     """
-    batch = next(_BATCHES)
-    futures = [
-        context.client.submit(function, *job, key=f"{doing}-{context.attempt}-{batch}-{number}", pure=False)
-        for number, job in enumerate(jobs)
-    ]
+    batch, arguments = next(_BATCHES), list(zip(*jobs, strict=True))
+    if not arguments:
+        return []
+    keys = [f"{doing}-{context.attempt}-{batch}-{number}" for number in range(len(arguments[0]))]
+    futures = context.client.map(function, *arguments, key=keys, pure=False, batch_size=_TOGETHER)
     try:
         for done, future in enumerate(as_completed(futures, loop=context.client.loop), start=1):
             if future.status == "error":
                 future.result()
             context.notify(StageAdvanced(stage, done, len(futures), doing))
-        return [future.result() for future in futures]
+        results: list[T] = context.client.gather(futures)
+        return results
     finally:
         context.client.cancel(futures)
 

@@ -6,6 +6,7 @@ Does not cover: the meaning of the settings (conf/dask.yaml), or clusters (open.
 
 from __future__ import annotations
 
+import functools
 from importlib import resources
 from typing import Any
 
@@ -26,15 +27,20 @@ _USER_SETTINGS = (
 
 def dask_settings(overrides: DaskSettings | None = None) -> dict[str, Any]:
     """Return the settings by dotted key, for `dask.config.set`; those in `overrides`, nested or dotted, win."""
-    with resources.as_file(resources.files("funkflow.conf").joinpath(_FILE)) as path:
-        (content,) = dask.config.collect_yaml([str(path)])
     defaults = dask.config.merge(*dask.config.defaults)
     kept = {
         key: value
         for key in _USER_SETTINGS
         if (value := dask.config.get(key, None)) != dask.config.get(key, None, config=defaults)
     }
-    return dict(flat(content)) | kept | dict(flat(overrides or {}))
+    return _of_the_file() | kept | dict(flat(overrides or {}))
+
+
+@functools.cache
+def _of_the_file() -> DaskSettings:
+    with resources.as_file(resources.files("funkflow.conf").joinpath(_FILE)) as path:
+        (content,) = dask.config.collect_yaml([str(path)])
+    return dict(flat(content))
 
 
 def as_environment(settings: DaskSettings) -> str:

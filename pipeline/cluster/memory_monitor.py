@@ -16,6 +16,7 @@ import psutil
 _INTERVAL_SECONDS = 0.1
 _SAMPLES_A_LISTING = 10
 _GROWTH = 1.002
+_GROWTH_ALONE = 1.05
 
 
 class MemoryMonitor:
@@ -83,8 +84,13 @@ class MemoryMonitor:
             self.peak_bytes, self._since_bytes = max(self.peak_bytes, used), max(self._since_bytes, used)
 
     def _share(self, member: psutil.Process, resident: int) -> int:
-        """Return the proportional size of a process: the last one, if its resident size has hardly changed."""
+        """Return the proportional size of a process: the last one, if its resident size has hardly changed.
+
+        What a process without children has gained since, it shares with no other of this run.
+        """
         then, share = self._shares.get(member, (0, 0))
+        if len(self._shares) == 1 and then <= resident <= then * _GROWTH_ALONE:
+            return share + resident - then
         if not then / _GROWTH <= resident <= then * _GROWTH:
             share = _ask_process(_proportional_bytes, member)
             self._shares[member] = resident, share

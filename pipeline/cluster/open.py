@@ -36,9 +36,11 @@ from funkflow.pipeline.cluster.security import (
 from funkflow.pipeline.cluster.software import refuse_other_software
 from funkflow.pipeline.cluster.temporary_folder import refuse_without_temporary_folder
 from funkflow.pipeline.planning.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
+from funkflow.pipeline.progress.live.first_request import LATE, load_when_asked
 from funkflow.pipeline.settings.cluster_preset import read_preset
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError, TryAgainLater
+from funkflow.tasks.garbage import search_as_usual
 from funkflow.tasks.kernels.score import cpu_target
 
 ClusterKind = Literal["scheduler", "scheduler_file", "preset", "local"]
@@ -68,6 +70,7 @@ def open_client(
         The cluster file is wrong, or a process of the cluster runs different software.
     """
     place, name = where_to_run(settings)
+    search_as_usual()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
@@ -236,6 +239,7 @@ def _open_local(stack: ExitStack, settings: ClusterSettings, security: Security 
                     memory_limit=memory // settings.workers,
                     host="127.0.0.1",
                     dashboard_address=settings.dashboard,
+                    scheduler_kwargs=LATE,
                     silence_logs=logging.CRITICAL,
                     preload="funkflow.pipeline.cluster.worker_setup",
                     security=security,
@@ -246,6 +250,7 @@ def _open_local(stack: ExitStack, settings: ClusterSettings, security: Security 
             f"the workers on this machine did not start ({cause}); see what they print; "
             'in a script, put the call of run() under: if __name__ == "__main__":'
         ) from cause
+    load_when_asked(cluster.scheduler)
     client: Client = stack.enter_context(Client(cluster, set_as_default=False))
     return client
 

@@ -18,6 +18,7 @@ from funkflow.pipeline.commands.options import Goal, RunOptions
 from funkflow.pipeline.running.schedule.backfill import days, parse_date, run_dates
 from funkflow.pipeline.running.schedule.child import run_words
 from funkflow.pipeline.running.schedule.daemon import Daemon, Retry, cron_of
+from funkflow.tasks.garbage import search_as_usual
 
 Words = Annotated[
     list[str] | None,
@@ -94,6 +95,7 @@ def backfill(
 
 def _command(options: RunOptions, goal: str | None, words: Sequence[str] | None) -> Callable[[date], list[str]]:
     """Return a function from a date to the words of its run; raise SettingsError now if a setting is wrong."""
+    search_as_usual()
     further = list(words or [])
     if options.conf.startswith("-"):  # there is no CONF: all words follow --
         options, further = replace(options, conf=""), [options.conf, *further]

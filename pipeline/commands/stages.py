@@ -6,6 +6,7 @@ Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form o
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,14 +36,18 @@ from funkflow.tasks.redact import masked
 if TYPE_CHECKING:
     import psutil
 
+    from funkflow.pipeline.cluster import one_process
     from funkflow.pipeline.progress import events
     from funkflow.pipeline.results import tables
     from funkflow.pipeline.root.result import RunResult
     from funkflow.pipeline.running import execution as executions
     from funkflow.pipeline.settings.sections import Settings
+    from funkflow.tasks.storage import arrow_arrays
 else:  # the help of a command needs none of them
     psutil, events = late("psutil"), late("funkflow.pipeline.progress.events")
     tables, executions = late("funkflow.pipeline.results.tables"), late("funkflow.pipeline.running.execution")
+    arrow_arrays = late("funkflow.tasks.storage.arrow_arrays")
+    one_process = late("funkflow.pipeline.cluster.one_process")
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -129,6 +134,9 @@ def run_until(settings: Settings, request: Request, as_json: bool) -> None:
 
     def work(execution: executions.Execution) -> RunResult:
         begun.append(execution)
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as in worker processes; before Arrow is loaded
+        arrow_arrays.leave_pandas_out()
+        one_process.allocate_sparingly()
         return funkflow.work(execution)
 
     def show(result: RunResult, root: str = "") -> None:

@@ -16,9 +16,9 @@ from funkflow.pipeline.settings.cluster import ClusterSettings
 
 SMALL_BYTES = 2**30
 """All processes of small work need less than this."""
-ONE_PROCESS_BYTES = 390 * 2**20
-"""Client, scheduler and worker in one process after some stages, without data, each page counted once: 371 MiB, and
-LLVM where it compiles kernels."""
+ONE_PROCESS_BYTES = 365 * 2**20
+"""Client, scheduler and worker in one process after some stages, without data, each page counted once: 256 MiB, and up
+to 354 MiB where it compiles kernels."""
 _MODEL_VERSIONS = 4
 _SHARED_BYTES = 32 * 2**20
 """A limit counts libraries whole that other programs share."""

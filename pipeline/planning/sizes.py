@@ -6,6 +6,7 @@ Does not cover: the plan (plan.py), the sample (tasks/parsing/sample.py).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from funkflow.pipeline.settings.effective import may_have_counts
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.parsing.format.formats import Wanted
 from funkflow.tasks.parsing.prepare import prepare, prepare_leniently
 from funkflow.tasks.parsing.sample import estimate_counts, estimate_part_since
 from funkflow.tasks.parsing.sources.archives import needs_unpacking, raw_files
@@ -103,14 +105,20 @@ def _stored(settings: Settings) -> list[StoredFile]:
 
 
 def _sampled(settings: Settings) -> Size:
-    plain, packed_bytes = _plain_and_packed(_stored(settings))
+    wanted = wanted_form(settings.ingest, may_have_counts(settings))
+    return _size_of_files(tuple(_stored(settings)), wanted, settings.ingest.chunk_bytes)
+
+
+@functools.lru_cache(maxsize=1)
+def _size_of_files(stored: tuple[StoredFile, ...], wanted: Wanted, chunk_bytes: int) -> Size:
+    """Return the size of files of these versions, which a run wants to know for its cluster, and again for ingest."""
+    plain, packed_bytes = _plain_and_packed(stored)
     if not plain:
         ratings = packed_bytes // _LINE_BYTES
         # Without unpacking nothing is known of the ids: the sizes of Netflix's matrix stand in,
         # users and items as its ratings had.
         return Size(ratings, max(1, ratings // 200), max(1, ratings // 5_000), packed_bytes, estimated=True)
-    wanted = wanted_form(settings.ingest, may_have_counts(settings))
-    prepared = prepare(plain, wanted, settings.ingest.chunk_bytes)
+    prepared = prepare(plain, wanted, chunk_bytes)
     counts = estimate_counts(plain, prepared.form)
     plain_bytes = sum(file.stop - file.start for file in plain)
     more = 1 + packed_bytes / max(1, plain_bytes)

@@ -24,6 +24,7 @@ from funkflow.tasks.parsing.sources.chunks import Chunk, Piece, RawFile, cut, wh
 
 PIECE_BYTES = 256 * 1024
 PIECES = 96
+_PART = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Counts:
 
 
 def estimate_counts(raw_files: Sequence[RawFile], form: Form) -> Counts:
-    """Read up to 96 pieces of 256 KiB and scale up their counts.
+    """Read a quarter of the pieces of 256 KiB, or 24, but at most 96, and scale up their counts.
 
     Ratings scale with the bytes. Ids scale in one of two ways: integers that rise from piece to piece, as the movies of
     Netflix's files do, are assumed equally dense between the pieces; for all others Chao's estimate takes the numbers
@@ -67,7 +68,8 @@ def _chosen_pieces(raw_files: Sequence[RawFile], form: Form) -> tuple[list[Chunk
         if form.kind == "parquet"
         else cut(_whole_pieces(raw_files), PIECE_BYTES)
     )
-    places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, min(PIECES, len(chunks)))})
+    most = min(max(len(chunks) // _PART, PIECES // _PART), PIECES, len(chunks))
+    places = sorted({round(place) for place in np.linspace(0, len(chunks) - 1, most)})
     return chunks, [chunks[place] for place in places]
 
 

@@ -1,12 +1,13 @@
 """Columns of numbers between Arrow and NumPy, without pandas.
 
-Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts.
+Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts; `leave_pandas_out`, for programs.
 Does not cover: nulls, and all else that `pa.array` and `to_numpy` can do: both import pandas first, to see whether they
 have to do with its own types, which takes longer than a recommendation to one user.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,3 +33,26 @@ def as_texts(texts: Sequence[str]) -> pa.Array:
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+
+
+def leave_pandas_out() -> None:
+    """Keep pyarrow from importing pandas in this process for `pa.array` and `to_numpy`.
+
+    pyarrow asks once whether there is pandas; it looks again where it has to make a pandas object. Before that, it
+    takes a pandas object for any sequence, so this is for the processes of our own programs, and not for a user's.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas)
+        try:
+            pa.array([])
+        finally:
+            sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    """A finder of modules that knows of one that it is missing."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)

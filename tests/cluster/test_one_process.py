@@ -1,7 +1,7 @@
 """Client, scheduler and worker in one process, as small runs have them.
 
-Covers: the same bits as with a worker process, the choice, one thread for each call of BLAS, and settings that exclude
-each other.
+Covers: the same bits as with a worker process, the choice, one thread for each call of BLAS, one allocator,
+settings that exclude each other, and a batch of no tasks.
 Does not cover: worker processes that die (tests/faults/), the memory of the work (tests/commands/test_plan.py).
 """
 
@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_info
 from ungated import UNGATED_SECTION
 
 from funkflow import Settings, run
+from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.cluster.one_process import open_one_process
 from funkflow.pipeline.planning.budget import Allowance
 from funkflow.pipeline.planning.one_process import ONE_PROCESS_BYTES, SMALL_BYTES, choose_processes
@@ -95,6 +98,19 @@ def test_linear_algebra_has_one_thread_a_call_until_the_cluster_closes() -> None
         assert client.submit(os.getpid).result() == os.getpid()
     assert threads() == before
     assert os.environ.get("OPENBLAS_NUM_THREADS") == variable
+
+
+def test_arrow_shares_the_memory_of_the_process_until_the_cluster_closes() -> None:
+    before = pa.default_memory_pool().backend_name
+    with ExitStack() as stack:
+        open_one_process(stack, ClusterSettings())
+        assert pa.default_memory_pool().backend_name == "system"
+    assert pa.default_memory_pool().backend_name == before
+
+
+def test_a_batch_without_jobs_asks_nobody() -> None:
+    context: Any = SimpleNamespace(attempt="00000000")  # without a client
+    assert run_all(context, "grid", "nothing", abs, []) == []
 
 
 @pytest.mark.parametrize("other", [{"workers": 2}, {"scheduler": "tcp://127.0.0.1:8786"}, {"preset": "local"}])

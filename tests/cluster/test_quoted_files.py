@@ -216,6 +216,19 @@ def test_an_estimate_from_pieces_inside_quotes(monkeypatch: pytest.MonkeyPatch, 
     assert (exact.ratings, exact.users, exact.exact) == (3000, 20, True)
 
 
+def test_an_estimate_reads_a_quarter_of_a_small_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("".join(f"{user},{item},3\n" for user in range(100) for item in range(50)))
+    file = RawFile(str(path), 0, path.stat().st_size, "r.csv")
+    monkeypatch.setattr(sample, "PIECE_BYTES", path.stat().st_size // 300)
+    rough = estimate_counts([file], recognise(file, Wanted()))
+    assert not rough.exact
+    assert 0.9 * 5000 < rough.ratings < 1.1 * 5000
+    pieces, chosen = sample._chosen_pieces([file], recognise(file, Wanted()))
+    assert (len(pieces) // 4, len(chosen)) == (75, 75)
+    assert len(sample._chosen_pieces([file] * 3, recognise(file, Wanted()))[1]) == sample.PIECES
+
+
 def test_lone_carriage_returns_end_lines(context: Context, tmp_path: Path) -> None:
     rows = [(each % 20, each // 20, 1 + each % 5) for each in range(300)]
     lines = ["user,item,rating", *(",".join(map(str, row)) for row in rows)]

@@ -1,6 +1,7 @@
 """What a run's memory monitor sees of its processes.
 
-Covers: that the pages of a child count from when it starts until it ends, alone and in the sum, and a stage's peak.
+Covers: that the pages of a child count from when it starts until it ends, alone and in the sum, a stage's peak, and how
+often a process without children is weighed.
 Does not cover: what a run is predicted to need (test_plan.py), or where the peak is reported (test_report.py).
 """
 
@@ -10,7 +11,10 @@ import json
 import subprocess
 import sys
 
+import psutil
 import pytest
+
+from funkflow.pipeline.cluster import memory_monitor
 
 CHILD_BYTES = 150 * 2**20
 # In a process of its own, as that of the tests has children besides. The child says when it holds its pages, and lets
@@ -60,3 +64,15 @@ def test_its_pages_are_in_the_sum(seen: dict[str, int]) -> None:
 
 def test_a_stages_peak_is_forgotten_with_the_child_and_the_runs_peak_is_not(seen: dict[str, int]) -> None:
     assert seen["last"] >= seen["stage"] > seen["before"] + 0.9 * CHILD_BYTES
+
+
+def test_a_lone_process_is_weighed_again_once_it_has_grown_by_a_twentieth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk through its pages takes 3 ms; what it gains meanwhile counts whole."""
+    resident, weighed = iter((1000, 1010, 1040, 1100)), iter((700, 790))
+    monkeypatch.setattr(memory_monitor, "_resident_bytes", lambda _process: next(resident))
+    monkeypatch.setattr(memory_monitor, "_proportional_bytes", lambda _process: next(weighed))
+    monitor, peaks = memory_monitor.MemoryMonitor(), []
+    for _ in range(4):
+        monitor._sample([psutil.Process()])
+        peaks.append(monitor.peak_bytes)
+    assert peaks == [700, 710, 740, 790]

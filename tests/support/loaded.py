@@ -13,9 +13,11 @@ import sys
 from program import CHECKOUT
 
 HEAVY = frozenset(
-    {"bokeh", "dask", "distributed", "jinja2", "llvmlite", "numba", "numpy", "pandas", "pyarrow", "pydantic", "scipy"}
-)
-"""Packages of which each takes a tenth of a second or more."""
+    {"bokeh", "dask", "distributed", "jinja2", "llvmlite", "numba", "numba.np.arraymath", "numpy", "pandas", "pyarrow",
+     "pydantic", "scipy", "scipy.linalg"}
+)  # fmt: skip
+"""Packages of which each takes a tenth of a second or more, and parts of two: numba looks at SciPy's version, and
+compiles with its `arraymath`."""
 _PROGRAM = """
 import atexit, sys
 atexit.register(lambda: print("loaded:", *sys.modules, file=sys.__stderr__))
@@ -24,7 +26,7 @@ main()
 """
 
 
-def heavy_of(*words: str) -> tuple[set[str], str]:
+def heavy_of(*words: str, **environment: str) -> tuple[set[str], str]:
     """Run the command with these words, and return the heavy packages that it loaded, and what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, *words],
@@ -32,7 +34,7 @@ def heavy_of(*words: str) -> tuple[set[str], str]:
         text=True,
         check=False,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
     )
     assert done.returncode == 0, done.stderr
     said, _, loaded = done.stderr.rpartition("loaded:")

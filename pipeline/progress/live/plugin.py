@@ -21,6 +21,7 @@ from distributed import SchedulerPlugin
 
 from funkflow.pipeline.progress.live import metrics
 from funkflow.pipeline.progress.live.blocks import PREFIXES, BlockGrid, visit_of
+from funkflow.pipeline.progress.live.first_request import is_late
 from funkflow.pipeline.progress.story import MOST_RUNS, Stories, Story
 
 NAME = "funkflow-live"
@@ -58,6 +59,9 @@ class LivePlugin(SchedulerPlugin):
         """Start in the scheduler, and add the page to its dashboard, if it has one."""
         self._scheduler = scheduler
         metrics.add_source(self)
+        if is_late(scheduler):
+            self.has_page = True
+            return
         has_dashboard = "dashboard" in scheduler.services or getattr(scheduler, "http_server", None)
         with suppress(ImportError):  # a scheduler without Bokeh shows no page at all
             self.has_page = bool(has_dashboard) and pkgutil.resolve_name(_ADD_PAGE)(scheduler)

@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from distributed import Client
+from distributed.utils import format_dashboard_link
 
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, RunEnded, StageAdvanced, as_mapping
 from funkflow.pipeline.progress.live.plugin import NAME, PAGE, TOPIC, LivePlugin
@@ -24,6 +25,7 @@ _ADVANCE_SECONDS = 0.5
 """Progress within a stage is sent this often; all other events are sent at once."""
 _FLUSH_SECONDS = 5.0
 _MOST_WAITING = 10_000
+_EVERYWHERE = ("0.0.0.0", "::")
 
 
 class Sender:
@@ -99,7 +101,12 @@ class Sender:
 
 def page_address(client: Client) -> str:
     """Return the page's address on a scheduler with a dashboard."""
-    return f"{client.dashboard_link.removesuffix('/status')}{PAGE}"
+    link, known = client.dashboard_link, cast(Any, client)
+    if known.scheduler.address.startswith("inproc://"):  # then Dask names the host, wherever the dashboard listens
+        server = known.cluster.scheduler.http_server
+        if server.address not in _EVERYWHERE:
+            link = format_dashboard_link(server.address, server.port)
+    return f"{link.removesuffix('/status')}{PAGE}"
 
 
 def _has_page(dask_scheduler: Any) -> bool:
