@@ -63,11 +63,15 @@ def run_all(
     The first failure cancels the rest, and its exception is raised here. Dask repeats a task whose worker is lost, so
     `function` must give the same files and value when repeated.
     """
-    batch, arguments = next(_BATCHES), list(zip(*jobs, strict=True))
-    if not arguments:
-        return []
-    keys = [f"{doing}-{context.attempt}-{batch}-{number}" for number in range(len(arguments[0]))]
-    futures = context.client.map(function, *arguments, key=keys, pure=False, batch_size=_TOGETHER)
+    batch, given = next(_BATCHES), list(jobs)
+    by_number: dict[int, Future[T]] = {}
+    for length in sorted(set(map(len, given))):  # a message has jobs with as many arguments
+        numbers = [number for number, job in enumerate(given) if len(job) == length]
+        keys = [f"{doing}-{context.attempt}-{batch}-{number}" for number in numbers]
+        arguments = zip(*(given[number] for number in numbers), strict=True)
+        mapped = context.client.map(function, *arguments, key=keys, pure=False, batch_size=_TOGETHER)
+        by_number |= dict(zip(numbers, mapped, strict=True))
+    futures = [by_number[number] for number in range(len(given))]
     try:
         for done, future in enumerate(as_completed(futures, loop=context.client.loop), start=1):
             if future.status == "error":

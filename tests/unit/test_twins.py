@@ -29,11 +29,10 @@ from funkflow.tasks.training.sgd import Descent, descend_in_place
 from funkflow.tasks.training.sgd import descend as descend_purely
 
 KERNEL_SIGNS = [
-    (kernels_vector, "residual - u.dot(v)", "residual + u.dot(v)"),
+    (kernels_vector, "- Vector(builder, arguments[7])", "+ Vector(builder, arguments[7])"),
     (kernels_vector, "arguments[6]) - user[BIAS]", "arguments[6]) + user[BIAS]"),
-    (kernels_vector, "- item[BIAS])", "+ item[BIAS])"),
-    (kernels_vector, "* x + user_pull", "* x - user_pull"),
-    (kernels_vector, "* y + item_pull", "* y - item_pull"),
+    (kernels_vector, "- item[BIAS] -", "+ item[BIAS] -"),
+    (kernels_vector, "* own + pull", "* own - pull"),
     (kernels_vector, "own[BIAS] + own[BIAS_RATE]", "own[BIAS] - own[BIAS_RATE]"),
     (kernels_vector, "own[FACTOR_SQUARES] + squared", "own[FACTOR_SQUARES] - squared"),
     (kernels_vector, "own[BIAS_SQUARES] + squared", "own[BIAS_SQUARES] - squared"),
@@ -43,8 +42,8 @@ KERNEL_SIGNS = [
 TWIN_SIGNS = [
     ('rating - (users["bias"]', 'rating + (users["bias"]'),
     ('items["bias"][b] + u @ v', 'items["bias"][b] - u @ v'),
-    ("error * v - l2 * u)", "error * v + l2 * u)"),
-    ("error * u - l2 * v)", "error * u + l2 * v)"),
+    ("user_rates[a] * (error * v - l2 * u)", "user_rates[a] * (error * v + l2 * u)"),
+    ("item_rates[b] * (error * u - l2 * v)", "item_rates[b] * (error * u + l2 * v)"),
     ('error - l2 * users["bias"]', 'error + l2 * users["bias"]'),
     ('error - l2 * items["bias"]', 'error + l2 * items["bias"]'),
     ("+= user_rates[a]", "-= user_rates[a]"),
