@@ -32,8 +32,8 @@ unless there are more than 131,072 items.
 
 The NDCG@10 of a user has a deviation of 0.25, so the mean of 8,192 has a standard error of 0.003, and that of all 5,755
 users of MovieLens 1M with 10 % held out. Epochs are compared on the same users, where a difference has a deviation of
-0.03 to 0.06 a user: a standard error of 0.0005. At rank 64 134 M scores take 0.34 s of a processor (AVX-512), 3 % of
-the 10 to 12 s of an epoch at the Netflix shape.
+0.03 to 0.06 a user: a standard error of 0.0005. At rank 64 134 M scores take 0.34 s of a processor (AVX-512), a
+tenth of the 3.1 s of an epoch at the Netflix shape.
 """
 
 
