@@ -64,6 +64,8 @@ def run_all(
     `function` must give the same files and value when repeated.
     """
     batch, given = next(_BATCHES), list(jobs)
+    if not given:
+        return []
     by_number: dict[int, Future[T]] = {}
     for length in sorted(set(map(len, given))):  # a message has jobs with as many arguments
         numbers = [number for number, job in enumerate(given) if len(job) == length]
