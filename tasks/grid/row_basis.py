@@ -38,16 +38,15 @@ class RowBasis(Weighed):
         whole[np.ix_(solved, solved)], squares[solved] = vectors, np.maximum(values, 0.0)
         return cls(whole, squares)
 
-    def turned(self, rows: Rows, room: Rows | None = None) -> Rows:
-        """Return rows in this basis, as an aligned copy; `room` : for it, (rows, w), a new one if None."""
-        return _times(rows, self.vectors, room)
+    def turned(self, rows: Rows) -> Rows:
+        """Return rows in this basis, as an aligned copy."""
+        return _times(rows, self.vectors, aligned_empty(rows.shape, rows.dtype))
 
     def turned_back(self, rows: Rows, room: Rows | None = None) -> Rows:
-        """Return rows of this basis as they were."""
-        return _times(rows, self.vectors.T, room)
+        """Return rows of this basis as they were, in `room`, (rows, w), or in an aligned copy."""
+        return _times(rows, self.vectors.T, aligned_empty(rows.shape, rows.dtype) if room is None else room)
 
 
-def _times(rows: Rows, matrix: Matrix, room: Rows | None) -> Rows:
-    turned = aligned_empty(rows.shape, rows.dtype) if room is None else room
-    turn(rows.dtype.str[1:])(np.ascontiguousarray(rows), np.ascontiguousarray(matrix, rows.dtype), turned)
-    return turned
+def _times(rows: Rows, matrix: Matrix, room: Rows) -> Rows:
+    turn(rows.dtype.str[1:])(np.ascontiguousarray(rows), np.ascontiguousarray(matrix, rows.dtype), room)
+    return room

@@ -40,21 +40,20 @@ _INLINE: Any = {**_OPTIONS, "nogil": True, "inline": "always"}
 
 
 def _turn(rows, matrix, turned):  # type: ignore[no-untyped-def]
-    """Set `turned` to rows times matrix, (rows, w) and (w, w): four rows and four columns at a time, to load less."""
+    """Set `turned` to rows times matrix, (rows, w) and (w, w): two rows and four columns at a time, to load less."""
     width = rows.shape[1]
     turned[:] = 0
-    whole, last = len(rows) - len(rows) % 4, width - width % 4
-    for n in range(0, whole, 4):
+    whole, last = len(rows) - len(rows) % 2, width - width % 4
+    for row in range(0, whole, 2):
         for g in range(0, last, 4):
-            for row in (n, n + 2):
-                one, two, three, four = rows[row, g], rows[row, g + 1], rows[row, g + 2], rows[row, g + 3]
-                five, six, seven, eight = (
-                    rows[row + 1, g], rows[row + 1, g + 1], rows[row + 1, g + 2], rows[row + 1, g + 3]
-                )  # fmt: skip
-                for f in range(width):
-                    a, b, c, d = matrix[g, f], matrix[g + 1, f], matrix[g + 2, f], matrix[g + 3, f]
-                    turned[row, f] += one * a + two * b + three * c + four * d
-                    turned[row + 1, f] += five * a + six * b + seven * c + eight * d
+            one, two, three, four = rows[row, g], rows[row, g + 1], rows[row, g + 2], rows[row, g + 3]
+            five, six, seven, eight = (
+                rows[row + 1, g], rows[row + 1, g + 1], rows[row + 1, g + 2], rows[row + 1, g + 3]
+            )  # fmt: skip
+            for f in range(width):
+                a, b, c, d = matrix[g, f], matrix[g + 1, f], matrix[g + 2, f], matrix[g + 3, f]
+                turned[row, f] += one * a + two * b + three * c + four * d
+                turned[row + 1, f] += five * a + six * b + seven * c + eight * d
     for row in range(len(rows)):
         for g in range(last if row < whole else 0, width):
             for f in range(width):
