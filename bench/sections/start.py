@@ -39,7 +39,7 @@ def rows(bench: Bench) -> list[Row]:
         cases: dict[str, dict[str, Callable[[], Measurement]]] = {
             "imports": {name: partial(_python, "-c", f"import {name}") for name in _IMPORTS},
             "commands": {" ".join(words): partial(_ours, *words) for words in (("--version",), ("run", "--help"))},
-            "100,000 ratings, up to": {stage: partial(runs.anew, stage) for stage in _STAGES},
+            "100,000 ratings, up to": {stage: partial(runs.fresh, stage) for stage in _STAGES},
             "a whole run": {"up to date": runs.up_to_date, "nothing compiled": runs.nothing_compiled},
         }
         return [row for case, all_ in cases.items() for row in bench.compare(SECTION, case, unit | all_, _REPEATS)]
@@ -55,9 +55,9 @@ class _Runs:
         (raw,) = self._done.glob("raw/*")
         self._given = ("--ratings", str(raw / "combined_data_1.txt"), *self._words[1:])
 
-    def anew(self, stage: str, kernels: Path | None = None) -> Measurement:
+    def fresh(self, stage: str, kernels: Path | None = None) -> Measurement:
         """Measure all stages up to this one under a fresh root."""
-        root = self._folder / "anew"
+        root = self._folder / "fresh"
         try:
             return _ours(stage, *self._given, "--root", str(root), kernels=kernels or self._kernels)
         finally:
@@ -69,7 +69,7 @@ class _Runs:
     def nothing_compiled(self) -> Measurement:
         empty = self._folder / "empty"
         try:
-            return self.anew("run", kernels=empty)
+            return self.fresh("run", kernels=empty)
         finally:
             shutil.rmtree(empty, ignore_errors=True)
 

@@ -57,6 +57,6 @@ def load_when_asked(scheduler: Any) -> None:
 
 
 def is_late(scheduler: Any) -> bool:
-    """Return whether the dashboard, and the live page with it, is there once it is asked for."""
+    """Return whether the dashboard and the live page load at the first request for them."""
     known = getattr(scheduler, "http_application", None)
     return known is not None and any(isinstance(each, LateDashboard) for each in known.applications)
