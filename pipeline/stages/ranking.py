@@ -108,7 +108,7 @@ def _users_of(scores: RankingScores, dataset: Dataset, settings: RankingSettings
     if not 0 < _most(settings) < dataset.users:
         return f"{scores.users:,} users"
     error = 0.5 / math.sqrt(scores.users)
-    return f"{scores.users:,} of {dataset.users:,} users, standard error below {error:.4f}"
+    return f"{scores.users:,} of {dataset.users:,} users, standard error at most {error:.4f}"
 
 
 def _at_each_length(total: PartRankings, lengths: tuple[int, ...], items: int) -> list[dict[str, Any]]:

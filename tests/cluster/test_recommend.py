@@ -256,7 +256,7 @@ def test_a_sample_of_users_has_every_measure(root: Path, ran: RunResult) -> None
     assert 20 < sample["users"] <= 40 < ran.ranking["users"]
     (said,) = [each.summary for each in heard if isinstance(each, StageFinished) and each.stage == "ranking"]
     error = 0.5 / math.sqrt(sample["users"])
-    assert re.search(rf" {sample['users']} of \d+ users, standard error below {error:.4f}$", said)
+    assert re.search(rf" {sample['users']} of \d+ users, standard error at most {error:.4f}$", said)
     for each in (sample, sample["also"][0], sample["most_rated"]):
         assert {*RANKING_MEASURES} <= {*each}
     assert {*RANKING_MEASURES} - {*sample["random"]} == {"coverage"}
