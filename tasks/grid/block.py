@@ -34,6 +34,7 @@ from funkflow.tasks.kernels.tiles import (
     whole_tiles,
 )
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_binary, from_binary
 
 BLOCK_FORMAT = [4, TILE_USERS, TILE_ITEMS, GROUP_USERS]
 """Part of every grid's id: it must change whenever the order of the same ratings in a block changes."""
@@ -84,7 +85,7 @@ class RatingBlock(Weighed):
         user_rows, item_rows : integers (n,), rows local to the shards; ratings : float32 (n,).
         """
         laid = whole_tiles(laid or shape)
-        codes, levels = _coded(ratings)
+        codes, levels = coded(ratings)
         keys, cells = np.empty(len(ratings), np.uint64), np.empty(len(ratings), np.uint16)
         # In slices: long arrays for each step would take more time than the steps.
         for part in _slices(len(ratings)):
@@ -209,8 +210,8 @@ def write_block(folder: str, block: RatingBlock) -> WrittenBlock:
     about = {"coding": block.coding, "levels": json.dumps(block.levels.tolist()), "laid": json.dumps(block.laid)}
     columns = {
         "run": pa.array(block.runs),
-        "cells": _as_binary(block.cells, block.run_starts),
-        "codes": _as_binary(block.codes, block.run_starts),
+        "cells": as_binary(block.cells, block.run_starts),
+        "codes": as_binary(block.codes, block.run_starts),
     }
     # Cells are close to random: compression costs more than it saves.
     packed = {"run": "zstd", "cells": "none", "codes": "none" if block.coding == "f4" else "zstd"}
@@ -238,31 +239,14 @@ def read_block(folder: str, name: str, shape: tuple[int, int]) -> RatingBlock:
     table = files.read_table(url, expected_checksum=name).combine_chunks()
     about = table.schema.metadata
     levels = np.array(json.loads(about[b"levels"]), np.float32)
-    cells, ends = _from_binary(table["cells"], "u2")
-    codes, _ = _from_binary(table["codes"], about[b"coding"].decode())
+    cells, ends = from_binary(table["cells"], "u2")
+    codes, _ = from_binary(table["codes"], about[b"coding"].decode())
     users, items = json.loads(about[b"laid"])
     block = RatingBlock.assembled(
         table["run"].to_numpy(), ends, cells=cells, codes=codes, levels=levels, shape=shape, laid=(users, items)
     )
     _refuse_rows_outside(block, url)
     return block
-
-
-def _as_binary(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
-    """Return the values of each run as bytes."""
-    buffers = [None, pa.py_buffer((starts * values.itemsize).astype(np.int64)), pa.py_buffer(values)]
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
-
-
-def _from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Return the values of all runs, and the end of each run."""
-    size = np.dtype(dtype).itemsize
-    if not len(column):
-        return np.empty(0, dtype), np.empty(0, np.int64)
-    pieces = column.combine_chunks()
-    _, places, data = pieces.buffers()
-    ends = np.frombuffer(places, np.int64)[pieces.offset :][: len(pieces) + 1] // size
-    return np.frombuffer(data, dtype, int(ends[-1])), ends[1:]
 
 
 def _slices(count: int) -> Iterator[slice]:
@@ -275,14 +259,19 @@ def _runs(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     return encoded.values.to_numpy(), encoded.run_ends.to_numpy()
 
 
-def _coded(ratings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+def code_type(levels: npt.NDArray[np.float32]) -> type[np.unsignedinteger[Any]]:
+    """Return the type of the codes of up to 65,536 levels."""
+    return np.uint8 if len(levels) <= 256 else np.uint16
+
+
+def coded(ratings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
     """Return codes and levels of ratings, see RatingBlock; levels ascend, so equal ratings give equal codes."""
     encoded = pa.array(ratings).dictionary_encode()
     found: npt.NDArray[np.float32] = encoded.dictionary.to_numpy()
     if len(found) > MOST_LEVELS:
         return ratings, found[:0]
     order = np.argsort(found)
-    code_of = np.empty(len(found), np.uint8 if len(found) <= 256 else np.uint16)
+    code_of = np.empty(len(found), code_type(found))
     code_of[order] = np.arange(len(found))
     return code_of[encoded.indices.to_numpy()], found[order]
 

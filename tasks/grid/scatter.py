@@ -7,23 +7,24 @@ Does not cover: the order inside a block and its file (block.py), the graph of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, TypedDict
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from funkflow.tasks.dataset.sorting import stable_order
-from funkflow.tasks.grid.block import RatingBlock, WrittenBlock, write_block
-from funkflow.tasks.parsing.ids import mix
+from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock, WrittenBlock, code_type, write_block
+from funkflow.tasks.grid.pieces import Piece, cut_part, read_piece
+from funkflow.tasks.kernels.blocks.runs import count_runs, fill_runs, order_runs
+from funkflow.tasks.kernels.tiles import TILE_RUNS, runs_in_order, tile_grid, whole_tiles
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_groups import narrowest_type, read_groups, write_groups
 
+FEW_RATINGS = 1 << 18
+"""Blocks with fewer ratings are put in order by NumPy: compiling the loops takes longer than all blocks of the grid."""
+_LEAST_A_RUN = 4
 _DATASET_COLUMNS = ("user", "item", "rating")
-_SLICE = 1 << 16
-_USER, _ITEM, _RATING = (np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+_ZERO = np.float32(0.0)
+"""Added to ratings: it makes -0 the rating 0."""
 
 
 @dataclass(frozen=True)
@@ -55,47 +56,20 @@ def scatter_part(
     """
     table = files.read_table(part_url, ["user", "item", "rating"], expected_checksum=checksum)
     users, items, ratings = (table[column].to_numpy() for column in _DATASET_COLUMNS)
-    del table
-    block_numbers = (users % shards) * shards + items % shards
+    is_left_out = np.zeros(len(users), bool)
     for url, held_out_checksum in removed:
         rows = files.read_table(url, ["row"], expected_checksum=held_out_checksum)["row"].to_numpy()
-        block_numbers[rows[rows >= 0]] = shards * shards  # after all blocks: not written
-    order, starts = stable_order(block_numbers, shards * shards + 1)
-    order = order[: starts[-2]]
-    local_users, local_items = users // shards, items // shards
-    narrow = {
-        name: rows.astype(narrowest_type(0, int(rows.max(initial=0))))[order]
-        for name, rows in (("user_row", local_users), ("item_row", local_items))
-    }
-    present = np.flatnonzero(np.diff(starts[:-1]))
-    edges = [*starts[present].tolist(), len(order)]
-    ratings = with_three_digits(ratings[order]) if counts else ratings[order]
-    write_groups(scratch_url, pa.table({**narrow, "rating": ratings}), edges)
-    sums = _fingerprints(narrow["user_row"], narrow["item_row"], ratings, edges)
-    rows = [end - start for start, end in pairwise(edges)]
-    return [Group(int(number), *of_group) for number, *of_group in zip(present, rows, sums, strict=True)]
+        is_left_out[rows[rows >= 0]] = True
+    ratings = with_three_digits(ratings) if counts else ratings + _ZERO
+    cut, fingerprints = cut_part(users, items, ratings, is_left_out, shards)
+    cut.write(scratch_url)
+    return [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
 
 
 def with_three_digits(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return positive numbers rounded to three digits: training looks at their logarithms, which change by 0.005."""
     unit = 10.0 ** (np.floor(np.log10(counts.astype(np.float64))) - 2.0)
     return (np.round(counts / unit) * unit).astype(np.float32)
-
-
-def _fingerprints(
-    user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any], ratings: npt.NDArray[np.float32], edges: Sequence[int]
-) -> list[int]:
-    """Return for each group the sum, modulo 2⁶⁴, of a hash of every rating's rows and bits."""
-    hashes = np.empty(len(ratings), np.uint64)
-    bits = ratings.view(np.uint32)
-    for start in range(0, len(ratings), _SLICE):
-        part = slice(start, start + _SLICE)
-        hashes[part] = mix(
-            user_rows[part].astype(np.uint64) * _USER
-            ^ item_rows[part].astype(np.uint64) * _ITEM
-            ^ bits[part].astype(np.uint64) * _RATING
-        )
-    return [int(total) for total in np.add.reduceat(hashes, edges[:-1])] if len(hashes) else []
 
 
 class RatingSums(TypedDict):
@@ -129,26 +103,80 @@ def build_block(
     -------
     The block's manifest entry.
     """
-    user_rows, item_rows, ratings = _read_ratings(pieces)
-    block = RatingBlock.of(user_rows, item_rows, ratings, shape, laid)
-    del user_rows, item_rows, ratings
-    return {**write_block(folder, block), **_sums(block)}
+    block, counts = put_in_order([read_piece(*each) for each in pieces], shape, laid)
+    return {**write_block(folder, block), **_sums(block, counts)}
 
 
-def _sums(block: RatingBlock) -> RatingSums:
-    values = (block.codes if block.coding == "f4" else block.levels).astype(np.float64)
-    counts = np.ones(len(values)) if block.coding == "f4" else np.bincount(block.codes, minlength=len(values))
-    total = float(np.sum(counts * values))
-    about_mean = float(np.sum(counts * (values - total / max(1, len(block))) ** 2))
+def put_in_order(
+    pieces: Sequence[Piece], shape: tuple[int, int], laid: tuple[int, int]
+) -> tuple[RatingBlock, npt.NDArray[np.int64]]:
+    """Return the block of some pieces, and the number of ratings of each of its levels.
+
+    Compiled loops do it where there are many ratings, for the number of runs, too, and they have levels.
+    """
+    rows, columns = tile_grid(laid)
+    ratings = sum(len(piece.codes) for piece in pieces)
+    if ratings >= max(FEW_RATINGS, rows * columns * TILE_RUNS * _LEAST_A_RUN) and all(each.is_coded for each in pieces):
+        levels = np.unique(np.concatenate([piece.levels for piece in pieces]))
+        if len(levels) <= MOST_LEVELS:
+            return order_compiled(pieces, shape, laid)
+    return order_plainly(pieces, shape, laid)
+
+
+def order_plainly(
+    pieces: Sequence[Piece], shape: tuple[int, int], laid: tuple[int, int]
+) -> tuple[RatingBlock, npt.NDArray[np.int64]]:
+    """Do the same by NumPy."""
+    users, items, ratings = (
+        np.concatenate([np.empty(0, dtype), *(getattr(piece, name) for piece in pieces)])
+        for name, dtype in (("rows_of_ratings", np.int32), ("item_rows", np.uint16), ("ratings", np.float32))
+    )
+    block = RatingBlock.of(users, items, ratings, shape, laid)
+    return block, np.bincount(block.codes if len(block.levels) else [], minlength=len(block.levels))
+
+
+def order_compiled(
+    pieces: Sequence[Piece], shape: tuple[int, int], laid: tuple[int, int]
+) -> tuple[RatingBlock, npt.NDArray[np.int64]]:
+    """Do the same by compiled loops, for pieces that have levels, at most 65,536 together.
+
+    Raises
+    ------
+    ValueError
+        Two ratings have the same user and item.
+    """
+    firsts, tiles = runs_in_order(laid)
+    counts = np.zeros(len(tiles) * TILE_RUNS, np.int64)
+    of_pieces = [np.zeros(len(piece.levels), np.int64) for piece in pieces]
+    for piece, own in zip(pieces, of_pieces, strict=True):
+        count_runs(*piece.widths)(*piece.places, firsts, counts, own)
+    levels = np.unique(np.concatenate([piece.levels[own > 0] for piece, own in zip(pieces, of_pieces, strict=True)]))
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    places, cells, codes = starts[:-1].copy(), np.empty(starts[-1], np.uint16), np.empty(starts[-1], code_type(levels))
+    level_counts = np.zeros(len(levels), np.int64)
+    for piece, own in zip(pieces, of_pieces, strict=True):
+        there = np.flatnonzero(own)
+        code_of = np.searchsorted(levels, piece.levels).astype(codes.dtype)
+        level_counts[code_of[there]] += own[there]
+        is_same = codes.dtype == piece.codes.dtype and np.array_equal(code_of[there], there)
+        like_block = piece if is_same else replace(piece, codes=code_of[piece.codes])
+        fill_runs(*like_block.widths)(*like_block.places, firsts, places, cells, codes)
+    if order_runs(codes.dtype.str[1:])(starts, cells, codes) != starts[-1]:
+        raise ValueError("two ratings of a block have the same user and item")
+    filled = np.flatnonzero(counts)
+    block = RatingBlock.assembled(
+        tiles[filled // TILE_RUNS] * TILE_RUNS + filled % TILE_RUNS, starts[1:][filled],
+        cells=cells, codes=codes, levels=levels, shape=shape, laid=whole_tiles(laid),
+    )  # fmt: skip
+    return block, level_counts
+
+
+def _sums(block: RatingBlock, counts: npt.NDArray[np.int64]) -> RatingSums:
+    """Return the sums; `counts` : of the ratings of each level."""
+    is_coded = block.coding != "f4"
+    values = (block.levels if is_coded else block.codes).astype(np.float64)
+    weights = counts if is_coded else np.ones(len(values))
+    total = float(np.sum(weights * values))
+    about_mean = float(np.sum(weights * (values - total / max(1, len(block))) ** 2))
     extremes = [float(values.min()), float(values.max())] if len(values) else []
-    return {"sum": total, "squares": float(np.sum(counts * values**2)), "about_mean": about_mean, "extremes": extremes}
-
-
-def _read_ratings(
-    pieces: Sequence[tuple[str, int]],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    empty = pa.schema([("user_row", pa.int32()), ("item_row", pa.int32()), ("rating", pa.float32())])
-    tables = [read_groups(url, [group]) for url, group in pieces]
-    table = pa.concat_tables([empty.empty_table(), *tables], promote_options="permissive")
-    user_rows, item_rows, ratings = (table[name].to_numpy() for name in empty.names)
-    return user_rows, item_rows, ratings
+    return {"sum": total, "squares": float(np.sum(weights * values**2)), "about_mean": about_mean, "extremes": extremes}

@@ -21,6 +21,7 @@ TILE_USERS, TILE_ITEMS = 8_192, 1_024
 """At rank 64 the items of a tile take 290 KB. Tiles of 512 or 2,048 items and of 32,768 users were within 5 %."""
 
 GROUP_USERS = 32
+TILE_RUNS = TILE_USERS // GROUP_USERS
 ITEM_BITS = 10
 _USER_BITS = 5
 _GROUP_BITS = 8
@@ -76,6 +77,20 @@ def order_keys(
 def runs_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Return for each rating, int64, the number of its run: the ratings of one group of users in one tile."""
     return (keys >> _CELL_BITS).view(np.int64)
+
+
+def runs_in_order(shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the place of the first run of each tile among all runs, int64 (rows, columns), and the tiles' numbers.
+
+    The numbers, int64 (rows * columns,), are in the order of the tiles; each has TILE_RUNS runs.
+    """
+    rows, columns = tile_grid(shape)
+    row, column = np.indices((rows, columns))
+    numbers = (column - row) % max(rows, columns) * rows + row
+    order = np.argsort(numbers, axis=None)
+    firsts = np.empty(len(order), np.int64)
+    firsts[order] = np.arange(len(order)) * TILE_RUNS
+    return firsts.reshape(rows, columns), numbers.reshape(-1)[order]
 
 
 def cells_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:

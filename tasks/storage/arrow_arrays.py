@@ -1,6 +1,7 @@
 """Columns of numbers between Arrow and NumPy, without pandas.
 
-Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts; `leave_pandas_out`, for programs.
+Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts; arrays of numbers as values of bytes;
+`leave_pandas_out`, for programs.
 Does not cover: nulls, and all else that `pa.array` and `to_numpy` can do: both import pandas first, to see whether they
 have to do with its own types, which takes longer than a recommendation to one user.
 """
@@ -33,6 +34,23 @@ def as_texts(texts: Sequence[str]) -> pa.Array:
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+
+
+def as_binary(numbers: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> pa.Array:
+    """Return a column of bytes: value n has the numbers starts[n] to starts[n + 1] - 1, as in memory."""
+    buffers = [None, pa.py_buffer((starts * numbers.itemsize).astype(np.int64)), pa.py_buffer(numbers)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
+
+
+def from_binary(column: pa.ChunkedArray, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the numbers of all values of a column of bytes, and the end of each value."""
+    size = np.dtype(dtype).itemsize
+    if not len(column):
+        return np.empty(0, dtype), np.empty(0, np.int64)
+    whole = column.combine_chunks()
+    _, places, data = whole.buffers()
+    ends = np.frombuffer(places, np.int64)[whole.offset :][: len(whole) + 1] // size
+    return np.frombuffer(data, dtype, int(ends[-1])), ends[1:]
 
 
 def leave_pandas_out() -> None:
