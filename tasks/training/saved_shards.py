@@ -69,10 +69,10 @@ def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: s
         files.read_table(part, ["user", "item", "rating"], expected_checksum=checksum) for part, checksum in parts
     ]
     users, items, ratings = (
-        np.concatenate([table[column].to_numpy() for table in tables] or [np.empty(0)])
+        np.concatenate([table[column].to_numpy() for table in tables] or [np.empty(0, np.int32)])
         for column in ("user", "item", "rating")
     )
-    table = held_out_table(users.astype(np.int64), items.astype(np.int64), ratings.astype(np.float32), shards, shard)
+    table = held_out_table(users, items, ratings, shards, shard)
     return {
         "path": url.rsplit("/", 2)[-2] + "/" + url.rsplit("/", 1)[-1],
         "rows": table.num_rows,
