@@ -22,6 +22,7 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, ErasedIds
 from funkflow.tasks.parsing.ids import hash_ids, look_up, mix
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.stored_table import StoredTable
 
 _VALIDATION, _SLICE, _USERS, _FOUND = 1, 2, 3, 4
 """Salts: the slice, the validation ratings, held-out users and their ratings to find are drawn independently."""
@@ -82,13 +83,38 @@ class PartSplit:
     given: HeldOutEntry | None = None
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a dataset. `users`, `items` : int32 (n,), by user and item; `table` : its file."""
+
+    users: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int32]
+    table: StoredTable
+
+    @classmethod
+    def read(cls, url: str, checksum: str) -> _Part:
+        table = StoredTable(url, checksum)
+        return cls(table.column("user").to_numpy(), table.column("item").to_numpy(), table)
+
+    def take(self, rows: _Rows) -> pa.Table:
+        """Return some rows, whose numbers ascend, and these numbers."""
+        pairs = {"user": pa.array(self.users[rows]), "item": pa.array(self.items[rows])}
+        values = self.table.take(rows, self.values)
+        return pa.table({**pairs, **dict(zip(self.values, values.columns, strict=True)), "row": pa.array(rows)})
+
+    @property
+    def values(self) -> list[str]:
+        """The other columns: the rating, and the time if there is one."""
+        return [name for name in self.table.names if name not in SIDES]
+
+
 def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: HoldOutRule, folder: str) -> PartSplit:
     """Choose the held-out rows of dataset part `number`, and write them under `folder`.
 
     Each table has user and item int32 (dense; -1: not in the dataset), rating float32, timestamp if the dataset has it,
     and row int64: the rating's row in the part, which training leaves out; -1 for none.
     """
-    part = files.read_table(files.join(dataset, path), expected_checksum=checksum)
+    part = _Part.read(files.join(dataset, path), checksum)
     users, items = read_piece(rule.users, number), read_ids(rule.items)
     duplicates, missing = 0, None
     if rule.kind == "file":
@@ -98,8 +124,8 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
             raw = raw.filter(pa.array(~(held[0] | held[1])))
         chosen, duplicates, missing = _match_file_pairs(part, raw, users, items)
     else:
-        chosen = _take_rows(part, _choose_rows(part, users, items, rule))
-    is_held_out = np.zeros(part.num_rows, bool)
+        chosen = part.take(_choose_rows(part, users, items, rule))
+    is_held_out = np.zeros(len(part.users), bool)
     rows = chosen["row"].to_numpy()
     is_held_out[rows[rows >= 0]] = True
     validation = write_held_out_rows(folder, "validation", number, chosen)
@@ -107,18 +133,18 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
     if rule.kind == "users":
         given = np.flatnonzero(~is_held_out & _is_of_held_out_user(part, users, rule))
         is_held_out[given] = True
-        given_entry = write_held_out_rows(folder, "given", number, _take_rows(part, given))
+        given_entry = write_held_out_rows(folder, "given", number, part.take(given))
     slice_entry = None
     if rule.slice_fraction > 0:
         sliced = np.flatnonzero(
             ~is_held_out & (_pair_hashes(part, users, items, rule.seed, _SLICE) < _threshold(rule.slice_fraction))
         )
         is_held_out[sliced] = True
-        slice_entry = write_held_out_rows(folder, "slice", number, _take_rows(part, sliced))
+        slice_entry = write_held_out_rows(folder, "slice", number, part.take(sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
-    training = int(part.num_rows - is_held_out.sum())
+    training = int(len(is_held_out) - is_held_out.sum())
     times = None
-    if rule.kind == "after" and part.num_rows:
+    if rule.kind == "after" and len(part.users):
         seconds = _seconds(part)
         times = int(seconds.min()), int(seconds.max())
     return PartSplit(
@@ -147,7 +173,7 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
     return np.sort(order[(from_end < last) & (rank > 0)])
 
 
-def _choose_rows(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
+def _choose_rows(part: _Part, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
     if rule.kind == "fraction":
         return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
     if rule.kind == "users":
@@ -159,24 +185,24 @@ def _choose_rows(part: pa.Table, users: IdPiece, items: pa.Array, rule: HoldOutR
         places = np.empty(len(items), np.int64)
         places[pc.sort_indices(items).to_numpy()] = np.arange(len(items))
         return last_rows(
-            part["user"].to_numpy(),
+            part.users,
             _seconds(part),
-            places[part["item"].to_numpy()],
+            places[part.items],
             rule.last,
         )
     return np.empty(0, np.int64)
 
 
-def _seconds(part: pa.Table) -> _Rows:
+def _seconds(part: _Part) -> _Rows:
     """Return the times of a part, which Parquet keeps in milliseconds, in seconds since 1970."""
-    return np.asarray(part["timestamp"].cast(pa.timestamp("s")).cast(pa.int64()).to_numpy())
+    return np.asarray(part.table.column("timestamp").cast(pa.timestamp("s")).cast(pa.int64()).to_numpy())
 
 
-def _pair_hashes(part: pa.Table, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
+def _pair_hashes(part: _Part, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
     """Return a uint64 for each rating from (seed, salt, raw user, raw item) alone, so new data change no hash."""
     by_user = _user_hashes(users, seed, salt)
     by_item = hash_ids(items)
-    return mix(by_user[users.places_of(part["user"].to_numpy())] + by_item[part["item"].to_numpy()])
+    return mix(by_user[users.places_of(part.users)] + by_item[part.items])
 
 
 def _user_hashes(users: IdPiece, seed: int, salt: int) -> npt.NDArray[np.uint64]:
@@ -185,22 +211,18 @@ def _user_hashes(users: IdPiece, seed: int, salt: int) -> npt.NDArray[np.uint64]
     return np.asarray(mix(hash_ids(users.raw_ids) ^ key))
 
 
-def _is_of_held_out_user(part: pa.Table, users: IdPiece, rule: HoldOutRule) -> npt.NDArray[np.bool_]:
+def _is_of_held_out_user(part: _Part, users: IdPiece, rule: HoldOutRule) -> npt.NDArray[np.bool_]:
     """Return for each rating, bool (n,), whether the hash holds its user out whole."""
     is_held_out = _user_hashes(users, rule.seed, _USERS) < _threshold(rule.fraction)
-    return np.asarray(is_held_out[users.places_of(part["user"].to_numpy())])
+    return np.asarray(is_held_out[users.places_of(part.users)])
 
 
 def _threshold(fraction: float) -> np.uint64:
     return np.uint64(int(fraction * 2.0**64))
 
 
-def _take_rows(part: pa.Table, rows: _Rows) -> pa.Table:
-    return part.take(pa.array(rows)).append_column("row", pa.array(rows))
-
-
 def _match_file_pairs(
-    part: pa.Table, raw: pa.Table, users: IdPiece, items: pa.Array
+    part: _Part, raw: pa.Table, users: IdPiece, items: pa.Array
 ) -> tuple[pa.Table, int, RawPair | None]:
     """Return the pairs of a validation file as held-out rows, the number of duplicates, and the first missing pair."""
     user, item = users.dense_of(raw["user"]), look_up(raw["item"], items)
@@ -209,26 +231,23 @@ def _match_file_pairs(
         kept = _last_of_each_pair(raw)
         places = kept[sort_pairs(user[kept] + 1, item[kept] + 1)[2]]
     duplicates = raw.num_rows - len(places)
-    raw, user, item = raw.take(pa.array(places)), user[places], item[places]
-    row = find_pairs(part["user"].to_numpy(), part["item"].to_numpy(), user, item)
-    columns = {"user": pa.array(user), "item": pa.array(item)}
-    found = pa.array(row, mask=row < 0)
-    missing = None
-    if "rating" in raw.column_names:
-        columns["rating"] = raw["rating"].combine_chunks()
-    else:
-        columns["rating"] = part["rating"].combine_chunks().take(found)
-        absent = np.flatnonzero(row < 0)
-        if len(absent):
-            first = int(absent[np.argmin(places[absent])])
-            missing = (raw["user"][first].as_py(), raw["item"][first].as_py())
-    if "timestamp" in part.column_names:
-        own = "timestamp" in raw.column_names and "rating" in raw.column_names
-        columns["timestamp"] = (
-            raw["timestamp"].combine_chunks() if own else part["timestamp"].combine_chunks().take(found)
-        )
-    columns["row"] = pa.array(row)
-    return pa.table(columns).take(pa.array(np.argsort(row, kind="stable"))), duplicates, missing
+    row = find_pairs(part.users, part.items, user[places], item[places])
+    order = np.argsort(row, kind="stable")  # the missing ones come first
+    places, row = places[order], row[order]
+    raw, absent = raw.take(pa.array(places)), int(np.sum(row < 0))
+    has_ratings, missing = "rating" in raw.column_names, None
+    if absent and not has_ratings:
+        first = int(np.argmin(places[:absent]))
+        missing = (raw["user"][first].as_py(), raw["item"][first].as_py())
+    brought = [name for name in raw.column_names if has_ratings and name in part.values]
+    values = part.table.take(row[absent:], [name for name in part.values if name not in brought])
+    columns = {"user": pa.array(user[places]), "item": pa.array(item[places])}
+    for name in part.values:
+        if name in brought:
+            columns[name] = raw[name].combine_chunks()
+        else:
+            columns[name] = pa.concat_arrays([pa.nulls(absent, values[name].type), *values[name].chunks])
+    return pa.table({**columns, "row": pa.array(row)}), duplicates, missing
 
 
 def _last_of_each_pair(raw: pa.Table) -> _Rows:

@@ -222,8 +222,15 @@ def read_batches(url: str, columns: list[str], expected_checksum: str, rows: int
 @contextmanager
 def _opened_table(url: str, expected_checksum: str | None) -> Iterator[pq.ParquetFile]:
     data = read_bytes(url, expected_checksum)
-    try:
+    with decoding(url):
         yield pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+
+
+@contextmanager
+def decoding(url: str) -> Iterator[None]:
+    """Raise DamagedFile where the body cannot decode the Parquet file."""
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as cause:
         raise DamagedFile(f"{masked(url)}: not a readable Parquet file ({cause}); delete it and run again") from cause
 
