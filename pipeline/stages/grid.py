@@ -128,7 +128,7 @@ class _Cell:
 
     shape: tuple[int, int]
     laid: tuple[int, int]
-    pieces: list[tuple[str, int]] = field(default_factory=list)
+    pieces: dict[str, list[int]] = field(default_factory=dict)
     rows: int = 0
     fingerprint: int = 0
 
@@ -163,9 +163,9 @@ def _scatter(context: Context, dataset: Dataset, held_out: list[list[Place]], sh
     ]
     cells = _empty_cells(dataset, shards)
     for url, groups in zip(urls, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
-        for row_group, group in enumerate(groups):
+        for number, group in enumerate(groups):
             cell = cells[group.block]
-            cell.pieces.append((url, row_group))
+            cell.pieces.setdefault(url, []).append(number)
             cell.rows += group.rows
             cell.fingerprint = (cell.fingerprint + group.fingerprint) % 2**64
     return cells
@@ -216,7 +216,11 @@ def _grid_facts(manifest: Grid) -> _GridFacts:
 
 def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEntry]) -> list[tuple[BlockEntry, bool]]:
     """Build the missing blocks; return all manifest entries, row by row, and whether each existed."""
-    jobs = [(cell.pieces, cell.shape, cell.laid, context.store.blocks) for cell in cells if cell.mark not in known]
+    jobs = [
+        (list(cell.pieces.items()), cell.shape, cell.laid, context.store.blocks)
+        for cell in cells
+        if cell.mark not in known
+    ]
     built = iter(run_all(context, _STAGE, "build-block", build_block, jobs))
     return [
         (known[cell.mark], True) if cell.mark in known else (BlockEntry.read({**next(built), "mark": cell.mark}), False)

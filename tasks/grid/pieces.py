@@ -6,7 +6,7 @@ Does not cover: the tasks (scatter.py), the loops (tasks/kernels/blocks/cut.py),
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,13 @@ from funkflow.tasks.kernels.blocks.cut import (
     fingerprint,
 )
 from funkflow.tasks.parsing.ids import mix
+from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import as_binary, from_binary
-from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
+from funkflow.tasks.storage.arrow_groups import read_groups
 
-FEW_ROWS = 1 << 21
-"""Parts with fewer rows are cut by NumPy: compiling the loops takes longer than all the parts of such a dataset."""
 _SLICE = 1 << 16
 _USER, _ITEM, _RATING = (np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+_NUMBER = "stretch"
 _COLUMNS = ("user_rows", "ends", "item_rows", "codes")
 
 Rows = npt.NDArray[np.int32]
@@ -45,7 +45,7 @@ class Piece:
     ----------
     user_rows, ends : int32 (users,), rows of the user shard, ascending, and where the ratings of each end.
     item_rows : uint16 (n,), rows of the item shard; int32 if it has more.
-    codes, levels : as a RatingBlock's, but the levels are those of the part.
+    codes, levels : as a RatingBlock's, but the levels are those of the stretch.
     """
 
     user_rows: Rows
@@ -82,7 +82,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class CutPart:
-    """The pieces of a part in the order of the blocks, one array after another.
+    """The pieces of a stretch of a part in the order of the blocks, one array after another.
 
     `edges`, `user_edges` : int64 (P * P + 1,), where each piece begins among ratings and among users.
     """
@@ -112,36 +112,53 @@ class CutPart:
                 whole.user_rows[users], whole.ends[users], whole.item_rows[ratings], whole.codes[ratings], whole.levels
             )
 
-    def write(self, url: str) -> None:
-        """Write the pieces of `blocks`, a group each."""
+    def batch(self, number: int) -> pa.RecordBatch:
+        """Return the pieces of `blocks`, a row each, as bytes; `number` : what they say whose they are."""
         users, ratings = ([*edges[self.blocks].tolist(), int(edges[-1])] for edges in (self.user_edges, self.edges))
         starts = dict(zip(_COLUMNS, (users, users, ratings, ratings), strict=True))
         columns = {name: as_binary(getattr(self.whole, name), np.array(starts[name])) for name in _COLUMNS}
-        about = {name: getattr(self.whole, name).dtype.str for name in _COLUMNS}
-        table = pa.table(columns).replace_schema_metadata({**about, "levels": self.whole.levels.tobytes()})
-        write_groups(url, table, range(len(self.blocks) + 1))
+        return pa.record_batch({_NUMBER: pa.array([number] * len(self.blocks), pa.int32()), **columns})
 
 
-def read_piece(url: str, group: int) -> Piece:
-    """Read one piece of a part; `group` : its place in `CutPart.blocks`."""
-    table = read_groups(url, [group])
-    about = table.schema.metadata
-    users, ends, items, codes = (from_binary(table[name], about[name.encode()].decode())[0] for name in _COLUMNS)
-    return Piece(users, ends, items, codes, np.frombuffer(about[b"levels"], np.float32))
+def write_pieces(url: str, cuts: Sequence[CutPart]) -> None:
+    """Write the pieces of a part's stretches, a group each, stretch by stretch in the order of `blocks`."""
+    about: dict[str, str | bytes] = {}
+    for number, cut in enumerate(cuts):
+        about |= {f"{name} {number}": getattr(cut.whole, name).dtype.str for name in _COLUMNS}
+        about[f"levels {number}"] = cut.whole.levels.tobytes()
+    batches = [cut.batch(number) for number, cut in enumerate(cuts)]
+    schema = pa.schema([(_NUMBER, pa.int32()), *((name, pa.large_binary()) for name in _COLUMNS)], about)
+    with files.opened_for_writing(url) as file, pa.ipc.new_file(file, schema) as writer:
+        for batch in batches:
+            for row in range(len(batch)):
+                writer.write_batch(batch.slice(row, 1))
+
+
+def read_pieces(url: str, groups: Sequence[int]) -> list[Piece]:
+    """Read some pieces of a part by the numbers of their groups."""
+    table, pieces = read_groups(url, groups), []
+    about = {key.decode(): value for key, value in table.schema.metadata.items()}
+    for place, number in enumerate(table[_NUMBER].to_pylist()):
+        users, ends, items, codes = (
+            from_binary(table[name].slice(place, 1), about[f"{name} {number}"].decode())[0] for name in _COLUMNS
+        )
+        pieces.append(Piece(users, ends, items, codes, np.frombuffer(about[f"levels {number}"], np.float32)))
+    return pieces
 
 
 def cut_part(
-    users: Rows, items: Rows, ratings: npt.NDArray[np.float32], is_left_out: _Flags, shards: int
+    users: Rows, items: Rows, ratings: npt.NDArray[np.float32], is_left_out: _Flags, shards: int, is_long: bool
 ) -> tuple[CutPart, list[int]]:
-    """Cut a part into pieces, one for each of P x P blocks; return them and their fingerprints.
+    """Cut a stretch of a part into pieces, one for each of P x P blocks; return them and their fingerprints.
 
     A fingerprint is the sum, modulo 2⁶⁴, of a hash of every rating's rows and bits.
 
     Parameters
     ----------
     users, items, ratings : (n,), dense ids and ratings, by user and item; is_left_out : bool (n,), of each rating.
+    is_long : compiled loops do it, if there are at most 65,536 different ratings.
     """
-    if len(users) < FEW_ROWS:
+    if not is_long:
         return cut_plainly(users, items, *coded(ratings), is_left_out, shards)
     codes, levels = np.empty(len(ratings), np.uint8), np.empty(MOST_CODED, np.float32)
     count = code_ratings()(ratings, codes, levels)

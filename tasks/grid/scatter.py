@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock, WrittenBlock, code_type, write_block
-from funkflow.tasks.grid.pieces import Piece, cut_part, read_piece
+from funkflow.tasks.grid.pieces import Piece, cut_part, read_pieces, write_pieces
 from funkflow.tasks.kernels.blocks.runs import count_runs, fill_runs, order_runs
 from funkflow.tasks.kernels.tiles import TILE_RUNS, runs_in_order, tile_grid, whole_tiles
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.stored_table import StoredTable
 
-FEW_RATINGS = 1 << 18
-"""Blocks with fewer ratings are put in order by NumPy: compiling the loops takes longer than all blocks of the grid."""
+FEW_ROWS, FEW_RATINGS = 1 << 21, 1 << 18
+"""Parts with fewer rows are cut by NumPy, and blocks with fewer ratings put in order: compiling the loops takes longer
+than all the work on such a dataset."""
 _LEAST_A_RUN = 4
 _DATASET_COLUMNS = ("user", "item", "rating")
 _ZERO = np.float32(0.0)
@@ -29,9 +31,9 @@ _ZERO = np.float32(0.0)
 
 @dataclass(frozen=True)
 class Group:
-    """The ratings of one dataset part in one block: the block's number, their count, and the sum of their fingerprints.
+    """Ratings of one dataset part in one block: the block's number, their count, and the sum of their fingerprints.
 
-    The sum over all parts is that of the block, however the dataset was cut: equal ratings, equal sum.
+    The sum over all groups is that of the block, however the dataset was cut: equal ratings, equal sum.
     """
 
     block: int
@@ -43,7 +45,9 @@ def scatter_part(
     part_url: str, checksum: str, removed: Sequence[tuple[str, str]], shards: int, scratch_url: str,
     counts: bool = False,
 ) -> list[Group]:  # fmt: skip
-    """Write the training ratings of one dataset part to `scratch_url`, one group for each block that has any.
+    """Write the training ratings of one dataset part to `scratch_url`, in groups of one block's.
+
+    The part is cut stretch by stretch, as its file has them, so that memory is used again while it is in the cache.
 
     Parameters
     ----------
@@ -52,18 +56,23 @@ def scatter_part(
 
     Returns
     -------
-    The groups, in the order of the block numbers a * P + b.
+    The groups, in the order of the file.
     """
-    table = files.read_table(part_url, ["user", "item", "rating"], expected_checksum=checksum)
-    users, items, ratings = (table[column].to_numpy() for column in _DATASET_COLUMNS)
-    is_left_out = np.zeros(len(users), bool)
+    part, groups, cuts = StoredTable(part_url, checksum), [], []
+    is_left_out, end = np.zeros(part.num_rows, bool), 0
     for url, held_out_checksum in removed:
         rows = files.read_table(url, ["row"], expected_checksum=held_out_checksum)["row"].to_numpy()
         is_left_out[rows[rows >= 0]] = True
-    ratings = with_three_digits(ratings) if counts else ratings + _ZERO
-    cut, fingerprints = cut_part(users, items, ratings, is_left_out, shards)
-    cut.write(scratch_url)
-    return [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
+    for stretch in part.stretches(_DATASET_COLUMNS):
+        users, items, ratings = (stretch[column].to_numpy() for column in _DATASET_COLUMNS)
+        begin, end = end, end + len(users)
+        ratings = with_three_digits(ratings) if counts else ratings + _ZERO
+        is_long = part.num_rows >= FEW_ROWS
+        cut, fingerprints = cut_part(users, items, ratings, is_left_out[begin:end], shards, is_long)
+        cuts.append(cut)
+        groups += [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
+    write_pieces(scratch_url, cuts)
+    return groups
 
 
 def with_three_digits(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -90,20 +99,22 @@ class BuiltBlock(WrittenBlock, RatingSums):
 
 
 def build_block(
-    pieces: Sequence[tuple[str, int]], shape: tuple[int, int], laid: tuple[int, int], folder: str
+    places: Sequence[tuple[str, Sequence[int]]], shape: tuple[int, int], laid: tuple[int, int], folder: str
 ) -> BuiltBlock:
     """Read one block's groups, put its ratings in order and write it.
 
     Parameters
     ----------
-    pieces : (scratch url, group) in the order of the dataset parts.
+    places : (scratch url, groups in that file) in the order of the dataset parts.
     laid : rows that tiles are numbered for (layout.py).
 
     Returns
     -------
     The block's manifest entry.
     """
-    block, counts = put_in_order([read_piece(*each) for each in pieces], shape, laid)
+    pieces = [piece for place in places for piece in read_pieces(*place)]
+    block, counts = put_in_order(pieces, shape, laid)
+    del pieces
     return {**write_block(folder, block), **_sums(block, counts)}
 
 

@@ -1,7 +1,7 @@
 """Scratch files that carry rows from one task to another in groups; a task reads only the groups it needs.
 
 Covers: writing a table group by group, reading some groups, and storing integers in the narrowest type.
-Does not cover: which rows make up a group (tasks/dataset/bucket_rows.py, tasks/grid/scatter.py). No file outlives its
+Does not cover: which rows make up a group (tasks/dataset/bucket_rows.py, tasks/grid/pieces.py). No file outlives its
 stage.
 
 The format is Arrow IPC without compression. On 3.1 M Netflix rows in 128 groups it writes five times as fast as

@@ -1,12 +1,12 @@
 """A table in a Parquet file, decoded as far as somebody asks.
 
-Covers: whole columns, and some rows of some columns.
+Covers: whole columns, one stretch of rows after another, and some rows.
 Does not cover: whole tables (files.py), what the columns mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,11 @@ class StoredTable:
         with files.decoding(self._url):
             return self._file.read(columns=[name], use_threads=False)[name]
 
+    def stretches(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns of the rows, row group by row group."""
+        for group in range(self._file.num_row_groups):
+            yield self._group(group, names)
+
     def take(self, rows: npt.NDArray[np.int64], names: Sequence[str]) -> pa.Table:
         """Return some columns of some rows, whose numbers ascend; memory holds one column of a row group at a time."""
         schema, stop = pa.schema([self._file.schema_arrow.field(name) for name in names]), 0
@@ -41,10 +46,10 @@ class StoredTable:
             start, stop = stop, stop + self._file.metadata.row_group(group).num_rows
             first, end = np.searchsorted(rows, (start, stop))
             places = pa.array(rows[first:end] - start)
-            columns = [self._group(group, name).take(places) for name in names] if len(places) else []
+            columns = [self._group(group, [name])[name].take(places) for name in names] if len(places) else []
             groups += [pa.table(columns, schema=schema)] if columns else []
         return pa.concat_tables(groups).combine_chunks()
 
-    def _group(self, group: int, name: str) -> pa.ChunkedArray:
+    def _group(self, group: int, names: Sequence[str]) -> pa.Table:
         with files.decoding(self._url):
-            return self._file.read_row_group(group, [name], use_threads=False)[name]
+            return self._file.read_row_group(group, list(names), use_threads=False)

@@ -65,6 +65,7 @@ def test_rows_of_a_stored_table(tmp_path: Path) -> None:
         chosen = np.array(rows, np.int64)
         assert stored.take(chosen, ["rating", "time"]).equals(table.take(chosen).select(["rating", "time"]))
         assert stored.take(np.array(rows, np.int64), []).num_columns == 0
+    assert pa.concat_tables(stored.stretches(["time", "user"])).equals(table.select(["time", "user"]))
     assert stored.column("time").equals(table["time"])
 
 

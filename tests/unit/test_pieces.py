@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 from funkflow.tasks.grid import pieces, scatter
 from funkflow.tasks.grid.block import RatingBlock, coded
 from funkflow.tasks.grid.factor_shard import shard_rows
-from funkflow.tasks.grid.pieces import CutPart, Piece, cut_compiled, cut_part, cut_plainly, read_piece
-from funkflow.tasks.grid.scatter import order_compiled, order_plainly, put_in_order
+from funkflow.tasks.grid.pieces import CutPart, Piece, cut_compiled, cut_part, cut_plainly, read_pieces, write_pieces
+from funkflow.tasks.grid.scatter import BuiltBlock, build_block, order_compiled, order_plainly, scatter_part
 from funkflow.tasks.kernels.blocks.cut import MOST_CODED, code_ratings
+from funkflow.tasks.storage import files
 
 FEW_LEVELS, SOME_LEVELS = [1.0, 1.5, 4.0, -0.25], (np.arange(700) / 8).tolist()
 SHAPES = [(5, 7), (60, 1), (9_000, 40), (40, 2_500), (20_000, 3_000), (30, 140_000)]
@@ -103,12 +105,17 @@ def test_more_levels_than_codes_of_a_byte() -> None:
 @pytest.mark.parametrize("levels", [FEW_LEVELS, SOME_LEVELS, np.arange(70_000).tolist()], ids=["u1", "u2", "f4"])
 def test_pieces_in_their_file(tmp_path: Path, levels: list[float]) -> None:
     ((users, items, ratings),) = parts_of(3, (2_000, 90), 90_000, levels, 1)
-    cut, _ = cut_part(users, items, ratings, users % 4 == 1, 4)
-    cut.write(url := str(tmp_path / "part.arrow"))
-    assert cut.blocks == [*range(4), *range(8, 16)], "no group for a block without ratings"
-    assert sum(cut.sizes) == int((users % 4 != 1).sum())
-    for group, piece in enumerate(cut.pieces()):
-        assert columns(read_piece(url, group)) == columns(piece)
+    half = len(users) // 2
+    cuts = [
+        cut_part(users[part], items[part], ratings[part], users[part] % 4 == 1, 4, False)[0]
+        for part in (slice(half), slice(half, None))
+    ]
+    write_pieces(url := str(tmp_path / "part.arrow"), cuts)
+    assert all(cut.blocks == [*range(4), *range(8, 16)] for cut in cuts), "no group for a block without ratings"
+    assert sum(sum(cut.sizes) for cut in cuts) == int((users % 4 != 1).sum())
+    pieces_of_both = [piece for cut in cuts for piece in cut.pieces()]
+    assert [columns(each) for each in read_pieces(url, range(24))] == [columns(each) for each in pieces_of_both]
+    assert [columns(each) for each in read_pieces(url, [3, 15])] == [columns(pieces_of_both[each]) for each in (3, 15)]
 
 
 def test_a_pair_with_two_ratings_is_refused() -> None:
@@ -118,8 +125,12 @@ def test_a_pair_with_two_ratings_is_refused() -> None:
         order_compiled([piece], (2, 2), (2, 2))
 
 
-def test_many_ratings_take_the_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_parts_and_large_blocks_take_the_compiled_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users, items, ratings = parts_of(5, (300, 200), 4_000, FEW_LEVELS, 1)[0]
+    url, checksum = (
+        (part := str(tmp_path / "part.parquet")),
+        files.write_table(part, pa.table({"user": users, "item": items, "rating": ratings}), row_group_rows=900),
+    )
     taken: list[str] = []
 
     def noted(name: str, own: Callable[..., Any], *given: Any) -> Any:
@@ -129,15 +140,17 @@ def test_many_ratings_take_the_compiled_loops(monkeypatch: pytest.MonkeyPatch) -
     for module, name in ((pieces, "cut_compiled"), (scatter, "order_compiled")):
         monkeypatch.setattr(module, name, partial(noted, name, getattr(module, name)))
 
-    def go_through(values: np.ndarray) -> int:
+    def go_through() -> tuple[BuiltBlock, int]:
         taken.clear()
-        cut, _ = cut_part(users, items, values, np.zeros(len(users), bool), 1)
-        put_in_order(list(cut.pieces()), (300, 200), (300, 200))
-        return len(taken)
+        groups = scatter_part(url, checksum, [], 1, scratch := str(tmp_path / "part.arrow"))
+        assert len(groups) == 5, "one for each stretch"
+        built = build_block([(scratch, range(5))], (300, 200), (300, 200), str(tmp_path))
+        return built, len(taken)
 
-    assert go_through(ratings) == 0, "few ratings"
-    monkeypatch.setattr(pieces, "FEW_ROWS", 3_000)
+    plain, count = go_through()
+    assert count == 0, "few ratings"
+    monkeypatch.setattr(scatter, "FEW_ROWS", 3_000)
     monkeypatch.setattr(scatter, "FEW_RATINGS", 3_000)
-    assert go_through(ratings) == 2
+    assert go_through() == (plain, 6)
     monkeypatch.setattr(scatter, "_LEAST_A_RUN", 40)
-    assert go_through(ratings) == 1, "few ratings for the runs"
+    assert go_through() == (plain, 5), "few ratings for the runs"
