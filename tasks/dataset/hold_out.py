@@ -8,6 +8,7 @@ Does not cover: reading the validation file (tasks/parsing/rows/text.py), the or
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.dataset.bucket_rows import gather_rows, settle_duplicates
 from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
+from funkflow.tasks.dataset.pair_rows import find_rows
 from funkflow.tasks.dataset.sorting import sort_pairs
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, ErasedIds
@@ -83,18 +85,19 @@ class PartSplit:
     given: HeldOutEntry | None = None
 
 
-@dataclass(frozen=True)
 class _Part:
     """A part of a dataset. `users`, `items` : int32 (n,), by user and item; `table` : its file."""
 
-    users: npt.NDArray[np.int32]
-    items: npt.NDArray[np.int32]
-    table: StoredTable
+    def __init__(self, url: str, checksum: str) -> None:
+        self.table = StoredTable(url, checksum)
 
-    @classmethod
-    def read(cls, url: str, checksum: str) -> _Part:
-        table = StoredTable(url, checksum)
-        return cls(table.column("user").to_numpy(), table.column("item").to_numpy(), table)
+    @cached_property
+    def users(self) -> npt.NDArray[np.int32]:
+        return np.asarray(self.table.column("user").to_numpy())
+
+    @cached_property
+    def items(self) -> npt.NDArray[np.int32]:
+        return np.asarray(self.table.column("item").to_numpy())
 
     def take(self, rows: _Rows) -> pa.Table:
         """Return some rows, whose numbers ascend, and these numbers."""
@@ -114,7 +117,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
     Each table has user and item int32 (dense; -1: not in the dataset), rating float32, timestamp if the dataset has it,
     and row int64: the rating's row in the part, which training leaves out; -1 for none.
     """
-    part = _Part.read(files.join(dataset, path), checksum)
+    part = _Part(files.join(dataset, path), checksum)
     users, items = read_piece(rule.users, number), read_ids(rule.items)
     duplicates, missing = 0, None
     if rule.kind == "file":
@@ -125,7 +128,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         chosen, duplicates, missing = _match_file_pairs(part, raw, users, items)
     else:
         chosen = part.take(_choose_rows(part, users, items, rule))
-    is_held_out = np.zeros(len(part.users), bool)
+    is_held_out = np.zeros(part.table.num_rows, bool)
     rows = chosen["row"].to_numpy()
     is_held_out[rows[rows >= 0]] = True
     validation = write_held_out_rows(folder, "validation", number, chosen)
@@ -144,7 +147,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
     training = int(len(is_held_out) - is_held_out.sum())
     times = None
-    if rule.kind == "after" and len(part.users):
+    if rule.kind == "after" and part.table.num_rows:
         seconds = _seconds(part)
         times = int(seconds.min()), int(seconds.max())
     return PartSplit(
@@ -231,7 +234,7 @@ def _match_file_pairs(
         kept = _last_of_each_pair(raw)
         places = kept[sort_pairs(user[kept] + 1, item[kept] + 1)[2]]
     duplicates = raw.num_rows - len(places)
-    row = find_pairs(part.users, part.items, user[places], item[places])
+    row = find_rows(part.table, user[places], item[places])
     order = np.argsort(row, kind="stable")  # the missing ones come first
     places, row = places[order], row[order]
     raw, absent = raw.take(pa.array(places)), int(np.sum(row < 0))
@@ -261,28 +264,6 @@ def _last_of_each_pair(raw: pa.Table) -> _Rows:
     order = sort_pairs(columns["user"], columns["item"])[2].astype(np.int64)
     columns = {name: values[order] for name, values in columns.items()}
     return settle_duplicates({**columns, "place": order}, "last")["place"]
-
-
-def find_pairs(
-    users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], user: npt.NDArray[np.int32], item: npt.NDArray[np.int32]
-) -> _Rows:
-    """Return the row of each pair, int64 (m,), among rows sorted by pair; -1 for a missing pair.
-
-    Parameters
-    ----------
-    users, items : (n,), of the rows; user, item : (m,), of the pairs, -1 for an unknown id. Pairs in order are faster.
-    """
-    starts = np.concatenate([[0], np.flatnonzero(users[1:] != users[:-1]) + 1, [len(users)]])
-    owners = np.append(users[starts[:-1][: len(users)]], np.int32(-1))
-    place = np.searchsorted(owners[:-1], user)
-    row, stop = starts[place], starts[np.where(owners[place] == user, place + 1, place)]
-    step = 1 << int((stop - row).max(initial=0)).bit_length()
-    while step := step >> 1:  # all pairs bisect their user's rows together
-        beyond = row + step
-        row = np.where((beyond <= stop) & (items[np.minimum(beyond, len(items)) - 1] < item), beyond, row)
-    is_there = row < stop
-    is_there[is_there] = items[row[is_there]] == item[is_there]
-    return np.where(is_there, row, -1)
 
 
 def write_held_out_rows(folder: str, name: str, number: int, table: pa.Table) -> HeldOutEntry:

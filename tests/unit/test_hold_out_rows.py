@@ -1,6 +1,6 @@
 """The rows that are held out: found by pair, taken from a part, and put in order for scoring.
 
-Covers: `find_pairs` of tasks/dataset/hold_out.py, tasks/storage/stored_table.py, the order of `held_out_table`.
+Covers: tasks/dataset/pair_rows.py, tasks/storage/stored_table.py, the order of `held_out_table`.
 Does not cover: which rows a split holds out (test_split.py).
 """
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funkflow.tasks.dataset.hold_out import find_pairs
+from funkflow.tasks.dataset.pair_rows import find_pairs, find_rows
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.stored_table import StoredTable
@@ -32,6 +32,19 @@ def test_rows_of_pairs(rows: set[tuple[int, int]], wanted: list[tuple[int, int]]
     user, item = np.array(wanted, np.int32).reshape(-1, 2).T.copy()
     place = {pair: row for row, pair in enumerate(ordered)}
     assert find_pairs(users, items, user, item).tolist() == [place.get(pair, -1) for pair in wanted]
+
+
+def test_rows_of_pairs_in_a_file(tmp_path: Path) -> None:
+    """Its stretches end between users and within one; the last one may be empty."""
+    rng = np.random.default_rng(2)
+    users, items = np.unique(rng.integers(0, 40, (2, 500), dtype=np.int32), axis=1)
+    pairs = np.unique(rng.integers(-1, 42, (2, 300), dtype=np.int32), axis=1)
+    for count in (len(users), 0):
+        own = users[:count], items[:count]
+        files.write_table(
+            url := str(tmp_path / "part.parquet"), pa.table(own, names=["user", "item"]), row_group_rows=64
+        )
+        assert find_rows(StoredTable(url), *pairs).tolist() == find_pairs(*own, *pairs).tolist()
 
 
 @settings(deadline=None)
