@@ -50,10 +50,11 @@ def _code_ratings(ratings, codes, levels):  # type: ignore[no-untyped-def]
             taken[slot], number[slot], levels[count] = bits[n], count, ratings[n]
             count += 1
         codes[n] = number[slot]
-    order, code_of = np.argsort(levels[:count]), np.empty(len(levels), np.uint8)
-    levels[:count] = levels[order]
-    for code in range(count):
-        code_of[order[code]] = code
+    found, code_of = levels.copy(), np.zeros(len(levels), np.uint8)
+    for one in range(count):
+        for other in range(count):
+            code_of[one] += found[other] < found[one]
+        levels[code_of[one]] = found[one]
     for n in range(len(codes)):
         codes[n] = code_of[codes[n]]
     return count
