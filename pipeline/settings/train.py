@@ -86,6 +86,14 @@ class AlsSettings(Section):
         "SVD of the matrix with zeros, and between them lie the models that rank best; above 0 there are no biases; "
         "None: 0 for ratings, and for a ranking by the part of the cells that have ratings",
     )
+    toward_mean: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="part of the mean row of all users to which their L2 term pulls them, in place of 0, so that users "
+        "with few ratings are recommended popular items; needs alpha above 0; None: where alpha is None, by the part "
+        "of the cells that have ratings, else 0",
+    )
     steps: int = Field(1, ge=1, description="preconditioned steps of conjugate gradients for each row in an epoch")
     tolerance: float = Field(
         1e-6, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
@@ -221,6 +229,15 @@ class TrainSettings(Section):
                     f"train.{name} = true: leave it out, or set train.als.alpha = 0"
                 )
             object.__setattr__(self, name, False)
+        return self
+
+    @model_validator(mode="after")
+    def _pulls_toward_no_mean_beside_biases(self) -> TrainSettings:
+        if self.method == "als" and self.als.toward_mean and not self.weighs_missing_cells:
+            raise ValueError(
+                f"train.als.toward_mean = {self.als.toward_mean:g} needs a weight for missing cells: leave it out, or "
+                'set train.goal = "ranking"'
+            )
         return self
 
     @model_validator(mode="after")

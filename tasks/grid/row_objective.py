@@ -6,8 +6,8 @@ Does not cover: solving rows (tasks/training/als.py), the choice of the numbers 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
         + l2 sum over users of (n_u + alpha N_items) |u|^2 + l2 sum over items of (n_i + alpha N_users) |v|^2
 
-With `toward_mean` c above 0 the L2 term of a user is l2 (n_u + alpha N_items) (|u - p|^2 + (1 / c - 1) |p|^2), with a
-row p that all users have in common. J is least in p where p is c times the mean of the users, weighed by n_u + alpha
+With `toward_mean` c above 0 the L2 term of a user is l2 (n_u + alpha N_items) (|u - q|^2 + (1 / c - 1) |q|^2), with a
+row q that all users have in common. J is least in q where q is c times the mean of the users, weighed by n_u + alpha
 N_items. So a user with few ratings is much like the mean user, who is recommended popular items.
 
 With alpha = 0 this is completion, with alpha = 1 and l2 = 0 the SVD of the matrix with zeros (Hu, Koren & Volinsky

@@ -1,15 +1,17 @@
 """The compiled loops of row solves: steps of conjugate gradients, and the sums over rows.
 
-Covers: `turn`, `row_steps`, `penalty`, `gram` and `weighed_sum`, in float32 or float64, for any rank, each with explicit signatures.
+Covers: `turn`, `row_steps`, `penalty`, `gram` and `weighed_sum`, in float32 or float64, for any rank, each with
+explicit signatures.
 Does not cover: the sums over ratings (row_terms.py), the basis (tasks/grid/row_basis.py), which rows are solved when
 (tasks/training/als.py).
 
 A row x of one side has partners y, one for each of its ratings, on the other side, and its problem is A x = b:
 
-    A = sum of (c - alpha) y y^T + alpha G + shift I        b = sum of c a y + shift p
+    A = sum of (c - alpha) y y^T + alpha G + shift I        b = sum of c a y + shift q
 
 with a target a for each rating, a confidence c = 1, G = Y^T Y over all N rows of the other side, and a shift for the
-L2 term, which pulls x towards p. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over the ratings.
+L2 term, which pulls x towards q. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over
+the ratings.
 
 The steps are preconditioned by A as it would be if the row's n ratings were a sample of all N rows:
 
@@ -76,7 +78,7 @@ def _begin_rows(  # type: ignore[no-untyped-def]
     ----------
     sums : of `add_rows` at x, and rows : x, both turned into the basis, (rows, w).
     squares : float64 (w,), the diagonal of G; alpha : its weight in A; shares : float64 (rows,), its weights in P.
-    shifts : float64 (rows,); towards : float64 (w,), p in the basis.
+    shifts : float64 (rows,); towards : float64 (w,), q in the basis.
     free : float64 (w,), 1 for columns to solve for, 0 for fixed ones.
     residuals : float64 (rows, w); directions : (rows, w) of the rows' type; products : float64 (rows,).
 
@@ -139,7 +141,7 @@ def _turn_directions(sums, squares, alpha, shares, shifts, free, residuals, dire
 
 
 def _penalty(rows, shifts, towards, free):  # type: ignore[no-untyped-def]
-    """Return the sum of shift (x - p)^2 over all rows and free columns; towards : float64 (w,), p."""
+    """Return the sum of shift (x - q)^2 over all rows and free columns; towards : float64 (w,), q."""
     total = 0.0
     for row in range(len(rows)):
         square = 0.0

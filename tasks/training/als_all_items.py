@@ -27,7 +27,7 @@ Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
 
 @dataclass(frozen=True)
 class AllItems(Weighed):
-    """All item shards between two epochs, and the basis in which users are solved, and the row they have in common."""
+    """All item shards between two epochs, and for users the basis of their solves and the row they have in common."""
 
     shards: tuple[Rows, ...]
     basis: RowBasis

@@ -20,7 +20,7 @@ class Dense:
     """Targets (users, items), NaN where nothing is observed, and the numbers of J.
 
     sure : confidences of the observed cells, (users, items); None: all 1.
-    common : the row towards which the L2 term pulls users, and by `toward_mean` its own weight there; None: zero.
+    common : the row towards which the L2 term pulls users; None: 0. toward_mean : says what its own length counts.
     """
 
     targets: Matrix
@@ -60,7 +60,9 @@ class Dense:
         away, own = left, 0.0
         if self.common is not None:
             away, own = left - self.common, (1 / self.toward_mean - 1) * np.sum(self.common**2)
-        of_rows = self.penalties() @ (np.sum(away**2, axis=1) + own) + self.transposed.penalties() @ np.sum(right**2, axis=1)
+        of_rows = self.penalties() @ (np.sum(away**2, axis=1) + own) + self.transposed.penalties() @ np.sum(
+            right**2, axis=1
+        )
         return float(np.sum(self.weights * errors**2) + of_rows)
 
     def problem(self, row: int, right: Matrix) -> tuple[Matrix, Matrix]:

@@ -177,9 +177,9 @@ def test_the_objective_between_the_halves(alpha: float, biases: int, toward_mean
 def test_the_objective_is_least_at_the_common_row() -> None:
     case = Case(6, (30, 20), 40, 5, 4, alpha=0.2, toward_mean=0.7)
     assert (case.counts[0] == 0).any()
+    assert case.common is not None
     np.testing.assert_allclose(case.common, case.dense.least_common(case.left), rtol=1e-12)
     least = case.dense.objective(case.left, case.right)
-    assert case.common is not None
     for place, sign in itertools.product(range(4), (1, -1)):
         moved = case.common + sign * 1e-3 * np.eye(4)[place]
         assert replace(case.dense, common=moved).objective(case.left, case.right) > least

@@ -32,6 +32,7 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.serving.rank_sample import RankSample, SampleRule, choose_sample, rank_sample, sample_size
 from funkflow.tasks.serving.ranking_measures import Ranking
 from funkflow.tasks.training import als
+from funkflow.tasks.training.saved_shards import weigh_saved
 from funkflow.tasks.training.score import Errors
 
 NUMBER = "f4"
@@ -224,6 +225,16 @@ class RowSolves:
             for a, (shard, counts) in enumerate(zip(rows.users, self.counts.users, strict=True))
         ]  # fmt: skip
         return self.client.submit(als.common_of, self.objective, *weighed, key=f"common-{name}", pure=False)
+
+    def common_of_saved(self, users: Sequence[Place]) -> Any:
+        """Return the row that users have in common, from the files of all user shards; None without one."""
+        if not self.objective.toward_mean:
+            return None
+        weighed = [
+            self.client.submit(weigh_saved, place, counts, self.width, self.objective, pure=False)
+            for place, counts in zip(users, self.counts.users, strict=True)
+        ]
+        return self.client.submit(als.common_of, self.objective, *weighed, pure=False).result()
 
     def _basis(self, side: str, others: Sequence[Any], name: str) -> Any:
         """Return the basis in which a side is solved, from all shards of the other one."""
