@@ -10,6 +10,7 @@ Does not cover: the tasks (tests/unit/test_als.py), how good it gets (test_quali
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ Matrix = npt.NDArray[np.float64]
 
 def als_settings(alpha: float = 0.0, **others: Any) -> TrainSettings:
     chosen = {"method": "als", "rank": RANK, "seed": 3, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_epochs": 2}
-    return TrainSettings.model_validate({**chosen, "als": {"alpha": alpha}, **others})
+    pulled = 0.6 if 0 < alpha < 1 else None
+    return TrainSettings.model_validate({**chosen, "als": {"alpha": alpha, "toward_mean": pulled}, **others})
 
 
 def trained(
@@ -107,6 +109,9 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, context: Cont
         whole.append(rows)
     left, right = whole
     for _ in range(settings.epochs):
+        if settings.als.toward_mean:
+            dense = replace(dense, toward_mean=settings.als.toward_mean)
+            dense = replace(dense, common=dense.least_common(left))
         left = dense.solved(left, right, settings.als.steps, RANK + 1 if objective.biases else None)
         right = dense.transposed.solved(right, left, settings.als.steps, RANK if objective.biases else None)
     return [left, right], dense
@@ -124,6 +129,7 @@ def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, 0.0, {}),
         (3, 0.0, {"biases": False, "center": False, "l2": 0.02}),
         (2, 0.3, {}),
+        (2, 0.3, {"als": {"alpha": 0.3}}),
         (3, 1.0, {"l2": 0.0, "als": {"alpha": 1.0, "steps": 2}}),
     ],
 )
