@@ -6,8 +6,8 @@ Does not cover: solving rows (tasks/training/als.py), the choice of the numbers 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
         + l2 sum over users of (n_u + alpha N_items) |u|^2 + l2 sum over items of (n_i + alpha N_users) |v|^2
 
-With `toward_mean` c above 0 the L2 term of a user is l2 (n_u + alpha N_items) (|u - q|^2 + (1 / c - 1) |q|^2), with a
-row q that all users have in common. J is least in q where q is c times the mean of the users, weighed by n_u + alpha
+With `toward_mean` g above 0 the L2 term of a user is l2 (n_u + alpha N_items) (|u - q|^2 + (1 / g - 1) |q|^2), with a
+row q that all users have in common. J is least in q where q is g times the mean of the users, weighed by n_u + alpha
 N_items. So a user with few ratings is much like the mean user, who is recommended popular items.
 
 With alpha = 0 this is completion, with alpha = 1 and l2 = 0 the SVD of the matrix with zeros (Hu, Koren & Volinsky
@@ -43,7 +43,7 @@ class Objective:
     scaling : a rating r is the target (r - mean) / deviation.
     biases : whether rows have them; with alpha = 0 only.
     counts : whether ratings are counts, with confidences.
-    toward_mean : c, 0 to 1.
+    toward_mean : g, 0 to 1.
     """
 
     alpha: float

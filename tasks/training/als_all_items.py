@@ -27,7 +27,7 @@ Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
 
 @dataclass(frozen=True)
 class AllItems(Weighed):
-    """All item shards between two epochs, and for users the basis of their solves and the row they have in common."""
+    """All item shards between two epochs, the basis in which users are solved, and the row they have in common."""
 
     shards: tuple[Rows, ...]
     basis: RowBasis
@@ -36,7 +36,10 @@ class AllItems(Weighed):
 
 @dataclass(frozen=True)
 class RowParts(Weighed):
-    """A row of blocks' part of the sums of every item shard; in the first pass also U^T U, their sum and what they saw."""
+    """A row of blocks' part of the sums of every item shard.
+
+    In the first pass also its users' U^T U, their `als.weighed_users`, and what they saw.
+    """
 
     of_items: tuple[ItemPart, ...]
     gram: Matrix | None = None
