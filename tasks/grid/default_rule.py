@@ -155,8 +155,8 @@ def toward_mean_for(ratings: int, users: int, items: int) -> float:
 
     Only the last two were not looked at when this was chosen.
     """
-    scarce = 1.0 - _a_row(ratings, users, items) / HARDLY_ANY_A_ROW
-    return TOWARD_MEAN * max(0.0, scarce, 1.0 - _density(ratings, users, items) / DENSE)
+    by_density = TOWARD_MEAN * max(0.0, 1.0 - _density(ratings, users, items) / DENSE)
+    return 1.0 - (1.0 - by_density) * min(1.0, _a_row(ratings, users, items) / HARDLY_ANY_A_ROW)
 
 
 def _a_row(ratings: int, users: int, items: int) -> float:
