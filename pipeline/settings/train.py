@@ -221,6 +221,11 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _missing_cells_have_no_baseline(self) -> TrainSettings:
         if not self.weighs_missing_cells:
+            if self.method == "als" and self.als.toward_mean:
+                raise ValueError(
+                    f"train.als.toward_mean = {self.als.toward_mean:g} needs a weight for missing cells: leave it out, "
+                    'or set train.goal = "ranking"'
+                )
             return self
         for name in ("biases", "center"):
             if name in self.model_fields_set and getattr(self, name):
@@ -229,15 +234,6 @@ class TrainSettings(Section):
                     f"train.{name} = true: leave it out, or set train.als.alpha = 0"
                 )
             object.__setattr__(self, name, False)
-        return self
-
-    @model_validator(mode="after")
-    def _pulls_toward_no_mean_beside_biases(self) -> TrainSettings:
-        if self.method == "als" and self.als.toward_mean and not self.weighs_missing_cells:
-            raise ValueError(
-                f"train.als.toward_mean = {self.als.toward_mean:g} needs a weight for missing cells: leave it out, or "
-                'set train.goal = "ranking"'
-            )
         return self
 
     @model_validator(mode="after")

@@ -76,7 +76,7 @@ def alpha_for(ratings: int, users: int, items: int) -> float:
     ratings a user, n = 2.6, 0.054, 0.062 and 0.049, most rated 0.027; a made catalogue of 54,000 items, n = 3.1,
     0.0106, 0.0130 and 0.0132, most rated 0.0126.
     """
-    grown = max(1.0, HARDLY_ANY_A_ROW / _a_row(ratings, users, items)) ** 0.75
+    grown = math.pow(max(1.0, HARDLY_ANY_A_ROW / _a_row(ratings, users, items)), 0.75)
     odds = min(1.0, ALPHA_BY_DENSITY * grown * _density(ratings, users, items))
     return odds / (1.0 + odds)
 

@@ -10,7 +10,6 @@ Does not cover: the tasks (tests/unit/test_als.py), how good it gets (test_quali
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, context: Cont
     targets = np.full(made.shape, np.nan)
     scaled = (made.ratings[kept].astype(np.float64) - objective.scaling.mean) / objective.scaling.deviation
     targets[made.users[kept], made.items[kept]] = scaled
-    dense = Dense(targets, objective.alpha, objective.l2)
+    dense = Dense(targets, objective.alpha, objective.l2, toward_mean=objective.toward_mean)
     whole = []
     for side, count, axis in (("user", made.shape[0], 1), ("item", made.shape[1], 0)):
         counts = np.sum(~np.isnan(targets), axis=axis).astype(np.float64)
@@ -109,9 +108,7 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, context: Cont
         whole.append(rows)
     left, right = whole
     for _ in range(settings.epochs):
-        if settings.als.toward_mean:
-            dense = replace(dense, toward_mean=settings.als.toward_mean)
-            dense = replace(dense, common=dense.least_common(left))
+        dense = dense.pulled(left)
         left = dense.solved(left, right, settings.als.steps, RANK + 1 if objective.biases else None)
         right = dense.transposed.solved(right, left, settings.als.steps, RANK if objective.biases else None)
     return [left, right], dense

@@ -7,7 +7,7 @@ Does not cover: speed. It shares no code with the tasks on purpose.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,10 @@ class Dense:
         """Return the common row where J is least, as its gradient in it is 0 there."""
         weights = self.row_weights()
         return np.asarray(weights @ left / (np.sum(weights) * (1 + (1 / self.toward_mean - 1))))
+
+    def pulled(self, left: Matrix) -> Dense:
+        """Return it with that row, if users have one."""
+        return replace(self, common=self.least_common(left)) if self.toward_mean else self
 
     def as_sample(self, row: int, right: Matrix) -> Matrix:
         """Return A as it would be if the row's observed cells were a sample of all its cells."""
