@@ -93,5 +93,6 @@ class AllItemSolves(RowSolves):
 
     def _joined(self, rows: ShardedRows, number: int) -> ShardedRows:
         key = f"all-items-{self.attempt}-{number:04d}"
-        items = self.client.submit(tasks.items_of, self.objective, *rows.items, key=key, pure=False)
+        common = self.common(rows, f"{self.attempt}-{number:04d}")
+        items = self.client.submit(tasks.items_of, self.objective, common, *rows.items, key=key, pure=False)
         return ShardedRows(rows.users, [items])
