@@ -18,7 +18,7 @@ from rich.console import Console
 from bench import table
 from bench.context import Bench
 from bench.data import ROOT, no_data, prepare
-from bench.forms import FORMS
+from bench.forms import FORMS, form_of
 from bench.machine import machine, versions
 from bench.measure import Row
 from bench.ours import Failed
@@ -41,9 +41,9 @@ OTHER_DATA = {"ranking", "start"}
 def main(words: Sequence[str] | None = None) -> int:
     """Measure what the words ask for, print the table and write the JSON; return the exit code."""
     chosen = _parser().parse_args(words)
-    form = FORMS[chosen.form]
+    form = form_of(chosen.form, chosen.fraction)
     named = [name for name in chosen.peers.split(",") if name] if chosen.peers is not None else None
-    peers = tuple(name for name in PEERS if name not in NOT_AT.get(form.name, ())) if named is None else tuple(named)
+    peers = tuple(name for name in PEERS if name not in NOT_AT.get(chosen.form, ())) if named is None else tuple(named)
     sections = chosen.only.split(",") if chosen.only else list(SECTIONS)
     unknown = [*(name for name in peers if name not in PEERS), *(name for name in sections if name not in SECTIONS)]
     if unknown:
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", help=f"some of {','.join(PEERS)}, with commas; empty: none")
     parser.add_argument("--only", help=f"some of {','.join(SECTIONS)}, with commas")
     parser.add_argument("--out", default="", help="JSON file to write; default data/bench/FORM.json")
+    parser.add_argument("--fraction", type=float, default=0, help="of the set's shape, instead of the form's")
     parser.add_argument("--raw", default="", help="folder of raw text that `funkflow synth` made for this form before")
     parser.add_argument("--limit", type=float, default=0, help="seconds that a peer may take at a time")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is reported as failed")

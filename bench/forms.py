@@ -6,7 +6,7 @@ Does not cover: what is measured with them (sections/), or how the data are made
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,9 @@ FORMS = {
         Form("full", "netflix", 1.0, (64, 128), 10, 5, 3, 1, (0.05, 0.2, 1.0), (32, 64, 128), 0.03, 3600.0),
     )
 }
+
+
+def form_of(name: str, fraction: float = 0.0) -> Form:
+    """Return the form of that name; with another `fraction` of its shape, under a name of its own."""
+    form = FORMS[name]
+    return replace(form, name=f"{name}-{fraction:g}", fraction=fraction) if fraction else form

@@ -29,7 +29,7 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.request import STAGES as STAGES
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.pipeline.stages.baseline import baseline
+from funkflow.pipeline.stages.baseline import Baselines, baseline
 from funkflow.pipeline.stages.evaluate import evaluate
 from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.fold_given import fold_given
@@ -163,13 +163,13 @@ class _Run:
         result, chosen, scale = self.result, self.settings.train, data.dataset.bounds
         result.transform = self.settings.ingest.transform
         run_folder = self._begin(data, start)
-        baselines = {}
+        baselines = Baselines({})
         if not chosen.weighs_missing_cells:  # else scores are no ratings, and have no RMSE
             baselines = baseline(context, data.split, data.grid, scale, self.attempt.streamed)
         warm = WarmStart(start.model, data.dataset) if start.model else None
         job = TrainingJob(
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
-            ranked=sample_rule(data.dataset, self.settings),
+            ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
         )  # fmt: skip
         training: Training = METHODS[chosen.method].run_function()(job)
         result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
@@ -180,7 +180,7 @@ class _Run:
             result.epoch_chosen_on = f"{slices[chosen.stop_on]}, by NDCG@{training.ranked.places}"
         elif chosen.stops_by == "rmse":
             result.epoch_chosen_on = slices[chosen.stop_on]
-        return training, baselines
+        return training, baselines.errors
 
     def _export(self, context: Context, data: TrainingData, training: Training, start: RunStart) -> str:
         return export(context, data.dataset, training, self.settings.train.rank, self._about(data, start))

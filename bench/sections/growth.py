@@ -1,12 +1,14 @@
 """Growth: how an epoch's time goes with ratings, rank, threads and worker processes, and what moves between workers.
 
-Covers: epochs through Dask. Does not cover: peers.
+Covers: epochs through Dask, at full size beside two copies of the plain loop at once, which share nothing but the
+machine. Does not cover: peers.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dask.utils import format_bytes
 
@@ -33,6 +35,10 @@ def rows(bench: Bench) -> list[Row]:
             contestants = {
                 name: partial(_epoch, raw, root, rank, epochs, *cluster) for name, cluster in _CLUSTERS.items()
             }
+            if fraction == bench.form.fraction:
+                words = ("--rank", rank, "--iterations", bench.form.kernel_iterations)
+                read = partial(_copies, ratings=bench.data.ratings)
+                contestants["two copies, no Dask"] = partial(bench.ask, "bench.two_copies", read, *words)
             found += bench.compare(SECTION, f"{fraction:g} of {bench.form.shape}, k = {rank}", contestants)
     contestants = {"ours": partial(_moved, bench)}
     return [*found, *bench.compare(MOVED, f"k = {bench.rank}", contestants, repeats=1)]
@@ -41,6 +47,10 @@ def rows(bench: Bench) -> list[Row]:
 def _epoch(raw: str, root: Path, rank: int, epochs: int, workers: int, threads: int) -> Measurement:
     trained = training.train_through_dask(raw, root, rank, epochs, threads=threads, workers=workers, whole=False)
     return Measurement(trained.epoch_seconds, trained.ratings)
+
+
+def _copies(content: dict[str, Any], ratings: int) -> Measurement:
+    return Measurement(content["pass_seconds"], ratings, content["rmse"])
 
 
 def _moved(bench: Bench) -> Measurement:

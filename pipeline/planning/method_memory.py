@@ -69,8 +69,8 @@ _PAIR_VERSIONS = 2
 """Rows of a pair that is scored: a batch takes those of both sides."""
 _PLACED_BYTES, _MATCHED_BYTES = 80, 48
 """A rating that is placed in a model; an id that is looked up in another table."""
-_COUNTED_USER_BYTES, _COUNTED_ITEM_BYTES = 64, 32
-"""A user, and an item of one part of the ratings, where ratings are counted for the report."""
+_COUNTED_ROW_BYTES = 64
+"""A user or item whose ratings the report puts into bins by their number."""
 _RESIDUAL_SETS = 3
 """Versions of the residuals of the current row of blocks, besides those that stay."""
 
@@ -264,7 +264,8 @@ def scoring_need(work: Workload, parts: int) -> Need:
     Every worker has all items once and reads them from their files; every running task one part of the users, from its
     file, and a batch of ratings with both rows of each. For the spectrum no worker has all items, but every running
     task a part of either side. Ratings are placed before that, a part of the dataset in a task; and one task matches
-    all ids with those of another model. The client counts ratings, by user and by item of every part.
+    all ids with those of another model. Every running task reads the numbers of training ratings of all rows, too, and
+    the client puts these into bins.
 
     parts : of the dataset.
     """
@@ -275,12 +276,11 @@ def scoring_need(work: Workload, parts: int) -> Need:
     placing = size.held_out / parts * _PLACED_BYTES
     matching = size.rows * _MATCHED_BYTES
     worker = max(
-        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.items),
+        size.items * _ITEM_VERSIONS * 4 * rank + running * (part + 8 * size.users + 24 * size.items),
         min(work.threads, work.shards) * spectrum_task_bytes(work),
         running * placing + matching,
     )
-    client = size.users * _COUNTED_USER_BYTES + parts * size.items * _COUNTED_ITEM_BYTES
-    return Need(worker, client, 0.0)
+    return Need(worker, size.rows * _COUNTED_ROW_BYTES, 0.0)
 
 
 def spectrum_task_bytes(work: Workload, vectors: bool = False) -> float:

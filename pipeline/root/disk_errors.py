@@ -12,7 +12,15 @@ from contextlib import contextmanager
 
 from funkflow.tasks.errors import CannotFit, SettingsError
 
-_UNUSABLE = (errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+_UNUSABLE = (*_IN_THE_WAY, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+
+
+def unusable(place: str, cause: OSError) -> SettingsError:
+    """Return the error of a place that cannot be written to."""
+    if cause.errno in _IN_THE_WAY:
+        return SettingsError(f"{place}: is a file, or in one; set root, or --out, to a folder")
+    return SettingsError(f"{place}: cannot be written ({cause.strerror}); set root, or --out, to another place")
 
 
 @contextmanager
@@ -27,7 +35,5 @@ def as_disk_errors(root: str) -> Iterator[None]:
                 "or set root to another place"
             ) from cause
         if cause.errno in _UNUSABLE:
-            raise SettingsError(
-                f"{cause.filename or root}: cannot be written ({cause.strerror}); set root to another place"
-            ) from cause
+            raise unusable(cause.filename or root, cause) from cause
         raise

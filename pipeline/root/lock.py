@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from funkflow.pipeline.root.disk_errors import as_disk_errors
+from funkflow.pipeline.root.disk_errors import as_disk_errors, unusable
 from funkflow.pipeline.root.holder import (
     RootHolder,
     describe_holder,
@@ -26,7 +26,7 @@ from funkflow.pipeline.root.holder import (
     this_process,
 )
 from funkflow.pipeline.root.lease import Held, is_silent, leased
-from funkflow.tasks.errors import FunkflowError, RootIsHeld, SettingsError
+from funkflow.tasks.errors import FunkflowError, RootIsHeld
 from funkflow.tasks.storage import files
 
 _LOCK = ".lock"
@@ -77,7 +77,7 @@ def hold_root(root: str, option: str = "--root", within: str = "", waiting: Wait
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as cause:
-        raise SettingsError(f"{root}: cannot be made ({cause.strerror}); set root to another place") from cause
+        raise unusable(root, cause) from cause
     holder_url = os.path.join(folder, _HOLDER)
     lock = FileLock(os.path.join(folder, _LOCK))
     while True:

@@ -242,7 +242,8 @@ class Training(Manifest):
     RMSE of the model that training started from, or its NDCG where that decides. The fields from `counted` on are of
     some methods only. `folded` : the user shards with rows folded in after training (pipeline/stages/fold_given.py),
     which its own manifest lists.
-    `ranked` : the NDCGs that early stopping used.
+    `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that the users of the best
+    epoch have in common.
     """
 
     kind: ClassVar[str] = "training"
@@ -264,6 +265,7 @@ class Training(Manifest):
     singular_values: tuple[float, ...] = ()
     folded: tuple[FileEntry, ...] = ()
     ranked: RankedEpochs | None = None
+    common_user: tuple[float, ...] = ()
 
     def compact(self) -> Training:
         """Return it without the fields that only other methods fill."""

@@ -1,7 +1,7 @@
 """Manifests of what a run makes of a finished model, and of its errors.
 
-Covers: the fields of rows folded in, baselines, an evaluation, a spectrum, vectors, a reconstruction, predictions,
-recommendations, an index of items, a ranking and a report.
+Covers: the fields of counts of ratings, rows folded in, baselines, an evaluation, a spectrum, vectors, a
+reconstruction, predictions, recommendations, an index of items, a ranking and a report.
 Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
+from funkflow.tasks.model.about import Place
+from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
 
 
@@ -232,6 +234,23 @@ class RankingScores(RankingScoreAt, Manifest):
     threshold: float
     users: int
     also: tuple[RankingScoreAt, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedCounts(Manifest):
+    """Counts of the ratings of a split, see tasks/evaluation/describe.py: fields as in `CountedRatings`."""
+
+    kind: ClassVar[str] = "counts"
+
+    checksums: Mapping[str, str]
+    trained_users: int
+    values: Sequence[Sequence[float]] | None
+    months: Sequence[Sequence[float]]
+
+    def place(self, side: str) -> Place:
+        """Return the file of "users" or "items"."""
+        name = f"{side}.npy"
+        return files.join(self.folder, name), self.checksums[name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,14 @@ class AlsSettings(Section):
         "SVD of the matrix with zeros, and between them lie the models that rank best; above 0 there are no biases; "
         "None: 0 for ratings, and for a ranking by the part of the cells that have ratings",
     )
+    toward_mean: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="part of the mean row of all users to which their L2 term pulls them, in place of 0, so that users "
+        "with few ratings are recommended popular items; needs alpha above 0; None: where alpha is None, by the part "
+        "of the cells that have ratings, else 0",
+    )
     steps: int = Field(1, ge=1, description="preconditioned steps of conjugate gradients for each row in an epoch")
     tolerance: float = Field(
         1e-6, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
@@ -213,6 +221,11 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _missing_cells_have_no_baseline(self) -> TrainSettings:
         if not self.weighs_missing_cells:
+            if self.method == "als" and self.als.toward_mean:
+                raise ValueError(
+                    f"train.als.toward_mean = {self.als.toward_mean:g} needs a weight for missing cells: leave it out, "
+                    'or set train.goal = "ranking"'
+                )
             return self
         for name in ("biases", "center"):
             if name in self.model_fields_set and getattr(self, name):

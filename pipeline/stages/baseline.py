@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from distributed import Future
@@ -18,7 +19,7 @@ from funkflow.pipeline.progress.events import BaselinesMeasured, StageFinished, 
 from funkflow.pipeline.root.manifests import Grid, Split
 from funkflow.pipeline.root.model_manifests import Baseline
 from funkflow.pipeline.training.bias_graph import fit_biases
-from funkflow.pipeline.training.placed_grid import GridSource, load_grid
+from funkflow.pipeline.training.placed_grid import GridSource, PlacedGrid, load_grid
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import shard_rows
@@ -30,10 +31,19 @@ from funkflow.tasks.training.score import Errors, score
 _STAGE = "baseline"
 
 
-def baseline(
-    context: Context, split: Split, grid: Grid, scale: tuple[float, float], streamed: bool
-) -> dict[str, Errors]:
-    """Return the errors of the "mean" and of the "biases" alone; {} without validation ratings.
+@dataclass(frozen=True)
+class Baselines:
+    """The errors of the "mean" and of the "biases" alone, {} without validation ratings.
+
+    placed : the grid as it was loaded to measure them; None: they were known.
+    """
+
+    errors: dict[str, Errors]
+    placed: PlacedGrid | None = None
+
+
+def baseline(context: Context, split: Split, grid: Grid, scale: tuple[float, float], streamed: bool) -> Baselines:
+    """Return the errors of the baselines on the validation ratings.
 
     They are stored beside the grid.
 
@@ -42,27 +52,27 @@ def baseline(
     streamed : read blocks as they are needed instead of holding all of them.
     """
     if "validation" not in grid.held_out:
-        return {}
+        return Baselines({})
     started = time.monotonic()
     folder = files.join(grid.folder, "baseline")
-    known = Baseline.published(folder)
+    known, placed = Baseline.published(folder), None
     reused = known is not None
     if known is None:
         context.notify(StageStarted(_STAGE))
-        fitted = _fit_baselines(context, grid, scale, streamed)
+        placed = load_grid(context, GridSource(grid, "validation", streamed), f"baseline-{context.attempt}")
+        fitted = _fit_baselines(context, placed, scale)
         known = Baseline(folder=folder, mean=fitted["mean"], biases=fitted["biases"]).publish()
     errors = {"mean": known.mean, "biases": known.biases}
     context.notify(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
     mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
     summary = f"RMSE {mean} by the mean, {biases} by biases, on {split.split}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
-    return errors
+    return Baselines(errors, placed)
 
 
-def _fit_baselines(context: Context, grid: Grid, scale: tuple[float, float], streamed: bool) -> dict[str, Errors]:
-    client, shards, name = context.client, grid.shards, f"baseline-{context.attempt}"
-    data = load_grid(context, GridSource(grid, "validation", streamed), name)
-    scaling = Scaling(grid.mean, 1.0)
+def _fit_baselines(context: Context, data: PlacedGrid, scale: tuple[float, float]) -> dict[str, Errors]:
+    client, grid, name = context.client, data.source.grid, f"baseline-{context.attempt}"
+    shards, scaling = grid.shards, Scaling(grid.mean, 1.0)
     users, items = fit_biases(context, data, grid.mean, name)
     means = [mean_shard(shard_rows(grid.items, shards, b)) for b in range(shards)]
 

@@ -6,6 +6,7 @@ Does not cover: the form (tasks/model/model.py).
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -33,6 +34,8 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
             parts = _export_parts(context, dataset, training, rank, folder)
         steps = training.steps
         content: About = {**about, "l2": steps.l2, "deviation": steps.deviation}
+        if training.common_user:
+            content["common_user"] = [math.sqrt(steps.deviation) * each for each in training.common_user]
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles
         write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=content)

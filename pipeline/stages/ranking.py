@@ -14,11 +14,11 @@ the most rated films.
 from __future__ import annotations
 
 import math
-import operator
 import time
 from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context, run_all, submit_shared
+from funkflow.pipeline.datasets.rating_counts import rating_counts
 from funkflow.pipeline.models.on_workers import submit_served
 from funkflow.pipeline.progress.events import Noticed, StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Split
@@ -27,7 +27,7 @@ from funkflow.pipeline.root.result import RANKING_MEASURES, RankingResult
 from funkflow.pipeline.root.store import content_id
 from funkflow.pipeline.settings.ranking import MOST_RANKED, RankingSettings
 from funkflow.tasks.model.about import read_about
-from funkflow.tasks.serving.rank_part import PartRankings, count_item_ratings, least_relevant, most_rated, rank_part
+from funkflow.tasks.serving.rank_part import PartRankings, least_relevant, most_rated, rank_part
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import as_ratings
 
@@ -86,11 +86,8 @@ def _measure(
     context.notify(StageStarted(_STAGE, len(numbers)))
     served = submit_served(context, _STAGE, model_folder)
     stored = list(zip(dataset.part_places, split.validation_places, strict=True))
-    counts = [submit_shared(context, "count", count_item_ratings, *each, dataset.items) for each in stored]
-    while len(counts) > 1:  # by pairs, on the workers: with many items the counts of all parts fill a process
-        pairs = [counts[place : place + 2] for place in range(0, len(counts), 2)]
-        counts = [submit_shared(context, "add-counts", operator.add, *pair) if pair[1:] else pair[0] for pair in pairs]
-    popular = submit_shared(context, "most-rated", most_rated, served, *counts)
+    counts = rating_counts(context, _STAGE, dataset, split)
+    popular = submit_shared(context, "most-rated", most_rated, served, counts.place("items"), counts.trained_users)
     jobs = [((served, popular), *stored[n], threshold, settings.lengths, shares[n]) for n in numbers]
     ranked = run_all(context, _STAGE, "rank", rank_part, jobs)
     total = sum(ranked[1:], ranked[0])

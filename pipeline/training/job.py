@@ -12,7 +12,7 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.models.trained_on import EarlierModel
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.settings.sections import TrainSettings
-from funkflow.pipeline.training.placed_grid import GridSource
+from funkflow.pipeline.training.placed_grid import GridSource, PlacedGrid
 from funkflow.tasks.serving.rank_sample import SampleRule
 from funkflow.tasks.storage import files
 
@@ -36,6 +36,7 @@ class TrainingJob:
     streamed : each task reads the blocks that it needs, instead of workers holding all of them: slower, the same bits.
     warm : the model to start from; None: small random numbers.
     ranked : how rankings are measured after each epoch; None: they are not.
+    placed : the grid as it lies on the workers already; None: it does not.
     """
 
     context: Context
@@ -46,6 +47,7 @@ class TrainingJob:
     streamed: bool = False
     warm: WarmStart | None = None
     ranked: SampleRule | None = None
+    placed: PlacedGrid | None = None
 
     @property
     def stop_on(self) -> str | None:

@@ -47,7 +47,7 @@ class CheckpointedLoop:
 
     def load_grid(self) -> PlacedGrid:
         """Load the grid on the present workers."""
-        return load_grid(self.context, self.job.source, self.context.attempt)
+        return load_grid(self.context, self.job.source, self.context.attempt, before=self.job.placed)
 
     def grid_after(self, data: PlacedGrid, last: Checkpoint) -> PlacedGrid:
         """Return the grid as it lies after a checkpoint: as before, unless workers joined or left.

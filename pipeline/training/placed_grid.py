@@ -7,6 +7,7 @@ Does not cover: which workers may take part (pipeline/cluster/workers.py), train
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -41,16 +42,20 @@ class PlacedGrid:
 
     `rows` : futures of blocks that stay on the workers; if streamed, the paths, and each task reads the block that it
     needs. `shares` : number of shares; `shares_a_worker` : how many of them a worker has; `workers` : addresses of the
-    workers that have one; `scored` : whether there are validation ratings, so that each worker must get all item shards
-    at the end of an epoch.
+    workers that have one.
     """
 
+    source: GridSource
     rows: list[Future[Any] | StoredRow]
     held_out: list[Future[Any]]
     shares: int
     shares_a_worker: int
     workers: list[str]
-    scored: bool = True
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are ratings to score, so that each worker must get all item shards at the end of an epoch."""
+        return self.source.held_out is not None
 
     def home(self, row: int) -> str:
         """Return the worker of a row of blocks."""
@@ -80,17 +85,26 @@ def load_grid(context: Context, source: GridSource, name: str, before: PlacedGri
     Parameters
     ----------
     name : part of the tasks' keys.
-    before : the same grid as it was loaded last. With the same workers the function returns it; otherwise it assigns
-        the shares again, and does not reload rows that lie on their worker already.
+    before : the same grid as it was loaded last. With the same workers and ratings to score the function returns it;
+        otherwise it assigns the shares again, reloads nothing that lies on its worker already, and lets go of the rest.
     """
     shards = source.grid.shards
     workers = fit_workers(context, before.workers if before else ())
-    if before is not None and workers == before.workers:
+    if before is not None and (workers, source) == (before.workers, before.source):
         return before
     shares = shares_for(shards, len(workers))
     homes = [workers[row * shares // shards % len(workers)] for row in range(shards)]
-    rows, held_out = ([None] * shards, [None] * shards) if before is None else _in_place(context, before, homes)
+    rows: list[Any] = [None] * shards
+    held_out: list[Any] = [None] * shards
+    if before is not None:
+        rows = _in_place(context, before.rows, homes)
+        if source.held_out == before.source.held_out:
+            held_out = _in_place(context, before.held_out, homes)
+        for each in {*before.rows, *before.held_out} - {*rows, *held_out}:
+            if isinstance(each, Future):
+                each.release()  # else whoever holds `before` keeps it on its worker
     return PlacedGrid(
+        source=source,
         rows=[
             here or _load_row(context, source, row, home, name)
             for row, (here, home) in enumerate(zip(rows, homes, strict=True))
@@ -102,22 +116,16 @@ def load_grid(context: Context, source: GridSource, name: str, before: PlacedGri
         shares=shares,
         shares_a_worker=-(-shares // len(workers)),
         workers=workers,
-        scored=source.held_out is not None,
     )
 
 
-def _in_place(context: Context, before: PlacedGrid, homes: list[str]) -> tuple[list[Any], list[Any]]:
-    """Return the futures of each row's blocks and held-out ratings; None for those that are not on the row's worker."""
-    loaded = [each for each in (*before.rows, *before.held_out) if isinstance(each, Future)]
-    lies = context.client.who_has(loaded)
-    rows, held_out = (
-        [
-            each if not isinstance(each, Future) or home in lies.get(each.key, ()) else None
-            for each, home in zip(several, homes, strict=True)
-        ]
-        for several in (before.rows, before.held_out)
-    )
-    return rows, held_out
+def _in_place(context: Context, loaded: Sequence[Any], homes: list[str]) -> list[Any]:
+    """Return what was loaded of each row, blocks or held-out ratings; None if it is not on the row's worker."""
+    lies = context.client.who_has([each for each in loaded if isinstance(each, Future)])
+    return [
+        each if not isinstance(each, Future) or home in lies.get(each.key, ()) else None
+        for each, home in zip(loaded, homes, strict=True)
+    ]
 
 
 def _load_row(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any] | StoredRow:

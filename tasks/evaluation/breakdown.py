@@ -73,28 +73,29 @@ class Breakdown:
 class BreakdownJob:
     """Input of `break_down`: files of ratings by rows of the model (placed_ratings.py), and numbers of the model.
 
-    `item_counts` : file of the numbers of training ratings of items, int64 by dense id; `item_shards` : number of parts
-    of items.
+    `user_counts`, `item_counts` : files of the numbers of training ratings by dense id, int64, of items in the first
+    row (describe.py); `shards` : numbers of parts of users and of items.
     """
 
     pieces: tuple[str, ...]
     by: Scorer
+    user_counts: Place
     item_counts: Place
-    item_shards: int
+    shards: tuple[int, int]
     bins: Bins
 
 
-def break_down(job: BreakdownJob, part: int, users: Place, user_counts: Place, items: Rows) -> Breakdown | None:
+def break_down(job: BreakdownJob, part: int, users: Place, items: Rows) -> Breakdown | None:
     """Return the sums of the validation ratings of one part of the users; None if there are none.
 
     Parameters
     ----------
     users : a part of the model.
-    user_counts : numbers of training ratings of its rows, int64.
     items : biases and factors of all items.
     """
-    trained_users, by_dense = npy.read_array(*user_counts), npy.read_array(*job.item_counts)
-    trained_items = np.concatenate([by_dense[shard :: job.item_shards] for shard in range(job.item_shards)])
+    user_shards, item_shards = job.shards
+    trained_users, by_dense = npy.read_array(*job.user_counts)[part::user_shards], npy.read_array(*job.item_counts)[0]
+    trained_items = np.concatenate([by_dense[shard::item_shards] for shard in range(item_shards)])
     total = None
     rows = rows_of_part(users, job.by.rank)
     for ratings, predicted in score_pieces(job.pieces, part, rows, items, job.by):
@@ -150,7 +151,7 @@ def factor_ends(
     ----------
     rotations : the canonical form of U Vᵀ.
     table : raw ids of items of the dataset.
-    item_counts : numbers of training ratings, int64 by dense id.
+    item_counts : numbers of training ratings by dense id, int64, in the first row of a file.
     limits : numbers of factors, of items at each end, and of ratings that an item needs.
     """
     most, each, least_ratings = limits
@@ -161,7 +162,7 @@ def factor_ends(
         all_loadings.append(factors_from_rotations(part.factors, rotations, most).loadings)
     raw_ids = np.concatenate(all_ids)
     places = look_up(pa.array(raw_ids), read_ids(table))
-    counts = np.where(places < 0, 0, npy.read_array(*item_counts)[places])
+    counts = np.where(places < 0, 0, npy.read_array(*item_counts)[0][places])
     enough = np.flatnonzero(counts >= least_ratings)
     ours = np.concatenate(all_loadings)[enough]
     energy = rotations.values**2 / (np.sum(rotations.values**2) or 1.0)

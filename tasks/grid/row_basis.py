@@ -42,6 +42,10 @@ class RowBasis(Weighed):
         """Return rows in this basis, as an aligned copy."""
         return _times(rows, self.vectors, aligned_empty(rows.shape, rows.dtype))
 
+    def turned_row(self, row: Matrix) -> Matrix:
+        """Return one row, float64 (w,), in this basis."""
+        return np.asarray(np.sum(row[:, None] * self.vectors, axis=0))
+
     def turned_back(self, rows: Rows, room: Rows | None = None) -> Rows:
         """Return rows of this basis as they were, in `room`, (rows, w), or in an aligned copy."""
         return _times(rows, self.vectors.T, aligned_empty(rows.shape, rows.dtype) if room is None else room)

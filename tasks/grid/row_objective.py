@@ -6,6 +6,10 @@ Does not cover: solving rows (tasks/training/als.py), the choice of the numbers 
     J = sum over observed of (a - u·v)^2 + alpha sum over missing of (u·v)^2
         + l2 sum over users of (n_u + alpha N_items) |u|^2 + l2 sum over items of (n_i + alpha N_users) |v|^2
 
+With `toward_mean` g above 0 the L2 term of a user is l2 (n_u + alpha N_items) (|u - q|^2 + (1 / g - 1) |q|^2), with a
+row q that all users have in common. J is least in q where q is g times the mean of the users, weighed by n_u + alpha
+N_items. So a user with few ratings is much like the mean user, who is recommended popular items.
+
 With alpha = 0 this is completion, with alpha = 1 and l2 = 0 the SVD of the matrix with zeros (Hu, Koren & Volinsky
 2008; Rendle et al. 2022). The missing cells cost a k x k matrix alone, as the sum over all cells of (u·v)^2 is
 tr(U^T U V^T V).
@@ -39,6 +43,7 @@ class Objective:
     scaling : a rating r is the target (r - mean) / deviation.
     biases : whether rows have them; with alpha = 0 only.
     counts : whether ratings are counts, with confidences.
+    toward_mean : g, 0 to 1.
     """
 
     alpha: float
@@ -48,6 +53,7 @@ class Objective:
     scaling: Scaling
     biases: bool = False
     counts: bool = False
+    toward_mean: float = 0.0
 
     def value(self, targets: float, users: Seen, items: Seen) -> float:
         """Return J between the halves of an epoch; `targets` : sum of a^2."""
@@ -56,7 +62,16 @@ class Objective:
 
     def shifts(self, counts: Matrix, others: int) -> Matrix:
         """Return l2 (n + alpha N) for rows with n ratings, of N rows on the other side."""
-        return self.l2 * (counts + self.alpha * others)
+        return self.l2 * self.row_weights(counts, others)
+
+    def row_weights(self, counts: Matrix, others: int) -> Matrix:
+        """Return n + alpha N for the same rows."""
+        return counts + self.alpha * others
+
+    @property
+    def common_l2(self) -> float:
+        """Return what the length of the common row counts beside the users' distance from it."""
+        return 1.0 / self.toward_mean - 1.0 if self.toward_mean else 0.0
 
     def shares(self, counts: Matrix, others: int) -> Matrix:
         """Return what a row of N on the other side weighs, on average, in the problem of a row with n ratings."""

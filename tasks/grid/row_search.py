@@ -23,21 +23,31 @@ class RowProblems(Weighed):
     """What the problems of rows have beside their ratings.
 
     basis : of the other side; alpha : weight of a missing cell; shares, shifts : float64 (rows,), of
-    `Objective.shares` and `Objective.shifts`; free : float64 (w,), 1 for columns that are solved for.
+    `Objective.shares` and `Objective.shifts`; common : float64 (w,), the row towards which the L2 term pulls, and
+    common_l2 : what its own length counts in that term; free : float64 (w,), 1 for columns that are solved for.
     """
 
     basis: RowBasis
     alpha: float
     shares: Matrix
     shifts: Matrix
+    common: Matrix
+    common_l2: float
     free: Matrix
 
     @classmethod
-    def of(cls, side: str, counts: Matrix, basis: RowBasis, objective: Objective) -> RowProblems:
-        """Return those of rows of "users" or "items"; `counts` : float64 (rows,), ratings of each."""
+    def of(
+        cls, side: str, counts: Matrix, basis: RowBasis, objective: Objective, common: Matrix | None = None
+    ) -> RowProblems:
+        """Return those of rows of "users" or "items".
+
+        counts : float64 (rows,), ratings of each; common : float64 (w,), as they are, not in the basis; None: zeros.
+        """
         others = objective.items if side == "users" else objective.users
         free = objective.free(len(basis.squares), side)
-        return cls(basis, objective.alpha, objective.shares(counts, others), objective.shifts(counts, others), free)
+        shares, shifts = objective.shares(counts, others), objective.shifts(counts, others)
+        common = np.zeros(len(free)) if common is None else common
+        return cls(basis, objective.alpha, shares, shifts, common, objective.common_l2, free)
 
     def part(self, rows: slice) -> RowProblems:
         """Return those of some of the rows."""
@@ -45,7 +55,8 @@ class RowProblems(Weighed):
 
     def penalty(self, rows: Rows) -> float:
         """Return the rows' part of the L2 term."""
-        return float(penalty(rows.dtype.str[1:])(rows, self.shifts, self.free))
+        own = self.common_l2 * np.sum(self.common**2) * np.sum(self.shifts)
+        return float(penalty(rows.dtype.str[1:])(rows, self.shifts, self.common, self.free) + own)
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class RowSearch(Weighed):
         residuals, products = np.empty(rows.shape), np.empty(len(rows))
         everywhere, slope = begin(
             basis.turned(sums.astype(rows.dtype)), basis.turned(rows), basis.squares, problems.alpha, problems.shares,
-            problems.shifts, problems.free, residuals, turned, products,
+            problems.shifts, basis.turned_row(problems.common), problems.free, residuals, turned, products,
         )  # fmt: skip
         search = cls(rows, basis.turned_back(turned), turned, residuals, products, problems)
         return search, replace(met, everywhere=everywhere, slope=slope, penalty=problems.penalty(rows))

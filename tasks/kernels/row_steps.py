@@ -1,15 +1,17 @@
 """The compiled loops of row solves: steps of conjugate gradients, and the sums over rows.
 
-Covers: `turn`, `row_steps`, `penalty` and `gram`, in float32 or float64, for any rank, each with explicit signatures.
+Covers: `turn`, `row_steps`, `penalty`, `gram` and `weighed_sum`, in float32 or float64, for any rank, each with
+explicit signatures.
 Does not cover: the sums over ratings (row_terms.py), the basis (tasks/grid/row_basis.py), which rows are solved when
 (tasks/training/als.py).
 
 A row x of one side has partners y, one for each of its ratings, on the other side, and its problem is A x = b:
 
-    A = sum of (c - alpha) y y^T + alpha G + shift I        b = sum of c a y
+    A = sum of (c - alpha) y y^T + alpha G + shift I        b = sum of c a y + shift q
 
-with a target a for each rating, a confidence c = 1, G = Y^T Y over all N rows of the other side, and a shift for the L2
-term. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over the ratings.
+with a target a for each rating, a confidence c = 1, G = Y^T Y over all N rows of the other side, and a shift for the
+L2 term, which pulls x towards q. No A is formed: a step of conjugate gradients needs A p alone, which is one pass over
+the ratings.
 
 The steps are preconditioned by A as it would be if the row's n ratings were a sample of all N rows:
 
@@ -67,14 +69,16 @@ def _inverse(square, greatest, share, shift):  # type: ignore[no-untyped-def]
     return 1.0 / whole if whole > 0.0 else 1.0
 
 
-def _begin_rows(sums, rows, squares, alpha, shares, shifts, free, residuals, directions, products):  # type: ignore[no-untyped-def]
+def _begin_rows(  # type: ignore[no-untyped-def]
+    sums, rows, squares, alpha, shares, shifts, towards, free, residuals, directions, products
+):
     """Set residuals r to b - A x, directions to P^-1 r, and products to r^T P^-1 r, in the basis where G is diagonal.
 
     Parameters
     ----------
     sums : of `add_rows` at x, and rows : x, both turned into the basis, (rows, w).
     squares : float64 (w,), the diagonal of G; alpha : its weight in A; shares : float64 (rows,), its weights in P.
-    shifts : float64 (rows,).
+    shifts : float64 (rows,); towards : float64 (w,), q in the basis.
     free : float64 (w,), 1 for columns to solve for, 0 for fixed ones.
     residuals : float64 (rows, w); directions : (rows, w) of the rows' type; products : float64 (rows,).
 
@@ -90,7 +94,7 @@ def _begin_rows(sums, rows, squares, alpha, shares, shifts, free, residuals, dir
             x = float64(rows[row, f])
             met = alpha * squares[f] * x
             everywhere += met * x
-            left = free[f] * (float64(sums[row, f]) - met - shifts[row] * x)
+            left = free[f] * (float64(sums[row, f]) - met - shifts[row] * (x - towards[f]))
             guess = left * _inverse(squares[f], greatest, shares[row], shifts[row])
             residuals[row, f] = left
             directions[row, f] = guess
@@ -136,13 +140,14 @@ def _turn_directions(sums, squares, alpha, shares, shifts, free, residuals, dire
         products[row] = product
 
 
-def _penalty(rows, shifts, free):  # type: ignore[no-untyped-def]
-    """Return the sum of shift x^2 over all rows and free columns."""
+def _penalty(rows, shifts, towards, free):  # type: ignore[no-untyped-def]
+    """Return the sum of shift (x - q)^2 over all rows and free columns; towards : float64 (w,), q."""
     total = 0.0
     for row in range(len(rows)):
         square = 0.0
         for f in range(rows.shape[1]):
-            square += free[f] * float64(rows[row, f]) * float64(rows[row, f])
+            away = float64(rows[row, f]) - towards[f]
+            square += free[f] * away * away
         total += shifts[row] * square
     return total
 
@@ -166,6 +171,13 @@ def _gram(rows, sums):  # type: ignore[no-untyped-def]
                 sums[f, g] += float64(rows[row, f]) * rows[row, g]
 
 
+def _weighed_sum(rows, weights, sums):  # type: ignore[no-untyped-def]
+    """Add the sum of weight x over all rows to `sums`, float64 (w,)."""
+    for row in range(len(rows)):
+        for f in range(rows.shape[1]):
+            sums[f] += weights[row] * float64(rows[row, f])
+
+
 @functools.cache
 def row_steps(number: str) -> tuple[Callable[..., tuple[float, float]], Callable[..., None], Callable[..., None]]:
     """Return `_begin_rows`, `_move_rows` and `_turn_directions` for rows of f4 or f8."""
@@ -173,7 +185,7 @@ def row_steps(number: str) -> tuple[Callable[..., tuple[float, float]], Callable
     numbers = functools.partial(types.Array, float64, 1, "C")
     read, given, products = numbers(readonly=True), rows(readonly=True), numbers()
     begin = types.UniTuple(float64, 2)(
-        given, given, read, float64, read, read, read, sums(), rows(), products
+        given, given, read, float64, read, read, read, read, sums(), rows(), products
     )  # fmt: skip
     move = types.void(sums(readonly=True), rows(), given, read, float64, read, given, products, products)
     turn_directions = types.void(given, read, float64, read, read, read, sums(), rows(), products, products)
@@ -195,7 +207,7 @@ def turn(number: str) -> Callable[..., None]:
 def penalty(number: str) -> Callable[..., float]:
     """Return `_penalty` for rows of f4 or f8."""
     rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)
-    return compiled(float64(rows, numbers, numbers), **_OPTIONS)(_penalty)
+    return compiled(float64(rows, numbers, numbers, numbers), **_OPTIONS)(_penalty)
 
 
 @functools.cache
@@ -203,3 +215,10 @@ def gram(number: str) -> Callable[..., None]:
     """Return `_gram` for rows of f4 or f8."""
     rows = types.Array(NUMBERS[number], 2, "C", readonly=True)
     return compiled(types.void(rows, types.Array(float64, 2, "C")), **_OPTIONS)(_gram)
+
+
+@functools.cache
+def weighed_sum(number: str) -> Callable[..., None]:
+    """Return `_weighed_sum` for rows of f4 or f8."""
+    rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)
+    return compiled(types.void(rows, numbers, types.Array(float64, 1, "C")), **_OPTIONS)(_weighed_sum)

@@ -42,6 +42,7 @@ class About(TypedDict, total=False):
     transform: Transform
     l2: float
     alpha: float
+    common_user: list[float]
     deviation: float
     settings: dict[str, Any]
     run_id: str

@@ -17,9 +17,10 @@ A model trained for a ranking gives each of the N cells of a row without a ratin
 each rating a confidence c, which is 1. A count has the target 1 and its own confidence. There are no biases. With G the
 sum of v v^T over all N rows of the other side, w solves
 
-    (sum of (c - alpha) v v^T + alpha G + l2 d (sum of c + alpha N) I) w = sum of c y v
+    (sum of (c - alpha) v v^T + alpha G + s I) w = sum of c y v + s q        s = l2 d (sum of c + alpha N)
 
-over the row's ratings: the problem above with c = 1 and alpha = 0. G is computed once for all rows.
+over the row's ratings: the problem above with c = 1 and alpha = 0. G is computed once for all rows. q is the row that
+users have in common, if they have one, else 0.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class FoldedRow:
 class Penalty:
     """The L2 penalty per rating, in rating units, and `alpha`, the weight of a missing cell.
 
-    `has_bias` : the model has biases, which needs alpha = 0; `counts` : ratings are counts.
+    `has_bias` : the model has biases, which needs alpha = 0; `counts` : ratings are counts; `common` : k numbers, the
+    row towards which the penalty pulls; (): 0.
     """
 
     factors: float
@@ -69,6 +71,7 @@ class Penalty:
     has_bias: bool
     alpha: float = 0.0
     counts: bool = False
+    common: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, about: About) -> Penalty:
@@ -87,7 +90,8 @@ class Penalty:
             raise BadInput("fold_in: model.json lacks the weight of missing cells (alpha); export the model again")
         has_bias = bool(train.get("biases", True))
         l2, deviation, alpha = float(about["l2"]), float(about["deviation"]), float(about.get("alpha", 0.0))
-        return cls(l2 * deviation, l2, has_bias, alpha, counts=about.get("counts", False))
+        common = tuple(about.get("common_user", ()))
+        return cls(l2 * deviation, l2, has_bias, alpha, counts=about.get("counts", False), common=common)
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,8 @@ def solve_row(
     ridge[rank:] = penalty.bias
     normal[np.diag_indices_from(normal)] += shift * ridge
     wanted = design.T @ (trust * targets)
+    if penalty.common:
+        wanted[:rank] += shift * penalty.factors * np.array(penalty.common)
     # Without L2 there may be many solutions: take the shortest.
     solved = linalg.solve(normal, wanted, assume_a="pos") if ridge.all() else None
     return np.asarray(linalg.lstsq(normal, wanted)[0] if solved is None else solved)

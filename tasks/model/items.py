@@ -138,6 +138,8 @@ class Recommender(ABC):
             if side == "user"
             else (self.user_factors, self.user_biases, "users")
         )
+        if side == "item":
+            penalty = replace(penalty, common=())
         all_others = (self._all_items if side == "user" else self._all_users) if penalty.alpha else None
         for each in rows:
             ids = list(each)

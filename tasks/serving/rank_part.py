@@ -1,6 +1,6 @@
 """Measure rankings of the validation ratings of one part of a dataset: of the model, the most rated items, and chance.
 
-Covers: relevance, the number of training ratings of each item, the most rated items as a model, and the sums of a part.
+Covers: relevance, the most rated items as a model, and the sums of a part.
 Does not cover: the measures (ranking_measures.py), the choice of items (top_items.py), tasks
 (pipeline/stages/ranking.py).
 """
@@ -26,23 +26,12 @@ from funkflow.tasks.serving.ranking_measures import (
 )
 from funkflow.tasks.serving.served_model import ServedModel
 from funkflow.tasks.serving.top_items import RatedItems, Shard, top_items
-from funkflow.tasks.storage import files
+from funkflow.tasks.storage import files, npy
 from funkflow.tasks.transform import Transform, transformed
 
 _RELEVANT_PART = 0.75
 _BLOCK_USERS = 4096
 """Users whose lists are measured at once: at 100 places some 30 MB."""
-
-
-@dataclass(frozen=True)
-class ItemCounts(Weighed):
-    """`ratings` : int64 (items,), training ratings of each item, by dense id; `users` : with any of them."""
-
-    ratings: npt.NDArray[np.int64]
-    users: int
-
-    def __add__(self, other: ItemCounts) -> ItemCounts:
-        return ItemCounts(self.ratings + other.ratings, self.users + other.users)
 
 
 @dataclass(frozen=True)
@@ -87,19 +76,17 @@ def least_relevant(bounds: tuple[float, float], counts: bool, chosen: float | No
     return 0.0 if counts else least + _RELEVANT_PART * (greatest - least)
 
 
-def count_item_ratings(part: Place, validation: Place, items: int) -> ItemCounts:
-    """Count the training ratings of each of `items` items in a part, and the users with such ratings."""
-    row = files.read_table(validation[0], ["row"], expected_checksum=validation[1])["row"].to_numpy()
-    users, rated = _training_pairs(part, row)
-    return ItemCounts(np.bincount(rated, minlength=items), len(np.unique(users)))
+def most_rated(model: ServedModel, counts: Place, users: int) -> MostRated:
+    """Return all items by their number of training ratings: a ranking that is the same for every user.
 
-
-def most_rated(model: ServedModel, counts: ItemCounts) -> MostRated:
-    """Return all items by their number of ratings: a ranking that is the same for every user."""
+    counts : file of `write_counts` (tasks/evaluation/describe.py) with the training ratings of each item; users : with
+    any of them.
+    """
+    ratings = npy.read_array(*counts)[0]
     rows = model.item_rows(np.arange(model.items, dtype=np.int32))
     items, information = np.zeros((model.items, 2), np.float32), np.empty(model.items)
-    items[rows, 1] = counts.ratings
-    information[rows] = self_information(counts.ratings, counts.users)
+    items[rows, 1] = ratings
+    information[rows] = self_information(ratings, users)
     return MostRated(items, information)
 
 

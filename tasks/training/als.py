@@ -24,7 +24,7 @@ from funkflow.tasks.grid.row_search import RowProblems, RowSearch
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
 from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy, aligned_zeros
 from funkflow.tasks.kernels.row_order import order_by_user
-from funkflow.tasks.kernels.row_steps import gram
+from funkflow.tasks.kernels.row_steps import gram, weighed_sum
 from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.training.batch import RowCounts, count_ratings
@@ -37,10 +37,11 @@ OrderedRow = tuple[ItemOrder, ...] | BlockRow
 
 @dataclass(frozen=True)
 class Solved(Weighed):
-    """The solved rows of a user shard, and what the first pass saw."""
+    """The solved rows of a user shard, their `weighed_users`, and what the first pass saw."""
 
     rows: Rows
     seen: Seen
+    weighed: Matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,19 @@ def count_confidences(row: BlockRow, objective: Objective) -> RowCounts:
 
 def solve_users(
     blocks: BlockRow, users: Rows, items: Sequence[Rows], basis: RowBasis, counts: Matrix, objective: Objective,
-    steps: int,
+    steps: int, common: Matrix | None = None,
 ) -> Solved:  # fmt: skip
     """Solve the rows of a user shard by some steps of conjugate gradients from where they are.
 
     Users of a row of tiles are solved together: their ratings stay in the cache over all passes, and few vectors are
-    alive at once. Rows without ratings become 0.
+    alive at once. Rows without ratings become 0, or with a common row the least of J, which begins there.
 
     Parameters
     ----------
     blocks : the shard's row; items : all item shards. They do not change, nor does `users`.
     basis : that of all items.
     counts : float64 (rows,), ratings of each user.
+    common : of `common_of`.
 
     Raises
     ------
@@ -94,8 +96,8 @@ def solve_users(
     blocks = tuple(blocks)
     for block, shard in zip(blocks, items, strict=True):
         refuse_other_shards(block.shape, len(users), len(shard))
-    problems = RowProblems.of("users", counts, basis, objective)
-    rows = _where_rated(users, counts, problems.free)
+    problems = RowProblems.of("users", counts, basis, objective, common)
+    rows = _begun(users, counts, problems)
     terms, seen = _UserTerms(blocks, [aligned(shard) for shard in items], objective), Seen()
     for first in range(0, len(rows), TILE_USERS):
         part = slice(first, min(first + TILE_USERS, len(rows)))
@@ -104,7 +106,7 @@ def solve_users(
         seen += met
         for step in range(steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == steps)
-    return Solved(rows, replace(seen, penalty=problems.penalty(rows)))
+    return Solved(rows, replace(seen, penalty=problems.penalty(rows)), weighed_users(rows, counts, objective))
 
 
 class _UserTerms:
@@ -203,7 +205,7 @@ def begin_items(items: Rows, basis: RowBasis, counts: Matrix, objective: Objecti
     basis : that of all users.
     """
     problems = RowProblems.of("items", counts, basis, objective)
-    return ItemSearch(*RowSearch.begin(_where_rated(items, counts, problems.free), problems, *_total(parts)))
+    return ItemSearch(*RowSearch.begin(_begun(items, counts, problems), problems, *_total(parts)))
 
 
 def step_items(state: ItemSearch, *parts: ItemPart) -> ItemSearch:
@@ -224,6 +226,28 @@ def basis_of(objective: Objective, side: str, *grams: Matrix) -> RowBasis:
     """Return the basis in which "users" or "items" are solved, from X^T X of all shards of the other side."""
     gram = np.sum(grams, axis=0)
     return RowBasis.of(gram, objective.free(len(gram), side))
+
+
+def weighed_users(rows: Rows, counts: Matrix, objective: Objective) -> Matrix | None:
+    """Return the sum of a user shard's rows by their weights, and that of the weights: float64 (w + 1,).
+
+    None where users have no row in common.
+    """
+    if not objective.toward_mean:
+        return None
+    weights, sums = objective.row_weights(counts, objective.items), np.zeros(rows.shape[1] + 1)
+    weighed_sum(rows.dtype.str[1:])(rows, weights, sums[:-1])
+    sums[-1] = np.sum(weights)
+    return sums
+
+
+def common_of(objective: Objective, *weighed: Matrix | None) -> Matrix | None:
+    """Return the row that users have in common, float64 (w,), from `weighed_users` of all shards; None without one."""
+    sums = [each for each in weighed if each is not None]
+    if not sums:
+        return None
+    whole = np.sum(sums, axis=0)
+    return np.asarray(objective.toward_mean * whole[:-1] / whole[-1])
 
 
 def rows_of_solved(solved: Solved) -> Rows:
@@ -264,8 +288,11 @@ def _total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:
     return sums, seen
 
 
-def _where_rated(rows: Rows, counts: Matrix, free: Matrix) -> Rows:
-    """Return an aligned copy, with the columns that are solved for at 0 in rows without ratings: their solution."""
-    rows = aligned_copy(rows)
-    rows[np.ix_(counts == 0, free > 0)] = 0
+def _begun(rows: Rows, counts: Matrix, problems: RowProblems) -> Rows:
+    """Return an aligned copy, with the columns that are solved for at the common row in rows without ratings.
+
+    Where that is 0, it is their solution.
+    """
+    rows, free = aligned_copy(rows), problems.free > 0
+    rows[np.ix_(counts == 0, free)] = problems.common[free]
     return rows

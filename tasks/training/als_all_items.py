@@ -27,32 +27,38 @@ Halves = tuple[tuple[Seen, ...], tuple[Seen, ...]]
 
 @dataclass(frozen=True)
 class AllItems(Weighed):
-    """All item shards between two epochs, and the basis in which users are solved."""
+    """All item shards between two epochs, the basis in which users are solved, and the row they have in common."""
 
     shards: tuple[Rows, ...]
     basis: RowBasis
+    common: Matrix | None = None
 
 
 @dataclass(frozen=True)
 class RowParts(Weighed):
-    """A row of blocks' part of the sums of every item shard; in the first pass also U^T U and what its users saw."""
+    """A row of blocks' part of the sums of every item shard.
+
+    In the first pass also its users' U^T U, their `als.weighed_users`, and what they saw.
+    """
 
     of_items: tuple[ItemPart, ...]
     gram: Matrix | None = None
+    weighed: Matrix | None = None
     seen: Seen = NOTHING_SEEN
 
 
 @dataclass(frozen=True)
 class AllSearches(Weighed):
-    """All item shards between their steps, and what the epoch saw."""
+    """All item shards between their steps, what the users have in common, and what the epoch saw."""
 
     shards: tuple[ItemSearch, ...]
+    common: Matrix | None
     seen: Halves
 
 
-def items_of(objective: Objective, *shards: Rows) -> AllItems:
+def items_of(objective: Objective, common: Matrix | None, *shards: Rows) -> AllItems:
     """Return all item shards as one."""
-    return AllItems(shards, als.basis_of(objective, "users", *(als.gram_of(each) for each in shards)))
+    return AllItems(shards, als.basis_of(objective, "users", *(als.gram_of(each) for each in shards)), common)
 
 
 def users_of(users: Solved | Rows) -> Rows:
@@ -74,14 +80,14 @@ def solve_users(
     blocks: BlockRow, users: Solved | Rows, items: AllItems, counts: Matrix, objective: Objective, steps: int
 ) -> Solved:
     """Do what `als.solve_users` does."""
-    return als.solve_users(blocks, users_of(users), items.shards, items.basis, counts, objective, steps)
+    return als.solve_users(blocks, users_of(users), items.shards, items.basis, counts, objective, steps, items.common)
 
 
 def row_parts(ratings: OrderedRow, users: Solved, items: AllItems | AllSearches, objective: Objective) -> RowParts:
     """Return a row's parts for all item shards: in the first pass at their rows, then at their directions."""
     if isinstance(items, AllItems):
         parts = _parts(ratings, users, items.shards, objective, no_targets=False)
-        return RowParts(parts, als.gram_of(users.rows), users.seen)
+        return RowParts(parts, als.gram_of(users.rows), users.weighed, users.seen)
     return RowParts(
         _parts(ratings, users, [als.directions_of(each) for each in items.shards], objective, no_targets=True)
     )
@@ -97,7 +103,8 @@ def begin_items(items: AllItems, counts: Sequence[Matrix], objective: Objective,
         als.begin_items(shard, basis, counts[b], objective, *(row.of_items[b] for row in rows))
         for b, shard in enumerate(items.shards)
     )
-    return AllSearches(begun, (tuple(row.seen for row in rows), tuple(each.seen for each in begun)))
+    common = als.common_of(objective, *(row.weighed for row in rows))
+    return AllSearches(begun, common, (tuple(row.seen for row in rows), tuple(each.seen for each in begun)))
 
 
 def step_items(searches: AllSearches, *rows: RowParts) -> AllSearches:
@@ -108,7 +115,8 @@ def step_items(searches: AllSearches, *rows: RowParts) -> AllSearches:
 
 def end_items(searches: AllSearches, objective: Objective, *rows: RowParts) -> AllItems:
     """Return all items after the last step."""
-    return items_of(objective, *(als.rows_of_search(each) for each in step_items(searches, *rows).shards))
+    after = step_items(searches, *rows).shards
+    return items_of(objective, searches.common, *(als.rows_of_search(each) for each in after))
 
 
 def score_rows(

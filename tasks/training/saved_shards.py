@@ -1,7 +1,7 @@
 """Tasks on files of factor shards and validation ratings.
 
 Covers: scoring a saved shard, or the mean alone; a shard with its raw ids as a part of a model; the validation ratings
-of a user shard; rows folded in for users whom training did not see.
+of a user shard; rows folded in for users whom training did not see; what the rows of row solves have in common.
 Does not cover: the errors (score.py), the form of a shard (tasks/grid/factor_shard.py) or of a model
 (tasks/model/model.py), the solution of a row (tasks/model/fold_in.py).
 """
@@ -17,13 +17,16 @@ import numpy.typing as npt
 from funkflow.tasks.dataset.id_pieces import read_piece
 from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, write_shard
+from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS
 from funkflow.tasks.model.about import PartEntry, Place
 from funkflow.tasks.model.fold_in import AllRows, Penalty, evidence, solve_row
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.als import weighed_users
 from funkflow.tasks.training.score import Errors, HeldOut, held_out_table, read_held_out, score
 
 
@@ -45,6 +48,11 @@ def score_mean(
 ) -> Errors:
     """Score the mean alone; of `users` only the number of rows counts."""
     return score(held_out, mean_shard(len(users.factors)), items, scaling, scale)
+
+
+def weigh_saved(saved: Place, counts: Matrix, rank: int, objective: Objective) -> Matrix | None:
+    """Return `weighed_users` of a saved user shard."""
+    return weighed_users(read_shard(*saved, rank).factors, counts, objective)
 
 
 def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> PartEntry:

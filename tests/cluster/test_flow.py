@@ -275,7 +275,7 @@ def test_a_slice_without_ratings_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["a-file/below", "a-file"])
 def test_a_root_that_cannot_be_written_is_a_settings_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "a-file").write_text("")
-    with pytest.raises(SettingsError, match=r"a-file.*set root to another place"):
+    with pytest.raises(SettingsError, match=r"a-file.*is a file, or in one; set root, or --out, to a folder"):
         run(small_settings(tmp_path / place))
 
 

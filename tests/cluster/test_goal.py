@@ -21,7 +21,7 @@ from funkflow.pipeline.models.start_model import relevant
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.errors import ModelRefused, SettingsError
-from funkflow.tasks.grid.default_rule import alpha_for, als_l2_for
+from funkflow.tasks.grid.default_rule import alpha_for, als_l2_for, toward_mean_for
 from funkflow.tasks.model.about import read_about
 
 
@@ -58,10 +58,11 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
 
 
-def test_folding_in_a_user_again_gives_nearly_the_trained_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("toward_mean", [None, 0.7])
+def test_folding_in_a_user_again_gives_nearly_the_trained_row(tmp_path: Path, toward_mean: float | None) -> None:
     """Where training has ended, every row is the least of the objective with the others fixed."""
     ratings = of_groups(tmp_path / "ratings.csv")
-    train: dict[str, object] = {"goal": "ranking", "rank": 8, "epochs": 80}
+    train: dict[str, object] = {"goal": "ranking", "rank": 8, "epochs": 80, "als": {"toward_mean": toward_mean}}
     result = ranked(ratings, tmp_path / "root", train=train, split={"kind": "none"})
     model, rows = Model.load(result.paths["model"]), pd.read_csv(ratings)
     assert model.about["alpha"] == pytest.approx(alpha_for(len(rows), USERS, ITEMS))
@@ -130,6 +131,8 @@ def test_without_validation_a_ranking_trains_on_all_ratings() -> None:
 
 
 def test_pairs_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"train\.als\.toward_mean = 0\.5 needs a weight for missing cells"):
+        TrainSettings.model_validate({"method": "als", "als": {"toward_mean": 0.5}})
     with pytest.raises(ValidationError, match=r"predicts no ratings: leave it out, or set train\.goal = .ranking."):
         TrainSettings.model_validate({"goal": "ratings", "method": "als", "als": {"alpha": 0.1}})
     with pytest.raises(SettingsError, match=r"gate\.rmse_worse_by_at_most compares RMSEs"):
@@ -142,10 +145,19 @@ def test_the_weight_of_a_missing_cell_follows_the_part_that_is_rated() -> None:
     assert sparse / (1 - sparse) == pytest.approx(15 * 1e-4)
 
 
-def test_below_five_ratings_a_row_missing_cells_weigh_more() -> None:
+def test_below_seven_ratings_a_row_missing_cells_weigh_more() -> None:
     """Popular items come first only where missing cells outweigh the ratings of the most rated ones."""
     scarce = alpha_for(250_000, 100_000, 100_000)
-    assert scarce / (1 - scarce) == pytest.approx(15 * 2.5e-5 * 2**3)
+    assert scarce / (1 - scarce) == pytest.approx(15 * 2.5e-5 * 2.8**0.75)
+
+
+@pytest.mark.parametrize(
+    ("density", "size", "part"),
+    [(0.001, 10**4, 0.6), (0.0025, 10**4, 0.375), (0.005, 10**4, 0.0), (0.5, 10**4, 0.0), (0.0025, 1_400, 0.6875)],
+)
+def test_users_of_a_sparse_matrix_are_pulled_to_their_mean(density: float, size: int, part: float) -> None:
+    """And the more the fewer ratings a row has, below 7."""
+    assert toward_mean_for(int(density * size**2), size, size) == pytest.approx(part)
 
 
 DENSE, SPARSE = 2_000, 2_000_000
@@ -155,7 +167,7 @@ DENSE, SPARSE = 2_000, 2_000_000
 @pytest.mark.parametrize(
     ("a_row", "size", "l2"),
     [
-        (1.25, SPARSE, 0.017), (5, SPARSE, 0.034), (10, SPARSE, 0.017), (20, SPARSE, 0.0085), (80, SPARSE, 0.0085),
+        (1.25, SPARSE, 0.034), (5, SPARSE, 0.034), (10, SPARSE, 0.017), (20, SPARSE, 0.0085), (80, SPARSE, 0.0085),
         (10, DENSE, 0.0323), (19, DENSE, 0.017), (38, DENSE, 0.0085), (80, DENSE, 0.0085), (320, DENSE, 0.00425),
     ],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from funkflow.tasks.dataset.matches import find_places, match_by_part, match_by_
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch, are_trained_on, parts_with
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.evaluation.breakdown import COUNT, SQUARED, Bins, BreakdownJob, break_down
+from funkflow.tasks.evaluation.describe import RatingCounts, count_part, write_counts
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
 from funkflow.tasks.grid.factor_shard import ShardStart, initial_shard, write_shard
 from funkflow.tasks.grid.scaling import StepSizes
@@ -30,10 +31,10 @@ from funkflow.tasks.model.model import Model, write_factor_table
 from funkflow.tasks.model.parts import ModelParts, read_side
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.parsing.ids import buckets_of
-from funkflow.tasks.serving.rank_part import count_item_ratings, most_rated, rank_part
+from funkflow.tasks.serving.rank_part import most_rated, rank_part
 from funkflow.tasks.serving.recommend import recommend_part
 from funkflow.tasks.serving.served_model import HeldModel, ServedModel, UserRows
-from funkflow.tasks.storage import files, npy
+from funkflow.tasks.storage import files
 from funkflow.tasks.training.saved_shards import export_shard
 from funkflow.tasks.training.score import Errors
 from funkflow.tasks.training.warm_rows import ModelSide, warm_rows
@@ -187,16 +188,17 @@ def test_a_breakdown_reads_one_part_of_the_users(model: Model, tmp_path: Path, o
     users, its, ratings = rng.integers(0, USERS, 90), rng.integers(0, ITEMS, 90), rng.integers(1, 6, 90).astype(float)
     pieces = [place_own(held_out(tmp_path, 0, users, its, ratings), parts.user_counts, parts.item_counts,
                         str(tmp_path / "placed"))]  # fmt: skip
-    counts = {"users": rng.integers(1, 99, USERS), "items": rng.integers(1, 99, ITEMS)}
-    item_counts = str(tmp_path / "items.npy"), array_written(tmp_path / "items.npy", counts["items"])
+    counts = {name: rng.integers(1, 99, size, np.int32) for name, size in (("users", USERS), ("items", ITEMS))}
+    of_users, of_items = np.stack([np.arange(USERS, dtype=np.int32), counts["users"]]), np.stack([counts["items"]] * 2)
+    sums = write_counts(str(tmp_path), USERS, RatingCounts(of_users, of_items, {}, {}))["checksums"]
     ruler = Bins(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (0, 600))
-    measured = BreakdownJob(tuple(pieces), Scorer(RANK, parts.mean, parts.scale), item_counts, SHARDS, ruler)
+    user_counts, item_counts = ((str(tmp_path / name), sums[name]) for name in ("users.npy", "items.npy"))
+    by = Scorer(RANK, parts.mean, parts.scale)
+    measured = BreakdownJob(tuple(pieces), by, user_counts, item_counts, (len(parts.users), len(parts.items)), ruler)
     total = None
     for shard, place in enumerate(parts.users):
-        url = tmp_path / f"users-{shard}.npy"
-        user_counts = str(url), array_written(url, counts["users"][shard::SHARDS])
         opened.clear()
-        found = break_down(measured, shard, place, user_counts, read_side(parts.items, RANK))
+        found = break_down(measured, shard, place, read_side(parts.items, RANK))
         assert opened.count(f"part.{shard:05d}.parquet") == 2  # of users, and of the items that are given here
         assert found is not None
         total = found if total is None else total + found
@@ -209,10 +211,6 @@ def test_a_breakdown_reads_one_part_of_the_users(model: Model, tmp_path: Path, o
             assert bins[bin_, COUNT] == sum(inside)
             assert bins[bin_, SQUARED] == pytest.approx(np.sum(errors[inside] ** 2), rel=1e-12)
     assert total.by_month[:, COUNT].sum() == 90
-
-
-def array_written(url: Path, array: Any) -> str:
-    return npy.write_array(str(url), np.asarray(array, np.int64))
 
 
 @pytest.mark.parametrize(("now", "then"), [(4, 4), (4, 1), (2, 8), (1, 4)])
@@ -291,7 +289,8 @@ def test_columns_are_read_by_their_names(tmp_path: Path, names: list[str], monke
         return whole.select([each for each in whole.column_names if columns is None or each in columns])
 
     monkeypatch.setattr(files, "read_table", as_they_lie)
-    rival = most_rated(served, count_item_ratings(places[0], places[1], 6))
+    counts = write_counts(str(tmp_path), 2, count_part(places[0], places[1], 6))
+    rival = most_rated(served, (str(tmp_path / "items.npy"), counts["checksums"]["items.npy"]), counts["trained_users"])
     (found,) = rank_part((served, rival), places[0], places[1], 4.0, [1]).model
     best = [max(set(range(6)) - seen, key=lambda item: scores[user, item]) for user, seen in ((0, {3}), (1, {0}))]
     assert found.precision == sum(item in wanted for item, wanted in zip(best, ({1}, {2, 5}), strict=True))

@@ -51,7 +51,8 @@ Matrix = npt.NDArray[np.float64]
 
 def als_settings(alpha: float = 0.0, **others: Any) -> TrainSettings:
     chosen = {"method": "als", "rank": RANK, "seed": 3, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_epochs": 2}
-    return TrainSettings.model_validate({**chosen, "als": {"alpha": alpha}, **others})
+    pulled = 0.6 if 0 < alpha < 1 else None
+    return TrainSettings.model_validate({**chosen, "als": {"alpha": alpha, "toward_mean": pulled}, **others})
 
 
 def trained(
@@ -91,7 +92,7 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, context: Cont
     targets = np.full(made.shape, np.nan)
     scaled = (made.ratings[kept].astype(np.float64) - objective.scaling.mean) / objective.scaling.deviation
     targets[made.users[kept], made.items[kept]] = scaled
-    dense = Dense(targets, objective.alpha, objective.l2)
+    dense = Dense(targets, objective.alpha, objective.l2, toward_mean=objective.toward_mean)
     whole = []
     for side, count, axis in (("user", made.shape[0], 1), ("item", made.shape[1], 0)):
         counts = np.sum(~np.isnan(targets), axis=axis).astype(np.float64)
@@ -107,6 +108,7 @@ def reference(made: Ratings, settings: TrainSettings, shards: int, context: Cont
         whole.append(rows)
     left, right = whole
     for _ in range(settings.epochs):
+        dense = dense.pulled(left)
         left = dense.solved(left, right, settings.als.steps, RANK + 1 if objective.biases else None)
         right = dense.transposed.solved(right, left, settings.als.steps, RANK if objective.biases else None)
     return [left, right], dense
@@ -124,6 +126,7 @@ def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, 0.0, {}),
         (3, 0.0, {"biases": False, "center": False, "l2": 0.02}),
         (2, 0.3, {}),
+        (2, 0.3, {"als": {"alpha": 0.3}}),
         (3, 1.0, {"l2": 0.0, "als": {"alpha": 1.0, "steps": 2}}),
     ],
 )

@@ -22,7 +22,7 @@ from rich.console import Console
 from bench import __main__ as command
 from bench import context, data, table
 from bench.data import Data, packed
-from bench.forms import FORMS
+from bench.forms import FORMS, form_of
 from bench.measure import Measurement, Row, compare
 from bench.peers.roster import PEERS
 from bench.process import run_module, run_words
@@ -148,6 +148,12 @@ def test_contestants_take_turns_and_medians_count() -> None:
 )
 def test_a_failing_process_is_reported(script: str, failed: str) -> None:
     assert run_words([sys.executable, "-c", script], limit_seconds=1).failed == failed
+
+
+def test_another_fraction_has_a_folder_of_its_own() -> None:
+    assert form_of("small") == FORMS["small"]
+    other = form_of("small", 0.001)
+    assert (other.name, other.fraction, other.ranks) == ("small-0.001", 0.001, FORMS["small"].ranks)
 
 
 def test_a_peer_that_is_not_there_is_a_row(tmp_path: Path) -> None:

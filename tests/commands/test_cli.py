@@ -175,6 +175,21 @@ def test_predictions_leave_what_else_is_in_their_folder(
     assert thesis.read_text() == "years of work"
 
 
+@pytest.mark.parametrize("words", [["predict", "--pairs"], ["reconstruct"]])
+def test_a_file_as_the_folder_of_results_is_refused_and_kept(
+    ran: subprocess.CompletedProcess[str], root: Path, tmp_path: Path, words: list[str]
+) -> None:
+    (model,) = root.glob("runs/*/model")
+    pairs, taken = tmp_path / "pairs.csv", tmp_path / "taken"
+    pairs.write_text("user,item\n7,1\n")
+    taken.write_text("years of work")
+    more = [str(pairs)] if "--pairs" in words else []
+    done = funkflow(*words, *more, "--model", str(model), "--out", str(taken))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(f"{taken}: is a file, or in one; set root, or --out, to a folder")
+    assert taken.read_text() == "years of work"
+
+
 def test_plan_says_what_would_run(tmp_path: Path) -> None:
     sets = overrides("ingest.ratings=[]", "synth.shape=netflix", "cluster.memory=64 GB")
     done = funkflow("plan", "netflix", *sets, "--root", str(tmp_path), "--json")

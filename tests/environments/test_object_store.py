@@ -91,7 +91,7 @@ def all_stages(client: Client, root: str, requests: list[Request], methods: Sequ
         before, folder = len(requests), context.store.run(method)
         trained = entry.run_function()(TrainingJob(context, blocks, SCALE, wanted, folder))
         training = requests[before:] if method == "sgd" else training
-        lines = baseline(context, held_out, blocks, SCALE, False)
+        lines = baseline(context, held_out, blocks, SCALE, False).errors
         truth = files.join(raw.folder, "truth")
         evaluate(context, TrainingData(dataset, held_out, blocks), trained, 4, lines, truth=truth)
         about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}

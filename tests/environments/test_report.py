@@ -88,7 +88,11 @@ def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], fact
     for factor in facts["factors"]:
         assert factor["low"][0]["value"] < 0 < factor["high"][0]["value"]
         assert all(each["ratings"] >= 5 and each["title"] for end in ("low", "high") for each in factor[end])
-    assert {"descend", "parse"} <= set(facts["time"]["tasks"]["kinds"])
+    tasks = facts["time"]["tasks"]
+    assert {"descend", "parse"} <= set(tasks["kinds"])
+    loads = [kind for kind in tasks["kinds"] if kind.startswith("load-blocks")]
+    assert loads == ["load-blocks-baseline"]  # training takes them over
+    assert tasks["kinds"].count("count") == 1
     assert [each["stage"] for each in facts["time"]["stages"]][:3] == ["cluster", "synth", "ingest"]
     assert facts["memory"]["peak_bytes"] > 0
 

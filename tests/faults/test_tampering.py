@@ -67,7 +67,7 @@ def run_stages(context: Context) -> None:
     blocks = grid(context, dataset, split, GridSettings(shards=2))
     folder = context.store.run("run")
     trained = train(TrainingJob(context, blocks, SCALE, TrainSettings(rank=3, epochs=4, checkpoint_epochs=2), folder))
-    data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False)
+    data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False).errors
     evaluate(context, data, trained, 3, baselines)
     about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
     model = export(context, dataset, trained, 3, about)

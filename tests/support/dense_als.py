@@ -7,7 +7,7 @@ Does not cover: speed. It shares no code with the tasks on purpose.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,15 @@ class Dense:
     """Targets (users, items), NaN where nothing is observed, and the numbers of J.
 
     sure : confidences of the observed cells, (users, items); None: all 1.
+    common : the row towards which the L2 term pulls users; None: 0. toward_mean : says what its own length counts.
     """
 
     targets: Matrix
     alpha: float
     l2: float
     sure: Matrix | None = None
+    common: Matrix | None = None
+    toward_mean: float = 0.0
 
     @property
     def transposed(self) -> Dense:
@@ -42,22 +45,41 @@ class Dense:
         filled: Matrix = np.where(np.isnan(self.targets), 0.0, self.targets)
         return filled
 
+    def row_weights(self) -> Matrix:
+        """Return n + alpha N of each row."""
+        counts = np.sum(np.where(np.isnan(self.targets), 0.0, self.weights), axis=1)
+        return np.asarray(counts + self.alpha * self.targets.shape[1])
+
     def penalties(self) -> Matrix:
         """l2 (n + alpha N) of each row."""
-        counts = np.sum(np.where(np.isnan(self.targets), 0.0, self.weights), axis=1)
-        return np.asarray(self.l2 * (counts + self.alpha * self.targets.shape[1]))
+        return self.l2 * self.row_weights()
 
     def objective(self, left: Matrix, right: Matrix) -> float:
         """J, cell by cell; the penalty is on the free columns alone, which the caller passes as all of them."""
         errors = self.zero_filled - left @ right.T
-        of_rows = self.penalties() @ np.sum(left**2, axis=1) + self.transposed.penalties() @ np.sum(right**2, axis=1)
+        away, own = left, 0.0
+        if self.common is not None:
+            away, own = left - self.common, (1 / self.toward_mean - 1) * np.sum(self.common**2)
+        of_rows = self.penalties() @ (np.sum(away**2, axis=1) + own) + self.transposed.penalties() @ np.sum(
+            right**2, axis=1
+        )
         return float(np.sum(self.weights * errors**2) + of_rows)
 
     def problem(self, row: int, right: Matrix) -> tuple[Matrix, Matrix]:
         """Return A and b of one row: A x = b where J is least in it."""
         targets, weights = self.targets[row], self.weights[row]
         matrix = (right * weights[:, None]).T @ right + self.penalties()[row] * np.eye(right.shape[1])
-        return matrix, right.T @ (weights * np.nan_to_num(targets))
+        pull = 0.0 if self.common is None else self.penalties()[row] * self.common
+        return matrix, right.T @ (weights * np.nan_to_num(targets)) + pull
+
+    def least_common(self, left: Matrix) -> Matrix:
+        """Return the common row where J is least, as its gradient in it is 0 there."""
+        weights = self.row_weights()
+        return np.asarray(weights @ left / (np.sum(weights) * (1 + (1 / self.toward_mean - 1))))
+
+    def pulled(self, left: Matrix) -> Dense:
+        """Return it with that row, if users have one."""
+        return replace(self, common=self.least_common(left)) if self.toward_mean else self
 
     def as_sample(self, row: int, right: Matrix) -> Matrix:
         """Return A as it would be if the row's observed cells were a sample of all its cells."""
@@ -77,8 +99,9 @@ class Dense:
         after = left.copy()
         for row in rows or range(len(left)):
             if np.isnan(self.targets[row]).all():
-                after[row, free] = 0.0
-                continue
+                after[row, free] = 0.0 if self.common is None else self.common
+                if self.common is None:
+                    continue
             matrix, wanted = self.problem(row, right)
             wanted = wanted[free] - (0.0 if fixed is None else matrix[free, fixed] * left[row, fixed])
             inner = matrix[np.ix_(free, free)]
@@ -86,7 +109,7 @@ class Dense:
                 after[row, free] = np.linalg.solve(inner, wanted)
             else:
                 guess = np.eye(len(free)) if plain else self.as_sample(row, right)[np.ix_(free, free)]
-                after[row, free] = conjugate_gradients(inner, wanted, left[row, free], steps, guess)
+                after[row, free] = conjugate_gradients(inner, wanted, after[row, free], steps, guess)
         return after
 
 

@@ -7,6 +7,8 @@ Does not cover: sums at any rank (test_row_terms.py), the graph on a cluster (te
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,13 +45,12 @@ class Case:
         self.biases = bool(numbers.get("biases"))
         self.objective = Objective(
             numbers.get("alpha", 0.0), numbers.get("l2", 0.1), users, items, Scaling(0.7, 1.6), self.biases,
-            bool(numbers.get("counts")),
+            bool(numbers.get("counts")), numbers.get("toward_mean", 0.0),
         )  # fmt: skip
         targets, sure = np.full(shape, np.nan), np.ones(shape)
         targets[u, i] = (ratings.astype(np.float64) - 0.7) / 1.6
         if self.objective.counts:
             targets[u, i], sure[u, i] = 1.0, 1.0 + np.log((1.0 + ratings.astype(np.float64)) / 2.0)
-        self.dense = Dense(targets, self.objective.alpha, self.objective.l2, sure)
         cut = max(1, items // 2)
         self.cuts = [slice(0, cut), slice(cut, items)] if items > 1 else [slice(0, items)]
         self.blocks = tuple(
@@ -63,6 +64,10 @@ class Case:
         )
         of_users, of_items = als.count_confidences(self.blocks, self.objective)
         self.counts = [of_users, np.concatenate(of_items)]
+        self.common = als.common_of(self.objective, als.weighed_users(self.left, of_users, self.objective))
+        self.dense = Dense(
+            targets, self.objective.alpha, self.objective.l2, sure, self.common, self.objective.toward_mean
+        )
 
     def basis(self, side: str, others: Matrix) -> RowBasis:
         return als.basis_of(self.objective, side, als.gram_of(others))
@@ -70,7 +75,7 @@ class Case:
     def solve_users(self, steps: int, number: str = "f8") -> als.Solved:
         left, right, basis = self.left.astype(number), self.right.astype(number), self.basis("users", self.right)
         shards = [np.ascontiguousarray(right[part]) for part in self.cuts]
-        return als.solve_users(self.blocks, left, shards, basis, self.counts[0], self.objective, steps)
+        return als.solve_users(self.blocks, left, shards, basis, self.counts[0], self.objective, steps, self.common)
 
     def in_users(self, steps: int, number: str) -> Matrix:
         return np.asarray(self.solve_users(steps, number).rows)
@@ -98,6 +103,7 @@ CASES = given(
     levels=st.sampled_from([1, 5, 300, 0]),
     rank=choices([3, 17], [1, 8]),
     alpha=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
+    toward_mean=st.sampled_from([0.0, 0.6, 1.0]),
     kind=st.sampled_from(["ratings", "biases", "counts"]),
 )
 
@@ -105,10 +111,13 @@ CASES = given(
 @settings(max_examples=examples(80), deadline=None)
 @CASES
 def test_solves_equal_those_on_whole_matrices(
-    seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, alpha: float, kind: str
+    seed: int, shape: tuple[int, int], count: int, levels: int, rank: int, alpha: float, toward_mean: float, kind: str
 ) -> None:
-    counts = kind == "counts" and levels > 0
-    case = Case(seed, shape, count, levels, rank, alpha=alpha, biases=kind == "biases" and not alpha, counts=counts)
+    counts, biases = kind == "counts" and levels > 0, kind == "biases" and not alpha
+    case = Case(
+        seed, shape, count, levels, rank, alpha=alpha, biases=biases, counts=counts,
+        toward_mean=toward_mean if alpha else 0.0,
+    )  # fmt: skip
     fixed = {"users": rank + 1, "items": rank} if case.biases else {"users": None, "items": None}
     users = case.dense.solved(case.left, case.right, 3, fixed["users"])
     np.testing.assert_allclose(case.solve_users(3).rows, users, rtol=1e-10, atol=1e-10)
@@ -144,9 +153,9 @@ def test_many_steps_reach_the_minimum_of_the_row(alpha: float, biases: bool) -> 
     np.testing.assert_allclose(case.solve_users(40).rows, exact, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(("alpha", "biases"), [(0.3, False), (1.0, False), (0.0, True)])
-def test_the_objective_between_the_halves(alpha: float, biases: bool) -> None:
-    case = Case(6, (30, 20), 200, 5, 4, alpha=alpha, biases=biases)
+@pytest.mark.parametrize(("alpha", "biases", "toward_mean"), [(0.3, 0, 0), (0.3, 0, 0.7), (1.0, 0, 0), (0.0, 1, 0)])
+def test_the_objective_between_the_halves(alpha: float, biases: int, toward_mean: float) -> None:
+    case = Case(6, (30, 20), 200, 5, 4, alpha=alpha, biases=biases, toward_mean=toward_mean)
     solved = case.solve_users(2)
     case.left = solved.rows
     parts = [
@@ -165,8 +174,20 @@ def test_the_objective_between_the_halves(alpha: float, biases: bool) -> None:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_half_the_gradient_is_seen() -> None:
-    case, step = Case(7, (6, 5), 20, 5, 2, alpha=0.3), 1e-6
+def test_the_objective_is_least_at_the_common_row() -> None:
+    case = Case(6, (30, 20), 40, 5, 4, alpha=0.2, toward_mean=0.7)
+    assert (case.counts[0] == 0).any()
+    assert case.common is not None
+    np.testing.assert_allclose(case.common, case.dense.least_common(case.left), rtol=1e-12)
+    least = case.dense.objective(case.left, case.right)
+    for place, sign in itertools.product(range(4), (1, -1)):
+        moved = case.common + sign * 1e-3 * np.eye(4)[place]
+        assert replace(case.dense, common=moved).objective(case.left, case.right) > least
+
+
+@pytest.mark.parametrize("toward_mean", [0.0, 0.7])
+def test_half_the_gradient_is_seen(toward_mean: float) -> None:
+    case, step = Case(7, (6, 5), 20, 5, 2, alpha=0.3, toward_mean=toward_mean), 1e-6
     slope = np.zeros(case.left.shape)
     for place in np.ndindex(*case.left.shape):
         ends = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Bins, sum_errors
-from funkflow.tasks.evaluation.describe import RatingCounts, bounds_of_bin, describe_part, doubling_bin, months_of
-from funkflow.tasks.storage import files
+from funkflow.tasks.evaluation.describe import (
+    MOST_VALUES,
+    bounds_of_bin,
+    count_part,
+    doubling_bin,
+    months_of,
+    write_counts,
+)
+from funkflow.tasks.storage import files, npy
 
 RULER = Bins(1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0), (360, 24))
 
@@ -68,27 +76,58 @@ def test_predictions_at_the_ends_of_the_scale_and_times_that_are_missing() -> No
 
 
 def test_parts_are_counted_as_a_plain_loop_counts_them(tmp_path: Path) -> None:
+    """Each part has other users; some validation ratings are not in the dataset, one has a value of its own."""
     rng = np.random.default_rng(5)
-    parts, rows = [], []
+    rows: list[dict[str, Any]] = []
+    held_out: list[dict[str, Any]] = []
+    counted = []
     for number in range(3):
-        users, items = rng.integers(-1, 20, 200).astype(np.int32), rng.integers(-1, 9, 200).astype(np.int32)
-        ratings, times = rng.integers(1, 6, 200).astype(np.float32), rng.integers(0, 10**9, 200)
-        table = pa.table(
-            {"user": users, "item": items, "rating": ratings, "timestamp": pa.array(times, pa.timestamp("s")),
-             "row": rng.integers(-1, 2, 200)}
-        )  # fmt: skip
-        url = str(tmp_path / f"{number}.parquet")
-        parts.append(describe_part(url, files.write_table(url, table)))
-        rows += table.to_pylist()
-    found = RatingCounts.of(20, 9, parts)
-    inside = [row for row in rows if row["row"] >= 0]
-    assert found.users.tolist() == [sum(row["user"] == user for row in inside) for user in range(20)]
-    assert found.items.tolist() == [sum(row["item"] == item for row in inside) for item in range(9)]
-    assert found.values == Counter(row["rating"] for row in rows)
-    assert found.within == Counter(row["rating"] for row in inside)
+        users, items = rng.integers(0, 7, 200) * 3 + number, rng.integers(0, 9, 200)
+        ratings, times = rng.integers(1, 6, 200), rng.integers(0, 10**9, 200)
+        part = {"user": users.astype(np.int32), "item": items.astype(np.int32), "rating": ratings.astype(np.float32)}
+        table = pa.table({**part, "timestamp": pa.array(times, pa.timestamp("s"))})
+        row = np.append(rng.choice(200, 30, replace=False), [-1, -1])
+        of_rows = {name: np.append(values[row[:-2]], values[:2]) for name, values in part.items()}
+        of_rows["rating"][-2:] = 2, 9
+        apart = pa.table({**of_rows, "row": row})
+        urls = [str(tmp_path / f"{name}-{number}.parquet") for name in ("part", "validation")]
+        of_part, of_held_out = (
+            (url, files.write_table(url, each)) for url, each in zip(urls, (table, apart), strict=True)
+        )
+        counted.append(count_part(of_part, of_held_out, 9))
+        rows += [{**each, "trained": place not in row} for place, each in enumerate(table.to_pylist())]
+        held_out += apart.to_pylist()
+    found = sum(counted[1:], counted[0])
+    written = write_counts(str(tmp_path), 21, found)
+    of_users, of_items = (npy.read_array(str(tmp_path / f"{side}.npy")) for side in ("users", "items"))
+    trained = [row for row in rows if row["trained"]]
+    assert of_users.tolist() == [sum(row["user"] == user for row in trained) for user in range(21)]
+    assert written["trained_users"] == np.count_nonzero(of_users)
+    assert of_items.tolist() == [
+        [sum(row["item"] == item for row in some) for item in range(9)]
+        for some in (trained, [row for row in held_out if row["row"] >= 0])
+    ]
+    of_values = [Counter(row["rating"] for row in some) for some in (trained, held_out)]
+    assert written["values"] == [(value, *(each[value] for each in of_values)) for value in (1, 2, 3, 4, 5, 9)]
     months = Counter((row["timestamp"].year - 1970) * 12 + row["timestamp"].month - 1 for row in rows)
-    assert {month: count for month, (count, _) in found.months.items()} == months
-    assert sum(total for _, total in found.months.values()) == sum(row["rating"] for row in rows)
+    assert {month: count for month, count, _ in written["months"]} == months
+    assert sum(total for _, _, total in written["months"]) == sum(row["rating"] for row in rows)
+
+
+@pytest.mark.parametrize(("values", "are_few"), [(MOST_VALUES, True), (MOST_VALUES + 1, False)])
+def test_many_different_ratings_are_not_counted_one_by_one(tmp_path: Path, values: int, are_few: bool) -> None:
+    """Also where each part has few."""
+    counted = []
+    for number, some in enumerate(np.array_split(np.arange(values, dtype=np.float32), 2)):
+        part = pa.table({"user": pa.array([number] * len(some), pa.int32()),
+                         "item": pa.array([0] * len(some), pa.int32()), "rating": some})  # fmt: skip
+        nothing = pa.table({"rating": pa.array([], pa.float32()), "row": pa.array([], pa.int64())})
+        urls = [str(tmp_path / f"{name}-{number}") for name in ("part", "validation")]
+        of_part, of_held_out = (
+            (url, files.write_table(url, each)) for url, each in zip(urls, (part, nothing), strict=True)
+        )
+        counted.append(count_part(of_part, of_held_out, 1))
+    assert (sum(counted[1:], counted[0]).values is not None) is are_few
 
 
 def test_months_begin_with_the_calendars() -> None:

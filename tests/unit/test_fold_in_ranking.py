@@ -25,12 +25,16 @@ L2, DEVIATION, MEAN, ALPHA = 0.03, 5.0, 0.0, 0.2
 Matrix = npt.NDArray[np.float64]
 
 
-def model_of(l2: float = L2) -> Model:
+COMMON = [0.3, -0.2, 0.5, 0.1]
+
+
+def model_of(l2: float = L2, **others: Any) -> Model:
     rng = np.random.default_rng(1)
     users, items = ((0.6 * rng.normal(size=(count, 4))).astype(np.float32) for count in (40, 25))
     no_biases = np.zeros(40, np.float32), np.zeros(25, np.float32)
     train = {"method": "als", "biases": False, "als": {"alpha": None}}
     about: About = {"l2": l2, "alpha": ALPHA, "deviation": DEVIATION, "goal": "ranking", "settings": {"train": train}}
+    about.update(others)  # type: ignore[typeddict-item]
     return Model(MEAN, (1.0, 5.0), np.arange(40), np.arange(25) * 10, *no_biases, users, items, about)
 
 
@@ -76,6 +80,18 @@ def test_a_row_equals_the_solution_on_the_whole_matrix(side: Any) -> None:
     folded = model.fold_in(dict(zip(ids[chosen].tolist(), ratings, strict=True)), side)
     np.testing.assert_allclose(folded.factors, expected, rtol=1e-5)
     assert folded.bias == 0.0
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_a_new_user_is_pulled_to_the_row_that_users_have_in_common_and_a_new_item_to_zero(side: Any) -> None:
+    model = model_of(common_user=COMMON)
+    ids, others = (model.item_ids, model.item_factors) if side == "user" else (model.user_ids, model.user_factors)
+    targets = np.full((1, len(ids)), np.nan)
+    targets[0, 3] = 4.0 / DEVIATION
+    scale = np.sqrt(DEVIATION)
+    dense = Dense(targets, ALPHA, L2, common=np.array(COMMON) / scale if side == "user" else None)
+    expected = np.linalg.solve(*dense.problem(0, others.astype(np.float64) / scale)) * scale
+    np.testing.assert_allclose(model.fold_in({ids[3].item(): 4.0}, side).factors, expected, rtol=1e-5)
 
 
 def test_all_items_are_summed_once() -> None:

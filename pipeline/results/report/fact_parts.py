@@ -7,7 +7,6 @@ Does not cover: the tasks that count and sum (pipeline/stages/report.py), the ty
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,33 +24,19 @@ from funkflow.pipeline.results.report.facts import (
     TopItem,
 )
 from funkflow.pipeline.root.manifests import Training, TrainingData
+from funkflow.pipeline.root.model_manifests import SavedCounts
 from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Bins, Breakdown, Sums
-from funkflow.tasks.evaluation.describe import RatingCounts, bounds_of_bin, doubling_bin
+from funkflow.tasks.evaluation.describe import bounds_of_bin, doubling_bin
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.redact import masked_content
-from funkflow.tasks.storage import files
+from funkflow.tasks.storage import files, npy
 
-MOST_VALUES = 24
 _TOP_ITEMS, _FIRST_ROWS = 10, 10
 
 
-@dataclass(frozen=True)
-class DataCounts:
-    """Counts of the ratings of a dataset, and of its validation ratings."""
-
-    whole: RatingCounts
-    held_out: RatingCounts
-
-    @property
-    def trained(self) -> RatingCounts:
-        """Numbers of training ratings of users and of items, without values and months."""
-        return RatingCounts(self.whole.users - self.held_out.users, self.whole.items - self.held_out.items)
-
-
-def data_facts(of: TrainingData, counted: DataCounts, titles: dict[Any, str]) -> DataFacts:
+def data_facts(of: TrainingData, counts: SavedCounts, titles: dict[Any, str]) -> DataFacts:
     """Return the numbers of ratings, by month, by value, by user and by item."""
-    dataset, data, held_out, trained = of.dataset, counted.whole, counted.held_out, counted.trained
-    values = sorted(data.values | held_out.values)
+    dataset, items = of.dataset, npy.read_array(*counts.place("items"))
     return {
         "users": dataset.users,
         "items": dataset.items,
@@ -62,21 +47,21 @@ def data_facts(of: TrainingData, counted: DataCounts, titles: dict[Any, str]) ->
         "quarantined": quarantined_rows(dataset.quarantined, files.join(dataset.folder, "quarantine.parquet")),
         "by_time": {
             "unit": "month",
-            "start": [str(np.datetime64(month, "M")) for month in sorted(data.months)],
-            "ratings": [data.months[month][0] for month in sorted(data.months)],
-            "mean": [data.months[month][1] / data.months[month][0] for month in sorted(data.months)],
+            "start": [str(np.datetime64(int(month), "M")) for month, _, _ in counts.months],
+            "ratings": [int(number) for _, number, _ in counts.months],
+            "mean": [total / number for _, number, total in counts.months],
         }
-        if data.months
+        if counts.months
         else None,
-        "user_counts": _count_bins(trained.users),
-        "item_counts": _count_bins(trained.items),
-        "top_items": _top_items(dataset.id_place("item"), data.items, titles),
+        "user_counts": _count_bins(npy.read_array(*counts.place("users"))),
+        "item_counts": _count_bins(items[0]),
+        "top_items": _top_items(dataset.id_place("item"), items.sum(axis=0), titles),
         "values": {
-            "value": values,
-            "training": [data.values[value] - held_out.within[value] for value in values],
-            "validation": [held_out.values[value] for value in values],
+            "value": [value for value, _, _ in counts.values],
+            "training": [int(training) for _, training, _ in counts.values],
+            "validation": [int(held_out) for _, _, held_out in counts.values],
         }
-        if len(values) <= MOST_VALUES
+        if counts.values is not None
         else None,
     }
 

@@ -32,7 +32,7 @@ from funkflow.pipeline.training.step_sizes import scaling_of
 from funkflow.pipeline.training.warm_start import MeasuredUsers, RowStartWriter
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.grid import solved_rows
-from funkflow.tasks.grid.default_rule import ALS_PATIENCE, WARM_SHRINK, alpha_for, als_l2_for
+from funkflow.tasks.grid.default_rule import ALS_PATIENCE, WARM_SHRINK, alpha_for, als_l2_for, toward_mean_for
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.layout import are_few_items
 from funkflow.tasks.grid.row_objective import Objective
@@ -57,7 +57,8 @@ def train_als(job: TrainingJob) -> Training:
     def work() -> Training:
         loop = _EpochLoop(job, steps, objective=objective)
         last, reason = loop.run()
-        return replace(last.training(job, steps), reason=reason, ranked=loop.ranked_epochs(last))
+        common = loop.common_user(last)
+        return replace(last.training(job, steps), reason=reason, ranked=loop.ranked_epochs(last), common_user=common)
 
     return reuse_or_train(job, job.settings.epochs, work, _summary_of_als)
 
@@ -68,9 +69,11 @@ def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings
     With a weight for missing cells, whose target is 0, targets are not centred: the scale of the ratings becomes 0.2 to
     1, so that the lowest rating, too, says more than no rating. Counts all have the target 1.
     """
-    alpha, l2 = settings.als.alpha or 0.0, settings.l2
+    alpha, l2, toward_mean = settings.als.alpha or 0.0, settings.l2, settings.als.toward_mean
+    size = grid.ratings, grid.users, grid.items
     if settings.als.alpha is None and settings.weighs_missing_cells:
-        alpha = alpha_for(grid.ratings, grid.users, grid.items)
+        alpha = alpha_for(*size)
+        toward_mean = toward_mean_for(*size) if toward_mean is None else toward_mean
     least, greatest = scale
     if grid.counts:
         scaling = Scaling(0.0, 1.0)
@@ -80,8 +83,9 @@ def objective_of(grid: Grid, scale: tuple[float, float], settings: TrainSettings
     else:
         scaling = scaling_of(grid, settings.center)
     if l2 is None:
-        l2 = als_l2_for(grid.ratings, grid.users, grid.items, alpha, likes=grid.counts or least == greatest)
-    return Objective(alpha, l2, grid.users, grid.items, scaling, settings.biases and not alpha, counts=grid.counts)
+        l2 = als_l2_for(*size, alpha, likes=grid.counts or least == greatest)
+    biases = settings.biases and not alpha
+    return Objective(alpha, l2, *size[1:], scaling, biases, grid.counts, toward_mean or 0.0)
 
 
 def _summary_of_als(manifest: Training) -> str:
@@ -153,6 +157,11 @@ class _EpochLoop(CheckpointedLoop):
         if rule is None or not self.ranked_users:
             return None
         return RankedEpochs(places=rule.length, users=self.ranked_users, ndcg=tuple(stopping_ndcgs(last.history)))
+
+    def common_user(self, last: Checkpoint) -> tuple[float, ...]:
+        """Return the row that users have in common in the best epoch; () without one."""
+        common = self.solves.common_of_saved([entry.place(self.folder) for entry in last.best["users"]])
+        return () if common is None else tuple(common.tolist())
 
     def _choose_users(self) -> None:
         """Choose the users whose rankings decide, on the grid as it lies now.

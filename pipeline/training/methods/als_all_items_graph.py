@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dask.base import annotate
 from dask.delayed import delayed
 from distributed import Future
 
@@ -36,7 +37,8 @@ class AllItemSolves(RowSolves):
         (items,) = rows.items
         users: list[Any] = []
         for a, blocks in enumerate(self.data.rows):
-            with self.data.placed(a * self.data.shares // count):
+            # The longest tasks first: Dask would go on to the parts of items, and leave a row of users for last.
+            with self.data.placed(a * self.data.shares // count), annotate(priority=1):
                 users.append(
                     delayed(tasks.solve_users, pure=False)(
                         blocks, rows.users[a], items, self.counts.users[a], self.objective, self.steps,
@@ -91,5 +93,6 @@ class AllItemSolves(RowSolves):
 
     def _joined(self, rows: ShardedRows, number: int) -> ShardedRows:
         key = f"all-items-{self.attempt}-{number:04d}"
-        items = self.client.submit(tasks.items_of, self.objective, *rows.items, key=key, pure=False)
+        common = self.common(rows, f"{self.attempt}-{number:04d}")
+        items = self.client.submit(tasks.items_of, self.objective, common, *rows.items, key=key, pure=False)
         return ShardedRows(rows.users, [items])

@@ -32,6 +32,7 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.serving.rank_sample import RankSample, SampleRule, choose_sample, rank_sample, sample_size
 from funkflow.tasks.serving.ranking_measures import Ranking
 from funkflow.tasks.training import als
+from funkflow.tasks.training.saved_shards import weigh_saved
 from funkflow.tasks.training.score import Errors
 
 NUMBER = "f4"
@@ -95,14 +96,14 @@ class RowSolves:
     def epoch(self, rows: ShardedRows, number: int) -> EpochTasks:
         """Submit epoch `number`."""
         at = f"{self.attempt}-{number:04d}"
-        basis = self._basis("users", rows.items, at)
+        basis, common = self._basis("users", rows.items, at), self.common(rows, at)
         solved: list[Any] = []
         for a, blocks in enumerate(self.data.rows):
             with self.data.placed(a * self.data.shares // len(self.data.rows)):
                 solved.append(
                     delayed(als.solve_users, pure=False)(
                         blocks, rows.users[a], list(rows.items), basis, self.counts.users[a], self.objective,
-                        self.steps, dask_key_name=f"solve-users-{at}-{a:03d}",
+                        self.steps, common, dask_key_name=f"solve-users-{at}-{a:03d}",
                     )
                 )  # fmt: skip
         users = [
@@ -213,6 +214,27 @@ class RowSolves:
     def shards(self, rows: ShardedRows) -> ShardedRows:
         """Return the rows by shard, to be written."""
         return rows
+
+    def common(self, rows: ShardedRows, name: str) -> Future[Any] | None:
+        """Submit the row that users have in common, from all user shards; None without one."""
+        if not self.objective.toward_mean:
+            return None
+        weighed = [
+            self.client.submit(als.weighed_users, shard, counts, self.objective, key=f"weigh-users-{name}-{a:03d}",
+                               pure=False)
+            for a, (shard, counts) in enumerate(zip(rows.users, self.counts.users, strict=True))
+        ]  # fmt: skip
+        return self.client.submit(als.common_of, self.objective, *weighed, key=f"common-{name}", pure=False)
+
+    def common_of_saved(self, users: Sequence[Place]) -> Any:
+        """Return the row that users have in common, from the files of all user shards; None without one."""
+        if not self.objective.toward_mean:
+            return None
+        weighed = [
+            self.client.submit(weigh_saved, place, counts, self.width, self.objective, pure=False)
+            for place, counts in zip(users, self.counts.users, strict=True)
+        ]
+        return self.client.submit(als.common_of, self.objective, *weighed, pure=False).result()
 
     def _basis(self, side: str, others: Sequence[Any], name: str) -> Any:
         """Return the basis in which a side is solved, from all shards of the other one."""

@@ -101,7 +101,7 @@ class _Decomposer:
         self.folder, name = folder_of(self.job.run_folder), self.context.attempt
         scaling = scaling_of(self.grid, self.settings.center)
         mean, self.steps = scaling.mean, StepSizes(scaling.mean, scaling.deviation)
-        self.data = load_grid(self.context, self.job.source, name)
+        self.data = load_grid(self.context, self.job.source, name, before=self.job.placed)
         self.users, self.items = self._biases(self.data, mean, name)
         removed = [
             self.context.client.submit(removed_from, mean, users, *self.items, key=f"removed-{name}-{a}", pure=False)
