@@ -57,14 +57,16 @@ def parts_for(rows: int, part_rows: int, buckets: int) -> int:
 
 
 def scatter_chunk(
-    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool, transform: Transform = "none"
-) -> ChunkSummary:
+    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool,
+    transform: Transform = "none", compiled: bool = False,
+) -> ChunkSummary:  # fmt: skip
     """Parse a chunk; write `folder`/chunk-NNNNN.arrow with one group per bucket, and the chunk's distinct ids.
 
+    `compiled` : by compiled loops, with the same result.
     The function returns bad input instead of raising it, so that the caller can report the first fault of all chunks.
     """
     try:
-        parsed = parse_transformed(chunk, form, stop_at_first, transform)
+        parsed = parse_transformed(chunk, form, stop_at_first, transform, compiled)
     except BadInput as fault:
         return ChunkSummary(fault=fault.message)
     if parsed.rejected and stop_at_first:
@@ -73,7 +75,7 @@ def scatter_chunk(
     leaves_open = parsed.leaves_open
     table = _narrow_columns(parsed.table)
     del parsed
-    order, starts = stable_order(buckets_of(table["user"], buckets), buckets)
+    order, starts = stable_order(buckets_of(table["user"], buckets), buckets, compiled)
     for side in ("user", "item"):
         ids = unique(table[side])
         write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids}), [0, len(ids)])
@@ -116,10 +118,10 @@ def _narrow_columns(table: pa.Table) -> pa.Table:
 
 def _reorder(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
     """Return rows in this order."""
-    columns = {}
+    columns, places = {}, order.astype(np.intp)
     for name, column in zip(table.column_names, table.columns, strict=True):
         is_text = pa.types.is_string(column.type)
-        columns[name] = column.take(pa.array(order)) if is_text else pa.array(column.to_numpy()[order])
+        columns[name] = column.take(pa.array(order)) if is_text else pa.array(column.to_numpy()[places])
     return pa.table(columns)
 
 
@@ -146,18 +148,22 @@ def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicat
     columns : user and item int32 (n,), dense; rating float32 (n,) and timestamp (n,) if present.
     """
     user, item = columns["user"], columns["item"]
-    starts = np.ones(len(user), bool)
-    starts[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-    if starts.all():
+    is_first = np.ones(len(user), bool)
+    is_first[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    if is_first.all():
         return columns
-    group = np.cumsum(starts) - 1
-    times = columns["timestamp"] if "timestamp" in columns else np.zeros(len(user), np.int64)
-    newest_last = np.lexsort((times, group))  # lexsort is stable
-    last = newest_last[np.append(np.flatnonzero(starts)[1:], len(user)) - 1]
+    starts = np.flatnonzero(is_first)
+    counts = np.diff(np.append(starts, len(user)))
+    last = starts + counts - 1
+    if "timestamp" in columns:
+        repeated = np.flatnonzero(np.repeat(counts > 1, counts))
+        pair = np.repeat(starts, counts)[repeated]
+        newest_last = repeated[np.lexsort((columns["timestamp"][repeated], pair))]  # lexsort is stable
+        last[counts > 1] = newest_last[np.cumsum(counts[counts > 1]) - 1]
     rows = {name: values[last] for name, values in columns.items()}
     if duplicates in ("mean", "sum"):
-        sums = np.add.reduceat(columns["rating"].astype(np.float64), np.flatnonzero(starts))
-        rows["rating"] = (sums / np.bincount(group) if duplicates == "mean" else sums).astype(np.float32)
+        sums = np.add.reduceat(columns["rating"].astype(np.float64), starts)
+        rows["rating"] = (sums / counts if duplicates == "mean" else sums).astype(np.float32)
     return rows
 
 

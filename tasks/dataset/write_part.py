@@ -24,6 +24,10 @@ from funkflow.tasks.storage.filesystems import share
 
 Columns = dict[str, npt.NDArray[Any]]
 """user and item int32, dense; rating float32; timestamp datetime64[s] if there are times; all (n,)."""
+_DICTIONARIES = ["timestamp"]
+_ENCODINGS = {"user": "PLAIN", "item": "DELTA_BINARY_PACKED", "rating": "BYTE_STREAM_SPLIT"}
+"""Of the columns of a part, sorted by user and item. Dictionaries for all of them take half as long again to write, a
+quarter longer to read, and the same bytes."""
 PartRecord = dict[str, Any]
 """A manifest's entry for a part, see `write_part`."""
 
@@ -61,7 +65,7 @@ class PartJob:
     """The settings that all parts of a dataset share.
 
     `users` : its users by part (id_pieces.py); `items` : its table of items. `deletions` : pairs to delete.
-    `forgetting` : drop rows whose ids have no number; otherwise there are none.
+    `forgetting` : drop rows whose ids have no number; otherwise there are none. `compiled` : sort by compiled loops.
     """
 
     ratings: ScatteredRows
@@ -73,6 +77,7 @@ class PartJob:
     parts: int
     duplicates: Duplicates
     forgetting: bool
+    compiled: bool = False
 
 
 def write_part(part: int, job: PartJob) -> PartRecord:
@@ -90,7 +95,8 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     old = _read_parent_rows(before, part, job) if before else None
     now = _renumber(before, old, part, users, items) if before and old and before.moved else old
     both = [each for each in (now, _to_dense_rows(raw, users, items, job.forgetting)) if each is not None]
-    columns = _sort_columns({name: np.concatenate([each[name] for each in both]) for name in both[0]})
+    columns = {name: np.concatenate([each[name] for each in both]) for name in both[0]} if len(both) > 1 else both[0]
+    columns = _sort_columns(columns, job.compiled)
     settled = settle_duplicates(columns, job.duplicates)
     duplicates = len(columns["user"]) - len(settled["user"])
     if duplicates and job.duplicates == "raise":
@@ -102,7 +108,10 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     if job.duplicates == "sum":
         changes["greatest"] = float(counted["rating"].max(initial=0.0))
     path = _part_path(part)
-    written = files.write_table(files.join(job.dataset, path), pa.table(counted), compression="lz4")
+    written = files.write_table(
+        files.join(job.dataset, path), pa.table(counted), compression="lz4", dictionaries=_DICTIONARIES,
+        encodings=_ENCODINGS,
+    )  # fmt: skip
     return {"path": path, "rows": len(counted["user"]), "checksum": written, "kept": False, **changes}
 
 
@@ -154,8 +163,9 @@ def _select_rows(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
     return columns if chosen.all() else {name: values[chosen] for name, values in columns.items()}
 
 
-def _sort_columns(columns: Columns) -> Columns:
-    user, item, places = sort_pairs(columns["user"], columns["item"])
+def _sort_columns(columns: Columns, compiled: bool) -> Columns:
+    user, item, order = sort_pairs(columns["user"], columns["item"], compiled)
+    places = order.astype(np.intp)
     rest = {name: values[places] for name, values in columns.items() if name not in ("user", "item")}
     return {"user": user, "item": item, **rest}
 

@@ -1,4 +1,4 @@
-"""Orders by packed numbers equal Python's own stable sort, for rows of any size, repeated or not.
+"""Orders by NumPy and by compiled loops equal Python's own stable sort, for rows of any size, repeated or not.
 
 Covers: tasks/dataset/sorting.py. Does not cover: what the orders are for (test_ingest.py, test_grid.py).
 """
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funkflow.tasks.dataset import sorting
 from funkflow.tasks.dataset.sorting import sort_pairs, stable_order
 
 GREATEST = 2**31 - 1
@@ -24,22 +25,34 @@ def sides(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None)
 @given(
-    st.lists(st.integers(0, 40), max_size=300), st.integers(41, 60), st.sampled_from([np.uint16, np.int32, np.int64])
-)
-def test_counted_order(keys: list[int], size: int, dtype: type[np.integer]) -> None:
-    order, starts = stable_order(np.array(keys, dtype), size)
+    st.lists(st.integers(0, 40), max_size=300), st.sampled_from([41, 60, 2**16, 2**16 + 1]),
+    st.sampled_from([np.uint16, np.int32, np.int64]), st.booleans(),
+)  # fmt: skip
+def test_counted_order(keys: list[int], size: int, dtype: type[np.integer], compiled: bool) -> None:
+    order, starts = stable_order(np.array(keys, dtype), size, compiled)
     assert order.tolist() == sorted(range(len(keys)), key=lambda n: keys[n])
-    assert starts.tolist() == [sum(key < each for key in keys) for each in range(size + 1)]
+    assert starts[:61].tolist() == [sum(key < each for key in keys) for each in range(min(size, 60) + 1)]
+    assert (starts[60:] == len(keys)).all()
+    assert len(starts) == size + 1
 
 
 @settings(deadline=None)
-@given(PAIRS)
-def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
+@given(PAIRS, st.booleans())
+def test_sorted_pairs(pairs: list[tuple[int, int]], compiled: bool) -> None:
     users, items = sides(pairs)
-    sorted_users, sorted_items, places = sort_pairs(users, items)
+    sorted_users, sorted_items, places = sort_pairs(users, items, compiled)
     assert places.tolist() == sorted(range(len(pairs)), key=lambda n: pairs[n])
     assert (sorted_users.tolist(), sorted_items.tolist()) == (users[places].tolist(), items[places].tolist())
     assert sides(pairs)[0].tolist() == users.tolist(), "the input is not changed"
+
+
+def test_many_rows_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items = np.random.default_rng(3).integers(0, [[900], [70]], (2, 50_000), dtype=np.int32)
+    expected, order = np.lexsort((items, users)), stable_order(users, 900)[0]
+    monkeypatch.setattr(sorting, "_sort_places", None)
+    monkeypatch.setattr(np, "argsort", None)
+    assert np.array_equal(sort_pairs(users, items, compiled=True)[2], expected)
+    assert np.array_equal(stable_order(users, 900, compiled=True)[0], order)
 
 
 def test_rows_that_do_not_fit_into_one_number() -> None:
