@@ -9,7 +9,7 @@ Does not cover: uses of the orders (bucket_rows.py, hold_out.py, tasks/grid/scat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ else:  # only many rows are worth the loading of numba
     counting = late("funkflow.tasks.kernels.ingest.counting")
 
 Rows = npt.NDArray[np.int32]
+Columns = dict[str, npt.NDArray[Any]]
 _Places = npt.NDArray[np.uint32]
 
 _SLICE = 1 << 16
@@ -58,25 +59,50 @@ def stable_order(
     return np.argsort(short, kind="stable").astype(np.uint32), starts
 
 
-def sort_pairs(users: Rows, items: Rows, compiled: bool = False) -> tuple[Rows, Rows, _Places]:
+def sort_pairs(users: Rows, items: Rows) -> tuple[Rows, Rows, _Places]:
     """Sort pairs stably by (user, item); return users, items and their earlier places, uint32 (n,).
-
-    `compiled` : sort by compiled loops; the order is the same.
 
     Raises
     ------
     ValueError
         A row is negative.
     """
+    _refuse_negative(users, items)
+    places = _sort_places([users, items])
+    order = places.astype(np.intp)  # otherwise NumPy makes these for each column
+    return users[order], items[order], places
+
+
+def sort_rows(columns: Columns, compiled: bool = False) -> Columns:
+    """Sort rows stably by (user, item).
+
+    Parameters
+    ----------
+    columns : user and item int32; rating float32 and timestamp datetime64[s] if present; all (n,).
+    compiled : sort by compiled loops; the order is the same.
+
+    Raises
+    ------
+    ValueError
+        A row is negative.
+    """
+    users, items = columns["user"], columns["item"]
+    if not compiled or not 0 < int(users.max(initial=0)) + int(items.max(initial=0)) < _SPREAD * len(users):
+        users, items, places = sort_pairs(users, items)
+        order = places.astype(np.intp)
+        rest = {name: values[order] for name, values in columns.items() if name not in ("user", "item")}
+        return {"user": users, "item": items, **rest}
+    _refuse_negative(users, items)
+    absent = {"rating": np.empty(0, np.float32), "timestamp": np.empty(0, "M8[s]")}
+    given = [np.ascontiguousarray({**absent, **columns}[name]) for name in ("user", "item", "rating", "timestamp")]
+    found = [np.empty_like(values) for values in given]
+    counting.sort_rows()(*(values.view(np.int64) if values.dtype.kind == "M" else values for values in [*given, *found]))
+    return {name: values for name, values in zip(("user", "item", "rating", "timestamp"), found, strict=True) if name in columns}
+
+
+def _refuse_negative(users: Rows, items: Rows) -> None:
     if len(users) and min(users.min(), items.min()) < 0:
         raise ValueError(f"row {min(users.min(), items.min())} is negative")
-    if compiled and len(users) and int(users.max()) + int(items.max()) < _SPREAD * len(users):
-        places = np.empty(len(users), np.uint32)
-        counting.order_pairs()(users, items, places)
-    else:
-        places = _sort_places([users, items])
-    order = places.astype(np.intp)  # NumPy would make these, and for each column
-    return users[order], items[order], places
 
 
 def _sort_places(columns: list[npt.NDArray[np.integer]]) -> _Places:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from funkflow.tasks.dataset.bucket_rows import Duplicates, gather_rows, settle_duplicates
 from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
-from funkflow.tasks.dataset.sorting import sort_pairs
+from funkflow.tasks.dataset.sorting import sort_rows
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.ids import look_up
 from funkflow.tasks.storage import files
@@ -96,7 +96,7 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     now = _renumber(before, old, part, users, items) if before and old and before.moved else old
     both = [each for each in (now, _to_dense_rows(raw, users, items, job.forgetting)) if each is not None]
     columns = {name: np.concatenate([each[name] for each in both]) for name in both[0]} if len(both) > 1 else both[0]
-    columns = _sort_columns(columns, job.compiled)
+    columns = sort_rows(columns, job.compiled)
     settled = settle_duplicates(columns, job.duplicates)
     duplicates = len(columns["user"]) - len(settled["user"])
     if duplicates and job.duplicates == "raise":
@@ -161,13 +161,6 @@ def _drop_unnumbered(columns: Columns) -> Columns:
 
 def _select_rows(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
     return columns if chosen.all() else {name: values[chosen] for name, values in columns.items()}
-
-
-def _sort_columns(columns: Columns, compiled: bool) -> Columns:
-    user, item, order = sort_pairs(columns["user"], columns["item"], compiled)
-    places = order.astype(np.intp)
-    rest = {name: values[places] for name, values in columns.items() if name not in ("user", "item")}
-    return {"user": user, "item": item, **rest}
 
 
 def _delete_pairs(columns: Columns, unwanted: pa.Table, users: IdPiece, items: pa.Array) -> Columns:

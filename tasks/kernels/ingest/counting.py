@@ -1,6 +1,6 @@
 """The compiled loops that sort rows by counting those of each key.
 
-Covers: `order_keys`, for a few keys, and `order_pairs`, by two columns. Both orders are stable.
+Covers: `order_keys`, for a few keys, and `sort_rows`, for rows by user and item. Both orders are stable.
 Does not cover: which rows are sorted by what, keys of a wide range, and the same orders by NumPy
 (tasks/dataset/sorting.py).
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import int32, int64, types, uint16, uint32
+from numba import float32, int32, int64, types, uint16, uint32
 
 from funkflow.tasks.kernels.cache import compiled
 
@@ -46,27 +46,46 @@ def _order_keys(keys, starts, places):  # type: ignore[no-untyped-def]
         following[key] += 1
 
 
-def _order_pairs(users, items, places):  # type: ignore[no-untyped-def]
-    """Write the stable order by (user, item).
+def _sort_rows(  # type: ignore[no-untyped-def]
+    users, items, ratings, times, sorted_users, sorted_items, sorted_ratings, sorted_times
+):
+    """Sort rows stably by (user, item): put them in the order of the items, and from there in that of the users.
 
-    The rows are put in the order of the items, and from there in that of the users.
+    A row moves once, whole: 16 bytes to one place take less time than four columns to four.
 
     Parameters
     ----------
-    users, items : int32 (n,), not negative; places : uint32 (n,).
+    users, items : int32 (n,), not negative; ratings : float32, and times : int64, both (n,) or empty.
+    sorted_... : like them, receive the rows.
     """
-    by_item, by_user = np.zeros(items.max() + 2, np.int64), np.zeros(users.max() + 2, np.int64)
+    by_item, by_user = np.zeros(items.max() + 2, np.uint32), np.zeros(users.max() + 2, np.uint32)
     _count(items, by_item)
     _count(users, by_user)
-    order = np.empty(len(items), np.uint32)
+    order, moved = np.empty(len(items), np.uint32), np.empty((len(items), 2), np.int64)
     for n in range(len(items)):
         item = np.uint64(items[n])
         order[np.uint64(by_item[item])] = n
         by_item[item] += 1
+    bits, moved_bits = ratings.view(np.uint32), moved.view(np.uint32)
     for n in range(len(order)):
-        user = np.uint64(users[np.uint64(order[n])])
-        places[np.uint64(by_user[user])] = order[n]
+        row = np.uint64(order[n])
+        user = np.uint64(users[row])
+        place = np.uint64(by_user[user])
         by_user[user] += 1
+        moved_bits[place, 0] = np.uint32(items[row])
+        if len(bits):
+            moved_bits[place, 1] = bits[row]
+        if len(times):
+            moved[place, 1] = times[row]
+    sorted_bits, place = sorted_ratings.view(np.uint32), np.uint64(0)
+    for user in range(len(by_user) - 1):  # where one ends, now
+        while place < np.uint64(by_user[user]):
+            sorted_users[place], sorted_items[place] = user, moved_bits[place, 0]
+            if len(bits):
+                sorted_bits[place] = moved_bits[place, 1]
+            if len(times):
+                sorted_times[place] = moved[place, 1]
+            place += np.uint64(1)
 
 
 @functools.cache
@@ -77,9 +96,11 @@ def order_keys() -> Callable[..., None]:
 
 
 @functools.cache
-def order_pairs() -> Callable[..., None]:
-    """Return `_order_pairs`, compiled."""
-    return compiled(types.void(_read(int32), _read(int32), types.Array(uint32, 1, "C")), **_OPTIONS)(_order_pairs)
+def sort_rows() -> Callable[..., None]:
+    """Return `_sort_rows`, compiled."""
+    kinds = (int32, int32, float32, int64)
+    written = (types.Array(kind, 1, "C") for kind in kinds)
+    return compiled(types.void(*map(_read, kinds), *written), **_OPTIONS)(_sort_rows)
 
 
 def _read(kind: Any) -> Any:
