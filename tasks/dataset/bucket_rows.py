@@ -16,14 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from funkflow.tasks.dataset.coded_ids import PartIds, gather_ids, number_chunk, write_distinct
 from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form
-from funkflow.tasks.parsing.ids import buckets_of, unique
 from funkflow.tasks.parsing.rows.rows import quarantine_table
 from funkflow.tasks.parsing.rows.transformed import parse_transformed
 from funkflow.tasks.parsing.sources.chunks import Chunk
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
 from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
 from funkflow.tasks.transform import Transform
 
@@ -73,13 +74,15 @@ def scatter_chunk(
         return ChunkSummary(fault=parsed.rejected[0].message())
     rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _rating_range(parsed.table)
     leaves_open = parsed.leaves_open
-    table = _narrow_columns(parsed.table)
+    users, items = number_chunk("user", parsed.table["user"], buckets), number_chunk("item", parsed.table["item"], 1)
+    columns = {users.column: users.numbers, items.column: items.numbers, **_other_columns(parsed.table)}
     del parsed
-    order, starts = stable_order(buckets_of(table["user"], buckets), buckets, compiled)
-    for side in ("user", "item"):
-        ids = unique(table[side])
-        write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids}), [0, len(ids)])
-    write_groups(chunk_url(folder, number), _reorder(table, order), starts.tolist())
+    order, starts = stable_order(users.buckets, buckets, compiled)
+    places = order.astype(np.intp)  # otherwise NumPy makes these for each column
+    write_distinct(folder, "user", number, users)
+    write_distinct(folder, "item", number, items)
+    reordered = pa.table({name: as_column(values[places]) for name, values in columns.items()})
+    write_groups(chunk_url(folder, number), reordered, starts.tolist())
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
     return ChunkSummary(rows, len(rejected), *extremes, leaves_open=leaves_open)
@@ -98,43 +101,54 @@ def chunk_url(folder: str, number: int) -> str:
     return files.join(folder, f"chunk-{number:05d}.arrow")
 
 
-def ids_url(folder: str, side: str, number: int) -> str:
-    """Return the path of the distinct raw users or items of chunk `number`."""
-    return files.join(folder, f"{side}s-{number:05d}.arrow")
-
-
 def rejected_url(folder: str, number: int) -> str:
     """Return the path of the rejected rows of chunk `number`."""
     return files.join(folder, f"rejected-{number:05d}.parquet")
 
 
-def _narrow_columns(table: pa.Table) -> pa.Table:
-    """Return parsed rows with integers and times in their narrowest types."""
-    wide = {name for name in table.column_names if pa.types.is_integer(table[name].type) or name == "timestamp"}
-    return pa.table(
-        {name: narrow_integers(table[name]) if name in wide else table[name] for name in table.column_names}
-    )
+def _other_columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
+    """Return ratings and times, those in their narrowest type, where there are any."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    if "rating" in table.column_names:
+        columns["rating"] = numbers_of(table["rating"])
+    if "timestamp" in table.column_names:
+        columns["timestamp"] = narrow_integers(table["timestamp"])
+    return columns
 
 
-def _reorder(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
-    """Return rows in this order."""
-    columns, places = {}, order.astype(np.intp)
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        is_text = pa.types.is_string(column.type)
-        columns[name] = column.take(pa.array(order)) if is_text else pa.array(column.to_numpy()[places])
-    return pa.table(columns)
+@dataclass(frozen=True)
+class PartRows:
+    """Rows of one part: ids of users and items, and the other columns by name, times in seconds."""
+
+    users: PartIds
+    items: PartIds
+    rest: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.users)
 
 
-def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
+def gather_part(folder: str, chunks: int, part: int, parts: int, buckets: int) -> PartRows:
     """Read one part's rows of all chunks, in the order of the chunks; raw ids have any integer width."""
     width = buckets // parts
     groups = range(part * width, (part + 1) * width)
     tables = [read_groups(chunk_url(folder, number), groups) for number in range(chunks)]
-    rows = pa.concat_tables(tables, promote_options="permissive")
-    if "timestamp" in rows.column_names:
-        place = rows.column_names.index("timestamp")
-        rows = rows.set_column(place, "timestamp", rows["timestamp"].cast(pa.int64()).cast(pa.timestamp("s")))
-    return rows
+    users, items = (gather_ids(folder, side, tables, groups) for side in ("user", "item"))
+    names = [name for name in ("rating", "timestamp") if name in tables[0].column_names]
+    rest = pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
+    if "timestamp" in names:
+        times = rest["timestamp"].cast(pa.int64()).cast(pa.timestamp("s"))
+        rest = rest.set_column(names.index("timestamp"), "timestamp", times)
+    return PartRows(users, items, rest)
+
+
+def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
+    """Read one part's rows as `gather_part` does, with their raw ids in the columns user and item."""
+    rows = gather_part(folder, chunks, part, parts, buckets)
+    raw = pa.table({"user": rows.users.raw(), "item": rows.items.raw()})
+    for name in rows.rest.column_names:
+        raw = raw.append_column(name, rows.rest[name])
+    return raw
 
 
 def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.tasks.dataset.bucket_rows import Duplicates, gather_rows, settle_duplicates
+from funkflow.tasks.dataset.bucket_rows import Duplicates, PartRows, gather_part, settle_duplicates
 from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
 from funkflow.tasks.dataset.sorting import sort_rows
 from funkflow.tasks.model.about import Place
@@ -40,9 +40,9 @@ class ScatteredRows:
     chunks: int
     buckets: int
 
-    def rows(self, part: int, parts: int) -> pa.Table | None:
+    def rows(self, part: int, parts: int) -> PartRows | None:
         """Return the rows of one part; None if there are no chunks."""
-        return gather_rows(self.folder, self.chunks, part, parts, self.buckets) if self.chunks else None
+        return gather_part(self.folder, self.chunks, part, parts, self.buckets) if self.chunks else None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     raw, unwanted = (each.rows(part, job.parts) for each in (job.ratings, job.deletions))
     before = job.earlier
     same_cut = before is not None and len(before.parts) == job.parts
-    if same_cut and before and not before.moved and not any(each and each.num_rows for each in (raw, unwanted)):
+    if same_cut and before and not before.moved and not any(each and len(each) for each in (raw, unwanted)):
         return _reuse_parent_part(job, before, part)
     users, items = read_piece(job.users, part), read_ids(job.items)
     old = _read_parent_rows(before, part, job) if before else None
@@ -146,11 +146,14 @@ def _renumber(before: ParentParts, columns: Columns, part: int, users: IdPiece, 
     return _drop_unnumbered({**columns, "user": user, "item": item})
 
 
-def _to_dense_rows(raw: pa.Table | None, users: IdPiece, items: pa.Array, forgetting: bool) -> Columns | None:
+def _to_dense_rows(raw: PartRows | None, users: IdPiece, items: pa.Array, forgetting: bool) -> Columns | None:
     if raw is None:
         return None
-    columns = {"user": users.dense_of(raw["user"]), "item": look_up(raw["item"], items)}
-    columns |= {name: raw[name].to_numpy() for name in raw.column_names if name not in columns}
+    columns: Columns = {
+        "user": raw.users.dense(users.dense_of),
+        "item": raw.items.dense(lambda ids: look_up(ids, items)),
+    }
+    columns |= {name: raw.rest[name].to_numpy() for name in raw.rest.column_names}
     return _drop_unnumbered(columns) if forgetting else columns
 
 
@@ -163,7 +166,7 @@ def _select_rows(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
     return columns if chosen.all() else {name: values[chosen] for name, values in columns.items()}
 
 
-def _delete_pairs(columns: Columns, unwanted: pa.Table, users: IdPiece, items: pa.Array) -> Columns:
+def _delete_pairs(columns: Columns, unwanted: PartRows, users: IdPiece, items: pa.Array) -> Columns:
     pairs = _to_dense_rows(unwanted, users, items, forgetting=True)
     if pairs is None:
         return columns

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funkflow.tasks.dataset import sorting
-from funkflow.tasks.dataset.sorting import sort_pairs, stable_order
+from funkflow.tasks.dataset.sorting import Columns, sort_pairs, sort_rows, stable_order
 
 GREATEST = 2**31 - 1
 ROWS = st.one_of(st.integers(0, 3), st.integers(0, 5000), st.integers(0, GREATEST))
@@ -37,25 +37,42 @@ def test_counted_order(keys: list[int], size: int, dtype: type[np.integer], comp
 
 
 @settings(deadline=None)
-@given(PAIRS, st.booleans())
-def test_sorted_pairs(pairs: list[tuple[int, int]], compiled: bool) -> None:
+@given(PAIRS)
+def test_sorted_pairs(pairs: list[tuple[int, int]]) -> None:
     users, items = sides(pairs)
-    sorted_users, sorted_items, places = sort_pairs(users, items, compiled)
+    sorted_users, sorted_items, places = sort_pairs(users, items)
     assert places.tolist() == sorted(range(len(pairs)), key=lambda n: pairs[n])
     assert (sorted_users.tolist(), sorted_items.tolist()) == (users[places].tolist(), items[places].tolist())
     assert sides(pairs)[0].tolist() == users.tolist(), "the input is not changed"
 
 
+@settings(deadline=None)
+@given(PAIRS, st.booleans(), st.booleans(), st.booleans())
+def test_sorted_rows(pairs: list[tuple[int, int]], compiled: bool, rated: bool, timed: bool) -> None:
+    users, items = sides(pairs)
+    order = sorted(range(len(pairs)), key=lambda n: pairs[n])
+    rows: Columns = {"user": users, "item": items}
+    if rated:
+        rows["rating"] = np.linspace(-1.0, 7.0, len(pairs), dtype=np.float32)
+    if timed:
+        rows["timestamp"] = np.arange(-3, len(pairs) - 3).astype("M8[s]")
+    found = sort_rows(rows, compiled)
+    assert list(found) == list(rows)
+    for name, values in rows.items():
+        assert found[name].dtype == values.dtype
+        assert found[name].tolist() == values[order].tolist()
+
+
 def test_many_rows_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     users, items = np.random.default_rng(3).integers(0, [[900], [70]], (2, 50_000), dtype=np.int32)
     expected, order = np.lexsort((items, users)), stable_order(users, 900)[0]
+    rows: Columns = {"user": users, "item": items, "timestamp": np.arange(50_000).astype("M8[s]")}
     monkeypatch.setattr(sorting, "_sort_places", None)
-    monkeypatch.setattr(np, "argsort", None)
-    assert np.array_equal(sort_pairs(users, items, compiled=True)[2], expected)
+    assert np.array_equal(sort_rows(rows, compiled=True)["timestamp"].astype(np.int64), expected)
     assert np.array_equal(stable_order(users, 900, compiled=True)[0], order)
 
 
-def test_rows_that_do_not_fit_into_one_number() -> None:
+def test_rows_of_any_size() -> None:
     rng = np.random.default_rng(5)
     users, items = rng.integers(0, 2**31, (2, 20_000), dtype=np.int32)
     assert np.array_equal(sort_pairs(users, items)[2], np.lexsort((items, users)))

@@ -77,15 +77,17 @@ def _sort_rows(  # type: ignore[no-untyped-def]
             moved_bits[place, 1] = bits[row]
         if len(times):
             moved[place, 1] = times[row]
-    sorted_bits, place = sorted_ratings.view(np.uint32), np.uint64(0)
-    for user in range(len(by_user) - 1):  # where one ends, now
-        while place < np.uint64(by_user[user]):
-            sorted_users[place], sorted_items[place] = user, moved_bits[place, 0]
+    sorted_bits, begin = sorted_ratings.view(np.uint32), np.int64(0)
+    for number in range(len(by_user) - 1):
+        end = np.int64(by_user[number])  # places were counted up to the last row
+        for n in range(begin, end):
+            place = np.uint64(n)
+            sorted_users[place], sorted_items[place] = number, moved_bits[place, 0]
             if len(bits):
                 sorted_bits[place] = moved_bits[place, 1]
             if len(times):
                 sorted_times[place] = moved[place, 1]
-            place += np.uint64(1)
+        begin = end
 
 
 @functools.cache

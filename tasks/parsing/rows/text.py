@@ -171,8 +171,9 @@ def _is_ambiguous(data: bytes) -> bool:
 def _has_padded_ids(data: bytes, form: Form) -> bool:
     """Return whether Arrow would read some id as another integer, such as 007."""
     places = {form.user: form.user_type, form.item: form.item_type}
-    names = [f"c{place}" for place, kind in places.items() if place >= 0 and kind == "integer"]
-    if not names or not may_have_padded(data, form.delimiter):
+    found = [place for place, kind in places.items() if place >= 0 and kind == "integer"]
+    names = [f"c{place}" for place in found]
+    if not found or not may_have_padded(data, form.delimiter, first=min(found) == 0, later=max(found) > 0):
         return False
     written = _read_csv(data, form, dict.fromkeys(names, pa.string()), [])
     return any(pc.any(pc.match_substring_regex(written[name], r"^\s*[+-]?0[0-9]|^\s*-0")).as_py() for name in names)
