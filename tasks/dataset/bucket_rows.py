@@ -118,11 +118,11 @@ def _other_columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
 
 @dataclass(frozen=True)
 class PartRows:
-    """Rows of one part: ids of users and items, and the other columns by name, times in seconds."""
+    """Rows of one part: ids of users and items, and the other columns by name, times in whole seconds since 1970."""
 
     users: PartIds
     items: PartIds
-    rest: pa.Table
+    rest: dict[str, npt.NDArray[Any]]
 
     def __len__(self) -> int:
         return len(self.users)
@@ -136,18 +136,18 @@ def gather_part(folder: str, chunks: int, part: int, parts: int, buckets: int) -
     users, items = (gather_ids(folder, side, tables, groups) for side in ("user", "item"))
     names = [name for name in ("rating", "timestamp") if name in tables[0].column_names]
     rest = pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
-    if "timestamp" in names:
-        times = rest["timestamp"].cast(pa.int64()).cast(pa.timestamp("s"))
-        rest = rest.set_column(names.index("timestamp"), "timestamp", times)
-    return PartRows(users, items, rest)
+    return PartRows(users, items, {name: numbers_of(rest[name]) for name in names})
 
 
 def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
     """Read one part's rows as `gather_part` does, with their raw ids in the columns user and item."""
     rows = gather_part(folder, chunks, part, parts, buckets)
     raw = pa.table({"user": rows.users.raw(), "item": rows.items.raw()})
-    for name in rows.rest.column_names:
-        raw = raw.append_column(name, rows.rest[name])
+    for name, values in rows.rest.items():
+        column = as_column(values)
+        raw = raw.append_column(
+            name, column.cast(pa.int64()).cast(pa.timestamp("s")) if name == "timestamp" else column
+        )
     return raw
 
 

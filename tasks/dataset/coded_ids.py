@@ -67,7 +67,7 @@ class PartIds:
 def number_chunk(side: str, raw_ids: pa.ChunkedArray, buckets: int) -> ChunkIds:
     """Number the ids of one side of a chunk, for rows in so many buckets; 1 for a side that does not decide them."""
     if pa.types.is_integer(raw_ids.type):
-        distinct = unique(raw_ids)
+        distinct = as_column(narrow_integers(pa.chunked_array([unique(raw_ids)])))
         return ChunkIds(side, narrow_integers(raw_ids), buckets_of(raw_ids, buckets), distinct, [0, len(distinct)])
     encoded = raw_ids.combine_chunks().dictionary_encode()
     of_row = numbers_of(encoded.indices)

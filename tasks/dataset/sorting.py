@@ -24,7 +24,6 @@ Rows = npt.NDArray[np.int32]
 Columns = dict[str, npt.NDArray[Any]]
 _Places = npt.NDArray[np.uint32]
 
-_NAMES = ("user", "item", "rating", "timestamp")
 _DIGIT_BITS = 16
 _SPREAD = 8
 """Counters take more time than other sorts where there are more of them than this many times the rows."""
@@ -71,8 +70,8 @@ def sort_rows(columns: Columns, compiled: bool = False) -> Columns:
 
     Parameters
     ----------
-    columns : user and item int32; rating float32 and timestamp datetime64[s] if present; all (n,).
-    compiled : sort by compiled loops; the order is the same.
+    columns : user and item int32; rating float32 and timestamp int32, or another integer, if present; all (n,).
+    compiled : sort by compiled loops, if times are int32; the order is the same.
 
     Raises
     ------
@@ -81,20 +80,16 @@ def sort_rows(columns: Columns, compiled: bool = False) -> Columns:
     """
     users, items = columns["user"], columns["item"]
     _refuse_negative(users, items)
-    if not compiled or not 0 < int(users.max(initial=0)) + int(items.max(initial=0)) < _SPREAD * len(users):
+    absent = {"rating": np.empty(0, np.float32), "timestamp": np.empty(0, np.int32)}
+    given = [{**absent, **columns}[name] for name in ("user", "item", "rating", "timestamp")]
+    counters = int(users.max(initial=0)) + int(items.max(initial=0))
+    if not compiled or not 0 < counters < _SPREAD * len(users) or given[-1].dtype != np.int32:
         order = _sort_places([users, items])
         return {name: values[order] for name, values in columns.items()}
-    absent = {"rating": np.empty(0, np.float32), "timestamp": np.empty(0, "M8[s]")}
-    given = [np.ascontiguousarray({**absent, **columns}[name]) for name in _NAMES]
     found = [np.empty_like(values) for values in given]
-    counting.sort_rows()(
-        *(values.view(np.int64) if values.dtype.kind == "M" else values for values in [*given, *found])
-    )
-    return {
-        name: values
-        for name, values in zip(("user", "item", "rating", "timestamp"), found, strict=True)
-        if name in columns
-    }
+    counting.sort_rows()(*map(np.ascontiguousarray, given), *found)
+    user, item, rating, timestamp = found
+    return {name: {"user": user, "item": item, "rating": rating, "timestamp": timestamp}[name] for name in columns}
 
 
 def _refuse_negative(users: Rows, items: Rows) -> None:

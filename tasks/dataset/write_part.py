@@ -23,7 +23,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import share
 
 Columns = dict[str, npt.NDArray[Any]]
-"""user and item int32, dense; rating float32; timestamp datetime64[s] if there are times; all (n,)."""
+"""user and item int32, dense; rating float32; timestamp if there are times, integer seconds since 1970; all (n,)."""
 _DICTIONARIES = ["timestamp"]
 _ENCODINGS = {"user": "PLAIN", "item": "DELTA_BINARY_PACKED", "rating": "BYTE_STREAM_SPLIT"}
 """Of the columns of a part, sorted by user and item. Dictionaries for all of them take half as long again to write, a
@@ -108,6 +108,8 @@ def write_part(part: int, job: PartJob) -> PartRecord:
     if job.duplicates == "sum":
         changes["greatest"] = float(counted["rating"].max(initial=0.0))
     path = _part_path(part)
+    if "timestamp" in counted:
+        counted = {**counted, "timestamp": counted["timestamp"].astype("M8[s]")}
     written = files.write_table(
         files.join(job.dataset, path), pa.table(counted), compression="lz4", dictionaries=_DICTIONARIES,
         encodings=_ENCODINGS,
@@ -132,7 +134,7 @@ def _read_parent_rows(before: ParentParts, part: int, job: PartJob) -> Columns:
     table = files.read_table(files.join(before.folder, path), expected_checksum=checksum)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     if "timestamp" in columns:
-        columns["timestamp"] = columns["timestamp"].astype("datetime64[s]")
+        columns["timestamp"] = columns["timestamp"].astype("M8[s]").astype(np.int64)
     if share_of > 1:
         columns = _select_rows(columns, read_piece(before.users, part).has(columns["user"]))
     return columns
@@ -153,7 +155,7 @@ def _to_dense_rows(raw: PartRows | None, users: IdPiece, items: pa.Array, forget
         "user": raw.users.dense(users.dense_of),
         "item": raw.items.dense(lambda ids: look_up(ids, items)),
     }
-    columns |= {name: raw.rest[name].to_numpy() for name in raw.rest.column_names}
+    columns |= raw.rest
     return _drop_unnumbered(columns) if forgetting else columns
 
 

@@ -51,42 +51,42 @@ def _sort_rows(  # type: ignore[no-untyped-def]
 ):
     """Sort rows stably by (user, item): put them in the order of the items, and from there in that of the users.
 
-    A row moves once, whole: 16 bytes to one place take less time than four columns to four.
+    A row moves once, whole: 12 bytes to one place take less time than three columns to three.
 
     Parameters
     ----------
-    users, items : int32 (n,), not negative; ratings : float32, and times : int64, both (n,) or empty.
+    users, items : int32 (n,), not negative; ratings : float32, and times : int32, both (n,) or empty.
     sorted_... : like them, receive the rows.
     """
     by_item, by_user = np.zeros(items.max() + 2, np.uint32), np.zeros(users.max() + 2, np.uint32)
     _count(items, by_item)
     _count(users, by_user)
-    order, moved = np.empty(len(items), np.uint32), np.empty((len(items), 2), np.int64)
+    order, moved = np.empty(len(items), np.uint32), np.empty((len(items), 3), np.int32)
     for n in range(len(items)):
         item = np.uint64(items[n])
         order[np.uint64(by_item[item])] = n
         by_item[item] += 1
-    bits, moved_bits = ratings.view(np.uint32), moved.view(np.uint32)
+    bits = ratings.view(np.int32)
     for n in range(len(order)):
         row = np.uint64(order[n])
         user = np.uint64(users[row])
         place = np.uint64(by_user[user])
         by_user[user] += 1
-        moved_bits[place, 0] = np.uint32(items[row])
+        moved[place, 0] = items[row]
         if len(bits):
-            moved_bits[place, 1] = bits[row]
+            moved[place, 1] = bits[row]
         if len(times):
-            moved[place, 1] = times[row]
-    sorted_bits, begin = sorted_ratings.view(np.uint32), np.int64(0)
+            moved[place, 2] = times[row]
+    sorted_bits, begin = sorted_ratings.view(np.int32), np.int64(0)
     for number in range(len(by_user) - 1):
         end = np.int64(by_user[number])  # places were counted up to the last row
         for n in range(begin, end):
             place = np.uint64(n)
-            sorted_users[place], sorted_items[place] = number, moved_bits[place, 0]
+            sorted_users[place], sorted_items[place] = number, moved[place, 0]
             if len(bits):
-                sorted_bits[place] = moved_bits[place, 1]
+                sorted_bits[place] = moved[place, 1]
             if len(times):
-                sorted_times[place] = moved[place, 1]
+                sorted_times[place] = moved[place, 2]
         begin = end
 
 
@@ -100,7 +100,7 @@ def order_keys() -> Callable[..., None]:
 @functools.cache
 def sort_rows() -> Callable[..., None]:
     """Return `_sort_rows`, compiled."""
-    kinds = (int32, int32, float32, int64)
+    kinds = (int32, int32, float32, int32)
     written = (types.Array(kind, 1, "C") for kind in kinds)
     return compiled(types.void(*map(_read, kinds), *written), **_OPTIONS)(_sort_rows)
 
