@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from funkflow.tasks.dataset.coded_ids import PartIds, gather_ids, number_chunk, write_distinct
-from funkflow.tasks.dataset.sorting import stable_order
+from funkflow.tasks.dataset.chunk_rows import order_by_bucket
+from funkflow.tasks.dataset.coded_ids import PartIds, gather_ids, write_distinct
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form
 from funkflow.tasks.parsing.rows.rows import quarantine_table
@@ -25,7 +25,7 @@ from funkflow.tasks.parsing.rows.transformed import parse_transformed
 from funkflow.tasks.parsing.sources.chunks import Chunk
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
-from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
+from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
 from funkflow.tasks.transform import Transform
 
 Duplicates = Literal["last", "mean", "sum", "raise"]
@@ -74,15 +74,12 @@ def scatter_chunk(
         return ChunkSummary(fault=parsed.rejected[0].message())
     rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _rating_range(parsed.table)
     leaves_open = parsed.leaves_open
-    users, items = number_chunk("user", parsed.table["user"], buckets), number_chunk("item", parsed.table["item"], 1)
-    columns = {users.column: users.numbers, items.column: items.numbers, **_other_columns(parsed.table)}
+    found = order_by_bucket(parsed.table, buckets, compiled)
     del parsed
-    order, starts = stable_order(users.buckets, buckets, compiled)
-    places = order.astype(np.intp)  # otherwise NumPy makes these for each column
-    write_distinct(folder, "user", number, users)
-    write_distinct(folder, "item", number, items)
-    reordered = pa.table({name: as_column(values[places]) for name, values in columns.items()})
-    write_groups(chunk_url(folder, number), reordered, starts.tolist())
+    write_distinct(folder, "user", number, *found.users)
+    write_distinct(folder, "item", number, *found.items)
+    rows_in_order = pa.table({name: as_column(values) for name, values in found.columns.items()})
+    write_groups(chunk_url(folder, number), rows_in_order, found.starts)
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
     return ChunkSummary(rows, len(rejected), *extremes, leaves_open=leaves_open)
@@ -104,16 +101,6 @@ def chunk_url(folder: str, number: int) -> str:
 def rejected_url(folder: str, number: int) -> str:
     """Return the path of the rejected rows of chunk `number`."""
     return files.join(folder, f"rejected-{number:05d}.parquet")
-
-
-def _other_columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
-    """Return ratings and times, those in their narrowest type, where there are any."""
-    columns: dict[str, npt.NDArray[Any]] = {}
-    if "rating" in table.column_names:
-        columns["rating"] = numbers_of(table["rating"])
-    if "timestamp" in table.column_names:
-        columns["timestamp"] = narrow_integers(table["timestamp"])
-    return columns
 
 
 @dataclass(frozen=True)

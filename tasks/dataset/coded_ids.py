@@ -84,9 +84,9 @@ def ids_url(folder: str, side: str, number: int) -> str:
     return files.join(folder, f"{side}s-{number:05d}.arrow")
 
 
-def write_distinct(folder: str, side: str, number: int, ids: ChunkIds) -> None:
+def write_distinct(folder: str, side: str, number: int, distinct: pa.Array, starts: Sequence[int]) -> None:
     """Write the distinct ids of a chunk in their groups."""
-    write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids.distinct}), ids.starts)
+    write_groups(ids_url(folder, side, number), pa.table({"raw_id": distinct}), starts)
 
 
 def gather_ids(folder: str, side: str, tables: Sequence[pa.Table], groups: Iterable[int]) -> PartIds:

@@ -29,12 +29,8 @@ _SPREAD = 8
 """Counters take more time than other sorts where there are more of them than this many times the rows."""
 
 
-def stable_order(
-    keys: npt.NDArray[np.integer], size: int, compiled: bool = False
-) -> tuple[_Places, npt.NDArray[np.int64]]:
+def stable_order(keys: npt.NDArray[np.integer], size: int) -> tuple[_Places, npt.NDArray[np.int64]]:
     """Return the stable order of keys from 0 to size - 1, uint32 (n,), and the start of each key, int64 (size + 1,).
-
-    `compiled` : sort by compiled loops; the order is the same.
 
     Raises
     ------
@@ -44,10 +40,6 @@ def stable_order(
     if len(keys) and not (keys.min() >= 0 and keys.max() < size):
         raise ValueError(f"keys from {keys.min()} to {keys.max()} are not all from 0 to {size - 1}")
     starts = np.zeros(size + 1, np.int64)
-    if compiled and size <= 1 << _DIGIT_BITS:
-        places = np.empty(len(keys), np.uint32)
-        counting.order_keys()(keys.astype(np.uint16, copy=False), starts, places)
-        return places, starts
     np.cumsum(np.bincount(keys, minlength=size), out=starts[1:])
     return _sort_places([keys]).astype(np.uint32), starts
 

@@ -1,10 +1,8 @@
 """The compiled loops that sort rows by counting those of each key.
 
-Covers: `order_keys`, for a few keys, and `sort_rows`, for rows by user and item. Both orders are stable.
-Does not cover: which rows are sorted by what, keys of a wide range, and the same orders by NumPy
-(tasks/dataset/sorting.py).
-
-A row takes 1 to 2 ns by 64 keys, and 10 ns by 15,000 users and 18,000 items (Zen 4); NumPy's sorts take 9 and 60.
+Covers: `scatter`, by bucket, and `sort_rows`, by user and item. Both orders are stable.
+Does not cover: which rows are sorted by what, and the same orders by NumPy (tasks/dataset/chunk_rows.py,
+tasks/dataset/sorting.py).
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import float32, int32, int64, types, uint16, uint32
+from numba import float32, int16, int32, int64, types, uint8
 
 from funkflow.tasks.kernels.cache import compiled
 
@@ -31,19 +29,48 @@ def _count(keys, starts):  # type: ignore[no-untyped-def]
         starts[key] += starts[key - 1]
 
 
-def _order_keys(keys, starts, places):  # type: ignore[no-untyped-def]
-    """Write the stable order of keys.
+@numba.njit(nogil=True, **_OPTIONS)
+def _bucket(user, bits):  # type: ignore[no-untyped-def]
+    """Return the leading bits of splitmix64 of a user, as `buckets_of` in tasks/parsing/ids.py does."""
+    mixed = np.uint64(user) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed >> np.uint64(64 - bits) if bits else np.uint64(0)
+
+
+def _scatter(  # type: ignore[no-untyped-def]
+    users, items, ratings, times, bits, least_user, least_item, starts, is_user, is_item, to_users, to_items,
+    to_ratings, to_times,
+):  # fmt: skip
+    """Put rows in the order of the buckets of their users, which is stable, and mark the ids that occur.
 
     Parameters
     ----------
-    keys : uint16 (n,); starts : int64 (keys + 1,), zeros, receives the first place of each key; places : uint32 (n,).
+    users, items, times : int64, and ratings : float32, all (n,); times and ratings may be empty.
+    bits : there are 2 to this power buckets; starts : int64 (buckets + 1,), zeros, receives the first row of each.
+    is_user, is_item : uint8, zeros, receive 1 at the place of each id, counted from the least.
+    to_... : receive the rows, in types that hold them.
     """
-    _count(keys, starts)
+    buckets = np.empty(len(users), np.uint16)
+    for n in range(len(users)):
+        bucket = _bucket(users[n], bits)
+        buckets[n] = bucket
+        starts[bucket + np.uint64(1)] += 1
+        is_user[np.uint64(users[n] - least_user)] = 1
+        is_item[np.uint64(items[n] - least_item)] = 1
+    for bucket in range(1, len(starts)):
+        starts[bucket] += starts[bucket - 1]
     following = starts.copy()
-    for n in range(len(keys)):
-        key = np.uint64(keys[n])
-        places[np.uint64(following[key])] = n
-        following[key] += 1
+    for n in range(len(users)):
+        bucket = np.uint64(buckets[n])
+        place = np.uint64(following[bucket])
+        following[bucket] += 1
+        to_users[place], to_items[place] = users[n], items[n]
+        if len(ratings):
+            to_ratings[place] = ratings[n]
+        if len(times):
+            to_times[place] = times[n]
 
 
 def _sort_rows(  # type: ignore[no-untyped-def]
@@ -91,10 +118,12 @@ def _sort_rows(  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def order_keys() -> Callable[..., None]:
-    """Return `_order_keys`, compiled."""
-    signature = types.void(_read(uint16), types.Array(int64, 1, "C"), types.Array(uint32, 1, "C"))
-    return compiled(signature, **_OPTIONS)(_order_keys)
+def scatter(items: str) -> Callable[..., None]:
+    """Return `_scatter` with items to NumPy type i2 or i4, compiled."""
+    read = map(_read, (int64, int64, float32, int64))
+    kinds = (int64, uint8, uint8, int32, {"i2": int16, "i4": int32}[items], float32, int32)
+    written = (types.Array(kind, 1, "C") for kind in kinds)
+    return compiled(types.void(*read, int64, int64, int64, *written), **_OPTIONS)(_scatter)
 
 
 @functools.cache
