@@ -53,7 +53,7 @@ def order_by_bucket(table: pa.Table, buckets: int, compiled: bool = False) -> Ch
     ----------
     table : user, item, and rating and timestamp if present.
     buckets : a power of two, at most 65,536.
-    compiled : by compiled loops where they can; only the order of equal buckets is sure to be that of the table.
+    compiled : by compiled loops where they can; rows and order are the same, integers may be wider.
     """
     found = _order_compiled(table, buckets) if compiled else None
     if found is not None:
