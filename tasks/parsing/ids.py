@@ -43,8 +43,8 @@ def hash_ids(raw_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """Return a uint64 hash of each raw id, int64 or string (n,); equal ids have equal hashes on any machine."""
     if pa.types.is_integer(raw_ids.type):
         return mix(raw_ids.to_numpy().astype(np.int64).view(np.uint64))
-    whole = raw_ids.combine_chunks() if isinstance(raw_ids, pa.ChunkedArray) else raw_ids
-    return mix(hash_texts(whole.cast(pa.string())))
+    pieces = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) else [raw_ids]
+    return mix(np.concatenate([np.empty(0, np.uint64), *(hash_texts(each.cast(pa.string())) for each in pieces)]))
 
 
 def buckets_of(raw_ids: pa.Array | pa.ChunkedArray, buckets: int) -> npt.NDArray[np.uint16]:

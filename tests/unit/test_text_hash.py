@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funkflow.tasks.parsing import text_hash
+from funkflow.tasks.parsing.ids import hash_ids
 from funkflow.tasks.parsing.text_hash import hash_texts
 
 TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=20) | st.integers(0, 40).map("x".__mul__), max_size=30)
@@ -32,3 +33,8 @@ def test_many_texts_are_hashed_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(text_hash, "_PIECE", 7)
     texts = [f"{'user' * (n % 5)}{n}" for n in range(100)]
     assert hash_texts(pa.array(texts)).tolist() == by_pandas(texts)
+
+
+def test_chunks_hash_as_one() -> None:
+    chunks = pa.chunked_array([["a", "bc"], [], ["d" * 9]], pa.string())
+    assert hash_ids(chunks).tolist() == hash_ids(chunks.combine_chunks()).tolist()
