@@ -63,7 +63,7 @@ def scatter(
         The first fault of the input.
     """
     jobs = [
-        (chunk, prepared.form, into.count, into.folder, number, stop_at_first, transform)
+        (chunk, prepared.form, into.count, into.folder, number, stop_at_first, transform, prepared.is_long)
         for number, chunk in enumerate(prepared.chunks)
     ]
     scattered = run_all(context, stage, doing, scatter_chunk, jobs)
@@ -76,7 +76,7 @@ def scatter(
 
 
 def _read_anew(
-    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform]],
+    context: Context, stage: str, doing: str, jobs: Sequence[tuple[Chunk, Form, int, str, int, bool, Transform, bool]],
     leaves_open: Sequence[bool],
 ) -> dict[int, ChunkSummary]:  # fmt: skip
     """Repeat the jobs whose chunks begin inside a quote: each job assumed that its chunk begins outside."""

@@ -105,9 +105,9 @@ class IngestSettings(Section):
     )
     seed: int = Field(0, ge=0, description="order of dense ids")
     chunk_bytes: Bytes = Field(
-        24 * 2**20,
+        15 * 2**20,
         ge=1024,
-        description="raw text of one parsing task; below 32 MiB the next task reuses its memory",
+        description="raw text of one parsing task; below 16 MiB the next task reuses its memory",
     )
     partition_ratings: int = Field(
         4_000_000, ge=1000, description="target number of ratings in one file of ratings.parquet"

@@ -261,6 +261,7 @@ def _fill_parts(work: _Ingest, prepared: ParseInput, parts: int, buckets: int, i
         earlier=earlier, dataset=work.folder, users=users.pieces[0],
         items=(files.join(work.folder, "items.parquet"), items.checksum), parts=parts,
         duplicates=work.settings.rule_for_duplicates(form.rating >= 0), forgetting=bool(work.now.forgotten),
+        compiled=prepared.is_long,
     )  # fmt: skip
     written = run_all(work.context, _STAGE, "gather", write_part, [(part, job) for part in range(parts)])
     if fault := next((part["fault"] for part in written if "fault" in part), ""):

@@ -16,15 +16,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from funkflow.tasks.dataset.sorting import stable_order
+from funkflow.tasks.dataset.chunk_rows import order_by_bucket
+from funkflow.tasks.dataset.coded_ids import PartIds, gather_ids, write_distinct
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.formats import Form
-from funkflow.tasks.parsing.ids import buckets_of, unique
 from funkflow.tasks.parsing.rows.rows import quarantine_table
 from funkflow.tasks.parsing.rows.transformed import parse_transformed
 from funkflow.tasks.parsing.sources.chunks import Chunk
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_groups import narrow_integers, read_groups, write_groups
+from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
+from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
 from funkflow.tasks.transform import Transform
 
 Duplicates = Literal["last", "mean", "sum", "raise"]
@@ -57,27 +58,28 @@ def parts_for(rows: int, part_rows: int, buckets: int) -> int:
 
 
 def scatter_chunk(
-    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool, transform: Transform = "none"
-) -> ChunkSummary:
+    chunk: Chunk, form: Form, buckets: int, folder: str, number: int, stop_at_first: bool,
+    transform: Transform = "none", compiled: bool = False,
+) -> ChunkSummary:  # fmt: skip
     """Parse a chunk; write `folder`/chunk-NNNNN.arrow with one group per bucket, and the chunk's distinct ids.
 
+    `compiled` : by compiled loops, with the same result.
     The function returns bad input instead of raising it, so that the caller can report the first fault of all chunks.
     """
     try:
-        parsed = parse_transformed(chunk, form, stop_at_first, transform)
+        parsed = parse_transformed(chunk, form, stop_at_first, transform, compiled)
     except BadInput as fault:
         return ChunkSummary(fault=fault.message)
     if parsed.rejected and stop_at_first:
         return ChunkSummary(fault=parsed.rejected[0].message())
     rows, rejected, extremes = parsed.table.num_rows, parsed.rejected, _rating_range(parsed.table)
     leaves_open = parsed.leaves_open
-    table = _narrow_columns(parsed.table)
+    found = order_by_bucket(parsed.table, buckets, compiled)
     del parsed
-    order, starts = stable_order(buckets_of(table["user"], buckets), buckets)
-    for side in ("user", "item"):
-        ids = unique(table[side])
-        write_groups(ids_url(folder, side, number), pa.table({"raw_id": ids}), [0, len(ids)])
-    write_groups(chunk_url(folder, number), _reorder(table, order), starts.tolist())
+    write_distinct(folder, "user", number, *found.users)
+    write_distinct(folder, "item", number, *found.items)
+    rows_in_order = pa.table({name: as_column(values) for name, values in found.columns.items()})
+    write_groups(chunk_url(folder, number), rows_in_order, found.starts)
     if rejected:
         files.write_table(rejected_url(folder, number), quarantine_table(rejected))
     return ChunkSummary(rows, len(rejected), *extremes, leaves_open=leaves_open)
@@ -96,43 +98,44 @@ def chunk_url(folder: str, number: int) -> str:
     return files.join(folder, f"chunk-{number:05d}.arrow")
 
 
-def ids_url(folder: str, side: str, number: int) -> str:
-    """Return the path of the distinct raw users or items of chunk `number`."""
-    return files.join(folder, f"{side}s-{number:05d}.arrow")
-
-
 def rejected_url(folder: str, number: int) -> str:
     """Return the path of the rejected rows of chunk `number`."""
     return files.join(folder, f"rejected-{number:05d}.parquet")
 
 
-def _narrow_columns(table: pa.Table) -> pa.Table:
-    """Return parsed rows with integers and times in their narrowest types."""
-    wide = {name for name in table.column_names if pa.types.is_integer(table[name].type) or name == "timestamp"}
-    return pa.table(
-        {name: narrow_integers(table[name]) if name in wide else table[name] for name in table.column_names}
-    )
+@dataclass(frozen=True)
+class PartRows:
+    """Rows of one part: ids of users and items, and the other columns by name, times in whole seconds since 1970."""
+
+    users: PartIds
+    items: PartIds
+    rest: dict[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.users)
 
 
-def _reorder(table: pa.Table, order: npt.NDArray[np.uint32]) -> pa.Table:
-    """Return rows in this order."""
-    columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        is_text = pa.types.is_string(column.type)
-        columns[name] = column.take(pa.array(order)) if is_text else pa.array(column.to_numpy()[order])
-    return pa.table(columns)
-
-
-def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
+def gather_part(folder: str, chunks: int, part: int, parts: int, buckets: int) -> PartRows:
     """Read one part's rows of all chunks, in the order of the chunks; raw ids have any integer width."""
     width = buckets // parts
     groups = range(part * width, (part + 1) * width)
     tables = [read_groups(chunk_url(folder, number), groups) for number in range(chunks)]
-    rows = pa.concat_tables(tables, promote_options="permissive")
-    if "timestamp" in rows.column_names:
-        place = rows.column_names.index("timestamp")
-        rows = rows.set_column(place, "timestamp", rows["timestamp"].cast(pa.int64()).cast(pa.timestamp("s")))
-    return rows
+    users, items = (gather_ids(folder, side, tables, groups) for side in ("user", "item"))
+    names = [name for name in ("rating", "timestamp") if name in tables[0].column_names]
+    rest = pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
+    return PartRows(users, items, {name: numbers_of(rest[name]) for name in names})
+
+
+def gather_rows(folder: str, chunks: int, part: int, parts: int, buckets: int) -> pa.Table:
+    """Read one part's rows as `gather_part` does, with their raw ids in the columns user and item."""
+    rows = gather_part(folder, chunks, part, parts, buckets)
+    raw = pa.table({"user": rows.users.raw(), "item": rows.items.raw()})
+    for name, values in rows.rest.items():
+        column = as_column(values)
+        raw = raw.append_column(
+            name, column.cast(pa.int64()).cast(pa.timestamp("s")) if name == "timestamp" else column
+        )
+    return raw
 
 
 def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicates) -> dict[str, npt.NDArray[Any]]:
@@ -146,18 +149,22 @@ def settle_duplicates(columns: dict[str, npt.NDArray[Any]], duplicates: Duplicat
     columns : user and item int32 (n,), dense; rating float32 (n,) and timestamp (n,) if present.
     """
     user, item = columns["user"], columns["item"]
-    starts = np.ones(len(user), bool)
-    starts[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-    if starts.all():
+    is_first = np.ones(len(user), bool)
+    is_first[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    if is_first.all():
         return columns
-    group = np.cumsum(starts) - 1
-    times = columns["timestamp"] if "timestamp" in columns else np.zeros(len(user), np.int64)
-    newest_last = np.lexsort((times, group))  # lexsort is stable
-    last = newest_last[np.append(np.flatnonzero(starts)[1:], len(user)) - 1]
+    starts = np.flatnonzero(is_first)
+    counts = np.diff(np.append(starts, len(user)))
+    last = starts + counts - 1
+    if "timestamp" in columns:
+        repeated = np.flatnonzero(np.repeat(counts > 1, counts))
+        pair = np.repeat(starts, counts)[repeated]
+        newest_last = repeated[np.lexsort((columns["timestamp"][repeated], pair))]  # lexsort is stable
+        last[counts > 1] = newest_last[np.cumsum(counts[counts > 1]) - 1]
     rows = {name: values[last] for name, values in columns.items()}
     if duplicates in ("mean", "sum"):
-        sums = np.add.reduceat(columns["rating"].astype(np.float64), np.flatnonzero(starts))
-        rows["rating"] = (sums / np.bincount(group) if duplicates == "mean" else sums).astype(np.float32)
+        sums = np.add.reduceat(columns["rating"].astype(np.float64), starts)
+        rows["rating"] = (sums / counts if duplicates == "mean" else sums).astype(np.float32)
     return rows
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from funkflow.tasks.dataset.bucket_rows import ids_url
+from funkflow.tasks.dataset.coded_ids import ids_url
 from funkflow.tasks.dataset.id_pieces import cut_ids, read_ids
 from funkflow.tasks.parsing.erased_ids import ErasedIds
 from funkflow.tasks.parsing.ids import close_gaps, dense_order, distinct, look_up, refuse_too_many_ids
@@ -92,8 +92,7 @@ def write_ids(numbering: Numbering, target: str) -> IdTable:
 def _order_ids(numbering: Numbering) -> tuple[pa.Array, bool]:
     chunks = range(numbering.chunks)
     found = (
-        read_groups(ids_url(numbering.scratch, numbering.side, each), [0])["raw_id"].cast(numbering.kind)
-        for each in chunks
+        read_groups(ids_url(numbering.scratch, numbering.side, each))["raw_id"].cast(numbering.kind) for each in chunks
     )
     ids = distinct(found, numbering.kind)
     if numbering.forgotten:

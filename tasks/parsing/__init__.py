@@ -2,5 +2,5 @@
 
 Lives here: sources/ (files), format/ (their layout), rows/; pairs, titles, raw ids, erased ids, samples.
 Does not: dense ids and the parts of a dataset (tasks/dataset/).
-May import: tasks/storage/.
+May import: tasks/storage/, tasks/kernels/ingest/.
 """

@@ -7,7 +7,6 @@ Does not cover: the place of a dense id in the grid (tasks/grid/block.py), or ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.late import late
+from funkflow.tasks.parsing.text_hash import hash_texts
 from funkflow.tasks.storage.arrow_arrays import numbers_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:  # for ids that are text
-    pd = late("pandas")
 
 USERS, ITEMS = 0, 1
 """The two sides; part of the seed, so that users and items are shuffled independently."""
@@ -49,17 +43,8 @@ def hash_ids(raw_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """Return a uint64 hash of each raw id, int64 or string (n,); equal ids have equal hashes on any machine."""
     if pa.types.is_integer(raw_ids.type):
         return mix(raw_ids.to_numpy().astype(np.int64).view(np.uint64))
-    encoded = (
-        raw_ids.combine_chunks().dictionary_encode()
-        if isinstance(raw_ids, pa.ChunkedArray)
-        else raw_ids.dictionary_encode()
-    )
-    distinct = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    hashes: npt.NDArray[np.uint64] = (
-        mix(pd.util.hash_array(distinct, categorize=False)) if len(distinct) else np.empty(0, np.uint64)
-    )
-    found: npt.NDArray[np.uint64] = hashes[encoded.indices.to_numpy()]
-    return found
+    pieces = raw_ids.chunks if isinstance(raw_ids, pa.ChunkedArray) else [raw_ids]
+    return mix(np.concatenate([np.empty(0, np.uint64), *(hash_texts(each.cast(pa.string())) for each in pieces)]))
 
 
 def buckets_of(raw_ids: pa.Array | pa.ChunkedArray, buckets: int) -> npt.NDArray[np.uint16]:

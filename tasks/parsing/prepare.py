@@ -20,16 +20,22 @@ from funkflow.tasks.parsing.sources.folder_columns import columns_in
 from funkflow.tasks.parsing.sources.sources import Source, read_range
 from funkflow.tasks.storage.files import join
 
-_LEAST_ROW_BYTES = 4
+_LONG_ROWS, _USUAL_ROW_BYTES = 8_000_000, 24
+_DATE_BYTES = len("2005-12-31")
+_LEAST_ROW_BYTES = 4  # of JSON lines
 
 
 @dataclass(frozen=True)
 class ParseInput:
-    """Chunks to parse, in the order of the input. `rows_at_most` is a bound, not a count."""
+    """Chunks to parse, in the order of the input. `rows_at_most` is a bound, not a count.
+
+    `is_long` : rows enough that compiled loops save more time than it takes to load or compile them.
+    """
 
     form: Form
     chunks: tuple[Chunk, ...]
     rows_at_most: int
+    is_long: bool = False
 
 
 def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> ParseInput:
@@ -49,9 +55,19 @@ def prepare_pieces(pieces: Sequence[Piece], form: Form, chunk_bytes: int) -> Par
     """Cut pieces of files of a given form into chunks; Parquet files are always read whole."""
     if form.kind == "parquet":
         chunks, rows = cut_parquet([piece.file for piece in pieces], chunk_bytes)
-        return ParseInput(form, tuple(chunks), rows)
+        return ParseInput(form, tuple(chunks), rows, rows >= _LONG_ROWS)
     size = sum(piece.stop - piece.start for piece in pieces)
-    return ParseInput(form, tuple(cut(pieces, chunk_bytes)), size // _LEAST_ROW_BYTES + 1)
+    is_long = size >= _LONG_ROWS * _USUAL_ROW_BYTES
+    return ParseInput(form, tuple(cut(pieces, chunk_bytes)), size // _least_row_bytes(form) + 1, is_long)
+
+
+def _least_row_bytes(form: Form) -> int:
+    """Return the length of the shortest row: one letter for each value, ten for a date, and what stands between."""
+    if form.kind == "jsonl":
+        return _LEAST_ROW_BYTES
+    values = sum(place >= 0 for place in (form.user, form.item, form.rating, form.timestamp))
+    date = _DATE_BYTES - 1 if form.timestamp >= 0 and form.clock == "iso" else 0
+    return values + date + (form.width - 1) * len(form.delimiter) + 1
 
 
 def recognise(file: RawFile, wanted: Wanted) -> Form:

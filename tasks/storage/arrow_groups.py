@@ -37,8 +37,8 @@ def write_groups(url: str, table: pa.Table, starts: Sequence[int]) -> None:
             writer.write_batch(pa.record_batch(group, schema=table.schema))
 
 
-def read_groups(url: str, groups: Iterable[int]) -> pa.Table:
-    """Return the rows of the groups with these numbers, in this order.
+def read_groups(url: str, groups: Iterable[int] | None = None) -> pa.Table:
+    """Return the rows of the groups with these numbers, in this order, a piece of each column a group; None: of all.
 
     Raises
     ------
@@ -47,7 +47,8 @@ def read_groups(url: str, groups: Iterable[int]) -> pa.Table:
     """
     try:
         with opened(url) as file, pa.ipc.open_file(file) as reader:
-            return pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
+            numbers = range(reader.num_record_batches) if groups is None else groups
+            return pa.Table.from_batches([reader.get_batch(group) for group in numbers], reader.schema)
     except (pa.ArrowException, OSError) as cause:
         raise DamagedFile(f"{url}: scratch cannot be read ({cause}); run again") from cause
 

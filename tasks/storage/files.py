@@ -184,13 +184,17 @@ def write_table(
     row_group_rows: int | None = None,
     compression: str = "zstd",
     dictionaries: bool | list[str] = True,
+    encodings: dict[str, str] | None = None,
 ) -> str:
     """Write one Parquet file and return its checksum. The same table gives the same bytes.
 
-    `dictionaries` : columns to encode with dictionaries; True: all.
+    `dictionaries` : columns to encode with dictionaries; True: all. `encodings` : Parquet's encodings of other columns.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=dictionaries)
+    pq.write_table(
+        table, sink, row_group_size=row_group_rows, compression=compression, use_dictionary=dictionaries,
+        column_encoding=encodings,
+    )  # fmt: skip
     data = memoryview(sink.getvalue())
     write_bytes(url, data)
     return checksum(data)

@@ -29,7 +29,8 @@ INSIDES = {
 }
 """What of bench/ and chaos/ may import what of ours: three files know our insides, three a single module each."""
 FLOORS = (
-    "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.storage", "tasks.parsing.sources", "tasks.parsing.format",
+    "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.kernels.ingest", "tasks.storage", "tasks.parsing.sources",
+    "tasks.parsing.format",
     "tasks.parsing.rows", "tasks.parsing", "tasks.model", "tasks.dataset", "tasks.grid", "tasks.training",
     "tasks.serving", "tasks.evaluation", "tasks.synthetic", "pipeline", "pipeline.settings", "pipeline.progress",
     "pipeline.progress.live", "pipeline.root", "pipeline.planning", "pipeline.cluster", "pipeline.datasets",

@@ -89,10 +89,19 @@ def test_no_padded_field_is_missed(rows: list[list[str]], delimiter: str) -> Non
     data = "\n".join(delimiter.join(row) for row in rows).encode()
     padded = any(re.match(r'[ "+]*[+-]?0[0-9]|[ "]*-0', field) for row in rows for field in row)
     assert may_have_padded(data, delimiter) or not padded
+    for sides in ({"first": True, "later": False}, {"first": False, "later": True}):
+        asked = [field for row in rows for field in (row[:1] if sides["first"] else row[1:])]
+        padded = any(re.match(r'[ "+]*[+-]?0[0-9]|[ "]*-0', field) for field in asked)
+        assert may_have_padded(data, delimiter, **sides) or not padded
 
 
 def test_plain_integers_and_ratings_of_half_a_star_are_not_padded() -> None:
     assert not may_have_padded(b"0,10,0.5,0\n100,0,0,2018-01-02\n-5,7,-1,0\n", ",")
+
+
+def test_texts_beside_integers_are_not_looked_at() -> None:
+    assert not may_have_padded(b"01a,2,3\n", ",", first=False)
+    assert not may_have_padded(b"1,02a,3\n", ",", later=False)
 
 
 def test_padded_fields_are_found_across_pieces() -> None:

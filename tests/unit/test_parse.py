@@ -128,11 +128,11 @@ def chunks_of(text: str, form: Form, chunk_bytes: int, folder: str) -> tuple[lis
 
 
 def by_both(
-    text: str, form: Form, chunk_bytes: int
+    text: str, form: Form, chunk_bytes: int, compiled: bool = False
 ) -> tuple[tuple[pa.Table, list[RejectedRow]], tuple[pa.Table, list[RejectedRow]]]:
     with tempfile.TemporaryDirectory() as folder:
         chunks, form = chunks_of(text, form, chunk_bytes, folder)
-        parsed = list(parse_in_order(chunks, form))
+        parsed = list(parse_in_order(chunks, form, compiled=compiled))
     slow = LineReader(form, "ratings", 2 if form.header else 1)
     slow.read(text.encode())
     fast = pa.concat_tables([each.table for each in parsed]), [row for each in parsed for row in each.rejected]
@@ -152,7 +152,7 @@ def test_fast_equals_slow_on_valid_text(form: str, data: st.DataObject) -> None:
         data.draw(st.lists(LINES[form], min_size=1, max_size=30)), data.draw(st.sampled_from(["\n", "\r\n"])), form
     )
     chunk_bytes = data.draw(st.sampled_from([7, 40, 10**6]))
-    fast, slow = by_both(text, FORMS[form], chunk_bytes)
+    fast, slow = by_both(text, FORMS[form], chunk_bytes, data.draw(st.booleans()))
     assert not slow[1]
     assert fast[0].equals(slow[0])
     assert not fast[1]
@@ -173,7 +173,7 @@ def test_fast_equals_slow_on_damaged_text(form: str, data: st.DataObject) -> Non
         with pytest.raises(BadInput, match="a quote that is opened and not closed"):
             by_both(text, FORMS[form], chunk_bytes)
         return
-    fast, slow = by_both(text, FORMS[form], chunk_bytes)
+    fast, slow = by_both(text, FORMS[form], chunk_bytes, data.draw(st.booleans()))
     assert fast[0].equals(slow[0])
     assert fast[1] == slow[1]
 

@@ -2,5 +2,5 @@
 
 Lives here: a fast and an obvious parser for text, one conversion for typed columns, transformed ratings.
 Does not: guessing a format (format/).
-May import: format/, sources/ and tasks/storage/.
+May import: format/, sources/, tasks/storage/ and tasks/kernels/ingest/.
 """

@@ -23,6 +23,7 @@ from funkflow.tasks.parsing.rows.arrow_columns import column_types, id_column, i
 from funkflow.tasks.parsing.rows.jsonl import parse_json_lines
 from funkflow.tasks.parsing.rows.lines import LineReader
 from funkflow.tasks.parsing.rows.parquet import parse_row_groups
+from funkflow.tasks.parsing.rows.plain_lines import read_plain_lines
 from funkflow.tasks.parsing.rows.rows import ParsedRows, RejectedRow, refuse_too_many_rejected, row_schema
 from funkflow.tasks.parsing.rows.texts import Text, can_join, join_texts, read_text
 from funkflow.tasks.parsing.sources.chunks import Chunk, count_lines_before
@@ -33,12 +34,13 @@ SLOW_BYTES = 128 * 1024
 _CSV_BLOCK_BYTES = 2**20  # measured: 8.3 M Netflix rows/s, against 6.2 with blocks of 4 MiB, which leave the cache
 
 
-def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> ParsedRows:
+def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False, compiled: bool = False) -> ParsedRows:
     """Read one chunk; rows keep their input order.
 
     Parameters
     ----------
     stop_at_first : return at the first rejected row, without the rows after it.
+    compiled : read plain lines by compiled loops, which take longer to load than a few million rows to read.
 
     Raises
     ------
@@ -50,13 +52,13 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     if form.kind == "jsonl":
         return parse_json_lines(chunk, form, stop_at_first)
     texts = [read_text(piece, form) for piece in chunk]
-    fast = _read_fast(join_texts(texts), form, texts[0].item) if can_join(texts, form) else None
+    fast = _read_fast(join_texts(texts), form, texts[0].item, compiled) if can_join(texts, form) else None
     if fast is not None:
         return ParsedRows(fast[0], (), texts[-1].leaves_open)
     tables: list[pa.Table] = []
     rejected: list[RejectedRow] = []
     for text in texts:
-        reader = _Narrowing(form, text, stop_at_first, tables, rejected)
+        reader = _Narrowing(form, text, stop_at_first, tables, rejected, compiled)
         first_line = 1 + text.lines_above + count_lines_before(text.file, text.begin, form.line_end)
         reader.read(text.data, text.item, first_line)
         if rejected and stop_at_first:
@@ -65,12 +67,14 @@ def parse_chunk(chunk: Chunk, form: Form, stop_at_first: bool = False) -> Parsed
     return ParsedRows(table, tuple(rejected), texts[-1].leaves_open)
 
 
-def parse_in_order(chunks: Iterable[Chunk], form: Form, stop_at_first: bool = False) -> Iterator[ParsedRows]:
+def parse_in_order(
+    chunks: Iterable[Chunk], form: Form, stop_at_first: bool = False, compiled: bool = False
+) -> Iterator[ParsedRows]:
     """Read chunks in order, so that the end of each shows whether the next begins inside a quote."""
     before: Chunk | None = None
     leaves_open = False
     for chunk in chunks:
-        parsed = parse_chunk(continue_chunk(chunk, before, leaves_open), form, stop_at_first)
+        parsed = parse_chunk(continue_chunk(chunk, before, leaves_open), form, stop_at_first, compiled)
         before, leaves_open = chunk, parsed.leaves_open
         yield parsed
 
@@ -84,12 +88,12 @@ class _Narrowing:
     stop_at_first: bool
     tables: list[pa.Table]
     rejected: list[RejectedRow]
+    compiled: bool
 
     def read(self, data: bytes, item: str, line: int) -> str:
         """Read records from line `line` on; return the movie in effect after them."""
-        fast = (
-            _read_fast(data, self.form, item) if not self.form.quoted or is_sound(data, self.form.delimiter) else None
-        )
+        is_readable = not self.form.quoted or is_sound(data, self.form.delimiter)
+        fast = _read_fast(data, self.form, item, self.compiled) if is_readable else None
         if fast is not None:
             self.tables.append(fast[0])
             return fast[1]
@@ -117,40 +121,42 @@ def _middle(data: bytes, form: Form) -> int:
     return middle if middle < len(data) else 0
 
 
-def _read_fast(data: bytes, form: Form, item: str) -> tuple[pa.Table, str] | None:
+def _read_fast(data: bytes, form: Form, item: str, compiled: bool) -> tuple[pa.Table, str] | None:
     """Return the rows and the movie after them, or None if anything is unusual.
 
     The caller excludes text after a closing quote: pyarrow would drop the quotes and keep the text.
     """
     if not data:
         return row_schema(form).empty_table(), item
+    if form.delimiter == SPACES:
+        data = single_spaces(data)
+    if compiled and (plain := read_plain_lines(data, form, item)) is not None:
+        table = _to_table(plain[0], plain[0][f"c{form.item}"], form)
+        return None if table is None else (table, plain[1])
     if _is_ambiguous(data):
         return None
     headers: list[tuple[int, str]] = []
-    if form.delimiter == SPACES:
-        data = single_spaces(data)
     try:
         if _has_padded_ids(data, form):
             return None
         raw = _read_csv(data, form, column_types(form), headers)
     except pa.ArrowException:
         return None
-    columns = _to_columns(raw, headers, item, form)
-    if any(column is None for column in columns):
-        return None
-    return pa.table(columns, schema=row_schema(form)), headers[-1][1] if headers else item
+    items = item_column(headers, item, raw.num_rows, form) if form.kind == "netflix" else raw[f"c{form.item}"]
+    table = _to_table(raw, items, form)
+    return None if table is None else (table, headers[-1][1] if headers else item)
 
 
-def _to_columns(
-    raw: pa.Table, headers: list[tuple[int, str]], item: str, form: Form
-) -> list[pa.ChunkedArray | pa.Array | None]:
-    found = item_column(headers, item, raw.num_rows, form) if form.kind == "netflix" else raw[f"c{form.item}"]
-    columns = [id_column(raw[f"c{form.user}"]), None if found is None else id_column(found)]
+def _to_table(
+    raw: pa.Table | dict[str, pa.ChunkedArray], items: pa.ChunkedArray | pa.Array | None, form: Form
+) -> pa.Table | None:
+    """Return rows of columns as read; None if a value is unusual."""
+    columns = [id_column(raw[f"c{form.user}"]), None if items is None else id_column(items)]
     if form.rating >= 0:
         columns.append(rating_column(raw[f"c{form.rating}"], form.scale))
     if form.timestamp >= 0:
         columns.append(time_column(raw[f"c{form.timestamp}"], form.clock))
-    return columns
+    return None if any(column is None for column in columns) else pa.table(columns, schema=row_schema(form))
 
 
 def _is_ambiguous(data: bytes) -> bool:
@@ -165,8 +171,9 @@ def _is_ambiguous(data: bytes) -> bool:
 def _has_padded_ids(data: bytes, form: Form) -> bool:
     """Return whether Arrow would read some id as another integer, such as 007."""
     places = {form.user: form.user_type, form.item: form.item_type}
-    names = [f"c{place}" for place, kind in places.items() if place >= 0 and kind == "integer"]
-    if not names or not may_have_padded(data, form.delimiter):
+    found = [place for place, kind in places.items() if place >= 0 and kind == "integer"]
+    names = [f"c{place}" for place in found]
+    if not found or not may_have_padded(data, form.delimiter, first=min(found) == 0, later=max(found) > 0):
         return False
     written = _read_csv(data, form, dict.fromkeys(names, pa.string()), [])
     return any(pc.any(pc.match_substring_regex(written[name], r"^\s*[+-]?0[0-9]|^\s*-0")).as_py() for name in names)

@@ -22,9 +22,11 @@ from funkflow.tasks.transform import Transform, transformed
 _ABOVE_MINUS_ONE = float(np.nextafter(np.float32(-1.0), np.float32(0.0)))
 
 
-def parse_transformed(chunk: Chunk, form: Form, stop_at_first: bool, transform: Transform) -> ParsedRows:
+def parse_transformed(
+    chunk: Chunk, form: Form, stop_at_first: bool, transform: Transform, compiled: bool = False
+) -> ParsedRows:
     """Read one chunk as `parse_chunk` does, with transformed ratings; one without a logarithm is a bad row."""
-    parsed = parse_chunk(chunk, form, stop_at_first)
+    parsed = parse_chunk(chunk, form, stop_at_first, compiled)
     if form.counts and form.rating < 0:
         ones = pa.array(np.ones(parsed.table.num_rows, np.float32))
         return replace(parsed, table=parsed.table.add_column(2, "rating", ones))

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.sources import read_range
 
@@ -111,17 +113,32 @@ def header_above(file: RawFile, position: int, mark: bytes | None, line_end: str
     With `mark`, a header is a line that ends with it; without, it is a line without a comma, which rows have. So a
     damaged header still separates the rows below it from the movie above it.
     """
-    tail = b""
+    tail, end = b"", line_end.encode()
     while position > file.start:
         start = max(file.start, position - _BLOCK_BYTES)
-        lines = (read_range(file.url, start, position) + tail).split(line_end.encode())
-        whole = [lines[0].removeprefix(b"\xef\xbb\xbf"), *lines[1:]] if start == file.start else lines[1:]
-        for line in reversed(whole):
-            if line.strip().endswith(mark) if mark else (b"," not in line and line.strip()):
-                return line.strip()
-        tail, position = lines[0], start
+        block = read_range(file.url, start, position) + tail
+        first = 0 if start == file.start else block.find(end) + 1
+        if first or start == file.start:
+            header = _last_header(block[first:].removeprefix(b"" if first else b"\xef\xbb\xbf"), mark, end)
+            if header:
+                return header
+        tail, position = block[: first - 1] if first else block, start
         if len(tail) > LONGEST_LINE_BYTES:
             break
+    return b""
+
+
+def _last_header(data: bytes, mark: bytes | None, line_end: bytes) -> bytes:
+    """Return the last header among whole lines; b"" for none. Few lines are looked at: most are rows with a comma."""
+    letters = np.frombuffer(data, np.uint8)
+    ends = np.append(np.flatnonzero(letters == ord(line_end)), len(data))
+    begins = np.append(0, ends[:-1] + 1)
+    signs = np.flatnonzero(letters == ord(mark or b","))
+    counts = np.searchsorted(signs, ends) - np.searchsorted(signs, begins)
+    for n in np.flatnonzero(counts > 0 if mark else counts == 0)[::-1].tolist():
+        line = data[begins[n] : ends[n]].strip()
+        if line.endswith(mark) if mark else line:
+            return line
     return b""
 
 
