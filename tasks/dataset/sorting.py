@@ -2,8 +2,7 @@
 
 Covers: stable orders by NumPy, and by compiled loops where the caller has rows enough to load them. NumPy's stable sort
 of 16 bits is a radix sort: 9 to 13 ns a row, a tenth of an indirect sort of longer keys, which so come digit by digit.
-Does not cover: uses of the orders (bucket_rows.py, hold_out.py, tasks/grid/scatter.py), or the order in a block
-(tasks/kernels/tiles.py).
+Does not cover: uses of the orders (bucket_rows.py, hold_out.py), or the order in a block (tasks/kernels/tiles.py).
 """
 
 from __future__ import annotations
