@@ -28,7 +28,7 @@ def test_scoring_a_model_takes_a_part_of_its_users_and_all_items() -> None:
     assert needed() > 2 * a_part + 20_000 * 4 * 64
     assert needed(threads=4) - needed() > 2 * a_part
     assert needed(users=2 * 10**6) - needed() > 2 * a_part
-    assert needed(items=40_000) - needed() > 20_000 * 4 * 64
+    assert needed(items=2 * 10**6) - needed(items=10**6) > 10**6 * 4 * 64
     assert needed(rank=128) - needed() > 2 * a_part
     assert needed(shards=16) < needed() - a_part
     words = ["train.rank=256", "grid.shards=4", "cluster.threads=64", "ranking.count=0", "cluster.blocks=streamed"]
