@@ -168,13 +168,13 @@ def _truth_rmse(raw: str, dataset: Path, probe: Columns) -> float:
 
 
 def run_job(raw: str, root: Path, rank: int) -> dict[str, Any]:
-    """Go from raw text to a validated model under an empty root; return what `funkflow run --json` says.
+    """Go from raw text to a validated and saved model under an empty root; return what `funkflow export --json` says.
 
     Of it the benchmarks read rmse, epochs, peak_memory_bytes, and seconds and memory_bytes by stage.
     """
     shutil.rmtree(root, ignore_errors=True)
     sets = ("--set", f"train.rank={rank}", "--set", f"cluster.threads={THREADS}")
-    return command("run", *on_probe(raw), "--root", str(root), *sets)
+    return command("export", *on_probe(raw), "--root", str(root), *sets)
 
 
 def predicted_memory_bytes(raw: str, root: Path, rank: int) -> int:
