@@ -20,9 +20,10 @@ from funkflow.tasks.dataset.bucket_rows import gather_rows, settle_duplicates
 from funkflow.tasks.dataset.id_pieces import IdPiece, read_ids, read_piece
 from funkflow.tasks.dataset.pair_rows import find_rows
 from funkflow.tasks.dataset.sorting import sort_pairs
+from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.parsing.erased_ids import NOBODY, SIDES, ErasedIds
-from funkflow.tasks.parsing.ids import hash_ids, look_up, mix
+from funkflow.tasks.parsing.ids import hash_ids, look_up
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.stored_table import StoredTable
 

@@ -23,7 +23,7 @@ from funkflow.tasks.kernels.blocks.cut import (
     cut_by_block,
     fingerprint,
 )
-from funkflow.tasks.parsing.ids import mix
+from funkflow.tasks.mix import mix
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import as_binary, from_binary
 from funkflow.tasks.storage.arrow_groups import read_groups

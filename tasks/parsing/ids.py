@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.mix import mix
 from funkflow.tasks.parsing.text_hash import hash_texts
 from funkflow.tasks.storage.arrow_arrays import numbers_of
 
@@ -26,17 +27,6 @@ _MERGE_IDS = 16_000_000
 _PIECE_IDS = 64 * 1024
 _TABLE_IDS = 16 * 2**20
 """Integer ids with at most this range use a lookup table: at most 64 MiB of dense ids."""
-
-
-def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return splitmix64 of each value, a bijection of uint64 that looks random (Steele, Lea and Flood 2014)."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 def hash_ids(raw_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:

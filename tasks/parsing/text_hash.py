@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from funkflow.tasks.mix import scrambled
+
 Words = npt.NDArray[np.uint64]
 
 _KEY = np.frombuffer(b"0123456789123456", "<u8")  # pandas' default
@@ -29,7 +31,7 @@ def hash_texts(texts: pa.Array) -> Words:
     by_length = np.argsort(np.diff(offsets) // _WORD, kind="stable")
     for start in range(0, len(texts), _PIECE):
         rows = by_length[start : start + _PIECE]
-        hashes[rows] = _mixed(_sip_hashes(words, offsets[rows], offsets[rows + 1] - offsets[rows]))
+        hashes[rows] = scrambled(_sip_hashes(words, offsets[rows], offsets[rows + 1] - offsets[rows]))
     return hashes
 
 
@@ -76,12 +78,3 @@ def _rotate(values: Words, bits: int) -> None:
     high = values << np.uint64(bits)
     values >>= np.uint64(64 - bits)
     values |= high
-
-
-def _mixed(hashes: Words) -> Words:
-    hashes ^= hashes >> np.uint64(30)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    hashes ^= hashes >> np.uint64(27)
-    hashes *= np.uint64(0x94D049BB133111EB)
-    hashes ^= hashes >> np.uint64(31)
-    return hashes

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.rated import pairs_of
-from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.serving.ranking_measures import (
     Ranking,
     expected_rankings,

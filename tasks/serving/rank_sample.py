@@ -18,8 +18,8 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.grid.solved_rows import Rows, rows_of
 from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.parsing.ids import mix
 from funkflow.tasks.serving.ranking_measures import Ranking, no_rankings, sum_rankings
 from funkflow.tasks.serving.top_items import RatedItems, Shard, top_items
 from funkflow.tasks.training.als import Solved

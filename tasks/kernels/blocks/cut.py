@@ -14,10 +14,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from numba import boolean, float32, int32, int64, types, uint8, uint16, uint64
 
 from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.mix import ADDED, scrambled
 
 PIECE_CODES, ITEM_ROWS = {"u1": uint8, "u2": uint16}, {"u2": uint16, "i4": int32}
 OPTIONS: dict[str, Any] = {"error_model": "numpy"}
@@ -27,8 +29,7 @@ written = functools.partial(types.Array, ndim=1, layout="C", readonly=False)
 MOST_CODED = 256
 _ONE = np.uint64(1)
 _SLOTS, _SLOT_SHIFT, _SPREAD = np.uint64(1024), np.uint64(22), np.uint32(0x9E3779B1)
-_ADDED, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_scrambled: Any = numba.njit(nogil=True, **OPTIONS)(scrambled)
 
 
 def _code_ratings(ratings, codes, levels):  # type: ignore[no-untyped-def]
@@ -130,10 +131,7 @@ def _fingerprint(user_rows, ends, item_rows, codes, by_user, by_item, marks):  #
     for user in range(len(user_rows)):
         end, of_user = np.uint64(ends[user]), np.uint64(user_rows[user]) * by_user
         for n in range(begin, end):
-            mixed = (of_user ^ np.uint64(item_rows[n]) * by_item ^ marks[codes[n]]) + _ADDED
-            mixed = (mixed ^ mixed >> _SHIFTS[0]) * _FIRST
-            mixed = (mixed ^ mixed >> _SHIFTS[1]) * _SECOND
-            total += mixed ^ mixed >> _SHIFTS[2]
+            total += _scrambled((of_user ^ np.uint64(item_rows[n]) * by_item ^ marks[codes[n]]) + ADDED)
         begin = end
     return total
 

@@ -16,8 +16,10 @@ import numpy as np
 from numba import float32, int16, int32, int64, types, uint8
 
 from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.mix import ADDED, scrambled
 
 _OPTIONS: Any = {"error_model": "numpy"}
+_scrambled: Any = numba.njit(nogil=True, **_OPTIONS)(scrambled)
 
 
 @numba.njit(nogil=True, **_OPTIONS)
@@ -32,11 +34,7 @@ def _count(keys, starts):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, **_OPTIONS)
 def _bucket(user, bits):  # type: ignore[no-untyped-def]
     """Return the leading bits of splitmix64 of a user, as `buckets_of` in tasks/parsing/ids.py does."""
-    mixed = np.uint64(user) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed >> np.uint64(64 - bits) if bits else np.uint64(0)
+    return _scrambled(np.uint64(user) + ADDED) >> np.uint64(64 - bits) if bits else np.uint64(0)
 
 
 def _scatter(  # type: ignore[no-untyped-def]
