@@ -251,8 +251,9 @@ def test_two_workers_one_of_them_killed_give_the_same_bits(
     assert bits == expected[0.3]
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
 def test_an_interrupted_run_goes_on_to_the_same_bits(
-    client: Client, tmp_path: Path, expected: dict[float, Bits]
+    client: Client, tmp_path: Path, expected: dict[float, Bits], alpha: float
 ) -> None:
     """Stopped in epoch 3 with a checkpoint at 2: epochs 3 to 5 run again, none before."""
 
@@ -261,10 +262,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(Context(client, Store(str(tmp_path)), stop_at_three, "stopped"), als_settings())
+        trained(Context(client, Store(str(tmp_path)), stop_at_three, f"stopped-{alpha}"), als_settings(alpha))
     resumed = Heard(None)  # type: ignore[arg-type]
-    resumed.context = Context(client, Store(str(tmp_path)), resumed.events.append, "resumed")
-    assert trained(resumed.context, als_settings())[1] == expected[0.0]
+    resumed.context = Context(client, Store(str(tmp_path)), resumed.events.append, f"resumed-{alpha}")
+    assert trained(resumed.context, als_settings(alpha))[1] == expected[alpha]
     assert [event.epoch for event in resumed.events if isinstance(event, EpochFinished)] == [3, 4, 5]
     assert Noticed("resuming after epoch 2") in resumed.events
 
