@@ -38,6 +38,7 @@ html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "funkflow"},
     "navigation_with_keys": False,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -126,7 +126,7 @@ def settings() -> str:
             parts[place] = [f"## [{place}]\n\n{prose(section)}\n" if place else "## At the top of the file\n"]
         default = value_in_words(field.get_default(call_default_factory=True))
         kind = _type_of_setting(name, section, field)
-        content = f"{escaped(field.description or '')}\n\n{kind}; default: {default}"
+        content = f"{escaped(field.description or '')}\n\nType: {kind}; default: {default}"
         parts[place].append(directive("confval", name, content))
     return "\n".join(line for lines in parts.values() for line in lines)
 
@@ -190,15 +190,18 @@ def exit_codes() -> str:
 
 
 def _fields_of(kind: Any) -> list[tuple[str, str, str]]:
-    """Return name, type and default of each field of a dataclass or a typed mapping."""
+    """Return name, type and default of each field of a dataclass or a typed mapping, as JSON has them."""
     if not dataclasses.is_dataclass(kind):
         return [(name, str(getattr(of, "__forward_arg__", of)), "") for name, of in kind.__annotations__.items()]
-    none = dataclasses.MISSING
     return [
-        (each.name, str(each.type), "" if each.default is none else repr(each.default))
+        (each.name, str(each.type), "" if each.default is dataclasses.MISSING else repr(each.default))
         for each in dataclasses.fields(kind)
-        if each.name != "folder"  # where the file lies, not its content
+        if each.name not in _ELSEWHERE
     ]
+
+
+_ELSEWHERE = {"folder", "others", "absent", "files"}
+"""Fields of manifests that are not content, or are described once for all (files.md)."""
 
 
 def described(kind: Any, level: int = 3) -> str:

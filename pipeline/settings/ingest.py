@@ -41,10 +41,10 @@ class ColumnSettings(Section):
     timestamp = "none" ignores the times; rating = "none" says that every row is a like or a click.
     """
 
-    user: str | int | None = None
-    item: str | int | None = None
-    rating: str | int | None = None
-    timestamp: str | int | None = None
+    user: str | int | None = Field(None, description="column of users")
+    item: str | int | None = Field(None, description="column of items")
+    rating: str | int | None = Field(None, description="column of ratings; none: there are none")
+    timestamp: str | int | None = Field(None, description="column of times; none: they are ignored")
 
 
 class IngestSettings(Section):
@@ -81,7 +81,11 @@ class IngestSettings(Section):
     scale: tuple[float, float] | None = Field(
         None, description="least and greatest valid rating; None: those of the format, else any finite number"
     )
-    on_bad_rows: Literal["raise", "quarantine"] = "raise"
+    on_bad_rows: Literal["raise", "quarantine"] = Field(
+        "raise",
+        description="raise: the first bad row ends the run with exit code 3; quarantine: bad rows go to a file, "
+        "each with the reason",
+    )
     incremental: bool = Field(
         False, description="start from the parent dataset that shares most inputs, and parse only new inputs"
     )
