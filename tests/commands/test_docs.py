@@ -1,8 +1,8 @@
-"""What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
+"""What docs/ shows: its links lead somewhere, and its pictures are what their command draws.
 
-Covers: links and assembly of all pages, the blocks of follow-the-gradient.md, the commands of runs.md, the metrics of
-live.md, and docs/draw_figures.py.
-Does not cover: README (test_readme.py), the reference (test_reference.py).
+Covers: links and assembly of all pages, the blocks of follow-the-gradient.md, the metrics of live.md, and
+docs/draw_figures.py.
+Does not cover: README (test_readme.py), the reference (test_reference.py), all other blocks (test_manual.py).
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from typer.main import get_group
 
 from docs.draw_figures import FIGURES, draw
 from docs.pages import assembled, is_external, links, local
-from funkflow.pipeline.cli import program
 from funkflow.pipeline.progress.live import metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
-RUNS = (DOCS / "runs.md").read_text(encoding="utf-8")
 LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
@@ -74,15 +71,6 @@ def test_the_command_draws_every_figure(tmp_path: Path) -> None:
             for folder in (tmp_path, DOCS)
         )
         assert drawn == kept
-
-
-@pytest.mark.parametrize("line", re.findall(r"^    funkflow (.+?) *(?:#.*)?$", RUNS, re.MULTILINE))
-def test_every_command_of_runs_is_there_with_its_options(line: str) -> None:
-    word, *rest = line.split()
-    command = get_group(program(word)).commands[word]
-    command = getattr(command, "commands", {}).get(rest[0] if rest else "", command)
-    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert {each for each in rest if each.startswith("--")} <= options
 
 
 def test_every_metric_is_in_the_page_on_watching() -> None:
