@@ -22,7 +22,10 @@ smartquotes = False
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
-nb_execution_mode = "off"
+nb_execution_mode = "force"  # a notebook may fail by a change of the code alone
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -83,6 +83,6 @@ def local(text: str, source: Path, page: Path) -> str:
 
 
 if __name__ == "__main__":  # external links, which no build and no test fetches
-    for _page in sorted(DOCS.glob("*.md")):
+    for _page in sorted(DOCS.rglob("*.md")):
         for _target in filter(is_external, links(assembled(_page.read_text(encoding="utf-8"), _page))):
             sys.stdout.write(f"{_page.relative_to(CHECKOUT)}: {_target}\n")

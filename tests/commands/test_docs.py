@@ -20,7 +20,7 @@ from docs.pages import assembled, is_external, links, local
 from funkflow.pipeline.progress.live import metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
 LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_every_block_asserts_something() -> None:
 def test_every_local_link_leads_somewhere(page: Path) -> None:
     """Sphinx checks the headings that links name, too (`make docs`)."""
     targets = (each for each in links(page.read_text(encoding="utf-8")) if not is_external(each))
-    assert [each for each in targets if not (DOCS / each.partition("#")[0]).exists()] == []
+    assert [each for each in targets if not (page.parent / each.partition("#")[0]).exists()] == []
 
 
 def test_a_link_out_of_docs_leads_to_the_page_of_its_file_or_becomes_text() -> None:
