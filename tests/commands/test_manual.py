@@ -7,19 +7,21 @@ Does not cover: links (test_docs.py), pages with tests of their own (ELSEWHERE i
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from manual_blocks import ELSEWHERE, LANGUAGES, NOT_RUN, Block, blocks
+from manual_blocks import ELSEWHERE, LANGUAGES, NOT_RUN, SHELLS, Block, blocks
 from manual_scene import Scene, set_up
 from program import funkflow
 from typer.main import get_group
@@ -34,8 +36,16 @@ SOON = ("api", "index", "report")
 NEEDS_FAISS = "models-in-use"
 
 
-def of(language: str) -> list[Any]:
-    return [pytest.param(each, id=f"{each.page}-{each.line}") for each in BLOCKS if each.language == language]
+READERS: dict[str, Callable[[str], object]] = {
+    "json": json.loads,
+    "python": ast.parse,
+    "toml": lambda text: Settings.build(tomllib.loads(text)),
+    "yaml": yaml.safe_load,
+}
+
+
+def of(*languages: str) -> list[Any]:
+    return [pytest.param(each, id=f"{each.page}-{each.line}") for each in BLOCKS if each.language in languages]
 
 
 def test_every_block_names_its_language_and_why_it_is_not_run() -> None:
@@ -48,7 +58,7 @@ def test_every_block_names_its_language_and_why_it_is_not_run() -> None:
     assert {each.word for each in BLOCKS} - {""} == set(NOT_RUN)
 
 
-@pytest.mark.parametrize("block", of("bash"))
+@pytest.mark.parametrize("block", of(*SHELLS))
 def test_every_command_is_one_that_the_program_takes(block: Block) -> None:
     """Unknown options and values fail as a UsageError; other programs stand only where the block says so."""
     for words in block.commands:
@@ -76,14 +86,10 @@ def _read(words: Sequence[str]) -> None:
     command.make_context(name, list(rest)).close()
 
 
-@pytest.mark.parametrize("block", of("toml"))
-def test_every_settings_file_is_one(block: Block) -> None:
-    Settings.build(tomllib.loads(block.content))
-
-
-@pytest.mark.parametrize("block", of("yaml"))
-def test_every_yaml_block_is_yaml(block: Block) -> None:
-    assert yaml.safe_load(block.content)
+@pytest.mark.parametrize("block", of("toml", "yaml", "json", "python"))
+def test_every_block_of_its_language_can_be_read(block: Block) -> None:
+    """TOML is settings."""
+    READERS[block.language](block.content)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +104,7 @@ def pages_to_run() -> list[Any]:
     runs = {
         each.page
         for each in BLOCKS
-        if not each.word and (each.language == "bash" or (each.language == "python" and each.page not in ELSEWHERE))
+        if not each.word and (each.language in SHELLS or (each.language == "python" and each.page not in ELSEWHERE))
     }
     return [pytest.param(page, marks=() if page in SOON else pytest.mark.long) for page in sorted(runs)]
 
@@ -113,14 +119,17 @@ def test_every_block_of_a_page_runs(scene: Scene, page: str, tmp_path: Path, mon
     monkeypatch.chdir(folder)
     of_page = [each for each in BLOCKS if each.page == page and not each.word]
     for block in of_page:
-        for words in block.commands if block.language == "bash" else ():
+        for words in block.commands:
             if words[0] == "funkflow":
                 done = funkflow(*scene.typed(words[1:]))
                 assert done.returncode == 0, (words, done.stderr)
     script = "\n".join(each.content for each in of_page if each.language == "python" and page not in ELSEWHERE)
-    script = script.replace("data/runs/RUN/", f"data/runs/{scene.ids['1b0c77aa']}/")
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-    )  # fmt: skip
+    if script:
+        _run_python(script.replace("data/runs/RUN/", f"data/runs/{scene.ids['1b0c77aa']}/"))
+
+
+def _run_python(script: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr

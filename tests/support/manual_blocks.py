@@ -28,7 +28,8 @@ ELSEWHERE = {
     "notebook": "test_notebook.py runs its blocks in a kernel",
 }
 """Pages whose Python has a test of its own."""
-LANGUAGES = {"bash", "mermaid", "python", "text", "toml", "yaml"}
+SHELLS = ("bash", "console")
+LANGUAGES = {*SHELLS, "json", "mermaid", "python", "text", "toml", "yaml"}
 _PARSER = MarkdownIt("commonmark")
 
 
@@ -44,9 +45,12 @@ class Block:
 
     @property
     def commands(self) -> list[list[str]]:
-        """The words of each line, without comments."""
-        lines = (shlex.split(line, comments=True) for line in self.content.splitlines())
-        return [words for words in lines if words]
+        """The words of each line, without comments; in a console those after the prompt, without what they print."""
+        lines = self.content.splitlines()
+        if self.language == "console":
+            lines = [line[2:] for line in lines if line.startswith("$ ")]
+        found = (shlex.split(line, comments=True) for line in lines)
+        return [words for words in found if words and self.language in SHELLS]
 
 
 def blocks() -> list[Block]:
