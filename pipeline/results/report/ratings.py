@@ -39,7 +39,7 @@ def data(facts: ReportFacts) -> Markup:
     rows = [
         ("ratings", f"{found['ratings']:,}"),
         ("to train on", f"{found['training']:,}"),
-        ("held out", f"{found['validation']:,}"),
+        ("validation", f"{found['validation']:,}"),
         ("users", f"{found['users']:,}"),
         ("items", f"{found['items']:,}"),
         ("known entries", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
