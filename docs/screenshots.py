@@ -1,4 +1,4 @@
-"""Take the screenshots of the live page and of a report: `make screenshots`, or `python -m docs.screenshots FOLDER RATINGS`.
+"""Take the screenshots of the live page and a report: `make screenshots`, `python -m docs.screenshots FOLDER RATINGS`.
 
 Covers: a run of the demo on two workers, its live page in the middle of training, and the report of a run on RATINGS.
 Does not cover: drawings (draw_figures.py), or what the pages show (pipeline/progress/live/, pipeline/results/report/).
