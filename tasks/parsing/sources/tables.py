@@ -21,7 +21,7 @@ import pyarrow as pa
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.late import late
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_arrays import as_column
+from funkflow.tasks.storage.arrow_arrays import as_column, let_pandas_in
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -117,7 +117,8 @@ def part_url(folder: str, number: int) -> str:
 def _write(table: pa.Table, url: str) -> PartFile:
     """Write a table with plain types. Row groups are cut from whole columns, so that the bytes tell no batches."""
     whole = table.cast(_plain_schema(table.schema)).combine_chunks()
-    return PartFile(url, whole.num_rows, files.write_table(url, whole, row_group_rows=_GROUP_ROWS))
+    checksum = files.write_table(url, whole, row_group_rows=_GROUP_ROWS, compression="lz4")
+    return PartFile(url, whole.num_rows, checksum)
 
 
 def _stream_of(given: Any) -> pa.RecordBatchReader:
@@ -138,6 +139,7 @@ def _stream_of(given: Any) -> pa.RecordBatchReader:
 
 def _table_of_frame(frame: Any) -> pa.Table:
     """Return a pandas DataFrame without its index."""
+    let_pandas_in()
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
