@@ -17,7 +17,7 @@ import numpy as np
 from funkflow.pipeline.root.store import Store
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing.erased_ids import SIDES, ErasedIds
-from funkflow.tasks.parsing.sources.tables import FOLDER as INPUTS
+from funkflow.tasks.parsing.sources.layouts import INPUTS
 from funkflow.tasks.storage import files
 
 

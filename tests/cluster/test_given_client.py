@@ -81,7 +81,7 @@ def test_who_chooses_a_cluster_leaves_the_current_client_alone(client: Client) -
             {"processes": "one"}, {"processes": "several"}, {"scheduler": "tcp://a:1"}, {"scheduler_file": "a.json"},
             {"preset": "local"}, {"environment": False},
         ):  # fmt: skip
-            assert current_client(ClusterSettings(**chosen)) is None, chosen  # type: ignore[arg-type]
+            assert current_client(ClusterSettings(**chosen)) is None, chosen
     assert current_client(ClusterSettings()) is None
 
 
@@ -96,7 +96,7 @@ def test_a_task_does_not_take_the_client_that_waits_for_it(in_process: Client) -
 def test_what_is_no_open_client_is_refused_in_a_line(in_process: Client) -> None:
     assert checked_client(in_process) is in_process
     with pytest.raises(SettingsError, match=r"^client= is a LocalCluster: give a dask.distributed.Client$"):
-        run(ratings=FRAME, client=in_process.cluster)  # type: ignore[arg-type]
+        run(ratings=FRAME, client=in_process.cluster)
     in_process.close()
     with pytest.raises(SettingsError, match=r"^client= is closed: give a Client that is connected$"):
         run(ratings=FRAME, client=in_process)

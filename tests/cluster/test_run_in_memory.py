@@ -150,7 +150,7 @@ def test_partitions_stay_where_they_are(two_workers: Client, tmp_path: Path, mon
     frame = dd.from_pandas(TEXT, npartitions=3, sort=False)
     in_threads = run(None, [f"root={tmp_path}/one", "cluster.processes=one"], ratings=frame, until="ingest")
     gathered: list[int] = []
-    gather = Client._gather
+    gather: Any = Client._gather
 
     async def watched(self: Client, *arguments: Any, **named: Any) -> Any:
         found = await gather(self, *arguments, **named)
@@ -234,7 +234,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "blocks": (sparse.bsr_array(np.ones((4, 4))), "ratings= is a matrix in bsr format"),
     "line": (sparse.coo_array(np.ones(4)), "ratings= is a sparse array of 1 dimension"),
     "no rows": (FRAME.head(0), "ratings=: no rating in it can be used"),
-    "lists": (FRAME.assign(item=[[1]] * 900), "ratings=: column 'item' has type list"),
+    "lists": (FRAME.assign(item=pd.Series(np.ones((900, 1)).tolist())), "ratings=: column 'item' has type list"),
 }
 
 
@@ -280,9 +280,9 @@ def test_without_a_root_results_go_with_the_process(client: Client, monkeypatch:
     assert Path(place).exists()
 
 
-def test_the_page_runs(two_workers: Client) -> None:
+def test_the_page_runs(client: Client) -> None:
     page = (Path(__file__).parents[2] / "docs" / "from-python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 5
-    with two_workers.as_current():
+    with client.as_current():
         exec("\n".join(blocks), {"__name__": "page"})

@@ -8,7 +8,6 @@ Does not cover: where the files lie, and Dask (pipeline/running/memory_inputs.py
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +27,9 @@ if TYPE_CHECKING:
 else:  # for matrices alone
     sparse = late("scipy.sparse")
 
-FOLDER = "inputs"
-"""The folder of these files under a root."""
 PART_ROWS = 2**21
 """Rows of a file, and the most that are held beside the table itself: 50 MB of user, item and rating."""
 _GROUP_ROWS = 2**19
-_WRITTEN = re.compile(rf"(?:^|/){FOLDER}/([0-9a-f]{{16}})/?$")
 _FORMATS = ("coo", "csr", "csc", "lil", "dok")
 """Formats of sparse matrices whose entries are all meant; the others store zeros to fill up."""
 _PLAIN = {
@@ -49,12 +45,6 @@ class PartFile:
     url: str
     rows: int
     checksum: str
-
-
-def written_id(url: str) -> str:
-    """Return the id of a folder of such files, `<root>/inputs/<id>`; "" for any other path."""
-    found = _WRITTEN.search(url)
-    return found[1] if found else ""
 
 
 def refuse_other_kinds(given: Any, name: str) -> None:
