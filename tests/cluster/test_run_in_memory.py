@@ -29,14 +29,18 @@ from scipy import sparse
 from typer.testing import CliRunner
 from ungated import UNGATED
 
+from chaos.object_store import ObjectStore
 from funkflow import RunResult, run
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.progress.events import Event, Noticed
 from funkflow.pipeline.root import temporary
 from funkflow.pipeline.root.prune import prune
 from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.running.memory_inputs import RATINGS, MemoryInputs
+from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.parsing.sources import tables
+from funkflow.tasks.storage import files
 
 SMALL = ["train.rank=2", "train.epochs=2", UNGATED]
 
@@ -45,9 +49,7 @@ def made_frame(count: int = 900, users: int = 60, items: int = 40) -> pd.DataFra
     rng = np.random.default_rng(0)
     cells = np.sort(rng.choice(users * items, size=count, replace=False))
     ratings = rng.integers(1, 6, count).astype(float)
-    return pd.DataFrame({"user_id": cells // items * 7, "title_id": cells % items, "stars": ratings}).rename(
-        columns={"title_id": "item"}
-    )
+    return pd.DataFrame({"user_id": cells // items * 7, "item": cells % items, "stars": ratings})
 
 
 FRAME = made_frame()
@@ -71,9 +73,9 @@ KINDS: dict[str, Callable[[Path], Any]] = {
     "pandas": lambda _: TEXT.set_axis(np.arange(len(TEXT)) * 3),
     "pandas, categories": lambda _: TEXT.astype({"item": "category"}),
     "polars": lambda _: pl.from_pandas(TEXT),
+    "polars, categories": lambda _: pl.from_pandas(TEXT).with_columns(pl.col("item").cast(pl.Categorical)),
     "polars, lazy": lambda _: pl.from_pandas(TEXT).lazy(),
-    "table": lambda _: TABLE.cast(pa.schema([*TABLE.schema][:1]).append(pa.field("item", pa.large_string())).append(
-        TABLE.schema.field("stars"))),
+    "table": lambda _: TABLE.set_column(1, "item", TABLE["item"].cast(pa.string_view())),
     "reader": lambda _: TABLE.to_reader(max_chunksize=7),
     "batch": lambda _: TABLE.combine_chunks().to_batches()[0],
     "dataset": on_disk,
@@ -163,8 +165,7 @@ def test_partitions_stay_where_they_are(two_workers: Client, tmp_path: Path, mon
     result = made(two_workers, tmp_path / "two", ratings=persisted)
     assert manifest(result)["id"] == manifest(in_threads)["id"]
     assert manifest(result)["ratings"] == len(TEXT)
-    inputs = Path(tmp_path, "two", "inputs")
-    (folder,) = inputs.iterdir()
+    (folder,) = Path(tmp_path, "two", "inputs").iterdir()
     assert sorted(path.name for path in folder.glob("*.parquet")) == [
         f"part-0000{number}.parquet" for number in range(3)
     ]
@@ -214,6 +215,16 @@ def test_a_row_is_found_in_whatever_file_it_lies(client: Client, root: Path, mon
         made(client, root, ratings=frame)
 
 
+def test_a_root_may_be_an_object_store(object_store: ObjectStore) -> None:
+    store = Store(object_store.new_root())
+    settings = Settings.build({"root": store.root, "ingest": {"ratings": [RATINGS]}})
+    folders = {MemoryInputs({RATINGS: given}).written(settings, store).ingest.ratings for given in (TEXT, TABLE)}
+    ((folder,),) = folders
+    assert files.names(folder) == ["manifest.json", "part-00000.parquet"]
+    assert files.read_table(f"{folder}/part-00000.parquet").to_pydict() == TABLE.to_pydict()
+    assert not files.names(store.scratch(""))
+
+
 def test_columns_are_named_by_the_settings(client: Client, root: Path) -> None:
     frame = FRAME.set_axis(["who", "what", "how"], axis=1)
     words = [f"ingest.columns.{role}={name}" for role, name in zip(("user", "item", "rating"), frame, strict=True)]
@@ -229,8 +240,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "dict": ({"user": [1]}, "ratings= is a dict: give a DataFrame"),
     "tables": ([FRAME, FRAME], "ratings= is a list: give a DataFrame"),
     "column": (FRAME["stars"], "ratings= cannot be written as a table"),
+    "Dask column": (dd.from_pandas(FRAME, npartitions=1)["stars"], "ratings= is a Series: give a DataFrame"),
     "no type": (FRAME.assign(more=[1, "a"] * 450), "ratings= cannot be written as a table .*column more"),
     "twice": (FRAME.set_axis(["user", "item", "item"], axis=1), "ratings= cannot be written as a table .*[Dd]uplicate"),
+    "twice in Arrow": (pa.table([[1], [2]], ["user", "user"]), "ratings= cannot be written as a table .*[Dd]uplicate"),
     "blocks": (sparse.bsr_array(np.ones((4, 4))), "ratings= is a matrix in bsr format"),
     "line": (sparse.coo_array(np.ones(4)), "ratings= is a sparse array of 1 dimension"),
     "no rows": (FRAME.head(0), "ratings=: no rating in it can be used"),

@@ -77,7 +77,7 @@ _STREAMS = ("__arrow_c_stream__", "__arrow_c_array__", "scanner", "to_reader")
 
 def is_dask(given: Any) -> bool:
     """Return whether this is a Dask DataFrame."""
-    return hasattr(given, "__dask_graph__") and hasattr(given, "to_delayed") and hasattr(given, "columns")
+    return hasattr(given, "__dask_graph__") and hasattr(given, "columns") and getattr(given, "ndim", 0) == 2
 
 
 def write_parts(given: Any, folder: str, name: str) -> list[PartFile]:
@@ -106,7 +106,10 @@ def part_url(folder: str, number: int) -> str:
 
 def _write(table: pa.Table, url: str) -> PartFile:
     """Write a table with plain types. Row groups are cut from whole columns, so that the bytes tell no batches."""
-    whole = table.cast(_plain_schema(table.schema)).combine_chunks()
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise ValueError(f"Duplicate column names: {', '.join(names)}")
+    whole = pa.table([_plain(column) for column in table.columns], names).combine_chunks()
     checksum = files.write_table(url, whole, row_group_rows=_GROUP_ROWS, compression="lz4")
     return PartFile(url, whole.num_rows, checksum)
 
@@ -171,15 +174,13 @@ def _cut(stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(gathered, stream.schema)
 
 
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with plain types, without the metadata of the library that made it."""
-    return pa.schema([pa.field(each.name, _plain_type(each.type)) for each in schema])
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    return _PLAIN.get(kind, kind)
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a column in a plain type, whatever type a library has for them."""
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(_PLAIN.get(column.type, column.type))
+    kind = _PLAIN.get(column.type.value_type, column.type.value_type)
+    coded = [pa.DictionaryArray.from_arrays(each.indices, each.dictionary.cast(kind)) for each in column.chunks]
+    return pa.chunked_array([each.dictionary_decode() for each in coded], kind)
 
 
 @contextmanager
