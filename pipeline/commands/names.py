@@ -36,7 +36,7 @@ COMMANDS = {
     ),
     "index": CommandEntry("reconstruct", _USE, "write the items as a faiss index, for approximate search"),
     "runs": CommandEntry("runs", _KEEP, "list, show, compare and remove past runs"),
-    "report": CommandEntry("report", _KEEP, "write the report of a run again, or one that compares several runs"),
+    "report": CommandEntry("runs", _KEEP, "write the report of a run again, or one that compares several runs"),
     "current": CommandEntry("models", _KEEP, "show the model in use"),
     "promote": CommandEntry("models", _KEEP, "put the model of a run in use"),
     "rollback": CommandEntry("models", _KEEP, "return to the model that was in use before"),

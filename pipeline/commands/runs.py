@@ -1,7 +1,8 @@
-"""The command `runs`: list past executions, compare two, and remove old runs.
+"""The commands `runs` and `report`: past executions as lists and pages, and the removal of old runs.
 
-Covers: its options, and records as tables.
-Does not cover: the records (pipeline/root/ledger.py), the choice of what to remove (pipeline/root/prune.py).
+Covers: their options, and records as tables.
+Does not cover: the records (pipeline/root/ledger.py), the choice of what to remove (pipeline/root/prune.py), the pages
+(pipeline/results/report/).
 """
 
 from __future__ import annotations
@@ -52,12 +53,29 @@ _NOT_COMPARED = ("id", "format_version", "started", "held", "ended", "process", 
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add the commands to the program."""
+    app.command()(report)
     runs = typer.Typer(help="List past executions, newest first; show or compare them; remove old runs.")
     runs.callback(invoke_without_command=True)(_listing)
     for name, command in (("show", show), ("diff", diff), ("prune", prune_runs)):
         runs.command(name)(command)
     app.add_typer(runs, name="runs")
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN…]", help="ids of runs or records, or their beginnings; last: the newest"),
+    ] = None,
+    out: Annotated[
+        str, typer.Option("--out", help="path of the page; default: beside the run", show_default=False)
+    ] = "",
+    root: Root = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the page about a run again, from its saved facts; for several runs, one page that compares them."""
+    written = saved_reports.write_report(_root(root), runs or ["last"], out)
+    print_result({"report": written}, as_json, text.Text(written))
 
 
 def _listing(
