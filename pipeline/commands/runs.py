@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,9 +21,12 @@ from funkflow.pipeline.settings.request import Request
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.late import late
+from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.paths import absolute
 
 if TYPE_CHECKING:
+    import webbrowser
+
     from rich import console, text
 
     from funkflow.pipeline.progress import events
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from funkflow.pipeline.root import store as stores
     from funkflow.pipeline.settings import overrides
 else:  # the help needs none of them
+    webbrowser = late("webbrowser")
     console = late("rich.console")
     text = late("rich.text")
     events = late("funkflow.pipeline.progress.events")
@@ -71,11 +76,14 @@ def report(
         str, typer.Option("--out", help="path of the page; default: beside the run", show_default=False)
     ] = "",
     root: Root = "",
+    in_browser: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the page about a run again, from its saved facts; for several runs, one page that compares them."""
     written = saved_reports.write_report(_root(root), runs or ["last"], out)
     print_result({"report": written}, as_json, text.Text(written))
+    if in_browser and not webbrowser.open(written if "://" in written else Path(absolute(written)).as_uri()):
+        raise SettingsError(f"--open: there is no browser here; open {masked(written)} in one")
 
 
 def _listing(
