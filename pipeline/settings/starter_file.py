@@ -52,9 +52,9 @@ _QUESTIONS = {
     "cluster.memory": "Does this machine have other work to do at the same time?",
 }
 """What the ratings cannot tell, by the setting that answers it."""
-_LATEST = '"last" tests it on the newest rating of each user, as it will be used.'
-_COUNTS = 'Is this a count, such as plays or clicks, and no rating? Then write counts = "{}" instead.'
-_PROBE = 'Are the pairs of {} there to test the model? Then write file = "{}", and leave out kind and fraction.'
+_LATEST = 'Should the test be on the newest rating of each user, as in use? Then write kind = "last".'
+_COUNTS = "Is this a count, such as plays or clicks, and no rating? Then write {} instead."
+_PROBE = "Are the pairs of {} there to test the model? Then write {}, and leave out kind and fraction."
 _HEADER = (
     "Settings of funkflow. Train a model with them: funkflow run {}",
     'A line such as "#rank = 64" shows a default. To change it, remove the # and edit the value.',
@@ -125,23 +125,21 @@ def starter_text(content: dict[str, Any], recognised: Recognised, path: str) -> 
     return "\n".join(lines) + "\n"
 
 
-def _questions(recognised: Recognised) -> dict[str, str]:
+def _questions(recognised: Recognised) -> dict[str, list[str]]:
     """Return the questions that these ratings raise, by the setting that answers each."""
-    form, more = recognised.form, {}
+    form, questions = recognised.form, {setting: [question] for setting, question in _QUESTIONS.items()}
     if form.doubt:
-        more["ingest.columns"] = f"{form.doubt}. Is that right?"
-    test = [_QUESTIONS["split.kind"]]
+        questions["ingest.columns"] = [f"{form.doubt}. Is that right?"]
     if form.timestamp >= 0:
-        test.append(_LATEST)
+        questions["split.kind"].append(_LATEST)
     if probe := recognised.companions.get("probe"):
-        test.append(_PROBE.format(probe.rpartition("/")[2], probe))
-    more["split.kind"] = " ".join(test)
+        questions["split.kind"].append(_PROBE.format(probe.rpartition("/")[2], _value("file", probe)))
     if (rating := column_of("rating", form)) is not None:
-        more["ingest.columns.rating"] = _COUNTS.format(rating)
-    return _QUESTIONS | more
+        questions["ingest.columns.rating"] = [_COUNTS.format(_value("counts", rating))]
+    return questions
 
 
-def _ratings_lines(ingest: IngestSettings, recognised: Recognised, questions: dict[str, str]) -> Iterator[str]:
+def _ratings_lines(ingest: IngestSettings, recognised: Recognised, questions: dict[str, list[str]]) -> Iterator[str]:
     """Yield the lines of the ratings, what was recognised in them, their columns and titles."""
     fields, form = type(ingest).model_fields, recognised.form
     yield _described(fields["ratings"])
@@ -158,7 +156,7 @@ def _ratings_lines(ingest: IngestSettings, recognised: Recognised, questions: di
 
 
 def _lines(
-    place: Section, given: Mapping[str, Any], name: str, questions: dict[str, str], above: str = ""
+    place: Section, given: Mapping[str, Any], name: str, questions: dict[str, list[str]], above: str = ""
 ) -> Iterator[str]:
     """Yield the question, the description and the line of a setting: in force where it is given."""
     full, value, field = f"{above}{name}", getattr(place, name), type(place).model_fields[name]
@@ -171,13 +169,13 @@ def _lines(
         yield f"#{_value(name, value)}"
 
 
-def _question(setting: str, questions: dict[str, str]) -> list[str]:
-    return [_comment(f"Question: {questions[setting]}")] if setting in questions else []
+def _question(setting: str, questions: dict[str, list[str]]) -> list[str]:
+    return [_comment(f"Question: {each}") for each in questions.get(setting, [])]
 
 
 def _described(field: FieldInfo) -> str:
     """Return what a setting is: the first part of its description, the part about its default, and its choices."""
-    default = str(field.default)
+    default = str(field.default) or "empty"
     first, *others = (field.description or "").split("; ")
     parts = [first, *(each for each in others if each.startswith(f"{default}:"))]
     if get_origin(field.annotation) is Literal:

@@ -86,6 +86,12 @@ def test_a_doubt_is_a_question(tmp_path: Path) -> None:
     assert "# Question: column 3 has no times and is left out. Is that right?" in text_for(str(tmp_path / "a.csv"))
 
 
+def test_what_to_write_instead_is_toml(tmp_path: Path) -> None:
+    (tmp_path / "a.dat").write_text("".join(f"{n % 7}::{n % 5}::{1 + n % 5}\n" for n in range(20)), encoding="utf-8")
+    assert "Then write counts = 2 instead." in text_for(str(tmp_path / "a.dat")).replace("\n# ", " ")
+    assert 'Then write file = "' in text_for(str(SAMPLES / "netflix")).replace("\n# ", " ")
+
+
 def test_an_id_cannot_break_the_file(tmp_path: Path) -> None:
     rows = "".join(f'"a\x01\nrank = {n}",i{n},3\n' for n in range(5))
     (tmp_path / "a.csv").write_text(f"user,item,rating\n{rows}", encoding="utf-8")
