@@ -23,6 +23,7 @@ _KEEP, _LEARN = "Runs and the model in use", "Learn and measure"
 COMMANDS = {
     "run": CommandEntry("stages", _RUN, "train and validate a model on raw ratings, and report on it"),
     "plan": CommandEntry("plan", _RUN, "show what a run would do, and the memory and disk it needs"),
+    "init": CommandEntry("init", _RUN, "write a settings file, with comments, for your ratings"),
     "compare": CommandEntry("compare", _RUN, "compare methods and ranks on one dataset"),
     "schedule": CommandEntry("schedule", _RUN, "run at each time of a cron expression"),
     "backfill": CommandEntry("schedule", _RUN, "run for each date of a range"),
@@ -36,7 +37,7 @@ COMMANDS = {
     ),
     "index": CommandEntry("reconstruct", _USE, "write the items as a faiss index, for approximate search"),
     "runs": CommandEntry("runs", _KEEP, "list, show, compare and remove past runs"),
-    "report": CommandEntry("report", _KEEP, "write the report of a run again, or one that compares several runs"),
+    "report": CommandEntry("runs", _KEEP, "write the report of a run again, or one that compares several runs"),
     "current": CommandEntry("models", _KEEP, "show the model in use"),
     "promote": CommandEntry("models", _KEEP, "put the model of a run in use"),
     "rollback": CommandEntry("models", _KEEP, "return to the model that was in use before"),

@@ -38,6 +38,10 @@ def learning_curve(run: Run) -> figure:
 
     Where an NDCG decided, it is the curve, of held-out ratings alone.
 
+    Parameters
+    ----------
+    run : the result of a run, or its folder.
+
     Raises
     ------
     BadInput
@@ -86,6 +90,10 @@ def compare(runs: Sequence[Run]) -> figure:
     """Return the curves of several runs: on held-out ratings if there are any, else on training ratings.
 
     They are of NDCG if it decided in all of them, else of RMSE.
+
+    Parameters
+    ----------
+    runs : results of runs, or their folders.
     """
     if not runs:
         raise SettingsError("compare: name a run at least")
@@ -107,6 +115,10 @@ def compare(runs: Sequence[Run]) -> figure:
 def rmse_by_rank(run: Run) -> figure:
     """Return the validation RMSE with only the strongest factors, for each number of them.
 
+    Parameters
+    ----------
+    run : the result of a run, or its folder.
+
     Raises
     ------
     BadInput
@@ -127,6 +139,9 @@ def rmse_by_rank(run: Run) -> figure:
 def spectrum(model: Model, fold_biases: bool = False) -> figure:
     """Return the singular values of a model, on a logarithmic scale.
 
+    Parameters
+    ----------
+    model : the model.
     fold_biases : the model with mean and biases as two more ranks, instead of U Vᵀ.
     """
     values = model.svd(fold_biases=fold_biases).s

@@ -228,7 +228,13 @@ class Settings(Section):
     def of(
         cls, given: Settings | str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
     ) -> Settings:
-        """Return settings given as such, as a nested mapping, or as the name of a preset or the path of a TOML file."""
+        """Return settings, whichever way they are given.
+
+        Parameters
+        ----------
+        given : settings as such, as a nested mapping, or as the name of a preset or the path of a TOML file.
+        overrides : `key=value` words.
+        """
         if isinstance(given, (str, os.PathLike)):
             settings = cls.load(os.fspath(given), overrides)
             refuse_missing_data(os.fspath(given), settings.ingest.ratings)
@@ -244,7 +250,12 @@ class Settings(Section):
 
     @classmethod
     def load(cls, name_or_path: str, overrides: Sequence[str] = ()) -> Settings:
-        """Read a shipped preset by name, or any TOML file by path, and apply `key=value` overrides to it.
+        """Read a shipped preset or a TOML file.
+
+        Parameters
+        ----------
+        name_or_path : name of a preset, or path of a file.
+        overrides : `key=value` words, which count before the file.
 
         Raises
         ------
@@ -256,7 +267,13 @@ class Settings(Section):
 
     @classmethod
     def load_with_ratings(cls, name_or_path: str, overrides: Sequence[str], validation: bool) -> Settings:
-        """Read settings whose ratings the overrides replace; drop their synthetic set and validation file."""
+        """Read settings whose ratings the overrides replace; drop their synthetic set and validation file.
+
+        Parameters
+        ----------
+        name_or_path, overrides : as for `load`.
+        validation : whether the overrides name a validation file, too.
+        """
         content, where = read_settings(name_or_path)
         content.pop("synth", None)
         if not validation and "file" in content.get("split", {}):
@@ -265,7 +282,14 @@ class Settings(Section):
 
     @classmethod
     def build(cls, content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "settings") -> Settings:
-        """Check a nested mapping plus `key=value` overrides; raise SettingsError with the key."""
+        """Check a nested mapping plus `key=value` overrides; raise SettingsError with the key.
+
+        Parameters
+        ----------
+        content : the settings by section.
+        overrides : `key=value` words, which count before `content`.
+        where : name of `content` in messages.
+        """
         merged = copied(content)
         for word in overrides:
             override(merged, word)
