@@ -20,6 +20,7 @@ import tomli_w
 from executing import RUN_ID, ask_for_work, executed, ratings_in, settings_over, work
 from mlflow.entities import Run
 
+from chaos.object_store import ObjectStore
 from funkflow import Model, Settings, run
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
 from funkflow.pipeline.progress.metrics_file import MetricsFile
@@ -141,3 +142,11 @@ def test_tracking_is_no_reason_to_do_anything_anew(tmp_path: Path, store: str) -
     executed(tracked(tmp_path, ""), leave_epochs)
     executed(tracked(tmp_path, store), ask_for_work)
     assert logged(store) == []
+
+
+def test_files_of_a_root_in_an_object_store_are_logged(tmp_path: Path, store: str, object_store: ObjectStore) -> None:
+    executed(settings_over(tmp_path, object_store.new_root(), track={"mlflow": store}), leave_epochs)
+    (found,) = logged(store)
+    artifacts = Path(found.info.artifact_uri.removeprefix("file:"))
+    there = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
+    assert there == {"report.html", "model/model.json", "model/user_factors.parquet/part.00000.parquet"}

@@ -5,6 +5,7 @@ Covers: pipeline/models/saved_forms.py, tasks/model/forms/. Does not cover: the 
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -15,14 +16,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import safetensors.numpy
 from safetensors import safe_open
 from small_models import small_model
 
+from chaos.object_store import ObjectStore
 from funkflow.pipeline.models.saved_forms import FormName, write_form
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.forms import onnx_graph
 from funkflow.tasks.model.model import Model
+from funkflow.tasks.storage import files
 
 IDS = ["integer", "string"]
 
@@ -134,3 +138,14 @@ def test_a_damaged_part_leaves_no_file(tmp_path: Path) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is a folder; name a file"):
         write_form(saved(tmp_path).folder, "npz", str(tmp_path))
+
+
+def test_a_model_in_an_object_store_is_written_there(object_store: ObjectStore) -> None:
+    root, model = object_store.new_root(), small_model("string")
+    model.save(f"{root}/model", part_rows=3)
+    for form in get_args(FormName):
+        write_form(f"{root}/model", form, f"{root}/model.{form}")
+    with np.load(io.BytesIO(files.read_bytes(f"{root}/model.npz"))) as found:
+        assert_numbers(model, found)
+    assert_numbers(model, safetensors.numpy.load(files.read_bytes(f"{root}/model.safetensors")))
+    onnx.checker.check_model(onnx.load_from_string(files.read_bytes(f"{root}/model.onnx")))

@@ -13,6 +13,7 @@ rows from the end.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,26 +56,27 @@ def write_onnx(url: str, columns: Sequence[Column], of: Scoring, metadata: Mappi
     """
     onnx = require_onnx()
     tables = [column.with_zero_row() for column in columns]
+    model = _graph(onnx, of)
+    onnx.helper.set_model_props(model, dict(metadata))
     files.remove_tree(url)
     beside = f"{url}.data"
+    files.remove_tree(beside)
+    # Each table goes straight into the model: a list of tensors would be copied twice on its way.
     if sum(table.bytes for table in tables) > INLINE_BYTES:
-        tensors = _write_beside(onnx, beside, tables)
+        _add_beside(onnx, model.graph, tables, beside)
     else:
-        files.remove_tree(beside)
-        tensors = [_tensor(onnx, table, raw_data=b"".join(table.pieces())) for table in tables]
-    helper = onnx.helper
-    number, row = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    graph = helper.make_graph(
-        _nodes(helper, of), "score",
-        [helper.make_tensor_value_info(side, row, ["N"]) for side in ("user", "item")],
-        [helper.make_tensor_value_info("score", number, ["N"])],
-        [*tensors, *_constants(onnx, of)],
-    )  # fmt: skip
-    model = helper.make_model(
-        graph, producer_name="funkflow", opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR
-    )
-    helper.set_model_props(model, dict(metadata))
+        _add_inside(onnx, model.graph, tables)
     files.write_bytes(url, model.SerializeToString(deterministic=True))
+
+
+def _graph(onnx: Any, of: Scoring) -> Any:
+    """Return the model without its tables."""
+    helper, number, row = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    inputs = [helper.make_tensor_value_info(side, row, ["N"]) for side in ("user", "item")]
+    outputs = [helper.make_tensor_value_info("score", number, ["N"])]
+    graph = helper.make_graph(_nodes(helper, of), "score", inputs, outputs, _constants(onnx, of))
+    opset = helper.make_opsetid("", _OPSET)
+    return helper.make_model(graph, producer_name="funkflow", opset_imports=[opset], ir_version=_IR)
 
 
 def _nodes(helper: Any, of: Scoring) -> list[Any]:
@@ -106,9 +108,18 @@ def _constants(onnx: Any, of: Scoring) -> list[Any]:
     return [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
 
 
-def _write_beside(onnx: Any, url: str, tables: Sequence[Column]) -> list[Any]:
-    """Write the tables into one file beside the graph, each at an aligned place; return what refers to them."""
-    tensors, place = [], 0
+def _add_inside(onnx: Any, graph: Any, tables: Sequence[Column]) -> None:
+    """Put the tables into the graph."""
+    for table in tables:
+        numbers = io.BytesIO()
+        for piece in table.pieces():
+            numbers.write(piece)
+        _add(onnx, graph, table).raw_data = numbers.getvalue()
+
+
+def _add_beside(onnx: Any, graph: Any, tables: Sequence[Column], url: str) -> None:
+    """Write the tables into one file beside the graph, each at an aligned place; refer to them in the graph."""
+    place = 0
     with streamed(url) as file:
         for table in tables:
             padding = -place % _ALIGNMENT
@@ -116,14 +127,14 @@ def _write_beside(onnx: Any, url: str, tables: Sequence[Column]) -> list[Any]:
             place += padding
             for piece in table.pieces():
                 file.write(piece)
+            tensor = _add(onnx, graph, table)
+            tensor.data_location = onnx.TensorProto.EXTERNAL
             where = {"location": url.rsplit("/", 1)[-1], "offset": place, "length": table.bytes}
-            tensor = _tensor(onnx, table, data_location=onnx.TensorProto.EXTERNAL)
             for key, value in where.items():
                 tensor.external_data.add(key=key, value=str(value))
-            tensors.append(tensor)
             place += table.bytes
-    return tensors
 
 
-def _tensor(onnx: Any, table: Column, **content: Any) -> Any:
-    return onnx.TensorProto(name=table.name, data_type=onnx.TensorProto.FLOAT, dims=table.shape, **content)
+def _add(onnx: Any, graph: Any, table: Column) -> Any:
+    """Return the table's tensor in the graph, without its numbers."""
+    return graph.initializer.add(name=table.name, data_type=onnx.TensorProto.FLOAT, dims=table.shape)
