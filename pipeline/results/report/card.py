@@ -35,7 +35,7 @@ def model_card(facts: ReportFacts) -> str:
     """Return the card."""
     run, found, ranks = facts["run"], facts["verdict"], is_for_ranking(facts)
     settings = run["settings"]
-    return filled(
+    text = filled(
         "model-card.md.jinja",
         name=data_name(settings), does=_DOES[ranks], sentences=sentences(facts), ranks=ranks,
         facts=[
@@ -48,6 +48,7 @@ def model_card(facts: ReportFacts) -> str:
         validation=f"{counted(found.get('ratings') or 0, 'validation rating')}, {found.get('split')}",
         errors=_errors(facts), rankings=_rankings(found.get("ranking") or {}),
     )  # fmt: skip
+    return f"{text}\n"
 
 
 def _data(facts: ReportFacts) -> Iterator[tuple[str, str]]:
@@ -79,7 +80,7 @@ def _training(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     if learned["counted"] == "epochs" and learned["best_epoch"]:
         yield "epoch kept", f"{learned['best_epoch']}"
     if (l2 := learned.get("l2")) is not None:
-        yield "L2 per rating", f"{l2:.4g}, for ratings of unit deviation"
+        yield "L2 per rating", f"{l2:.4g}" + ("" if is_for_ranking(facts) else ", for ratings of unit deviation")
     if "seed" in chosen:
         yield "seed", f"{chosen['seed']}"
 
