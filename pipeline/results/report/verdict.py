@@ -46,7 +46,7 @@ def _rmse_words(found: RunVerdict) -> str:
     """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
-        return "The model was not measured: no ratings were held out to validate on."
+        return "The model was not measured: there were no validation ratings."
     figures = rmse, biases, mean
     own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
     where = f"on {counted(found['ratings'] or 0, 'validation rating')}, {found['split']}"
