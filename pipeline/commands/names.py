@@ -48,7 +48,7 @@ COMMANDS = {
     "grid": CommandEntry("stages", _STAGES, "divide the training ratings into blocks"),
     "train": CommandEntry("stages", _STAGES, "train the factors"),
     "evaluate": CommandEntry("stages", _STAGES, "measure RMSE and MAE"),
-    "export": CommandEntry("stages", _STAGES, "write the model in open formats"),
+    "export": CommandEntry("stages", _STAGES, "write the model in open formats, or as npz, safetensors or ONNX"),
     "ranking": CommandEntry("stages", _STAGES, "measure precision, recall, NDCG and more"),
     "check-gradients": CommandEntry("check_gradients", _LEARN, "compare the gradients with finite differences"),
     "calibrate": CommandEntry("plan", _LEARN, "measure the constants of plans by sizes"),

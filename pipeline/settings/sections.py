@@ -124,12 +124,23 @@ class HookSettings(Section):
     )
 
 
+class TrackSettings(Section):
+    """Logging of whole runs after they end. It does not change the result."""
+
+    mlflow: Place = Field(
+        "",
+        description="tracking URI of MLflow, such as http://127.0.0.1:5000 or file:mlruns: log settings, curves, "
+        "figures, report, model card and model there; empty: nothing",
+    )
+    experiment: str = Field("funkflow", min_length=1, description="experiment in MLflow, made if it does not exist")
+
+
 COUNTS_ARE_WEIGHED = (
     "counts and likes are trained on with a weight for missing cells, without which every pair could be 1: leave out "
     'train.method, or set it to "als", and train.als.alpha, or set it above 0'
 )
 """The message for a method that looks at counts alone."""
-IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
+IDLE_SECTIONS = frozenset({"root", "cluster", "hooks", "track"})
 """Sections that do not change the result, so that no id depends on them."""
 
 
@@ -149,6 +160,7 @@ class Settings(Section):
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()
     hooks: HookSettings = HookSettings()
+    track: TrackSettings = TrackSettings()
 
     @model_validator(mode="after")
     def _counts_are_ranked(self) -> Settings:

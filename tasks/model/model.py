@@ -19,6 +19,7 @@ from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex_arrays
+from funkflow.tasks.model.forms.in_memory import Forms, factor_table
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
 from funkflow.tasks.model.parts import Rows, factor_columns
@@ -34,7 +35,7 @@ else:
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Recommender, Algebra):
+class Model(Recommender, Algebra, Forms):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
@@ -230,14 +231,7 @@ def write_factor_table(
 
     raw_ids (n,); biases float32 (n,); factors float32 (n, k). Returns the entry of the part in `model.json`.
     """
-    flat = pa.array(np.ascontiguousarray(factors, dtype=np.float32).ravel())
-    table = pa.table(
-        {
-            "raw_id": pa.array(raw_ids),
-            "bias": pa.array(np.asarray(biases, dtype=np.float32)),
-            "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
-        }
-    )
+    table = factor_table(pa.array(raw_ids), biases, factors)
     # Factors are almost random: compression would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
