@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -23,30 +23,12 @@ from funkflow.pipeline.settings.presets import read_settings, refuse_missing_dat
 from funkflow.pipeline.settings.ranking import RankingSettings as RankingSettings
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
+from funkflow.pipeline.settings.synth import SynthSettings as SynthSettings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
 from funkflow.pipeline.settings.train import Place as Place
 from funkflow.pipeline.settings.train import Section as Section
 from funkflow.pipeline.settings.train import TrainSettings as TrainSettings
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage import files
-
-
-class SynthSettings(Section):
-    """A synthetic set in Netflix form, for the demo and benchmarks; a run makes it before it ingests."""
-
-    folder: Place = Field("", description="folder of the raw text; empty: <root>/raw/<shape>-<seed>")
-    shape: Literal["demo", "netflix"] = Field(
-        "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
-    )
-    fraction: float = Field(1.0, gt=0, le=1, description="part of the shape's ratings, users and films to make")
-    form: Literal["combined", "files"] = Field("combined", description="combined_data_*.txt, or a folder of mv_*.txt")
-    seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
-
-    def folder_under(self, root: str) -> str:
-        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form if they differ from the defaults."""
-        fraction = "" if self.fraction == 1 else f"-{self.fraction}"
-        form = "" if self.form == "combined" else f"-{self.form}"
-        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
 
 
 class GridSettings(Section):
