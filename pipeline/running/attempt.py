@@ -40,6 +40,7 @@ from funkflow.pipeline.progress.events import (
 from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
 from funkflow.pipeline.progress.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
+from funkflow.pipeline.results.report.fact_parts import verdict_facts
 from funkflow.pipeline.results.report.facts import RunSummary
 from funkflow.pipeline.root.code_version import code_version, versions
 from funkflow.pipeline.root.manifests import TrainingData
@@ -82,12 +83,13 @@ class Attempt:
             stack.enter_context(as_readable_errors(self.settings.root))
             self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
             started, self.started = time.monotonic(), self.request.began
-            is_ours = where_to_run(cluster := self.settings.cluster)[0] == "local"
+            cluster, given = self.settings.cluster, self.execution.client
+            is_ours = given is None and where_to_run(cluster)[0] == "local"
             try:
                 self.allowance = allowance_of_run(self.settings) if is_ours else None
                 self.memory.is_worker = bool(self.allowance and self.allowance.one_process)
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(cluster, self.postponed.say, self.memory.is_worker))
+                    client = stack.enter_context(open_client(cluster, self.postponed.say, self.memory.is_worker, given))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.notify))
@@ -120,10 +122,8 @@ class Attempt:
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(grid), grid.shards, self.allowance)
             ingest_bytes, ingest_worker_bytes = self.ingest_needs
-            needed = [
-                ingest_bytes,
-                self.prediction.training_bytes + (self.prediction.kept_bytes if ingest_bytes else 0),
-            ]
+            kept_bytes = self.prediction.kept_bytes if ingest_bytes else 0
+            needed = [ingest_bytes, self.prediction.training_bytes + kept_bytes]
             of_a_worker = [ingest_worker_bytes, self.prediction.training_worker_bytes]
             if self.request.reaches("evaluate"):
                 needed.append(self.prediction.scoring_bytes)
@@ -223,8 +223,7 @@ class Attempt:
 
     def summary(self) -> RunSummary:
         """Return what the report needs to know of the run so far."""
-        result, train, measured = self.result, self.settings.train, self.result.evaluation
-        mean, biases, truth = (measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth"))
+        result, train = self.result, self.settings.train
         content = masked_content(with_absolute_paths(self.settings).model_dump(mode="json"))
         return {
             "run": {
@@ -234,11 +233,7 @@ class Attempt:
                 "code_version": code_version(), "settings": content,
                 "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",
             },
-            "verdict": {
-                "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
-                "gate": result.gate, "ranking": result.ranking,
-                "mean_rmse": mean, "biases_rmse": biases, "truth_rmse": truth,
-            },
+            "verdict": verdict_facts(result),
             "memory": {
                 "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
                 "worker_bytes": self.memory.worker_peak_bytes,

@@ -17,10 +17,7 @@ from funkflow.tasks.parsing.format.columns import NO_COLUMN
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
 from funkflow.tasks.transform import Transform
 
-FILES_ALONE = (
-    "A run reads ratings from files: write the table to one first, for instance frame.to_parquet('ratings.parquet'), "
-    "and name it, {'ingest': {'ratings': 'ratings.parquet'}}"
-)
+FILES_ALONE = "Settings name files; ratings in memory go to an argument of their own: funkflow.run(ratings=table)"
 """The message for ratings in a table instead of a file."""
 
 
@@ -83,8 +80,8 @@ class IngestSettings(Section):
     )
     on_bad_rows: Literal["raise", "quarantine"] = Field(
         "raise",
-        description="raise: the first bad row ends the run with exit code 3; quarantine: bad rows go to a file, "
-        "each with the reason",
+        description="raise: a row that cannot be read ends the run; quarantine: such rows are left out, and listed in "
+        "quarantine.parquet of the dataset",
     )
     incremental: bool = Field(
         False, description="start from the parent dataset that shares most inputs, and parse only new inputs"

@@ -55,7 +55,7 @@ def test_a_link_out_of_docs_leads_to_the_page_of_its_file_or_becomes_text() -> N
 
 def test_a_page_takes_text_of_a_file_and_leaves_out_pages_that_are_not_there() -> None:
     text = assembled("runs?\nno-such-page?\n<!-- file: CHANGELOG.md -->\n", DOCS / "x.md")
-    assert text.startswith("runs\n\nOne line for each change")
+    assert text.startswith("runs\n\nWhat users notice")
 
 
 def test_every_figure_is_shown() -> None:

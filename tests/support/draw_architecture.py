@@ -16,7 +16,11 @@ from source_files import sources
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "docs" / "architecture.md"
 BEGIN, END = "<!-- drawn from the code: make figures -->\n", "<!-- end of what is drawn -->\n"
-FLOWS = {"pipeline.flow": "the whole run: which stage follows which", "pipeline.cli": "words in, exit codes out"}
+FLOWS = {
+    "pipeline.flow": "the whole run: which stage follows which",
+    "pipeline.from_python": "a run from Python: settings, ratings in memory, the client",
+    "pipeline.cli": "words in, exit codes out",
+}
 """Files straight under pipeline/ that are floors by themselves."""
 
 

@@ -19,15 +19,19 @@ NOT_RUN = {
     "test_slurm.py, test_gateway.py, test_image.py and test_manifests.py have each way",
     "store": "needs an account with an object store: test_object_store.py has one on loopback",
     "waits": "ends only when it is stopped: test_schedule.py does so",
+    "install": "makes an environment: test_packaging.py and test_first_minute.py",
     "minutes": "measures for minutes: test_scale_plan.py calibrates, and test_compare.py compares all methods",
     "checkout": "tests, measures or changes the checkout itself, for minutes or hours: .ci/run, test_bench.py",
 }
 """Words after the language of a block that is only checked, and where its commands are run instead."""
 ELSEWHERE = {
     "adding-a-method": "test_adding_a_method.py puts its blocks in their places",
+    "export": "test_export_page.py and test_export_command.py, on a model that has its items",
+    "from-python": "test_run_in_memory.py",
     "notebook": "test_notebook.py runs its blocks in a kernel",
+    "start": "test_first_minute.py walks it",
 }
-"""Pages whose Python has a test of its own."""
+"""Pages with tests of their own."""
 SHELLS = ("bash", "console")
 LANGUAGES = {*SHELLS, "json", "mermaid", "python", "text", "toml", "yaml"}
 _PARSER = MarkdownIt("commonmark")

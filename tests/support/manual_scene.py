@@ -7,6 +7,7 @@ Does not cover: the blocks (manual_blocks.py), what is asserted (test_manual.py)
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from program import funkflow, overrides
 
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SMALL = ("train.rank=3", "train.epochs=2", "gate.beats_biases=false", "gate.beats_most_rated=false")
 MY_TOML = """
 [ingest]
@@ -27,6 +29,8 @@ epochs = 2
 [gate]
 beats_biases = false
 """
+STANDS_FOR = {"0.05": "0.001", "260=5,1196": "26=5,11"}
+"""Words of the manual that are too large here, or name what these ratings lack."""
 _SIZED = ("run", "recommend", "compare")
 """Commands that train, and take --set."""
 
@@ -40,7 +44,10 @@ class Scene:
 
     def typed(self, words: Sequence[str]) -> list[str]:
         """Return words with this folder's ids and, where the settings are not in a file, with small ones."""
-        command, *rest = [self.ids.get(word, word) for word in words]
+        command, *rest = [self.ids.get(word, STANDS_FOR.get(word, word)) for word in words]
+        rest = [word.replace("/RUN/", f"/{self.ids['bc1353eb']}/") for word in rest]
+        if command not in ("run", "plan"):  # the ids in the manual are those of these ratings
+            rest = ["my.toml" if word == "demo" else word for word in rest]
         if command not in _SIZED or "my.toml" in rest or "--model" in rest:
             return [command, *rest]
         small = [each for each in SMALL if not ("epochs" in each and "train.method=batch" in rest)]
@@ -66,11 +73,16 @@ def write_ratings(folder: Path) -> None:
         ("likes.csv", ",", [("user", "item"), *(row[:2] for row in rows)]),
         ("plays.csv", ",", [("user", "item", "plays"), *(row[:3] for row in rows)]),
         ("ml-1m/ratings.dat", "::", rows),
+        ("u.data", "\t", rows),
+        ("u1.test", "\t", rows[::10]),
+        ("pairs.csv", ",", [("user", "item"), *(row[:2] for row in rows[:20])]),
         ("data/raw/ml-1m/ratings.dat", "::", rows),
         ("data/raw/ml-100k/u.data", "\t", rows),
         ("data/raw/ml-100k/u1.test", "\t", rows[::10]),
     ):
         _write(folder / path, separator, lines)
+    shutil.copytree(SAMPLES / "netflix", folder / "netflix")
+    shutil.copytree(SAMPLES, folder / "data" / "samples")
     (folder / "my.toml").write_text(MY_TOML, encoding="utf-8")
 
 
@@ -88,4 +100,4 @@ def set_up(folder: Path) -> Scene:
         assert done.returncode == 0, done.stderr
         runs.append(json.loads(done.stdout.splitlines()[-1])["run_id"])
     record = min(path.stem for path in (folder / "data" / "ledger").glob("*.json"))
-    return Scene(folder, {"1f3a": runs[0], "452e9687": runs[0], "1b0c77aa": runs[1], "20260130": record})
+    return Scene(folder, {"1f3a": runs[0], "74020b99": runs[0], "bc1353eb": runs[1], "20260130": record})
