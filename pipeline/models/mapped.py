@@ -1,0 +1,96 @@
+"""The arrays of a saved model that servers map into memory: written once, then found.
+
+Covers: where they lie, one writer at a time, and their manifest.
+Does not cover: the files (tasks/serving/mapped_files.py), answers (tasks/serving/mapped_model.py).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from filelock import FileLock
+
+from funkflow.pipeline.root.disk_errors import as_disk_errors
+from funkflow.pipeline.root.model_manifests import MappedFiles
+from funkflow.pipeline.root.store import content_id, nothing_half_written
+from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
+from funkflow.tasks.model.about import read_about, refuse_missing_parts
+from funkflow.tasks.model.parts import ModelParts
+from funkflow.tasks.model.rated import TrainedOn
+from funkflow.tasks.redact import masked
+from funkflow.tasks.serving.mapped_files import write_rated, write_sides
+from funkflow.tasks.serving.mapped_model import MappedModel
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.paths import absolute
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A model in memory: `id` of its content, and whether the items that users rated are known."""
+
+    id: str
+    model: MappedModel
+    knows_rated: bool
+
+
+def map_model(model_folder: str, place: str = "") -> Mapped:
+    """Map the arrays of a saved model into memory; write them first, unless they are there.
+
+    Parameters
+    ----------
+    place : local folder for the arrays of all models; "": "mapped" in the folder of this one.
+
+    Raises
+    ------
+    SettingsError
+        There is no model, or it is not on a local disk and there is no `place`.
+    DamagedFile
+        The model is incomplete or damaged.
+    CannotFit
+        The disk is full.
+    """
+    about = read_about(model_folder)
+    refuse_missing_parts(model_folder, about)
+    trained_on = _trained_on(model_folder)
+    data = {"dataset": trained_on.dataset["id"], "split": trained_on.split["id"]} if trained_on else {}
+    identity = content_id(what="mapped model", model=about["parts"], **data)
+    if not place and "://" in model_folder:
+        raise SettingsError(
+            f"{masked(model_folder)}: not on a local disk; name a local folder for the model's arrays with --mapped"
+        )
+    folder = files.join(absolute(place), identity) if place else files.join(model_folder, "mapped")
+    with as_disk_errors(folder):
+        manifest = _published(folder, identity) or _write(
+            ModelParts.of(model_folder, about), trained_on, identity, folder
+        )
+    return Mapped(identity, MappedModel.open(folder, about, model_folder), manifest.rated)
+
+
+def _trained_on(model_folder: str) -> TrainedOn | None:
+    try:
+        return TrainedOn.of(model_folder)
+    except (BadInput, SettingsError):
+        return None
+
+
+def _published(folder: str, identity: str) -> MappedFiles | None:
+    """Return the manifest of the arrays of this very model; None: they have to be written."""
+    try:
+        manifest = MappedFiles.published(folder)
+    except DamagedFile:
+        return None
+    return manifest if manifest and manifest.id == identity else None
+
+
+def _write(parts: ModelParts, trained_on: TrainedOn | None, identity: str, folder: str) -> MappedFiles:
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if manifest := _published(folder, identity):  # another process wrote them meanwhile
+            return manifest
+        files.remove_tree(folder)
+        with nothing_half_written(folder):
+            checksums = {**write_sides(parts, folder), **write_rated(trained_on, parts, folder)}
+            return MappedFiles(
+                folder=folder, id=identity, rated=trained_on is not None, checksums=checksums
+            ).publish(list(checksums))  # fmt: skip

@@ -1,0 +1,80 @@
+"""The server: one process that listens until it is told to end.
+
+Covers: its socket, the settings of uvicorn, one thread for products, and what it says at its start.
+Does not cover: routes (app.py), the model (follower.py), options (pipeline/commands/serve.py).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import httptools as httptools  # uvicorn imports both by name, when it is too late for a clear error
+import uvicorn
+import uvloop as uvloop
+from threadpoolctl import threadpool_limits
+
+from funkflow.pipeline.progress.events import Listener, Noticed
+from funkflow.pipeline.running.serving.app import application
+from funkflow.pipeline.running.serving.follower import Choice, Follower
+from funkflow.pipeline.running.serving.metrics import Metrics
+from funkflow.tasks.errors import SettingsError
+
+_WAITING_CONNECTIONS = 2048
+_LAST_SECONDS = 30
+"""For requests in flight, when the server is told to end."""
+
+
+def serve(choose: Callable[[], Choice], host: str, port: int, place: str, notify: Listener) -> None:
+    """Serve the chosen model until a signal comes; requests in flight are answered.
+
+    Parameters
+    ----------
+    port : 0 for any that is free.
+    place : as for `map_model`.
+
+    Raises
+    ------
+    SettingsError
+        The address cannot be used, or there is no model.
+    DamagedFile
+        The model is damaged.
+    """
+    with _listening(host, port) as listener, threadpool_limits(1):
+        metrics = Metrics()
+        app = application(Follower(choose, metrics, notify, place), metrics)
+        config = uvicorn.Config(
+            app, loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
+            server_header=False, timeout_graceful_shutdown=_LAST_SECONDS,
+        )  # fmt: skip
+        url = _url_of(host, listener.getsockname()[1])
+        notify(Noticed(f"listening on {url}, described at {url}/docs"))
+        if not _is_loopback(host):
+            notify(
+                Noticed(
+                    f"--host {host}: anybody who reaches it may ask; put a proxy in front that authenticates",
+                    warning=True,
+                )
+            )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_WAITING_CONNECTIONS)
+    except (OSError, OverflowError) as cause:
+        reason = getattr(cause, "strerror", None) or cause
+        raise SettingsError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another") from cause
+
+
+def _url_of(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,251 @@
+"""A saved model that a server maps into memory, and its answers to single requests.
+
+Covers: the best items of some users, of somebody new, and of one item; predictions of pairs.
+Does not cover: writing the files (mapped_files.py), requests (pipeline/running/serving/), all users at once
+(top_items.py).
+
+Scores are float32 first, for all items, and those of the best few more than are asked for are then computed in float64.
+A bound on the error of float32 says whether an item beyond these could be among the best; then, hardly ever, all are
+computed in float64. So an answer is the exact one, whoever else was asked about in the same batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.about import About, scale_of
+from funkflow.tasks.model.best import best_places
+from funkflow.tasks.model.fold_in import FoldedRow
+from funkflow.tasks.model.items import Recommended, Recommender, Similar
+from funkflow.tasks.model.parts import Rows
+from funkflow.tasks.model.score_rows import Scorer, score_pairs
+from funkflow.tasks.serving.id_rows import IdRows
+from funkflow.tasks.serving.mapped_files import RATED
+from funkflow.tasks.serving.top_items import RatedItems, best_of_scores
+from funkflow.tasks.storage import files
+from funkflow.tasks.storage.npy import map_array
+from funkflow.tasks.transform import Transform, as_ratings
+
+_MORE = 16
+"""Items, beside those that are asked for, that are scored in float64."""
+_SCORES_AT_ONCE = 2**22
+"""Scores of a batch: 16 MiB."""
+_ROWS_AT_ONCE = 2**16
+_ROUNDING = 2.0**-24
+"""Relative error of a number rounded to float32."""
+_FEW = 4
+"""Fewer users are multiplied one by one, which takes less time than one product of them all."""
+
+
+@dataclass(frozen=True)
+class MappedModel(Recommender):
+    """A saved model by rows. Its arrays are pages of files.
+
+    `folder` : of the model; `users`, `items` : raw ids; `columns` : float32 (k + 1, items), factors of items and their
+    bias; `lengths` : float64 (items,), of the factors; `rated` : int32, the rows of the items that user j rated, from
+    `rated_starts[j]` to `rated_ends[j]`, ascending.
+    """
+
+    about: About
+    folder: str
+    users: IdRows
+    items: IdRows
+    user_factors: npt.NDArray[np.float32]
+    user_biases: npt.NDArray[np.float32]
+    columns: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.float64]
+    rated: npt.NDArray[np.int32]
+    rated_starts: npt.NDArray[np.int64]
+    rated_ends: npt.NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: str, about: About, model_folder: str) -> MappedModel:
+        """Map the files that `write_sides` and `write_rated` wrote into `folder`.
+
+        Raises
+        ------
+        DamagedFile
+            A file is missing, or was cut short.
+        """
+        names = ("user_factors", "user_biases", "item_lengths", "rated_starts", "rated_ends", "items")
+        found = {name: map_array(files.join(folder, f"{name}.npy")) for name in names}
+        texts = {side: about["id_types"][side] == "string" for side in ("user", "item")}
+        return cls(
+            about=about, folder=model_folder,
+            users=IdRows.mapped(folder, "user", texts["user"]), items=IdRows.mapped(folder, "item", texts["item"]),
+            columns=found.pop("items"), lengths=found.pop("item_lengths"),
+            rated=_map_numbers(files.join(folder, RATED)), **found,
+        )  # fmt: skip
+
+    @property
+    def mean(self) -> float:  # type: ignore[override]
+        return float(self.about["mean"])
+
+    @property
+    def scale(self) -> tuple[float, float] | None:  # type: ignore[override]
+        return scale_of(self.about)
+
+    @property
+    def transform(self) -> Transform:
+        """Transform of the ratings in training."""
+        return self.about.get("transform", "none")
+
+    @property
+    def item_factors(self) -> npt.NDArray[np.float32]:  # type: ignore[override]
+        """Factors of items, float32 (items, k), a view."""
+        return self.columns[:-1].T
+
+    @property
+    def item_biases(self) -> npt.NDArray[np.float32]:  # type: ignore[override]
+        return self.columns[-1, :]
+
+    @cached_property
+    def item_ids(self) -> npt.NDArray[Any]:  # type: ignore[override]
+        """Raw ids of items, int64 or object (items,)."""
+        every = self.items.at(np.arange(self.columns.shape[1]))
+        return np.array(every, np.int64 if self.items.ids is not None else object)
+
+    @cached_property
+    def _longest(self) -> float:
+        """The length of the longest item, with its bias."""
+        return float(np.sqrt(np.max(self.lengths**2 + self.item_biases.astype(np.float64) ** 2, initial=0.0)))
+
+    def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
+        """Return the rows of raw ids; raise UnknownId or BadInput for one that the model does not have."""
+        rows = self.users if side == "users" else self.items
+        plain = ids.tolist() if isinstance(ids, np.ndarray) else ids
+        return np.array([rows.row(each) for each in plain], np.intp)
+
+    def batch_users(self) -> int:
+        """Return the most users to score at once."""
+        return max(1, _SCORES_AT_ONCE // max(1, len(self.lengths)))
+
+    def predict_rows(self, user_rows: Sequence[int], item_rows: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Predict the ratings of pairs of rows, clipped to the scale, float64 (n,); row -1 adds nothing."""
+        users, items = Rows(self.user_biases, self.user_factors), Rows(self.item_biases, self.item_factors)
+        by = Scorer(len(self.columns) - 1, self.mean, self.scale)
+        scores = score_pairs(users, items, np.array(user_rows, np.intp), np.array(item_rows, np.intp), by)
+        return np.asarray(as_ratings(scores, self.transform), dtype=np.float64)
+
+    def recommend_rows(self, rows: Sequence[int], counts: Sequence[int]) -> list[Recommended]:
+        """Return `counts[n]` items that user `rows[n]` did not rate, as rows, with unclipped predictions."""
+        places = np.array(rows, np.intp)
+        vectors = np.ones((len(places), len(self.columns)), np.float32)
+        vectors[:, :-1] = self.user_factors[places]
+        rated = RatedItems(self.rated, self.rated_starts[places], self.rated_ends[places])
+        return self._best(vectors, self.user_biases[places].tolist(), rated, counts)
+
+    def recommend_folded(self, row: FoldedRow, count: int) -> Recommended:
+        """Return items for somebody new, without those that they rated, as `recommend_rows` does."""
+        vector = np.append(row.factors, np.float32(1))[np.newaxis]
+        own = np.unique(self.known_rows(row.rated, "items")).astype(np.int32)
+        rated = RatedItems(own, np.zeros(1, np.int64), np.array([len(own)]))
+        return self._best(vector, [row.bias], rated, [count])[0]
+
+    def similar_rows(self, row: int, count: int) -> Similar:
+        """Return the other items with the greatest cosine to an item, as rows; leave out those of length 0.
+
+        Raises
+        ------
+        BadInput
+            The item had no training ratings.
+        """
+        if self.lengths[row] == 0:
+            raise BadInput("similar: this item had no training ratings, so it has no similar items")
+        vector = np.ascontiguousarray(self.columns[:-1, row])
+        left_out = np.append(np.flatnonzero(self.lengths == 0), row)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores = ((vector @ self.columns[:-1]) / self.lengths).astype(np.float32)
+        scores /= np.float32(self.lengths[row])
+        scores[left_out] = -np.inf
+
+        def cosines(rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+            return np.asarray(self._products(vector, rows) / (self.lengths[rows] * self.lengths[row]))
+
+        bound = 2 * (len(vector) + 4) * _ROUNDING
+        ((best, found),) = _exact_best(scores[np.newaxis], _NOTHING_RATED, [cosines], [left_out], [count], [bound])
+        return Similar(best, found)
+
+    def _best(
+        self, vectors: npt.NDArray[np.float32], biases: list[float], rated: RatedItems, counts: Sequence[int]
+    ) -> list[Recommended]:
+        """Return the best items of users with these vectors, float32 (n, k + 1), whose last number is 1."""
+        scores = np.empty((len(vectors), self.columns.shape[1]), np.float32)
+        if len(vectors) < _FEW:
+            for vector, own in zip(vectors, scores, strict=True):
+                np.matmul(vector, self.columns, out=own)
+        else:
+            np.matmul(vectors, self.columns, out=scores)
+        exact = [partial(self._products, vector) for vector in vectors]
+        left_out = [rated.items[start:end] for start, end in zip(rated.starts, rated.ends, strict=True)]
+        lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1))
+        bounds = (2 * len(self.columns) * _ROUNDING * self._longest * lengths).tolist()
+        return [
+            Recommended(rows, as_ratings(self.mean + bias + products, self.transform))
+            for bias, (rows, products) in zip(
+                biases, _exact_best(scores, rated, exact, left_out, counts, bounds), strict=True
+            )
+        ]
+
+    def _products(self, vector: npt.NDArray[np.float32], rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the products of a vector, float32 (k,) or (k + 1,), with rows of items; the same for any rows."""
+        wide, found = vector.astype(np.float64), np.empty(len(rows), np.float64)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            own = np.ascontiguousarray(self.columns[: len(vector), rows[part]].T, np.float64)
+            found[part] = np.einsum("nk,k->n", own, wide)
+        return found
+
+    def _rated_rows(self, _user: Any, row: int) -> npt.NDArray[np.intp]:
+        return self.rated[self.rated_starts[row] : self.rated_ends[row]].astype(np.intp)
+
+
+_NOTHING_RATED = RatedItems(np.empty(0, np.int32), np.zeros(1, np.int64), np.zeros(1, np.int64))
+
+_Exact = Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]]
+"""Returns the exact scores of rows of items."""
+
+
+def _exact_best(
+    scores: npt.NDArray[np.float32], rated: RatedItems, exact: Sequence[_Exact],
+    left_out: Sequence[npt.NDArray[np.integer]], counts: Sequence[int], bounds: Sequence[float],
+) -> list[tuple[npt.NDArray[np.integer], npt.NDArray[np.float64]]]:  # fmt: skip
+    """Return for each user the rows of the items with the highest exact scores, the best first, and these scores.
+
+    Parameters
+    ----------
+    scores : float32 (users, items), changed; within `bounds` of `exact`.
+    rated, left_out : items that are no candidates, in two forms.
+    """
+    items = scores.shape[1]
+    kept = min(max(counts) + _MORE, items)
+    top = best_of_scores(scores, rated, kept)
+    best: list[tuple[npt.NDArray[np.integer], npt.NDArray[np.float64]]] = []
+    for user, (score, count) in enumerate(zip(exact, counts, strict=True)):
+        found = int(top.found[user])
+        rows = top.rows[user, :found]
+        values = score(rows)
+        order = np.lexsort((rows, -values))[:count]
+        has_all = found < kept or kept == items
+        if not has_all and values[order[-1]] <= float(top.scores[user, -1]) + bounds[user]:
+            every = score(np.arange(items))
+            every[left_out[user]] = -np.inf
+            places = best_places(every, count)
+            best.append((places, every[places]))
+        else:
+            best.append((rows[order], values[order]))
+    return best
+
+
+def _map_numbers(path: str) -> npt.NDArray[np.int32]:
+    """Return a file of numbers alone, mapped into memory."""
+    if files.size(path) < 1:
+        return np.empty(0, np.int32)
+    return np.asarray(np.memmap(path, np.int32, "r"))
