@@ -9,7 +9,6 @@ and reads a few pages.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ def write_ids(folder: str, side: Side, ids: pa.Array) -> dict[str, str]:
 
     ids : integers or texts (n,).
     """
-    written: dict[str, npt.NDArray[Any]] = {"order": numbers_of(pc.sort_indices(ids)).astype(np.int32)}
+    written: dict[str, npt.NDArray[Any]] = {"order": numbers_of(pc.sort_indices(ids)).astype(np.int64)}
     if pa.types.is_integer(ids.type):
         written["ids"] = numbers_of(ids).astype(np.int64)
     else:
@@ -55,12 +54,12 @@ def write_ids(folder: str, side: Side, ids: pa.Array) -> dict[str, str]:
 class IdRows:
     """The raw ids of the rows of one side.
 
-    `order` : int32 (n,), rows by ascending ids. `ids` : int64 (n,); of texts: None, and `texts`, uint8, has the UTF-8
+    `order` : int64 (n,), rows by ascending ids; `searchsorted` would copy all of another type. `ids` : int64 (n,); of texts: None, and `texts`, uint8, has the UTF-8
     of row j from `text_ends[j]` to `text_ends[j + 1]`, int64 (n + 1,).
     """
 
     side: Side
-    order: npt.NDArray[np.int32]
+    order: npt.NDArray[np.int64]
     ids: npt.NDArray[np.int64] | None
     texts: npt.NDArray[np.uint8]
     text_ends: npt.NDArray[np.int64]
@@ -70,7 +69,9 @@ class IdRows:
         """Return the ids that `write_ids` wrote, mapped into memory."""
         names = ("order", "texts", "text_ends") if is_text else ("order", "ids")
         found = {name: map_array(files.join(folder, f"{side}_{name}.npy")) for name in names}
-        none: dict[str, Any] = {"ids": None} if is_text else {"texts": np.empty(0, np.uint8), "text_ends": np.zeros(1, np.int64)}
+        none: dict[str, Any] = (
+            {"ids": None} if is_text else {"texts": np.empty(0, np.uint8), "text_ends": np.zeros(1, np.int64)}
+        )
         return cls(side=side, **found, **none)
 
     def row(self, raw_id: RawId) -> int:
@@ -97,7 +98,7 @@ class IdRows:
 
     def _find_integer(self, ids: npt.NDArray[np.int64], raw_id: RawId) -> int:
         if isinstance(raw_id, str) and not _INTEGER.fullmatch(raw_id):
-            raise BadInput(f"{self.side} {_shown(raw_id)!r}: the {self.side} ids of this model are integers; give one")
+            raise BadInput(f"{self.side} '{_shown(raw_id)}': the {self.side} ids of this model are integers; give one")
         number = int(raw_id)
         if not -(2**63) <= number < 2**63:
             return -1
@@ -132,5 +133,5 @@ class IdRows:
 def _shown(raw_id: RawId) -> str:
     """Return an id for a message of one line."""
     text = str(raw_id)
-    text = text if text.isprintable() else json.dumps(text)[1:-1]
+    text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

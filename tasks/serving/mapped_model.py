@@ -46,7 +46,7 @@ _FEW = 4
 
 @dataclass(frozen=True)
 class MappedModel(Recommender):
-    """A saved model by rows. Its arrays are pages of files.
+    """A saved model by rows. Its arrays are pages of files. One thread at a time may ask it.
 
     `folder` : of the model; `users`, `items` : raw ids; `columns` : float32 (k + 1, items), factors of items and their
     bias; `lengths` : float64 (items,), of the factors; `rated` : int32, the rows of the items that user j rated, from
@@ -117,6 +117,11 @@ class MappedModel(Recommender):
         """The length of the longest item, with its bias."""
         return float(np.sqrt(np.max(self.lengths**2 + self.item_biases.astype(np.float64) ** 2, initial=0.0)))
 
+    @cached_property
+    def _room(self) -> npt.NDArray[np.float32]:
+        """Memory for the scores of a batch: that of an array of its own would be zeroed by the system each time."""
+        return np.empty(max(_SCORES_AT_ONCE, len(self.lengths)), np.float32)
+
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
         """Return the rows of raw ids; raise UnknownId or BadInput for one that the model does not have."""
         rows = self.users if side == "users" else self.items
@@ -177,7 +182,7 @@ class MappedModel(Recommender):
         self, vectors: npt.NDArray[np.float32], biases: list[float], rated: RatedItems, counts: Sequence[int]
     ) -> list[Recommended]:
         """Return the best items of users with these vectors, float32 (n, k + 1), whose last number is 1."""
-        scores = np.empty((len(vectors), self.columns.shape[1]), np.float32)
+        scores = self._room[: len(vectors) * len(self.lengths)].reshape(len(vectors), -1)
         if len(vectors) < _FEW:
             for vector, own in zip(vectors, scores, strict=True):
                 np.matmul(vector, self.columns, out=own)

@@ -27,7 +27,7 @@ from funkflow.tasks.redact import masked
 from funkflow.tasks.serving.mapped_model import MappedModel
 
 _LOOK_SECONDS = 1.0
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 300.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 2.0, 300.0
 """Before a model that could not be loaded is tried again; the pause doubles."""
 
 
@@ -79,7 +79,8 @@ class Follower:
         """Load the first model, or raise what is wrong with it."""
         self._choose, self._metrics, self._notify, self._place = choose, metrics, notify, place
         self.trouble = ""
-        self._pause, self._not_before = 0.0, 0.0
+        self._failed: Choice | None = None
+        self._pause = self._not_before = 0.0
         self._choice = choose()
         self.served = self._loaded(self._choice)
 
@@ -87,19 +88,22 @@ class Follower:
         """Look for another model until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if time.monotonic() >= self._not_before:
-                await self._look()
+            await self._look()
 
     async def _look(self) -> None:
         try:
             choice = await asyncio.to_thread(self._choose)
             if choice != self._choice:
+                if choice != self._failed:
+                    self._failed, self._pause = choice, 0.0
+                elif time.monotonic() < self._not_before:
+                    return
                 self.served = await asyncio.to_thread(self._loaded, choice)
                 self._choice = choice
         except Exception as error:  # whatever is wrong with the new model, the old one stays
             self._refuse(error)
         else:
-            self.trouble, self._pause = "", 0.0
+            self.trouble, self._failed = "", None
 
     def _refuse(self, error: Exception) -> None:
         reason = masked(error.message if isinstance(error, FunkflowError) else f"{type(error).__name__}: {error}")

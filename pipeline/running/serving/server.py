@@ -7,6 +7,7 @@ Does not cover: routes (app.py), the model (follower.py), options (pipeline/comm
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 
@@ -51,12 +52,8 @@ def serve(choose: Callable[[], Choice], host: str, port: int, place: str, notify
         url = _url_of(host, listener.getsockname()[1])
         notify(Noticed(f"listening on {url}, described at {url}/docs"))
         if not _is_loopback(host):
-            notify(
-                Noticed(
-                    f"--host {host}: anybody who reaches it may ask; put a proxy in front that authenticates",
-                    warning=True,
-                )
-            )
+            open_to_all = "whoever reaches it may ask; put a proxy in front that authenticates"
+            notify(Noticed(f"--host {host}: {open_to_all}", warning=True))
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -65,7 +62,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_WAITING_CONNECTIONS)
     except (OSError, OverflowError) as cause:
-        reason = getattr(cause, "strerror", None) or cause
+        number = getattr(cause, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else cause
         raise SettingsError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another") from cause
 
 
