@@ -54,8 +54,8 @@ def write_ids(folder: str, side: Side, ids: pa.Array) -> dict[str, str]:
 class IdRows:
     """The raw ids of the rows of one side.
 
-    `order` : int64 (n,), rows by ascending ids; `searchsorted` would copy all of another type. `ids` : int64 (n,); of texts: None, and `texts`, uint8, has the UTF-8
-    of row j from `text_ends[j]` to `text_ends[j + 1]`, int64 (n + 1,).
+    `order` : int64 (n,), rows by ascending ids; `searchsorted` would copy all of another type. `ids` : int64 (n,); of
+    texts: None, and `texts`, uint8, has the UTF-8 of row j from `text_ends[j]` to `text_ends[j + 1]`, int64 (n + 1,).
     """
 
     side: Side

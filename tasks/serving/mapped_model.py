@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -140,19 +140,22 @@ class MappedModel(Recommender):
         return np.asarray(as_ratings(scores, self.transform), dtype=np.float64)
 
     def recommend_rows(self, rows: Sequence[int], counts: Sequence[int]) -> list[Recommended]:
-        """Return `counts[n]` items that user `rows[n]` did not rate, as rows, with unclipped predictions."""
+        """Return `counts[n]` items that user `rows[n]` did not rate, as rows, with unclipped predictions.
+
+        There are at most `batch_users` of them.
+        """
         places = np.array(rows, np.intp)
         vectors = np.ones((len(places), len(self.columns)), np.float32)
         vectors[:, :-1] = self.user_factors[places]
         rated = RatedItems(self.rated, self.rated_starts[places], self.rated_ends[places])
-        return self._best(vectors, self.user_biases[places].tolist(), rated, counts)
+        return self._best(vectors, self.user_biases[places], rated, counts)
 
     def recommend_folded(self, row: FoldedRow, count: int) -> Recommended:
         """Return items for somebody new, without those that they rated, as `recommend_rows` does."""
         vector = np.append(row.factors, np.float32(1))[np.newaxis]
         own = np.unique(self.known_rows(row.rated, "items")).astype(np.int32)
         rated = RatedItems(own, np.zeros(1, np.int64), np.array([len(own)]))
-        return self._best(vector, [row.bias], rated, [count])[0]
+        return self._best(vector, np.array([row.bias]), rated, [count])[0]
 
     def similar_rows(self, row: int, count: int) -> Similar:
         """Return the other items with the greatest cosine to an item, as rows; leave out those of length 0.
@@ -171,16 +174,17 @@ class MappedModel(Recommender):
         scores /= np.float32(self.lengths[row])
         scores[left_out] = -np.inf
 
-        def cosines(rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-            return np.asarray(self._products(vector, rows) / (self.lengths[rows] * self.lengths[row]))
+        def cosines(_users: slice, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+            return np.asarray(self._products(vector[np.newaxis], rows) / (self.lengths[rows] * self.lengths[row]))
 
-        bound = 2 * (len(vector) + 4) * _ROUNDING
-        ((best, found),) = _exact_best(scores[np.newaxis], _NOTHING_RATED, [cosines], [left_out], [count], [bound])
+        bound = np.array([2 * (len(vector) + 4) * _ROUNDING])
+        ((best, found),) = _exact_best(scores[np.newaxis], _NOTHING_RATED, cosines, [left_out], [count], bound)
         return Similar(best, found)
 
     def _best(
-        self, vectors: npt.NDArray[np.float32], biases: list[float], rated: RatedItems, counts: Sequence[int]
-    ) -> list[Recommended]:
+        self, vectors: npt.NDArray[np.float32], biases: npt.NDArray[np.floating], rated: RatedItems,
+        counts: Sequence[int],
+    ) -> list[Recommended]:  # fmt: skip
         """Return the best items of users with these vectors, float32 (n, k + 1), whose last number is 1."""
         scores = self._room[: len(vectors) * len(self.lengths)].reshape(len(vectors), -1)
         if len(vectors) < _FEW:
@@ -188,24 +192,31 @@ class MappedModel(Recommender):
                 np.matmul(vector, self.columns, out=own)
         else:
             np.matmul(vectors, self.columns, out=scores)
-        exact = [partial(self._products, vector) for vector in vectors]
         left_out = [rated.items[start:end] for start, end in zip(rated.starts, rated.ends, strict=True)]
-        lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1))
-        bounds = (2 * len(self.columns) * _ROUNDING * self._longest * lengths).tolist()
+        lengths = np.sqrt(np.einsum("nk,nk->n", vectors, vectors))
+        bounds = 2 * len(self.columns) * _ROUNDING * self._longest * lengths.astype(np.float64)
+
+        def products(users: slice, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+            return self._products(vectors[users], rows)
+
+        best = _exact_best(scores, rated, products, left_out, counts, bounds)
+        shifts = (self.mean + biases.astype(np.float64)).tolist()
         return [
-            Recommended(rows, as_ratings(self.mean + bias + products, self.transform))
-            for bias, (rows, products) in zip(
-                biases, _exact_best(scores, rated, exact, left_out, counts, bounds), strict=True
-            )
+            Recommended(rows, as_ratings(found + shift, self.transform))
+            for (rows, found), shift in zip(best, shifts, strict=True)
         ]
 
-    def _products(self, vector: npt.NDArray[np.float32], rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-        """Return the products of a vector, float32 (k,) or (k + 1,), with rows of items; the same for any rows."""
-        wide, found = vector.astype(np.float64), np.empty(len(rows), np.float64)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            own = np.ascontiguousarray(self.columns[: len(vector), rows[part]].T, np.float64)
-            found[part] = np.einsum("nk,k->n", own, wide)
+    def _products(self, vectors: npt.NDArray[np.float32], rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the products of each vector with its rows of items, float64 (n, m); the same for any other rows.
+
+        vectors : float32 (n, k) or (n, k + 1). rows : (n, m).
+        """
+        users, width = vectors.shape
+        wide, found = vectors.astype(np.float64), np.empty(rows.shape, np.float64)
+        for start in range(0, rows.shape[1], _ROWS_AT_ONCE):
+            own = rows[:, start : start + _ROWS_AT_ONCE]
+            items = np.ascontiguousarray(self.columns[:width, own.ravel()].T, np.float64)
+            np.einsum("nmk,nk->nm", items.reshape(users, -1, width), wide, out=found[:, start : start + own.shape[1]])
         return found
 
     def _rated_rows(self, _user: Any, row: int) -> npt.NDArray[np.intp]:
@@ -214,38 +225,40 @@ class MappedModel(Recommender):
 
 _NOTHING_RATED = RatedItems(np.empty(0, np.int32), np.zeros(1, np.int64), np.zeros(1, np.int64))
 
-_Exact = Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]]
-"""Returns the exact scores of rows of items."""
+_Exact = Callable[[slice, npt.NDArray[np.integer]], npt.NDArray[np.float64]]
+"""Returns the exact scores of some users and rows of items, each (users, m)."""
 
 
 def _exact_best(
-    scores: npt.NDArray[np.float32], rated: RatedItems, exact: Sequence[_Exact],
-    left_out: Sequence[npt.NDArray[np.integer]], counts: Sequence[int], bounds: Sequence[float],
+    scores: npt.NDArray[np.float32], rated: RatedItems, exact: _Exact, left_out: Sequence[npt.NDArray[np.integer]],
+    counts: Sequence[int], bounds: npt.NDArray[np.float64],
 ) -> list[tuple[npt.NDArray[np.integer], npt.NDArray[np.float64]]]:  # fmt: skip
     """Return for each user the rows of the items with the highest exact scores, the best first, and these scores.
 
     Parameters
     ----------
-    scores : float32 (users, items), changed; within `bounds` of `exact`.
+    scores : float32 (users, items), changed; within `bounds`, (users,), of `exact`.
     rated, left_out : items that are no candidates, in two forms.
     """
     items = scores.shape[1]
     kept = min(max(counts) + _MORE, items)
     top = best_of_scores(scores, rated, kept)
+    values = exact(slice(None), np.maximum(top.rows, 0))
+    values[np.arange(kept) >= top.found[:, np.newaxis]] = -np.inf
+    order = np.lexsort((top.rows, -values))
+    rows, values = np.take_along_axis(top.rows, order, 1), np.take_along_axis(values, order, 1)
+    # The highest exact score of items that are no candidates.
+    beyond = np.where((top.found < kept) | (kept == items), -np.inf, top.scores[:, -1] + bounds).tolist()
     best: list[tuple[npt.NDArray[np.integer], npt.NDArray[np.float64]]] = []
-    for user, (score, count) in enumerate(zip(exact, counts, strict=True)):
-        found = int(top.found[user])
-        rows = top.rows[user, :found]
-        values = score(rows)
-        order = np.lexsort((rows, -values))[:count]
-        has_all = found < kept or kept == items
-        if not has_all and values[order[-1]] <= float(top.scores[user, -1]) + bounds[user]:
-            every = score(np.arange(items))
+    for user, (count, found) in enumerate(zip(counts, top.found.tolist(), strict=True)):
+        most = min(count, found)
+        if most and values[user, most - 1] <= beyond[user]:
+            every = exact(slice(user, user + 1), np.arange(items)[np.newaxis])[0]
             every[left_out[user]] = -np.inf
             places = best_places(every, count)
             best.append((places, every[places]))
         else:
-            best.append((rows[order], values[order]))
+            best.append((rows[user, :most], values[user, :most]))
     return best
 
 

@@ -1,24 +1,14 @@
-"""A model over HTTP: real requests to real servers, whose answers are those of the model, while the model in use moves.
+"""A model over HTTP: real requests to a real server, whose answers are those of the model.
 
-Covers: pipeline/running/serving/ and the command `serve`.
-Does not cover: the answers in all their cases (test_mapped_model.py), many promotions under load (chaos/promotions.py),
-how fast it is (bench/requests.py).
+Covers: the routes of pipeline/running/serving/, their errors, metrics and description.
+Does not cover: the answers in all their cases (test_mapped_model.py), the change of models (test_serve_changes.py), how
+fast it is (bench/requests.py).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,25 +16,20 @@ import jsonschema
 import numpy as np
 import pytest
 from distributed import Client
-from factorised import model_of
-from growing_ratings import Root, address_of, lines
-from program import CHECKOUT, funkflow
+from served_runs import Runs, two_runs
 
-from chaos.served import Connection, Server
+from chaos.served import Server
 from funkflow import Model
-from funkflow.pipeline.root.model_in_use import promote
 
 
 @pytest.fixture(scope="module")
-def made(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A root with two runs, the second one in use."""
-    root = Root(tmp_path_factory.mktemp("made"), address_of(client))
-    return root.folder / "data", [str(root.run(lines(0, last), "train.epochs=1").run_id) for last in (1_000, 1_100)]
+def made(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return two_runs(client, tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="module")
-def served(made: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(["--root", str(made[0])], tmp_path_factory.mktemp("log") / "log") as server:
+def served(made: Runs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(["--root", str(made.root)], tmp_path_factory.mktemp("log") / "log") as server:
         yield server
 
 
@@ -55,12 +40,8 @@ def client_of(served: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def model(made: tuple[Path, list[str]]) -> Model:
-    return model_in(made, 1)
-
-
-def model_in(made: tuple[Path, list[str]], number: int) -> Model:
-    return Model.load(str(made[0] / "runs" / made[1][number] / "model"))
+def model(made: Runs) -> Model:
+    return made.model(made.second)
 
 
 def test_recommendations_are_those_of_the_model_without_rated_items(client_of: httpx.Client, model: Model) -> None:
@@ -70,6 +51,13 @@ def test_recommendations_are_those_of_the_model_without_rated_items(client_of: h
         assert [each["item"] for each in answer["items"]] == items.tolist()
         np.testing.assert_allclose([each["score"] for each in answer["items"]], scores, rtol=1e-6)
         assert (answer["user"], answer["model"]) == (user, model.about["run_id"])
+
+
+def test_the_short_way_of_a_recommendation_is_that_of_fastapi(client_of: httpx.Client, model: Model) -> None:
+    for user in model.user_ids[:20].tolist():
+        quick, checked = (client_of.get(f"/recommend/{user}?count={count}") for count in ("7", "07"))
+        assert quick.content == checked.content
+        assert dict(quick.headers).keys() == dict(checked.headers).keys()
 
 
 def test_one_pair_and_many_are_predicted_as_by_the_model(client_of: httpx.Client, model: Model) -> None:

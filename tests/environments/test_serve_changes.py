@@ -1,8 +1,7 @@
-"""A model over HTTP: real requests to real servers, whose answers are those of the model, while the model in use moves.
+"""A server while the model in use moves, breaks or is another one, and the start and end of its process.
 
-Covers: pipeline/running/serving/ and the command `serve`.
-Does not cover: the answers in all their cases (test_mapped_model.py), many promotions under load (chaos/promotions.py),
-how fast it is (bench/requests.py).
+Covers: pipeline/running/serving/follower.py and server.py, and the command `serve`.
+Does not cover: routes (test_serve.py), many promotions under load (chaos/promotions.py).
 """
 
 from __future__ import annotations
@@ -10,48 +9,34 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
-import jsonschema
 import numpy as np
 import pytest
 from distributed import Client
 from factorised import model_of
-from growing_ratings import Root, address_of, lines
 from program import CHECKOUT, funkflow
+from served_runs import Runs, two_runs, wait_until_served
 
 from chaos.served import Connection, Server
-from funkflow import Model
 from funkflow.pipeline.root.model_in_use import promote
 
 
 @pytest.fixture(scope="module")
-def made(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A root with two runs, the second one in use."""
-    root = Root(tmp_path_factory.mktemp("made"), address_of(client))
-    return root.folder / "data", [str(root.run(lines(0, last), "train.epochs=1").run_id) for last in (1_000, 1_100)]
+def made(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return two_runs(client, tmp_path_factory.mktemp("made"))
 
 
-def promoted(root: Path, run: str) -> None:
-    """Move the pointer, as a run does that nobody waits for."""
-    promote(str(root), run)
-
-
-def test_promotions_drop_no_request_and_each_answer_is_of_one_model(
-    made: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    root = shutil.copytree(made[0], tmp_path / "data")
-    users = sorted(set(model_in(made, 0).user_ids.tolist()) & set(model_in(made, 1).user_ids.tolist()))
+def test_promotions_drop_no_request_and_each_answer_is_of_one_model(made: Runs, tmp_path: Path) -> None:
+    root = shutil.copytree(made.root, tmp_path / "data")
+    users = sorted(set(made.model(made.first).user_ids.tolist()) & set(made.model(made.second).user_ids.tolist()))
     paths = [f"/recommend/{user}" for user in users]
 
     async def all_of(server: Server) -> list[tuple[int, bytes]]:
@@ -71,9 +56,9 @@ def test_promotions_drop_no_request_and_each_answer_is_of_one_model(
             connection.close()
 
         asking = [asyncio.create_task(ask()) for _ in range(4)]
-        for run in (made[1][0], made[1][1]):
-            await asyncio.to_thread(promoted, root, run)
-            await asyncio.to_thread(served_by, server, run)
+        for run in (made.first, made.second):
+            await asyncio.to_thread(promote, str(root), run)
+            await asyncio.to_thread(wait_until_served, server, run)
         moving.set()
         await asyncio.gather(*asking)
         return found  # type: ignore[return-value]
@@ -81,30 +66,19 @@ def test_promotions_drop_no_request_and_each_answer_is_of_one_model(
     with Server(["--root", str(root)], tmp_path / "log") as server:
         newer = asyncio.run(all_of(server))
         found = asyncio.run(under_load(server))
-        promoted(root, made[1][0])
-        served_by(server, made[1][0])
+        promote(str(root), made.first)
+        wait_until_served(server, made.first)
         older = asyncio.run(all_of(server))
         assert server.end() == 143
     assert {status for _, status, _ in found} == {200}
     allowed = [{newer[number][1], older[number][1]} for number in range(len(paths))]
     assert all(body in allowed[number] for number, _, body in found)
-    assert {json.loads(body)["model"] for _, _, body in found} == set(made[1])
+    assert {json.loads(body)["model"] for _, _, body in found} == {made.first, made.second}
 
 
-def served_by(server: Server, run: str) -> None:
-    """Wait until a server serves this run."""
-    for _ in range(400):
-        if httpx.get(f"{server.url}/health").json()["model"] == run:
-            return
-        time.sleep(0.05)
-    raise AssertionError(server.log.read_text())
-
-
-def test_a_broken_model_leaves_the_old_one_at_work_until_it_is_whole(
-    made: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    root = shutil.copytree(made[0], tmp_path / "data")
-    first, second = made[1]
+def test_a_broken_model_leaves_the_old_one_at_work_until_it_is_whole(made: Runs, tmp_path: Path) -> None:
+    root = shutil.copytree(made.root, tmp_path / "data")
+    first, second = made.first, made.second
     part = next((root / "runs" / first / "model" / "user_factors.parquet").iterdir())
     whole = part.read_bytes()
     shutil.rmtree(root / "runs" / first / "model" / "mapped", ignore_errors=True)
@@ -123,7 +97,7 @@ def test_a_broken_model_leaves_the_old_one_at_work_until_it_is_whole(
         assert 'outcome="failed"} ' in httpx.get(f"{server.url}/metrics").text
         part.write_bytes(whole)
         (root / "current.json").write_text(json.dumps(pointer))
-        served_by(server, first)
+        wait_until_served(server, first)
         assert httpx.get(f"{server.url}/health").json()["trouble"] is None
 
 
@@ -144,9 +118,9 @@ def test_a_model_in_a_folder_with_text_ids_and_no_ratings_beside_it(tmp_path: Pa
         assert httpx.get(f"{url}/health").json()["leaves_rated_out"] is False
 
 
-def test_a_request_in_flight_is_answered_before_the_end(made: tuple[Path, list[str]], tmp_path: Path) -> None:
+def test_a_request_in_flight_is_answered_before_the_end(made: Runs, tmp_path: Path) -> None:
     """Half of a request has come when the server is told to end."""
-    with Server(["--root", str(made[0])], tmp_path / "log", anew=True) as server:
+    with Server(["--root", str(made.root)], tmp_path / "log", anew=True) as server:
         body = json.dumps({"pairs": [{"user": 1, "item": 1}]}).encode()
         with socket.create_connection((server.host, server.port)) as connection:
             head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
@@ -159,12 +133,12 @@ def test_a_request_in_flight_is_answered_before_the_end(made: tuple[Path, list[s
         assert server.process.wait(30) == 130
 
 
-def test_what_cannot_be_served_is_one_line(made: tuple[Path, list[str]], tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_one_line(made: Runs, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for words, code, line in (
             (
-                ["--root", str(made[0]), "--port", port],
+                ["--root", str(made.root), "--port", port],
                 2,
                 f"--port {port}: cannot listen there (Address already in use)",
             ),

@@ -1,6 +1,7 @@
 """A model mapped into memory: its answers are those of the model in memory, exactly, whoever else is asked about.
 
-Covers: tasks/serving/mapped_model.py, mapped_files.py, id_rows.py and pipeline/models/mapped.py, on models in parts.
+Covers: tasks/serving/mapped_model.py, tasks/serving/mapped_files.py, tasks/serving/id_rows.py and
+pipeline/models/mapped.py, on models in parts.
 Does not cover: rated items of real data, and requests over HTTP (test_serve.py).
 """
 

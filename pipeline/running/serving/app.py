@@ -2,7 +2,7 @@
 
 Covers: predictions, recommendations, similar items, somebody new, health, metrics; errors as one line of JSON.
 Does not cover: the JSON's fields (answers.py), the answers themselves (tasks/serving/mapped_model.py), the change of
-models (follower.py), the server (server.py).
+models (follower.py), the shorter way of most requests (quick.py), the server (server.py).
 
 Answers are written as they are computed: their fields are only described by the classes in answers.py, as checking each
 would take longer than to find the items.
@@ -11,8 +11,7 @@ would take longer than to find the items.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -37,8 +36,8 @@ from funkflow.pipeline.running.serving.answers import (
 )
 from funkflow.pipeline.running.serving.follower import Follower
 from funkflow.pipeline.running.serving.metrics import Application, Metrics, measured
+from funkflow.pipeline.running.serving.quick import RECOMMEND, as_json, quick, recommendations
 from funkflow.tasks.errors import BadInput, FunkflowError, UnknownId
-from funkflow.tasks.serving.id_rows import RawId
 
 Count = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="items to return, at most")]
 _SOMEBODY_NEW = "POST /fold-in recommends to somebody whom the model does not know, from their ratings"
@@ -61,11 +60,11 @@ def application(follower: Follower, metrics: Metrics) -> Application:
     _add_recommendations(app, follower)
     _add_predictions(app, follower)
     _add_state(app, follower, metrics)
-    return measured(app, metrics)
+    return measured(quick(app, follower), metrics)
 
 
 def _add_recommendations(app: FastAPI, follower: Follower) -> None:
-    @app.get("/recommend/{user:path}", responses=_described(Recommendations, 404), response_model=None)
+    @app.get(f"{RECOMMEND}{{user:path}}", responses=_described(Recommendations, 404), response_model=None)
     async def recommend(user: str, count: Count = 10) -> Response:
         """Return the items with the highest predictions that a user did not rate."""
         served = follower.served
@@ -74,8 +73,7 @@ def _add_recommendations(app: FastAPI, follower: Follower) -> None:
         except UnknownId as error:
             raise UnknownId(f"{error.message}; {_SOMEBODY_NEW}") from error
         best = await served.batches.recommend(row, count)
-        raw_id = user if served.model.users.ids is None else int(user)
-        return _items_json("user", raw_id, served.model.items.at(best.items), "score", best.scores, served.name)
+        return _answer(recommendations(served, served.model.users.plain(user), best))
 
     @app.get("/similar/{item:path}", responses=_described(SimilarItems, 404), response_model=None)
     async def similar(item: str, count: Count = 10) -> Response:
@@ -83,8 +81,9 @@ def _add_recommendations(app: FastAPI, follower: Follower) -> None:
         served = follower.served
         row = served.model.items.row(item)
         found = served.model.similar_rows(row, count)
-        raw_id = item if served.model.items.ids is None else int(item)
-        return _items_json("item", raw_id, served.model.items.at(found.items), "cosine", found.cosines, served.name)
+        near = zip(served.model.items.at(found.items), found.cosines.tolist(), strict=True)
+        listed = [{"item": each, "cosine": cosine} for each, cosine in near]
+        return _json({"item": served.model.items.plain(item), "items": listed, "model": served.name})
 
     @app.post("/fold-in", responses=_described(Recommendations, 404), response_model=None)
     async def fold_in(new: NewUser) -> Response:
@@ -97,7 +96,7 @@ def _add_recommendations(app: FastAPI, follower: Follower) -> None:
             for each in new.ratings
         }
         best = served.model.recommend_folded(served.model.fold_in(ratings), new.count)
-        return _items_json("user", None, served.model.items.at(best.items), "score", best.scores, served.name)
+        return _answer(recommendations(served, None, best))
 
 
 def _add_predictions(app: FastAPI, follower: Follower) -> None:
@@ -174,13 +173,9 @@ def _described(answer: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": answer}, **{status: {"model": Problem} for status in (*statuses, 422)}}
 
 
-def _items_json(
-    of: str, raw_id: RawId | None, items: Iterable[RawId], measure: str, values: Any, model: str
-) -> Response:
-    listed = [{"item": item, measure: value} for item, value in zip(items, values.tolist(), strict=True)]
-    return _json({of: raw_id, "items": listed, "model": model})
-
-
 def _json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
+    return _answer(as_json(content), status, headers)
+
+
+def _answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, headers, "application/json")
