@@ -7,7 +7,10 @@ Does not cover: the files (tasks/serving/mapped_files.py), answers (tasks/servin
 from __future__ import annotations
 
 import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from filelock import FileLock
 
@@ -23,6 +26,8 @@ from funkflow.tasks.serving.mapped_files import write_rated, write_sides
 from funkflow.tasks.serving.mapped_model import MappedModel
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
+
+_APART_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,10 @@ def map_model(model_folder: str, place: str = "") -> Mapped:
         )
     folder = files.join(absolute(place), identity) if place else files.join(model_folder, "mapped")
     with as_disk_errors(folder):
-        manifest = _published(folder, identity) or _write(
-            ModelParts.of(model_folder, about), trained_on, identity, folder
-        )
+        manifest = _published(folder, identity)
+        if manifest is None:
+            is_large = sum(part["bytes"] for side in about["parts"].values() for part in side) > _APART_BYTES
+            manifest = (_write_apart if is_large else _write)(model_folder, identity, folder)
     return Mapped(identity, MappedModel.open(folder, about, model_folder), manifest.rated)
 
 
@@ -83,14 +89,21 @@ def _published(folder: str, identity: str) -> MappedFiles | None:
     return manifest if manifest and manifest.id == identity else None
 
 
-def _write(parts: ModelParts, trained_on: TrainedOn | None, identity: str, folder: str) -> MappedFiles:
+def _write_apart(model_folder: str, identity: str, folder: str) -> MappedFiles:
+    """Write the arrays by a process of its own, which does not hold up requests, and whose memory ends with it."""
+    here = get_context("spawn")
+    with ProcessPoolExecutor(1, here, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        return pool.submit(_write, model_folder, identity, folder).result()
+
+
+def _write(model_folder: str, identity: str, folder: str) -> MappedFiles:
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if manifest := _published(folder, identity):  # another process wrote them meanwhile
             return manifest
+        parts, trained_on = ModelParts.of(model_folder, read_about(model_folder)), _trained_on(model_folder)
         files.remove_tree(folder)
         with nothing_half_written(folder):
             checksums = {**write_sides(parts, folder), **write_rated(trained_on, parts, folder)}
-            return MappedFiles(
-                folder=folder, id=identity, rated=trained_on is not None, checksums=checksums
-            ).publish(list(checksums))  # fmt: skip
+            manifest = MappedFiles(folder=folder, id=identity, rated=trained_on is not None, checksums=checksums)
+            return manifest.publish(list(checksums))

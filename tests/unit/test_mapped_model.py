@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
+from funkflow.pipeline.models import mapped as mapped_files
 from funkflow.pipeline.models.mapped import map_model
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError, UnknownId
 from funkflow.tasks.model.model import Model
@@ -146,6 +147,20 @@ def test_two_processes_that_begin_at_once_write_one_set(tmp_path: Path) -> None:
     for each in threads:
         each.join()
     assert map_model(str(tmp_path)).model.columns.shape == (7, 17)
+
+
+def test_arrays_of_a_large_model_are_written_by_a_process_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = saved_in_parts(model_of(np.random.default_rng(3)), str(tmp_path), 3)
+    monkeypatch.setattr(mapped_files, "_APART_BYTES", 0)
+    monkeypatch.setattr(mapped_files, "write_sides", None)  # of this process
+    np.testing.assert_array_equal(map_model(str(tmp_path)).model.user_factors, model.user_factors)
+    part = next((tmp_path / "item_factors.parquet").iterdir())
+    part.write_bytes(part.read_bytes()[:-1] + b"!")
+    (tmp_path / "mapped" / "manifest.json").unlink()
+    with pytest.raises(DamagedFile, match="do not match checksum"):
+        map_model(str(tmp_path))
 
 
 def test_arrays_may_lie_elsewhere(tmp_path: Path) -> None:
