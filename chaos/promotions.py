@@ -124,7 +124,7 @@ class Promotions:
         ]
 
     def _move(self, server: Server, asking: Asking) -> None:
-        served = self._health(server)["model"]
+        served = str(self._health(server)["model"])
         kind = self.rng.choice(["promoted", "no model", "damaged"], p=[0.7, 0.15, 0.15])
         asking.only = ""
         if kind == "promoted":

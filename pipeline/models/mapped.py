@@ -17,17 +17,16 @@ from filelock import FileLock
 from funkflow.pipeline.root.disk_errors import as_disk_errors
 from funkflow.pipeline.root.model_manifests import MappedFiles
 from funkflow.pipeline.root.store import content_id, nothing_half_written
-from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
-from funkflow.tasks.model.about import read_about, refuse_missing_parts
-from funkflow.tasks.model.parts import ModelParts
-from funkflow.tasks.model.rated import TrainedOn
+from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.model.about import About, read_about, refuse_missing_parts
 from funkflow.tasks.redact import masked
-from funkflow.tasks.serving.mapped_files import write_rated, write_sides
+from funkflow.tasks.serving.mapped_files import trained_on_of, write_arrays
 from funkflow.tasks.serving.mapped_model import MappedModel
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.paths import absolute
 
 _APART_BYTES = 64 * 2**20
+"""Arrays of models larger than this are written by another process."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def map_model(model_folder: str, place: str = "") -> Mapped:
     """
     about = read_about(model_folder)
     refuse_missing_parts(model_folder, about)
-    trained_on = _trained_on(model_folder)
+    trained_on = trained_on_of(model_folder)
     data = {"dataset": trained_on.dataset["id"], "split": trained_on.split["id"]} if trained_on else {}
     identity = content_id(what="mapped model", model=about["parts"], **data)
     if not place and "://" in model_folder:
@@ -66,18 +65,8 @@ def map_model(model_folder: str, place: str = "") -> Mapped:
         )
     folder = files.join(absolute(place), identity) if place else files.join(model_folder, "mapped")
     with as_disk_errors(folder):
-        manifest = _published(folder, identity)
-        if manifest is None:
-            is_large = sum(part["bytes"] for side in about["parts"].values() for part in side) > _APART_BYTES
-            manifest = (_write_apart if is_large else _write)(model_folder, identity, folder)
+        manifest = _published(folder, identity) or _write(model_folder, about, identity, folder)
     return Mapped(identity, MappedModel.open(folder, about, model_folder), manifest.rated)
-
-
-def _trained_on(model_folder: str) -> TrainedOn | None:
-    try:
-        return TrainedOn.of(model_folder)
-    except (BadInput, SettingsError):
-        return None
 
 
 def _published(folder: str, identity: str) -> MappedFiles | None:
@@ -89,21 +78,21 @@ def _published(folder: str, identity: str) -> MappedFiles | None:
     return manifest if manifest and manifest.id == identity else None
 
 
-def _write_apart(model_folder: str, identity: str, folder: str) -> MappedFiles:
-    """Write the arrays by a process of its own, which does not hold up requests, and whose memory ends with it."""
-    here = get_context("spawn")
-    with ProcessPoolExecutor(1, here, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
-        return pool.submit(_write, model_folder, identity, folder).result()
-
-
-def _write(model_folder: str, identity: str, folder: str) -> MappedFiles:
+def _write(model_folder: str, about: About, identity: str, folder: str) -> MappedFiles:
+    is_large = sum(part["bytes"] for side in about["parts"].values() for part in side) > _APART_BYTES
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if manifest := _published(folder, identity):  # another process wrote them meanwhile
             return manifest
-        parts, trained_on = ModelParts.of(model_folder, read_about(model_folder)), _trained_on(model_folder)
         files.remove_tree(folder)
         with nothing_half_written(folder):
-            checksums = {**write_sides(parts, folder), **write_rated(trained_on, parts, folder)}
-            manifest = MappedFiles(folder=folder, id=identity, rated=trained_on is not None, checksums=checksums)
+            checksums, knows_rated = (_write_apart if is_large else write_arrays)(model_folder, folder)
+            manifest = MappedFiles(folder=folder, id=identity, rated=knows_rated, checksums=checksums)
             return manifest.publish(list(checksums))
+
+
+def _write_apart(model_folder: str, folder: str) -> tuple[dict[str, str], bool]:
+    """Write the arrays by a process of its own, which does not hold up requests, and whose memory ends with it."""
+    here = get_context("spawn")
+    with ProcessPoolExecutor(1, here, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        return pool.submit(write_arrays, model_folder, folder).result()

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts, rows_of_own, table_rows
 from funkflow.tasks.model.rated import Pairs, TrainedOn, rated_pairs
 from funkflow.tasks.serving.id_rows import write_ids
@@ -26,6 +28,26 @@ from funkflow.tasks.storage.npy import write_array, write_slices
 
 RATED = "rated.int32"
 """The rows of rated items, user by user, without a header, as their number is known at the end."""
+
+
+def trained_on_of(model_folder: str) -> TrainedOn | None:
+    """Return the trained-on ratings of a model; None if they are not beside it."""
+    try:
+        return TrainedOn.of(model_folder)
+    except (BadInput, SettingsError):
+        return None
+
+
+def write_arrays(model_folder: str, folder: str) -> tuple[dict[str, str], bool]:
+    """Write the arrays of a model; return the checksums of the files by name, and whether rated items are known.
+
+    Raises
+    ------
+    DamagedFile
+        A file of the model, or of the ratings, is missing or damaged.
+    """
+    parts, trained_on = ModelParts.of(model_folder, read_about(model_folder)), trained_on_of(model_folder)
+    return {**write_sides(parts, folder), **write_rated(trained_on, parts, folder)}, trained_on is not None
 
 
 def write_sides(parts: ModelParts, folder: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A server while the model in use moves, breaks or is another one, and the start and end of its process.
 
-Covers: pipeline/running/serving/follower.py and server.py, and the command `serve`.
+Covers: pipeline/running/serving/follower.py, pipeline/running/serving/server.py, and the command `serve`.
 Does not cover: routes (test_serve.py), many promotions under load (chaos/promotions.py).
 """
 
@@ -45,8 +45,9 @@ def test_promotions_drop_no_request_and_each_answer_is_of_one_model(made: Runs, 
         connection.close()
         return answers
 
-    async def under_load(server: Server) -> list[tuple[int, bytes]]:
-        moving, found = asyncio.Event(), []
+    async def under_load(server: Server) -> list[tuple[int, int, bytes]]:
+        moving = asyncio.Event()
+        found: list[tuple[int, int, bytes]] = []
 
         async def ask() -> None:
             connection = await Connection.to(server.host, server.port)
@@ -61,7 +62,7 @@ def test_promotions_drop_no_request_and_each_answer_is_of_one_model(made: Runs, 
             await asyncio.to_thread(wait_until_served, server, run)
         moving.set()
         await asyncio.gather(*asking)
-        return found  # type: ignore[return-value]
+        return found
 
     with Server(["--root", str(root)], tmp_path / "log") as server:
         newer = asyncio.run(all_of(server))

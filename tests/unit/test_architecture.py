@@ -22,9 +22,7 @@ from work_in_tasks import WORK_ELSEWHERE, rule_work_in_tasks
 CHECKOUT = Path(__file__).parents[2]
 APART = ("bench", "chaos")
 INSIDES = {
-    **dict.fromkeys(
-        ("bench/ours.py", "bench/ours_ranked.py", "bench/ours_requests.py", "bench/ours_served.py"), ("funkflow",)
-    ),
+    **dict.fromkeys((f"bench/ours{name}.py" for name in ("", "_ranked", "_requests", "_served")), ("funkflow",)),
     "bench/peers/contract.py": ("funkflow.pipeline.cluster.memory_monitor",),
     "chaos/published.py": ("funkflow.tasks.storage.files",),
     "chaos/soak_watch.py": ("funkflow.tasks.model.model",),

@@ -21,6 +21,7 @@ from funkflow.pipeline.models import mapped as mapped_files
 from funkflow.pipeline.models.mapped import map_model
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError, UnknownId
 from funkflow.tasks.model.model import Model
+from funkflow.tasks.serving import mapped_files as tasks_files
 from funkflow.tasks.serving import mapped_model
 from funkflow.tasks.serving.mapped_model import MappedModel
 from funkflow.tasks.storage.npy import map_array, write_array
@@ -94,11 +95,11 @@ def test_similar_items_are_those_of_the_model(tmp_path: Path) -> None:
 def test_predictions_are_those_of_the_model(tmp_path: Path) -> None:
     model, mapped = both(tmp_path)
     users, items = [0, 4, -1, 3], [2, -1, 5, 80]
-    raw = [
-        [ids[row] if row >= 0 else -7 for row in rows]
+    raw_users, raw_items = (
+        [int(ids[row]) if row >= 0 else -7 for row in rows]
         for ids, rows in ((model.user_ids, users), (model.item_ids, items))
-    ]
-    np.testing.assert_allclose(mapped.predict_rows(users, items), model.predict(*raw), rtol=1e-12)
+    )
+    np.testing.assert_allclose(mapped.predict_rows(users, items), model.predict(raw_users, raw_items), rtol=1e-12)
 
 
 @pytest.mark.parametrize("text_ids", [False, True])
@@ -154,7 +155,7 @@ def test_arrays_of_a_large_model_are_written_by_a_process_of_their_own(
 ) -> None:
     model = saved_in_parts(model_of(np.random.default_rng(3)), str(tmp_path), 3)
     monkeypatch.setattr(mapped_files, "_APART_BYTES", 0)
-    monkeypatch.setattr(mapped_files, "write_sides", None)  # of this process
+    monkeypatch.setattr(tasks_files, "write_ids", None)  # in this process
     np.testing.assert_array_equal(map_model(str(tmp_path)).model.user_factors, model.user_factors)
     part = next((tmp_path / "item_factors.parquet").iterdir())
     part.write_bytes(part.read_bytes()[:-1] + b"!")

@@ -1,7 +1,7 @@
 """The server: one process that listens until it is told to end.
 
 Covers: its socket, the settings of uvicorn, one thread for products, and what it says at its start.
-Does not cover: routes (app.py), the model (follower.py), options (pipeline/commands/serve.py).
+Does not cover: routes (app.py), the model (follower.py), options (pipeline/commands/predict.py).
 """
 
 from __future__ import annotations
