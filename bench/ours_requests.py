@@ -33,20 +33,17 @@ def write_root(root: Path, users: int, items: int, rank: int, rated: int) -> Non
     scales = np.geomspace(1.0, 0.1, rank).astype(np.float32) / np.float32(rank) ** 0.25
     about: About = {"run_id": _RUN, "goal": "ranking", "l2": 0.02, "deviation": 1.0, "rmse": None}
     about["settings"] = {"train": {"biases": True}}
-    sides = {
-        side: {
-            f"{side}_ids": np.arange(1, rows + 1),
-            f"{side}_biases": 0.4 * rng.standard_normal(rows, np.float32),
-            f"{side}_factors": rng.standard_normal((rows, rank), np.float32) * scales,
-        }
-        for side, rows in (("user", users), ("item", items))
-    }
-    model = Model(mean=3.6, scale=(1.0, 5.0), about=about, **sides["user"], **sides["item"])
+    user_factors, item_factors = (rng.standard_normal((rows, rank), np.float32) * scales for rows in (users, items))
+    user_biases, item_biases = (0.4 * rng.standard_normal(rows, np.float32) for rows in (users, items))
+    user_ids, item_ids = np.arange(1, users + 1), np.arange(1, items + 1)
+    model = Model(
+        3.6, (1.0, 5.0), user_ids, item_ids, user_biases, item_biases, user_factors, item_factors, about
+    )  # fmt: skip
     run = files.join(folder, "runs", _RUN)
     model.save(files.join(run, "model"))
     files.write_json(files.join(run, "record.json"), {"dataset": "made", "split": "made"})
     parts, none = [], []
-    bucket = buckets_of(pa.array(sides["user"]["user_ids"]), _PARTS)
+    bucket = buckets_of(pa.array(user_ids), _PARTS)
     nothing = pa.table({name: pa.array([], pa.int32()) for name in ("user", "item", "row")})
     for number in range(_PARTS):
         own = np.flatnonzero(bucket == number).astype(np.int32)

@@ -115,24 +115,29 @@ def server(root: Path) -> Iterator[tuple[psutil.Process, str, int]]:
 
 
 def processor_seconds(process: psutil.Process) -> float:
-    """Return the processor time of a process until now."""
+    """Return the processor time of a process, and of children that have ended, until now."""
     times = process.cpu_times()
-    return float(times.user + times.system)
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _busy_seconds() -> float:
+    """Return the processor time of all programs on the machine until now."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def measure(process: psutil.Process, host: str, port: int, chosen: argparse.Namespace) -> str:
     """Ask for some seconds, and return a line about it."""
     load = Load(requests_for(chosen.users, chosen.count), time.perf_counter() + chosen.seconds)
-    before, own, began = processor_seconds(process), time.process_time(), time.perf_counter()
+    before = np.array([processor_seconds(process), time.process_time(), _busy_seconds(), time.perf_counter()])
     uvloop.run(ask(host, port, chosen.connections, load))
-    took, number = time.perf_counter() - began, len(load.seconds)
-    server_each = 1e3 * (processor_seconds(process) - before) / number
-    own_each = 1e3 * (time.process_time() - own) / number
+    after = np.array([processor_seconds(process), time.process_time(), _busy_seconds(), time.perf_counter()])
+    (served, asked, busy, took), number = after - before, len(load.seconds)
     p50, p99 = (1e3 * np.percentile(load.seconds, each) for each in (50, 99))
     return (
         f"{number / took:,.0f} requests/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms; processor time a request: server "
-        f"{server_each:.3f} ms, generator {own_each:.3f} ms; {load.failed} failed; load of the machine "
-        f"{os.getloadavg()[0]:.1f}"
+        f"{1e3 * served / number:.3f} ms, generator {1e3 * asked / number:.3f} ms; {load.failed} failed; others "
+        f"had {(busy - served - asked) / took:.2f} of {os.cpu_count()} processors"
     )
 
 

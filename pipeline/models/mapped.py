@@ -80,8 +80,16 @@ def _published(folder: str, identity: str) -> MappedFiles | None:
 
 def _write(model_folder: str, about: About, identity: str, folder: str) -> MappedFiles:
     is_large = sum(part["bytes"] for side in about["parts"].values() for part in side) > _APART_BYTES
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    above = os.path.dirname(folder)
+    try:
+        os.makedirs(above, exist_ok=True)
+        lock = FileLock(f"{folder}.lock").acquire()
+    except OSError as cause:
+        raise SettingsError(
+            f"{above}: the model's arrays cannot be written there ({cause.strerror}); name a local folder for them "
+            "with --mapped"
+        ) from cause
+    with lock:
         if manifest := _published(folder, identity):  # another process wrote them meanwhile
             return manifest
         files.remove_tree(folder)

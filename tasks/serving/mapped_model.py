@@ -30,7 +30,7 @@ from funkflow.tasks.serving.id_rows import IdRows
 from funkflow.tasks.serving.mapped_files import RATED
 from funkflow.tasks.serving.top_items import RatedItems, best_of_scores
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.npy import map_array
+from funkflow.tasks.storage.npy import map_array, map_numbers
 from funkflow.tasks.transform import Transform, as_ratings
 
 _MORE = 16
@@ -81,7 +81,7 @@ class MappedModel(Recommender):
             about=about, folder=model_folder,
             users=IdRows.mapped(folder, "user", texts["user"]), items=IdRows.mapped(folder, "item", texts["item"]),
             columns=found.pop("items"), lengths=found.pop("item_lengths"),
-            rated=_map_numbers(files.join(folder, RATED)), **found,
+            rated=map_numbers(files.join(folder, RATED), np.int32), **found,
         )  # fmt: skip
 
     @property
@@ -260,10 +260,3 @@ def _exact_best(
         else:
             best.append((rows[user, :most], values[user, :most]))
     return best
-
-
-def _map_numbers(path: str) -> npt.NDArray[np.int32]:
-    """Return a file of numbers alone, mapped into memory."""
-    if files.size(path) < 1:
-        return np.empty(0, np.int32)
-    return np.asarray(np.memmap(path, np.int32, "r"))

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,9 +74,25 @@ def map_array(path: str) -> npt.NDArray[Any]:
     try:
         with open(path, "rb") as file:
             dtype, shape, start = _understand(path, file.read(_LONGEST_HEADER), os.fstat(file.fileno()).st_size)
-            return np.asarray(np.memmap(file, dtype, "r", start, shape))
+            return _mapped(file, dtype, start, shape)
     except OSError as cause:
         raise DamagedFile(f"{path}: cannot be read ({cause.strerror or cause})") from cause
+
+
+def map_numbers(path: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a local file of numbers without a header as `map_array` does, (n,)."""
+    try:
+        with open(path, "rb") as file:
+            numbers = os.fstat(file.fileno()).st_size // np.dtype(dtype).itemsize
+            return _mapped(file, np.dtype(dtype), 0, (numbers,)) if numbers else np.empty(0, dtype)
+    except OSError as cause:
+        raise DamagedFile(f"{path}: cannot be read ({cause.strerror or cause})") from cause
+
+
+def _mapped(file: IO[bytes], dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if hasattr(os, "posix_fadvise"):  # the system begins to read now, and not at the first use of each page
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    return np.asarray(np.memmap(file, dtype, "r", start, shape))
 
 
 def _understand(url: str, data: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:

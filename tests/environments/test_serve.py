@@ -96,7 +96,7 @@ def test_somebody_new_gets_what_fold_in_finds(client_of: httpx.Client, model: Mo
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
-        ("/recommend/99999", 404, "user 99999: this id is not in the model; .*; POST /fold-in recommends to somebody"),
+        ("/recommend/99999", 404, "user 99999: this id is not in the model; POST /fold-in recommends to somebody"),
         ("/recommend/seven", 422, "user 'seven': the user ids of this model are integers; give one"),
         ("/recommend/a%09b", 422, r"user 'a\\tb': the user ids"),
         ("/recommend/1?count=0", 422, "count: Input should be greater than or equal to 1"),

@@ -179,6 +179,12 @@ def test_a_model_in_a_store_needs_a_local_folder(tmp_path: Path) -> None:
     assert map_model("memory://models/one", str(tmp_path)).model.columns.shape == (7, 17)
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    saved_in_parts(model_of(np.random.default_rng(3)), str(tmp_path / "model"), 3)
+    with pytest.raises(SettingsError, match=r"cannot be written there .*; name a local folder for them with --mapped"):
+        map_model(str(tmp_path / "model"), "/proc/arrays")
+
+
 @pytest.mark.parametrize("cut", [0, 20, 130])
 def test_a_mapped_file_that_was_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.npy"

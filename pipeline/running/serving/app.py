@@ -40,7 +40,7 @@ from funkflow.pipeline.running.serving.quick import RECOMMEND, as_json, quick, r
 from funkflow.tasks.errors import BadInput, FunkflowError, UnknownId
 
 Count = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="items to return, at most")]
-_SOMEBODY_NEW = "POST /fold-in recommends to somebody whom the model does not know, from their ratings"
+_SOMEBODY_NEW = "POST /fold-in recommends to somebody new, from their ratings"
 
 
 def application(follower: Follower, metrics: Metrics) -> Application:
@@ -71,7 +71,7 @@ def _add_recommendations(app: FastAPI, follower: Follower) -> None:
         try:
             row = served.model.users.row(user)
         except UnknownId as error:
-            raise UnknownId(f"{error.message}; {_SOMEBODY_NEW}") from error
+            raise UnknownId(f"{error.message.partition(';')[0]}; {_SOMEBODY_NEW}") from error
         best = await served.batches.recommend(row, count)
         return _answer(recommendations(served, served.model.users.plain(user), best))
 

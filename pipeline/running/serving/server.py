@@ -21,8 +21,11 @@ from funkflow.pipeline.running.serving.app import application
 from funkflow.pipeline.running.serving.follower import Choice, Follower
 from funkflow.pipeline.running.serving.metrics import Metrics
 from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.garbage import search_as_usual
 
 _WAITING_CONNECTIONS = 2048
+_IDLE_SECONDS = 75
+"""Of a connection, before it is closed: longer than proxies keep theirs, which would send into one that is closing."""
 _LAST_SECONDS = 30
 """For requests in flight, when the server is told to end."""
 
@@ -42,19 +45,22 @@ def serve(choose: Callable[[], Choice], host: str, port: int, place: str, notify
     DamagedFile
         The model is damaged.
     """
-    with _listening(host, port) as listener, threadpool_limits(1):
+    with _listening(host, port) as listener:
         metrics = Metrics()
         app = application(Follower(choose, metrics, notify, place), metrics)
+        search_as_usual()
         config = uvicorn.Config(
             app, loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
-            server_header=False, timeout_graceful_shutdown=_LAST_SECONDS,
+            server_header=False, proxy_headers=False, timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_LAST_SECONDS,
         )  # fmt: skip
         url = _url_of(host, listener.getsockname()[1])
         notify(Noticed(f"listening on {url}, described at {url}/docs"))
         if not _is_loopback(host):
             open_to_all = "whoever reaches it may ask; put a proxy in front that authenticates"
             notify(Noticed(f"--host {host}: {open_to_all}", warning=True))
-        uvicorn.Server(config).run(sockets=[listener])
+        with threadpool_limits(1):  # of all libraries, which the first model has loaded
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
