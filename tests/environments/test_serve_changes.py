@@ -151,7 +151,7 @@ def test_what_cannot_be_served_is_one_line(made: Runs, tmp_path: Path) -> None:
             assert (done.returncode, line in done.stderr) == (code, True), done.stderr
 
 
-@pytest.mark.parametrize("package", ["fastapi", "uvloop"])
+@pytest.mark.parametrize("package", ["fastapi", "httptools", "uvloop"])
 def test_a_missing_package_is_named(tmp_path: Path, package: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
     code = "from funkflow.__main__ import main; main()"

@@ -11,15 +11,15 @@ import os
 import socket
 from collections.abc import Callable
 
-import httptools as httptools  # uvicorn imports both by name, when it is too late for a clear error
 import uvicorn
-import uvloop as uvloop
+import uvloop as uvloop  # uvicorn imports it by name, when it is too late for a clear error
 from threadpoolctl import threadpool_limits
 
 from funkflow.pipeline.progress.events import Listener, Noticed
 from funkflow.pipeline.running.serving.app import application
 from funkflow.pipeline.running.serving.follower import Choice, Follower
 from funkflow.pipeline.running.serving.metrics import Metrics
+from funkflow.pipeline.running.serving.one_write import OneWrite
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.garbage import search_as_usual
 
@@ -50,7 +50,7 @@ def serve(choose: Callable[[], Choice], host: str, port: int, place: str, notify
         app = application(Follower(choose, metrics, notify, place), metrics)
         search_as_usual()
         config = uvicorn.Config(
-            app, loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
+            app, loop="uvloop", http=OneWrite, ws="none", lifespan="on", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_LAST_SECONDS,
         )  # fmt: skip
