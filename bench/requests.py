@@ -15,12 +15,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +27,8 @@ import uvloop
 
 from bench.data import ROOT
 from bench.ours_requests import write_root
+from chaos.served import Server
 
-_LISTENING = re.compile(rb"listening on http://([^:]+):(\d+)")
 _MIB = 2**20
 
 
@@ -96,24 +92,6 @@ def requests_for(users: int, count: int) -> Iterator[bytes]:
             yield f"GET /recommend/{user}?count={count} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
-@contextmanager
-def server(root: Path) -> Iterator[tuple[psutil.Process, str, int]]:
-    """Serve the model in use of a root by a process; yield it, and where it listens."""
-    words = [sys.executable, "-m", "funkflow", "serve", "--root", str(root), "--port", "0"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "200"}) as process:
-        assert process.stderr is not None
-        try:
-            said = b""
-            while not (found := _LISTENING.search(said)):
-                line = process.stderr.readline()
-                if not line:
-                    raise SystemExit(f"bench: the server ended: {said.decode()}")
-                said += line
-            yield psutil.Process(process.pid), found[1].decode(), int(found[2])
-        finally:
-            process.terminate()
-
-
 def processor_seconds(process: psutil.Process) -> float:
     """Return the processor time of a process, and of children that have ended, until now."""
     times = process.cpu_times()
@@ -126,11 +104,11 @@ def _busy_seconds() -> float:
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
-def measure(process: psutil.Process, host: str, port: int, chosen: argparse.Namespace) -> str:
-    """Ask for some seconds, and return a line about it."""
+def measure(server: Server, process: psutil.Process, chosen: argparse.Namespace) -> str:
+    """Ask a server, with its process, for some seconds, and return a line about it."""
     load = Load(requests_for(chosen.users, chosen.count), time.perf_counter() + chosen.seconds)
     before = np.array([processor_seconds(process), time.process_time(), _busy_seconds(), time.perf_counter()])
-    uvloop.run(ask(host, port, chosen.connections, load))
+    uvloop.run(ask(server.host, server.port, chosen.connections, load))
     after = np.array([processor_seconds(process), time.process_time(), _busy_seconds(), time.perf_counter()])
     (served, asked, busy, took), number = after - before, len(load.seconds)
     p50, p99 = (1e3 * np.percentile(load.seconds, each) for each in (50, 99))
@@ -168,12 +146,13 @@ def main() -> None:
         write_root(root, chosen.users, chosen.items, chosen.rank, chosen.rated)
     for start in ("first start", "next start"):
         began = time.perf_counter()
-        with server(root) as (process, host, port):
+        with Server(["--root", str(root)], chosen.folder / "log", anew=True) as server:
+            process = psutil.Process(server.process.pid)
             took, cpu = time.perf_counter() - began, processor_seconds(process)
             print(f"{start}: listening after {took:.1f} s, {cpu:.1f} s of a processor; {memory(process)}")
             if start == "next start":
                 for _ in range(chosen.repeats):
-                    print(measure(process, host, port, chosen))
+                    print(measure(server, process, chosen))
                 print(memory(process))
 
 

@@ -34,9 +34,10 @@ class Server:
     def __init__(self, words: list[str], log: Path, anew: bool = False) -> None:
         self.log = log
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "200"}
+        log.unlink(missing_ok=True)
         log.touch()
         self.process = forked.started(
-            ["funkflow", "serve", "--port", "0", *words], environment, (str(log), str(log)), str(log.parent), anew=anew
+            ["funkflow", "serve", "--port", "0", *words], environment, (str(log), str(log)), anew=anew
         )
 
     def __enter__(self) -> Server:
@@ -49,6 +50,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
+        self.process.wait(_END_SECONDS)
 
     @property
     def url(self) -> str:

@@ -154,6 +154,10 @@ def _add_errors(app: FastAPI) -> None:
         status = 404 if isinstance(error, UnknownId) else 422 if isinstance(error, BadInput) else 500
         return _json({"detail": error.message}, status)
 
+    @app.exception_handler(Exception)
+    async def of_nobody(_: Request, error: Exception) -> Response:
+        return _json({"detail": f"unexpected {type(error).__name__}; the messages of the server show where"}, 500)
+
     @app.exception_handler(RequestValidationError)
     async def of_request(_: Request, error: RequestValidationError) -> Response:
         return _json({"detail": "; ".join(map(_fault, error.errors()))}, 422)
