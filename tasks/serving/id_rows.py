@@ -26,7 +26,7 @@ from funkflow.tasks.storage.npy import map_array, write_array
 
 RawId = int | str
 Side = Literal["user", "item"]
-_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_INTEGER = re.compile(r"-?[0-9]{1,100}")
 _LONGEST_SHOWN = 60
 
 
@@ -94,30 +94,32 @@ class IdRows:
 
     def find(self, raw_id: RawId) -> int:
         """Return the row of a raw id as `row` does; -1 if the model does not have it."""
-        return self._find_text(raw_id) if self.ids is None else self._find_integer(self.ids, raw_id)
+        plain = self.plain(raw_id)
+        return self._find_text(plain) if isinstance(plain, str) else self._find_integer(plain)
 
-    def _find_integer(self, ids: npt.NDArray[np.int64], raw_id: RawId) -> int:
+    def plain(self, raw_id: RawId) -> RawId:
+        """Return a raw id, or the word for it, in the type of the model's ids; raise BadInput as `row` does."""
+        if self.ids is None:
+            if not isinstance(raw_id, str):
+                raise BadInput(f"{self.side} {raw_id}: the {self.side} ids of this model are texts; give one")
+            return raw_id
         if isinstance(raw_id, str) and not _INTEGER.fullmatch(raw_id):
             raise BadInput(f"{self.side} '{_shown(raw_id)}': the {self.side} ids of this model are integers; give one")
-        number = int(raw_id)
-        if not -(2**63) <= number < 2**63:
-            return -1
-        place = int(ids.searchsorted(number, sorter=self.order))
-        row = int(self.order[place]) if place < len(ids) else -1
-        return row if row >= 0 and ids[row] == number else -1
+        return int(raw_id)
 
-    def _find_text(self, raw_id: RawId) -> int:
-        if not isinstance(raw_id, str):
-            raise BadInput(f"{self.side} {raw_id}: the {self.side} ids of this model are texts; give one")
+    def _find_integer(self, raw_id: int) -> int:
+        assert self.ids is not None
+        if not -(2**63) <= raw_id < 2**63:
+            return -1
+        place = int(self.ids.searchsorted(raw_id, sorter=self.order))
+        row = int(self.order[place]) if place < len(self.order) else -1
+        return row if row >= 0 and self.ids[row] == raw_id else -1
+
+    def _find_text(self, raw_id: str) -> int:
         wanted = raw_id.encode("utf-8", "surrogatepass")
         place = bisect_left(self.order, wanted, key=self._text_of)
         row = int(self.order[place]) if place < len(self.order) else -1
         return row if row >= 0 and self._text_of(row) == wanted else -1
-
-    def plain(self, raw_id: RawId) -> RawId:
-        """Return a raw id, or the word for it, in the type of the model's ids; raise BadInput as `row` does."""
-        self.find(raw_id)
-        return raw_id if self.ids is None else int(raw_id)
 
     def at(self, rows: npt.NDArray[np.integer]) -> list[RawId]:
         """Return the raw ids of rows."""
