@@ -16,7 +16,11 @@ from source_files import sources
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "docs" / "architecture.md"
 BEGIN, END = "<!-- drawn from the code: make figures -->\n", "<!-- end of what is drawn -->\n"
-FLOWS = {"pipeline.flow": "the whole run: which stage follows which", "pipeline.cli": "words in, exit codes out"}
+FLOWS = {
+    "pipeline.flow": "the whole run: which stage follows which", "pipeline.fitting": "a run that leaves a model in memory",
+    "pipeline.estimator_input": "tables and matrices as ratings", "pipeline.estimator": "scikit-learn's methods",
+    "pipeline.cli": "words in, exit codes out",
+}  # fmt: skip
 """Files straight under pipeline/ that are floors by themselves."""
 
 

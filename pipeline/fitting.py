@@ -1,0 +1,125 @@
+"""A run on ratings in memory that leaves a model in memory, and no files.
+
+Covers: the settings of such a run, its root, and what stays of it.
+Does not cover: the stages (flow.py), the methods of an estimator (estimator.py).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from funkflow.pipeline.settings.overrides import copied
+from funkflow.tasks.late import late
+from funkflow.tasks.model.model import Model
+from funkflow.tasks.serving.matrix_rows import Ratings, trained_ratings
+
+if TYPE_CHECKING:
+    from funkflow.pipeline import flow
+else:  # with Dask, which a model that is only loaded does not need
+    flow = late("funkflow.pipeline.flow")
+
+FEW_RATINGS, HELD_OUT = 1000, 0.05
+"""From this number on, this part of the ratings is held out to stop on; fewer would decide by chance."""
+EPOCHS, WARM_EPOCHS = 15, 3
+"""Epochs where nothing is held out: about as many as a cold run takes on small sets, and enough for a warm start
+(docs/models-in-use.md)."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What stays of a run: its model, the ratings of its dataset by rows of the model, its epochs, and its warning."""
+
+    model: Model
+    ratings: Ratings
+    epochs: int
+    warning: str
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A run to come.
+
+    `train`, `settings` : parameters of [train], and of any section, which yield to them. `root` : None: a temporary
+    folder. `client` : of Dask, or None. `start` : a model to start from, or None.
+    """
+
+    train: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    root: str | None
+    client: Any
+    start: Model | None
+    progress: bool
+
+    def run(self, ratings: pa.Table, validation: pa.Table | None) -> Fitted:
+        """Run the stages up to the export, and read the model."""
+        with tempfile.TemporaryDirectory(prefix="funkflow-") as folder:
+            content = self._content(ratings.num_rows, validation is not None)
+            content["root"] = self.root or os.path.join(folder, "root")
+            if self.start is not None:
+                content["train"]["warm_from"] = os.path.join(folder, "start")
+                self._saved_start(validation is not None).save(content["train"]["warm_from"])
+            result = _run(content, ratings, validation, self.client, self.progress, folder)
+            model = Model.load(result.paths["model"])
+            trained = trained_ratings(model.folder)
+        return Fitted(replace(model, folder=""), trained, int(result.epochs or 0), result.warning)
+
+    def _content(self, rows: int, has_validation: bool) -> dict[str, Any]:
+        """Return the settings as nested mapping, without the root and the start model."""
+        content: dict[str, Any] = {
+            "gate": {"beats_biases": False, "beats_most_rated": False}, "report": {"write": False},
+        }  # fmt: skip
+        for section, values in copied(self.settings).items():
+            content[section] = {**content.get(section, {}), **values} if isinstance(values, dict) else values
+        ingest, train = content.setdefault("ingest", {}), content.setdefault("train", {})
+        ingest.pop("columns", None)  # they have the names of the pipeline by now
+        if "counts" in ingest:
+            ingest["counts"] = "rating"
+        train.update(self.train)
+        if has_validation or "split" in content:
+            return content
+        if train.get("goal") == "ratings" and rows >= FEW_RATINGS:
+            content["split"] = {"kind": "fraction", "fraction": HELD_OUT}
+            return content
+        content["split"] = {"kind": "none"}
+        if "stop_on" not in train:
+            train["stop_on"] = "nothing"
+            if self.start is not None:
+                train.setdefault("epochs", WARM_EPOCHS)
+            elif train.get("goal") == "ratings":
+                train.setdefault("epochs", EPOCHS)
+        return content
+
+    def _saved_start(self, has_validation: bool) -> Model:
+        """Return the start model; with new validation ratings, without a list of its own training ratings.
+
+        Their files are gone, so nobody could look for the validation ratings in them: they are the caller's to choose.
+        """
+        assert self.start is not None
+        return replace(self.start, about={**self.start.about, "trained_on": []}) if has_validation else self.start
+
+
+def _run(
+    content: dict[str, Any], ratings: pa.Table, validation: pa.Table | None, client: Any, progress: bool, folder: str
+) -> Any:
+    import pyarrow.parquet as pq
+
+    os.makedirs(os.path.join(folder, "given"))
+    path = os.path.join(folder, "given", "ratings.parquet")
+    pq.write_table(ratings, path)
+    content["ingest"]["ratings"] = [path]
+    if validation is not None:
+        path = os.path.join(folder, "given", "validation.parquet")
+        pq.write_table(validation, path)
+        content["split"] = {"kind": "file", "file": path}
+    cluster = content.setdefault("cluster", {})
+    if client is not None:
+        cluster["scheduler"] = client.scheduler.address
+    else:
+        cluster.setdefault("processes", "one")
+    return flow.run(content, until="export", progress=progress)

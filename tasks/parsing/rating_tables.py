@@ -1,0 +1,89 @@
+"""Ratings in memory as one form of table: columns user, item, and where there are any rating and timestamp.
+
+Covers: tables of any names of columns (pandas, polars, Arrow, all with the Arrow C stream), ratings from another array,
+the entries of a matrix, and two tables as one.
+Does not cover: rows that are wrong, which ingest refuses by their place, or files (sources/).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.parsing.format.columns import ROLES, Columns, place_columns
+from funkflow.tasks.storage.arrow_arrays import as_column
+
+
+def is_table(data: object) -> bool:
+    """Return whether `data` has named columns, and is no matrix."""
+    return hasattr(data, "__arrow_c_stream__")
+
+
+def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed: bool = True) -> pa.Table:
+    """Return a table with its columns under the names of `ROLES`; leave out those that have another role.
+
+    Parameters
+    ----------
+    columns : names or positions of user, item, rating and timestamp; None: by the usual names.
+    ratings : array-like (n,), in place of the table's own.
+    are_needed : whether a table of more than pairs has to have ratings.
+
+    Raises
+    ------
+    BadInput
+        A column is missing, or there is not one rating for each row.
+    """
+    table = _as_arrow(data)
+    if ratings is not None:
+        given = np.asarray(ratings, np.float64)
+        if given.shape != (table.num_rows,):
+            raise BadInput(f"y has shape {given.shape}, and X {table.num_rows:,} rows; give one rating for each row")
+        columns = (columns[0], columns[1], None, columns[3])
+    needed = are_needed and ratings is None
+    places = place_columns(table.column_names, columns, needed, "X", events=True)
+    found = {role: _plain(table.column(place)) for role, place in zip(ROLES, places, strict=True) if place >= 0}
+    if ratings is not None:
+        found["rating"] = pa.array(given)
+    return pa.table(found)
+
+
+def as_entries(matrix: Any) -> pa.Table:
+    """Return the stored entries of a `scipy.sparse.csr_array`: the numbers of rows and columns are the ids."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    columns = {"user": rows, "item": matrix.indices.astype(np.int64), "rating": matrix.data}
+    return pa.table({name: as_column(values) for name, values in columns.items()})
+
+
+def joined(earlier: pa.Table, later: pa.Table) -> pa.Table:
+    """Return the rows of two tables, without the columns that one of them lacks, with ids of the earlier's types."""
+    names = [name for name in later.column_names if name in earlier.column_names]
+    kept = earlier.select(names)
+    return pa.concat_tables([kept, later.select(names).cast(kept.schema)])
+
+
+def ratings_of(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the ratings of a table, float64 (n,): ones if it has only pairs; raise BadInput if one is not finite."""
+    if "rating" not in table.column_names:
+        return np.ones(table.num_rows)
+    values = pc.cast(table["rating"], pa.float64()).to_numpy()
+    if not np.isfinite(values).all():
+        raise BadInput(f"X: row {int(np.argmin(np.isfinite(values)))} has no rating that is a finite number")
+    return np.asarray(values)
+
+
+def _as_arrow(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if type(data).__module__.partition(".")[0] == "pandas":
+        return pa.Table.from_pandas(data, preserve_index=False)
+    return pa.table(data)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without the codes of categories."""
+    return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
