@@ -16,8 +16,8 @@ from funkflow.tasks.storage.paths import ensure_home
 
 if TYPE_CHECKING:
     from funkflow.pipeline.estimator import MatrixFactorization as MatrixFactorization
-    from funkflow.pipeline.flow import run as run
     from funkflow.pipeline.flow import work as work
+    from funkflow.pipeline.from_python import run as run
     from funkflow.pipeline.models.lazy_array import reconstruction as reconstruction
     from funkflow.pipeline.results import plots as plots
     from funkflow.pipeline.root.result import RunResult as RunResult
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "MatrixFactorization": "funkflow.pipeline.estimator",
-    "run": "funkflow.pipeline.flow",
+    "run": "funkflow.pipeline.from_python",
     "work": "funkflow.pipeline.flow",
     "reconstruction": "funkflow.pipeline.models.lazy_array",
     "recommend_with": "funkflow.pipeline.running.saved_model",

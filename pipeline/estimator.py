@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from numbers import Integral
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from funkflow.pipeline.estimator_input import RatingsEstimator, check_is_fitted, check_random_state
+from funkflow.pipeline.estimator_input import RatingsEstimator, seed_of, value_errors
 from funkflow.pipeline.fitting import Fitting
-from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.parsing.rating_tables import is_table, joined
@@ -144,7 +142,7 @@ class MatrixFactorization(RatingsEstimator):
         ValueError
             A parameter or the ratings are wrong, in one line.
         """
-        with _value_errors():
+        with value_errors():
             return self._fit(self._ratings(X, y, fresh=True), validation, None)
 
     def partial_fit(self, X: Any, y: Any = None, validation: Any = None) -> MatrixFactorization:
@@ -162,7 +160,7 @@ class MatrixFactorization(RatingsEstimator):
         """
         if not hasattr(self, "model_"):
             return self.fit(X, y, validation)
-        with _value_errors():
+        with value_errors():
             if self._is_validated and validation is None:
                 raise BadInput("fit had validation ratings, so partial_fit needs some too: give validation")
             earlier = matrix_rows.as_table(self._trained, self.model_)
@@ -180,13 +178,12 @@ class MatrixFactorization(RatingsEstimator):
         ndarray of shape (n,) for a table; a new id adds neither bias nor factors. Of shape (n_users, n_items) for a
         matrix: all its cells, from the factors that its rows give.
         """
-        check_is_fitted(self, "model_")
-        with _value_errors():
+        with self._fitted() as model:
             if is_table(X):
                 pairs = self._table(X, are_needed=False)
-                return self.model_.predict(pairs["user"].to_numpy(), pairs["item"].to_numpy())
-            users = matrix_rows.fold_in_rows(self._rows(X), self.model_)
-            return matrix_rows.predictions(users, self.model_, self.n_features_in_)
+                return model.predict(pairs["user"].to_numpy(), pairs["item"].to_numpy())
+            users = matrix_rows.fold_in_rows(self._rows(X), model)
+            return matrix_rows.predictions(users, model, self.n_features_in_)
 
     def transform(self, X: Any) -> npt.NDArray[np.float32]:
         """Return factors of users from their ratings, the rows of a matrix: the items stay as they are.
@@ -199,9 +196,8 @@ class MatrixFactorization(RatingsEstimator):
         -------
         ndarray of shape (n_users, rank), float32
         """
-        check_is_fitted(self, "model_")
-        with _value_errors():
-            return matrix_rows.fold_in_rows(self._rows(X), self.model_).factors
+        with self._fitted() as model:
+            return matrix_rows.fold_in_rows(self._rows(X), model).factors
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return -RMSE (goal "ratings") or NDCG@10 (goal "ranking"): more is better.
@@ -217,11 +213,10 @@ class MatrixFactorization(RatingsEstimator):
         With the transform log1p the RMSE is that of log(1 + rating). NDCG is a mean over users with relevant ratings,
         those from three quarters up the scale on; of a table over users in training. NaN: there is nothing to measure.
         """
-        check_is_fitted(self, "model_")
-        with _value_errors():
+        with self._fitted() as model:
             if is_table(X):
-                return matrix_rows.score_table(self._table(X, y), self.model_, self._trained)
-            return matrix_rows.score_rows(self._rows(X), self.model_)
+                return matrix_rows.score_table(self._table(X, y), model, self._trained)
+            return matrix_rows.score_rows(self._rows(X), model)
 
     def recommend(self, users: Any, n: int = 10) -> pd.DataFrame:
         """Return the best items for users, without those that they rated in training.
@@ -237,22 +232,21 @@ class MatrixFactorization(RatingsEstimator):
         pandas.DataFrame
             Columns user, item and score, the best item of each user first. Scores are unclipped predictions.
         """
-        check_is_fitted(self, "model_")
-        with _value_errors():
+        with self._fitted() as model:
             if n < 1:
                 raise BadInput(f"recommend: n = {n}; ask for at least one")
             if np.ndim(users) == 2 or hasattr(users, "tocsr"):
                 rated = self._rows(users)
-                ids, rows = np.arange(rated.shape[0]), matrix_rows.fold_in_rows(rated, self.model_)
+                ids, rows = np.arange(rated.shape[0]), matrix_rows.fold_in_rows(rated, model)
             else:
                 ids = np.atleast_1d(np.asarray(users))
-                rated, rows = matrix_rows.rows_of_users(ids, self.model_, self._trained)
-            return pd.DataFrame(matrix_rows.recommended(ids, rows, self.model_, rated, n))
+                rated, rows = matrix_rows.rows_of_users(ids, model, self._trained)
+            return pd.DataFrame(matrix_rows.recommended(ids, rows, model, rated, n))
 
     def _fit(self, ratings: pa.Table, validation: Any, start: Model | None) -> MatrixFactorization:
         measured_on = None if validation is None else self._ratings(validation, None, fresh=False)
         train = {
-            "rank": self.rank, "goal": self.goal, "seed": _seed(self.random_state), "l2": self.l2,
+            "rank": self.rank, "goal": self.goal, "seed": seed_of(self.random_state), "l2": self.l2,
             "epochs": self.max_iter, "biases": None if self.biases else False, "center": None if self.biases else False,
         }  # fmt: skip
         given = {name: value for name, value in train.items() if value is not None}
@@ -286,19 +280,3 @@ class MatrixFactorization(RatingsEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "client": None}
-
-
-def _seed(random_state: Any) -> int:
-    """Return the seed of a random state: a number drawn from a generator, 0 for None."""
-    if random_state is None or isinstance(random_state, Integral):
-        return int(random_state or 0)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-@contextmanager
-def _value_errors() -> Iterator[None]:
-    """Raise errors of settings and input as ValueError, which scikit-learn's tools expect."""
-    try:
-        yield
-    except (BadInput, SettingsError) as error:
-        raise ValueError(error.message) from error

@@ -6,7 +6,9 @@ Does not cover: the names of columns (tasks/parsing/rating_tables.py), parameter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,14 @@ import pyarrow as pa
 from funkflow.pipeline.settings.ingest import ColumnSettings
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.model import Model
-from funkflow.tasks.parsing.rating_tables import as_entries, canonical_table, is_table
+from funkflow.tasks.parsing.rating_tables import canonical_table, is_table
+from funkflow.tasks.parsing.sources.tables import as_arrow
 from funkflow.tasks.serving.matrix_rows import Ratings, as_matrix, on_items
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-    from sklearn.utils import check_random_state as check_random_state
-    from sklearn.utils.validation import check_is_fitted as check_is_fitted
-    from sklearn.utils.validation import validate_data
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as _cause:
     _MISSING = str(_cause)
 
@@ -43,6 +45,22 @@ except ImportError as _cause:
 
 _FILLED = ("bsr", "dia")
 """Formats of sparse matrices that store zeros to fill up, which are no ratings."""
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed of a random state: a number that a generator draws; 0 for None."""
+    if random_state is None or isinstance(random_state, Integral):
+        return int(random_state or 0)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@contextmanager
+def value_errors() -> Iterator[None]:
+    """Raise errors of settings and input as ValueError, which scikit-learn's tools expect."""
+    try:
+        yield
+    except (BadInput, SettingsError) as error:
+        raise ValueError(error.message) from error
 
 
 class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -73,7 +91,7 @@ class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             matrix = self._matrix(X, fresh)
             rows = 0 if fresh or self._shape is None else self._shape[0]
             self._shape = max(rows, matrix.shape[0]), matrix.shape[1]
-            table = as_entries(matrix)
+            table = as_arrow(matrix, "X")
         if not table.num_rows:
             raise BadInput("X has no ratings: all cells are missing")
         return table
@@ -102,9 +120,8 @@ class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _rows(self, X: Any) -> Ratings:
         """Return a matrix on the scale of training, with the items of the model as columns."""
-        matrix = self._matrix(X, fresh=False)
         self._refuse_other_form(table=False, fresh=False)
-        return on_items(matrix, self.model_)
+        return on_items(self._matrix(X, fresh=False), self.model_)
 
     def _refuse_other_form(self, table: bool, fresh: bool) -> None:
         if fresh or table == (self._shape is None):
@@ -114,6 +131,13 @@ class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             if table
             else "X is a matrix, and that of fit was a table, whose items have ids: give a table"
         )
+
+    @contextmanager
+    def _fitted(self) -> Iterator[Model]:
+        """Yield the model, if there is one, and raise the errors of its use as `value_errors` does."""
+        check_is_fitted(self, "model_")
+        with value_errors():
+            yield self.model_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

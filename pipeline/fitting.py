@@ -14,21 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from funkflow.pipeline.settings.cluster import ClusterSettings
 from funkflow.pipeline.settings.overrides import copied
 from funkflow.tasks.late import late
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.serving.matrix_rows import Ratings, trained_ratings
 
 if TYPE_CHECKING:
-    from funkflow.pipeline import flow
-else:  # with Dask, which a model that is only loaded does not need
-    flow = late("funkflow.pipeline.flow")
+    from funkflow.pipeline import from_python
+    from funkflow.pipeline.cluster import given_client
+else:  # with Dask, which predictions do not need
+    from_python, given_client = late("funkflow.pipeline.from_python"), late("funkflow.pipeline.cluster.given_client")
 
 FEW_RATINGS, HELD_OUT = 1000, 0.05
 """From this number on, this part of the ratings is held out to stop on; fewer would decide by chance."""
 EPOCHS, WARM_EPOCHS = 15, 3
 """Epochs where nothing is held out: about as many as a cold run takes on small sets, and enough for a warm start
 (docs/models-in-use.md)."""
+
+_CHOSEN = {"scheduler", "scheduler_file", "preset", "workers", "processes"}
+"""Settings of [cluster] that say where to run."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,25 @@ class Fitting:
             if self.start is not None:
                 content["train"]["warm_from"] = os.path.join(folder, "start")
                 self._saved_start(validation is not None).save(content["train"]["warm_from"])
-            result = _run(content, ratings, validation, self.client, self.progress, folder)
-            model = Model.load(result.paths["model"])
+            result = from_python.run(
+                content, ratings=ratings, validation=validation, client=self._client(content["cluster"]),
+                until="export", progress=self.progress,
+            )  # fmt: skip
+            model = result.model
             trained = trained_ratings(model.folder)
         return Fitted(replace(model, folder=""), trained, int(result.epochs or 0), result.warning)
+
+    def _client(self, cluster: dict[str, Any]) -> Any:
+        """Return the client of the run: the given one, or the current one; without any, choose this process."""
+        client = self.client or given_client.current_client(ClusterSettings.model_validate(cluster))
+        if client is None and not _CHOSEN & set(cluster):
+            cluster["processes"] = "one"
+        return client
 
     def _content(self, rows: int, has_validation: bool) -> dict[str, Any]:
         """Return the settings as nested mapping, without the root and the start model."""
         content: dict[str, Any] = {
-            "gate": {"beats_biases": False, "beats_most_rated": False}, "report": {"write": False},
+            "gate": {"beats_biases": False, "beats_most_rated": False}, "report": {"write": False}, "cluster": {},
         }  # fmt: skip
         for section, values in copied(self.settings).items():
             content[section] = {**content.get(section, {}), **values} if isinstance(values, dict) else values
@@ -102,24 +117,3 @@ class Fitting:
         """
         assert self.start is not None
         return replace(self.start, about={**self.start.about, "trained_on": []}) if has_validation else self.start
-
-
-def _run(
-    content: dict[str, Any], ratings: pa.Table, validation: pa.Table | None, client: Any, progress: bool, folder: str
-) -> Any:
-    import pyarrow.parquet as pq
-
-    os.makedirs(os.path.join(folder, "given"))
-    path = os.path.join(folder, "given", "ratings.parquet")
-    pq.write_table(ratings, path)
-    content["ingest"]["ratings"] = [path]
-    if validation is not None:
-        path = os.path.join(folder, "given", "validation.parquet")
-        pq.write_table(validation, path)
-        content["split"] = {"kind": "file", "file": path}
-    cluster = content.setdefault("cluster", {})
-    if client is not None:
-        cluster["scheduler"] = client.scheduler.address
-    else:
-        cluster.setdefault("processes", "one")
-    return flow.run(content, until="export", progress=progress)

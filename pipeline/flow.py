@@ -6,28 +6,21 @@ Does not cover: the stages (pipeline/stages/), the cluster and the record around
 
 from __future__ import annotations
 
-import datetime
-import os
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.cluster.open import refuse_unguarded_call
 from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
-from funkflow.pipeline.progress.events import Listener, Noticed
-from funkflow.pipeline.progress.shown import shown
+from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
 from funkflow.pipeline.root.result import RankingResult, RunResult
 from funkflow.pipeline.running.attempt import Attempt
-from funkflow.pipeline.running.execution import Execution, execute
+from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.running.raw_data import raw_data
 from funkflow.pipeline.settings.effective import FOR_A_RANKING, may_have_counts, on_counts, with_absolute_paths
 from funkflow.pipeline.settings.methods import METHODS
-from funkflow.pipeline.settings.request import STAGES as STAGES
-from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import Baselines, baseline
 from funkflow.pipeline.stages.evaluate import evaluate
@@ -52,46 +45,6 @@ from funkflow.tasks.model.rated import users_by_part
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
-
-
-def run(
-    settings: Settings | str | os.PathLike[str] | Mapping[str, Any],
-    overrides: Sequence[str] = (),
-    *,
-    until: str = STAGES[-1],
-    fresh: bool = False,
-    listeners: Sequence[Listener] = (),
-    date: str | datetime.date | None = None,
-    wait_seconds: float = 0.0,
-    if_new: bool = False,
-    force: bool = False,
-    progress: bool | None = None,
-) -> RunResult:
-    """Make a validated model from raw ratings; reuse all results that exist.
-
-    Parameters
-    ----------
-    settings : the settings, as such or as nested mapping, or the name of a preset or the path of a TOML file.
-    overrides : `section.key=value` words.
-    until : the last stage to run, one of `STAGES`.
-    fresh : ignore the run's checkpoints and model, and train from scratch.
-    listeners : functions that get every event, in order (pipeline/progress/events.py).
-    date : the logical date, YYYY-MM-DD, that `{date}` and `{dates}` in paths stand for; None: today's, in UTC.
-    wait_seconds : how long to wait for another run under the same root to end.
-    if_new : do nothing if no input is new or changed since these settings last ended well.
-    force : redo every stage, but for the raw data.
-    progress : show the progress, in a notebook or on standard error; None: in a notebook only.
-
-    Raises
-    ------
-    FunkflowError
-        In one line: the fault, its place, the value and the remedy; `exit_code` is that of the command.
-    """
-    refuse_unguarded_call()
-    settings = Settings.of(settings, overrides)
-    request = Request.checked(until, date, fresh, force, wait_seconds=wait_seconds, if_new=if_new)
-    with shown(progress) as watching:
-        return execute(settings, request, [*listeners, *watching], work)
 
 
 def work(execution: Execution) -> RunResult:

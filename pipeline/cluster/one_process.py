@@ -17,9 +17,9 @@ from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
 from funkflow.pipeline.cluster.dask_settings import dask_settings
-from funkflow.pipeline.cluster.temporary_folder import refuse_without_temporary_folder
 from funkflow.pipeline.planning.budget import available_memory_bytes
 from funkflow.pipeline.progress.live.first_request import LATE, load_when_asked
+from funkflow.pipeline.root.temporary import refuse_without_temporary_folder
 from funkflow.pipeline.settings.cluster import ClusterSettings
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -33,14 +33,12 @@ _ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 def open_one_process(stack: ExitStack, settings: ClusterSettings) -> Client:
     """Return a client whose scheduler and worker live in this process; nothing but the dashboard listens on a port.
 
-    Until `stack` closes, BLAS and LAPACK use one thread a call, as they do in worker processes: tasks run side by side,
-    and the bits of a result stay the same.
+    `stack` : closes them.
     """
     refuse_without_temporary_folder()
-    stack.enter_context(threadpool_limits(1))
+    one_thread_a_call(stack)
     stack.callback(pa.set_memory_pool, pa.default_memory_pool())
     allocate_sparingly()
-    _set_for_libraries_that_load_later(stack)
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=1,
@@ -72,7 +70,12 @@ def allocate_sparingly() -> None:
         pa.set_memory_pool(pa.system_memory_pool())
 
 
-def _set_for_libraries_that_load_later(stack: ExitStack) -> None:
+def one_thread_a_call(stack: ExitStack) -> None:
+    """Have BLAS and LAPACK use one thread a call until `stack` closes, as they do in worker processes.
+
+    Tasks run side by side, and the bits of a result stay the same. The variables are for libraries that load later.
+    """
+    stack.enter_context(threadpool_limits(1))
     for name in _THREAD_VARIABLES:
         before = os.environ.get(name)
         if before is None:

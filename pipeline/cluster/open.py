@@ -24,6 +24,7 @@ from distributed import Client, LocalCluster, Security
 from distributed.versions import VersionMismatchWarning
 
 from funkflow.pipeline.cluster.dask_settings import dask_settings
+from funkflow.pipeline.cluster.given_client import use_given
 from funkflow.pipeline.cluster.launch import launch_cluster, listens_on_this_machine
 from funkflow.pipeline.cluster.one_process import open_one_process
 from funkflow.pipeline.cluster.placement import keep_placement_loose
@@ -34,9 +35,9 @@ from funkflow.pipeline.cluster.security import (
     temporary_security,
 )
 from funkflow.pipeline.cluster.software import refuse_other_software
-from funkflow.pipeline.cluster.temporary_folder import refuse_without_temporary_folder
 from funkflow.pipeline.planning.budget import available_memory_bytes, refuse_an_empty_cluster_that_cannot_fit
 from funkflow.pipeline.progress.live.first_request import LATE, load_when_asked
+from funkflow.pipeline.root.temporary import refuse_without_temporary_folder
 from funkflow.pipeline.settings.cluster_preset import read_preset
 from funkflow.pipeline.settings.sections import ClusterSettings
 from funkflow.tasks.errors import SettingsError, TryAgainLater
@@ -52,8 +53,9 @@ start that fails."""
 
 @contextmanager
 def open_client(
-    settings: ClusterSettings, notify: Callable[[str], None] = lambda _words: None, one_process: bool = False
-) -> Iterator[Client]:
+    settings: ClusterSettings, notify: Callable[[str], None] = lambda _words: None, one_process: bool = False,
+    given: Client | None = None,
+) -> Iterator[Client]:  # fmt: skip
     """Yield a client once its workers are there; close at the end whatever this opened.
 
     Parameters
@@ -61,6 +63,7 @@ def open_client(
     notify : gets a line if TLS is on by default.
     one_process : of a cluster on this machine: the only worker is in this process; nothing listens on a port but the
         dashboard.
+    given : the user's own client, which is used as it is and stays open.
 
     Raises
     ------
@@ -74,6 +77,9 @@ def open_client(
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(dask_settings()))
         _mute(stack)
+        if given is not None:
+            yield use_given(stack, given, settings)
+            return
         if place == "local" and one_process:
             yield open_one_process(stack, settings)
             return

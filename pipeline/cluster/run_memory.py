@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from distributed import Client
 
+from funkflow.pipeline.cluster.given_client import is_in_this_process
 from funkflow.pipeline.cluster.memory_monitor import MemoryMonitor
 from funkflow.pipeline.root.holder import this_process
 
@@ -57,6 +58,7 @@ class RunMemory:
     def ask(self, client: Client) -> None:
         """Reset the peaks of the workers of a cluster, and ask them from now on."""
         self._client = client
+        self.is_worker |= is_in_this_process(client)
         self._ask(reset=True)
         self._workers.clear()
         self._worker_peak_bytes = 0
@@ -96,10 +98,10 @@ async def _answers(client: Client, *arguments: Any) -> dict[str, int]:
 def _resident_peak(reset: bool, machine: str, process: int) -> int:
     """Return the peak of this process since its last reset, or since its start.
 
-    0 if the given process of the given machine is a parent of this one: its monitor covers this one.
+    0 if the given process of the given machine is this one, or a parent of it: its monitor covers this one.
     """
     me = psutil.Process()
-    if this_process()["machine"] == machine and process in [parent.pid for parent in me.parents()]:
+    if this_process()["machine"] == machine and process in [each.pid for each in (me, *me.parents())]:
         return 0
     peak = int(me.memory_info().rss)
     with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:

@@ -146,15 +146,14 @@ class LedgerEntry:
     def __init__(self, ledger: Ledger, settings: dict[str, Any], date: str, until: str) -> None:
         self._ledger = ledger
         began = datetime.now(UTC)
-        settings = masked_content(settings)
         process = this_process()
         self._content: LedgerRecord = {
             "format_version": FORMAT_VERSION,
             "id": _id_of(began),
             "date": date,
             "until": until,
-            "settings_hash": content_id(settings={key: settings[key] for key in settings if key not in IDLE_SECTIONS}),
-            "settings": settings,
+            "settings_hash": "",
+            "settings": {},
             "code_version": code_version(),
             "run_id": None,
             "dataset": None,
@@ -170,6 +169,13 @@ class LedgerEntry:
             "host": process["host"],
             "process": process["process"],
         }
+        self.describe(settings)
+
+    def describe(self, settings: dict[str, Any]) -> None:
+        """Replace the settings, without credentials, and their hash."""
+        content = masked_content(settings)
+        deciding = {key: content[key] for key in content if key not in IDLE_SECTIONS}
+        self._content |= {"settings": content, "settings_hash": content_id(settings=deciding)}
 
     @property
     def id(self) -> str:

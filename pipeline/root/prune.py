@@ -1,7 +1,7 @@
 """Prune a root: remove old runs, and the data that no remaining run refers to.
 
-Covers: the choice of runs, the data they refer to, the bytes of the rest, and its removal, which may stop at any point
-and start again.
+Covers: the choice of runs, the data they refer to, ratings that were given in memory, the bytes of the rest, and its
+removal, which may stop at any point and start again.
 Does not cover: raw data and the ledger, which always remain; the command (pipeline/commands/runs.py).
 """
 
@@ -16,6 +16,7 @@ from funkflow.pipeline.root.lock import NO_WAITING, Waiting, hold_root
 from funkflow.pipeline.root.model_in_use import read_current
 from funkflow.pipeline.root.store import Store
 from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.parsing.sources.tables import FOLDER as INPUTS
 from funkflow.tasks.storage import files
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -76,11 +77,11 @@ def _plan_pruning(store: Store, keep: int) -> Pruning:
     kept = _runs_to_keep(store, there, keep)
     needed = _paths_needed(store, kept)
     gone = {f"runs/{run_id}" for run_id in there if run_id not in kept}
-    for home in _DATA.values():
+    for home in (*_DATA.values(), INPUTS):
         gone |= {f"{home}/{name}" for name in _own_names(store, home, _ID)} - needed
     blocks = {f"blocks/{name}" for name in _own_names(store, "blocks", _BLOCK)} - needed
     sizes = files.sizes(store.blocks)
-    order = ["runs", *_DATA.values()]
+    order = ["runs", *_DATA.values(), INPUTS]
     paths = _receipts_of(store, gone)
     for path in sorted(gone, key=lambda each: (order.index(each.split("/")[0]), each)):
         paths[path] = sum(files.sizes_below(files.join(store.root, path)).values())
@@ -120,6 +121,7 @@ def _paths_needed(store: Store, kept: set[str]) -> set[str]:
         record = files.json_if_there(url)
         if not isinstance(record, dict) or not record.keys() >= _DATA.keys():
             raise DamagedFile(f"{url}: does not say which data the run was trained on; run it again, or remove it")
+        needed |= {f"{INPUTS}/{name}" for name in record.get("inputs", [])}
         pending = [f"{home}/{record[kind]}" for kind, home in _DATA.items()]
         while pending:
             path = pending.pop()

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypedDict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from funkflow.pipeline.progress.words import format_bytes, times
 from funkflow.tasks.digits import distinct_figures, rounded
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import late
 from funkflow.tasks.model.html_tables import html_facts, html_table
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.transform import NAMES, Transform
+
+if TYPE_CHECKING:
+    from funkflow.tasks.model import model as models
+else:  # for those who ask for it
+    models = late("funkflow.tasks.model.model")
 
 ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
 """The estimates of the validation ratings, with their names."""
@@ -140,6 +148,19 @@ class RunResult:
             facts.insert(1, ("took", f"{self.seconds.get('total', 0.0):.1f} s, {self.memory}"))
         table = html_table(self.validation, ("", "RMSE", "MAE"), scores) if scores else ""
         return table + html_facts("RunResult", facts)
+
+    @cached_property
+    def model(self) -> models.Model:
+        """The model, read from `paths["model"]` at the first use.
+
+        Raises
+        ------
+        SettingsError
+            The run ended before it exported one.
+        """
+        if "model" not in self.paths:
+            raise SettingsError('this result has no model: the run ended before it; leave out until, or set "export"')
+        return models.Model.load(self.paths["model"])
 
     @property
     def validation(self) -> str:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.parsing.sources.tables import FOLDER as INPUTS
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
 
@@ -59,6 +60,10 @@ class Store:
         """Rating blocks by checksum, shared by all grids that hold the same block."""
         return files.join(self.root, "blocks")
 
+    def inputs(self, inputs_id: str) -> str:
+        """Ratings that were given in memory, as files."""
+        return files.join(self.root, INPUTS, inputs_id)
+
     @property
     def forgotten(self) -> str:
         """The list of erased users and items."""
@@ -69,7 +74,7 @@ class Store:
 
     def sweep(self) -> None:
         """Remove files of killed writers under a local root; the caller must hold the root."""
-        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index"):
+        for folder in ("datasets", "splits", "grids", "blocks", "runs", "ledger", "receipts", "index", INPUTS):
             sweep(files.join(self.root, folder))
 
     def scratch(self, name: str) -> str:

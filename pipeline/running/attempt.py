@@ -82,12 +82,13 @@ class Attempt:
             stack.enter_context(as_readable_errors(self.settings.root))
             self.memory = RunMemory(stack.enter_context(MemoryMonitor()))
             started, self.started = time.monotonic(), self.request.began
-            is_ours = where_to_run(cluster := self.settings.cluster)[0] == "local"
+            cluster, given = self.settings.cluster, self.execution.client
+            is_ours = given is None and where_to_run(cluster)[0] == "local"
             try:
                 self.allowance = allowance_of_run(self.settings) if is_ours else None
                 self.memory.is_worker = bool(self.allowance and self.allowance.one_process)
                 with as_readable_errors(self.settings.root, self._memory_of_a_worker, self._is_short_of_memory):
-                    client = stack.enter_context(open_client(cluster, self.postponed.say, self.memory.is_worker))
+                    client = stack.enter_context(open_client(cluster, self.postponed.say, self.memory.is_worker, given))
                     stack.enter_context(self.losses.listening(client))
                     stack.enter_context(no_endless_pause(client))
                     stack.enter_context(self.sender.watched(client, self.notify))
@@ -120,10 +121,8 @@ class Attempt:
         if self.allowance is not None:
             self.prediction = predict_for(self.settings, size_of_grid(grid), grid.shards, self.allowance)
             ingest_bytes, ingest_worker_bytes = self.ingest_needs
-            needed = [
-                ingest_bytes,
-                self.prediction.training_bytes + (self.prediction.kept_bytes if ingest_bytes else 0),
-            ]
+            kept_bytes = self.prediction.kept_bytes if ingest_bytes else 0
+            needed = [ingest_bytes, self.prediction.training_bytes + kept_bytes]
             of_a_worker = [ingest_worker_bytes, self.prediction.training_worker_bytes]
             if self.request.reaches("evaluate"):
                 needed.append(self.prediction.scoring_bytes)

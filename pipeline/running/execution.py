@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from funkflow.pipeline.cluster.temporary_folder import temporary_files
 from funkflow.pipeline.progress import outcome
 from funkflow.pipeline.progress.events import Event, Listener, Noticed, StageFinished, broadcast
 from funkflow.pipeline.root import ledger
@@ -22,6 +22,7 @@ from funkflow.pipeline.root.lock import Waiting, hold_root
 from funkflow.pipeline.root.model_in_use import read_current
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.store import Store
+from funkflow.pipeline.root.temporary import temporary_files
 from funkflow.pipeline.running import receipts
 from funkflow.pipeline.running.hooks import tell_hook
 from funkflow.pipeline.settings.effective import missing_path, on_date
@@ -31,12 +32,18 @@ from funkflow.tasks.errors import DamagedFile, FunkflowError, RootIsHeld
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.paths import absolute
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from funkflow.pipeline.running.memory_inputs import MemoryInputs
+
 
 @dataclass
 class Execution:
     """An execution: `settings` with all dates filled in, and its result so far.
 
     `still_held` raises TryAgainLater once another process holds the root. `inputs` : set before the first is read.
+    `client` : of the user's, for all tasks. `tables` : ratings in memory, which become files once the root is held.
     """
 
     settings: Settings
@@ -47,6 +54,8 @@ class Execution:
     result: RunResult = field(default_factory=RunResult)
     still_held: Callable[[], None] = lambda: None
     inputs: receipts.InputsRead | None = None
+    client: Client | None = None
+    tables: MemoryInputs | None = None
     stages: list[tuple[str, str]] = field(default_factory=list)
 
     def read_inputs(self, settings: Settings) -> None:
@@ -64,7 +73,13 @@ class Execution:
 
 
 def execute(
-    settings: Settings, request: Request, listeners: Sequence[Listener], work: Callable[[Execution], RunResult]
+    settings: Settings,
+    request: Request,
+    listeners: Sequence[Listener],
+    work: Callable[[Execution], RunResult],
+    *,
+    client: Client | None = None,
+    tables: MemoryInputs | None = None,
 ) -> RunResult:
     """Hold the root, answer from the receipt or do the `work`, and record the end.
 
@@ -82,7 +97,7 @@ def execute(
     entry = ledger.LedgerEntry(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
     notify = broadcast(list(listeners))
     waiting = Waiting(request.wait_seconds, lambda words: notify(Noticed(words)), entry.id)
-    execution = Execution(settings, request, store, listeners, entry)
+    execution = Execution(settings, request, store, listeners, entry, client=client, tables=tables)
     try:
         _hold_and_record(execution, waiting, notify, work)
     finally:
@@ -103,9 +118,12 @@ def _hold_and_record(
             with suppress(OSError, FunkflowError):  # the store may be read-only
                 entry.close_locked(error)
             raise
-        entry.open(held.left_by.get("record", ""))
         stack.enter_context(temporary_files(root))
         try:
+            if execution.tables is not None:
+                execution.settings = execution.tables.written(execution.settings, execution.store)
+                entry.describe(execution.settings.model_dump(mode="json"))
+            entry.open(held.left_by.get("record", ""))
             entry.close(_answer_or_work(execution, notify, work), 0, result=execution.result)
         except BaseException as error:
             with suppress(OSError, FunkflowError):  # a full disk must not hide the first error

@@ -17,10 +17,7 @@ from funkflow.tasks.parsing.format.columns import NO_COLUMN
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
 from funkflow.tasks.transform import Transform
 
-FILES_ALONE = (
-    "A run reads ratings from files: write the table to one first, for instance frame.to_parquet('ratings.parquet'), "
-    "and name it, {'ingest': {'ratings': 'ratings.parquet'}}"
-)
+FILES_ALONE = "Settings name files; ratings in memory go to an argument of their own: funkflow.run(ratings=table)"
 """The message for ratings in a table instead of a file."""
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from funkflow.pipeline.settings.train import Place, Section
+from funkflow.tasks.parsing.sources.tables import written_id
 from funkflow.tasks.redact import name_of
 
 SPLIT_BY = {"file": "file", "after": "date"}
@@ -28,6 +29,12 @@ def _date_text(value: object) -> object:
         except ValueError as cause:
             raise ValueError("write a date as YYYY-MM-DD, or {date}, which --date replaces") from cause
     return text
+
+
+def _name_of_file(url: str) -> str:
+    """Return the name of a validation file, or of a table that was given in memory."""
+    table = written_id(url)
+    return f"validation= ({table[:8]})" if table else posixpath.basename(name_of(url))
 
 
 class SplitSettings(Section):
@@ -66,7 +73,7 @@ class SplitSettings(Section):
         if self.kind == "fraction":
             return f"hash {self.fraction * 100:g} % (seed {self.seed})"
         return {
-            "file": posixpath.basename(name_of(self.file)),
+            "file": _name_of_file(self.file),
             "last": f"last {self.last} per user",
             "after": f"from {self.date} on",
             "users": f"{self.found * 100:g} % of {self.fraction * 100:g} % of the users (seed {self.seed})",

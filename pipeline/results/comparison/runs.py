@@ -126,7 +126,7 @@ def compare_methods(
     folder = files.join(settings.root, "comparisons", _comparison_id(settings, methods, ranks, pure))
     # For a ranking the ratings may all be equal; a method that needs others then fails by itself.
     shared = settings_for(settings, ALS_RANKING, ranks[0], pure=False) if ALS_RANKING in methods else settings
-    flow.run(shared, until="grid", listeners=listeners)
+    execute(shared, Request.checked("grid"), listeners, flow.work)
     comparison = Comparison(cores=cores())
     for number, (method, rank, form) in enumerate(chosen, start=1):
         words = named(method, rank, form)

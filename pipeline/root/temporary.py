@@ -1,17 +1,37 @@
-"""A folder for temporary files on a machine without a writable one.
+"""Folders that go away: a root for this process, and temporary files on a machine without a writable folder for them.
 
-Covers: a folder below a local root, for this process and its workers; the refusal without one.
-Does not cover: temporary files of a stage under its root (pipeline/root/store.py: scratch).
+Covers: the root of runs that name none, until the end of the process; a folder below a local root, for a run and its
+workers; the refusal without one.
+Does not cover: temporary files of a stage under its root (store.py: scratch).
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from funkflow.tasks.errors import SettingsError
+
+_ROOTS: dict[int, str] = {}
+"""By process: a fork has a root of its own, and leaves its parent's alone."""
+
+
+def temporary_root() -> str:
+    """Return the temporary root of this process; its first use makes it."""
+    process = os.getpid()
+    if process not in _ROOTS:
+        _ROOTS[process] = tempfile.mkdtemp(prefix="funkflow-")
+        atexit.register(_remove, process)
+    return _ROOTS[process]
+
+
+def _remove(process: int) -> None:
+    if process == os.getpid():
+        shutil.rmtree(_ROOTS.pop(process), ignore_errors=True)
 
 
 @contextmanager
