@@ -202,10 +202,7 @@ ROOM = '"""A folder.\n\nLives here: a.\nDoes not: b.\nMay import: c.\n"""\n'
 LISTED = '[tool.setuptools]\npackages = ["funkflow.tasks"]\n'
 BAD_TREES: dict[Callable[[Path], Iterator[str]], list[dict[str, str]]] = {
     rule_floors: [
-        {
-            "pipeline/root/store.py": "from funkflow.pipeline.stages import export\n",
-            "pipeline/stages/export.py": "",
-        },
+        {"pipeline/root/store.py": "from funkflow.pipeline.stages import export\n", "pipeline/stages/export.py": ""},
         {"pipeline/flow.py": "import funkflow.pipeline.cli\n"},
         {"pipeline/stages/export.py": "from funkflow import run\n"},
         {"tasks/kernels/score.py": "from funkflow.tasks.storage import files\n", "tasks/storage/files.py": ""},
