@@ -1,21 +1,23 @@
 """Find and remove all that holds erased users and items under a root.
 
-Covers: datasets; the splits, grids and runs made of them; the blocks of their shards; and which of these are in use.
+Covers: datasets; the splits, grids and runs made of them; the blocks of their shards; the tables in memory that they
+were made of; and which of these are in use.
 Does not cover: the list of erased ids (tasks/parsing/erased_ids.py), or the next run (pipeline/stages/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
 from funkflow.pipeline.root.store import Store
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing.erased_ids import SIDES, ErasedIds
+from funkflow.tasks.parsing.sources.layouts import INPUTS
 from funkflow.tasks.storage import files
 
 
@@ -36,7 +38,7 @@ class _BlockRecord(TypedDict):
 
 
 class _Record(TypedDict, total=False):
-    """Fields of a run's record.json, of current.json and of the manifests of splits and grids."""
+    """Fields of a run's record.json, of current.json and of the manifests of datasets, splits and grids."""
 
     run_id: str
     dataset: str
@@ -44,10 +46,11 @@ class _Record(TypedDict, total=False):
     grid: str
     shards: int
     blocks: list[_BlockRecord]
+    inputs: list[Any]
 
 
 def holders(store: Store, forgotten: ErasedIds) -> list[Holder]:
-    """Return all that holds an erased id: runs, then grids, splits, datasets and blocks.
+    """Return all that holds an erased id: runs, then grids, splits, datasets, blocks and ratings given in memory.
 
     The search skips unreadable files: they are of no use, and their folders go with their datasets.
     """
@@ -63,7 +66,7 @@ def holders(store: Store, forgotten: ErasedIds) -> list[Holder]:
         for name in names
         for folder in [files.join(store.root, f"{kind}s", name)]
     ]
-    return [*found, *_blocks_with_erased(store, datasets, grids, at_work)]
+    return [*found, *_blocks_with_erased(store, datasets, grids, at_work), *_inputs(store, datasets, runs)]
 
 
 def remove(found: list[Holder]) -> None:
@@ -92,6 +95,15 @@ def _made_of(store: Store, folder: str, file: str, datasets: Collection[str]) ->
         record = _read_record(files.join(store.root, folder, name, file))
         if record.get("dataset") in datasets:
             yield name, record
+
+
+def _inputs(store: Store, datasets: Collection[str], runs: Mapping[str, _Record]) -> Iterator[Holder]:
+    """Yield the tables behind these datasets and runs that were given in memory; once read, none of them is in use."""
+    read = [_read_record(files.join(store.dataset(name), "manifest.json")).get("inputs", []) for name in datasets]
+    names = {str(each.get("name")) for inputs in read for each in inputs if isinstance(each, dict)}
+    names |= {str(each) for record in runs.values() for each in record.get("inputs", [])}
+    for name in sorted(names & set(_names(store, INPUTS))):
+        yield Holder("inputs", name, files.tree_bytes(store.inputs(name)), (store.inputs(name),), at_work=False)
 
 
 def _dense_ids(store: Store, dataset: str, forgotten: ErasedIds) -> dict[str, list[int]]:

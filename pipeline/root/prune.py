@@ -16,7 +16,7 @@ from funkflow.pipeline.root.lock import NO_WAITING, Waiting, hold_root
 from funkflow.pipeline.root.model_in_use import read_current
 from funkflow.pipeline.root.store import Store
 from funkflow.tasks.errors import DamagedFile
-from funkflow.tasks.parsing.sources.tables import FOLDER as INPUTS
+from funkflow.tasks.parsing.sources.layouts import INPUTS
 from funkflow.tasks.storage import files
 
 _ID = re.compile(r"[0-9a-f]{16}")

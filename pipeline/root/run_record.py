@@ -16,7 +16,7 @@ from funkflow.pipeline.progress.outcome import RUNNING
 from funkflow.pipeline.root.store import FORMAT_VERSION, in_seconds
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import DamagedFile
-from funkflow.tasks.parsing.sources.tables import written_id
+from funkflow.tasks.parsing.sources.layouts import given_id
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 
@@ -46,7 +46,7 @@ class Record:
             "started": in_seconds(),
             "host": platform.node(),
             "process": os.getpid(),
-            "inputs": [found for url in (*settings.ingest.ratings, settings.split.file) if (found := written_id(url))],
+            "inputs": [found for url in (*settings.ingest.ratings, settings.split.file) if (found := given_id(url))],
             **facts,
         }
         content = settings.model_dump(mode="json", exclude_none=True, exclude=_SECRETS)

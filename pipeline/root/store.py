@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
-from funkflow.tasks.parsing.sources.tables import FOLDER as INPUTS
+from funkflow.tasks.parsing.sources.layouts import INPUTS
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
 

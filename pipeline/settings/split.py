@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from funkflow.pipeline.settings.train import Place, Section
-from funkflow.tasks.parsing.sources.tables import written_id
+from funkflow.tasks.parsing.sources.layouts import given_id
 from funkflow.tasks.redact import name_of
 
 SPLIT_BY = {"file": "file", "after": "date"}
@@ -33,7 +33,7 @@ def _date_text(value: object) -> object:
 
 def _name_of_file(url: str) -> str:
     """Return the name of a validation file, or of a table that was given in memory."""
-    table = written_id(url)
+    table = given_id(url)
     return f"validation= ({table[:8]})" if table else posixpath.basename(name_of(url))
 
 

@@ -47,7 +47,7 @@ def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed
         columns = (columns[0], columns[1], None, columns[3])
     needed = are_needed and ratings is None
     places = place_columns(table.column_names, columns, needed, "X", events=True)
-    found = {role: _plain(table.column(place)) for role, place in zip(ROLES, places, strict=True) if place >= 0}
+    found = {role: table.column(place) for role, place in zip(ROLES, places, strict=True) if place >= 0}
     if ratings is not None:
         found["rating"] = pa.array(given)
     return pa.table(found)
@@ -68,8 +68,3 @@ def ratings_of(table: pa.Table) -> npt.NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise BadInput(f"X: row {int(np.argmin(np.isfinite(values)))} has no rating that is a finite number")
     return np.asarray(values)
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column without the codes of categories."""
-    return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -1,7 +1,7 @@
 """Columns of numbers between Arrow and NumPy, without pandas.
 
 Covers: `numbers_of` and `as_column`, each without a copy, and a column of texts; arrays of numbers as values of bytes;
-`leave_pandas_out`, for programs.
+`leave_pandas_out`, for programs, and `let_pandas_in`.
 Does not cover: nulls, and all else that `pa.array` and `to_numpy` can do: both import pandas first, to see whether they
 have to do with its own types, which takes longer than a recommendation to one user.
 """
@@ -65,6 +65,11 @@ def leave_pandas_out() -> None:
             pa.array([])
         finally:
             sys.meta_path.remove(_NoPandas)
+
+
+def let_pandas_in() -> None:
+    """Undo `leave_pandas_out`, for a task that got a pandas object: pyarrow looks for pandas again as it makes one."""
+    pa.array([0]).to_pandas()
 
 
 class _NoPandas:

@@ -160,19 +160,17 @@ def test_a_preset_without_its_data_says_where_to_get_them(tmp_path: Path, monkey
         lambda frame: {"ingest": {"ratings": [frame]}},
     ],
 )
-def test_a_table_instead_of_a_file_is_told_how_to_become_one(given: Callable[[pd.DataFrame], Any]) -> None:
+def test_a_table_in_the_settings_is_told_where_it_goes(given: Callable[[pd.DataFrame], Any]) -> None:
     frame = pd.DataFrame({"user": [1, 2], "item": [3, 4], "rating": [5.0, 1.0]})
     with pytest.raises(SettingsError) as refused:
         run(given(frame))
-    assert "A run reads ratings from files: write the table to one first" in refused.value.message
+    assert refused.value.message.endswith("an argument of their own: funkflow.run(ratings=table)")
     assert "\n" not in refused.value.message
 
 
-def test_the_remedy_for_a_table_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_remedy_for_a_table_works() -> None:
     frame = pd.DataFrame({"user": [1, 2] * 4, "item": range(8), "rating": [5.0, 1.0] * 4})
-    frame.to_parquet("ratings.parquet")
-    assert run({"ingest": {"ratings": "ratings.parquet"}}, until="ingest").paths["dataset"]
+    assert run(ratings=frame, until="ingest").paths["dataset"]
 
 
 def test_the_package_shows_what_it_offers() -> None:

@@ -1,6 +1,7 @@
 """Pick the files of ratings in a folder or archive by name, and name their companions.
 
-Covers: the layouts of the Netflix Prize and MovieLens, folders of tables, names of companions such as movies.csv.
+Covers: the layouts of the Netflix Prize and MovieLens, folders of tables, names of companions such as movies.csv, and
+folders of ratings that were given in memory.
 Does not cover: listing (sources.py), or the content of files (tasks/parsing/format/formats.py).
 """
 
@@ -26,6 +27,9 @@ _LAYOUTS = tuple(
         r"[^_].*\.(parquet|pq)",
     )
 )
+INPUTS = "inputs"
+"""The folder under a root of ratings that were given in memory, each table in a folder of its id."""
+_GIVEN = re.compile(rf"(?:^|/){INPUTS}/([0-9a-f]{{16}})/?$")
 _NO_RATINGS = r"(?!readme|license|probe\.|qualifying\.|judging\.|movie_titles\.|movies\.|tags\.|links\.)"
 _DATA = tuple(
     re.compile(_NO_RATINGS + rf".*\.({kinds})" + PACKED, re.IGNORECASE)
@@ -37,6 +41,12 @@ _TITLES = (
     (re.compile(r"ratings\.csv" + PACKED), ("movies.csv",)),
     (re.compile(r"(mv_|combined_data_|training_set).*|.*" + TARS), ("movie_titles.txt", "movie_titles.csv")),
 )
+
+
+def given_id(path: str) -> str:
+    """Return the id of ratings that were given in memory, from their folder; "" for any other path."""
+    found = _GIVEN.search(path)
+    return found[1] if found else ""
 
 
 def titles_beside(name: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ Does not cover: where the files lie, and Dask (pipeline/running/memory_inputs.py
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,19 +20,16 @@ import pyarrow as pa
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.late import late
 from funkflow.tasks.storage import files
-from funkflow.tasks.storage.arrow_arrays import as_column
+from funkflow.tasks.storage.arrow_arrays import as_column, let_pandas_in
 
 if TYPE_CHECKING:
     from scipy import sparse
 else:  # for matrices alone
     sparse = late("scipy.sparse")
 
-FOLDER = "inputs"
-"""The folder of these files under a root."""
 PART_ROWS = 2**21
 """Rows of a file, and the most that are held beside the table itself: 50 MB of user, item and rating."""
 _GROUP_ROWS = 2**19
-_WRITTEN = re.compile(rf"(?:^|/){FOLDER}/([0-9a-f]{{16}})/?$")
 _FORMATS = ("coo", "csr", "csc", "lil", "dok")
 """Formats of sparse matrices whose entries are all meant; the others store zeros to fill up."""
 _PLAIN = {
@@ -49,12 +45,6 @@ class PartFile:
     url: str
     rows: int
     checksum: str
-
-
-def written_id(url: str) -> str:
-    """Return the id of a folder of such files, `<root>/inputs/<id>`; "" for any other path."""
-    found = _WRITTEN.search(url)
-    return found[1] if found else ""
 
 
 def refuse_other_kinds(given: Any, name: str) -> None:
@@ -87,7 +77,7 @@ _STREAMS = ("__arrow_c_stream__", "__arrow_c_array__", "scanner", "to_reader")
 
 def is_dask(given: Any) -> bool:
     """Return whether this is a Dask DataFrame."""
-    return hasattr(given, "__dask_graph__") and hasattr(given, "to_delayed") and hasattr(given, "columns")
+    return hasattr(given, "__dask_graph__") and hasattr(given, "columns") and getattr(given, "ndim", 0) == 2
 
 
 def write_parts(given: Any, folder: str, name: str) -> list[PartFile]:
@@ -115,7 +105,7 @@ def part_url(folder: str, number: int) -> str:
 
 
 def as_arrow(given: Any, name: str) -> pa.Table:
-    """Return a table that is not Dask's, or the entries of a sparse matrix, as one Arrow table in memory.
+    """Return a table that is not Dask's, or a sparse matrix, as one Arrow table in memory, with plain types.
 
     Raises
     ------
@@ -123,13 +113,18 @@ def as_arrow(given: Any, name: str) -> pa.Table:
         It cannot be read as a table.
     """
     with _readable(name):
-        return _stream_of(given).read_all()
+        table = _stream_of(given).read_all()
+        return pa.table([_plain(column) for column in table.columns], table.column_names)
 
 
 def _write(table: pa.Table, url: str) -> PartFile:
     """Write a table with plain types. Row groups are cut from whole columns, so that the bytes tell no batches."""
-    whole = table.cast(_plain_schema(table.schema)).combine_chunks()
-    return PartFile(url, whole.num_rows, files.write_table(url, whole, row_group_rows=_GROUP_ROWS))
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise ValueError(f"Duplicate column names: {', '.join(names)}")
+    whole = pa.table([_plain(column) for column in table.columns], names).combine_chunks()
+    checksum = files.write_table(url, whole, row_group_rows=_GROUP_ROWS, compression="lz4")
+    return PartFile(url, whole.num_rows, checksum)
 
 
 def _stream_of(given: Any) -> pa.RecordBatchReader:
@@ -150,6 +145,7 @@ def _stream_of(given: Any) -> pa.RecordBatchReader:
 
 def _table_of_frame(frame: Any) -> pa.Table:
     """Return a pandas DataFrame without its index."""
+    let_pandas_in()
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
@@ -191,15 +187,13 @@ def _cut(stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(gathered, stream.schema)
 
 
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with plain types, without the metadata of the library that made it."""
-    return pa.schema([pa.field(each.name, _plain_type(each.type)) for each in schema])
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    return _PLAIN.get(kind, kind)
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a column in a plain type, whatever type a library has for them."""
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(_PLAIN.get(column.type, column.type))
+    kind = _PLAIN.get(column.type.value_type, column.type.value_type)
+    coded = [pa.DictionaryArray.from_arrays(each.indices, each.dictionary.cast(kind)) for each in column.chunks]
+    return pa.chunked_array([each.dictionary_decode() for each in coded], kind)
 
 
 @contextmanager
