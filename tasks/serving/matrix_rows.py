@@ -2,9 +2,10 @@
 
 Covers: a fold-in of every row, rows divided in given and hidden ratings, lists of unrated items, RMSE and NDCG.
 Does not cover: the solution of one row (tasks/model/fold_in.py), the choice of items (top_items.py), matrices made of
-tables or arrays (pipeline/estimator.py).
+tables or arrays (pipeline/estimator_input.py).
 
-The columns of all matrices here are the rows of the model's items. A stored zero is a rating of 0.
+The columns of all matrices here are the rows of the model's items. A stored zero is a rating of 0. Linear algebra has
+one thread: products of a row or a tile are too small for more, whose waiting takes ten times the processor time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import SIDES, read_about
@@ -49,11 +51,14 @@ def fold_in_rows(ratings: Ratings, model: Model) -> Rows:
     users = Rows(np.zeros(ratings.shape[0], np.float32), np.tile(common, (ratings.shape[0], 1)))
     items = AllRows.of(model.item_factors) if penalty.alpha else None
     values = ratings.data.astype(np.float64)
-    for user in np.flatnonzero(np.diff(ratings.indptr)):
-        own = slice(ratings.indptr[user], ratings.indptr[user + 1])
-        places = ratings.indices[own]
-        row = fold_in(model.item_factors[places], model.item_biases[places], values[own], model.mean, penalty, items)
-        users.factors[user], users.biases[user] = row.factors, row.bias
+    with threadpool_limits(1):
+        for user in np.flatnonzero(np.diff(ratings.indptr)):
+            own = slice(ratings.indptr[user], ratings.indptr[user + 1])
+            places = ratings.indices[own]
+            row = fold_in(
+                model.item_factors[places], model.item_biases[places], values[own], model.mean, penalty, items
+            )
+            users.factors[user], users.biases[user] = row.factors, row.bias
     return users
 
 
@@ -74,7 +79,8 @@ def best_items(users: Rows, model: Model, rated: Ratings, count: int) -> TopItem
     items = np.concatenate([model.item_factors, model.item_biases[:, None]], axis=1)
     ends = rated.indptr.astype(np.int64)
     left_out = RatedItems(rated.indices.astype(np.int32), ends[:-1], ends[1:])
-    top = top_items(users.factors, [items], left_out, min(count, len(items)))
+    with threadpool_limits(1):
+        top = top_items(users.factors, [items], left_out, min(count, len(items)))
     np.add(top.scores, (users.biases + np.float32(model.mean))[:, None], out=top.scores)
     return top
 
@@ -162,9 +168,8 @@ def trained_ratings(model_folder: str) -> Ratings:
             own.append(numbers_of(table[name]))
     users, items, ratings = (np.concatenate(own) for own in columns)
     rows, places = rows_of_own(users, counts[0]), rows_of_own(items, counts[1])
-    return as_matrix(
-        rows, places, as_ratings(ratings, about.get("transform", "none")), (sum(counts[0]), sum(counts[1]))
-    )
+    shape = sum(counts[0]), sum(counts[1])
+    return as_matrix(rows, places, as_ratings(ratings, about.get("transform", "none")), shape)
 
 
 def on_items(ratings: Ratings, model: Model) -> Ratings:
@@ -194,9 +199,9 @@ def as_matrix(
     rows, columns, values = rows[order], columns[order], values[order]
     is_last = np.ones(len(rows), bool)
     is_last[:-1] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
-    starts = np.zeros(shape[0] + 1, np.int64)
-    np.cumsum(np.bincount(rows[is_last], minlength=shape[0]), out=starts[1:])
-    return sparse.csr_array((values[is_last], columns[is_last], starts), shape=shape)
+    starts = np.cumsum([0, *np.bincount(rows[is_last], minlength=shape[0])])
+    index = np.int32 if len(rows) < 2**31 else np.int64
+    return sparse.csr_array((values[is_last], columns[is_last].astype(index), starts.astype(index)), shape=shape)
 
 
 def _rows_of(ratings: Ratings) -> npt.NDArray[np.intp]:

@@ -7,8 +7,10 @@ Does not cover: ratings, predictions and scores (test_estimator_ratings.py), the
 
 from __future__ import annotations
 
+import doctest
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -92,7 +94,7 @@ def test_a_client_is_used_cloned_by_reference_and_left_out_of_pickles(
     of_matrix: MatrixFactorization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", set_as_default=False
     ) as own:
         monkeypatch.setattr("funkflow.pipeline.cluster.one_process.LocalCluster", None)
         theirs = MatrixFactorization(rank=2, client=own)
@@ -107,7 +109,7 @@ def test_a_client_is_used_cloned_by_reference_and_left_out_of_pickles(
 
 
 def test_the_current_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
         monkeypatch.setattr("funkflow.pipeline.cluster.one_process.LocalCluster", None)
         assert MatrixFactorization(rank=2, max_iter=1).fit(X).n_iter_ == 1
 
@@ -173,3 +175,18 @@ def test_without_scikit_learn_one_line_says_what_to_install() -> None:
         "except Exception as error: print(error)"
     )
     assert python(code).endswith("pip install 'funkflow[sklearn]'")
+
+
+def test_the_examples_run() -> None:
+    """Those of the docstring, and the blocks of the page."""
+    tried = doctest.DocTestRunner()
+    for test in doctest.DocTestFinder(recurse=False).find(MatrixFactorization, "MatrixFactorization"):
+        tried.run(test)
+    assert tried.summarize(verbose=False) == (0, 8)
+    page = (CHECKOUT / "docs" / "estimator.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert names["search"].best_params_["rank"] in (2, 8)
+    assert 61 in names["estimator"].user_ids_
+    assert names["by_rows"].transform(names["matrix"][50:]).shape == (10, 8)
