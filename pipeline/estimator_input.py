@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from funkflow.pipeline.settings.ingest import ColumnSettings
+from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.model import Model
-from funkflow.tasks.parsing.rating_tables import canonical_table, is_table
+from funkflow.tasks.parsing.rating_tables import canonical_table, is_table, with_text_ids
 from funkflow.tasks.parsing.sources.tables import as_arrow
 from funkflow.tasks.serving.matrix_rows import Ratings, as_matrix, on_items
 
@@ -97,10 +97,11 @@ class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return table
 
     def _table(self, X: Any, y: Any = None, are_needed: bool = True) -> pa.Table:
-        ingest = (self.settings or {}).get("ingest", {})
-        chosen = ColumnSettings.model_validate(ingest.get("columns", {}))
-        rating = ingest.get("counts", chosen.rating)
-        return canonical_table(X, (chosen.user, chosen.item, rating, chosen.timestamp), y, are_needed)
+        ingest = Settings.build({"ingest": (self.settings or {}).get("ingest", {})}).ingest
+        chosen = ingest.columns
+        rating = chosen.rating if ingest.counts is None else ingest.counts
+        table = canonical_table(X, (chosen.user, chosen.item, rating, chosen.timestamp), y, are_needed)
+        return with_text_ids(table) if ingest.id_type == "string" else table
 
     def _matrix(self, X: Any, fresh: bool) -> Ratings:
         """Return X as a matrix whose stored entries are its ratings."""

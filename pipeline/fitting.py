@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from funkflow.pipeline.settings.cluster import ClusterSettings
 from funkflow.pipeline.settings.overrides import copied
+from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.late import late
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.serving.matrix_rows import Ratings, trained_ratings
@@ -66,13 +67,17 @@ class Fitting:
         with tempfile.TemporaryDirectory(prefix="funkflow-") as folder:
             content = self._content(ratings.num_rows, validation is not None)
             content["root"] = self.root or os.path.join(folder, "root")
+            start = os.path.join(folder, "start")
             if self.start is not None:
-                content["train"]["warm_from"] = os.path.join(folder, "start")
-                self._saved_start(validation is not None).save(content["train"]["warm_from"])
-            result = from_python.run(
-                content, ratings=ratings, validation=validation, client=self._client(content["cluster"]),
-                until="export", progress=self.progress,
-            )  # fmt: skip
+                content["train"]["warm_from"] = start
+                self._saved_start(validation is not None).save(start)
+            try:
+                result = from_python.run(
+                    content, ratings=ratings, validation=validation, client=self._client(content["cluster"]),
+                    until="export", progress=self.progress,
+                )  # fmt: skip
+            except FunkflowError as error:
+                raise type(error)(error.message.replace(start, "the model of fit").replace("ratings=", "X")) from error
             model = result.model
             trained = trained_ratings(model.folder)
         return Fitted(replace(model, folder=""), trained, int(result.epochs or 0), result.warning)
@@ -96,19 +101,24 @@ class Fitting:
         if "counts" in ingest:
             ingest["counts"] = "rating"
         train.update(self.train)
-        if has_validation or "split" in content:
-            return content
-        if train.get("goal") == "ratings" and rows >= FEW_RATINGS:
-            content["split"] = {"kind": "fraction", "fraction": HELD_OUT}
-            return content
-        content["split"] = {"kind": "none"}
-        if "stop_on" not in train:
-            train["stop_on"] = "nothing"
-            if self.start is not None:
-                train.setdefault("epochs", WARM_EPOCHS)
-            elif train.get("goal") == "ratings":
-                train.setdefault("epochs", EPOCHS)
+        if not has_validation and "split" not in content:
+            self._choose_stop(content, rows)
         return content
+
+    def _choose_stop(self, content: dict[str, Any], rows: int) -> None:
+        """Hold ratings out to stop on, or set the epochs; a start model decides by what it was trained on itself."""
+        train, before = content["train"], self.start.about["trained_on"][-1:] if self.start else [{"kind": "fraction"}]
+        if train["goal"] == "ratings" and rows >= FEW_RATINGS and before and before[0]["kind"] == "fraction":
+            content["split"] = {"kind": "fraction", "fraction": HELD_OUT}
+            return
+        content["split"] = {"kind": "none"}
+        if "stop_on" in train or train.get("method", "als") not in ("als", "sgd"):
+            return
+        train["stop_on"] = "nothing"
+        if self.start is not None:
+            train.setdefault("epochs", WARM_EPOCHS)
+        elif train["goal"] == "ratings":
+            train.setdefault("epochs", EPOCHS)
 
     def _saved_start(self, has_validation: bool) -> Model:
         """Return the start model; with new validation ratings, without a list of its own training ratings.

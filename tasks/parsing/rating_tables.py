@@ -53,6 +53,12 @@ def canonical_table(data: Any, columns: Columns, ratings: Any = None, are_needed
     return pa.table(found)
 
 
+def with_text_ids(table: pa.Table) -> pa.Table:
+    """Return a table with its ids as texts."""
+    columns = {name: table[name].cast(pa.string()) if name in ROLES[:2] else table[name] for name in table.column_names}
+    return pa.table(columns)
+
+
 def joined(earlier: pa.Table, later: pa.Table) -> pa.Table:
     """Return the rows of two tables, without the columns that one of them lacks, with ids of the earlier's types."""
     names = [name for name in later.column_names if name in earlier.column_names]
@@ -66,5 +72,5 @@ def ratings_of(table: pa.Table) -> npt.NDArray[np.float64]:
         return np.ones(table.num_rows)
     values = pc.cast(table["rating"], pa.float64()).to_numpy()
     if not np.isfinite(values).all():
-        raise BadInput(f"X: row {int(np.argmin(np.isfinite(values)))} has no rating that is a finite number")
+        raise BadInput(f"X row {int(np.argmin(np.isfinite(values))) + 1:,}: the rating is no finite number")
     return np.asarray(values)

@@ -130,7 +130,8 @@ def test_files_are_gone_unless_there_is_a_root(tmp_path: Path, monkeypatch: pyte
     [
         (np.full((3, 2), np.nan), "X has no ratings"),
         (np.array([[1.0, np.inf]]), "infinity"),
-        (pd.DataFrame({"a": ["x"], "b": ["y"], "c": [1.0]}), "user"),
+        (pd.DataFrame({"a": ["x"], "b": ["y"], "c": [1.0]}), "X:1: no column for the user"),
+        (pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": [1.0, None]}), "^X row 2: the rating is empty"),
     ],
 )
 def test_bad_ratings_are_refused(given: Any, message: str) -> None:
@@ -170,7 +171,7 @@ def test_a_pickled_model_predicts_without_dask(of_matrix: MatrixFactorization, t
 def test_without_scikit_learn_one_line_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
-        "from funkflow import *\n"
+        "from funkflow import MatrixFactorization\n"
         "try: MatrixFactorization(rank=2)\n"
         "except Exception as error: print(error)"
     )

@@ -105,6 +105,16 @@ def test_pairs_with_y_and_other_names_are_the_same_ratings(of_table: MatrixFacto
     np.testing.assert_array_equal(fitted.item_factors_, of_table.item_factors_)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"train": {"method": "lanczos"}}, {"ingest": {"id_type": "string", "transform": "log1p"}}]
+)
+def test_further_settings_are_those_of_a_run(settings: dict[str, Any]) -> None:
+    numbered = TRAIN.assign(item=TRAIN["item"].str[5:].astype(int)), TEST.assign(item=TEST["item"].str[5:].astype(int))
+    fitted = MatrixFactorization(rank=2, settings=settings).fit(numbered[0])
+    assert -1.5 < fitted.score(numbered[1]) < 0
+    assert fitted.model_.transform == settings.get("ingest", {}).get("transform", "none")
+
+
 def test_recommendations_leave_out_what_training_had(of_table: MatrixFactorization) -> None:
     user = int(TRAIN["user"].iloc[0])
     found = of_table.recommend([user, 150], n=3)
@@ -151,15 +161,17 @@ def test_partial_fit_goes_on_from_the_model(of_table: MatrixFactorization) -> No
     assert fitted.score(TEST) > of_table.score(TEST)
     changed = clone(of_table).set_params(rank=3)
     changed.__dict__.update({name: value for name, value in vars(of_table).items() if name != "rank"})
-    with pytest.raises(ValueError, match=r"train.rank = 3, but .* has 2"):
+    with pytest.raises(ValueError, match=r"^train.rank = 3, but the model of fit, .* has 2"):
         changed.partial_fit(later)
 
 
 def test_a_newer_rating_replaces_an_earlier_one(of_matrix: MatrixFactorization) -> None:
     fitted = pickle.loads(pickle.dumps(of_matrix))
-    new = np.full((62, X.shape[1]), np.nan)
+    new = np.vstack([X, np.full((2, X.shape[1]), np.nan)])
     new[ROWS[0], COLUMNS[0]], new[61, 3] = 4.25, 2.0
+    assert 2 * len(ROWS) > FEW_RATINGS
     fitted.partial_fit(new)
+    assert fitted.n_iter_ == WARM_EPOCHS  # as fit held nothing out, there is nothing that the model has not learnt
     assert fitted.user_factors_.shape == (62, 2)
     assert fitted._trained.nnz == len(ROWS) + 1
     user, item = (np.flatnonzero(ids == at[0])[0] for ids, at in
