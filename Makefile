@@ -35,7 +35,7 @@ MINUTES ?= 5
 SEED ?= 0
 RUNS ?= 50
 
-.PHONY: help run test long lint format figures bench bench-full bench-libmf chaos soak install development lock clean
+.PHONY: help run test long lint format figures bench bench-full bench-libmf screenshots chaos soak install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
@@ -44,6 +44,7 @@ help:
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make figures  draw the pictures and the floors in docs/ again'
+	@echo 'make screenshots RATINGS=PATH    take the screenshots in docs/ again, with the report of a run on those ratings; needs Chromium'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
 	@echo 'make soak     scheduled runs under kills and collisions (RUNS=50 SEED=0)'
@@ -79,6 +80,9 @@ format: $(DEVELOPMENT)
 figures: $(DEVELOPMENT)
 	$(BIN)/python -m docs.draw_figures docs
 	PYTHONPATH=.:tests/support $(BIN)/python -m draw_architecture
+
+screenshots: $(DEVELOPMENT)
+	PYTHONPATH=.:tests/support $(BIN)/python -m docs.screenshots docs $(RATINGS)
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m bench small $(BENCH_ARGS)

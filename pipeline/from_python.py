@@ -89,11 +89,12 @@ def run(
     if client is not None:
         client = checked_client(client)
     elif (client := current_client(chosen.cluster)) is not None:
-        notices.append(f"on the Dask client of this process, {place_of(client)}; {OWN_CLUSTER}")
+        notices.append(f"runs on the Dask client of this process, {place_of(client)}; {OWN_CLUSTER}")
     if RATINGS in tables.tables and "root" not in chosen.model_fields_set:
         chosen = chosen.model_copy(update={"root": temporary_root()})
         notices.append(
-            f'results go to {chosen.root}, which goes with this process; run(..., overrides=["root=data"]) keeps them'
+            f'results go to {chosen.root}, which is removed when this process ends; run(..., overrides=["root=data"]) '
+            "keeps them"
         )
     tables.client = client
     with shown(progress) as watching:

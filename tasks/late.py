@@ -1,6 +1,6 @@
 """Modules that are imported at their first use, where many commands never use them.
 
-Covers: `late`, the stand-in of a module.
+Covers: `late`, the stand-in of a module; `required`, an optional package or the remedy if it is missing.
 Does not cover: public names (funkflow/__init__.py), training methods by dotted names (pipeline/settings/methods.py).
 
 A module names one twice, so that types are checked and imports are seen by the rules of the house:
@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from funkflow.tasks.errors import SettingsError
 
 
 class _Late:
@@ -38,3 +40,17 @@ class _Late:
 def late(name: str) -> Any:
     """Return a stand-in for the module of this dotted name, which imports it once an attribute is read."""
     return _Late(name)
+
+
+def required(name: str, user: str, extra: str) -> Any:
+    """Return an optional package; `user` : the option or command that needs it, `extra` : of funkflow, with it.
+
+    Raises
+    ------
+    SettingsError
+        It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as cause:
+        raise SettingsError(f"{user} needs the package {name}: pip install 'funkflow[{extra}]'") from cause

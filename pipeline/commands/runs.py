@@ -1,13 +1,15 @@
-"""The command `runs`: list past executions, compare two, and remove old runs.
+"""The commands `runs` and `report`: past executions as lists and pages, and the removal of old runs.
 
-Covers: its options, and records as tables.
-Does not cover: the records (pipeline/root/ledger.py), the choice of what to remove (pipeline/root/prune.py).
+Covers: their options, and records as tables.
+Does not cover: the records (pipeline/root/ledger.py), the choice of what to remove (pipeline/root/prune.py), the pages
+(pipeline/results/report/).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,9 +21,12 @@ from funkflow.pipeline.settings.request import Request
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.late import late
+from funkflow.tasks.redact import masked
 from funkflow.tasks.storage.paths import absolute
 
 if TYPE_CHECKING:
+    import webbrowser
+
     from rich import console, text
 
     from funkflow.pipeline.progress import events
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from funkflow.pipeline.root import store as stores
     from funkflow.pipeline.settings import overrides
 else:  # the help needs none of them
+    webbrowser = late("webbrowser")
     console = late("rich.console")
     text = late("rich.text")
     events = late("funkflow.pipeline.progress.events")
@@ -52,12 +58,32 @@ _NOT_COMPARED = ("id", "format_version", "started", "held", "ended", "process", 
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add the commands to the program."""
+    app.command()(report)
     runs = typer.Typer(help="List past executions, newest first; show or compare them; remove old runs.")
     runs.callback(invoke_without_command=True)(_listing)
     for name, command in (("show", show), ("diff", diff), ("prune", prune_runs)):
         runs.command(name)(command)
     app.add_typer(runs, name="runs")
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN…]", help="ids of runs or records, or their beginnings; last: the newest"),
+    ] = None,
+    out: Annotated[
+        str, typer.Option("--out", help="path of the page; default: beside the run", show_default=False)
+    ] = "",
+    root: Root = "",
+    in_browser: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the page about a run again, from its saved facts; for several runs, one page that compares them."""
+    written = saved_reports.write_report(_root(root), runs or ["last"], out)
+    print_result({"report": written}, as_json, text.Text(written))
+    if in_browser and not webbrowser.open(written if "://" in written else Path(absolute(written)).as_uri()):
+        raise SettingsError(f"--open: there is no browser here; open {masked(written)} in one")
 
 
 def _listing(

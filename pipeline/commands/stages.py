@@ -1,7 +1,8 @@
-"""The commands `run` and `synth`, and one for each stage.
+"""The commands `run` and `synth`, and one for each stage; `export` also writes a saved model in another form.
 
 Covers: their options.
-Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form of tables (pipeline/results/tables.py).
+Does not cover: the run (pipeline/flow.py), predictions (predict.py), the form of tables (pipeline/results/tables.py),
+the other forms of a model (pipeline/models/saved_forms.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,15 +22,17 @@ from funkflow.pipeline.commands.options import (
     Force,
     Goal,
     IfNew,
+    ModelFolder,
     Resume,
     RunOptions,
     Wait,
     interrupts,
+    model_from,
     print_result,
     watching,
 )
 from funkflow.pipeline.settings.request import STAGES, Request
-from funkflow.tasks.errors import ModelRefused
+from funkflow.tasks.errors import ModelRefused, SettingsError
 from funkflow.tasks.late import late
 from funkflow.tasks.redact import masked
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     import psutil
 
     from funkflow.pipeline.cluster import one_process
+    from funkflow.pipeline.models import saved_forms
     from funkflow.pipeline.progress import events
     from funkflow.pipeline.results import tables
     from funkflow.pipeline.root.result import RunResult
@@ -48,6 +52,7 @@ else:  # the help of a command needs none of them
     tables, executions = late("funkflow.pipeline.results.tables"), late("funkflow.pipeline.running.execution")
     arrow_arrays = late("funkflow.tasks.storage.arrow_arrays")
     one_process = late("funkflow.pipeline.cluster.one_process")
+    saved_forms = late("funkflow.pipeline.models.saved_forms")
 
 _STAGES = {
     "ingest": "Read raw ratings into Parquet with dense ids",
@@ -55,11 +60,8 @@ _STAGES = {
     "grid": "Divide the training ratings into a grid of blocks",
     "train": "Train the factors of the model",
     "evaluate": "Measure RMSE and MAE on the validation ratings",
-    "export": "Write the trained model in open formats",
     "ranking": "Measure how lists of items match the validation ratings: precision, recall, NDCG and more",
 }
-NAMES = ("run", *_STAGES, "synth")
-"""The commands of this file."""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +69,8 @@ def register(app: typer.Typer) -> None:
     _stage(app, "run", STAGES[-1], "Train and validate a model on raw ratings: run every stage that is not done yet.")
     for name, what in _STAGES.items():
         _stage(app, name, name, f"{what}, after the stages that this needs, unless they are done.")
-    app.command()(synth)
+    for command in (export, synth):
+        app.command()(command)
 
 
 def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
@@ -86,6 +89,44 @@ def _stage(app: typer.Typer, name: str, until: str, what: str) -> None:
         run_for(options.settings_for(goal), request, as_json)
 
     app.command(name, help=what)(command)
+
+
+def export(
+    *,
+    model: ModelFolder = "",
+    form: Annotated[
+        Literal["npz", "safetensors", "onnx"] | None,
+        typer.Option("--form", help="with --out: form for another program", show_default=False),
+    ] = None,
+    out: Annotated[str, typer.Option("--out", help="with --form: the file to write", show_default=False)] = "",
+    options: RunOptions,
+    goal: Goal = None,
+    resume: Resume = True,
+    date: Date = "",
+    wait: Wait = 0.0,
+    force: Force = False,
+    if_new: IfNew = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the trained model in open formats, after the stages that this needs, unless they are done.
+
+    With --form and --out, write the model of CONF, or a saved one (--model), as one file for another program.
+    """
+    if not (model or form or out):
+        request = Request.checked("export", date, fresh=not resume, force=force, wait_seconds=wait, if_new=if_new)
+        run_for(options.settings_for(goal), request, as_json)
+        return
+    if form is None or not out:
+        raise SettingsError("--form and --out go together: name a form (npz, safetensors or onnx) and a file")
+    if date or wait or force or if_new or goal == "both":
+        raise SettingsError(
+            "--date, --wait, --force, --if-new and --goal both are for a run alone: leave them out, or --form and --out"
+        )
+    wanted = options.adding(after=[f"train.goal={goal}"] if goal and not model else [])
+    _, folder, _ = model_from(wanted, model, resume, until="export", goal=goal or "ratings")
+    content = saved_forms.write_form(folder, form, out)
+    size = f"{content['users']:,} users x {content['items']:,} items, rank {content['rank']}"
+    print_result({"model": folder, "file": out, **content}, as_json, f"{masked(out)}: {size}")
 
 
 def synth(

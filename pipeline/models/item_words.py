@@ -18,11 +18,13 @@ from funkflow.tasks.transform import as_ratings
 def ratings_in(words: list[str], model: Recommender) -> dict[Any, float]:
     """Return the ratings that --rated gives, by raw id.
 
-    An id may have commas and equals signs in it: a word is cut at commas only if it does not name one item.
+    An id may have commas and equals signs in it: a word is cut at commas only if it is not one item, alone or with a
+    rating, which has no comma.
     """
     found: dict[Any, float] = {}
     for word in words:
-        whole = _is_item(model, word) or ("=" in word and _is_item(model, word.rpartition("=")[0]))
+        item, equals, text = word.rpartition("=")
+        whole = _is_item(model, word) or (bool(equals) and "," not in text and _is_item(model, item))
         for each in [word] if whole else word.split(","):
             item, equals, text = (each, "", "") if _is_item(model, each) else each.rpartition("=")
             try:

@@ -24,14 +24,14 @@ def reconstruction(
 ) -> da.Array:
     """Return A_ρ = µ + b_u + b_i + U_ρ Σ_ρ V_ρᵀ of all users and items as a Dask array, float32 (users, items).
 
+    Rows and columns are in the order of the `user_ids` and `item_ids` of the loaded `Model`.
+
     Parameters
     ----------
     model_folder : of a saved model, local or any fsspec URL.
     rank : ρ, the strongest factors that count; None: all.
     clip : clip to the model's scale.
     piece_bytes : size of a chunk: whole rows.
-
-    Rows and columns are in the order of the `user_ids` and `item_ids` of the loaded `Model`.
 
     Raises
     ------

@@ -80,11 +80,10 @@ class Snapshot:
         if not history or best is None or at_stage != "train":
             return []
         last = history[-1]
-        reached = f"RMSE {rounded(last.training_rmse)} in training"
+        reached = f"training RMSE {rounded(last.training_rmse)}"
         if (now := _held_out(last)) and (most := _held_out(best)):
             kept = "the best so far" if best.epoch == last.epoch else f"best {most[1]} at {best.epoch}"
-            training = f"{'' if now[0] == 'RMSE' else 'RMSE '}{rounded(last.training_rmse)}"
-            reached = f"{now[0]} {now[1]} held out, {kept}; {training} in training"
+            reached = f"validation {now[0]} {now[1]}, {kept}; training RMSE {rounded(last.training_rmse)}"
         beaten = story.baselines
         to_beat = (
             f"to beat: biases {rounded(beaten['biases_rmse'])}, mean {rounded(beaten['mean_rmse'])}" if beaten else ""

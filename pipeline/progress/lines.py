@@ -98,9 +98,9 @@ class Lines:
             rounded(each, event.training_rmse, held_out) for each in (event.training_rmse, held_out)
         )
         best = " *" if event.best else ""
-        stopping = "" if held_out is None else f"  held-out RMSE {of_held_out}{best}"
+        stopping = "" if held_out is None else f"  validation RMSE {of_held_out}{best}"
         if event.stopping_ndcg is not None:
-            stopping = f"  held-out NDCG@{event.places} {event.stopping_ndcg:.4f}{best}"
+            stopping = f"  validation NDCG@{event.places} {event.stopping_ndcg:.4f}{best}"
         speed = f"{event.ratings_per_second / 1e6:.1f} M ratings/s"
         line = f"{event.counted} {event.epoch:>3}  training RMSE {training}{stopping}  {speed}"
         self.say(f"{'train':<10} {line}")

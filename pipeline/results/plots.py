@@ -38,6 +38,10 @@ def learning_curve(run: Run) -> figure:
 
     Where an NDCG decided, it is the curve, of held-out ratings alone.
 
+    Parameters
+    ----------
+    run : the result of a run, or its folder.
+
     Raises
     ------
     BadInput
@@ -52,7 +56,7 @@ def learning_curve(run: Run) -> figure:
     drawn = [_line(plot, 0, "training", numbers, [epochs[n].training_rmse for n in numbers])]
     held_out = [epochs[n].stopping_rmse for n in numbers]
     if any(value is not None for value in held_out):
-        drawn.append(_line(plot, 1, "held out", numbers, held_out))
+        drawn.append(_line(plot, 1, "validation", numbers, held_out))
         rmse, best = min((rmse, n) for n, rmse in zip(numbers, held_out, strict=True) if rmse is not None)
         drawn.append(_best(plot, best, rmse))
     for event in events:
@@ -72,7 +76,7 @@ def _ndcg_curve(ndcgs: Sequence[tuple[float, int]], places: int) -> figure:
     at = f"NDCG@{places}"
     plot = _plot(f"{at} by epoch", "epoch", at, [("epoch", "@x"), (at, "@y{0.0000}")])
     value, best = max(ndcgs, key=lambda each: (each[0], -each[1]))
-    line = _line(plot, 1, "held out", [n for _, n in ndcgs], [ndcg for ndcg, _ in ndcgs])
+    line = _line(plot, 1, "validation", [n for _, n in ndcgs], [ndcg for ndcg, _ in ndcgs])
     _legend(plot, [line, _best(plot, best, value)])
     return plot
 
@@ -86,6 +90,10 @@ def compare(runs: Sequence[Run]) -> figure:
     """Return the curves of several runs: on held-out ratings if there are any, else on training ratings.
 
     They are of NDCG if it decided in all of them, else of RMSE.
+
+    Parameters
+    ----------
+    runs : results of runs, or their folders.
     """
     if not runs:
         raise SettingsError("compare: name a run at least")
@@ -98,7 +106,7 @@ def compare(runs: Sequence[Run]) -> figure:
         stopping = {n: each.stopping_ndcg if ranked else each.stopping_rmse for n, each in epochs.items()}
         training = all(value is None for value in stopping.values())
         values = {n: each.training_rmse for n, each in epochs.items()} if training else stopping
-        name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'held out'}"
+        name = f"{os.path.basename(_run_folder(run))[:8]}, {'training' if training else 'validation'}"
         drawn.append(_line(plot, number, name, sorted(values), [values[n] for n in sorted(values)]))
     _legend(plot, drawn)
     return plot
@@ -106,6 +114,10 @@ def compare(runs: Sequence[Run]) -> figure:
 
 def rmse_by_rank(run: Run) -> figure:
     """Return the validation RMSE with only the strongest factors, for each number of them.
+
+    Parameters
+    ----------
+    run : the result of a run, or its folder.
 
     Raises
     ------
@@ -127,6 +139,9 @@ def rmse_by_rank(run: Run) -> figure:
 def spectrum(model: Model, fold_biases: bool = False) -> figure:
     """Return the singular values of a model, on a logarithmic scale.
 
+    Parameters
+    ----------
+    model : the model.
     fold_biases : the model with mean and biases as two more ranks, instead of U Vᵀ.
     """
     values = model.svd(fold_biases=fold_biases).s

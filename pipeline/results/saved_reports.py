@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from funkflow.pipeline.progress.metrics_file import epochs_of, events_of
+from funkflow.pipeline.results.report import card
 from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.index import Curve, index_page
 from funkflow.pipeline.results.report.page import report_page
@@ -41,7 +42,7 @@ def facts_of(root: str, run_id: str) -> ReportFacts:
 
 
 def write_report(root: str, asked: Sequence[str], out: str) -> str:
-    """Write the page of one run, or of several compared; return its place.
+    """Write the page of one run, or of several compared, and the model card beside that of one; return its place.
 
     asked : ids of runs or of ledger records, or their beginnings, or "last". out : a file; empty: report.html in the
     folder of the run, or a file in reports/ under the root for several.
@@ -56,6 +57,8 @@ def write_report(root: str, asked: Sequence[str], out: str) -> str:
     of_several = files.join(root, "reports", f"{'-'.join(run_id[:8] for run_id in run_ids)}.html")
     place = out or (files.join(Store(root).run(run_ids[0]), "report.html") if len(run_ids) == 1 else of_several)
     files.write_bytes(place, report_page(several).encode())
+    if len(several) == 1 and not out:
+        files.write_bytes(files.join(Store(root).run(run_ids[0]), card.NAME), card.model_card(several[0]).encode())
     return place
 
 

@@ -20,7 +20,7 @@ _PARTS = {
     "kernel": "descending (kernel)",
     "copies": "copying shards",
     "items": "item shards between workers",
-    "scoring": "scoring held-out ratings",
+    "scoring": "scoring validation ratings",
     "scheduler": "scheduler",
     "client": "client",
     "checkpoint": "checkpoint, an epoch's part",
@@ -70,7 +70,7 @@ def constants_table(constants: Constants, url: str) -> Group:
         row(f"rank {each.rank}: step a rating", _in_nanoseconds(each.seconds_per_rating), f"dense_{each.rank}")
         row("  row brought up to date, swept", _in_nanoseconds(each.seconds_per_swept_row), f"medium_{each.rank}")
         row("  row brought up to date, alone", _in_nanoseconds(each.seconds_per_single_row), f"sparse_{each.rank}")
-        row("  held-out rating scored", _in_nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
+        row("  validation rating scored", _in_nanoseconds(each.seconds_per_scored_rating), f"scored_{each.rank}")
     for name, key in (("loss per further thread: kernel", "thread_loss"), ("  copies", "copy_thread_loss")):
         row(name, f"{getattr(constants, key):.1%}", key)
     for name, key in (

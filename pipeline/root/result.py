@@ -175,6 +175,7 @@ class RunResult:
         return f"{whole} (all processes{worker if self.worker_memory_bytes else ''})"
 
     def to_dict(self) -> dict[str, object]:
+        """Return all fields by name, as in the record of the run and in `--json`."""
         return asdict(self)
 
 

@@ -1,6 +1,7 @@
-"""A run from the outside: attempts, receipts, hooks, schedules.
+"""A run from the outside: attempts, receipts, hooks, logs, schedules.
 
-Lives here: one execution and its attempts, receipts of finished work, hooks, work on a saved model; schedule/.
+Lives here: one execution and its attempts, receipts of finished work, hooks, logs in MLflow, work on a saved model;
+schedule/.
 Does not: the order of stages (pipeline/flow.py).
 May import: pipeline/stages/, pipeline/planning/, and below.
 """

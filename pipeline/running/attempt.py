@@ -40,6 +40,7 @@ from funkflow.pipeline.progress.events import (
 from funkflow.pipeline.progress.live.sending import Sender
 from funkflow.pipeline.progress.metrics_file import MetricsFile
 from funkflow.pipeline.progress.outcome import DONE, INTERRUPTED, REFUSED, outcome_of
+from funkflow.pipeline.results.report.fact_parts import verdict_facts
 from funkflow.pipeline.results.report.facts import RunSummary
 from funkflow.pipeline.root.code_version import code_version, versions
 from funkflow.pipeline.root.manifests import TrainingData
@@ -222,8 +223,7 @@ class Attempt:
 
     def summary(self) -> RunSummary:
         """Return what the report needs to know of the run so far."""
-        result, train, measured = self.result, self.settings.train, self.result.evaluation
-        mean, biases, truth = (measured.get(name, {}).get("rmse") for name in ("mean", "biases", "truth"))
+        result, train = self.result, self.settings.train
         content = masked_content(with_absolute_paths(self.settings).model_dump(mode="json"))
         return {
             "run": {
@@ -233,11 +233,7 @@ class Attempt:
                 "code_version": code_version(), "settings": content,
                 "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",
             },
-            "verdict": {
-                "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
-                "gate": result.gate, "ranking": result.ranking,
-                "mean_rmse": mean, "biases_rmse": biases, "truth_rmse": truth,
-            },
+            "verdict": verdict_facts(result),
             "memory": {
                 "peak_bytes": self.memory.peak_bytes, "predicted_bytes": result.predicted_memory_bytes or None,
                 "worker_bytes": self.memory.worker_peak_bytes,

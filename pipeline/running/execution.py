@@ -2,7 +2,8 @@
 
 Covers: the order of these steps, and the entry in the ledger. This file imports neither Dask nor numba, so that an
 execution with nothing to do ends before these would be loaded.
-Does not cover: receipts (receipts.py), hooks (hooks.py), the cluster (attempt.py), the stages (pipeline/flow.py).
+Does not cover: receipts (receipts.py), hooks (hooks.py), logs in MLflow (tracking.py), the cluster (attempt.py), the
+stages (pipeline/flow.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.root.temporary import temporary_files
 from funkflow.pipeline.running import receipts
 from funkflow.pipeline.running.hooks import tell_hook
+from funkflow.pipeline.running.tracking import log_run, refuse_missing_mlflow
 from funkflow.pipeline.settings.effective import missing_path, on_date
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import Settings
@@ -92,6 +94,7 @@ def execute(
     """
     if request.reaches("train"):
         settings.train.refuse_idle_settings()
+    refuse_missing_mlflow(settings.track, request)
     root = settings.root
     store = Store(absolute(root))
     entry = ledger.LedgerEntry(ledger.Ledger(store.root), settings.model_dump(mode="json"), request.date, request.until)
@@ -101,6 +104,7 @@ def execute(
     try:
         _hold_and_record(execution, waiting, notify, work)
     finally:
+        log_run(settings.track, entry.content, notify)
         tell_hook(settings.hooks, entry.content, notify)  # the root is free again: a hook may put the model to use
     return execution.result
 

@@ -25,6 +25,8 @@ from funkflow.tasks.storage.filesystems import filesystem, reaching, url_of
 _DATE, _DATES = "{date}", "{dates}"
 _PROBE = "probe.txt"
 """In split.file, with a synthetic set: the file of that name beside its ratings."""
+_DATABRICKS = "databricks"
+"""In track.mlflow: no folder, but the server of that name."""
 _ANY_DATE = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 
 
@@ -128,6 +130,8 @@ def with_absolute_paths(settings: Settings) -> Settings:
         cluster[name] = _absolute(cluster[name])
     if is_path(settings.cluster.preset):
         cluster["preset"] = _absolute(cluster["preset"])
+    if ":" not in (uri := settings.track.mlflow) and uri != _DATABRICKS:
+        content["track"]["mlflow"] = _absolute(uri)
     return Settings.model_validate(content)
 
 

@@ -78,7 +78,11 @@ class IngestSettings(Section):
     scale: tuple[float, float] | None = Field(
         None, description="least and greatest valid rating; None: those of the format, else any finite number"
     )
-    on_bad_rows: Literal["raise", "quarantine"] = "raise"
+    on_bad_rows: Literal["raise", "quarantine"] = Field(
+        "raise",
+        description="raise: a row that cannot be read ends the run; quarantine: such rows are left out, and listed in "
+        "quarantine.parquet of the dataset",
+    )
     incremental: bool = Field(
         False, description="start from the parent dataset that shares most inputs, and parse only new inputs"
     )

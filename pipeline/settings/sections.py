@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -23,30 +23,12 @@ from funkflow.pipeline.settings.presets import read_settings, refuse_missing_dat
 from funkflow.pipeline.settings.ranking import RankingSettings as RankingSettings
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
+from funkflow.pipeline.settings.synth import SynthSettings as SynthSettings
 from funkflow.pipeline.settings.train import BatchSettings as BatchSettings
 from funkflow.pipeline.settings.train import Place as Place
 from funkflow.pipeline.settings.train import Section as Section
 from funkflow.pipeline.settings.train import TrainSettings as TrainSettings
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage import files
-
-
-class SynthSettings(Section):
-    """A synthetic set in Netflix form, for the demo and benchmarks; a run makes it before it ingests."""
-
-    folder: Place = Field("", description="folder of the raw text; empty: <root>/raw/<shape>-<seed>")
-    shape: Literal["demo", "netflix"] = Field(
-        "demo", description="demo: 6,000 users x 1,200 films, about 1 M ratings; netflix: 480,189 x 17,770, 100,480,507"
-    )
-    fraction: float = Field(1.0, gt=0, le=1, description="part of the shape's ratings, users and films to make")
-    form: Literal["combined", "files"] = Field("combined", description="combined_data_*.txt, or a folder of mv_*.txt")
-    seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
-
-    def folder_under(self, root: str) -> str:
-        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form if they differ from the defaults."""
-        fraction = "" if self.fraction == 1 else f"-{self.fraction}"
-        form = "" if self.form == "combined" else f"-{self.form}"
-        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
 
 
 class GridSettings(Section):
@@ -124,12 +106,23 @@ class HookSettings(Section):
     )
 
 
+class TrackSettings(Section):
+    """Logging of whole runs after they end. It does not change the result."""
+
+    mlflow: Place = Field(
+        "",
+        description="tracking URI of MLflow, such as http://127.0.0.1:5000 or file:mlruns: log settings, curves, "
+        "figures, report, model card and model there; empty: nothing",
+    )
+    experiment: str = Field("funkflow", min_length=1, description="experiment in MLflow, made if it does not exist")
+
+
 COUNTS_ARE_WEIGHED = (
     "counts and likes are trained on with a weight for missing cells, without which every pair could be 1: leave out "
     'train.method, or set it to "als", and train.als.alpha, or set it above 0'
 )
 """The message for a method that looks at counts alone."""
-IDLE_SECTIONS = frozenset({"root", "cluster", "hooks"})
+IDLE_SECTIONS = frozenset({"root", "cluster", "hooks", "track"})
 """Sections that do not change the result, so that no id depends on them."""
 
 
@@ -149,6 +142,7 @@ class Settings(Section):
     predict: PredictSettings = PredictSettings()
     cluster: ClusterSettings = ClusterSettings()
     hooks: HookSettings = HookSettings()
+    track: TrackSettings = TrackSettings()
 
     @model_validator(mode="after")
     def _counts_are_ranked(self) -> Settings:
@@ -228,7 +222,13 @@ class Settings(Section):
     def of(
         cls, given: Settings | str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
     ) -> Settings:
-        """Return settings given as such, as a nested mapping, or as the name of a preset or the path of a TOML file."""
+        """Return settings, whichever way they are given.
+
+        Parameters
+        ----------
+        given : settings as such, as a nested mapping, or as the name of a preset or the path of a TOML file.
+        overrides : `key=value` words.
+        """
         if isinstance(given, (str, os.PathLike)):
             settings = cls.load(os.fspath(given), overrides)
             refuse_missing_data(os.fspath(given), settings.ingest.ratings)
@@ -244,7 +244,12 @@ class Settings(Section):
 
     @classmethod
     def load(cls, name_or_path: str, overrides: Sequence[str] = ()) -> Settings:
-        """Read a shipped preset by name, or any TOML file by path, and apply `key=value` overrides to it.
+        """Read a shipped preset or a TOML file.
+
+        Parameters
+        ----------
+        name_or_path : name of a preset, or path of a file.
+        overrides : `key=value` words, which count before the file.
 
         Raises
         ------
@@ -256,7 +261,13 @@ class Settings(Section):
 
     @classmethod
     def load_with_ratings(cls, name_or_path: str, overrides: Sequence[str], validation: bool) -> Settings:
-        """Read settings whose ratings the overrides replace; drop their synthetic set and validation file."""
+        """Read settings whose ratings the overrides replace; drop their synthetic set and validation file.
+
+        Parameters
+        ----------
+        name_or_path, overrides : as for `load`.
+        validation : whether the overrides name a validation file, too.
+        """
         content, where = read_settings(name_or_path)
         content.pop("synth", None)
         if not validation and "file" in content.get("split", {}):
@@ -265,7 +276,14 @@ class Settings(Section):
 
     @classmethod
     def build(cls, content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "settings") -> Settings:
-        """Check a nested mapping plus `key=value` overrides; raise SettingsError with the key."""
+        """Check a nested mapping plus `key=value` overrides; raise SettingsError with the key.
+
+        Parameters
+        ----------
+        content : the settings by section.
+        overrides : `key=value` words, which count before `content`.
+        where : name of `content` in messages.
+        """
         merged = copied(content)
         for word in overrides:
             override(merged, word)

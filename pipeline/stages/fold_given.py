@@ -1,4 +1,4 @@
-"""Fold in: rows of held-out users (split.kind = "users"), from their given ratings, after training.
+"""Fold in: rows of validation users (split.kind = "users"), from their given ratings, after training.
 
 Covers: a task for each user shard, and the manifest of the shards that they write.
 Does not cover: the rows (tasks/training/saved_shards.py), or which ratings are given (split.py).
@@ -28,7 +28,7 @@ _STAGE = "fold"
 def fold_given(
     context: Context, data: TrainingData, training: Training, settings: TrainSettings, alpha: float
 ) -> Training:
-    """Return the training with the rows of held-out users; as it is, if there are no given ratings.
+    """Return the training with the rows of validation users; as it is, if there are no given ratings.
 
     alpha : weight of a missing cell.
     """
@@ -46,7 +46,7 @@ def fold_given(
             made = _fold(context, data, training, settings, alpha).publish(
                 [f"{n:05d}.npy" for n in range(data.grid.shards)]
             )
-    summary = f"{made.folded:,} held-out users, from {made.ratings:,} given ratings"
+    summary = f"{made.folded:,} validation users, from {made.ratings:,} given ratings"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return replace(training, folded=made.users)
 

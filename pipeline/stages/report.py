@@ -1,11 +1,12 @@
 """Report: a page about the run, and its facts.
 
-Covers: the tasks that add up errors; facts.json and report.html.
+Covers: the tasks that add up errors; facts.json, report.html and model-card.md.
 Does not cover: the sums (tasks/evaluation/breakdown.py), counts of ratings (pipeline/datasets/rating_counts.py), parts
 of the facts and the look of the page (pipeline/results/report/).
 
     <run>/report/facts.json
     <run>/report.html
+    <run>/model-card.md
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ from funkflow.tasks.parsing.titles import titles_of
 from funkflow.tasks.storage import files
 
 if TYPE_CHECKING:
+    from funkflow.pipeline.results.report import card as cards
     from funkflow.pipeline.results.report import page as pages
-else:  # it renders templates, when all else is done
+else:  # they render templates, when all else is done
+    cards = late("funkflow.pipeline.results.report.card")
     pages = late("funkflow.pipeline.results.report.page")
 
 _STAGE = "report"
@@ -54,7 +57,7 @@ def report(
     context: Context, data: TrainingData, training: Training, model_folder: str, settings: ReportSettings,
     run: RunSummary,
 ) -> str:  # fmt: skip
-    """Write the facts and the page; return the page's address."""
+    """Write the facts, the page and the model card; return the page's address."""
     started = time.monotonic()
     folder, page = (files.join(training.run_folder, name) for name in ("report", "report.html"))
     identity = report_id(read_about(model_folder)["parts"], data.split.id, settings, run["verdict"])
@@ -65,10 +68,10 @@ def report(
         context.notify(StageStarted(_STAGE))
         facts = _facts(context, data, training, model_folder, settings=settings, run=run)
         files.write_json(url := files.join(folder, "facts.json"), facts)
-        files.write_bytes(
-            page, pages.report_page([files.read_json(url)]).encode()
-        )  # the same page as from `funkflow report`
-        SavedReport(folder=folder, id=identity).publish(["facts.json", "../report.html"])
+        written = files.read_json(url)  # the same pages as from `funkflow report`
+        files.write_bytes(page, pages.report_page([written]).encode())
+        files.write_bytes(files.join(training.run_folder, cards.NAME), cards.model_card(written).encode())
+        SavedReport(folder=folder, id=identity).publish(["facts.json", "../report.html", f"../{cards.NAME}"])
     context.notify(StageFinished(_STAGE, time.monotonic() - started, page, reused))
     return page
 

@@ -58,7 +58,9 @@ def split(
     if settings.kind == "none":
         stops = f"a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "nothing"
         context.notify(
-            Noticed(f'nothing is held out (split.kind = "none"), so no RMSE is measured; to stop on: {stops}')
+            Noticed(
+                f'there are no validation ratings (split.kind = "none"), so no RMSE is measured; to stop on: {stops}'
+            )
         )
     if settings.kind in _BY_TIME and not dataset.timestamps:
         raise BadInput(
@@ -256,6 +258,6 @@ def _describe_split(made: Split) -> str:
     given = f", {made.given.ratings:,} to fold in from" if made.given else ""
     kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{made.split}: {made.validation.ratings:,} ratings held out{given}{sliced}, "
+        f"{made.split}: {made.validation.ratings:,} validation ratings{given}{sliced}, "
         f"{made.training_ratings:,} to train on{duplicates}{unknown}{cold}{kept}"
     )

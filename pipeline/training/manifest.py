@@ -60,6 +60,6 @@ def best_score(manifest: Training) -> str:
     """Return the measure of the best epoch that decided, or else its training RMSE, for a summary."""
     best, history, ranked = manifest.best_epoch, manifest.history, manifest.ranked
     if ranked:
-        return f"stopping NDCG@{ranked.places} {ranked.ndcg[best - 1] if best else manifest.start or 0.0:.4f}"
+        return f"validation NDCG@{ranked.places} {ranked.ndcg[best - 1] if best else manifest.start or 0.0:.4f}"
     training, stopping = history[best - 1] if best else (None, manifest.start)
-    return f"training RMSE {rounded(training)}" if stopping is None else f"stopping RMSE {rounded(stopping)}"
+    return f"training RMSE {rounded(training)}" if stopping is None else f"validation RMSE {rounded(stopping)}"

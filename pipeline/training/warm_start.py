@@ -194,7 +194,7 @@ class StartWriter:
             ]
         )  # fmt: skip
         rmse = sum(errors[1:], errors[0]).rmse
-        return rmse, f"; its stopping RMSE is {rounded(rmse)}"
+        return rmse, f"; its validation RMSE is {rounded(rmse)}"
 
     def _places(self, entries: ShardFiles) -> tuple[list[Place], list[Place]]:
         users, items = ([entry.place(self.folder) for entry in entries[side]] for side in ("users", "items"))
@@ -232,7 +232,7 @@ class RowStartWriter(StartWriter):
             ]
         )  # fmt: skip
         ndcg = sum(rankings[1:], rankings[0]).ndcg / self.ranked.users
-        return ndcg, f"; its stopping NDCG@{self.ranked.places} is {ndcg:.4f}"
+        return ndcg, f"; its validation NDCG@{self.ranked.places} is {ndcg:.4f}"
 
 
 def _shard_name(side: str, number: int) -> str:

@@ -89,26 +89,47 @@ class Algebra:
         )
 
     def balanced(self: Factored, fold_biases: bool = False) -> tuple[Matrix, Matrix]:
-        """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r) of `svd`."""
+        """Return Û = U Σ^½ (n, r) and V̂ = V Σ^½ (m, r) of `svd`.
+
+        Parameters
+        ----------
+        fold_biases : as for `svd`.
+        """
         return balance(self.svd(fold_biases))
 
     def eigenpairs(
         self: Factored, side: Literal["users", "items"], fold_biases: bool = False
     ) -> decompositions.Eigenpairs:
-        """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` names A."""
+        """Return eigenvalues and eigenvectors of AAᵀ (side "users") or AᵀA ("items"); `of` names A.
+
+        Parameters
+        ----------
+        side : of A that the vectors belong to.
+        fold_biases : as for `svd`.
+        """
         return decompositions.eigenpairs(self.svd(fold_biases), side, matrix_name(fold_biases))
 
     def principal_components(self: Factored, fold_biases: bool = False) -> decompositions.PrincipalComponents:
-        """Return the PCA of A with users as observations, centred by item; `of` names A."""
+        """Return the PCA of A with users as observations, centred by item; `of` names A.
+
+        Parameters
+        ----------
+        fold_biases : as for `svd`.
+        """
         return decompositions.principal_components(self.svd(fold_biases), matrix_name(fold_biases))
 
     def pseudo_inverse(
         self: Factored, rcond: float | None = None, fold_biases: bool = False
     ) -> decompositions.PseudoInverse:
-        """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` names A, `rcond` works as in NumPy's pinv.
+        """Return A⁺ (m, n) as a `scipy.sparse.linalg.LinearOperator`; `of` names A.
 
         Factors are float32, so singular values that should be zero are some 1e-8 of the greatest. Give an `rcond` above
         that for a matrix of less than full rank.
+
+        Parameters
+        ----------
+        rcond : singular values up to this part of the greatest count as zero, as in `numpy.linalg.pinv`.
+        fold_biases : as for `svd`.
         """
         return decompositions.pseudo_inverse(self.svd(fold_biases), rcond, matrix_name(fold_biases))
 

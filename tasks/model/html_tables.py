@@ -1,6 +1,6 @@
 """Small HTML tables for notebooks, without colours of their own, so that they suit light and dark.
 
-Covers: these tables, and HTML templates, which escape their values.
+Covers: these tables, and templates of HTML and Markdown.
 Does not cover: the content of the tables (model.py, canonical.py, pipeline/root/result.py), the report
 (pipeline/results/report/).
 """
@@ -21,10 +21,10 @@ else:  # few commands draw a table
 
 
 def templates_in(folder: str | Path) -> jinja2.Environment:
-    """Return the templates of a folder."""
+    """Return the templates of a folder, which escape their values, except in Markdown."""
     return jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        loader=jinja2.FileSystemLoader(folder),
+        autoescape=lambda name: not (name or "").endswith(".md.jinja"), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, loader=jinja2.FileSystemLoader(folder),
     )  # fmt: skip
 
 

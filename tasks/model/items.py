@@ -104,7 +104,12 @@ class Recommender(ABC):
         return Recommended(self.item_ids[places], as_ratings(scores[places], self.transform))
 
     def similar(self, item: Any, n: int = 10) -> Similar:
-        """Return the `n` items with the greatest cosine of factors to `item`: raw ids and cosines (n,).
+        """Return the items with the greatest cosine of factors to one: raw ids and cosines (n,).
+
+        Parameters
+        ----------
+        item : a raw id.
+        n : number of items at most.
 
         Raises
         ------
@@ -115,10 +120,15 @@ class Recommender(ABC):
         return Similar(self.item_ids[places], cosines)
 
     def fold_in(self, ratings: Mapping[Any, float], side: SideName = "user") -> FoldedRow:
-        """Return factors and bias of a new user from {item: rating}; of a new item, side "item", from {user: rating}.
+        """Return factors and bias of a new user, or of a new item.
 
         They minimise the training objective with the rest of the model fixed; the model does not change. That of a
         ranking counts what has no rating as 0, with its weight: the first fold-in sums over all items, or users, once.
+
+        Parameters
+        ----------
+        ratings : {item: rating} of a user, or {user: rating} of an item, by raw ids.
+        side : whether "user" or "item" is new.
 
         Raises
         ------
@@ -129,7 +139,13 @@ class Recommender(ABC):
         return self.fold_in_all([ratings], side)[0]
 
     def fold_in_all(self, rows: Iterable[Mapping[Any, float]], side: SideName = "user") -> list[FoldedRow]:
-        """Return the result of `fold_in` for each of several new rows."""
+        """Return the result of `fold_in` for each of several new rows.
+
+        Parameters
+        ----------
+        rows : the ratings of each.
+        side : as for `fold_in`.
+        """
         if side not in ("user", "item"):
             raise BadInput(f'fold_in: side is "user" or "item", not {side!r}')
         penalty, folded = Penalty.of(self.about), []

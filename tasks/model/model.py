@@ -19,6 +19,7 @@ from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex_arrays
+from funkflow.tasks.model.forms.in_memory import Forms, factor_table
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
 from funkflow.tasks.model.parts import Rows, factor_columns
@@ -34,7 +35,7 @@ else:
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Recommender, Algebra):
+class Model(Recommender, Algebra, Forms):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
@@ -96,7 +97,8 @@ class Model(Recommender, Algebra):
 
         Returns
         -------
-        float64 (n,), in rating units.
+        float64 (n,)
+            In rating units.
 
         Raises
         ------
@@ -106,18 +108,33 @@ class Model(Recommender, Algebra):
         return np.asarray(as_ratings(self.score(users, items, clip), self.transform), dtype=np.float64)
 
     def score(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
-        """Predict as `predict` does, but on the scale of training, on which RMSE and MAE are measured."""
+        """Predict as `predict` does, but on the scale of training, on which RMSE and MAE are measured.
+
+        Parameters
+        ----------
+        users, items, clip : as for `predict`.
+        """
         users_there, items_there = Rows(self.user_biases, self.user_factors), Rows(self.item_biases, self.item_factors)
         by = Scorer(self.rank, self.mean, self.scale)
         return score_pairs(users_there, items_there, *self._rows(users, items), by, clip)
 
     def knows(self, users: Any, items: Any) -> npt.NDArray[np.bool_]:
-        """Return for each (user, item) pair whether the model has both, bool (n,)."""
+        """Return for each (user, item) pair whether the model has both, bool (n,).
+
+        Parameters
+        ----------
+        users, items : array-like (n,) of raw ids.
+        """
         user_rows, item_rows = self._rows(users, items)
         return (user_rows >= 0) & (item_rows >= 0)
 
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
-        """Return the rows of raw ids, int (n,); None: all rows.
+        """Return the rows of raw ids, int (n,).
+
+        Parameters
+        ----------
+        ids : array-like (n,) of raw ids; None: all rows, as a slice.
+        side : the kind of the ids.
 
         Raises
         ------
@@ -167,6 +184,9 @@ class Model(Recommender, Algebra):
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
+        Parameters
+        ----------
+        folder : local folder or fsspec URL.
         part_rows : rows of a part at most; None: one part a side.
         """
         parts = {
@@ -182,8 +202,11 @@ class Model(Recommender, Algebra):
 
     @classmethod
     def load(cls, folder: str, users: bool = True) -> Model:
-        """Read a saved model from a local folder or fsspec URL.
+        """Read a saved model.
 
+        Parameters
+        ----------
+        folder : local folder or fsspec URL.
         users : whether to read the users, too; without them the model serves items, and new users who are folded in.
 
         Raises
@@ -208,14 +231,7 @@ def write_factor_table(
 
     raw_ids (n,); biases float32 (n,); factors float32 (n, k). Returns the entry of the part in `model.json`.
     """
-    flat = pa.array(np.ascontiguousarray(factors, dtype=np.float32).ravel())
-    table = pa.table(
-        {
-            "raw_id": pa.array(raw_ids),
-            "bias": pa.array(np.asarray(biases, dtype=np.float32)),
-            "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
-        }
-    )
+    table = factor_table(pa.array(raw_ids), biases, factors)
     # Factors are almost random: compression would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}

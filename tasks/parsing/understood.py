@@ -1,7 +1,7 @@
-"""Describe the first file in one line: columns, kinds of id, times, delimiter, and three values of each.
+"""Describe the first file: columns, kinds of id, times, delimiter, and three values of each.
 
-Covers: the line that a run shows before it reads all rows, so that users notice a wrong guess, and a warning if the
-numbers of ids contradict a guess.
+Covers: the line that a run shows before it reads all rows, so that users notice a wrong guess, its parts, and a warning
+if the numbers of ids contradict a guess.
 Does not cover: the guesses (tasks/parsing/format/formats.py, tasks/parsing/format/columns.py,
 tasks/parsing/format/field_values.py), or reading rows (tasks/parsing/rows/text.py).
 """
@@ -24,11 +24,17 @@ _EXAMPLES = 3
 
 
 def describe_first_file(file: RawFile, form: Form, forgotten: ErasedIds) -> str:
-    """Return the line about the first file of some ratings.
+    """Return the line about the first file of some ratings: the parts of `describe_parts` in one."""
+    first, *columns = describe_parts(file, form, forgotten)
+    return f"{first}: {'; '.join([*columns, *([form.doubt] if form.doubt else [])])}"
+
+
+def describe_parts(file: RawFile, form: Form, forgotten: ErasedIds) -> list[str]:
+    """Return how the first file of some ratings is read, and then each of its columns; `form.doubt` is not among them.
 
     Parameters
     ----------
-    forgotten : erased users and items, which the line must not name.
+    forgotten : erased users and items, which no part names.
 
     Raises
     ------
@@ -36,11 +42,11 @@ def describe_first_file(file: RawFile, form: Form, forgotten: ErasedIds) -> str:
         The beginning of the file is unreadable; single bad rows are skipped.
     """
     rows = _first_rows(file, form, forgotten)
-    shown = [_describe_column(role, form, rows) for role in rows.column_names]
-    doubt = f"; {form.doubt}" if form.doubt else ""
+    parts = [f"{file.name} is read as {_describe_form(form)}"]
+    parts += [_describe_column(role, form, rows) for role in rows.column_names]
     if form.counts and form.rating < 0:
-        doubt = f"; no ratings, so every row is a like, or a click, and counts 1{doubt}"
-    return f"{file.name} is read as {_describe_form(form)}: {'; '.join(shown)}{doubt}"
+        parts.append("no ratings, so every row is a like, or a click, and counts 1")
+    return parts
 
 
 def one_rating_each(ratings: int, users: int, items: int) -> str:
@@ -64,9 +70,8 @@ def _describe_form(form: Form) -> str:
 
 
 def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
-    place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
-    called = form.header[place - form.unnamed].strip() if form.header else str(place)
-    where = f"in column {called}" if place >= 0 else "in the lines above"
+    column = column_of(role, form)
+    where = f"in column {column}" if column is not None else "in the lines above"
     kind = {
         "user": "text" if form.user_type == "string" else "integers",
         "item": "text" if form.item_type == "string" else "integers",
@@ -76,6 +81,14 @@ def _describe_column(role: str, form: Form, rows: pa.Table) -> str:
     values = ", ".join(_format_value(value) for value in rows[role].to_pylist()[:_EXAMPLES])
     name = {"timestamp": "time", "rating": "count" if form.counts else "rating"}.get(role, role)
     return f"{name} {where}, {kind} ({values})"
+
+
+def column_of(role: str, form: Form) -> str | int | None:
+    """Return the name of the column of a role, or its position where there are no names; None if it has no column."""
+    place = {"user": form.user, "item": form.item, "rating": form.rating, "timestamp": form.timestamp}[role]
+    if place < 0:
+        return None
+    return form.header[place - form.unnamed].strip() if form.header else place
 
 
 _CLOCKS = {

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.late import required
 from funkflow.tasks.storage import files
 
 SAMPLED_A_LIST = 64
@@ -33,11 +34,7 @@ Vectors = npt.NDArray[np.float32]
 
 def require_faiss() -> Any:
     """Return the package faiss; raise SettingsError if it is not installed."""
-    try:
-        import faiss
-    except ImportError as cause:
-        raise SettingsError("funkflow index needs the package faiss: pip install 'funkflow[index]'") from cause
-    return faiss
+    return required("faiss", "funkflow index", "index")
 
 
 def lists_for(vectors: int) -> int:

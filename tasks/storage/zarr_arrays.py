@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.late import required
 from funkflow.tasks.storage.filesystems import reaching
 
 ARRAY = "ratings"
@@ -22,11 +22,7 @@ _CHUNK_BYTES = 16 * 2**20
 
 def require_zarr() -> Any:
     """Return the package zarr; raise SettingsError if it is not installed."""
-    try:
-        import zarr
-    except ImportError as cause:
-        raise SettingsError("--form zarr needs the package zarr: pip install 'funkflow[zarr]'") from cause
-    return zarr
+    return required("zarr", "--form zarr", "zarr")
 
 
 def chunk_columns(rows: int, columns: int, itemsize: int) -> int:

@@ -53,7 +53,7 @@ def test_the_current_client_is_used_and_stays(two_workers: Client, tmp_path: Pat
     with two_workers.as_current():
         run(ratings=FRAME, overrides=[f"root={tmp_path}", *SMALL], until="ingest", listeners=[heard.append])
     said = [event.message for event in heard if isinstance(event, Noticed)]
-    (line,) = [words for words in said if words.startswith("on the Dask client of this process")]
+    (line,) = [words for words in said if words.startswith("runs on the Dask client of this process")]
     assert "(2 workers)" in line
     assert "cluster.processes=several" in line
     assert two_workers.submit(sum, [1, 2], pure=False).result() == 3

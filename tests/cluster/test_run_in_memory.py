@@ -218,8 +218,7 @@ def test_a_row_is_found_in_whatever_file_it_lies(client: Client, root: Path, mon
 def test_a_root_may_be_an_object_store(object_store: ObjectStore) -> None:
     store = Store(object_store.new_root())
     settings = Settings.build({"root": store.root, "ingest": {"ratings": [RATINGS]}})
-    folders = {MemoryInputs({RATINGS: given}).written(settings, store).ingest.ratings for given in (TEXT, TABLE)}
-    ((folder,),) = folders
+    ((folder,),) = {MemoryInputs({RATINGS: each}).written(settings, store).ingest.ratings for each in (TEXT, TABLE)}
     assert files.names(folder) == ["manifest.json", "part-00000.parquet"]
     assert files.read_table(f"{folder}/part-00000.parquet").to_pydict() == TABLE.to_pydict()
     assert not files.names(store.scratch(""))

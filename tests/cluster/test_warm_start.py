@@ -136,7 +136,7 @@ def test_a_start_that_nothing_improves_is_kept(grown: tuple[Root, str], tmp_path
     users, items, _ = zip(*DAY_0, strict=True)
     np.testing.assert_allclose(after.predict(users, items), before.predict(users, items), atol=2e-6)
     assert len(after.user_ids) > len(before.user_ids)
-    assert f"its stopping RMSE is {kept.rmse:.4f}" in said(events)
+    assert f"its validation RMSE is {kept.rmse:.4f}" in said(events)
 
 
 def test_a_root_without_a_model_starts_as_ever(grown: tuple[Root, str], tmp_path: Path) -> None:

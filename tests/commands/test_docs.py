@@ -1,7 +1,8 @@
 """What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md, scale.md, the commands of runs.md, the events of live.md, and docs/draw_figures.py.
-Does not cover: README (test_readme.py).
+Covers: follow-the-gradient.md, scale.md, the links of start.md, the commands of runs.md, the events of live.md, and
+docs/draw_figures.py.
+Does not cover: README (test_readme.py), the commands of start.md (tests/environments/test_first_minute.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
 RUNS = (DOCS / "runs.md").read_text(encoding="utf-8")
+START = (DOCS / "start.md").read_text(encoding="utf-8")
 LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
@@ -43,7 +45,7 @@ def test_every_block_asserts_something() -> None:
     assert all("assert " in block for block in BLOCKS)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", TEXT + SCALE))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)[#)]", TEXT + SCALE + START))))
 def test_every_link_leads_somewhere(path: str) -> None:
     assert (DOCS / path).exists()
 

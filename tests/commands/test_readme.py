@@ -1,6 +1,7 @@
-"""What README promises: its Python runs, and its commands and files exist.
+"""What README and the pages behind it promise: its Python runs, and their commands, settings and files exist.
 
-Covers: README.md. Does not cover: its figures, which are measured by hand (test_quality.py holds the bands).
+Covers: README.md, docs/own-ratings.md, docs/settings.md, docs/how-it-works.md and docs/measured.md.
+Does not cover: figures, which are measured by hand (test_quality.py holds the bands).
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ from funkflow.pipeline.settings.sections import Settings
 
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+BEHIND = ("own-ratings", "settings", "how-it-works", "measured")
+PAGES = {
+    page: (CHECKOUT / page).read_text(encoding="utf-8")
+    for page in ("README.md", *(f"docs/{name}.md" for name in BEHIND))
+}
 NAMES = set(get_group(cli.program()).commands)
-COMMANDS = sorted(set(re.findall(r"^    funkflow (\w+)", TEXT, re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"^    funkflow (\w+)", "\n".join(PAGES.values()), re.MULTILINE)))
+LINKS = sorted({(page, path) for page, text in PAGES.items() for path in re.findall(r"\]\((?!https)([\w/.-]+)", text)})
 
 
 @pytest.mark.long
@@ -52,12 +59,14 @@ def test_every_command_exists(command: str) -> None:
     assert command in NAMES
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.]+)\)", TEXT))))
-def test_every_link_leads_somewhere(path: str) -> None:
-    assert (CHECKOUT / path).exists()
+@pytest.mark.parametrize(("page", "path"), LINKS)
+def test_every_link_leads_somewhere(page: str, path: str) -> None:
+    assert ((CHECKOUT / page).parent / path).exists()
 
 
-@pytest.mark.parametrize("key", sorted(set(re.findall(r"`((?:split|train|cluster|ingest)\.\w+)", TEXT))))
+@pytest.mark.parametrize(
+    "key", sorted(set(re.findall(r"`((?:split|train|cluster|ingest)\.\w+)", PAGES["docs/settings.md"])))
+)
 def test_every_setting_exists(key: str) -> None:
     section, name = key.split(".")
     assert name in type(getattr(Settings(), section)).model_fields
@@ -65,7 +74,7 @@ def test_every_setting_exists(key: str) -> None:
 
 def test_the_picture_shows_every_stage() -> None:
     """Leakage is a part of split, folding in of train, vectors of spectrum; training has pipeline/training."""
-    (picture,) = re.findall(r"```mermaid\n(.*?)```", TEXT, re.DOTALL)
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", PAGES["docs/how-it-works.md"], re.DOTALL)
     shown = set(re.findall(r'-->\|"?(\w+)', picture))
     files = {path.stem for path in (CHECKOUT / "pipeline/stages").glob("[!_]*.py")}
     assert shown - {"synth", "train"} == files - {"synthesise", "leakage", "fold_given", "vectors"}

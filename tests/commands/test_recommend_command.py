@@ -72,7 +72,7 @@ def test_somebody_new_is_recommended_items_by_what_they_rated(
         model = json.loads(done.stdout.splitlines()[-1])["paths"]["model"]
     loaded = Model.load(model)
     first, second, third = loaded.item_ids[:3].tolist()
-    done = funkflow("recommend", *conf, "--rated", f"{first},{second}=4", "--rated", f"{third}=2.5", "--count", "3")
+    done = funkflow("recommend", *conf, "--rated", f"{second}=4,{first}", "--rated", f"{third}=2.5", "--count", "3")
     assert done.returncode == 0, done.stderr
     assert "for somebody new" in done.stdout
     moved = shutil.copytree(model, tmp_path / "moved")

@@ -139,7 +139,8 @@ def test_workers_elsewhere_are_asked_for_their_peaks(foreign: Path, monkeypatch:
 
     Processes of this machine are not looked at: those of other tests may be children of this one.
     """
-    nobody: Any = SimpleNamespace(peak_bytes=0, worker_peak_bytes=0, untaken_bytes=0, take_peak=lambda: 0)
+    none = dict.fromkeys(("peak_bytes", "worker_peak_bytes", "untaken_bytes"), 0)
+    nobody: Any = SimpleNamespace(**none, is_worker=False, take_peak=lambda: 0)
     with open_client(ClusterSettings(scheduler_file=str(foreign))) as client:
         one, other = sorted(client.scheduler_info(n_workers=-1)["workers"])
         memory = RunMemory(nobody)

@@ -48,7 +48,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 def words_of(pod: dict[str, Any]) -> list[str]:
     """Return what the one container of a pod runs."""
     (container,) = pod["spec"]["containers"]
-    assert container["image"] == "funkflow:0.1.0"
+    assert container["image"] == "funkflow:0.2.0"
     return list(container["args"])
 
 

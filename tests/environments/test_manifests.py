@@ -63,7 +63,7 @@ def test_a_manifest_is_what_the_operator_takes(path: Path) -> None:
     [
         ("replicas: 2", "replicas: two", "'two' is not of type 'integer'"),
         ("containerPort: 8786", "port: 8786", "'port' was unexpected"),
-        ("image: funkflow:0.1.0\n          # One", "img: x\n          # One", "'img' was unexpected"),
+        ("image: funkflow:0.2.0\n          # One", "img: x\n          # One", "'img' was unexpected"),
     ],
 )
 def test_a_slip_in_a_manifest_is_found(text: str, instead: str, fault: str) -> None:

@@ -117,7 +117,7 @@ def test_the_view_says_what_is_at_work_calmly_and_as_words() -> None:
     assert "&lt;b&gt;9 ratings&lt;/b&gt; (0.1 s)" in html
     bar = '<progress aria-label="train" value="3" max="10"></progress>'
     assert f"{bar} 3 of at most 10 · 00:03 · at most 00:07 left" in html
-    assert "RMSE 0.8700 held out, the best so far; 0.9000 in training" in html
+    assert "validation RMSE 0.8700, the best so far; training RMSE 0.9000" in html
     assert "to beat: biases 0.9114, mean 1.1173" in html
 
 
@@ -153,7 +153,7 @@ def test_plots_hold_what_the_run_left(result: RunResult, told: dict[str, list[di
         curves = drawn(plots.learning_curve(asked))
         assert curves["training"]["x"] == [each["epoch"] for each in epochs] == [1, 2, 3]
         assert curves["training"]["y"] == [each["training_rmse"] for each in epochs]
-        assert curves["held out"]["y"] == [each["stopping_rmse"] for each in epochs]
+        assert curves["validation"]["y"] == [each["stopping_rmse"] for each in epochs]
     (both,) = drawn(plots.compare([result])).values()
     assert both["y"] == [each["stopping_rmse"] for each in epochs]
     by_rank = drawn(plots.rmse_by_rank(result))["validation"]

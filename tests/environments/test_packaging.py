@@ -6,6 +6,7 @@ Does not cover: other versions of Python and an installation from the lock (.ci/
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -110,6 +111,17 @@ def test_command_says_its_version(installed: Path) -> None:
 def test_module_is_the_same_command(installed: Path) -> None:
     result = run_in(installed, "python", "-m", "funkflow", "--version")
     assert result.stdout == run_in(installed, "funkflow", "--version").stdout, result.stderr
+
+
+def test_a_settings_file_is_written_and_read_far_from_the_checkout(installed: Path) -> None:
+    """As `uvx funkflow` and `pipx run funkflow` have it: the wheel in an environment of its own, and any folder."""
+    rows = "".join(f"{n % 7},{n % 5},{1 + n % 5}\n" for n in range(35))
+    (installed / "ratings.csv").write_text(f"user,item,rating\n{rows}", encoding="utf-8")
+    begun = run_in(installed, "funkflow", "init", "ratings.csv")
+    assert begun.returncode == 0, begun.stderr
+    planned = run_in(installed, "funkflow", "plan", "funkflow.toml", "--json")
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)["size"]["ratings"] == 35
 
 
 @pytest.mark.long

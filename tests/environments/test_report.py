@@ -27,10 +27,12 @@ from funkflow import RunResult, Settings, run
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.planning.budget import Allowance, Prediction
 from funkflow.pipeline.progress.events import Event, StageFinished
+from funkflow.pipeline.results.report.card import model_card
 from funkflow.pipeline.results.report.fact_parts import quarantined_rows
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.tasks.parsing.rows.rows import RejectedRow, quarantine_table
 from funkflow.tasks.storage import files
+from funkflow.tasks.versions import ALGORITHM_VERSION
 
 MOST_BYTES = 3 * 2**20
 
@@ -95,6 +97,18 @@ def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], fact
     assert tasks["kinds"].count("count") == 1
     assert [each["stage"] for each in facts["time"]["stages"]][:3] == ["cluster", "synth", "ingest"]
     assert facts["memory"]["peak_bytes"] > 0
+
+
+def test_the_model_card_lies_beside_it_and_its_code_runs(
+    made: tuple[Path, list[RunResult]], facts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_folder = Path(made[1][0].paths["run"])
+    card = (run_folder / "model-card.md").read_text()
+    assert card == model_card(facts)
+    assert f"algorithm version {ALGORITHM_VERSION}" in card
+    assert f"{facts['verdict']['biases_mae']:.4f}" in card
+    monkeypatch.chdir(run_folder)
+    exec(card.split("```python\n")[1].split("```")[0], {})
 
 
 def test_its_command_is_the_same_run_from_any_folder_and_keeps_the_report(

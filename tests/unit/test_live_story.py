@@ -46,10 +46,10 @@ def test_the_greatest_ndcg_is_the_best_where_there_is_one() -> None:
         story.take(told, 1.0 + number)
     assert story.best is not None
     assert story.best.epoch == 2
-    assert "best held-out NDCG@10" in state_panel(story, 5.0, [])
-    assert "held out, NDCG@10, right axis" in keys(story)
+    assert "best validation NDCG@10" in state_panel(story, 5.0, [])
+    assert "validation, NDCG@10, right axis" in keys(story)
     first = Snapshot(AtWork("train"), story, 5.0).lines()[0]
-    assert first == "NDCG@10 0.3000 held out, best 0.3100 at 2; RMSE 0.6667 in training"
+    assert first == "validation NDCG@10 0.3000, best 0.3100 at 2; training RMSE 0.6667"
 
 
 @given(st.permutations(range(1, 8)), st.lists(st.integers(1, 7), max_size=5))

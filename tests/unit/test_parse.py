@@ -61,7 +61,7 @@ words = st.text(
     st.characters(codec="utf-8", exclude_characters='"\r\n,\x00\x85', exclude_categories=["Cs"]),
     min_size=1,
     max_size=6,
-)
+).filter(str.strip)  # blanks alone are no id
 quoted = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=4
 ).map(lambda text: '"' + ("x" + text).replace('"', '""') + '"')

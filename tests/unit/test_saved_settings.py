@@ -48,6 +48,7 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
             "split": {"kind": "file", "file": "held.csv"},
             "predict": {"pairs": "pairs.csv"},
             "train": {"warm_start": True, "warm_from": "old/model"},
+            "track": {"mlflow": "mlruns"},
             "cluster": {
                 "scheduler_file": "s.json",
                 **{f"tls_{name}": f"{name}.pem" for name in ("ca", "cert", "key")},
@@ -68,6 +69,8 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
         {"root": "s3://bucket/root", "ingest": {"ratings": ["https://host/r.csv?key=1", "/data/r.csv"]}},
         {"root": "/r", "synth": {}, "split": {"kind": "file", "file": "probe.txt"}},
         {"root": "/r", "train": {"warm_start": True, "warm_from": "a1b2"}, "cluster": {"preset": "slurm"}},
+        {"root": "/r", "track": {"mlflow": "file:mlruns"}},
+        {"root": "/r", "track": {"mlflow": "databricks"}},
     ],
 )
 def test_urls_and_names_stay(content: dict[str, Any]) -> None:

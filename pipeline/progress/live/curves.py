@@ -135,5 +135,5 @@ def _columns(epochs: list[EpochPoint]) -> dict[str, Any]:
 
 def _tooltip(counted: str, held_out: str) -> str:
     """Return the tooltip; `held_out` : the column of the held-out measure, "" if there is none."""
-    more = f"<br>held out @{held_out}{{%.5g}}" if held_out else ""
+    more = f"<br>validation @{held_out}{{%.5g}}" if held_out else ""
     return f"<div><b>{counted} @epoch{{0,0}}</b><br>training @training_rmse{{%.5g}}{more}</div>"

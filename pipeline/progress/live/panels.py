@@ -96,10 +96,10 @@ def _best_of(best: EpochPoint, counted: str) -> tuple[str, str, str]:
     where = f"{counted} {best.epoch:,}"
     if best.stopping_ndcg is not None:
         training = f"{where}; training RMSE {rounded(best.training_rmse)}"
-        return f"best held-out NDCG@{best.places}", f"{best.stopping_ndcg:.4f}", training
+        return f"best validation NDCG@{best.places}", f"{best.stopping_ndcg:.4f}", training
     if best.stopping_rmse is None:
         return "best training RMSE", rounded(best.training_rmse), where
-    return "best held-out RMSE", rounded(best.stopping_rmse), f"{where}; training {rounded(best.training_rmse)}"
+    return "best validation RMSE", rounded(best.stopping_rmse), f"{where}; training {rounded(best.training_rmse)}"
 
 
 def keys(story: Story) -> str:
@@ -112,7 +112,7 @@ def keys(story: Story) -> str:
         (
             places > 0 or any(each.stopping_rmse is not None for each in history),
             line.format(VERMILION, "") + f'<path d="M10.5 3.5h7v7h-7z" fill="{VERMILION}"/>',
-            f"held out, NDCG@{places}, right axis" if places else "held out",
+            f"validation, NDCG@{places}, right axis" if places else "validation",
         ),
         (bool(history), f'<circle cx="14" cy="7" r="5" fill="none" stroke="{GREY}" stroke-width="2"/>', "the best"),
         (

@@ -34,7 +34,7 @@ def errors(facts: ReportFacts) -> Markup:
     """Return the figures of the errors on the validation ratings."""
     found = facts["errors"]
     if not found:
-        return absent("Errors", "no ratings were held out to validate on")
+        return absent("Errors", "there were no validation ratings")
     whole = facts["verdict"].get("rmse")
     parts = [
         _by_counts(found["by_user_activity"], "user activity", "the user", whole),

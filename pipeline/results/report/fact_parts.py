@@ -1,6 +1,6 @@
 """Parts of a report's facts, from counts, sums and files.
 
-Covers: the ratings, the epochs, the truncations, and the errors by bin.
+Covers: the verdict, the ratings, the epochs, the truncations, and the errors by bin.
 Does not cover: the tasks that count and sum (pipeline/stages/report.py), the types (facts.py).
 """
 
@@ -21,10 +21,12 @@ from funkflow.pipeline.results.report.facts import (
     LearningFacts,
     QuarantineFacts,
     RankFacts,
+    RunVerdict,
     TopItem,
 )
 from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.model_manifests import SavedCounts
+from funkflow.pipeline.root.result import RunResult
 from funkflow.tasks.evaluation.breakdown import ACTUAL, COUNT, ERROR, PREDICTED, SQUARED, Bins, Breakdown, Sums
 from funkflow.tasks.evaluation.describe import bounds_of_bin, doubling_bin
 from funkflow.tasks.model.about import Place
@@ -34,10 +36,23 @@ from funkflow.tasks.storage import files, npy
 _TOP_ITEMS, _FIRST_ROWS = 10, 10
 
 
+def verdict_facts(result: RunResult) -> RunVerdict:
+    """Return the errors of the model and of what it must beat, its ranking and its gate."""
+    measured = result.evaluation
+    mean, biases, truth = (measured.get(name, {}) for name in ("mean", "biases", "truth"))
+    return {
+        "rmse": result.rmse, "mae": result.mae, "split": result.split, "ratings": measured.get("ratings"),
+        "mean_rmse": mean.get("rmse"), "mean_mae": mean.get("mae"),
+        "biases_rmse": biases.get("rmse"), "biases_mae": biases.get("mae"),
+        "truth_rmse": truth.get("rmse"), "gate": result.gate, "ranking": result.ranking,
+    }  # fmt: skip
+
+
 def data_facts(of: TrainingData, counts: SavedCounts, titles: dict[Any, str]) -> DataFacts:
     """Return the numbers of ratings, by month, by value, by user and by item."""
     dataset, items = of.dataset, npy.read_array(*counts.place("items"))
     return {
+        "format": dataset.format,
         "users": dataset.users,
         "items": dataset.items,
         "ratings": dataset.ratings,
@@ -97,6 +112,7 @@ def _top_items(table: Place, counts: Any, titles: dict[Any, str]) -> list[TopIte
 def learning_facts(training: Training, stop_on: str) -> LearningFacts:
     """Return the errors by epoch, and the NDCGs where these decided."""
     found: LearningFacts = {
+        "l2": training.steps.l2,
         "counted": training.counted,
         "stop_on": stop_on,
         "best_epoch": training.best_epoch,

@@ -49,7 +49,9 @@ class RunVerdict(TypedDict, total=False):
     split: str | None
     ratings: int | None
     mean_rmse: float | None
+    mean_mae: float | None
     biases_rmse: float | None
+    biases_mae: float | None
     truth_rmse: float | None
     gate: GateResult
     ranking: RankingResult
@@ -155,8 +157,9 @@ class ValueCounts(TypedDict):
 
 
 class DataFacts(TypedDict):
-    """The ratings: their numbers, times, values, users and items."""
+    """The ratings: their numbers, times, values, users and items; the `format` of their files in words."""
 
+    format: NotRequired[str]
     users: int
     items: int
     ratings: int
@@ -190,9 +193,11 @@ class RankedFacts(TypedDict):
 class LearningFacts(TypedDict):
     """Errors by epoch, or by whatever `counted` names, and the best epoch by the ratings `stop_on`.
 
-    `ranked` : where rankings decided; `start` : RMSE, or NDCG, of the model that training started from.
+    `ranked` : where rankings decided; `start` : RMSE, or NDCG, of the model that training started from. `l2` : the L2
+    term per rating, for ratings of unit deviation.
     """
 
+    l2: NotRequired[float]
     ranked: NotRequired[RankedFacts]
     start: NotRequired[float]
     counted: str

@@ -1,14 +1,13 @@
 """The pages' templates, filled in.
 
-Covers: whole pages, and the pieces of their parts by name. Does not cover: their HTML and look (templates/), figures
-(charts.py, bars.py).
+Covers: whole pages, in HTML and Markdown, and the pieces of their parts by name.
+Does not cover: their text and look (templates/), figures (charts.py, bars.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -17,6 +16,7 @@ from funkflow.tasks.model.html_tables import templates_in
 
 _TEMPLATES = templates_in(Path(__file__).with_name("templates"))
 _TEMPLATES.globals |= {"light": Markup(LIGHT), "dark": Markup(DARK)}
+_TEMPLATES.filters["plain"] = lambda text: str(text).replace("|", "\\|").replace("<", "&lt;")
 _MACROS = _TEMPLATES.get_template("pieces.html.jinja").module
 DRAWING_STYLE = _TEMPLATES.get_template("drawing.css.jinja").render()
 """Of curves and axes, for a drawing that stands alone."""
@@ -46,5 +46,9 @@ def side_by_side(left: Markup, right: Markup) -> Markup:
 
 def whole_page(title: str, beneath: str, heading: Markup, parts: Sequence[Part] = (), body: str = "") -> str:
     """Return a page: its title, a line beneath it, a heading, and its parts."""
-    page: Any = _TEMPLATES.get_template("page.html.jinja")
-    return str(page.render(title=title, beneath=beneath, heading=heading, parts=parts, body=body))
+    return filled("page.html.jinja", title=title, beneath=beneath, heading=heading, parts=parts, body=body)
+
+
+def filled(template: str, **values: object) -> str:
+    """Return a template of this folder with its values."""
+    return _TEMPLATES.get_template(template).render(**values)

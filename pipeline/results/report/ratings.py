@@ -38,13 +38,13 @@ def data(facts: ReportFacts) -> Markup:
     aside = found["quarantined"]
     rows = [
         ("ratings", f"{found['ratings']:,}"),
-        ("to train on", f"{found['training']:,}"),
-        ("held out", f"{found['validation']:,}"),
+        ("training", f"{found['training']:,}"),
+        ("validation", f"{found['validation']:,}"),
         ("users", f"{found['users']:,}"),
         ("items", f"{found['items']:,}"),
-        ("known entries", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
+        ("observed", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
         ("scale", f"{low:g} to {high:g}"),
-        ("quarantined", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no row"),
+        ("quarantined", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no rows"),
     ]
     shown = figures(
         _time(found["by_time"]),

@@ -91,7 +91,7 @@ def _ndcg_curves(several: Sequence[ReportFacts]) -> list[Markup]:
     if len(several) == 1:
         learned, found = first["learning"], ranked["ndcg"]
         curves, rules = [Series(_held_out(learned), found)], _start_rule(learned)
-        over = f", over {counted(ranked['users'], 'user')} with a relevant rating held out"
+        over = f", over {counted(ranked['users'], 'user')} with a relevant validation rating"
         says = _kept_words(learned, at, [f"{each:.4f}" for each in found], over)
         kept = _kept_line(learned)
     figure = Figure(f"{at} by epoch", says, "epoch", at)
@@ -141,7 +141,9 @@ def _held_out(found: LearningFacts) -> str:
 def _curves_of_several(several: Sequence[ReportFacts]) -> Markup:
     longest = max(len(facts["learning"]["epochs"]) for facts in several)
     curves = [Series(short(facts), [_judged_rmse(facts, number) for number in range(longest)]) for facts in several]
-    figure = Figure("RMSE by epoch, held out where there is any", "One curve for each run.", "epoch", "RMSE")
+    figure = Figure(
+        "RMSE by epoch, on validation ratings where there are any", "One curve for each run.", "epoch", "RMSE"
+    )
     return line_figure(figure, list(range(1, longest + 1)), curves)
 
 
@@ -166,7 +168,7 @@ def ranks(several: Sequence[ReportFacts]) -> Markup:
 def _truncation_figure(several: Sequence[ReportFacts]) -> Markup:
     known = [(facts, found) for facts in several if (found := facts.get("ranks"))]
     if not known:
-        return absent("RMSE with the strongest factors only", "no ratings were held out to validate on")
+        return absent("RMSE with the strongest factors only", "there were no validation ratings")
     most = max(len(found) for _, found in known)
     curves = [Series(short(facts), _pad([each["rmse"] for each in found], most)) for facts, found in known]
     says = _best_rank(known[0][1]) if len(several) == 1 else "One curve for each run."

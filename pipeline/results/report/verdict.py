@@ -21,18 +21,24 @@ _RANKED: tuple[tuple[MeasureName, str], ...] = (("ndcg", "NDCG"), ("recall", "re
 
 
 def verdict(facts: ReportFacts) -> Markup:
-    """Return the sentences."""
+    """Return the sentences as the top of the page."""
+    return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences(facts)))
+
+
+def sentences(facts: ReportFacts) -> list[str]:
+    """Return a sentence about each question that was asked."""
     found, run = facts["verdict"], facts["run"]
-    ranks = _is_for_ranking(facts)
+    ranks = is_for_ranking(facts)
     of_ranking = _ranking_words(found.get("ranking") or {})
-    sentences = [of_ranking or "Its ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
+    words = [of_ranking or "Its ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
     asked: GateQuestions = run["settings"].get("gate") or GateQuestions()
-    sentences += [_gate_words(found, asked, ranks)]
-    sentences += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
-    return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences))
+    words += [_gate_words(found, asked, ranks)]
+    words += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
+    return [each for each in words if each]
 
 
-def _is_for_ranking(facts: ReportFacts) -> bool:
+def is_for_ranking(facts: ReportFacts) -> bool:
+    """Return whether the model was trained to rank, and not to predict ratings."""
     return bool(facts["run"]["settings"].get("train", {}).get("goal") == "ranking")
 
 
@@ -40,7 +46,7 @@ def _rmse_words(found: RunVerdict) -> str:
     """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
-        return "The model was not measured: no ratings were held out to validate on."
+        return "The model was not measured: there were no validation ratings."
     figures = rmse, biases, mean
     own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
     where = f"on {counted(found['ratings'] or 0, 'validation rating')}, {found['split']}"
@@ -116,7 +122,7 @@ def tiles(facts: ReportFacts) -> Markup:
     found, run, ratings = facts["verdict"], facts["run"], facts["data"]["ratings"]
     shown: list[tuple[str, str, str, str]] = []
     rmse, biases = found.get("rmse"), found.get("biases_rmse")
-    if rmse is not None and biases is not None and not _is_for_ranking(facts):
+    if rmse is not None and biases is not None and not is_for_ranking(facts):
         shown.append(_tile("RMSE", rmse, biases, "biases alone", less_is_better=True))
     if ranking := found.get("ranking"):
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
