@@ -86,7 +86,7 @@ class MatrixFactorization(RatingsEstimator):
     n_iter_ : int
         Epochs that ran; the best of them is kept.
     n_features_in_ : int
-        Columns of X in `fit`.
+        Columns of X in `fit`; of a table, those that are read.
 
     Notes
     -----

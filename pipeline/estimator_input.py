@@ -85,7 +85,7 @@ class RatingsEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             self._refuse_other_form(table=True, fresh=fresh)
             table = self._table(X, y)
             if fresh:
-                self.n_features_in_ = len(X.columns)
+                self.n_features_in_ = table.num_columns - (y is not None)
         else:
             self._refuse_other_form(table=False, fresh=fresh)
             matrix = self._matrix(X, fresh)

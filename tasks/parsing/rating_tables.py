@@ -60,10 +60,20 @@ def with_text_ids(table: pa.Table) -> pa.Table:
 
 
 def joined(earlier: pa.Table, later: pa.Table) -> pa.Table:
-    """Return the rows of two tables, without the columns that one of them lacks, with ids of the earlier's types."""
+    """Return the rows of two tables, without columns that one of them lacks, in the types of the earlier one.
+
+    Raises
+    ------
+    BadInput
+        An id or a rating has no value of that type.
+    """
     names = [name for name in later.column_names if name in earlier.column_names]
     kept = earlier.select(names)
-    return pa.concat_tables([kept, later.select(names).cast(kept.schema)])
+    try:
+        return pa.concat_tables([kept, later.select(names).cast(kept.schema)])
+    except pa.ArrowInvalid as cause:
+        kinds = ", ".join(f"{each.name} {each.type}" for each in kept.schema)
+        raise BadInput(f"X has values of other types than fit had, {kinds} ({cause}); convert them") from cause
 
 
 def ratings_of(table: pa.Table) -> npt.NDArray[np.float64]:

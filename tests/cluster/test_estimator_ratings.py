@@ -50,6 +50,8 @@ def test_the_attributes_are_in_the_order_of_the_matrix(of_matrix: MatrixFactoriz
     assert by_row + of_matrix.user_factors_[7] @ of_matrix.item_factors_[9] == pytest.approx(
         model.predict([7], [9], clip=False)[0], rel=1e-5
     )
+    by_numbers = of_matrix.predict(pd.DataFrame({"user": [7], "item": [9]}))
+    np.testing.assert_array_equal(by_numbers, model.predict([7], [9]))
     assert of_matrix.n_iter_ >= 1
     assert list(of_matrix.get_feature_names_out()) == ["matrixfactorization0", "matrixfactorization1"]
 
@@ -159,6 +161,8 @@ def test_partial_fit_goes_on_from_the_model(of_table: MatrixFactorization) -> No
     assert set(fitted.user_ids_) == {*of_table.user_ids_, 7}
     assert fitted._trained.nnz == len(TABLE) + 2
     assert fitted.score(TEST) > of_table.score(TEST)
+    with pytest.raises(ValueError, match=r"X has values of other types than fit had, user int64, item .*string"):
+        fitted.partial_fit(later.assign(user="somebody"))
     changed = clone(of_table).set_params(rank=3)
     changed.__dict__.update({name: value for name, value in vars(of_table).items() if name != "rank"})
     with pytest.raises(ValueError, match=r"^train.rank = 3, but the model of fit, .* has 2"):
