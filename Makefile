@@ -36,7 +36,7 @@ SEED ?= 0
 RUNS ?= 50
 MOVES ?= 30
 
-.PHONY: help run test long lint format figures bench bench-full bench-libmf screenshots chaos soak promotions install development lock clean
+.PHONY: help run test long lint format docs figures bench bench-full bench-libmf screenshots chaos soak promotions install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
@@ -44,6 +44,7 @@ help:
 	@echo 'make long     run the tests that take long, and each property on all its examples'
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
+	@echo 'make docs     build the manual into build/docs, with warnings as errors'
 	@echo 'make figures  draw the pictures and the floors in docs/ again'
 	@echo 'make screenshots RATINGS=PATH    take the screenshots in docs/ again, with the report of a run on those ratings; needs Chromium'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
@@ -78,6 +79,10 @@ lint: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(DEVELOPMENT)
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q -E docs build/docs
+	@echo 'build/docs/index.html'
 
 figures: $(DEVELOPMENT)
 	$(BIN)/python -m docs.draw_figures docs
@@ -165,4 +170,4 @@ lock: $(CREATED)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench chaos funkflow pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench chaos docs funkflow pipeline tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +

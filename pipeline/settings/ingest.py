@@ -38,10 +38,10 @@ class ColumnSettings(Section):
     timestamp = "none" ignores the times; rating = "none" says that every row is a like or a click.
     """
 
-    user: str | int | None = None
-    item: str | int | None = None
-    rating: str | int | None = None
-    timestamp: str | int | None = None
+    user: str | int | None = Field(None, description="column of users")
+    item: str | int | None = Field(None, description="column of items")
+    rating: str | int | None = Field(None, description="column of ratings; none: there are none")
+    timestamp: str | int | None = Field(None, description="column of times; none: they are ignored")
 
 
 class IngestSettings(Section):

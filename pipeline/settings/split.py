@@ -65,7 +65,7 @@ class SplitSettings(Section):
     date: Annotated[str, BeforeValidator(_date_text)] = Field(
         "", description="kind = after: YYYY-MM-DD; ratings from the beginning of that day in UTC on; {date}: --date"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the hash; the same seed holds out the same ratings")
 
     @property
     def description(self) -> str:

@@ -130,7 +130,7 @@ def fold_shard(
     users, first = np.unique(held_out.user_rows[order], return_index=True)
     ratings = held_out.ratings.astype(np.float64)
     targets, trust = evidence(ratings, (ratings - scaling.mean) / scaling.deviation - items.biases[places], penalty)
-    for user, own in zip(users.tolist(), np.split(order, first[1:]), strict=True):
+    for user, own in zip(users.tolist(), np.split(order, first)[1:], strict=True):
         sure = None if trust is None else trust[own]
         row = solve_row(items.factors[places[own]], targets[own], penalty, items.together, sure)
         shard.factors[user] = row[:rank]

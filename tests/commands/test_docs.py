@@ -1,33 +1,28 @@
-"""What docs/ shows: its code runs, its links lead somewhere, and its pictures are what their command draws.
+"""What docs/ shows: its links lead somewhere, and its pictures are what their command draws.
 
-Covers: follow-the-gradient.md, scale.md, the links of start.md, the commands of runs.md, the events of live.md, and
+Covers: links and assembly of all pages, the blocks of follow-the-gradient.md, the metrics of live.md, and
 docs/draw_figures.py.
-Does not cover: README (test_readme.py), the commands of start.md (tests/environments/test_first_minute.py).
+Does not cover: README (test_readme.py), the reference (test_reference.py), all other blocks (test_manual.py).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
-from typer.main import get_group
 
 from docs.draw_figures import FIGURES, draw
-from funkflow.pipeline.cli import program
-from funkflow.pipeline.progress.events import Event
+from docs.pages import assembled, is_external, links, local
 from funkflow.pipeline.progress.live import metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
 TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
-RUNS = (DOCS / "runs.md").read_text(encoding="utf-8")
-START = (DOCS / "start.md").read_text(encoding="utf-8")
 LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
@@ -45,9 +40,22 @@ def test_every_block_asserts_something() -> None:
     assert all("assert " in block for block in BLOCKS)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)[#)]", TEXT + SCALE + START))))
-def test_every_link_leads_somewhere(path: str) -> None:
-    assert (DOCS / path).exists()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_local_link_leads_somewhere(page: Path) -> None:
+    """Sphinx checks the headings that links name, too (`make docs`)."""
+    targets = (each for each in links(page.read_text(encoding="utf-8")) if not is_external(each))
+    assert [each for each in targets if not (page.parent / each.partition("#")[0]).exists()] == []
+
+
+def test_a_link_out_of_docs_leads_to_the_page_of_its_file_or_becomes_text() -> None:
+    text = "[a](../CONTRIBUTING.md#b) [`c`](../tasks) [d](runs.md) [e](../gone.md) https://f.org [g](https://h.org)"
+    changed = local(text, DOCS / "x.md", DOCS / "x.md")
+    assert changed == "[a](contributing.md#b) `c` [d](runs.md) [e](../gone.md) https://f.org [g](https://h.org)"
+
+
+def test_a_page_takes_text_of_a_file_and_leaves_out_pages_that_are_not_there() -> None:
+    text = assembled("runs?\nno-such-page?\n<!-- file: CHANGELOG.md -->\n", DOCS / "x.md")
+    assert text.startswith("runs\n\nWhat users notice")
 
 
 def test_every_figure_is_shown() -> None:
@@ -65,19 +73,7 @@ def test_the_command_draws_every_figure(tmp_path: Path) -> None:
         assert drawn == kept
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    funkflow (.+?) *(?:#.*)?$", RUNS, re.MULTILINE))
-def test_every_command_of_runs_is_there_with_its_options(line: str) -> None:
-    word, *rest = line.split()
-    command = get_group(program(word)).commands[word]
-    command = getattr(command, "commands", {}).get(rest[0] if rest else "", command)
-    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert {each for each in rest if each.startswith("--")} <= options
-
-
-def test_every_event_and_metric_is_in_the_page_on_watching() -> None:
-    for kind in get_args(Event):
-        fields = ", ".join(f"`{each.name}`" for each in dataclasses.fields(kind))
-        assert f"| `{kind.__name__}` | {fields} |" in LIVE
+def test_every_metric_is_in_the_page_on_watching() -> None:
     families = {family.name: family for family in metrics._RUNS.collect()}
     for name, family in families.items():
         assert f"`{name}{'_total' if family.type == 'counter' else ''}`" in LIVE

@@ -155,8 +155,3 @@ def test_the_page_has_every_code_and_every_file() -> None:
     files = [path.name for path in SCHEDULES.iterdir() if not path.name.startswith("__")]
     assert files
     assert [name for name in files if name not in PAGE] == []
-
-
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", PAGE))))
-def test_every_link_of_the_page_leads_somewhere(path: str) -> None:
-    assert (CHECKOUT / "docs" / path).exists()

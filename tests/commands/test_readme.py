@@ -28,7 +28,7 @@ PAGES = {
     for page in ("README.md", *(f"docs/{name}.md" for name in BEHIND))
 }
 NAMES = set(get_group(cli.program()).commands)
-COMMANDS = sorted(set(re.findall(r"^    funkflow (\w+)", "\n".join(PAGES.values()), re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"^    funkflow (\w+)", TEXT, re.MULTILINE)))
 LINKS = sorted({(page, path) for page, text in PAGES.items() for path in re.findall(r"\]\((?!https)([\w/.-]+)", text)})
 
 

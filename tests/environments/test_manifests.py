@@ -119,10 +119,5 @@ def test_the_image_copies_what_is_there_and_needs_no_index_of_ours() -> None:
     assert "--require-hashes -r requirements.lock" in text
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", PAGE))))
-def test_every_link_of_the_page_leads_somewhere(path: str) -> None:
-    assert (CHECKOUT / "docs" / path).exists()
-
-
 def test_the_page_has_every_cluster_that_ships() -> None:
     assert [name for name in presets(CLUSTERS) if f"conf/clusters/{name}.toml" not in PAGE] == []
