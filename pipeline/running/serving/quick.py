@@ -3,7 +3,7 @@
 Covers: requests that are right in every way, with the same answer as by app.py.
 Does not cover: all others, which go on to app.py: to be refused, or as another route.
 
-Of the processor time of a request, FastAPI takes 0.1 ms, a third.
+FastAPI takes a third of a request's processor time: 0.14 of 0.46 ms (medians of nine pairs of runs beside other work).
 """
 
 from __future__ import annotations
