@@ -34,8 +34,9 @@ BENCH_ARGS ?=
 MINUTES ?= 5
 SEED ?= 0
 RUNS ?= 50
+MOVES ?= 30
 
-.PHONY: help run test long lint format docs figures bench bench-full bench-libmf screenshots chaos soak install development lock clean
+.PHONY: help run test long lint format docs figures bench bench-full bench-libmf screenshots chaos soak promotions install development lock clean
 
 help:
 	@echo 'make run      set up $(VENV) and run the main job on the embedded default (CONF=demo)'
@@ -49,6 +50,7 @@ help:
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'
 	@echo 'make soak     scheduled runs under kills and collisions (RUNS=50 SEED=0)'
+	@echo 'make promotions  a server under load while the model in use moves (MOVES=30 SEED=0)'
 	@echo 'make lock     resolve the versions in requirements*.lock again'
 	@echo 'make clean    remove $(VENV), caches and build products; data/ stays'
 
@@ -104,6 +106,9 @@ chaos: $(DEVELOPMENT)
 
 soak: $(DEVELOPMENT)
 	$(BIN)/python -m chaos soak --runs $(RUNS) --seed $(SEED)
+
+promotions: $(DEVELOPMENT)
+	$(BIN)/python -m chaos promotions --moves $(MOVES) --seed $(SEED)
 
 install: $(INSTALLED)
 

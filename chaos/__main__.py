@@ -1,6 +1,7 @@
 """The command: `python -m chaos --minutes 5 --seed 0`. Strikes runs, prints what was survived, fails on any difference.
 
-`python -m chaos soak --runs 50 --seed 0` strikes scheduled runs instead (soak.py).
+`python -m chaos soak --runs 50 --seed 0` strikes scheduled runs instead (soak.py), and
+`python -m chaos promotions --moves 30 --seed 0` moves the model in use below a server (promotions.py).
 
 Covers: options, how long, the table and the exit code.
 Does not cover: drawing and trying strikes (schedule.py, trial.py).
@@ -20,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from chaos import soak
+from chaos import promotions, soak
 from chaos.hosts import may_make_hosts
 from chaos.kinds import KINDS, Kind
 from chaos.room import Room
@@ -35,6 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
     if given[:1] == ["soak"]:
         return soak.main(given[1:], _tell)
+    if given[:1] == ["promotions"]:
+        return promotions.main(given[1:], _tell)
     chosen = _parser().parse_args(given)
     usual = [name for name, kind in KINDS.items() if not kind.takes_minutes]
     kinds = [each.strip() for each in chosen.kinds.split(";") if each.strip()] or usual

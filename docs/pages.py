@@ -23,7 +23,6 @@ HOMES = {
 }
 """Files elsewhere, and the page that has their text."""
 _MARK = re.compile(r"^<!-- (file|code): (\S+) -->$", re.MULTILINE)
-_OPTIONAL = re.compile(r"^([\w-]+)\?\n", re.MULTILINE)
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
 _FOLDED = r"<details><summary>The picture as text, for Mermaid</summary>\n\n```text\n\1```\n\n</details>"
@@ -31,8 +30,6 @@ _FOLDED = r"<details><summary>The picture as text, for Mermaid</summary>\n\n```t
 
 def assembled(text: str, page: Path) -> str:
     """Return the text of `page`: marks filled in, links that lead out of docs/ changed.
-
-    In a list of pages `NAME?` is a page that is left out while there is none.
 
     A mark `<!-- file: PATH -->` stands for a file of the checkout without its title, `<!-- code: NAME -->` for a part
     of the reference.
@@ -45,7 +42,6 @@ def assembled(text: str, page: Path) -> str:
         path = CHECKOUT / name
         return local(path.read_text(encoding="utf-8").partition("\n")[2], path, page)
 
-    text = _OPTIONAL.sub(lambda name: f"{name[1]}\n" if (DOCS / f"{name[1]}.md").exists() else "", text)
     return _MERMAID.sub(_FOLDED, _MARK.sub(filled, local(text, page, page)))
 
 

@@ -243,6 +243,14 @@ def files() -> str:
     return "\n".join("\n".join([f"## {name}\n", *map(described, kinds)]) for name, kinds in groups.items())
 
 
+def _class_directive(name: str, found: type) -> str:
+    """Return the directive for a class: its members, without those that other packages give it."""
+    stop = ", ".join(each.__name__ for each in found.__mro__[:-1] if not each.__module__.startswith("funkflow."))
+    added = ", ".join(each for each in vars(found) if re.fullmatch(r"set_\w+_request", each))  # by scikit-learn
+    options = [":members:", f":inherited-members: {stop}".rstrip(), *([f":exclude-members: {added}"] if added else [])]
+    return "\n".join([f".. autoclass:: funkflow.{name}", *(f"   {each}" for each in options), ""])
+
+
 def public_names() -> str:
     """Return a directive of Sphinx for each public name, which reads its docstring."""
     parts = []
@@ -251,7 +259,7 @@ def public_names() -> str:
         if isinstance(found, types.ModuleType):
             parts.append(f".. automodule:: {found.__name__}\n   :members:\n")
         elif isinstance(found, type):
-            parts.append(f".. autoclass:: funkflow.{name}\n   :members:\n   :inherited-members: BaseModel\n")
+            parts.append(_class_directive(name, found))
         elif callable(found):
             parts.append(f".. autofunction:: funkflow.{name}\n")
     return "```{eval-rst}\n" + "\n".join(parts) + "```\n"

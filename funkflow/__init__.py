@@ -1,8 +1,9 @@
 """funkflow: low-rank factorisation of very large ratings matrices by gradient descent, as a dataflow on Dask.
 
-Covers: `run`, `reconstruction`, `Settings`, `Model`, `RunResult` and `plots`, imported on first use, so that loading a
-model imports no Dask; `__version__`; a home folder for this process where there is none. The folders beside this file
-are links to those at the top of the repository, so that a checkout and a wheel have the same import names.
+Covers: `run`, `reconstruction`, `Settings`, `Model`, `MatrixFactorization`, `RunResult` and `plots`, imported on first
+use, so that loading a model imports neither Dask nor scikit-learn; `__version__`; a home folder for this process where
+there is none. The folders beside this file are links to those at the top of the repository, so that a checkout and a
+wheel have the same import names.
 Does not cover: anything else; import what you need from the module that has it (pipeline/, tasks/).
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from funkflow.tasks.storage.paths import ensure_home
 
 if TYPE_CHECKING:
+    from funkflow.pipeline.estimator import MatrixFactorization as MatrixFactorization
     from funkflow.pipeline.flow import work as work
     from funkflow.pipeline.from_python import run as run
     from funkflow.pipeline.models.lazy_array import reconstruction as reconstruction
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
+    "MatrixFactorization": "funkflow.pipeline.estimator",
     "run": "funkflow.pipeline.from_python",
     "work": "funkflow.pipeline.flow",
     "reconstruction": "funkflow.pipeline.models.lazy_array",
@@ -37,7 +40,9 @@ _MODULES = {
     "Model": "funkflow.tasks.model.model",
 }
 
-__all__ = ["Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run"]
+__all__ = [
+    "MatrixFactorization", "Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run",
+]  # fmt: skip
 
 
 ensure_home()

@@ -35,6 +35,10 @@ class BadInput(FunkflowError):
     exit_code = 3
 
 
+class UnknownId(BadInput):
+    """The model has no user or item with this raw id."""
+
+
 class CannotFit(FunkflowError):
     """The run needs more memory or disk than there is: gives both numbers."""
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "reconstruct": CommandEntry(
         "reconstruct", _USE, "compute cells, rows or all of the matrix from the strongest factors"
     ),
+    "serve": CommandEntry("predict", _USE, "answer requests for recommendations and predictions over HTTP"),
     "index": CommandEntry("reconstruct", _USE, "write the items as a faiss index, for approximate search"),
     "runs": CommandEntry("runs", _KEEP, "list, show, compare and remove past runs"),
     "report": CommandEntry("runs", _KEEP, "write the report of a run again, or one that compares several runs"),

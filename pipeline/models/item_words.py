@@ -28,7 +28,7 @@ def ratings_in(words: list[str], model: Recommender) -> dict[Any, float]:
         for each in [word] if whole else word.split(","):
             item, equals, text = (each, "", "") if _is_item(model, each) else each.rpartition("=")
             try:
-                rating = float(text) if equals else _greatest(model)
+                rating = float(text) if equals else greatest_rating(model, "--rated")
             except ValueError as cause:
                 raise BadInput(
                     f"--rated {each}: {text!r} is not a number; write {item}=4.5, or {item} alone"
@@ -37,11 +37,12 @@ def ratings_in(words: list[str], model: Recommender) -> dict[Any, float]:
     return found
 
 
-def _greatest(model: Recommender) -> float:
+def greatest_rating(model: Recommender, where: str) -> float:
+    """Return the rating that an item without one counts as; `where` : what a refusal begins with."""
     if model.about.get("counts"):
         return 1.0
     if model.scale is None:
-        raise BadInput("--rated: this model has no greatest rating; give a rating with each item, as in 12=4.5")
+        raise BadInput(f"{where}: this model has no greatest rating; give a rating with each item")
     return float(as_ratings(np.array(model.scale[1]), model.transform))
 
 

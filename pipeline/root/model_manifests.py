@@ -1,7 +1,7 @@
 """Manifests of what a run makes of a finished model, and of its errors.
 
 Covers: the fields of counts of ratings, rows folded in, baselines, an evaluation, a spectrum, vectors, a
-reconstruction, predictions, recommendations, an index of items, a ranking and a report.
+reconstruction, predictions, recommendations, an index of items, arrays to map, a ranking and a report.
 Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
@@ -195,6 +195,17 @@ class ItemIndex(Manifest):
     probed: int
     users: int
     recall: Mapping[str, float]
+    checksums: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedFiles(Manifest):
+    """The model `id` as arrays that servers map into memory. `rated` : whether the items that users rated are known."""
+
+    kind: ClassVar[str] = "mapped model"
+
+    id: str
+    rated: bool
     checksums: Mapping[str, str]
 
 

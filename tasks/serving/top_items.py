@@ -97,6 +97,20 @@ def top_items(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: Ra
     return top
 
 
+def best_of_scores(scores: npt.NDArray[np.float32], rated: RatedItems, count: int) -> TopItems:
+    """Return the `count` items with the highest scores that each user did not rate, as `top_items` does.
+
+    Parameters
+    ----------
+    scores : float32 (users, items), changed.
+    count : at most all items.
+    """
+    block = _Block(np.zeros((len(scores), count), np.uint64))
+    block.take(scores, 0, rated.items, rated.ends, np.array(rated.starts))
+    block.keep()
+    return TopItems(*_rows_and_scores(block.best), np.count_nonzero(block.best, axis=1))
+
+
 def _choose_plainly(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
     """Choose from whole rows of scores, which are those of the tiles, bit for bit."""
     tiles = [np.empty((len(users), 0), np.float32)]

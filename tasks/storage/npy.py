@@ -1,6 +1,6 @@
 """Numeric arrays in npy files, whole or slice by slice, with checksums and without pickle.
 
-Covers: writing and reading them. Does not cover: the meaning of the numbers, or other files (files.py).
+Covers: writing, reading and mapping them. Does not cover: the meaning of the numbers, or other files (files.py).
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _NPY_HEADER = re.compile(
     rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
     re.DOTALL,
 )
+_LONGEST_HEADER = 4096
 
 
 def write_array(url: str, array: npt.NDArray[Any]) -> str:
@@ -55,13 +57,53 @@ def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[An
     "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905), so we parse our one header format.
     """
     data = files.read_bytes(url, expected_checksum)
+    dtype, shape, start = _understand(url, data, len(data))
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def map_array(path: str) -> npt.NDArray[Any]:
+    """Return a local npy array that `write_array` wrote, mapped into memory, read-only: a page is read when it is used.
+
+    All processes that map a file share its pages. They stay as they were when another file takes its name.
+
+    Raises
+    ------
+    DamagedFile
+        The file is missing, is no such array, or was cut short. The numbers are not checked.
+    """
+    try:
+        with open(path, "rb") as file:
+            dtype, shape, start = _understand(path, file.read(_LONGEST_HEADER), os.fstat(file.fileno()).st_size)
+            return _mapped(file, dtype, start, shape)
+    except OSError as cause:
+        raise DamagedFile(f"{path}: cannot be read ({cause.strerror or cause})") from cause
+
+
+def map_numbers(path: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a local file of numbers without a header as `map_array` does, (n,)."""
+    try:
+        with open(path, "rb") as file:
+            numbers = os.fstat(file.fileno()).st_size // np.dtype(dtype).itemsize
+            return _mapped(file, np.dtype(dtype), 0, (numbers,)) if numbers else np.empty(0, dtype)
+    except OSError as cause:
+        raise DamagedFile(f"{path}: cannot be read ({cause.strerror or cause})") from cause
+
+
+def _mapped(file: IO[bytes], dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if hasattr(os, "posix_fadvise"):  # the system begins to read now, and not at the first use of each page
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    return np.asarray(np.memmap(file, dtype, "r", start, shape))
+
+
+def _understand(url: str, data: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return dtype and shape of an npy file of `size` bytes that begins with `data`, and where its numbers begin."""
     header = _NPY_HEADER.match(data)
     if header is None:
         raise DamagedFile(f"{masked(url)}: not an npy file of numbers in C order; delete it and run again")
     shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
     dtype = np.dtype(header["dtype"].decode())
-    if len(data) - header.end() != math.prod(shape) * dtype.itemsize:
+    if size - header.end() != math.prod(shape) * dtype.itemsize:
         raise DamagedFile(
-            f"{masked(url)}: {len(data)} bytes are not those of an array of shape {shape}; delete it and run again"
+            f"{masked(url)}: {size} bytes are not those of an array of shape {shape}; delete it and run again"
         )
-    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)
+    return dtype, shape, header.end()

@@ -19,6 +19,9 @@ BEGIN, END = "<!-- drawn from the code: make figures -->\n", "<!-- end of what i
 FLOWS = {
     "pipeline.flow": "the whole run: which stage follows which",
     "pipeline.from_python": "a run from Python: settings, ratings in memory, the client",
+    "pipeline.fitting": "a run that leaves a model in memory, and no files",
+    "pipeline.estimator_input": "tables and matrices as ratings",
+    "pipeline.estimator": "scikit-learn's methods",
     "pipeline.cli": "words in, exit codes out",
 }
 """Files straight under pipeline/ that are floors by themselves."""

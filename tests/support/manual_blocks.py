@@ -18,7 +18,7 @@ NOT_RUN = {
     "cluster": "needs other machines, or a scheduler with a folder that all see: test_attach.py, test_ssh.py, "
     "test_slurm.py, test_gateway.py, test_image.py and test_manifests.py have each way",
     "store": "needs an account with an object store: test_object_store.py has one on loopback",
-    "waits": "ends only when it is stopped, or asks what does: test_schedule.py and tests of servers stop it",
+    "waits": "ends only when it is stopped, or asks what does: test_schedule.py and test_serve.py",
     "install": "makes an environment: test_packaging.py and test_first_minute.py",
     "minutes": "measures for minutes: test_scale_plan.py calibrates, and test_compare.py compares all methods",
     "checkout": "tests, measures or changes the checkout itself, for minutes or hours: .ci/run, test_bench.py",
@@ -27,7 +27,6 @@ NOT_RUN = {
 ELSEWHERE = {
     "adding-a-method": "test_adding_a_method.py puts its blocks in their places",
     "export": "test_export_page.py and test_export_command.py, on a model that has its items",
-    "estimator": "test_estimator.py",
     "from-python": "test_run_in_memory.py",
     "notebook": "test_notebook.py runs its blocks in a kernel",
     "start": "test_first_minute.py walks it",

@@ -38,6 +38,7 @@ LOOKING = [
     ["spectrum", "--model", "current"],
     ["reconstruct", "--model", "current", "--out", "out"],
     ["index", "--model", "current", "--out", "out"],
+    ["serve", "--model", "current"],
     ["export", "--model", "current", "--form", "npz", "--out", "out"],
 ]
 MAKING = {

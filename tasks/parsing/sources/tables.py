@@ -104,6 +104,19 @@ def part_url(folder: str, number: int) -> str:
     return files.join(folder, f"part-{number:05d}.parquet")
 
 
+def as_arrow(given: Any, name: str) -> pa.Table:
+    """Return a table that is not Dask's, or a sparse matrix, as one Arrow table in memory, with plain types.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read as a table.
+    """
+    with _readable(name):
+        table = _stream_of(given).read_all()
+        return pa.table([_plain(column) for column in table.columns], table.column_names)
+
+
 def _write(table: pa.Table, url: str) -> PartFile:
     """Write a table with plain types. Row groups are cut from whole columns, so that the bytes tell no batches."""
     names = table.column_names
