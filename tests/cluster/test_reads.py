@@ -252,13 +252,14 @@ def test_of_an_earlier_training_a_part_reads_what_has_its_users(
 
 
 def test_no_task_has_all_of_a_model_but_those_that_predict_pairs() -> None:
-    """And those that make the planted one, which comes from a seed and not from a file."""
+    """And those that make the planted one, which comes from a seed, and what the estimator computes by itself."""
     loading = {
         source.where
         for source in sources(CHECKOUT, ("pipeline/stages", "pipeline/training", "pipeline/models", "tasks"))
         if "from funkflow.tasks.model.model import Model\n" in source.path.read_text(encoding="utf-8")
     }
     assert loading == {
+        "tasks/serving/matrix_rows.py",
         "tasks/serving/predict_batch.py",
         "tasks/synthetic/planted.py",
         "tasks/synthetic/netflix_text.py",

@@ -174,5 +174,6 @@ def test_the_remedy_for_a_table_works() -> None:
 
 
 def test_the_package_shows_what_it_offers() -> None:
-    assert dir(funkflow) == ["Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run"]
+    names = ["MatrixFactorization", "Model", "RunResult", "Settings", "__version__", "plots", "reconstruction", "run"]
+    assert dir(funkflow) == names
     assert funkflow.__version__ == version("funkflow")

@@ -7,10 +7,9 @@ Does not cover: which tests are marked.
 from __future__ import annotations
 
 import pytest
-from inner_session import run_pytest
+from inner_session import InnerFolder, run_pytest
+from inner_session import inner as inner
 from sessions import FULL, SHORT
-
-pytest_plugins = ["pytester"]
 
 TESTS = """
 import pytest
@@ -71,35 +70,35 @@ SHARED = ["-p", "xdist", "-n", "2"]
     ],
 )
 def test_each_test_is_in_one_of_the_sessions_and_a_property_in_two(
-    pytester: pytest.Pytester, session: str, processes: list[str]
+    inner: InnerFolder, session: str, processes: list[str]
 ) -> None:
     chosen, passed, skipped = CHOSEN[session]
-    pytester.makepyfile(test_it=TESTS, conftest=CONFTEST)
-    (pytester.path / "skips.txt").write_text(LISTED, encoding="utf-8")
-    result = run_pytest(pytester, *PLUGINS, "--skips-as-listed", *chosen, *processes)
+    inner.write(test_it=TESTS, conftest=CONFTEST)
+    (inner.path / "skips.txt").write_text(LISTED, encoding="utf-8")
+    result = run_pytest(inner, *PLUGINS, "--skips-as-listed", *chosen, *processes)
     result.assert_outcomes(passed=passed, skipped=skipped)
     assert result.ret == pytest.ExitCode.OK
 
 
-def test_files_without_a_test_to_run_alone_are_not_read_where_only_those_are_taken(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_it=TESTS, test_other="raise SystemError", conftest=CONFTEST)
+def test_files_without_a_test_to_run_alone_are_not_read_where_only_those_are_taken(inner: InnerFolder) -> None:
+    inner.write(test_it=TESTS, test_other="raise SystemError", conftest=CONFTEST)
     skipped = "test_other.py::test_skipped*  # no such machine\n"
-    (pytester.path / "skips.txt").write_text(LISTED + skipped, encoding="utf-8")
-    result = run_pytest(pytester, *PLUGINS, "--skips-as-listed", *CHOSEN["alone"][0])
+    (inner.path / "skips.txt").write_text(LISTED + skipped, encoding="utf-8")
+    result = run_pytest(inner, *PLUGINS, "--skips-as-listed", *CHOSEN["alone"][0])
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize(("profile", "tried"), [(SHORT, 10), (FULL, 40)])
-def test_the_long_session_tries_all_examples(pytester: pytest.Pytester, profile: str, tried: int) -> None:
-    pytester.makepyfile(test_it=TESTS)
-    result = run_pytest(pytester, *PLUGINS, "-s", "-k", "property", f"--hypothesis-profile={profile}")
+def test_the_long_session_tries_all_examples(inner: InnerFolder, profile: str, tried: int) -> None:
+    inner.write(test_it=TESTS)
+    result = run_pytest(inner, *PLUGINS, "-s", "-k", "property", f"--hypothesis-profile={profile}")
     assert result.outlines.count("example") == tried
 
 
-def test_none_that_needs_the_machine_is_no_failure_and_none_at_all_is(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_it="def test_other(): pass")
-    assert run_pytest(pytester, "-p", "sessions", "--alone", "only").ret == pytest.ExitCode.OK
-    assert run_pytest(pytester, "-p", "sessions", "--long", "only").ret == pytest.ExitCode.OK
-    none = run_pytest(pytester, "-p", "sessions", "--alone", "without", "-k", "nothing")
+def test_none_that_needs_the_machine_is_no_failure_and_none_at_all_is(inner: InnerFolder) -> None:
+    inner.write(test_it="def test_other(): pass")
+    assert run_pytest(inner, "-p", "sessions", "--alone", "only").ret == pytest.ExitCode.OK
+    assert run_pytest(inner, "-p", "sessions", "--long", "only").ret == pytest.ExitCode.OK
+    none = run_pytest(inner, "-p", "sessions", "--alone", "without", "-k", "nothing")
     assert none.ret == pytest.ExitCode.NO_TESTS_COLLECTED

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from inner_session import run_pytest
-
-pytest_plugins = ["pytester"]
+from inner_session import InnerFolder, run_pytest
+from inner_session import inner as inner
 
 TESTS = """
 import pytest
@@ -24,28 +23,30 @@ def test_ran(): pass
 
 
 @pytest.fixture
-def session(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+def session(inner: InnerFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     (tmp_path / "ratings").mkdir()
     monkeypatch.setenv("FUNKFLOW_RATINGS_DIR", str(tmp_path / "ratings"))
-    pytester.makeconftest(f"""
+    inner.write(
+        conftest=f"""
 from pathlib import Path
 import skip_list
 name = "skips-without-ratings.txt"
 skip_list.HERE, skip_list.CONDITIONAL = Path({str(tmp_path)!r}), {{name: skip_list.CONDITIONAL[name]}}
-""")
-    return Session(pytester, tmp_path)
+"""
+    )
+    return Session(inner, tmp_path)
 
 
 class Session:
-    def __init__(self, pytester: pytest.Pytester, folder: Path) -> None:
-        self.pytester = pytester
+    def __init__(self, inner: InnerFolder, folder: Path) -> None:
+        self.inner = inner
         self.folder = folder
 
     def run(self, tests: str, listed: str, *arguments: str, without_ratings: str = "") -> pytest.RunResult:
         (self.folder / "skips.txt").write_text(listed, encoding="utf-8")
         (self.folder / "skips-without-ratings.txt").write_text(without_ratings, encoding="utf-8")
-        self.pytester.makepyfile(test_it=tests)
-        return run_pytest(self.pytester, "-p", "skip_list", "--skips-as-listed", *arguments)
+        self.inner.write(test_it=tests)
+        return run_pytest(self.inner, "-p", "skip_list", "--skips-as-listed", *arguments)
 
 
 def test_list_that_agrees_passes_and_names_what_was_skipped(session: Session) -> None:
@@ -113,7 +114,8 @@ def test_second_list_is_no_excuse_where_ratings_are_there(session: Session) -> N
 
 
 def test_folder_with_a_conftest_is_no_obstacle(session: Session) -> None:
-    folder = session.pytester.mkdir("folder")
+    folder = session.inner.path / "folder"
+    folder.mkdir()
     (folder / "conftest.py").write_text("", encoding="utf-8")
     (folder / "test_more.py").write_text("def test_more(): pass\n", encoding="utf-8")
     assert session.run("def test_a(): pass", "").ret == pytest.ExitCode.OK
