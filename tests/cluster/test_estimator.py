@@ -178,6 +178,7 @@ def test_without_scikit_learn_one_line_says_what_to_install() -> None:
     assert python(code).endswith("pip install 'funkflow[sklearn]'")
 
 
+@pytest.mark.long
 def test_the_examples_run() -> None:
     """Those of the docstring, and the blocks of the page."""
     tried = doctest.DocTestRunner()

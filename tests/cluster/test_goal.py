@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from grouped_ratings import GROUPS, ITEMS, USERS, of_groups, written
 from pydantic import ValidationError
+from sessions import only_long
 
 from funkflow import Model, RunResult, Settings, run
 from funkflow.pipeline.models.start_model import relevant
@@ -58,7 +59,7 @@ def test_a_ranking_beats_the_most_rated_items_and_is_promoted(tmp_path: Path) ->
     assert mine[shown["rank"] == 1].mean() > 0.7  # of what is left unrated, a twentieth is of their group
 
 
-@pytest.mark.parametrize("toward_mean", [None, 0.7])
+@pytest.mark.parametrize("toward_mean", [only_long(None), 0.7])
 def test_folding_in_a_user_again_gives_nearly_the_trained_row(tmp_path: Path, toward_mean: float | None) -> None:
     """Where training has ended, every row is the least of the objective with the others fixed."""
     ratings = of_groups(tmp_path / "ratings.csv")

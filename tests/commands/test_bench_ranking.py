@@ -118,6 +118,7 @@ def test_forms_name_real_sets_and_the_largest_made_ones_beside_them(
     assert names["full"] == [*names["small"], "gowalla", "ml-1m-ncf", "books", "few-items", "likes"]
 
 
+@pytest.mark.long
 def test_made_sets_have_the_shapes_that_real_ones_lack(tmp_path: Path) -> None:
     """Users, items and pairs of each within a tenth; pairs are distinct, and likes have no ratings."""
     expected = {

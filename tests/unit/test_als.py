@@ -17,7 +17,7 @@ import pytest
 from dense_als import Dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sessions import choices, examples
+from sessions import choices, examples, only_long
 
 from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid import ordered_ratings, solved_rows
@@ -125,7 +125,7 @@ def test_solves_equal_those_on_whole_matrices(
     np.testing.assert_allclose(case.in_items(3, "f8"), items, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(("alpha", "cached"), [(0.0, ordered_ratings.CACHED_BYTES), (0.3, 1)])
+@pytest.mark.parametrize(("alpha", "cached"), [only_long(0.0, ordered_ratings.CACHED_BYTES), (0.3, 1)])
 def test_several_tiles_of_users_and_items(alpha: float, cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """And in float32, to its precision; also with a cache that holds only the smallest part of the other side."""
     monkeypatch.setattr(ordered_ratings, "CACHED_BYTES", cached)
