@@ -6,7 +6,6 @@ Does not cover: how it fails (failing_store.py), or what is done with it (room.p
 
 from __future__ import annotations
 
-import importlib.metadata  # noqa: F401  Werkzeug's server asks for it without importing it
 import threading
 import urllib.request
 from collections import Counter
