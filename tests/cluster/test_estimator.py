@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client
-from rated_films import TABLE, TRAIN, X
+from rated_films import TABLE, X
+from rated_films import of_matrix as of_matrix
+from rated_films import of_table as of_table
 from sessions import only_long
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -40,16 +42,6 @@ NO_NUMBER_A_ROW = (
 )
 DOES_NOT_APPLY = dict.fromkeys(("check_estimator_sparse_array", "check_estimator_sparse_matrix"), NO_NUMBER_A_ROW)
 """The checks of scikit-learn that this estimator does not pass, with the reasons."""
-
-
-@pytest.fixture(scope="module")
-def of_matrix() -> MatrixFactorization:
-    return MatrixFactorization(rank=2).fit(X)
-
-
-@pytest.fixture(scope="module")
-def of_table() -> MatrixFactorization:
-    return MatrixFactorization(rank=2).fit(TRAIN)
 
 
 @pytest.mark.parametrize("legacy", [False, only_long(True)])

@@ -15,21 +15,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from rated_films import COLUMNS, ROWS, TABLE, TEST, TRAIN, X, planted
+from rated_films import of_matrix as of_matrix
+from rated_films import of_table as of_table
 from scipy import sparse
 from sklearn.base import clone
 
 from funkflow import MatrixFactorization
 from funkflow.pipeline.fitting import FEW_RATINGS, WARM_EPOCHS
-
-
-@pytest.fixture(scope="module")
-def of_matrix() -> MatrixFactorization:
-    return MatrixFactorization(rank=2).fit(X)
-
-
-@pytest.fixture(scope="module")
-def of_table() -> MatrixFactorization:
-    return MatrixFactorization(rank=2).fit(TRAIN)
 
 
 def test_a_matrix_is_completed_from_its_own_rows(of_matrix: MatrixFactorization) -> None:

@@ -12,18 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from program import SMALL, funkflow
+from root_in_use import root as root
 from stand_in import funkflow as started
 
 from funkflow import Model
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a root with a model in use."""
-    root = tmp_path_factory.mktemp("root")
-    done = funkflow("export", "demo", "--root", str(root), *SMALL)
-    assert done.returncode == 0, done.stderr
-    return root
 
 
 def test_the_model_in_use_is_written_as_one_file(root: Path, tmp_path: Path) -> None:

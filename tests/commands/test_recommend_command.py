@@ -13,18 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from program import SMALL, funkflow
+from root_in_use import root as root
 
 from funkflow import Model
 from funkflow.tasks.model.about import About
 from funkflow.tasks.storage import files
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("root")
-    done = funkflow("export", "demo", "--root", str(root), *SMALL)
-    assert done.returncode == 0, done.stderr
-    return root
 
 
 @pytest.fixture(scope="module")
