@@ -3,7 +3,7 @@
 Covers: made-up ratings with titles, the commands as the page has them, and opening the report in a headless browser.
 Does not cover: the installation, the content of the pages (tests/environments/test_first_minute.py).
 
-    python -m bench.newcomer [--folder data/bench/newcomer]    as on a new machine: kernels are compiled anew
+    python -m bench.newcomer [--folder data/bench/newcomer]    as on a new machine, with nothing compiled
 """
 
 from __future__ import annotations

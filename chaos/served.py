@@ -28,7 +28,7 @@ class Server:
     ----------
     words : of `funkflow serve`, beside the port.
     log : file that it writes its lines to.
-    anew : as users have it, not as a fork.
+    anew : start a new process, as users do, and no fork.
     """
 
     def __init__(self, words: list[str], log: Path, anew: bool = False) -> None:
