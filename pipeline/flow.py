@@ -125,7 +125,7 @@ class _Run:
             ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
         )  # fmt: skip
         training: Training = METHODS[chosen.method].run_function()(job)
-        result.rank, result.epochs, result.best_epoch = chosen.rank, training.epochs, training.best_epoch
+        result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal
         slices = {"validation": data.split.split, "slice": "a slice of the training ratings"}
@@ -136,7 +136,9 @@ class _Run:
         return training, baselines.errors
 
     def _export(self, context: Context, data: TrainingData, training: Training, start: RunStart) -> str:
-        return export(context, data.dataset, training, self.settings.train.rank, self._about(data, start))
+        return export(
+            context, data.dataset, training, training.rank(self.settings.train.rank), self._about(data, start)
+        )
 
     def _about(self, data: TrainingData, start: RunStart) -> About:
         """Return the facts of the run for model.json."""
@@ -169,7 +171,7 @@ class _Run:
         result, chosen = self.result, self.settings.train
         if chosen.weighs_missing_cells:
             return
-        reached = evaluate(context, data, training, rank=chosen.rank, baselines=baselines, truth=truth)
+        reached = evaluate(context, data, training, rank=training.rank(chosen.rank), baselines=baselines, truth=truth)
         if reached is not None:
             result.evaluation = reached.content()
             result.rmse, result.mae = reached.model.rmse, reached.model.mae

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
+from funkflow.pipeline.root.training_records import PosteriorRecord, RankedEpochs, ShardFiles
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files as storage
 
-ShardFiles = Mapping[str, tuple[FileEntry, ...]]
-"""Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
 HELD_OUT = ("validation", "slice", "trained_on_validation", "trained_on_slice", "given")
 """Kinds of held-out ratings; `trained_on_...` only after pipeline/stages/leakage.py, `given` only of kind "users"."""
 
@@ -226,15 +225,6 @@ class Grid(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedEpochs(Entry):
-    """The NDCG of each epoch, at so many `places`, over `users` with a relevant held-out rating."""
-
-    places: int
-    users: int
-    ndcg: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Training(Manifest):
     """The history of a training, and the shards of its best epoch.
 
@@ -243,7 +233,7 @@ class Training(Manifest):
     some methods only. `folded` : the user shards with rows folded in after training (pipeline/stages/fold_given.py),
     which its own manifest lists.
     `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that the users of the best
-    epoch have in common.
+    epoch have in common. `posterior` : of draws; the shards then have a rank of their own.
     """
 
     kind: ClassVar[str] = "training"
@@ -266,6 +256,11 @@ class Training(Manifest):
     folded: tuple[FileEntry, ...] = ()
     ranked: RankedEpochs | None = None
     common_user: tuple[float, ...] = ()
+    posterior: PosteriorRecord | None = None
+
+    def rank(self, chosen: int) -> int:
+        """Return the rank of the shards, where `chosen` is that of the settings."""
+        return self.posterior.rank if self.posterior else chosen
 
     def compact(self) -> Training:
         """Return it without the fields that only other methods fill."""

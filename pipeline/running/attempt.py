@@ -138,7 +138,8 @@ class Attempt:
         self.execution.begun(run_id, data.dataset.id)
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
-        most = {"batch": train.batch.steps, "funk": train.rank}.get(train.method, train.epochs)
+        units = {"batch": train.batch.steps, "funk": train.rank, "bayes": train.bayes.burn_in + train.bayes.draws}
+        most = units.get(train.method, train.epochs)
         self.notify(
             RunBegan(
                 run_id=run_id, execution=self.execution.entry.id, attempt=self.name, method=train.method,

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import Field
 
+from funkflow.pipeline.settings.method_settings import Section
 from funkflow.pipeline.settings.overrides import validated
 from funkflow.pipeline.settings.presets import CLUSTERS, read_settings
-from funkflow.pipeline.settings.train import Section
 
 
 class ClusterPreset(Section):

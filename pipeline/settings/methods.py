@@ -61,7 +61,7 @@ class Method:
 
     def limit_in(self, train: Any) -> str:
         """Return the limit in words."""
-        return self.limit.format_map({"epochs": train.epochs, "batch": train.batch})
+        return self.limit.format_map({"epochs": train.epochs, "batch": train.batch, "bayes": train.bayes})
 
     @property
     def counts_epochs(self) -> bool:
@@ -77,9 +77,11 @@ def _imported(dotted: str) -> Callable[..., Any]:
 
 _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.planning.method_memory"
 _WARM = frozenset({"warm_start", "warm_from"})
+_DRAWS = frozenset({"bayes", "keep_draws"})
 _ALL_EPOCHS = (
     frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", "stop_by"})
     | _WARM
+    | _DRAWS
 )
 
 
@@ -97,24 +99,34 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            frozenset({"als", "batch", "iterations", "tolerance"}),
+            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS,
         ),
         Method(
             "als", "rows of users and of items by turns, by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
-            frozenset({"batch", "step", "iterations", "tolerance"}),
+            frozenset({"batch", "step", "iterations", "tolerance"}) | _DRAWS,
             numbers=f"{_TRAINING}.als:objective_of",
+        ),
+        Method(
+            "bayes", "draws from the posterior, by Gibbs sampling",
+            f"{_TRAINING}.bayes:train_bayes", "funkflow.pipeline.planning.posterior_memory:bayes_need",
+            frozenset({"als", "batch", "iterations", "tolerance"}) | _WARM,
+            unit="sweep", counted="sweeps", limit="{bayes.burn_in} sweeps of burn-in and {bayes.draws} draws",
         ),
         Method(
             "batch", "gradient descent on all ratings at once",
             f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
-            frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"}) | _WARM,
+            frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"})
+            | _WARM
+            | _DRAWS,
             unit="step", counted="steps", limit="at most {batch.steps} steps",
         ),
         Method(
             "funk", "gradient descent, one factor after another",
             f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
-            frozenset({"als", "batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"}) | _WARM,
+            frozenset({"als", "batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"})
+            | _WARM
+            | _DRAWS,
             unit="feature", counted="passes", limit="at most {epochs} passes for each factor",
             removes_baseline=True,
         ),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from funkflow.pipeline.settings.train import Section
+from funkflow.pipeline.settings.method_settings import Section
 
 MOST_RANKED = 40_000
 """Users measured by default. A measure between 0 and 1 has a deviation of at most a half over users, so the standard

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from funkflow.pipeline.settings.train import Place, Section
+from funkflow.pipeline.settings.method_settings import Section
+from funkflow.pipeline.settings.train import Place
 from funkflow.tasks.parsing.sources.layouts import given_id
 from funkflow.tasks.redact import name_of
 

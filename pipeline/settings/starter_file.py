@@ -19,8 +19,8 @@ from pydantic.fields import FieldInfo
 
 from funkflow.pipeline.settings.effective import may_have_counts
 from funkflow.pipeline.settings.ingest import IngestSettings
+from funkflow.pipeline.settings.method_settings import Section
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.pipeline.settings.train import Section
 from funkflow.pipeline.settings.wanted_form import wanted_form
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.erased_ids import ErasedIds

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from funkflow.pipeline.settings.train import Place, Section
+from funkflow.pipeline.settings.method_settings import Section
+from funkflow.pipeline.settings.train import Place
 from funkflow.tasks.storage import files
 
 

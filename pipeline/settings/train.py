@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
 
+from funkflow.pipeline.settings.method_settings import AlsSettings, BatchSettings, BayesSettings, Section
 from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS, described_methods, without_effect
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
@@ -39,65 +38,6 @@ if TYPE_CHECKING:
     MethodName = str
 else:
     MethodName = Literal[tuple(METHODS)]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, without unknown keys, with finite numbers only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BatchSettings(Section):
-    """method = "batch": gradient descent over all ratings, with U and V updated from the same old values."""
-
-    step: float | None = Field(
-        None,
-        gt=0,
-        description="fixed step s of U <- U + s (sum of e V - l2 n U), for ratings scaled to unit deviation; "
-        "None: backtracking line search, which needs no tuning (tasks/training/gradient_descent.py)",
-    )
-    momentum: float = Field(
-        0.0, ge=0, lt=1, description="weight of the last direction; helps fixed steps, not the line search"
-    )
-    steps: int = Field(
-        1000,
-        ge=1,
-        description="most iterations; fewer at convergence, or if validation stops improving",
-    )
-    tolerance: float = Field(
-        1e-7, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
-    )
-    patience: int = Field(20, ge=1, description="iterations without train.minimum_gain before training stops")
-    checkpoint_steps: int = Field(
-        50,
-        ge=1,
-        description="iterations between checkpoints: the most that a crash loses; each costs half an iteration",
-    )
-
-
-class AlsSettings(Section):
-    """method = "als": the rows of users and of items solved by turns, by conjugate gradients."""
-
-    alpha: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="weight of a missing cell, whose target is 0: 0 completes the ratings, 1 with train.l2 = 0 is the "
-        "SVD of the matrix with zeros, and between them lie the models that rank best; above 0 there are no biases; "
-        "None: 0 for ratings, and for a ranking by the part of the cells that have ratings",
-    )
-    toward_mean: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="part of the mean row of all users to which their L2 term pulls them, in place of 0, so that users "
-        "with few ratings are recommended popular items; needs alpha above 0; None: where alpha is None, by the part "
-        "of the cells that have ratings, else 0",
-    )
-    steps: int = Field(1, ge=1, description="preconditioned steps of conjugate gradients for each row in an epoch")
-    tolerance: float = Field(
-        1e-6, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
-    )
 
 
 RANKING_EPOCHS, MOST_RANKING_EPOCHS, RANKING_GAIN = 12, 24, 1e-3
@@ -126,6 +66,7 @@ class TrainSettings(Section):
     method: MethodName = Field(DEFAULT_METHOD, description=described_methods())
     batch: BatchSettings = BatchSettings()
     als: AlsSettings = AlsSettings()
+    bayes: BayesSettings = BayesSettings()
     rank: int = Field(64, ge=1, le=4096, description="k, the number of factors")
     epochs: int = Field(
         100, ge=1, description="most epochs, with funk per factor; training stops earlier if validation stops improving"
@@ -164,6 +105,11 @@ class TrainSettings(Section):
     )
     minimum_gain: float = Field(
         1e-4, ge=0, description="least relative fall of the RMSE, or of 1 - NDCG, that counts as a gain"
+    )
+    keep_draws: int = Field(
+        32,
+        ge=0,
+        description="bayes: draws that stay on disk, for intervals, quantiles and recommendations by chance; 0: none",
     )
     checkpoint_epochs: int = Field(10, ge=1, description="epochs between checkpoints: the most that a crash loses")
     warm_start: bool = Field(
@@ -257,10 +203,13 @@ class TrainSettings(Section):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_an_open_measure(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `stop_by` out where it is None, so that ids are those of settings from before it existed."""
+    def _without_newer_settings(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is newer than the rest and has no effect, so that ids stay what they were before."""
         content: dict[str, Any] = dumped(self)
-        return {name: value for name, value in content.items() if name != "stop_by" or value is not None}
+        idle = set() if self.method == "bayes" else {"bayes", "keep_draws"}
+        if self.stop_by is None:
+            idle.add("stop_by")
+        return {name: value for name, value in content.items() if name not in idle}
 
     @model_validator(mode="after")
     def _warm_from_something(self) -> TrainSettings:

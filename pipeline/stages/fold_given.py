@@ -52,7 +52,7 @@ def fold_given(
 
 
 def _fold(context: Context, data: TrainingData, training: Training, settings: TrainSettings, alpha: float) -> Folded:
-    folder, rank, steps = files.join(training.run_folder, "folded"), settings.rank, training.steps
+    folder, rank, steps = files.join(training.run_folder, "folded"), training.rank(settings.rank), training.steps
     penalty = Penalty(steps.l2, steps.l2, settings.biases, alpha, data.dataset.counts, training.common_user)
     items = submit_shared(context, "load-item-rows", read_item_rows, training.shard_places("items"), rank)
     given = data.grid.held_out_places("given")

@@ -16,8 +16,9 @@ from typing import Any, Self
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.manifests import ShardFiles, Training
+from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.store import FORMAT_VERSION
+from funkflow.pipeline.root.training_records import KeptDraw, ShardFiles
 from funkflow.pipeline.root.typed_json import Entry, FileEntry
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import DamagedFile, SettingsError
@@ -37,11 +38,27 @@ class Search(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawState(Entry):
+    """The state of sampling beside its files: tau of each chain, the draws of each that are merged, and those kept.
+
+    `lost`, `whole` : of the last merge, the sum of squared lengths cut off in all merges, and that of the whole.
+    `noise_variances` : sum of 1 / tau over all draws.
+    """
+
+    noise_precisions: tuple[float, ...]
+    draws: int
+    kept: tuple[KeptDraw, ...]
+    lost: float = 0.0
+    whole: float = 0.0
+    noise_variances: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResumePoint(Entry):
     """The state from which training resumes; files have paths from the checkpoints' folder.
 
     `users`, `items` : of sgd and batch, a file a shard; of funk, a file a factor. `search` : of batch only.
-    `passes`, `ended` : of funk only, the passes for each factor, and the reason for ending.
+    `passes`, `ended` : of funk only, the passes for each factor, and the reason for ending. `sampling` : of bayes only.
     """
 
     users: tuple[FileEntry, ...]
@@ -49,15 +66,20 @@ class ResumePoint(Entry):
     search: Search | None = None
     passes: tuple[int, ...] = ()
     ended: str | None = None
+    sampling: DrawState | None = None
 
     @classmethod
     def of(
-        cls, entries: ShardFiles, *, search: Search | None = None, passes: Sequence[int] = (), ended: str | None = None
-    ) -> Self:
+        cls, entries: ShardFiles, *, search: Search | None = None, passes: Sequence[int] = (), ended: str | None = None,
+        sampling: DrawState | None = None,
+    ) -> Self:  # fmt: skip
         """Return the resume point; a method writes its own fields only."""
         others = ([] if search else ["search"]) + ([] if passes else ["passes", "ended"])
-        users, items = entries["users"], entries["items"]
-        return cls(users=users, items=items, search=search, passes=tuple(passes), ended=ended).without(*others)
+        point = cls(
+            users=entries["users"], items=entries["items"], search=search, passes=tuple(passes), ended=ended,
+            sampling=sampling,
+        )  # fmt: skip
+        return point.without(*others, *([] if sampling else ["sampling"]))
 
     @property
     def entries(self) -> ShardFiles:

@@ -44,6 +44,12 @@ class Ordered(NamedTuple):
         targets = None if self.targets is None else self.targets[first:]
         return Ordered(np.empty(rows + 1, np.int32), self.partners[first:], targets)
 
+    @property
+    def used_targets(self) -> Rows:
+        """The targets of the ratings there are, a view: room for them may go on."""
+        assert self.targets is not None
+        return self.targets[: self.starts[-1]]
+
     def add(
         self, rows: Records, others: Records, sums: Matrix, weight: float, no_targets: bool, sure: bool = False
     ) -> tuple[float, float]:

@@ -20,31 +20,46 @@ from funkflow.tasks.kernels.row_steps import turn
 
 @dataclass(frozen=True)
 class RowBasis(Weighed):
-    """An orthogonal basis in which Y^T Y of the other side's rows is diagonal, in the columns that are solved for.
+    """A basis in which Y^T Y of the other side's rows is diagonal, in the columns that are solved for.
 
     vectors : float64 (w, w), one in each column; columns that are not solved for stay as they are. squares : float64
-    (w,), the diagonal.
+    (w,), the diagonal. inverse : float64 (w, w), of `vectors`; their transpose where they are orthogonal. Then sums
+    over ratings and rows have the same coordinates.
     """
 
     vectors: Matrix
     squares: Matrix
+    inverse: Matrix
 
     @classmethod
-    def of(cls, gram: Matrix, free: Matrix) -> RowBasis:
-        """Return the basis for Y^T Y; `free` : float64 (w,), 1 for columns to solve for, 0 for fixed ones."""
-        solved = np.flatnonzero(free)
-        values, vectors = np.linalg.eigh(gram[np.ix_(solved, solved)])
+    def of(cls, gram: Matrix, free: Matrix, precision: Matrix | None = None) -> RowBasis:
+        """Return the basis for Y^T Y.
+
+        Parameters
+        ----------
+        free : float64 (w,), 1 for columns to solve for, 0 for fixed ones.
+        precision : float64 (w,), positive: the diagonal matrix that is the identity in the basis; None: the identity
+            itself, and the basis is orthogonal.
+        """
+        solved, roots = np.flatnonzero(free), np.ones(len(gram))
+        if precision is not None:
+            roots[solved] = np.sqrt(precision[solved])
+        values, vectors = np.linalg.eigh((gram / np.outer(roots, roots))[np.ix_(solved, solved)])
         whole, squares = np.eye(len(gram)), np.zeros(len(gram))
         whole[np.ix_(solved, solved)], squares[solved] = vectors, np.maximum(values, 0.0)
-        return cls(whole, squares)
+        return cls(whole / roots[:, None], squares, (whole * roots[:, None]).T)
 
     def turned(self, rows: Rows) -> Rows:
-        """Return rows in this basis, as an aligned copy."""
+        """Return sums over ratings in this basis, as an aligned copy."""
         return _times(rows, self.vectors, aligned_empty(rows.shape, rows.dtype))
+
+    def coordinates(self, rows: Rows) -> Rows:
+        """Return rows in this basis, as an aligned copy."""
+        return _times(rows, self.inverse.T, aligned_empty(rows.shape, rows.dtype))
 
     def turned_row(self, row: Matrix) -> Matrix:
         """Return one row, float64 (w,), in this basis."""
-        return np.asarray(np.sum(row[:, None] * self.vectors, axis=0))
+        return np.asarray(np.sum(row[:, None] * self.inverse.T, axis=0))
 
     def turned_back(self, rows: Rows, room: Rows | None = None) -> Rows:
         """Return rows of this basis as they were, in `room`, (rows, w), or in an aligned copy."""

@@ -74,16 +74,22 @@ class RowSearch(Weighed):
     problems: RowProblems
 
     @classmethod
-    def begin(cls, rows: Rows, problems: RowProblems, sums: Matrix, met: Seen) -> tuple[RowSearch, Seen]:
+    def begin(
+        cls, rows: Rows, problems: RowProblems, sums: Matrix, met: Seen, noise: Matrix | None = None
+    ) -> tuple[RowSearch, Seen]:
         """Return the search at its first directions, and what was seen; the penalty is that of the rows now.
 
-        sums, met : of a pass at the rows, sums float64 (rows, w).
+        sums, met : of a pass at the rows, sums float64 (rows, w); noise : (rows, w), how far from the common row each
+        row is pulled to, in the basis.
         """
         begin, _, _ = row_steps(rows.dtype.str[1:])
         basis, turned = problems.basis, aligned_empty(rows.shape, rows.dtype)
         residuals, products = np.empty(rows.shape), np.empty(len(rows))
+        pulls = basis.turned(sums.astype(rows.dtype))
+        if noise is not None:
+            pulls += problems.shifts.astype(rows.dtype)[:, None] * noise
         everywhere, slope = begin(
-            basis.turned(sums.astype(rows.dtype)), basis.turned(rows), basis.squares, problems.alpha, problems.shares,
+            pulls, basis.coordinates(rows), basis.squares, problems.alpha, problems.shares,
             problems.shifts, basis.turned_row(problems.common), problems.free, residuals, turned, products,
         )  # fmt: skip
         search = cls(rows, basis.turned_back(turned), turned, residuals, products, problems)

@@ -17,16 +17,16 @@ import numpy.typing as npt
 from funkflow.tasks.grid.block import BlockRow, RatingBlock, StoredRow
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.item_order import ItemOrder
-from funkflow.tasks.grid.ordered_ratings import Ordered, Records, as_records, cuts, rows_in_cache, tile_ratings
+from funkflow.tasks.grid.ordered_ratings import as_records, rows_in_cache
 from funkflow.tasks.grid.row_basis import RowBasis
 from funkflow.tasks.grid.row_objective import Objective, Seen
 from funkflow.tasks.grid.row_search import RowProblems, RowSearch
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, as_shard
+from funkflow.tasks.grid.user_terms import UserTerms
 from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy, aligned_zeros
-from funkflow.tasks.kernels.row_order import order_by_user
 from funkflow.tasks.kernels.row_steps import gram, weighed_sum
-from funkflow.tasks.kernels.row_terms import TERMS
-from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
+from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_USERS
+from funkflow.tasks.noise import Noise
 from funkflow.tasks.training.batch import RowCounts, count_ratings
 from funkflow.tasks.training.score import Errors, HeldOut, score
 from funkflow.tasks.transform import confidences
@@ -98,7 +98,7 @@ def solve_users(
         refuse_other_shards(block.shape, len(users), len(shard))
     problems = RowProblems.of("users", counts, basis, objective, common)
     rows = _begun(users, counts, problems)
-    terms, seen = _UserTerms(blocks, [aligned(shard) for shard in items], objective), Seen()
+    terms, seen = UserTerms(blocks, [aligned(shard) for shard in items], objective), Seen()
     for first in range(0, len(rows), TILE_USERS):
         part = slice(first, min(first + TILE_USERS, len(rows)))
         terms.take(first, part.stop - first)
@@ -107,59 +107,6 @@ def solve_users(
         for step in range(steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == steps)
     return Solved(rows, replace(seen, penalty=problems.penalty(rows)), weighed_users(rows, counts, objective))
-
-
-class _UserTerms:
-    """Sums over the ratings of the users of a row of tiles, put in the users' order once for all passes.
-
-    Items come in slabs of tiles that the L2 cache holds. The memory serves one row of tiles after another.
-    """
-
-    def __init__(self, blocks: Sequence[RatingBlock], items: Sequence[Rows], objective: Objective) -> None:
-        self.blocks, self.items, self.objective = blocks, items, objective
-        self.number = items[0].dtype.str[1:]
-        self.slabs: list[tuple[Ordered, Records]] = []
-        self.room, self.total = Ordered.of(0, self.number), np.empty((0, 0))
-
-    def take(self, first: int, users: int) -> None:
-        """Put the ratings of the users of a row of tiles, from its first one on, in order."""
-        self.slabs, used = [], 0
-        tiles_of = [
-            np.flatnonzero(block.run_users[block.tiles[:, 1]] // TILE_USERS == first // TILE_USERS)
-            for block in self.blocks
-        ]
-        ratings = sum(
-            int(np.sum(tile_ratings(block)[tiles])) for block, tiles in zip(self.blocks, tiles_of, strict=True)
-        )
-        places = ratings + TERMS * sum(len(tiles) for tiles in tiles_of)
-        if places > len(self.room.partners):
-            self.room = Ordered.of(places, self.number)
-        for block, shard, tiles in zip(self.blocks, self.items, tiles_of, strict=True):
-            levels = self.objective.targets(block.levels, self.number)
-            firsts = block.tiles[tiles, 0]
-            tiles = tiles[np.argsort(firsts)]
-            firsts = block.tiles[tiles, 0]
-            for begin, end in cuts(firsts // rows_in_cache(shard.shape[1], self.number, TILE_ITEMS)):
-                ordered = self.room.part(used, users)
-                order_by_user(self.number, block.coding)(
-                    tiles[begin:end], first, *block.places, block.codes, levels, *ordered
-                )
-                self.slabs.append((ordered, as_records(shard)[firsts[begin] :]))
-                used += int(ordered.starts[-1]) + TERMS
-
-    def sums(self, rows: Rows, no_targets: bool = False) -> tuple[Matrix, Seen]:
-        """Return the sum of (t - w s) v for each user, and what was seen; `no_targets` : with t = 0."""
-        if self.total.shape != rows.shape:
-            self.total = aligned_zeros(rows.shape)
-        self.total[:] = 0
-        met = squared = 0.0
-        mine = as_records(rows)
-        for ordered, items in self.slabs:
-            added = ordered.add(
-                mine, items, self.total, weight=self.objective.weight, no_targets=no_targets, sure=self.objective.counts
-            )
-            met, squared = met + added[0], squared + added[1]
-        return self.total, Seen(met, squared)
 
 
 def order_items(blocks: BlockRow, width: int, number: str) -> OrderedRow:
@@ -173,8 +120,9 @@ def order_items(blocks: BlockRow, width: int, number: str) -> OrderedRow:
 
 
 def item_part(
-    ratings: OrderedRow, column: int, users: Rows, items: Rows, objective: Objective, no_targets: bool
-) -> ItemPart:
+    ratings: OrderedRow, column: int, users: Rows, items: Rows, objective: Objective, no_targets: bool,
+    noise: Noise | None = None,
+) -> ItemPart:  # fmt: skip
     """Return a block's part of the sums of its items: sum of (t - w s) u, with s = <u, x>.
 
     Parameters
@@ -191,7 +139,10 @@ def item_part(
     sums, met, squared = aligned_zeros(items.shape), 0.0, 0.0
     mine, others, room = as_records(items), as_records(users), order.room(number)
     for slab in order.slabs:
-        added = slab.ordered(levels, room).add(
+        ordered = slab.ordered(levels, room)
+        if noise is not None:
+            noise.add_to(ordered.used_targets)
+        added = ordered.add(
             mine, others[slab.first_user :], sums, weight=objective.weight, no_targets=no_targets,
             sure=objective.counts,
         )  # fmt: skip
@@ -205,13 +156,13 @@ def begin_items(items: Rows, basis: RowBasis, counts: Matrix, objective: Objecti
     basis : that of all users.
     """
     problems = RowProblems.of("items", counts, basis, objective)
-    return ItemSearch(*RowSearch.begin(_begun(items, counts, problems), problems, *_total(parts)))
+    return ItemSearch(*RowSearch.begin(_begun(items, counts, problems), problems, *total(parts)))
 
 
 def step_items(state: ItemSearch, *parts: ItemPart) -> ItemSearch:
     """Return the search after a step of conjugate gradients in every row."""
     search = state.search.copy()
-    search.step(_total(parts)[0])
+    search.step(total(parts)[0])
     return replace(state, search=search)
 
 
@@ -280,7 +231,8 @@ def _row_sums(rows: npt.NDArray[np.int32], values: Matrix, count: int) -> Matrix
     return np.bincount(rows, values, count).astype(np.float64)
 
 
-def _total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:
+def total(parts: Sequence[ItemPart]) -> tuple[Matrix, Seen]:
+    """Return the sums of all parts, in order, and what they saw."""
     sums, seen = parts[0].sums.copy(), parts[0].seen
     for part in parts[1:]:
         sums += part.sums

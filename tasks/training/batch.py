@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.grid.bias_baseline import block_sums
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import (
     FactorShard,
@@ -22,7 +23,6 @@ from funkflow.tasks.grid.factor_shard import (
     shard_of,
     write_shard,
 )
-from funkflow.tasks.grid.row_sums import block_sums
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.gradient import sum_slopes

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from funkflow.tasks.grid.bias_baseline import RatedRows
 from funkflow.tasks.grid.block import BlockRow
-from funkflow.tasks.grid.row_sums import RatedRows
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import items_of
 from funkflow.tasks.kernels.threads import map_threads

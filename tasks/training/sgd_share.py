@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from funkflow.tasks.errors import Diverged
+from funkflow.tasks.grid.bias_baseline import RatedRows
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import (
     FactorShard,
@@ -25,7 +26,6 @@ from funkflow.tasks.grid.factor_shard import (
     write_shard,
     written_room,
 )
-from funkflow.tasks.grid.row_sums import RatedRows
 from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.threads import map_threads

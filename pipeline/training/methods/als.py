@@ -17,7 +17,8 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.manifests import Grid, RankedEpochs, ShardFiles, Training
+from funkflow.pipeline.root.manifests import Grid, Training
+from funkflow.pipeline.root.training_records import RankedEpochs, ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint

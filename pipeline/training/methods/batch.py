@@ -15,7 +15,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from funkflow.pipeline.root.manifests import ShardFiles, Training
+from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search
 from funkflow.pipeline.training.job import TrainingJob

@@ -27,9 +27,8 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.sgd_graph import next_items
 from funkflow.pipeline.training.on_worker import on_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid
-from funkflow.tasks.grid.bias_baseline import mean_shard
+from funkflow.tasks.grid.bias_baseline import mean_shard, rows_with_ratings
 from funkflow.tasks.grid.factor_shard import shard_rows
-from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.model.about import Place

@@ -15,7 +15,8 @@ from typing import Any
 
 from distributed import Future
 
-from funkflow.pipeline.root.manifests import ShardFiles, Training
+from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
@@ -67,6 +68,14 @@ def train(job: TrainingJob) -> Training:
         return last.training(job, loop.steps_of(last.best_epoch))
 
     return reuse_or_train(job, job.settings.epochs, work, _summary_of_sgd)
+
+
+def best_epoch(job: TrainingJob) -> Checkpoint:
+    """Train without a manifest, to start another method from; return the last checkpoint, with the best epoch's files.
+
+    An interrupted training resumes.
+    """
+    return _EpochLoop(job, step_sizes(job.grid, job.settings)).run()
 
 
 def _summary_of_sgd(manifest: Training) -> str:

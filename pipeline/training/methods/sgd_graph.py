@@ -21,12 +21,12 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.root.manifests import ShardFiles
+from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid, near
+from funkflow.tasks.grid.bias_baseline import rows_with_ratings
 from funkflow.tasks.grid.factor_shard import ShardStart
-from funkflow.tasks.grid.row_sums import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import items_of, strata_of_shares
 from funkflow.tasks.model.about import Place

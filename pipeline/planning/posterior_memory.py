@@ -1,0 +1,28 @@
+"""The memory and disk that sampling a posterior needs.
+
+Covers: what it needs beyond row solves. Does not cover: these (method_memory.py), the check before a run (budget.py).
+"""
+
+from __future__ import annotations
+
+from funkflow.pipeline.planning.method_memory import Need, Workload, als_need
+from funkflow.tasks.model.canonical import LEAF_ROWS
+
+DRAWS_A_MERGE = 10
+"""Default of train.checkpoint_epochs: draws wait for the next checkpoint, which merges them into the mean."""
+_MEAN_RANKS = 4
+"""Of the mean while draws are merged, as a multiple of the rank of a draw (training/methods/bayes.py)."""
+_LEAF_VERSIONS = 3
+"""Of stacked rows in their QR, in float64."""
+_KEPT_DRAWS = 32
+"""Default of train.keep_draws."""
+
+
+def bayes_need(work: Workload) -> Need:
+    """As for als; beside it the draws between two checkpoints, and the compact mean of all draws before and after."""
+    size, solves = work.size, als_need(work)
+    waiting = 4 * (work.rank + 2) * (size.users * work.part + size.items) * DRAWS_A_MERGE
+    means = 2 * 4 * _MEAN_RANKS * work.rank * (size.users * work.part + size.items)
+    stacked = work.tasks * 8 * LEAF_ROWS * (_MEAN_RANKS + DRAWS_A_MERGE) * work.rank * _LEAF_VERSIONS
+    kept = 4 * (work.rank + 2) * size.rows * (_KEPT_DRAWS + 4) + 4 * 3 * _MEAN_RANKS * work.rank * size.rows
+    return Need(solves.worker + waiting + means + stacked, 0.0, solves.disk + kept)

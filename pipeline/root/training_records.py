@@ -1,0 +1,67 @@
+"""Records of how a model was trained, in the manifest of a training and in checkpoints.
+
+Covers: the NDCG of each epoch, and the draws of a posterior with what was kept of them.
+Does not cover: the manifest of a training (manifests.py), checkpoints (pipeline/training/checkpoint.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from funkflow.pipeline.root.typed_json import Entry, FileEntry
+
+ShardFiles = Mapping[str, tuple[FileEntry, ...]]
+"""Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedEpochs(Entry):
+    """The NDCG of each epoch, at so many `places`, over `users` with a relevant held-out rating."""
+
+    places: int
+    users: int
+    ndcg: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptDraw(Entry):
+    """A draw whose rows are kept; `noise_precision` : tau, of ratings scaled to unit deviation."""
+
+    chain: int
+    sweep: int
+    noise_precision: float
+    users: tuple[FileEntry, ...]
+    items: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankOfMean(Entry):
+    """The mean of draws cut to a rank: its validation RMSE, and the RMS of its distance from the mean of all there."""
+
+    rank: int
+    rmse: float
+    away: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorRecord(Entry):
+    """The draws of a posterior, and the model made of their mean.
+
+    `rank` : of that model; `noise_deviation` : of ratings about predictions, in rating units;
+    `rmse` : validation RMSE of the mean of all predictions, at no rank; `ranks` : of that mean at some ranks;
+    `merged` : relative length of what merging draws cut off; `r_hat` : median, 95 % quantile and maximum over some
+    predictions; `effective` : their effective numbers of draws, median and minimum.
+    """
+
+    burn_in: int
+    draws: int
+    chains: int
+    rank: int
+    noise_deviation: float
+    rmse: float | None
+    ranks: tuple[RankOfMean, ...]
+    merged: float
+    r_hat: tuple[float, ...]
+    effective: tuple[float, ...]
+    kept: tuple[KeptDraw, ...]

@@ -1,0 +1,79 @@
+"""The sections of single training methods below [train].
+
+Covers: [train.batch], [train.als] and [train.bayes]. Does not cover: settings of several methods (train.py).
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, without unknown keys, with finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BatchSettings(Section):
+    """method = "batch": gradient descent over all ratings, with U and V updated from the same old values."""
+
+    step: float | None = Field(
+        None,
+        gt=0,
+        description="fixed step s of U <- U + s (sum of e V - l2 n U), for ratings scaled to unit deviation; "
+        "None: backtracking line search, which needs no tuning (tasks/training/gradient_descent.py)",
+    )
+    momentum: float = Field(
+        0.0, ge=0, lt=1, description="weight of the last direction; helps fixed steps, not the line search"
+    )
+    steps: int = Field(
+        1000,
+        ge=1,
+        description="most iterations; fewer at convergence, or if validation stops improving",
+    )
+    tolerance: float = Field(
+        1e-7, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
+    )
+    patience: int = Field(20, ge=1, description="iterations without train.minimum_gain before training stops")
+    checkpoint_steps: int = Field(
+        50,
+        ge=1,
+        description="iterations between checkpoints: the most that a crash loses; each costs half an iteration",
+    )
+
+
+class AlsSettings(Section):
+    """method = "als": the rows of users and of items solved by turns, by conjugate gradients."""
+
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="weight of a missing cell, whose target is 0: 0 completes the ratings, 1 with train.l2 = 0 is the "
+        "SVD of the matrix with zeros, and between them lie the models that rank best; above 0 there are no biases; "
+        "None: 0 for ratings, and for a ranking by the part of the cells that have ratings",
+    )
+    toward_mean: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="part of the mean row of all users to which their L2 term pulls them, in place of 0, so that users "
+        "with few ratings are recommended popular items; needs alpha above 0; None: where alpha is None, by the part "
+        "of the cells that have ratings, else 0",
+    )
+    steps: int = Field(1, ge=1, description="preconditioned steps of conjugate gradients for each row in an epoch")
+    tolerance: float = Field(
+        1e-6, ge=0, lt=1, description="training has converged once the gradient falls to this part of its maximum"
+    )
+
+
+class BayesSettings(Section):
+    """method = "bayes": draws from the posterior by Gibbs sampling, from the optimum of sgd on."""
+
+    burn_in: int = Field(20, ge=0, description="sweeps before the first draw that counts")
+    draws: int = Field(100, ge=1, description="sweeps after these; each is a draw of all rows, in each chain")
+    chains: int = Field(1, ge=1, le=16, description="independent chains, which run at the same time where workers idle")
+    steps: int = Field(3, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
+    mean_rank: int | None = Field(
+        None, ge=1, description="rank of the model, the mean of all draws cut to it; None: twice train.rank"
+    )

@@ -1,0 +1,212 @@
+"""A sweep of Gibbs sampling as a graph: all users drawn, then all items.
+
+Covers: the tasks of a sweep, of the predictions after it, and of the merge of draws into their compact mean.
+Does not cover: the work of a task (tasks/posterior/), the loop over sweeps (bayes.py).
+
+Users stay where their blocks are. All item shards travel as one, as in als_all_items_graph.py: with s steps and P rows
+of blocks a sweep has (s + 4) P + s + 5 tasks. Random numbers depend on chain, sweep and place, and parts are added up
+in the order of the grid, so the bits are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask.base import annotate
+from dask.delayed import delayed
+from distributed import Future
+
+from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.training.methods.als_graph import RowSolves
+from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.tasks.model.about import Place
+from funkflow.tasks.noise import Stream
+from funkflow.tasks.posterior import draws as tasks
+from funkflow.tasks.posterior import held_out as scoring
+from funkflow.tasks.posterior import state as files
+from funkflow.tasks.posterior.mean import find_merge
+
+Futures = list[Future[Any]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`). `met` : see `tasks.met_of`."""
+
+    users: Futures
+    items: Future[Any]
+    met: Future[Any] | None = None
+
+
+@dataclass(frozen=True)
+class CompactMean:
+    """The sum of all merged draws, by shard; `losses` : of the last merge, see `state.losses_of`."""
+
+    users: Futures
+    items: Futures
+    losses: Future[Any] | None = None
+
+
+class Sweeps(RowSolves):
+    """Sweeps over the blocks of a grid."""
+
+    def __init__(self, context: Context, data: PlacedGrid, model: tasks.Model, width: int) -> None:
+        self.model = model
+        super().__init__(context, data, model.objective, model.steps, width)
+
+    @property
+    def biases(self) -> bool:
+        """Whether rows have biases."""
+        return self.objective.biases
+
+    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float, name: str) -> Chain:
+        """Return a chain at given rows, futures by shard."""
+        key = f"{self.attempt}-{name}"
+        return Chain(
+            [
+                self._submit(tasks.first_users, rows, counts, key=f"first-users-{key}-{a:03d}")
+                for a, (rows, counts) in enumerate(zip(users, self.counts.users, strict=True))
+            ],
+            self._submit(tasks.first_items, self.counts.items, noise_precision, *items, key=f"first-items-{key}"),
+        )
+
+    def trained(self, places: dict[str, list[Place]], rank: int) -> list[Futures]:
+        """Submit reading the rows of trained shards; return those of users, then of items."""
+        return [
+            [
+                self._submit(
+                    files.start_rows,
+                    place,
+                    rank,
+                    side[:-1],
+                    self.biases,
+                )
+                for n, place in enumerate(places[side])
+            ]
+            for side in ("users", "items")
+        ]
+
+    def sweep(self, chain: Chain, stream: Stream) -> Chain:
+        """Submit a sweep of a chain."""
+        at, count, model = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", len(self.data.rows), self.model
+        counts = self.counts.items
+
+        def task(function: Callable[..., Any], *arguments: Any, name: str) -> Any:
+            return delayed(function, pure=False)(*arguments, dask_key_name=f"{name}-{at}")
+
+        seen = [task(tasks.sums_of, users, name=f"sums-before-{a:03d}") for a, users in enumerate(chain.users)]
+        problem = task(tasks.begin_sweep, chain.items, model, stream, *seen, name="draw-prior")
+        users: list[Any] = []
+        for a, blocks in enumerate(self.data.rows):
+            with self.data.placed(a * self.data.shares // count), annotate(priority=1):
+                users.append(
+                    task(
+                        tasks.draw_users, blocks, chain.users[a], problem, self.counts.users[a], model, stream, a,
+                        name=f"draw-users-{a:03d}",
+                    )
+                )  # fmt: skip
+        seen = [task(tasks.sums_of, each, name=f"sums-{a:03d}") for a, each in enumerate(users)]
+        items = begun = task(tasks.begin_items, problem, counts, model, stream, *seen, name="draw-precision")
+        for step in range(model.steps + 1):
+            parts = [
+                task(
+                    tasks.item_parts, ratings, users[a], items, model, stream, a, name=f"item-parts-{step:02d}-{a:03d}"
+                )
+                for a, ratings in enumerate(self.ordered)
+            ]
+            if step == model.steps:
+                items = task(tasks.end_items, items, counts, *parts, name="draw-items")
+            elif step:
+                items = task(tasks.step_items, items, *parts, name=f"step-items-{step:02d}")
+            else:
+                items = task(tasks.begin_search, items, counts, model, stream, *parts, name="begin-items")
+        met = task(tasks.met_of, begun, name="met")
+        futures = self.client.compute([*users, items, met], optimize_graph=False)
+        return Chain(futures[:count], futures[count], futures[-1])
+
+    def predicted(self, before: Futures, chain: Chain, name: str) -> Futures:
+        """Submit the predictions of validation ratings with those of a draw; return them by user shard."""
+        return [
+            self._submit(
+                scoring.add_draw, drawn, held_out, self.biases, users, chain.items,
+                key=f"predict-{self.attempt}-{name}-{a:03d}",
+            )
+            for a, (drawn, held_out, users) in enumerate(zip(before, self.data.held_out, chain.users, strict=True))
+        ]  # fmt: skip
+
+    def no_predictions(self) -> Futures:
+        """Return the predictions of no draw, by user shard."""
+        return [self._submit(scoring.HeldOutDraws.none, held_out) for held_out in self.data.held_out]
+
+    def errors_of_mean(self, drawn: Sequence[Futures], scale: tuple[float, float], name: str) -> Futures:
+        """Submit the errors of the mean of all chains' predictions; return them by user shard."""
+        return [
+            self._submit(
+                scoring.errors_of_mean, held_out, self.objective.scaling, scale, *(of_chain[a] for of_chain in drawn),
+                key=f"score-{self.attempt}-{name}-{a:03d}",
+            )
+            for a, held_out in enumerate(self.data.held_out)
+        ]  # fmt: skip
+
+    def no_mean(self) -> CompactMean:
+        """Return the sum of no draws."""
+        users, items = (
+            [self._submit(files.empty_compact, counts) for counts in side]
+            for side in (self.counts.users, self.counts.items)
+        )
+        return CompactMean(users, items)
+
+    def stored_mean(self, users: Sequence[Place], items: Sequence[Place]) -> CompactMean:
+        """Return the compact mean of a checkpoint."""
+        of_users, of_items = ([self._submit(files.read_compact, place) for place in side] for side in (users, items))
+        return CompactMean(of_users, of_items)
+
+    def stored_predictions(self, sums: Sequence[Place], traces: Sequence[Place], draws: int) -> Futures:
+        """Return the predictions of a checkpoint, by user shard."""
+        return [self._submit(files.read_predictions, *places, draws) for places in zip(sums, traces, strict=True)]
+
+    def merge(self, mean: CompactMean, drawn: Sequence[Chain], rank: int, name: str) -> CompactMean:
+        """Submit the merge of draws into their compact mean of at most a rank."""
+        key, shards = f"{self.attempt}-{name}", range(len(mean.users))
+        of_users = [[draw.users[a] for draw in drawn] for a in shards]
+        of_items = [draw.items for draw in drawn]
+        stacked = [
+            self._submit(files.stack_users, mean.users[a], self.biases, *of_users[a], key=f"stack-users-{key}-{a:03d}")
+            for a in shards
+        ] + [
+            self._submit(files.stack_items, mean.items[b], self.biases, b, *of_items, key=f"stack-items-{key}-{b:03d}")
+            for b in shards
+        ]
+        found = self._submit(find_merge, rank, len(shards), *stacked, key=f"find-merge-{key}")
+        users = [
+            self._submit(
+                files.merge_users, mean.users[a], self.biases, found, *of_users[a], key=f"merge-users-{key}-{a:03d}"
+            )
+            for a in shards
+        ]
+        items = [
+            self._submit(
+                files.merge_items, mean.items[b], self.biases, b, found, *of_items, key=f"merge-items-{key}-{b:03d}"
+            )
+            for b in shards
+        ]
+        return CompactMean(users, items, self._submit(files.losses_of, found, key=f"losses-{key}"))
+
+    def errors_of_compact(
+        self, mean: CompactMean, drawn: Sequence[Futures], ranks: Sequence[int], scale: tuple[float, float]
+    ) -> list[list[scoring.CompactErrors]]:
+        """Return the errors of the compact mean at each rank, by user shard."""
+        submitted = [
+            self._submit(
+                scoring.errors_of_compact, held_out, mean.users[a], list(mean.items), list(ranks),
+                self.objective.scaling, scale, *(of_chain[a] for of_chain in drawn),
+            )
+            for a, held_out in enumerate(self.data.held_out)
+        ]  # fmt: skip
+        found: list[list[scoring.CompactErrors]] = self.client.gather(submitted)
+        return found
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
+        return self.client.submit(function, *arguments, pure=False, **options)

@@ -1,0 +1,98 @@
+"""The files of a sampler's checkpoint: chains, predictions and the compact mean, in a fixed order.
+
+Covers: writing them where they lie, reading them back as fresh tasks, kept draws, and the shards of the mean.
+Does not cover: the form of a file (tasks/posterior/state.py), the manifest of a checkpoint
+(pipeline/training/checkpoint.py), the loop (bayes.py).
+
+    users : rows of each chain, sums and traces of predictions of each chain, the compact mean; a file a shard each
+    items : rows of each chain, the compact mean
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.typed_json import FileEntry
+from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
+from funkflow.pipeline.training.manifest import STAGE
+from funkflow.pipeline.training.methods.bayes_graph import Chain, CompactMean, Futures, Sweeps
+from funkflow.tasks.posterior import state as forms
+from funkflow.tasks.storage import files
+
+_Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
+
+
+def write(
+    context: Context, folder: str, number: int, chains: Sequence[Chain], predicted: Sequence[Futures],
+    mean: CompactMean, sampling: DrawState,
+) -> ResumePoint:  # fmt: skip
+    """Write the state after sweep `number`; return where to resume."""
+    at = f"shards-{number:05d}"
+    users: _Jobs = []
+    items: _Jobs = []
+    for c, chain in enumerate(chains):
+        of_users, of_items = _rows(f"{at}/chain-{c:02d}", chain)
+        users += of_users
+        items += of_items
+    for c, drawn in enumerate(predicted):
+        users += [(f"{at}/sums-{c:02d}-{a:05d}.npy", forms.write_predictions, (each,)) for a, each in enumerate(drawn)]
+        users += [(f"{at}/trace-{c:02d}-{a:05d}.npy", forms.write_trace, (each,)) for a, each in enumerate(drawn)]
+    for jobs, side, shards in ((users, "user", mean.users), (items, "item", mean.items)):
+        jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
+    return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
+
+
+def write_rows(context: Context, folder: str, name: str, chain: Chain) -> ShardFiles:
+    """Write the rows of one draw below a folder of their own."""
+    return _written(context, folder, *_rows(f"{name}/", chain))
+
+
+def write_mean(context: Context, folder: str, mean: CompactMean, draws: int, rank: int) -> ShardFiles:
+    """Write the mean of so many draws, cut to a rank, as shards of factors."""
+    users, items = (
+        [(f"shards-mean/{side}-{n:05d}.npy", forms.write_mean, (each, draws, rank)) for n, each in enumerate(shards)]
+        for side, shards in (("user", mean.users), ("item", mean.items))
+    )
+    return _written(context, folder, users, items)
+
+
+def stored(
+    sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState
+) -> tuple[list[Chain], list[Futures], CompactMean]:
+    """Return chains, predictions and the compact mean of a checkpoint, as fresh load tasks."""
+    shards, chains = len(sweeps.data.rows), len(sampling.noise_precisions)
+    users, items = (_by_shards(side, shards, folder) for side in (last.current.users, last.current.items))
+    rows = [sweeps.stored(users[c], items[c], last.epoch * chains + c) for c in range(chains)]
+    begun = [
+        sweeps.first(each.users, each.items, precision, f"{c}-{last.epoch:04d}")
+        for c, (each, precision) in enumerate(zip(rows, sampling.noise_precisions, strict=True))
+    ]
+    predicted = [
+        sweeps.stored_predictions(users[chains + 2 * c], users[chains + 2 * c + 1], sampling.draws)
+        for c in range(chains)
+    ]
+    return begun, predicted, sweeps.stored_mean(users[-1], items[-1])
+
+
+def _rows(prefix: str, chain: Chain) -> tuple[_Jobs, _Jobs]:
+    shards = range(len(chain.users))
+    return (
+        [(f"{prefix}user-{a:05d}.npy", forms.write_user_rows, (chain.users[a],)) for a in shards],
+        [(f"{prefix}item-{b:05d}.npy", forms.write_item_rows, (chain.items, b)) for b in shards],
+    )
+
+
+def _written(context: Context, folder: str, users: _Jobs, items: _Jobs) -> ShardFiles:
+    jobs = [*users, *items]
+    calls = [(write, files.join(folder, path), *arguments) for path, write, arguments in jobs]
+    checksums = run_all(context, STAGE, "save-draws", forms.called, calls)
+    entries = array_entries((path for path, _, _ in jobs), checksums)
+    return {"users": entries[: len(users)], "items": entries[len(users) :]}
+
+
+def _by_shards(entries: Iterable[FileEntry], shards: int, folder: str) -> list[list[tuple[str, str]]]:
+    places = [entry.place(folder) for entry in entries]
+    return [places[at : at + shards] for at in range(0, len(places), shards)]

@@ -1,0 +1,256 @@
+"""The tasks of a sweep of Gibbs sampling: all users drawn, then all items, by perturbed solves.
+
+Covers: the draw of a user shard, a row of blocks' part in the draw of the items, the draw of all items in steps.
+Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), the graph of a sweep
+(pipeline/training/methods/bayes_graph.py).
+
+The posterior of a row x given all else is N(A^-1 b, A^-1), with A = tau sum of y y^T + L and b = tau sum of t y + L m
+over the row's ratings, targets t, and rows y of the other side; L and m are the row's prior. Where the targets are
+t + z / sqrt(tau) and the prior mean m + L^(-1/2) z', with z and z' from N(0, 1), the least of the row's problem is a
+draw from it ("perturb and solve": Papandreou & Yuille 2010; Orieux, Féron & Giovannelli 2012). Steps of conjugate
+gradients from the last draw come close to it. With S steps the draw is off by what these steps leave.
+
+All is divided by tau. In the basis where L is the identity, the shift of each row is 1 / tau.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.factor_shard import refuse_other_shards
+from funkflow.tasks.grid.row_basis import RowBasis
+from funkflow.tasks.grid.row_objective import Objective
+from funkflow.tasks.grid.row_search import RowProblems, RowSearch
+from funkflow.tasks.grid.solved_rows import Matrix, Rows
+from funkflow.tasks.grid.user_terms import UserTerms
+from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy
+from funkflow.tasks.kernels.tiles import TILE_USERS
+from funkflow.tasks.noise import Noise, Stream
+from funkflow.tasks.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior
+from funkflow.tasks.training import als
+from funkflow.tasks.training.als import ItemPart, OrderedRow
+
+
+@dataclass(frozen=True)
+class Model:
+    """What draws have in common.
+
+    objective : with alpha = 0, so of completion; ratings : number of training ratings; squared_targets : their sum of
+    squares, scaled and centred; steps : of conjugate gradients in each row.
+    """
+
+    objective: Objective
+    ratings: int
+    squared_targets: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class ItemDraw(Weighed):
+    """All item shards at the end of a sweep, their sums and X^T X, and tau."""
+
+    shards: tuple[Rows, ...]
+    sums: RowSums
+    gram: Matrix
+    noise_precision: float
+
+
+@dataclass(frozen=True)
+class UserProblem(Weighed):
+    """What draws of user shards need beside their ratings."""
+
+    items: tuple[Rows, ...]
+    prior: RowPrior
+    basis: RowBasis
+    noise_precision: float
+
+
+@dataclass(frozen=True)
+class UserSums(Weighed):
+    """What the rest of a sweep needs of a user shard: its sums, X^T X, and what its predictions met and squared to."""
+
+    sums: RowSums
+    gram: Matrix
+    met: float
+    squared: float
+
+
+@dataclass(frozen=True)
+class UserDraw(Weighed):
+    """A drawn user shard."""
+
+    rows: Rows
+    seen: UserSums
+
+
+@dataclass(frozen=True)
+class ItemProblem(Weighed):
+    """All item shards before the first pass of their draw; `squared_errors` : of the drawn users with the old items."""
+
+    shards: tuple[Rows, ...]
+    prior: RowPrior
+    basis: RowBasis
+    noise_precision: float
+    squared_errors: float
+
+
+@dataclass(frozen=True)
+class AllItemSearches(Weighed):
+    """All item shards between the steps of their draw."""
+
+    shards: tuple[als.ItemSearch, ...]
+    noise_precision: float
+
+
+def first_items(counts: Sequence[Matrix], noise_precision: float, *shards: Rows) -> ItemDraw:
+    """Return given item shards as a draw; counts : float64 (rows,) of each."""
+    shards = tuple(aligned_copy(shard) for shard in shards)
+    return ItemDraw(shards, _sums(shards, counts), _gram(shards), noise_precision)
+
+
+def first_users(rows: Rows, counts: Matrix) -> UserDraw:
+    """Return a given user shard as a draw."""
+    return UserDraw(rows, UserSums(RowSums.of(rows, counts), als.gram_of(rows), 0.0, 0.0))
+
+
+def begin_sweep(items: ItemDraw, model: Model, stream: Stream, *users: UserSums) -> UserProblem:
+    """Draw the users' prior, and return their problem."""
+    prior = draw_prior(_total(users), stream, "users")
+    return UserProblem(items.shards, prior, _basis(model, "users", items.gram, prior), items.noise_precision)
+
+
+def draw_users(
+    blocks: BlockRow, users: UserDraw, problem: UserProblem, counts: Matrix, model: Model, stream: Stream, shard: int
+) -> UserDraw:
+    """Draw the rows of a user shard, from where they are.
+
+    Users of a row of tiles are drawn together, as `als.solve_users` solves them. Rows without ratings are drawn from
+    the prior.
+
+    Parameters
+    ----------
+    blocks : the shard's row; counts : float64 (rows,), ratings of each user; shard : its number.
+
+    Raises
+    ------
+    ShardMismatch
+        A block was cut for shards of other sizes.
+    """
+    blocks, rows = tuple(blocks), aligned_copy(users.rows)
+    for block, items in zip(blocks, problem.items, strict=True):
+        refuse_other_shards(block.shape, len(rows), len(items))
+    problems = _problems("users", counts, problem, model)
+    terms, met, squared = UserTerms(blocks, [aligned(each) for each in problem.items], model.objective), 0.0, 0.0
+    for first in range(0, len(rows), TILE_USERS):
+        part = slice(first, min(first + TILE_USERS, len(rows)))
+        terms.take(first, part.stop - first)
+        terms.add_noise(Noise(stream.generator("ratings of users", shard, first), problem.noise_precision**-0.5))
+        pull = _normals(stream, "users", rows[part], shard, first)
+        search, _ = RowSearch.begin(rows[part], problems.part(part), *terms.sums(rows[part], noisy=True), pull)
+        for step in range(model.steps):
+            search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
+        seen = terms.sums(rows[part])[1]
+        met, squared = met + seen.met, squared + seen.squared
+    return UserDraw(rows, UserSums(RowSums.of(rows, counts), als.gram_of(rows), met, squared))
+
+
+def sums_of(users: UserDraw) -> UserSums:
+    """Return the sums alone, so that they can travel without the rows."""
+    return users.seen
+
+
+def begin_items(
+    problem: UserProblem, counts: Sequence[Matrix], model: Model, stream: Stream, *users: UserSums
+) -> ItemProblem:
+    """Draw tau and the items' prior, and return the items' problem; users : of all user shards, in order."""
+    met, squared = sum(each.met for each in users), sum(each.squared for each in users)
+    errors = model.squared_targets - 2.0 * met + squared
+    prior = draw_prior(_sums(problem.items, counts), stream, "items")
+    basis = _basis(model, "items", np.sum([each.gram for each in users], axis=0), prior)
+    return ItemProblem(problem.items, prior, basis, draw_noise_precision(errors, model.ratings, stream), errors)
+
+
+def met_of(problem: ItemProblem) -> tuple[float, float]:
+    """Return the sum of squared errors of the drawn users with the items before, in units of training, and tau."""
+    return problem.squared_errors, problem.noise_precision
+
+
+def item_parts(
+    ratings: OrderedRow, users: UserDraw, items: ItemProblem | AllItemSearches, model: Model, stream: Stream, shard: int
+) -> tuple[ItemPart, ...]:
+    """Return a row of blocks' part of the sums of all items: in the first pass with noise, then at their directions.
+
+    shard : the row's number.
+    """
+    rows, objective = users.rows, model.objective
+    if isinstance(items, AllItemSearches):
+        directions = (als.directions_of(each) for each in items.shards)
+        return tuple(
+            als.item_part(ratings, b, rows, each, objective, no_targets=True) for b, each in enumerate(directions)
+        )
+    noises = (stream.generator("ratings of items", shard, b) for b in range(len(items.shards)))
+    deviation = items.noise_precision**-0.5
+    return tuple(
+        als.item_part(ratings, b, rows, each, objective, no_targets=False, noise=Noise(generator, deviation))
+        for b, (each, generator) in enumerate(zip(items.shards, noises, strict=True))
+    )
+
+
+def begin_search(
+    problem: ItemProblem, counts: Sequence[Matrix], model: Model, stream: Stream, *rows: tuple[ItemPart, ...]
+) -> AllItemSearches:
+    """Return the start of the draws of all items, from the parts of all rows of blocks, in order."""
+    searches = []
+    for b, shard in enumerate(problem.shards):
+        items, problems = aligned_copy(shard), _problems("items", counts[b], problem, model)
+        pull = _normals(stream, "items", items, b, 0)
+        search, seen = RowSearch.begin(items, problems, *als.total(tuple(row[b] for row in rows)), pull)
+        searches.append(als.ItemSearch(search, seen))
+    return AllItemSearches(tuple(searches), problem.noise_precision)
+
+
+def step_items(searches: AllItemSearches, *rows: tuple[ItemPart, ...]) -> AllItemSearches:
+    """Return the searches after a step in every row."""
+    after = (als.step_items(each, *(row[b] for row in rows)) for b, each in enumerate(searches.shards))
+    return replace(searches, shards=tuple(after))
+
+
+def end_items(searches: AllItemSearches, counts: Sequence[Matrix], *rows: tuple[ItemPart, ...]) -> ItemDraw:
+    """Return all items after their last step."""
+    shards = tuple(als.rows_of_search(each) for each in step_items(searches, *rows).shards)
+    return ItemDraw(shards, _sums(shards, counts), _gram(shards), searches.noise_precision)
+
+
+def _problems(side: str, counts: Matrix, problem: UserProblem | ItemProblem, model: Model) -> RowProblems:
+    """Return the problems of a side's rows, divided by tau."""
+    others = model.objective.items if side == "users" else model.objective.users
+    mean, shifts = problem.prior.mean, np.full(len(counts), 1.0 / problem.noise_precision)
+    free = model.objective.free(len(mean), side)
+    return RowProblems(problem.basis, 0.0, counts / others, shifts, mean * free, 0.0, free)
+
+
+def _basis(model: Model, side: str, gram: Matrix, prior: RowPrior) -> RowBasis:
+    return RowBasis.of(gram, model.objective.free(len(gram), side), prior.precision)
+
+
+def _normals(stream: Stream, side: str, rows: Rows, *place: int) -> Rows:
+    """Return a normal number for each number of some rows."""
+    return stream.generator(f"rows of {side}", *place).standard_normal(rows.shape, dtype=rows.dtype.type)
+
+
+def _total(users: Sequence[UserSums]) -> RowSums:
+    return functools.reduce(operator.add, (each.sums for each in users))
+
+
+def _sums(shards: Sequence[Rows], counts: Sequence[Matrix]) -> RowSums:
+    return functools.reduce(operator.add, map(RowSums.of, shards, counts))
+
+
+def _gram(shards: Sequence[Rows]) -> Matrix:
+    return np.asarray(np.sum([als.gram_of(each) for each in shards], axis=0))

@@ -1,0 +1,73 @@
+"""The priors of rows and the precision of ratings, drawn from what they depend on.
+
+Covers: sums over rows, draws of the mean and precision of each column, and the draw of the ratings' precision.
+Does not cover: draws of rows (draws.py).
+
+Ratings, scaled to unit deviation, are normal about their predictions with precision tau. Column f of the users' rows is
+normal with mean m_f and precision l_f, and likewise for items; biases are one column more. Above these are
+
+    tau, l_f ~ Gamma(1/2, rate 1/2)        m_f ~ N(0, 1 / l_f)
+
+(Salakhutdinov & Mnih 2008, with a diagonal precision; Rendle 2012). All are conjugate, so their draws are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from funkflow.tasks.grid.solved_rows import Matrix, Rows
+from funkflow.tasks.noise import Stream
+
+SHAPE, RATE, MEAN_WEIGHT = 0.5, 0.5, 1.0
+LEAST_VARIANCE = 1e-6
+"""Of ratings about their predictions, in units of the ratings' variance: they are rounded, if nothing else."""
+
+
+@dataclass(frozen=True)
+class RowPrior:
+    """The prior of a side's rows: mean and precision of each column, float64 (w,)."""
+
+    mean: Matrix
+    precision: Matrix
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums over the rows that have ratings: their number, and sums and squares of each column, float64 (w,)."""
+
+    rows: int
+    sums: Matrix
+    squares: Matrix
+
+    @classmethod
+    def of(cls, rows: Rows, counts: Matrix) -> RowSums:
+        """Return those of a shard; counts : float64 (rows,), ratings of each."""
+        rated = rows[counts > 0]
+        squares = np.einsum("rf,rf->f", rated, rated, dtype=np.float64)
+        return cls(len(rated), np.sum(rated, axis=0, dtype=np.float64), squares)
+
+    def __add__(self, other: RowSums) -> RowSums:
+        return RowSums(self.rows + other.rows, self.sums + other.sums, self.squares + other.squares)
+
+
+def draw_prior(total: RowSums, stream: Stream, side: str) -> RowPrior:
+    """Draw the prior of "users" or "items" from the sums over all their rows."""
+    generator = stream.generator("prior", side == "items")
+    count, mean = total.rows, total.sums / max(1, total.rows)
+    weight = count + MEAN_WEIGHT
+    about = np.maximum(total.squares - count * mean**2, 0.0) + count * MEAN_WEIGHT / weight * mean**2
+    precision = generator.gamma(SHAPE + count / 2.0, 1.0 / (RATE + about / 2.0))
+    drawn = count * mean / weight + generator.standard_normal(len(mean)) / np.sqrt(weight * precision)
+    return RowPrior(drawn, precision)
+
+
+def draw_noise_precision(squared_errors: float, ratings: int, stream: Stream) -> float:
+    """Draw tau from the sum of squared errors, of ratings scaled to unit deviation.
+
+    It is 1 / LEAST_VARIANCE at most, so that ratings which are fitted exactly do not make it infinite.
+    """
+    rate = RATE + max(squared_errors, 0.0) / 2.0
+    drawn = stream.generator("precision").gamma(SHAPE + ratings / 2.0, 1.0 / rate)
+    return float(min(drawn, 1.0 / LEAST_VARIANCE))
