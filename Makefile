@@ -45,7 +45,7 @@ help:
 	@echo 'make lint     ruff check, ruff format --check, mypy --strict'
 	@echo 'make format   let ruff put imports and layout in order'
 	@echo 'make docs     build the manual into build/docs, with warnings as errors'
-	@echo 'make figures  draw the pictures and the floors in docs/ again'
+	@echo 'make figures  draw the pictures and the layers in docs/ again'
 	@echo 'make screenshots RATINGS=PATH    take the screenshots in docs/ again, with the report of a run on those ratings; needs Chromium'
 	@echo 'make bench    measure beside other programs, 5 M ratings, minutes; bench-full: 100 M, hours (BENCH_ARGS=...)'
 	@echo 'make chaos    strike runs with faults by a seeded schedule (MINUTES=5 SEED=0) and compare their bits'

@@ -25,15 +25,18 @@ TEXT = (DOCS / "follow-the-gradient.md").read_text(encoding="utf-8")
 SCALE = (DOCS / "scale.md").read_text(encoding="utf-8")
 LIVE = (DOCS / "live.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+PRINTED = re.findall(r"```python\n[^`]*```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_blocks_run_one_after_another(tmp_path: Path) -> None:
-    assert len(BLOCKS) == 6
+    """And print what the page shows below them."""
+    assert (len(BLOCKS), len(PRINTED)) == (7, 4)
     script = tmp_path / "page.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, cwd=DOCS.parent,
                           env={"PYTHONPATH": str(DOCS.parent)}, timeout=60)  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert done.stdout == "".join(PRINTED)
 
 
 def test_every_block_asserts_something() -> None:

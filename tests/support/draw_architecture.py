@@ -1,6 +1,6 @@
-"""Draw the floors of docs/architecture.md from the code: `make figures`.
+"""Draw the layers of docs/architecture.md from the code: `make figures`.
 
-Covers: what each folder says of itself, what it imports, and a picture of the folders of pipeline/ and tasks/.
+Covers: the first line of each folder, what it imports, and a picture of the folders of pipeline/ and tasks/.
 Does not cover: the rest of that page, which people write; the rules (test_architecture.py).
 """
 
@@ -17,18 +17,18 @@ CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "docs" / "architecture.md"
 BEGIN, END = "<!-- drawn from the code: make figures -->\n", "<!-- end of what is drawn -->\n"
 FLOWS = {
-    "pipeline.flow": "the whole run: which stage follows which",
-    "pipeline.from_python": "a run from Python: settings, ratings in memory, the client",
-    "pipeline.fitting": "a run that leaves a model in memory, and no files",
-    "pipeline.estimator_input": "tables and matrices as ratings",
-    "pipeline.estimator": "scikit-learn's methods",
-    "pipeline.cli": "words in, exit codes out",
+    "pipeline.flow": "A whole run: the order of its stages",
+    "pipeline.from_python": "A run from Python: settings, ratings in memory, the client",
+    "pipeline.fitting": "A run that leaves a model in memory, and no files",
+    "pipeline.estimator_input": "Tables and matrices as ratings",
+    "pipeline.estimator": "The estimator, with scikit-learn's methods",
+    "pipeline.cli": "The command line: arguments in, exit codes out",
 }
-"""Files straight under pipeline/ that are floors by themselves."""
+"""Files straight under pipeline/ that are layers by themselves."""
 
 
 def package_of(module: str) -> str:
-    """Return the folder of a module, or the module itself where it is a floor."""
+    """Return the folder of a module, or the module itself where it is a layer."""
     name = module.removeprefix("funkflow.")
     return name if name in (*FLOWS, "tasks", "pipeline") else name.rpartition(".")[0]
 
@@ -75,7 +75,7 @@ def where(package: str) -> str:
 
 
 def drawn(root: Path) -> str:
-    """Return the picture and the table, highest floor first."""
+    """Return the picture and the table, highest layer first."""
     graph = floors(root)
     shown = [name for name in reversed(graph) if name != "pipeline"]
     edges = [
@@ -96,7 +96,7 @@ def drawn(root: Path) -> str:
             *sorted(edges),
             "```",
             "",
-            "| floor | | files |",
+            "| layer | content | files |",
             "|---|---|---|",
             *rows,
             "",
