@@ -33,6 +33,7 @@ from funkflow.pipeline.progress.events import (
     event_of,
 )
 from funkflow.pipeline.progress.outcome import RUNNING
+from funkflow.pipeline.progress.words import counted
 
 MOST_RUNS = 12
 """Runs that a scheduler remembers; the one without events for longest goes first."""
@@ -233,7 +234,7 @@ def _checkpoint(story: Story, event: CheckpointWritten, time: float) -> None:
     several = f"; {len(story.checkpoints):,} so far" if len(story.checkpoints) > 1 else ""
     for earlier in [line for line in story.lines if line[1] == _CHECKPOINT]:
         story.lines.remove(earlier)
-    words = f"after {story.counted} {event.epoch:,}, written in {event.seconds:.2f} s{several}"
+    words = f"{story.counted} {event.epoch:,}, written in {event.seconds:.2f} s{several}"
     story.lines.append((time, _CHECKPOINT, words))
 
 
@@ -243,7 +244,7 @@ def _memory(story: Story, event: MemoryMeasured, _time: float) -> None:
 
 def _rows_quarantined(story: Story, event: RowsQuarantined, time: float) -> None:
     story.quarantined = event.rows
-    story.lines.append((time, "quarantine", f"{event.rows:,} rows quarantined in {event.path}"))
+    story.lines.append((time, "quarantine", f"{counted(event.rows, 'row')}, in {event.path}"))
 
 
 def _worker_lost(story: Story, event: WorkerLost, time: float) -> None:
