@@ -234,7 +234,7 @@ def _checkpoint(story: Story, event: CheckpointWritten, time: float) -> None:
     several = f"; {len(story.checkpoints):,} so far" if len(story.checkpoints) > 1 else ""
     for earlier in [line for line in story.lines if line[1] == _CHECKPOINT]:
         story.lines.remove(earlier)
-    words = f"{story.counted} {event.epoch:,}, written in {event.seconds:.2f} s{several}"
+    words = f"after {story.counted} {event.epoch:,}, written in {event.seconds:.2f} s{several}"
     story.lines.append((time, _CHECKPOINT, words))
 
 

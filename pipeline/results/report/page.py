@@ -89,7 +89,7 @@ def _results(several: Sequence[ReportFacts]) -> Markup:
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
         ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
-    return piece("table", "comparison", rows[0], rows[1:])
+    return piece("table", "results of the runs", rows[0], rows[1:])
 
 
 def _ndcg_rows(several: Sequence[ReportFacts]) -> list[list[str]]:
@@ -115,4 +115,4 @@ def _differences(several: Sequence[ReportFacts]) -> Markup:
     ]
     if not rows:
         return piece("paragraphs", ["The settings are the same. The data or the code differ."])
-    return piece("table", "comparison", ["setting", *(sections.short(facts) for facts in several)], rows)
+    return piece("table", "settings of the runs", ["setting", *(sections.short(facts) for facts in several)], rows)

@@ -232,7 +232,7 @@ def factor_table(facts: ReportFacts) -> Markup:
     ]
     words = "The two ends of a factor appeal to different users; their order is arbitrary."
     heads = ("factor, % of energy", "one end", "other end")
-    return piece("paragraphs", [words]) + piece("table", "factors", heads, rows)
+    return piece("paragraphs", [words]) + piece("table", "strongest factors", heads, rows)
 
 
 def resources(facts: ReportFacts) -> Markup:

@@ -87,7 +87,7 @@ def _gate_words(found: RunVerdict, asked: GateQuestions, ranks: bool) -> str:
         return f"The gate refused the model: {gate['refusal']}."
     is_measured = bool(found.get("ranking")) if ranks else found.get("rmse") is not None
     questions = list(_gate_questions(gate, asked, is_measured, ranks))
-    return f"The model passed the gate: {listed(questions)}." if questions else ""
+    return f"The model passed the gate: {'; '.join(questions)}." if questions else ""
 
 
 def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool, ranks: bool) -> Iterator[str]:
