@@ -15,6 +15,7 @@ from rich.console import Console
 
 from funkflow.pipeline.progress.words import counted, data_name, format_bytes, format_time, moment, percent
 from funkflow.pipeline.results.report.index import index_page
+from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
@@ -233,3 +234,17 @@ def test_sizes_and_times_are_written_as_dask_writes_them(exponent: int) -> None:
         assert format_bytes(int(factor * 10**exponent)) == dask.utils.format_bytes(int(factor * 10**exponent))
         seconds = factor * 10 ** min(exponent, 9)
         assert format_time(seconds) == dask.utils.format_time(seconds)
+
+
+def test_several_runs_are_compared_with_units() -> None:
+    epochs = [{"epoch": n, "training_rmse": 0.8, "stopping_rmse": 0.9} for n in (1, 2)]
+    learning = {"counted": "epochs", "stop_on": "validation", "best_epoch": 2, "epochs": epochs}
+    of_epochs, of_passes = (
+        facts(ratings=number) | {"ranks": None, "spectrum": None, "learning": learning | {"counted": counted}}
+        for number, counted in ((1_500, "epochs"), (None, "passes"))
+    )
+    page = report_page([of_epochs, of_passes])
+    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in page.split("<tr>")]
+    cells = {row[0]: row[1:] for row in rows if row}
+    assert cells["validation"] == ["hash 10 %, 1,500 ratings", "hash 10 %"]
+    assert cells["training"][:2] == ["epoch 2 of 2", "2 passes"]

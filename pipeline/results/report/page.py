@@ -15,7 +15,7 @@ from markupsafe import Markup
 from funkflow.pipeline.progress.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
-from funkflow.pipeline.results.report.facts import ReportFacts
+from funkflow.pipeline.results.report.facts import LearningFacts, ReportFacts, RunVerdict
 from funkflow.pipeline.results.report.pieces import piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.ratings import data
@@ -80,16 +80,30 @@ def _results(several: Sequence[ReportFacts]) -> Markup:
         ["run", *(sections.short(facts) for facts in several)],
         [
             "validation",
-            *(f"{facts['verdict'].get('split')}, {facts['verdict'].get('ratings') or 0:,}" for facts in several),
+            *(_validation_words(facts["verdict"]) for facts in several),
         ],
         ["RMSE", *(rounded(each, *rmses, *biases) for each in rmses)],
         ["bias baseline", *(rounded(each, *rmses, *biases) for each in biases)],
-        ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
+        ["training", *(_training_words(facts["learning"]) for facts in several)],
         *_ndcg_rows(several),
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
         ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
     return piece("table", "results of the runs", rows[0], rows[1:])
+
+
+def _validation_words(found: RunVerdict) -> str:
+    """Return the split, and the number of validation ratings with an error."""
+    number = found.get("ratings")
+    return f"{found.get('split')}{f', {number:,} ratings' if number else ''}"
+
+
+def _training_words(found: LearningFacts) -> str:
+    """Return the kept epoch of all; the number of units of a method without epochs."""
+    number = len(found["epochs"])
+    return (
+        f"epoch {found['best_epoch']} of {number}" if found["counted"] == "epochs" else f"{number} {found['counted']}"
+    )
 
 
 def _ndcg_rows(several: Sequence[ReportFacts]) -> list[list[str]]:

@@ -34,7 +34,7 @@ def _table(at: RankingAt) -> Markup:
     sides: dict[str, RankingMeasures] = {"model": at, "most rated": at["most_rated"]}
     if "random" in at:
         sides["random order"] = at["random"]
-    heads = [*sides, "model vs most rated"]
+    heads = [*sides, "vs most rated"]
     rows = [
         [name, *(f"{each[key]:.4f}" if key in each else "" for each in sides.values()), _difference(at, key)]
         for key, name in RANKING_MEASURES.items()
