@@ -42,9 +42,9 @@ from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.sgd import train
 from funkflow.pipeline.training.step_sizes import step_sizes
+from funkflow.tasks.grid.bias_baseline import rows_with_ratings
 from funkflow.tasks.grid.block import read_block
 from funkflow.tasks.grid.factor_shard import FactorShard, ShardStart, initial_shard, shard_rows
-from funkflow.tasks.grid.bias_baseline import rows_with_ratings
 from funkflow.tasks.grid.visit_order import strata_of_epoch
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.training.sgd import descend_in_place

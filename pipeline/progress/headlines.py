@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from funkflow.pipeline.progress.events import Event, StageAdvanced, StageFinished, StageStarted
 from funkflow.pipeline.progress.story import EpochPoint, Story
+from funkflow.pipeline.progress.words import counted
 from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
@@ -86,15 +87,17 @@ class Snapshot:
             reached = f"validation {now[0]} {now[1]}, {kept}; training RMSE {rounded(last.training_rmse)}"
         beaten = story.baselines
         to_beat = (
-            f"to beat: biases {rounded(beaten['biases_rmse'])}, mean {rounded(beaten['mean_rmse'])}" if beaten else ""
+            f"to beat: bias baseline {rounded(beaten['biases_rmse'])}, mean {rounded(beaten['mean_rmse'])}"
+            if beaten
+            else ""
         )
         predicted = int(story.facts.get("predicted_bytes") or 0)
-        of_predicted = f" of {predicted / _MIB:,.0f} predicted" if predicted else ""
+        peak = f"{story.peak_bytes / _MIB:,.0f}{f' of {predicted / _MIB:,.0f}' if predicted else ''} MiB"
         more = [
             f"{last.ratings_per_second / 1e6:.1f} M ratings/s",
-            f"memory {story.peak_bytes / _MIB:,.0f} MiB{of_predicted}" if story.peak_bytes else "",
-            f"checkpoint of {max(story.checkpoints)}" if story.checkpoints else "",
-            f"{story.workers_lost} lost" if story.workers_lost else "",
+            f"memory {peak}{' predicted' if predicted else ''}" if story.peak_bytes else "",
+            f"checkpoint at {max(story.checkpoints)}" if story.checkpoints else "",
+            f"{counted(story.workers_lost, 'worker')} lost" if story.workers_lost else "",
         ]
         return [each for each in (reached, to_beat, " · ".join(filter(None, more))) if each]
 

@@ -33,6 +33,7 @@ from funkflow.pipeline.progress.events import (
     event_of,
 )
 from funkflow.pipeline.progress.outcome import RUNNING
+from funkflow.pipeline.progress.words import counted
 
 MOST_RUNS = 12
 """Runs that a scheduler remembers; the one without events for longest goes first."""
@@ -243,7 +244,7 @@ def _memory(story: Story, event: MemoryMeasured, _time: float) -> None:
 
 def _rows_quarantined(story: Story, event: RowsQuarantined, time: float) -> None:
     story.quarantined = event.rows
-    story.lines.append((time, "quarantine", f"{event.rows:,} rows quarantined in {event.path}"))
+    story.lines.append((time, "quarantine", f"{counted(event.rows, 'row')}, in {event.path}"))
 
 
 def _worker_lost(story: Story, event: WorkerLost, time: float) -> None:

@@ -34,7 +34,7 @@ Run = RunResult | str | os.PathLike[str]
 
 
 def learning_curve(run: Run) -> figure:
-    """Return RMSE by epoch on training and held-out ratings, beside that of the biases alone.
+    """Return RMSE by epoch on training and held-out ratings, beside that of the bias baseline.
 
     Where an NDCG decided, it is the curve, of held-out ratings alone.
 
@@ -65,7 +65,7 @@ def learning_curve(run: Run) -> figure:
             biases = measured.biases_rmse
             plot.add_layout(Span(location=biases, dimension="width", line_color=GREY, line_dash="dashed"))
             line: Any = plot.line([numbers[0]] * 2, [biases] * 2, color=GREY, line_dash="dashed", name="biases")
-            drawn.append(LegendItem(label=f"biases alone {rounded(biases)} on {measured.split}", renderers=[line]))
+            drawn.append(LegendItem(label=f"bias baseline {rounded(biases)} on {measured.split}", renderers=[line]))
             break
     _legend(plot, drawn)
     return plot

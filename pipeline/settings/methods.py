@@ -102,7 +102,7 @@ METHODS: dict[str, Method] = {
             frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS,
         ),
         Method(
-            "als", "rows of users and of items by turns, by conjugate gradients",
+            "als", "alternating least squares, solved by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
             frozenset({"batch", "step", "iterations", "tolerance"}) | _DRAWS,
             numbers=f"{_TRAINING}.als:objective_of",

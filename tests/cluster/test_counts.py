@@ -53,7 +53,7 @@ def test_a_file_of_likes_trains_a_model_that_ranks_and_says_so(tmp_path: Path) -
     about = read_about(result.paths["model"])
     assert (about["goal"], about["settings"]["train"]["method"]) == ("ranking", "als")
     page = Path(result.paths["report"]).read_text(encoding="utf-8")
-    assert "better than the most rated items" in page
+    assert "recommendations beat the most rated items" in page
     again = run(Settings.load(str(Path(result.paths["run"], "settings.toml"))))
     assert again.run_id == result.run_id
 

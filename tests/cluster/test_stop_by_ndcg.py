@@ -140,7 +140,7 @@ def test_the_kept_epoch_has_the_ndcg_of_the_finished_model(result: RunResult) ->
 def test_the_report_and_the_plots_show_the_curve(result: RunResult) -> None:
     page = Path(result.paths["report"]).read_text(encoding="utf-8")
     assert "NDCG@10 by epoch" in page
-    assert f"epoch {result.best_epoch} was kept, chosen on the validation ratings by NDCG@10" in page
+    assert f"kept epoch {result.best_epoch}, best NDCG@10 on the validation ratings" in page
     for plot in (learning_curve(result), compare([result])):
         assert str(plot.title.text).startswith("NDCG")  # type: ignore[union-attr]
 

@@ -101,7 +101,7 @@ def test_noise_is_refused_with_a_report_and_the_model_in_use_stays(client: Clien
     assert (record["state"], record["result"]["warning"]) == ("refused", warning)
     page = (folder / "report.html").read_text()
     assert "The model is of no use: RMSE" in page
-    assert "The gate refused it: its RMSE" in page
+    assert "The gate refused the model: its RMSE" in page
     assert (folder / "model" / "model.json").exists()
     assert not (folder / "recommendations").exists()
 
@@ -158,4 +158,4 @@ def test_the_report_says_of_what_its_figures_are() -> None:
     found = {"rmse": 0.5, "biases_rmse": 1.0, "mean_rmse": 1.5, "ratings": 9, "split": "hash 10 %", "gate": {}}
     for transform, said in (("none", False), ("log1p", True)):
         facts: Any = {"verdict": found, "run": {"settings": {"ingest": {"transform": transform}}}}
-        assert ("are those of log(1 + rating)" in verdict(facts)) == said
+        assert ("are in log(1 + rating)" in verdict(facts)) == said

@@ -112,7 +112,7 @@ def test_all_runs_share_one_grid_and_nothing_is_trained_twice(compared: tuple[Pa
     assert json.loads((Path(before["folder"]) / "comparison.json").read_text())["rows"] == before["rows"]
     for row in before["rows"]:
         figure = row["rmse"] or row["ndcg"]
-        assert (f"failed: lanczos, rank 4{', pure form' * row['pure']}" if row["failed"] else f"{figure:.4f}") in again
+        assert (f"failed: lanczos, rank 4{', unbiased' * row['pure']}" if row["failed"] else f"{figure:.4f}") in again
 
 
 def test_table_and_pictures_lie_together_and_need_nothing_else(compared: tuple[Path, dict[str, Any]]) -> None:
@@ -164,9 +164,9 @@ def test_models_that_predict_no_ratings_have_no_error_and_still_a_place() -> Non
     [
         (["--methods", "sgd,magic"], f"there is no method 'magic'; methods are {', '.join(CONTENDERS)}"),
         (["--ranks", "8,many"], "--ranks '8,many': separate whole numbers by commas"),
-        (["--ranks", "0,8"], "ranks from 1 on"),
+        (["--ranks", "0,8"], "ranks of 1 or more"),
         (["--methods", "most-rated"], "name at least one method to train"),
-        (["--set", "ranking.count=0"], "als-ranking is compared by its ranking, and ranking.count = 0 measures none"),
+        (["--set", "ranking.count=0"], "als-ranking has only a ranking to compare: set ranking.count above 0"),
         (
             ["--set", "split.kind=none", "--set", "split.file=", "--set", "train.stop_on=nothing"],
             "no validation ratings",

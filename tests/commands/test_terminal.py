@@ -85,8 +85,8 @@ def test_the_view_says_how_far_training_is_and_what_it_reached() -> None:
     assert "00:06 · at most 03:14 left" in bar  # two seconds an epoch
     assert [line.strip() for line in reached] == [
         "validation RMSE 0.8700, best 0.8600 at 2; training RMSE 0.8900",
-        "to beat: biases 0.9114, mean 1.1173",
-        "43.0 M ratings/s · memory 650 MiB of 700 predicted · checkpoint of 2",
+        "to beat: bias baseline 0.9114, mean 1.1173",
+        "43.0 M ratings/s · memory 650 of 700 MiB predicted · checkpoint at 2",
     ]
 
 

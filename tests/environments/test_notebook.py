@@ -118,7 +118,7 @@ def test_the_view_says_what_is_at_work_calmly_and_as_words() -> None:
     bar = '<progress aria-label="train" value="3" max="10"></progress>'
     assert f"{bar} 3 of at most 10 · 00:03 · at most 00:07 left" in html
     assert "validation RMSE 0.8700, the best so far; training RMSE 0.9000" in html
-    assert "to beat: biases 0.9114, mean 1.1173" in html
+    assert "to beat: bias baseline 0.9114, mean 1.1173" in html
 
 
 def test_results_as_html_have_the_figures_and_stay_words(result: RunResult) -> None:

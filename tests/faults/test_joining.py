@@ -26,8 +26,8 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.dask_settings import dask_settings
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
 from funkflow.pipeline.root.store import Store
-from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.settings.method_settings import BatchSettings
+from funkflow.pipeline.settings.sections import GridSettings
 from funkflow.pipeline.settings.train import TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training.job import TrainingJob

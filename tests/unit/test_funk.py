@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
-from funkflow.tasks.grid.bias_baseline import mean_shard
+from funkflow.tasks.grid.bias_baseline import mean_shard, rows_with_ratings
 from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.grid.bias_baseline import rows_with_ratings
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import strata_of_shares
 from funkflow.tasks.kernels.funk import descend_factor, squared_errors, start_residuals, subtract_factor

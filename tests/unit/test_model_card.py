@@ -48,7 +48,7 @@ def test_a_card_of_ratings_has_every_figure() -> None:
         "# Model card: ml\\|1m",
         "| funkflow | 9.9, algorithm version 7 |",
         "| format | CSV |",
-        "| ratings | 100,000: 90,000 for training, 10,000 for validation |",
+        "| ratings | 100,000 (90,000 training, 10,000 validation) |",
         "On 10,000 validation ratings, hash 10 %.",
         "| bias baseline | 0.9000 |  | 0.7000 |",
         "| mean rating | 1.1000 |  | 1.0000 |",
@@ -56,8 +56,8 @@ def test_a_card_of_ratings_has_every_figure() -> None:
         "| epoch kept | 2 |",
         "| seed | 5 |",
         "| L2 per rating | 0.05, for ratings of unit deviation |",
-        "- Do not recommend by its predictions: the most rated items are a better list.",
-        "for users with 2 to 3 training ratings the RMSE is 1.1000, on 200 validation ratings.",
+        "- Do not recommend by its predictions: the most rated items are better.",
+        "with 2 to 3 training ratings, the RMSE is 1.1000 (200 validation ratings).",
         "model.predict(",
     ):
         assert line in card
@@ -72,12 +72,12 @@ def test_the_standard_error_is_that_of_the_errors() -> None:
 def test_a_card_of_a_ranking_has_lists_and_no_rmse() -> None:
     card = model_card(facts("ranking", rmse=None, ranking=RANKING) | {"errors": None})
     assert "RMSE" not in card
-    assert "A score is no rating" in card
+    assert "A score is not a rating" in card
     assert "model.recommend(" in card
 
 
 def test_a_card_without_validation_and_of_a_refused_model_says_so() -> None:
     bare = facts(rmse=None, split="none", gate={"passed": False, "refusal": "<b>worse"}) | {"errors": None}
     card = model_card(bare)
-    assert "Nothing was measured: there are no validation ratings." in card
-    assert "- The gate refused it: &lt;b>worse." in card
+    assert "Nothing was measured: no validation ratings." in card
+    assert "- The gate refused the model: &lt;b>worse." in card

@@ -15,13 +15,14 @@ from rich.console import Console
 
 from funkflow.pipeline.progress.words import counted, data_name, format_bytes, format_time, moment, percent
 from funkflow.pipeline.results.report.index import index_page
+from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
 from funkflow.pipeline.results.report.verdict import tiles, verdict
 from funkflow.pipeline.results.tables import result_table
 from funkflow.pipeline.root.result import RunResult, ranking_verdict
 
-BIASES = "an RMSE below those of the mean rating and the biases alone"
+BIASES = "RMSE below the bias baseline and the mean rating"
 STAGES = [{"stage": "train", "bytes": 300 * 2**20}]
 RANKING: Any = {
     "count": 10, "users": 5, "threshold": 4.0, "precision": 0.04, "recall": 0.05, "ndcg": 0.06,
@@ -47,27 +48,26 @@ def facts(gate: dict[str, Any] | None = None, asked: dict[str, Any] | None = Non
 @pytest.mark.parametrize(
     ("gate", "asked", "words"),
     [
-        ({"training_ratings": 9}, {"beats_biases": True}, f"asked for {BIASES}."),
+        ({"training_ratings": 9}, {"beats_biases": True}, f"{BIASES}."),
         (
             {"training_ratings": 2_000},
             {"beats_biases": True, "ratings_at_least": 1_000},
-            f"asked for {BIASES} and 1,000 training ratings at least (there are 2,000).",
+            f"{BIASES}; at least 1,000 training ratings (2,000 found).",
         ),
         (
             {"compared_with": "b", "rmse": 0.8, "rmse_before": 0.81, "ratings": 7},
             {"beats_biases": False, "rmse_worse_by_at_most": 0.01},
-            "asked for an RMSE at most 0.01 above that of the model in use "
-            "(0.8000 against 0.8100 on the same 7 validation ratings).",
+            "RMSE at most 0.01 above the model in use (0.8000 against 0.8100 on the same 7 validation ratings).",
         ),
         (
             {"training_ratings": 9},
             {"rmse_worse_by_at_most": -0.02},
-            "asked for an RMSE at least 0.02 below that of the model in use (there was none to compare with).",
+            "RMSE at least 0.02 below the model in use (none in use yet).",
         ),
     ],
 )
 def test_the_gate_is_told_by_what_it_asked(gate: dict[str, Any], asked: dict[str, Any], words: str) -> None:
-    assert f"The model passed the gate, which {words}" in plain(verdict(facts(gate, asked)))
+    assert f"The model passed the gate: {words}" in plain(verdict(facts(gate, asked)))
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_without_validation_nothing_was_asked_of_the_rmse() -> None:
 
 
 def test_a_refusal_is_told_with_its_reason() -> None:
-    assert "The gate refused it: too few." in verdict(facts({"passed": False, "refusal": "too few"}))
+    assert "The gate refused the model: too few." in verdict(facts({"passed": False, "refusal": "too few"}))
 
 
 def test_the_ranking_stands_beside_the_most_rated_with_a_verdict() -> None:
     worse = verdict(facts(ranking=RANKING))
-    words = "Its recommendations are worse than the most rated items: NDCG 0.0600 against 0.1200 (0.5 times), recall"
+    words = "The top 10 recommendations lose to the most rated items in NDCG (0.0600 against 0.1200, 0.5 times), recall"
     assert words in plain(worse)
     mixed = verdict(facts(ranking=RANKING | {"ndcg": 0.2, "precision": 0.08}))
-    for words in ("better than the most rated items: NDCG", "worse than the most rated items: recall", "no better"):
+    for words in ("beat the most rated items in NDCG", "lose to them in recall", "and equal them in precision"):
         assert words in mixed
     assert "50 % below most rated (0.1200)" in plain(tiles(facts(ranking=RANKING)))
     table = plain(ranking_section(facts(ranking=RANKING)))
@@ -109,9 +109,9 @@ MEASURED = RANKING | {
 def test_a_random_order_and_further_lengths_stand_in_the_table() -> None:
     page = plain(ranking_section(facts(ranking=MEASURED)))
     assert all(
-        words in page for words in ("random order", "0.0120", "at 20 items", "0.0777", "hit rate", "Coverage is")
+        words in page for words in ("random order", "0.0120", "at 20 items", "0.0777", "hit rate", "Coverage: share")
     )
-    assert "A random order would have an NDCG of 0.0120." in plain(verdict(facts(ranking=MEASURED)))
+    assert "Random order: NDCG 0.0120." in plain(verdict(facts(ranking=MEASURED)))
     assert "random order" not in plain(ranking_section(facts(ranking=RANKING)))  # of an older run
 
 
@@ -141,6 +141,13 @@ def test_the_table_of_a_result_has_every_measure_at_every_length() -> None:
     assert "it ranks worse than the most rated items" in shown.get()
 
 
+def test_a_figure_without_a_finding_is_described_by_nothing() -> None:
+    page = ranking_section(facts(ranking=RANKING))
+    assert "aria-labelledby" in page
+    assert all(words not in page for words in ("aria-describedby", "says"))
+    assert "aria-describedby" in resources(facts())
+
+
 def test_memory_is_told_beside_its_prediction() -> None:
     above = facts()
     assert "300 MiB, 50 % above the 200 MiB predicted" in plain(resources(above))
@@ -152,14 +159,14 @@ def test_memory_is_told_beside_its_prediction() -> None:
 @pytest.mark.parametrize(
     ("values", "rmses", "words"),
     [
-        ([9.0, 1.0], [0.9, 0.8], ["The strongest of 2 factors holds 99 % of", "least, 0.8000, with all 2 factors."]),
+        ([9.0, 1.0], [0.9, 0.8], ["The strongest factor holds 99 % of", "Lowest RMSE: 0.8000, with all 2 factors."]),
         (
             [2.0, 2.0, 2.0],
             [0.9, 0.805, 0.8],
-            ["The 2 strongest of 3 factors hold 67 %", "The 2 strongest are within 1 %"],
+            ["The 2 strongest factors hold 67 %", "all 3 factors; 2 come within 1 %."],
         ),
-        ([2.0], [0.9], ["There is one factor", "with the one factor that there is"]),
-        ([2.0, 0.1], [0.9, 1.0], ["with the strongest of 2 factors alone."]),
+        ([2.0], [0.9], ["The only factor holds all the energy", "with the only factor."]),
+        ([2.0, 0.1], [0.9, 1.0], ["with the strongest of 2 factors."]),
     ],
 )
 def test_factors_are_counted_in_words_that_fit(values: list[float], rmses: list[float], words: list[str]) -> None:
@@ -207,8 +214,8 @@ def test_executions_of_different_sets_have_curves_of_their_own() -> None:
     records = [record(number, dataset, 0.9) for number, dataset in enumerate(("aa1", "bb1", "aa1", "bb1", "aa1"))]
     page = index_page(records[::-1], {}, {})
     assert page.count('class="line') == 2 + 2  # two curves, and two keys
-    assert "aa/r.csv, hash 10 %: 0.9000 at first" in page
-    assert "RMSEs of different sets do not compare" in page
+    assert "aa/r.csv, hash 10 %: first 0.9000, last 0.9000." in page
+    assert "Do not compare RMSEs of different sets." in page
     splits = [record(0, "aa1", 0.9), record(1, "aa1", 0.8, "file"), record(2, "aa1", 0.7)]
     assert "aa/r.csv, file: 0.8000." in index_page(splits, {}, {})
     grown = index_page([record(number, f"aa{number}", 0.9) for number in range(2)], {}, {})
@@ -227,3 +234,17 @@ def test_sizes_and_times_are_written_as_dask_writes_them(exponent: int) -> None:
         assert format_bytes(int(factor * 10**exponent)) == dask.utils.format_bytes(int(factor * 10**exponent))
         seconds = factor * 10 ** min(exponent, 9)
         assert format_time(seconds) == dask.utils.format_time(seconds)
+
+
+def test_several_runs_are_compared_with_units() -> None:
+    epochs = [{"epoch": n, "training_rmse": 0.8, "stopping_rmse": 0.9} for n in (1, 2)]
+    learning = {"counted": "epochs", "stop_on": "validation", "best_epoch": 2, "epochs": epochs}
+    of_epochs, of_passes = (
+        facts(ratings=number) | {"ranks": None, "spectrum": None, "learning": learning | {"counted": counted}}
+        for number, counted in ((1_500, "epochs"), (None, "passes"))
+    )
+    page = report_page([of_epochs, of_passes])
+    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in page.split("<tr>")]
+    cells = {row[0]: row[1:] for row in rows if row}
+    assert cells["validation"] == ["hash 10 %, 1,500 ratings", "hash 10 %"]
+    assert cells["training"][:2] == ["epoch 2 of 2", "2 passes"]

@@ -23,16 +23,16 @@ _MOST_TICKS = 8
 
 
 class BlockFigure:
-    """Solid: done in this round; framed: in work; pale: to come in this round; grey: not visited yet."""
+    """Solid: done in this round; framed: running; pale: pending in this round; grey: not visited yet."""
 
     def __init__(self) -> None:
         self._blocks = ColumnDataSource({name: [] for name in _COLUMNS})
         hover = HoverTool(
-            tooltips="<div><b>@state</b><br>users of shard @user, items of shard @item<br>@worker @seconds</div>",
+            tooltips="<div><b>@state</b><br>user shard @user, item shard @item<br>@worker @seconds</div>",
             visible=False,
         )
         plot: Any = figure(
-            name="funkflow-grid", x_axis_label="items, shard", y_axis_label="users, shard", height=340,
+            name="funkflow-grid", x_axis_label="item shard", y_axis_label="user shard", height=340,
             sizing_mode="stretch_width", tools=[hover], toolbar_location=None, x_range=Range1d(start=-0.5, end=3.5),
             y_range=Range1d(start=3.5, end=-0.5),
         )  # fmt: skip
@@ -78,11 +78,11 @@ def _state_of(share: int, partner: int, grid: BlockGrid, story: Story, workers: 
     if meeting is not None:
         colour = colour_of(meeting.worker, workers)
         if meeting.working and story.ended is None:
-            alpha, frame, state = 0.3, 1.0, "in work"
+            alpha, frame, state = 0.3, 1.0, "running"
         elif meeting.round >= grid.round:
-            alpha, state = 0.95, "done in this round"
+            alpha, state = 0.95, "done this round"
         else:
-            alpha, state = 0.3, "to come in this round"
+            alpha, state = 0.3, "pending this round"
     return {
         "colour": colour, "alpha": alpha, "frame": frame, "state": state,
         "worker": meeting.worker if meeting else "",

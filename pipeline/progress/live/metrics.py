@@ -23,7 +23,7 @@ STATES = (RUNNING, DONE, FAILED, REFUSED, INTERRUPTED)
 
 BLOCK_SECONDS = Histogram(
     "funkflow_block_seconds",
-    "Seconds of this worker for one visit of the ratings of a block",
+    "Seconds for one pass over a block's ratings on this worker",
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
 )
 """Observed by the tasks of an epoch, on the worker that runs them."""
@@ -84,19 +84,19 @@ def _last(name: str) -> _Value:
 _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ("epoch", "Newest finished epoch", _last("epoch")),
     ("training_rmse", "RMSE of the newest epoch on the training ratings, in rating units", _last("training_rmse")),
-    ("held_out_rmse", "RMSE of the newest epoch on the ratings for early stopping", _last("stopping_rmse")),
-    ("held_out_ndcg", "NDCG of the newest epoch on the ratings for early stopping", _last("stopping_ndcg")),
+    ("held_out_rmse", "RMSE of the newest epoch on the early-stopping ratings", _last("stopping_rmse")),
+    ("held_out_ndcg", "NDCG of the newest epoch on the early-stopping ratings", _last("stopping_ndcg")),
     ("validation_rmse", "RMSE of the finished model on the validation ratings", lambda story: story.rmse),
     ("biases_rmse", "RMSE of the bias baseline on the validation ratings", lambda s: s.baselines.get("biases_rmse")),
     ("mean_rmse", "RMSE of the mean rating on the validation ratings", lambda s: s.baselines.get("mean_rmse")),
-    ("ratings_per_second", "Ratings per second over the epochs of this attempt", _last("ratings_per_second")),
-    ("checkpoint_seconds", "Seconds for the newest checkpoint", lambda s: _newest(s.checkpoints)),
+    ("ratings_per_second", "Ratings per second, mean of this attempt", _last("ratings_per_second")),
+    ("checkpoint_seconds", "Seconds to write the newest checkpoint", lambda s: _newest(s.checkpoints)),
     ("memory_peak_bytes", "Peak memory of the client's machine and all workers", lambda s: s.peak_bytes or None),
-    ("memory_predicted_bytes", "Predicted memory", lambda s: s.facts.get("predicted_bytes") or None),
-    ("quarantined_rows", "Quarantined rows of the input", lambda s: s.quarantined),
+    ("memory_predicted_bytes", "Predicted peak memory", lambda s: s.facts.get("predicted_bytes") or None),
+    ("quarantined_rows", "Quarantined input rows", lambda s: s.quarantined),
 )
 _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
-    ("ratings", "Ratings that the finished epochs processed", lambda story: story.ratings_seen),
+    ("ratings", "Ratings processed by finished epochs", lambda story: story.ratings_seen),
     ("checkpoints", "Checkpoints written", lambda story: len(story.checkpoints)),
     ("workers_lost", "Workers lost", lambda story: story.workers_lost),
 )

@@ -30,7 +30,7 @@ from funkflow.pipeline.progress.story import Story
 
 _NEWEST = "newest"
 _MILLISECONDS = 500
-_EMPTY = "<p>No run yet on this cluster. Start one with <code>funkflow run CONF</code>, and it appears here.</p>"
+_EMPTY = "<p>No runs on this cluster yet. Start one: <code>funkflow run CONF</code></p>"
 
 
 class LivePage:
@@ -40,7 +40,7 @@ class LivePage:
         self._scheduler, self._clock = scheduler, clock
         self._drawing = Drawing("the live page")
         self._drawn: tuple[Any, ...] = ()
-        self._options: list[Any] = [(_NEWEST, "the newest run")]
+        self._options: list[Any] = [(_NEWEST, "newest run")]
         self._choice = Select(
             title="run", value=_NEWEST, options=self._options, name="funkflow-run", sizing_mode="stretch_width",
             stylesheets=[CHOICE], margin=0,
@@ -73,7 +73,7 @@ class LivePage:
     def _update(self) -> None:
         plugin = self._scheduler.plugins.get(NAME)
         stories = plugin.stories.newest_first() if isinstance(plugin, LivePlugin) else []
-        options: list[Any] = [(_NEWEST, "the newest run"), *((story.run, _option_words(story)) for story in stories)]
+        options: list[Any] = [(_NEWEST, "newest run"), *((story.run, _option_words(story)) for story in stories)]
         if options != self._options:
             self._choice.options = self._options = options
         story = next((each for each in stories if each.run == self._choice.value), stories[0] if stories else None)

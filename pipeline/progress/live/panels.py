@@ -15,15 +15,15 @@ from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded
 
 _LINES = 14
-SPEED = "<h2>Speed <small>M ratings/s, mean since this attempt began</small></h2>"
+SPEED = "<h2>Speed <small>M ratings/s, mean of this attempt</small></h2>"
 
 
 def state_panel(story: Story, now: float, workers: list[str]) -> str:
     """Return the state of a run. `now` : seconds since 1970."""
     facts = story.facts
     model = (
-        f"{facts['method']} of rank {facts['rank']} on {facts['ratings']:,} ratings of {facts['users']:,} users and "
-        f"{facts['items']:,} items, in {facts['shards']} × {facts['shards']} blocks"
+        f"{facts['method']}, rank {facts['rank']}; {facts['ratings']:,} ratings, {facts['users']:,} users, "
+        f"{facts['items']:,} items; {facts['shards']} × {facts['shards']} blocks"
         if facts
         else ""
     )
@@ -65,7 +65,7 @@ def _stage_words(story: Story) -> str:
 
 def _left(story: Story) -> str:
     seconds = story.seconds_left()
-    return "" if seconds is None else f"at most {rough_duration(seconds)} of training left"
+    return "" if seconds is None else f"at most {rough_duration(seconds)} left"
 
 
 def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, str, str]]:
@@ -82,11 +82,11 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
         )
     if story.epochs:
         rate = story.history[-1].ratings_per_second / 1e6
-        found.append(("speed", f"{rate:,.1f} M ratings/s", "mean of this attempt"))
+        found.append(("speed", f"{rate:,.1f} M ratings/s", ""))
     if facts.get("step") is not None:
-        found.append(("step at the start", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
+        found.append(("initial learning rate", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
-    found.append(("time", rough_duration(max(0.0, over - story.began)), "since the start"))
+    found.append(("elapsed", rough_duration(max(0.0, over - story.began)), ""))
     lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
     there = f"{len(workers)}, " if story.ended is None else ""
     return [*found, ("workers", f"{there}{lost}", "")]
@@ -114,7 +114,7 @@ def keys(story: Story) -> str:
             line.format(VERMILION, "") + f'<path d="M10.5 3.5h7v7h-7z" fill="{VERMILION}"/>',
             f"validation, NDCG@{places}, right axis" if places else "validation",
         ),
-        (bool(history), f'<circle cx="14" cy="7" r="5" fill="none" stroke="{GREY}" stroke-width="2"/>', "the best"),
+        (bool(history), f'<circle cx="14" cy="7" r="5" fill="none" stroke="{GREY}" stroke-width="2"/>', "best"),
         (
             biases is not None and bool(history),
             line.format(GREY, ' stroke-dasharray="5 3"'),
@@ -142,8 +142,8 @@ def worker_keys(workers: list[str]) -> str:
         f'fill="{colour_of(worker, workers)}"/></svg>{escape(worker.partition("://")[2] or worker)}</li>'
         for worker in workers
     )
-    states = "<p><small>solid: done · framed: in work · pale: to come</small></p>"
-    return f"<h2>Blocks by worker</h2><ul>{items or '<li>no worker</li>'}</ul>{states}"
+    states = "<p><small>solid: done · framed: running · pale: pending</small></p>"
+    return f"<h2>Blocks by worker</h2><ul>{items or '<li>no workers</li>'}</ul>{states}"
 
 
 def memory(story: Story) -> str:
@@ -161,7 +161,7 @@ def memory(story: Story) -> str:
         if value
     ]
     measured = "".join(bars) or "<p>not measured</p>"
-    return f"<h2>Memory <small>all processes of the client's machine</small></h2>{measured}"
+    return f"<h2>Memory <small>all processes on the client's machine</small></h2>{measured}"
 
 
 def lines_table(story: Story, now: float) -> str:
@@ -171,5 +171,5 @@ def lines_table(story: Story, now: float) -> str:
         f"<td>{escape(words)}</td></tr>"
         for when, kind, words in list(story.lines)[: -_LINES - 1 : -1]
     )
-    heard = f"last event {age(max(0.0, now - story.heard))}" if story.ended is None else "the run is over"
+    heard = f"last event {age(max(0.0, now - story.heard))}" if story.ended is None else "run ended"
     return f"<h2>Events <small>UTC; {heard}</small></h2><table><tbody>{rows}</tbody></table>"

@@ -53,7 +53,7 @@ class Sender:
             has_page = bool(client.run_on_scheduler(_has_page))
         except Exception as reason:  # a scheduler of somebody else may refuse it for any reason
             first = str(reason).splitlines()[0] if str(reason) else ""
-            notify(Noticed(f"no live page: the scheduler does not accept it ({type(reason).__name__}: {first})"))
+            notify(Noticed(f"no live page: the scheduler rejected it ({type(reason).__name__}: {first})"))
             yield
             return
         self._client = client

@@ -29,7 +29,7 @@ PURE = {"biases": False, "center": False}
 
 def named(method: str, rank: int | None, pure: bool) -> str:
     """Return a run in words."""
-    return f"{method}{f', rank {rank}' if rank else ''}{', pure form' if pure else ''}"
+    return f"{method}{f', rank {rank}' if rank else ''}{', unbiased' if pure else ''}"
 
 
 def trained(methods: Sequence[str]) -> list[str]:
@@ -43,12 +43,12 @@ def refuse_contenders(settings: sections.Settings, methods: Sequence[str], ranks
         if method not in CONTENDERS:
             raise SettingsError(f"there is no method {method!r}; methods are {', '.join(CONTENDERS)}")
     if not trained(methods) or not ranks or min(ranks) < 1:
-        raise SettingsError("nothing to compare: name at least one method to train, and ranks from 1 on")
+        raise SettingsError("nothing to compare: name at least one method to train, and ranks of 1 or more")
     if settings.split.kind == "none":
-        raise SettingsError('split.kind = "none" leaves no validation ratings to compare on; hold some out')
+        raise SettingsError('split.kind = "none" leaves no validation ratings to compare on; choose another')
     for method in methods:
         if method in (ALS_RANKING, MOST_RATED) and not settings.ranking.count:
-            raise SettingsError(f"{method} is compared by its ranking, and ranking.count = 0 measures none; set it")
+            raise SettingsError(f"{method} has only a ranking to compare: set ranking.count above 0")
 
 
 _BY_CONTENDER = ("goal", "stop_by")

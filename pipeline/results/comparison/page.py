@@ -39,8 +39,8 @@ from funkflow.pipeline.results.comparison.table import (
 from funkflow.tasks.model.html_tables import templates_in
 
 _HEADING = templates_in("").from_string("""<h2>Methods compared</h2>
-<p>RMSE on {{ "{:,}".format(comparison.ratings) }} validation ratings ({{ comparison.split }}), predictions clipped
-to the scale. Without factors: {{ known|join(", ") }}. {{ comparison.cores }} cores.</p>
+<p>RMSE on {{ "{:,}".format(comparison.ratings) }} validation ratings, {{ comparison.split }}; predictions clipped to
+the scale. Without factors: {{ known|join(", ") }}. {{ comparison.cores }} cores.</p>
 {% for words in notes %}<p>{{ words }}.</p>{% endfor %}""")
 _TABLE = templates_in("").from_string("""<style>td,th{padding:.1em .9em;text-align:right}</style><table><tr>
 {% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr>

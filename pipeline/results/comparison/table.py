@@ -17,7 +17,7 @@ from funkflow.pipeline.results.comparison.runs import ComparedRun, Comparison
 from funkflow.pipeline.results.tables import text_table
 from funkflow.tasks.digits import rounded
 
-REFERENCES = {"mean": "mean rating", "biases": "biases only"}
+REFERENCES = {"mean": "mean rating", "biases": "bias baseline"}
 MODEL, PURE_MODEL = "A ≈ µ + b_u + b_i + U Vᵀ", "A ≈ U Vᵀ"
 _NONE = "-"
 """In place of a figure that there is not: the error of a model that predicts no ratings, the rank of none."""
@@ -60,7 +60,7 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
         Text(f"failed: {named(row.method, row.rank, row.pure)}: {row.failed}") for row in comparison.rows if row.failed
     ]
     known = known_references(comparison)
-    parts.append(Text(f"RMSE without factors: {', '.join(known)}" if known else "no run came to its end"))
+    parts.append(Text(f"RMSE without factors: {', '.join(known)}" if known else "no run finished"))
     parts += [Text(words) for words in ranking_notes(comparison)]
     parts.append(Text(f"table and pictures in {folder}"))
     return Group(*parts)
@@ -80,10 +80,10 @@ def ranking_notes(comparison: Comparison) -> list[str]:
     found = comparison.most_rated
     lines = [
         f"NDCG@{comparison.ranked_at} of the most rated items: {found['ndcg']:.4f}, on {comparison.ranked_users:,} "
-        "users; a low RMSE and a high NDCG are two goals (docs/ranking.md)"
+        "users; a low RMSE does not mean a high NDCG (docs/ranking.md)"
     ]
     if any(row.method == ALS_RANKING for row in comparison.rows):
-        lines.append(f"{ALS_RANKING}: {PURE_MODEL} for recommendations, which predicts no ratings")
+        lines.append(f"{ALS_RANKING} ({PURE_MODEL}) recommends and predicts no ratings")
     return lines
 
 

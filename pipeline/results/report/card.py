@@ -25,9 +25,8 @@ NAME = "model-card.md"
 _LEAST_MEASURED = 100
 """Validation ratings behind a figure of the least active users."""
 _DOES = {
-    False: "It predicts the rating that a user would give to an item: µ + b_u + b_i + ⟨u, v⟩, which is the mean, "
-    "a bias of the user and of the item, and the product of their factors.",
-    True: "It ranks items for a user by a score, the product of their factors, with biases where it has them.",
+    False: "It predicts a user's rating of an item: µ + b_u + b_i + ⟨u, v⟩ (mean, user bias, item bias, factors).",
+    True: "It ranks items for a user by a score: the product of their factors, plus biases if it has any.",
 }
 
 
@@ -41,7 +40,7 @@ def model_card(facts: ReportFacts) -> str:
         facts=[
             ("goal", "ranking" if ranks else "ratings"),
             ("run", run["run_id"]),
-            ("made", moment(run["ended"])),
+            ("finished", moment(run["ended"])),
             ("funkflow", f"{run['code_version']['package']}, algorithm version {run['code_version']['algorithm']}"),
         ],
         data=list(_data(facts)), training=list(_training(facts)), limits=list(_limits(facts)),
@@ -56,7 +55,7 @@ def _data(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     data, found = facts["data"], facts["verdict"]
     if known := data.get("format"):
         yield "format", known
-    yield "ratings", f"{data['ratings']:,}: {data['training']:,} for training, {data['validation']:,} for validation"
+    yield "ratings", f"{data['ratings']:,} ({data['training']:,} training, {data['validation']:,} validation)"
     yield "validation ratings", found.get("split") or "none"
     yield "users, items", f"{data['users']:,}, {data['items']:,}"
     low, high = data["scale"]
@@ -139,41 +138,37 @@ def _limits(facts: ReportFacts) -> Iterator[str]:
     """Yield what the model is for, what it is not for, and what its figures leave open."""
     ranks, ranking, split = is_for_ranking(facts), facts["verdict"].get("ranking"), _split_words(facts)
     if ranks:
-        yield "Use it to list items for the users of these data. A score is no rating: only its order means anything."
+        yield "Use it to recommend items to the users in these data. A score is not a rating: only its order counts."
     else:
-        yield "Use it to predict ratings of the users and items of these data."
+        yield "Use it to predict ratings of the users and items in these data."
         if ranking and ranking["ndcg"] <= ranking["most_rated"]["ndcg"]:
             yield (
-                "Do not recommend by its predictions: the most rated items are a better list. `train.goal = ranking` "
-                "trains a model for lists."
+                "Do not recommend by its predictions: the most rated items are better. `train.goal = ranking` trains "
+                "a model that recommends."
             )
     yield (
-        "Do not use it for users or items without ratings in these data: it has no factors for them. "
-        "`Model.fold_in` computes those of a new user from their ratings; a new item needs a new run."
+        "Do not use it for users or items without ratings in these data (cold start). `Model.fold_in` adds a new user "
+        "from their ratings; a new item needs a new run."
     )
-    yield "People choose what they rate. The model does not know why, and its figures hold for such pairs alone."
+    yield "People choose what they rate, and the model does not know why: the figures hold only for such pairs."
     if split:
         yield split
     if weakest := _least_active(facts):
         yield weakest
     if ranking:
         yield (
-            "An item that a user never rated counts as not relevant, though they might like it, so the measures of "
-            "lists are lower than users would judge."
+            "Unrated items count as not relevant, even if the user would like them, which lowers the ranking measures."
         )
-    yield (
-        "No figure here says how the model treats groups of people, or what happens once people see what it recommends."
-    )
-    yield "It holds raw ids, and factors that were learned from each person's ratings: treat it as data about people."
+    yield ("Not measured: how it treats groups of people, and how people react to its recommendations.")
+    yield "It holds raw ids and factors learned from each user's ratings: treat it as personal data."
 
 
 def _split_words(facts: ReportFacts) -> str:
     """Return what the choice of the validation ratings means for the figures."""
     kind = facts["run"]["settings"].get("split", {}).get("kind")
     return {
-        "fraction": "Validation ratings are a random part of all, so the figures are those of gaps in a known past, "
-        "and not of the future.",
-        "users": "Validation ratings are of users whom training did not see, folded in from their other ratings.",
+        "fraction": "Validation ratings are a random sample: the figures describe gaps in the past, not the future.",
+        "users": "The validation users were not in training; they are folded in from their other ratings.",
     }.get(kind, "")
 
 
@@ -184,8 +179,8 @@ def _least_active(facts: ReportFacts) -> str:
     if len(bins) < 2 or is_for_ranking(facts):
         return ""
     few, whole = bins[0], facts["verdict"].get("rmse")
-    of = f"{few['low']} to {few['high']} training ratings" if few["high"] else "no training rating"
+    of = f"{few['low']} to {few['high']} training ratings" if few["high"] else "no training ratings"
     return (
-        f"Errors differ between people: for users with {of} the RMSE is {rounded(few['rmse'], whole)}, "
-        f"on {counted(few['ratings'], 'validation rating')}."
+        f"Errors differ between users: with {of}, the RMSE is {rounded(few['rmse'], whole)} "
+        f"({counted(few['ratings'], 'validation rating')})."
     )

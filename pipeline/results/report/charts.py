@@ -79,7 +79,7 @@ def line_figure(
     ]
     keys += [(f"rule r{number % 2}", "", f"{name} {rounded(value)}") for number, (name, value) in enumerate(rules)]
     keys += [("rule r1", "", kept[0])] if kept else []
-    keys += [("rule r0", "", "as predicted")] if diagonal else []
+    keys += [("rule r0", "", "perfect calibration")] if diagonal else []
     table = numbers([figure.x_label, *(each.name for each in series)], xs, series)
     return framed_figure(figure, parts, keys if len(keys) > 1 else [], table)
 

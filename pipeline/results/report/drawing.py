@@ -133,7 +133,7 @@ def key_sign(kind: str, of: str) -> str:
 
 def nothing(figure: Figure) -> Markup:
     """Return a line in place of a figure without values."""
-    return piece("absence", figure.title, "There is nothing to show.")
+    return piece("absence", figure.title, "No data.")
 
 
 def numbers(heads: Sequence[str], xs: Sequence[float | str], series: Sequence[Series]) -> Markup:

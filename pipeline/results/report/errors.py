@@ -34,7 +34,7 @@ def errors(facts: ReportFacts) -> Markup:
     """Return the figures of the errors on the validation ratings."""
     found = facts["errors"]
     if not found:
-        return absent("Errors", "there were no validation ratings")
+        return absent("Errors", "No validation ratings")
     whole = facts["verdict"].get("rmse")
     parts = [
         _by_counts(found["by_user_activity"], "user activity", "the user", whole),
@@ -51,7 +51,7 @@ def _by_counts(bins: Sequence[CountErrorBin], of: str, side: str, whole: float |
     known = {(each["low"], each["high"]): each for each in bins}
     every = _every_bin(list(known))
     labels = [bounds(*each) for each in every]
-    says = _best_and_worst([f"{bounds(*each)} ratings to train on" for each in known], bins)
+    says = _best_and_worst([bounds(*each) for each in known], bins, "at {} training ratings")
     figure = Figure(f"RMSE by {of}", says, BINS_OF.format(side), "RMSE")
     return _rmse_bars(figure, labels, [known.get(each) for each in every], edges(every), whole)
 
@@ -75,46 +75,47 @@ def _rmse_bars(
     return bar_figure(figure, labels, [series], ticks, level=level, pale=pale)
 
 
-def _best_and_worst(labels: Sequence[str], bins: Sequence[ErrorBin]) -> str:
-    """Name the bins with the least and the greatest RMSE, among those with enough ratings."""
+def _best_and_worst(labels: Sequence[str], bins: Sequence[ErrorBin], at: str) -> str:
+    """Name the bins with the least and the greatest RMSE, among those with enough ratings.
+
+    at : the place of a bin in words, with its label for the braces; the second bin goes without what follows them.
+    """
     places = [n for n in range(len(bins)) if bins[n]["ratings"] >= FEW]
     if len(places) < 2:
-        return f"No two groups have {FEW} validation ratings, so nothing can be said of their differences."
+        return f"Too few validation ratings to compare groups: at most one has {FEW}."
     best, worst = (choose(places, key=lambda n: bins[n]["rmse"]) for choose in (min, max))
     least, greatest = bins[best]["rmse"], bins[worst]["rmse"]
+    before, _, after = at.partition("{}")
     return (
-        f"Least, {rounded(least, greatest)}, at {labels[best]} "
-        f"({counted(bins[best]['ratings'], 'validation rating')}); greatest, {rounded(greatest, least)}, at "
-        f"{labels[worst]} ({bins[worst]['ratings']:,})."
+        f"Lowest {before}{labels[best]}{after}: {rounded(least, greatest)} "
+        f"({counted(bins[best]['ratings'], 'validation rating')}); highest {before}{labels[worst]}: "
+        f"{rounded(greatest, least)} ({bins[worst]['ratings']:,})."
     )
 
 
 def _by_rating(bins: Sequence[ValueErrorBin]) -> Markup:
     labels = [f"{each['value']:.3g}" for each in bins]
-    says = _best_and_worst([f"rating {label}" for label in labels], bins)
+    says = _best_and_worst(labels, bins, "at rating {}")
     figure = Figure("RMSE and mean error by rating", says, "rating", "rating units")
     curves = [Series("RMSE", [each["rmse"] for each in bins]),
-              Series("mean error (rating less prediction)", [each["mean_error"] for each in bins])]  # fmt: skip
+              Series("mean error (rating − prediction)", [each["mean_error"] for each in bins])]  # fmt: skip
     return bar_figure(figure, labels, curves)
 
 
 def _by_time(bins: Sequence[MonthErrorBin] | None, whole: float | None) -> Markup:
     if not bins:
-        return absent("RMSE by month", "the ratings have no timestamps")
+        return absent("RMSE by month", "The ratings have no timestamps")
     known = {each["start"]: each for each in bins}
     months = every_month(list(known))
-    figure = Figure("RMSE by month", _best_and_worst([month(each) for each in known], bins), "month", "RMSE")
+    figure = Figure("RMSE by month", _best_and_worst([month(each) for each in known], bins, "in {}"), "month", "RMSE")
     ticks = [(place + 0.5, word) for place, word in month_ticks(months)]
     return _rmse_bars(figure, months, [known.get(each) for each in months], ticks, whole)
 
 
 def _calibration(bins: Sequence[CalibrationBin]) -> Markup:
     off = max((abs(each["actual"] - each["predicted"]) for each in bins if each["ratings"] >= FEW), default=0.0)
-    says = (
-        f"Where at least {FEW} ratings were predicted about alike, their mean is at most {rounded(off)} away from "
-        "what was predicted."
-    )
-    figure = Figure("Calibration: mean rating by prediction", says, "predicted", "mean rating")
+    says = f"The mean rating is within {rounded(off)} of the prediction (bins of at least {FEW} ratings)."
+    figure = Figure("Calibration: mean rating by prediction", says, "prediction", "mean rating")
     curve = Series("mean rating", [each["actual"] for each in bins])
     return line_figure(figure, [each["predicted"] for each in bins], [curve], diagonal=True)
 
@@ -125,8 +126,8 @@ def _residuals(found: ResidualFacts) -> Markup:
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
     mean, deviation = rounded(found["mean"], found["deviation"]), rounded(found["deviation"])
     figure = Figure(
-        "Errors: rating less prediction", f"Mean {signed(mean)}, standard deviation {deviation}.",
-        "rating less prediction", "validation ratings",
+        "Errors: rating − prediction", f"Mean {signed(mean)}, standard deviation {deviation}.",
+        "rating − prediction", "validation ratings",
     )  # fmt: skip
     labels = [signed(f"{low:.2f} to {high:.2f}") for low, high in itertools.pairwise(bounds_of)][first:last]
     width = bounds_of[1] - bounds_of[0]

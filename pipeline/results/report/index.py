@@ -36,8 +36,8 @@ def index_page(records: Records, curves: Mapping[str, Curve], links: Mapping[str
     links : links from the page to the report of each run, by its id.
     """
     well = sum(record["state"] in WELL for record in records)
-    ended = "all of them ended well" if well == len(records) else f"{well:,} of them ended well"
-    words = f"{counted(len(records), 'execution')}, {ended}." if records else "No execution yet."
+    ended = "all successful" if well == len(records) else f"{well:,} successful"
+    words = f"{counted(len(records), 'execution')}, {ended}." if records else "No executions yet."
     rows = [_execution(record, curves, links) for record in records]
     body = _trend(records) + piece("executions", _HEADS, rows)
     return whole_page("Runs", "", Markup('<p class="verdict">{}</p>').format(words), body=body)
@@ -63,8 +63,8 @@ def _trend(records: Records) -> Markup:
         )
     says = " ".join(_trend_words(name, group) for name, group in zip(names, shown, strict=True))
     if len(groups) > 1:
-        says += " RMSEs of different sets do not compare."
-    figure = Figure("Validation RMSE of the executions that trained", says, "execution, oldest first", "RMSE")
+        says += " Do not compare RMSEs of different sets."
+    figure = Figure("Validation RMSE by execution", says, "execution, oldest first", "RMSE")
     return figures(line_figure(figure, list(range(1, len(done) + 1)), series))
 
 
@@ -91,7 +91,7 @@ def _trend_words(name: str, group: Sequence[Measured]) -> str:
     first, last = (group[place][1]["metrics"]["rmse"] for place in (0, -1))
     if len(group) == 1:
         return f"{name}: {rounded(last)}."
-    return f"{name}: {rounded(first, last)} at first, {rounded(last, first)} at last."
+    return f"{name}: first {rounded(first, last)}, last {rounded(last, first)}."
 
 
 def _execution(record: LedgerRecord, curves: Mapping[str, Curve], links: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from funkflow.pipeline.progress.words import data_name, duration, listed, mebibytes, moment
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
-from funkflow.pipeline.results.report.facts import ReportFacts
+from funkflow.pipeline.results.report.facts import LearningFacts, ReportFacts, RunVerdict
 from funkflow.pipeline.results.report.pieces import piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.ratings import data
@@ -24,13 +24,13 @@ from funkflow.pipeline.settings.overrides import flat
 from funkflow.tasks.digits import rounded
 
 _ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
-    ("summary", "The run", sections.run_summary),
-    ("data", "The ratings", data),
-    ("learning", "How it learnt", lambda facts: sections.learning([facts])),
-    ("ranking", "How well it ranks", ranking_section),
-    ("ranks", "How many factors it takes", lambda facts: sections.ranks([facts])),
-    ("errors", "Where it errs", errors),
-    ("factors", "What the factors tell apart", sections.factor_table),
+    ("summary", "Run", sections.run_summary),
+    ("data", "Ratings", data),
+    ("learning", "Training", lambda facts: sections.learning([facts])),
+    ("ranking", "Ranking", ranking_section),
+    ("ranks", "Number of factors", lambda facts: sections.ranks([facts])),
+    ("errors", "Errors", errors),
+    ("factors", "Factors", sections.factor_table),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
@@ -56,19 +56,19 @@ def _page_of_one(facts: ReportFacts) -> str:
 def _page_of_several(several: Sequence[ReportFacts]) -> str:
     names = list(dict.fromkeys(data_name(facts["run"]["settings"]) for facts in several))
     parts = (
-        ("differences", "What differs in the settings", _differences(several)),
+        ("differences", "Different settings", _differences(several)),
         ("results", "Results", _results(several)),
-        ("learning", "How they learnt", sections.learning(several)),
-        ("ranks", "How many factors it takes", sections.ranks(several)),
+        ("learning", "Training", sections.learning(several)),
+        ("ranks", "Number of factors", sections.ranks(several)),
     )
     measured = [(rmse, facts) for facts in several if (rmse := facts["verdict"].get("rmse")) is not None]
     splits = {(facts["verdict"]["split"], facts["verdict"]["ratings"]) for _, facts in measured}
-    words = "None of them was measured."
+    words = "No run measured an RMSE."
     if measured:
         least, best = min(measured, key=lambda pair: pair[0])
-        words = f"The least RMSE, {rounded(least)}, is that of {sections.short(best)}."
+        words = f"Lowest RMSE: {rounded(least)}, run {sections.short(best)}."
         if len(splits) > 1:
-            words += " They were not measured on the same ratings, so their RMSEs do not compare."
+            words += " The runs have different validation ratings: do not compare their RMSEs."
     heading = Markup('<p class="verdict">{}</p>').format(words)
     return whole_page(f"{len(several)} runs compared", listed(names), heading, parts)
 
@@ -80,16 +80,30 @@ def _results(several: Sequence[ReportFacts]) -> Markup:
         ["run", *(sections.short(facts) for facts in several)],
         [
             "validation",
-            *(f"{facts['verdict'].get('split')}, {facts['verdict'].get('ratings') or 0:,}" for facts in several),
+            *(_validation_words(facts["verdict"]) for facts in several),
         ],
         ["RMSE", *(rounded(each, *rmses, *biases) for each in rmses)],
-        ["biases alone", *(rounded(each, *rmses, *biases) for each in biases)],
-        ["kept", *(f"{f['learning']['best_epoch']} of {len(f['learning']['epochs'])}" for f in several)],
+        ["bias baseline", *(rounded(each, *rmses, *biases) for each in biases)],
+        ["training", *(_training_words(facts["learning"]) for facts in several)],
         *_ndcg_rows(several),
         ["time", *(duration(facts["run"]["seconds"]) for facts in several)],
         ["peak memory", *(mebibytes(facts["memory"]["peak_bytes"]) for facts in several)],
     ]
-    return piece("table", "comparison", rows[0], rows[1:])
+    return piece("table", "results of the runs", rows[0], rows[1:])
+
+
+def _validation_words(found: RunVerdict) -> str:
+    """Return the split, and the number of validation ratings with an error."""
+    number = found.get("ratings")
+    return f"{found.get('split')}{f', {number:,} ratings' if number else ''}"
+
+
+def _training_words(found: LearningFacts) -> str:
+    """Return the kept epoch of all; the number of units of a method without epochs."""
+    number = len(found["epochs"])
+    return (
+        f"epoch {found['best_epoch']} of {number}" if found["counted"] == "epochs" else f"{number} {found['counted']}"
+    )
 
 
 def _ndcg_rows(several: Sequence[ReportFacts]) -> list[list[str]]:
@@ -114,5 +128,5 @@ def _differences(several: Sequence[ReportFacts]) -> Markup:
         if len({json.dumps(each.get(name)) for each in settings}) > 1
     ]
     if not rows:
-        return piece("paragraphs", ["Nothing: the settings are the same; the data are not, or the code."])
-    return piece("table", "comparison", ["setting", *(sections.short(facts) for facts in several)], rows)
+        return piece("paragraphs", ["The settings are the same. The data or the code differ."])
+    return piece("table", "settings of the runs", ["setting", *(sections.short(facts) for facts in several)], rows)

@@ -30,8 +30,8 @@ def piece(name: str, /, *values: object, **more: object) -> Markup:
 
 
 def absent(title: str, why: str) -> Markup:
-    """Return a line in place of a figure, with the reason."""
-    return piece("absence", title, f"Not here: {why}.")
+    """Return the reason in place of a figure."""
+    return piece("absence", title, f"{why}.")
 
 
 def figures(*parts: str) -> Markup:

@@ -23,7 +23,7 @@ def ranking_section(facts: ReportFacts) -> Markup:
     """Return the measures as a table for each length of list, the first as bars, and their meaning."""
     found = facts["verdict"].get("ranking")
     if not found:
-        return Markup('<p class="none">Not here: the ranking was not measured.</p>')
+        return Markup('<p class="none">The ranking was not measured.</p>')
     tables = Markup("").join(_table(each) for each in (found, *found.get("also", [])))
     explained = Markup("<div>{}{}</div>").format(tables, _explain_ranking(found))
     return side_by_side(explained, _bars(found))
@@ -34,7 +34,7 @@ def _table(at: RankingAt) -> Markup:
     sides: dict[str, RankingMeasures] = {"model": at, "most rated": at["most_rated"]}
     if "random" in at:
         sides["random order"] = at["random"]
-    heads = [*sides, "model to most rated"]
+    heads = [*sides, "vs most rated"]
     rows = [
         [name, *(f"{each[key]:.4f}" if key in each else "" for each in sides.values()), _difference(at, key)]
         for key, name in RANKING_MEASURES.items()
@@ -62,27 +62,24 @@ def _bars(found: RankingResult) -> Markup:
     ]
     if "random" in found:
         series.append(Series("random order", [found["random"].get(key) for key in shown]))
-    says = "Each measure, a mean over users, of the model and of what ranks without learning."
-    figure = Figure("The model beside the most rated items", says, f"measure, at {found['count']}", "mean over users")
+    figure = Figure("Model and most rated items", "", f"measure, at {found['count']}", "mean over users")
     return bar_figure(figure, list(shown.values()), series)
 
 
 def _explain_ranking(found: RankingResult) -> Markup:
     words = [
-        f"Means over {counted(found['users'], 'user')}, who are offered {counted(found['count'], 'item')} each that "
-        f"they did not rate in training. Relevant is what they rated {found['threshold']:g} or more among the "
-        "validation ratings. Precision is the relevant part of what is offered, recall the offered part of what is "
-        "relevant, and NDCG counts a hit the more the higher it stands."
+        f"Means over {counted(found['users'], 'user')}. Each gets {counted(found['count'], 'item')} not rated in "
+        f"training; a validation rating of {found['threshold']:g} or more makes an item relevant. Precision: relevant "
+        "share of the list. Recall: share of the relevant items on the list. NDCG: higher places count more."
     ]
     if "hit_rate" in found:
         words.append(
-            "Hit rate is the part of the users with any hit, MRR one over the place of the first, and MAP the mean of "
-            "the precision at each hit. Coverage is the part of all items that at least one user is offered, and "
-            "novelty how surprising an offered item is, in bits: with each bit, half as many users rated it. The "
-            "random order is what chance is expected to have, by formula."
+            "Hit rate: share of users with a hit. MRR: mean of 1 / place of the first hit. MAP: mean precision at the "
+            "hits. Coverage: share of all items that some user gets. Novelty, in bits: with each bit, half as many "
+            "users rated the item. Random order: expected values."
         )
     words.append(
-        "What a user never rated counts as not relevant, though they might like it: this favours items that many have "
-        "rated, and the measures are lower than users would judge."
+        "Unrated items count as not relevant, even if the user would like them. This favours popular items and "
+        "lowers the measures."
     )
     return piece("paragraphs", words)

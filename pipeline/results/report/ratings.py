@@ -44,7 +44,7 @@ def data(facts: ReportFacts) -> Markup:
         ("items", f"{found['items']:,}"),
         ("observed", percent(found["ratings"] / (found["users"] * found["items"] or 1)) + " of the matrix"),
         ("scale", f"{low:g} to {high:g}"),
-        ("quarantined", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "no rows"),
+        ("quarantined", f"{counted(aside['rows'], 'row')}, in {aside['path']}" if aside else "none"),
     ]
     shown = figures(
         _time(found["by_time"]),
@@ -61,8 +61,8 @@ def _quarantine(found: QuarantineFacts | None) -> Markup:
         return Markup("")
     rows = [(each["file"], each["line"], each["reason"]) for each in found["first"]]
     first = len(found["first"])
-    title = f"The first {first} quarantined rows" if found["rows"] > first else "Quarantined rows"
-    table = piece("table", title, ("file", "line", "why"), rows, ("line",), named=False)
+    title = f"First {first} quarantined rows" if found["rows"] > first else "Quarantined rows"
+    table = piece("table", title, ("file", "line", "reason"), rows, ("line",), named=False)
     return Markup("<h3>{}</h3>{}").format(title, table)
 
 
@@ -81,15 +81,15 @@ def item_name(item: TopItem | FactorEnd) -> str:
 
 def _time(times: MonthFacts | None) -> Markup:
     if not times:
-        return absent("Ratings by month", "the ratings have no timestamps")
+        return absent("Ratings by month", "The ratings have no timestamps")
     starts, ratings = times["start"], times["ratings"]
     most = max(range(len(ratings)), key=lambda place: ratings[place])
-    says = f"All are of {month(starts[0])}."
+    says = f"All in {month(starts[0])}."
     if len(starts) > 1:
         first, last = (rounded(times["mean"][place], *times["mean"]) for place in (0, -1))
         says = (
-            f"From {month(starts[0])} to {month(starts[-1])}; most of them, {ratings[most]:,}, in "
-            f"{month(starts[most])}. The mean rating of the first month is {first}, of the last {last}."
+            f"{month(starts[0])} to {month(starts[-1])}, most in {month(starts[most])} ({ratings[most]:,}). "
+            f"Mean rating: {first} in the first month, {last} in the last."
         )
     figure = Figure("Ratings by month", says, "month", "ratings")
     months = every_month(starts)
@@ -108,7 +108,7 @@ def every_month(starts: Sequence[str]) -> list[str]:
 
 def _values(values: ValueCounts | None) -> Markup:
     if not values:
-        return absent("Ratings by value", "there are too many different values; the errors below have bins")
+        return absent("Ratings by value", "Too many different values; the errors below use bins")
     counts = {"training": values["training"], "validation": values["validation"]}
     totals = {name: sum(of_kind) or 1 for name, of_kind in counts.items()}
     shares = [
@@ -118,34 +118,33 @@ def _values(values: ValueCounts | None) -> Markup:
     ]
     often = max(range(len(values["value"])), key=lambda place: values["training"][place])
     share = percent(values["training"][often] / totals["training"])
-    says = f"The most frequent rating is {values['value'][often]:g}, {share} of those to train on."
-    figure = Figure("Ratings by value", says, "rating", "% of the ratings")
+    says = f"Most frequent: {values['value'][often]:g} ({share} of the training ratings)."
+    figure = Figure("Ratings by value", says, "rating", "% of ratings")
     return bar_figure(figure, [f"{value:g}" for value in values["value"]], shares)
 
 
 def _counts_of_a(tail: CountBins | None, side: str) -> Markup:
-    title = f"Ratings of {'a user' if side == 'user' else 'an item'}"
+    title = f"Ratings per {side}"
     if not tail:
-        return absent(title, "they were not counted")
+        return absent(title, "Not counted")
     bins, rows = list(zip(tail["low"], tail["high"], strict=True)), tail["rows"]
     total, ratings = sum(rows) or 1, sum(tail["ratings"]) or 1
     middle = next((n for n, above in enumerate(itertools.accumulate(rows)) if 2 * above >= total), 0)
     top = max((n for n in range(len(bins)) if rows[n]), default=0)
     without = rows[0] if bins and bins[0] == (0, 0) else 0
-    words = f"Every {side} has a rating to train on"
+    words = f"Every {side} has training ratings"
     if without:
         have = "has" if without == 1 else "have"
-        words = f"{counted(without, side)} ({percent(without / total)}) {have} no rating to train on"
+        words = f"{counted(without, side)} ({percent(without / total)}) {have} no training ratings"
     says = (
-        f"{words}; half of the {side}s have at most {bins[middle][1]:,}. {counted(rows[top], side)} with "
-        f"{bins[top][0]:,} or more {'makes' if rows[top] == 1 else 'make'} up "
-        f"{percent(tail['ratings'][top] / ratings)} of the ratings to train on."
+        f"{words}; half have at most {bins[middle][1]:,}. The {counted(rows[top], side)} with {bins[top][0]:,} or more "
+        f"{'has' if rows[top] == 1 else 'have'} {percent(tail['ratings'][top] / ratings)} of all."
     )
     figure = Figure(title, says, BINS_OF.format(f"the {side}"), f"{side}s")
     return bar_figure(figure, [bounds(*each) for each in bins], [Series(f"{side}s", rows)], edges(bins))
 
 
-BINS_OF = "ratings to train on, of {}"
+BINS_OF = "training ratings of {}"
 
 
 def bounds(low: int, high: int) -> str:

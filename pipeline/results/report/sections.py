@@ -41,19 +41,18 @@ def run_summary(facts: ReportFacts) -> Markup:
     run, learning = facts["run"], facts["learning"]
     several, best = learning["counted"], learning["best_epoch"]
     one, done = several.removesuffix("es" if several == "passes" else "s"), len(learning["epochs"])
-    chosen = f", chosen on {_STOPPED[learning['stop_on']]}" if learning["stop_on"] in _STOPPED else ""
-    if ranked := learning.get("ranked"):
-        chosen += f" by NDCG@{ranked['places']}"
-    which = f"epoch {best}" if best else "the model that it started from"
-    kept = {"epochs": f"; {which} was kept{chosen}",
-            "passes": f"; {counted(best, 'factor was', 'factors were')} kept{chosen}"}  # fmt: skip
+    ranked = learning.get("ranked")
+    measure = f" NDCG@{ranked['places']}" if ranked else ""
+    chosen = f", best{measure} on {_STOPPED[learning['stop_on']]}" if learning["stop_on"] in _STOPPED else ""
+    which = f"epoch {best}" if best else "the start model"
+    kept = {"epochs": f"; kept {which}{chosen}", "passes": f"; kept {counted(best, 'factor')}{chosen}"}
     settings = run["settings"]
     rows = [
         *_ratings_source(settings),
-        ("model", f"{counted(run['rank'], 'factor')}, found by {_description(run['method'])}"),
+        ("model", f"{counted(run['rank'], 'factor')}, {_description(run['method'])}"),
         ("training", f"{counted(done, one, several)}{kept.get(several, '')}"),
         ("grid", f"{run['shards']} × {run['shards']} blocks" if run["shards"] > 1 else "one block"),
-        ("made", moment(run["ended"])),
+        ("finished", moment(run["ended"])),
         ("run", run["run_id"]),
         ("execution", run["execution"]),
     ]
@@ -85,7 +84,7 @@ def _ndcg_curves(several: Sequence[ReportFacts]) -> list[Markup]:
         return []
     longest, (first, ranked) = max(len(each["ndcg"]) for _, each in known), known[0]
     at = f"NDCG@{ranked['places']}" if len({each["places"] for _, each in known}) == 1 else "NDCG"
-    says, kept = "One curve for each run.", None
+    says, kept = "", None
     curves = [Series(short(facts), _pad(each["ndcg"], longest)) for facts, each in known]
     rules: list[tuple[str, float]] = []
     if len(several) == 1:
@@ -99,16 +98,16 @@ def _ndcg_curves(several: Sequence[ReportFacts]) -> list[Markup]:
 
 
 def _kept_words(found: LearningFacts, measure: str, scores: Sequence[str], over: str = "") -> str:
-    """Say which epoch was kept, and its score; `measure` names it."""
-    best, epochs = found["best_epoch"], counted(len(scores), "epoch")
+    """Return a sentence about the kept epoch and its score; `measure` names the score."""
+    best, epochs = found["best_epoch"], len(scores)
     if best:
-        return f"Of {epochs}, epoch {best} was kept: there the {measure} was {scores[best - 1]}{over}."
-    return f"The model that training started from was kept: {epochs} brought no better {measure}{over}."
+        return f"Kept epoch {best} of {epochs}: {measure} {scores[best - 1]}{over}."
+    return f"Kept the start model: {counted(epochs, 'epoch')} did not improve the {measure}{over}."
 
 
 def _kept_line(found: LearningFacts) -> tuple[str, float] | None:
     best = found["best_epoch"]
-    return (f"epoch {best}, kept", float(best)) if best and len(found["epochs"]) > 1 else None
+    return (f"kept epoch {best}", float(best)) if best and len(found["epochs"]) > 1 else None
 
 
 def _start_rule(found: LearningFacts) -> list[tuple[str, float]]:
@@ -122,11 +121,11 @@ def _curves_of_one(facts: ReportFacts) -> Markup:
     curves = [Series("training", [each["training_rmse"] for each in epochs]),
               Series(held_out, [each["stopping_rmse"] for each in epochs])]  # fmt: skip
     curves = [each for each in curves if any(value is not None for value in each.values)]
-    rules = [("biases alone", biases)] if biases else []
+    rules = [("bias baseline", biases)] if biases else []
     rules += [] if found.get("ranked") else _start_rule(found)
     one = {"passes": "pass"}.get(found["counted"], found["counted"].removesuffix("s"))
     counts_epochs = found["counted"] == "epochs"
-    says = f"It trained for {counted(len(epochs), one, found['counted'])}."
+    says = ""
     if counts_epochs and epochs[-1]["stopping_rmse"] is not None:
         says = _kept_words(found, f"{held_out} RMSE", [rounded(each["stopping_rmse"]) for each in epochs])
     figure = Figure(f"RMSE by {one}", says, one, "RMSE")
@@ -135,15 +134,14 @@ def _curves_of_one(facts: ReportFacts) -> Markup:
 
 
 def _held_out(found: LearningFacts) -> str:
-    return {"slice": "held-back slice of training"}.get(found["stop_on"], "validation")
+    return {"slice": "early-stopping slice"}.get(found["stop_on"], "validation")
 
 
 def _curves_of_several(several: Sequence[ReportFacts]) -> Markup:
     longest = max(len(facts["learning"]["epochs"]) for facts in several)
     curves = [Series(short(facts), [_judged_rmse(facts, number) for number in range(longest)]) for facts in several]
-    figure = Figure(
-        "RMSE by epoch, on validation ratings where there are any", "One curve for each run.", "epoch", "RMSE"
-    )
+    says = "Validation RMSE; training RMSE of a run without validation ratings."
+    figure = Figure("RMSE by epoch", says, "epoch", "RMSE")
     return line_figure(figure, list(range(1, longest + 1)), curves)
 
 
@@ -168,37 +166,38 @@ def ranks(several: Sequence[ReportFacts]) -> Markup:
 def _truncation_figure(several: Sequence[ReportFacts]) -> Markup:
     known = [(facts, found) for facts in several if (found := facts.get("ranks"))]
     if not known:
-        return absent("RMSE with the strongest factors only", "there were no validation ratings")
+        return absent("RMSE by number of factors", "No validation ratings")
     most = max(len(found) for _, found in known)
     curves = [Series(short(facts), _pad([each["rmse"] for each in found], most)) for facts, found in known]
-    says = _best_rank(known[0][1]) if len(several) == 1 else "One curve for each run."
-    figure = Figure("RMSE with the strongest factors only", says, "factors", "validation RMSE")
+    says = _best_rank(known[0][1]) if len(several) == 1 else ""
+    figure = Figure("RMSE by number of factors", says, "strongest factors", "validation RMSE")
     return line_figure(figure, list(range(1, most + 1)), curves)
 
 
 def _best_rank(found: Sequence[RankFacts]) -> str:
     best = min(found, key=lambda each: each["rmse"])
     close = next(each["rank"] for each in found if each["rmse"] <= _CLOSE * best["rmse"])
-    few = "The strongest factor alone is" if close == 1 else f"The {close} strongest are"
-    says = f"The RMSE is least, {rounded(best['rmse'])}, with {_share_of(best['rank'], len(found))}."
-    return says if close >= best["rank"] else f"{says} {few} within 1\u00a0% of that."
+    says = f"Lowest RMSE: {rounded(best['rmse'])}, with {_share_of(best['rank'], len(found))}"
+    if close >= best["rank"]:
+        return f"{says}."
+    return f"{says}; {'the strongest alone comes' if close == 1 else f'{close} come'} within 1\u00a0%."
 
 
 def _share_of(number: int, every: int) -> str:
     if every == 1:
-        return "the one factor that there is"
+        return "the only factor"
     if number == every:
         return f"all {every} factors"
-    return f"the strongest of {every} factors alone" if number == 1 else f"the {number} strongest of {every} factors"
+    return f"the strongest of {every} factors" if number == 1 else f"the {number} strongest of {every} factors"
 
 
 def _singular_values(several: Sequence[ReportFacts]) -> Markup:
     known = [(facts, values) for facts in several if (values := facts.get("spectrum"))]
     if not known:
-        return absent("Singular values", "the spectrum was not asked for")
+        return absent("Singular values", "The run computed no spectrum")
     most = max(len(values) for _, values in known)
     curves = [Series(short(facts), _pad(values, most)) for facts, values in known]
-    says = _half(known[0][1]) if len(several) == 1 else "One curve for each run."
+    says = _half(known[0][1]) if len(several) == 1 else ""
     figure = Figure("Singular values", says, "factor", "singular value")
     every = [value for _, values in known for value in values]
     return line_figure(figure, list(range(1, most + 1)), curves, y_log=min(every) > 0)
@@ -207,14 +206,12 @@ def _singular_values(several: Sequence[ReportFacts]) -> Markup:
 def _half(values: Sequence[float]) -> str:
     """Return how many of the strongest factors hold half of the energy."""
     if len(values) == 1:
-        return "There is one factor, so it holds all that the factors predict."
+        return "The only factor holds all the energy."
     sums = list(accumulate(value * value for value in values))
     half = next(n for n, above in enumerate(sums, start=1) if 2 * above >= sums[-1])
-    few = f"The strongest of {len(values)} factors holds"
-    if half > 1:
-        few = f"The {half} strongest of {len(values)} factors hold"
+    few = "The strongest factor holds" if half == 1 else f"The {half} strongest factors hold"
     share = percent(sums[half - 1] / sums[-1]) if sums[-1] else "none"
-    return f"{few} {share} of the energy, which is the sum of the squared singular values."
+    return f"{few} {share} of the energy (sum of squared singular values)."
 
 
 def _pad(values: Sequence[float], length: int) -> list[float | None]:
@@ -225,7 +222,7 @@ def factor_table(facts: ReportFacts) -> Markup:
     """Return the strongest factors, with the items at their ends."""
     found = facts["factors"]
     if not found:
-        return absent("Factors", "no item has ratings enough (report.least_ratings)")
+        return absent("Factors", "No item has enough ratings (report.least_ratings)")
     rows = [
         (
             Markup("{}<small>{}</small>").format(each["factor"], percent(each["share"])),
@@ -233,11 +230,9 @@ def factor_table(facts: ReportFacts) -> Markup:
         )
         for each in found
     ]
-    words = (
-        "Different people like the items at the two ends of a factor. Which end is which says nothing. Below a "
-        "factor's number stands its part of the energy."
-    )
-    return piece("paragraphs", [words]) + piece("table", "factors", ("factor", "one end", "the other end"), rows)
+    words = "The two ends of a factor appeal to different users; their order is arbitrary."
+    heads = ("factor, % of energy", "one end", "other end")
+    return piece("paragraphs", [words]) + piece("table", "strongest factors", heads, rows)
 
 
 def resources(facts: ReportFacts) -> Markup:
@@ -249,7 +244,7 @@ def resources(facts: ReportFacts) -> Markup:
 
 def _stage_seconds(stages: Sequence[StageSeconds]) -> Markup:
     longest = max(stages, key=lambda each: each["seconds"], default=None)
-    says = f"The longest is {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
+    says = f"Longest: {longest['stage']}, {duration(longest['seconds'])}." if longest else ""
     values = [each["seconds"] for each in stages]
     figure = Figure("Time by stage", says, "stage", "seconds")
     return row_figure(figure, [each["stage"] for each in stages], values, [duration(value) for value in values])
@@ -258,14 +253,14 @@ def _stage_seconds(stages: Sequence[StageSeconds]) -> Markup:
 def _stage_memory(found: MemoryFacts) -> Markup:
     stages = {each["stage"]: each["bytes"] for each in found["by_stage"] if each["bytes"]}
     predicted, peak = found.get("predicted_bytes"), found["peak_bytes"]
-    says = f"The peak of all processes together was {mebibytes(peak)}; nothing was predicted."
+    says = f"All processes together: {mebibytes(peak)}, no prediction."
     if predicted:
         off = f"{percent(abs(peak / predicted - 1))} {'above' if peak > predicted else 'below'}"
-        says = f"The peak of all processes together was {mebibytes(peak)}, {off} the {mebibytes(predicted)} predicted."
+        says = f"All processes together: {mebibytes(peak)}, {off} the {mebibytes(predicted)} predicted."
     if worker := found.get("worker_bytes"):
         of_worker = found.get("predicted_worker_bytes")
-        foretold = f", predicted {mebibytes(of_worker)}" if of_worker else ""
-        says += f" The largest worker had {mebibytes(worker)}{foretold}."
+        foretold = f" of {mebibytes(of_worker)} predicted" if of_worker else ""
+        says += f" Largest worker: {mebibytes(worker)}{foretold}."
     figure = Figure("Peak memory by stage", says, "stage", "MiB")
     level = (f"predicted, {mebibytes(predicted)}", predicted / _MIB) if predicted else None
     values = [value / _MIB for value in stages.values()]
@@ -274,8 +269,8 @@ def _stage_memory(found: MemoryFacts) -> Markup:
 
 def _task_times(tasks: TaskTimes | None) -> Markup:
     if not tasks:
-        return absent("Tasks by worker", "the scheduler has no record of them")
-    thinned = f" One task in {tasks['one_in']} is drawn." if tasks.get("one_in", 1) > 1 else ""
+        return absent("Tasks by worker", "The scheduler kept no record of the tasks")
+    thinned = f" Shown: one task in {tasks['one_in']}." if tasks.get("one_in", 1) > 1 else ""
     says = f"{counted(len(tasks['workers']), 'worker')}: {', '.join(tasks['workers'])}.{thinned}"
     figure = Figure("Tasks by worker", says, "seconds since the first task", "worker")
     return timeline_figure(figure, tasks["workers"], tasks["kinds"], tasks["rows"])

@@ -30,7 +30,7 @@ def sentences(facts: ReportFacts) -> list[str]:
     found, run = facts["verdict"], facts["run"]
     ranks = is_for_ranking(facts)
     of_ranking = _ranking_words(found.get("ranking") or {})
-    words = [of_ranking or "Its ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
+    words = [of_ranking or "The ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
     asked: GateQuestions = run["settings"].get("gate") or GateQuestions()
     words += [_gate_words(found, asked, ranks)]
     words += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
@@ -46,22 +46,18 @@ def _rmse_words(found: RunVerdict) -> str:
     """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
-        return "The model was not measured: there were no validation ratings."
+        return "The model was not measured: no validation ratings."
     figures = rmse, biases, mean
     own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
     where = f"on {counted(found['ratings'] or 0, 'validation rating')}, {found['split']}"
     if rmse < min(biases, mean):
-        words = (
-            f"The model predicts ratings better than the biases alone: RMSE {own} against {of_biases}, "
-            f"{percent((biases - rmse) / biases)} less; the mean rating has {of_mean}. Measured {where}."
-        )
+        better = percent((biases - rmse) / biases)
+        words = f"The model beats the bias baseline by {better}: RMSE {own} against {of_biases} (mean rating {of_mean})"
     else:
-        words = (
-            f"The model is of no use: RMSE {own}; the mean rating has {of_mean}, and the biases alone have "
-            f"{of_biases}. Measured {where}."
-        )
+        words = f"The model is of no use: RMSE {own} against {of_biases} (bias baseline) and {of_mean} (mean rating)"
+    words += f", {where}."
     if (truth := found.get("truth_rmse")) is not None:
-        words += f" The ratings are synthetic; no method can go below {rounded(truth, *figures)}."
+        words += f" These synthetic ratings allow no RMSE below {rounded(truth, *figures)}."
     return words
 
 
@@ -70,15 +66,16 @@ def _ranking_words(ranking: RankingResult) -> str:
     if not ranking:
         return ""
     popular, at = ranking["most_rated"], ranking["count"]
-    sides: dict[str, list[str]] = {"better than": [], "worse than": [], "no better than": []}
+    sides: dict[str, list[str]] = {"beat": [], "lose to": [], "equal": []}
     for key, name in _RANKED:
         own, rival = ranking[key], popular[key]
-        side = "better than" if own > rival else "worse than" if own < rival else "no better than"
-        factor = f" ({times(own / rival)})" if rival and own != rival else ""
-        sides[side].append(f"{name} {own:.4f} against {rival:.4f}{factor}")
-    parts = [f"{side} the most rated items: {', '.join(words)}" for side, words in sides.items() if words]
-    chance = f" A random order would have an NDCG of {ranking['random']['ndcg']:.4f}." if "random" in ranking else ""
-    return f"Its recommendations are {'; '.join(parts)}, at {at} items for each user.{chance}"
+        side = "beat" if own > rival else "lose to" if own < rival else "equal"
+        factor = f", {times(own / rival)}" if rival and own != rival else ""
+        sides[side].append(f"{name} ({own:.4f} against {rival:.4f}{factor})")
+    first, *others = [(side, listed(words)) for side, words in sides.items() if words]
+    parts = [f"{first[0]} the most rated items in {first[1]}", *(f"{side} them in {words}" for side, words in others)]
+    chance = f" Random order: NDCG {ranking['random']['ndcg']:.4f}." if "random" in ranking else ""
+    return f"The top {at} recommendations {listed(parts)}.{chance}"
 
 
 def _gate_words(found: RunVerdict, asked: GateQuestions, ranks: bool) -> str:
@@ -87,34 +84,34 @@ def _gate_words(found: RunVerdict, asked: GateQuestions, ranks: bool) -> str:
     if not gate:
         return ""
     if not gate.get("passed", True):
-        return f"The gate refused it: {gate['refusal']}."
+        return f"The gate refused the model: {gate['refusal']}."
     is_measured = bool(found.get("ranking")) if ranks else found.get("rmse") is not None
     questions = list(_gate_questions(gate, asked, is_measured, ranks))
-    return f"The model passed the gate, which asked for {listed(questions)}." if questions else ""
+    return f"The model passed the gate: {'; '.join(questions)}." if questions else ""
 
 
 def _gate_questions(gate: GateResult, asked: GateQuestions, is_measured: bool, ranks: bool) -> Iterator[str]:
     """Yield the requirements that a model passed, with the findings; finite numbers are always required."""
     if ranks and asked.get("beats_most_rated") and is_measured:
-        yield "an NDCG above that of the most rated items"
+        yield "NDCG above the most rated items"
     if not ranks and asked.get("beats_biases") and is_measured:
-        yield "an RMSE below those of the mean rating and the biases alone"
+        yield "RMSE below the bias baseline and the mean rating"
     if (least := asked.get("ratings_at_least", 1)) > 1:
-        yield f"{counted(least, 'training rating')} at least (there are {gate['training_ratings']:,})"
+        yield f"at least {counted(least, 'training rating')} ({gate['training_ratings']:,} found)"
     if (allowed := asked.get("rmse_worse_by_at_most")) is not None:
         than = f"at most {allowed:g} above" if allowed >= 0 else f"at least {-allowed:g} below"
         if "compared_with" in gate:
             own, before = distinct_figures(gate["rmse"], gate["rmse_before"])
             found = f"{own} against {before} on the same {counted(gate['ratings'], 'validation rating')}"
         else:
-            found = "there was none to compare with"
-        yield f"an RMSE {than} that of the model in use ({found})"
+            found = "none in use yet"
+        yield f"RMSE {than} the model in use ({found})"
 
 
 def _unit_words(transform: str) -> str:
     """Name the transform of all figures of the page, if there is one."""
     of = NAMES[transform]
-    return "" if transform == "none" else f"Ratings and errors on this page are those of {of} (ingest.transform)."
+    return "" if transform == "none" else f"Ratings and errors on this page are in {of} (ingest.transform)."
 
 
 def tiles(facts: ReportFacts) -> Markup:
@@ -123,7 +120,7 @@ def tiles(facts: ReportFacts) -> Markup:
     shown: list[tuple[str, str, str, str]] = []
     rmse, biases = found.get("rmse"), found.get("biases_rmse")
     if rmse is not None and biases is not None and not is_for_ranking(facts):
-        shown.append(_tile("RMSE", rmse, biases, "biases alone", less_is_better=True))
+        shown.append(_tile("RMSE", rmse, biases, "bias baseline", less_is_better=True))
     if ranking := found.get("ranking"):
         shown.append(_tile(f"NDCG@{ranking['count']}", ranking["ndcg"], ranking["most_rated"]["ndcg"], "most rated"))
     shown.append(("Time", duration(run["seconds"]), f"{counted(ratings, 'rating')}, rank {run['rank']}", ""))
@@ -137,7 +134,7 @@ def tiles(facts: ReportFacts) -> Markup:
 def _tile(name: str, own: float, rival: float, of: str, less_is_better: bool = False) -> tuple[str, str, str, str]:
     written, of_rival = distinct_figures(own, rival)
     if own == rival or not rival:
-        return name, written, f"as {of} ({of_rival})" if own == rival else f"{of}: {of_rival}", ""
+        return name, written, f"same as {of} ({of_rival})" if own == rival else f"{of}: {of_rival}", ""
     side = "below" if own < rival else "above"
     kind = "good" if (own < rival) == less_is_better else "bad"
     return name, written, f"{percent(abs(own - rival) / rival)} {side} {of} ({of_rival})", kind
