@@ -1,7 +1,7 @@
 """Random normal numbers that depend on where they are used, not on who draws them.
 
 Covers: the generators of a sweep by name and place, and noise for the targets of ratings.
-Does not cover: what the numbers are for (tasks/posterior/).
+Does not cover: what the numbers are for (tasks/training/posterior/).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ INSIDES = {
 FLOORS = (
     "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.kernels.ingest", "tasks.storage", "tasks.parsing.sources",
     "tasks.parsing.format", "tasks.parsing.rows", "tasks.parsing", "tasks.model.forms", "tasks.model", "tasks.dataset",
-    "tasks.grid", "tasks.training", "tasks.posterior", "tasks.serving", "tasks.evaluation", "tasks.synthetic",
+    "tasks.grid", "tasks.training", "tasks.training.posterior", "tasks.serving", "tasks.evaluation", "tasks.synthetic",
     "pipeline",
     "pipeline.settings", "pipeline.progress", "pipeline.progress.live", "pipeline.root", "pipeline.planning",
     "pipeline.cluster", "pipeline.datasets", "pipeline.models", "pipeline.training", "pipeline.training.methods",

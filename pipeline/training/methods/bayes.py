@@ -1,7 +1,7 @@
 """Train by Gibbs sampling: sweeps from the optimum of sgd on, burn-in first, then draws and their mean.
 
 Covers: the loop over sweeps, the start, checkpoints, resuming, the draws that are kept, and the model of the mean.
-Does not cover: the graph of a sweep (bayes_graph.py), its tasks (tasks/posterior/), the files of a checkpoint
+Does not cover: the graph of a sweep (bayes_graph.py), its tasks (tasks/training/posterior/), the files of a checkpoint
 (sampling_files.py).
 
 At each checkpoint the draws since the last one are merged into the compact mean. The loop then reads back what it has
@@ -35,10 +35,10 @@ from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.posterior.convergence import LEAST_DRAWS, convergence_of
-from funkflow.tasks.posterior.draws import Model
-from funkflow.tasks.posterior.state import traces_of
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
+from funkflow.tasks.training.posterior.draws import Model
+from funkflow.tasks.training.posterior.state import traces_of
 from funkflow.tasks.training.score import Errors
 
 COMPACT_RANKS = (1, 2, 4)

@@ -1,7 +1,7 @@
 """A sweep of Gibbs sampling as a graph: all users drawn, then all items.
 
 Covers: the tasks of a sweep, of the predictions after it, and of the merge of draws into their compact mean.
-Does not cover: the work of a task (tasks/posterior/), the loop over sweeps (bayes.py).
+Does not cover: the work of a task (tasks/training/posterior/), the loop over sweeps (bayes.py).
 
 Users stay where their blocks are. All item shards travel as one, as in als_all_items_graph.py: with s steps and P rows
 of blocks a sweep has (s + 4) P + s + 5 tasks. Random numbers depend on chain, sweep and place, and parts are added up
@@ -23,10 +23,10 @@ from funkflow.pipeline.training.methods.als_graph import RowSolves
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.posterior import draws as tasks
-from funkflow.tasks.posterior import held_out as scoring
-from funkflow.tasks.posterior import state as files
-from funkflow.tasks.posterior.mean import find_merge
+from funkflow.tasks.training.posterior import draws as tasks
+from funkflow.tasks.training.posterior import held_out as scoring
+from funkflow.tasks.training.posterior import state as files
+from funkflow.tasks.training.posterior.mean import find_merge
 
 Futures = list[Future[Any]]
 

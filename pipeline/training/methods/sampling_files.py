@@ -1,7 +1,7 @@
 """The files of a sampler's checkpoint: chains, predictions and the compact mean, in a fixed order.
 
 Covers: writing them where they lie, reading them back as fresh tasks, kept draws, and the shards of the mean.
-Does not cover: the form of a file (tasks/posterior/state.py), the manifest of a checkpoint
+Does not cover: the form of a file (tasks/training/posterior/state.py), the manifest of a checkpoint
 (pipeline/training/checkpoint.py), the loop (bayes.py).
 
     users : rows of each chain, sums and traces of predictions of each chain, the compact mean; a file a shard each
@@ -19,8 +19,8 @@ from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
 from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.methods.bayes_graph import Chain, CompactMean, Futures, Sweeps
-from funkflow.tasks.posterior import state as forms
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.posterior import state as forms
 
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 

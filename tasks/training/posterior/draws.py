@@ -32,9 +32,9 @@ from funkflow.tasks.grid.user_terms import UserTerms
 from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy
 from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.noise import Noise, Stream
-from funkflow.tasks.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior
 from funkflow.tasks.training import als
 from funkflow.tasks.training.als import ItemPart, OrderedRow
+from funkflow.tasks.training.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior
 
 
 @dataclass(frozen=True)

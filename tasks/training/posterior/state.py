@@ -14,11 +14,11 @@ import numpy as np
 from funkflow.tasks.grid.factor_shard import read_shard, write_shard
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, rows_of
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.posterior.draws import ItemDraw, UserDraw
-from funkflow.tasks.posterior.held_out import HeldOutDraws
-from funkflow.tasks.posterior.mean import CompactShard, as_factor_shard, merged, stacked_r
-from funkflow.tasks.posterior.mean import Merge as Merge
 from funkflow.tasks.storage import npy
+from funkflow.tasks.training.posterior.draws import ItemDraw, UserDraw
+from funkflow.tasks.training.posterior.held_out import HeldOutDraws
+from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard, merged, stacked_r
+from funkflow.tasks.training.posterior.mean import Merge as Merge
 
 
 def start_rows(trained: Place, rank: int, side: str, biases: bool) -> Rows:
