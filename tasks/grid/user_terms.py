@@ -2,7 +2,7 @@
 
 Covers: putting the ratings of these users in order, and the sums of a pass, with noise on the targets or without.
 Does not cover: the compiled loops (tasks/kernels/row_order.py, tasks/kernels/row_terms.py), the items' ratings
-(item_order.py), the solves (tasks/training/als.py, tasks/training/posterior/users.py).
+(item_order.py), the solves (tasks/training/als.py, tasks/training/posterior/draws.py).
 """
 
 from __future__ import annotations
