@@ -108,9 +108,9 @@ def merge_items(compact: CompactShard, biases: bool, shard: int, merge: Merge, *
     return rounded(merged(compact, [each.shards[shard] for each in draws], biases, "item", merge))
 
 
-def traces_of(drawn: Sequence[HeldOutDraws]) -> Rows:
-    """Return the traces of one user shard in all chains, float32 (chains, draws, traced)."""
-    return np.stack([each.trace for each in drawn])
+def traces_of(drawn: Sequence[HeldOutDraws], draws: int) -> Rows:
+    """Return the traces of one user shard, float32 (chains, draws, traced); each place had chains one after another."""
+    return np.concatenate([each.trace.reshape(-1, draws, each.trace.shape[1]) for each in drawn])
 
 
 def called(function: Callable[..., str], *arguments: object) -> str:

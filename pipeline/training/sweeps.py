@@ -1,0 +1,21 @@
+"""How many chains of a sampler run at once, and how many sweeps that makes.
+
+Covers: the rule, by settings and the size of the data alone. Does not cover: the sweeps (methods/bayes.py).
+"""
+
+from __future__ import annotations
+
+from funkflow.pipeline.root.manifests import Grid
+from funkflow.pipeline.settings.train import TrainSettings
+
+TOGETHER, CHAIN_BYTES = 4, 16_000_000
+"""Most chains that run at once, and the bytes of their rows, all together, up to which they do. A sweep of one small
+chain leaves threads idle while it draws priors and items."""
+
+
+def sweeps_of(grid: Grid, settings: TrainSettings) -> tuple[int, int]:
+    """Return how many chains run together, a divisor of their number, and the sweeps of all groups of chains."""
+    chosen, rows = settings.bayes, grid.users + grid.items
+    most = min(TOGETHER, max(1, CHAIN_BYTES // (4 * (settings.rank + 2) * rows)))
+    together = max(each for each in range(1, most + 1) if chosen.chains % each == 0)
+    return together, (chosen.burn_in + chosen.draws) * chosen.chains // together
