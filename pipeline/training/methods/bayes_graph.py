@@ -22,11 +22,13 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.root.training_records import KeptDraw
 from funkflow.pipeline.training.methods.als_graph import RowSolves
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.sweeps import are_few_ratings
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
+from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.mean import find_merge
 
 Futures = list[Future[Any]]
@@ -113,6 +115,8 @@ class Sweeps(RowSolves):
 
     def sweep(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep of a chain."""
+        if are_few_ratings(self.model.ratings):
+            return self._whole_sweep(chain, stream)
         at, count, model = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", len(self.data.rows), self.model
         counts = self.counts.items
 
@@ -148,6 +152,18 @@ class Sweeps(RowSolves):
         met = task(tasks.met_of, begun, name="met")
         futures = self.client.compute([*users, items, met], optimize_graph=False)
         return Chain(futures[:count], futures[count], futures[-1])
+
+    def _whole_sweep(self, chain: Chain, stream: Stream) -> Chain:
+        """Submit a sweep as one task."""
+        at, shards = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", range(len(chain.users))
+        counts = self.counts.users, self.counts.items
+        whole = self._submit(
+            whole_sweep.whole_sweep, self.data.rows, self.ordered, counts, chain.users, chain.items, self.model, stream,
+            key=f"sweep-{at}",
+        )  # fmt: skip
+        users = [self._submit(whole_sweep.user_shard_of, whole, a, key=f"users-{at}-{a:03d}") for a in shards]
+        items = self._submit(whole_sweep.items_of, whole, key=f"items-{at}")
+        return Chain(users, items, self._submit(whole_sweep.met_of, whole, key=f"met-{at}"))
 
     def predicted(self, before: Futures, chain: Chain, name: str) -> Futures:
         """Submit the predictions of validation ratings with those of a draw; return them by user shard."""
