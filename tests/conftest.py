@@ -7,6 +7,7 @@ Covers: fixtures only. Does not cover: anything of the package itself; a test th
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -45,6 +46,11 @@ def pytest_configure() -> None:
     """Have Dask fork workers from a process that has imported everything: hundreds of them start."""
     preload()
     dask.config.set(DASK_OF_FORKS)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what the test files have imported: it lives to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
