@@ -25,6 +25,7 @@ from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sweeps import are_few_ratings
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
+from funkflow.tasks.training.als import gram_of
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
@@ -98,20 +99,14 @@ class Sweeps(RowSolves):
         return Sampling([], [self.no_predictions() for _ in range(group)], CompactMean(users, items))
 
     def trained(self, places: dict[str, list[Place]], rank: int) -> list[Futures]:
-        """Submit reading the rows of trained shards; return those of users, then of items."""
-        return [
-            [
-                self._submit(
-                    files.start_rows,
-                    place,
-                    rank,
-                    side[:-1],
-                    self.biases,
-                )
-                for n, place in enumerate(places[side])
-            ]
+        """Submit the rows of trained shards, turned to a basis of their own; return those of users, then of items."""
+        users, items = (
+            [self._submit(files.start_rows, place, rank, side[:-1], self.biases) for place in places[side]]
             for side in ("users", "items")
-        ]
+        )
+        grams = [self._submit(gram_of, rows) for rows in (*users, *items)]
+        basis = self._submit(files.start_basis, rank, len(users), *grams)
+        return [[self._submit(files.turned, rows, basis) for rows in side] for side in (users, items)]
 
     def sweep(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep of a chain."""
