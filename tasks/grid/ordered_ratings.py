@@ -51,17 +51,17 @@ class Ordered(NamedTuple):
         return self.targets[: self.starts[-1]]
 
     def add(
-        self, rows: Records, others: Records, sums: Matrix, weight: float, no_targets: bool, sure: bool = False
+        self, rows: Records, others: Records, sums: Matrix | None, weight: float, no_targets: bool, sure: bool = False
     ) -> tuple[float, float]:
         """Add the terms of all rows to their sums; return the sums of t s and of s^2, 0 without targets.
 
-        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w); sure : targets are
+        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w) or None; sure : targets are
         confidences, which add to the weight, and the second sum is that of (weight + t) s^2.
         """
         kind: Any = rows.dtype["factors"]
         number, (width,) = kind.subdtype
         targets, confidences = None if no_targets else self.targets, self.targets if sure else None
-        add = add_rows(width, number.str[1:], not no_targets, sure)
+        add = add_rows(width, number.str[1:], not no_targets, sure, sums is not None)
         return add(self.starts, self.partners, targets, confidences, number.type(weight), rows, others, sums)
 
 

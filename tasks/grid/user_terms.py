@@ -78,11 +78,20 @@ class UserTerms:
         if self.total.shape != rows.shape:
             self.total = aligned_zeros(rows.shape)
         self.total[:] = 0
+        return self.total, self._add(rows, self.total, self.noisy if noisy else self.slabs, no_targets)
+
+    def seen(self, rows: Rows) -> Seen:
+        """Return what is seen alone, without the sums."""
+        return self._add(rows, None, self.slabs)
+
+    def _add(
+        self, rows: Rows, total: Matrix | None, slabs: list[tuple[Ordered, Records]], no_targets: bool = False
+    ) -> Seen:
         met = squared = 0.0
         mine = as_records(rows)
-        for ordered, items in self.noisy if noisy else self.slabs:
+        for ordered, items in slabs:
             added = ordered.add(
-                mine, items, self.total, weight=self.objective.weight, no_targets=no_targets, sure=self.objective.counts
+                mine, items, total, weight=self.objective.weight, no_targets=no_targets, sure=self.objective.counts
             )
             met, squared = met + added[0], squared + added[1]
-        return self.total, Seen(met, squared)
+        return Seen(met, squared)

@@ -44,22 +44,21 @@ def add_terms(  # type: ignore[no-untyped-def]
 
     rows, others : rows of `row_dtype`, of one type; a, begin, end : int64; partners : uint16; weight : of the rows'
     numbers; targets : likewise, or None for t = 0, and then the sums are 0; confidences : likewise, or None; sums :
-    float64 (rows, w).
+    float64 (rows, w), or None, if only what is returned is wanted.
     """
     rank = rank_of(rows)
     kind = rows.dtype.typeof("factors").dtype
     given_at = [n for n, each in ((6, targets), (7, confidences)) if not isinstance(each, types.NoneType)]
     has_targets, has_confidences = 6 in given_at, 7 in given_at
+    has_sums = not isinstance(sums, types.NoneType)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        given, of_others, at, out = (
-            array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 2, 3, 9)
-        )
+        given, of_others, at = (array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 2, 3))
         goals, sure = (
             array_data(context, builder, signature.args[n], arguments[n]) if n in given_at else None for n in (6, 7)
         )
         begin, end, number = arguments[4], arguments[5], context.get_value_type(kind)
-        x, total = (Row(builder, data, arguments[1], rank, each) for data, each in ((given, number), (out, DOUBLE)))
+        x = Row(builder, given, arguments[1], rank, number)
         zero, weight = Vector(builder, ir.Constant(number, -0.0)).spread(TERMS), Vector(builder, arguments[8])
 
         def add(place: ir.Value, state: list[Vector], inside: ir.Value | None) -> list[Vector]:
@@ -77,9 +76,9 @@ def add_terms(  # type: ignore[no-untyped-def]
                 again = weighed if has_confidences else products
                 seen, wanted, again = (each.where(inside).doubled() for each in (products, target, again))
                 met = [state[-2] + wanted * seen, state[-1] + again * seen]
-            pull, added = pull.where(inside), state[: len(x.vectors)]
+            pull, added = pull.where(inside), state[: len(zeros)]
             forget(builder)
-            for n, y in enumerate(others):
+            for n, y in enumerate(others if has_sums else ()):
                 added = [
                     old + pull.shuffled([n] * each.lanes) * each for old, each in zip(added, y.again(), strict=True)
                 ]
@@ -89,14 +88,20 @@ def add_terms(  # type: ignore[no-untyped-def]
             left = Vector(builder, builder.sub(end, place)).spread(TERMS).value
             return add(place, state, builder.icmp_signed("<", ir.Constant(left.type, list(range(TERMS))), left))
 
-        zeros = [Vector(builder, ir.Constant(ir.VectorType(number, each.lanes), None)) for each in x.vectors]
+        zeros = [
+            Vector(builder, ir.Constant(ir.VectorType(number, each.lanes), None))
+            for each in (x.vectors if has_sums else ())
+        ]
         nothing = Vector(builder, ir.Constant(ir.VectorType(DOUBLE, TERMS), None))
         state = [*zeros, *([nothing] * 2 if has_targets else [])]
         whole = builder.add(begin, builder.and_(builder.sub(end, begin), ir.Constant(INT64, -TERMS)))
         state = _loop(builder, (begin, whole, TERMS), state, lambda place, state: add(place, state, None))
         state = _loop(builder, (whole, end, TERMS), state, add_rest)
         added, met = state[: len(zeros)], state[len(zeros) :]
-        total.store([old + each.doubled() for old, each in zip(total.vectors, added, strict=True)])
+        if has_sums:
+            out = array_data(context, builder, signature.args[9], arguments[9])
+            total = Row(builder, out, arguments[1], rank, DOUBLE)
+            total.store([old + each.doubled() for old, each in zip(total.vectors, added, strict=True)])
         sums = [each.added().value for each in met] or [ir.Constant(DOUBLE, 0.0)] * 2
         return context.make_tuple(builder, signature.return_type, sums)
 
@@ -176,7 +181,7 @@ def _add_rows(  # type: ignore[no-untyped-def]
     starts, partners, targets : of `order_by_user` or `order_by_item`; targets : None for t = 0, and then the function
         returns zeros.
     confidences, weight : as for `add_terms`.
-    rows : (rows,) of `row_dtype`; others : likewise, the rows that partners number; sums : float64 (rows, w).
+    rows : (rows,) of `row_dtype`; others : likewise, the rows that partners number; sums : float64 (rows, w), or None.
     """
     met = squared = 0.0
     for row in range(len(starts) - 1):
@@ -189,12 +194,14 @@ def _add_rows(  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def add_rows(width: int, number: str, has_targets: bool, sure: bool = False) -> Callable[..., tuple[float, float]]:
+def add_rows(
+    width: int, number: str, has_targets: bool, sure: bool = False, has_sums: bool = True
+) -> Callable[..., tuple[float, float]]:
     """Return `_add_rows` for rows of `width` numbers, f4 or f8, with targets or None; sure : with confidences."""
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
     kind, given = NUMBERS[number], rows_type(width, number, readonly=True)
     signature = types.UniTuple(float64, 2)(
         constant(int32), constant(uint16), *(constant(kind) if each else types.none for each in (has_targets, sure)),
-        kind, given, given, types.Array(float64, 2, "C"),
+        kind, given, given, types.Array(float64, 2, "C") if has_sums else types.none,
     )  # fmt: skip
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_add_rows)

@@ -155,7 +155,7 @@ def draw_users(
         search, _ = RowSearch.begin(rows[part], problems.part(part), *terms.sums(rows[part], noisy=True), pull)
         for step in range(model.steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
-        seen = terms.sums(rows[part])[1]
+        seen = terms.seen(rows[part])
         met, squared = met + seen.met, squared + seen.squared
     return UserDraw(rows, UserSums(RowSums.of(rows, counts), als.gram_of(rows), met, squared))
 
