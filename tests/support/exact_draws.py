@@ -25,6 +25,7 @@ from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.posterior import draws
+from funkflow.tasks.training.posterior.priors import RowPrior
 
 Matrix = npt.NDArray[np.float64]
 _PLACES = TILE_ITEMS // GROUP_USERS
@@ -37,8 +38,8 @@ class State:
     users: Matrix
     items: Matrix
     precision: float
-    user_prior: draws.RowPrior | None = None
-    item_prior: draws.RowPrior | None = None
+    user_prior: RowPrior | None = None
+    item_prior: RowPrior | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SmallGrid:
     shards: int = 1
     biases: bool = True
     steps: int = 60
-    number: str = "f8"
+    number: Any = "f8"
 
     @classmethod
     def random(
@@ -124,7 +125,7 @@ class SmallGrid:
         return rows_of(rng.normal(size=(count, self.rank)), rng.normal(size=count), side, self.biases)
 
     def predicted(self, state: State) -> Matrix:
-        return np.einsum("nf,nf->n", state.users[self.u], state.items[self.i], dtype=np.float64)
+        return np.asarray(np.einsum("nf,nf->n", state.users[self.u], state.items[self.i], dtype=np.float64))
 
     def sweep(self, state: State, stream: Stream, exact: bool = False) -> State:
         """Return the state after a sweep of the tasks; `exact` : with the twin's rows in place of theirs."""
