@@ -5,9 +5,13 @@ conjugate gradients, and posteriors that are known by quadrature.
 Does not cover: the bias of few steps on real ratings (bench/bias_of_steps.py).
 
 Geweke (2004): draw parameters from their prior and ratings from these; then sweep, and draw ratings anew, by turns. All
-that is drawn keeps its distribution, if and only if a sweep keeps the posterior's. Chains begin anew many times, so that
+that is drawn keeps its distribution, if and only if a sweep keeps the posterior's. Chains begin anew many times. So
 their ends are independent, and are compared with draws from the prior (Kolmogorov and Smirnov), by twenty and more
 functions; all of them together fail a right sampler with probability 1e-4.
+
+With 500 chains the least p-value, times the number of functions, is 0.8. It is below 1e-9 where noise on ratings or on
+the prior mean is a third too small, where tau, or the precision of rows, is drawn from wrong counts, and where the
+prior mean is not shrunk; 4e-6 where the prior weighs 1 in place of 1 / tau.
 """
 
 from __future__ import annotations
@@ -169,8 +173,8 @@ def test_users_with_the_same_ratings_have_the_mean_and_covariance_of_their_poste
     assert stats.chi2.sf(users * np.sum(white.mean(axis=0) ** 2), free.sum()) > FAILS
     for f, column in enumerate(white.T):
         assert stats.kstest(column, "norm").pvalue > FAILS, f
-    for f, g in zip(*np.triu_indices(free.sum(), 1), strict=True):
-        assert abs(np.mean(white[:, f] * white[:, g])) * np.sqrt(users) < stats.norm.isf(FAILS / 2)
+    for pair in zip(*np.triu_indices(free.sum(), 1), strict=True):
+        assert abs(np.mean(np.prod(white[:, list(pair)], axis=1))) * np.sqrt(users) < stats.norm.isf(FAILS / 2)
 
 
 @pytest.mark.long

@@ -18,7 +18,8 @@ from funkflow.tasks.training.posterior import state
 from funkflow.tasks.training.posterior.mean import CompactShard, Merge
 
 Matrix = npt.NDArray[np.float64]
-Draws = list[tuple[Matrix, Matrix]]
+Rows = npt.NDArray[np.float32]
+Draws = list[tuple[Rows, Rows]]
 Shards = tuple[list[CompactShard], list[CompactShard]]
 
 
@@ -35,7 +36,7 @@ def drawn(seed: int, shape: tuple[int, int], rank: int, draws: int, biases: bool
     return found
 
 
-def cut(rows: Matrix, shards: int) -> list[Matrix]:
+def cut(rows: Rows, shards: int) -> list[Rows]:
     return [np.ascontiguousarray(each) for each in np.array_split(rows, shards)]
 
 
@@ -63,7 +64,8 @@ def merge_all(draws: Draws, merges: int, rank: int, shards: int = 1, biases: boo
 def dense(draws: Draws, biases: bool = True) -> Matrix:
     """The sum of the products of factors."""
     last = -2 if biases else None
-    return np.sum([np.asarray(u[:, :last], float) @ np.asarray(v[:, :last], float).T for u, v in draws], axis=0)
+    products = [np.asarray(u[:, :last], float) @ np.asarray(v[:, :last], float).T for u, v in draws]
+    return np.asarray(np.sum(products, axis=0))
 
 
 def product(shards: Shards, rank: int | None = None) -> Matrix:
