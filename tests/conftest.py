@@ -7,6 +7,7 @@ Covers: fixtures only. Does not cover: anything of the package itself; a test th
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -29,7 +30,7 @@ from object_store import object_store_server as object_store_server
 from skip_list import ratings_folder
 from striking import Tried, try_kind
 
-from chaos.forked import WORKERS_BY_FORK, preload
+from chaos.forked import DASK_OF_FORKS, preload
 from chaos.room import Room
 from funkflow.pipeline.cluster import security
 from funkflow.pipeline.cluster.context import Context
@@ -44,7 +45,12 @@ from funkflow.tasks.storage import files
 def pytest_configure() -> None:
     """Have Dask fork workers from a process that has imported everything: hundreds of them start."""
     preload()
-    dask.config.set(WORKERS_BY_FORK)
+    dask.config.set(DASK_OF_FORKS)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what the test files have imported: it lives to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,7 +65,8 @@ def alone_on_this_machine() -> Iterator[None]:
 def workers_of_tests_that_measure_start_anew(request: pytest.FixtureRequest) -> Iterator[None]:
     """As users have them: forks share more of their memory."""
     anew = request.node.get_closest_marker("alone") is not None
-    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"} if anew else {}):
+    defaults = dask.config.merge(*dask.config.defaults)
+    with dask.config.set({key: dask.config.get(key, config=defaults) for key in DASK_OF_FORKS} if anew else {}):
         yield
 
 

@@ -51,6 +51,7 @@ from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import with_absolute_paths
 from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training.sweeps import sweeps_of
 from funkflow.tasks.errors import FunkflowError
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.redact import masked, masked_content
@@ -138,7 +139,7 @@ class Attempt:
         self.execution.begun(run_id, data.dataset.id)
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
-        units = {"batch": train.batch.steps, "funk": train.rank, "bayes": train.bayes.burn_in + train.bayes.draws}
+        units = {"batch": train.batch.steps, "funk": train.rank, "bayes": sweeps_of(grid, train)[1]}
         most = units.get(train.method, train.epochs)
         self.notify(
             RunBegan(

@@ -68,11 +68,13 @@ class AlsSettings(Section):
 
 
 class BayesSettings(Section):
-    """method = "bayes": draws from the posterior by Gibbs sampling, from the optimum of sgd on."""
+    """method = "bayes": draws from the posterior by Gibbs sampling, in chains from optima of sgd on."""
 
-    burn_in: int = Field(20, ge=0, description="sweeps before the first draw that counts")
-    draws: int = Field(100, ge=1, description="sweeps after these; each is a draw of all rows, in each chain")
-    chains: int = Field(1, ge=1, le=16, description="independent chains, which run at the same time where workers idle")
+    chains: int = Field(
+        8, ge=1, le=64, description="chains, each from an optimum of its own; several run at once where they are small"
+    )
+    burn_in: int = Field(4, ge=0, description="sweeps of a chain before its first draw that counts")
+    draws: int = Field(16, ge=1, description="sweeps of a chain after these; each draws all rows")
     steps: int = Field(3, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
     mean_rank: int | None = Field(
         None, ge=1, description="rank of the model, the mean of all draws cut to it; None: twice train.rank"

@@ -39,11 +39,7 @@ class Search(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawState(Entry):
-    """The state of sampling beside its files: tau of each chain, the draws of each that are merged, and those kept.
-
-    `lost`, `whole` : of the last merge, the sum of squared lengths cut off in all merges, and that of the whole.
-    `noise_variances` : sum of 1 / tau over all draws.
-    """
+    """The state of sampling beside its files (methods/bayes_graph.py); `noise_precisions` : tau of each chain."""
 
     noise_precisions: tuple[float, ...]
     draws: int

@@ -25,7 +25,6 @@ from funkflow.pipeline.running.schedule.cron import Cron
 from funkflow.pipeline.running.schedule.daemon import Daemon, Retry
 from funkflow.tasks.errors import SettingsError
 
-pytestmark = pytest.mark.alone  # moments a second apart
 OUTER = """
 import sys
 from stand_in import EVERY_SECOND, stand_in
@@ -53,6 +52,7 @@ def ran(
     return told, noted(tmp_path / "notes"), code
 
 
+@pytest.mark.alone  # moments a second apart
 def test_runs_one_after_another_and_says_so(tmp_path: Path) -> None:
     told, notes, code = ran(tmp_path, [0], runs=2)
     assert code == 128 + signal.SIGTERM
@@ -64,6 +64,7 @@ def test_runs_one_after_another_and_says_so(tmp_path: Path) -> None:
     assert told[-1] == "stopped; no run is left at work"
 
 
+@pytest.mark.alone  # moments a second apart
 def test_a_run_that_lasts_is_said_and_what_comes_due_is_one(tmp_path: Path) -> None:
     """More than one moment comes: not one run for each, and the next begins when one has ended."""
     told, notes, _ = ran(tmp_path, [0], seconds=1.3, runs=2)
@@ -74,6 +75,7 @@ def test_a_run_that_lasts_is_said_and_what_comes_due_is_one(tmp_path: Path) -> N
     assert begun[1] - ended[0] < 1.0  # not a whole moment later
 
 
+@pytest.mark.alone  # moments a second apart
 def test_retries_with_back_off_until_it_is_done(tmp_path: Path) -> None:
     retry = Retry(retries=3, back_off_seconds=0.01, longest_seconds=0.02)
     told, notes, _ = ran(tmp_path, [75, 1, -signal.SIGKILL, 0], runs=4, retry=retry)

@@ -10,15 +10,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlflow
 import pytest
 import tomli_w
 from executing import RUN_ID, ask_for_work, executed, ratings_in, settings_over, work
-from mlflow.entities import Run
 
 from chaos.object_store import ObjectStore
 from funkflow import Model, Settings, run
@@ -29,6 +28,10 @@ from funkflow.pipeline.running.execution import Execution
 from funkflow.tasks.errors import ModelRefused, SettingsError
 from funkflow.tasks.storage import files
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
@@ -38,10 +41,18 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ  # as before
 
 
-def logged(store: str, experiment: str = "funkflow") -> list[Run]:
+@contextmanager
+def reading(store: str) -> Iterator[MlflowClient]:
+    """Yield a client of the store."""
+    from mlflow import MlflowClient  # only here: every process of the tests reads this file, and this takes a second
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-        client = mlflow.MlflowClient(store)
+        yield MlflowClient(store)
+
+
+def logged(store: str, experiment: str = "funkflow") -> list[Run]:
+    with reading(store) as client:
         found = client.get_experiment_by_name(experiment)
         return list(client.search_runs([found.experiment_id])) if found else []
 
@@ -77,9 +88,7 @@ def test_a_run_is_logged_once_with_curves_figures_and_files(tmp_path: Path, stor
     assert found.data.metrics["rmse"] == 0.9
     assert found.data.metrics["ndcg"] == 0.25
     assert found.data.tags["funkflow.state"] == "done"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-        client = mlflow.MlflowClient(store)
+    with reading(store) as client:
         names = ("training_rmse", "validation_rmse", "validation_ndcg")
         curves = {name: client.get_metric_history(found.info.run_id, f"epoch_{name}") for name in names}
         there = {each.path for each in client.list_artifacts(found.info.run_id)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +31,22 @@ class Dense:
     common: Matrix | None = None
     toward_mean: float = 0.0
 
-    @property
+    @cached_property
     def transposed(self) -> Dense:
         return Dense(self.targets.T, self.alpha, self.l2, None if self.sure is None else self.sure.T)
 
-    @property
+    @cached_property
     def weights(self) -> Matrix:
         """The weight of each cell: its confidence, or alpha where nothing is observed."""
         sure = np.ones(self.targets.shape) if self.sure is None else self.sure
         return np.asarray(np.where(np.isnan(self.targets), self.alpha, sure))
 
-    @property
+    @cached_property
     def zero_filled(self) -> Matrix:
         filled: Matrix = np.where(np.isnan(self.targets), 0.0, self.targets)
         return filled
 
+    @cached_property
     def row_weights(self) -> Matrix:
         """Return n + alpha N of each row."""
         counts = np.sum(np.where(np.isnan(self.targets), 0.0, self.weights), axis=1)
@@ -52,7 +54,7 @@ class Dense:
 
     def penalties(self) -> Matrix:
         """l2 (n + alpha N) of each row."""
-        return self.l2 * self.row_weights()
+        return self.l2 * self.row_weights
 
     def objective(self, left: Matrix, right: Matrix) -> float:
         """J, cell by cell; the penalty is on the free columns alone, which the caller passes as all of them."""
@@ -74,7 +76,7 @@ class Dense:
 
     def least_common(self, left: Matrix) -> Matrix:
         """Return the common row where J is least, as its gradient in it is 0 there."""
-        weights = self.row_weights()
+        weights = self.row_weights
         return np.asarray(weights @ left / (np.sum(weights) * (1 + (1 / self.toward_mean - 1))))
 
     def pulled(self, left: Matrix) -> Dense:

@@ -7,6 +7,7 @@ Does not cover: the rules (test_architecture.py).
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -49,17 +50,14 @@ class Source:
 
     @cached_property
     def imports(self) -> list[Import]:
-        inside = {
-            id(inner)
-            for function in ast.walk(self.tree)
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            for inner in ast.walk(function)
-        }
-        return [
-            Import(name, getattr(node, "lineno", 0), id(node) in inside)
-            for node in ast.walk(self.tree)
-            for name in self._names(node)
-        ]
+        found: list[Import] = []
+        ahead: deque[tuple[ast.AST, bool]] = deque([(self.tree, False)])  # breadth first, as ast.walk goes
+        while ahead:
+            node, inside = ahead.popleft()
+            found += (Import(name, getattr(node, "lineno", 0), inside) for name in self._names(node))
+            inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            ahead += ((child, inside) for child in ast.iter_child_nodes(node))
+        return found
 
     def _names(self, node: ast.AST) -> Iterator[str]:
         """Yield what a node imports; of `from a import b` it is `a.b` where that is a module of ours, else `a`."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import examples
 
 from funkflow.tasks.grid import pieces, scatter
 from funkflow.tasks.grid.block import RatingBlock, coded
@@ -56,7 +57,7 @@ def both_cuts(part: Part, left_out: np.ndarray, shards: int) -> CutPart:
     return plain
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     st.integers(0, 99), st.sampled_from(SHAPES), st.integers(0, 3_000), st.sampled_from([FEW_LEVELS, SOME_LEVELS]),
     st.integers(1, 5), st.sampled_from([0.0, 0.3, 1.0]),

@@ -11,7 +11,7 @@ in the order of the grid, so the bits are the same for any number of workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dask.base import annotate
@@ -19,13 +19,17 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.root.training_records import KeptDraw
 from funkflow.pipeline.training.methods.als_graph import RowSolves
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.sweeps import are_few_ratings
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
+from funkflow.tasks.training.als import gram_of
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
+from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.mean import find_merge
 
 Futures = list[Future[Any]]
@@ -42,11 +46,29 @@ class Chain:
 
 @dataclass(frozen=True)
 class CompactMean:
-    """The sum of all merged draws, by shard; `losses` : of the last merge, see `state.losses_of`."""
+    """The sum of all merged draws, by shard."""
 
     users: Futures
     items: Futures
-    losses: Future[Any] | None = None
+
+
+@dataclass
+class Sampling:
+    """Where sampling stands.
+
+    chains : those that run now; predicted : what draws predict, by place in the group and user shard; draws : how many
+    count so far, of all chains; lost, whole : squared length of what merges cut off, and of the sum of draws;
+    noise_variances : sum of 1 / tau over all draws.
+    """
+
+    chains: list[Chain]
+    predicted: list[Futures]
+    mean: CompactMean
+    draws: int = 0
+    kept: list[KeptDraw] = field(default_factory=list)
+    lost: float = 0.0
+    whole: float = 0.0
+    noise_variances: float = 0.0
 
 
 class Sweeps(RowSolves):
@@ -61,35 +83,35 @@ class Sweeps(RowSolves):
         """Whether rows have biases."""
         return self.objective.biases
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float, name: str) -> Chain:
+    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float) -> Chain:
         """Return a chain at given rows, futures by shard."""
-        key = f"{self.attempt}-{name}"
-        return Chain(
-            [
-                self._submit(tasks.first_users, rows, counts, key=f"first-users-{key}-{a:03d}")
-                for a, (rows, counts) in enumerate(zip(users, self.counts.users, strict=True))
-            ],
-            self._submit(tasks.first_items, self.counts.items, noise_precision, *items, key=f"first-items-{key}"),
+        first_users = [
+            self._submit(tasks.first_users, rows, counts) for rows, counts in zip(users, self.counts.users, strict=True)
+        ]
+        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise_precision, *items))
+
+    def nothing_drawn(self, group: int) -> Sampling:
+        """Return the state before the first sweep of so many chains at once."""
+        users, items = (
+            [self._submit(files.empty_compact, counts) for counts in side]
+            for side in (self.counts.users, self.counts.items)
         )
+        return Sampling([], [self.no_predictions() for _ in range(group)], CompactMean(users, items))
 
     def trained(self, places: dict[str, list[Place]], rank: int) -> list[Futures]:
-        """Submit reading the rows of trained shards; return those of users, then of items."""
-        return [
-            [
-                self._submit(
-                    files.start_rows,
-                    place,
-                    rank,
-                    side[:-1],
-                    self.biases,
-                )
-                for n, place in enumerate(places[side])
-            ]
+        """Submit the rows of trained shards, turned to a basis of their own; return those of users, then of items."""
+        users, items = (
+            [self._submit(files.start_rows, place, rank, side[:-1], self.biases) for place in places[side]]
             for side in ("users", "items")
-        ]
+        )
+        grams = [self._submit(gram_of, rows) for rows in (*users, *items)]
+        basis = self._submit(files.start_basis, rank, len(users), *grams)
+        return [[self._submit(files.turned, rows, basis) for rows in side] for side in (users, items)]
 
     def sweep(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep of a chain."""
+        if are_few_ratings(self.model.ratings):
+            return self._whole_sweep(chain, stream)
         at, count, model = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", len(self.data.rows), self.model
         counts = self.counts.items
 
@@ -126,6 +148,18 @@ class Sweeps(RowSolves):
         futures = self.client.compute([*users, items, met], optimize_graph=False)
         return Chain(futures[:count], futures[count], futures[-1])
 
+    def _whole_sweep(self, chain: Chain, stream: Stream) -> Chain:
+        """Submit a sweep as one task."""
+        at, shards = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", range(len(chain.users))
+        counts = self.counts.users, self.counts.items
+        whole = self._submit(
+            whole_sweep.whole_sweep, self.data.rows, self.ordered, counts, chain.users, chain.items, self.model, stream,
+            key=f"sweep-{at}",
+        )  # fmt: skip
+        users = [self._submit(whole_sweep.user_shard_of, whole, a, key=f"users-{at}-{a:03d}") for a in shards]
+        items = self._submit(whole_sweep.items_of, whole, key=f"items-{at}")
+        return Chain(users, items, self._submit(whole_sweep.met_of, whole, key=f"met-{at}"))
+
     def predicted(self, before: Futures, chain: Chain, name: str) -> Futures:
         """Submit the predictions of validation ratings with those of a draw; return them by user shard."""
         return [
@@ -150,14 +184,6 @@ class Sweeps(RowSolves):
             for a, held_out in enumerate(self.data.held_out)
         ]  # fmt: skip
 
-    def no_mean(self) -> CompactMean:
-        """Return the sum of no draws."""
-        users, items = (
-            [self._submit(files.empty_compact, counts) for counts in side]
-            for side in (self.counts.users, self.counts.items)
-        )
-        return CompactMean(users, items)
-
     def stored_mean(self, users: Sequence[Place], items: Sequence[Place]) -> CompactMean:
         """Return the compact mean of a checkpoint."""
         of_users, of_items = ([self._submit(files.read_compact, place) for place in side] for side in (users, items))
@@ -167,41 +193,43 @@ class Sweeps(RowSolves):
         """Return the predictions of a checkpoint, by user shard."""
         return [self._submit(files.read_predictions, *places, draws) for places in zip(sums, traces, strict=True)]
 
-    def merge(self, mean: CompactMean, drawn: Sequence[Chain], rank: int, name: str) -> CompactMean:
-        """Submit the merge of draws into their compact mean of at most a rank."""
-        key, shards = f"{self.attempt}-{name}", range(len(mean.users))
+    def merge(self, state: Sampling, drawn: Sequence[Chain], rank: int, name: str) -> None:
+        """Merge draws into their compact mean of at most a rank; the state changes."""
+        key, shards, mean, biases = f"{self.attempt}-{name}", range(len(state.mean.users)), state.mean, self.biases
         of_users = [[draw.users[a] for draw in drawn] for a in shards]
         of_items = [draw.items for draw in drawn]
         stacked = [
-            self._submit(files.stack_users, mean.users[a], self.biases, *of_users[a], key=f"stack-users-{key}-{a:03d}")
+            self._submit(files.stack_users, mean.users[a], biases, *of_users[a], key=f"stack-users-{key}-{a:03d}")
             for a in shards
         ] + [
-            self._submit(files.stack_items, mean.items[b], self.biases, b, *of_items, key=f"stack-items-{key}-{b:03d}")
+            self._submit(files.stack_items, mean.items[b], biases, b, *of_items, key=f"stack-items-{key}-{b:03d}")
             for b in shards
         ]
         found = self._submit(find_merge, rank, len(shards), *stacked, key=f"find-merge-{key}")
         users = [
             self._submit(
-                files.merge_users, mean.users[a], self.biases, found, *of_users[a], key=f"merge-users-{key}-{a:03d}"
+                files.merge_users, mean.users[a], biases, found, *of_users[a], key=f"merge-users-{key}-{a:03d}"
             )
             for a in shards
         ]
         items = [
             self._submit(
-                files.merge_items, mean.items[b], self.biases, b, found, *of_items, key=f"merge-items-{key}-{b:03d}"
+                files.merge_items, mean.items[b], biases, b, found, *of_items, key=f"merge-items-{key}-{b:03d}"
             )
             for b in shards
         ]
-        return CompactMean(users, items, self._submit(files.losses_of, found, key=f"losses-{key}"))
+        lost, state.whole = self._submit(files.losses_of, found, key=f"losses-{key}").result()
+        state.lost += lost
+        state.mean = CompactMean(users, items)
 
     def errors_of_compact(
-        self, mean: CompactMean, drawn: Sequence[Futures], ranks: Sequence[int], scale: tuple[float, float]
+        self, state: Sampling, ranks: Sequence[int], scale: tuple[float, float]
     ) -> list[list[scoring.CompactErrors]]:
         """Return the errors of the compact mean at each rank, by user shard."""
         submitted = [
             self._submit(
-                scoring.errors_of_compact, held_out, mean.users[a], list(mean.items), list(ranks),
-                self.objective.scaling, scale, *(of_chain[a] for of_chain in drawn),
+                scoring.errors_of_compact, held_out, state.mean.users[a], list(state.mean.items), list(ranks),
+                self.objective.scaling, scale, *(of_slot[a] for of_slot in state.predicted),
             )
             for a, held_out in enumerate(self.data.held_out)
         ]  # fmt: skip

@@ -18,7 +18,7 @@ from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
 from funkflow.pipeline.training.manifest import STAGE
-from funkflow.pipeline.training.methods.bayes_graph import Chain, CompactMean, Futures, Sweeps
+from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
 
@@ -26,22 +26,25 @@ _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 
 
 def write(
-    context: Context, folder: str, number: int, chains: Sequence[Chain], predicted: Sequence[Futures],
-    mean: CompactMean, sampling: DrawState,
-) -> ResumePoint:  # fmt: skip
+    context: Context, folder: str, number: int, state: Sampling, noise_precisions: Sequence[float]
+) -> ResumePoint:
     """Write the state after sweep `number`; return where to resume."""
     at = f"shards-{number:05d}"
     users: _Jobs = []
     items: _Jobs = []
-    for c, chain in enumerate(chains):
-        of_users, of_items = _rows(f"{at}/chain-{c:02d}", chain)
+    for c, chain in enumerate(state.chains):
+        of_users, of_items = _rows(f"{at}/chain-{c:02d}-", chain)
         users += of_users
         items += of_items
-    for c, drawn in enumerate(predicted):
+    for c, drawn in enumerate(state.predicted):
         users += [(f"{at}/sums-{c:02d}-{a:05d}.npy", forms.write_predictions, (each,)) for a, each in enumerate(drawn)]
         users += [(f"{at}/trace-{c:02d}-{a:05d}.npy", forms.write_trace, (each,)) for a, each in enumerate(drawn)]
-    for jobs, side, shards in ((users, "user", mean.users), (items, "item", mean.items)):
+    for jobs, side, shards in ((users, "user", state.mean.users), (items, "item", state.mean.items)):
         jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
+    sampling = DrawState(
+        noise_precisions=tuple(noise_precisions), draws=state.draws, kept=tuple(state.kept), lost=state.lost,
+        whole=state.whole, noise_variances=state.noise_variances,
+    )  # fmt: skip
     return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
 
 
@@ -50,31 +53,35 @@ def write_rows(context: Context, folder: str, name: str, chain: Chain) -> ShardF
     return _written(context, folder, *_rows(f"{name}/", chain))
 
 
-def write_mean(context: Context, folder: str, mean: CompactMean, draws: int, rank: int) -> ShardFiles:
-    """Write the mean of so many draws, cut to a rank, as shards of factors."""
+def write_mean(context: Context, folder: str, state: Sampling, rank: int) -> ShardFiles:
+    """Write the mean of all draws, cut to a rank, as shards of factors."""
     users, items = (
-        [(f"shards-mean/{side}-{n:05d}.npy", forms.write_mean, (each, draws, rank)) for n, each in enumerate(shards)]
-        for side, shards in (("user", mean.users), ("item", mean.items))
+        [
+            (f"shards-mean/{side}-{n:05d}.npy", forms.write_mean, (each, state.draws, rank))
+            for n, each in enumerate(shards)
+        ]
+        for side, shards in (("user", state.mean.users), ("item", state.mean.items))
     )
     return _written(context, folder, users, items)
 
 
-def stored(
-    sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState
-) -> tuple[list[Chain], list[Futures], CompactMean]:
-    """Return chains, predictions and the compact mean of a checkpoint, as fresh load tasks."""
-    shards, chains = len(sweeps.data.rows), len(sampling.noise_precisions)
+def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -> Sampling:
+    """Return the state of a checkpoint, as fresh load tasks."""
+    shards, group = len(sweeps.data.rows), len(sampling.noise_precisions)
     users, items = (_by_shards(side, shards, folder) for side in (last.current.users, last.current.items))
-    rows = [sweeps.stored(users[c], items[c], last.epoch * chains + c) for c in range(chains)]
-    begun = [
-        sweeps.first(each.users, each.items, precision, f"{c}-{last.epoch:04d}")
-        for c, (each, precision) in enumerate(zip(rows, sampling.noise_precisions, strict=True))
+    rows = [sweeps.stored(users[c], items[c], last.epoch * group + c) for c in range(group)]
+    chains = [
+        sweeps.first(each.users, each.items, precision)
+        for each, precision in zip(rows, sampling.noise_precisions, strict=True)
     ]
     predicted = [
-        sweeps.stored_predictions(users[chains + 2 * c], users[chains + 2 * c + 1], sampling.draws)
-        for c in range(chains)
+        sweeps.stored_predictions(users[group + 2 * c], users[group + 2 * c + 1], sampling.draws // group)
+        for c in range(group)
     ]
-    return begun, predicted, sweeps.stored_mean(users[-1], items[-1])
+    return Sampling(
+        chains, predicted, sweeps.stored_mean(users[-1], items[-1]), sampling.draws, list(sampling.kept), sampling.lost,
+        sampling.whole, sampling.noise_variances,
+    )  # fmt: skip
 
 
 def _rows(prefix: str, chain: Chain) -> tuple[_Jobs, _Jobs]:

@@ -34,7 +34,7 @@ from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.noise import Noise, Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.als import ItemPart, OrderedRow
-from funkflow.tasks.training.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior
+from funkflow.tasks.training.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior, first_prior
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def first_users(rows: Rows, counts: Matrix) -> UserDraw:
 
 def begin_sweep(items: ItemDraw, model: Model, stream: Stream, *users: UserSums) -> UserProblem:
     """Draw the users' prior, and return their problem."""
-    prior = draw_prior(_total(users), stream, "users")
+    prior = _prior("users", _total(users), items.sums, items.noise_precision, model, stream)
     return UserProblem(items.shards, prior, _basis(model, "users", items.gram, prior), items.noise_precision)
 
 
@@ -171,7 +171,7 @@ def begin_items(
     """Draw tau and the items' prior, and return the items' problem; users : of all user shards, in order."""
     met, squared = sum(each.met for each in users), sum(each.squared for each in users)
     errors = model.squared_targets - 2.0 * met + squared
-    prior = draw_prior(_sums(problem.items, counts), stream, "items")
+    prior = _prior("items", _sums(problem.items, counts), _total(users), problem.noise_precision, model, stream)
     basis = _basis(model, "items", np.sum([each.gram for each in users], axis=0), prior)
     return ItemProblem(problem.items, prior, basis, draw_noise_precision(errors, model.ratings, stream), errors)
 
@@ -225,6 +225,15 @@ def end_items(searches: AllItemSearches, counts: Sequence[Matrix], *rows: tuple[
     """Return all items after their last step."""
     shards = tuple(als.rows_of_search(each) for each in step_items(searches, *rows).shards)
     return ItemDraw(shards, _sums(shards, counts), _gram(shards), searches.noise_precision)
+
+
+def _prior(
+    side: str, total: RowSums, others: RowSums, noise_precision: float, model: Model, stream: Stream
+) -> RowPrior:
+    if stream.sweep > 1:
+        return draw_prior(total, stream, side)
+    # A bias meets the column of ones in its place.
+    return first_prior(total, others, noise_precision * model.ratings / max(1, total.rows))
 
 
 def _problems(side: str, counts: Matrix, problem: UserProblem | ItemProblem, model: Model) -> RowProblems:

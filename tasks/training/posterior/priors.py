@@ -63,6 +63,24 @@ def draw_prior(total: RowSums, stream: Stream, side: str) -> RowPrior:
     return RowPrior(drawn, precision)
 
 
+def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
+    """Return the prior for the first sweep from an optimum, where rows vary less than draws do.
+
+    A prior drawn from them would be so narrow that the next rows collapse to their mean, from which they take dozens of
+    sweeps to return. The variance x of a draw is that of the optimum, a, and the posterior's own: x = a + 1 / (1 / x +
+    b), where b = tau n c is what n ratings tell about it, with the mean square c of the other side's column.
+
+    Parameters
+    ----------
+    total, others : sums over the rows of this side and of the other one.
+    evidence : tau times the mean number of ratings of a row.
+    """
+    mean, other_rows = total.sums / max(1, total.rows), max(1, others.rows)
+    variance = np.maximum(total.squares / max(1, total.rows) - mean**2, LEAST_VARIANCE)
+    told = np.maximum(evidence * others.squares / other_rows, LEAST_VARIANCE)
+    return RowPrior(mean, 1.0 / (variance / 2.0 + np.sqrt(variance**2 / 4.0 + variance / told)))
+
+
 def draw_noise_precision(squared_errors: float, ratings: int, stream: Stream) -> float:
     """Draw tau from the sum of squared errors, of ratings scaled to unit deviation.
 

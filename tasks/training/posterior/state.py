@@ -27,6 +27,29 @@ def start_rows(trained: Place, rank: int, side: str, biases: bool) -> Rows:
     return rows_of(shard.factors, shard.biases, side, biases)
 
 
+def start_basis(rank: int, users: int, *grams: Matrix) -> Matrix:
+    """Return the orthogonal basis in which factors of users and items are least correlated, float64 (k, k).
+
+    The prior has a precision for each column, so that it can leave columns out where these are the directions in which
+    rows differ. Users and items turn together, which leaves their products.
+
+    Parameters
+    ----------
+    users : how many of the grams are those of user shards; grams : X^T X, float64 (w, w), of all shards.
+    """
+    sides = [np.sum([each[:rank, :rank] for each in part], axis=0) for part in (grams[:users], grams[users:])]
+    total = sum(side / max(np.trace(side), np.finfo(float).tiny) for side in sides)
+    return np.ascontiguousarray(np.linalg.eigh(total)[1][:, ::-1])
+
+
+def turned(rows: Rows, basis: Matrix) -> Rows:
+    """Return rows with their factors in a basis."""
+    rank = len(basis)
+    found = rows.copy()
+    found[:, :rank] = rows[:, :rank].astype(np.float64) @ basis
+    return found
+
+
 def write_user_rows(url: str, draw: UserDraw) -> str:
     """Write a drawn user shard, bit for bit; return the file's checksum."""
     return npy.write_array(url, draw.rows)
@@ -108,9 +131,9 @@ def merge_items(compact: CompactShard, biases: bool, shard: int, merge: Merge, *
     return rounded(merged(compact, [each.shards[shard] for each in draws], biases, "item", merge))
 
 
-def traces_of(drawn: Sequence[HeldOutDraws]) -> Rows:
-    """Return the traces of one user shard in all chains, float32 (chains, draws, traced)."""
-    return np.stack([each.trace for each in drawn])
+def traces_of(drawn: Sequence[HeldOutDraws], draws: int) -> Rows:
+    """Return the traces of one user shard, float32 (chains, draws, traced); each place had chains one after another."""
+    return np.concatenate([each.trace.reshape(-1, draws, each.trace.shape[1]) for each in drawn])
 
 
 def called(function: Callable[..., str], *arguments: object) -> str:

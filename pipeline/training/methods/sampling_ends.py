@@ -1,0 +1,118 @@
+"""Where chains of a sampler start, and the record of what they leave.
+
+Covers: an optimum of sgd for each chain, the errors of the mean of all draws by rank, and convergence.
+Does not cover: the loop over sweeps (bayes.py), the graph (bayes_graph.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.training_records import PosteriorRecord, RankOfMean
+from funkflow.pipeline.training import checkpoint as checkpoints
+from funkflow.pipeline.training.job import TrainingJob
+from funkflow.pipeline.training.methods import sgd
+from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
+from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.tasks.digits import rounded
+from funkflow.tasks.storage import files
+from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
+from funkflow.tasks.training.posterior.state import traces_of
+
+COMPACT_RANKS = (1, 2, 4)
+"""Ranks at which the mean is measured, in ranks of a draw. The greatest is kept while draws are merged."""
+_NEXT_SEED = 1_000_003
+"""Between the seeds of the starts of two chains."""
+_UNSCORED_EPOCHS = 20
+"""Most epochs of a start where no rating decides which epoch is best."""
+
+
+@dataclass(frozen=True)
+class ChainStart:
+    """Starts of chains: each from its own random numbers, trained by sgd in a folder of its own."""
+
+    job: TrainingJob
+    sweeps: Sweeps
+    data: PlacedGrid
+    folder: str
+
+    def chain(self, number: int) -> Chain:
+        """Train the start of a chain, or resume its training, and return the chain there."""
+        job, scaling = self.job, self.sweeps.objective.scaling
+        chosen = job.settings.model_copy(update={"method": "sgd", "seed": job.settings.seed + _NEXT_SEED * number})
+        if not self.data.scored:
+            chosen = chosen.model_copy(update={"epochs": min(chosen.epochs, _UNSCORED_EPOCHS)})
+        folder = files.join(self.folder, f"chain-{number:02d}")
+        context = replace(job.context, notify=_Warnings(job.context.notify), attempt=f"{job.context.attempt}-{number}")
+        found = sgd.best_epoch(replace(job, settings=chosen, run_folder=folder, context=context, placed=self.data))
+        training, stopping = found.history[found.best_epoch - 1][:2]
+        score = f"training RMSE {rounded(training)}" if stopping is None else f"validation RMSE {rounded(stopping)}"
+        job.context.notify(Noticed(f"chain {number + 1} starts from {found.epoch} epochs of sgd, {score}"))
+        saved = checkpoints.folder_of(folder)
+        places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
+        users, items = self.sweeps.trained(places, chosen.rank)
+        return self.sweeps.first(users, items, (scaling.deviation / training) ** 2 if training else 1.0)
+
+
+@dataclass(frozen=True)
+class _Warnings:
+    """A listener that passes warnings on, and drops the progress of a training inside another."""
+
+    listener: Any
+
+    def __call__(self, event: Any) -> None:
+        if isinstance(event, Noticed) and event.warning:
+            self.listener(event)
+
+
+def posterior_record(
+    job: TrainingJob, sweeps: Sweeps, state: Sampling, rank: int, rmse: float | None
+) -> PosteriorRecord:
+    """Measure the mean of all draws, and return the record."""
+    chosen, most = job.settings, min(job.grid.users, job.grid.items)
+    drawn, client = chosen.bayes, job.context.client
+    measured = sorted({min(chosen.rank * each, most) for each in COMPACT_RANKS} | {rank})
+    by_shard = [
+        client.submit(traces_of, list(of_shard), drawn.draws, pure=False)
+        for of_shard in zip(*state.predicted, strict=True)
+    ]
+    r_hat, effective = _convergence(np.concatenate(client.gather(by_shard), axis=2))
+    return PosteriorRecord(
+        burn_in=drawn.burn_in, draws=drawn.draws, chains=drawn.chains, rank=rank,
+        noise_deviation=math.sqrt(state.noise_variances / state.draws) * sweeps.objective.scaling.deviation,
+        rmse=rmse, ranks=_errors_by_rank(sweeps, state, measured, job.scale) if rmse is not None else (),
+        merged=math.sqrt(state.lost / state.whole) if state.whole else 0.0,
+        r_hat=r_hat, effective=effective, kept=tuple(state.kept),
+    )  # fmt: skip
+
+
+def _errors_by_rank(
+    sweeps: Sweeps, state: Sampling, ranks: Sequence[int], scale: tuple[float, float]
+) -> tuple[RankOfMean, ...]:
+    found = []
+    for rank, parts in zip(ranks, zip(*sweeps.errors_of_compact(state, ranks, scale), strict=True), strict=True):
+        total = functools.reduce(operator.add, parts)
+        away = math.sqrt(total.away / total.errors.ratings)
+        found.append(RankOfMean(rank=rank, rmse=total.errors.rmse, away=away))
+    return tuple(found)
+
+
+def _convergence(traces: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return R-hat and effective numbers of draws in a few numbers; () where there is nothing to compare."""
+    if traces.shape[1] < LEAST_DRAWS or not traces.shape[2]:
+        return (), ()
+    r_hat, effective = convergence_of(traces)
+    known = np.isfinite(r_hat) & np.isfinite(effective)
+    if not known.any():
+        return (), ()
+    middle, high, most = np.quantile(r_hat[known], [0.5, 0.95, 1.0]).tolist()
+    least, usual = np.quantile(effective[known], [0.0, 0.5]).tolist()
+    return (middle, high, most), (usual, least)

@@ -1,0 +1,71 @@
+"""A sweep of a chain in one task, where a sweep takes less time than its tasks would.
+
+Covers: the steps of a sweep, one after another. Does not cover: the steps (draws.py), when this is used
+(pipeline/training/sweeps.py).
+
+It calls the functions that a graph of tasks calls, in the same order, so the bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.solved_rows import Matrix
+from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.noise import Stream
+from funkflow.tasks.training.als import ItemPart, OrderedRow
+from funkflow.tasks.training.posterior import draws
+from funkflow.tasks.training.posterior.draws import ItemDraw, Model, UserDraw
+
+
+@dataclass(frozen=True)
+class WholeDraw(Weighed):
+    """All shards after a sweep; `met` : of `draws.met_of`."""
+
+    users: tuple[UserDraw, ...]
+    items: ItemDraw
+    met: tuple[float, float]
+
+
+def whole_sweep(
+    rows: Sequence[BlockRow], ordered: Sequence[OrderedRow], counts: tuple[Sequence[Matrix], Sequence[Matrix]],
+    users: Sequence[UserDraw], items: ItemDraw, model: Model, stream: Stream,
+) -> WholeDraw:  # fmt: skip
+    """Draw all users, then all items.
+
+    Parameters
+    ----------
+    rows, ordered : of all blocks, by user shard; counts : float64 (rows,) of each shard of users, and of items.
+    users, items : where the chain is. They do not change.
+    """
+    of_users, of_items = counts
+    problem = draws.begin_sweep(items, model, stream, *(each.seen for each in users))
+    drawn = tuple(
+        draws.draw_users(blocks, users[a], problem, of_users[a], model, stream, a) for a, blocks in enumerate(rows)
+    )
+    begun = draws.begin_items(problem, of_items, model, stream, *(each.seen for each in drawn))
+
+    def parts(given: draws.ItemProblem | draws.AllItemSearches) -> list[tuple[ItemPart, ...]]:
+        return [draws.item_parts(ratings, drawn[a], given, model, stream, a) for a, ratings in enumerate(ordered)]
+
+    searches = draws.begin_search(begun, of_items, model, stream, *parts(begun))
+    for _ in range(model.steps - 1):
+        searches = draws.step_items(searches, *parts(searches))
+    return WholeDraw(drawn, draws.end_items(searches, of_items, *parts(searches)), draws.met_of(begun))
+
+
+def user_shard_of(draw: WholeDraw, number: int) -> UserDraw:
+    """Return one user shard."""
+    return draw.users[number]
+
+
+def items_of(draw: WholeDraw) -> ItemDraw:
+    """Return all items."""
+    return draw.items
+
+
+def met_of(draw: WholeDraw) -> tuple[float, float]:
+    """Return what `draws.met_of` returned."""
+    return draw.met
