@@ -28,7 +28,7 @@ from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.root.training_records import PosteriorRecord
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
-from funkflow.pipeline.training import checkpoint
+from funkflow.pipeline.training import checkpoint, sweeps
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.bayes import train_bayes
 from funkflow.tasks.grid.factor_shard import read_shard
@@ -78,14 +78,35 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return alone(tmp_path_factory.mktemp("root"), "one")
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_two_threads_and_streamed_blocks_give_the_same_bits(context: Context, expected: Made, streamed: bool) -> None:
+@pytest.fixture
+def many_ratings(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The graph for many ratings, in which a sweep is many tasks, where the parameter says so."""
+    if request.param:
+        monkeypatch.setattr(sweeps, "FEW_RATINGS", 0)
+
+
+by_graph = pytest.mark.parametrize("many_ratings", [False, True], indirect=True, ids=["few ratings", "many ratings"])
+
+
+@by_graph
+@pytest.mark.usefixtures("many_ratings")
+@pytest.mark.parametrize("streamed", [False, only_long(True)])
+def test_two_threads_streamed_blocks_and_both_graphs_give_the_same_bits(
+    context: Context, expected: Made, streamed: bool
+) -> None:
     assert made_of(trained(context, bayes_settings(), streamed=streamed)) == expected
 
 
+@pytest.mark.usefixtures("many_ratings")
 @pytest.mark.parametrize(
-    "victim",
-    ["draw-users-001-two-1-0004", only_long("step-items-01-two-0-0003"), only_long("merge-users-two-0006-001")],
+    ("many_ratings", "victim"),
+    [
+        (False, "sweep-two-1-0004"),
+        (True, "draw-users-001-two-1-0004"),
+        only_long(True, "step-items-01-two-0-0003"),
+        only_long(False, "merge-users-two-0006-001"),
+    ],
+    indirect=["many_ratings"],
 )
 def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expected: Made, victim: str) -> None:
     with open_client(ClusterSettings(workers=2, threads=1)) as client:
@@ -97,6 +118,25 @@ def test_two_workers_one_of_them_killed_give_the_same_bits(tmp_path: Path, expec
         lost = plugin.lost
     assert lost == 1
     assert found == expected
+
+
+def test_one_chain_after_the_other_goes_on_to_the_same_bits(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the burn-in of the second chain, past the checkpoint in its first sweep."""
+    monkeypatch.setattr(sweeps, "TOGETHER", 1)
+
+    def context(name: str, stops: int) -> Context:
+        def stop(event: Event) -> None:
+            if isinstance(event, EpochFinished) and event.counted == "sweep" and event.epoch == stops:
+                raise KeyboardInterrupt
+
+        return Context(client, Store(str(tmp_path / name.split("-")[0])), stop, name)
+
+    wanted = made_of(trained(context("whole", 0), bayes_settings()))
+    with pytest.raises(KeyboardInterrupt):
+        trained(context("stopped-1", 11), bayes_settings())
+    assert made_of(trained(context("stopped-2", 0), bayes_settings())) == wanted
 
 
 @pytest.mark.parametrize("stopped", [2, 5])
@@ -123,7 +163,7 @@ def test_kept_draws_are_those_that_the_settings_ask_for(context: Context, expect
     """Four of twelve, two of each chain, evenly; their rows are whole."""
     _, record = expected
     assert [(draw.sweep, draw.chain) for draw in record.kept] == [(5, 0), (5, 1), (8, 0), (8, 1)]
-    manifest = trained(context, bayes_settings(keep_draws=100, bayes={"burn_in": 0, "draws": 3}))
+    manifest = trained(context, bayes_settings(keep_draws=100, bayes={"burn_in": 0, "draws": 3, "chains": 1}))
     assert manifest.posterior is not None
     assert [draw.sweep for draw in manifest.posterior.kept] == [1, 2, 3]
     folder = checkpoint.folder_of(context.store.run("run"))
@@ -165,7 +205,7 @@ def _make_sets() -> None:
     a_set("nothing kept", u[some], i[some], noisy[some], keep_draws=0)
     a_set("more kept than drawn", u[some], i[some], noisy[some], keep_draws=100)
     a_set("one checkpoint", u[some], i[some], noisy[some], checkpoint_epochs=1_000)
-    a_set("no burn-in, one draw", u[some], i[some], noisy[some], bayes={"burn_in": 0, "draws": 1})
+    a_set("no burn-in, one draw", u[some], i[some], noisy[some], bayes={"burn_in": 0, "draws": 1, "chains": 1})
     a_set("mean of a greater rank", u[some], i[some], noisy[some], bayes={**BAYES, "mean_rank": 19})
     a_set("mean of a lesser rank", u[some], i[some], noisy[some], bayes={**BAYES, "mean_rank": 1})
 
@@ -178,10 +218,10 @@ QUICK = ("two ratings", "dense, of low rank, without noise", "from -10 to 10", "
 
 @pytest.mark.parametrize("name", [name if name in QUICK else only_long(name) for name in SETS])
 def test_ratings_of_every_shape(context: Context, name: str) -> None:
-    """All numbers are finite, and training ratings are met better than by their mean."""
+    """All numbers are finite, and more than a few training ratings are met better than by their mean."""
     made, chosen = SETS[name]
     shards = min(2, *made.shape)
-    settings = bayes_settings(**{"bayes": {"burn_in": 1, "draws": 8}, **chosen})
+    settings = bayes_settings(**{"bayes": {"burn_in": 1, "draws": 8, "chains": 1}, **chosen})
     manifest = trained(context, settings, made, shards)
     record = manifest.posterior
     assert record is not None
@@ -189,13 +229,14 @@ def test_ratings_of_every_shape(context: Context, name: str) -> None:
     numbers += [record.noise_deviation, record.merged, *record.r_hat, *record.effective]
     numbers += [each for rank in record.ranks for each in (rank.rmse, rank.away)]
     assert np.isfinite(numbers).all(), numbers
-    assert len({draw.sweep for draw in record.kept}) == min(settings.keep_draws // record.chains, record.draws)
+    assert len({draw.sweep for draw in record.kept}) == min(-(-settings.keep_draws // record.chains), record.draws)
     predicted = mean_predictions(context, manifest, made, shards)
     train = ~made.is_validation
     away = made.ratings[train] - predicted[train]
     assert np.isfinite(predicted).all()
     spread = np.std(made.ratings[train], dtype=float) if settings.center else np.sqrt(np.mean(made.ratings[train] ** 2))
-    assert np.sqrt(np.mean(away**2)) <= spread * 1.01
+    if len(away) > 10:
+        assert np.sqrt(np.mean(away**2)) <= spread * 1.01
     if made.is_validation.any():
         assert record.rmse == pytest.approx(manifest.history[-1][1])
 

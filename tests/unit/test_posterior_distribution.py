@@ -33,6 +33,8 @@ from funkflow.tasks.training.posterior.priors import RowPrior
 Matrix = npt.NDArray[np.float64]
 FAILS = 1e-4
 """How often a test may fail a right sampler, over seeds."""
+LATER = 2
+"""The first sweep does not draw the prior of rows (priors.first_prior)."""
 SWEEPS = 2
 """Of a chain of Geweke's test. The last ratings are those of before its last sweep, which a wrong draw does not fit."""
 
@@ -94,7 +96,7 @@ def geweke(model: Tiny, chains: int, exact: bool = False) -> float:
         state = model.state(rng)
         for sweep in range(SWEEPS):
             ratings = model.ratings(rng, state)
-            state = ratings.sweep(state, Stream(5, chain, sweep), exact=exact)
+            state = ratings.sweep(state, Stream(5, chain, LATER + sweep), exact=exact)
         last.append(model.functions(state, ratings))
     of_functions = [stats.kstest(*sides).pvalue for sides in zip(np.array(last).T, first.T, strict=True)]
     return float(min(of_functions) * len(of_functions))
@@ -136,7 +138,7 @@ def test_ranks_of_the_truth_among_draws_are_uniform(exact: bool, monkeypatch: py
         width = truth.users.shape[1]
         state, draws = State(np.ones((5, width)), np.ones((4, width)), 1.0), []
         for sweep in range(thinned * (bins + 2)):
-            state = ratings.sweep(state, Stream(6, trial, sweep), exact=exact)
+            state = ratings.sweep(state, Stream(6, trial, LATER + sweep), exact=exact)
             if sweep % thinned == thinned - 1 and sweep > 3 * thinned:
                 draws.append(_invariant(state, model.grid))
         assert len(draws) == bins - 1
@@ -163,7 +165,7 @@ def test_users_with_the_same_ratings_have_the_mean_and_covariance_of_their_poste
     u, i = np.repeat(np.arange(users), 3), np.tile(np.arange(3), users)
     targets = np.tile(np.array([0.4, -1.2, 0.9], np.float32), users)
     grid = SmallGrid((users, 4), u, i, targets, 2, biases=biases)
-    problem, drawn = grid.drawn_users(State(grid.rows(rng, "user"), grid.rows(rng, "item"), 2.5), Stream(4, 0, 1))
+    problem, drawn = grid.drawn_users(State(grid.rows(rng, "user"), grid.rows(rng, "item"), 2.5), Stream(4, 0, LATER))
     free = grid.model.objective.free(2 + 2 * biases, "users") > 0
     y, prior = problem.items[0][:3], problem.prior
     inverse = np.linalg.inv(2.5 * y[:, free].T @ y[:, free] + np.diag(prior.precision[free]))
@@ -197,7 +199,7 @@ def test_one_rating_has_the_posterior_of_quadrature(monkeypatch: pytest.MonkeyPa
     )
     state, found = State(np.ones((1, 1)), np.ones((1, 1)), 1.0), []
     for sweep in range(20_000):
-        state = grid.sweep(state, Stream(7, 0, sweep))
+        state = grid.sweep(state, Stream(7, 0, LATER + sweep))
         found.append((float(state.users[0, 0]), float(state.items[0, 0])))
     users, items = np.array(found).T
     for at in (0.0, 0.7, 1.5):
@@ -231,7 +233,7 @@ def test_biases_alone_have_the_posterior_of_quadrature(monkeypatch: pytest.Monke
     grid = SmallGrid((3, 2), u, i, targets, 0, steps=2)
     state, found = State(np.ones((3, 2)), np.ones((2, 2)), 1.0), []
     for sweep in range(20_000):
-        state = grid.sweep(state, Stream(8, 0, sweep))
+        state = grid.sweep(state, Stream(8, 0, LATER + sweep))
         biases = state.users[u, 0] + state.items[i, 1]
         found.append([state.precision, *biases])
     for values, wanted in zip(np.array(found).T, known, strict=True):
