@@ -60,7 +60,7 @@ class ChainStart:
         saved = checkpoints.folder_of(folder)
         places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
         users, items = self.sweeps.trained(places, chosen.rank)
-        variance = max((training / scaling.deviation) ** 2, LEAST_VARIANCE)
+        variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
         return self.sweeps.first(users, items, 1.0 / variance)
 
 
