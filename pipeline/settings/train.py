@@ -206,7 +206,7 @@ class TrainSettings(Section):
     def _without_newer_settings(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is newer than the rest and has no effect, so that ids stay what they were before."""
         content: dict[str, Any] = dumped(self)
-        idle = set() if self.method == "bayes" else {"bayes", "keep_draws"}
+        idle = set() if self.method == "bayes" else {"bayes", "keep_draws"} - self.model_fields_set
         if self.stop_by is None:
             idle.add("stop_by")
         return {name: value for name, value in content.items() if name not in idle}

@@ -17,7 +17,7 @@ SHARED = Settings.build(
     {
         "train": {
             "method": "sgd", "goal": "ranking", "als": {"alpha": 0.2, "steps": 5}, "biases": True, "center": True,
-            "step": 0.01, "tolerance": 1e-3, "batch": {"steps": 9},
+            "step": 0.01, "tolerance": 1e-3, "batch": {"steps": 9}, "bayes": {"draws": 7}, "keep_draws": 3,
         },
         "gate": {"ratings_at_least": 7},
     }
@@ -46,6 +46,12 @@ def test_a_measure_to_stop_by_goes_with_one_goal() -> None:
     shared = Settings.build({"train": {"goal": "ranking", "stop_by": "ndcg"}})
     chosen = {method: settings_for(shared, method, 16, pure=False).train.stops_by for method in ("sgd", "als-ranking")}
     assert chosen == {"sgd": "rmse", "als-ranking": "ndcg"}
+
+
+def test_draws_have_the_settings_of_the_comparison_and_no_other_method_has() -> None:
+    train = of("bayes").train
+    assert (train.bayes.draws, train.keep_draws) == (7, 3)
+    assert not {"bayes", "keep_draws"} & of("sgd").train.model_dump().keys()
 
 
 @pytest.mark.parametrize("method", METHODS)

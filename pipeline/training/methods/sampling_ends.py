@@ -25,6 +25,7 @@ from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
+from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE
 from funkflow.tasks.training.posterior.state import traces_of
 
 COMPACT_RANKS = (1, 2, 4)
@@ -59,7 +60,8 @@ class ChainStart:
         saved = checkpoints.folder_of(folder)
         places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
         users, items = self.sweeps.trained(places, chosen.rank)
-        return self.sweeps.first(users, items, (scaling.deviation / training) ** 2 if training else 1.0)
+        variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
+        return self.sweeps.first(users, items, 1.0 / variance)
 
 
 @dataclass(frozen=True)

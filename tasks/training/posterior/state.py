@@ -133,7 +133,7 @@ def merge_items(compact: CompactShard, biases: bool, shard: int, merge: Merge, *
 
 def traces_of(drawn: Sequence[HeldOutDraws], draws: int) -> Rows:
     """Return the traces of one user shard, float32 (chains, draws, traced); each place had chains one after another."""
-    return np.concatenate([each.trace.reshape(-1, draws, each.trace.shape[1]) for each in drawn])
+    return np.concatenate([each.trace.reshape(len(each.trace) // draws, draws, each.trace.shape[1]) for each in drawn])
 
 
 def called(function: Callable[..., str], *arguments: object) -> str:
