@@ -8,12 +8,12 @@ from __future__ import annotations
 from funkflow.pipeline.planning.method_memory import Need, Workload, als_need
 from funkflow.tasks.model.canonical import LEAF_ROWS
 
-DRAWS_A_MERGE = 10
-"""Default of train.checkpoint_epochs: draws wait for the next checkpoint, which merges them into the mean."""
+DRAWS_A_MERGE = 6
+"""Draws that wait until they are merged into the mean (training/methods/bayes.py), and those in flight."""
 _MEAN_RANKS = 4
 """Of the mean while draws are merged, as a multiple of the rank of a draw (training/methods/bayes.py)."""
 _LEAF_VERSIONS = 3
-"""Of stacked rows in their QR, in float64."""
+"""Of stacked rows while they are merged, in float64."""
 _KEPT_DRAWS = 32
 """Default of train.keep_draws."""
 

@@ -70,12 +70,23 @@ class AlsSettings(Section):
 class BayesSettings(Section):
     """method = "bayes": draws from the posterior by Gibbs sampling, in chains from optima of sgd on."""
 
-    chains: int = Field(
-        8, ge=1, le=64, description="chains, each from an optimum of its own; several run at once where they are small"
+    chains: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="chains, each from an optimum of its own; several run at once where they are small; None: 8, and 32 "
+        "for up to 300,000 ratings",
     )
     burn_in: int = Field(4, ge=0, description="sweeps of a chain before its first draw that counts")
-    draws: int = Field(16, ge=1, description="sweeps of a chain after these; each draws all rows")
+    draws: int | None = Field(
+        None,
+        ge=1,
+        description="sweeps of a chain after these; each draws all rows; None: 16, and 8 for up to 300,000 ratings",
+    )
     steps: int = Field(3, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
     mean_rank: int | None = Field(
-        None, ge=1, description="rank of the model, the mean of all draws cut to it; None: twice train.rank"
+        None,
+        ge=1,
+        description="rank of the model, the mean of all draws cut to it; None: four times train.rank, and twice for "
+        "large models",
     )

@@ -111,7 +111,8 @@ METHODS: dict[str, Method] = {
             "bayes", "draws from the posterior, by Gibbs sampling",
             f"{_TRAINING}.bayes:train_bayes", "funkflow.pipeline.planning.posterior_memory:bayes_need",
             frozenset({"als", "batch", "iterations", "tolerance"}) | _WARM,
-            unit="sweep", counted="sweeps", limit="{bayes.burn_in} sweeps of burn-in and {bayes.draws} draws",
+            unit="sweep", counted="sweeps", limit="the sweeps of all chains",
+            numbers="funkflow.pipeline.training.sweeps:sampling_size",
         ),
         Method(
             "batch", "gradient descent on all ratings at once",

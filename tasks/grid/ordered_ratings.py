@@ -55,8 +55,8 @@ class Ordered(NamedTuple):
     ) -> tuple[float, float]:
         """Add the terms of all rows to their sums; return the sums of t s and of s^2, 0 without targets.
 
-        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w) or None; sure : targets are
-        confidences, which add to the weight, and the second sum is that of (weight + t) s^2.
+        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w), or None; sure :
+        targets are confidences, which add to the weight, and the second sum is that of (weight + t) s^2.
         """
         kind: Any = rows.dtype["factors"]
         number, (width,) = kind.subdtype

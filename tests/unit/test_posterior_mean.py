@@ -49,7 +49,7 @@ def merge_all(draws: Draws, merges: int, rank: int, shards: int = 1, biases: boo
     for part in np.array_split(np.arange(len(draws)), merges):
         new = [[[cut(draws[n][side], shards)[a] for n in part] for a in range(shards)] for side in (0, 1)]
         stacked = [
-            compact.stacked_r(each, rows, biases)
+            compact.stacked_gram(each, rows, biases)
             for shard, of_side in zip(sides, new, strict=True)
             for each, rows in zip(shard, of_side, strict=True)
         ]

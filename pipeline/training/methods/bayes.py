@@ -31,15 +31,16 @@ from funkflow.pipeline.training.methods.bayes_graph import Chain, Futures, Sampl
 from funkflow.pipeline.training.methods.sampling_ends import COMPACT_RANKS, ChainStart, posterior_record
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
-from funkflow.pipeline.training.sweeps import sweeps_of
+from funkflow.pipeline.training.sweeps import sampling_size, sweeps_of
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.draws import Model
 from funkflow.tasks.training.score import Errors
 
-MERGED_SWEEPS = 5
-"""Draws wait for so many sweeps until they are merged into the mean, unless a checkpoint comes first."""
+MERGED_DRAWS = 4
+"""Draws wait until there are so many, and are merged into the mean, unless a checkpoint comes first. More at once would
+take longer: a merge takes the square and the cube of its columns."""
 
 
 def train_bayes(job: TrainingJob) -> Training:
@@ -81,7 +82,8 @@ class _SweepLoop(CheckpointedLoop):
     def run(self) -> Training:
         """Sample to the end, from the newest whole checkpoint if there is one, and write the model."""
         chosen, data, last = self.settings, self.load_grid(), self.resume()
-        self.chosen, self.of_chain = chosen.bayes, chosen.bayes.burn_in + chosen.bayes.draws
+        self.size = sampling_size(self.grid, self.scale, chosen)
+        self.burn_in, self.of_chain = chosen.bayes.burn_in, chosen.bayes.burn_in + self.size.draws
         self.group, self.total = sweeps_of(self.grid, chosen)
         self.sweeps = Sweeps(self.context, data, self._model(), chosen.rank + 2 * chosen.biases)
         state = self._stored(last) if last else self.sweeps.nothing_drawn(self.group)
@@ -93,9 +95,8 @@ class _SweepLoop(CheckpointedLoop):
                     data = now
                     self.sweeps.place(data)
             state = self._stored(last)
-        rank = min(self.chosen.mean_rank or 2 * chosen.rank, self.grid.users, self.grid.items)
-        shards = sampling_files.write_mean(self.context, self.folder, state, rank)
-        record = posterior_record(self.job, self.sweeps, state, rank, self.history[-1][1])
+        shards = sampling_files.write_mean(self.context, self.folder, state, self.size.mean_rank)
+        record = posterior_record(self.job, self.sweeps, state, self.size, self.history[-1][1])
         manifest = replace(last, best=shards).training(self.job, self.steps)
         return replace(manifest, counted=METHODS["bayes"].counted, posterior=record)
 
@@ -104,7 +105,9 @@ class _SweepLoop(CheckpointedLoop):
         scaling = scaling_of(grid, chosen.center)
         about_mean = grid.mean_square - 2.0 * scaling.mean * grid.mean + scaling.mean**2
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
-        return Model(objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.chosen.steps)
+        return Model(
+            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps
+        )
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -127,12 +130,12 @@ class _SweepLoop(CheckpointedLoop):
                 flying.append(self._submit(data, state, submitted))
             done = flying.popleft()
             precisions = self._record(done)
-            if self._place_of(done.number)[1] > self.chosen.burn_in:
+            if self._place_of(done.number)[1] > self.burn_in:
                 waiting += done.chains
                 state.draws += len(done.chains)
                 state.noise_variances += sum(1.0 / each for each in precisions)
                 self._keep(state, done, precisions)
-            if waiting and (done.number == end or done.number % MERGED_SWEEPS == 0):
+            if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
                 waiting = []
         self.begin_writing()
@@ -157,7 +160,7 @@ class _SweepLoop(CheckpointedLoop):
             self.sweeps.sweep(chain, Stream(seed, each, sweep))
             for each, chain in zip(numbers, state.chains, strict=True)
         ]
-        counts = sweep > self.chosen.burn_in
+        counts = sweep > self.burn_in
         shown = state.predicted
         if counts or group == 0:
             before = state.predicted if counts else [self.sweeps.no_predictions() for _ in numbers]
@@ -177,15 +180,15 @@ class _SweepLoop(CheckpointedLoop):
         errors: Errors = functools.reduce(operator.add, parts)
         stopping = errors.rmse if errors.ratings else None
         self.history.append([training, stopping])
-        passes = (2 * self.chosen.steps + 3) * self.group
+        passes = (2 * self.settings.bayes.steps + 3) * self.group
         self.notify(done.number, self.total, (training, stopping), best=done.number == self.total, passes=passes)
         return [precision for _, precision in met]
 
     def _keep(self, state: Sampling, done: _Flying, precisions: list[float]) -> None:
         """Write the rows of a sweep's draws, if it is one of those that stay: as many, evenly, as the settings say."""
         group, sweep = self._place_of(done.number)
-        draws, number = self.chosen.draws, sweep - self.chosen.burn_in
-        wanted = min(-(-self.settings.keep_draws // self.chosen.chains), draws)
+        draws, number = self.size.draws, sweep - self.burn_in
+        wanted = min(-(-self.settings.keep_draws // self.size.chains), draws)
         for slot, (chain, precision) in enumerate(zip(done.chains, precisions, strict=True)):
             each = group * self.group + slot
             if (

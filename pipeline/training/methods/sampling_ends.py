@@ -22,6 +22,7 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
 from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.sweeps import SamplingSize
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
@@ -76,19 +77,19 @@ class _Warnings:
 
 
 def posterior_record(
-    job: TrainingJob, sweeps: Sweeps, state: Sampling, rank: int, rmse: float | None
+    job: TrainingJob, sweeps: Sweeps, state: Sampling, size: SamplingSize, rmse: float | None
 ) -> PosteriorRecord:
     """Measure the mean of all draws, and return the record."""
     chosen, most = job.settings, min(job.grid.users, job.grid.items)
-    drawn, client = chosen.bayes, job.context.client
-    measured = sorted({min(chosen.rank * each, most) for each in COMPACT_RANKS} | {rank})
+    client = job.context.client
+    measured = sorted({min(chosen.rank * each, most) for each in COMPACT_RANKS} | {size.mean_rank})
     by_shard = [
-        client.submit(traces_of, list(of_shard), drawn.draws, pure=False)
+        client.submit(traces_of, list(of_shard), size.draws, pure=False)
         for of_shard in zip(*state.predicted, strict=True)
     ]
     r_hat, effective = _convergence(np.concatenate(client.gather(by_shard), axis=2))
     return PosteriorRecord(
-        burn_in=drawn.burn_in, draws=drawn.draws, chains=drawn.chains, rank=rank,
+        burn_in=chosen.bayes.burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
         noise_deviation=math.sqrt(state.noise_variances / state.draws) * sweeps.objective.scaling.deviation,
         rmse=rmse, ranks=_errors_by_rank(sweeps, state, measured, job.scale) if rmse is not None else (),
         merged=math.sqrt(state.lost / state.whole) if state.whole else 0.0,

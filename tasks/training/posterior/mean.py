@@ -1,13 +1,15 @@
 """The mean of many draws as one model of low rank, without ever multiplying it out.
 
 Covers: the sum of draws so far as compact factors, merging further draws into it, and cutting it to a rank.
-Does not cover: the draws (draws.py), QR in parts (tasks/model/canonical.py), the order of merges
+Does not cover: the draws (draws.py), singular vectors (tasks/model/canonical.py), the order of merges
 (pipeline/training/methods/bayes_graph.py).
 
 The sum of M products U_m V_m^T is the product of the stacked factors, [U_1 … U_M] [V_1 … V_M]^T, of rank M k. With
-their thin QR, U = Q_u R_u and V = Q_v R_v, and the SVD R_u R_v^T = W S Z^T of a small core, the nearest product of rank
-r has the factors U R_v^T Z S^(-1/2) and V R_u^T W S^(-1/2), of the first r columns: no Q is needed. A merge stacks the
-compact factors so far and the new draws. What it cuts off has the squared length of the singular values left out.
+G_u = U^T U = R^T R, from its eigenvectors, and R G_v R^T = W S^2 W^T, the nearest product of rank r has the factors
+U G_v R^T W S^(-3/2) and V R^T W S^(-1/2), of the first r columns: neither an inverse of R nor a QR of the rows is
+needed, and a merge passes over the rows twice. Singular values below 1e-7 of the greatest are lost in the squares,
+which float32 does not hold anyway. A merge stacks the compact factors so far and the new draws. What it cuts off has
+the squared length of the singular values left out.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import numpy as np
 from funkflow.tasks.grid.factor_shard import FactorShard, shard_of
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.model.canonical import LEAF_ROWS, qr_r
+from funkflow.tasks.model.canonical import LEAF_ROWS
 
-_NEGLIGIBLE = 1e-12
+_NEGLIGIBLE = 1e-14
+"""Of the greatest squared singular value."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,26 @@ class Merge(Weighed):
     whole: float
 
 
-def stacked_r(compact: CompactShard, draws: Sequence[Rows], biases: bool) -> Matrix:
-    """Return R of the QR of a shard's compact factors beside those of new draws."""
-    rows = max(1, len(compact.factors))
-    leaves = [qr_r(_stacked(compact, draws, biases, slice(at, at + LEAF_ROWS))) for at in range(0, rows, LEAF_ROWS)]
-    return leaves[0] if len(leaves) == 1 else qr_r(np.concatenate(leaves))
+def stacked_gram(compact: CompactShard, draws: Sequence[Rows], biases: bool) -> Matrix:
+    """Return X^T X of a shard's compact factors beside those of new draws, float64."""
+    found: Matrix | float = 0.0
+    for at in range(0, max(1, len(compact.factors)), LEAF_ROWS):
+        leaf = _stacked(compact, draws, biases, slice(at, at + LEAF_ROWS))
+        found = found + leaf.T @ leaf
+    return np.asarray(found)
 
 
-def find_merge(rank: int, shards: int, *parts: Matrix) -> Merge:
-    """Return the merge to a rank, from `stacked_r` of the user shards, then of the item shards."""
-    users, items = (qr_r(np.concatenate(side)) for side in (parts[:shards], parts[shards:]))
-    left, values, right = np.linalg.svd(users @ items.T, full_matrices=False)
-    kept = min(rank, int(np.sum(values > _NEGLIGIBLE * values[0])) if values[0] > 0 else 0)
-    roots, squares = np.sqrt(values[:kept]), values**2
-    of_users, of_items = items.T @ right[:kept].T / roots, users.T @ left[:, :kept] / roots
-    return Merge(of_users, of_items, values[:kept], float(np.sum(squares[kept:])), float(np.sum(squares)))
+def find_merge(rank: int, shards: int, *grams: Matrix) -> Merge:
+    """Return the merge to a rank, from `stacked_gram` of the user shards, then of the item shards."""
+    users, items = (np.sum(side, axis=0) for side in (grams[:shards], grams[shards:]))
+    squares, vectors = np.linalg.eigh(users)
+    root = np.sqrt(np.maximum(squares, 0.0))[:, None] * vectors.T
+    energies, left = (each[..., ::-1] for each in np.linalg.eigh(root @ items @ root.T))
+    energies = np.maximum(energies, 0.0)
+    kept = min(rank, int(np.sum(energies > _NEGLIGIBLE * energies[0])))
+    values, turn = np.sqrt(energies[:kept]), root.T @ left[:, :kept]
+    lost, whole = float(np.sum(energies[kept:])), float(np.sum(energies))
+    return Merge(items @ turn / values**1.5, turn / np.sqrt(values), values, lost, whole)
 
 
 def merged(compact: CompactShard, draws: Sequence[Rows], biases: bool, side: str, merge: Merge) -> CompactShard:

@@ -17,7 +17,7 @@ from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import npy
 from funkflow.tasks.training.posterior.draws import ItemDraw, UserDraw
 from funkflow.tasks.training.posterior.held_out import HeldOutDraws
-from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard, merged, stacked_r
+from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard, merged, stacked_gram
 from funkflow.tasks.training.posterior.mean import Merge as Merge
 
 
@@ -112,13 +112,13 @@ def write_mean(url: str, compact: CompactShard, draws: int, rank: int) -> str:
 
 
 def stack_users(compact: CompactShard, biases: bool, *draws: UserDraw) -> Matrix:
-    """Do what `stacked_r` does for a user shard."""
-    return stacked_r(compact, [each.rows for each in draws], biases)
+    """Do what `stacked_gram` does for a user shard."""
+    return stacked_gram(compact, [each.rows for each in draws], biases)
 
 
 def stack_items(compact: CompactShard, biases: bool, shard: int, *draws: ItemDraw) -> Matrix:
-    """Do what `stacked_r` does for an item shard."""
-    return stacked_r(compact, [each.shards[shard] for each in draws], biases)
+    """Do what `stacked_gram` does for an item shard."""
+    return stacked_gram(compact, [each.shards[shard] for each in draws], biases)
 
 
 def merge_users(compact: CompactShard, biases: bool, merge: Merge, *draws: UserDraw) -> CompactShard:
