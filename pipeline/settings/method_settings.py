@@ -74,8 +74,8 @@ class BayesSettings(Section):
         None,
         ge=1,
         le=64,
-        description="chains, each from an optimum of its own; several run at once where they are small; None: 8, and 32 "
-        "for up to 300,000 ratings",
+        description="chains, each from an optimum of its own; several run at once where they are small; None: 8, and "
+        "32 for up to 300,000 ratings",
     )
     burn_in: int = Field(4, ge=0, description="sweeps of a chain before its first draw that counts")
     draws: int | None = Field(

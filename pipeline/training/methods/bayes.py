@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.training_records import KeptDraw
 from funkflow.pipeline.settings.methods import METHODS
@@ -28,7 +29,7 @@ from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods import sampling_files
 from funkflow.pipeline.training.methods.bayes_graph import Chain, Futures, Sampling, Sweeps
-from funkflow.pipeline.training.methods.sampling_ends import COMPACT_RANKS, ChainStart, posterior_record
+from funkflow.pipeline.training.methods.sampling_ends import COMPACT_RANKS, ChainStart, described, posterior_record
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.sweeps import sampling_size, sweeps_of
@@ -97,6 +98,8 @@ class _SweepLoop(CheckpointedLoop):
             state = self._stored(last)
         shards = sampling_files.write_mean(self.context, self.folder, state, self.size.mean_rank)
         record = posterior_record(self.job, self.sweeps, state, self.size, self.history[-1][1])
+        if words := described(record):
+            self.context.notify(Noticed(words))
         manifest = replace(last, best=shards).training(self.job, self.steps)
         return replace(manifest, counted=METHODS["bayes"].counted, posterior=record)
 

@@ -97,6 +97,22 @@ def posterior_record(
     )  # fmt: skip
 
 
+def described(record: PosteriorRecord) -> str:
+    """Return in words how the mean lost by being cut to a rank, and whether the draws converged."""
+    cut = next((each for each in record.ranks if each.rank == record.rank), None)
+    words = []
+    if cut is not None and record.rmse is not None:
+        words.append(
+            f"mean of all draws: validation RMSE {rounded(record.rmse)}, cut to rank {record.rank} {rounded(cut.rmse)}"
+        )
+    if record.r_hat:
+        words.append(
+            f"R-hat of predictions {record.r_hat[0]:.2f} (median), {record.r_hat[1]:.2f} (95 % quantile); effective "
+            f"draws {record.effective[0]:.0f} (median) of {record.draws * record.chains}"
+        )
+    return "; ".join(words)
+
+
 def _errors_by_rank(
     sweeps: Sweeps, state: Sampling, ranks: Sequence[int], scale: tuple[float, float]
 ) -> tuple[RankOfMean, ...]:
