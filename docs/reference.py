@@ -28,6 +28,7 @@ from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manife
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks import errors
 from funkflow.tasks.model import about
+from funkflow.tasks.model.draws import drawn_rows
 
 UNITS = {"_seconds": "seconds", "_bytes": "bytes", "_epochs": "epochs", "_steps": "iterations", "_ratings": "ratings"}
 """Units that a setting has in its name."""
@@ -236,7 +237,7 @@ def files() -> str:
     groups = {
         "Manifests of data and training": [typed_json.FileEntry, *records_of(manifests)],
         "Manifests of what is made of a model": records_of(model_manifests),
-        "model.json": [about.About, about.PartEntry],
+        "model.json": [about.About, about.PartEntry, drawn_rows.DrawsAbout],
         "current.json": records_of(model_in_use),
         "The ledger": records_of(ledger),
     }

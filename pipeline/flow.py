@@ -236,7 +236,7 @@ class _Run:
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
         chosen, paths = settings.predict, self.result.paths
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting)
+        pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting, chosen.intervals)
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)
 

@@ -90,6 +90,11 @@ class PredictSettings(Section):
         "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no predictions"
     )
     batch_pairs: int = Field(2_000_000, ge=1, description="pairs of one task")
+    intervals: bool = Field(
+        False,
+        description="whether mean, deviation and intervals of 50, 80 and 95 % by the draws of train.method = bayes "
+        "follow each prediction; needs train.keep_draws",
+    )
 
 
 class HookSettings(Section):

@@ -19,6 +19,7 @@ from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex_arrays
+from funkflow.tasks.model.draws.intervals import Intervals
 from funkflow.tasks.model.forms.in_memory import Forms, factor_table
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
@@ -35,7 +36,7 @@ else:
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Recommender, Algebra, Forms):
+class Model(Recommender, Algebra, Intervals, Forms):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
@@ -184,6 +185,8 @@ class Model(Recommender, Algebra, Forms):
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
+        The draws of a posterior stay with the model that training exported.
+
         Parameters
         ----------
         folder : local folder or fsspec URL.
@@ -198,6 +201,7 @@ class Model(Recommender, Algebra, Forms):
         }
         id_types = {"user": _id_kind(self.user_ids), "item": _id_kind(self.item_ids)}
         about: About = {**self.about, "id_types": id_types}
+        about.pop("draws", None)
         write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 
     @classmethod

@@ -1,0 +1,126 @@
+"""Intervals of a run's own draws, against the files that the sampler wrote.
+
+Covers: the kept draws in the exported model (pipeline/stages/export.py), `Model.intervals`, `predict.intervals`.
+Does not cover: whether the draws are of the posterior, the files of draws
+(tests/unit/test_drawn_rows.py), quantiles (tests/unit/test_mixture.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from distributed import Client
+from posterior_runs import NOISE, planted_frame, posterior_settings
+
+from funkflow import Model, RunResult, run
+from funkflow.pipeline.root.manifests import Training
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.storage import files, npy
+
+DRAWS, RANK = 8, 2
+PAIRS = pd.DataFrame({"user": [1003, 1003, 1100, 77, 1003, 77], "item": [5001, 5040, 5001, 5001, 4, 4]})
+"""Pairs that the model has, and then a user, an item, and both that it does not have."""
+
+
+@pytest.fixture(scope="module")
+def ran(client: Client, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    folder = tmp_path_factory.mktemp("posterior")
+    PAIRS.to_csv(folder / "pairs.csv", index=False)
+    predict = {"pairs": str(folder / "pairs.csv"), "intervals": True}
+    return run(posterior_settings(folder, client, predict=predict))
+
+
+@pytest.fixture(scope="module")
+def model(ran: RunResult) -> Model:
+    return Model.load(ran.paths["model"])
+
+
+def drawn_predictions(ran: RunResult, model: Model) -> npt.NDArray[np.float64]:
+    """Return the predictions of each draw for all pairs of ids, float64 (D, users, items), from the sampler's rows."""
+    training = Training.published(files.join(ran.paths["run"], "training"))
+    assert training is not None
+    assert training.posterior is not None
+    whole = []
+    for draw in training.posterior.kept:
+        sides = []
+        for entries, ids in ((draw.users, model.user_ids), (draw.items, model.item_ids)):
+            folder = files.join(ran.paths["run"], "checkpoints")
+            rows = np.concatenate([npy.read_array(files.join(folder, entry.path)) for entry in entries])
+            sides.append(rows.astype(np.float64)[np.argsort(ids)])
+        whole.append(training.steps.mean + training.steps.deviation * sides[0] @ sides[1].T)
+    return np.array(whole)
+
+
+def test_the_draws_of_the_model_are_those_of_the_sampler_in_rating_units(ran: RunResult, model: Model) -> None:
+    whole = drawn_predictions(ran, model)
+    users, items = np.sort(model.user_ids), np.sort(model.item_ids)
+    pairs = np.array([(a, b) for a in range(0, len(users), 7) for b in range(0, len(items), 5)])
+    found = model.intervals(users[pairs[:, 0]], items[pairs[:, 1]])
+    wanted = whole[:, pairs[:, 0], pairs[:, 1]]
+    least, greatest = model.scale or (0.0, 0.0)
+    np.testing.assert_allclose(found["mean"], np.clip(wanted.mean(axis=0), least, greatest), atol=1e-5)
+    noise = np.array(model.about["draws"]["noise"])
+    np.testing.assert_allclose(found["deviation"] ** 2, wanted.var(axis=0) + np.mean(noise**2), rtol=1e-4)
+
+
+def test_files_of_draws_have_the_raw_ids_and_order_of_the_factors(ran: RunResult) -> None:
+    for side in ("user", "item"):
+        draws, factors = (pq.read_table(f"{ran.paths['model']}/{side}_{name}.parquet") for name in ("draws", "factors"))
+        assert draws["raw_id"].equals(factors["raw_id"])
+        assert draws.schema.field("draws").type.list_size == DRAWS * (RANK + 1)
+
+
+def test_the_noise_is_a_deviation_in_rating_units(model: Model) -> None:
+    assert np.mean(model.about["draws"]["noise"]) == pytest.approx(NOISE, rel=0.1)
+
+
+def test_each_level_holds_that_part_of_what_is_drawn(ran: RunResult, model: Model) -> None:
+    """A rating is a draw's prediction and noise: simulated, as many lie below each end as it says."""
+    whole, rng = drawn_predictions(ran, model), np.random.default_rng(0)
+    user, item = np.sort(model.user_ids)[4], np.sort(model.item_ids)[9]
+    noise = np.array(model.about["draws"]["noise"])
+    ratings = whole[:, 4, 9] + noise * rng.normal(size=(200_000, DRAWS))
+    found = model.intervals([user], [item], levels=(0.5, 0.9)).iloc[0]
+    for level in (50, 90):
+        inside = (ratings > found[f"lower_{level}"]) & (ratings < found[f"upper_{level}"])
+        assert inside.mean() == pytest.approx(level / 100, abs=0.003)
+
+
+def test_who_is_not_in_the_model_has_wider_intervals(model: Model) -> None:
+    known, _, _, new_user, new_item, both = model.intervals(PAIRS["user"], PAIRS["item"])["deviation"]
+    assert known < new_user < both
+    assert known < new_item < both
+
+
+def test_intervals_stay_on_the_scale_and_around_the_mean(model: Model) -> None:
+    frame = planted_frame()
+    found = model.intervals(frame["user"], frame["item"])
+    assert model.scale is not None
+    assert found["lower_95"].min() >= model.scale[0]
+    assert found["upper_95"].max() <= model.scale[1]
+    ordered = found[["lower_95", "lower_80", "lower_50", "mean", "upper_50", "upper_80", "upper_95"]].to_numpy()
+    assert (np.diff(ordered, axis=1) >= 0).all()
+
+
+def test_a_run_writes_the_intervals_of_its_pairs(ran: RunResult, model: Model) -> None:
+    written = pq.read_table(files.join(ran.paths["predictions"], "predictions.parquet")).to_pandas()
+    wanted = model.intervals(PAIRS["user"], PAIRS["item"]).astype(np.float32)
+    pd.testing.assert_frame_equal(written[wanted.columns.tolist()], wanted)
+    assert written["user"].tolist() == PAIRS["user"].tolist()
+
+
+def test_levels_that_are_no_parts_are_refused(model: Model) -> None:
+    with pytest.raises(BadInput, match="level 80 is not between 0 and 1"):
+        model.intervals([1003], [5001], levels=(80,))
+
+
+def test_a_model_without_draws_is_refused_by_the_name_of_the_setting(model: Model, tmp_path: Path) -> None:
+    model.save(str(tmp_path / "saved"))
+    with pytest.raises(BadInput, match=r"no draws.*train\.keep_draws") as refused:
+        Model.load(str(tmp_path / "saved")).intervals([1003], [5001])
+    assert "\n" not in str(refused.value)
