@@ -144,9 +144,7 @@ class Model(Recommender, Algebra, Intervals, Forms):
         """
         if ids is None:
             return slice(None)
-        known, index = (
-            (self.user_ids, self._user_rows) if side == "users" else (self.item_ids, self._item_rows)  # type: ignore[attr-defined]
-        )
+        known, index = self._ids_of(side)
         given = _as_index(ids, known, side)
         rows: npt.NDArray[np.intp] = index.get_indexer(given)
         if (rows < 0).any():
@@ -155,6 +153,22 @@ class Model(Recommender, Algebra, Intervals, Forms):
                 "or give an id as the ratings have it"
             )
         return rows
+
+    def found_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
+        """Return the rows of raw ids, int (n,); -1 for ids that the model does not have.
+
+        Parameters
+        ----------
+        ids : array-like (n,) of raw ids.
+        side : the kind of the ids.
+        """
+        known, index = self._ids_of(side)
+        found: npt.NDArray[np.intp] = index.get_indexer(_as_index(ids, known, side))
+        return found
+
+    def _ids_of(self, side: str) -> tuple[npt.NDArray[Any], pd.Index]:
+        """Return the raw ids of "users" or "items", and their index."""
+        return (self.user_ids, self._user_rows) if side == "users" else (self.item_ids, self._item_rows)  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         of = "" if self.transform == "none" else f" of {NAMES[self.transform]}"
@@ -176,8 +190,7 @@ class Model(Recommender, Algebra, Intervals, Forms):
         return html_facts("Model", facts)
 
     def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]
-        item_rows = self._item_rows.get_indexer(_as_index(items, self.item_ids, "items"))  # type: ignore[attr-defined]
+        user_rows, item_rows = self.found_rows(users, "users"), self.found_rows(items, "items")
         if len(user_rows) != len(item_rows):
             raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
         return user_rows, item_rows

@@ -1,8 +1,10 @@
 """Intervals of a run's own draws, against the files that the sampler wrote.
 
-Covers: the kept draws in the exported model (pipeline/stages/export.py), `Model.intervals`, `predict.intervals`.
+Covers: the kept draws in the exported model (pipeline/stages/export.py), `Model.intervals`, `predict.intervals`,
+`recommend.by`, `Model.fold_in_draws`.
 Does not cover: whether the draws are of the posterior, the files of draws
-(tests/unit/test_drawn_rows.py), quantiles (tests/unit/test_mixture.py).
+(tests/unit/test_drawn_rows.py), quantiles (tests/unit/test_mixture.py), orders
+one by one (tests/unit/test_orders_by_draws.py).
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from posterior_runs import NOISE, planted_frame, posterior_settings
 
 from funkflow import Model, RunResult, run
 from funkflow.pipeline.root.manifests import Training
-from funkflow.tasks.errors import BadInput
+from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.serving.recommend import recommend_to
 from funkflow.tasks.storage import files, npy
 
 DRAWS, RANK = 8, 2
@@ -38,6 +41,12 @@ def ran(client: Client, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 @pytest.fixture(scope="module")
 def model(ran: RunResult) -> Model:
     return Model.load(ran.paths["model"])
+
+
+def ratings_of(user: int) -> dict[int, float]:
+    """Return all ratings of a user, also those that validate."""
+    own = planted_frame().query("user == @user")
+    return dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True))
 
 
 def drawn_predictions(ran: RunResult, model: Model) -> npt.NDArray[np.float64]:
@@ -124,3 +133,51 @@ def test_a_model_without_draws_is_refused_by_the_name_of_the_setting(model: Mode
     with pytest.raises(BadInput, match=r"no draws.*train\.keep_draws") as refused:
         Model.load(str(tmp_path / "saved")).intervals([1003], [5001])
     assert "\n" not in str(refused.value)
+
+
+def test_a_new_user_with_few_ratings_has_wider_intervals(model: Model) -> None:
+    own = ratings_of(1003)
+    items = [item for item in np.sort(model.item_ids).tolist() if item not in own]
+    few, many = (model.fold_in_draws(dict(list(own.items())[:count])) for count in (2, len(own)))
+    spread = {name: model.intervals(row, items)["deviation"].mean() for name, row in (("few", few), ("many", many))}
+    nobody = model.intervals([77] * len(items), items)["deviation"].mean()
+    known = model.intervals([1003] * len(items), items)["deviation"].mean()
+    assert spread["many"] < spread["few"] < nobody
+    assert spread["many"] == pytest.approx(known, rel=0.05)
+
+
+def test_a_new_user_with_the_ratings_of_a_known_one_has_their_predictions(model: Model) -> None:
+    own = ratings_of(1003)
+    items = np.sort(model.item_ids)
+    new, known = (model.intervals(who, items)["mean"] for who in (model.fold_in_draws(own), [1003] * len(items)))
+    assert np.sqrt(np.mean((new - known) ** 2)) < 0.25 * np.std(known)
+
+
+def test_recommendations_of_a_run_are_those_of_the_model_by_the_same_order(ran: RunResult, model: Model) -> None:
+    for by in ("lower", "thompson"):
+        rows = recommend_to(ran.paths["model"], [1003, 1100], 5, by)
+        for user in (1003, 1100):
+            items, scores = model.recommend(user, 5, by=by)
+            own = [row for row in rows if row["user"] == user]
+            assert [row["item"] for row in own] == items.tolist()
+            np.testing.assert_allclose([row["score"] for row in own], scores, atol=1e-4)
+
+
+def test_a_lower_quantile_is_below_the_mean_and_an_upper_one_above(model: Model) -> None:
+    items = model.recommend(1003, 60, by="lower", exclude=()).items
+    by = {name: model.recommend(1003, 60, by=name, exclude=()) for name in ("lower", "upper")}
+    scores = {name: dict(zip(found.items.tolist(), found.scores, strict=True)) for name, found in by.items()}
+    assert all(scores["lower"][item] < scores["upper"][item] for item in items.tolist())
+
+
+def test_settings_that_need_draws_are_refused_before_training(client: Client, tmp_path: Path) -> None:
+    chosen = posterior_settings(tmp_path, client, train={"keep_draws": 0}, recommend={"count": 3, "by": "upper"})
+    with pytest.raises(SettingsError, match=r"recommend\.by = upper needs draws.*train\.keep_draws"):
+        run(chosen)
+    assert not (tmp_path / "root" / "datasets").exists()
+
+
+def test_an_order_by_draws_is_refused_for_a_model_without_them(model: Model, tmp_path: Path) -> None:
+    model.save(str(tmp_path / "saved"))
+    with pytest.raises(BadInput, match=r"recommend\.by = thompson: this model has no draws.*train\.keep_draws"):
+        Model.load(str(tmp_path / "saved")).recommend(1003, by="thompson", exclude=())

@@ -10,7 +10,8 @@ are in groups of some megabytes, and only the groups with a row that is asked fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypedDict
 
 import numpy as np
@@ -136,13 +137,21 @@ class DrawnSide:
             taken[own] = self._group(group)[rows[own] - starts[group]]
         return taken
 
+    def in_groups(self) -> Iterator[DrawnRows]:
+        """Yield all rows in order, a group at a time, and keep none."""
+        for group in range(len(self._group_starts())):
+            yield self._read(group)
+
+    def _read(self, group: int) -> DrawnRows:
+        part, number = self._groups[group]
+        (table,) = row_groups.read_row_groups(self.places[part][0], [number], ["draws"])
+        numbers = numbers_of(pc.list_flatten(table["draws"]))
+        return numbers.reshape(table.num_rows, self.draws, self.rank + 1)
+
     def _group(self, group: int) -> DrawnRows:
         found = self._kept.pop(group, None)
         if found is None:
-            part, number = self._groups[group]
-            (table,) = row_groups.read_row_groups(self.places[part][0], [number], ["draws"])
-            numbers = numbers_of(pc.list_flatten(table["draws"]))
-            found = numbers.reshape(table.num_rows, self.draws, self.rank + 1)
+            found = self._read(group)
             if len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         self._kept[group] = found  # now the newest
@@ -171,7 +180,7 @@ class Draws:
 
         Parameters
         ----------
-        user : the method or command that needs them, for the message.
+        user : the method or setting that needs them, for the message.
 
         Raises
         ------
@@ -193,6 +202,37 @@ class Draws:
             for side in SIDES
         )  # fmt: skip
         return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]))
+
+    def of_one_user(self, row: npt.NDArray[np.float32]) -> Draws:
+        """Return the draws with one user, in row 0, in place of all: float32 (D, k + 1)."""
+        side = self.users
+        held = DrawnSide((), side.draws, side.rank, side.priors, np.zeros(1, np.int64), [(0, 0)], {0: row[None]})
+        return replace(self, users=held)
+
+
+class WithDraws:
+    """A model that may have draws beside it."""
+
+    about: Any
+    folder: str
+
+    @cached_property
+    def _draws(self) -> Draws:
+        return Draws.of(self.folder, self.about, "draws")
+
+    def draws_for(self, user: str) -> Draws:
+        """Return the draws beside the model, opened once.
+
+        Parameters
+        ----------
+        user : the method or setting that needs them, for the message.
+
+        Raises
+        ------
+        BadInput
+            The model has no draws.
+        """
+        return self._draws if "draws" in self.about and self.folder else Draws.of("", {}, user)
 
 
 def _tables(raw_ids: pa.Array, batches: Iterable[DrawnRows], schema: pa.Schema) -> Iterator[pa.Table]:

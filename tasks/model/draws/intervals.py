@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
-from funkflow.tasks.model.draws.drawn_rows import Draws, Numbers
+from funkflow.tasks.model.draws.drawn_rows import Draws, Numbers, WithDraws
 from funkflow.tasks.model.draws.mixture import moments, quantiles
+from funkflow.tasks.model.draws.new_rows import DrawnRow
 from funkflow.tasks.transform import Transform, as_ratings
 
 if TYPE_CHECKING:
@@ -30,12 +30,10 @@ LEVELS = (0.5, 0.8, 0.95)
 _PAIRS_AT_ONCE = 2048
 
 
-class Intervals(ABC):
+class Intervals(WithDraws, ABC):
     """The methods of `Model` that need the draws of a posterior; `Model` describes the attributes."""
 
     scale: tuple[float, float] | None
-    about: Any
-    folder: str
 
     @property
     @abstractmethod
@@ -43,7 +41,8 @@ class Intervals(ABC):
         """Transform of the ratings in training."""
 
     @abstractmethod
-    def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]: ...
+    def found_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
+        """Return the rows of raw ids, int (n,); -1 for ids that the model does not have."""
 
     def intervals(self, users: Any, items: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
         """Return for each (user, item) pair the distribution that a new rating would have.
@@ -54,7 +53,8 @@ class Intervals(ABC):
 
         Parameters
         ----------
-        users, items : array-like (n,) of raw ids.
+        users : array-like (n,) of raw ids, or one row that `fold_in_draws` returned.
+        items : array-like (n,) of raw ids.
         levels : parts of such ratings that an interval shall hold, each above 0 and below 1.
 
         Returns
@@ -74,21 +74,20 @@ class Intervals(ABC):
             A file of draws is missing, or has another length.
         """
         names = interval_names(levels)
-        draws, rows = self._draws_for("intervals"), self._rows(users, items)
-        found = intervals_of(draws, *rows, levels)
+        draws = self.draws_for("intervals")
+        item_rows = self.found_rows(items, "items")
+        if isinstance(users, DrawnRow):
+            draws, user_rows = draws.of_one_user(users.draws), np.zeros_like(item_rows)
+        else:
+            user_rows = self.found_rows(users, "users")
+        if len(user_rows) != len(item_rows):
+            raise BadInput(f"intervals: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
+        found = intervals_of(draws, user_rows, item_rows, levels)
         columns = {name: found[:, number] for number, name in enumerate(names)}
         for name in (each for each in names if each != "deviation"):
             clipped = columns[name] if self.scale is None else np.clip(columns[name], *self.scale)
             columns[name] = np.asarray(as_ratings(clipped, self.transform), np.float64)
         return pd.DataFrame(columns)
-
-    @cached_property
-    def _draws(self) -> Draws:
-        return Draws.of(self.folder, self.about, "intervals")
-
-    def _draws_for(self, user: str) -> Draws:
-        """Return the draws beside the model; `user` : what needs them."""
-        return self._draws if "draws" in self.about and self.folder else Draws.of("", {}, user)
 
 
 def interval_names(levels: Sequence[float]) -> list[str]:
