@@ -1,7 +1,7 @@
 """Intervals of a run's own draws, against the files that the sampler wrote.
 
 Covers: the kept draws in the exported model (pipeline/stages/export.py), `Model.intervals`, `predict.intervals`,
-`recommend.by`, `Model.fold_in_draws`.
+`recommend.by`, `Model.fold_in_draws`, the calibration of a run and its part of the report.
 Does not cover: whether the draws are of the posterior, the files of draws
 (tests/unit/test_drawn_rows.py), quantiles (tests/unit/test_mixture.py), orders
 one by one (tests/unit/test_orders_by_draws.py).
@@ -21,6 +21,7 @@ from posterior_runs import NOISE, planted_frame, posterior_settings
 
 from funkflow import Model, RunResult, run
 from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.root.model_manifests import Calibration
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.serving.recommend import recommend_to
 from funkflow.tasks.storage import files, npy
@@ -35,7 +36,7 @@ def ran(client: Client, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("posterior")
     PAIRS.to_csv(folder / "pairs.csv", index=False)
     predict = {"pairs": str(folder / "pairs.csv"), "intervals": True}
-    return run(posterior_settings(folder, client, predict=predict))
+    return run(posterior_settings(folder, client, predict=predict, report={}))
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +182,30 @@ def test_an_order_by_draws_is_refused_for_a_model_without_them(model: Model, tmp
     model.save(str(tmp_path / "saved"))
     with pytest.raises(BadInput, match=r"recommend\.by = thompson: this model has no draws.*train\.keep_draws"):
         Model.load(str(tmp_path / "saved")).recommend(1003, by="thompson", exclude=())
+
+
+def test_a_run_measures_how_well_its_intervals_hold(ran: RunResult) -> None:
+    found = Calibration.published(files.join(ran.paths["run"], "calibration"))
+    assert found is not None
+    assert found.ratings == ran.evaluation["ratings"] == sum(found.pits)
+    assert found.step == 0.0
+    assert found.coverage == pytest.approx((0.5, 0.8, 0.95), abs=0.1)
+    assert all(score.model < 1.1 * score.best_constant for score in found.scores)
+
+
+def test_the_report_shows_how_well_intervals_hold(ran: RunResult) -> None:
+    page = Path(ran.paths["report"]).read_text(encoding="utf-8")
+    assert page.count("Coverage by") == 2 * page.count("Where ratings lie in their distributions") > 0
+    assert "Mean interval score" in page
+
+
+def test_draws_and_calibration_have_the_same_bits_in_one_process(
+    ran: RunResult, client: Client, tmp_path: Path
+) -> None:
+    twin = run(posterior_settings(tmp_path, client, cluster={"processes": "one"}))
+    for side in ("user", "item"):
+        one, other = (Path(each.paths["model"]) / f"{side}_draws.parquet/part.00001.parquet" for each in (ran, twin))
+        assert one.read_bytes() == other.read_bytes()
+    found = [Calibration.published(files.join(each.paths["run"], "calibration")) for each in (ran, twin)]
+    assert found[0] is not None
+    assert found[0].content()["pits"] == found[1].content()["pits"] if found[1] else False
