@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 from posterior_runs import NOISE, planted_frame, posterior_settings
+from program import funkflow
 
 from funkflow import Model, RunResult, run
 from funkflow.pipeline.root.manifests import Training
@@ -122,6 +123,25 @@ def test_a_run_writes_the_intervals_of_its_pairs(ran: RunResult, model: Model) -
     wanted = model.intervals(PAIRS["user"], PAIRS["item"]).astype(np.float32)
     pd.testing.assert_frame_equal(written[wanted.columns.tolist()], wanted)
     assert written["user"].tolist() == PAIRS["user"].tolist()
+
+
+def test_the_command_writes_the_same_intervals(ran: RunResult, model: Model, tmp_path: Path) -> None:
+    PAIRS.to_csv(tmp_path / "pairs.csv", index=False)
+    words = ("--model", ran.paths["model"], "--pairs", f"{tmp_path}/pairs.csv", "--out", f"{tmp_path}/out")
+    done = funkflow("predict", *words, "--intervals")
+    assert done.returncode == 0, done.stderr
+    written = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pandas()
+    wanted = model.intervals(PAIRS["user"], PAIRS["item"]).astype(np.float32)
+    pd.testing.assert_frame_equal(written[wanted.columns.tolist()], wanted)
+
+
+def test_the_command_refuses_a_model_without_draws_in_one_line(model: Model, tmp_path: Path) -> None:
+    PAIRS.to_csv(tmp_path / "pairs.csv", index=False)
+    model.save(str(tmp_path / "saved"))
+    words = ("--model", f"{tmp_path}/saved", "--pairs", f"{tmp_path}/pairs.csv", "--out", f"{tmp_path}/out")
+    done = funkflow("predict", *words, "--intervals")
+    assert done.returncode == 3
+    assert [line for line in done.stderr.splitlines() if "train.keep_draws" in line] == done.stderr.splitlines()[-1:]
 
 
 def test_levels_that_are_no_parts_are_refused(model: Model) -> None:

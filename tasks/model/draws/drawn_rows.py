@@ -35,10 +35,12 @@ PRIORS = "draw_priors.parquet"
 
 
 class DrawsAbout(TypedDict):
-    """The draws of a model: `count` of them, of `rank`, in `parts` beside those of the factors.
+    """The draws of a model: `count` of them, of `rank`, in the folders user_draws.parquet and item_draws.parquet.
 
-    `noise` : standard deviation of a rating about its prediction, of each draw; `priors` : path and checksum of the
-    means and deviations of columns.
+    `parts` : the files of both sides, with the rows, order and raw ids of the factors. The column `draws` is a
+    fixed-size list of float32: for each draw `rank` factors and then the bias, in rating units. `noise` : standard
+    deviation of a rating about its prediction in each draw. `priors` : path and checksum of a file with the mean and
+    variance of each of these numbers over all rows of a side, by draw.
     """
 
     count: int
