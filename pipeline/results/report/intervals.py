@@ -16,7 +16,7 @@ from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.facts import ReportFacts
 from funkflow.pipeline.results.report.interval_facts import FifthFacts, IntervalFacts
-from funkflow.pipeline.results.report.pieces import absent, figures, piece
+from funkflow.pipeline.results.report.pieces import absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
 
 
@@ -25,11 +25,11 @@ def intervals(facts: ReportFacts) -> Markup:
     found = facts.get("intervals")
     if not found:
         return absent("Intervals", "The model has no draws of a posterior, or there are no validation ratings")
-    return figures(
+    by_fifths = figures(
         _by_fifths(found, found["by_deviation"], "predicted deviation"),
         _by_fifths(found, found["by_ratings"], "training ratings of the user"),
-        _places(found),
-    ) + _scores(found)
+    )
+    return by_fifths + side_by_side(_scores(found), _places(found))
 
 
 def _by_fifths(found: IntervalFacts, fifths: Sequence[FifthFacts], of: str) -> Markup:
@@ -69,6 +69,10 @@ def _scores(found: IntervalFacts) -> Markup:
         for each in found["scores"]
     ]
     training, best = (rounded(each) for each in found["constants"])
-    heads = ("interval", "by the draws", f"constant {training}, of training", f"constant {best}, of validation")
-    words = "Mean interval score, the width and a penalty for each rating outside; less is better."
-    return piece("paragraphs", [words]) + piece("table", "interval scores", heads, rows, numbers=heads[1:])
+    heads = ("interval", "by the draws", f"constant {training}", f"constant {best}")
+    words = (
+        "Mean interval score: the width, and a penalty for each rating outside; less is better. Beside it, constant "
+        f"deviations: {training} fits the training ratings, {best} the validation ratings."
+    )
+    table = piece("table", "interval scores", heads, rows, numbers=heads[1:])
+    return Markup("<div>{}{}</div>").format(piece("paragraphs", [words]), table)

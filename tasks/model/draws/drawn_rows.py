@@ -27,7 +27,7 @@ DrawnRows = npt.NDArray[np.float32]
 """Rows in all draws, float32 (n, D, k + 1): factors and, last, the bias."""
 Numbers = npt.NDArray[np.float64]
 GROUP_BYTES = 4 << 20
-_MOST_KEPT = 64
+MOST_KEPT = 32
 """Groups of a side that stay in memory between batches."""
 SIDES = ("user", "item")
 FOLDERS = {"user": "user_draws.parquet", "item": "item_draws.parquet"}
@@ -154,7 +154,7 @@ class DrawnSide:
         found = self._kept.pop(group, None)
         if found is None:
             found = self._read(group)
-            if len(self._kept) >= _MOST_KEPT:
+            if len(self._kept) >= MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         self._kept[group] = found  # now the newest
         return found

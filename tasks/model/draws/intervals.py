@@ -27,7 +27,8 @@ else:
     pd = late("pandas")
 
 LEVELS = (0.5, 0.8, 0.95)
-_PAIRS_AT_ONCE = 2048
+PAIRS_AT_ONCE = 1024
+"""Of which the draws of both sides are in memory, in float64."""
 
 
 class Intervals(WithDraws, ABC):
@@ -127,8 +128,8 @@ def normals_of(
     Pairs of the same groups of rows come together, so that each group is read once, if those of the items fit.
     """
     order = np.lexsort((items, draws.items.groups_of(items), draws.users.groups_of(users)))
-    for at in range(0, len(order), _PAIRS_AT_ONCE):
-        pairs = order[at : at + _PAIRS_AT_ONCE]
+    for at in range(0, len(order), PAIRS_AT_ONCE):
+        pairs = order[at : at + PAIRS_AT_ONCE]
         yield pairs, *_normals(draws, users[pairs], items[pairs])
 
 
