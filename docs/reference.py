@@ -28,7 +28,7 @@ from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manife
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks import errors
 from funkflow.tasks.model import about
-from funkflow.tasks.model.draws import drawn_rows
+from funkflow.tasks.model.draws import about_draws
 
 UNITS = {"_seconds": "seconds", "_bytes": "bytes", "_epochs": "epochs", "_steps": "iterations", "_ratings": "ratings"}
 """Units that a setting has in its name."""
@@ -241,7 +241,7 @@ def files() -> str:
             *records_of(training_records),
         ],
         "Manifests of what is made of a model": records_of(model_manifests),
-        "model.json": [about.About, about.PartEntry, drawn_rows.DrawsAbout],
+        "model.json": [about.About, about.PartEntry, about_draws.DrawsAbout],
         "current.json": records_of(model_in_use),
         "The ledger": records_of(ledger),
     }

@@ -20,7 +20,8 @@ from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.tasks.dataset.id_pieces import cut_by_shard
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
-from funkflow.tasks.model.draws.drawn_rows import FOLDERS, PRIORS, DrawsAbout, write_priors
+from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout
+from funkflow.tasks.model.draws.drawn_rows import write_priors
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.exported import export_drawn_shard
 from funkflow.tasks.training.saved_shards import export_shard

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
+from funkflow.tasks.late import late
 from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.draws.drawn_rows import Draws
@@ -28,6 +28,11 @@ from funkflow.tasks.model.draws.mixture import below, moments, quantiles
 from funkflow.tasks.model.parts import ModelParts, rows_of_own
 from funkflow.tasks.storage import npy
 from funkflow.tasks.training.score import read_held_out
+
+if TYPE_CHECKING:
+    from scipy import special
+else:
+    special = late("scipy.special")
 
 Numbers = npt.NDArray[np.float64]
 BINS = 20

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
-from funkflow.tasks.model.draws.drawn_rows import FOLDERS as DRAW_FOLDERS
-from funkflow.tasks.model.draws.drawn_rows import DrawsAbout
+from funkflow.tasks.model.draws.about_draws import FOLDERS as DRAW_FOLDERS
+from funkflow.tasks.model.draws.about_draws import DrawsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 

@@ -24,7 +24,8 @@ from funkflow.tasks.evaluation.calibration import (
     summarise,
 )
 from funkflow.tasks.model.about import About, write_about
-from funkflow.tasks.model.draws.drawn_rows import FOLDERS, PRIORS, ColumnSums, DrawsAbout, write_part, write_priors
+from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout
+from funkflow.tasks.model.draws.drawn_rows import ColumnSums, write_part, write_priors
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.score import held_out_table

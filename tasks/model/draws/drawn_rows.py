@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.draws.about_draws import FOLDERS, SIDES, DrawsAbout
 from funkflow.tasks.storage import files, row_groups
 from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
 
@@ -29,25 +30,6 @@ Numbers = npt.NDArray[np.float64]
 GROUP_BYTES = 4 << 20
 MOST_KEPT = 32
 """Groups of a side that stay in memory between batches."""
-SIDES = ("user", "item")
-FOLDERS = {"user": "user_draws.parquet", "item": "item_draws.parquet"}
-PRIORS = "draw_priors.parquet"
-
-
-class DrawsAbout(TypedDict):
-    """The draws of a model: `count` of them, of `rank`, in the folders user_draws.parquet and item_draws.parquet.
-
-    `parts` : the files of both sides, with the rows, order and raw ids of the factors. The column `draws` is a
-    fixed-size list of float32: for each draw `rank` factors and then the bias, in rating units. `noise` : standard
-    deviation of a rating about its prediction in each draw. `priors` : path and checksum of a file with the mean and
-    variance of each of these numbers over all rows of a side, by draw.
-    """
-
-    count: int
-    rank: int
-    noise: list[float]
-    parts: dict[str, list[Any]]
-    priors: dict[str, str]
 
 
 @dataclass(frozen=True)
