@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -118,7 +118,7 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
         + ids
         + threads * max(chunk * PARSE_FACTOR, partition * PARTITION_ROW_BYTES, work.block_ratings * BUILD_RATING_BYTES)
     )
-    scoring = scoring_need(work, max(1, round(ratings / max(1, partition))))
+    scoring = scoring_need(saved_model(work, method), max(1, round(ratings / max(1, partition))))
     # The saved model is scored in processes whose allocators keep some of what training freed, too.
     kept_of_training = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES + need.worker)
     scoring_worker = WORKER_BYTES + kept_of_training + scoring.worker
@@ -137,6 +137,11 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
         scoring_bytes=int(CLIENT_BYTES + scoring.client + workers * scoring_worker),
         scoring_worker_bytes=int(scoring_worker + SHARED_BYTES),
     )
+
+
+def saved_model(work: Workload, method: str) -> Workload:
+    """Return the workload of stages that read the model of a training."""
+    return replace(work, rank=METHODS[method].saved_ranks * work.rank)
 
 
 def available_memory_bytes() -> int:

@@ -17,6 +17,7 @@ from funkflow.pipeline.planning.budget import (
     available_memory_bytes,
     predict_bytes,
     row_bytes,
+    saved_model,
 )
 from funkflow.pipeline.planning.one_process import choose_processes, in_one_process
 from funkflow.pipeline.planning.serving_memory import ServingNeed, choose_serving, with_serving
@@ -131,7 +132,8 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         chosen = streamed if settings.cluster.blocks == "streamed" else held
     most, similar = max(*settings.ranking.lengths, settings.recommend.count, 0), settings.recommend.similar
     if most or similar:
-        chosen = with_serving(chosen, recommending_need(settings, work, most, allowance, similar))
+        saved = saved_model(work, settings.train.method)
+        chosen = with_serving(chosen, recommending_need(settings, saved, most, allowance, similar))
     return in_one_process(chosen) if allowance.one_process else chosen
 
 

@@ -11,8 +11,13 @@ from funkflow.tasks.model.canonical import LEAF_ROWS
 from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES, MOST_KEPT
 from funkflow.tasks.model.draws.intervals import PAIRS_AT_ONCE
 
-DRAWS_A_MERGE = 6
-"""Draws that wait until they are merged into the mean (training/methods/bayes.py), and those in flight."""
+WAITING, WAITING_SWEEPS = 6, 3
+"""Draws that wait until they are merged into the mean, and those in flight (training/methods/bayes.py): of one chain,
+and sweeps of chains that run at once."""
+TOGETHER, CHAIN_BYTES = 8, 16_000_000
+"""Most chains that run at once, and the bytes of their rows up to which they do (training/sweeps.py)."""
+_CHAIN_VERSIONS = 18
+"""Of the rows of a chain that is drawn while another one is: before, after and written, and during the items' steps."""
 _MEAN_RANKS = 4
 """Of the mean while draws are merged, as a multiple of the rank of a draw (training/methods/bayes.py)."""
 _LEAF_VERSIONS = 3
@@ -24,13 +29,17 @@ _KEPT_DRAWS = 32
 
 
 def bayes_need(work: Workload) -> Need:
-    """As for als; beside it the draws between two checkpoints, and the compact mean of all draws before and after."""
+    """As for als; beside it the draws that wait for a merge, and the compact mean of all draws before and after."""
     size, solves = work.size, als_need(work)
-    waiting = 4 * (work.rank + 2) * (size.users * work.part + size.items) * DRAWS_A_MERGE
+    chain = 4 * (work.rank + 2) * (size.users * work.part + size.items)
+    together = min(TOGETHER, max(1, CHAIN_BYTES // (4 * (work.rank + 2) * max(1, size.rows))))
+    waiting = chain * max(WAITING, WAITING_SWEEPS * together)
+    solving = (min(together, work.threads) - 1) * _CHAIN_VERSIONS * chain
     means = 2 * 4 * _MEAN_RANKS * work.rank * (size.users * work.part + size.items)
-    stacked = work.tasks * 8 * LEAF_ROWS * (_MEAN_RANKS + DRAWS_A_MERGE) * work.rank * _LEAF_VERSIONS
+    leaf = min(LEAF_ROWS, max(size.users, size.items) / work.shards)
+    stacked = work.tasks * 8 * leaf * (_MEAN_RANKS + max(WAITING, together)) * work.rank * _LEAF_VERSIONS
     kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4) + 4 * 3 * _MEAN_RANKS * work.rank * size.rows
-    return Need(solves.worker + waiting + means + stacked, 0.0, solves.disk + kept)
+    return Need(solves.worker + waiting + solving + means + stacked, 0.0, solves.disk + kept)
 
 
 def intervals_bytes(work: Workload) -> float:

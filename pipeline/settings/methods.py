@@ -32,6 +32,7 @@ class Method:
     resumes : whether an interrupted training continues from a checkpoint.
     removes_baseline : mean and biases are removed before training, instead of trained along with the factors.
     missing_as_zero : missing entries count as zero, so there are no epochs to choose from.
+    saved_ranks : rank of the saved model, in ranks of [train], where it is large.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Method:
     resumes: bool = True
     removes_baseline: bool = False
     missing_as_zero: bool = False
+    saved_ranks: int = 1
 
     def run_function(self) -> Callable[..., Any]:
         """Import the function that trains."""
@@ -112,7 +114,7 @@ METHODS: dict[str, Method] = {
             f"{_TRAINING}.bayes:train_bayes", "funkflow.pipeline.planning.posterior_memory:bayes_need",
             frozenset({"als", "batch", "iterations", "tolerance"}) | _WARM,
             unit="sweep", counted="sweeps", limit="the sweeps of all chains",
-            numbers="funkflow.pipeline.training.sweeps:sampling_size",
+            numbers="funkflow.pipeline.training.sweeps:sampling_size", saved_ranks=2,
         ),
         Method(
             "batch", "gradient descent on all ratings at once",
