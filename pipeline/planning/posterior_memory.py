@@ -15,7 +15,8 @@ WAITING, WAITING_SWEEPS = 6, 3
 """Draws that wait until they are merged into the mean, and those in flight (training/methods/bayes.py): of one chain,
 and sweeps of chains that run at once."""
 TOGETHER, CHAIN_BYTES = 8, 16_000_000
-"""Most chains that run at once, and the bytes of their rows up to which they do (training/sweeps.py)."""
+"""Most chains that run at once, and the bytes of their rows, all together, up to which they do. A sweep of one small
+chain leaves threads idle while it draws priors and items."""
 _CHAIN_VERSIONS = 18
 """Of the rows of a chain that is drawn while another one is: before, after and written, and during the items' steps."""
 _MEAN_RANKS = 4

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from funkflow.pipeline.planning.posterior_memory import CHAIN_BYTES, TOGETHER
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.train import TrainSettings
 
-TOGETHER, CHAIN_BYTES = 8, 16_000_000
-"""Most chains that run at once, and the bytes of their rows, all together, up to which they do. A sweep of one small
-chain leaves threads idle while it draws priors and items."""
 FEW_RATINGS = 4_000_000
 """Up to so many training ratings a sweep of a chain is one task, so that threads and workers share chains, not rows of
 blocks."""
