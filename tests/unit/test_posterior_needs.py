@@ -12,8 +12,7 @@ import pytest
 
 from funkflow.pipeline.planning.budget import predict_bytes
 from funkflow.pipeline.planning.method_memory import Size, Workload, als_need
-from funkflow.pipeline.planning.posterior_memory import CHAIN_BYTES, TOGETHER, bayes_need
-from funkflow.pipeline.training import sweeps
+from funkflow.pipeline.planning.posterior_memory import bayes_need
 
 NETFLIX = Workload(Size(99_000_000, 480_189, 17_770, 0), 32, 4, 1, 2)
 
@@ -29,10 +28,6 @@ def test_waiting_draws_and_means_grow_with_rows_and_rank() -> None:
     assert 6 * row_bytes < beside < 30 * row_bytes
     wide = replace(NETFLIX, rank=64)
     assert bayes_need(wide).worker - als_need(wide).worker > 1.8 * beside
-
-
-def test_chains_at_once_are_those_of_the_training() -> None:
-    assert (TOGETHER, CHAIN_BYTES) == (sweeps.TOGETHER, sweeps.CHAIN_BYTES)
 
 
 @pytest.mark.parametrize("method", ["sgd", "bayes"])
