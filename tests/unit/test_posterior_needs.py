@@ -34,4 +34,4 @@ def test_waiting_draws_and_means_grow_with_rows_and_rank() -> None:
 def test_the_model_of_a_mean_is_scored_at_its_own_rank(method: str) -> None:
     found = predict_bytes(NETFLIX, 64 * 2**20, 4_000_000, method).scoring_bytes
     doubled = predict_bytes(replace(NETFLIX, rank=64), 64 * 2**20, 4_000_000, "sgd").scoring_bytes
-    assert (found == doubled) == (method == "bayes")
+    assert (found >= doubled) == (method == "bayes")  # and intervals need some on top
