@@ -83,7 +83,7 @@ class BayesSettings(Section):
         ge=1,
         description="sweeps of a chain after these; each draws all rows; None: 16, and 8 for up to 300,000 ratings",
     )
-    steps: int = Field(3, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
+    steps: int = Field(4, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
     mean_rank: int | None = Field(
         None,
         ge=1,

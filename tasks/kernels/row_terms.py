@@ -59,6 +59,8 @@ def add_terms(  # type: ignore[no-untyped-def]
         )
         begin, end, number = arguments[4], arguments[5], context.get_value_type(kind)
         x = Row(builder, given, arguments[1], rank, number)
+        out = array_data(context, builder, signature.args[9], arguments[9]) if has_sums else None
+        total = Row(builder, out, arguments[1], rank, DOUBLE) if has_sums else None
         zero, weight = Vector(builder, ir.Constant(number, -0.0)).spread(TERMS), Vector(builder, arguments[8])
 
         def add(place: ir.Value, state: list[Vector], inside: ir.Value | None) -> list[Vector]:
@@ -98,9 +100,7 @@ def add_terms(  # type: ignore[no-untyped-def]
         state = _loop(builder, (begin, whole, TERMS), state, lambda place, state: add(place, state, None))
         state = _loop(builder, (whole, end, TERMS), state, add_rest)
         added, met = state[: len(zeros)], state[len(zeros) :]
-        if has_sums:
-            out = array_data(context, builder, signature.args[9], arguments[9])
-            total = Row(builder, out, arguments[1], rank, DOUBLE)
+        if total is not None:
             total.store([old + each.doubled() for old, each in zip(total.vectors, added, strict=True)])
         sums = [each.added().value for each in met] or [ir.Constant(DOUBLE, 0.0)] * 2
         return context.make_tuple(builder, signature.return_type, sums)

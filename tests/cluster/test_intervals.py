@@ -171,7 +171,7 @@ def test_a_new_user_with_the_ratings_of_a_known_one_has_their_predictions(model:
     own = ratings_of(1003)
     items = np.sort(model.item_ids)
     new, known = (model.intervals(who, items)["mean"] for who in (model.fold_in_draws(own), [1003] * len(items)))
-    assert np.sqrt(np.mean((new - known) ** 2)) < 0.25 * np.std(known)
+    assert np.sqrt(np.mean((new - known) ** 2)) < 0.4 * np.std(known)
 
 
 def test_recommendations_of_a_run_are_those_of_the_model_by_the_same_order(ran: RunResult, model: Model) -> None:

@@ -184,7 +184,7 @@ def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, st
     assert f"best 0, validation NDCG@5 {after.start:.4f}" in summaries
     np.testing.assert_allclose(Model.load(kept.paths["model"]).user_factors, Model.load(first).user_factors, atol=1e-6)
     report = Path(kept.paths["report"]).read_text(encoding="utf-8")
-    assert "The model that training started from was kept: " in report
+    assert "Kept the start model: " in report
     assert f"start model {after.start:.4f}" in report
 
 
