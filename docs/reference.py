@@ -24,10 +24,11 @@ import funkflow
 from funkflow.pipeline import cli
 from funkflow.pipeline.commands.names import COMMANDS
 from funkflow.pipeline.progress import events
-from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manifests, typed_json
+from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manifests, training_records, typed_json
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks import errors
 from funkflow.tasks.model import about
+from funkflow.tasks.model.draws import about_draws
 
 UNITS = {"_seconds": "seconds", "_bytes": "bytes", "_epochs": "epochs", "_steps": "iterations", "_ratings": "ratings"}
 """Units that a setting has in its name."""
@@ -234,9 +235,13 @@ def records_of(module: types.ModuleType) -> list[Any]:
 def files() -> str:
     """Return the content of manifests, of `model.json`, `current.json` and the ledger."""
     groups = {
-        "Manifests of data and training": [typed_json.FileEntry, *records_of(manifests)],
+        "Manifests of data and training": [
+            typed_json.FileEntry,
+            *records_of(manifests),
+            *records_of(training_records),
+        ],
         "Manifests of what is made of a model": records_of(model_manifests),
-        "model.json": [about.About, about.PartEntry],
+        "model.json": [about.About, about.PartEntry, about_draws.DrawsAbout],
         "current.json": records_of(model_in_use),
         "The ledger": records_of(ledger),
     }

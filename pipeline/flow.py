@@ -10,11 +10,13 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.models.calibration import calibrate_intervals
 from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Dataset, Split, Training, TrainingData
 from funkflow.pipeline.root.model_in_use import run_in_use
+from funkflow.pipeline.root.model_manifests import Evaluation
 from funkflow.pipeline.root.result import RankingResult, RunResult
 from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution
@@ -96,12 +98,13 @@ class _Run:
             return
         alpha = self._own_numbers(data).get("alpha", 0.0)
         training = fold_given(context, data, training, settings.train, alpha)
-        self._evaluate(context, data, training, baselines, truth=truth)
+        evaluation = self._evaluate(context, data, training, baselines, truth=truth)
         if not self._reaches("export"):
             if self._reaches("ranking"):  # by itself, for a comparison
                 self._rank(context, data, training, self._export(context, data, training, start))
             return
         paths["model"] = self._export(context, data, training, start)
+        calibrate_intervals(context, data, training, paths["model"], evaluation)
         ranked = self._rank(context, data, training, paths["model"]) if settings.train.goal == "ranking" else None
         candidate = Candidate(str(result.run_id), paths["model"], data, result.evaluation, ranked)
         result.gate = gate(
@@ -166,17 +169,18 @@ class _Run:
 
     def _evaluate(
         self, context: Context, data: TrainingData, training: Training, baselines: dict[str, Errors], truth: str
-    ) -> None:
+    ) -> Evaluation | None:
         """Measure the errors of a model that predicts ratings, and warn in one line if it is of no use."""
         result, chosen = self.result, self.settings.train
         if chosen.weighs_missing_cells:
-            return
+            return None
         reached = evaluate(context, data, training, rank=training.rank(chosen.rank), baselines=baselines, truth=truth)
         if reached is not None:
             result.evaluation = reached.content()
             result.rmse, result.mae = reached.model.rmse, reached.model.mae
         if self.settings.train.goal == "ratings" and (short := shortfall(result.evaluation)):
             self._call_useless(context, short, data)
+        return reached
 
     def _rank(self, context: Context, data: TrainingData, training: Training, model: str) -> RankingResult:
         """Measure the ranking, copy it to the result, and warn if a model for recommendations is of no use."""
@@ -236,7 +240,7 @@ class _Run:
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
         chosen, paths = settings.predict, self.result.paths
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting)
+        pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting, chosen.intervals)
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)
 

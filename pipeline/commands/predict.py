@@ -54,18 +54,24 @@ def predict(
     ] = "",
     model: ModelFolder = "",
     out: Annotated[str, typer.Option("--out", help="with --model: folder for the predictions")] = "predictions",
+    intervals: Annotated[
+        bool,
+        typer.Option("--intervals", help="with deviations and intervals, by the draws of train.method = bayes"),
+    ] = False,
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
     """Predict the ratings of given pairs, with a saved model or with the model of a run."""
+    words = ["predict.intervals=true"] if intervals else []
     if model:
-        settings, place = options.beside_model(model)
+        settings, place = options.adding(after=words).beside_model(model)
         with watching() as watcher:
             folder = saved_model.predict_with(settings, place, pairs or missing("--pairs"), out, [interrupts, watcher])
         print_result({"predictions": folder}, as_json, f"predictions in {folder}")
         return
-    settings = options.adding(after=[f"predict.pairs={quoted(pairs)}"] if pairs else []).settings()
+    words += [f"predict.pairs={quoted(pairs)}"] if pairs else []
+    settings = options.adding(after=words).settings()
     if not settings.predict.pairs:
         missing("--pairs")
     run_until(settings, replace(Request.checked("predict", fresh=not resume), began=process_began()), as_json)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from funkflow.pipeline.models import item_words, usefulness
     from funkflow.pipeline.progress import events
     from funkflow.pipeline.results import tables
-    from funkflow.pipeline.settings.sections import Settings
+    from funkflow.pipeline.settings.sections import RecommendSettings, Settings
     from funkflow.tasks.model import about
     from funkflow.tasks.model.model import Model
     from funkflow.tasks.parsing import titles as film_titles
@@ -113,19 +113,21 @@ def _print_for(settings: Settings, model: str, rated: list[str], fresh: bool, as
             result = funkflow.run(settings, until="export", fresh=fresh, listeners=[interrupts, watcher])
         content, model = result.to_dict(), result.paths["model"]
     content["recommendations"] = (
-        _for_somebody_new(model, rated, settings.recommend.count)
+        _for_somebody_new(model, rated, settings.recommend)
         if rated
-        else serving.recommend_to(model, settings.recommend.users, settings.recommend.count)
+        else serving.recommend_to(model, settings.recommend.users, settings.recommend.count, *settings.recommend.order)
     )
     if notice := usefulness.notice_of_goal(about.read_about(model), "ranking"):
         watching()(events.Noticed(notice))
     print_result(content, as_json, _lists_of(content["recommendations"], model))
 
 
-def _for_somebody_new(folder: str, words: list[str], count: int) -> list[dict[str, Any]]:
+def _for_somebody_new(folder: str, words: list[str], chosen: RecommendSettings) -> list[dict[str, Any]]:
     """Return rows as `recommend_to` does, with the user None, from the words of --rated."""
     model = funkflow.Model.load(folder, users=False)
-    items, scores = model.recommend(model.fold_in(item_words.ratings_in(words, model)), count)
+    ratings = item_words.ratings_in(words, model)
+    row = model.fold_in(ratings) if chosen.by == "mean" else model.fold_in_draws(ratings)
+    items, scores = model.recommend(row, chosen.count, None, *chosen.order)
     return [
         {"user": None, "rank": rank, "item": _json_id(item), "score": float(score)}
         for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)

@@ -18,6 +18,7 @@ from funkflow.pipeline.planning.method_memory import Size as Size
 from funkflow.pipeline.planning.method_memory import Workload as Workload
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
 from funkflow.pipeline.planning.method_memory import scoring_need
+from funkflow.pipeline.planning.posterior_memory import intervals_bytes
 from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
@@ -121,6 +122,8 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
     # The saved model is scored in processes whose allocators keep some of what training freed, too.
     kept_of_training = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES + need.worker)
     scoring_worker = WORKER_BYTES + kept_of_training + scoring.worker
+    if method == "bayes":  # the intervals are measured by other tasks than the errors
+        scoring_worker += max(0.0, intervals_bytes(work) - scoring.worker)
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),

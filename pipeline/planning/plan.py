@@ -142,7 +142,7 @@ def recommending_need(
 ) -> ServingNeed:
     """Return the predicted need of `count` items for a user and `similar` of an item, of a model in `work.shards`."""
     users, ratings = settings.recommend.batch_users, settings.ingest.partition_ratings
-    return choose_serving(work, count, users, ratings, allowance, similar)
+    return choose_serving(work, count, users, ratings, allowance, similar, settings.recommend.by != "mean")
 
 
 def size_of_grid(grid: Grid) -> Size:

@@ -1,12 +1,15 @@
-"""The memory and disk that sampling a posterior needs.
+"""The memory and disk that sampling a posterior needs, and the memory that its intervals need.
 
-Covers: what it needs beyond row solves. Does not cover: these (method_memory.py), the check before a run (budget.py).
+Covers: what it needs beyond row solves, and tasks that compute intervals.
+Does not cover: row solves (method_memory.py), the check before a run (budget.py).
 """
 
 from __future__ import annotations
 
 from funkflow.pipeline.planning.method_memory import Need, Workload, als_need
 from funkflow.tasks.model.canonical import LEAF_ROWS
+from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES, MOST_KEPT
+from funkflow.tasks.model.draws.intervals import PAIRS_AT_ONCE
 
 WAITING, WAITING_SWEEPS = 6, 3
 """Draws that wait until they are merged into the mean, and those in flight (training/methods/bayes.py): of one chain,
@@ -19,6 +22,8 @@ _MEAN_RANKS = 4
 """Of the mean while draws are merged, as a multiple of the rank of a draw (training/methods/bayes.py)."""
 _LEAF_VERSIONS = 3
 """Of stacked rows while they are merged, in float64."""
+_PAIR_VERSIONS = 6
+"""Of a pair's two rows: in float32, and in float64, which is twice as long."""
 _KEPT_DRAWS = 32
 """Default of train.keep_draws."""
 
@@ -33,5 +38,13 @@ def bayes_need(work: Workload) -> Need:
     means = 2 * 4 * _MEAN_RANKS * work.rank * (size.users * work.part + size.items)
     leaf = min(LEAF_ROWS, max(size.users, size.items) / work.shards)
     stacked = work.tasks * 8 * leaf * (_MEAN_RANKS + max(WAITING, together)) * work.rank * _LEAF_VERSIONS
-    kept = 4 * (work.rank + 2) * size.rows * (_KEPT_DRAWS + 4) + 4 * 3 * _MEAN_RANKS * work.rank * size.rows
+    kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4) + 4 * 3 * _MEAN_RANKS * work.rank * size.rows
     return Need(solves.worker + waiting + solving + means + stacked, 0.0, solves.disk + kept)
+
+
+def intervals_bytes(work: Workload) -> float:
+    """Return what the tasks of a worker need that compute intervals: groups of drawn rows, and those of some pairs."""
+    row = 4 * _KEPT_DRAWS * (work.rank + 1)
+    most = MOST_KEPT * GROUP_BYTES
+    groups = min(most, work.size.users / work.shards * row) + min(most, work.size.items * row)
+    return work.tasks * (groups + _PAIR_VERSIONS * PAIRS_AT_ONCE * row)

@@ -19,6 +19,8 @@ from funkflow.pipeline.planning.budget import (
     Workload,
 )
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
+from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES
+from funkflow.tasks.serving.drawn_top import USER_BYTES
 from funkflow.tasks.serving.served_model import SHARD_ROWS
 from funkflow.tasks.serving.similar_items import PIECE_ITEMS
 
@@ -34,6 +36,10 @@ COUNTED_ITEM_BYTES = 40
 """An item of the ranking by the number of ratings: its score and self-information, and three versions of its count."""
 _SHARD_VERSIONS = 4
 """Versions of the rows that a task decodes at once: their columns, the rows made of them, and those before."""
+_DRAWN_VERSIONS = 2
+"""Of the draws of users that a task has at once: gathered, and the groups that they are gathered from."""
+_GROUP_VERSIONS = 4
+"""Of a group of drawn items: the file's bytes, the column and its rows, and scores with their sums."""
 _ID_BYTES = 24
 """A row of the model beside its factors: bias and raw id."""
 
@@ -52,8 +58,10 @@ class ServingNeed:
         return self.total_bytes, self.worker_bytes
 
 
-def predict_serving(work: Workload, count: int, batch_users: int, partition_ratings: int) -> ServingNeed:
-    """Return the predicted peaks while tasks choose `count` items for every user.
+def predict_serving(
+    work: Workload, count: int, batch_users: int, partition_ratings: int, by_draws: bool = False
+) -> ServingNeed:
+    """Return the predicted peaks while tasks choose `count` items for every user; `by_draws` : of a posterior.
 
     Each running task has one part of the ratings, and the lists of its users. A worker holds the whole model; with
     `work.streamed` each running task has the file of one part of a side instead, and a shard of its rows.
@@ -67,6 +75,7 @@ def predict_serving(work: Workload, count: int, batch_users: int, partition_rati
         ratings * READ_RATING_BYTES
         + ratings * users * parts / max(1, size.users) * RATED_BYTES
         + users * (min(count, size.items) * LISTED_ITEM_BYTES + row)
+        + by_draws * (_DRAWN_VERSIONS * USER_BYTES + _GROUP_VERSIONS * GROUP_BYTES)
     )
     return _need(work, kept + size.items * COUNTED_ITEM_BYTES, min(threads, parts), task)
 
@@ -95,15 +104,16 @@ def _need(work: Workload, worker_bytes: float, running: int, task_bytes: float) 
 
 
 def choose_serving(
-    work: Workload, count: int, batch_users: int, partition_ratings: int, allowance: Allowance, similar: int = 0
-) -> ServingNeed:
+    work: Workload, count: int, batch_users: int, partition_ratings: int, allowance: Allowance, similar: int = 0,
+    by_draws: bool = False,
+) -> ServingNeed:  # fmt: skip
     """Return the need with the whole model in each worker where that fits, and else that of parts, if it is less.
 
     It is the greater one of `count` items for every user and `similar` ones for every item; 0: none.
     """
 
     def need(of: Workload) -> ServingNeed:
-        needs = [predict_serving(of, count, batch_users, partition_ratings)] if count else []
+        needs = [predict_serving(of, count, batch_users, partition_ratings, by_draws)] if count else []
         needs += [predict_similar(of, similar)] if similar else []
         return max(needs, key=lambda each: each.worker_bytes)
 

@@ -279,6 +279,13 @@ class Training(Manifest):
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
 
+    def kept_places(self, side: str) -> list[list[Place]]:
+        """Return, for each shard of "users" or "items", its places in all kept draws of a posterior."""
+        checkpoints = storage.join(self.run_folder, "checkpoints")
+        kept = self.posterior.kept if self.posterior else ()
+        by_draw = [[entry.place(checkpoints) for entry in getattr(draw, side)] for draw in kept]
+        return [list(shard) for shard in zip(*by_draw, strict=True)]
+
 
 @dataclass(frozen=True)
 class TrainingData:

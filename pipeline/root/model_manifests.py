@@ -1,7 +1,7 @@
 """Manifests of what a run makes of a finished model, and of its errors.
 
-Covers: the fields of counts of ratings, rows folded in, baselines, an evaluation, a spectrum, vectors, a
-reconstruction, predictions, recommendations, an index of items, arrays to map, a ranking and a report.
+Covers: the fields of counts of ratings, rows folded in, baselines, an evaluation, a calibration, a spectrum,
+vectors, a reconstruction, predictions, recommendations, an index of items, arrays to map, a ranking and a report.
 Does not cover: datasets, splits, grids and trainings (manifests.py), reading and writing (typed_json.py).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from funkflow.pipeline.root.training_records import CalibrationFifth, IntervalScore
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
@@ -58,6 +59,28 @@ class Evaluation(Manifest):
     mean: Score
     biases: Score
     truth: Score | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration(Manifest):
+    """Of the intervals of `ratings` validation ratings, by randomised PIT (tasks/evaluation/calibration.py).
+
+    `step` : between the values of ratings, 0 for others; `coverage` : part in the central interval of each of `levels`;
+    `pits` : counts in bins of equal width; `constants` : the constant deviations of `scores`.
+    """
+
+    kind: ClassVar[str] = "calibration"
+
+    id: str
+    ratings: int
+    step: float
+    levels: tuple[float, ...]
+    coverage: tuple[float, ...]
+    pits: tuple[int, ...]
+    by_deviation: tuple[CalibrationFifth, ...]
+    by_ratings: tuple[CalibrationFifth, ...]
+    scores: tuple[IntervalScore, ...]
+    constants: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Records of how a model was trained, in the manifest of a training and in checkpoints.
+"""Records of how a model was trained, in manifests and in checkpoints.
 
-Covers: the NDCG of each epoch, and the draws of a posterior with what was kept of them.
-Does not cover: the manifest of a training (manifests.py), checkpoints (pipeline/training/checkpoint.py).
+Covers: the NDCG of each epoch, the draws of a posterior with what was kept of them, and how well their intervals hold.
+Does not cover: the manifests (manifests.py, model_manifests.py), checkpoints (pipeline/training/checkpoint.py).
 """
 
 from __future__ import annotations
@@ -65,3 +65,32 @@ class PosteriorRecord(Entry):
     r_hat: tuple[float, ...]
     effective: tuple[float, ...]
     kept: tuple[KeptDraw, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationFifth(Entry):
+    """A fifth of the validation ratings, from `low` to `high` of what orders them.
+
+    `coverage` : part in the interval of each level; `deviation` : root mean square of those predicted; `rmse` : of the
+    means of the distributions.
+    """
+
+    low: float
+    high: float
+    ratings: int
+    coverage: tuple[float, ...]
+    deviation: float
+    rmse: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalScore(Entry):
+    """Mean interval scores at a level: by the draws, and of the same means with a constant deviation.
+
+    `constant` : fitted to the training ratings; `best_constant` : to the validation ratings themselves.
+    """
+
+    level: float
+    model: float
+    constant: float
+    best_constant: float

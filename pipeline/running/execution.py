@@ -94,6 +94,7 @@ def execute(
     """
     if request.reaches("train"):
         settings.train.refuse_idle_settings()
+        settings.refuse_missing_draws()
     refuse_missing_mlflow(settings.track, request)
     root = settings.root
     store = Store(absolute(root))

@@ -98,11 +98,11 @@ def predict_with(
 
     Parameters
     ----------
-    settings : the cluster, and the number of pairs of a task.
+    settings : the cluster, the number of pairs of a task, and whether they are predicted with intervals.
     """
     with _context(settings, out, model_folder, listeners) as context:
         columns = (settings.ingest.columns.user, settings.ingest.columns.item)
-        pairs_file = PairsFile(pairs, columns, settings.ingest.quoting)
+        pairs_file = PairsFile(pairs, columns, settings.ingest.quoting, settings.predict.intervals)
         return predict(context, model_folder, pairs_file, settings.predict.batch_pairs, folder=out, ours=False)
 
 

@@ -23,6 +23,8 @@ from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
 from funkflow.pipeline.settings.presets import read_settings, refuse_missing_data
 from funkflow.pipeline.settings.ranking import RankingSettings as RankingSettings
+from funkflow.pipeline.settings.serving import PredictSettings as PredictSettings
+from funkflow.pipeline.settings.serving import RecommendSettings as RecommendSettings
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
 from funkflow.pipeline.settings.synth import SynthSettings as SynthSettings
@@ -66,30 +68,12 @@ class GateSettings(Section):
     )
 
 
-class RecommendSettings(Section):
-    """The best items that each user did not rate, after training."""
-
-    count: int = Field(0, ge=0, description="items per user; 0: no recommendations")
-    users: tuple[str | int, ...] = Field((), description="raw ids of the users to recommend to; empty: all")
-    batch_users: int = Field(20_000, ge=1, description="greatest number of users of one task, approximately")
-    similar: int = Field(0, ge=0, description="most similar items to find for each item, by cosine; 0: none")
-
-
 class ReportSettings(Section):
     """The page report.html in the folder of the run: the data, the training, and the errors of the model."""
 
     write: bool = Field(True, description="whether a run writes the report")
     factors: int = Field(8, ge=0, description="number of strongest factors to show, with the items at their ends")
     least_ratings: int = Field(50, ge=0, description="least number of ratings of an item at the end of a factor")
-
-
-class PredictSettings(Section):
-    """Predictions for given pairs, after training."""
-
-    pairs: Place = Field(
-        "", description="file of (user, item) pairs, or qualifying.txt; {date}: --date; empty: no predictions"
-    )
-    batch_pairs: int = Field(2_000_000, ge=1, description="pairs of one task")
 
 
 class HookSettings(Section):
@@ -217,6 +201,12 @@ class Settings(Section):
                 )
             object.__setattr__(self, "train", self.train.stopping_on("nothing"))
         return self
+
+    def refuse_missing_draws(self) -> None:
+        """Raise SettingsError where a run would need draws of a posterior and keeps none."""
+        if not (self.train.method == "bayes" and self.train.keep_draws):
+            self.recommend.refuse_missing_draws()
+            self.predict.refuse_missing_draws()
 
     @classmethod
     def of(

@@ -1,12 +1,15 @@
 """Export: the trained shards as a model in an open form, for other programs.
 
-Covers: a task for each side that cuts the raw ids by shard, a task for each shard, and `model.json`.
-Does not cover: the form (tasks/model/model.py).
+Covers: a task for each side that cuts the raw ids by shard, a task for each shard, the kept draws of a posterior, and
+`model.json`.
+Does not cover: the form (tasks/model/model.py, tasks/model/draws/).
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import time
 from typing import Any
 
@@ -15,8 +18,12 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Training
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.tasks.dataset.id_pieces import cut_by_shard
-from funkflow.tasks.model.about import About, PartEntry, read_about, write_about
+from funkflow.tasks.errors import DamagedFile
+from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
+from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout
+from funkflow.tasks.model.draws.drawn_rows import write_priors
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.posterior.exported import export_drawn_shard
 from funkflow.tasks.training.saved_shards import export_shard
 
 _STAGE = "export"
@@ -27,15 +34,20 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
     """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
     started = time.monotonic()
-    reused = not context.trains_anew and _has_model(folder, about)
+    kept = training.posterior.kept if training.posterior else ()
+    reused = not context.trains_anew and _has_model(folder, about, len(kept))
     if not reused:
-        context.notify(StageStarted(_STAGE, len(_SIDES) + sum(len(shards) for shards in training.shards.values())))
+        shards = sum(len(shards) for shards in training.shards.values())
+        context.notify(StageStarted(_STAGE, len(_SIDES) + shards * (2 if kept else 1)))
         with spare_memory(context):
-            parts = _export_parts(context, dataset, training, rank, folder)
+            biases = bool(about.get("biases", True))
+            parts, draws = _export_parts(context, dataset, training, rank, folder, biases)
         steps = training.steps
         content: About = {**about, "l2": steps.l2, "deviation": steps.deviation}
         if training.common_user:
             content["common_user"] = [math.sqrt(steps.deviation) * each for each in training.common_user]
+        if draws:
+            content["draws"] = draws
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles
         write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=content)
@@ -44,9 +56,9 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
 
 
 def _export_parts(
-    context: Context, dataset: Dataset, training: Training, rank: int, folder: str
-) -> dict[str, list[PartEntry]]:
-    """Write the parts of both sides; return their entries in `model.json`."""
+    context: Context, dataset: Dataset, training: Training, rank: int, folder: str, biases: bool
+) -> tuple[dict[str, list[PartEntry]], DrawsAbout | None]:
+    """Write the parts of both sides, and the draws if any are kept; return their entries in `model.json`."""
     scratch = context.store.scratch(f"export-{context.attempt}")
     pieces = [files.join(scratch, f"{side}s.arrow") for side in _SIDES]
     cuts = [
@@ -55,12 +67,43 @@ def _export_parts(
     ]
     with nothing_half_written(temporary=(scratch,)):
         run_all(context, _STAGE, "cut-ids", cut_by_shard, cuts)
-        return {
+        by_side = dict(zip(_SIDES, pieces, strict=True))
+        parts = {
             side: run_all(
                 context, _STAGE, f"export-{side}", export_shard, _shard_jobs(training, side, rank, ids, folder)
             )
-            for side, ids in zip(_SIDES, pieces, strict=True)
+            for side, ids in by_side.items()
         }
+        return parts, _export_draws(context, training, by_side, folder, biases)
+
+
+def _export_draws(
+    context: Context, training: Training, ids: dict[str, str], folder: str, biases: bool
+) -> DrawsAbout | None:
+    """Write the kept draws of both sides, if there are any; `ids` : the raw ids of each side, by shard."""
+    kept = training.posterior.kept if training.posterior else ()
+    if not kept:
+        return None
+    parts, priors, deviation = {}, {}, training.steps.deviation
+    for side, pieces in ids.items():
+        target = files.join(folder, FOLDERS[side])
+        jobs = [
+            (
+                saved, side, biases, pieces, number, deviation,
+                files.join(target, f"part.{number:05d}.parquet"),
+            )
+            for number, saved in enumerate(training.kept_places(f"{side}s"))
+        ]  # fmt: skip
+        found = run_all(context, _STAGE, f"export-{side}-draws", export_drawn_shard, jobs)
+        parts[side] = [entry for entry, _ in found]
+        priors[side] = functools.reduce(operator.add, (sums for _, sums in found)).priors()
+    return {
+        "count": len(kept),
+        "rank": priors["user"].mean.shape[1] - 1,
+        "noise": [deviation * draw.noise_precision**-0.5 for draw in kept],
+        "parts": parts,
+        "priors": {"path": PRIORS, "checksum": write_priors(files.join(folder, PRIORS), *priors.values())},
+    }
 
 
 def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
@@ -73,15 +116,19 @@ def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     return {"path": "titles.parquet", "checksum": files.write_table(url, items.select(["raw_id", "title", "year"]))}
 
 
-def _has_model(folder: str, wanted: About) -> bool:
+def _has_model(folder: str, wanted: About, draws: int) -> bool:
     if not files.exists(files.join(folder, "model.json")):
         return False
     about = read_about(folder)
     if "l2" not in about or about.get("alpha") != wanted.get("alpha"):  # an older model without the fields for fold_in
         return False
-    parts = about["parts"]
-    there = {side: files.sizes(files.join(folder, f"{side}_factors.parquet")) for side in parts}
-    return all(there[side].get(part["path"]) == part["bytes"] for side in parts for part in parts[side])
+    if about.get("draws", {}).get("count", 0) != draws:
+        return False
+    try:
+        refuse_missing_parts(folder, about)
+    except DamagedFile:
+        return False
+    return True
 
 
 def _shard_jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:

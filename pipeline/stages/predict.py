@@ -20,6 +20,7 @@ from funkflow.pipeline.root.model_manifests import PredictedPart, Predictions
 from funkflow.pipeline.root.store import SCRATCH, content_id, nothing_half_written
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.draws.drawn_rows import Draws
 from funkflow.tasks.parsing.format.quoting import Quoting
 from funkflow.tasks.parsing.pairs import Pairs, read_pairs, write_netflix_predictions
 from funkflow.tasks.redact import masked
@@ -34,12 +35,13 @@ _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 class PairsFile:
     """A file of (user, item) pairs. `columns` : of users and of items, if they have other names than usual.
 
-    `quoting` : whether quotes have their meaning.
+    `quoting` : whether quotes have their meaning. `intervals` : whether they are predicted with intervals.
     """
 
     url: str
     columns: tuple[str | int | None, str | int | None] = (None, None)
     quoting: Quoting = "auto"
+    intervals: bool = False
 
 
 def predict(
@@ -47,7 +49,8 @@ def predict(
 ) -> str:
     """Predict every pair of a file, in its order; return the folder of the Parquet files.
 
-    The columns are user, item and prediction. The prediction for an unseen user or item comes from the known biases.
+    The columns are user, item and prediction, and with intervals those of `Model.intervals`. The prediction for an
+    unseen user or item comes from the known biases.
 
     Parameters
     ----------
@@ -55,18 +58,24 @@ def predict(
     """
     started = time.monotonic()
     about = read_about(model_folder)
+    if pairs_file.intervals:
+        Draws.of(model_folder, about, "predict.intervals")  # refuse a model without draws before pairs are read
     pairs = read_pairs(
         pairs_file.url, about["id_types"]["user"], about["id_types"]["item"], pairs_file.columns, pairs_file.quoting
     )
     if notice := notice_of_goal(about, "ratings"):
         context.notify(Noticed(notice, warning=True))
-    predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table))
+    more = {"intervals": about["draws"]["parts"]} if pairs_file.intervals else {}
+    predictions_id = content_id(what="predictions", model=about["parts"], pairs=_fingerprint(pairs.table), **more)
     manifest = Predictions.published(folder)
     reused = manifest is not None and manifest.id == predictions_id
     if manifest is None or not reused:
         context.notify(Noticed(pairs.understood))
         _clear(folder, ours or manifest is not None)
-        manifest = _predict(context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id)
+        manifest = _predict(
+            context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id,
+            intervals=pairs_file.intervals,
+        )  # fmt: skip
     unknown = f", {manifest.unknown:,} of them with a user or item that is not in the model" if manifest.unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
@@ -74,8 +83,9 @@ def predict(
 
 
 def _predict(
-    context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str
-) -> Predictions:
+    context: Context, model_folder: str, pairs: Pairs, batch_pairs: int, folder: str, predictions_id: str,
+    intervals: bool,
+) -> Predictions:  # fmt: skip
     parts = read_about(model_folder)["parts"]
     checksums = tuple(part["checksum"] for side in ("user", "item") for part in parts[side])
     count = max(1, -(-pairs.table.num_rows // batch_pairs))
@@ -87,9 +97,9 @@ def _predict(
             batch = files.join(scratch, f"pairs-{number:05d}.parquet")
             files.write_table(batch, pairs.table.slice(number * batch_pairs, batch_pairs), compression="lz4")
             target = files.join(folder, "predictions.parquet", f"part.{number:05d}.parquet")
-            jobs.append((model_folder, checksums, batch, target))
+            jobs.append((model_folder, checksums, batch, target, intervals))
         written = run_all(context, _STAGE, "predict", predict_batch, jobs)
-    targets = [job[-1] for job in jobs]
+    targets = [job[3] for job in jobs]
     if pairs.is_netflix:
         predicted = np.concatenate(
             [files.read_table(name, ["prediction"])["prediction"].to_numpy() for name in targets]

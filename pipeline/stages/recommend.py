@@ -18,8 +18,9 @@ from funkflow.pipeline.root.model_manifests import Recommendations, RecommendedP
 from funkflow.pipeline.root.store import content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import RecommendSettings
 from funkflow.tasks.model.about import read_about
+from funkflow.tasks.model.draws.orders import ItemOrder
 from funkflow.tasks.model.rated import users_by_part
-from funkflow.tasks.serving.recommend import recommend_part
+from funkflow.tasks.serving.recommend import DrawnOrder, recommend_part
 from funkflow.tasks.serving.similar_items import PIECE_ITEMS, similar_part
 from funkflow.tasks.storage import files
 
@@ -37,14 +38,16 @@ def recommend(
     Raises
     ------
     BadInput
-        A user of `settings.users` is not in the data.
+        A user of `settings.users` is not in the data, or `settings.by` needs draws that the model does not have.
     """
     started = time.monotonic()
     folder = files.join(run_folder, "recommendations-chosen" if settings.users else "recommendations")
     chosen = users_by_part(settings.users, dataset.id_place("user"), len(dataset.parts)) if settings.users else {}
+    drawn = DrawnOrder.checked(model_folder, ItemOrder(*settings.order))
+    by = {"order": settings.order, "draws": read_about(model_folder)["draws"]["parts"]} if drawn else {}
     identity = content_id(
         what="recommendations", model=read_about(model_folder)["parts"], split=split.id, count=settings.count,
-        users=list(settings.users), batch=settings.batch_users,
+        users=list(settings.users), batch=settings.batch_users, **by,
     )  # fmt: skip
     manifest = Recommendations.published(folder)
     reused = manifest is not None and manifest.id == identity
@@ -63,7 +66,7 @@ def recommend(
             jobs = [
                 (
                     served, *stored[number], (piece, pieces), chosen.get(number, []), settings.count,
-                    files.join(folder, "recommendations.parquet", f"part.{place:05d}.parquet"),
+                    files.join(folder, "recommendations.parquet", f"part.{place:05d}.parquet"), drawn,
                 )
                 for place, (number, piece) in enumerate(places)
             ]  # fmt: skip

@@ -29,8 +29,9 @@ from funkflow.pipeline.results.report.fact_parts import (
     spectrum_facts,
 )
 from funkflow.pipeline.results.report.facts import ReportFacts, RunSummary, RunVerdict, TaskTimes
+from funkflow.pipeline.results.report.interval_facts import interval_facts
 from funkflow.pipeline.root.manifests import Split, Training, TrainingData
-from funkflow.pipeline.root.model_manifests import SavedCounts, SavedReport
+from funkflow.pipeline.root.model_manifests import Calibration, SavedCounts, SavedReport
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written
 from funkflow.pipeline.settings.sections import ReportSettings
 from funkflow.tasks.evaluation.breakdown import Bins, Breakdown, BreakdownJob, break_down, factor_ends
@@ -60,7 +61,8 @@ def report(
     """Write the facts, the page and the model card; return the page's address."""
     started = time.monotonic()
     folder, page = (files.join(training.run_folder, name) for name in ("report", "report.html"))
-    identity = report_id(read_about(model_folder)["parts"], data.split.id, settings, run["verdict"])
+    about = read_about(model_folder)
+    identity = report_id(about["parts"], data.split.id, settings, run["verdict"], "draws" in about)
     saved = None if context.trains_anew else SavedReport.published(folder)
     reused = saved is not None and saved.id == identity
     if not reused:
@@ -76,9 +78,12 @@ def report(
     return page
 
 
-def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: RunVerdict) -> str:
-    """Return the id of a report, by the content of its page; `model` : the model's parts, with their checksums."""
-    findings = {"refused": verdict["gate"].get("refusal"), "ranking": verdict["ranking"]}
+def report_id(model: Any, split_id: str, settings: ReportSettings, verdict: RunVerdict, intervals: bool = False) -> str:
+    """Return the id of a report, by the content of its page; `model` : the model's parts, with their checksums.
+
+    `intervals` : whether it shows how well they hold.
+    """
+    findings = {"refused": verdict["gate"].get("refusal"), "ranking": verdict["ranking"], "intervals": intervals}
     known = {name: value for name, value in findings.items() if value}
     return content_id(what="report", model=model, split=split_id, settings=settings.model_dump(), **known)
 
@@ -101,6 +106,7 @@ def _facts(
     )
     ranks, spectrum = spectrum_facts(model_folder)
     tasks = cast("TaskTimes | None", timeline_of(context.client, context.attempt))
+    calibration = Calibration.published(files.join(training.run_folder, "calibration"))
     return {
         "format_version": FORMAT_VERSION,
         "run": run["run"],
@@ -110,6 +116,7 @@ def _facts(
         "ranks": ranks,
         "spectrum": spectrum,
         "errors": error_facts(errors, ruler) if errors is not None else None,
+        "intervals": interval_facts(calibration) if calibration else None,
         "factors": factors or None,
         "time": {"stages": run["stages"], "tasks": tasks},
         "memory": run["memory"],

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 from funkflow.tasks.errors import DamagedFile, SettingsError
+from funkflow.tasks.model.draws.about_draws import FOLDERS as DRAW_FOLDERS
+from funkflow.tasks.model.draws.about_draws import DrawsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
@@ -63,6 +65,7 @@ class About(TypedDict, total=False):
     dataset: str
     planted: dict[str, int]
     noise_deviation: float
+    draws: DrawsAbout
 
 
 def read_about(folder: str) -> About:
@@ -124,12 +127,12 @@ def part_files(folder: str, side: str, about: About) -> list[Place]:
 
 def refuse_missing_parts(folder: str, about: About) -> None:
     """Raise DamagedFile if a part of the model in `folder` is missing or has another length."""
-    for side in SIDES:
-        there = files.sizes(files.join(folder, f"{side}_factors.parquet"))
-        for part in about["parts"][side]:
+    for place, parts in _folders_of(about):
+        there = files.sizes(files.join(folder, place))
+        for part in parts:
             if there.get(part["path"]) != part["bytes"]:
                 raise DamagedFile(
-                    f"{folder}/{side}_factors.parquet/{part['path']}: "
+                    f"{folder}/{place}/{part['path']}: "
                     f"{there.get(part['path'], 'missing')} instead of {part['bytes']} bytes, so this model is "
                     "incomplete; run its settings again"
                 )
@@ -137,6 +140,14 @@ def refuse_missing_parts(folder: str, about: About) -> None:
 
 def refuse_damaged_parts(folder: str, about: About) -> None:
     """Raise DamagedFile if a part of the model in `folder` does not match its checksum; read all parts."""
-    for side in SIDES:
-        for url, checksum in part_files(folder, side, about):
-            files.read_bytes(url, checksum)
+    for place, parts in _folders_of(about):
+        for part in parts:
+            files.read_bytes(files.join(folder, place, part["path"]), part["checksum"])
+
+
+def _folders_of(about: About) -> list[tuple[str, list[PartEntry]]]:
+    """Return the folders of a model with their parts: factors, and draws where there are any."""
+    found = [(f"{side}_factors.parquet", about["parts"][side]) for side in SIDES]
+    if draws := about.get("draws"):
+        found += [(DRAW_FOLDERS[side], draws["parts"][side]) for side in SIDES]
+    return found

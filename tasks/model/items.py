@@ -1,8 +1,8 @@
 """Recommendations, similar items, and rows for users and items that joined after training.
 
-Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, by raw ids.
+Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, `Model.fold_in_draws`, by raw ids.
 Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (fold_in.py), rated items
-(rated.py), the files of a model (model.py).
+(rated.py), orders by draws (draws/orders.py), the files of a model (model.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from funkflow.tasks.errors import BadInput, SettingsError
 from funkflow.tasks.model.about import SIDES, About, SideName
 from funkflow.tasks.model.best import best_places
+from funkflow.tasks.model.draws.drawn_rows import WithDraws
+from funkflow.tasks.model.draws.new_rows import DrawnRow, draw_row
+from funkflow.tasks.model.draws.orders import By, ItemOrder
 from funkflow.tasks.model.fold_in import AllRows, FoldedRow, Penalty, check_ratings, fold_in
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own
@@ -41,7 +45,7 @@ class Similar(NamedTuple):
     cosines: npt.NDArray[np.float64]
 
 
-class Recommender(ABC):
+class Recommender(WithDraws, ABC):
     """The methods of `Model` that recommend; `Model` describes the attributes."""
 
     mean: float
@@ -52,7 +56,6 @@ class Recommender(ABC):
     user_factors: npt.NDArray[np.float32]
     item_factors: npt.NDArray[np.float32]
     about: About
-    folder: str
 
     @property
     @abstractmethod
@@ -63,25 +66,31 @@ class Recommender(ABC):
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
         """Return the rows of raw ids; the model must have all of them."""
 
-    def recommend(self, user: Any, n: int = 10, exclude: Any = None) -> Recommended:
+    def recommend(
+        self, user: Any, n: int = 10, exclude: Any = None, by: By = "mean", quantile: float | None = None, seed: int = 0
+    ) -> Recommended:
         """Return the items with the highest predicted ratings, and these predictions.
 
         Parameters
         ----------
-        user : a raw id, or a row that `fold_in` returned.
+        user : a raw id, or a row that `fold_in` or `fold_in_draws` returned.
         n : number of items at most.
         exclude : array-like (m,) of raw ids of items to leave out; () for none. None: the items that the user rated, in
-            training or validation, or that `fold_in` got. If the trained-on ratings are not beside the model
+            training or validation, or that the fold-in got. If the trained-on ratings are not beside the model
             (ROOT/runs/RUN/model), nothing is left out, and a warning says so.
+        by : "mean" : the prediction; "lower" or "upper" : a quantile of it over the draws of train.method = "bayes";
+            "thompson" : its value in the draw that the seed and the raw id choose.
+        quantile : of "lower" and "upper"; None: 0.1 and 0.9.
+        seed : of "thompson".
 
         Returns
         -------
-        (items, scores) : raw ids (n,), the best first, ties in model order; unclipped predictions, float64 (n,).
+        (items, scores) : raw ids (n,), the best first, ties in model order; what orders them, unclipped, float64 (n,).
 
         Raises
         ------
         BadInput
-            `n` is less than 1, or an id is unknown.
+            `n` is less than 1, an id is unknown, or the order needs draws that the model does not have.
 
         Examples
         --------
@@ -89,16 +98,18 @@ class Recommender(ABC):
         >>> model.recommend(7, n=3).items  # doctest: +SKIP
         array([882, 189, 1044])
         """
-        count = _check_count("recommend", n)
-        if isinstance(user, FoldedRow):
-            factors, bias = user.factors, user.bias
+        count, order = _check_count("recommend", n), ItemOrder(by, quantile, seed)
+        if isinstance(user, FoldedRow | DrawnRow):
             left_out = self._rows_of(user.rated if exclude is None else exclude)
         else:
             row = self._row("users", user)
-            factors, bias = self.user_factors[row], float(self.user_biases[row])
             left_out = self._rated_rows(user, row) if exclude is None else self._rows_of(exclude)
-        products = self.item_factors @ factors.astype(np.float64)
-        scores: npt.NDArray[np.float64] = np.asarray(self.mean + bias + self.item_biases + products, dtype=np.float64)
+        if order.needs_draws or isinstance(user, DrawnRow):
+            scores = self._drawn_scores(user, order)
+        else:
+            row_of = user if isinstance(user, FoldedRow) else FoldedRow(self.user_factors[row], self.user_biases[row])
+            products = self.item_factors @ row_of.factors.astype(np.float64)
+            scores = np.asarray(self.mean + row_of.bias + self.item_biases + products, dtype=np.float64)
         scores[left_out] = -np.inf
         places = best_places(scores, count)
         return Recommended(self.item_ids[places], as_ratings(scores[places], self.transform))
@@ -166,6 +177,31 @@ class Recommender(ABC):
             folded.append(replace(row, rated=tuple(ids) if side == "user" else ()))
         return folded
 
+    def fold_in_draws(self, ratings: Mapping[Any, float], side: SideName = "user", seed: int = 0) -> DrawnRow:
+        """Return draws of the row of a new user, or of a new item: one for each draw that the model keeps.
+
+        Each is exact given the draw of the other side, with the rows of its own side as its prior, so that few ratings
+        leave the draws far apart. `intervals` and `recommend` take the row in place of a user.
+
+        Parameters
+        ----------
+        ratings, side : as for `fold_in`.
+        seed : of the random numbers; the same one gives the same bits.
+
+        Raises
+        ------
+        BadInput
+            The model has no draws, or as for `fold_in`.
+        """
+        if side not in ("user", "item"):
+            raise BadInput(f'fold_in_draws: side is "user" or "item", not {side!r}')
+        draws, ids = self.draws_for("fold_in_draws"), list(ratings)
+        checked = check_ratings(list(ratings.values()), ids, self.scale, self.transform)
+        own, others = (draws.users, draws.items) if side == "user" else (draws.items, draws.users)
+        places = np.asarray(self.known_rows(ids, "items" if side == "user" else "users"))
+        drawn = draw_row(others.take(places), checked - draws.mean, draws.noise, own.priors, seed)
+        return DrawnRow(drawn.astype(np.float32), tuple(ids) if side == "user" else ())
+
     def factors(self) -> Factors:
         """Return the factors of U V^T in the order of its singular values: strengths, and a loading for each item."""
         return strongest_factors(self.user_factors, self.item_factors)
@@ -177,6 +213,19 @@ class Recommender(ABC):
     @cached_property
     def _all_users(self) -> AllRows:
         return AllRows.of(self.user_factors)
+
+    def _drawn_scores(self, user: Any, order: ItemOrder) -> npt.NDArray[np.float64]:
+        """Return the score of each item for a user by the model's draws, in the order of its rows."""
+        draws = self.draws_for(f"recommend.by = {order.by}")
+        if isinstance(user, FoldedRow):
+            raise BadInput(f"recommend.by = {order.by}: this row has no draws; give the one of fold_in_draws")
+        if isinstance(user, DrawnRow):
+            rows, chosen = user.draws[None], np.array([order.seed % draws.users.draws])
+        else:
+            rows = draws.users.take(np.array([self._row("users", user)]))
+            chosen = order.draws_of(pa.array([user]), draws.users.draws)
+        scores = [order.scores(rows, items, chosen)[0] for items in draws.items.in_groups()]
+        return draws.mean + np.concatenate(scores).astype(np.float64)
 
     def _rows_of(self, items: Any) -> npt.NDArray[np.intp]:
         ids = list(items)

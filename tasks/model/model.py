@@ -19,6 +19,7 @@ from funkflow.tasks.late import late
 from funkflow.tasks.model.about import About, PartEntry, part_files, read_about, scale_of, write_about
 from funkflow.tasks.model.algebra import Algebra
 from funkflow.tasks.model.canonical import refuse_complex_arrays
+from funkflow.tasks.model.draws.intervals import Intervals
 from funkflow.tasks.model.forms.in_memory import Forms, factor_table
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
@@ -35,7 +36,7 @@ else:
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Recommender, Algebra, Forms):
+class Model(Recommender, Algebra, Intervals, Forms):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
@@ -143,9 +144,7 @@ class Model(Recommender, Algebra, Forms):
         """
         if ids is None:
             return slice(None)
-        known, index = (
-            (self.user_ids, self._user_rows) if side == "users" else (self.item_ids, self._item_rows)  # type: ignore[attr-defined]
-        )
+        known, index = self._ids_of(side)
         given = _as_index(ids, known, side)
         rows: npt.NDArray[np.intp] = index.get_indexer(given)
         if (rows < 0).any():
@@ -154,6 +153,22 @@ class Model(Recommender, Algebra, Forms):
                 "or give an id as the ratings have it"
             )
         return rows
+
+    def found_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
+        """Return the rows of raw ids, int (n,); -1 for ids that the model does not have.
+
+        Parameters
+        ----------
+        ids : array-like (n,) of raw ids.
+        side : the kind of the ids.
+        """
+        known, index = self._ids_of(side)
+        found: npt.NDArray[np.intp] = index.get_indexer(_as_index(ids, known, side))
+        return found
+
+    def _ids_of(self, side: str) -> tuple[npt.NDArray[Any], pd.Index]:
+        """Return the raw ids of "users" or "items", and their index."""
+        return (self.user_ids, self._user_rows) if side == "users" else (self.item_ids, self._item_rows)  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         of = "" if self.transform == "none" else f" of {NAMES[self.transform]}"
@@ -175,14 +190,15 @@ class Model(Recommender, Algebra, Forms):
         return html_facts("Model", facts)
 
     def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        user_rows = self._user_rows.get_indexer(_as_index(users, self.user_ids, "users"))  # type: ignore[attr-defined]
-        item_rows = self._item_rows.get_indexer(_as_index(items, self.item_ids, "items"))  # type: ignore[attr-defined]
+        user_rows, item_rows = self.found_rows(users, "users"), self.found_rows(items, "items")
         if len(user_rows) != len(item_rows):
             raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
         return user_rows, item_rows
 
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
+
+        The draws of a posterior stay with the model that training exported.
 
         Parameters
         ----------
@@ -198,6 +214,7 @@ class Model(Recommender, Algebra, Forms):
         }
         id_types = {"user": _id_kind(self.user_ids), "item": _id_kind(self.item_ids)}
         about: About = {**self.about, "id_types": id_types}
+        about.pop("draws", None)
         write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 
     @classmethod

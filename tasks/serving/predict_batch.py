@@ -1,7 +1,8 @@
 """Predict one batch of pairs with a saved model, to Parquet.
 
-Covers: one model a worker process, kept between batches.
-Does not cover: the prediction (tasks/model/model.py), cutting pairs to batches (pipeline/stages/predict.py).
+Covers: one model a worker process, kept between batches; intervals by its draws where they are asked for.
+Does not cover: the prediction (tasks/model/model.py), the intervals (tasks/model/draws/), cutting pairs to batches
+(pipeline/stages/predict.py).
 """
 
 from __future__ import annotations
@@ -18,14 +19,23 @@ from funkflow.tasks.storage import files
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def predict_batch(model_folder: str, checksums: tuple[str, ...], pairs_url: str, url: str) -> dict[str, str | int]:
-    """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart."""
+def predict_batch(
+    model_folder: str, checksums: tuple[str, ...], pairs_url: str, url: str, intervals: bool
+) -> dict[str, str | int]:
+    """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart.
+
+    With `intervals` the columns of `Model.intervals` follow the prediction.
+    """
     table = files.read_table(pairs_url)
     with _ONE_AT_A_TIME:
         model = _kept_model(model_folder, checksums)
     users, items = table["user"].to_numpy(), table["item"].to_numpy()
     predicted = model.predict(users, items)
     table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
+    if intervals:
+        found = model.intervals(users, items)
+        for name in found.columns:
+            table = table.append_column(name, pa.array(found[name].to_numpy(np.float32)))
     return {
         "path": "predictions.parquet/" + url.rsplit("/", 1)[1],
         "rows": table.num_rows,

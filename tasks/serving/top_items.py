@@ -41,6 +41,8 @@ FEW_USERS = 16
 
 Shard = npt.NDArray[np.float32]
 """Some items in a row, float32 (n, k + 1): their factors and, last, the bias."""
+Tile = tuple[int, slice, npt.NDArray[np.float32]]
+"""First item of a tile, block of users, and their scores, float32 (users of the block, items of the tile)."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,24 @@ def top_items(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: Ra
     shards : all items in their order, from item 0; of equal scores the lower item comes first.
     count : at most all items.
     """
+    return top_of_tiles(_tiles(users, shards), len(users), rated, count)
+
+
+def top_of_tiles(tiles: Iterable[Tile], users: int, rated: RatedItems, count: int) -> TopItems:
+    """Return the `count` items with the highest scores of tiles, as `top_items` does.
+
+    Parameters
+    ----------
+    tiles : in the order of items, and the blocks of users in order within some items.
+    users : their number.
+    """
     top = TopItems(
-        np.full((len(users), count), -1, np.int32),
-        np.full((len(users), count), -np.inf, np.float32),
-        np.zeros(len(users), np.int64),
+        np.full((users, count), -1, np.int32),
+        np.full((users, count), -np.inf, np.float32),
+        np.zeros(users, np.int64),
     )
-    if len(users):
-        (_choose_plainly if len(users) <= FEW_USERS else _choose_by_keys)(users, shards, rated, top)
+    if users:
+        (_choose_plainly if users <= FEW_USERS else _choose_by_keys)(tiles, rated, top)
     return top
 
 
@@ -111,26 +124,26 @@ def best_of_scores(scores: npt.NDArray[np.float32], rated: RatedItems, count: in
     return TopItems(*_rows_and_scores(block.best), np.count_nonzero(block.best, axis=1))
 
 
-def _choose_plainly(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
+def _choose_plainly(tiles: Iterable[Tile], rated: RatedItems, top: TopItems) -> None:
     """Choose from whole rows of scores, which are those of the tiles, bit for bit."""
-    tiles = [np.empty((len(users), 0), np.float32)]
-    tiles += [scores.copy() for _, _, scores in _tiles(users, shards)]
-    for user, own in enumerate(np.concatenate(tiles, axis=1)):
+    scored = [np.empty((len(top.found), 0), np.float32)]
+    scored += [scores.copy() for _, _, scores in tiles]
+    for user, own in enumerate(np.concatenate(scored, axis=1)):
         own[rated.items[rated.starts[user] : rated.ends[user]]] = -np.inf
         best = best_places(own, top.rows.shape[1])
         top.rows[user, : len(best)], top.scores[user, : len(best)] = best, own[best]
         top.found[user] = len(best)
 
 
-def _choose_by_keys(users: npt.NDArray[np.float32], shards: Iterable[Shard], rated: RatedItems, top: TopItems) -> None:
+def _choose_by_keys(tiles: Iterable[Tile], rated: RatedItems, top: TopItems) -> None:
     """Choose by compiled loops, which take a tile while it is in the cache."""
     cursors, best = np.array(rated.starts), np.zeros(top.rows.shape, np.uint64)
-    for begin, tiles in itertools.groupby(_tiles(users, shards), lambda tile: tile[1].start):
+    for begin, of_block in itertools.groupby(tiles, lambda tile: tile[1].start):
         block = _Block(best[begin : begin + BLOCK_USERS])
-        for first, part, scores in tiles:
+        for first, part, scores in of_block:
             block.take(scores, first, rated.items, rated.ends[part], cursors[part])
         block.keep()
-    for begin in range(0, len(users), BLOCK_USERS):
+    for begin in range(0, len(best), BLOCK_USERS):
         part = slice(begin, begin + BLOCK_USERS)
         top.rows[part], top.scores[part] = _rows_and_scores(best[part])
         top.found[part] = np.count_nonzero(best[part], axis=1)
@@ -162,10 +175,6 @@ def _rows_and_scores(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32
     upper, lower = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
     bits = np.where(upper >> np.uint32(31), upper ^ np.uint32(1 << 31), ~upper)
     return (~lower).view(np.int32), np.where(keys == 0, np.float32(-np.inf), bits.view(np.float32))
-
-
-Tile = tuple[int, slice, npt.NDArray[np.float32]]
-"""First item of a tile, block of users, and their scores, float32 (users of the block, items of the tile)."""
 
 
 def _tiles(users: npt.NDArray[np.float32], shards: Iterable[Shard]) -> Iterator[Tile]:

@@ -1,6 +1,7 @@
 """Numeric arrays in npy files, whole or slice by slice, with checksums and without pickle.
 
-Covers: writing, reading and mapping them. Does not cover: the meaning of the numbers, or other files (files.py).
+Covers: writing, reading and mapping them, and reading some of their rows.
+Does not cover: the meaning of the numbers, or other files (files.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.redact import masked
 from funkflow.tasks.storage import files
+from funkflow.tasks.storage.filesystems import opened
 
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiub][1248])', 'fortran_order': False, "
@@ -59,6 +61,22 @@ def read_array(url: str, expected_checksum: str | None = None) -> npt.NDArray[An
     data = files.read_bytes(url, expected_checksum)
     dtype, shape, start = _understand(url, data, len(data))
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def checked_shape(url: str, expected_checksum: str) -> tuple[int, ...]:
+    """Return the shape of an array before `read_rows` reads it; refuse a file that does not match its checksum."""
+    data = files.read_bytes(url, expected_checksum)
+    return _understand(url, data, len(data))[1]
+
+
+def read_rows(url: str, start: int, stop: int) -> npt.NDArray[Any]:
+    """Read some rows of an array that `write_array` wrote, and no other bytes; the numbers are not checked."""
+    with opened(url) as file:
+        dtype, shape, first = _understand(url, file.read(_LONGEST_HEADER), files.size(url))
+        row = math.prod(shape[1:]) * dtype.itemsize
+        file.seek(first + start * row)
+        rows = min(stop, shape[0]) - start
+        return np.frombuffer(file.read(rows * row), dtype).reshape(rows, *shape[1:])
 
 
 def map_array(path: str) -> npt.NDArray[Any]:

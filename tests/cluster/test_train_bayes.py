@@ -1,6 +1,6 @@
 """Draws from the posterior on a cluster: one result whatever the workers are, and ratings of every shape.
 
-Covers: the loop (pipeline/training/methods/bayes.py), its graph (bayes_graph.py) and its files (sampling_files.py):
+Covers: the loop (pipeline/training/methods/bayes.py), its graph (pipeline/training/methods/bayes_graph.py) and files:
 workers, threads, streamed blocks, faults, resuming, chains, draws that are kept, and sets on which numbers could
 overflow.
 Does not cover: the tasks (tests/unit/test_posterior_draws.py), their distribution

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from funkflow.pipeline.progress.words import counted, data_name, format_bytes, format_time, moment, percent
 from funkflow.pipeline.results.report.index import index_page
+from funkflow.pipeline.results.report.intervals import intervals
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
@@ -248,3 +249,22 @@ def test_several_runs_are_compared_with_units() -> None:
     cells = {row[0]: row[1:] for row in rows if row}
     assert cells["validation"] == ["hash 10 %, 1,500 ratings", "hash 10 %"]
     assert cells["training"][:2] == ["epoch 2 of 2", "2 passes"]
+
+
+def fifth(low: float, coverage: list[float]) -> dict[str, Any]:
+    return {"low": low, "high": low + 1, "ratings": 60, "coverage": coverage, "deviation": 0.9, "rmse": 1.0}
+
+
+def test_intervals_are_told_by_their_coverage_and_by_the_fifth_that_is_farthest_off() -> None:
+    measured: Any = {
+        "ratings": 300, "levels": [0.5, 0.95], "coverage": [0.512, 0.934], "pits": [14, 16],
+        "by_deviation": [fifth(0, [0.5, 0.95]), fifth(2, [0.47, 0.83])],
+        "by_ratings": [fifth(10, [0.56, 0.95]), fifth(20, [0.5, 0.95])],
+        "scores": [{"level": 0.5, "model": 2.0, "constant": 2.2, "best_constant": 2.1}], "constants": [0.7, 0.8],
+    }  # fmt: skip
+    page = plain(intervals(facts() | {"intervals": measured}))
+    assert "Central intervals of 50, 95 % hold 51.2 %, 93.4 % of 300 validation ratings." in page
+    assert "Farthest off: the 95 % interval holds 83.0 % at 2 to 3." in page
+    assert "Farthest off: the 50 % interval holds 56.0 % at 10 to 11." in page
+    assert "0.7000 fits the training ratings, 0.8000 the validation ratings" in page
+    assert re.search(r"constant 0\.7000.*constant 0\.8000.*2\.0000.*2\.2000.*2\.1000", page, re.DOTALL)

@@ -1,6 +1,7 @@
 """The facts that a report is drawn from: the content of facts.json, with its names and units.
 
-Covers: their types. Does not cover: making them (fact_parts.py, pipeline/stages/report.py), or the page (page.py).
+Covers: their types. Does not cover: making them (fact_parts.py, pipeline/stages/report.py), those of intervals
+(interval_facts.py), or the page (page.py).
 
 RMSEs and errors are in rating units, sizes in bytes, times in seconds. A part is None where the run has nothing for it.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from funkflow.pipeline.results.report.interval_facts import IntervalFacts
 from funkflow.pipeline.root.result import GateResult, RankingResult
 from funkflow.tasks.evaluation.factor_ends import FactorEnds
 
@@ -272,7 +274,10 @@ class ErrorFacts(TypedDict):
 
 
 class ReportFacts(TypedDict):
-    """All facts of a run. `ranks`, `spectrum` : None without a spectrum; `errors` : None without validation ratings."""
+    """All facts of a run. `ranks`, `spectrum` : None without a spectrum; `errors` : None without validation ratings.
+
+    `intervals` : None for a model without draws.
+    """
 
     format_version: int
     run: RunFacts
@@ -282,6 +287,7 @@ class ReportFacts(TypedDict):
     ranks: list[RankFacts] | None
     spectrum: list[float] | None
     errors: ErrorFacts | None
+    intervals: NotRequired[IntervalFacts | None]
     factors: list[FactorEnds] | None
     time: TimeFacts
     memory: MemoryFacts

@@ -1,8 +1,8 @@
 """The page about a run, or about several compared: one file that loads nothing from elsewhere.
 
 Covers: the order of its parts, and the differences of several runs' settings.
-Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py), the look (pieces.py), the page of all
-executions (index.py).
+Does not cover: the parts (sections.py, ratings.py, ranking.py, errors.py, intervals.py), the look (pieces.py), the page
+of all executions (index.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from funkflow.pipeline.progress.words import data_name, duration, listed, mebiby
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
 from funkflow.pipeline.results.report.facts import LearningFacts, ReportFacts, RunVerdict
+from funkflow.pipeline.results.report.intervals import intervals
 from funkflow.pipeline.results.report.pieces import piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.ratings import data
@@ -30,10 +31,14 @@ _ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
     ("ranking", "Ranking", ranking_section),
     ("ranks", "Number of factors", lambda facts: sections.ranks([facts])),
     ("errors", "Errors", errors),
+    ("intervals", "Intervals", intervals),
     ("factors", "Factors", sections.factor_table),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
+
+_OF_SOME = {"intervals"}
+"""Parts of some methods alone: without facts for them they are not on the page."""
 
 
 def report_page(several: Sequence[ReportFacts]) -> str:
@@ -49,7 +54,8 @@ def report_page(several: Sequence[ReportFacts]) -> str:
 def _page_of_one(facts: ReportFacts) -> str:
     run = facts["run"]
     beneath = f"run {run['run_id'][:8]}, {moment(run['ended'])}"
-    parts = [(name, words, make(facts)) for name, words, make in _ONE]
+    shown = (each for each in _ONE if each[0] not in _OF_SOME or facts.get(each[0]))
+    parts = [(name, words, make(facts)) for name, words, make in shown]
     return whole_page(data_name(run["settings"]), beneath, tiles(facts) + verdict(facts), parts)
 
 

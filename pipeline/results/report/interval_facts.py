@@ -1,0 +1,50 @@
+"""The facts about intervals: the content of facts.json on how well they hold.
+
+Covers: their types, and making them from the manifest. Does not cover: the figures (intervals.py), the other facts
+(facts.py).
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+from funkflow.pipeline.root.model_manifests import Calibration
+
+
+class FifthFacts(TypedDict):
+    """Ratings with `low` to `high` of what orders them: the part inside the interval of each level."""
+
+    low: float
+    high: float
+    ratings: int
+    coverage: list[float]
+    deviation: float
+    rmse: float
+
+
+class ScoreFacts(TypedDict):
+    """Mean interval scores at a level: by the draws, and with the constant deviations."""
+
+    level: float
+    model: float
+    constant: float
+    best_constant: float
+
+
+class IntervalFacts(TypedDict):
+    """Calibration of intervals on `ratings` validation ratings; fields as in the manifest `Calibration`."""
+
+    ratings: int
+    levels: list[float]
+    coverage: list[float]
+    pits: list[int]
+    by_deviation: list[FifthFacts]
+    by_ratings: list[FifthFacts]
+    scores: list[ScoreFacts]
+    constants: list[float]
+
+
+def interval_facts(found: Calibration) -> IntervalFacts:
+    """Return how well intervals hold."""
+    content = found.content()
+    return cast("IntervalFacts", {name: content[name] for name in IntervalFacts.__annotations__})

@@ -1,0 +1,234 @@
+"""The files of a model's draws: rows of users and of items in each draw, and what is known of rows in general.
+
+Covers: writing a part, reading the rows that are asked for, the prior of each side's rows in each draw.
+Does not cover: the draws of a training (tasks/training/posterior/), predictions by them (intervals.py).
+
+A row of a file is a row of the model: D times the k factors of a draw and, after them, its bias, in rating units. Rows
+are in groups of some megabytes, and only the groups with a row that is asked for are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from funkflow.tasks.errors import BadInput
+from funkflow.tasks.model.draws.about_draws import FOLDERS, SIDES, DrawsAbout
+from funkflow.tasks.storage import files, row_groups
+from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
+
+DrawnRows = npt.NDArray[np.float32]
+"""Rows in all draws, float32 (n, D, k + 1): factors and, last, the bias."""
+Numbers = npt.NDArray[np.float64]
+GROUP_BYTES = 4 << 20
+MOST_KEPT = 32
+"""Groups of a side that stay in memory between batches."""
+
+
+@dataclass(frozen=True)
+class RowPriors:
+    """What is known of a row without ratings: mean and variance of each column in each draw, float64 (D, k + 1)."""
+
+    mean: Numbers
+    variance: Numbers
+
+
+@dataclass(frozen=True)
+class ColumnSums:
+    """Sums over rows, and over their squares, of each column in each draw: float64 (D, k + 1); `rows` : how many."""
+
+    rows: int
+    sums: Numbers
+    squares: Numbers
+
+    @classmethod
+    def of(cls, rows: DrawnRows) -> ColumnSums:
+        """Return those of some rows."""
+        wide = rows.astype(np.float64)
+        return cls(len(rows), wide.sum(axis=0), np.einsum("ndf,ndf->df", wide, wide))
+
+    def __add__(self, other: ColumnSums) -> ColumnSums:
+        return ColumnSums(self.rows + other.rows, self.sums + other.sums, self.squares + other.squares)
+
+    def priors(self) -> RowPriors:
+        """Return mean and variance of each column."""
+        mean = self.sums / max(1, self.rows)
+        return RowPriors(mean, np.maximum(self.squares / max(1, self.rows) - mean**2, 0.0))
+
+
+def rows_of_group(draws: int, rank: int) -> int:
+    """Return the rows of a group."""
+    return max(1, GROUP_BYTES // (4 * draws * (rank + 1)))
+
+
+def write_part(url: str, raw_ids: pa.Array, batches: Iterable[DrawnRows], width: int) -> str:
+    """Write a part from batches of rows in order, a group each; return the file's checksum.
+
+    raw_ids (n,); width : numbers of a row, D (k + 1).
+    """
+    schema = pa.schema([("raw_id", raw_ids.type), ("draws", pa.list_(pa.float32(), width))])
+    return row_groups.write_row_groups(url, _tables(raw_ids, batches, schema), schema, ["raw_id"])
+
+
+def write_priors(url: str, user: RowPriors, item: RowPriors) -> str:
+    """Write the priors of both sides; return the file's checksum. Columns are side, draw, mean and variance."""
+    draws, width = user.mean.shape
+    lists = [
+        pa.FixedSizeListArray.from_arrays(as_column(np.concatenate([a, b]).ravel()), width)
+        for a, b in ((user.mean, item.mean), (user.variance, item.variance))
+    ]
+    numbers = np.tile(np.arange(draws, dtype=np.int32), 2)
+    sides = np.repeat(np.array(SIDES, dtype=object), draws)
+    table = pa.table({"side": pa.array(sides), "draw": as_column(numbers), "mean": lists[0], "variance": lists[1]})
+    return files.write_table(url, table)
+
+
+@dataclass
+class DrawnSide:
+    """The rows of one side in a saved model's draws. `places` : URL and bytes of each part."""
+
+    places: Sequence[tuple[str, int]]
+    draws: int
+    rank: int
+    priors: RowPriors
+    _starts: npt.NDArray[np.int64] | None = None
+    _groups: list[tuple[int, int]] = field(default_factory=list)
+    _kept: dict[int, DrawnRows] = field(default_factory=dict)
+
+    def groups_of(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """Return the group of each row, int64 (n,); -1 for row -1."""
+        return np.asarray(np.searchsorted(self._group_starts(), rows, side="right") - 1, np.int64)
+
+    def take(self, rows: npt.NDArray[np.integer]) -> DrawnRows:
+        """Return some rows; those of row -1 are 0.
+
+        Raises
+        ------
+        DamagedFile
+            A file is missing, or has another length.
+        """
+        taken = np.zeros((len(rows), self.draws, self.rank + 1), np.float32)
+        starts, groups = self._group_starts(), self.groups_of(rows)
+        for group in np.unique(groups[groups >= 0]).tolist():
+            own = np.flatnonzero(groups == group)
+            taken[own] = self._group(group)[rows[own] - starts[group]]
+        return taken
+
+    def in_groups(self) -> Iterator[DrawnRows]:
+        """Yield all rows in order, a group at a time, and keep none."""
+        for group in range(len(self._group_starts())):
+            yield self._read(group)
+
+    def _read(self, group: int) -> DrawnRows:
+        part, number = self._groups[group]
+        (table,) = row_groups.read_row_groups(self.places[part][0], [number], ["draws"])
+        numbers = numbers_of(pc.list_flatten(table["draws"]))
+        return numbers.reshape(table.num_rows, self.draws, self.rank + 1)
+
+    def _group(self, group: int) -> DrawnRows:
+        found = self._kept.pop(group, None)
+        if found is None:
+            found = self._read(group)
+            if len(self._kept) >= MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        self._kept[group] = found  # now the newest
+        return found
+
+    def _group_starts(self) -> npt.NDArray[np.int64]:
+        if self._starts is None:
+            counts = [row_groups.group_rows(*place) for place in self.places]
+            self._groups = [(part, group) for part, of_part in enumerate(counts) for group in range(len(of_part))]
+            self._starts = np.cumsum([0, *(rows for of_part in counts for rows in of_part)], dtype=np.int64)[:-1]
+        return self._starts
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The draws beside a saved model. `noise` : float64 (D,), deviations of ratings about predictions."""
+
+    users: DrawnSide
+    items: DrawnSide
+    mean: float
+    noise: Numbers
+
+    @classmethod
+    def of(cls, folder: str, about: Any, user: str) -> Draws:
+        """Return the draws of the model in `folder` from its `model.json`; rows are read when they are asked for.
+
+        Parameters
+        ----------
+        user : the method or setting that needs them, for the message.
+
+        Raises
+        ------
+        BadInput
+            The model has no draws.
+        """
+        found: DrawsAbout | None = about.get("draws")
+        if found is None or not folder:
+            raise BadInput(
+                f'{user}: this model has no draws of a posterior; train one with train.method = "bayes" and '
+                "train.keep_draws above 0"
+            )
+        priors = _read_priors(files.join(folder, found["priors"]["path"]), found["priors"]["checksum"], found["count"])
+        user_side, item_side = (
+            DrawnSide(
+                [(files.join(folder, FOLDERS[side], part["path"]), part["bytes"]) for part in found["parts"][side]],
+                found["count"], found["rank"], priors[side],
+            )
+            for side in SIDES
+        )  # fmt: skip
+        return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]))
+
+    def of_one_user(self, row: npt.NDArray[np.float32]) -> Draws:
+        """Return the draws with one user, in row 0, in place of all: float32 (D, k + 1)."""
+        side = self.users
+        held = DrawnSide((), side.draws, side.rank, side.priors, np.zeros(1, np.int64), [(0, 0)], {0: row[None]})
+        return replace(self, users=held)
+
+
+class WithDraws:
+    """A model that may have draws beside it."""
+
+    about: Any
+    folder: str
+
+    @cached_property
+    def _draws(self) -> Draws:
+        return Draws.of(self.folder, self.about, "draws")
+
+    def draws_for(self, user: str) -> Draws:
+        """Return the draws beside the model, opened once.
+
+        Parameters
+        ----------
+        user : the method or setting that needs them, for the message.
+
+        Raises
+        ------
+        BadInput
+            The model has no draws.
+        """
+        return self._draws if "draws" in self.about and self.folder else Draws.of("", {}, user)
+
+
+def _tables(raw_ids: pa.Array, batches: Iterable[DrawnRows], schema: pa.Schema) -> Iterator[pa.Table]:
+    start = 0
+    for rows in batches:
+        flat = as_column(np.ascontiguousarray(rows, np.float32).ravel())
+        lists = pa.FixedSizeListArray.from_arrays(flat, schema.field("draws").type.list_size)
+        yield pa.Table.from_arrays([raw_ids.slice(start, len(rows)), lists], schema=schema)
+        start += len(rows)
+
+
+def _read_priors(url: str, checksum: str, draws: int) -> dict[str, RowPriors]:
+    table = files.read_table(url, expected_checksum=checksum)
+    mean, variance = (numbers_of(pc.list_flatten(table[name])).reshape(2, draws, -1) for name in ("mean", "variance"))
+    return {side: RowPriors(mean[number], variance[number]) for number, side in enumerate(SIDES)}

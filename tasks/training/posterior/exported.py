@@ -1,0 +1,55 @@
+"""Kept draws as parts of a model: rows in rating units, with their raw ids.
+
+Covers: one shard of one side in all kept draws, batch by batch, and its sums for the priors.
+Does not cover: the files of a model's draws (tasks/model/draws/drawn_rows.py), the jobs (pipeline/stages/export.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from funkflow.tasks.dataset.id_pieces import read_piece
+from funkflow.tasks.model.about import PartEntry, Place
+from funkflow.tasks.model.draws.drawn_rows import ColumnSums, DrawnRows, rows_of_group, write_part
+from funkflow.tasks.storage import files, npy
+
+
+def export_drawn_shard(
+    saved: Sequence[Place], side: str, biases: bool, ids: str, number: int, deviation: float, url: str
+) -> tuple[PartEntry, ColumnSums]:
+    """Write one shard of all kept draws; return its entry in `model.json`, and sums of its columns.
+
+    Parameters
+    ----------
+    saved : the shard in each draw, rows as in tasks/grid/solved_rows.py, in units of training.
+    side : "user" or "item"; biases : whether rows have them.
+    ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
+    deviation : of training ratings, their unit in training.
+    """
+    raw_ids, sums = read_piece(ids, number).raw_ids, list[ColumnSums]()
+    rows, columns = npy.checked_shape(*saved[0])
+    for place in saved[1:]:
+        npy.checked_shape(*place)
+    rank = columns - 2 * biases
+
+    def batches() -> Iterator[DrawnRows]:
+        step = rows_of_group(len(saved), rank)
+        for start in range(0, rows, step):
+            batch = np.empty((min(step, rows - start), len(saved), rank + 1), np.float32)
+            for draw, (place, _) in enumerate(saved):
+                part = npy.read_rows(place, start, start + len(batch))
+                batch[:, draw, :rank] = part[:, :rank] * np.float32(math.sqrt(deviation))
+                bias = part[:, -2 if side == "user" else -1] * np.float32(deviation) if biases else 0.0
+                batch[:, draw, rank] = bias
+            sums.append(ColumnSums.of(batch))
+            yield batch
+
+    checksum = write_part(url, raw_ids, batches(), len(saved) * (rank + 1))
+    entry: PartEntry = {
+        "path": url.rsplit("/", 1)[1], "rows": rows, "bytes": files.size(url), "checksum": checksum,
+    }  # fmt: skip
+    empty = ColumnSums(0, *(np.zeros((len(saved), rank + 1)) for _ in range(2)))
+    return entry, sum(sums, empty)
