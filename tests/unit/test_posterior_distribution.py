@@ -2,7 +2,7 @@
 
 Covers: Geweke's joint-distribution test and simulation-based calibration of a whole sweep, with exact solves and with
 conjugate gradients, and posteriors that are known by quadrature.
-Does not cover: the bias of few steps on real ratings (bench/bias_of_steps.py).
+Does not cover: the bias of few steps on real ratings (test_posterior_steps.py).
 
 Geweke (2004): draw parameters from their prior and ratings from these; then sweep, and draw ratings anew, by turns. All
 that is drawn keeps its distribution, if and only if a sweep keeps the posterior's. Chains begin anew many times. So
