@@ -67,9 +67,9 @@ def measured(sides: list[Numbers], ratings: Numbers, folder: Path) -> NoiseByRat
         blocks = []
         for b, items in enumerate(shards[1]):
             own = np.flatnonzero((PAIRS[0] % SHARDS == a) & (PAIRS[1] % SHARDS == b))
-            rows = (pairs[own] // SHARDS for pairs in PAIRS)
+            user_rows, item_rows = (pairs[own] // SHARDS for pairs in PAIRS)
             shape = len(users.factors), len(items.factors)
-            blocks.append(RatingBlock.of(*rows, ratings[own].astype(np.float32), shape))
+            blocks.append(RatingBlock.of(user_rows, item_rows, ratings[own].astype(np.float32), shape))
         place = f"{folder}/user-{a}.npy", write_shard(f"{folder}/user-{a}.npy", users)
         found.append(measure_row(tuple(blocks), place, tuple(shards[1]), RANK, SCALING, len(ratings)))
     return noise_factors(reduce(add, found), SCALING)
@@ -97,9 +97,9 @@ def test_intervals_hold_in_each_fifth_where_one_noise_does_not(sides: Any, tmp_p
     for name, by_rating in (("one", None), ("factors", factors)):
         write_drawn_model(f"{tmp_path}/{name}", drawn, SCALING.mean, noise, by_rating)
         placed.append(place_every_pair(f"{tmp_path}/{name}", tmp_path, ratings, RatingGrid(0.0, 1.0, 5.0), (noise,)))
-    one, by_rating = placed
-    same_fifths = replace(one, deviations=by_rating.deviations)
-    assert farthest_off(summarise(by_rating)) < 0.03
+    one, varied = placed
+    same_fifths = replace(one, deviations=varied.deviations)
+    assert farthest_off(summarise(varied)) < 0.03
     assert farthest_off(summarise(same_fifths)) > 0.06
 
 
