@@ -241,7 +241,7 @@ def files() -> str:
             *records_of(training_records),
         ],
         "Manifests of what is made of a model": records_of(model_manifests),
-        "model.json": [about.About, about.PartEntry, about_draws.DrawsAbout],
+        "model.json": [about.About, about.PartEntry, about_draws.DrawsAbout, about_draws.NoiseByRating],
         "current.json": records_of(model_in_use),
         "The ledger": records_of(ledger),
     }

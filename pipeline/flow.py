@@ -139,9 +139,7 @@ class _Run:
         return training, baselines.errors
 
     def _export(self, context: Context, data: TrainingData, training: Training, start: RunStart) -> str:
-        return export(
-            context, data.dataset, training, training.rank(self.settings.train.rank), self._about(data, start)
-        )
+        return export(context, data, training, training.rank(self.settings.train.rank), self._about(data, start))
 
     def _about(self, data: TrainingData, start: RunStart) -> About:
         """Return the facts of the run for model.json."""

@@ -38,7 +38,7 @@ def calibrate_intervals(
     if "draws" not in about or evaluation is None or training.folded:
         return None
     folder = files.join(training.run_folder, "calibration")
-    identity = content_id(what="calibration", draws=about["draws"]["parts"], split=data.split.id)
+    identity = content_id(what="calibration", draws=about["draws"], split=data.split.id)
     found = Calibration.published(folder)
     if found is None or found.id != identity or context.trains_anew:
         counts = rating_counts(context, _STAGE, data.dataset, data.split)

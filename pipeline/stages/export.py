@@ -1,7 +1,7 @@
 """Export: the trained shards as a model in an open form, for other programs.
 
-Covers: a task for each side that cuts the raw ids by shard, a task for each shard, the kept draws of a posterior, and
-`model.json`.
+Covers: a task for each side that cuts the raw ids by shard, a task for each shard, the kept draws of a posterior with
+the noise by rating, and `model.json`.
 Does not cover: the form (tasks/model/model.py, tasks/model/draws/).
 """
 
@@ -13,32 +13,34 @@ import operator
 import time
 from typing import Any
 
-from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
+from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
-from funkflow.pipeline.root.manifests import Dataset, Training
+from funkflow.pipeline.root.manifests import Dataset, Training, TrainingData
 from funkflow.pipeline.root.store import nothing_half_written
+from funkflow.pipeline.training.placed_grid import stored_row
 from funkflow.tasks.dataset.id_pieces import cut_by_shard
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
-from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout
+from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout, NoiseByRating
 from funkflow.tasks.model.draws.drawn_rows import write_priors
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.exported import export_drawn_shard
-from funkflow.tasks.training.saved_shards import export_shard
+from funkflow.tasks.training.posterior.noise_by_rating import measure_row, noise_factors
+from funkflow.tasks.training.saved_shards import export_shard, read_shards
 
 _STAGE = "export"
 _SIDES = ("user", "item")
 
 
-def export(context: Context, dataset: Dataset, training: Training, rank: int, about: About) -> str:
+def export(context: Context, data: TrainingData, training: Training, rank: int, about: About) -> str:
     """Write the model beside its training, unless it exists; return its folder."""
     folder = files.join(training.run_folder, "model")
-    started = time.monotonic()
+    started, dataset = time.monotonic(), data.dataset
     kept = training.posterior.kept if training.posterior else ()
     reused = not context.trains_anew and _has_model(folder, about, len(kept))
     if not reused:
         shards = sum(len(shards) for shards in training.shards.values())
-        context.notify(StageStarted(_STAGE, len(_SIDES) + shards * (2 if kept else 1)))
+        context.notify(StageStarted(_STAGE, len(_SIDES) + shards * (2 if kept else 1) + bool(kept) * data.grid.shards))
         with spare_memory(context):
             biases = bool(about.get("biases", True))
             parts, draws = _export_parts(context, dataset, training, rank, folder, biases)
@@ -47,6 +49,7 @@ def export(context: Context, dataset: Dataset, training: Training, rank: int, ab
         if training.common_user:
             content["common_user"] = [math.sqrt(steps.deviation) * each for each in training.common_user]
         if draws:
+            draws["noise_by_rating"] = _noise_by_rating(context, data, training, rank)
             content["draws"] = draws
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles
@@ -106,6 +109,19 @@ def _export_draws(
     }
 
 
+def _noise_by_rating(context: Context, data: TrainingData, training: Training, rank: int) -> NoiseByRating:
+    """Measure how far the training ratings lie from the predictions of the model, by these predictions."""
+    users, items = (training.shard_places(side) for side in ("users", "items"))
+    with spare_memory(context):
+        loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
+        rows = (stored_row(context, data.grid, number) for number in range(data.grid.shards))
+        jobs = [
+            (row, user, loaded, rank, training.steps, data.grid.ratings) for row, user in zip(rows, users, strict=True)
+        ]
+        sums = run_all(context, _STAGE, "measure-noise", measure_row, jobs)
+    return noise_factors(functools.reduce(operator.add, sums), training.steps)
+
+
 def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     """Copy the titles beside the model, if the dataset has them."""
     url, checksum = dataset.id_place("item")
@@ -122,7 +138,8 @@ def _has_model(folder: str, wanted: About, draws: int) -> bool:
     about = read_about(folder)
     if "l2" not in about or about.get("alpha") != wanted.get("alpha"):  # an older model without the fields for fold_in
         return False
-    if about.get("draws", {}).get("count", 0) != draws:
+    found = about.get("draws")
+    if draws != (found["count"] if found else 0) or (found and "noise_by_rating" not in found):
         return False
     try:
         refuse_missing_parts(folder, about)

@@ -128,11 +128,16 @@ def _in_place(context: Context, loaded: Sequence[Any], homes: list[str]) -> list
     ]
 
 
-def _load_row(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any] | StoredRow:
-    grid, shards = source.grid, source.grid.shards
+def stored_row(context: Context, grid: Grid, row: int) -> StoredRow:
+    """Return the files of the blocks of a user shard."""
+    shards = grid.shards
     checksums = [block.checksum for block in grid.blocks[row * shards : (row + 1) * shards]]
     shapes = [(shard_rows(grid.users, shards, row), shard_rows(grid.items, shards, column)) for column in range(shards)]
-    stored = StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
+    return StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
+
+
+def _load_row(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any] | StoredRow:
+    stored = stored_row(context, source.grid, row)
     if source.streamed:
         return stored
     return context.client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near(home))

@@ -67,6 +67,12 @@ def drawn_predictions(ran: RunResult, model: Model) -> npt.NDArray[np.float64]:
     return np.array(whole)
 
 
+def noise_factors_at(model: Model, predicted: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return what multiplies the variance of the noise at these predictions."""
+    by_rating = model.about["draws"]["noise_by_rating"]
+    return np.array(by_rating["factors"])[np.searchsorted(by_rating["edges"], predicted, side="right")]
+
+
 def test_the_draws_of_the_model_are_those_of_the_sampler_in_rating_units(ran: RunResult, model: Model) -> None:
     whole = drawn_predictions(ran, model)
     users, items = np.sort(model.user_ids), np.sort(model.item_ids)
@@ -76,7 +82,8 @@ def test_the_draws_of_the_model_are_those_of_the_sampler_in_rating_units(ran: Ru
     least, greatest = model.scale or (0.0, 0.0)
     np.testing.assert_allclose(found["mean"], np.clip(wanted.mean(axis=0), least, greatest), atol=1e-5)
     noise = np.array(model.about["draws"]["noise"])
-    np.testing.assert_allclose(found["deviation"] ** 2, wanted.var(axis=0) + np.mean(noise**2), rtol=1e-4)
+    factors = noise_factors_at(model, wanted.mean(axis=0))
+    np.testing.assert_allclose(found["deviation"] ** 2, wanted.var(axis=0) + factors * np.mean(noise**2), rtol=1e-4)
 
 
 def test_files_of_draws_have_the_raw_ids_and_order_of_the_factors(ran: RunResult) -> None:
@@ -94,7 +101,8 @@ def test_each_level_holds_that_part_of_what_is_drawn(ran: RunResult, model: Mode
     """A rating is a draw's prediction and noise: simulated, as many lie below each end as it says."""
     whole, rng = drawn_predictions(ran, model), np.random.default_rng(0)
     user, item = np.sort(model.user_ids)[4], np.sort(model.item_ids)[9]
-    noise = np.array(model.about["draws"]["noise"])
+    factor = noise_factors_at(model, whole[:, 4, 9].mean())
+    noise = np.sqrt(factor) * np.array(model.about["draws"]["noise"])
     ratings = whole[:, 4, 9] + noise * rng.normal(size=(200_000, DRAWS))
     found = model.intervals([user], [item], levels=(0.5, 0.9)).iloc[0]
     for level in (50, 90):
@@ -226,6 +234,9 @@ def test_draws_and_calibration_have_the_same_bits_in_one_process(
     for side in ("user", "item"):
         one, other = (Path(each.paths["model"]) / f"{side}_draws.parquet/part.00001.parquet" for each in (ran, twin))
         assert one.read_bytes() == other.read_bytes()
+    factors = [Model.load(each.paths["model"]).about["draws"]["noise_by_rating"] for each in (ran, twin)]
+    assert factors[0] == factors[1]
+    assert len(factors[0]["factors"]) == 6  # of 500 ratings or more
     found = [Calibration.published(files.join(each.paths["run"], "calibration")) for each in (ran, twin)]
     assert found[0] is not None
     assert found[0].content()["pits"] == found[1].content()["pits"] if found[1] else False

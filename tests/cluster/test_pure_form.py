@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from conftest import Heard, made_ratings, publish_ratings
 
+from funkflow.pipeline.root.manifests import TrainingData
 from funkflow.pipeline.settings.sections import GridSettings, TrainSettings
 from funkflow.pipeline.stages.export import export
 from funkflow.pipeline.stages.grid import grid
@@ -30,7 +31,13 @@ def test_predictions_of_the_pure_form_are_the_product_of_the_factors(heard: Hear
     settings = TrainSettings(rank=RANK, epochs=20, step=0.2, biases=False, center=False, stop_on="nothing")
     folder = context.store.run("run")
     training = train(TrainingJob(context, blocks, scale, settings, folder))
-    url = export(context, dataset, training, RANK, {"id_types": dict.fromkeys(("user", "item"), "integer")})
+    url = export(
+        context,
+        TrainingData(dataset, split, blocks),
+        training,
+        RANK,
+        {"id_types": dict.fromkeys(("user", "item"), "integer")},
+    )
     model = Model.load(url)
     assert model.mean == 0.0
     assert not model.user_biases.any()

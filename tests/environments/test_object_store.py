@@ -95,7 +95,7 @@ def all_stages(client: Client, root: str, requests: list[Request], methods: Sequ
         truth = files.join(raw.folder, "truth")
         evaluate(context, TrainingData(dataset, held_out, blocks), trained, 4, lines, truth=truth)
         about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "probe.txt"}
-        export(context, dataset, trained, 4, about)
+        export(context, TrainingData(dataset, held_out, blocks), trained, 4, about)
     folder = context.store.run("sgd")
     model = files.join(folder, "model")
     spectrum(context, model, blocks.folder)

@@ -70,7 +70,7 @@ def run_stages(context: Context) -> None:
     data, baselines = TrainingData(dataset, split, blocks), baseline(context, split, blocks, SCALE, False).errors
     evaluate(context, data, trained, 3, baselines)
     about: About = {"id_types": {"user": "integer", "item": "integer"}, "split": "made"}
-    model = export(context, dataset, trained, 3, about)
+    model = export(context, data, trained, 3, about)
     spectrum(context, model, blocks.folder)
 
 
@@ -181,7 +181,13 @@ def test_a_bit_of_what_a_stage_reads_ends_that_stage(root: Path, damaged: str, r
     context = Context(client, Store(str(root)), lambda _event: None, f"damaged-{root.parent.name}")
     again: dict[str, Callable[..., object]] = {
         "grids": lambda context, dataset, split, _trained: grid(context, dataset, split, GridSettings(shards=2)),
-        "runs/run/model": lambda context, dataset, _split, trained: export(context, dataset, trained, 3, {}),
+        "runs/run/model": lambda context, dataset, split, trained: export(
+            context,
+            TrainingData(dataset, split, grid(context, dataset, split, GridSettings(shards=2))),
+            trained,
+            3,
+            {},
+        ),
     }
     dataset, split = Dataset.published(str(root / "datasets/made")), Split.published(str(root / "splits/made"))
     assert dataset is not None

@@ -10,25 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from drawn_model import place_every_pair, write_drawn_model
 from scipy import stats
 
 from funkflow.tasks.evaluation.calibration import (
-    CalibrationJob,
     PlacedRatings,
     RatingGrid,
     Summary,
     interval_scores,
-    place_shard,
     summarise,
 )
-from funkflow.tasks.model.about import About, write_about
-from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout
-from funkflow.tasks.model.draws.drawn_rows import ColumnSums, write_part, write_priors
-from funkflow.tasks.model.model import write_factor_table
-from funkflow.tasks.storage import files, npy
-from funkflow.tasks.training.score import held_out_table
 
 DRAWS, RANK, MEAN, NOISE = 7, 2, 3.0, 0.8
 USERS, ITEMS = 400, 60
@@ -40,24 +32,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     folder, rng = str(tmp_path_factory.mktemp("model")), np.random.default_rng(2)
     centres = [rng.normal(0.0, 0.5, (count, 1, RANK + 1)) for count in (USERS, ITEMS)]
     rows = [(each + rng.normal(0.0, 0.3, (len(each), DRAWS, RANK + 1))).astype(np.float32) for each in centres]
-    parts: dict[str, list[Any]] = {}
-    draws: dict[str, list[Any]] = {}
-    for side, own in zip(("user", "item"), rows, strict=True):
-        ids = np.arange(len(own))
-        factors = own.mean(axis=1)
-        parts[side] = [
-            write_factor_table(f"{folder}/{side}_factors.parquet/part", ids, factors[:, -1], factors[:, :-1])
-        ]
-        url = f"{folder}/{FOLDERS[side]}/part"
-        checksum = write_part(url, pa.array(ids), [own], DRAWS * (RANK + 1))
-        draws[side] = [{"path": "part", "rows": len(own), "bytes": files.size(url), "checksum": checksum}]
-    checksum = write_priors(f"{folder}/{PRIORS}", *(ColumnSums.of(own).priors() for own in rows))
-    about_draws: DrawsAbout = {
-        "count": DRAWS, "rank": RANK, "noise": [NOISE] * DRAWS, "parts": draws,
-        "priors": {"path": PRIORS, "checksum": checksum},
-    }  # fmt: skip
-    about: About = {"draws": about_draws}
-    write_about(folder, MEAN, (1.0, 5.0), rank=RANK, parts=parts, about=about)
+    write_drawn_model(folder, rows, MEAN, NOISE)
     users, items = (each.astype(np.float64) for each in rows)
     products = np.einsum("udf,idf->dui", users[..., :-1], items[..., :-1])
     return folder, MEAN + products + users[..., -1].T[:, :, None] + items[..., -1].T[:, None, :]
@@ -65,13 +40,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
 
 def placed(drawn: tuple[str, Any], tmp_path: Path, ratings: Any, grid: RatingGrid, part: float = 1.0) -> PlacedRatings:
     """Place a rating of every pair."""
-    folder, _ = drawn
-    users, items = np.divmod(np.arange(USERS * ITEMS), ITEMS)
-    held_out = f"{tmp_path}/held-out.parquet"
-    checksum = files.write_table(held_out, held_out_table(users, items, ratings.astype(np.float32), 1, 0))
-    counts = f"{tmp_path}/counts.npy"
-    job = CalibrationJob(folder, (counts, npy.write_array(counts, np.arange(USERS) + 1)), grid, (NOISE, 1.0), part)
-    return place_shard(job, (held_out, checksum), 0)
+    return place_every_pair(drawn[0], tmp_path, ratings, grid, (NOISE, 1.0), part)
 
 
 def simulated(drawn: tuple[str, Any], noise: float = NOISE) -> Any:

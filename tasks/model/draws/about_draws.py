@@ -5,11 +5,21 @@ Covers: the content and the names, for programs that read no draws. Does not cov
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 SIDES = ("user", "item")
 FOLDERS = {"user": "user_draws.parquet", "item": "item_draws.parquet"}
 PRIORS = "draw_priors.parquet"
+
+
+class NoiseByRating(TypedDict):
+    """How the noise of ratings depends on the predicted rating: `factors` of its variance, in bins of predictions.
+
+    `edges` : between the bins, one fewer than factors, ascending, in rating units. The mean over training ratings is 1.
+    """
+
+    edges: list[float]
+    factors: list[float]
 
 
 class DrawsAbout(TypedDict):
@@ -18,7 +28,8 @@ class DrawsAbout(TypedDict):
     `parts` : the files of both sides, with the rows, order and raw ids of the factors. The column `draws` is a
     fixed-size list of float32: for each draw `rank` factors and then the bias, in rating units. `noise` : standard
     deviation of a rating about its prediction in each draw. `priors` : path and checksum of a file with the mean and
-    variance of each of these numbers over all rows of a side, by draw.
+    variance of each of these numbers over all rows of a side, by draw. `noise_by_rating` : not in older models, whose
+    noise is the same for all ratings.
     """
 
     count: int
@@ -26,3 +37,4 @@ class DrawsAbout(TypedDict):
     noise: list[float]
     parts: dict[str, list[Any]]
     priors: dict[str, str]
+    noise_by_rating: NotRequired[NoiseByRating]

@@ -151,12 +151,18 @@ class DrawnSide:
 
 @dataclass(frozen=True)
 class Draws:
-    """The draws beside a saved model. `noise` : float64 (D,), deviations of ratings about predictions."""
+    """The draws beside a saved model.
+
+    `noise` : float64 (D,), deviations of ratings about predictions; `edges` (b - 1,) and `factors` (b,), float64 : bins
+    of predicted ratings, and what multiplies the variance in each.
+    """
 
     users: DrawnSide
     items: DrawnSide
     mean: float
     noise: Numbers
+    edges: Numbers = field(default_factory=lambda: np.empty(0))
+    factors: Numbers = field(default_factory=lambda: np.ones(1))
 
     @classmethod
     def of(cls, folder: str, about: Any, user: str) -> Draws:
@@ -185,7 +191,17 @@ class Draws:
             )
             for side in SIDES
         )  # fmt: skip
-        return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]))
+        by_rating = found.get("noise_by_rating", {"edges": [], "factors": [1.0]})
+        bins = (np.array(each, np.float64) for each in (by_rating["edges"], by_rating["factors"]))
+        return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]), *bins)
+
+    def noise_variances(self, means: Numbers) -> Numbers:
+        """Return the variance of a rating about its prediction in each draw, float64 (n, D).
+
+        means : float64 (n, D), predictions in each draw; their mean decides the bin.
+        """
+        bins = np.searchsorted(self.edges, means.mean(axis=1), side="right")
+        return np.asarray(self.noise**2 * self.factors[bins, None])
 
     def of_one_user(self, row: npt.NDArray[np.float32]) -> Draws:
         """Return the draws with one user, in row 0, in place of all: float32 (D, k + 1)."""

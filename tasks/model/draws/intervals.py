@@ -135,15 +135,16 @@ def normals_of(
 
 def _normals(draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> tuple[Numbers, Numbers]:
     of_users, of_items = draws.users.take(users).astype(np.float64), draws.items.take(items).astype(np.float64)
-    variances = np.broadcast_to(draws.noise**2, of_users.shape[:2]).copy()
-    if (unknown := np.flatnonzero((users < 0) | (items < 0))).size:
-        spreads = []
-        for rows, side, ids in ((of_users, draws.users, users), (of_items, draws.items, items)):
-            rows[ids < 0] = side.priors.mean
-            spreads.append(np.where((ids[unknown] < 0)[:, None, None], side.priors.variance, 0.0))
-        variances[unknown] += spread_of_products(of_users[unknown], of_items[unknown], *spreads)
+    sides = ((of_users, draws.users, users), (of_items, draws.items, items))
+    for rows, side, ids in sides:
+        rows[ids < 0] = side.priors.mean
     products = np.einsum("ndf,ndf->nd", of_users[..., :-1], of_items[..., :-1])
-    return draws.mean + products + of_users[..., -1] + of_items[..., -1], variances
+    means = draws.mean + products + of_users[..., -1] + of_items[..., -1]
+    variances = draws.noise_variances(means)
+    if (unknown := np.flatnonzero((users < 0) | (items < 0))).size:
+        spreads = [np.where((ids[unknown] < 0)[:, None, None], side.priors.variance, 0.0) for _, side, ids in sides]
+        variances[unknown] += spread_of_products(of_users[unknown], of_items[unknown], *spreads)
+    return means, variances
 
 
 def spread_of_products(users: Numbers, items: Numbers, user_variances: Numbers, item_variances: Numbers) -> Numbers:

@@ -4,9 +4,9 @@ Covers: the scores of some users and items, and the draw that a user gets by cha
 Does not cover: reading draws (drawn_rows.py), the choice of the best (tasks/serving/top_items.py, tasks/model/best.py).
 
 Over draws the expected rating of a pair has a mean m and a deviation s. "lower" and "upper" order by m + z s, the
-quantile of a normal distribution; the noise of ratings is left out, since it is the same for all items. Lower quantiles
-prefer what is surely good, upper ones what may be. Thompson sampling orders by one draw: an item comes first as often
-as it is best, so far as is known.
+quantile of a normal distribution; the noise of ratings is left out, since it does not change what is expected. Lower
+quantiles prefer what is surely good, upper ones what may be. Thompson sampling orders by one draw: an item comes first
+as often as it is best, so far as is known.
 """
 
 from __future__ import annotations
