@@ -28,7 +28,7 @@ class Server:
     ----------
     words : of `funkflow serve`, beside the port.
     log : file that it writes its lines to.
-    anew : start a new process, as users do, and no fork.
+    anew : start a new process, as users do, not a fork.
     """
 
     def __init__(self, words: list[str], log: Path, anew: bool = False) -> None:

@@ -49,7 +49,7 @@ class RecommendSettings(Section):
         return self.by, self.quantile, self.seed
 
     def refuse_missing_draws(self) -> None:
-        """Raise SettingsError if recommendations are asked for by draws."""
+        """Raise SettingsError if the settings order recommendations by draws."""
         if self.count and self.by != "mean":
             raise SettingsError(f"recommend.by = {self.by} {NO_DRAWS}")
 
@@ -68,6 +68,6 @@ class PredictSettings(Section):
     )
 
     def refuse_missing_draws(self) -> None:
-        """Raise SettingsError if intervals are asked for."""
+        """Raise SettingsError if the settings ask for intervals."""
         if self.pairs and self.intervals:
             raise SettingsError(f"predict.intervals {NO_DRAWS}")

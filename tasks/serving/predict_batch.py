@@ -1,6 +1,6 @@
 """Predict one batch of pairs with a saved model, to Parquet.
 
-Covers: one model a worker process, kept between batches; intervals by its draws where they are asked for.
+Covers: one model a worker process, kept between batches; intervals by its draws, if the settings ask for them.
 Does not cover: the prediction (tasks/model/model.py), the intervals (tasks/model/draws/), cutting pairs to batches
 (pipeline/stages/predict.py).
 """

@@ -9,17 +9,7 @@ from __future__ import annotations
 from typing import TypedDict, cast
 
 from funkflow.pipeline.root.model_manifests import Calibration
-
-
-class FifthFacts(TypedDict):
-    """Ratings with `low` to `high` of what orders them: the part inside the interval of each level."""
-
-    low: float
-    high: float
-    ratings: int
-    coverage: list[float]
-    deviation: float
-    rmse: float
+from funkflow.tasks.evaluation.calibration import Fifth
 
 
 class ScoreFacts(TypedDict):
@@ -38,8 +28,8 @@ class IntervalFacts(TypedDict):
     levels: list[float]
     coverage: list[float]
     pits: list[int]
-    by_deviation: list[FifthFacts]
-    by_ratings: list[FifthFacts]
+    by_deviation: list[Fifth]
+    by_ratings: list[Fifth]
     scores: list[ScoreFacts]
     constants: list[float]
 

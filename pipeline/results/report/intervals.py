@@ -15,9 +15,10 @@ from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.facts import ReportFacts
-from funkflow.pipeline.results.report.interval_facts import FifthFacts, IntervalFacts
+from funkflow.pipeline.results.report.interval_facts import IntervalFacts
 from funkflow.pipeline.results.report.pieces import absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
+from funkflow.tasks.evaluation.calibration import Fifth
 
 
 def intervals(facts: ReportFacts) -> Markup:
@@ -32,7 +33,7 @@ def intervals(facts: ReportFacts) -> Markup:
     return by_fifths + side_by_side(_scores(found), _places(found))
 
 
-def _by_fifths(found: IntervalFacts, fifths: Sequence[FifthFacts], of: str) -> Markup:
+def _by_fifths(found: IntervalFacts, fifths: Sequence[Fifth], of: str) -> Markup:
     words = [f"{each['low']:.3g} to {each['high']:.3g}" for each in fifths]
     series = [
         Series(f"{100 * level:g} %", [100.0 * each["coverage"][number] for each in fifths])

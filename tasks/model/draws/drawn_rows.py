@@ -1,10 +1,10 @@
 """The files of a model's draws: rows of users and of items in each draw, and what is known of rows in general.
 
-Covers: writing a part, reading the rows that are asked for, the prior of each side's rows in each draw.
+Covers: writing a part, reading some of its rows, the prior of each side's rows in each draw.
 Does not cover: the draws of a training (tasks/training/posterior/), predictions by them (intervals.py).
 
 A row of a file is a row of the model: D times the k factors of a draw and, after them, its bias, in rating units. Rows
-are in groups of some megabytes, and only the groups with a row that is asked for are read.
+are in groups of some megabytes, and a reader takes only the groups that have its rows.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Draws:
 
     @classmethod
     def of(cls, folder: str, about: Any, user: str) -> Draws:
-        """Return the draws of the model in `folder` from its `model.json`; rows are read when they are asked for.
+        """Return the draws of the model in `folder` from its `model.json`; it reads rows at their first use.
 
         Parameters
         ----------
