@@ -39,7 +39,10 @@ class Search(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawState(Entry):
-    """The state of sampling beside its files (methods/bayes_graph.py); `noise_precisions` : tau of each chain."""
+    """The state of sampling beside its files (methods/bayes_graph.py).
+
+    `noise_precisions` : tau of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py).
+    """
 
     noise_precisions: tuple[float, ...]
     draws: int
@@ -47,6 +50,7 @@ class DrawState(Entry):
     lost: float = 0.0
     whole: float = 0.0
     noise_variances: float = 0.0
+    squares: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from funkflow.tasks.noise import Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.posterior import draws
 from funkflow.tasks.training.posterior.priors import RowPrior
+from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, ItemProblem, Model, UserDraw, UserProblem
 
 Matrix = npt.NDArray[np.float64]
 _PLACES = TILE_ITEMS // GROUP_USERS
@@ -114,10 +115,10 @@ class SmallGrid:
         return [users[part] for part in self.cuts[0]], [items[part] for part in self.cuts[1]]
 
     @property
-    def model(self) -> draws.Model:
+    def model(self) -> Model:
         objective = Objective(0.0, 0.0, *self.shape, Scaling(0.0, 1.0), biases=self.biases)
         squares = float(np.sum(self.targets.astype(np.float64) ** 2))
-        return draws.Model(objective, len(self.targets), squares, self.steps)
+        return Model(objective, len(self.targets), squares, self.steps)
 
     def rows(self, rng: np.random.Generator, side: str) -> Matrix:
         """Return random rows of "user" or "item"."""
@@ -144,7 +145,7 @@ class SmallGrid:
             found = np.concatenate(self.drawn_items(users, begun, stream).shards)
         return State(drawn, found, begun.noise_precision, problem.prior, begun.prior)
 
-    def drawn_users(self, state: State, stream: Stream) -> tuple[draws.UserProblem, list[draws.UserDraw]]:
+    def drawn_users(self, state: State, stream: Stream) -> tuple[UserProblem, list[UserDraw]]:
         """Return the tasks' draw of the users, and their problem."""
         of_users, of_items = self.counts
         left, right = (
@@ -159,7 +160,7 @@ class SmallGrid:
             for a in range(self.shards)
         ]
 
-    def drawn_items(self, users: Sequence[draws.UserDraw], begun: draws.ItemProblem, stream: Stream) -> draws.ItemDraw:
+    def drawn_items(self, users: Sequence[UserDraw], begun: ItemProblem, stream: Stream) -> ItemDraw:
         """Return the tasks' draw of the items."""
         model, counts = self.model, self.counts[1]
         width = self.rank + 2 * self.biases
@@ -175,7 +176,7 @@ class SmallGrid:
                 items = draws.begin_search(items, counts, model, stream, *parts)
         raise AssertionError
 
-    def exact_users(self, users: Matrix, problem: draws.UserProblem, stream: Stream) -> Matrix:
+    def exact_users(self, users: Matrix, problem: UserProblem, stream: Stream) -> Matrix:
         """Return the twin's draw of all users."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(users.shape)
         per_slab = ordered_ratings.rows_in_cache(users.shape[1], self.number, TILE_ITEMS)
@@ -200,7 +201,7 @@ class SmallGrid:
         others = np.concatenate(problem.items)
         return self._solved("users", self.u, self.i, users, others, noise, pulls, problem)
 
-    def exact_items(self, users: Matrix, items: Matrix, problem: draws.ItemProblem, stream: Stream) -> Matrix:
+    def exact_items(self, users: Matrix, items: Matrix, problem: ItemProblem, stream: Stream) -> Matrix:
         """Return the twin's draw of all items."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(items.shape)
         per_slab = ordered_ratings.rows_in_cache(items.shape[1], self.number, GROUP_USERS)
@@ -217,7 +218,7 @@ class SmallGrid:
 
     def _solved(
         self, side: str, mine: npt.NDArray[np.int64], partners: npt.NDArray[np.int64], rows: Matrix, others: Matrix,
-        noise: Matrix, pulls: Matrix, problem: draws.UserProblem | draws.ItemProblem,
+        noise: Matrix, pulls: Matrix, problem: UserProblem | ItemProblem,
     ) -> Matrix:  # fmt: skip
         """Return A^-1 b of each row: A = tau sum y y^T + L, b = tau sum (t + z / sqrt(tau) - fixed) y + L (m + z')."""
         width, tau, prior = rows.shape[1], problem.noise_precision, problem.prior

@@ -36,7 +36,7 @@ from funkflow.pipeline.training.sweeps import sampling_size, sweeps_of
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.posterior.draws import Model
+from funkflow.tasks.training.posterior.sweep_parts import Met, Model
 from funkflow.tasks.training.score import Errors
 
 MERGED_DRAWS = 4
@@ -109,8 +109,9 @@ class _SweepLoop(CheckpointedLoop):
         about_mean = grid.mean_square - 2.0 * scaling.mean * grid.mean + scaling.mean**2
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
         return Model(
-            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps
-        )
+            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps,
+            implicit=self.size.implicit, pair_steps=self.settings.bayes.pair_steps,
+        )  # fmt: skip
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -132,17 +133,17 @@ class _SweepLoop(CheckpointedLoop):
                 submitted += 1
                 flying.append(self._submit(data, state, submitted))
             done = flying.popleft()
-            precisions = self._record(done)
+            met = self._record(done)
             if self._place_of(done.number)[1] > self.burn_in:
                 waiting += done.chains
                 state.draws += len(done.chains)
-                state.noise_variances += sum(1.0 / each for each in precisions)
-                self._keep(state, done, precisions)
+                state.noise_variances += sum(1.0 / each.noise_precision for each in met)
+                self._keep(state, done, met)
             if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
                 waiting = []
         self.begin_writing()
-        written = sampling_files.write(self.context, self.folder, end, state, precisions)
+        written = sampling_files.write(self.context, self.folder, end, state, met)
         checkpoint = self.write_checkpoint(end, end, written, {"users": (), "items": ()})
         files.remove_tree(self._start_folder)
         return checkpoint
@@ -175,24 +176,24 @@ class _SweepLoop(CheckpointedLoop):
             state.predicted = shown
         return _Flying(number, state.chains, self.sweeps.errors_of_mean(shown, self.scale, f"{number:04d}"))
 
-    def _record(self, done: _Flying) -> list[float]:
-        """Report a sweep; return tau of each chain."""
+    def _record(self, done: _Flying) -> list[Met]:
+        """Report a sweep; return what is known of each chain."""
         met, parts = self.context.client.gather(([chain.met for chain in done.chains], done.errors))
-        squared = float(np.mean([max(errors, 0.0) for errors, _ in met]))
+        squared = float(np.mean([max(each.squared_errors, 0.0) for each in met]))
         training = math.sqrt(squared / self.grid.ratings) * self.sweeps.objective.scaling.deviation
         errors: Errors = functools.reduce(operator.add, parts)
         stopping = errors.rmse if errors.ratings else None
         self.history.append([training, stopping])
         passes = (2 * self.settings.bayes.steps + 3) * self.group
         self.notify(done.number, self.total, (training, stopping), best=done.number == self.total, passes=passes)
-        return [precision for _, precision in met]
+        return list(met)
 
-    def _keep(self, state: Sampling, done: _Flying, precisions: list[float]) -> None:
+    def _keep(self, state: Sampling, done: _Flying, met: list[Met]) -> None:
         """Write the rows of a sweep's draws, if it is one of those that stay: as many, evenly, as the settings say."""
         group, sweep = self._place_of(done.number)
         draws, number = self.size.draws, sweep - self.burn_in
         wanted = min(-(-self.settings.keep_draws // self.size.chains), draws)
-        for slot, (chain, precision) in enumerate(zip(done.chains, precisions, strict=True)):
+        for slot, (chain, seen) in enumerate(zip(done.chains, met, strict=True)):
             each = group * self.group + slot
             if (
                 number * wanted // draws == (number - 1) * wanted // draws
@@ -201,7 +202,7 @@ class _SweepLoop(CheckpointedLoop):
                 continue
             rows = sampling_files.write_rows(self.context, self.folder, f"draws-{each:02d}-{sweep:05d}", chain)
             users, items = rows["users"], rows["items"]
-            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=precision, users=users, items=items)
+            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=seen.noise_precision, users=users, items=items)
             state.kept.append(kept)
 
     def _stored(self, last: Checkpoint) -> Sampling:

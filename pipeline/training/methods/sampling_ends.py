@@ -49,7 +49,8 @@ class ChainStart:
     def chain(self, number: int) -> Chain:
         """Train the start of a chain, or resume its training, and return the chain there."""
         job, scaling = self.job, self.sweeps.objective.scaling
-        chosen = job.settings.model_copy(update={"method": "sgd", "seed": job.settings.seed + _NEXT_SEED * number})
+        seed = job.settings.seed + _NEXT_SEED * number
+        chosen = job.settings.model_copy(update={"method": "sgd", "seed": seed, "implicit": "none"})
         if not self.data.scored:
             chosen = chosen.model_copy(update={"epochs": min(chosen.epochs, _UNSCORED_EPOCHS)})
         folder = files.join(self.folder, f"chain-{number:02d}")

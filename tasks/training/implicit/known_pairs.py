@@ -73,7 +73,7 @@ def gram_part(blocks: BlockRow, items: Rows, weights: Matrix | None = None) -> R
 
 def weighted(rows: Rows, weights: Matrix) -> Rows:
     """Return each row times its weight, in the rows' type."""
-    return rows * weights.astype(rows.dtype)[:, None]
+    return np.asarray(rows * weights.astype(rows.dtype)[:, None])
 
 
 def _with_items(blocks: BlockRow) -> Iterator[tuple[RatingBlock, slice]]:

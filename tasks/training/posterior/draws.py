@@ -1,8 +1,8 @@
 """The tasks of a sweep of Gibbs sampling: all users drawn, then all items, by perturbed solves.
 
 Covers: the draw of a user shard, a row of blocks' part in the draw of the items, the draw of all items in steps.
-Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), the graph of a sweep
-(pipeline/training/methods/bayes_graph.py).
+Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), means of rows by who rated what
+(implicit.py), the graph of a sweep (pipeline/training/methods/bayes_graph.py).
 
 The posterior of a row x given all else is N(A^-1 b, A^-1), with A = tau sum of y y^T + L and b = tau sum of t y + L m
 over the row's ratings, targets t, and rows y of the other side; L and m are the row's prior. Where the targets are
@@ -18,111 +18,75 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.row_basis import RowBasis
-from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.row_search import RowProblems, RowSearch
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.grid.user_terms import UserTerms
-from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy
+from funkflow.tasks.kernels.buffers import aligned, aligned_copy
 from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.noise import Noise, Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.als import ItemPart, OrderedRow
+from funkflow.tasks.training.posterior.implicit import means_of_users
 from funkflow.tasks.training.posterior.priors import RowPrior, RowSums, draw_noise_precision, draw_prior, first_prior
+from funkflow.tasks.training.posterior.sweep_parts import (
+    AllItemSearches,
+    Implicit,
+    ItemDraw,
+    ItemProblem,
+    Met,
+    Model,
+    UserDraw,
+    UserProblem,
+    UserSums,
+)
 
 
-@dataclass(frozen=True)
-class Model:
-    """What draws have in common.
-
-    objective : with alpha = 0, so of completion; ratings : number of training ratings; squared_targets : their sum of
-    squares, scaled and centred; steps : of conjugate gradients in each row.
-    """
-
-    objective: Objective
-    ratings: int
-    squared_targets: float
-    steps: int
-
-
-@dataclass(frozen=True)
-class ItemDraw(Weighed):
-    """All item shards at the end of a sweep, their sums and X^T X, and tau."""
-
-    shards: tuple[Rows, ...]
-    sums: RowSums
-    gram: Matrix
-    noise_precision: float
-
-
-@dataclass(frozen=True)
-class UserProblem(Weighed):
-    """What draws of user shards need beside their ratings."""
-
-    items: tuple[Rows, ...]
-    prior: RowPrior
-    basis: RowBasis
-    noise_precision: float
-
-
-@dataclass(frozen=True)
-class UserSums(Weighed):
-    """What the rest of a sweep needs of a user shard: its sums, X^T X, and what its predictions met and squared to."""
-
-    sums: RowSums
-    gram: Matrix
-    met: float
-    squared: float
-
-
-@dataclass(frozen=True)
-class UserDraw(Weighed):
-    """A drawn user shard."""
-
-    rows: Rows
-    seen: UserSums
-
-
-@dataclass(frozen=True)
-class ItemProblem(Weighed):
-    """All item shards before the first pass of their draw; `squared_errors` : of the drawn users with the old items."""
-
-    shards: tuple[Rows, ...]
-    prior: RowPrior
-    basis: RowBasis
-    noise_precision: float
-    squared_errors: float
-
-
-@dataclass(frozen=True)
-class AllItemSearches(Weighed):
-    """All item shards between the steps of their draw."""
-
-    shards: tuple[als.ItemSearch, ...]
-    noise_precision: float
-
-
-def first_items(counts: Sequence[Matrix], noise_precision: float, *shards: Rows) -> ItemDraw:
+def first_items(
+    counts: Sequence[Matrix], noise_precision: float, *shards: Rows, implicit: Implicit | None = None
+) -> ItemDraw:
     """Return given item shards as a draw; counts : float64 (rows,) of each."""
     shards = tuple(aligned_copy(shard) for shard in shards)
-    return ItemDraw(shards, _sums(shards, counts), _gram(shards), noise_precision)
+    return ItemDraw(shards, _sums(shards, counts, implicit), _gram(shards), noise_precision, implicit)
 
 
-def first_users(rows: Rows, counts: Matrix) -> UserDraw:
+def first_users(rows: Rows, counts: Matrix, means: Rows | None = None, factors: Rows | None = None) -> UserDraw:
     """Return a given user shard as a draw."""
-    return UserDraw(rows, UserSums(RowSums.of(rows, counts), als.gram_of(rows), 0.0, 0.0))
+    sums = UserSums(_sums_of(rows, means, counts), als.gram_of(rows), 0.0, 0.0)
+    return UserDraw(rows, sums, means, factors)
+
+
+def resumed_items(
+    counts: Sequence[Matrix], noise_precision: float, squares: Sequence[float], pairs: Sequence[Rows], *shards: Rows
+) -> ItemDraw:
+    """Return item shards as a draw with what the pairs say; pairs : (rows, 2 w), factors and means of each shard."""
+    factors, means = np.split(np.concatenate(pairs), 2, axis=1)
+    implicit = Implicit(np.ascontiguousarray(factors), np.ascontiguousarray(means), np.asarray(squares))
+    return first_items(counts, noise_precision, *shards, implicit=implicit)
+
+
+def resumed_users(
+    blocks: BlockRow, rows: Rows, counts: Matrix, items: ItemDraw, factors: Rows, model: Model
+) -> UserDraw:
+    """Return a user shard as a draw, with its factors, and its means by those of the items."""
+    assert items.implicit is not None
+    means = means_of_users(blocks, counts, items.implicit.factors) if model.users_have_means else None
+    return first_users(rows, counts, means, factors)
 
 
 def begin_sweep(items: ItemDraw, model: Model, stream: Stream, *users: UserSums) -> UserProblem:
     """Draw the users' prior, and return their problem."""
-    prior = _prior("users", _total(users), items.sums, items.noise_precision, model, stream)
-    return UserProblem(items.shards, prior, _basis(model, "users", items.gram, prior), items.noise_precision)
+    total = _total(users)
+    prior = _prior("users", total, items.sums, items.noise_precision, model, stream)
+    basis = _basis(model, "users", items.gram, prior)
+    implicit = items.implicit or (None if model.implicit == "none" else Implicit.nothing(items.shards))
+    return UserProblem(items.shards, prior, basis, items.noise_precision, total.rows, implicit)
 
 
 def draw_users(
@@ -145,19 +109,24 @@ def draw_users(
     blocks, rows = tuple(blocks), aligned_copy(users.rows)
     for block, items in zip(blocks, problem.items, strict=True):
         refuse_other_shards(block.shape, len(rows), len(items))
-    problems = _problems("users", counts, problem, model)
+    problems, means = _problems("users", counts, problem, model), None
+    if model.users_have_means:
+        assert problem.implicit is not None
+        means = means_of_users(blocks, counts, problem.implicit.factors)
     terms, met, squared = UserTerms(blocks, [aligned(each) for each in problem.items], model.objective), 0.0, 0.0
     for first in range(0, len(rows), TILE_USERS):
         part = slice(first, min(first + TILE_USERS, len(rows)))
         terms.take(first, part.stop - first)
         terms.add_noise(Noise(stream.generator("ratings of users", shard, first), problem.noise_precision**-0.5))
-        pull = _normals(stream, "users", rows[part], shard, first)
+        pull = _pull(problem.basis, _normals(stream, "users", rows[part], shard, first), means, part)
         search, _ = RowSearch.begin(rows[part], problems.part(part), *terms.sums(rows[part], noisy=True), pull)
         for step in range(model.steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
         seen = terms.seen(rows[part])
         met, squared = met + seen.met, squared + seen.squared
-    return UserDraw(rows, UserSums(RowSums.of(rows, counts), als.gram_of(rows), met, squared))
+    return UserDraw(
+        rows, UserSums(_sums_of(rows, means, counts), als.gram_of(rows), met, squared), means, users.factors
+    )
 
 
 def sums_of(users: UserDraw) -> UserSums:
@@ -171,14 +140,17 @@ def begin_items(
     """Draw tau and the items' prior, and return the items' problem; users : of all user shards, in order."""
     met, squared = sum(each.met for each in users), sum(each.squared for each in users)
     errors = model.squared_targets - 2.0 * met + squared
-    prior = _prior("items", _sums(problem.items, counts), _total(users), problem.noise_precision, model, stream)
+    sums = _sums(problem.items, counts, problem.implicit)
+    prior = _prior("items", sums, _total(users), problem.noise_precision, model, stream)
     basis = _basis(model, "items", np.sum([each.gram for each in users], axis=0), prior)
-    return ItemProblem(problem.items, prior, basis, draw_noise_precision(errors, model.ratings, stream), errors)
+    tau = draw_noise_precision(errors, model.ratings, stream)
+    return ItemProblem(problem.items, prior, basis, tau, errors, problem.rated_users, problem.implicit)
 
 
-def met_of(problem: ItemProblem) -> tuple[float, float]:
-    """Return the sum of squared errors of the drawn users with the items before, in units of training, and tau."""
-    return problem.squared_errors, problem.noise_precision
+def met_of(problem: ItemProblem) -> Met:
+    """Return what the client wants to know of a sweep."""
+    squares = () if problem.implicit is None else tuple(problem.implicit.squares.tolist())
+    return Met(problem.squared_errors, problem.noise_precision, squares)
 
 
 def item_parts(
@@ -206,13 +178,16 @@ def begin_search(
     problem: ItemProblem, counts: Sequence[Matrix], model: Model, stream: Stream, *rows: tuple[ItemPart, ...]
 ) -> AllItemSearches:
     """Return the start of the draws of all items, from the parts of all rows of blocks, in order."""
-    searches = []
-    for b, shard in enumerate(problem.shards):
+    searches, means = [], None
+    if model.items_have_means:
+        assert problem.implicit is not None
+        means = problem.implicit.means
+    for b, (shard, part) in enumerate(zip(problem.shards, _parts(problem.shards), strict=True)):
         items, problems = aligned_copy(shard), _problems("items", counts[b], problem, model)
-        pull = _normals(stream, "items", items, b, 0)
+        pull = _pull(problem.basis, _normals(stream, "items", items, b, 0), means, part)
         search, seen = RowSearch.begin(items, problems, *als.total(tuple(row[b] for row in rows)), pull)
         searches.append(als.ItemSearch(search, seen))
-    return AllItemSearches(tuple(searches), problem.noise_precision)
+    return AllItemSearches(tuple(searches), problem.noise_precision, problem.implicit)
 
 
 def step_items(searches: AllItemSearches, *rows: tuple[ItemPart, ...]) -> AllItemSearches:
@@ -224,7 +199,8 @@ def step_items(searches: AllItemSearches, *rows: tuple[ItemPart, ...]) -> AllIte
 def end_items(searches: AllItemSearches, counts: Sequence[Matrix], *rows: tuple[ItemPart, ...]) -> ItemDraw:
     """Return all items after their last step."""
     shards = tuple(als.rows_of_search(each) for each in step_items(searches, *rows).shards)
-    return ItemDraw(shards, _sums(shards, counts), _gram(shards), searches.noise_precision)
+    sums = _sums(shards, counts, searches.implicit)
+    return ItemDraw(shards, sums, _gram(shards), searches.noise_precision, searches.implicit)
 
 
 def _prior(
@@ -257,8 +233,25 @@ def _total(users: Sequence[UserSums]) -> RowSums:
     return functools.reduce(operator.add, (each.sums for each in users))
 
 
-def _sums(shards: Sequence[Rows], counts: Sequence[Matrix]) -> RowSums:
-    return functools.reduce(operator.add, map(RowSums.of, shards, counts))
+def _sums(shards: Sequence[Rows], counts: Sequence[Matrix], implicit: Implicit | None) -> RowSums:
+    """Return the sums of all items, less their means."""
+    means = [None if implicit is None else implicit.means[part] for part in _parts(shards)]
+    return functools.reduce(operator.add, map(_sums_of, shards, means, counts))
+
+
+def _sums_of(rows: Rows, means: Rows | None, counts: Matrix) -> RowSums:
+    return RowSums.of(rows if means is None else rows - means, counts)
+
+
+def _parts(shards: Sequence[Rows]) -> list[slice]:
+    """Return the positions of each shard's rows among all items."""
+    ends = np.cumsum([len(each) for each in shards]).tolist()
+    return [slice(end - len(each), end) for end, each in zip(ends, shards, strict=True)]
+
+
+def _pull(basis: RowBasis, noise: Rows, means: Rows | None, part: slice) -> Rows:
+    """Return how far rows are pulled from the common row, in the basis."""
+    return noise if means is None else noise + basis.coordinates(means[part])
 
 
 def _gram(shards: Sequence[Rows]) -> Matrix:

@@ -81,6 +81,11 @@ def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
     return RowPrior(mean, 1.0 / (variance / 2.0 + np.sqrt(variance**2 / 4.0 + variance / told)))
 
 
+def draw_precision(count: int, squares: Matrix, stream: Stream, name: str) -> Matrix:
+    """Draw the precision of columns whose mean is 0, from their sums of squares over so many rows."""
+    return stream.generator(name).gamma(SHAPE + count / 2.0, 1.0 / (RATE + squares / 2.0))
+
+
 def draw_noise_precision(squared_errors: float, ratings: int, stream: Stream) -> float:
     """Draw tau from the sum of squared errors, of ratings scaled to unit deviation.
 
