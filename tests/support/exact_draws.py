@@ -47,7 +47,7 @@ class State:
 class SmallGrid:
     """Ratings of a small matrix: pairs (u, i), targets t as float32, cut into so many shards of neighbouring rows.
 
-    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8".
+    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8"; implicit : of train.implicit.
     """
 
     shape: tuple[int, int]
@@ -59,6 +59,7 @@ class SmallGrid:
     biases: bool = True
     steps: int = 60
     number: Any = "f8"
+    implicit: str = "none"
 
     @classmethod
     def random(
@@ -118,7 +119,9 @@ class SmallGrid:
     def model(self) -> Model:
         objective = Objective(0.0, 0.0, *self.shape, Scaling(0.0, 1.0), biases=self.biases)
         squares = float(np.sum(self.targets.astype(np.float64) ** 2))
-        return Model(objective, len(self.targets), squares, self.steps)
+        return Model(
+            objective, len(self.targets), squares, self.steps, self.implicit, pair_steps=self.steps, number=self.number
+        )
 
     def rows(self, rng: np.random.Generator, side: str) -> Matrix:
         """Return random rows of "user" or "item"."""
@@ -176,8 +179,8 @@ class SmallGrid:
                 items = draws.begin_search(items, counts, model, stream, *parts)
         raise AssertionError
 
-    def exact_users(self, users: Matrix, problem: UserProblem, stream: Stream) -> Matrix:
-        """Return the twin's draw of all users."""
+    def exact_users(self, users: Matrix, problem: UserProblem, stream: Stream, means: Matrix | float = 0.0) -> Matrix:
+        """Return the twin's draw of all users; means : of their rows, beside the prior's."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(users.shape)
         per_slab = ordered_ratings.rows_in_cache(users.shape[1], self.number, TILE_ITEMS)
         for a, part in enumerate(self.cuts[0]):
@@ -199,10 +202,12 @@ class SmallGrid:
                 )
                 pulls[rows] = drawn @ problem.basis.vectors.T
         others = np.concatenate(problem.items)
-        return self._solved("users", self.u, self.i, users, others, noise, pulls, problem)
+        return self._solved("users", self.u, self.i, users, others, noise, pulls + means, problem)
 
-    def exact_items(self, users: Matrix, items: Matrix, problem: ItemProblem, stream: Stream) -> Matrix:
-        """Return the twin's draw of all items."""
+    def exact_items(
+        self, users: Matrix, items: Matrix, problem: ItemProblem, stream: Stream, means: Matrix | float = 0.0
+    ) -> Matrix:
+        """Return the twin's draw of all items; means : of their rows, beside the prior's."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(items.shape)
         per_slab = ordered_ratings.rows_in_cache(items.shape[1], self.number, GROUP_USERS)
         for (a, b), mine in self.inside.items():
@@ -214,7 +219,7 @@ class SmallGrid:
         for b, part in enumerate(self.cuts[1]):
             drawn = stream.generator("rows of items", b, 0).standard_normal(items[part].shape, dtype=self.number)
             pulls[part] = drawn @ problem.basis.vectors.T
-        return self._solved("items", self.i, self.u, items, users, noise, pulls, problem)
+        return self._solved("items", self.i, self.u, items, users, noise, pulls + means, problem)
 
     def _solved(
         self, side: str, mine: npt.NDArray[np.int64], partners: npt.NDArray[np.int64], rows: Matrix, others: Matrix,

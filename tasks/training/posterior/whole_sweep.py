@@ -23,16 +23,18 @@ from funkflow.tasks.training.posterior.sweep_parts import AllItemSearches, ItemD
 
 
 @dataclass(frozen=True)
-class _AtOnce:
+class AtOnce:
     """Tasks of implicit.py, called at once."""
 
     rows: Sequence[BlockRow]
     counts: Sequence[Matrix]
 
     def one(self, _name: str, function: Any, *arguments: Any) -> Any:
+        """Return the function's value."""
         return function(*arguments)
 
     def by_row(self, _name: str, function: Any, lists: Sequence[Sequence[Any]], *common: Any) -> list[Any]:
+        """Return the function's value for each row of blocks."""
         return [
             function(blocks, self.counts[a], a, *(each[a] for each in lists), *common)
             for a, blocks in enumerate(self.rows)
@@ -60,7 +62,7 @@ def whole_sweep(
     users, items : where the chain is. They do not change.
     """
     of_users, of_items = counts
-    tasks = _AtOnce(rows, of_users)
+    tasks = AtOnce(rows, of_users)
     problem = draws.begin_sweep(items, model, stream, *(each.seen for each in users))
     if model.users_have_means:
         problem = with_user_means(tasks, problem, users, of_items, model, stream)
