@@ -186,7 +186,7 @@ def _in_use(root: str, goal: str, asked: str, notify: Listener) -> EarlierModel 
     try:
         about = read_about(folder)
     except (SettingsError, DamagedFile) as damage:
-        notify(Noticed(f"the model in use is not whole, so training starts without it: {damage}", warning=True))
+        notify(Noticed(f"the model in use is incomplete, so training starts without it: {damage}", warning=True))
         return None
     if about.get("asked") != asked:
         return EarlierModel.of(folder, f"run {current.run_id}")

@@ -122,9 +122,9 @@ class Checkpoint(Entry):
         """Raise SettingsError if the workers compile for another CPU target than those that wrote the checkpoint."""
         if self.cpu_target != cpu_target:
             raise SettingsError(
-                f"{run_folder}: checkpoints were made by kernels for {self.cpu_target}, the workers compile for "
-                f"{cpu_target}, which may round differently; resume where they were made, or train from scratch "
-                "with --fresh"
+                f"{run_folder}: kernels for {self.cpu_target} wrote the checkpoints, and those of the workers, for "
+                f"{cpu_target}, may round differently; resume on the first CPU target, or train from scratch with "
+                "--fresh"
             )
 
 
@@ -168,9 +168,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
             run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
             context.notify(
-                Noticed(
-                    f"checkpoint of epoch {epoch} is damaged, falling back to the one before: {damage}", warning=True
-                )
+                Noticed(f"checkpoint of epoch {epoch} is damaged, so the one before is used: {damage}", warning=True)
             )
         else:
             return checkpoint

@@ -80,12 +80,12 @@ def test_one_that_ranks_no_better_is_refused_and_the_warning_says_so(tmp_path: P
     ratings = by_popularity(tmp_path / "ratings.csv")
     train: dict[str, object] = {"goal": "ranking", "rank": 30, "l2": 0.0}
     with pytest.raises(
-        ModelRefused, match=r"its NDCG@10 .* is not above .* most rated items \(gate\.beats_most_rated\)"
+        ModelRefused, match=r"validation NDCG@10 .* does not beat the most rated items' .* \(gate\.beats_most_rated\)"
     ):
         ranked(ratings, tmp_path / "root", train=train)
     assert not (tmp_path / "root" / "current.json").exists()
     result = ranked(ratings, tmp_path / "root", train=train, gate={"beats_most_rated": False})
-    assert result.warning.startswith("the model is of no use: its NDCG@10")
+    assert result.warning.startswith("the model is not useful: validation NDCG@10")
     assert (tmp_path / "root" / "current.json").exists()
 
 

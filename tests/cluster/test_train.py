@@ -242,7 +242,7 @@ def test_only_what_two_checkpoints_need_is_left(context: Context) -> None:
 
 
 def test_divergence_is_said_with_a_remedy(context: Context) -> None:
-    with pytest.raises(Diverged, match=r"epoch \d+: .* no longer finite .* set train.step lower"):
+    with pytest.raises(Diverged, match=r"epoch \d+: .* no longer finite .* lower train.step"):
         trained(context, TrainSettings(rank=RANK, epochs=20, step=1e20, l2=0.0))
 
 

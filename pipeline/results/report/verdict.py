@@ -43,7 +43,7 @@ def is_for_ranking(facts: ReportFacts) -> bool:
 
 
 def _rmse_words(found: RunVerdict) -> str:
-    """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
+    """Compare the RMSE of the model with both baselines; the model is not useful unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
         return "The model was not measured: no validation ratings."
@@ -54,7 +54,7 @@ def _rmse_words(found: RunVerdict) -> str:
         better = percent((biases - rmse) / biases)
         words = f"The model beats the bias baseline by {better}: RMSE {own} against {of_biases} (mean rating {of_mean})"
     else:
-        words = f"The model is of no use: RMSE {own} against {of_biases} (bias baseline) and {of_mean} (mean rating)"
+        words = f"The model is not useful: RMSE {own} against {of_biases} (bias baseline) and {of_mean} (mean rating)"
     words += f", {where}."
     if (truth := found.get("truth_rmse")) is not None:
         words += f" These synthetic ratings allow no RMSE below {rounded(truth, *figures)}."
