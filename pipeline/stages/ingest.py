@@ -292,7 +292,7 @@ def _describe_dataset(dataset: Dataset, settings: IngestSettings) -> str:
         (dataset.deleted, "ratings deleted"),
     )
     size = f"{dataset.ratings:,} {dataset.unit} of {dataset.users:,} users and {dataset.items:,} items"
-    words = [f"{size} from {dataset.format}", *(f"{count:,} {name}" for count, name in counts if count)]
+    words = [f"{size} from {dataset.format.split(' (')[0]}", *(f"{count:,} {name}" for count, name in counts if count)]
     if dataset.parent:
         parts = f"{dataset.parts_written} parts written, {dataset.parts_kept} kept"
         words.append(f"grown from {dataset.parent.id}; {dataset.parsed_bytes:,} bytes parsed, {parts}")

@@ -96,7 +96,7 @@ def test_recommendations_of_a_model_for_ratings_say_what_recommends_better(tmp_p
     chosen: dict[str, dict[str, object]] = {"train": train, "gate": gate, "recommend": {"count": 3}}
     ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
     said = [event.message for event in events if isinstance(event, Noticed)]
-    assert "this model was trained to predict ratings; train.goal = ranking trains one to recommend" in said
+    assert "this model was trained to predict ratings; to train one that recommends, set train.goal = ranking" in said
 
 
 @pytest.mark.parametrize(

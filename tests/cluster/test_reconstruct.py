@@ -171,7 +171,7 @@ def test_the_size_is_told_first(tmp_path: Path, model: Model, heard: Heard) -> N
     reconstruct(heard.context, str(tmp_path / "model"), str(tmp_path / "out"), ReconstructOptions(piece_bytes=PIECE))
     told = heard.events[0]
     assert isinstance(told, Noticed)
-    assert told.message.startswith(f"2.66 kiB in 6 pieces, to {tmp_path / 'out'}; ")
+    assert told.message.startswith(f"2.66 kiB in 6 pieces to {tmp_path / 'out'}; ")
 
 
 def csv_of(words: list[str]) -> pd.DataFrame:

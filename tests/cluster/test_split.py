@@ -118,7 +118,7 @@ def test_a_user_keeps_one_rating_for_training() -> None:
 def test_last_needs_times(context: Context, tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating\n1,1,3\n1,2,4\n")
-    with pytest.raises(BadInput, match=r'no times, so split.kind = "last"'):
+    with pytest.raises(BadInput, match=r'split.kind = "last" needs the times of ratings'):
         split_of(context, dataset_of(context, path), kind="last")
 
 

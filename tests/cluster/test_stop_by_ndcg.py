@@ -108,7 +108,10 @@ def test_completed_ratings_can_be_stopped_by_their_ranking(context: Context) -> 
 
 def test_without_a_relevant_rating_it_runs_all_epochs_or_is_refused(heard: Heard) -> None:
     none = SampleRule(length=5, threshold=6.0, users=24, seed=0)
-    with pytest.raises(SettingsError, match=r'train\.stop_by = "ndcg": no rating of train\.stop_on = "validation" is'):
+    with pytest.raises(
+        SettingsError,
+        match=r'train\.stop_by = "ndcg" needs a relevant rating, and train\.stop_on = "validation" has none',
+    ):
         trained(heard.context, rule=none, stop_by="ndcg")
     found = trained(heard.context, rule=none, epochs=4)
     assert (found.epochs, found.best_epoch, found.ranked) == (4, 4, None)

@@ -211,7 +211,9 @@ def test_a_checkpoint_of_another_cpu_target_is_not_gone_on_from(heard: Heard) ->
     manifest = Path(checkpoint.folder_of(context.store.run("run"))) / "epoch-00004.json"
     content = files.without_seal(str(manifest), json.loads(manifest.read_text()))
     files.write_sealed(str(manifest), {**content, "cpu_target": "another"})
-    with pytest.raises(SettingsError, match=r"made by kernels for another, .* or train from scratch with --fresh"):
+    with pytest.raises(
+        SettingsError, match=r"kernels for another wrote the checkpoints, .* or train from scratch with --fresh"
+    ):
         trained(context)
 
 

@@ -212,7 +212,7 @@ def test_it_says_that_it_has_converged(context: Context) -> None:
 
 
 def test_a_step_that_diverges_is_said_in_one_line(context: Context) -> None:
-    with pytest.raises(Diverged, match=r"^step \d+: the objective rose from .* train.batch.step = 5; set it lower .*$"):
+    with pytest.raises(Diverged, match=r"^step \d+: the objective rose from .* train.batch.step = 5; lower it .*$"):
         trained(context, batch_settings(step=5.0))
 
 

@@ -73,7 +73,7 @@ def test_they_leave_validation_and_are_not_trained_on(root: Root, made: tuple[Ro
 
 
 def test_where_most_are_gone_the_run_is_refused(root: Root, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="which are too many to leave out: split as its run did"):
+    with pytest.raises(SettingsError, match="too many to leave out: use the split of its run"):
         root.run(DAY_1, *validating_on(tmp_path, DAY_0[:600]), WARM)
 
 

@@ -101,7 +101,7 @@ def test_noise_is_refused_with_a_report_and_the_model_in_use_stays(client: Clien
     assert (record["state"], record["result"]["warning"]) == ("refused", warning)
     page = (folder / "report.html").read_text()
     assert "The model is not useful: RMSE" in page
-    assert "The gate refused the model: its RMSE" in page
+    assert "The gate refused the model: validation RMSE" in page
     assert (folder / "model" / "model.json").exists()
     assert not (folder / "recommendations").exists()
 

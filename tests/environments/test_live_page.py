@@ -104,7 +104,7 @@ def parts(page: LivePage) -> dict[str, Any]:
 
 def test_how_far_training_is_is_one_number(told: Told) -> None:
     said = words(told.page(), "summary")
-    assert "train: epoch 110 of at most 6,000" in said
+    assert "train: epoch 110 of 6,000" in said
     assert "at most 13 min left" in said
     assert 'aria-valuenow="110"' in said
     assert "101" not in said
@@ -121,7 +121,7 @@ def test_what_is_heard_of_last_grows_old_though_nothing_happens(told: Told) -> N
 
 def test_a_peak_above_what_was_predicted_is_said(told: Told) -> None:
     said = words(told.page(), "memory")
-    assert "peak so far <b>700 MiB</b>, above the prediction" in said
+    assert "peak <b>700 MiB</b>, above the prediction" in said
     assert "predicted <b>662 MiB</b>" in said
 
 
