@@ -159,9 +159,12 @@ def test_a_model_of_choice_may_be_the_start(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([WARM, "train.rank=5"], "train.rank = 5, but run .* has 4"),
-        ([WARM, "train.biases=false"], "train.biases = False, but run .* has True"),
-        ([WARM, 'ingest.id_type="string"'], "so no row would be known"),
+        ([WARM, "train.rank=5"], "train.rank is 5, but 4 in the start model, run .*: set train.rank = 4"),
+        (
+            [WARM, "train.biases=false"],
+            "train.biases is false, but true in the start model, run .*: set train.biases = true",
+        ),
+        ([WARM, 'ingest.id_type="string"'], "so no row would match"),
         ([WARM, 'train.warm_from="nowhere"'], "neither the folder of a saved model .* nor a run of"),
         (["train.warm_from=nowhere"], "neither the folder of a saved model .* nor a run of"),
     ],

@@ -80,7 +80,9 @@ def told() -> Told:
     told.notify(StageAdvanced("train", 101, 6000, "epoch"))
     told.train(102, 110)
     told.notify(*(CheckpointWritten(number, 0.05) for number in range(10, 111, 10)), MemoryMeasured(700 * 2**20))
-    told.notify(WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are made again"))
+    told.notify(
+        WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are computed again")
+    )
     for share, partner in ((0, 0), (0, 1), (1, 0)):
         key = f"descend-0123abcd-0111-000-{share:03d}-{partner:03d}of2"
         ran = [{"action": "compute", "start": 1.0, "stop": 1.5}]
