@@ -154,7 +154,7 @@ def _compare_with_current(
     except (SettingsError, DamagedFile) as damage:
         context.notify(
             Noticed(
-                f"the model in use is incomplete, so the gate compares {new.run_id} with none: {damage}", warning=True
+                f"the model in use is incomplete, so the gate does not compare {new.run_id}: {damage}", warning=True
             )
         )
         return None

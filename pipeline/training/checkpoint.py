@@ -122,9 +122,9 @@ class Checkpoint(Entry):
         """Raise SettingsError if the workers compile for another CPU target than those that wrote the checkpoint."""
         if self.cpu_target != cpu_target:
             raise SettingsError(
-                f"{run_folder}: kernels for {self.cpu_target} wrote the checkpoints, and those of the workers, for "
-                f"{cpu_target}, may round differently; resume on the first CPU target, or train from scratch with "
-                "--fresh"
+                f"{run_folder}: kernels for {self.cpu_target} wrote the checkpoints, and the workers have kernels for "
+                f"{cpu_target}, which may round differently; resume on workers like the former, or train from scratch "
+                "with --fresh"
             )
 
 

@@ -191,8 +191,16 @@ def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, st
 @pytest.mark.parametrize(
     ("of", "words", "message"),
     [
-        ("ratings", GOALS["ranking"], "train.goal = ranking, but run .* was trained for ratings: set train.goal to"),
-        ("ranking", GOALS["ratings"], "train.goal = ratings, but run .* was trained for a ranking: .* name another"),
+        (
+            "ratings",
+            GOALS["ranking"],
+            "train.goal = ranking, but the start model, run .*, was trained for ratings: set train.goal to",
+        ),
+        (
+            "ranking",
+            GOALS["ratings"],
+            "train.goal = ratings, but the start model, run .*, was trained for a ranking: .* name another",
+        ),
         ("ranking", (*GOALS["ranking"], "train.method=sgd"), "did count missing cells as 0, and this one does not"),
     ],
 )

@@ -129,7 +129,7 @@ def test_more_shards_than_items_are_refused(ratings: Path) -> None:
 
 
 def test_there_is_nothing_to_synthesise_without_the_section(ratings: Path) -> None:
-    with pytest.raises(SettingsError, match=r"there is no \[synth\] section"):
+    with pytest.raises(SettingsError, match=r"the settings have no \[synth\] section"):
         run(settings_for(ratings), until="synth")
 
 

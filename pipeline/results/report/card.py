@@ -55,7 +55,7 @@ def _data(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     data, found = facts["data"], facts["verdict"]
     if known := data.get("format"):
         yield "format", known
-    held_out = f"{data['validation']:,} validation" + (f" by {found['split']}" if found.get("split") else "")
+    held_out = f"{data['validation']:,} validation" + (f" by {found['split']}" if data["validation"] else "")
     yield "ratings", f"{data['ratings']:,} ({data['training']:,} training, {held_out})"
     yield "users, items", f"{data['users']:,}, {data['items']:,}"
     low, high = data["scale"]
