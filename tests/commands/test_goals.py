@@ -63,7 +63,7 @@ def test_commands_take_the_model_for_what_they_do(root: Path, tmp_path: Path) ->
     scores = funkflow(
         "predict", "--pairs", f"{tmp_path}/pairs.csv", "--out", f"{tmp_path}/two", "--model", str(ranking)
     )
-    assert "this model was trained to rank, so what it predicts are scores and no ratings" in scores.stderr
+    assert "this model was trained to rank: it predicts scores, not ratings" in scores.stderr
 
 
 def test_a_rollback_takes_back_the_model_of_one_goal(root: Path) -> None:
