@@ -168,7 +168,7 @@ class _Run:
     def _evaluate(
         self, context: Context, data: TrainingData, training: Training, baselines: dict[str, Errors], truth: str
     ) -> Evaluation | None:
-        """Measure the errors of a model that predicts ratings, and warn in one line if it is of no use."""
+        """Measure the errors of a model that predicts ratings, and warn in one line if it is not useful."""
         result, chosen = self.result, self.settings.train
         if chosen.weighs_missing_cells:
             return None
@@ -181,7 +181,7 @@ class _Run:
         return reached
 
     def _rank(self, context: Context, data: TrainingData, training: Training, model: str) -> RankingResult:
-        """Measure the ranking, copy it to the result, and warn if a model for recommendations is of no use."""
+        """Measure the ranking, copy it to the result, and warn if a model for recommendations is not useful."""
         result, chosen = self.result, self.settings
         result.ranking = ranking(context, data.dataset, data.split, model, chosen.ranking, training.run_folder)
         if chosen.train.goal == "ranking" and (short := ranking_shortfall(result.ranking)):
@@ -189,7 +189,7 @@ class _Run:
         return result.ranking
 
     def _call_useless(self, context: Context, short: str, data: TrainingData) -> None:
-        self.result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
+        self.result.warning = f"the model is not useful: {short}; {remedy(self.settings, data.dataset, data.grid)}"
         context.notify(Noticed(self.result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:

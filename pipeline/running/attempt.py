@@ -286,7 +286,7 @@ class Attempt:
         if put_to_use(self.store.root, run_id).run_id != run_id:
             self.notify(
                 Noticed(
-                    f"{run_id} was taken back by hand, so it is not promoted again; funkflow promote {run_id} does that"
+                    f"{run_id} was rolled back by hand, so it is not promoted; to promote it: funkflow promote {run_id}"
                 )
             )
 

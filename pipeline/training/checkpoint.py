@@ -126,8 +126,8 @@ class Checkpoint(Entry):
         """Raise SettingsError if the workers compile for another CPU target than those that wrote the checkpoint."""
         if self.cpu_target != cpu_target:
             raise SettingsError(
-                f"{run_folder}: checkpoints were made by kernels for {self.cpu_target}, the workers compile for "
-                f"{cpu_target}, which may round differently; resume where they were made, or train from scratch "
+                f"{run_folder}: kernels for {self.cpu_target} wrote the checkpoints, and the workers have kernels for "
+                f"{cpu_target}, which may round differently; resume on workers like the former, or train from scratch "
                 "with --fresh"
             )
 
@@ -172,9 +172,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
             run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
             context.notify(
-                Noticed(
-                    f"checkpoint of epoch {epoch} is damaged, falling back to the one before: {damage}", warning=True
-                )
+                Noticed(f"checkpoint of epoch {epoch} is damaged, so the one before is used: {damage}", warning=True)
             )
         else:
             return checkpoint

@@ -91,7 +91,7 @@ def test_tiny_run_reports_every_peer(report: dict[str, object], name: str) -> No
 @pytest.mark.parametrize(
     ("rmse", "words"),
     [
-        (1.28, "RMSE 1.2800 is worse than biases alone (1.0000)"),
+        (1.28, "RMSE 1.2800 is worse than the bias baseline (1.0000)"),
         (0.79, "RMSE 0.7900 is below the planted truth (0.8000): it has seen the probe"),
         (float("nan"), "RMSE nan is no number"),
         (0.9, ""),
@@ -106,7 +106,7 @@ def test_a_bad_rmse_gets_no_speed() -> None:
     good, bad = compare("kernel", "k = 2", contestants, 3, DATA)
     assert (good.seconds, good.ratings_per_second, good.ratio, good.failed) == (2.0, 500.0, 1.0, "")
     assert (bad.seconds, bad.ratings_per_second, bad.ratio, bad.rmse) == (None, None, None, 1.28)
-    assert bad.failed == "RMSE 1.2800 is worse than biases alone (1.0000)"
+    assert bad.failed == "RMSE 1.2800 is worse than the bias baseline (1.0000)"
 
 
 def test_no_number_is_a_failure_that_json_can_hold() -> None:

@@ -62,7 +62,7 @@ def train_bayes(job: TrainingJob) -> Training:
 def _summary_of_bayes(manifest: Training) -> str:
     assert manifest.posterior is not None
     drawn = manifest.posterior
-    return f"{drawn.draws * drawn.chains} draws, their mean at rank {drawn.rank}, {best_score(manifest)}"
+    return f"mean of {drawn.draws * drawn.chains} draws, rank {drawn.rank}, {best_score(manifest)}"
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def described(record: PosteriorRecord) -> str:
     words = []
     if cut is not None and record.rmse is not None:
         words.append(
-            f"mean of all draws: validation RMSE {rounded(record.rmse)}, cut to rank {record.rank} {rounded(cut.rmse)}"
+            f"mean of all draws: validation RMSE {rounded(record.rmse)}; cut to rank {record.rank}: {rounded(cut.rmse)}"
         )
     if record.r_hat:
         words.append(
