@@ -224,9 +224,10 @@ class SmallGrid:
         fixed = [] if not self.biases else [width - 1 if side == "users" else width - 2]
         free = [f for f in range(width) if f not in fixed]
         found = rows.astype(np.float64)
+        means = prior.mean + np.outer(prior.away(np.bincount(mine, minlength=len(rows))), prior.slope)
         for row in range(len(rows)):
             a = np.diag(prior.precision[free])
-            b = prior.precision[free] * (prior.mean[free] + pulls[row, free])
+            b = prior.precision[free] * (means[row, free] + pulls[row, free])
             for n in np.flatnonzero(mine == row):
                 y = others[partners[n]].astype(np.float64)
                 t = float(self.targets[n]) + noise[n] / np.sqrt(tau) - float(np.sum(y[fixed]))

@@ -54,8 +54,11 @@ class Tiny:
     def _side(self, rng: np.random.Generator, side: str) -> tuple[RowPrior, Matrix]:
         grid, width = self.grid, self.grid.rank + 2 * self.grid.biases
         precision = rng.gamma(priors.SHAPE, 1 / priors.RATE, width)
-        prior = RowPrior(rng.normal(size=width) / np.sqrt(priors.MEAN_WEIGHT * precision), precision)
-        rows = rng.normal(size=(grid.shape[side == "item"], width)) / np.sqrt(precision) + prior.mean
+        mean, slope = rng.normal(size=(2, width)) / np.sqrt(priors.MEAN_WEIGHT * precision)
+        counts = np.bincount(grid.i if side == "item" else grid.u, minlength=grid.shape[side == "item"])
+        logs = np.log1p(counts[counts > 0])
+        prior = RowPrior(mean, precision, slope / logs.std(), float(logs.mean()))
+        rows = rng.normal(size=(len(counts), width)) / np.sqrt(precision) + _means(prior, counts)
         place = grid.rank if side == "user" else grid.rank + 1
         return prior, rows_of(rows[:, : grid.rank], rows[:, min(place, width - 1)], side, grid.biases)
 
@@ -71,13 +74,18 @@ class Tiny:
             ("users", state.users, state.user_prior, self.grid.u), ("items", state.items, state.item_prior, self.grid.i)
         ):  # fmt: skip
             assert prior is not None
-            rated = np.bincount(ids, minlength=len(rows)) > 0
+            counts = np.bincount(ids, minlength=len(rows))
+            rated = counts > 0
             free = ratings.model.objective.free(rows.shape[1], side) > 0
-            mean, precision, mine = prior.mean[free], prior.precision[free], rows[:, free]
-            found += [*np.log(precision), *mean, *mine[rated][0], *mine[~rated][0]]
-            found += [float(np.sum(precision * (mine[rated] - mean) ** 2)), float(np.sum(mine[rated] ** 2))]
+            means, precision, mine = _means(prior, counts)[:, free], prior.precision[free], rows[:, free]
+            found += [*np.log(precision), *prior.mean[free], *prior.slope[free], *mine[rated][0], *mine[~rated][0]]
+            found += [float(np.sum(precision * (mine - means)[rated] ** 2)), float(np.sum(mine[rated] ** 2))]
         away = ratings.targets - ratings.predicted(state)
         return np.array([*found, state.precision * float(away @ away), float(away @ away), ratings.targets[0]])
+
+
+def _means(prior: RowPrior, counts: npt.NDArray[np.int64]) -> Matrix:
+    return np.asarray(prior.mean + np.outer(prior.away(counts), prior.slope))
 
 
 def tiny(rng: np.random.Generator, rank: int = 2, biases: bool = True, steps: int = 12) -> Tiny:
@@ -215,13 +223,14 @@ def test_biases_alone_have_the_posterior_of_quadrature(monkeypatch: pytest.Monke
     u, i = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1])
     targets = np.array([1.0, 0.2, -0.4, -1.1, 0.8], np.float32)
     of_users, of_items = np.eye(3)[u], np.eye(2)[i]
+    mean_of_users, mean_of_items = _mean_covariance(u), _mean_covariance(i)
     steps = np.exp(np.linspace(np.log(0.02), np.log(12.0), 60))
     log_weights, means = [], []
     for tau in steps:
         for of_user in steps:
             for of_item in steps:
                 spread = of_users @ of_users.T / of_user + of_items @ of_items.T / of_item
-                spread += 1 / of_user / priors.MEAN_WEIGHT + 1 / of_item / priors.MEAN_WEIGHT
+                spread += mean_of_users / of_user + mean_of_items / of_item
                 whole = spread + np.eye(5) / tau
                 solved = np.linalg.solve(whole, targets)
                 log = -0.5 * (targets @ solved + np.linalg.slogdet(whole)[1])
@@ -238,6 +247,13 @@ def test_biases_alone_have_the_posterior_of_quadrature(monkeypatch: pytest.Monke
         found.append([state.precision, *biases])
     for values, wanted in zip(np.array(found).T, known, strict=True):
         _near(values, float(wanted))
+
+
+def _mean_covariance(ids: npt.NDArray[np.int64]) -> Matrix:
+    """Return the covariance of the prior means of the biases of some ratings' rows, times their precision."""
+    logs = np.log1p(np.bincount(ids))
+    x = ((logs - logs.mean()) / logs.std())[ids]
+    return np.asarray((1 + np.outer(x, x)) / priors.MEAN_WEIGHT)
 
 
 def _near(values: npt.NDArray[np.generic], wanted: float) -> None:

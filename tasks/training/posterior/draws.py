@@ -5,7 +5,7 @@ Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), the g
 (pipeline/training/methods/bayes_graph.py).
 
 The posterior of a row x given all else is N(A^-1 b, A^-1), with A = tau sum of y y^T + L and b = tau sum of t y + L m
-over the row's ratings, targets t, and rows y of the other side; L and m are the row's prior. Where the targets are
+over the row's ratings, targets t, and rows y of the other side; L and m are the row's prior, m by its number of ratings. Where the targets are
 t + z / sqrt(tau) and the prior mean m + L^(-1/2) z', with z and z' from N(0, 1), the least of the row's problem is a
 draw from it ("perturb and solve": Papandreou & Yuille 2010; Orieux, Féron & Giovannelli 2012). Steps of conjugate
 gradients from the last draw come close to it. With S steps the draw is off by what these steps leave.
@@ -151,7 +151,7 @@ def draw_users(
         part = slice(first, min(first + TILE_USERS, len(rows)))
         terms.take(first, part.stop - first)
         terms.add_noise(Noise(stream.generator("ratings of users", shard, first), problem.noise_precision**-0.5))
-        pull = _normals(stream, "users", rows[part], shard, first)
+        pull = _pulls(stream, "users", rows[part], counts[part], problem, shard, first)
         search, _ = RowSearch.begin(rows[part], problems.part(part), *terms.sums(rows[part], noisy=True), pull)
         for step in range(model.steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
@@ -209,7 +209,7 @@ def begin_search(
     searches = []
     for b, shard in enumerate(problem.shards):
         items, problems = aligned_copy(shard), _problems("items", counts[b], problem, model)
-        pull = _normals(stream, "items", items, b, 0)
+        pull = _pulls(stream, "items", items, counts[b], problem, b, 0)
         search, seen = RowSearch.begin(items, problems, *als.total(tuple(row[b] for row in rows)), pull)
         searches.append(als.ItemSearch(search, seen))
     return AllItemSearches(tuple(searches), problem.noise_precision)
@@ -248,9 +248,14 @@ def _basis(model: Model, side: str, gram: Matrix, prior: RowPrior) -> RowBasis:
     return RowBasis.of(gram, model.objective.free(len(gram), side), prior.precision)
 
 
-def _normals(stream: Stream, side: str, rows: Rows, *place: int) -> Rows:
-    """Return a normal number for each number of some rows."""
-    return stream.generator(f"rows of {side}", *place).standard_normal(rows.shape, dtype=rows.dtype.type)
+def _pulls(
+    stream: Stream, side: str, rows: Rows, counts: Matrix, problem: UserProblem | ItemProblem, *place: int
+) -> Rows:
+    """Return how far from the prior mean each row is pulled, in the basis: a normal number each, and the slope."""
+    number, prior = rows.dtype.type, problem.prior
+    pulls: Rows = stream.generator(f"rows of {side}", *place).standard_normal(rows.shape, dtype=number)
+    pulls += np.outer(prior.away(counts).astype(number), problem.basis.turned_row(prior.slope).astype(number))
+    return pulls
 
 
 def _total(users: Sequence[UserSums]) -> RowSums:
