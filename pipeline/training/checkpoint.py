@@ -39,9 +39,10 @@ class Search(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawState(Entry):
-    """The state of sampling beside its files (methods/bayes_graph.py); `noise_precisions` : tau of each chain."""
+    """The state of sampling beside its files (methods/bayes_graph.py); `noise_...` : tau and nu of each chain."""
 
     noise_precisions: tuple[float, ...]
+    noise_shapes: tuple[float, ...]
     draws: int
     kept: tuple[KeptDraw, ...]
     lost: float = 0.0

@@ -37,6 +37,7 @@ from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.draws import Model
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.score import Errors
 
 MERGED_DRAWS = 4
@@ -106,11 +107,8 @@ class _SweepLoop(CheckpointedLoop):
     def _model(self) -> Model:
         grid, chosen = self.grid, self.settings
         scaling = scaling_of(grid, chosen.center)
-        about_mean = grid.mean_square - 2.0 * scaling.mean * grid.mean + scaling.mean**2
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
-        return Model(
-            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps
-        )
+        return Model(objective, grid.ratings, chosen.bayes.steps)
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -132,17 +130,17 @@ class _SweepLoop(CheckpointedLoop):
                 submitted += 1
                 flying.append(self._submit(data, state, submitted))
             done = flying.popleft()
-            precisions = self._record(done)
+            noise, variances = self._record(done)
             if self._place_of(done.number)[1] > self.burn_in:
                 waiting += done.chains
                 state.draws += len(done.chains)
-                state.noise_variances += sum(1.0 / each for each in precisions)
-                self._keep(state, done, precisions)
+                state.noise_variances += sum(variances)
+                self._keep(state, done, variances)
             if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
                 waiting = []
         self.begin_writing()
-        written = sampling_files.write(self.context, self.folder, end, state, precisions)
+        written = sampling_files.write(self.context, self.folder, end, state, noise)
         checkpoint = self.write_checkpoint(end, end, written, {"users": (), "items": ()})
         files.remove_tree(self._start_folder)
         return checkpoint
@@ -175,24 +173,24 @@ class _SweepLoop(CheckpointedLoop):
             state.predicted = shown
         return _Flying(number, state.chains, self.sweeps.errors_of_mean(shown, self.scale, f"{number:04d}"))
 
-    def _record(self, done: _Flying) -> list[float]:
-        """Report a sweep; return tau of each chain."""
+    def _record(self, done: _Flying) -> tuple[list[NoiseLevel], list[float]]:
+        """Report a sweep; return the noise of each chain, and its variance on average."""
         met, parts = self.context.client.gather(([chain.met for chain in done.chains], done.errors))
-        squared = float(np.mean([max(errors, 0.0) for errors, _ in met]))
+        squared = float(np.mean([errors for errors, _, _ in met]))
         training = math.sqrt(squared / self.grid.ratings) * self.sweeps.objective.scaling.deviation
         errors: Errors = functools.reduce(operator.add, parts)
         stopping = errors.rmse if errors.ratings else None
         self.history.append([training, stopping])
         passes = (2 * self.settings.bayes.steps + 3) * self.group
         self.notify(done.number, self.total, (training, stopping), best=done.number == self.total, passes=passes)
-        return [precision for _, precision in met]
+        return [noise for _, noise, _ in met], [variance for _, _, variance in met]
 
-    def _keep(self, state: Sampling, done: _Flying, precisions: list[float]) -> None:
+    def _keep(self, state: Sampling, done: _Flying, variances: list[float]) -> None:
         """Write the rows of a sweep's draws, if it is one of those that stay: as many, evenly, as the settings say."""
         group, sweep = self._place_of(done.number)
         draws, number = self.size.draws, sweep - self.burn_in
         wanted = min(-(-self.settings.keep_draws // self.size.chains), draws)
-        for slot, (chain, precision) in enumerate(zip(done.chains, precisions, strict=True)):
+        for slot, (chain, variance) in enumerate(zip(done.chains, variances, strict=True)):
             each = group * self.group + slot
             if (
                 number * wanted // draws == (number - 1) * wanted // draws
@@ -201,7 +199,7 @@ class _SweepLoop(CheckpointedLoop):
                 continue
             rows = sampling_files.write_rows(self.context, self.folder, f"draws-{each:02d}-{sweep:05d}", chain)
             users, items = rows["users"], rows["items"]
-            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=precision, users=users, items=items)
+            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=1.0 / variance, users=users, items=items)
             state.kept.append(kept)
 
     def _stored(self, last: Checkpoint) -> Sampling:

@@ -31,6 +31,7 @@ from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
 from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.mean import find_merge
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 
 Futures = list[Future[Any]]
 
@@ -58,7 +59,7 @@ class Sampling:
 
     chains : those that run now; predicted : what draws predict, by place in the group and user shard; draws : how many
     count so far, of all chains; lost, whole : squared length of what merges cut off, and of the sum of draws;
-    noise_variances : sum of 1 / tau over all draws.
+    noise_variances : sum of the noise variances of all draws.
     """
 
     chains: list[Chain]
@@ -83,12 +84,12 @@ class Sweeps(RowSolves):
         """Whether rows have biases."""
         return self.objective.biases
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float) -> Chain:
+    def first(self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel) -> Chain:
         """Return a chain at given rows, futures by shard."""
         first_users = [
             self._submit(tasks.first_users, rows, counts) for rows, counts in zip(users, self.counts.users, strict=True)
         ]
-        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise_precision, *items))
+        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise, *items))
 
     def nothing_drawn(self, group: int) -> Sampling:
         """Return the state before the first sweep of so many chains at once."""

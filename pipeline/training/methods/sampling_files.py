@@ -21,13 +21,12 @@ from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 
 
-def write(
-    context: Context, folder: str, number: int, state: Sampling, noise_precisions: Sequence[float]
-) -> ResumePoint:
+def write(context: Context, folder: str, number: int, state: Sampling, noise: Sequence[NoiseLevel]) -> ResumePoint:
     """Write the state after sweep `number`; return where to resume."""
     at = f"shards-{number:05d}"
     users: _Jobs = []
@@ -42,7 +41,8 @@ def write(
     for jobs, side, shards in ((users, "user", state.mean.users), (items, "item", state.mean.items)):
         jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
     sampling = DrawState(
-        noise_precisions=tuple(noise_precisions), draws=state.draws, kept=tuple(state.kept), lost=state.lost,
+        noise_precisions=tuple(each.precision for each in noise),
+        noise_shapes=tuple(each.shape for each in noise), draws=state.draws, kept=tuple(state.kept), lost=state.lost,
         whole=state.whole, noise_variances=state.noise_variances,
     )  # fmt: skip
     return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
@@ -71,8 +71,8 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
     users, items = (_by_shards(side, shards, folder) for side in (last.current.users, last.current.items))
     rows = [sweeps.stored(users[c], items[c], last.epoch * group + c) for c in range(group)]
     chains = [
-        sweeps.first(each.users, each.items, precision)
-        for each, precision in zip(rows, sampling.noise_precisions, strict=True)
+        sweeps.first(each.users, each.items, NoiseLevel(precision, shape))
+        for each, precision, shape in zip(rows, sampling.noise_precisions, sampling.noise_shapes, strict=True)
     ]
     predicted = [
         sweeps.stored_predictions(users[group + 2 * c], users[group + 2 * c + 1], sampling.draws // group)

@@ -18,6 +18,7 @@ from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.als import ItemPart, OrderedRow
 from funkflow.tasks.training.posterior import draws
 from funkflow.tasks.training.posterior.draws import ItemDraw, Model, UserDraw
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class WholeDraw(Weighed):
 
     users: tuple[UserDraw, ...]
     items: ItemDraw
-    met: tuple[float, float]
+    met: tuple[float, NoiseLevel, float]
 
 
 def whole_sweep(
@@ -66,6 +67,6 @@ def items_of(draw: WholeDraw) -> ItemDraw:
     return draw.items
 
 
-def met_of(draw: WholeDraw) -> tuple[float, float]:
+def met_of(draw: WholeDraw) -> tuple[float, NoiseLevel, float]:
     """Return what `draws.met_of` returned."""
     return draw.met
