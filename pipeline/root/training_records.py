@@ -26,7 +26,7 @@ class RankedEpochs(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class KeptDraw(Entry):
-    """A draw whose rows are kept; `noise_precision` : tau, of ratings scaled to unit deviation."""
+    """A draw whose rows are kept; `noise_precision` : 1 over the noise variance of scaled ratings."""
 
     chain: int
     sweep: int

@@ -41,10 +41,11 @@ class Search(Entry):
 class DrawState(Entry):
     """The state of sampling beside its files (methods/bayes_graph.py).
 
-    `noise_precisions` : tau of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py).
+    `noise_...` : tau and nu of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py).
     """
 
     noise_precisions: tuple[float, ...]
+    noise_shapes: tuple[float, ...]
     draws: int
     kept: tuple[KeptDraw, ...]
     lost: float = 0.0

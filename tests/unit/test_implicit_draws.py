@@ -21,7 +21,7 @@ from funkflow.tasks.training import als
 from funkflow.tasks.training.implicit.known_pairs import roots
 from funkflow.tasks.training.posterior import draws
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
-from funkflow.tasks.training.posterior.priors import RowPrior, draw_precision
+from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior, draw_precision
 from funkflow.tasks.training.posterior.sweep_parts import Implicit, UserDraw
 from funkflow.tasks.training.posterior.whole_sweep import AtOnce, whole_sweep
 
@@ -74,18 +74,18 @@ def test_means_and_rows_equal_those_of_dense_solves(
         draws.first_users(rows[part], of_users[a], (left @ before)[part], back[part])
         for a, part in enumerate(small.cuts[0])
     ]
-    start = draws.first_items(of_items, 2.0, *(items[part] for part in small.cuts[1]), implicit=said)
+    start = draws.first_items(of_items, NoiseLevel(2.0, 8.0), *(items[part] for part in small.cuts[1]), implicit=said)
     tasks = AtOnce(small.blocks, of_users)
 
     problem = draws.begin_sweep(start, model, stream, *map(draws.sums_of, users))
     problem = with_user_means(tasks, problem, users, of_items, model, stream)
     assert problem.implicit is not None
     prior = problem.prior
-    precision = precisions(prior, np.count_nonzero(m), np.sum(before**2, axis=0), stream, "users")
+    precision = precisions(prior, int(np.count_nonzero(m)), np.sum(before**2, axis=0), stream, "users")
     noise = np.concatenate(
         [normals(stream, "pairs of users", rows[part].shape, a) for a, part in enumerate(small.cuts[0])]
     )
-    target = (rows - prior.mean + noise / np.sqrt(prior.precision)) * free[0]
+    target = (rows - prior.of(n) + noise / np.sqrt(prior.precision)) * free[0]
     pull = normals(stream, "factors of pairs", items.shape) * np.sqrt(precision) / prior.precision
     pull *= free[0] * (m > 0)[:, None]
     factors = regression(left, target, np.where(free[0] > 0, precision / prior.precision, 1.0), pull)
@@ -94,19 +94,19 @@ def test_means_and_rows_equal_those_of_dense_solves(
     drawn: list[UserDraw] = [
         draws.draw_users(small.blocks[a], users[a], problem, of_users[a], model, stream, a) for a in range(shards)
     ]
-    found = np.concatenate([each.rows for each in drawn])
-    exact = small.exact_users(rows, problem, stream, left @ problem.implicit.factors)
+    found, weights = (np.concatenate([getattr(each, name) for each in drawn]) for name in ("rows", "weights"))
+    exact = small.exact_users(rows, weights, problem, stream, left @ problem.implicit.factors)
     np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6)
 
     begun = draws.begin_items(problem, of_items, model, stream, *map(draws.sums_of, drawn))
     begun, drawn = with_item_means(tasks, begun, drawn, of_items, model, stream)
     prior, implicit = begun.prior, begun.implicit
     assert implicit is not None
-    precision = precisions(prior, np.count_nonzero(n), said.squares, stream, "items")
+    precision = precisions(prior, int(np.count_nonzero(n)), said.squares, stream, "items")
     noise = np.concatenate(
         [normals(stream, "factors of users", rows[part].shape, a) for a, part in enumerate(small.cuts[0])]
     )
-    target = items - prior.mean + normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
+    target = items - prior.of(m) + normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
     pull = noise * np.sqrt(precision) / prior.precision * free[1] * (n > 0)[:, None]
     factors = regression(right, target * free[1], np.where(free[1] > 0, precision / prior.precision, 1.0), pull)
     mine = np.concatenate([np.asarray(each.factors) for each in drawn])
@@ -115,7 +115,7 @@ def test_means_and_rows_equal_those_of_dense_solves(
     np.testing.assert_allclose(implicit.squares, np.sum(factors**2, axis=0), rtol=1e-6, atol=1e-6)
 
     after = np.concatenate(small.drawn_items(drawn, begun, stream).shards)
-    exact = small.exact_items(found, items, begun, stream, implicit.means)
+    exact = small.exact_items(found, weights, items, begun, stream, implicit.means)
     np.testing.assert_allclose(after, exact, rtol=1e-6, atol=1e-6)
 
 
@@ -133,15 +133,17 @@ def test_planted_factors_of_pairs_are_found(implicit: str, shape: tuple[int, int
     values = of_users[small.u] * of_items[small.i]
     small = small.rated(values / np.std(values) + 0.1 * rng.normal(size=len(values)))
     users = [draws.first_users(small.rows(rng, "user").astype("f4"), small.counts[0][0])]
-    items = draws.first_items(small.counts[1], 1.0, small.rows(rng, "item").astype("f4"))
+    items = draws.first_items(small.counts[1], NoiseLevel(1.0, 8.0), small.rows(rng, "item").astype("f4"))
     ordered = [als.order_items(row, 1, "f4") for row in small.blocks]
     for sweep in range(1, 41):
         drawn = whole_sweep(small.blocks, ordered, small.counts, users, items, small.model, Stream(1, 0, sweep))
         users, items = list(drawn.users), drawn.items
     assert items.implicit is not None
-    rows, means, other = users[0].rows, users[0].means, items.implicit.means
-    if implicit == "users":
-        rows, means, other = items.shards[0], items.implicit.means, users[0].means
+    if implicit == "items":
+        rows, means = users[0].rows, users[0].means
+        assert not np.any(items.implicit.means)
+    else:
+        rows, means = items.shards[0], items.implicit.means
+        assert users[0].means is None
     assert means is not None
     assert np.var(rows - means) < 0.3 * np.var(rows)
-    assert other is None or not np.any(other)

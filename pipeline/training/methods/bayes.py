@@ -106,12 +106,8 @@ class _SweepLoop(CheckpointedLoop):
     def _model(self) -> Model:
         grid, chosen = self.grid, self.settings
         scaling = scaling_of(grid, chosen.center)
-        about_mean = grid.mean_square - 2.0 * scaling.mean * grid.mean + scaling.mean**2
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
-        return Model(
-            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps,
-            implicit=self.size.implicit, pair_steps=self.settings.bayes.pair_steps,
-        )  # fmt: skip
+        return Model(objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps)
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -137,7 +133,7 @@ class _SweepLoop(CheckpointedLoop):
             if self._place_of(done.number)[1] > self.burn_in:
                 waiting += done.chains
                 state.draws += len(done.chains)
-                state.noise_variances += sum(1.0 / each.noise_precision for each in met)
+                state.noise_variances += sum(each.noise_variance for each in met)
                 self._keep(state, done, met)
             if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
@@ -179,7 +175,7 @@ class _SweepLoop(CheckpointedLoop):
     def _record(self, done: _Flying) -> list[Met]:
         """Report a sweep; return what is known of each chain."""
         met, parts = self.context.client.gather(([chain.met for chain in done.chains], done.errors))
-        squared = float(np.mean([max(each.squared_errors, 0.0) for each in met]))
+        squared = float(np.mean([each.squared_errors for each in met]))
         training = math.sqrt(squared / self.grid.ratings) * self.sweeps.objective.scaling.deviation
         errors: Errors = functools.reduce(operator.add, parts)
         stopping = errors.rmse if errors.ratings else None
@@ -202,7 +198,9 @@ class _SweepLoop(CheckpointedLoop):
                 continue
             rows = sampling_files.write_rows(self.context, self.folder, f"draws-{each:02d}-{sweep:05d}", chain)
             users, items = rows["users"], rows["items"]
-            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=seen.noise_precision, users=users, items=items)
+            kept = KeptDraw(
+                chain=each, sweep=sweep, noise_precision=1.0 / seen.noise_variance, users=users, items=items
+            )
             state.kept.append(kept)
 
     def _stored(self, last: Checkpoint) -> Sampling:

@@ -33,6 +33,7 @@ from funkflow.tasks.training.posterior import state as files
 from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.mean import find_merge
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.posterior.sweep_parts import Model
 
 Futures = list[Future[Any]]
@@ -61,7 +62,7 @@ class Sampling:
 
     chains : those that run now; predicted : what draws predict, by place in the group and user shard; draws : how many
     count so far, of all chains; lost, whole : squared length of what merges cut off, and of the sum of draws;
-    noise_variances : sum of 1 / tau over all draws.
+    noise_variances : sum of the noise variances of all draws.
     """
 
     chains: list[Chain]
@@ -108,22 +109,22 @@ class Sweeps(RowSolves):
         """Whether rows have biases."""
         return self.objective.biases
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float) -> Chain:
+    def first(self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel) -> Chain:
         """Return a chain at given rows, futures by shard."""
         first_users = [
             self._submit(tasks.first_users, rows, counts) for rows, counts in zip(users, self.counts.users, strict=True)
         ]
-        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise_precision, *items))
+        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise, *items))
 
     def resumed(
-        self, users: Sequence[Any], items: Sequence[Any], noise_precision: float, pairs: Sequence[Place] = (),
+        self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel, pairs: Sequence[Place] = (),
         factors: Sequence[Place] = (), squares: Sequence[float] = (),
     ) -> Chain:  # fmt: skip
         """Return a chain of a checkpoint; pairs, factors : of `state.write_pairs` and `write_factors`, if any."""
         if not pairs:
-            return self.first(users, items, noise_precision)
+            return self.first(users, items, noise)
         said = [self._submit(npy.read_array, *place) for place in pairs]
-        drawn = self._submit(tasks.resumed_items, self.counts.items, noise_precision, squares, said, *items)
+        drawn = self._submit(tasks.resumed_items, self.counts.items, noise, squares, said, *items)
         return Chain(
             [
                 self._submit(

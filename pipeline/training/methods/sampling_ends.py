@@ -26,13 +26,15 @@ from funkflow.pipeline.training.sweeps import SamplingSize
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
-from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE
+from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE, NoiseLevel
 from funkflow.tasks.training.posterior.state import traces_of
 
 COMPACT_RANKS = (1, 2, 4)
 """Ranks at which the mean is measured, in ranks of a draw. The greatest is kept while draws are merged."""
 _NEXT_SEED = 1_000_003
 """Between the seeds of the starts of two chains."""
+_FIRST_SHAPE = 16.0
+"""Of the noise of users in the first sweep."""
 _UNSCORED_EPOCHS = 20
 """Most epochs of a start where no rating decides which epoch is best."""
 
@@ -63,7 +65,7 @@ class ChainStart:
         places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
         users, items = self.sweeps.trained(places, chosen.rank)
         variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
-        return self.sweeps.first(users, items, 1.0 / variance)
+        return self.sweeps.first(users, items, NoiseLevel(1.0 / variance, _FIRST_SHAPE))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.posterior.sweep_parts import Met
 
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
@@ -50,7 +51,8 @@ def write(context: Context, folder: str, number: int, state: Sampling, met: Sequ
     for jobs, side, shards in ((users, "user", state.mean.users), (items, "item", state.mean.items)):
         jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
     sampling = DrawState(
-        noise_precisions=tuple(each.noise_precision for each in met), draws=state.draws, kept=tuple(state.kept),
+        noise_precisions=tuple(each.noise.precision for each in met),
+        noise_shapes=tuple(each.noise.shape for each in met), draws=state.draws, kept=tuple(state.kept),
         lost=state.lost, whole=state.whole, noise_variances=state.noise_variances,
         squares=tuple(each.squares for each in met if each.squares),
     )  # fmt: skip
@@ -81,14 +83,14 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
     rows = [sweeps.stored(users[c], items[c], last.epoch * group + c) for c in range(group)]
     chains = [
         sweeps.resumed(
-            each.users, each.items, sampling.noise_precisions[c],
+            each.users, each.items, NoiseLevel(sampling.noise_precisions[c], sampling.noise_shapes[c]),
             *((items[group + c], users[group + c], sampling.squares[c]) if sampling.squares else ()),
         )
         for c, each in enumerate(rows)
     ]  # fmt: skip
     first = 2 * group if sampling.squares else group
     predicted = [
-        sweeps.stored_predictions(*users[first + 2 * c : first + 2 * c + 2], sampling.draws // group)
+        sweeps.stored_predictions(users[first + 2 * c], users[first + 2 * c + 1], sampling.draws // group)
         for c in range(group)
     ]
     return Sampling(

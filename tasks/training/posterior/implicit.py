@@ -4,9 +4,9 @@ Covers: second factors of items and users, the means of rows that they make, the
 tasks.
 Does not cover: draws of rows (draws.py), products with the pairs and regression (tasks/training/implicit/).
 
-The rows of a side have the prior N(m + F Y, 1 / L), column by column: F is n^(-1/2) where a row has a rating, with its
-number of ratings n, and Y has a row, N(0, 1 / l), for each row of the other side. For users this is the model of SVD++
-(Koren 2008): u + n^(-1/2) sum of y. Given the rows X, a column of Y has the precision L F^T F + l and is drawn by
+The rows of a side have the prior N(m + F Y, 1 / L), column by column, with m and L of priors.py. F is n^(-1/2) where a
+row with n ratings has one, and Y has a row, N(0, 1 / l), for each row of the other side. For users this is the model of
+SVD++ (Koren 2008): u + n^(-1/2) sum of y. Given the rows X, a column of Y has the precision L F^T F + l and is drawn by
 perturb and solve (for features in general: Simm et al. 2017), in steps of conjugate gradients from the last draw. For
 the users' rows Y travels with the items; for the items' rows it stays with the users, and only F Y travels.
 """
@@ -122,7 +122,7 @@ def user_part(
     blocks: BlockRow, counts: Matrix, shard: int, users: UserDraw, problem: UserProblem, model: Model, stream: Stream
 ) -> Rows:
     """Return a user shard's part of F^T (X - m + z L^(-1/2) - F Y), with Y before the regression."""
-    away = users.away - problem.prior.mean
+    away = users.away - problem.prior.of(counts)
     away += _normals(stream, "pairs of users", away.shape, shard) / np.sqrt(problem.prior.precision)
     away *= model.objective.free(away.shape[1], "users")
     return sums_over_users(blocks, weighted(away.astype(users.rows.dtype), roots(counts)))
@@ -136,7 +136,7 @@ def begin_user_side(
     assert implicit is not None
     factors = implicit.factors.astype(np.float64)
     free = model.objective.free(factors.shape[1], "users")
-    precision = _precision(np.sum(factors**2, axis=0), np.count_nonzero(rated), prior, stream, "users")
+    precision = _precision(np.sum(factors**2, axis=0), int(np.count_nonzero(rated)), prior, stream, "users")
     drawn = _normals(stream, "factors of pairs", factors.shape) * (np.sqrt(precision) / prior.precision)
     shifts = np.where(free > 0, precision / prior.precision, 1.0)
     residuals = (added(list(parts)) + drawn - shifts * factors) * free * (rated > 0)[:, None]
@@ -169,9 +169,8 @@ def begin_item_side(problem: ItemProblem, counts: Sequence[Matrix], model: Model
     items = np.concatenate(problem.shards).astype(np.float64)
     free, scales = model.objective.free(items.shape[1], "items"), roots(rated)
     precision = _precision(implicit.squares, problem.rated_users, prior, stream, "items")
-    target = (
-        items - prior.mean - implicit.means + _normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
-    )
+    target = items - prior.of(rated) - implicit.means
+    target += _normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
     target *= free * scales[:, None]
     shifts = np.where(free > 0, precision / prior.precision, 1.0)
     deviation = free * np.sqrt(precision) / prior.precision

@@ -17,25 +17,23 @@ from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training import als
-from funkflow.tasks.training.posterior.priors import RowPrior, RowSums
+from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior, RowSums, WeightSums
 
 
 @dataclass(frozen=True)
 class Model:
     """What draws have in common.
 
-    objective : with alpha = 0, so of completion; ratings : number of training ratings; squared_targets : their sum of
-    squares, scaled and centred; steps : of conjugate gradients in each row; implicit : whose second factors make means
-    of rows, "items", "users", "both" or "none"; pair_steps : of their regressions; number : of rows.
+    objective : with alpha = 0, so of completion; ratings : number of training ratings; steps : of conjugate gradients
+    in each row; implicit : whose second factors make means of rows, "items", "users", "both" or "none"; pair_steps : of
+    their regressions.
     """
 
     objective: Objective
     ratings: int
-    squared_targets: float
     steps: int
     implicit: str = "none"
     pair_steps: int = 6
-    number: str = "f4"
 
     @property
     def users_have_means(self) -> bool:
@@ -70,12 +68,12 @@ class Implicit(Weighed):
 
 @dataclass(frozen=True)
 class ItemDraw(Weighed):
-    """All item shards at the end of a sweep, sums of them less their means, X^T X, and tau."""
+    """All item shards at the end of a sweep, sums of them less their means, X^T X, and the noise."""
 
     shards: tuple[Rows, ...]
     sums: RowSums
     gram: Matrix
-    noise_precision: float
+    noise: NoiseLevel
     implicit: Implicit | None = None
 
 
@@ -86,7 +84,7 @@ class UserProblem(Weighed):
     items: tuple[Rows, ...]
     prior: RowPrior
     basis: RowBasis
-    noise_precision: float
+    noise: NoiseLevel
     rated_users: int = 0
     implicit: Implicit | None = None
 
@@ -95,23 +93,27 @@ class UserProblem(Weighed):
 class UserSums(Weighed):
     """What the rest of a sweep needs of a user shard.
 
-    sums : of its rows less their means; gram : X^T X; met, squared : what its predictions met and squared to.
+    sums : of its rows less their means; gram : X^T X of its rows times the roots of their weights; weights : sums of
+    these; squared_errors, weighed_errors : of its predictions, and each times the user's weight.
     """
 
     sums: RowSums
     gram: Matrix
-    met: float
-    squared: float
+    weights: WeightSums
+    squared_errors: float
+    weighed_errors: float
 
 
 @dataclass(frozen=True)
 class UserDraw(Weighed):
     """A drawn user shard.
 
-    means : F Y of its rows (implicit.py); factors : its rows of Y of the items' rows; each None for zeros.
+    weights : a_u, float64 (rows,); means : F Y of its rows (implicit.py); factors : its rows of Y of the items' rows;
+    the last two None for zeros.
     """
 
     rows: Rows
+    weights: Matrix
     seen: UserSums
     means: Rows | None = None
     factors: Rows | None = None
@@ -125,13 +127,17 @@ class UserDraw(Weighed):
 
 @dataclass(frozen=True)
 class ItemProblem(Weighed):
-    """All item shards before the first pass of their draw; `squared_errors` : of the drawn users with the old items."""
+    """All item shards before the first pass of their draw.
+
+    squared_errors : of the drawn users with the old items; noise_variance : mean of 1 / (tau a_u) over all ratings.
+    """
 
     shards: tuple[Rows, ...]
     prior: RowPrior
     basis: RowBasis
-    noise_precision: float
+    noise: NoiseLevel
     squared_errors: float
+    noise_variance: float
     rated_users: int = 0
     implicit: Implicit | None = None
 
@@ -139,12 +145,13 @@ class ItemProblem(Weighed):
 class Met(NamedTuple):
     """What the client wants to know of a sweep.
 
-    squared_errors : of the drawn users with the items before, in units of training; noise_precision : tau; squares : of
-    `Implicit`, () without.
+    squared_errors : of the drawn users with the items before, in units of training; noise_variance : mean of 1 / (tau
+    a_u) over all ratings; squares : of `Implicit`, () without.
     """
 
     squared_errors: float
-    noise_precision: float
+    noise: NoiseLevel
+    noise_variance: float
     squares: tuple[float, ...] = ()
 
 
@@ -153,5 +160,5 @@ class AllItemSearches(Weighed):
     """All item shards between the steps of their draw."""
 
     shards: tuple[als.ItemSearch, ...]
-    noise_precision: float
+    noise: NoiseLevel
     implicit: Implicit | None = None
