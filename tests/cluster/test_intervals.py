@@ -227,6 +227,22 @@ def test_the_report_shows_how_well_intervals_hold(ran: RunResult) -> None:
     assert "Mean interval score" in page
 
 
+def test_the_report_draws_the_convergence_that_the_manifest_has(ran: RunResult) -> None:
+    training = Training.published(files.join(ran.paths["run"], "training"))
+    assert training is not None
+    assert training.posterior is not None
+    record = training.posterior
+    assert record.by_r_hat is not None
+    assert record.by_effective is not None
+    drawn = files.read_json(files.join(ran.paths["run"], "report", "facts.json"))["convergence"]
+    assert drawn["by_r_hat"] == record.by_r_hat.content()
+    assert drawn["by_effective"] == record.by_effective.content()
+    assert 0 < sum(record.by_r_hat.counts) == sum(record.by_effective.counts) <= ran.evaluation["ratings"]
+    first = sum(edge <= record.r_hat[2] for edge in record.by_r_hat.edges)
+    assert max(place for place, count in enumerate(record.by_r_hat.counts) if count) == first
+    assert Path(ran.paths["report"]).read_text(encoding="utf-8").count('id="convergence"') == 1
+
+
 def test_draws_and_calibration_have_the_same_bits_in_one_process(
     ran: RunResult, client: Client, tmp_path: Path
 ) -> None:

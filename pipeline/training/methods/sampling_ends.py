@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.training_records import PosteriorRecord, RankOfMean
+from funkflow.pipeline.root.training_records import Histogram, PosteriorRecord, RankOfMean
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
@@ -24,8 +24,9 @@ from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Swee
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sweeps import SamplingSize
 from funkflow.tasks.digits import rounded
+from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
+from funkflow.tasks.training.posterior.convergence import EFFECTIVE_EDGES, LEAST_DRAWS, R_HAT_EDGES, convergence_of
 from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE
 from funkflow.tasks.training.posterior.state import traces_of
 
@@ -87,13 +88,13 @@ def posterior_record(
         client.submit(traces_of, list(of_shard), size.draws, pure=False)
         for of_shard in zip(*state.predicted, strict=True)
     ]
-    r_hat, effective = _convergence(np.concatenate(client.gather(by_shard), axis=2))
+    traces = np.concatenate(client.gather(by_shard), axis=2)
     return PosteriorRecord(
         burn_in=chosen.bayes.burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
         noise_deviation=math.sqrt(state.noise_variances / state.draws) * sweeps.objective.scaling.deviation,
         rmse=rmse, ranks=_errors_by_rank(sweeps, state, measured, job.scale) if rmse is not None else (),
         merged=math.sqrt(state.lost / state.whole) if state.whole else 0.0,
-        r_hat=r_hat, effective=effective, kept=tuple(state.kept),
+        kept=tuple(state.kept), **_convergence(traces),
     )  # fmt: skip
 
 
@@ -124,14 +125,23 @@ def _errors_by_rank(
     return tuple(found)
 
 
-def _convergence(traces: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return R-hat and effective numbers of draws in a few numbers; () where there is nothing to compare."""
+def _convergence(traces: Any) -> dict[str, Any]:
+    """Return R-hat and effective numbers of draws as fields of the record; () where there is nothing to compare."""
+    known: dict[str, Any] = {"r_hat": (), "effective": ()}
     if traces.shape[1] < LEAST_DRAWS or not traces.shape[2]:
-        return (), ()
-    r_hat, effective = convergence_of(traces)
-    known = np.isfinite(r_hat) & np.isfinite(effective)
-    if not known.any():
-        return (), ()
-    middle, high, most = np.quantile(r_hat[known], [0.5, 0.95, 1.0]).tolist()
-    least, usual = np.quantile(effective[known], [0.0, 0.5]).tolist()
-    return (middle, high, most), (usual, least)
+        return known
+    both = np.stack(convergence_of(traces))
+    r_hat, effective = both[:, np.isfinite(both).all(axis=0)]
+    if not len(r_hat):
+        return known
+    middle, high, most = np.quantile(r_hat, [0.5, 0.95, 1.0]).tolist()
+    least, usual = np.quantile(effective, [0.0, 0.5]).tolist()
+    return {
+        "r_hat": (middle, high, most), "effective": (usual, least),
+        "by_r_hat": _histogram(r_hat, R_HAT_EDGES), "by_effective": _histogram(effective, EFFECTIVE_EDGES),
+    }  # fmt: skip
+
+
+def _histogram(values: Matrix, edges: Sequence[float]) -> Histogram:
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+    return Histogram(edges=tuple(edges), counts=tuple(counts.tolist()))
