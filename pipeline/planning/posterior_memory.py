@@ -6,7 +6,7 @@ Does not cover: row solves (method_memory.py), the check before a run (budget.py
 
 from __future__ import annotations
 
-from funkflow.pipeline.planning.method_memory import Need, Workload, als_need
+from funkflow.pipeline.planning.method_memory import Need, Workload, als_need, sgd_need
 from funkflow.tasks.model.canonical import LEAF_ROWS
 from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES, MOST_KEPT
 from funkflow.tasks.model.draws.intervals import PAIRS_AT_ONCE
@@ -32,15 +32,34 @@ _KEPT_DRAWS = 32
 def bayes_need(work: Workload) -> Need:
     """As for als; beside it the draws that wait for a merge, and the compact mean of all draws before and after."""
     size, solves = work.size, als_need(work)
-    chain = 4 * (work.rank + 2) * (size.users * work.part + size.items)
     together = min(TOGETHER, max(1, CHAIN_BYTES // (4 * (work.rank + 2) * max(1, size.rows))))
-    waiting = chain * max(WAITING, WAITING_SWEEPS * together)
-    solving = (min(together, work.threads) - 1) * _CHAIN_VERSIONS * chain
+    solving = (min(together, work.threads) - 1) * _CHAIN_VERSIONS * _chain_bytes(work)
+    kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4)
+    return Need(solves.worker + solving + _merging(work, together), 0.0, solves.disk + kept + _means_on_disk(work))
+
+
+def members_need(work: Workload) -> Need:
+    """As for sgd; beside it the runs that wait for a merge, and their compact mean before and after."""
+    runs = sgd_need(work)
+    return Need(runs.worker + _merging(work, 1), 0.0, 2 * runs.disk + _means_on_disk(work))
+
+
+def _chain_bytes(work: Workload) -> float:
+    """Return the bytes of the rows of a draw that a worker has."""
+    return 4 * (work.rank + 2) * (work.size.users * work.part + work.size.items)
+
+
+def _merging(work: Workload, together: int) -> float:
+    """Return the bytes of the draws that wait, of the mean before and after, and of stacked rows."""
+    size, waits = work.size, max(WAITING, WAITING_SWEEPS * together)
     means = 2 * 4 * _MEAN_RANKS * work.rank * (size.users * work.part + size.items)
     leaf = min(LEAF_ROWS, max(size.users, size.items) / work.shards)
     stacked = work.tasks * 8 * leaf * (_MEAN_RANKS + max(WAITING, together)) * work.rank * _LEAF_VERSIONS
-    kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4) + 4 * 3 * _MEAN_RANKS * work.rank * size.rows
-    return Need(solves.worker + waiting + solving + means + stacked, 0.0, solves.disk + kept)
+    return _chain_bytes(work) * waits + means + stacked
+
+
+def _means_on_disk(work: Workload) -> float:
+    return 4 * 3 * _MEAN_RANKS * work.rank * work.size.rows
 
 
 def intervals_bytes(work: Workload) -> float:

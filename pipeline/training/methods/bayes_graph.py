@@ -37,11 +37,15 @@ Futures = list[Future[Any]]
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`). `met` : see `tasks.met_of`."""
+    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`).
+
+    met : see `tasks.met_of`; passes : over the ratings, of the training that it starts from.
+    """
 
     users: Futures
     items: Future[Any]
-    met: Future[Any] | None = None
+    met: Future[Any] | tuple[float, float] | None = None
+    passes: int = 0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class ChainStart:
     sweeps: Sweeps
     data: PlacedGrid
     folder: str
+    words: str = "chain {} starts from"
 
     def chain(self, number: int) -> Chain:
         """Train the start of a chain, or resume its training, and return the chain there."""
@@ -58,12 +59,13 @@ class ChainStart:
         found = sgd.best_epoch(replace(job, settings=chosen, run_folder=folder, context=context, placed=self.data))
         training, stopping = found.history[found.best_epoch - 1][:2]
         score = f"training RMSE {rounded(training)}" if stopping is None else f"validation RMSE {rounded(stopping)}"
-        job.context.notify(Noticed(f"chain {number + 1} starts from {found.epoch} epochs of sgd, {score}"))
+        job.context.notify(Noticed(f"{self.words.format(number + 1)} {found.epoch} epochs of sgd, {score}"))
         saved = checkpoints.folder_of(folder)
         places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
         users, items = self.sweeps.trained(places, chosen.rank)
         variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
-        return self.sweeps.first(users, items, 1.0 / variance)
+        chain = self.sweeps.first(users, items, 1.0 / variance)
+        return replace(chain, met=(variance * job.grid.ratings, 1.0 / variance), passes=found.epoch)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class _Warnings:
 
 
 def posterior_record(
-    job: TrainingJob, sweeps: Sweeps, state: Sampling, size: SamplingSize, rmse: float | None
+    job: TrainingJob, sweeps: Sweeps, state: Sampling, size: SamplingSize, rmse: float | None, burn_in: int
 ) -> PosteriorRecord:
     """Measure the mean of all draws, and return the record."""
     chosen, most = job.settings, min(job.grid.users, job.grid.items)
@@ -90,7 +92,7 @@ def posterior_record(
     ]
     traces = np.concatenate(client.gather(by_shard), axis=2)
     return PosteriorRecord(
-        burn_in=chosen.bayes.burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
+        burn_in=burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
         noise_deviation=math.sqrt(state.noise_variances / state.draws) * sweeps.objective.scaling.deviation,
         rmse=rmse, ranks=_errors_by_rank(sweeps, state, measured, job.scale) if rmse is not None else (),
         merged=math.sqrt(state.lost / state.whole) if state.whole else 0.0,
@@ -98,13 +100,13 @@ def posterior_record(
     )  # fmt: skip
 
 
-def described(record: PosteriorRecord) -> str:
-    """Return in words how the mean lost by being cut to a rank, and whether the draws converged."""
+def described(record: PosteriorRecord, of: str) -> str:
+    """Return in words how the mean lost by being cut to a rank, and whether the draws converged; `of` : their name."""
     cut = next((each for each in record.ranks if each.rank == record.rank), None)
     words = []
     if cut is not None and record.rmse is not None:
         words.append(
-            f"mean of all draws: validation RMSE {rounded(record.rmse)}, cut to rank {record.rank} {rounded(cut.rmse)}"
+            f"mean of all {of}: validation RMSE {rounded(record.rmse)}, cut to rank {record.rank} {rounded(cut.rmse)}"
         )
     if record.r_hat:
         words.append(
