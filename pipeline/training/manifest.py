@@ -50,8 +50,7 @@ def reuse_or_train(
     started = time.monotonic()
     with spare_memory(context):
         manifest = train().compact()
-    entries = (entry for side in ("users", "items") for entry in manifest.shards[side])
-    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in entries])
+    manifest = manifest.publish([f"../checkpoints/{path}" for path in manifest.model_files])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 
