@@ -18,7 +18,7 @@ from funkflow.pipeline.planning.method_memory import Size as Size
 from funkflow.pipeline.planning.method_memory import Workload as Workload
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
 from funkflow.pipeline.planning.method_memory import scoring_need
-from funkflow.pipeline.planning.posterior_memory import intervals_bytes
+from funkflow.pipeline.planning.posterior_memory import intervals_bytes, noise_bytes
 from funkflow.pipeline.progress.words import format_bytes
 from funkflow.pipeline.settings.methods import ALL_METHODS, DEFAULT_METHOD, MEMBERS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
@@ -122,8 +122,9 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
     # The saved model is scored in processes whose allocators keep some of what training freed, too.
     kept_of_training = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES + need.worker)
     scoring_worker = WORKER_BYTES + kept_of_training + scoring.worker
-    if method == "bayes":  # the intervals are measured by other tasks than the errors
-        scoring_worker += max(0.0, intervals_bytes(work) - scoring.worker)
+    if method == "bayes":  # the intervals and their noise are measured by other tasks than the errors
+        of_draws = max(intervals_bytes(work), noise_bytes(saved_model(work, method)))
+        scoring_worker += max(0.0, of_draws - scoring.worker)
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),

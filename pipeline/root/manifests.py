@@ -279,13 +279,6 @@ class Training(Manifest):
         checkpoints = storage.join(self.run_folder, "checkpoints")
         return [entry.place(checkpoints) for entry in self.shards[side]]
 
-    @property
-    def model_files(self) -> list[str]:
-        """The paths of all files of the model from the folder of checkpoints: its shards and kept draws."""
-        kept = self.posterior.kept if self.posterior else ()
-        sides = [*self.shards.values(), *(side for draw in kept for side in (draw.users, draw.items))]
-        return [entry.path for side in sides for entry in side]
-
     def kept_places(self, side: str) -> list[list[Place]]:
         """Return, for each shard of "users" or "items", its places in all kept draws of a posterior."""
         checkpoints = storage.join(self.run_folder, "checkpoints")

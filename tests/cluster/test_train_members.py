@@ -71,7 +71,7 @@ def predictions(context: Context, training: Training, rank: int, made: Ratings) 
         factors = np.array([parts[row % SHARDS].factors[row // SHARDS] for row in rows], float)
         sides.append((factors, np.array([parts[row % SHARDS].biases[row // SHARDS] for row in rows], float)))
     (users, of_users), (items, of_items) = sides
-    return np.sum(users * items, axis=1) + of_users + of_items
+    return np.asarray(np.sum(users * items, axis=1) + of_users + of_items)
 
 
 def test_the_model_is_the_mean_of_runs_with_seeds_of_their_own(context: Context) -> None:
