@@ -22,7 +22,7 @@ from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.running.raw_data import raw_data
 from funkflow.pipeline.settings.effective import FOR_A_RANKING, may_have_counts, on_counts, with_absolute_paths
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import Baselines, baseline
 from funkflow.pipeline.stages.evaluate import evaluate
@@ -127,7 +127,7 @@ class _Run:
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
             ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
         )  # fmt: skip
-        training: Training = METHODS[chosen.method].run_function()(job)
+        training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal
@@ -247,10 +247,10 @@ class _Run:
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
         run_id = start.run_id(data.grid.id, chosen, asdict(steps), self._own_numbers(data))
-        return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)
+        return self.attempt.begin(run_id, data, steps if ALL_METHODS[chosen.trained_as].counts_epochs else None)
 
     def _own_numbers(self, data: TrainingData) -> dict[str, Any]:
         """Return the numbers of the method's own rule, and of the sample whose rankings decide."""
         chosen, rule = self.settings.train, sample_rule(data.dataset, self.settings)
-        own = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
+        own = ALL_METHODS[chosen.trained_as].own_numbers(data.grid, data.dataset.bounds, chosen)
         return {**own, **({"ranked": asdict(rule)} if rule else {})}

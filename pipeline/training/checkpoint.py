@@ -188,8 +188,10 @@ def _entries_of(folder: str, epoch: int) -> list[FileEntry]:
 
 
 def _distinct_entries(checkpoint: Checkpoint) -> list[FileEntry]:
-    both = (checkpoint.current.entries, checkpoint.best)
-    return list({entry.path: entry for part in both for side in ("users", "items") for entry in part[side]}.values())
+    sampling = checkpoint.current.sampling
+    kept = [{"users": draw.users, "items": draw.items} for draw in (sampling.kept if sampling else ())]
+    parts = (checkpoint.current.entries, checkpoint.best, *kept)
+    return list({entry.path: entry for part in parts for side in ("users", "items") for entry in part[side]}.values())
 
 
 def _manifest_name(epoch: int) -> str:

@@ -50,8 +50,9 @@ def reuse_or_train(
     started = time.monotonic()
     with spare_memory(context):
         manifest = train().compact()
-    entries = (entry for side in ("users", "items") for entry in manifest.shards[side])
-    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in entries])
+    kept = manifest.posterior.kept if manifest.posterior else ()
+    sides = (*manifest.shards.values(), *(side for draw in kept for side in (draw.users, draw.items)))
+    manifest = manifest.publish([f"../checkpoints/{entry.path}" for side in sides for entry in side])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 

@@ -172,6 +172,28 @@ def test_kept_draws_are_those_that_the_settings_ask_for(context: Context, expect
             assert files.exists(files.join(folder, entry.path))
 
 
+@pytest.mark.parametrize("harm", ["missing", "cut short", "flipped before the end"])
+def test_a_kept_draw_that_is_damaged_is_drawn_again(client: Client, tmp_path: Path, expected: Made, harm: str) -> None:
+    heard = Heard(None)  # type: ignore[arg-type]
+    context = Context(client, Store(str(tmp_path)), heard.events.append, "first")
+    first = trained(context, bayes_settings())
+    assert first.posterior is not None
+    draw = Path(checkpoint.folder_of(first.run_folder)) / first.posterior.kept[-1].items[1].path
+    content = draw.read_bytes()
+    if harm == "missing":
+        draw.unlink()
+    elif harm == "cut short":
+        draw.write_bytes(content[:-1])
+    else:
+        draw.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        (Path(first.folder) / "manifest.json").unlink()
+    again = trained(Context(client, Store(str(tmp_path)), heard.events.append, "again"), bayes_settings())
+    assert made_of(again) == expected
+    assert draw.read_bytes() == content
+    warnings = [each for each in heard.events if isinstance(each, Noticed) and each.warning]
+    assert [str(draw) in each.message for each in warnings] == [True]
+
+
 SETS: dict[str, Any] = {}
 
 

@@ -17,7 +17,7 @@ from funkflow.pipeline.results.report.facts import ReportFacts, ResidualFacts
 from funkflow.pipeline.results.report.pieces import filled
 from funkflow.pipeline.results.report.verdict import is_for_ranking, sentences
 from funkflow.pipeline.root.result import RankingResult
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.transform import NAMES
 
@@ -73,7 +73,7 @@ def _training(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     run, learned = facts["run"], facts["learning"]
     chosen: Mapping[str, Any] = run["settings"].get("train", {})
     method = run["method"]
-    yield "method", METHODS[method].description if method in METHODS else method
+    yield "method", ALL_METHODS[method].description if method in ALL_METHODS else method
     yield "factors", f"{run['rank']}"
     yield learned["counted"], f"{len(learned['epochs'])}"
     if learned["counted"] == "epochs" and learned["best_epoch"]:

@@ -34,18 +34,22 @@ from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.mean import find_merge
 from funkflow.tasks.training.posterior.priors import NoiseLevel
-from funkflow.tasks.training.posterior.sweep_parts import Model
+from funkflow.tasks.training.posterior.sweep_parts import Met, Model
 
 Futures = list[Future[Any]]
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`). `met` : see `tasks.met_of`."""
+    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`).
+
+    met : see `tasks.met_of`; passes : over the ratings, of the training that it starts from.
+    """
 
     users: Futures
     items: Future[Any]
-    met: Future[Any] | None = None
+    met: Future[Any] | Met | None = None
+    passes: int = 0
 
 
 @dataclass(frozen=True)
