@@ -16,6 +16,8 @@ FEW_RATINGS = 4_000_000
 blocks."""
 FEW_FOR_CHAINS = 300_000
 """Up to so many training ratings there are more chains and fewer draws of each."""
+MEASURED_RATINGS = 4_000_000
+"""Up to so many training ratings means of rows by who rated what were measured, and are the default."""
 MEAN_BYTES = 16_000_000
 """Up to so many bytes the mean has four times the rank of a draw, above only twice."""
 
@@ -53,12 +55,12 @@ def sampling_size(grid: Grid, _scale: tuple[float, float], settings: TrainSettin
 def implicit_for(grid: Grid, settings: TrainSettings) -> str:
     """Return whose second factors make means of rows.
 
-    By default both up to FEW_RATINGS, where they were measured: they gain 0.007 to 0.023 of the RMSE, for two to three
-    times the time of a sweep (docs/measured.md).
+    By default both up to MEASURED_RATINGS: there they gain 0.007 to 0.023 of the RMSE, for two to three times the time
+    of a sweep (docs/measured.md).
     """
     if settings.implicit != "auto":
         return settings.implicit
-    return "both" if are_few_ratings(grid.ratings) else "none"
+    return "both" if grid.ratings <= MEASURED_RATINGS else "none"
 
 
 def sweeps_of(grid: Grid, settings: TrainSettings) -> tuple[int, int]:
