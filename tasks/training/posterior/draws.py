@@ -1,8 +1,8 @@
 """The tasks of a sweep of Gibbs sampling: all users drawn, then all items, by perturbed solves.
 
 Covers: the draw of a user shard, a row of blocks' part in the draw of the items, the draw of all items in steps.
-Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), the graph of a sweep
-(pipeline/training/methods/bayes_graph.py).
+Does not cover: the solves (tasks/grid/row_search.py), priors (priors.py), what the problems of rows have beside their
+ratings (row_posterior.py), the graph of a sweep (pipeline/training/methods/bayes_graph.py).
 
 The posterior of a row x given all else is N(A^-1 b, A^-1), with A = tau sum of y y^T + L and b = tau sum of t y + L m
 over the row's ratings, targets t, and rows y of the other side; L and m are the row's prior, m by its number of
@@ -11,8 +11,7 @@ least of the row's problem is a draw from it ("perturb and solve": Papandreou & 
 2012). Steps of conjugate gradients from the last draw come close to it. With S steps the draw is off by what these
 steps leave.
 
-All is divided by tau, and in a user's row by tau a_u. In the basis where L is the identity, the shift of each row is 1
-over the same. The users' rows meet the items as (u, b_u, 1) times the root of a_u, with targets times that root.
+The users' rows meet the items as (u, b_u, 1) times the root of a_u, with targets times that root.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.factor_shard import refuse_other_shards
 from funkflow.tasks.grid.row_basis import RowBasis
 from funkflow.tasks.grid.row_objective import Objective
-from funkflow.tasks.grid.row_search import RowProblems, RowSearch
+from funkflow.tasks.grid.row_search import RowSearch
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.grid.user_terms import UserTerms
 from funkflow.tasks.kernels.buffers import Weighed, aligned, aligned_copy
@@ -45,7 +44,8 @@ from funkflow.tasks.training.posterior.priors import (
     draw_prior,
     draw_user_weights,
     first_prior,
-)  # fmt: skip
+)
+from funkflow.tasks.training.posterior.row_posterior import RowPosterior
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,10 @@ class ItemDraw(Weighed):
 
 
 @dataclass(frozen=True)
-class UserProblem(Weighed):
+class UserProblem(RowPosterior):
     """What draws of user shards need beside their ratings."""
 
     items: tuple[Rows, ...]
-    prior: RowPrior
-    basis: RowBasis
-    noise: NoiseLevel
 
 
 @dataclass(frozen=True)
@@ -106,16 +103,13 @@ class UserDraw(Weighed):
 
 
 @dataclass(frozen=True)
-class ItemProblem(Weighed):
+class ItemProblem(RowPosterior):
     """All item shards before the first pass of their draw.
 
     squared_errors : of the drawn users with the old items; noise_variance : mean of 1 / (tau a_u) over all ratings.
     """
 
     shards: tuple[Rows, ...]
-    prior: RowPrior
-    basis: RowBasis
-    noise: NoiseLevel
     squared_errors: float
     noise_variance: float
 
@@ -142,7 +136,7 @@ def first_users(rows: Rows, counts: Matrix) -> UserDraw:
 def begin_sweep(items: ItemDraw, model: Model, stream: Stream, *users: UserSums) -> UserProblem:
     """Draw the users' prior, and return their problem."""
     prior = _prior("users", _total(users), items.sums, items.noise, model, stream)
-    return UserProblem(items.shards, prior, _basis(model, "users", items.gram, prior), items.noise)
+    return UserProblem("users", prior, _basis(model, "users", items.gram, prior), items.noise, items.shards)
 
 
 def draw_users(
@@ -165,7 +159,7 @@ def draw_users(
     blocks, rows = tuple(blocks), aligned_copy(users.rows)
     for block, items in zip(blocks, problem.items, strict=True):
         refuse_other_shards(block.shape, len(rows), len(items))
-    problems = _problems("users", counts, problem, model)
+    problems = problem.problems(counts, model.objective)
     terms = UserTerms(blocks, [aligned(each) for each in problem.items], model.objective)
     weights, errors = np.empty(len(rows)), np.empty(len(rows))
     for first in range(0, len(rows), TILE_USERS):
@@ -177,7 +171,7 @@ def draw_users(
         )  # fmt: skip
         variances = 1.0 / (problem.noise.precision * weights[part])
         terms.add_noise(stream.generator("ratings of users", shard, first), np.sqrt(variances))
-        pull = _pulls(stream, "users", rows[part], counts[part], problem, shard, first)
+        pull = problem.pulls(rows[part], counts[part], stream, shard, first)
         mine = replace(problems.part(part), shifts=variances)
         search, _ = RowSearch.begin(rows[part], mine, *terms.sums(rows[part], noisy=True), pull)
         for step in range(model.steps):
@@ -215,7 +209,7 @@ def begin_items(
     basis = _basis(model, "items", np.sum([each.gram for each in users], axis=0), prior)
     noise = draw_noise(weighed_errors, model.ratings, weights, stream)
     variance = weights.inverse / (noise.precision * max(1, model.ratings))
-    return ItemProblem(problem.items, prior, basis, noise, errors, variance)
+    return ItemProblem("items", prior, basis, noise, problem.items, errors, variance)
 
 
 def met_of(problem: ItemProblem) -> tuple[float, NoiseLevel, float]:
@@ -253,8 +247,8 @@ def begin_search(
     """Return the start of the draws of all items, from the parts of all rows of blocks, in order."""
     searches = []
     for b, shard in enumerate(problem.shards):
-        items, problems = aligned_copy(shard), _problems("items", counts[b], problem, model)
-        pull = _pulls(stream, "items", items, counts[b], problem, b, 0)
+        items, problems = aligned_copy(shard), problem.problems(counts[b], model.objective)
+        pull = problem.pulls(items, counts[b], stream, b, 0)
         search, seen = RowSearch.begin(items, problems, *als.total(tuple(row[b] for row in rows)), pull)
         searches.append(als.ItemSearch(search, seen))
     return AllItemSearches(tuple(searches), problem.noise)
@@ -279,26 +273,8 @@ def _prior(side: str, total: RowSums, others: RowSums, noise: NoiseLevel, model:
     return first_prior(total, others, noise.precision * model.ratings / max(1, total.rows))
 
 
-def _problems(side: str, counts: Matrix, problem: UserProblem | ItemProblem, model: Model) -> RowProblems:
-    """Return the problems of a side's rows, divided by tau."""
-    others = model.objective.items if side == "users" else model.objective.users
-    mean, shifts = problem.prior.mean, np.full(len(counts), 1.0 / problem.noise.precision)
-    free = model.objective.free(len(mean), side)
-    return RowProblems(problem.basis, 0.0, counts / others, shifts, mean * free, 0.0, free)
-
-
 def _basis(model: Model, side: str, gram: Matrix, prior: RowPrior) -> RowBasis:
     return RowBasis.of(gram, model.objective.free(len(gram), side), prior.precision)
-
-
-def _pulls(
-    stream: Stream, side: str, rows: Rows, counts: Matrix, problem: UserProblem | ItemProblem, *place: int
-) -> Rows:
-    """Return how far from the prior mean each row is pulled, in the basis: a normal number each, and the slope."""
-    number, prior = rows.dtype.type, problem.prior
-    pulls: Rows = stream.generator(f"rows of {side}", *place).standard_normal(rows.shape, dtype=number)
-    pulls += np.outer(prior.away(counts).astype(number), problem.basis.turned_row(prior.slope).astype(number))
-    return pulls
 
 
 def _total(users: Sequence[UserSums]) -> RowSums:

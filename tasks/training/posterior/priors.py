@@ -105,7 +105,7 @@ class RowSums:
         rated, logs = rows[counts > 0], np.log1p(counts[counts > 0])
         squares = np.einsum("rf,rf->f", rated, rated, dtype=np.float64)
         crossed = np.asarray(np.einsum("r,rf->f", logs, rated, dtype=np.float64))
-        sums = np.sum(rated, axis=0, dtype=np.float64)
+        sums = np.asarray(np.sum(rated, axis=0, dtype=np.float64))
         return cls(len(rated), sums, squares, float(np.sum(logs)), float(np.sum(logs**2)), crossed)
 
     def __add__(self, other: RowSums) -> RowSums:
