@@ -22,7 +22,7 @@ from funkflow.tasks.grid import ordered_ratings
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.posterior import draws
-from funkflow.tasks.training.posterior.priors import NoiseLevel
+from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE, NoiseLevel, draw_user_weights
 
 
 def start(small: SmallGrid, rng: np.random.Generator, precision: float) -> State:
@@ -131,3 +131,17 @@ def test_shards_of_other_sizes_are_refused() -> None:
     problem = draws.begin_sweep(items, small.model, stream, users.seen)
     with pytest.raises(ShardMismatch, match=r"a block of \(9, 7\) rows met shards of 7 and 7 rows"):
         draws.draw_users(small.blocks[0], users, problem, small.counts[0][0][2:], small.model, stream, 0)
+
+
+def test_users_who_rate_less_steadily_weigh_less() -> None:
+    counts, rng = np.full(300, 50.0), np.random.default_rng(10)
+    errors = np.repeat([10.0, 50.0, 250.0], 100)
+    found = draw_user_weights(errors, counts, NoiseLevel(1.0, 4.0), rng)
+    means = found.reshape(3, 100).mean(axis=1)
+    np.testing.assert_allclose(means, (4 + 50) / (4 + np.array([10.0, 50.0, 250.0])), rtol=0.1)
+
+
+def test_users_whose_ratings_are_fitted_exactly_keep_a_noise() -> None:
+    level = NoiseLevel(1.0 / LEAST_VARIANCE, 4.0)
+    found = draw_user_weights(np.zeros(9), np.full(9, 50.0), level, np.random.default_rng(11))
+    assert np.all(level.precision * found <= 1.0 / LEAST_VARIANCE)
