@@ -121,7 +121,9 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
 
     With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
     """
-    work, ingest = Workload(size, settings.train.rank, shards, allowance.workers, allowance.threads), settings.ingest
+    train, ingest = settings.train, settings.ingest
+    row_means = train.implicit_for(size.ratings) != "none"
+    work = Workload(size, train.rank, shards, allowance.workers, allowance.threads, row_means=row_means)
     held, streamed = (
         predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.trained_as)
         for each in (work, replace(work, streamed=True))

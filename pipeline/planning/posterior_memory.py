@@ -21,6 +21,10 @@ TOGETHER, CHAIN_BYTES = 8, 16_000_000
 chain leaves threads idle while it draws priors and items."""
 _CHAIN_VERSIONS = 18
 """Of the rows of a chain that is drawn while another one is: before, after and written, and during the items' steps."""
+_WITH_MEANS = 3
+"""Of the rows of a draw that has their means and second factors, too."""
+_REGRESSION_VERSIONS = 16
+"""Of the rows of a chain whose second factors are drawn: their search before and after a step, items in float64."""
 _MEAN_RANKS = 4
 """Of the mean while draws are merged, as a multiple of the rank of a draw (training/methods/bayes.py)."""
 _LEAF_VERSIONS = 3
@@ -40,6 +44,8 @@ def bayes_need(work: Workload) -> Need:
     size, solves = work.size, als_need(work)
     together = min(TOGETHER, max(1, CHAIN_BYTES // (4 * (work.rank + 2) * max(1, size.rows))))
     solving = (min(together, work.threads) - 1) * _CHAIN_VERSIONS * _chain_bytes(work)
+    if work.row_means:
+        solving += min(together, work.threads) * _REGRESSION_VERSIONS * _chain_bytes(work)
     kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4)
     return Need(solves.worker + solving + _merging(work, together), 0.0, solves.disk + kept + _means_on_disk(work))
 
@@ -61,7 +67,7 @@ def _merging(work: Workload, together: int) -> float:
     means = 2 * 4 * _MEAN_RANKS * work.rank * (size.users * work.part + size.items)
     leaf = min(LEAF_ROWS, max(size.users, size.items) / work.shards)
     stacked = work.tasks * 8 * leaf * (_MEAN_RANKS + max(WAITING, together)) * work.rank * _LEAF_VERSIONS
-    return _chain_bytes(work) * waits + means + stacked
+    return _chain_bytes(work) * (_WITH_MEANS if work.row_means else 1) * waits + means + stacked
 
 
 def _means_on_disk(work: Workload) -> float:

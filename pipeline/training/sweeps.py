@@ -16,8 +16,6 @@ FEW_RATINGS = 4_000_000
 blocks."""
 FEW_FOR_CHAINS = 300_000
 """Up to so many training ratings there are more chains and fewer draws of each."""
-MEASURED_RATINGS = 4_000_000
-"""Up to so many training ratings means of rows by who rated what were measured, and are the default."""
 MEAN_BYTES = 16_000_000
 """Up to so many bytes the mean has four times the rank of a draw, above only twice."""
 
@@ -48,19 +46,8 @@ def sampling_size(grid: Grid, _scale: tuple[float, float], settings: TrainSettin
         rank = settings.rank * (4 if 16 * settings.rank * (grid.users + grid.items) <= MEAN_BYTES else 2)
     return SamplingSize(
         chains=chosen.chains or (32 if few else 8), draws=chosen.draws or (8 if few else 16),
-        mean_rank=min(rank, grid.users, grid.items), implicit=implicit_for(grid, settings),
+        mean_rank=min(rank, grid.users, grid.items), implicit=settings.implicit_for(grid.ratings),
     )  # fmt: skip
-
-
-def implicit_for(grid: Grid, settings: TrainSettings) -> str:
-    """Return whose second factors make means of rows.
-
-    By default both up to MEASURED_RATINGS: there they gain 0.007 to 0.023 of the RMSE, for two to three times the time
-    of a sweep (docs/measured.md).
-    """
-    if settings.implicit != "auto":
-        return settings.implicit
-    return "both" if grid.ratings <= MEASURED_RATINGS else "none"
 
 
 def sweeps_of(grid: Grid, settings: TrainSettings) -> tuple[int, int]:

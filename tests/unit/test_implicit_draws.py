@@ -1,7 +1,7 @@
 """Means of rows by who rated what equal those of a twin that solves dense matrices, with the same random numbers.
 
-Covers: tasks/training/posterior/implicit.py, and the draws of rows about their means (tasks/training/posterior/
-draws.py): blocks, rows without ratings, with and without biases, the first sweep and later ones.
+Covers: tasks/training/posterior/implicit.py, and draws of rows about their means in tasks/training/posterior/draws.py:
+blocks, rows without ratings, with and without biases, the first sweep and later ones.
 Does not cover: products with pairs and the search (test_known_pairs.py), workers (tests/cluster/test_train_bayes.py).
 """
 

@@ -73,6 +73,12 @@ def test_a_run_that_draws_has_room_for_measuring_its_noise() -> None:
     assert predicted > noise_bytes(replace(few_shards, rank=64)) > 99_000_000 * 30
 
 
+def test_means_of_rows_need_three_times_the_rows_and_room_for_their_regression() -> None:
+    row_bytes = 4 * 34 * (480_189 + 17_770)
+    more = bayes_need(replace(NETFLIX, row_means=True)).worker - bayes_need(NETFLIX).worker
+    assert (2 * 6 + 8) * row_bytes < more < (2 * 6 + 20) * row_bytes
+
+
 @pytest.mark.parametrize("method", ["sgd", "bayes", "members"])
 def test_the_model_of_a_mean_is_scored_at_its_own_rank(method: str) -> None:
     found = predict_bytes(NETFLIX, 64 * 2**20, 4_000_000, method).scoring_bytes
