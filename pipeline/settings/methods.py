@@ -8,6 +8,7 @@ docs/adding-a-method.md shows how to add one.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -153,7 +154,8 @@ MEMBERS = Method(
     numbers=f"{_TRAINING}.members:size_of_mean", saved_ranks=2,
 )  # fmt: skip
 """What `train.members` above 1 makes of sgd. It has no name in `train.method`."""
-ALL_METHODS = {**METHODS, MEMBERS.name: MEMBERS}
+ALL_METHODS = ChainMap(METHODS, {MEMBERS.name: MEMBERS})
+"""Also those without a name in `train.method`, and those that a program adds to METHODS."""
 DEFAULT_METHOD = next(iter(METHODS))
 """The method for production, with the least memory and time."""
 

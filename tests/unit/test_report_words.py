@@ -275,7 +275,7 @@ def test_intervals_are_told_by_their_coverage_and_by_the_fifth_that_is_farthest_
     [
         ([90, 7, 3, 0, 0, 0], "1.1 or more for 0.0 % of 100 predictions: the chains nearly agree"),
         ([96, 4, 0, 0, 0, 0], "1.1 or more for 0.0 % of 100 predictions: the chains agree"),
-        ([2, 20, 38, 30, 9, 1], "1.1 or more for 40 % of 100 predictions: chains settle in different optima"),
+        ([2, 20, 38, 30, 9, 1], "1.1 or more for 40 % of 100 predictions: there chains settle in different optima"),
     ],
 )
 def test_convergence_is_told_by_the_share_of_predictions_beyond_each_limit(counts: list[int], words: str) -> None:

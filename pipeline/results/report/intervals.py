@@ -98,7 +98,7 @@ def convergence(facts: ReportFacts) -> Markup:
     elif differ <= _FEW:
         says += "the chains nearly agree; longer chains (train.bayes.draws) would change intervals a little."
     else:
-        says += "chains settle in different optima; trust their mean, and read the spread of draws as that of optima."
+        says += "there chains settle in different optima; trust their mean, and read the spread as that of optima."
     usual, least = found["effective"]
     worth = (
         f"{counted(found['chains'] * found['draws'], 'draw')} are worth {usual:.0f} independent ones in the median, "
