@@ -79,11 +79,13 @@ def _imported(dotted: str) -> Callable[..., Any]:
 
 _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.planning.method_memory"
 _WARM = frozenset({"warm_start", "warm_from"})
+_IMPLICIT = frozenset({"implicit"})
 _DRAWS = frozenset({"bayes", "keep_draws"})
 _ALL_EPOCHS = (
     frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", "stop_by"})
     | _WARM
     | _DRAWS
+    | _IMPLICIT
 )
 
 
@@ -101,12 +103,12 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS,
+            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT,
         ),
         Method(
             "als", "alternating least squares, solved by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
-            frozenset({"batch", "step", "iterations", "tolerance"}) | _DRAWS,
+            frozenset({"batch", "step", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT,
             numbers=f"{_TRAINING}.als:objective_of",
         ),
         Method(
@@ -121,7 +123,8 @@ METHODS: dict[str, Method] = {
             f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
             frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"})
             | _WARM
-            | _DRAWS,
+            | _DRAWS
+            | _IMPLICIT,
             unit="step", counted="steps", limit="at most {batch.steps} steps",
         ),
         Method(
@@ -129,7 +132,8 @@ METHODS: dict[str, Method] = {
             f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
             frozenset({"als", "batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"})
             | _WARM
-            | _DRAWS,
+            | _DRAWS
+            | _IMPLICIT,
             unit="feature", counted="passes", limit="at most {epochs} passes for each factor",
             removes_baseline=True,
         ),

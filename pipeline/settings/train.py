@@ -106,6 +106,11 @@ class TrainSettings(Section):
     minimum_gain: float = Field(
         1e-4, ge=0, description="least relative fall of the RMSE, or of 1 - NDCG, that counts as a gain"
     )
+    implicit: Literal["auto", "none", "items", "users", "both"] = Field(
+        "auto",
+        description="bayes: what the pairs alone say, whatever their ratings: each item has a second factor for the "
+        "users who rated it (items), each user one for the items they rated (users); auto: by the default rule",
+    )
     keep_draws: int = Field(
         32,
         ge=0,

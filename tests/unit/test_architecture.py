@@ -31,8 +31,8 @@ INSIDES = {
 FLOORS = (
     "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.kernels.ingest", "tasks.storage", "tasks.parsing.sources",
     "tasks.parsing.format", "tasks.parsing.rows", "tasks.parsing", "tasks.model.forms", "tasks.model.draws",
-    "tasks.model", "tasks.dataset", "tasks.grid", "tasks.training", "tasks.training.posterior", "tasks.serving",
-    "tasks.evaluation", "tasks.synthetic", "pipeline",
+    "tasks.model", "tasks.dataset", "tasks.grid", "tasks.training.implicit", "tasks.training",
+    "tasks.training.posterior", "tasks.serving", "tasks.evaluation", "tasks.synthetic", "pipeline",
     "pipeline.settings", "pipeline.progress", "pipeline.progress.live", "pipeline.root", "pipeline.planning",
     "pipeline.cluster", "pipeline.datasets", "pipeline.models", "pipeline.training", "pipeline.training.methods",
     "pipeline.results.report", "pipeline.stages", "pipeline.results", "pipeline.running.schedule",
