@@ -103,7 +103,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT,
+            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS,
         ),
         Method(
             "als", "alternating least squares, solved by conjugate gradients",

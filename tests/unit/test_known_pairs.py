@@ -41,15 +41,15 @@ def test_products_equal_those_of_a_dense_matrix(
     rng = np.random.default_rng(seed)
     small = SmallGrid.random(rng, shape, int(rng.integers(1, 200)), 2, shards=min(shards, *shape))
     items, users, weights = rng.normal(size=(shape[1], width)), rng.normal(size=(shape[0], width)), rng.random(shape[0])
-    pairs, within = dense(small), {"rtol": 1e-4, "atol": 1e-4} if number == "f4" else {"rtol": 1e-12, "atol": 1e-12}
+    pairs, close = dense(small), 1e-4 if number == "f4" else 1e-12
     of_items, of_users = items.astype(number), users.astype(number)
     sums = np.concatenate([sums_over_items(row, of_items) for row in small.blocks])
     assert sums.dtype == number
-    np.testing.assert_allclose(sums, pairs @ items, **within)
+    np.testing.assert_allclose(sums, pairs @ items, rtol=close, atol=close)
     back = [sums_over_users(row, of_users[part]) for row, part in zip(small.blocks, small.cuts[0], strict=True)]
-    np.testing.assert_allclose(added(back), pairs.T @ users, **within)
+    np.testing.assert_allclose(added(back), pairs.T @ users, rtol=close, atol=close)
     gram = [gram_part(row, of_items, weights[part]) for row, part in zip(small.blocks, small.cuts[0], strict=True)]
-    np.testing.assert_allclose(added(gram), pairs.T @ (weights[:, None] * (pairs @ items)), **within)
+    np.testing.assert_allclose(added(gram), pairs.T @ (weights[:, None] * (pairs @ items)), rtol=close, atol=close)
 
 
 def test_many_tiles_count_every_pair_once() -> None:
