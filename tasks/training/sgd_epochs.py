@@ -102,9 +102,12 @@ def run_epochs(
         last = descend(
             rows, visits, last.of_new_epoch(), items_of(last), now, pulled=pulled, threads=threads, took=took
         )
-        sides = measure.implicit.sides(epoch, history)
-        last = step_whole(rows, last, sides, measure.implicit.ridge, pulled, threads)
-        found = explained([user_squares(last)], [item_squares(last)]) if measure.implicit.looks(epoch) else None
+        side = measure.implicit.side(epoch, history)
+        if side:
+            last = step_whole(rows, last, side, measure.implicit.ridge, pulled, threads)
+        found = (
+            explained([user_squares(last)], [item_squares(last)]) if measure.implicit.looks(epoch, history) else None
+        )
         items = items_of(last) if measure.scored else ()
         errors = score_epoch(held_out, last, items, steps, measure.scale, threads=threads)
         history = (*history, (*epoch_rmses(errors, measure.ratings, steps.deviation), found))

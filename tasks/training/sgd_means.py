@@ -47,18 +47,11 @@ def begin_item_means(
 
 
 def step_whole(
-    rows: Sequence[Sequence[RatingBlock]],
-    share: Descent,
-    sides: Sequence[str],
-    ridge: float,
-    follow: bool,
-    threads: int,
+    rows: Sequence[Sequence[RatingBlock]], share: Descent, side: str, ridge: float, follow: bool, threads: int
 ) -> Descent:
-    """Return the one share of a grid after a step for the rows of each side; follow : whether they do."""
-    for side in sides:
-        users, items = factors.step_all(rows, share.users, items_of(share), side, ridge, follow, threads)
-        share = replace(share, users=users, items=items)
-    return share
+    """Return the one share of a grid after a step for the rows of a side; follow : whether they do."""
+    users, items = factors.step_all(rows, share.users, items_of(share), side, ridge, follow, threads)
+    return replace(share, users=users, items=items)
 
 
 def user_squares(share: Descent) -> Squares:

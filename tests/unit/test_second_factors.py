@@ -24,7 +24,7 @@ from funkflow.tasks.grid.row_means import RowMeans
 from funkflow.tasks.kernels.reference import descend_plainly
 from funkflow.tasks.kernels.tiles import TILE_ITEMS
 from funkflow.tasks.training.implicit import second_factors as steps
-from funkflow.tasks.training.implicit.schedule import EXPLAINED, FIRST_PULL, Implicit
+from funkflow.tasks.training.implicit.schedule import EXPLAINED, FIRST_PULL, LAST_LOOK, Implicit
 from funkflow.tasks.training.sgd import descend_in_place
 
 RANK, RIDGE = 3, 2.0
@@ -211,19 +211,28 @@ def test_a_shard_with_means_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert bits_of(replace(read, states=shard.states)) == bits_of(shard)
 
 
-def test_sides_take_steps_by_turns_once_rows_are_pulled() -> None:
+def test_sides_take_steps_by_turns() -> None:
     rule = Implicit.of("both", 1000, 10, 10)
-    assert [rule.sides(epoch, []) for epoch in (1, 3, 4, 5)] == [
-        ("users", "items"), ("users", "items"), ("items",), ("users",)
-    ]  # fmt: skip
-    assert Implicit.of("items", 1000, 10, 10).sides(FIRST_PULL, []) == ("users",)
-    assert Implicit.of("none", 1000, 10, 10).sides(1, []) == ()
+    assert [rule.side(epoch, []) for epoch in (1, 2, 3, 4)] == ["users", "items", "users", "items"]
+    assert [rule.pulls(epoch, []) for epoch in (FIRST_PULL - 1, FIRST_PULL)] == [False, True]
+    assert Implicit.of("items", 1000, 10, 10).side(2, []) == "users"
+    assert Implicit.of("none", 1000, 10, 10).side(1, []) is None
 
 
-@pytest.mark.parametrize(("explained", "pulls"), [(EXPLAINED, True), (0.9 * EXPLAINED, False)])
-def test_auto_pulls_where_means_explain_rows(explained: float, pulls: bool) -> None:
+def history(*explained: float) -> list[tuple[float, float, float, float]]:
+    return [(1.0, 1.0, 0.0, each) for each in explained]
+
+
+def test_auto_pulls_from_the_second_epoch_after_means_explain_rows() -> None:
     rule = Implicit.of("auto", 1000, 10, 10)
-    history = [(1.0, 1.0, 0.0, 0.0), (1.0, 1.0, 0.0, explained), (1.0, 1.0, 0.0, 1.0 - explained)]
-    assert not rule.pulls(FIRST_PULL - 1, history)
-    assert rule.pulls(FIRST_PULL, history) == pulls
-    assert bool(rule.sides(FIRST_PULL, history)) == pulls
+    seen = history(0.0, 0.0, 0.0, EXPLAINED, 0.0, 0.0)
+    assert [rule.pulls(epoch, seen) for epoch in (4, 5, 6, 7)] == [False, False, True, True]
+    assert [rule.looks(epoch, seen) for epoch in (5, 6)] == [True, False]
+
+
+def test_auto_gives_up_where_means_explain_little() -> None:
+    rule, little = Implicit.of("auto", 1000, 10, 10), history(*[0.9 * EXPLAINED] * 20, 1.0)
+    assert not any(rule.pulls(epoch, little) for epoch in range(1, 30))
+    assert rule.side(LAST_LOOK, little) is not None
+    assert rule.side(LAST_LOOK + 1, little) is None
+    assert not rule.looks(LAST_LOOK + 1, little)

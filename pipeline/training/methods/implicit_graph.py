@@ -10,7 +10,7 @@ items travels from each share to one task, and from there back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,18 +42,17 @@ class MeansGraph:
         ]
 
     def stepped(
-        self, users: Shares, items: Shares, sides: Sequence[str], ridge: float, follow: bool
+        self, users: Shares, items: Shares, side: str | None, ridge: float, follow: bool
     ) -> tuple[Shares, Shares]:
-        """Return the shares after a step for the rows of each side; follow : whether rows follow their means."""
-        if not sides:
+        """Return the shares after a step for the rows of a side, or as they are; follow : whether rows do."""
+        if side is None:
             return users, items
         if self.data.shares == 1:
-            whole = self._by_share(sgd_means.step_whole, "step-means", users, sides, ridge, follow, threads=True)
+            whole = self._by_share(sgd_means.step_whole, "step-means", users, side, ridge, follow, threads=True)
             return whole, whole
         shards = [self._task(sgd_means.users_of, "users-of", share, each) for share, each in enumerate(users)]
-        for side in sides:
-            step = self._user_step if side == "users" else self._item_step
-            shards, items = step(shards, items, ridge, follow)
+        step = self._user_step if side == "users" else self._item_step
+        shards, items = step(shards, items, ridge, follow)
         return [
             self._task(sgd_means.with_users, "with-users", share, *both)
             for share, both in enumerate(zip(users, shards, strict=True))

@@ -122,8 +122,8 @@ def submit_epoch(
                 )  # fmt: skip
                 items[partner] = next_items(data, users[share], key)
     means = MeansGraph(data, f"{name}-{epoch:04d}")
-    users, items = means.stepped(users, items, implicit.sides(epoch, history), implicit.ridge, pulled)
-    explained = [means.explained(users, items)] if implicit.looks(epoch) else []
+    users, items = means.stepped(users, items, implicit.side(epoch, history), implicit.ridge, pulled)
+    explained = [means.explained(users, items)] if implicit.looks(epoch, history) else []
     errors = []
     for share, mine in enumerate(data.of_shares):
         with data.placed(share):
