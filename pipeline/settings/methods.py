@@ -82,7 +82,7 @@ _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.pl
 _WARM = frozenset({"warm_start", "warm_from"})
 _IMPLICIT = frozenset({"implicit"})
 _DRAWS = frozenset({"bayes", "keep_draws"})
-_OF_SGD = frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT
+_OF_SGD = frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS
 _ALL_EPOCHS = (
     frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", "stop_by"})
     | {"members"}

@@ -118,8 +118,9 @@ class TrainSettings(Section):
     )
     implicit: Literal["auto", "none", "items", "users", "both"] = Field(
         "auto",
-        description="bayes: what the pairs alone say, whatever their ratings: each item has a second factor for the "
-        "users who rated it (items), each user one for the items they rated (users); auto: by the default rule",
+        description="sgd, bayes: what the pairs alone say, whatever their ratings: each item has a second factor for "
+        "the users who rated it (items), each user one for the items they rated (users); auto: both, with sgd where "
+        "they explain rows, with bayes by the default rule",
     )
     keep_draws: int = Field(
         32,
@@ -222,6 +223,8 @@ class TrainSettings(Section):
         """Leave out what is newer than the rest and has no effect, so that ids stay what they were before."""
         content: dict[str, Any] = dumped(self)
         idle = set() if self.method == "bayes" else {"bayes", "keep_draws"} - self.model_fields_set
+        if "implicit" in METHODS[self.method].ignores:
+            idle |= {"implicit"} - self.model_fields_set
         if self.stop_by is None:
             idle.add("stop_by")
         if self.members == 1:

@@ -6,7 +6,7 @@ Does not cover: how a shard changes (tasks/training/sgd.py), which worker holds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH
+from funkflow.tasks.grid.row_means import RowMeans
 from funkflow.tasks.kernels.buffers import Weighed, uninitialised
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
 from funkflow.tasks.storage import files, npy
@@ -35,12 +36,14 @@ class FactorShard(Weighed):
     factors : float32 (rows, k)
     states : float32 (rows, 8), see tasks/kernels/sgd.py: bias, accumulated squares for the steps of factors and of
         bias, and numbers that training derives from these before it uses them.
+    means : the rows to which the L2 term pulls, where who rated what is part of the model; None: zeros.
 
     Ratings are centred and scaled to unit deviation, so factors and biases are in those units.
     """
 
     factors: npt.NDArray[np.float32]
     states: npt.NDArray[np.float32]
+    means: RowMeans | None = None
 
     @property
     def biases(self) -> npt.NDArray[np.float32]:
@@ -53,14 +56,15 @@ class FactorShard(Weighed):
 
     def is_finite(self) -> bool:
         """Return whether all numbers are finite, by their sum, which needs no memory."""
-        return all(bool(np.isfinite(np.sum(array))) for array in (self.factors, self.states))
+        means = self.means.arrays if self.means else ()
+        return all(bool(np.isfinite(np.sum(array))) for array in (self.factors, self.states, *means))
 
     def copy(self) -> FactorShard:
-        """Return a copy to change; Dask may share the original, or run its task twice."""
+        """Return a copy to change, with the same means; Dask may share the original, or run its task twice."""
         room = room_for(*self.factors.shape)
         np.copyto(room.factors, self.factors)
         np.copyto(room.states, self.states)
-        return room
+        return replace(room, means=self.means)
 
 
 def refuse_other_shards(cut_for: tuple[int, int], users: int, items: int) -> None:
@@ -138,13 +142,17 @@ def initial_shard(rated: npt.NDArray[np.bool_], start: ShardStart, side: str, sh
 
 
 def write_shard(url: str, shard: FactorShard) -> str:
-    """Write one shard as one npy array, factors beside the first columns of the states; return its checksum."""
-    rows, rank = shard.factors.shape
+    """Write one shard as one npy array, factors beside the first columns of the states; return its checksum.
+
+    Means come behind, where there are some.
+    """
+    rows = len(shard.factors)
+    columns = [shard.factors, shard.states[:, :_KEPT_WIDTH], *(shard.means.columns if shard.means else ())]
     slices = (
-        np.concatenate([shard.factors[part], shard.states[part, :_KEPT_WIDTH]], axis=1)
+        np.concatenate([column[part] for column in columns], axis=1)
         for part in (slice(start, start + _WRITTEN_ROWS) for start in range(0, max(rows, 1), _WRITTEN_ROWS))
     )
-    return npy.write_slices(url, slices, (rows, rank + _KEPT_WIDTH))
+    return npy.write_slices(url, slices, (rows, sum(column.shape[1] for column in columns)))
 
 
 def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
@@ -156,15 +164,16 @@ def read_shard(url: str, expected_checksum: str, rank: int) -> FactorShard:
         Missing, not matching its checksum, or of another rank.
     """
     array = npy.read_array(url, expected_checksum)
-    if array.ndim != 2 or array.shape[1] != rank + _KEPT_WIDTH or array.dtype != np.float32:
+    own = rank + _KEPT_WIDTH
+    if array.ndim != 2 or array.shape[1] not in (own, own + RowMeans.width(rank)) or array.dtype != np.float32:
         raise DamagedFile(
             f"{url}: {array.dtype} {array.shape} is not a shard of rank {rank}; delete the run's folder and run again"
         )
     shard = room_for(len(array), rank)
     shard.factors[:] = array[:, :rank]
-    shard.states[:, :_KEPT_WIDTH] = array[:, rank:]
+    shard.states[:, :_KEPT_WIDTH] = array[:, rank:own]
     shard.states[:, _KEPT_WIDTH:] = 0.0
-    return shard
+    return replace(shard, means=RowMeans.of(array[:, own:]) if array.shape[1] > own else None)
 
 
 def verify_shard(url: str, expected_checksum: str) -> None:

@@ -30,13 +30,16 @@ def descend_plainly(
 
     Rates are refreshed at the start of a tile for its items, at the start of a run for its users, and for both rows
     after an error of more than 4. `users` and `items` hold, all float64, "factors" (rows, k) and, each (rows,), "bias",
-    "factor_squares" and "bias_squares".
+    "factor_squares" and "bias_squares". Where they hold "means" (rows, k) and "mean_biases", the L2 term pulls to
+    these: when a tile begins its items go a part of the way for all their ratings in it, and a run's users likewise.
     """
     total = 0.0
     for tile in tiles:
         item_state = item_rates, item_bias_rates, item_squares = _rates(items, step, bias_step)
+        _pull_plainly(items, [b for run in tile for _, b, _ in run], item_rates * l2, item_bias_rates * l2)
         for run in tile:
             user_state = user_rates, user_bias_rates, user_squares = _rates(users, step, bias_step)
+            _pull_plainly(users, [a for a, _, _ in run], user_rates * l2, user_bias_rates * l2)
             for a, b, rating in run:
                 u, v = users["factors"][a].copy(), items["factors"][b].copy()
                 error = rating - (users["bias"][a] + items["bias"][b] + u @ v)
@@ -54,6 +57,14 @@ def descend_plainly(
                         for values, fresh in zip(state, _rates(side, step, bias_step), strict=True):
                             values[row] = fresh[row]
     return float(total)
+
+
+def _pull_plainly(side: dict[str, Matrix], rows: Sequence[int], by: Vector, bias_by: Vector) -> None:
+    """Pull each row to its mean for its ratings, given what the L2 term takes off for one."""
+    for row in set(rows) if "means" in side else ():
+        way, bias_way = rows.count(row) * by[row], rows.count(row) * bias_by[row]
+        side["factors"][row] += min(1.0, way / (1 + way / 2)) * side["means"][row]
+        side["bias"][row] += min(1.0, bias_way / (1 + bias_way / 2)) * side["mean_biases"][row]
 
 
 def _rates(side: dict[str, Matrix], step: float, bias_step: float) -> tuple[Matrix, Matrix, Matrix]:

@@ -19,6 +19,11 @@ and hardly change between ratings. So each tile refreshes its items at its start
 users; a tile has about a hundred ratings of an item. A large error, of four standard deviations of the ratings,
 refreshes both rows at once, so that far outliers shrink the steps as if every rating refreshed them.
 
+With row means m_a and m_b (tasks/grid/row_means.py) the L2 term pulls to them: -l2 (u_a - m_a) in place of -l2 u_a.
+What that adds, rate_a l2 m_a a rating, is taken when a tile begins for its items and when a run begins for its users,
+for all their ratings t there at once, as 1 - (1 - rate_a l2)^t = x / (1 + x / 2), nearly, with x = t rate_a l2: so the
+loop over ratings is the same with means and without.
+
 A row's state, float32 (8,): bias; G; H; then the refreshed values: mean square of the factors, 1 - rate l2, rate,
 1 - bias rate l2, bias rate.
 """
@@ -38,6 +43,7 @@ from numba.extending import overload
 from funkflow.tasks.kernels.cache import compiled
 from funkflow.tasks.kernels.tiles import GROUP_USERS, ITEM_BITS, TILE_ITEMS
 from funkflow.tasks.kernels.vector import (
+    BIAS,
     BIAS_KEEP,
     BIAS_RATE,
     BIAS_SQUARES,
@@ -46,6 +52,7 @@ from funkflow.tasks.kernels.vector import (
     KEEP,
     MEAN_SQUARE,
     RATE,
+    add_scaled,
     dot,
     mean_square,
     rows_type,
@@ -82,6 +89,28 @@ def _refresh_all(  # type: ignore[no-untyped-def]
     else:
         for row in range(first, min(first + width, len(factors))):
             _refresh(factors, states, row, l2, step, bias_step)
+
+
+@numba.njit(**_INLINE)
+def _part(count, keep):  # type: ignore[no-untyped-def]
+    """Return which part of the way to its mean a row goes in `count` ratings."""
+    way = np.float32(count) * (_ONE - keep)
+    return min(_ONE, way / (_ONE + np.float32(0.5) * way))
+
+
+@numba.njit(**_INLINE)
+def _pull_to_means(  # type: ignore[no-untyped-def]
+    factors, states, means, mean_biases, first, cells, begin, end, shift, mask, counts
+):
+    """Pull the rows of ratings begin to end - 1 to their means; counts : int32, of zeros, which it leaves as zeros."""
+    for n in range(begin, end):
+        counts[int64(cells[n]) >> shift & mask] += 1
+    for place in range(mask + 1):
+        if counts[place]:
+            row = first + place
+            add_scaled(factors, row, means, _part(counts[place], states[row, KEEP]))
+            states[row, BIAS] += _part(counts[place], states[row, BIAS_KEEP]) * mean_biases[row]
+            counts[place] = 0
 
 
 def rating_at(codes: Any, levels: Any, place: Any) -> Any:
@@ -135,6 +164,7 @@ def _descend_run(  # type: ignore[no-untyped-def]
 def _descend_tiles(  # type: ignore[no-untyped-def]
     first_tile, last_tile, tiles, run_users, run_starts, cells, codes, levels,
     users, user_states, items, item_states, l2, step, bias_step, errors,
+    user_means, user_mean_biases, item_means, item_mean_biases,
 ):  # fmt: skip
     """Take one step per rating of tiles first_tile to last_tile - 1 in order, in place.
 
@@ -149,13 +179,20 @@ def _descend_tiles(  # type: ignore[no-untyped-def]
         caller has checked that all rows are inside.
     l2, step, bias_step : float32; a `bias_step` of 0 does not change the biases.
     errors : float64 (tiles,), receives each tile's sum of squared errors.
+    user_means, item_means : of the type of the factors, with biases float32 (rows,); None: zeros.
     """
+    counts = np.zeros(TILE_ITEMS, np.int32)
     for tile in range(first_tile, last_tile):
         first_item, first_run, end_run = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2]
         _refresh_all(
             items, item_states, first_item, TILE_ITEMS, cells, run_starts[first_run], run_starts[end_run],
             0, _ITEM_MASK, l2, step, bias_step,
         )  # fmt: skip
+        if item_means is not None:
+            _pull_to_means(
+                items, item_states, item_means, item_mean_biases, first_item, cells,
+                run_starts[first_run], run_starts[end_run], 0, _ITEM_MASK, counts,
+            )  # fmt: skip
         total = 0.0
         for run in range(first_run, end_run):
             first_user, begin, end = int64(run_users[run]), run_starts[run], run_starts[run + 1]
@@ -163,6 +200,11 @@ def _descend_tiles(  # type: ignore[no-untyped-def]
                 users, user_states, first_user, GROUP_USERS, cells, begin, end,
                 ITEM_BITS, _USER_MASK, l2, step, bias_step,
             )  # fmt: skip
+            if user_means is not None:
+                _pull_to_means(
+                    users, user_states, user_means, user_mean_biases, first_user, cells, begin, end,
+                    ITEM_BITS, _USER_MASK, counts,
+                )  # fmt: skip
             total += float64(
                 _descend_run(
                     begin, end, first_user, first_item, cells, codes, levels,
@@ -173,12 +215,16 @@ def _descend_tiles(  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def descend_tiles(rank: int, coding: str) -> Callable[..., None]:
-    """Return `_descend_tiles` compiled for rows of `rank` factors and codes of NumPy type `coding`, u1, u2 or f4."""
+def descend_tiles(rank: int, coding: str, to_means: bool = False) -> Callable[..., None]:
+    """Return `_descend_tiles` compiled for rows of `rank` factors and codes of NumPy type `coding`, u1, u2 or f4.
+
+    to_means : with row means.
+    """
     matrix, constant = types.Array(float32, 2, "C"), functools.partial(types.Array, ndim=1, layout="C", readonly=True)
+    means = (rows_type(rank, readonly=True), constant(float32)) if to_means else (types.none, types.none)
     signature = types.void(
         int64, int64, types.Array(int64, 2, "C", readonly=True), constant(int32), constant(int64), constant(uint16),
         constant(CODES[coding]), constant(float32), rows_type(rank), matrix, rows_type(rank), matrix,
-        float32, float32, float32, types.Array(float64, 1, "C"),
+        float32, float32, float32, types.Array(float64, 1, "C"), *means, *means,
     )  # fmt: skip
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_descend_tiles)

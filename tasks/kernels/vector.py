@@ -1,6 +1,7 @@
 """The arithmetic of one rating in LLVM vectors, for the loops in sgd.py and row_terms.py.
 
-Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `dot`, `step_once`, `mean_square`.
+Covers: operations on rows of factors, for any rank, in vectors of 16 numbers: `dot`, `step_once`, `mean_square`,
+`add_scaled`.
 Does not cover: the loops over ratings, the state of a row and the formulas (sgd.py), the terms of row solves
 (row_terms.py), or the plain reference (reference.py).
 
@@ -269,3 +270,21 @@ def mean_square(_typing, factors, row):  # type: ignore[no-untyped-def]
         return (x.dot(x).lane(0) * Vector(builder, ir.Constant(_FLOAT, float(np.float32(1.0 / rank))))).value
 
     return float32(factors, row), generate
+
+
+@intrinsic
+def add_scaled(_typing, rows, a, added, factor):  # type: ignore[no-untyped-def]
+    """Add `factor` times row a of `added` to row a of `rows`, in place; a : int64; factor : float32."""
+    rank = rank_of(rows)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        mine, other = (
+            Row(builder, array_data(context, builder, signature.args[n], arguments[n]), arguments[1], rank)
+            for n in (0, 2)
+        )
+        by = Vector(builder, arguments[3])
+        pairs = zip(mine.vectors, other.vectors, strict=True)
+        mine.store([own + by.spread(own.lanes) * more for own, more in pairs])
+        return context.get_dummy_value()
+
+    return types.none(rows, a, added, factor), generate

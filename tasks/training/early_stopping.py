@@ -14,7 +14,8 @@ from funkflow.tasks.grid.default_rule import SETTING_OUT
 
 AnyHistory = Sequence[Sequence[float | None]]
 """For each epoch so far its training RMSE, its validation RMSE or None, and, with stochastic descent, the RMS of the
-factors' part of the predictions of the validation ratings, or None; with row solves, see `ROW_SOLVES_NDCG`."""
+factors' part of the predictions of the validation ratings, or None, and what `explained` returns
+(sgd_means.py), or None; with row solves, see `ROW_SOLVES_NDCG`."""
 ROW_SOLVES_NDCG = 4
 """The place in a row of the history of row solves that has the NDCG of the held-out ratings, where it decides."""
 
@@ -94,7 +95,7 @@ def set_out(history: AnyHistory) -> bool:
     """
     if len(history) < 2:
         return False
-    (_, rmse, now), (_, _, before) = history[-1], history[-2]
+    (_, rmse, now), (_, _, before) = history[-1][:3], history[-2][:3]
     if not rmse or not now or not before:
         return False
     return now / before - 1.0 > SETTING_OUT * now / rmse

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,7 @@ def descend(
     items: Sequence[FactorShard],
     steps: StepSizes,
     *,
+    pulled: bool = False,
     threads: int = 1,
     took: Callable[[float], None] = lambda _seconds: None,
 ) -> Descent:
@@ -65,6 +67,7 @@ def descend(
     rows : the row of blocks of each user shard.
     visits : the blocks in order, by the numbers of user shard and item shard within the share.
     before : the last state of the user shards. Their squared errors add up until `Descent.of_new_epoch`.
+    pulled : whether the L2 term pulls rows to the means of their shards, instead of zeros.
     threads : for blocks that have no shard in common, and for a block's tiles; the bits are those of one thread.
     took : called with the seconds of each block.
 
@@ -81,7 +84,7 @@ def descend(
     def visit(number: int) -> None:
         a, b = visits[number]
         began = time.perf_counter()
-        errors[a] += descend_in_place(rows[a][b], users[a], met[b], steps, within)
+        errors[a] += descend_in_place(rows[a][b], users[a], met[b], steps, within, pulled)
         took(time.perf_counter() - began)
 
     if threads == 1:
@@ -93,8 +96,9 @@ def descend(
 
 
 def descend_in_place(
-    block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1
-) -> float:
+    block: RatingBlock, users: FactorShard, items: FactorShard, steps: StepSizes, threads: int = 1,
+    pulled: bool = False,
+) -> float:  # fmt: skip
     """Change both shards by one SGD pass over `block`; return the sum of squared errors on the way, in scaled units.
 
     Raises
@@ -104,11 +108,12 @@ def descend_in_place(
     """
     refuse_other_shards(block.shape, len(users.factors), len(items.factors))
     rank, tiles = users.factors.shape[1], block.tiles
-    kernel, errors = descend_tiles(rank, block.coding), np.zeros(len(tiles))
+    kernel, errors = descend_tiles(rank, block.coding, pulled), np.zeros(len(tiles))
     arguments = (
         *block.places, block.codes, block.scaled_levels(steps.mean, steps.deviation),
         _rows(users), users.states, _rows(items), items.states,
         np.float32(steps.l2), np.float32(steps.step), np.float32(steps.bias_step), errors,
+        *(_means(users) + _means(items) if pulled else (None,) * 4),
     )  # fmt: skip
 
     def visit(first: int, last: int) -> None:
@@ -124,5 +129,14 @@ def descend_in_place(
 
 
 def _rows(shard: FactorShard) -> npt.NDArray[np.void]:
-    """Return the factors as records of one row each, whose type has the rank, for the kernel."""
-    return shard.factors.view(row_dtype(shard.factors.shape[1]))[:, 0]
+    return _records(shard.factors)
+
+
+def _means(shard: FactorShard) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    assert shard.means is not None
+    return _records(shard.means.factors), shard.means.biases
+
+
+def _records(factors: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    """Return factors as records of one row each, whose type has the rank, for the kernel."""
+    return factors.view(row_dtype(factors.shape[1]))[:, 0]

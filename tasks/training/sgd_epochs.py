@@ -20,14 +20,18 @@ from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training.early_stopping import AnyHistory, StoppingRule, stopping_rmses
+from funkflow.tasks.training.implicit.schedule import L2_SHARE, NO_MEANS, Implicit
 from funkflow.tasks.training.score import HeldOut, epoch_rmses, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
+from funkflow.tasks.training.sgd_means import explained, item_squares, step_whole, user_squares
 
 RATINGS_AT_ONCE = 50_000_000
 """Most ratings of a task, all epochs together: less than a second on two cores, at rank 64."""
 _MOST_EPOCHS = 10
 """More would gain nothing: the overhead of a task is small beside ten epochs."""
-History = tuple[tuple[float, float | None, float | None], ...]
+EpochRow = tuple[float, float | None, float | None, float | None]
+"""What `epoch_rmses` returns, and `explained`."""
+History = tuple[EpochRow, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class EpochRun(Weighed):
     """All shards after some epochs.
 
     `best` : after the best epoch since the last checkpoint; None if an earlier one is better.
-    `history` : the `epoch_rmses` of each epoch so far, earlier ones included.
+    `history` : the numbers of each epoch so far, earlier ones included.
     """
 
     last: Descent
@@ -49,7 +53,7 @@ class Measure:
 
     `ratings` : number of training ratings; `scale` : predictions are clipped to it; `scored` : whether there are
     validation ratings; `steps` : of the first epoch; `spread` : the deviation of ratings from their mean, for an L2
-    term that changes from epoch to epoch; None: it stays.
+    term that changes from epoch to epoch; None: it stays; `implicit` : the rule of second factors.
     """
 
     ratings: int
@@ -58,13 +62,14 @@ class Measure:
     rule: StoppingRule
     steps: StepSizes
     spread: float | None = None
+    implicit: Implicit = NO_MEANS
 
     def steps_of(self, epoch: int, history: AnyHistory) -> StepSizes:
         """Return the numbers of a step in an epoch, from the history up to the second epoch before it, or more."""
         if self.spread is None:
             return self.steps
         l2 = l2_of_epoch(epoch, self.steps.l2, stopping_rmses(history), self.spread, self.rule.start)
-        return replace(self.steps, l2=l2)
+        return replace(self.steps, l2=l2 * L2_SHARE if self.implicit.pulls(epoch, history) else l2)
 
 
 def epochs_at_once(ratings: float, shares: int = 1) -> int:
@@ -92,11 +97,20 @@ def run_epochs(
     for visits in epochs:
         if history and (measure.rule.judge(history).stop or not math.isfinite(history[-1][0])):
             break
-        now = measure.steps_of(len(history) + 1, history)
-        last = descend(rows, visits, last.of_new_epoch(), items_of(last), now, threads=threads, took=took)
+        epoch = len(history) + 1
+        now, pulled = measure.steps_of(epoch, history), measure.implicit.pulls(epoch, history)
+        last = descend(
+            rows, visits, last.of_new_epoch(), items_of(last), now, pulled=pulled, threads=threads, took=took
+        )
+        side = measure.implicit.side(epoch, history)
+        if side:
+            last = step_whole(rows, last, side, measure.implicit.ridge, pulled, threads)
+        found = (
+            explained([user_squares(last)], [item_squares(last)]) if measure.implicit.looks(epoch, history) else None
+        )
         items = items_of(last) if measure.scored else ()
         errors = score_epoch(held_out, last, items, steps, measure.scale, threads=threads)
-        history = (*history, epoch_rmses(errors, measure.ratings, steps.deviation))
+        history = (*history, (*epoch_rmses(errors, measure.ratings, steps.deviation), found))
         if measure.rule.judge(history).best_epoch == len(history):
             best = last
     return EpochRun(last, best, history)

@@ -86,15 +86,15 @@ def load_item_shards(places: Sequence[Place], rank: int) -> tuple[FactorShard, .
 
 def descend_share(
     rows: Sequence[BlockRow], visits: ShareVisits, before: Descent, items: ItemShards, steps: StepSizes,
-    threads: int, took: Callable[[float], None],
+    pulled: bool, threads: int, took: Callable[[float], None],
 ) -> Descent:  # fmt: skip
-    """Descend over the blocks of a share; call `took` with the seconds of each block."""
+    """Descend over the blocks of a share; call `took` with the seconds of each block; pulled : see `descend`."""
     met = items_of(items)
     columns = slice(visits.first_column, visits.first_column + len(met))
     mine = [row[columns] for row in rows]
     within = [(a - visits.first_row, b - visits.first_column) for a, b in visits.blocks]
     first = before.of_new_epoch() if visits.begins else before
-    return descend(mine, within, first, met, steps, threads=threads, took=took)
+    return descend(mine, within, first, met, steps, pulled=pulled, threads=threads, took=took)
 
 
 def begin_epochs(users: Descent, items: ItemShards, history: History) -> EpochRun:

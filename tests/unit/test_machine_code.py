@@ -29,7 +29,7 @@ def of_descent(rank: int) -> tuple[Callable[..., Any], Any]:
     return sgd._descend_tiles, types.void(
         int64, int64, types.Array(int64, 2, "C", readonly=True), CONSTANT(int32), CONSTANT(int64), CONSTANT(uint16),
         CONSTANT(uint8), CONSTANT(float32), rows, matrix, rows, matrix, float32, float32, float32,
-        types.Array(float64, 1, "C"),
+        types.Array(float64, 1, "C"), types.none, types.none, types.none, types.none,
     )  # fmt: skip
 
 

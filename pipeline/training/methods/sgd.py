@@ -30,6 +30,7 @@ from funkflow.pipeline.training.methods.sgd_graph import (
     submit_epoch,
     submit_epoch_run,
     submit_epoch_run_begin,
+    with_means,
     write_state,
 )
 from funkflow.pipeline.training.placed_grid import PlacedGrid
@@ -45,8 +46,9 @@ from funkflow.tasks.grid.default_rule import (
 from funkflow.tasks.grid.factor_shard import ShardStart
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.training.early_stopping import StoppingRule, Verdict
+from funkflow.tasks.training.implicit.schedule import Implicit
 from funkflow.tasks.training.score import EpochErrors, epoch_rmses
-from funkflow.tasks.training.sgd_epochs import Measure, epochs_at_once
+from funkflow.tasks.training.sgd_epochs import EpochRow, Measure, epochs_at_once
 
 _EPOCHS_IN_FLIGHT = JUDGED_LATE
 
@@ -106,6 +108,8 @@ class _EpochLoop(CheckpointedLoop):
             self.state = first_state(self.context, data, start)
         else:
             self.state = self._load(data, last)
+        if self._measure.implicit.has_means and (last is None or not last.epoch):
+            self.state = with_means(self.context, data, self.state)
         while last is None or not self._is_over(last.epoch):
             last = self._to_next_checkpoint(data, last)
             self.state = None
@@ -161,22 +165,23 @@ class _EpochLoop(CheckpointedLoop):
         if at_once > 1:
             return self._run_several(data, begin, end, at_once)
         assert self.state is not None
-        flying: deque[tuple[int, State, list[Future[Any]]]] = deque()
+        flying: deque[tuple[int, State, list[Future[Any]], Future[Any] | None]] = deque()
         best: tuple[int, State] | None = None
         ahead, epoch = self.state, begin
         self.state = None
         while True:
             while len(flying) < _EPOCHS_IN_FLIGHT and epoch + len(flying) < end:
                 number = epoch + len(flying) + 1
-                ahead, errors = submit_epoch(
+                ahead, errors, explained = submit_epoch(
                     self.context, data, ahead, number,
-                    seed=self.settings.seed, steps=self.steps_of(number), scale=self.scale,
+                    seed=self.settings.seed, measure=self._measure, history=self.history,
                 )  # fmt: skip
-                flying.append((number, ahead, errors))
-            epoch, state, errors = flying.popleft()
+                flying.append((number, ahead, errors, explained))
+            epoch, state, errors, explained = flying.popleft()
             shares: list[list[EpochErrors]] = self.context.client.gather(errors)
             errors_of_all = list(itertools.chain(*shares))
-            verdict = self._record(epoch_rmses(errors_of_all, self.grid.ratings, self.steps.deviation), passes=1)
+            rmses = epoch_rmses(errors_of_all, self.grid.ratings, self.steps.deviation)
+            verdict = self._record((*rmses, explained.result() if explained else None), passes=1)
             if verdict.best_epoch == epoch:
                 best = (epoch, state)
             if verdict.stop or epoch == end:
@@ -188,7 +193,7 @@ class _EpochLoop(CheckpointedLoop):
         """Run epochs as `_run_epochs` does, but `at_once` as one task, which applies the stopping rule itself."""
         assert self.state is not None
         submit = self.context.client.submit
-        history = tuple((row[0] or 0.0, row[1], row[2]) for row in self.history)
+        history = tuple((row[0] or 0.0, row[1], row[2], row[3]) for row in self.history)
         ahead = submit_epoch_run_begin(self.context, data, self.state, history, begin)
         self.state = None
         flying: deque[tuple[Future[Any], Future[Any]]] = deque()
@@ -212,9 +217,9 @@ class _EpochLoop(CheckpointedLoop):
         last, best = (state_of_epoch_run(self.context, data, epoch_run, which, epoch) for which in ("last", "best"))
         return (verdict.best_epoch, best) if verdict.best_epoch > begin else None, last, epoch
 
-    def _record(self, rmses: tuple[float, float | None, float | None], passes: int) -> Verdict:
-        """Add the RMSEs of the next epoch to the history and report them; return the verdict."""
-        epoch, (training, stopping, _) = len(self.history) + 1, rmses
+    def _record(self, rmses: EpochRow, passes: int) -> Verdict:
+        """Add the numbers of the next epoch to the history and report them; return the verdict."""
+        epoch, (training, stopping, _, _) = len(self.history) + 1, rmses
         if not math.isfinite(training):
             raise self._diverged(epoch)
         self.history.append([*rmses])
@@ -238,7 +243,11 @@ class _EpochLoop(CheckpointedLoop):
         rule = StoppingRule(patience, chosen.minimum_gain, self.start, waits=chosen.patience is None)
         spread = scaling_of(grid, center=True).deviation if chosen.l2 is None else None
         scored = self.job.stop_on is not None
-        return Measure(grid.ratings, self.scale, scored, rule=rule, steps=self.steps, spread=spread)
+        # Another method that starts here has a rule of its own.
+        implicit = Implicit.of(
+            chosen.implicit if chosen.method == "sgd" else "none", grid.ratings, grid.users, grid.items
+        )
+        return Measure(grid.ratings, self.scale, scored, rule=rule, steps=self.steps, spread=spread, implicit=implicit)
 
     def steps_of(self, epoch: int) -> StepSizes:
         """Return the numbers of a step in an epoch; epoch 0 has the first ones."""

@@ -2,8 +2,8 @@
 
 Covers: the tasks with their inputs and keys, first states and their files, and several epochs of a one-share grid as
 one task.
-Does not cover: the place of the blocks (pipeline/training/placed_grid.py), their order (tasks/grid/visit_order.py), the
-loop over epochs (sgd.py), the work of a task (tasks/training/sgd_share.py).
+Does not cover: second factors (implicit_graph.py), the place of the blocks (pipeline/training/placed_grid.py), their
+order (tasks/grid/visit_order.py), the loop over epochs (sgd.py), the work of a task (tasks/training/sgd_share.py).
 
 The grid is cut into as many shares as there are workers. In a stratum, each worker takes its share of the user shards
 through one share of the item shards, with all its threads; then the workers exchange item shards. There is no barrier
@@ -23,13 +23,14 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
+from funkflow.pipeline.training.methods.implicit_graph import MeansGraph
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid, near
 from funkflow.tasks.grid.bias_baseline import rows_with_ratings
 from funkflow.tasks.grid.factor_shard import ShardStart
-from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import items_of, strata_of_shares
 from funkflow.tasks.model.about import Place
+from funkflow.tasks.training.early_stopping import AnyHistory
 from funkflow.tasks.training.sgd_epochs import History, Measure, run_epochs
 from funkflow.tasks.training.sgd_share import (
     ShareVisits,
@@ -95,10 +96,16 @@ def loaded_state(context: Context, data: PlacedGrid, places: tuple[list[Place], 
 
 
 def submit_epoch(
-    context: Context, data: PlacedGrid, before: State, epoch: int, *, seed: int, steps: StepSizes,
-    scale: tuple[float, float],
-) -> tuple[State, list[Future[Any]]]:  # fmt: skip
-    """Submit a whole epoch as one graph; return its last state, and for each share the future of its EpochErrors."""
+    context: Context, data: PlacedGrid, before: State, epoch: int, *, seed: int, measure: Measure, history: AnyHistory,
+) -> tuple[State, list[Future[Any]], Future[Any] | None]:  # fmt: skip
+    """Submit a whole epoch as one graph.
+
+    Return its last state, for each share the future of its EpochErrors, and that of what means explain, or None.
+
+    history : up to the second epoch before, or more.
+    """
+    steps, implicit = measure.steps_of(epoch, history), measure.implicit
+    pulled = implicit.pulls(epoch, history)
     users: list[Any] = list(before.users)
     items: list[Any] = list(before.items)
     crowd, name = data.shares_a_worker, context.attempt
@@ -111,9 +118,12 @@ def submit_epoch(
                 place = ShareVisits(visits, mine.start, partner * len(data.rows) // data.shares, number == 0)
                 users[share] = delayed(on_timed_threads, pure=False)(
                     descend_share, crowd, data.rows[mine], place, users[share], items=items[partner], steps=steps,
-                    dask_key_name=f"descend-{key}-{partner:03d}of{data.shares}",
+                    pulled=pulled, dask_key_name=f"descend-{key}-{partner:03d}of{data.shares}",
                 )  # fmt: skip
                 items[partner] = next_items(data, users[share], key)
+    means = MeansGraph(data, f"{name}-{epoch:04d}")
+    users, items = means.stepped(users, items, implicit.side(epoch, history), implicit.ridge, pulled)
+    explained = [means.explained(users, items)] if implicit.looks(epoch, history) else []
     errors = []
     for share, mine in enumerate(data.of_shares):
         with data.placed(share):
@@ -121,12 +131,21 @@ def submit_epoch(
             errors.append(
                 delayed(on_threads, pure=False)(
                     score_sgd_share, crowd, data.held_out[mine], users[share], items if data.scored else [],
-                    scaling=steps, scale=scale, dask_key_name=key,
+                    scaling=steps, scale=measure.scale, dask_key_name=key,
                 )
             )  # fmt: skip
     # Without a priority Dask mixes this epoch's tasks with those of the one before.
-    futures = context.client.compute([*users, *items, *errors], optimize_graph=False, priority=-epoch)
-    return State(futures[: data.shares], futures[data.shares : 2 * data.shares]), futures[2 * data.shares :]
+    count = data.shares
+    futures = context.client.compute([*users, *items, *errors, *explained], optimize_graph=False, priority=-epoch)
+    found = futures[3 * count] if explained else None
+    return State(futures[:count], futures[count : 2 * count]), futures[2 * count : 3 * count], found
+
+
+def with_means(context: Context, data: PlacedGrid, state: State) -> State:
+    """Return the state before the first epoch with means of zeros in all shards."""
+    users, items = MeansGraph(data, context.attempt).begun(state.users, state.items)
+    futures = context.client.compute([*users, *items], optimize_graph=False)
+    return State(futures[: data.shares], futures[data.shares :])
 
 
 def submit_epoch_run(

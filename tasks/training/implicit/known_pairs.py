@@ -10,11 +10,11 @@ items lie in one array, shard after shard.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from funkflow.tasks.grid.block import BlockRow, RatingBlock
+from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.ordered_ratings import as_records
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.blocks.pair_sums import add_items, add_users
@@ -25,7 +25,7 @@ def roots(counts: Matrix) -> Matrix:
     return np.where(counts > 0, 1.0 / np.sqrt(np.maximum(counts, 1.0)), 0.0)
 
 
-def sums_over_items(blocks: BlockRow, items: Rows) -> Rows:
+def sums_over_items(blocks: Sequence[RatingBlock], items: Rows) -> Rows:
     """Return N Y: for each user of a shard the sum of the rows of the items that they rated.
 
     Parameters
@@ -46,7 +46,7 @@ def sums_over_items(blocks: BlockRow, items: Rows) -> Rows:
     return sums
 
 
-def sums_over_users(blocks: BlockRow, users: Rows) -> Rows:
+def sums_over_users(blocks: Sequence[RatingBlock], users: Rows) -> Rows:
     """Return a user shard's part of N^T X: for each item the sum of the rows of the users who rated it.
 
     Parameters
@@ -65,7 +65,7 @@ def sums_over_users(blocks: BlockRow, users: Rows) -> Rows:
     return np.concatenate(parts)
 
 
-def gram_part(blocks: BlockRow, items: Rows, weights: Matrix | None = None) -> Rows:
+def gram_part(blocks: Sequence[RatingBlock], items: Rows, weights: Matrix | None = None) -> Rows:
     """Return a user shard's part of N^T D N Y; weights : the diagonal of D, float64 (users of the shard,), None: 1."""
     met = sums_over_items(blocks, items)
     return sums_over_users(blocks, met if weights is None else weighted(met, weights))
@@ -76,7 +76,7 @@ def weighted(rows: Rows, weights: Matrix) -> Rows:
     return np.asarray(rows * weights.astype(rows.dtype)[:, None])
 
 
-def _with_items(blocks: BlockRow) -> Iterator[tuple[RatingBlock, slice]]:
+def _with_items(blocks: Sequence[RatingBlock]) -> Iterator[tuple[RatingBlock, slice]]:
     """Yield each block with the positions of its items among all items."""
     start = 0
     for block in blocks:
