@@ -55,7 +55,9 @@ class ChainStart:
         """Train the start of a chain, or resume its training, and return the chain there."""
         job, scaling = self.job, self.sweeps.objective.scaling
         seed = job.settings.seed + _NEXT_SEED * number
-        chosen = job.settings.model_copy(update={"method": "sgd", "seed": seed, "implicit": "none"})
+        pairs = job.settings.implicit_for(job.grid.ratings)
+        pairs = "auto" if pairs == "both" else pairs
+        chosen = job.settings.model_copy(update={"method": "sgd", "seed": seed, "implicit": pairs})
         if not self.data.scored:
             chosen = chosen.model_copy(update={"epochs": min(chosen.epochs, _UNSCORED_EPOCHS)})
         folder = files.join(self.folder, f"chain-{number:02d}")
