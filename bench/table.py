@@ -52,7 +52,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def table(form: str, data: Data, rows: Sequence[Row]) -> Table:
     """Lay the rows out, a line between sections; `ratio` is a row's seconds over those of its case's first."""
     title = (
-        f"{form}: {data.ratings:,} ratings, {data.users:,} x {data.items:,}; RMSE of biases alone "
+        f"{form}: {data.ratings:,} ratings, {data.users:,} x {data.items:,}; RMSE of the bias baseline "
         f"{data.biases_rmse:.4f}, of the planted truth {data.truth_rmse:.4f}"
     )
     laid = Table(title=title if data.ratings else form, title_justify="left", title_style="bold")

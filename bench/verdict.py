@@ -15,7 +15,7 @@ def objection(rmse: float, data: Data) -> str:
     if not math.isfinite(rmse):
         return f"RMSE {rmse} is no number"
     if rmse >= data.biases_rmse:
-        return f"RMSE {rmse:.4f} is worse than biases alone ({data.biases_rmse:.4f})"
+        return f"RMSE {rmse:.4f} is worse than the bias baseline ({data.biases_rmse:.4f})"
     if rmse <= data.truth_rmse:
         return f"RMSE {rmse:.4f} is below the planted truth ({data.truth_rmse:.4f}): it has seen the probe"
     return ""

@@ -44,7 +44,8 @@ class Kind:
 
 STORE_FAILS = "store fails now and then"
 _LOST = (
-    r"worker t(?:cp|ls)://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are made again, from "
+    r"worker t(?:cp|ls)://\S+ on \S+ was lost: \d+ of its tasks and \d+ results that only it held are computed again, "
+    "from "
 )
 _RUN = tuple(stage for stage in MOMENTS if stage != "reconstruct")
 _TIMES = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
@@ -58,9 +59,9 @@ KINDS: dict[str, Kind] = {
     ),
     "all workers but one killed": Kind(says=_LOST, words=("--set=cluster.workers=3",)),
     "nanny restarts a worker": Kind(says=_LOST),
-    "worker frozen": Kind(says="did not answer any more and was given up", environment=_TIMES, waits=True),
+    "worker frozen": Kind(says="stopped answering and was given up", environment=_TIMES, waits=True),
     "worker frozen, settings as shipped": Kind(
-        says="did not answer any more and was given up", stages=("train",), removes=True, waits=True, takes_minutes=True
+        says="stopped answering and was given up", stages=("train",), removes=True, waits=True, takes_minutes=True
     ),
     "long compile": Kind(stages=("train",), removes=False, waits=True, takes_minutes=True),
     "second run on one root": Kind(),

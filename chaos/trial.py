@@ -182,7 +182,7 @@ def _after_damage(room: Room, place: Place, strike: Strike, attempts: list[Attem
     victim = room.damage(place, how)
     resumed = room.attempt(place, "run")
     attempts.append(resumed)
-    if not re.search(rf"is damaged, falling back to the one before: \S*{victim.name}", resumed.said):
+    if not re.search(rf"is damaged, so the one before is used: \S*{victim.name}", resumed.said):
         yield f"checkpoint damaged ({how} {victim.name}): is not said, but: {resumed.said[-500:]}"
 
 

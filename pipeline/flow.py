@@ -22,7 +22,7 @@ from funkflow.pipeline.running.attempt import Attempt
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.running.raw_data import raw_data
 from funkflow.pipeline.settings.effective import FOR_A_RANKING, may_have_counts, on_counts, with_absolute_paths
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.pipeline.stages.baseline import Baselines, baseline
 from funkflow.pipeline.stages.evaluate import evaluate
@@ -127,7 +127,7 @@ class _Run:
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
             ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
         )  # fmt: skip
-        training: Training = METHODS[chosen.method].run_function()(job)
+        training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal
@@ -168,7 +168,7 @@ class _Run:
     def _evaluate(
         self, context: Context, data: TrainingData, training: Training, baselines: dict[str, Errors], truth: str
     ) -> Evaluation | None:
-        """Measure the errors of a model that predicts ratings, and warn in one line if it is of no use."""
+        """Measure the errors of a model that predicts ratings, and warn in one line if it is not useful."""
         result, chosen = self.result, self.settings.train
         if chosen.weighs_missing_cells:
             return None
@@ -181,7 +181,7 @@ class _Run:
         return reached
 
     def _rank(self, context: Context, data: TrainingData, training: Training, model: str) -> RankingResult:
-        """Measure the ranking, copy it to the result, and warn if a model for recommendations is of no use."""
+        """Measure the ranking, copy it to the result, and warn if a model for recommendations is not useful."""
         result, chosen = self.result, self.settings
         result.ranking = ranking(context, data.dataset, data.split, model, chosen.ranking, training.run_folder)
         if chosen.train.goal == "ranking" and (short := ranking_shortfall(result.ranking)):
@@ -189,7 +189,7 @@ class _Run:
         return result.ranking
 
     def _call_useless(self, context: Context, short: str, data: TrainingData) -> None:
-        self.result.warning = f"the model is of no use: {short}; {remedy(self.settings, data.dataset, data.grid)}"
+        self.result.warning = f"the model is not useful: {short}; {remedy(self.settings, data.dataset, data.grid)}"
         context.notify(Noticed(self.result.warning, warning=True))
 
     def _serve(self, context: Context, settings: Settings, data: TrainingData, training: Training) -> None:
@@ -247,10 +247,10 @@ class _Run:
         chosen = self.settings.train
         steps = step_sizes(data.grid, chosen)
         run_id = start.run_id(data.grid.id, chosen, asdict(steps), self._own_numbers(data))
-        return self.attempt.begin(run_id, data, steps if METHODS[chosen.method].counts_epochs else None)
+        return self.attempt.begin(run_id, data, steps if ALL_METHODS[chosen.trained_as].counts_epochs else None)
 
     def _own_numbers(self, data: TrainingData) -> dict[str, Any]:
         """Return the numbers of the method's own rule, and of the sample whose rankings decide."""
         chosen, rule = self.settings.train, sample_rule(data.dataset, self.settings)
-        own = METHODS[chosen.method].own_numbers(data.grid, data.dataset.bounds, chosen)
+        own = ALL_METHODS[chosen.trained_as].own_numbers(data.grid, data.dataset.bounds, chosen)
         return {**own, **({"ranked": asdict(rule)} if rule else {})}

@@ -33,13 +33,18 @@ class Stream:
 
 @dataclass(frozen=True)
 class Noise:
-    """Normal numbers with a standard deviation, drawn one after another."""
+    """Normal numbers with a standard deviation, drawn one after another, on targets that have weights.
+
+    roots : (users,), the square root of the weight of each user's ratings.
+    """
 
     generator: np.random.Generator
     deviation: float
+    roots: npt.NDArray[Any]
 
-    def add_to(self, targets: npt.NDArray[Any]) -> None:
-        """Add a number to each target, float32 or float64 (n,), in place."""
+    def add_to(self, targets: npt.NDArray[Any], users: npt.NDArray[Any]) -> None:
+        """Weigh targets, float32 or float64 (n,), and add a number to each, in place; users : int (n,), of each."""
+        targets *= self.roots[users].astype(targets.dtype)
         drawn = self.generator.standard_normal(len(targets), dtype=targets.dtype.type)
         drawn *= targets.dtype.type(self.deviation)
         targets += drawn

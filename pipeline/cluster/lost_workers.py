@@ -75,6 +75,6 @@ class LossListener:
     def _line(self, message: _Message) -> str:
         address, running = message["worker"], len(message["processing-tasks"])
         held = len(message["lost-computed-tasks"])
-        how = "did not answer any more and was given up" if address in self._silent else "was lost"
-        work = f"{running} of its tasks and {held} results that only it held are made again"
+        how = "stopped answering and was given up" if address in self._silent else "was lost"
+        work = f"{running} of its tasks and {held} results that only it held are computed again"
         return f"worker {address} on {get_address_host(address)} {how}: {work}, from {self._kept(self._stage)}"

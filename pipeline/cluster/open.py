@@ -122,8 +122,8 @@ def _automatic_security(settings: ClusterSettings, notify: Callable[[str], None]
     if not other:
         return None
     notify(
-        f"other people may be on this machine ({other}), so the processes of this run use TLS with a certificate of "
-        'their own; cluster.tls = "off" turns it off'
+        f"other people may use this machine ({other}), so this run uses TLS with a certificate of its own; "
+        'cluster.tls = "off" turns it off'
     )
     return temporary_security()
 

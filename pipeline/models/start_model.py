@@ -124,26 +124,27 @@ def refuse_unfit(model: EarlierModel, settings: TrainSettings, dataset: Dataset,
         "center": about.get("settings", {}).get("train", {}).get("center", True),
     }
     for setting, value in settings_of_model.items():
-        if value != getattr(settings, setting):
+        if value != (own := getattr(settings, setting)):
+            as_toml = str(value).lower()
             raise SettingsError(
-                f"train.{setting} = {getattr(settings, setting)}, but {name}, which train.warm_start begins from, has "
-                f"{value}: set it to that, or train.warm_start = false for a run that starts from scratch"
+                f"train.{setting} is {str(own).lower()}, but {as_toml} in the start model, {name}: set "
+                f"train.{setting} = {as_toml}, or train.warm_start = false to start from scratch"
             )
     if about.get("transform", "none") != transform:
         raise SettingsError(
-            f"ingest.transform = {transform}, but {name}, which train.warm_start begins from, was trained with "
-            f"{about.get('transform', 'none')}: set it to that, or train.warm_start = false"
+            f"ingest.transform is {transform}, but {about.get('transform', 'none')} in the start model, {name}: use "
+            "that transform, or set train.warm_start = false"
         )
     if about["id_types"] != dataset.id_types:
         raise SettingsError(
-            f"the raw ids of {name}, which train.warm_start begins from, are {about['id_types']}, those of the "
-            f"ratings {dataset.id_types}, so no row would be known: set ingest.id_type, or train.warm_start = false"
+            f"raw ids are {about['id_types']} in the start model, {name}, and {dataset.id_types} in the ratings, so no "
+            "row would match: set ingest.id_type, or train.warm_start = false"
         )
 
 
 def _refuse_other_purpose(about: About, name: str, settings: TrainSettings, dataset: Dataset) -> None:
     """Raise SettingsError if the scores of a model mean something else than those of training with these settings."""
-    whose = f"{name}, which train.warm_start begins from,"
+    whose = f"the start model, {name},"
     remedy = "name another model with train.warm_from, or set train.warm_start = false"
     goal = about.get("goal", "ratings")
     if goal != settings.goal:
@@ -154,7 +155,7 @@ def _refuse_other_purpose(about: About, name: str, settings: TrainSettings, data
     if bool(about.get("alpha")) != settings.weighs_missing_cells:
         did, does = ("did not", "does") if settings.weighs_missing_cells else ("did", "does not")
         raise SettingsError(
-            f"the training of {whose} {did} count missing cells as 0, and this one {does}, so their scores differ in "
+            f"the training of {whose} {did} count missing cells as 0, and this one {does}, so scores would change "
             f"meaning: {remedy}"
         )
     if about.get("counts", False) != dataset.counts:
@@ -186,7 +187,7 @@ def _in_use(root: str, goal: str, asked: str, notify: Listener) -> EarlierModel 
     try:
         about = read_about(folder)
     except (SettingsError, DamagedFile) as damage:
-        notify(Noticed(f"the model in use is not whole, so training starts without it: {damage}", warning=True))
+        notify(Noticed(f"the model in use is incomplete, so training starts without it: {damage}", warning=True))
         return None
     if about.get("asked") != asked:
         return EarlierModel.of(folder, f"run {current.run_id}")

@@ -1,4 +1,4 @@
-"""Whether a model is of use: it must predict better than the bias baseline, or rank better than the most rated items.
+"""Whether a model is useful: it must predict better than the bias baseline, or rank better than the most rated items.
 
 Covers: the warning if it is not, and the advice.
 Does not cover: measuring (pipeline/stages/evaluate.py, pipeline/stages/baseline.py), the gate
@@ -19,9 +19,9 @@ from funkflow.tasks.digits import distinct_figures
 from funkflow.tasks.model.about import About
 
 _TRAINED_FOR_ANOTHER = {
-    "ranking": "this model was trained to predict ratings; train.goal = ranking trains one to recommend",
-    "ratings": "this model was trained to rank, so what it predicts are scores and no ratings; train.goal = ratings "
-    "trains one that predicts ratings",
+    "ranking": "this model was trained to predict ratings; to train one that recommends, set train.goal = ranking",
+    "ratings": "this model was trained to rank: it predicts scores, not ratings; to train one that predicts ratings, "
+    "set train.goal = ratings",
 }
 _FAR, _TIMES_THE_MEAN = 5.0, 10.0
 """Ratings are right-skewed if the greatest is so many standard deviations above the mean, and so many times the mean:
@@ -42,7 +42,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str:
     if model < least:
         return ""
     own, other = distinct_figures(model, least)
-    return f"its RMSE on the validation ratings, {own}, is not below {other}, that of the {ESTIMATES[better]}"
+    return f"validation RMSE {own} does not beat the {ESTIMATES[better]}'s {other}"
 
 
 def ranking_shortfall(ranking: RankingResult) -> str:
@@ -50,8 +50,7 @@ def ranking_shortfall(ranking: RankingResult) -> str:
     if not ranking or ranking["ndcg"] > ranking["most_rated"]["ndcg"]:
         return ""
     own, other = distinct_figures(ranking["ndcg"], ranking["most_rated"]["ndcg"])
-    at = ranking["count"]
-    return f"its NDCG@{at} on the validation ratings, {own}, is not above {other}, that of the most rated items"
+    return f"validation NDCG@{ranking['count']} {own} does not beat the most rated items' {other}"
 
 
 def notice_of_goal(about: About, goal: Literal["ratings", "ranking"]) -> str:
@@ -60,20 +59,18 @@ def notice_of_goal(about: About, goal: Literal["ratings", "ranking"]) -> str:
 
 
 def remedy(settings: Settings, dataset: Dataset, grid: Grid) -> str:
-    """Return the advice for a model that is of no use."""
+    """Return the advice for a model that is not useful."""
     if settings.train.goal == "ranking":
         return "a higher train.rank, another train.als.alpha or more ratings may help"
     if METHODS[settings.train.method].missing_as_zero:
-        return "train.method = sgd looks at known ratings only"
+        return "try train.method = sgd, which trains on observed ratings only"
     if not settings.train.biases:
-        return "train.biases = true and train.center = true take from the factors what they have to carry here"
+        return "set train.biases = true and train.center = true, so that the factors need not model biases and mean"
     if settings.ingest.transform == "none" and is_right_skewed(dataset, grid):
         return f"ratings go up to {dataset.rating_maximum:,.6g}, far above their mean: try ingest.transform = log1p"
     a_row = grid.ratings / max(1, grid.users + grid.items)
-    found = (
-        f"what it learnt from {grid.ratings:,} ratings, {a_row:.1f} for each user and item, does not hold for others"
-    )
-    return f"{found}: more ratings may help"
+    size = f"{grid.ratings:,} ratings, {a_row:.1f} per user or item"
+    return f"what it learned from {size}, does not generalise: more ratings may help"
 
 
 def is_right_skewed(dataset: Dataset, grid: Grid) -> bool:

@@ -18,9 +18,9 @@ from funkflow.pipeline.planning.method_memory import Size as Size
 from funkflow.pipeline.planning.method_memory import Workload as Workload
 from funkflow.pipeline.planning.method_memory import row_bytes as row_bytes
 from funkflow.pipeline.planning.method_memory import scoring_need
-from funkflow.pipeline.planning.posterior_memory import intervals_bytes
+from funkflow.pipeline.planning.posterior_memory import intervals_bytes, noise_bytes
 from funkflow.pipeline.progress.words import format_bytes
-from funkflow.pipeline.settings.methods import DEFAULT_METHOD, METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS, DEFAULT_METHOD, MEMBERS
 from funkflow.tasks.dataset.bucket_rows import MOST_BUCKETS, parts_for
 from funkflow.tasks.errors import CannotFit
 
@@ -103,7 +103,7 @@ class Prediction:
 
 def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, method: str = DEFAULT_METHOD) -> Prediction:
     """Return the predicted peaks; `chunk_bytes`, `partition_ratings` : of ingest."""
-    need = METHODS[method].memory_function()(work)
+    need = ALL_METHODS[method].memory_function()(work)
     size, workers, threads = work.size, work.workers, work.threads
     ratings = size.ratings + size.held_out
     kept = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES)
@@ -122,8 +122,9 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
     # The saved model is scored in processes whose allocators keep some of what training freed, too.
     kept_of_training = min(KEPT_BYTES, ratings * PARTITION_ROW_BYTES + need.worker)
     scoring_worker = WORKER_BYTES + kept_of_training + scoring.worker
-    if method == "bayes":  # the intervals are measured by other tasks than the errors
-        scoring_worker += max(0.0, intervals_bytes(work) - scoring.worker)
+    if method == "bayes":  # the intervals and their noise are measured by other tasks than the errors
+        of_draws = max(intervals_bytes(work), noise_bytes(saved_model(work, method)))
+        scoring_worker += max(0.0, of_draws - scoring.worker)
     return Prediction(
         ingest_bytes=int(CLIENT_BYTES - BEFORE_KERNELS_BYTES + ids + workers * ingest_worker),
         ingest_worker_bytes=int(ingest_worker + SHARED_BYTES),
@@ -141,7 +142,7 @@ def predict_bytes(work: Workload, chunk_bytes: int, partition_ratings: int, meth
 
 def saved_model(work: Workload, method: str) -> Workload:
     """Return the workload of stages that read the model of a training."""
-    return replace(work, rank=METHODS[method].saved_ranks * work.rank)
+    return replace(work, rank=ALL_METHODS[method].saved_ranks * work.rank)
 
 
 def available_memory_bytes() -> int:
@@ -244,7 +245,9 @@ class Allowance:
     def refuse_training(self, prediction: Prediction) -> None:
         """Raise CannotFit if memory is too small for the method of training."""
         method, lower = prediction.method, "train.rank"
-        if method != DEFAULT_METHOD:
+        if method == MEMBERS.name:
+            lower += ", leave out train.members"
+        elif method != DEFAULT_METHOD:
             lower += f", take train.method = {DEFAULT_METHOD!r}"
         needed, worker = prediction.training_bytes, prediction.training_worker_bytes
         self.refuse_memory(needed, worker, f"training by {method}", lower)

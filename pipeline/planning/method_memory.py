@@ -100,7 +100,7 @@ class Size:
 class Workload:
     """The size, rank, grid and workers of a training.
 
-    `streamed` : each task reads the blocks that it needs, instead of workers holding all of them.
+    `streamed` : tasks read the blocks that they need; workers do not hold all. `row_means` : of train.implicit.
     """
 
     size: Size
@@ -109,6 +109,7 @@ class Workload:
     workers: int
     threads: int
     streamed: bool = False
+    row_means: bool = False
 
     @property
     def part(self) -> float:

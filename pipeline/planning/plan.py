@@ -24,7 +24,7 @@ from funkflow.pipeline.planning.serving_memory import ServingNeed, choose_servin
 from funkflow.pipeline.planning.sizes import size_of, training_size
 from funkflow.pipeline.root.manifests import Grid
 from funkflow.pipeline.settings.effective import on_counts
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.grid.layout import shards_for
 from funkflow.tasks.grid.visit_order import shares_for, tasks_of
@@ -88,7 +88,7 @@ class Plan:
     @property
     def has_epochs(self) -> bool:
         """Whether training has epochs of all factors, so that the numbers of an epoch apply."""
-        return METHODS[self.method].counts_epochs
+        return ALL_METHODS[self.method].counts_epochs
 
     def to_dict(self) -> dict[str, object]:
         of_epochs = ("epochs_per_task", "tasks_per_epoch", "moved_bytes_per_epoch", "copied_bytes_per_epoch")
@@ -121,9 +121,11 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
 
     With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
     """
-    work, ingest = Workload(size, settings.train.rank, shards, allowance.workers, allowance.threads), settings.ingest
+    train, ingest = settings.train, settings.ingest
+    row_means = train.implicit_for(size.ratings) != "none"
+    work = Workload(size, train.rank, shards, allowance.workers, allowance.threads, row_means=row_means)
     held, streamed = (
-        predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.method)
+        predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.trained_as)
         for each in (work, replace(work, streamed=True))
     )
     if settings.cluster.blocks == "auto":
@@ -132,7 +134,7 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
         chosen = streamed if settings.cluster.blocks == "streamed" else held
     most, similar = max(*settings.ranking.lengths, settings.recommend.count, 0), settings.recommend.similar
     if most or similar:
-        saved = saved_model(work, settings.train.method)
+        saved = saved_model(work, settings.train.trained_as)
         chosen = with_serving(chosen, recommending_need(settings, saved, most, allowance, similar))
     return in_one_process(chosen) if allowance.one_process else chosen
 
@@ -168,9 +170,9 @@ def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:
         training_ratings=training.ratings,
         split=settings.split.description,
         shards=shards,
-        method=settings.train.method,
+        method=settings.train.trained_as,
         rank=settings.train.rank,
-        limit=METHODS[settings.train.method].limit_in(settings.train),
+        limit=ALL_METHODS[settings.train.trained_as].limit_in(settings.train),
         checkpoint_epochs=settings.train.checkpoint_epochs,
         prediction=prediction,
         allowance=allowance,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:  # for those who ask for it
     models = late("funkflow.tasks.model.model")
 
-ESTIMATES = {"mean": "mean rating", "biases": "biases only", "model": "model", "truth": "planted truth (the floor)"}
+ESTIMATES = {"mean": "mean rating", "biases": "bias baseline", "model": "model", "truth": "planted truth (the floor)"}
 """The estimates of the validation ratings, with their names."""
 
 
@@ -97,11 +97,11 @@ class RunResult:
 
     `transform` : ingest.transform; with "log1p" RMSE and MAE are of log(1 + rating), of model, mean and biases alike.
 
-    `evaluation` : RMSE and MAE of the mean, the biases alone, the model and, for synthetic data, the planted truth.
+    `evaluation` : RMSE and MAE of the mean, the bias baseline, the model and, for synthetic data, the planted truth.
     `counted` : the unit of `epochs`: epochs, steps along the whole gradient (pipeline/training/methods/batch.py),
     passes for one factor (pipeline/training/methods/funk.py; `best_epoch` is then the number of factors), or products
     with the matrix (pipeline/training/methods/standard_svd.py). `warning` : one line if the model is no better than the
-    mean rating or the biases alone. `seconds`, `memory_bytes` : by stage, the latter the peak of this machine's
+    mean rating or the bias baseline. `seconds`, `memory_bytes` : by stage, the latter the peak of this machine's
     processes and of all other workers. `worker_memory_bytes` : the resident size of the largest worker. A prediction is
     0 if there is none. Fields of stages that did not run are None or empty.
     """
@@ -159,7 +159,9 @@ class RunResult:
             The run ended before it exported one.
         """
         if "model" not in self.paths:
-            raise SettingsError('this result has no model: the run ended before it; leave out until, or set "export"')
+            raise SettingsError(
+                'this result has no model: the run ended before the export; omit until, or set it to "export"'
+            )
         return models.Model.load(self.paths["model"])
 
     @property

@@ -26,7 +26,7 @@ class RankedEpochs(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class KeptDraw(Entry):
-    """A draw whose rows are kept; `noise_precision` : tau, of ratings scaled to unit deviation."""
+    """A draw whose rows are kept; `noise_precision` : 1 over the noise variance of scaled ratings."""
 
     chain: int
     sweep: int
@@ -45,13 +45,22 @@ class RankOfMean(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Histogram(Entry):
+    """How many values lie below the first edge, between two, and from the last one on."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PosteriorRecord(Entry):
     """The draws of a posterior, and the model made of their mean.
 
     `rank` : of that model; `noise_deviation` : of ratings about predictions, in rating units;
     `rmse` : validation RMSE of the mean of all predictions, at no rank; `ranks` : of that mean at some ranks;
     `merged` : relative length of what merging draws cut off; `r_hat` : median, 95 % quantile and maximum over some
-    predictions; `effective` : their effective numbers of draws, median and minimum.
+    predictions; `effective` : their effective numbers of draws, median and minimum; `by_r_hat`, `by_effective` : how
+    many of these predictions have which, None where nothing was traced.
     """
 
     burn_in: int
@@ -65,6 +74,8 @@ class PosteriorRecord(Entry):
     r_hat: tuple[float, ...]
     effective: tuple[float, ...]
     kept: tuple[KeptDraw, ...]
+    by_r_hat: Histogram | None = None
+    by_effective: Histogram | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

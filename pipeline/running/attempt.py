@@ -50,6 +50,7 @@ from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.root.store import in_seconds
 from funkflow.pipeline.running.execution import Execution
 from funkflow.pipeline.settings.effective import with_absolute_paths
+from funkflow.pipeline.settings.methods import MEMBERS
 from funkflow.pipeline.training import checkpoint
 from funkflow.pipeline.training.sweeps import sweeps_of
 from funkflow.tasks.errors import FunkflowError
@@ -140,7 +141,7 @@ class Attempt:
         self.metrics.open(run_folder)
         train, self.shards = self.settings.train, grid.shards
         units = {"batch": train.batch.steps, "funk": train.rank, "bayes": sweeps_of(grid, train)[1]}
-        most = units.get(train.method, train.epochs)
+        most = {**units, MEMBERS.name: train.members}.get(train.trained_as, train.epochs)
         self.notify(
             RunBegan(
                 run_id=run_id, execution=self.execution.entry.id, attempt=self.name, method=train.method,
@@ -231,7 +232,7 @@ class Attempt:
             "run": {
                 "run_id": str(result.run_id), "execution": self.execution.entry.id,
                 "ended": in_seconds(), "seconds": time.monotonic() - self.started,
-                "method": train.method, "rank": train.rank, "shards": self.shards, "versions": versions(),
+                "method": train.trained_as, "rank": train.rank, "shards": self.shards, "versions": versions(),
                 "code_version": code_version(), "settings": content,
                 "repeat": f"funkflow run {quote(masked(files.join(str(result.paths['run']), 'settings.toml')))}",
             },
@@ -286,7 +287,7 @@ class Attempt:
         if put_to_use(self.store.root, run_id).run_id != run_id:
             self.notify(
                 Noticed(
-                    f"{run_id} was taken back by hand, so it is not promoted again; funkflow promote {run_id} does that"
+                    f"{run_id} was rolled back by hand, so it is not promoted; to promote it: funkflow promote {run_id}"
                 )
             )
 

@@ -140,7 +140,7 @@ def _answer_or_work(execution: Execution, notify: Listener, work: Callable[[Exec
     """Answer from the receipt, or do the work; return the outcome."""
     request, store = execution.request, execution.store
     if request.if_new and (path := missing_path(execution.settings, request)):
-        notify(Noticed(f"nothing new: {masked(path)} is not there yet"))
+        notify(Noticed(f"nothing new: {masked(path)} does not exist yet"))
         return outcome.NOTHING_NEW
     execution.settings = on_date(execution.settings, request)
     inputs_url = receipts.inputs_url(store, execution.settings, request)
@@ -158,7 +158,7 @@ def _answer_or_work(execution: Execution, notify: Listener, work: Callable[[Exec
     if request.if_new:
         count = receipts.inputs_if_nothing_came(inputs_url, store, execution.settings, request)
         if count is not None:
-            notify(Noticed(f"nothing new: {count:,} files of input are as these settings have seen them"))
+            notify(Noticed(f"nothing new: {count:,} input files, unchanged since these settings read them"))
             return outcome.NOTHING_NEW
     execution.result = work(execution)
     if execution.inputs is not None:
@@ -179,13 +179,15 @@ def _has_model_in_use(store: Store, result: RunResult, notify: Listener) -> bool
         return False
     use = current.used_for(result.goal) if current else None
     if use and use.run_id != result.run_id:
-        notify(Noticed(f"the model in use, by current.json, is that of run {use.run_id}, and not of this one"))
+        notify(Noticed(f"the model in use comes from run {use.run_id}, not from this one (current.json)"))
     return use is not None
 
 
 def _up_to_date(known: receipts.Receipt, request: Request) -> str:
-    what = f"run {posixpath.basename(known.result.run_id)}" if known.result.run_id else f"all up to {request.until}"
+    what = (
+        f"run {posixpath.basename(known.result.run_id)}" if known.result.run_id else f"all stages up to {request.until}"
+    )
     return (
-        f"up to date: {what}; the same settings and code, {known.inputs:,} files of input by path, size and time, "
-        f"{known.outputs:,} files of results by size and manifest"
+        f"up to date: {what}; unchanged: settings, code, {known.inputs:,} input files (path, size, time), "
+        f"{known.outputs:,} result files (size, manifest)"
     )

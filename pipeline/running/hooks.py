@@ -43,7 +43,7 @@ def tell_hook(hooks: HookSettings, record: LedgerRecord, notify: Listener) -> No
             _run_command(hook, body, hooks.timeout_seconds)
     except (OSError, ValueError, http.HTTPException, subprocess.SubprocessError) as cause:
         notify(
-            Noticed(f"hooks.{name} failed, which changes nothing else: {_describe_failure(hook, cause)}", warning=True)
+            Noticed(f"hooks.{name} failed; this affects nothing else: {_describe_failure(hook, cause)}", warning=True)
         )
 
 
@@ -62,7 +62,7 @@ def _run_command(command: str, body: bytes, timeout_seconds: float) -> None:
 def _describe_failure(hook: str, cause: Exception) -> str:
     """Describe a failure by the host or the program's name alone, as the rest of a hook may be secret."""
     if isinstance(cause, subprocess.TimeoutExpired):
-        what = f"not done after {cause.timeout:.3g} s"
+        what = f"timed out after {cause.timeout:.3g} s"
     elif isinstance(cause, subprocess.CalledProcessError):
         what = f"exit code {cause.returncode}"
     else:

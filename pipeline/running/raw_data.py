@@ -33,7 +33,7 @@ def raw_data(context: Context, execution: Execution) -> tuple[Settings, str]:
     """
     settings, truth, reaches = execution.settings, "", execution.request.reaches
     if not settings.synth and not reaches("ingest"):
-        raise SettingsError("there is no [synth] section, so nothing to make; try funkflow synth demo")
+        raise SettingsError("the settings have no [synth] section; try funkflow synth demo")
     if settings.synth:
         raw = synthesis.synthesise(context, settings.synth)
         execution.result.paths["raw"] = raw.folder

@@ -141,9 +141,7 @@ def similar_with(settings: Settings, model_folder: str, listeners: Sequence[List
     CannotFit
         Memory is too small.
     """
-    origin = TrainedOn.of(
-        model_folder, "similar items go beside a model, in the folder of its run, and it is in another"
-    )
+    origin = TrainedOn.of(model_folder, "similar items go into the folder of its run, and the model is elsewhere")
     need = _serving_need(settings, origin, model_folder, 0, settings.recommend.similar)
     with hold_root(origin.root), _context(settings, origin.root, model_folder, listeners, need) as context:
         return similar(context, model_folder, settings.recommend.similar, origin.run_folder)

@@ -61,7 +61,7 @@ def log_run(track: TrackSettings, record: LedgerRecord, notify: Listener) -> Non
         said = str(cause).split("\n")[0]
         reason = masked(said if len(said) <= _MOST_WORDS else f"{said[:_MOST_WORDS]} …") or type(cause).__name__
         where = name_of(track.mlflow)
-        notify(Noticed(f"track.mlflow failed, which changes nothing else: {where}: {reason}", warning=True))
+        notify(Noticed(f"track.mlflow failed; this affects nothing else: {where}: {reason}", warning=True))
 
 
 def _log(mlflow: Any, track: TrackSettings, record: LedgerRecord) -> None:

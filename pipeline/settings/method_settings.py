@@ -84,6 +84,9 @@ class BayesSettings(Section):
         description="sweeps of a chain after these; each draws all rows; None: 16, and 8 for up to 300,000 ratings",
     )
     steps: int = Field(4, ge=1, description="preconditioned steps of conjugate gradients for each row in a sweep")
+    pair_steps: int = Field(
+        6, ge=1, description="steps of conjugate gradients for the second factors of train.implicit in a sweep"
+    )
     mean_rank: int | None = Field(
         None,
         ge=1,

@@ -1,13 +1,14 @@
 """The training methods, in one table with an entry for each method.
 
 Covers: names, units, limits, ignored settings and functions of the methods; settings without effect on a method.
-Does not cover: the settings (sections.py), the methods themselves (pipeline/training/).
+Does not cover: the settings (train.py), the methods themselves (pipeline/training/).
 
 docs/adding-a-method.md shows how to add one.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -63,7 +64,7 @@ class Method:
 
     def limit_in(self, train: Any) -> str:
         """Return the limit in words."""
-        return self.limit.format_map({"epochs": train.epochs, "batch": train.batch, "bayes": train.bayes})
+        return self.limit.format_map({name: getattr(train, name) for name in ("epochs", "batch", "members")})
 
     @property
     def counts_epochs(self) -> bool:
@@ -81,8 +82,10 @@ _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.pl
 _WARM = frozenset({"warm_start", "warm_from"})
 _IMPLICIT = frozenset({"implicit"})
 _DRAWS = frozenset({"bayes", "keep_draws"})
+_OF_SGD = frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS
 _ALL_EPOCHS = (
     frozenset({"als", "batch", "epochs", "l2", "step", "patience", "minimum_gain", "checkpoint_epochs", "stop_by"})
+    | {"members"}
     | _WARM
     | _DRAWS
     | _IMPLICIT
@@ -103,25 +106,25 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS,
+            _OF_SGD,
         ),
         Method(
             "als", "alternating least squares, solved by conjugate gradients",
             f"{_TRAINING}.als:train_als", f"{_MEMORY}:als_need",
-            frozenset({"batch", "step", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT,
+            frozenset({"batch", "members", "step", "iterations", "tolerance"}) | _DRAWS | _IMPLICIT,
             numbers=f"{_TRAINING}.als:objective_of",
         ),
         Method(
             "bayes", "draws from the posterior, by Gibbs sampling",
             f"{_TRAINING}.bayes:train_bayes", "funkflow.pipeline.planning.posterior_memory:bayes_need",
-            frozenset({"als", "batch", "iterations", "tolerance"}) | _WARM,
+            frozenset({"als", "batch", "iterations", "members", "tolerance"}) | _WARM,
             unit="sweep", counted="sweeps", limit="the sweeps of all chains",
             numbers="funkflow.pipeline.training.sweeps:sampling_size", saved_ranks=2,
         ),
         Method(
             "batch", "gradient descent on all ratings at once",
             f"{_TRAINING}.batch:train_batch", f"{_MEMORY}:batch_need",
-            frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "tolerance"})
+            frozenset({"als", "epochs", "step", "patience", "checkpoint_epochs", "iterations", "members", "tolerance"})
             | _WARM
             | _DRAWS
             | _IMPLICIT,
@@ -130,7 +133,7 @@ METHODS: dict[str, Method] = {
         Method(
             "funk", "gradient descent, one factor after another",
             f"{_TRAINING}.funk:train_funk", f"{_MEMORY}:funk_need",
-            frozenset({"als", "batch", "checkpoint_epochs", "iterations", "minimum_gain", "tolerance"})
+            frozenset({"als", "batch", "checkpoint_epochs", "iterations", "members", "minimum_gain", "tolerance"})
             | _WARM
             | _DRAWS
             | _IMPLICIT,
@@ -144,6 +147,15 @@ METHODS: dict[str, Method] = {
     )
 }  # fmt: skip
 """The methods by name, in the order in which they are listed."""
+MEMBERS = Method(
+    "members", "the mean of several runs of stochastic gradient descent",
+    f"{_TRAINING}.members:train_members", "funkflow.pipeline.planning.posterior_memory:members_need", _OF_SGD | _WARM,
+    unit="member", counted="members", limit="{members} runs of at most {epochs} epochs",
+    numbers=f"{_TRAINING}.members:size_of_mean", saved_ranks=2,
+)  # fmt: skip
+"""What `train.members` above 1 makes of sgd. It has no name in `train.method`."""
+ALL_METHODS = ChainMap(METHODS, {MEMBERS.name: MEMBERS})
+"""Also those without a name in `train.method`, and those that a program adds to METHODS."""
 DEFAULT_METHOD = next(iter(METHODS))
 """The method for production, with the least memory and time."""
 
@@ -156,5 +168,5 @@ def described_methods() -> str:
 
 
 def without_effect(method: str, fields: Collection[str]) -> list[str]:
-    """Return the given fields of [train] that have no effect on the result of this method."""
-    return sorted(METHODS[method].ignores.intersection(fields))
+    """Return the given fields of [train] that have no effect on the result of a method of ALL_METHODS."""
+    return sorted(ALL_METHODS[method].ignores.intersection(fields))

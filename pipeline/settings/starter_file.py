@@ -85,7 +85,7 @@ def recognise_ratings(settings: Settings, forgotten: ErasedIds) -> Recognised:
     sources = find_sources(settings.ingest.ratings, settings.split.file)
     first = next((Source(source.name, source.files[:1]) for source in sources if source.files), None)
     if first is None:
-        raise BadInput("no file of ratings is left to read beside the validation file; name the ratings, too")
+        raise BadInput("no ratings file is left to read beside the validation file; name the ratings, too")
     companions = find_companions(sources)
     with tempfile.TemporaryDirectory() as scratch:
         file = unpack_here(first, scratch)[0]

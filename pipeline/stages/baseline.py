@@ -65,7 +65,7 @@ def baseline(context: Context, split: Split, grid: Grid, scale: tuple[float, flo
     errors = {"mean": known.mean, "biases": known.biases}
     context.notify(BaselinesMeasured(split.split, errors["mean"].rmse, errors["biases"].rmse))
     mean, biases = (rounded(errors[name].rmse, errors["mean"].rmse, errors["biases"].rmse) for name in errors)
-    summary = f"RMSE {mean} by the mean, {biases} by biases, on {split.split}"
+    summary = f"RMSE {mean} (mean rating), {biases} (bias baseline) on {split.split}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return Baselines(errors, placed)
 

@@ -46,7 +46,7 @@ def fold_given(
             made = _fold(context, data, training, settings, alpha).publish(
                 [f"{n:05d}.npy" for n in range(data.grid.shards)]
             )
-    summary = f"{made.folded:,} validation users, from {made.ratings:,} given ratings"
+    summary = f"{made.folded:,} validation users folded in from {made.ratings:,} ratings"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return replace(training, folded=made.users)
 

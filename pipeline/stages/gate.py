@@ -35,16 +35,8 @@ from funkflow.tasks.model.parts import ModelParts
 from funkflow.tasks.storage import files
 
 _STAGE = "gate"
-_NOTHING_TO_ASK = (
-    'split.kind = "none" holds no ratings out, so nothing says whether the model is better than the mean rating: '
-    "gate.beats_biases asks nothing"
-)
-
-
-_NO_RANKING_TO_ASK = (
-    "no ranking was measured, so nothing says whether the model ranks better than the most rated items: "
-    "gate.beats_most_rated asks nothing"
-)
+_NOTHING_TO_ASK = 'split.kind = "none" leaves no validation ratings, so the gate skips gate.beats_biases'
+_NO_RANKING_TO_ASK = "no ranking was measured, so the gate skips gate.beats_most_rated"
 
 
 @dataclass(frozen=True)
@@ -76,11 +68,11 @@ def gate(
     """
     began = time.monotonic()
     if current is not None and current[0] == new.run_id:
-        context.notify(StageFinished(_STAGE, 0.0, f"{new.run_id} is in use already", reused=True))
+        context.notify(StageFinished(_STAGE, 0.0, f"{new.run_id} is already in use", reused=True))
         return {}
     context.notify(StageStarted(_STAGE))
     if url := _infinite(context, new):
-        raise refused(new.run_id, f"{url} holds numbers that are not finite")
+        raise refused(new.run_id, f"{url} contains NaN or infinite numbers")
     found: GateResult = {"training_ratings": new.data.grid.ratings}
     try:
         found |= _pass_or_refuse(context, new, current, settings, split)
@@ -98,7 +90,8 @@ def _pass_or_refuse(
     """Return the comparison with the model in use, {} without one; raise ModelRefused for a failed requirement."""
     if new.data.grid.ratings < settings.ratings_at_least:
         raise ModelRefused(
-            f"{new.data.grid.ratings:,} training ratings, and gate.ratings_at_least = {settings.ratings_at_least:,}"
+            f"{new.data.grid.ratings:,} training ratings are fewer than "
+            f"gate.ratings_at_least = {settings.ratings_at_least:,}"
         )
     if new.ranking is not None:
         return _ranks_or_refuse(context, new.ranking, settings)
@@ -128,11 +121,11 @@ def _verdict(current_id: str, compared: ModelErrors, allowed: float) -> GateResu
     before, now = compared.older.rmse, compared.newer.rmse
     shown, shown_before = distinct_figures(now, before)
     sentence = (
-        f"RMSE {shown}, that of {current_id} {shown_before} on the same {compared.newer.ratings:,} validation ratings, "
-        f"{compared.counted.unknown:,} of them of users or items that it does not know"
+        f"RMSE {shown} against {shown_before} for {current_id} on the same {compared.newer.ratings:,} validation "
+        f"ratings; {current_id} lacks the user or item of {compared.counted.unknown:,}"
     )
     if now > before + allowed:
-        raise ModelRefused(f"{sentence}, which is worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
+        raise ModelRefused(f"{sentence}: worse by more than gate.rmse_worse_by_at_most = {allowed:g}")
     return {
         "compared_with": current_id, "rmse": now, "rmse_before": before, "ratings": compared.newer.ratings,
         "trained_on": compared.counted.trained_on, "unknown": compared.counted.unknown, "said": sentence,
@@ -160,19 +153,21 @@ def _compare_with_current(
         refuse_missing_parts(folder, about)
     except (SettingsError, DamagedFile) as damage:
         context.notify(
-            Noticed(f"the model in use is not whole, so {new.run_id} is not compared: {damage}", warning=True)
+            Noticed(
+                f"the model in use is incomplete, so the gate does not compare {new.run_id}: {damage}", warning=True
+            )
         )
         return None
     types = new.data.dataset.id_types
     if about["id_types"] != types:
         raise ModelRefused(
-            f"the model in use, {current_id}, is one of other data: its ids are {about['id_types']}, not {types}"
+            f"the model in use, {current_id}, comes from other data: its ids are {about['id_types']}, not {types}"
         )
     own, of_other = (each.get("transform", "none") for each in (read_about(new.folder), about))
     if own != of_other:
         raise ModelRefused(
-            f"the model in use, {current_id}, was trained with ingest.transform = {of_other}, the new one with {own}, "
-            "so their errors do not compare"
+            f"errors do not compare: ingest.transform is {of_other} in the model in use, {current_id}, "
+            f"and {own} in the new one"
         )
     # The slice that an earlier model stopped on is not among its training ratings, so it does not count.
     ancestor = EarlierModel.of(folder, current_id)
@@ -180,8 +175,8 @@ def _compare_with_current(
     trainings = None if risky is None else [found for each in risky if (found := each.training()) is not None]
     if risky is None or trainings is None or len(trainings) < len(risky):
         raise ModelRefused(
-            f"it cannot be known which of its validation ratings the model in use, {current_id}, was trained on: its "
-            "dataset or split are not there any more, and it was split otherwise",
+            f"funkflow cannot tell which validation ratings the model in use, {current_id}, was trained on: it used "
+            "another split, and its dataset or split is gone",
         )
     compared = _score_both(context, new, trainings, ModelParts.of(folder, about))
     _refuse_unfair(context, current_id, compared)
@@ -218,22 +213,22 @@ def _refuse_unfair(context: Context, current_id: str, compared: ModelErrors) -> 
     of_all = f"{compared.counted.trained_on:,} of {scored + compared.counted.trained_on:,} validation ratings"
     if not scored or scored < LEAST_LEFT * (scored + compared.counted.trained_on):
         raise ModelRefused(
-            f"the model in use, {current_id}, was trained on {of_all}, which leaves too few to compare both on"
+            f"the model in use, {current_id}, was trained on {of_all}, and too few are left to compare both models"
         )
     if not compared.counted.known:
         raise ModelRefused(
-            f"the model in use, {current_id}, is one of other data: of {scored:,} validation ratings it knows user and "
-            "item of none",
+            f"the model in use, {current_id}, comes from other data: it lacks the user or item of each of {scored:,} "
+            "validation ratings",
         )
     if compared.counted.trained_on:
         context.notify(
-            Noticed(f"{of_all} count for neither model, as {current_id}, in use now, was trained on them", warning=True)
+            Noticed(f"the gate ignores {of_all}: the model in use, {current_id}, was trained on them", warning=True)
         )
 
 
 def refused(run_id: str, why: str) -> ModelRefused:
     """Return the error that ends the run of a refused model."""
     return ModelRefused(
-        f"model of run {run_id} refused by its gate: {why}; the model in use stays, and "
-        f"funkflow promote {run_id} promotes the new one all the same"
+        f"the gate refused the model of run {run_id}: {why}; the model in use stays. To promote the new one anyway: "
+        f"funkflow promote {run_id}"
     )

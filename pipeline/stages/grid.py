@@ -46,8 +46,8 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
     shards = settings.shards or shards_for_grown(dataset.generations, split.training_ratings)
     if shards > min(dataset.users, dataset.items):
         raise SettingsError(
-            f"grid.shards = {shards} is more than there are users ({dataset.users:,}) "
-            f"or items ({dataset.items:,}); lower it, or leave it to the default"
+            f"grid.shards = {shards} exceeds the number of users ({dataset.users:,}) or items ({dataset.items:,}); "
+            "lower it, or omit it for the default"
         )
     grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
     folder = context.store.grid(grid_id)
@@ -67,9 +67,10 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
 def _refuse_too_few(blocks: Sequence[BlockEntry], ratings: int, mean: float, values: int) -> None:
     """Raise BadInput unless there are at least so many different ratings, 1 or 2."""
     if len({extreme for block in blocks for extreme in block.extremes or ()}) < values:
+        found = f"all {ratings:,} training ratings equal {mean:g}" if ratings else "there are no training ratings"
         raise BadInput(
-            f"{ratings} training ratings, mean {mean:g}, no two of them different: nothing to learn; check the ratings "
-            "column and the split, or, if they are likes, set train.goal = ranking"
+            f"{found}: nothing to learn; check the ratings column and the split, or, for likes, set "
+            "train.goal = ranking"
         )
 
 

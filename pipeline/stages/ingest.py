@@ -159,7 +159,7 @@ def _write_dataset(work: _Ingest) -> Dataset:
     )  # fmt: skip
     rows = before + sum(chunk.rows for chunk in scattered)
     if not rows:
-        raise BadInput(f"{settings.ratings[0]}: no rating in it can be used; check ingest.ratings and ingest.format")
+        raise BadInput(f"{settings.ratings[0]}: no usable rating; check ingest.ratings and ingest.format")
     # A part of the parent may be split, but parts are never merged.
     parts = max(parts_for(rows, settings.partition_ratings, buckets), len(earlier.parts) if earlier else 1)
     users, items = ids = _write_id_tables(work, prepared, parts)
@@ -218,7 +218,7 @@ def _parse_input(work: _Ingest) -> tuple[ParseInput, int]:
         form = recognise(pieces[0].file, wanted_form(work.settings, work.events))
         work.context.notify(Noticed(describe_first_file(pieces[0].file, form, work.now.forgotten)))
     else:
-        raise BadInput("no file of ratings is left to read; check ingest.ratings")
+        raise BadInput("no ratings file is left to read; check ingest.ratings")
     parsed_bytes = sum(piece.stop - piece.start for piece in pieces)
     return prepare_pieces(pieces, form, work.settings.chunk_bytes), parsed_bytes
 
@@ -292,7 +292,7 @@ def _describe_dataset(dataset: Dataset, settings: IngestSettings) -> str:
         (dataset.deleted, "ratings deleted"),
     )
     size = f"{dataset.ratings:,} {dataset.unit} of {dataset.users:,} users and {dataset.items:,} items"
-    words = [f"{size} from {dataset.format}", *(f"{count:,} {name}" for count, name in counts if count)]
+    words = [f"{size} from {dataset.format.split(' (')[0]}", *(f"{count:,} {name}" for count, name in counts if count)]
     if dataset.parent:
         parts = f"{dataset.parts_written} parts written, {dataset.parts_kept} kept"
         words.append(f"grown from {dataset.parent.id}; {dataset.parsed_bytes:,} bytes parsed, {parts}")

@@ -40,14 +40,14 @@ def unseen(
     Raises
     ------
     SettingsError
-        That cannot be known any more, or more than half of the validation ratings would go.
+        Nobody can tell which these are, or more than half of the validation ratings would go.
     """
     risky = ancestor.may_include(settings, slice_fraction, dataset)
-    remedy = "split as its run did, or set train.warm_start = false"
+    remedy = "use the split of its run, or set train.warm_start = false"
     if risky is None:
         raise SettingsError(
-            f"{ancestor.name} does not say which ratings it was trained on, so validation ratings may be among them: "
-            "start from a model that a run left in its root, or set train.warm_start = false"
+            f"{ancestor.name} does not record its training ratings, so validation ratings may be among them: start "
+            "from a model in the root of its run, or set train.warm_start = false"
         )
     if not risky or not (split.validation.ratings or split.slice):
         return split
@@ -55,9 +55,8 @@ def unseen(
     trainings = [found for each in risky if (found := each.training()) is not None]
     if len(trainings) < len(risky):
         raise SettingsError(
-            f"{ancestor.name} was trained on ratings that are not there any more (dataset "
-            f"{', '.join(each.dataset for each in risky)}) and split otherwise, so validation ratings may be among "
-            f"them: {remedy}"
+            f"{ancestor.name} used another split, and its training ratings are gone (dataset "
+            f"{', '.join(each.dataset for each in risky)}), so validation ratings may be among them: {remedy}"
         )
     identity = store.content_id(what="unseen", split=split.id, seen=[[each.dataset, each.split] for each in risky])
     folder = context.store.split(identity)
@@ -79,16 +78,16 @@ def unseen(
             )  # fmt: skip
             made = made.publish([part.path for held_out in made.held_out.values() for part in held_out.parts])
     lost, left = made.lost, made.validation.ratings
-    sentence = f"{lost:,} of {lost + left:,} validation ratings were trained on by {ancestor.name}, or by its own start"
+    sentence = f"{ancestor.name}, or its own start model, was trained on {lost:,} of {lost + left:,} validation ratings"
     if left < LEAST_LEFT * (lost + left):
-        raise SettingsError(f"{sentence}, which are too many to leave out: {remedy}")
+        raise SettingsError(f"{sentence}, too many to leave out: {remedy}")
     if made.slice and not made.slice.ratings:
         raise SettingsError(
-            f"{ancestor.name}, or its own start, was trained on all of the slice to stop on: "
+            f"{ancestor.name}, or its own start model, was trained on the whole early-stopping slice: "
             'set train.stop_on = "validation" or "nothing", or train.warm_start = false'
         )
     if lost:
-        context.notify(Noticed(f"{sentence}; they are left out of validation, and not trained on", warning=True))
+        context.notify(Noticed(f"{sentence}; this run neither trains nor validates on them", warning=True))
     context.notify(StageFinished(_STAGE, time.monotonic() - began, f"{left:,} validation ratings left", reused))
     return made
 

@@ -76,7 +76,7 @@ def predict(
             context, model_folder, pairs, batch_pairs, folder=folder, predictions_id=predictions_id,
             intervals=pairs_file.intervals,
         )  # fmt: skip
-    unknown = f", {manifest.unknown:,} of them with a user or item that is not in the model" if manifest.unknown else ""
+    unknown = f" ({manifest.unknown:,} with a user or item that the model lacks)" if manifest.unknown else ""
     summary = f"{pairs.table.num_rows:,} pairs{unknown}, in {folder}"
     context.notify(StageFinished(_STAGE, time.monotonic() - started, summary, reused))
     return folder
@@ -120,7 +120,7 @@ def _clear(folder: str, ours: bool) -> None:
         The folder is a user's own and not empty.
     """
     if not ours and files.names(folder):
-        raise SettingsError(f"{folder}: is not empty and holds no whole predictions; name a new folder")
+        raise SettingsError(f"{folder}: not empty, and without complete predictions; name another folder")
     for name in _OUTPUTS:
         files.remove_tree(files.join(folder, name))
 

@@ -104,6 +104,6 @@ def similar(context: Context, model_folder: str, count: int, run_folder: str) ->
                 folder=folder, id=identity, count=count, parts=parts,
                 items=sum(part.items for part in parts), rows=sum(part.rows for part in parts),
             ).publish([part.path for part in parts])  # fmt: skip
-    summary = f"{manifest.rows:,} items similar to {manifest.items:,}, in {folder}"
+    summary = f"{manifest.rows:,} similar items for {manifest.items:,} items, in {folder}"
     context.notify(StageFinished(_SIMILAR, time.monotonic() - started, summary, reused))
     return folder

@@ -146,7 +146,7 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
         found = [cut for cut in cuts if _marker(cut) in done and _is_complete(target, cut)]
     elif set(files.names(target.folder)) - {SCRATCH}:
         raise SettingsError(
-            f"{target.folder}: is not empty and holds nothing of this reconstruction; name a new folder, or delete it"
+            f"{target.folder}: holds files other than this reconstruction; name another folder, or delete this one"
         )
     else:
         found = []
@@ -156,12 +156,12 @@ def _remaining(context: Context, target: Target, cuts: list[Cut], wanted: str) -
     free = available_disk_bytes(target.folder)
     if free is not None and needed > free:
         raise CannotFit(
-            f"{target.folder}: the reconstruction needs {format_bytes(needed)} of disk and {format_bytes(free)} are "
-            "free; free some, write it to another place, or reconstruct only the rows or columns you need"
+            f"{target.folder}: the reconstruction needs {format_bytes(needed)} of disk, and {format_bytes(free)} is "
+            "free; free some, name another folder, or reconstruct fewer rows or columns"
         )
-    there = "" if free is None else f"; {format_bytes(free)} are free"
-    before = f", {len(kept):,} of them there already" if kept else ""
-    context.notify(Noticed(f"{format_bytes(total)} in {len(cuts):,} pieces{before}, to {target.folder}{there}"))
+    there = "" if free is None else f"; {format_bytes(free)} is free"
+    before = f" ({len(kept):,} already written)" if kept else ""
+    context.notify(Noticed(f"{format_bytes(total)} in {len(cuts):,} pieces{before} to {target.folder}{there}"))
     files.write_json(plan, wanted)
     return todo
 

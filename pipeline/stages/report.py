@@ -29,7 +29,7 @@ from funkflow.pipeline.results.report.fact_parts import (
     spectrum_facts,
 )
 from funkflow.pipeline.results.report.facts import ReportFacts, RunSummary, RunVerdict, TaskTimes
-from funkflow.pipeline.results.report.interval_facts import interval_facts
+from funkflow.pipeline.results.report.interval_facts import convergence_facts, interval_facts
 from funkflow.pipeline.root.manifests import Split, Training, TrainingData
 from funkflow.pipeline.root.model_manifests import Calibration, SavedCounts, SavedReport
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id, nothing_half_written
@@ -117,6 +117,7 @@ def _facts(
         "spectrum": spectrum,
         "errors": error_facts(errors, ruler) if errors is not None else None,
         "intervals": interval_facts(calibration) if calibration else None,
+        "convergence": convergence_facts(training.posterior),
         "factors": factors or None,
         "time": {"stages": run["stages"], "tasks": tasks},
         "memory": run["memory"],

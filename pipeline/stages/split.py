@@ -32,7 +32,7 @@ from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import share
 
 _STAGE = "split"
-_BY_TIME = {"last": "which are the last", "after": "which came after the date"}
+_BY_TIME = ("last", "after")
 
 
 def split(
@@ -56,15 +56,13 @@ def split(
     if settings.kind == "fraction" and ingest.ratings:
         _mention_probe(context, ingest)
     if settings.kind == "none":
-        stops = f"a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "nothing"
+        stops = f"uses a slice of {slice_fraction * 100:g} % of the ratings" if slice_fraction else "is off"
         context.notify(
-            Noticed(
-                f'there are no validation ratings (split.kind = "none"), so no RMSE is measured; to stop on: {stops}'
-            )
+            Noticed(f'split.kind = "none" leaves no validation ratings, so there is no RMSE; early stopping {stops}')
         )
     if settings.kind in _BY_TIME and not dataset.timestamps:
         raise BadInput(
-            f'the ratings have no times, so split.kind = "{settings.kind}" cannot tell {_BY_TIME[settings.kind]}; '
+            f'split.kind = "{settings.kind}" needs the times of ratings, and these have none; '
             'use split.kind = "fraction"'
         )
     source = find_sources([settings.file])[0] if settings.kind == "file" else None
@@ -99,7 +97,7 @@ def _mention_probe(context: Context, ingest: IngestSettings) -> None:
     """Notify of a probe file, which is a better choice than a hash split by default."""
     probe = find_companions(find_sources(ingest.ratings)).get("probe")
     if probe:
-        context.notify(Noticed(f"{probe} lies beside the ratings; to validate on its pairs: --validation {probe}"))
+        context.notify(Noticed(f"{probe} is beside the ratings; to validate on its pairs: --validation {probe}"))
 
 
 def _split_id(
@@ -211,16 +209,16 @@ def _hold_out(
         refuse_one_side(settings.date, parts)
     if settings.kind != "none" and ratings == 0:
         raise BadInput(
-            f"no rating is left for validation by {settings.description}: there are {dataset.ratings:,}; "
+            f"split {settings.description} takes none of {dataset.ratings:,} ratings for validation; "
             "change the [split] settings"
         )
     if ratings and sum(part.unknown for part in parts) == ratings:
-        message = f"none of the {ratings:,} ratings of {settings.file} has a user and an item that are in the data"
-        context.notify(Noticed(f"{message}: are these its ids?", warning=True))
+        message = f"none of the {ratings:,} ratings in {settings.file} has a user and an item of the data"
+        context.notify(Noticed(f"{message}; check its ids", warning=True))
     sliced = [part.slice for part in parts if part.slice is not None]
     if rule.slice_fraction > 0 and not any(part["rows"] for part in sliced):
         raise BadInput(
-            f"no training rating falls into the slice to stop on: there are {sum(part.training for part in parts):,}; "
+            f"none of {sum(part.training for part in parts):,} training ratings falls into the early-stopping slice; "
             'raise train.slice_fraction, or set train.stop_on = "validation" or "nothing"'
         )
     given = [part.given for part in parts if part.given is not None]
@@ -246,18 +244,21 @@ def _missing_message(prepared: ParseInput, missing: set[tuple[int | str, int | s
     file, line, (user, item) = found if found else (url, 0, next(iter(missing)))
     return (
         f"{file}:{line}: user {user!r} has no rating for item {item!r} in the data; "
-        "use the probe file of these very ratings, or remove the line"
+        "use the probe file of these ratings, or remove the line"
     )
 
 
 def _describe_split(made: Split) -> str:
-    sliced = f", {made.slice.ratings:,} in a slice to stop on" if made.slice else ""
-    duplicates = f", {made.duplicates:,} pairs given twice" if made.duplicates else ""
-    unknown = f", {made.unknown:,} of users or items that the data do not have" if made.unknown else ""
-    cold = f", {made.cold:,} of users or items with none before it" if made.cold else ""
+    counts = (
+        (made.duplicates, "duplicate pairs"),
+        (made.unknown, "with a user or item that the data lack"),
+        (made.cold, "with a user or item without earlier ratings"),
+    )
+    among = ", ".join(f"{count:,} {name}" for count, name in counts if count)
+    sliced = f", {made.slice.ratings:,} in the early-stopping slice" if made.slice else ""
     given = f", {made.given.ratings:,} to fold in from" if made.given else ""
     kept = f"; {made.parts_kept} parts kept" if made.parts_kept else ""
     return (
-        f"{made.split}: {made.validation.ratings:,} validation ratings{given}{sliced}, "
-        f"{made.training_ratings:,} to train on{duplicates}{unknown}{cold}{kept}"
+        f"{made.split}: {made.validation.ratings:,} validation ratings{f' ({among})' if among else ''}{given}{sliced}, "
+        f"{made.training_ratings:,} training ratings{kept}"
     )

@@ -62,7 +62,7 @@ def _prepare_folder(folder: str, set_id: str, ours: bool) -> None:
     if files.names(folder):
         if not ours and not files.exists(files.join(folder, _UNFINISHED)):
             raise SettingsError(
-                f"synth.folder = {folder!r} is not empty and is no set with these settings; name a new folder"
+                f"synth.folder = {folder!r} holds files other than a set with these settings; name another folder"
             )
         files.remove_tree(folder)
     files.write_json(files.join(folder, _UNFINISHED), {"id": set_id})

@@ -51,7 +51,7 @@ def write_canonical_vectors(
     reused = manifest is not None and manifest.id == wanted
     if manifest is None or not reused:
         if files.names(folder):
-            raise SettingsError(f"{folder}: is not empty and holds no such vectors; name a new folder")
+            raise SettingsError(f"{folder}: holds files other than these vectors; name another folder")
         parts = ModelParts.of(model_folder, about)
         context.notify(StageStarted(_STAGE, tasks_of_core(parts) + len(parts.users) + len(parts.items)))
         core = core_of(context, _STAGE, parts, fold_biases)

@@ -39,14 +39,19 @@ class Search(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawState(Entry):
-    """The state of sampling beside its files (methods/bayes_graph.py); `noise_precisions` : tau of each chain."""
+    """The state of sampling beside its files (methods/bayes_graph.py).
+
+    `noise_...` : tau and nu of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py).
+    """
 
     noise_precisions: tuple[float, ...]
+    noise_shapes: tuple[float, ...]
     draws: int
     kept: tuple[KeptDraw, ...]
     lost: float = 0.0
     whole: float = 0.0
     noise_variances: float = 0.0
+    squares: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +127,8 @@ class Checkpoint(Entry):
         """Raise SettingsError if the workers compile for another CPU target than those that wrote the checkpoint."""
         if self.cpu_target != cpu_target:
             raise SettingsError(
-                f"{run_folder}: checkpoints were made by kernels for {self.cpu_target}, the workers compile for "
-                f"{cpu_target}, which may round differently; resume where they were made, or train from scratch "
+                f"{run_folder}: kernels for {self.cpu_target} wrote the checkpoints, and the workers have kernels for "
+                f"{cpu_target}, which may round differently; resume on workers like the former, or train from scratch "
                 "with --fresh"
             )
 
@@ -168,9 +173,7 @@ def newest_whole(context: Context, run_folder: str) -> Checkpoint | None:
             run_all(context, "verify", "verify-checkpoint", verify_shard, jobs)
         except DamagedFile as damage:
             context.notify(
-                Noticed(
-                    f"checkpoint of epoch {epoch} is damaged, falling back to the one before: {damage}", warning=True
-                )
+                Noticed(f"checkpoint of epoch {epoch} is damaged, so the one before is used: {damage}", warning=True)
             )
         else:
             return checkpoint
@@ -185,8 +188,10 @@ def _entries_of(folder: str, epoch: int) -> list[FileEntry]:
 
 
 def _distinct_entries(checkpoint: Checkpoint) -> list[FileEntry]:
-    both = (checkpoint.current.entries, checkpoint.best)
-    return list({entry.path: entry for part in both for side in ("users", "items") for entry in part[side]}.values())
+    sampling = checkpoint.current.sampling
+    kept = [{"users": draw.users, "items": draw.items} for draw in (sampling.kept if sampling else ())]
+    parts = (checkpoint.current.entries, checkpoint.best, *kept)
+    return list({entry.path: entry for part in parts for side in ("users", "items") for entry in part[side]}.values())
 
 
 def _manifest_name(epoch: int) -> str:

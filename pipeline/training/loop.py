@@ -57,8 +57,8 @@ class CheckpointedLoop:
         name = f"{self.context.attempt}-from-{last.epoch:04d}"
         now = load_grid(self.context, self.job.source, name, before=data)
         if now is not data:
-            workers = f"{len(now.workers)} workers, {len(data.workers)} before"
-            self.context.notify(Noticed(f"from {self.unit} {last.epoch + 1} on {workers}"))
+            workers = f"{len(now.workers)} workers instead of {len(data.workers)}"
+            self.context.notify(Noticed(f"{workers} from {self.unit} {last.epoch + 1} on"))
         return now
 
     def resume(self) -> Checkpoint | None:

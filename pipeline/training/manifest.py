@@ -37,21 +37,22 @@ def reuse_or_train(
     context.check_fits(STAGE)
     context.notify(StageStarted(STAGE, most))
     if job.streamed:
-        context.notify(Noticed("each epoch reads its blocks again instead of holding them in memory (cluster.blocks)"))
+        context.notify(Noticed("each epoch reads its blocks again instead of keeping them in memory (cluster.blocks)"))
     workers = len(running_workers(context.client))
     if workers > shards:
         context.notify(
             Noticed(
-                f"a grid of {shards} x {shards} blocks keeps {shards} workers busy, and there "
-                f"are {workers}; set grid.shards to {workers} or more, or use fewer workers",
+                f"a grid of {shards} x {shards} blocks keeps only {shards} of {workers} workers busy; "
+                f"set grid.shards to {workers} or more, or use fewer workers",
                 warning=True,
             )
         )
     started = time.monotonic()
     with spare_memory(context):
         manifest = train().compact()
-    entries = (entry for side in ("users", "items") for entry in manifest.shards[side])
-    manifest = manifest.publish([f"../checkpoints/{entry.path}" for entry in entries])
+    kept = manifest.posterior.kept if manifest.posterior else ()
+    sides = (*manifest.shards.values(), *(side for draw in kept for side in (draw.users, draw.items)))
+    manifest = manifest.publish([f"../checkpoints/{entry.path}" for side in sides for entry in side])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest
 

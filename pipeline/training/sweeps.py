@@ -22,11 +22,15 @@ MEAN_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class SamplingSize:
-    """The numbers of a sampler: `chains`, `draws` of each, `mean_rank` of the model."""
+    """The numbers of a sampler: `chains`, `draws` of each, `mean_rank` of the model.
+
+    `implicit` : whose second factors make means of rows.
+    """
 
     chains: int
     draws: int
     mean_rank: int
+    implicit: str
 
 
 def sampling_size(grid: Grid, _scale: tuple[float, float], settings: TrainSettings) -> SamplingSize:
@@ -42,7 +46,7 @@ def sampling_size(grid: Grid, _scale: tuple[float, float], settings: TrainSettin
         rank = settings.rank * (4 if 16 * settings.rank * (grid.users + grid.items) <= MEAN_BYTES else 2)
     return SamplingSize(
         chains=chosen.chains or (32 if few else 8), draws=chosen.draws or (8 if few else 16),
-        mean_rank=min(rank, grid.users, grid.items),
+        mean_rank=min(rank, grid.users, grid.items), implicit=settings.implicit_for(grid.ratings),
     )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ class StartWriter:
             ]
         )  # fmt: skip
         rmse = sum(errors[1:], errors[0]).rmse
-        return rmse, f"; its validation RMSE is {rounded(rmse)}"
+        return rmse, f"; validation RMSE {rounded(rmse)}"
 
     def _places(self, entries: ShardFiles) -> tuple[list[Place], list[Place]]:
         users, items = ([entry.place(self.folder) for entry in entries[side]] for side in ("users", "items"))
@@ -232,7 +232,7 @@ class RowStartWriter(StartWriter):
             ]
         )  # fmt: skip
         ndcg = sum(rankings[1:], rankings[0]).ndcg / self.ranked.users
-        return ndcg, f"; its validation NDCG@{self.ranked.places} is {ndcg:.4f}"
+        return ndcg, f"; validation NDCG@{self.ranked.places} {ndcg:.4f}"
 
 
 def _shard_name(side: str, number: int) -> str:
@@ -248,6 +248,6 @@ def _shard_entries(folder: str, written: Written) -> ShardFiles:
 
 def _message(warm: WarmStart, known: dict[str, int], measured: str) -> str:
     return (
-        f"training starts from {warm.model.name}, which knows {known['users']:,} of {warm.dataset.users:,} users "
+        f"training starts from {warm.model.name}, which has {known['users']:,} of {warm.dataset.users:,} users "
         f"and {known['items']:,} of {warm.dataset.items:,} items{measured}"
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
-from funkflow.tasks.kernels.row_terms import add_rows
+from funkflow.tasks.kernels.row_terms import add_rows, see_rows
 from funkflow.tasks.kernels.vector import row_dtype
 
 Records = npt.NDArray[np.void]
@@ -51,18 +51,27 @@ class Ordered(NamedTuple):
         return self.targets[: self.starts[-1]]
 
     def add(
-        self, rows: Records, others: Records, sums: Matrix | None, weight: float, no_targets: bool, sure: bool = False
+        self, rows: Records, others: Records, sums: Matrix, weight: float, no_targets: bool, sure: bool = False
     ) -> tuple[float, float]:
         """Add the terms of all rows to their sums; return the sums of t s and of s^2, 0 without targets.
 
-        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w), or None; sure :
+        rows, others : of `row_dtype`; others : from the first partner on; sums : float64 (rows, w); sure :
         targets are confidences, which add to the weight, and the second sum is that of (weight + t) s^2.
         """
         kind: Any = rows.dtype["factors"]
         number, (width,) = kind.subdtype
         targets, confidences = None if no_targets else self.targets, self.targets if sure else None
-        add = add_rows(width, number.str[1:], not no_targets, sure, sums is not None)
+        add = add_rows(width, number.str[1:], not no_targets, sure)
         return add(self.starts, self.partners, targets, confidences, number.type(weight), rows, others, sums)
+
+    def squared_errors(self, rows: Records, others: Records) -> Matrix:
+        """Return the sum of (t - s)^2 over the ratings of each row, float64 (rows,)."""
+        kind: Any = rows.dtype["factors"]
+        number, (width,) = kind.subdtype
+        seen = np.zeros((len(rows), 2))
+        see_rows(width, number.str[1:])(self.starts, self.partners, self.targets, number.type(1), rows, others, seen)
+        squares = np.cumsum(np.append(0.0, np.square(self.used_targets, dtype=np.float64)))[self.starts]
+        return np.maximum(np.diff(squares) - 2.0 * seen[:, 0] + seen[:, 1], 0.0)
 
 
 def rows_in_cache(width: int, number: str, unit: int) -> int:

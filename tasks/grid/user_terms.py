@@ -19,7 +19,6 @@ from funkflow.tasks.kernels.buffers import aligned_zeros
 from funkflow.tasks.kernels.row_order import order_by_user
 from funkflow.tasks.kernels.row_terms import TERMS
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
-from funkflow.tasks.noise import Noise
 
 
 class UserTerms:
@@ -61,13 +60,14 @@ class UserTerms:
                 self.slabs.append((ordered, as_records(shard)[firsts[begin] :]))
                 used += int(ordered.starts[-1]) + TERMS
 
-    def add_noise(self, noise: Noise) -> None:
-        """Make a copy of the targets with noise, for `sums`."""
+    def add_noise(self, generator: np.random.Generator, deviations: Matrix) -> None:
+        """Make a copy of the targets with noise, for `sums`; deviations : float64 (users,)."""
         self.noisy = []
         for ordered, items in self.slabs:
             targets = np.zeros(int(ordered.starts[-1]) + TERMS, self.number)
-            targets[:-TERMS] = ordered.used_targets
-            noise.add_to(targets[:-TERMS])
+            targets[:-TERMS] = generator.standard_normal(ordered.starts[-1], dtype=targets.dtype.type)
+            targets[:-TERMS] *= np.repeat(deviations.astype(self.number), np.diff(ordered.starts))
+            targets[:-TERMS] += ordered.used_targets
             self.noisy.append((ordered._replace(targets=targets), items))
 
     def sums(self, rows: Rows, no_targets: bool = False, noisy: bool = False) -> tuple[Matrix, Seen]:
@@ -80,13 +80,14 @@ class UserTerms:
         self.total[:] = 0
         return self.total, self._add(rows, self.total, self.noisy if noisy else self.slabs, no_targets)
 
-    def seen(self, rows: Rows) -> Seen:
-        """Return what is seen alone, without the sums."""
-        return self._add(rows, None, self.slabs)
+    def squared_errors(self, rows: Rows) -> Matrix:
+        """Return the sum of squared errors of each user's predictions, float64 (users,)."""
+        mine, found = as_records(rows), np.zeros(len(rows))
+        for ordered, items in self.slabs:
+            found += ordered.squared_errors(mine, items)
+        return found
 
-    def _add(
-        self, rows: Rows, total: Matrix | None, slabs: list[tuple[Ordered, Records]], no_targets: bool = False
-    ) -> Seen:
+    def _add(self, rows: Rows, total: Matrix, slabs: list[tuple[Ordered, Records]], no_targets: bool = False) -> Seen:
         met = squared = 0.0
         mine = as_records(rows)
         for ordered, items in slabs:

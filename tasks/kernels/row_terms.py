@@ -181,7 +181,7 @@ def _add_rows(  # type: ignore[no-untyped-def]
     starts, partners, targets : of `order_by_user` or `order_by_item`; targets : None for t = 0, and then the function
         returns zeros.
     confidences, weight : as for `add_terms`.
-    rows : (rows,) of `row_dtype`; others : likewise, the rows that partners number; sums : float64 (rows, w), or None.
+    rows : (rows,) of `row_dtype`; others : likewise, the rows that partners number; sums : float64 (rows, w).
     """
     met = squared = 0.0
     for row in range(len(starts) - 1):
@@ -193,15 +193,37 @@ def _add_rows(  # type: ignore[no-untyped-def]
     return met, squared
 
 
+def _see_rows(starts, partners, targets, one, rows, others, seen):  # type: ignore[no-untyped-def]
+    """Add t s and s^2, s = <x, y>, of all ratings of each row to `seen`, float64 (rows, 2); others as in `_add_rows`.
+
+    one : 1, of the rows' type.
+    """
+    for row in range(len(starts) - 1):
+        for begin in range(starts[row], starts[row + 1], _AT_ONCE):
+            end = min(begin + _AT_ONCE, int64(starts[row + 1]))
+            found = add_terms(rows, row, others, partners, begin, end, targets, None, one, None)
+            seen[row, 0] += found[0]
+            seen[row, 1] += found[1]
+
+
 @functools.cache
-def add_rows(
-    width: int, number: str, has_targets: bool, sure: bool = False, has_sums: bool = True
-) -> Callable[..., tuple[float, float]]:
+def add_rows(width: int, number: str, has_targets: bool, sure: bool = False) -> Callable[..., tuple[float, float]]:
     """Return `_add_rows` for rows of `width` numbers, f4 or f8, with targets or None; sure : with confidences."""
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
     kind, given = NUMBERS[number], rows_type(width, number, readonly=True)
     signature = types.UniTuple(float64, 2)(
         constant(int32), constant(uint16), *(constant(kind) if each else types.none for each in (has_targets, sure)),
-        kind, given, given, types.Array(float64, 2, "C") if has_sums else types.none,
+        kind, given, given, types.Array(float64, 2, "C"),
     )  # fmt: skip
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_add_rows)
+
+
+@functools.cache
+def see_rows(width: int, number: str) -> Callable[..., None]:
+    """Return `_see_rows` for rows of `width` numbers, f4 or f8."""
+    constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
+    kind, given = NUMBERS[number], rows_type(width, number, readonly=True)
+    signature = types.void(
+        constant(int32), constant(uint16), constant(kind), kind, given, given, types.Array(float64, 2, "C")
+    )
+    return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_see_rows)

@@ -126,7 +126,10 @@ def part_files(folder: str, side: str, about: About) -> list[Place]:
 
 
 def refuse_missing_parts(folder: str, about: About) -> None:
-    """Raise DamagedFile if a part of the model in `folder` is missing or has another length."""
+    """Raise DamagedFile if a part of the model in `folder` is missing or has another length.
+
+    Priors of draws are small, so their file is read.
+    """
     for place, parts in _folders_of(about):
         there = files.sizes(files.join(folder, place))
         for part in parts:
@@ -136,6 +139,8 @@ def refuse_missing_parts(folder: str, about: About) -> None:
                     f"{there.get(part['path'], 'missing')} instead of {part['bytes']} bytes, so this model is "
                     "incomplete; run its settings again"
                 )
+    if draws := about.get("draws"):
+        files.read_bytes(files.join(folder, draws["priors"]["path"]), draws["priors"]["checksum"])
 
 
 def refuse_damaged_parts(folder: str, about: About) -> None:

@@ -47,7 +47,7 @@ def prepare(plain: Sequence[RawFile], wanted: Wanted, chunk_bytes: int) -> Parse
         The first file is empty or in a wrong encoding, or its columns are unclear.
     """
     if not plain:
-        raise BadInput("no file of ratings is left to read; check ingest.ratings")
+        raise BadInput("no ratings file is left to read; check ingest.ratings")
     return prepare_pieces([whole(file) for file in plain], recognise(plain[0], wanted), chunk_bytes)
 
 

@@ -141,7 +141,7 @@ def item_part(
     for slab in order.slabs:
         ordered = slab.ordered(levels, room)
         if noise is not None:
-            noise.add_to(ordered.used_targets)
+            noise.add_to(ordered.used_targets, slab.first_user + slab.partners[: slab.starts[-1]].astype(np.int64))
         added = ordered.add(
             mine, others[slab.first_user :], sums, weight=objective.weight, no_targets=no_targets,
             sure=objective.counts,

@@ -43,8 +43,8 @@ _DIVERGED = 1e6
 class Reason(Enum):
     """The reason for ending; the value is for people."""
 
-    CONVERGED = "converged: the gradient has vanished, to the tolerance"
-    STEP_LIMIT = "the limit of steps is reached"
+    CONVERGED = "converged: the gradient vanished, to the tolerance"
+    STEP_LIMIT = "reached the limit of steps"
     DIVERGED = "diverged: F grows from step to step"
     NO_DESCENT = "no step along the gradient lowers F any further"
 

@@ -141,7 +141,7 @@ def arnoldi(matrix: LinearOperator, rank: int, seed: int, tolerance: float, iter
         worst = values[np.argmax(np.abs(values.imag))]
         raise NotConverged(
             f"train.method = arnoldi: an eigenvalue of A^T A came out complex ({worst:g}), and those of a real matrix "
-            "are real; lower train.tolerance, or take train.method = lanczos, which knows that"
+            "are real; lower train.tolerance, or set train.method = lanczos"
         )
     # Two equal eigenvalues can have a pair a +- bi of vectors: a and b span the same plane.
     basis = np.where(values.imag >= 0.0, vectors.real, vectors.imag)

@@ -47,7 +47,7 @@ def test_an_empty_movie_file(context: Context, tmp_path: Path) -> None:
 
 def test_a_header_without_ratings(context: Context, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("user,item,rating\n")
-    assert "r.csv: no rating in it can be used" in refusal(context, tmp_path / "r.csv")
+    assert "r.csv: no usable rating" in refusal(context, tmp_path / "r.csv")
 
 
 def test_an_archive_cut_short(context: Context, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_rollback_goes_back_and_the_run_that_was_taken_back_stays_so(root: Root,
     events: list[Event] = []
     assert root.run(lines(0, 1_100), "train.epochs=1", listeners=[events.append]).run_id == second
     assert in_use(root) == first
-    assert any("taken back by hand" in event.message for event in events if isinstance(event, Noticed))
+    assert any("rolled back by hand" in event.message for event in events if isinstance(event, Noticed))
     with pytest.raises(SettingsError, match=f"{first} is the first model in use"):
         rollback(data)
     assert promote(data, second[:9]).run_id == second

@@ -178,7 +178,7 @@ def test_a_newer_rating_replaces_an_earlier_one(of_matrix: MatrixFactorization) 
 def test_many_ratings_are_held_out_in_part_and_a_useless_model_is_called_so() -> None:
     more = planted(80, 40)
     assert np.count_nonzero(~np.isnan(more)) > FEW_RATINGS
-    with pytest.warns(UserWarning, match="the model is of no use: its RMSE on the validation ratings") as heard:
+    with pytest.warns(UserWarning, match="the model is not useful: validation RMSE") as heard:
         fitted = MatrixFactorization(rank=2, max_iter=1).fit(more)
     assert heard[0].filename == __file__
     assert fitted.model_.about["split"] == "hash 5 % (seed 0)"

@@ -192,7 +192,7 @@ def test_a_run_by_slice_and_without_validation(tmp_path: Path) -> None:
     told: list[Event] = []
     result = run(small_settings(tmp_path, split={"kind": "none", "file": ""}), listeners=[told.append])
     assert result.rmse is None
-    assert "so no RMSE is measured; to stop on: a slice of 5 %" in str(told)
+    assert "so there is no RMSE; early stopping uses a slice of 5 %" in str(told)
     assert result.epoch_chosen_on == "a slice of the training ratings"
     assert Path(result.paths["model"], "model.json").exists()
     page = Path(result.paths["report"]).read_text(encoding="utf-8")
@@ -260,7 +260,7 @@ def test_all_ratings_held_out_are_refused(tmp_path: Path) -> None:
         "split": {"kind": "file", "file": str(path.with_name("copy.csv"))},
     }
     path.with_name("copy.csv").write_text(path.read_text())
-    with pytest.raises(BadInput, match="0 training ratings"):
+    with pytest.raises(BadInput, match="there are no training ratings"):
         run(Settings.build(settings))
 
 
@@ -268,7 +268,7 @@ def test_a_slice_without_ratings_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text("user,item,rating\n" + "".join(f"{n},{n % 3},{1 + n % 5}\n" for n in range(12)))
     chosen = {"ingest": {"ratings": [str(path)]}, "train": {"stop_on": "slice", "slice_fraction": 1e-9}}
-    with pytest.raises(BadInput, match="no training rating falls into the slice"):
+    with pytest.raises(BadInput, match="training ratings falls into the early-stopping slice"):
         run(Settings.build({"root": str(tmp_path / "root"), **chosen}))
 
 

@@ -80,12 +80,12 @@ def test_one_that_ranks_no_better_is_refused_and_the_warning_says_so(tmp_path: P
     ratings = by_popularity(tmp_path / "ratings.csv")
     train: dict[str, object] = {"goal": "ranking", "rank": 30, "l2": 0.0}
     with pytest.raises(
-        ModelRefused, match=r"its NDCG@10 .* is not above .* most rated items \(gate\.beats_most_rated\)"
+        ModelRefused, match=r"validation NDCG@10 .* does not beat the most rated items' .* \(gate\.beats_most_rated\)"
     ):
         ranked(ratings, tmp_path / "root", train=train)
     assert not (tmp_path / "root" / "current.json").exists()
     result = ranked(ratings, tmp_path / "root", train=train, gate={"beats_most_rated": False})
-    assert result.warning.startswith("the model is of no use: its NDCG@10")
+    assert result.warning.startswith("the model is not useful: validation NDCG@10")
     assert (tmp_path / "root" / "current.json").exists()
 
 
@@ -96,7 +96,7 @@ def test_recommendations_of_a_model_for_ratings_say_what_recommends_better(tmp_p
     chosen: dict[str, dict[str, object]] = {"train": train, "gate": gate, "recommend": {"count": 3}}
     ranked(of_groups(tmp_path / "ratings.csv"), tmp_path / "root", events, **chosen)
     said = [event.message for event in events if isinstance(event, Noticed)]
-    assert "this model was trained to predict ratings; train.goal = ranking trains one to recommend" in said
+    assert "this model was trained to predict ratings; to train one that recommends, set train.goal = ranking" in said
 
 
 @pytest.mark.parametrize(

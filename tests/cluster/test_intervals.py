@@ -23,7 +23,8 @@ from program import funkflow
 from funkflow import Model, RunResult, run
 from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.model_manifests import Calibration
-from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
+from funkflow.tasks.model.about import read_about, refuse_missing_parts
 from funkflow.tasks.serving.recommend import recommend_to
 from funkflow.tasks.storage import files, npy
 
@@ -225,6 +226,37 @@ def test_the_report_shows_how_well_intervals_hold(ran: RunResult) -> None:
     page = Path(ran.paths["report"]).read_text(encoding="utf-8")
     assert page.count("Coverage by") == 2 * page.count("Where ratings lie in their distributions") > 0
     assert "Mean interval score" in page
+
+
+def test_the_report_draws_the_convergence_that_the_manifest_has(ran: RunResult) -> None:
+    training = Training.published(files.join(ran.paths["run"], "training"))
+    assert training is not None
+    assert training.posterior is not None
+    record = training.posterior
+    assert record.by_r_hat is not None
+    assert record.by_effective is not None
+    drawn = files.read_json(files.join(ran.paths["run"], "report", "facts.json"))["convergence"]
+    assert drawn["by_r_hat"] == record.by_r_hat.content()
+    assert drawn["by_effective"] == record.by_effective.content()
+    assert 0 < sum(record.by_r_hat.counts) == sum(record.by_effective.counts) <= ran.evaluation["ratings"]
+    first = sum(edge <= record.r_hat[2] for edge in record.by_r_hat.edges)
+    assert max(place for place, count in enumerate(record.by_r_hat.counts) if count) == first
+    assert Path(ran.paths["report"]).read_text(encoding="utf-8").count('id="convergence"') == 1
+
+
+def test_priors_of_draws_that_are_lost_are_a_clear_line_and_come_back_with_the_next_run(
+    client: Client, tmp_path: Path
+) -> None:
+    chosen = posterior_settings(tmp_path, client)
+    model = Path(run(chosen).paths["model"])
+    priors, draws = model / "draw_priors.parquet", model / "user_draws.parquet" / "part.00001.parquet"
+    whole = {path: path.read_bytes() for path in (priors, draws)}
+    for path, content in whole.items():
+        path.unlink()
+        with pytest.raises(DamagedFile, match=path.name):
+            refuse_missing_parts(str(model), read_about(str(model)))
+        assert run(chosen).paths["model"] == str(model)
+        assert path.read_bytes() == content
 
 
 def test_draws_and_calibration_have_the_same_bits_in_one_process(

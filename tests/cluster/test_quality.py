@@ -67,7 +67,7 @@ def test_one_feature_after_another_comes_close_to_all_at_once(ratings_dir: Path,
 
 @pytest.mark.long
 def test_pure_form_gets_past_the_saddle_where_its_first_factor_is_the_mean(ratings_dir: Path, tmp_path: Path) -> None:
-    """At rank 8 validation stands still for three epochs at 0.966, worse than the biases alone."""
+    """At rank 8 validation stands still for three epochs at 0.966, worse than the bias baseline."""
     result = run_preset(
         "movielens-100k",
         tmp_path,

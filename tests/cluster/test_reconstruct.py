@@ -144,7 +144,7 @@ def test_a_killed_one_goes_on_from_the_pieces_that_are_there(
     np.testing.assert_allclose(read(folder, form)[0], model.reconstruct(), atol=1e-5)
     (said,) = [event.message for event in heard.events if isinstance(event, Noticed)]
     assert "in 40 pieces" in said
-    assert "of them there already" in said
+    assert "already written" in said
 
 
 def test_a_whole_one_is_kept_and_another_refused(tmp_path: Path, model: Model, heard: Heard) -> None:
@@ -152,7 +152,7 @@ def test_a_whole_one_is_kept_and_another_refused(tmp_path: Path, model: Model, h
     for _ in range(2):
         reconstruct(heard.context, *places, ReconstructOptions(rank=2, piece_bytes=PIECE))
     assert [event.reused for event in heard.events if isinstance(event, StageFinished)] == [False, True]
-    with pytest.raises(SettingsError, match="holds nothing of this reconstruction; name a new folder"):
+    with pytest.raises(SettingsError, match="holds files other than this reconstruction; name another folder"):
         reconstruct(heard.context, *places, ReconstructOptions(rank=3, piece_bytes=PIECE))
     with pytest.raises(BadInput, match="rank 7: this model has rank 6"):
         reconstruct(heard.context, *places, ReconstructOptions(rank=7))
@@ -162,7 +162,7 @@ def test_what_no_disk_holds_is_refused_with_both_numbers(tmp_path: Path, context
     """A million users and items: 3.6 TiB of ratings from a model of 32 MB."""
     wide = model_of(np.random.default_rng(0), users=1_000_000, items=1_000_000, rank=1)
     saved_in_parts(wide, str(tmp_path / "model"), 1)
-    with pytest.raises(CannotFit, match=r"needs 3\.64 TiB of disk and .* are free; free some, write it to another"):
+    with pytest.raises(CannotFit, match=r"needs 3\.64 TiB of disk, and .* is free; free some, name another folder"):
         reconstruct(context, str(tmp_path / "model"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -171,7 +171,7 @@ def test_the_size_is_told_first(tmp_path: Path, model: Model, heard: Heard) -> N
     reconstruct(heard.context, str(tmp_path / "model"), str(tmp_path / "out"), ReconstructOptions(piece_bytes=PIECE))
     told = heard.events[0]
     assert isinstance(told, Noticed)
-    assert told.message.startswith(f"2.66 kiB in 6 pieces, to {tmp_path / 'out'}; ")
+    assert told.message.startswith(f"2.66 kiB in 6 pieces to {tmp_path / 'out'}; ")
 
 
 def csv_of(words: list[str]) -> pd.DataFrame:

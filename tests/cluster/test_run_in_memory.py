@@ -245,7 +245,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "twice in Arrow": (pa.table([[1], [2]], ["user", "user"]), "ratings= cannot be written as a table .*[Dd]uplicate"),
     "blocks": (sparse.bsr_array(np.ones((4, 4))), "ratings= is a matrix in bsr format"),
     "line": (sparse.coo_array(np.ones(4)), "ratings= is a sparse array of 1 dimension"),
-    "no rows": (FRAME.head(0), "ratings=: no rating in it can be used"),
+    "no rows": (FRAME.head(0), "ratings=: no usable rating"),
     "lists": (FRAME.assign(item=pd.Series(np.ones((900, 1)).tolist())), "ratings=: column 'item' has type list"),
 }
 

@@ -89,7 +89,7 @@ def test_a_spectrum_is_kept_until_the_model_changes(tmp_path: Path, heard: Heard
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, context: Context) -> None:
     saved_in_parts(model_of(np.random.default_rng(4)), str(tmp_path / "model"), 2)
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(SettingsError, match="is not empty and holds no such vectors; name a new folder"):
+    with pytest.raises(SettingsError, match="holds files other than these vectors; name another folder"):
         write_canonical_vectors(context, str(tmp_path / "model"), str(tmp_path))
 
 

@@ -118,7 +118,7 @@ def test_a_user_keeps_one_rating_for_training() -> None:
 def test_last_needs_times(context: Context, tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating\n1,1,3\n1,2,4\n")
-    with pytest.raises(BadInput, match=r'no times, so split.kind = "last"'):
+    with pytest.raises(BadInput, match=r'split.kind = "last" needs the times of ratings'):
         split_of(context, dataset_of(context, path), kind="last")
 
 
@@ -213,7 +213,7 @@ def test_a_validation_file_that_is_not_there_is_named(context: Context, dataset:
 def test_an_empty_validation_is_refused(context: Context, tmp_path: Path) -> None:
     rows: list[Row] = [(1, 1, 3, "2000-01-01"), (2, 1, 4, "2000-01-01")]
     dataset = dataset_of(context, write_combined(tmp_path / "nf", rows, 1))
-    with pytest.raises(BadInput, match="no rating is left for validation by last 1 per user"):
+    with pytest.raises(BadInput, match="split last 1 per user takes none of "):
         split_of(context, dataset, kind="last")
 
 

@@ -65,7 +65,7 @@ def test_ratings_of_those_who_begin_later_are_counted(tmp_path: Path) -> None:
     ran(ratings, tmp_path / "root", listeners=[events.append])
     (finished,) = (each for each in events if isinstance(each, StageFinished) and each.stage == "split")
     cold = 3 * 20 + 100  # all of three users, and of all others those of one item
-    assert f", {cold} of users or items with none before it" in finished.summary
+    assert f"({cold} with a user or item without earlier ratings)" in finished.summary
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_date_beside_all_ratings_is_refused_with_their_times(tmp_path: Path, d
 def test_it_needs_times(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating\n1,1,3\n1,2,4\n")
-    with pytest.raises(BadInput, match=r'no times, so split.kind = "after" cannot tell which came after the date'):
+    with pytest.raises(BadInput, match=r'split.kind = "after" needs the times of ratings'):
         ran(path, tmp_path / "root")
 
 

@@ -93,7 +93,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(client: Client, tmp_path: P
 def test_it_ends_after_epochs_without_gain_and_keeps_the_best(context: Context) -> None:
     found = trained(context, epochs=60, patience=None)
     best = ndcgs(found)[found.best_epoch - 1]
-    assert found.reason == "validation has stopped improving"
+    assert found.reason == "validation stopped improving"
     assert found.epochs < 60
     assert best == max(ndcgs(found))
     assert all(stopping is None for _, stopping in found.history)
@@ -108,11 +108,14 @@ def test_completed_ratings_can_be_stopped_by_their_ranking(context: Context) -> 
 
 def test_without_a_relevant_rating_it_runs_all_epochs_or_is_refused(heard: Heard) -> None:
     none = SampleRule(length=5, threshold=6.0, users=24, seed=0)
-    with pytest.raises(SettingsError, match=r'train\.stop_by = "ndcg": no rating of train\.stop_on = "validation" is'):
+    with pytest.raises(
+        SettingsError,
+        match=r'train\.stop_by = "ndcg" needs a relevant rating, and train\.stop_on = "validation" has none',
+    ):
         trained(heard.context, rule=none, stop_by="ndcg")
     found = trained(heard.context, rule=none, epochs=4)
     assert (found.epochs, found.best_epoch, found.ranked) == (4, 4, None)
-    assert Noticed("no rating to stop on is relevant, so training runs all its 4 epochs") in heard.events
+    assert Noticed("no early-stopping rating is relevant, so training runs all 4 epochs") in heard.events
 
 
 @pytest.fixture(scope="module")

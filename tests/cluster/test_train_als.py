@@ -164,7 +164,7 @@ def test_the_gradient_vanishes_and_the_objective_ends_where_batch_descent_does(c
     made, pure = made_ratings(), {"biases": False, "center": True, "l2": 0.1, "stop_on": "nothing"}
     settings = als_settings(0.0, rank=2, epochs=2000, patience=2000, checkpoint_epochs=1000, **pure)
     manifest, _ = trained(context, settings, 2, made)
-    assert manifest.reason == "the gradient has vanished"
+    assert manifest.reason == "the gradient vanished"
     _, dense = reference(made, settings.model_copy(update={"epochs": 0, "rank": RANK}), 2, context)
     found = dense.objective(*last_rows(context, manifest, made.shape, 2))
     blocks = grid(context, *publish_ratings(context, made), GridSettings(shards=2))
@@ -224,7 +224,7 @@ def test_training_ends_in_the_epoch_that_decides_though_the_next_one_is_submitte
     manifest, _ = trained(context, settings)
     monkeypatch.setattr(als_all_items_graph.AllItemSolves, "in_flight", 1)
     one_at_a_time, _ = trained(Context(context.client, context.store, lambda event: None, "one-at-a-time"), settings)
-    assert manifest.reason == one_at_a_time.reason == "the gradient has vanished"
+    assert manifest.reason == one_at_a_time.reason == "the gradient vanished"
     assert manifest.history == one_at_a_time.history
 
 
@@ -274,7 +274,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 def test_validation_stops_it_and_the_best_epoch_is_kept(context: Context) -> None:
     manifest, bits = trained(context, als_settings(epochs=60, patience=None, checkpoint_epochs=4))
     rmses = [stopping for _, stopping in manifest.history]
-    assert manifest.reason == "validation has stopped improving"
+    assert manifest.reason == "validation stopped improving"
     assert manifest.epochs < 60
     assert rmses[manifest.best_epoch - 1] == min(rmse for rmse in rmses if rmse)
     assert {path.split("/")[0] for path in bits if "rows" not in path} == {f"shards-{manifest.best_epoch:05d}"}

@@ -117,9 +117,11 @@ def test_a_model_of_another_scale_is_neither_started_from_nor_compared(
 ) -> None:
     _, chosen, result = trained
     plain = ["train.epochs=1", "gate.beats_biases=false", "recommend.count=0", "ranking.count=0"]
-    with pytest.raises(SettingsError, match=r"ingest\.transform = none, but .* was trained with log1p"):
+    with pytest.raises(SettingsError, match=r"ingest\.transform is none, but log1p in the start model"):
         run(chosen, [*plain, "train.warm_start=true", f'train.warm_from="{result.paths["model"]}"'])
-    with pytest.raises(ModelRefused, match=r"was trained with ingest\.transform = log1p, the new one with none"):
+    with pytest.raises(
+        ModelRefused, match=r"ingest\.transform is log1p in the model in use, .*, and none in the new one"
+    ):
         run(chosen, [*plain, "gate.rmse_worse_by_at_most=1.0"], until="export")
 
 

@@ -63,14 +63,17 @@ def test_they_leave_validation_and_are_not_trained_on(root: Root, made: tuple[Ro
     assert result.evaluation["ratings"] == 260 - len(expected)
     assert result.gate["training_ratings"] == len(DAY_1) - 260
     said = "\n".join(event.message for event in events if isinstance(event, Noticed))
-    assert f"{len(expected)} of 260 validation ratings were trained on by run {made[1].run_id}" in said
+    assert (
+        f"run {made[1].run_id}, or its own start model, was trained on {len(expected)} of 260 validation ratings"
+        in said
+    )
     again = root.run(DAY_1, *words)
     assert again.run_id == result.run_id
     assert len(read_about(result.paths["model"])["trained_on"]) == 2
 
 
 def test_where_most_are_gone_the_run_is_refused(root: Root, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="which are too many to leave out: split as its run did"):
+    with pytest.raises(SettingsError, match="too many to leave out: use the split of its run"):
         root.run(DAY_1, *validating_on(tmp_path, DAY_0[:600]), WARM)
 
 
@@ -87,7 +90,7 @@ def test_a_split_that_keeps_them_apart_needs_no_old_data_and_another_one_does(
 ) -> None:
     shutil.rmtree(root.folder / "data" / "datasets" / Path(made[1].paths["dataset"]).name)
     assert root.run(DAY_1, WARM, "split.fraction=0.09", "train.epochs=1").rmse
-    with pytest.raises(SettingsError, match="was trained on ratings that are not there any more"):
+    with pytest.raises(SettingsError, match="used another split, and its training ratings are gone"):
         root.run(DAY_1, WARM, "split.seed=1")
 
 

@@ -68,7 +68,7 @@ def test_a_warm_run_says_where_it_starts_and_is_no_cold_one(
     warm: tuple[Root, RunResult, list[Event]], grown: tuple[Root, str], tmp_path: Path
 ) -> None:
     _, result, events = warm
-    assert f"training starts from run {grown[1]}, which knows" in said(events)
+    assert f"training starts from run {grown[1]}, which has" in said(events)
     assert read_about(result.paths["model"])["start"]["model"] == f"runs/{grown[1]}/model"
     cold = Root(tmp_path, grown[0].scheduler).run(DAY_1)
     assert cold.run_id != result.run_id
@@ -136,7 +136,7 @@ def test_a_start_that_nothing_improves_is_kept(grown: tuple[Root, str], tmp_path
     users, items, _ = zip(*DAY_0, strict=True)
     np.testing.assert_allclose(after.predict(users, items), before.predict(users, items), atol=2e-6)
     assert len(after.user_ids) > len(before.user_ids)
-    assert f"its validation RMSE is {kept.rmse:.4f}" in said(events)
+    assert f"; validation RMSE {kept.rmse:.4f}" in said(events)
 
 
 def test_a_root_without_a_model_starts_as_ever(grown: tuple[Root, str], tmp_path: Path) -> None:
@@ -159,9 +159,12 @@ def test_a_model_of_choice_may_be_the_start(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([WARM, "train.rank=5"], "train.rank = 5, but run .* has 4"),
-        ([WARM, "train.biases=false"], "train.biases = False, but run .* has True"),
-        ([WARM, 'ingest.id_type="string"'], "so no row would be known"),
+        ([WARM, "train.rank=5"], "train.rank is 5, but 4 in the start model, run .*: set train.rank = 4"),
+        (
+            [WARM, "train.biases=false"],
+            "train.biases is false, but true in the start model, run .*: set train.biases = true",
+        ),
+        ([WARM, 'ingest.id_type="string"'], "so no row would match"),
         ([WARM, 'train.warm_from="nowhere"'], "neither the folder of a saved model .* nor a run of"),
         (["train.warm_from=nowhere"], "neither the folder of a saved model .* nor a run of"),
     ],

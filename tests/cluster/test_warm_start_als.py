@@ -84,8 +84,8 @@ def test_it_starts_from_the_model_in_use_for_its_goal(
     assert now is not None
     assert now.run_id == first["ratings"]
     result, events = warm[goal]
-    assert f"training starts from run {first[goal]}, which knows" in said(events)
-    assert f"its validation {'RMSE' if goal == 'ratings' else 'NDCG@5'} is" in said(events)
+    assert f"training starts from run {first[goal]}, which has" in said(events)
+    assert f"; validation {'RMSE' if goal == 'ratings' else 'NDCG@5'} " in said(events)
     assert read_about(result.paths["model"])["start"]["model"] == f"runs/{first[goal]}/model"
 
 
@@ -162,7 +162,7 @@ def test_a_start_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]
     after = Model.load(kept.paths["model"])
     users, items, _ = zip(*DAY_0, strict=True)
     np.testing.assert_allclose(after.predict(users, items), before.predict(users, items), atol=2e-6)
-    assert f"its validation RMSE is {kept.rmse:.4f}" in said(events)
+    assert f"; validation RMSE {kept.rmse:.4f}" in said(events)
 
 
 def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]], tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, st
     assert (kept.best_epoch, after.ranked.users) == (0, before.ranked.users)
     assert after.start == pytest.approx(before.ranked.ndcg[before.best_epoch - 1], abs=1e-6)
     assert max(after.ranked.ndcg) < after.start
-    assert f"its validation NDCG@5 is {after.start:.4f}" in said(events)
+    assert f"; validation NDCG@5 {after.start:.4f}" in said(events)
     summaries = "\n".join(event.summary for event in events if isinstance(event, StageFinished))
     assert f"best 0, validation NDCG@5 {after.start:.4f}" in summaries
     np.testing.assert_allclose(Model.load(kept.paths["model"]).user_factors, Model.load(first).user_factors, atol=1e-6)
@@ -191,8 +191,16 @@ def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, st
 @pytest.mark.parametrize(
     ("of", "words", "message"),
     [
-        ("ratings", GOALS["ranking"], "train.goal = ranking, but run .* was trained for ratings: set train.goal to"),
-        ("ranking", GOALS["ratings"], "train.goal = ratings, but run .* was trained for a ranking: .* name another"),
+        (
+            "ratings",
+            GOALS["ranking"],
+            "train.goal = ranking, but the start model, run .*, was trained for ratings: set train.goal to",
+        ),
+        (
+            "ranking",
+            GOALS["ratings"],
+            "train.goal = ratings, but the start model, run .*, was trained for a ranking: .* name another",
+        ),
         ("ranking", (*GOALS["ranking"], "train.method=sgd"), "did count missing cells as 0, and this one does not"),
     ],
 )

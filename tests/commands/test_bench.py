@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -25,12 +26,20 @@ from bench.data import Data, packed
 from bench.forms import FORMS, form_of
 from bench.measure import Measurement, Row, compare
 from bench.peers.roster import PEERS
+from bench.planted_sets import write_sets
 from bench.process import run_module, run_words
 from bench.training import Training, enough_epochs
 from bench.verdict import objection
 
 DATA = Data("folder", "raw", {"grid": "grid"}, 1000, 100, 50, 20, biases_rmse=1.0, truth_rmse=0.8)
 IMPORTED = {"cmfrec": "cmfrec", "scikit-surprise": "surprise", "implicit": "implicit", "pyspark": "pyspark"}
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sets")
+    write_sets(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +100,7 @@ def test_tiny_run_reports_every_peer(report: dict[str, object], name: str) -> No
 @pytest.mark.parametrize(
     ("rmse", "words"),
     [
-        (1.28, "RMSE 1.2800 is worse than biases alone (1.0000)"),
+        (1.28, "RMSE 1.2800 is worse than the bias baseline (1.0000)"),
         (0.79, "RMSE 0.7900 is below the planted truth (0.8000): it has seen the probe"),
         (float("nan"), "RMSE nan is no number"),
         (0.9, ""),
@@ -106,7 +115,7 @@ def test_a_bad_rmse_gets_no_speed() -> None:
     good, bad = compare("kernel", "k = 2", contestants, 3, DATA)
     assert (good.seconds, good.ratings_per_second, good.ratio, good.failed) == (2.0, 500.0, 1.0, "")
     assert (bad.seconds, bad.ratings_per_second, bad.ratio, bad.rmse) == (None, None, None, 1.28)
-    assert bad.failed == "RMSE 1.2800 is worse than biases alone (1.0000)"
+    assert bad.failed == "RMSE 1.2800 is worse than the bias baseline (1.0000)"
 
 
 def test_no_number_is_a_failure_that_json_can_hold() -> None:
@@ -200,3 +209,22 @@ def test_biases_are_those_of_the_model_to_beat(tmp_path: Path) -> None:
 def test_unknown_peer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["tiny", "--peers", "libfm"]) == 2
     assert "there is no 'libfm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "ratings", "users", "items", "scale"),
+    [
+        ("jokes", 711_485, 20_000, 100, (-10, 10)),
+        ("dense", 36_000, 300, 200, None),
+        ("goods", 258_031, 53_000, 11_972, (1, 5)),
+    ],
+)
+def test_planted_sets_have_the_sizes_that_the_page_states(
+    sets: Path, name: str, ratings: int, users: int, items: int, scale: tuple[int, int] | None
+) -> None:
+    found = pd.read_csv(sets / f"{name}.csv")
+    assert (len(found), found["user"].nunique(), found["item"].nunique()) == (ratings, users, items)
+    assert not found.duplicated(["user", "item"]).any()
+    assert scale is None or (found["rating"].min(), found["rating"].max()) == scale
+    page = (Path(__file__).parents[2] / "docs" / "measured.md").read_text(encoding="utf-8")
+    assert f"{ratings:,} ratings" in page

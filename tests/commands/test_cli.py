@@ -42,7 +42,7 @@ def ran(root: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_ends_with_a_table_and_places(ran: subprocess.CompletedProcess[str], root: Path) -> None:
     assert ran.returncode == 0, ran.stderr
-    models = ("mean rating", "biases only", "model", "planted truth (the floor)")
+    models = ("mean rating", "bias baseline", "model", "planted truth (the floor)")
     for words in (*models, "validation: probe.txt", f"{root}/runs/"):
         assert words in ran.stdout
     assert f"to try next  funkflow recommend --model current --root {root} --user ID" in ran.stdout
@@ -171,7 +171,7 @@ def test_predictions_leave_what_else_is_in_their_folder(
     thesis.write_text("years of work")
     done = funkflow("predict", "--model", str(model), "--pairs", str(pairs), "--out", str(thesis.parent))
     assert done.returncode == 2
-    assert "is not empty and holds no whole predictions; name a new folder" in done.stderr
+    assert "not empty, and without complete predictions; name another folder" in done.stderr
     assert thesis.read_text() == "years of work"
 
 

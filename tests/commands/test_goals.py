@@ -58,12 +58,12 @@ def test_commands_take_the_model_for_what_they_do(root: Path, tmp_path: Path) ->
     assert "trained to predict ratings" not in found.stderr
     of_ratings = root / "runs" / now.best_for("ratings").run_id / "model"
     found = funkflow("recommend", "--user", "0", "--model", str(of_ratings))
-    assert "trained to predict ratings; train.goal = ranking trains one to recommend" in found.stderr
+    assert "trained to predict ratings; to train one that recommends, set train.goal = ranking" in found.stderr
     ranking = root / "runs" / now.best_for("ranking").run_id / "model"
     scores = funkflow(
         "predict", "--pairs", f"{tmp_path}/pairs.csv", "--out", f"{tmp_path}/two", "--model", str(ranking)
     )
-    assert "this model was trained to rank, so what it predicts are scores and no ratings" in scores.stderr
+    assert "this model was trained to rank: it predicts scores, not ratings" in scores.stderr
 
 
 def test_a_rollback_takes_back_the_model_of_one_goal(root: Path) -> None:

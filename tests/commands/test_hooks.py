@@ -142,7 +142,7 @@ def test_an_address_is_posted_the_record_and_its_secret_stands_nowhere(
     ("hook", "said"),
     [
         (python("raise SystemExit(3)"), "exit code 3"),
-        (python("import time; time.sleep(60)"), "not done after 2 s"),
+        (python("import time; time.sleep(60)"), "timed out after 2 s"),
         ("no-such-program --token s3cr3t", "no-such-program: No such file or directory"),
         ("broken ' quotes", "broken: ValueError"),
         ("http://127.0.0.1:9/s3cr3t", "127.0.0.1: "),
@@ -156,6 +156,6 @@ def test_a_hook_that_fails_is_said_and_fails_nothing(
     settings = hooked(folder, on_success=hook.replace("{port}", str(server.server_port)), timeout_seconds=2)
     assert executed(settings, work, heard.append).run_id == RUN_ID
     (warning,) = warnings(heard)
-    assert warning.startswith("hooks.on_success failed, which changes nothing else: ")
+    assert warning.startswith("hooks.on_success failed; this affects nothing else: ")
     assert said in warning
     assert "s3cr3t" not in warning

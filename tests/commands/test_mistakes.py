@@ -79,7 +79,7 @@ def test_validation_on_unknown_ids_is_warned_of(ratings: Path) -> None:
     warnings = [event.message for event in events if isinstance(event, Noticed) and event.warning]
     assert len(warnings) == 1
     assert "none of the 2 ratings" in warnings[0]
-    assert "are these its ids?" in warnings[0]
+    assert "check its ids" in warnings[0]
 
 
 def test_pairs_with_columns_of_other_names_and_unknown_ids(ratings: Path) -> None:
@@ -97,7 +97,7 @@ def test_pairs_with_columns_of_other_names_and_unknown_ids(ratings: Path) -> Non
     table = pq.read_table(Path(result.paths["predictions"], "predictions.parquet"))
     assert table["user"].to_pylist() == [1, 999]
     (said,) = [event.summary for event in events if isinstance(event, StageFinished) and event.stage == "predict"]
-    assert "1 of them with a user or item that is not in the model" in said
+    assert "(1 with a user or item that the model lacks)" in said
 
 
 def test_ids_with_leading_zeros_stay_apart(ratings: Path) -> None:
@@ -124,12 +124,12 @@ def test_a_url_of_an_unknown_kind_is_a_settings_error(ratings: Path, url: str) -
 
 
 def test_more_shards_than_items_are_refused(ratings: Path) -> None:
-    with pytest.raises(SettingsError, match=r"grid\.shards = 50 is more than there are users \(40\) or items \(12\)"):
+    with pytest.raises(SettingsError, match=r"grid\.shards = 50 exceeds the number of users \(40\) or items \(12\)"):
         run(settings_for(ratings, grid={"shards": 50}))
 
 
 def test_there_is_nothing_to_synthesise_without_the_section(ratings: Path) -> None:
-    with pytest.raises(SettingsError, match=r"there is no \[synth\] section"):
+    with pytest.raises(SettingsError, match=r"the settings have no \[synth\] section"):
         run(settings_for(ratings), until="synth")
 
 

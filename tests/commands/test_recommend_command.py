@@ -98,7 +98,7 @@ def test_a_model_that_was_moved_does_not_know_what_is_seen(model: str, tmp_path:
     assert done.stderr.count("\n") == 1
     done = funkflow("similar", "--all", "--model", str(tmp_path / "runs" / "other" / "model"))
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "similar items go beside a model, in the folder of its run" in done.stderr
+    assert "similar items go into the folder of its run" in done.stderr
 
 
 def test_recommending_with_a_saved_model_is_refused_where_it_cannot_fit(root: Path, model: str, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_what_cannot_be_reached_is_a_warning_in_one_line(tmp_path: Path, store: 
     heard: list[Event] = []
     assert executed(tracked(tmp_path, uri), leave_epochs, heard.append).run_id == RUN_ID
     (warning,) = (event.message for event in heard if isinstance(event, Noticed) and event.warning)
-    assert warning.startswith(f"track.mlflow failed, which changes nothing else: {said}")
+    assert warning.startswith(f"track.mlflow failed; this affects nothing else: {said}")
     assert "\n" not in warning
     assert "s3cr3t" not in warning
     (record,) = (tmp_path / "root" / "ledger").iterdir()

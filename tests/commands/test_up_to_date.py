@@ -46,8 +46,8 @@ def test_unchanged_is_up_to_date_and_says_what_was_compared(settings: Settings) 
     assert is_up_to_date(settings, heard)
     (said,) = [event.message for event in heard if isinstance(event, Noticed)]
     assert said == (
-        f"up to date: run {RUN_ID}; the same settings and code, 4 files of input by path, size and time, 4 files of "
-        "results by size and manifest"
+        f"up to date: run {RUN_ID}; unchanged: settings, code, 4 input files (path, size, time), 4 result files "
+        "(size, manifest)"
     )
     assert executed(settings).rmse == 0.9
 
@@ -124,7 +124,7 @@ def test_nothing_new_is_asked_of_inputs_alone(
     heard: list[Event] = []
     assert is_up_to_date(settings, heard, if_new=True)
     (said,) = [event.message for event in heard if isinstance(event, Noticed)]
-    assert said == "nothing new: 4 files of input are as these settings have seen them"
+    assert said == "nothing new: 4 input files, unchanged since these settings read them"
     newest = next(Ledger(str(tmp_path / "root")).records())
     assert (newest["state"], newest["exit_code"]) == ("nothing new", 0)
     assert not is_up_to_date(settings_over(tmp_path, str(tmp_path / "root"), train={"rank": 3}), if_new=True)
@@ -138,7 +138,7 @@ def test_a_file_of_the_date_that_is_not_there_yet_is_nothing_new(tmp_path: Path)
     heard: list[Event] = []
     assert is_up_to_date(settings, heard, date="2026-01-31", if_new=True)
     (said,) = [event.message for event in heard if isinstance(event, Noticed)]
-    assert said == f"nothing new: {ratings / '2026-01-31.csv'} is not there yet"
+    assert said == f"nothing new: {ratings / '2026-01-31.csv'} does not exist yet"
     (ratings / "one.csv").rename(ratings / "2026-01-31.csv")
     assert not is_up_to_date(settings, date="2026-01-31", if_new=True)
 

@@ -80,7 +80,9 @@ def told() -> Told:
     told.notify(StageAdvanced("train", 101, 6000, "epoch"))
     told.train(102, 110)
     told.notify(*(CheckpointWritten(number, 0.05) for number in range(10, 111, 10)), MemoryMeasured(700 * 2**20))
-    told.notify(WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are made again"))
+    told.notify(
+        WorkerLost("tcp://127.0.0.1:44117", "worker tcp://127.0.0.1:44117 was lost: 2 tasks are computed again")
+    )
     for share, partner in ((0, 0), (0, 1), (1, 0)):
         key = f"descend-0123abcd-0111-000-{share:03d}-{partner:03d}of2"
         ran = [{"action": "compute", "start": 1.0, "stop": 1.5}]
@@ -104,7 +106,7 @@ def parts(page: LivePage) -> dict[str, Any]:
 
 def test_how_far_training_is_is_one_number(told: Told) -> None:
     said = words(told.page(), "summary")
-    assert "train: epoch 110 of at most 6,000" in said
+    assert "train: epoch 110 of 6,000" in said
     assert "at most 13 min left" in said
     assert 'aria-valuenow="110"' in said
     assert "101" not in said
@@ -121,7 +123,7 @@ def test_what_is_heard_of_last_grows_old_though_nothing_happens(told: Told) -> N
 
 def test_a_peak_above_what_was_predicted_is_said(told: Told) -> None:
     said = words(told.page(), "memory")
-    assert "peak so far <b>700 MiB</b>, above the prediction" in said
+    assert "peak <b>700 MiB</b>, above the prediction" in said
     assert "predicted <b>662 MiB</b>" in said
 
 

@@ -97,6 +97,8 @@ def test_the_facts_are_those_of_the_run(made: tuple[Path, list[RunResult]], fact
     assert tasks["kinds"].count("count") == 1
     assert [each["stage"] for each in facts["time"]["stages"]][:3] == ["cluster", "synth", "ingest"]
     assert facts["memory"]["peak_bytes"] > 0
+    assert facts["convergence"] is None  # of draws alone
+    assert 'id="convergence"' not in report_page([facts])
 
 
 def test_the_model_card_lies_beside_it_and_its_code_runs(

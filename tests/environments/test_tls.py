@@ -160,7 +160,7 @@ def test_where_others_have_accounts_a_cluster_of_our_own_lets_nobody_in(shared: 
         assert client.submit(sum, [1, 2]).result() == 3
         address = client.scheduler_info()["address"]
         assert address.startswith("tls://127.0.0.1:")
-        assert [line.startswith("other people may be on this machine (account ann)") for line in told] == [True]
+        assert [line.startswith("other people may use this machine (account ann)") for line in told] == [True]
         with urllib.request.urlopen(client.dashboard_link, timeout=30) as page:
             assert page.status == 200
         for scheme in ("tls://", "tcp://"):  # an intruder has no certificate

@@ -46,7 +46,7 @@ def test_only_what_no_checkpoint_has_is_trained_again(tried: Tried) -> None:
     (run,) = tried("worker killed", False)[0].attempts[:1]
     again = [key for key in _twice(run.of("ran")) if re.match("descend|items", key)]
     assert {int(key.split("-")[2]) for key in again} <= {5, 6}  # two epochs are in flight; the checkpoint is of epoch 4
-    assert "are made again, from the checkpoint of epoch 4" in run.said
+    assert "are computed again, from the checkpoint of epoch 4" in run.said
 
 
 def test_a_killed_client_loses_no_more_than_the_epochs_since_the_checkpoint(tried: Tried, room: Room) -> None:

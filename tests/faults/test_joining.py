@@ -110,7 +110,7 @@ def test_a_worker_that_joins_is_used_from_the_next_checkpoint(tmp_path: Path, ex
         (new,) = set(cluster.addresses()) - {old}
         done = cluster.done
     assert bits == expected
-    assert cluster.said[-1] == "from epoch 5 on 2 workers, 1 before"
+    assert cluster.said[-1] == "2 workers instead of 1 from epoch 5 on"
     for epoch in (2, 4, 5, 6):  # one worker goes on to a checkpoint in one task, named by its last epoch
         assert done.workers_of(f"descend-at-{epoch:04d}") == ({old} if epoch <= 4 else {old, new})
     again = [(key, worker) for key, worker in done.tasks if key.startswith("load-blocks-at-from-0004")]
@@ -126,7 +126,7 @@ def test_a_worker_that_leaves_loses_nothing(tmp_path: Path, expected: Bits) -> N
         assert cluster.addresses() == [kept]
         done = cluster.done
     assert bits == expected
-    assert cluster.said[-1] == "from epoch 5 on 1 workers, 2 before"
+    assert cluster.said[-1] == "1 workers instead of 2 from epoch 5 on"
     assert done.workers_of("descend-at-0003") == {kept, leaving}
     assert done.workers_of("descend-at-0006") == {kept}
     # What was there when it left: tasks that were running then may be run again.
@@ -167,7 +167,7 @@ def test_batch_descent_takes_joining_workers_likewise(context: Context, tmp_path
         cluster.change = cluster.join
         history = descended(cluster.context(tmp_path))
         assert cluster.done.workers_of("slopes-at") > {old}
-    assert cluster.said[-1] == "from step 5 on 2 workers, 1 before"
+    assert cluster.said[-1] == "2 workers instead of 1 from step 5 on"
     assert history == descended(context)
 
 
@@ -180,4 +180,4 @@ def test_more_workers_than_blocks_can_use_is_said(tmp_path: Path) -> None:
                 context, blocks, (1.0, 5.0), SETTINGS.model_copy(update={"epochs": 1}), context.store.run("run")
             )
         )
-    assert cluster.said[0].startswith("a grid of 1 x 1 blocks keeps 1 workers busy, and there are 2; set grid.shards")
+    assert cluster.said[0].startswith("a grid of 1 x 1 blocks keeps only 1 of 2 workers busy; set grid.shards")

@@ -25,7 +25,8 @@ from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.posterior import draws
-from funkflow.tasks.training.posterior.priors import RowPrior
+from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior
+from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, ItemProblem, Model, UserDraw, UserProblem
 
 Matrix = npt.NDArray[np.float64]
 _PLACES = TILE_ITEMS // GROUP_USERS
@@ -33,11 +34,13 @@ _PLACES = TILE_ITEMS // GROUP_USERS
 
 @dataclass(frozen=True)
 class State:
-    """Where a chain stands: rows of all users and items, tau, and the priors of the last sweep."""
+    """Where a chain stands: rows of all users and items, tau, nu, and weights of users and priors of the last sweep."""
 
     users: Matrix
     items: Matrix
     precision: float
+    shape: float = 8.0
+    weights: Matrix | None = None
     user_prior: RowPrior | None = None
     item_prior: RowPrior | None = None
 
@@ -46,7 +49,7 @@ class State:
 class SmallGrid:
     """Ratings of a small matrix: pairs (u, i), targets t as float32, cut into so many shards of neighbouring rows.
 
-    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8".
+    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8"; implicit : of train.implicit.
     """
 
     shape: tuple[int, int]
@@ -58,6 +61,7 @@ class SmallGrid:
     biases: bool = True
     steps: int = 60
     number: Any = "f8"
+    implicit: str = "none"
 
     @classmethod
     def random(
@@ -114,10 +118,9 @@ class SmallGrid:
         return [users[part] for part in self.cuts[0]], [items[part] for part in self.cuts[1]]
 
     @property
-    def model(self) -> draws.Model:
+    def model(self) -> Model:
         objective = Objective(0.0, 0.0, *self.shape, Scaling(0.0, 1.0), biases=self.biases)
-        squares = float(np.sum(self.targets.astype(np.float64) ** 2))
-        return draws.Model(objective, len(self.targets), squares, self.steps)
+        return Model(objective, len(self.targets), self.steps, self.implicit, pair_steps=self.steps)
 
     def rows(self, rng: np.random.Generator, side: str) -> Matrix:
         """Return random rows of "user" or "item"."""
@@ -130,21 +133,24 @@ class SmallGrid:
     def sweep(self, state: State, stream: Stream, exact: bool = False) -> State:
         """Return the state after a sweep of the tasks; `exact` : with the twin's rows in place of theirs."""
         problem, users = self.drawn_users(state, stream)
-        drawn, seen = np.concatenate([each.rows for each in users]), list(map(draws.sums_of, users))
+        drawn, weights = (np.concatenate([getattr(each, name) for each in users]) for name in ("rows", "weights"))
         if exact:
-            drawn = self.exact_users(state.users, problem, stream)
-            users = [draws.first_users(drawn[part], self.counts[0][a]) for a, part in enumerate(self.cuts[0])]
-            met = np.einsum("nf,nf->n", drawn[self.u], state.items[self.i])
-            seen = list(map(draws.sums_of, users))
-            seen[0] = replace(seen[0], met=float(self.targets.astype(np.float64) @ met), squared=float(met @ met))
-        begun = draws.begin_items(problem, self.counts[1], self.model, stream, *seen)
+            drawn = self.exact_users(state.users, weights, problem, stream)
+            away = self.targets - np.einsum("nf,nf->n", drawn[self.u], state.items[self.i])
+            errors = np.bincount(self.u, away**2, self.shape[0]).astype(np.float64)
+            users = [
+                draws.drawn_users(drawn[part], weights[part], self.counts[0][a], errors[part])
+                for a, part in enumerate(self.cuts[0])
+            ]
+        begun = draws.begin_items(problem, self.counts[1], self.model, stream, *map(draws.sums_of, users))
         if exact:
-            found = self.exact_items(drawn, state.items, begun, stream)
+            found = self.exact_items(drawn, weights, state.items, begun, stream)
         else:
             found = np.concatenate(self.drawn_items(users, begun, stream).shards)
-        return State(drawn, found, begun.noise_precision, problem.prior, begun.prior)
+        noise = begun.noise
+        return State(drawn, found, noise.precision, noise.shape, weights, problem.prior, begun.prior)
 
-    def drawn_users(self, state: State, stream: Stream) -> tuple[draws.UserProblem, list[draws.UserDraw]]:
+    def drawn_users(self, state: State, stream: Stream) -> tuple[UserProblem, list[UserDraw]]:
         """Return the tasks' draw of the users, and their problem."""
         of_users, of_items = self.counts
         left, right = (
@@ -152,14 +158,14 @@ class SmallGrid:
             for rows, side in zip((state.users, state.items), self.cuts, strict=True)
         )
         users = [draws.first_users(rows, counts) for rows, counts in zip(left, of_users, strict=True)]
-        items = draws.first_items(of_items, state.precision, *right)
+        items = draws.first_items(of_items, NoiseLevel(state.precision, state.shape), *right)
         problem = draws.begin_sweep(items, self.model, stream, *map(draws.sums_of, users))
         return problem, [
             draws.draw_users(self.blocks[a], users[a], problem, of_users[a], self.model, stream, a)
             for a in range(self.shards)
         ]
 
-    def drawn_items(self, users: Sequence[draws.UserDraw], begun: draws.ItemProblem, stream: Stream) -> draws.ItemDraw:
+    def drawn_items(self, users: Sequence[UserDraw], begun: ItemProblem, stream: Stream) -> ItemDraw:
         """Return the tasks' draw of the items."""
         model, counts = self.model, self.counts[1]
         width = self.rank + 2 * self.biases
@@ -175,8 +181,10 @@ class SmallGrid:
                 items = draws.begin_search(items, counts, model, stream, *parts)
         raise AssertionError
 
-    def exact_users(self, users: Matrix, problem: draws.UserProblem, stream: Stream) -> Matrix:
-        """Return the twin's draw of all users."""
+    def exact_users(
+        self, users: Matrix, weights: Matrix, problem: UserProblem, stream: Stream, means: Matrix | float = 0.0
+    ) -> Matrix:
+        """Return the twin's draw of all users; means : of their rows, beside the prior's."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(users.shape)
         per_slab = ordered_ratings.rows_in_cache(users.shape[1], self.number, TILE_ITEMS)
         for a, part in enumerate(self.cuts[0]):
@@ -198,10 +206,13 @@ class SmallGrid:
                 )
                 pulls[rows] = drawn @ problem.basis.vectors.T
         others = np.concatenate(problem.items)
-        return self._solved("users", self.u, self.i, users, others, noise, pulls, problem)
+        return self._solved("users", self.u, self.i, users, others, noise, pulls + means, weights, problem)
 
-    def exact_items(self, users: Matrix, items: Matrix, problem: draws.ItemProblem, stream: Stream) -> Matrix:
-        """Return the twin's draw of all items."""
+    def exact_items(
+        self, users: Matrix, weights: Matrix, items: Matrix, problem: ItemProblem, stream: Stream,
+        means: Matrix | float = 0.0,
+    ) -> Matrix:  # fmt: skip
+        """Return the twin's draw of all items; means : of their rows, beside the prior's."""
         noise, pulls = np.zeros(len(self.u)), np.zeros(items.shape)
         per_slab = ordered_ratings.rows_in_cache(items.shape[1], self.number, GROUP_USERS)
         for (a, b), mine in self.inside.items():
@@ -213,25 +224,29 @@ class SmallGrid:
         for b, part in enumerate(self.cuts[1]):
             drawn = stream.generator("rows of items", b, 0).standard_normal(items[part].shape, dtype=self.number)
             pulls[part] = drawn @ problem.basis.vectors.T
-        return self._solved("items", self.i, self.u, items, users, noise, pulls, problem)
+        return self._solved("items", self.i, self.u, items, users, noise, pulls + means, weights, problem)
 
     def _solved(
         self, side: str, mine: npt.NDArray[np.int64], partners: npt.NDArray[np.int64], rows: Matrix, others: Matrix,
-        noise: Matrix, pulls: Matrix, problem: draws.UserProblem | draws.ItemProblem,
+        noise: Matrix, pulls: Matrix, weights: Matrix, problem: UserProblem | ItemProblem,
     ) -> Matrix:  # fmt: skip
-        """Return A^-1 b of each row: A = tau sum y y^T + L, b = tau sum (t + z / sqrt(tau) - fixed) y + L (m + z')."""
-        width, tau, prior = rows.shape[1], problem.noise_precision, problem.prior
+        """Return A^-1 b of each row: A = sum of q y y^T + L, b = sum of q (t + z / sqrt(q) - fixed) y + L (m + z').
+
+        Here q is tau times the weight of the rating's user.
+        """
+        width, prior, precisions = rows.shape[1], problem.prior, problem.noise.precision * weights[self.u]
         fixed = [] if not self.biases else [width - 1 if side == "users" else width - 2]
         free = [f for f in range(width) if f not in fixed]
         found = rows.astype(np.float64)
+        means = prior.mean + np.outer(prior.away(np.bincount(mine, minlength=len(rows)).astype(float)), prior.slope)
         for row in range(len(rows)):
             a = np.diag(prior.precision[free])
-            b = prior.precision[free] * (prior.mean[free] + pulls[row, free])
+            b = prior.precision[free] * (means[row, free] + pulls[row, free])
             for n in np.flatnonzero(mine == row):
                 y = others[partners[n]].astype(np.float64)
-                t = float(self.targets[n]) + noise[n] / np.sqrt(tau) - float(np.sum(y[fixed]))
-                a += tau * np.outer(y[free], y[free])
-                b += tau * t * y[free]
+                t = float(self.targets[n]) + noise[n] / np.sqrt(precisions[n]) - float(np.sum(y[fixed]))
+                a += precisions[n] * np.outer(y[free], y[free])
+                b += precisions[n] * t * y[free]
             lower = np.linalg.cholesky(a)
             found[row, free] = np.linalg.solve(lower.T, np.linalg.solve(lower, b))
         return found

@@ -1,7 +1,7 @@
 """Products with the matrix of known pairs equal those of a dense matrix, and the search solves its ridge regression.
 
-Covers: tasks/kernels/blocks/pair_sums.py, tasks/training/implicit/known_pairs.py, tasks/training/implicit/
-pair_search.py, on blocks of several shards and tiles, in float32 and float64.
+Covers: tasks/kernels/blocks/pair_sums.py, tasks/training/implicit/known_pairs.py and
+tasks/training/implicit/pair_search.py, on blocks of several shards and tiles, in float32 and float64.
 Does not cover: what samplers make of them (test_implicit_draws.py).
 """
 

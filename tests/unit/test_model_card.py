@@ -48,8 +48,8 @@ def test_a_card_of_ratings_has_every_figure() -> None:
         "# Model card: ml\\|1m",
         "| funkflow | 9.9, algorithm version 7 |",
         "| format | CSV |",
-        "| ratings | 100,000 (90,000 training, 10,000 validation) |",
-        "On 10,000 validation ratings, hash 10 %.",
+        "| ratings | 100,000 (90,000 training, 10,000 validation by hash 10 %) |",
+        "On 10,000 validation ratings. Standard errors assume independent ratings.",
         "| bias baseline | 0.9000 |  | 0.7000 |",
         "| mean rating | 1.1000 |  | 1.0000 |",
         "| model | 0.0600 | at most 0.012 | 0.0400 | 0.0500 |",  # √(0.06 · 0.94 / 400)
@@ -57,7 +57,7 @@ def test_a_card_of_ratings_has_every_figure() -> None:
         "| seed | 5 |",
         "| L2 per rating | 0.05, for ratings of unit deviation |",
         "- Do not recommend by its predictions: the most rated items are better.",
-        "with 2 to 3 training ratings, the RMSE is 1.1000 (200 validation ratings).",
+        "- Users with 2 to 3 training ratings have RMSE 1.1000 (200 validation ratings).",
         "model.predict(",
     ):
         assert line in card

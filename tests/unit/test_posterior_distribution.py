@@ -35,6 +35,8 @@ FAILS = 1e-4
 """How often a test may fail a right sampler, over seeds."""
 LATER = 2
 """The first sweep does not draw the prior of rows (priors.first_prior)."""
+ALIKE = 1e12
+"""With so large a nu all users have the same noise."""
 SWEEPS = 2
 """Of a chain of Geweke's test. The last ratings are those of before its last sweep, which a wrong draw does not fit."""
 
@@ -48,36 +50,54 @@ class Tiny:
     def state(self, rng: np.random.Generator) -> State:
         """Draw all parameters from their prior."""
         sides = [self._side(rng, side) for side in ("user", "item")]
-        precision = rng.gamma(priors.SHAPE, 1 / priors.RATE)
-        return State(sides[0][1], sides[1][1], min(precision, 1 / priors.LEAST_VARIANCE), sides[0][0], sides[1][0])
+        precision, shape = rng.gamma(priors.SHAPE, 1 / priors.RATE), float(rng.choice(priors.NOISE_SHAPES))
+        precision = min(precision, 1 / priors.LEAST_VARIANCE)
+        weights = rng.gamma(shape / 2, 2 / shape, self.grid.shape[0])
+        return State(sides[0][1], sides[1][1], precision, shape, weights, sides[0][0], sides[1][0])
 
     def _side(self, rng: np.random.Generator, side: str) -> tuple[RowPrior, Matrix]:
         grid, width = self.grid, self.grid.rank + 2 * self.grid.biases
         precision = rng.gamma(priors.SHAPE, 1 / priors.RATE, width)
-        prior = RowPrior(rng.normal(size=width) / np.sqrt(priors.MEAN_WEIGHT * precision), precision)
-        rows = rng.normal(size=(grid.shape[side == "item"], width)) / np.sqrt(precision) + prior.mean
+        mean, slope = rng.normal(size=(2, width)) / np.sqrt(priors.MEAN_WEIGHT * precision)
+        counts = np.bincount(grid.i if side == "item" else grid.u, minlength=grid.shape[side == "item"])
+        logs = np.log1p(counts[counts > 0])
+        prior = RowPrior(mean, precision, slope / logs.std(), float(logs.mean()))
+        rows = rng.normal(size=(len(counts), width)) / np.sqrt(precision) + _means(prior, counts)
         place = grid.rank if side == "user" else grid.rank + 1
         return prior, rows_of(rows[:, : grid.rank], rows[:, min(place, width - 1)], side, grid.biases)
 
     def ratings(self, rng: np.random.Generator, state: State) -> SmallGrid:
         """Draw ratings from the parameters."""
         predicted = self.grid.predicted(state)
-        return self.grid.rated(predicted + rng.normal(size=len(predicted)) / np.sqrt(state.precision))
+        return self.grid.rated(predicted + rng.normal(size=len(predicted)) / np.sqrt(self._precisions(state)))
+
+    def _precisions(self, state: State) -> Matrix:
+        """Return the precision of each rating."""
+        assert state.weights is not None
+        return np.asarray(state.precision * state.weights[self.grid.u])
 
     def functions(self, state: State, ratings: SmallGrid) -> Matrix:
         """Return what is compared, (functions,)."""
-        found: list[float] = [np.log(state.precision)]
+        assert state.weights is not None
+        rated = np.bincount(self.grid.u, minlength=len(state.users)) > 0
+        found: list[float] = [np.log(state.precision), state.shape, *state.weights[rated]]
         for side, rows, prior, ids in (
             ("users", state.users, state.user_prior, self.grid.u), ("items", state.items, state.item_prior, self.grid.i)
         ):  # fmt: skip
             assert prior is not None
-            rated = np.bincount(ids, minlength=len(rows)) > 0
+            counts = np.bincount(ids, minlength=len(rows))
+            rated = counts > 0
             free = ratings.model.objective.free(rows.shape[1], side) > 0
-            mean, precision, mine = prior.mean[free], prior.precision[free], rows[:, free]
-            found += [*np.log(precision), *mean, *mine[rated][0], *mine[~rated][0]]
-            found += [float(np.sum(precision * (mine[rated] - mean) ** 2)), float(np.sum(mine[rated] ** 2))]
+            means, precision, mine = _means(prior, counts)[:, free], prior.precision[free], rows[:, free]
+            found += [*np.log(precision), *prior.mean[free], *prior.slope[free], *mine[rated][0], *mine[~rated][0]]
+            found += [float(np.sum(precision * (mine - means)[rated] ** 2)), float(np.sum(mine[rated] ** 2))]
         away = ratings.targets - ratings.predicted(state)
-        return np.array([*found, state.precision * float(away @ away), float(away @ away), ratings.targets[0]])
+        squares = float(self._precisions(state) @ away**2), float(away @ away)
+        return np.array([*found, *squares, ratings.targets[0]])
+
+
+def _means(prior: RowPrior, counts: npt.NDArray[np.int64]) -> Matrix:
+    return np.asarray(prior.mean + np.outer(prior.away(counts.astype(float)), prior.slope))
 
 
 def tiny(rng: np.random.Generator, rank: int = 2, biases: bool = True, steps: int = 12) -> Tiny:
@@ -150,11 +170,12 @@ def test_ranks_of_the_truth_among_draws_are_uniform(exact: bool, monkeypatch: py
 def _invariant(state: State, grid: SmallGrid) -> Matrix:
     """Functions that do not change with the signs and the order of factors, between which chains seldom move."""
     assert state.user_prior is not None
+    assert state.weights is not None
     predicted = state.users @ state.items.T
     lengths = np.sum(state.users[:, : grid.rank] ** 2), np.sum(state.items[:, : grid.rank] ** 2)
     return np.array(
-        [state.precision, predicted[0, 0], predicted[1, 2], predicted[4, 1], predicted[2, 3], *lengths,
-         np.sum(state.user_prior.precision[: grid.rank]), state.user_prior.precision[grid.rank]]
+        [state.precision, state.weights[0], predicted[0, 0], predicted[1, 2], predicted[4, 1], predicted[2, 3],
+         *lengths, np.sum(state.user_prior.precision[: grid.rank]), state.user_prior.precision[grid.rank]]
     )  # fmt: skip
 
 
@@ -165,7 +186,9 @@ def test_users_with_the_same_ratings_have_the_mean_and_covariance_of_their_poste
     u, i = np.repeat(np.arange(users), 3), np.tile(np.arange(3), users)
     targets = np.tile(np.array([0.4, -1.2, 0.9], np.float32), users)
     grid = SmallGrid((users, 4), u, i, targets, 2, biases=biases)
-    problem, drawn = grid.drawn_users(State(grid.rows(rng, "user"), grid.rows(rng, "item"), 2.5), Stream(4, 0, LATER))
+    problem, drawn = grid.drawn_users(
+        State(grid.rows(rng, "user"), grid.rows(rng, "item"), 2.5, ALIKE), Stream(4, 0, LATER)
+    )
     free = grid.model.objective.free(2 + 2 * biases, "users") > 0
     y, prior = problem.items[0][:3], problem.prior
     inverse = np.linalg.inv(2.5 * y[:, free].T @ y[:, free] + np.diag(prior.precision[free]))
@@ -188,6 +211,7 @@ def test_one_rating_has_the_posterior_of_quadrature(monkeypatch: pytest.MonkeyPa
     shape, rate, target = 3.0, 2.0, 1.5
     monkeypatch.setattr(priors, "SHAPE", shape)
     monkeypatch.setattr(priors, "RATE", rate)
+    monkeypatch.setattr(priors, "NOISE_SHAPES", np.array([ALIKE]))
     line = np.linspace(-40, 40, 4_001)
     scale = np.sqrt(rate / shape * (1 + 1 / priors.MEAN_WEIGHT))
     of_row = stats.t.pdf(line / scale, 2 * shape)
@@ -197,7 +221,7 @@ def test_one_rating_has_the_posterior_of_quadrature(monkeypatch: pytest.MonkeyPa
     grid = SmallGrid(
         (1, 1), np.zeros(1, int), np.zeros(1, int), np.array([target], np.float32), 1, biases=False, steps=3
     )
-    state, found = State(np.ones((1, 1)), np.ones((1, 1)), 1.0), []
+    state, found = State(np.ones((1, 1)), np.ones((1, 1)), 1.0, ALIKE), []
     for sweep in range(20_000):
         state = grid.sweep(state, Stream(7, 0, LATER + sweep))
         found.append((float(state.users[0, 0]), float(state.items[0, 0])))
@@ -212,16 +236,18 @@ def test_biases_alone_have_the_posterior_of_quadrature(monkeypatch: pytest.Monke
     """Given tau and the priors of both biases all is normal: sums over a grid of these three, the rest by hand."""
     monkeypatch.setattr(priors, "SHAPE", 3.0)
     monkeypatch.setattr(priors, "RATE", 2.0)
+    monkeypatch.setattr(priors, "NOISE_SHAPES", np.array([ALIKE]))
     u, i = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1])
     targets = np.array([1.0, 0.2, -0.4, -1.1, 0.8], np.float32)
     of_users, of_items = np.eye(3)[u], np.eye(2)[i]
+    mean_of_users, mean_of_items = _mean_covariance(u), _mean_covariance(i)
     steps = np.exp(np.linspace(np.log(0.02), np.log(12.0), 60))
     log_weights, means = [], []
     for tau in steps:
         for of_user in steps:
             for of_item in steps:
                 spread = of_users @ of_users.T / of_user + of_items @ of_items.T / of_item
-                spread += 1 / of_user / priors.MEAN_WEIGHT + 1 / of_item / priors.MEAN_WEIGHT
+                spread += mean_of_users / of_user + mean_of_items / of_item
                 whole = spread + np.eye(5) / tau
                 solved = np.linalg.solve(whole, targets)
                 log = -0.5 * (targets @ solved + np.linalg.slogdet(whole)[1])
@@ -231,13 +257,20 @@ def test_biases_alone_have_the_posterior_of_quadrature(monkeypatch: pytest.Monke
     weights = np.exp(np.array(log_weights) - np.max(log_weights))
     known = weights @ np.array(means) / weights.sum()
     grid = SmallGrid((3, 2), u, i, targets, 0, steps=2)
-    state, found = State(np.ones((3, 2)), np.ones((2, 2)), 1.0), []
+    state, found = State(np.ones((3, 2)), np.ones((2, 2)), 1.0, ALIKE), []
     for sweep in range(20_000):
         state = grid.sweep(state, Stream(8, 0, LATER + sweep))
         biases = state.users[u, 0] + state.items[i, 1]
         found.append([state.precision, *biases])
     for values, wanted in zip(np.array(found).T, known, strict=True):
         _near(values, float(wanted))
+
+
+def _mean_covariance(ids: npt.NDArray[np.int64]) -> Matrix:
+    """Return the covariance of the prior means of the biases of some ratings' rows, times their precision."""
+    logs = np.log1p(np.bincount(ids))
+    x = ((logs - logs.mean()) / logs.std())[ids]
+    return np.asarray((1 + np.outer(x, x)) / priors.MEAN_WEIGHT)
 
 
 def _near(values: npt.NDArray[np.generic], wanted: float) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.training.posterior import held_out as scoring
-from funkflow.tasks.training.posterior.draws import UserDraw, first_items, first_users
+from funkflow.tasks.training.posterior.draws import first_items, first_users
 from funkflow.tasks.training.posterior.mean import CompactShard
+from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.posterior.state import traces_of
+from funkflow.tasks.training.posterior.sweep_parts import UserDraw
 from funkflow.tasks.training.score import HeldOut
 
 RANK, SCALING, SCALE = 2, Scaling(3.0, 2.0), (1.0, 5.0)
@@ -52,7 +54,7 @@ def test_the_mean_of_draws_and_its_errors() -> None:
     drawn = [scoring.HeldOutDraws.none(ratings) for _ in range(2)]
     for seed in range(6):
         users, items = draw(seed)
-        whole = first_items([np.ones(2)] * 2, 1.0, *items)
+        whole = first_items([np.ones(2)] * 2, NoiseLevel(1.0, 8.0), *items)
         drawn[seed % 2] = scoring.add_draw(drawn[seed % 2], ratings, True, users, whole)
         each.append(predicted(ratings, users.rows, items))
     mean = 3.0 + 2.0 * np.mean(each, axis=0)
@@ -67,7 +69,9 @@ def test_a_place_in_which_chains_follow_each_other_has_a_trace_for_each() -> Non
     drawn = scoring.HeldOutDraws.none(ratings)
     for seed in range(6):
         users, items = draw(seed)
-        drawn = scoring.add_draw(drawn, ratings, True, users, first_items([np.ones(2)] * 2, 1.0, *items))
+        drawn = scoring.add_draw(
+            drawn, ratings, True, users, first_items([np.ones(2)] * 2, NoiseLevel(1.0, 8.0), *items)
+        )
     assert traces_of([drawn], 2).shape == (3, 2, 8)
     np.testing.assert_array_equal(traces_of([drawn], 2).reshape(6, 8), drawn.trace)
 
@@ -77,7 +81,9 @@ def test_without_ratings_there_is_nothing_to_trace() -> None:
     drawn = scoring.HeldOutDraws.none(ratings)
     users, items = draw(1)
     for _ in range(4):
-        drawn = scoring.add_draw(drawn, ratings, True, users, first_items([np.ones(2)] * 2, 1.0, *items))
+        drawn = scoring.add_draw(
+            drawn, ratings, True, users, first_items([np.ones(2)] * 2, NoiseLevel(1.0, 8.0), *items)
+        )
     assert traces_of([drawn, drawn], 2).shape == (4, 2, 0)
     assert scoring.errors_of_mean(ratings, SCALING, SCALE, drawn).ratings == 0
 
@@ -87,7 +93,11 @@ def test_a_compact_mean_of_all_ranks_is_not_away_from_the_mean() -> None:
     ratings = held_out(40)
     users, items = draw(3)
     drawn = scoring.add_draw(
-        scoring.HeldOutDraws.none(ratings), ratings, True, users, first_items([np.ones(2)] * 2, 1.0, *items)
+        scoring.HeldOutDraws.none(ratings),
+        ratings,
+        True,
+        users,
+        first_items([np.ones(2)] * 2, NoiseLevel(1.0, 8.0), *items),
     )
     mine = CompactShard(users.rows[:, :RANK], users.rows[:, -2].astype(float))
     others = [CompactShard(each[:, :RANK], each[:, -1].astype(float)) for each in items]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from funkflow.pipeline.progress.words import counted, data_name, format_bytes, format_time, moment, percent
 from funkflow.pipeline.results.report.index import index_page
-from funkflow.pipeline.results.report.intervals import intervals
+from funkflow.pipeline.results.report.intervals import convergence, intervals
 from funkflow.pipeline.results.report.page import report_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.sections import ranks, resources
@@ -268,3 +268,27 @@ def test_intervals_are_told_by_their_coverage_and_by_the_fifth_that_is_farthest_
     assert "Farthest off: the 50 % interval holds 56.0 % at 10 to 11." in page
     assert "0.7000 fits the training ratings, 0.8000 the validation ratings" in page
     assert re.search(r"constant 0\.7000.*constant 0\.8000.*2\.0000.*2\.2000.*2\.1000", page, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([90, 7, 3, 0, 0, 0], "1.1 or more for 0.0 % of 100 predictions: the chains nearly agree"),
+        ([96, 4, 0, 0, 0, 0], "1.1 or more for 0.0 % of 100 predictions: the chains agree"),
+        ([2, 20, 38, 30, 9, 1], "1.1 or more for 40 % of 100 predictions: there chains settle in different optima"),
+    ],
+)
+def test_convergence_is_told_by_the_share_of_predictions_beyond_each_limit(counts: list[int], words: str) -> None:
+    measured: Any = {
+        "chains": 8, "draws": 16, "r_hat": [1.07, 1.24, 1.6], "effective": [64.0, 12.0],
+        "by_r_hat": {"edges": [1.01, 1.05, 1.1, 1.2, 1.5], "counts": counts},
+        "by_effective": {"edges": [25.0, 50.0], "counts": [10, 20, 70]},
+    }  # fmt: skip
+    page = plain(convergence(facts() | {"convergence": measured}))
+    assert words in page
+    assert "128 draws are worth 64 independent ones in the median, 12 at least" in page
+    assert "off by 12 % of their deviation" in page
+    assert page.count("1.01, chains agree") == page.count("1.1, chains differ") == 1
+    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in page.split("<tr>")]
+    numbers = [int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()]
+    assert numbers == [*counts, 10, 20, 70]

@@ -60,3 +60,18 @@ def test_sums_equal_plain_ones(rank: int) -> None:
         scale = np.abs(added).max()
         np.testing.assert_allclose(sums - before, added, rtol=0, atol=precision * scale)
         np.testing.assert_allclose(seen, expected, rtol=precision, atol=precision * scale)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_squared_errors_of_rows_equal_plain_ones(rank: int) -> None:
+    rng, places = np.random.default_rng(rank), sum(COUNTS)
+    starts = np.concatenate([[0], np.cumsum(COUNTS)]).astype(np.int32)
+    partners = np.append(rng.integers(0, 9, places), np.zeros(TERMS, np.int64)).astype(np.uint16)
+    for number, precision in (("f4", 1e-4), ("f8", 1e-11)):
+        rows, others = (rng.normal(size=(count, rank)).astype(number) for count in (len(COUNTS), 9))
+        targets = np.append(rng.normal(size=places), np.full(TERMS, np.nan)).astype(number)
+        found = Ordered(starts, partners, targets).squared_errors(as_records(rows), as_records(others))
+        of_ratings = np.repeat(np.arange(len(COUNTS)), COUNTS)
+        products = np.einsum("nf,nf->n", rows[of_ratings], others[partners[:places]], dtype=np.float64)
+        expected = np.bincount(of_ratings, (targets[:places] - products) ** 2, len(COUNTS))
+        np.testing.assert_allclose(found, expected, rtol=precision, atol=precision * expected.max())

@@ -15,7 +15,7 @@ from funkflow.pipeline.progress.words import age, rough_duration
 from funkflow.tasks.digits import rounded
 
 _LINES = 14
-SPEED = "<h2>Speed <small>M ratings/s, mean of this attempt</small></h2>"
+SPEED = "<h2>Mean speed <small>M ratings/s</small></h2>"
 
 
 def state_panel(story: Story, now: float, workers: list[str]) -> str:
@@ -23,7 +23,7 @@ def state_panel(story: Story, now: float, workers: list[str]) -> str:
     facts = story.facts
     model = (
         f"{facts['method']}, rank {facts['rank']}; {facts['ratings']:,} ratings, {facts['users']:,} users, "
-        f"{facts['items']:,} items; {facts['shards']} × {facts['shards']} blocks"
+        f"{facts['items']:,} items"
         if facts
         else ""
     )
@@ -59,7 +59,7 @@ def _stage_words(story: Story) -> str:
     if not story.stage:
         return "starting"
     if story.stage == "train":
-        return f"train: {story.counted} {done:,} of at most {of_all:,}" if of_all else "train: starting"
+        return f"train: {story.counted} {done:,} of {of_all:,}" if of_all else "train: starting"
     return f"{story.stage}: {done:,} of {of_all:,}" if of_all else story.stage
 
 
@@ -87,9 +87,10 @@ def _figures(story: Story, now: float, workers: list[str]) -> list[tuple[str, st
         found.append(("initial learning rate", f"{facts['step']:.3g}", f"L2 {facts['l2']:.3g}"))
     over = story.ended if story.ended is not None else now
     found.append(("elapsed", rough_duration(max(0.0, over - story.began)), ""))
-    lost = f"{story.workers_lost} lost" if story.workers_lost else "none lost"
-    there = f"{len(workers)}, " if story.ended is None else ""
-    return [*found, ("workers", f"{there}{lost}", "")]
+    there = f"{len(workers)}" if story.ended is None else ""
+    lost = f"{story.workers_lost} lost" if story.workers_lost else ""
+    words = ", ".join(filter(None, (there, lost)))
+    return [*found, ("workers", words, "")] if words else found
 
 
 def _best_of(best: EpochPoint, counted: str) -> tuple[str, str, str]:
@@ -118,7 +119,7 @@ def keys(story: Story) -> str:
         (
             biases is not None and bool(history),
             line.format(GREY, ' stroke-dasharray="5 3"'),
-            f"bias baseline {rounded(biases)}",
+            "bias baseline",
         ),
         (
             last in story.epochs,
@@ -131,8 +132,8 @@ def keys(story: Story) -> str:
         for known, sign, words in shown
         if known
     )
-    measures, of_which = (f"RMSE and NDCG@{places}", "RMSE in") if places else ("RMSE", "in")
-    return f"<h2>{measures} by {escape(story.counted)} <small>{of_which} rating units</small></h2><ul>{items}</ul>"
+    measures, of_which = (f"RMSE and NDCG@{places}", "RMSE in ") if places else ("RMSE", "")
+    return f"<h2>{measures} by {escape(story.counted)} <small>{of_which}rating units</small></h2><ul>{items}</ul>"
 
 
 def worker_keys(workers: list[str]) -> str:
@@ -155,13 +156,13 @@ def memory(story: Story) -> str:
         f"<div>{name} <b>{value / 2**20:,.0f} MiB</b>{more}</div>"
         f'<div class="bar {kind}"><i style="width:{100 * value / most:.1f}%"></i></div>'
         for name, value, kind, more in (
-            ("peak so far", peak, "over" if over else "peak", ", above the prediction" if over else ""),
+            ("peak", peak, "over" if over else "peak", ", above the prediction" if over else ""),
             ("predicted", predicted, "predicted", ""),
         )
         if value
     ]
     measured = "".join(bars) or "<p>not measured</p>"
-    return f"<h2>Memory <small>all processes on the client's machine</small></h2>{measured}"
+    return f"<h2>Memory <small>on the client's machine</small></h2>{measured}"
 
 
 def lines_table(story: Story, now: float) -> str:

@@ -63,7 +63,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs compared on the same validation ratings. `references` : RMSE of the mean rating and of biases alone.
+    """Runs compared on the same validation ratings. `references` : RMSE of the mean rating and of the bias baseline.
 
     ranked_at : items in each user's list, 0 if no ranking was measured; ranked_users : users with a relevant validation
     rating; most_rated : measures of the most rated items.

@@ -38,7 +38,7 @@ _ROW, _MOST_UP = 27, 5
 
 def bar_figure(
     figure: Figure, labels: Sequence[str], series: Sequence[Series], ticks: Sequence[tuple[float, str]] | None = None,
-    level: tuple[str, float] | None = None, pale: Sequence[bool] = (),
+    level: tuple[str, float] | None = None, pale: Sequence[bool] = (), limits: Sequence[tuple[str, float]] = (),
 ) -> Markup:  # fmt: skip
     """Return a figure of bars, those of one label side by side.
 
@@ -48,6 +48,7 @@ def bar_figure(
     ticks : words of the axis, at places counted in bars from its start; None: each label below its bar.
     level : a line across, by name.
     pale : whether a bar has fewer than `FEW` ratings, which hardly say anything.
+    limits : upright lines by name, at most two, at places counted as those of ticks.
     """
     known = [value for each in series for value in each.values if value is not None]
     if not labels or not known:
@@ -76,9 +77,12 @@ def bar_figure(
         parts.append(f'<path class="axis" d="M{left:.1f} {up.at(0.0)}H{WIDTH - RIGHT}"/>')
     if level:
         parts.append(f'<path class="rule r0" d="M{left:.1f} {up.at(level[1])}H{WIDTH - RIGHT}"/>')
+    for number, (_, across) in enumerate(limits):
+        parts.append(f'<path class="rule r{number}" d="M{left + across * room:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
     keys: list[Key] = [(f"bar c{number % COLOURS}", "", each.name) for number, each in enumerate(series)]
     keys += [("bar c0 pale", "", f"fewer than {FEW} ratings")] if any(pale) else []
     keys += [("rule r0", "", f"{level[0]} {rounded(level[1])}")] if level else []
+    keys += [(f"rule r{number}", "", name) for number, (name, _) in enumerate(limits)]
     table = numbers([figure.x_label, *(each.name for each in series)], labels, series)
     return framed_figure(figure, parts, keys if len(keys) > 1 else [], table)
 

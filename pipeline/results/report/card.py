@@ -17,7 +17,7 @@ from funkflow.pipeline.results.report.facts import ReportFacts, ResidualFacts
 from funkflow.pipeline.results.report.pieces import filled
 from funkflow.pipeline.results.report.verdict import is_for_ranking, sentences
 from funkflow.pipeline.root.result import RankingResult
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.transform import NAMES
 
@@ -36,7 +36,7 @@ def model_card(facts: ReportFacts) -> str:
     settings = run["settings"]
     text = filled(
         "model-card.md.jinja",
-        name=data_name(settings), does=_DOES[ranks], sentences=sentences(facts), ranks=ranks,
+        name=data_name(settings), does=_DOES[ranks], sentences=sentences(facts, figures=False), ranks=ranks,
         facts=[
             ("goal", "ranking" if ranks else "ratings"),
             ("run", run["run_id"]),
@@ -44,7 +44,7 @@ def model_card(facts: ReportFacts) -> str:
             ("funkflow", f"{run['code_version']['package']}, algorithm version {run['code_version']['algorithm']}"),
         ],
         data=list(_data(facts)), training=list(_training(facts)), limits=list(_limits(facts)),
-        validation=f"{counted(found.get('ratings') or 0, 'validation rating')}, {found.get('split')}",
+        validation=counted(found.get("ratings") or 0, "validation rating"),
         errors=_errors(facts), rankings=_rankings(found.get("ranking") or {}),
     )  # fmt: skip
     return f"{text}\n"
@@ -55,8 +55,8 @@ def _data(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     data, found = facts["data"], facts["verdict"]
     if known := data.get("format"):
         yield "format", known
-    yield "ratings", f"{data['ratings']:,} ({data['training']:,} training, {data['validation']:,} validation)"
-    yield "validation ratings", found.get("split") or "none"
+    held_out = f"{data['validation']:,} validation" + (f" by {found['split']}" if data["validation"] else "")
+    yield "ratings", f"{data['ratings']:,} ({data['training']:,} training, {held_out})"
     yield "users, items", f"{data['users']:,}, {data['items']:,}"
     low, high = data["scale"]
     transform = facts["run"]["settings"].get("ingest", {}).get("transform", "none")
@@ -73,7 +73,7 @@ def _training(facts: ReportFacts) -> Iterator[tuple[str, str]]:
     run, learned = facts["run"], facts["learning"]
     chosen: Mapping[str, Any] = run["settings"].get("train", {})
     method = run["method"]
-    yield "method", METHODS[method].description if method in METHODS else method
+    yield "method", ALL_METHODS[method].description if method in ALL_METHODS else method
     yield "factors", f"{run['rank']}"
     yield learned["counted"], f"{len(learned['epochs'])}"
     if learned["counted"] == "epochs" and learned["best_epoch"]:
@@ -143,24 +143,19 @@ def _limits(facts: ReportFacts) -> Iterator[str]:
         yield "Use it to predict ratings of the users and items in these data."
         if ranking and ranking["ndcg"] <= ranking["most_rated"]["ndcg"]:
             yield (
-                "Do not recommend by its predictions: the most rated items are better. `train.goal = ranking` trains "
-                "a model that recommends."
+                "Do not recommend by its predictions: the most rated items are better. Instead, set "
+                "`train.goal = ranking`."
             )
-    yield (
-        "Do not use it for users or items without ratings in these data (cold start). `Model.fold_in` adds a new user "
-        "from their ratings; a new item needs a new run."
-    )
-    yield "People choose what they rate, and the model does not know why: the figures hold only for such pairs."
+    yield "`Model.fold_in` adds a new user from their ratings. A new item needs a new run."
+    yield "The figures hold only for pairs that people chose to rate."
     if split:
         yield split
     if weakest := _least_active(facts):
         yield weakest
     if ranking:
-        yield (
-            "Unrated items count as not relevant, even if the user would like them, which lowers the ranking measures."
-        )
-    yield ("Not measured: how it treats groups of people, and how people react to its recommendations.")
-    yield "It holds raw ids and factors learned from each user's ratings: treat it as personal data."
+        yield "Unrated items count as not relevant, which lowers the ranking measures."
+    yield "Not measured: fairness to groups of people, and reactions to recommendations."
+    yield "Treat it as personal data: it holds raw ids, and factors learned from each user's ratings."
 
 
 def _split_words(facts: ReportFacts) -> str:
@@ -180,7 +175,4 @@ def _least_active(facts: ReportFacts) -> str:
         return ""
     few, whole = bins[0], facts["verdict"].get("rmse")
     of = f"{few['low']} to {few['high']} training ratings" if few["high"] else "no training ratings"
-    return (
-        f"Errors differ between users: with {of}, the RMSE is {rounded(few['rmse'], whole)} "
-        f"({counted(few['ratings'], 'validation rating')})."
-    )
+    return f"Users with {of} have RMSE {rounded(few['rmse'], whole)} ({counted(few['ratings'], 'validation rating')})."

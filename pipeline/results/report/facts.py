@@ -1,6 +1,6 @@
 """The facts that a report is drawn from: the content of facts.json, with its names and units.
 
-Covers: their types. Does not cover: making them (fact_parts.py, pipeline/stages/report.py), those of intervals
+Covers: their types. Does not cover: making them (fact_parts.py, pipeline/stages/report.py), those of draws
 (interval_facts.py), or the page (page.py).
 
 RMSEs and errors are in rating units, sizes in bytes, times in seconds. A part is None where the run has nothing for it.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-from funkflow.pipeline.results.report.interval_facts import IntervalFacts
+from funkflow.pipeline.results.report.interval_facts import ConvergenceFacts, IntervalFacts
 from funkflow.pipeline.root.result import GateResult, RankingResult
 from funkflow.tasks.evaluation.factor_ends import FactorEnds
 
@@ -276,7 +276,7 @@ class ErrorFacts(TypedDict):
 class ReportFacts(TypedDict):
     """All facts of a run. `ranks`, `spectrum` : None without a spectrum; `errors` : None without validation ratings.
 
-    `intervals` : None for a model without draws.
+    `intervals` : None for a model without draws; `convergence` : None for a method that does not draw.
     """
 
     format_version: int
@@ -288,6 +288,7 @@ class ReportFacts(TypedDict):
     spectrum: list[float] | None
     errors: ErrorFacts | None
     intervals: NotRequired[IntervalFacts | None]
+    convergence: NotRequired[ConvergenceFacts | None]
     factors: list[FactorEnds] | None
     time: TimeFacts
     memory: MemoryFacts

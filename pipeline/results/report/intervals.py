@@ -1,24 +1,30 @@
-"""How well the intervals of a posterior hold: coverage, fifths, and interval scores.
+"""The draws of a posterior: how well their intervals hold, and whether their chains agree.
 
-Covers: this section of the page, for a model with draws.
-Does not cover: the measurement (pipeline/models/calibration.py), other sections (sections.py, errors.py).
+Covers: these sections of the page, for a method that draws.
+Does not cover: the measurements (pipeline/models/calibration.py, tasks/training/posterior/convergence.py), other
+sections (sections.py, errors.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
-from funkflow.pipeline.progress.words import counted
+from funkflow.pipeline.progress.words import counted, percent
 from funkflow.pipeline.results.report.bars import bar_figure
 from funkflow.pipeline.results.report.charts import line_figure
 from funkflow.pipeline.results.report.drawing import Figure, Series
 from funkflow.pipeline.results.report.facts import ReportFacts
-from funkflow.pipeline.results.report.interval_facts import IntervalFacts
+from funkflow.pipeline.results.report.interval_facts import HistogramFacts, IntervalFacts
 from funkflow.pipeline.results.report.pieces import absent, figures, piece, side_by_side
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.evaluation.calibration import Fifth
+
+_AGREE, _DIFFER = 1.01, 1.1
+"""Values of R-hat below which chains agree, and from which they differ (Vehtari et al. 2021; Gelman & Rubin 1992)."""
+_FEW = 0.05
 
 
 def intervals(facts: ReportFacts) -> Markup:
@@ -77,3 +83,44 @@ def _scores(found: IntervalFacts) -> Markup:
     )
     table = piece("table", "interval scores", heads, rows, numbers=heads[1:])
     return Markup("<div>{}{}</div>").format(piece("paragraphs", [words]), table)
+
+
+def convergence(facts: ReportFacts) -> Markup:
+    """Return the figures of R-hat and of effective numbers of draws."""
+    found = facts.get("convergence")
+    if not found:
+        return absent("Agreement of chains", "No draws, or no validation ratings to trace")
+    agree, differ = (_share_from(found["by_r_hat"], limit) for limit in (_AGREE, _DIFFER))
+    of_all = f"{percent(differ)} of {counted(sum(found['by_r_hat']['counts']), 'prediction')}"
+    says = f"R-hat is {found['r_hat'][0]:.2f} in the median, and {_DIFFER} or more for {of_all}: "
+    if agree <= _FEW:
+        says += "the chains agree, and more draws would hardly change a prediction or its interval."
+    elif differ <= _FEW:
+        says += "the chains nearly agree; longer chains (train.bayes.draws) would change intervals a little."
+    else:
+        says += "there chains settle in different optima; trust their mean, and read the spread as that of optima."
+    usual, least = found["effective"]
+    worth = (
+        f"{counted(found['chains'] * found['draws'], 'draw')} are worth {usual:.0f} independent ones in the median, "
+        f"{least:.0f} at least: by chance their mean is off by {percent(max(usual, 1.0) ** -0.5)} of their deviation."
+    )
+    r_hat = Figure("R-hat of predictions", says, "R-hat, 1 if chains agree", "predictions")
+    effective = Figure("Effective draws", worth, "independent draws that are worth as much", "predictions")
+    return figures(_bars(found["by_r_hat"], r_hat), _bars(found["by_effective"], effective))
+
+
+def _share_from(found: HistogramFacts, edge: float) -> float:
+    """Return the part of the values from an edge on."""
+    first = sum(each <= edge for each in found["edges"])
+    return sum(found["counts"][first:]) / max(1, sum(found["counts"]))
+
+
+def _bars(found: HistogramFacts, figure: Figure) -> Markup:
+    edges, names = found["edges"], {_AGREE: "agree", _DIFFER: "differ"}
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    labels = [f"below {edges[0]:g}", *between, f"{edges[-1]:g} or more"]
+    ticks = [(float(place), f"{edge:g}") for place, edge in enumerate(edges, start=1)]
+    limits = [
+        (f"{edge:g}, chains {names[edge]}", float(place)) for place, edge in enumerate(edges, start=1) if edge in names
+    ]
+    return bar_figure(figure, labels, [Series("predictions", found["counts"])], ticks, limits=limits)

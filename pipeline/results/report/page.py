@@ -16,7 +16,7 @@ from funkflow.pipeline.progress.words import data_name, duration, listed, mebiby
 from funkflow.pipeline.results.report import sections
 from funkflow.pipeline.results.report.errors import errors
 from funkflow.pipeline.results.report.facts import LearningFacts, ReportFacts, RunVerdict
-from funkflow.pipeline.results.report.intervals import intervals
+from funkflow.pipeline.results.report.intervals import convergence, intervals
 from funkflow.pipeline.results.report.pieces import piece, whole_page
 from funkflow.pipeline.results.report.ranking import ranking_section
 from funkflow.pipeline.results.report.ratings import data
@@ -32,12 +32,13 @@ _ONE: tuple[tuple[str, str, Callable[[ReportFacts], Markup]], ...] = (
     ("ranks", "Number of factors", lambda facts: sections.ranks([facts])),
     ("errors", "Errors", errors),
     ("intervals", "Intervals", intervals),
+    ("convergence", "Agreement of chains", convergence),
     ("factors", "Factors", sections.factor_table),
     ("resources", "Time and memory", sections.resources),
     ("repeat", "Settings and versions", sections.repeat),
 )
 
-_OF_SOME = {"intervals"}
+_OF_SOME = {"intervals", "convergence"}
 """Parts of some methods alone: without facts for them they are not on the page."""
 
 

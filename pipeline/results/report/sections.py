@@ -27,7 +27,7 @@ from funkflow.pipeline.results.report.facts import (
 )
 from funkflow.pipeline.results.report.pieces import absent, figures, piece
 from funkflow.pipeline.results.report.ratings import item_name
-from funkflow.pipeline.settings.methods import METHODS
+from funkflow.pipeline.settings.methods import ALL_METHODS
 from funkflow.tasks.digits import rounded
 
 _MIB = 2**20
@@ -61,7 +61,7 @@ def run_summary(facts: ReportFacts) -> Markup:
 
 def _description(method: str) -> str:
     """Return the description of a method; the name of one that this version lacks."""
-    return METHODS[method].description if method in METHODS else method
+    return ALL_METHODS[method].description if method in ALL_METHODS else method
 
 
 def _ratings_source(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -25,12 +25,12 @@ def verdict(facts: ReportFacts) -> Markup:
     return Markup('<div class="verdict">{}</div>').format(piece("paragraphs", sentences(facts)))
 
 
-def sentences(facts: ReportFacts) -> list[str]:
-    """Return a sentence about each question that was asked."""
+def sentences(facts: ReportFacts, figures: bool = True) -> list[str]:
+    """Return a sentence about each question that was asked. `figures` : whether with figures; else a table has them."""
     found, run = facts["verdict"], facts["run"]
     ranks = is_for_ranking(facts)
-    of_ranking = _ranking_words(found.get("ranking") or {})
-    words = [of_ranking or "The ranking was not measured."] if ranks else [_rmse_words(found), of_ranking]
+    of_ranking = _ranking_words(found.get("ranking") or {}, figures)
+    words = [of_ranking or "The ranking was not measured."] if ranks else [_rmse_words(found, figures), of_ranking]
     asked: GateQuestions = run["settings"].get("gate") or GateQuestions()
     words += [_gate_words(found, asked, ranks)]
     words += [_unit_words(run["settings"].get("ingest", {}).get("transform", "none"))]
@@ -42,8 +42,8 @@ def is_for_ranking(facts: ReportFacts) -> bool:
     return bool(facts["run"]["settings"].get("train", {}).get("goal") == "ranking")
 
 
-def _rmse_words(found: RunVerdict) -> str:
-    """Compare the RMSE of the model with both baselines; the model is of no use unless it beats both."""
+def _rmse_words(found: RunVerdict, with_figures: bool) -> str:
+    """Compare the RMSE of the model with both baselines; the model is not useful unless it beats both."""
     rmse, biases, mean = found.get("rmse"), found.get("biases_rmse"), found.get("mean_rmse")
     if rmse is None or biases is None or mean is None:
         return "The model was not measured: no validation ratings."
@@ -51,17 +51,24 @@ def _rmse_words(found: RunVerdict) -> str:
     own, of_biases, of_mean = (rounded(each, *figures) for each in figures)
     where = f"on {counted(found['ratings'] or 0, 'validation rating')}, {found['split']}"
     if rmse < min(biases, mean):
-        better = percent((biases - rmse) / biases)
-        words = f"The model beats the bias baseline by {better}: RMSE {own} against {of_biases} (mean rating {of_mean})"
+        words = f"The model beats the bias baseline by {percent((biases - rmse) / biases)}"
+        compared = (
+            f": RMSE {own} against {of_biases} (mean rating {of_mean}), {where}." if with_figures else " in RMSE."
+        )
     else:
-        words = f"The model is of no use: RMSE {own} against {of_biases} (bias baseline) and {of_mean} (mean rating)"
-    words += f", {where}."
+        words = "The model is not useful"
+        compared = (
+            f": RMSE {own} against {of_biases} (bias baseline) and {of_mean} (mean rating), {where}."
+            if with_figures
+            else ": its RMSE does not beat both baselines."
+        )
+    words += compared
     if (truth := found.get("truth_rmse")) is not None:
         words += f" These synthetic ratings allow no RMSE below {rounded(truth, *figures)}."
     return words
 
 
-def _ranking_words(ranking: RankingResult) -> str:
+def _ranking_words(ranking: RankingResult, with_figures: bool) -> str:
     """Compare the model's recommendations with the most rated items, by each measure."""
     if not ranking:
         return ""
@@ -71,10 +78,10 @@ def _ranking_words(ranking: RankingResult) -> str:
         own, rival = ranking[key], popular[key]
         side = "beat" if own > rival else "lose to" if own < rival else "equal"
         factor = f", {times(own / rival)}" if rival and own != rival else ""
-        sides[side].append(f"{name} ({own:.4f} against {rival:.4f}{factor})")
+        sides[side].append(f"{name} ({own:.4f} against {rival:.4f}{factor})" if with_figures else name)
     first, *others = [(side, listed(words)) for side, words in sides.items() if words]
     parts = [f"{first[0]} the most rated items in {first[1]}", *(f"{side} them in {words}" for side, words in others)]
-    chance = f" Random order: NDCG {ranking['random']['ndcg']:.4f}." if "random" in ranking else ""
+    chance = f" Random order: NDCG {ranking['random']['ndcg']:.4f}." if with_figures and "random" in ranking else ""
     return f"The top {at} recommendations {listed(parts)}.{chance}"
 
 

@@ -181,11 +181,11 @@ class _EpochLoop(CheckpointedLoop):
             return
         if self.settings.stop_by:
             raise SettingsError(
-                f'train.stop_by = "ndcg": no rating of train.stop_on = "{self.job.stop_on}" is relevant; lower '
-                "ranking.threshold, hold more ratings out, or leave out train.stop_by"
+                f'train.stop_by = "ndcg" needs a relevant rating, and train.stop_on = "{self.job.stop_on}" has none; '
+                "lower ranking.threshold, hold out more ratings, or omit train.stop_by"
             )
         self.context.notify(
-            Noticed(f"no rating to stop on is relevant, so training runs all its {self.settings.epochs} epochs")
+            Noticed(f"no early-stopping rating is relevant, so training runs all {self.settings.epochs} epochs")
         )
 
     def _to_next_checkpoint(self, rows: ShardedRows, last: Checkpoint | None) -> Checkpoint:
@@ -253,10 +253,12 @@ class _EpochLoop(CheckpointedLoop):
         """Return why training ends after the epochs so far; "" if it does not."""
         slopes = [row[3] or 0.0 for row in self.history]
         if slopes and slopes[-1] <= self.settings.als.tolerance * max(slopes):
-            return "the gradient has vanished"
+            return "the gradient vanished"
         if self._verdict().stop:
-            return "validation has stopped improving"
-        return f"the limit of {self.settings.epochs} epochs" if len(self.history) >= self.settings.epochs else ""
+            return "validation stopped improving"
+        return (
+            f"reached the limit of {self.settings.epochs} epochs" if len(self.history) >= self.settings.epochs else ""
+        )
 
     def _stored(self, last: Checkpoint) -> ShardedRows:
         users, items = (

@@ -73,16 +73,20 @@ class RowSolves:
         self.data = data
         name = f"{self.attempt}-{next(self._placements):03d}"
         self.counts = count_rows(self.context, data, f"count-als-{name}", als.count_confidences, self.objective)
-        self.ordered = [
+        self.ordered = self.order_items(name)
+
+    def order_items(self, name: str) -> list[Future[Any]]:
+        """Submit the ratings of each row of blocks in the order of its items; `name` : for the keys."""
+        return [
             self.client.submit(
                 als.order_items,
                 blocks,
                 self.width,
                 NUMBER,
                 key=f"order-items-{name}-{a:03d}",
-                **near(data.home(a)),
+                **near(self.data.home(a)),
             )
-            for a, blocks in enumerate(data.rows)
+            for a, blocks in enumerate(self.data.rows)
         ]
 
     @functools.cached_property

@@ -90,7 +90,7 @@ class _StepLoop(CheckpointedLoop):
             reason = self._end_of(iterate)
             if iterate.state.number > len(self.history) or (reason and not self.history):
                 self._record(iterate)
-                reason = reason or ("validation has stopped improving" if self._verdict().stop else None)
+                reason = reason or ("validation stopped improving" if self._verdict().stop else None)
             if reason or iterate.state.number - first >= self.settings.batch.checkpoint_steps:
                 break
         return self._write(iterate, last, reason)
@@ -109,8 +109,8 @@ class _StepLoop(CheckpointedLoop):
             step = self.settings.batch.step or iterate.state.step
             raise Diverged(
                 f"step {iterate.state.number}: the objective rose from {iterate.state.first_value:.4g} to "
-                f"{iterate.value:.4g} with train.batch.step = {step:g}; set it lower (for instance {step / 10:.2g}) or "
-                "leave it out, and each step's length is looked for"
+                f"{iterate.value:.4g} with train.batch.step = {step:g}; lower it (for instance to {step / 10:.2g}), or "
+                "omit it for a line search"
             )
         return iterate.reason and iterate.reason.value
 

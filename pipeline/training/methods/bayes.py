@@ -15,7 +15,9 @@ import functools
 import math
 import operator
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,7 +38,7 @@ from funkflow.pipeline.training.sweeps import sampling_size, sweeps_of
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.posterior.draws import Model
+from funkflow.tasks.training.posterior.sweep_parts import Met, Model
 from funkflow.tasks.training.score import Errors
 
 MERGED_DRAWS = 4
@@ -54,7 +56,7 @@ def train_bayes(job: TrainingJob) -> Training:
     """
 
     def work() -> Training:
-        return _SweepLoop(job, step_sizes(job.grid, job.settings)).run()
+        return SweepLoop(job, step_sizes(job.grid, job.settings)).run()
 
     return reuse_or_train(job, sweeps_of(job.grid, job.settings)[1], work, _summary_of_bayes)
 
@@ -62,7 +64,7 @@ def train_bayes(job: TrainingJob) -> Training:
 def _summary_of_bayes(manifest: Training) -> str:
     assert manifest.posterior is not None
     drawn = manifest.posterior
-    return f"{drawn.draws * drawn.chains} draws, their mean at rank {drawn.rank}, {best_score(manifest)}"
+    return f"mean of {drawn.draws * drawn.chains} draws, rank {drawn.rank}, {best_score(manifest)}"
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,23 @@ class _Flying:
 
 
 @dataclass
-class _SweepLoop(CheckpointedLoop):
-    """The loop over sweeps. `group` : chains that run at once; `of_chain` : sweeps of a chain."""
+class SweepLoop(CheckpointedLoop):
+    """The loop over sweeps.
+
+    `group` : chains that run at once; `of_chain` : sweeps of a chain, `burn_in` of which do not count; `total` : of all
+    groups.
+    """
 
     unit = METHODS["bayes"].unit
+    counted: ClassVar[str] = METHODS["bayes"].counted
+    of: ClassVar[str] = "draws"
+    start_words: ClassVar[str] = "chain {} starts from"
 
     def run(self) -> Training:
         """Sample to the end, from the newest whole checkpoint if there is one, and write the model."""
         chosen, data, last = self.settings, self.load_grid(), self.resume()
-        self.size = sampling_size(self.grid, self.scale, chosen)
-        self.burn_in, self.of_chain = chosen.bayes.burn_in, chosen.bayes.burn_in + self.size.draws
-        self.group, self.total = sweeps_of(self.grid, chosen)
-        self.sweeps = Sweeps(self.context, data, self._model(), chosen.rank + 2 * chosen.biases)
+        self.set_lengths()
+        self.sweeps = self.place(data, self._model(), chosen.rank + 2 * chosen.biases)
         state = self._stored(last) if last else self.sweeps.nothing_drawn(self.group)
         while last is None or last.epoch < self.total:
             last = self._to_next_checkpoint(data, state, last)
@@ -97,20 +104,32 @@ class _SweepLoop(CheckpointedLoop):
                     self.sweeps.place(data)
             state = self._stored(last)
         shards = sampling_files.write_mean(self.context, self.folder, state, self.size.mean_rank)
-        record = posterior_record(self.job, self.sweeps, state, self.size, self.history[-1][1])
-        if words := described(record):
+        record = posterior_record(self.job, self.sweeps, state, self.size, self.history[-1][1], self.burn_in)
+        if words := described(record, self.of):
             self.context.notify(Noticed(words))
         manifest = replace(last, best=shards).training(self.job, self.steps)
-        return replace(manifest, counted=METHODS["bayes"].counted, posterior=record)
+        return replace(manifest, counted=self.counted, posterior=record)
+
+    def set_lengths(self) -> None:
+        """Set the numbers of chains and sweeps."""
+        self.size = sampling_size(self.grid, self.scale, self.settings)
+        self.burn_in = self.settings.bayes.burn_in
+        self.of_chain = self.burn_in + self.size.draws
+        self.group, self.total = sweeps_of(self.grid, self.settings)
+
+    def place(self, data: PlacedGrid, model: Model, width: int) -> Sweeps:
+        """Return the graph over the blocks of a grid; width : of rows."""
+        return Sweeps(self.context, data, model, width)
+
+    def draw(self, chain: Chain, stream: Stream) -> Chain:
+        """Submit a sweep of a chain."""
+        return self.sweeps.sweep(chain, stream)
 
     def _model(self) -> Model:
         grid, chosen = self.grid, self.settings
         scaling = scaling_of(grid, chosen.center)
-        about_mean = grid.mean_square - 2.0 * scaling.mean * grid.mean + scaling.mean**2
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
-        return Model(
-            objective, grid.ratings, grid.ratings * about_mean / scaling.deviation**2, self.settings.bayes.steps
-        )
+        return Model(objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps)
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -132,17 +151,17 @@ class _SweepLoop(CheckpointedLoop):
                 submitted += 1
                 flying.append(self._submit(data, state, submitted))
             done = flying.popleft()
-            precisions = self._record(done)
+            met = self._record(done)
             if self._place_of(done.number)[1] > self.burn_in:
                 waiting += done.chains
                 state.draws += len(done.chains)
-                state.noise_variances += sum(1.0 / each for each in precisions)
-                self._keep(state, done, precisions)
+                state.noise_variances += sum(each.noise_variance for each in met)
+                self.keep(state, done, met)
             if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
                 waiting = []
         self.begin_writing()
-        written = sampling_files.write(self.context, self.folder, end, state, precisions)
+        written = sampling_files.write(self.context, self.folder, end, state, met)
         checkpoint = self.write_checkpoint(end, end, written, {"users": (), "items": ()})
         files.remove_tree(self._start_folder)
         return checkpoint
@@ -156,12 +175,11 @@ class _SweepLoop(CheckpointedLoop):
         group, sweep = self._place_of(number)
         numbers = [group * self.group + slot for slot in range(self.group)]
         if sweep == 1:
-            start = ChainStart(self.job, self.sweeps, data, self._start_folder)
+            start = ChainStart(self.job, self.sweeps, data, self._start_folder, self.start_words)
             state.chains = [start.chain(each) for each in numbers]
         seed = self.settings.seed
         state.chains = [
-            self.sweeps.sweep(chain, Stream(seed, each, sweep))
-            for each, chain in zip(numbers, state.chains, strict=True)
+            self.draw(chain, Stream(seed, each, sweep)) for each, chain in zip(numbers, state.chains, strict=True)
         ]
         counts = sweep > self.burn_in
         shown = state.predicted
@@ -175,24 +193,24 @@ class _SweepLoop(CheckpointedLoop):
             state.predicted = shown
         return _Flying(number, state.chains, self.sweeps.errors_of_mean(shown, self.scale, f"{number:04d}"))
 
-    def _record(self, done: _Flying) -> list[float]:
-        """Report a sweep; return tau of each chain."""
+    def _record(self, done: _Flying) -> list[Met]:
+        """Report a sweep; return what is known of each chain."""
         met, parts = self.context.client.gather(([chain.met for chain in done.chains], done.errors))
-        squared = float(np.mean([max(errors, 0.0) for errors, _ in met]))
+        squared = float(np.mean([each.squared_errors for each in met]))
         training = math.sqrt(squared / self.grid.ratings) * self.sweeps.objective.scaling.deviation
         errors: Errors = functools.reduce(operator.add, parts)
         stopping = errors.rmse if errors.ratings else None
         self.history.append([training, stopping])
-        passes = (2 * self.settings.bayes.steps + 3) * self.group
+        passes = sum(chain.passes or 2 * self.settings.bayes.steps + 3 for chain in done.chains)
         self.notify(done.number, self.total, (training, stopping), best=done.number == self.total, passes=passes)
-        return [precision for _, precision in met]
+        return list(met)
 
-    def _keep(self, state: Sampling, done: _Flying, precisions: list[float]) -> None:
+    def keep(self, state: Sampling, done: _Flying, met: Sequence[Met]) -> None:
         """Write the rows of a sweep's draws, if it is one of those that stay: as many, evenly, as the settings say."""
         group, sweep = self._place_of(done.number)
         draws, number = self.size.draws, sweep - self.burn_in
         wanted = min(-(-self.settings.keep_draws // self.size.chains), draws)
-        for slot, (chain, precision) in enumerate(zip(done.chains, precisions, strict=True)):
+        for slot, (chain, seen) in enumerate(zip(done.chains, met, strict=True)):
             each = group * self.group + slot
             if (
                 number * wanted // draws == (number - 1) * wanted // draws
@@ -201,7 +219,9 @@ class _SweepLoop(CheckpointedLoop):
                 continue
             rows = sampling_files.write_rows(self.context, self.folder, f"draws-{each:02d}-{sweep:05d}", chain)
             users, items = rows["users"], rows["items"]
-            kept = KeptDraw(chain=each, sweep=sweep, noise_precision=precision, users=users, items=items)
+            kept = KeptDraw(
+                chain=each, sweep=sweep, noise_precision=1.0 / seen.noise_variance, users=users, items=items
+            )
             state.kept.append(kept)
 
     def _stored(self, last: Checkpoint) -> Sampling:

@@ -25,23 +25,31 @@ from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sweeps import are_few_ratings
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
+from funkflow.tasks.storage import npy
 from funkflow.tasks.training.als import gram_of
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
 from funkflow.tasks.training.posterior import whole_sweep
+from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.mean import find_merge
+from funkflow.tasks.training.posterior.priors import NoiseLevel
+from funkflow.tasks.training.posterior.sweep_parts import Met, Model
 
 Futures = list[Future[Any]]
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`). `met` : see `tasks.met_of`."""
+    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`).
+
+    met : see `tasks.met_of`; passes : over the ratings, of the training that it starts from.
+    """
 
     users: Futures
     items: Future[Any]
-    met: Future[Any] | None = None
+    met: Future[Any] | Met | None = None
+    passes: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Sampling:
 
     chains : those that run now; predicted : what draws predict, by place in the group and user shard; draws : how many
     count so far, of all chains; lost, whole : squared length of what merges cut off, and of the sum of draws;
-    noise_variances : sum of 1 / tau over all draws.
+    noise_variances : sum of the noise variances of all draws.
     """
 
     chains: list[Chain]
@@ -71,10 +79,32 @@ class Sampling:
     noise_variances: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Tasks:
+    """Tasks of tasks/training/posterior/implicit.py in the graph of a sweep."""
+
+    task: Callable[..., Any]
+    rows: Sequence[Any]
+    counts: Sequence[Any]
+
+    def one(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self.task(function, *arguments, name=name)
+
+    def by_row(
+        self, name: str, function: Callable[..., Any], lists: Sequence[Sequence[Any]], *common: Any
+    ) -> list[Any]:
+        return [
+            self.task(
+                function, blocks, self.counts[a], a, *(each[a] for each in lists), *common, name=f"{name}-{a:03d}"
+            )
+            for a, blocks in enumerate(self.rows)
+        ]
+
+
 class Sweeps(RowSolves):
     """Sweeps over the blocks of a grid."""
 
-    def __init__(self, context: Context, data: PlacedGrid, model: tasks.Model, width: int) -> None:
+    def __init__(self, context: Context, data: PlacedGrid, model: Model, width: int) -> None:
         self.model = model
         super().__init__(context, data, model.objective, model.steps, width)
 
@@ -83,12 +113,31 @@ class Sweeps(RowSolves):
         """Whether rows have biases."""
         return self.objective.biases
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise_precision: float) -> Chain:
+    def first(self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel) -> Chain:
         """Return a chain at given rows, futures by shard."""
         first_users = [
             self._submit(tasks.first_users, rows, counts) for rows, counts in zip(users, self.counts.users, strict=True)
         ]
-        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise_precision, *items))
+        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise, *items))
+
+    def resumed(
+        self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel, pairs: Sequence[Place] = (),
+        factors: Sequence[Place] = (), squares: Sequence[float] = (),
+    ) -> Chain:  # fmt: skip
+        """Return a chain of a checkpoint; pairs, factors : of `state.write_pairs` and `write_factors`, if any."""
+        if not pairs:
+            return self.first(users, items, noise)
+        said = [self._submit(npy.read_array, *place) for place in pairs]
+        drawn = self._submit(tasks.resumed_items, self.counts.items, noise, squares, said, *items)
+        return Chain(
+            [
+                self._submit(
+                    tasks.resumed_users, blocks, rows, counts, drawn, self._submit(npy.read_array, *place), self.model
+                )
+                for blocks, rows, counts, place in zip(self.data.rows, users, self.counts.users, factors, strict=True)
+            ],
+            drawn,
+        )
 
     def nothing_drawn(self, group: int) -> Sampling:
         """Return the state before the first sweep of so many chains at once."""
@@ -120,6 +169,9 @@ class Sweeps(RowSolves):
 
         seen = [task(tasks.sums_of, users, name=f"sums-before-{a:03d}") for a, users in enumerate(chain.users)]
         problem = task(tasks.begin_sweep, chain.items, model, stream, *seen, name="draw-prior")
+        by_pairs = _Tasks(task, self.data.rows, self.counts.users)
+        if model.users_have_means:
+            problem = with_user_means(by_pairs, problem, chain.users, counts, model, stream)
         users: list[Any] = []
         for a, blocks in enumerate(self.data.rows):
             with self.data.placed(a * self.data.shares // count), annotate(priority=1):
@@ -130,7 +182,10 @@ class Sweeps(RowSolves):
                     )
                 )  # fmt: skip
         seen = [task(tasks.sums_of, each, name=f"sums-{a:03d}") for a, each in enumerate(users)]
-        items = begun = task(tasks.begin_items, problem, counts, model, stream, *seen, name="draw-precision")
+        begun = task(tasks.begin_items, problem, counts, model, stream, *seen, name="draw-precision")
+        if model.items_have_means:
+            begun, users = with_item_means(by_pairs, begun, users, counts, model, stream)
+        items = begun
         for step in range(model.steps + 1):
             parts = [
                 task(

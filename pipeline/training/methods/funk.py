@@ -61,7 +61,7 @@ def train_funk(job: TrainingJob) -> Training:
 
 def _summary_of_funk(manifest: Training) -> str:
     counts = f"{manifest.best_epoch} features, {manifest.epochs} passes"
-    return f"{counts}, {best_score(manifest) if manifest.history else 'biases alone'}; {manifest.reason}"
+    return f"{counts}, {best_score(manifest) if manifest.history else 'bias baseline'}; {manifest.reason}"
 
 
 @dataclass
@@ -161,8 +161,8 @@ class _FeatureLoop(CheckpointedLoop):
     def _diverged(self, feature: int) -> Diverged:
         step = self.steps.step
         return Diverged(
-            f"feature {feature}: its numbers are no longer finite with step {step:g} and L2 {self.steps.l2:g}; "
-            f"set train.step lower (for instance {step / 4:g}) or leave it to the default rule"
+            f"feature {feature}: its values are no longer finite with step {step:g} and L2 {self.steps.l2:g}; "
+            f"lower train.step (for instance to {step / 4:g}), or omit it for the default rule"
         )
 
     def _checkpoint(self, ended: str | None) -> Checkpoint:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.training_records import PosteriorRecord, RankOfMean
+from funkflow.pipeline.root.training_records import Histogram, PosteriorRecord, RankOfMean
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
@@ -24,15 +24,19 @@ from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Swee
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sweeps import SamplingSize
 from funkflow.tasks.digits import rounded
+from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.posterior.convergence import LEAST_DRAWS, convergence_of
-from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE
+from funkflow.tasks.training.posterior.convergence import EFFECTIVE_EDGES, LEAST_DRAWS, R_HAT_EDGES, convergence_of
+from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE, NoiseLevel
 from funkflow.tasks.training.posterior.state import traces_of
+from funkflow.tasks.training.posterior.sweep_parts import Met
 
 COMPACT_RANKS = (1, 2, 4)
 """Ranks at which the mean is measured, in ranks of a draw. The greatest is kept while draws are merged."""
 _NEXT_SEED = 1_000_003
 """Between the seeds of the starts of two chains."""
+_FIRST_SHAPE = 16.0
+"""Of the noise of users in the first sweep."""
 _UNSCORED_EPOCHS = 20
 """Most epochs of a start where no rating decides which epoch is best."""
 
@@ -45,11 +49,13 @@ class ChainStart:
     sweeps: Sweeps
     data: PlacedGrid
     folder: str
+    words: str = "chain {} starts from"
 
     def chain(self, number: int) -> Chain:
         """Train the start of a chain, or resume its training, and return the chain there."""
         job, scaling = self.job, self.sweeps.objective.scaling
-        chosen = job.settings.model_copy(update={"method": "sgd", "seed": job.settings.seed + _NEXT_SEED * number})
+        seed = job.settings.seed + _NEXT_SEED * number
+        chosen = job.settings.model_copy(update={"method": "sgd", "seed": seed, "implicit": "none"})
         if not self.data.scored:
             chosen = chosen.model_copy(update={"epochs": min(chosen.epochs, _UNSCORED_EPOCHS)})
         folder = files.join(self.folder, f"chain-{number:02d}")
@@ -57,12 +63,14 @@ class ChainStart:
         found = sgd.best_epoch(replace(job, settings=chosen, run_folder=folder, context=context, placed=self.data))
         training, stopping = found.history[found.best_epoch - 1][:2]
         score = f"training RMSE {rounded(training)}" if stopping is None else f"validation RMSE {rounded(stopping)}"
-        job.context.notify(Noticed(f"chain {number + 1} starts from {found.epoch} epochs of sgd, {score}"))
+        job.context.notify(Noticed(f"{self.words.format(number + 1)} {found.epoch} epochs of sgd, {score}"))
         saved = checkpoints.folder_of(folder)
         places = {side: [entry.place(saved) for entry in found.best[side]] for side in ("users", "items")}
         users, items = self.sweeps.trained(places, chosen.rank)
         variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
-        return self.sweeps.first(users, items, 1.0 / variance)
+        noise = NoiseLevel(1.0 / variance, _FIRST_SHAPE)
+        met = Met(variance * job.grid.ratings, noise, variance)
+        return replace(self.sweeps.first(users, items, noise), met=met, passes=found.epoch)
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class _Warnings:
 
 
 def posterior_record(
-    job: TrainingJob, sweeps: Sweeps, state: Sampling, size: SamplingSize, rmse: float | None
+    job: TrainingJob, sweeps: Sweeps, state: Sampling, size: SamplingSize, rmse: float | None, burn_in: int
 ) -> PosteriorRecord:
     """Measure the mean of all draws, and return the record."""
     chosen, most = job.settings, min(job.grid.users, job.grid.items)
@@ -87,23 +95,23 @@ def posterior_record(
         client.submit(traces_of, list(of_shard), size.draws, pure=False)
         for of_shard in zip(*state.predicted, strict=True)
     ]
-    r_hat, effective = _convergence(np.concatenate(client.gather(by_shard), axis=2))
+    traces = np.concatenate(client.gather(by_shard), axis=2)
     return PosteriorRecord(
-        burn_in=chosen.bayes.burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
+        burn_in=burn_in, draws=size.draws, chains=size.chains, rank=size.mean_rank,
         noise_deviation=math.sqrt(state.noise_variances / state.draws) * sweeps.objective.scaling.deviation,
         rmse=rmse, ranks=_errors_by_rank(sweeps, state, measured, job.scale) if rmse is not None else (),
         merged=math.sqrt(state.lost / state.whole) if state.whole else 0.0,
-        r_hat=r_hat, effective=effective, kept=tuple(state.kept),
+        kept=tuple(state.kept), **_convergence(traces),
     )  # fmt: skip
 
 
-def described(record: PosteriorRecord) -> str:
-    """Return in words how the mean lost by being cut to a rank, and whether the draws converged."""
+def described(record: PosteriorRecord, of: str) -> str:
+    """Return in words how the mean lost by being cut to a rank, and whether the draws converged; `of` : their name."""
     cut = next((each for each in record.ranks if each.rank == record.rank), None)
     words = []
     if cut is not None and record.rmse is not None:
         words.append(
-            f"mean of all draws: validation RMSE {rounded(record.rmse)}, cut to rank {record.rank} {rounded(cut.rmse)}"
+            f"mean of all {of}: validation RMSE {rounded(record.rmse)}; cut to rank {record.rank}: {rounded(cut.rmse)}"
         )
     if record.r_hat:
         words.append(
@@ -124,14 +132,23 @@ def _errors_by_rank(
     return tuple(found)
 
 
-def _convergence(traces: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return R-hat and effective numbers of draws in a few numbers; () where there is nothing to compare."""
+def _convergence(traces: Any) -> dict[str, Any]:
+    """Return R-hat and effective numbers of draws as fields of the record; () where there is nothing to compare."""
+    known: dict[str, Any] = {"r_hat": (), "effective": ()}
     if traces.shape[1] < LEAST_DRAWS or not traces.shape[2]:
-        return (), ()
-    r_hat, effective = convergence_of(traces)
-    known = np.isfinite(r_hat) & np.isfinite(effective)
-    if not known.any():
-        return (), ()
-    middle, high, most = np.quantile(r_hat[known], [0.5, 0.95, 1.0]).tolist()
-    least, usual = np.quantile(effective[known], [0.0, 0.5]).tolist()
-    return (middle, high, most), (usual, least)
+        return known
+    both = np.stack(convergence_of(traces))
+    r_hat, effective = both[:, np.isfinite(both).all(axis=0)]
+    if not len(r_hat):
+        return known
+    middle, high, most = np.quantile(r_hat, [0.5, 0.95, 1.0]).tolist()
+    least, usual = np.quantile(effective, [0.0, 0.5]).tolist()
+    return {
+        "r_hat": (middle, high, most), "effective": (usual, least),
+        "by_r_hat": _histogram(r_hat, R_HAT_EDGES), "by_effective": _histogram(effective, EFFECTIVE_EDGES),
+    }  # fmt: skip
+
+
+def _histogram(values: Matrix, edges: Sequence[float]) -> Histogram:
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+    return Histogram(edges=tuple(edges), counts=tuple(counts.tolist()))

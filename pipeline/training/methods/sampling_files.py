@@ -4,8 +4,9 @@ Covers: writing them where they lie, reading them back as fresh tasks, kept draw
 Does not cover: the form of a file (tasks/training/posterior/state.py), the manifest of a checkpoint
 (pipeline/training/checkpoint.py), the loop (bayes.py).
 
-    users : rows of each chain, sums and traces of predictions of each chain, the compact mean; a file a shard each
-    items : rows of each chain, the compact mean
+    users : rows of each chain, factors of each if pairs count, sums and traces of predictions of each chain, the
+            compact mean; a file a shard each
+    items : rows of each chain, what the pairs say in each if they count, the compact mean
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
+from funkflow.tasks.training.posterior.priors import NoiseLevel
+from funkflow.tasks.training.posterior.sweep_parts import Met
 
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 
 
-def write(
-    context: Context, folder: str, number: int, state: Sampling, noise_precisions: Sequence[float]
-) -> ResumePoint:
+def write(context: Context, folder: str, number: int, state: Sampling, met: Sequence[Met]) -> ResumePoint:
     """Write the state after sweep `number`; return where to resume."""
     at = f"shards-{number:05d}"
     users: _Jobs = []
@@ -36,14 +37,24 @@ def write(
         of_users, of_items = _rows(f"{at}/chain-{c:02d}-", chain)
         users += of_users
         items += of_items
+    for c, chain in enumerate(state.chains if met[0].squares else ()):
+        items += [
+            (f"{at}/pairs-{c:02d}-{b:05d}.npy", forms.write_pairs, (chain.items, b))
+            for b in range(len(state.mean.items))
+        ]
+        users += [
+            (f"{at}/factors-{c:02d}-{a:05d}.npy", forms.write_factors, (each,)) for a, each in enumerate(chain.users)
+        ]
     for c, drawn in enumerate(state.predicted):
         users += [(f"{at}/sums-{c:02d}-{a:05d}.npy", forms.write_predictions, (each,)) for a, each in enumerate(drawn)]
         users += [(f"{at}/trace-{c:02d}-{a:05d}.npy", forms.write_trace, (each,)) for a, each in enumerate(drawn)]
     for jobs, side, shards in ((users, "user", state.mean.users), (items, "item", state.mean.items)):
         jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
     sampling = DrawState(
-        noise_precisions=tuple(noise_precisions), draws=state.draws, kept=tuple(state.kept), lost=state.lost,
-        whole=state.whole, noise_variances=state.noise_variances,
+        noise_precisions=tuple(each.noise.precision for each in met),
+        noise_shapes=tuple(each.noise.shape for each in met), draws=state.draws, kept=tuple(state.kept),
+        lost=state.lost, whole=state.whole, noise_variances=state.noise_variances,
+        squares=tuple(each.squares for each in met if each.squares),
     )  # fmt: skip
     return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
 
@@ -71,11 +82,15 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
     users, items = (_by_shards(side, shards, folder) for side in (last.current.users, last.current.items))
     rows = [sweeps.stored(users[c], items[c], last.epoch * group + c) for c in range(group)]
     chains = [
-        sweeps.first(each.users, each.items, precision)
-        for each, precision in zip(rows, sampling.noise_precisions, strict=True)
-    ]
+        sweeps.resumed(
+            each.users, each.items, NoiseLevel(sampling.noise_precisions[c], sampling.noise_shapes[c]),
+            *((items[group + c], users[group + c], sampling.squares[c]) if sampling.squares else ()),
+        )
+        for c, each in enumerate(rows)
+    ]  # fmt: skip
+    first = 2 * group if sampling.squares else group
     predicted = [
-        sweeps.stored_predictions(users[group + 2 * c], users[group + 2 * c + 1], sampling.draws // group)
+        sweeps.stored_predictions(users[first + 2 * c], users[first + 2 * c + 1], sampling.draws // group)
         for c in range(group)
     ]
     return Sampling(

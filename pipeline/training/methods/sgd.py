@@ -231,8 +231,8 @@ class _EpochLoop(CheckpointedLoop):
     def _diverged(self, epoch: int) -> Diverged:
         return Diverged(
             f"epoch {epoch}: the factors are no longer finite with step {self.steps.step:g} and "
-            f"L2 {self.steps.l2:g}; set train.step lower (for instance {self.steps.step / 4:g}) "
-            "or leave it to the default rule"
+            f"L2 {self.steps.l2:g}; lower train.step (for instance to {self.steps.step / 4:g}), "
+            "or omit it for the default rule"
         )
 
     @property

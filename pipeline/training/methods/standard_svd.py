@@ -146,7 +146,7 @@ class _Decomposer:
         )
         found = self.context.client.gather(self.context.client.compute([left, values, right]))
         self.matrix.products += 2 * rounds + 2  # to begin with, twice in each iteration, and to end with
-        return Decomposition(found[0], found[1], found[2].T, f"{rounds} power iterations done")
+        return Decomposition(found[0], found[1], found[2].T, f"{rounds} power iterations")
 
     def write(self, found: Decomposition) -> ShardFiles:
         """Write the shards; they replace those of an interrupted attempt."""

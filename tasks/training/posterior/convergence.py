@@ -17,6 +17,10 @@ from funkflow.tasks.grid.solved_rows import Matrix
 
 LEAST_DRAWS = 8
 """With fewer draws a chain neither has halves to compare, nor a correlation."""
+R_HAT_EDGES = (1.01, 1.05, 1.1, 1.2, 1.5)
+"""Between bins of R-hat. Below 1.01 chains agree (Vehtari et al. 2021); the older limit was 1.1."""
+EFFECTIVE_EDGES = (12.0, 25.0, 50.0, 100.0, 200.0, 400.0)
+"""Between bins of effective numbers of draws."""
 
 
 def convergence_of(traces: npt.NDArray[np.float32]) -> tuple[Matrix, Matrix]:

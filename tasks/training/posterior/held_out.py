@@ -15,8 +15,8 @@ from funkflow.tasks.grid.factor_shard import FactorShard
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
-from funkflow.tasks.training.posterior.draws import ItemDraw, UserDraw
 from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard
+from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, UserDraw
 from funkflow.tasks.training.score import Errors, HeldOut, score
 
 MOST_TRACED = 128

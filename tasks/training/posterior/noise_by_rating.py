@@ -30,7 +30,8 @@ _MOST = 10_000_000
 """Ratings that are measured, about: of more, every second, third and so on."""
 _WIDEST, _CELLS = 8.0, 4096
 """Cells are evenly spaced between as many deviations below and above the mean; the outermost have the rest, too."""
-_SLICE = 1 << 14
+SLICE = 1 << 14
+"""Ratings whose rows are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ def measure_row(
     counts, squares = np.zeros(_CELLS), np.zeros(_CELLS)
     for block, others in zip(row, items, strict=True):
         user_rows, item_rows, values = (each[::step] for each in (block.user_rows, block.item_rows, block.ratings))
-        for at in range(0, len(values), _SLICE):
-            a, b, rated = (each[at : at + _SLICE] for each in (user_rows, item_rows, values))
+        for at in range(0, len(values), SLICE):
+            a, b, rated = (each[at : at + SLICE] for each in (user_rows, item_rows, values))
             predicted = np.einsum("nf,nf->n", shard.factors[a], others.factors[b]).astype(np.float64)
             predicted += shard.biases[a] + others.biases[b]
             residuals = (rated.astype(np.float64) - scaling.mean) / scaling.deviation - predicted

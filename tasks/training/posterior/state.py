@@ -15,10 +15,10 @@ from funkflow.tasks.grid.factor_shard import read_shard, write_shard
 from funkflow.tasks.grid.solved_rows import Matrix, Rows, rows_of
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import npy
-from funkflow.tasks.training.posterior.draws import ItemDraw, UserDraw
 from funkflow.tasks.training.posterior.held_out import HeldOutDraws
 from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard, merged, stacked_gram
 from funkflow.tasks.training.posterior.mean import Merge as Merge
+from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, UserDraw
 
 
 def start_rows(trained: Place, rank: int, side: str, biases: bool) -> Rows:
@@ -58,6 +58,19 @@ def write_user_rows(url: str, draw: UserDraw) -> str:
 def write_item_rows(url: str, draw: ItemDraw, shard: int) -> str:
     """Write an item shard of a draw, bit for bit; return the file's checksum."""
     return npy.write_array(url, draw.shards[shard])
+
+
+def write_pairs(url: str, draw: ItemDraw, shard: int) -> str:
+    """Write what the pairs say of an item shard, factors and means, (rows, 2 w); return the file's checksum."""
+    assert draw.implicit is not None
+    first = sum(map(len, draw.shards[:shard]))
+    part = slice(first, first + len(draw.shards[shard]))
+    return npy.write_array(url, np.hstack([draw.implicit.factors[part], draw.implicit.means[part]]))
+
+
+def write_factors(url: str, draw: UserDraw) -> str:
+    """Write the factors of a user shard for the items' means, (rows, w); return the file's checksum."""
+    return npy.write_array(url, np.zeros_like(draw.rows) if draw.factors is None else draw.factors)
 
 
 def empty_compact(counts: Matrix) -> CompactShard:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.solved_rows import Matrix
@@ -17,7 +18,27 @@ from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.als import ItemPart, OrderedRow
 from funkflow.tasks.training.posterior import draws
-from funkflow.tasks.training.posterior.draws import ItemDraw, Model, UserDraw
+from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
+from funkflow.tasks.training.posterior.sweep_parts import AllItemSearches, ItemDraw, ItemProblem, Met, Model, UserDraw
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """Tasks of implicit.py, called at once."""
+
+    rows: Sequence[BlockRow]
+    counts: Sequence[Matrix]
+
+    def one(self, _name: str, function: Any, *arguments: Any) -> Any:
+        """Return the function's value."""
+        return function(*arguments)
+
+    def by_row(self, _name: str, function: Any, lists: Sequence[Sequence[Any]], *common: Any) -> list[Any]:
+        """Return the function's value for each row of blocks."""
+        return [
+            function(blocks, self.counts[a], a, *(each[a] for each in lists), *common)
+            for a, blocks in enumerate(self.rows)
+        ]
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,7 @@ class WholeDraw(Weighed):
 
     users: tuple[UserDraw, ...]
     items: ItemDraw
-    met: tuple[float, float]
+    met: Met
 
 
 def whole_sweep(
@@ -41,13 +62,19 @@ def whole_sweep(
     users, items : where the chain is. They do not change.
     """
     of_users, of_items = counts
+    tasks = AtOnce(rows, of_users)
     problem = draws.begin_sweep(items, model, stream, *(each.seen for each in users))
+    if model.users_have_means:
+        problem = with_user_means(tasks, problem, users, of_items, model, stream)
     drawn = tuple(
         draws.draw_users(blocks, users[a], problem, of_users[a], model, stream, a) for a, blocks in enumerate(rows)
     )
     begun = draws.begin_items(problem, of_items, model, stream, *(each.seen for each in drawn))
+    if model.items_have_means:
+        begun, with_factors = with_item_means(tasks, begun, drawn, of_items, model, stream)
+        drawn = tuple(with_factors)
 
-    def parts(given: draws.ItemProblem | draws.AllItemSearches) -> list[tuple[ItemPart, ...]]:
+    def parts(given: ItemProblem | AllItemSearches) -> list[tuple[ItemPart, ...]]:
         return [draws.item_parts(ratings, drawn[a], given, model, stream, a) for a, ratings in enumerate(ordered)]
 
     searches = draws.begin_search(begun, of_items, model, stream, *parts(begun))
@@ -66,6 +93,6 @@ def items_of(draw: WholeDraw) -> ItemDraw:
     return draw.items
 
 
-def met_of(draw: WholeDraw) -> tuple[float, float]:
+def met_of(draw: WholeDraw) -> Met:
     """Return what `draws.met_of` returned."""
     return draw.met
