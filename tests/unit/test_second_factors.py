@@ -1,6 +1,7 @@
 """Second factors of stochastic descent: steps of ridge regression on who rated what, and the pull to row means.
 
-Covers: second_factors.py, first_means.py and schedule.py of tasks/training/implicit/, RowMeans, memory, and the pull of tasks/kernels/sgd.py beside its plain twin.
+Covers: tasks/training/implicit/second_factors.py, tasks/training/implicit/first_means.py,
+tasks/training/implicit/schedule.py, the predicted memory, and the pull of tasks/kernels/sgd.py beside its plain twin.
 Does not cover: products with the pairs (test_known_pairs.py), whole trainings (tests/cluster/test_implicit.py).
 """
 
