@@ -26,9 +26,7 @@ HELD_OUT_BYTES = 12
 """A validation rating: two int32 rows and a float32."""
 READING_BYTES = 8
 """Bytes at the peak of reading one block, for each of its ratings: the file and the block."""
-_SHARD_VERSIONS = 3.5
-"""Versions of the user shards alive at once, in the mean: the best epoch, the one just judged, those in flight."""
-_SHARD_SETS_ON_DISK = 7
+SHARD_SETS_ON_DISK = 7
 """Two checkpoints with their current and best shards, the pair being written, and the exported model."""
 _POINTS = 7
 """Points and gradients of full-batch descent: the point, the next one, the gradients at both, the last direction, and
@@ -159,17 +157,6 @@ def row_bytes(rank: int) -> int:
     return 4 * (rank + STATE_WIDTH)
 
 
-def sgd_need(work: Workload) -> Need:
-    """Some versions of the user shards, one of the item shards for each and each stratum in flight; copies of tasks."""
-    size, row = work.size, row_bytes(work.rank)
-    users, items = size.users * row * work.part * _SHARD_VERSIONS, size.items * row * (_SHARD_VERSIONS + 1)
-    running = work.tasks * size.rows * row / work.shards
-    held_out = size.held_out * HELD_OUT_BYTES * work.part
-    blocks = 0.0 if work.streamed else size.ratings * size.rating_bytes * work.part
-    shown = max(users + items + running + (work.reading if work.streamed else 0.0), work.reading)
-    return Need(blocks + held_out + shown, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
-
-
 def batch_need(work: Workload) -> Need:
     """All in float64; parts of the items' gradient wait for each other, one for each row of blocks."""
     size, row = work.size, 8 * (work.rank + 1)
@@ -195,7 +182,7 @@ def als_need(work: Workload) -> Need:
     solving = work.tasks * (SOLVED_USERS * row * _SOLVED_ROWS + ordered + size.items * row)
     blocks = work.reading * work.shards if work.streamed else 2 * size.ratings * size.rating_bytes * work.part
     held_out = size.held_out * HELD_OUT_BYTES * work.part
-    return Need(blocks + held_out + users + items + solving, 0.0, size.rows * row * _SHARD_SETS_ON_DISK)
+    return Need(blocks + held_out + users + items + solving, 0.0, size.rows * row * SHARD_SETS_ON_DISK)
 
 
 def funk_need(work: Workload) -> Need:

@@ -7,7 +7,8 @@ Does not cover: row solves (method_memory.py), the check before a run (budget.py
 
 from __future__ import annotations
 
-from funkflow.pipeline.planning.method_memory import READING_BYTES, Need, Workload, als_need, row_bytes, sgd_need
+from funkflow.pipeline.planning.method_memory import READING_BYTES, Need, Workload, als_need, row_bytes
+from funkflow.pipeline.planning.sgd_memory import sgd_need
 from funkflow.tasks.model.canonical import LEAF_ROWS
 from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES, MOST_KEPT
 from funkflow.tasks.model.draws.intervals import PAIRS_AT_ONCE

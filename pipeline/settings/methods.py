@@ -105,8 +105,8 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(
-            "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train", f"{_MEMORY}:sgd_need",
-            _OF_SGD,
+            "sgd", "stochastic gradient descent", f"{_TRAINING}.sgd:train",
+            "funkflow.pipeline.planning.sgd_memory:sgd_need", _OF_SGD,
         ),
         Method(
             "als", "alternating least squares, solved by conjugate gradients",

@@ -248,11 +248,14 @@ class TrainSettings(Section):
     def implicit_for(self, ratings: int) -> str:
         """Return whose second factors make means of rows, with so many training ratings.
 
-        By default both up to MEASURED_RATINGS: there they gain 0.007 to 0.023 of the RMSE, for two to three times the
-        time of a sweep (docs/measured.md).
+        With sgd, auto decides in training (tasks/training/implicit/schedule.py). With bayes it is both up to
+        MEASURED_RATINGS: there they gain 0.007 to 0.023 of the RMSE, for two to three times the time of a sweep
+        (docs/measured.md).
         """
-        if self.method != "bayes" or self.implicit != "auto":
-            return "none" if self.method != "bayes" else self.implicit
+        if "implicit" in METHODS[self.method].ignores:
+            return "none"
+        if self.method == "sgd" or self.implicit != "auto":
+            return self.implicit
         return "both" if ratings <= MEASURED_RATINGS else "none"
 
     @property

@@ -1,6 +1,6 @@
 """One shard of a factor matrix: factors, biases and step-size accumulators together.
 
-Covers: the shard, where a dense id lives, initial values, and the shard's form on disk.
+Covers: the shard and the means of its rows, where a dense id lives, initial values, and the shard's form on disk.
 Does not cover: how a shard changes (tasks/training/sgd.py), which worker holds it or when it is written (pipeline).
 """
 
@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import DamagedFile, ShardMismatch
 from funkflow.tasks.grid.default_rule import INITIAL_LENGTH
-from funkflow.tasks.grid.row_means import RowMeans
-from funkflow.tasks.kernels.buffers import Weighed, uninitialised
+from funkflow.tasks.kernels.buffers import Weighed, aligned_copy, uninitialised
 from funkflow.tasks.kernels.vector import BIAS, BIAS_SQUARES, FACTOR_SQUARES, STATE_WIDTH
 from funkflow.tasks.storage import files, npy
 
@@ -25,6 +24,62 @@ _LINE_FLOATS = 16
 _WRITTEN_ROWS = 8_192
 _KEPT_WIDTH = 3
 """Columns of the states that are written: bias and the two sums. The rest is derived."""
+
+
+@dataclass(frozen=True)
+class RowMeans(Weighed):
+    """The rows to which the L2 term pulls a shard's rows, by who rated what, and the shard's second factors.
+
+    A user's mean row is m + n^(-1/2) times the sum of y_b over the n items that the user rated: y is a second factor an
+    item, and m the same for all users. The mean row of an item has a second factor a user, likewise (Koren 2008, there
+    as a part of the prediction).
+
+    Nothing is changed in place.
+
+    Attributes
+    ----------
+    factors, biases : float32 (rows, k) and (rows,), the mean rows.
+    second : float32 (rows, k + 1), the second factors, with one for the other side's biases at the end.
+    counts : float32 (rows,), the number of training ratings.
+    """
+
+    factors: npt.NDArray[np.float32]
+    biases: npt.NDArray[np.float32]
+    second: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.float32]
+
+    @classmethod
+    def zeros(cls, counts: npt.NDArray[np.int64], rank: int) -> RowMeans:
+        """Return means and second factors of zeros."""
+        rows = len(counts)
+        return cls(
+            np.zeros((rows, rank), np.float32), np.zeros(rows, np.float32), np.zeros((rows, rank + 1), np.float32),
+            counts.astype(np.float32),
+        )  # fmt: skip
+
+    @staticmethod
+    def width(rank: int) -> int:
+        """Return the number of columns in a shard's file."""
+        return 2 * (rank + 1) + 1
+
+    @classmethod
+    def of(cls, columns: npt.NDArray[np.float32]) -> RowMeans:
+        """Return the means from the columns of a file."""
+        rank = (columns.shape[1] - 3) // 2
+        return cls(
+            aligned_copy(columns[:, :rank]), columns[:, rank].copy(), columns[:, rank + 1 : -1].copy(),
+            columns[:, -1].copy(),
+        )  # fmt: skip
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """The columns of a file."""
+        return self.factors, self.biases[:, None], self.second, self.counts[:, None]
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """All arrays."""
+        return self.factors, self.biases, self.second, self.counts
 
 
 @dataclass(frozen=True)

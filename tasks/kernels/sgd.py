@@ -19,7 +19,7 @@ and hardly change between ratings. So each tile refreshes its items at its start
 users; a tile has about a hundred ratings of an item. A large error, of four standard deviations of the ratings,
 refreshes both rows at once, so that far outliers shrink the steps as if every rating refreshed them.
 
-With row means m_a and m_b (tasks/grid/row_means.py) the L2 term pulls to them: -l2 (u_a - m_a) in place of -l2 u_a.
+With row means m_a and m_b (tasks/grid/factor_shard.py) the L2 term pulls to them: -l2 (u_a - m_a) in place of -l2 u_a.
 What that adds, rate_a l2 m_a a rating, is taken when a tile begins for its items and when a run begins for its users,
 for all their ratings t there at once, as 1 - (1 - rate_a l2)^t = x / (1 + x / 2), nearly, with x = t rate_a l2: so the
 loop over ratings is the same with means and without.

@@ -15,7 +15,7 @@ from funkflow.tasks.grid.default_rule import SETTING_OUT
 AnyHistory = Sequence[Sequence[float | None]]
 """For each epoch so far its training RMSE, its validation RMSE or None, and, with stochastic descent, the RMS of the
 factors' part of the predictions of the validation ratings, or None, and what `explained` returns
-(sgd_means.py), or None; with row solves, see `ROW_SOLVES_NDCG`."""
+(sgd_epochs.py), or None; with row solves, see `ROW_SOLVES_NDCG`."""
 ROW_SOLVES_NDCG = 4
 """The place in a row of the history of row solves that has the NDCG of the held-out ratings, where it decides."""
 

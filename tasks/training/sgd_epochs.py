@@ -1,6 +1,6 @@
 """Several epochs over a grid that is one share, as one task.
 
-Covers: the epochs with their scores, the best and the last state, and stopping.
+Covers: the epochs with their scores and the steps of second factors, the best and the last state, and stopping.
 Does not cover: an epoch of several shares (pipeline/training/methods/sgd_graph.py), the stopping rule
 (early_stopping.py).
 
@@ -14,16 +14,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.default_rule import l2_of_epoch
 from funkflow.tasks.grid.scaling import StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training.early_stopping import AnyHistory, StoppingRule, stopping_rmses
+from funkflow.tasks.training.implicit.first_means import explained_squares
 from funkflow.tasks.training.implicit.schedule import L2_SHARE, NO_MEANS, Implicit
+from funkflow.tasks.training.implicit.second_factors import Shards, as_tree, step_all
 from funkflow.tasks.training.score import HeldOut, epoch_rmses, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
-from funkflow.tasks.training.sgd_means import explained, item_squares, step_whole, user_squares
 
 RATINGS_AT_ONCE = 50_000_000
 """Most ratings of a task, all epochs together: less than a second on two cores, at rank 64."""
@@ -32,6 +36,7 @@ _MOST_EPOCHS = 10
 EpochRow = tuple[float, float | None, float | None, float | None]
 """What `epoch_rmses` returns, and `explained`."""
 History = tuple[EpochRow, ...]
+Squares = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,3 +119,27 @@ def run_epochs(
         if measure.rule.judge(history).best_epoch == len(history):
             best = last
     return EpochRun(last, best, history)
+
+
+def step_whole(
+    rows: Sequence[Sequence[RatingBlock]], share: Descent, side: str, ridge: float, follow: bool, threads: int
+) -> Descent:
+    """Return the one share of a grid after a step for the rows of a side; follow : whether they do."""
+    users, items = step_all(rows, share.users, items_of(share), side, ridge, follow, threads)
+    return replace(share, users=users, items=items)
+
+
+def user_squares(share: Descent) -> Squares:
+    """Return `explained_squares` of a share of users."""
+    return explained_squares(share.users)
+
+
+def item_squares(items: Descent | Shards) -> Squares:
+    """Return `explained_squares` of a share of items."""
+    return explained_squares(items_of(items))
+
+
+def explained(users: Sequence[Squares], items: Sequence[Squares]) -> float:
+    """Return which part of their squares the means of both sides explain, as a geometric mean; by share."""
+    sides = (as_tree(users), as_tree(items))
+    return math.sqrt(math.prod(float(means / rows) if rows else 0.0 for means, rows in sides))

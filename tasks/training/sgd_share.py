@@ -1,6 +1,7 @@
 """The tasks of stochastic descent: each works on one share of the grid.
 
-Covers: first shards, loading and writing shards of a checkpoint, descent over a share's blocks, scores.
+Covers: first shards, their means of zeros, loading and writing shards of a checkpoint, descent over a share's blocks,
+scores.
 Does not cover: one block (sgd.py), several epochs in a task (sgd_epochs.py), the graph of tasks
 (pipeline/training/methods/sgd_graph.py).
 
@@ -10,14 +11,14 @@ Does not cover: one block (sgd.py), several epochs in a task (sgd_epochs.py), th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.bias_baseline import RatedRows
-from funkflow.tasks.grid.block import BlockRow
+from funkflow.tasks.grid.block import BlockRow, RatingBlock
 from funkflow.tasks.grid.factor_shard import (
     FactorShard,
     ShardStart,
@@ -31,6 +32,8 @@ from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.implicit import first_means
+from funkflow.tasks.training.implicit.second_factors import Shards
 from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
 from funkflow.tasks.training.sgd_epochs import EpochRun, History
@@ -95,6 +98,28 @@ def descend_share(
     within = [(a - visits.first_row, b - visits.first_column) for a, b in visits.blocks]
     first = before.of_new_epoch() if visits.begins else before
     return descend(mine, within, first, met, steps, pulled=pulled, threads=threads, took=took)
+
+
+def users_of(share: Descent) -> Shards:
+    """Return the user shards of a share."""
+    return share.users
+
+
+def with_users(share: Descent, users: Shards) -> Descent:
+    """Return a share with other user shards, without the items that it met."""
+    return replace(share, users=users, items=None)
+
+
+def begin_user_means(rows: Sequence[Sequence[RatingBlock]], share: Descent) -> Descent:
+    """Return a share of users with means of zeros."""
+    return replace(share, users=first_means.begin_users(rows, share.users))
+
+
+def begin_item_means(
+    counted: Sequence[list[first_means.Counts]], items: Descent | Shards, first: int
+) -> Shards:  # fmt: skip
+    """Return a share of items with means of zeros; see `begin_items`."""
+    return first_means.begin_items(counted, items_of(items), first)
 
 
 def begin_epochs(users: Descent, items: ItemShards, history: History) -> EpochRun:

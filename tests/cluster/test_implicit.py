@@ -23,7 +23,7 @@ from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
 from funkflow.pipeline.training.methods.sgd import train
-from funkflow.tasks.grid.row_means import RowMeans
+from funkflow.tasks.grid.factor_shard import RowMeans
 
 BOTH = SETTINGS.model_copy(update={"implicit": "both"})
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from funkflow.pipeline.planning.budget import predict_bytes
-from funkflow.pipeline.planning.method_memory import Size, Workload, als_need, row_bytes, sgd_need
+from funkflow.pipeline.planning.method_memory import Size, Workload, als_need, row_bytes
 from funkflow.pipeline.planning.posterior_memory import bayes_need, members_need, noise_bytes
+from funkflow.pipeline.planning.sgd_memory import sgd_need
 from funkflow.tasks.grid.block import RatingBlock
 from funkflow.tasks.grid.factor_shard import shard_of, write_shard
 from funkflow.tasks.grid.scaling import Scaling

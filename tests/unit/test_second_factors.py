@@ -1,7 +1,7 @@
 """Second factors of stochastic descent: steps of ridge regression on who rated what, and the pull to row means.
 
-Covers: tasks/training/implicit/second_factors.py, tasks/training/implicit/schedule.py, tasks/grid/row_means.py, and the
-pull of tasks/kernels/sgd.py beside its plain twin.
+Covers: tasks/training/implicit/second_factors.py, tasks/training/implicit/first_means.py,
+tasks/training/implicit/schedule.py, the predicted memory, and the pull of tasks/kernels/sgd.py beside its plain twin.
 Does not cover: products with the pairs (test_known_pairs.py), whole trainings (tests/cluster/test_implicit.py).
 """
 
@@ -18,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import examples
 
+from funkflow.pipeline.planning.method_memory import Size, Workload
+from funkflow.pipeline.planning.sgd_memory import sgd_need
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, shard_rows, write_shard
-from funkflow.tasks.grid.row_means import RowMeans
+from funkflow.tasks.grid.factor_shard import FactorShard, RowMeans, read_shard, shard_rows, write_shard
 from funkflow.tasks.kernels.reference import descend_plainly
 from funkflow.tasks.kernels.tiles import TILE_ITEMS
+from funkflow.tasks.training.implicit import first_means
 from funkflow.tasks.training.implicit import second_factors as steps
 from funkflow.tasks.training.implicit.schedule import EXPLAINED, FIRST_PULL, LAST_LOOK, Implicit
 from funkflow.tasks.training.sgd import descend_in_place
@@ -51,8 +53,8 @@ class Small:
                 blocks.append(RatingBlock.of(users, items, np.ones(len(users), np.float32), inside.shape))
             self.rows.append(tuple(blocks))
         first = [tuple(random_shard(rng, rows, RANK) for rows in sizes) for sizes in self.sizes]
-        self.users = steps.begin_users(self.rows, first[0])
-        self.items = steps.begin_items([steps.count_items(self.rows)], first[1], 0)
+        self.users = first_means.begin_users(self.rows, first[0])
+        self.items = first_means.begin_items([first_means.count_items(self.rows)], first[1], 0)
 
     def stepped(self, side: str, times: int = 1, follow: bool = False) -> tuple[Shards, Shards]:
         """Both sides after some steps for one side, where rows follow or stay."""
@@ -213,9 +215,9 @@ def test_a_shard_with_means_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_sides_take_steps_by_turns() -> None:
     rule = Implicit.of("both", 1000, 10, 10)
-    assert [rule.side(epoch, []) for epoch in (1, 2, 3, 4)] == ["users", "items", "users", "items"]
+    assert [rule.side(epoch, []) for epoch in range(1, 6)] == ["users", None, "items", None, "users"]
     assert [rule.pulls(epoch, []) for epoch in (FIRST_PULL - 1, FIRST_PULL)] == [False, True]
-    assert Implicit.of("items", 1000, 10, 10).side(2, []) == "users"
+    assert Implicit.of("items", 1000, 10, 10).side(3, []) == "users"
     assert Implicit.of("none", 1000, 10, 10).side(1, []) is None
 
 
@@ -225,14 +227,20 @@ def history(*explained: float) -> list[tuple[float, float, float, float]]:
 
 def test_auto_pulls_from_the_second_epoch_after_means_explain_rows() -> None:
     rule = Implicit.of("auto", 1000, 10, 10)
-    seen = history(0.0, 0.0, 0.0, EXPLAINED, 0.0, 0.0)
+    seen = history(0.0, 0.0, 0.0, EXPLAINED, 0.0, 0.0, 0.0)
     assert [rule.pulls(epoch, seen) for epoch in (4, 5, 6, 7)] == [False, False, True, True]
-    assert [rule.looks(epoch, seen) for epoch in (5, 6)] == [True, False]
+    assert [rule.looks(epoch, seen) for epoch in (4, 5, 7)] == [False, True, False]
 
 
 def test_auto_gives_up_where_means_explain_little() -> None:
     rule, little = Implicit.of("auto", 1000, 10, 10), history(*[0.9 * EXPLAINED] * 20, 1.0)
     assert not any(rule.pulls(epoch, little) for epoch in range(1, 30))
-    assert rule.side(LAST_LOOK, little) is not None
-    assert rule.side(LAST_LOOK + 1, little) is None
+    assert [rule.side(epoch, little) is None for epoch in (LAST_LOOK - 1, LAST_LOOK + 1)] == [False, True]
     assert not rule.looks(LAST_LOOK + 1, little)
+
+
+def test_memory_of_means_is_predicted() -> None:
+    """More with means, by at least the means and second factors of all rows."""
+    work = Workload(Size(99_000_000, 480_189, 17_770, 0), 64, 4, 1, 2)
+    more = sgd_need(replace(work, row_means=True)).worker - sgd_need(work).worker
+    assert more > 4 * RowMeans.width(64) * work.size.rows

@@ -19,8 +19,8 @@ from dask.delayed import delayed
 from funkflow.pipeline.training.on_worker import on_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.tasks.grid.factor_shard import shard_rows
-from funkflow.tasks.training import sgd_means
-from funkflow.tasks.training.implicit import second_factors
+from funkflow.tasks.training import sgd_epochs, sgd_share
+from funkflow.tasks.training.implicit import first_means, second_factors
 
 Shares = list[Any]
 
@@ -34,10 +34,10 @@ class MeansGraph:
 
     def begun(self, users: Shares, items: Shares) -> tuple[Shares, Shares]:
         """Return the shares of both sides with means of zeros."""
-        counted = self._by_share(second_factors.count_items, "count-items")
-        begun = self._by_share(sgd_means.begin_user_means, "begin-user-means", users)
+        counted = self._by_share(first_means.count_items, "count-items")
+        begun = self._by_share(sgd_share.begin_user_means, "begin-user-means", users)
         return begun, [
-            self._task(sgd_means.begin_item_means, "begin-item-means", share, counted, each, mine.start)
+            self._task(sgd_share.begin_item_means, "begin-item-means", share, counted, each, mine.start)
             for share, (each, mine) in enumerate(zip(items, self.data.of_shares, strict=True))
         ]
 
@@ -48,13 +48,13 @@ class MeansGraph:
         if side is None:
             return users, items
         if self.data.shares == 1:
-            whole = self._by_share(sgd_means.step_whole, "step-means", users, side, ridge, follow, threads=True)
+            whole = self._by_share(sgd_epochs.step_whole, "step-means", users, side, ridge, follow, threads=True)
             return whole, whole
-        shards = [self._task(sgd_means.users_of, "users-of", share, each) for share, each in enumerate(users)]
+        shards = [self._task(sgd_share.users_of, "users-of", share, each) for share, each in enumerate(users)]
         step = self._user_step if side == "users" else self._item_step
         shards, items = step(shards, items, ridge, follow)
         return [
-            self._task(sgd_means.with_users, "with-users", share, *both)
+            self._task(sgd_share.with_users, "with-users", share, *both)
             for share, both in enumerate(zip(users, shards, strict=True))
         ], items
 
@@ -62,9 +62,9 @@ class MeansGraph:
         """Return the task of what means explain."""
         squares = [
             [self._task(function, function.__name__.replace("_", "-"), share, each) for share, each in enumerate(side)]
-            for function, side in ((sgd_means.user_squares, users), (sgd_means.item_squares, items))
+            for function, side in ((sgd_epochs.user_squares, users), (sgd_epochs.item_squares, items))
         ]
-        return self._task(sgd_means.explained, "explained", 0, *squares)
+        return self._task(sgd_epochs.explained, "explained", 0, *squares)
 
     def _user_step(self, users: Shares, items: Shares, ridge: float, follow: bool) -> tuple[Shares, Shares]:
         parts = self._by_share(second_factors.residuals_of_users, "user-residuals", users, threads=True)

@@ -244,9 +244,8 @@ class _EpochLoop(CheckpointedLoop):
         spread = scaling_of(grid, center=True).deviation if chosen.l2 is None else None
         scored = self.job.stop_on is not None
         # Another method that starts here has a rule of its own.
-        implicit = Implicit.of(
-            chosen.implicit if chosen.method == "sgd" else "none", grid.ratings, grid.users, grid.items
-        )
+        mode = chosen.implicit_for(grid.ratings) if chosen.method == "sgd" else "none"
+        implicit = Implicit.of(mode, grid.ratings, grid.users, grid.items)
         return Measure(grid.ratings, self.scale, scored, rule=rule, steps=self.steps, spread=spread, implicit=implicit)
 
     def steps_of(self, epoch: int) -> StepSizes:

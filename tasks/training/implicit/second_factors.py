@@ -1,9 +1,10 @@
 """Steps of the second factors of stochastic descent: who rated what, beside the ratings.
 
 Covers: a step of ridge regression of a side's rows on the pairs, over shares of the grid, with the second factors and
-the row means after it; how much of the rows the means explain.
-Does not cover: when a step is due (schedule.py), the pull to the means (tasks/kernels/sgd.py), the graph of tasks
-(pipeline/training/methods/implicit_graph.py), draws from a posterior (tasks/training/posterior/).
+the row means after it.
+Does not cover: the first means (first_means.py), when a step is due (schedule.py), the pull to the means
+(tasks/kernels/sgd.py), the graph of tasks (pipeline/training/methods/implicit_graph.py), draws from a posterior
+(tasks/training/posterior/).
 
 With rows p of users, their numbers of ratings n, and N the matrix of pairs, a step for users goes down on
 
@@ -26,11 +27,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from funkflow.tasks.grid.block import RatingBlock
-from funkflow.tasks.grid.factor_shard import FactorShard
-from funkflow.tasks.grid.row_means import RowMeans
+from funkflow.tasks.grid.factor_shard import FactorShard, RowMeans
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.grid.visit_order import prime_factors
 from funkflow.tasks.kernels.buffers import Weighed, aligned_empty
@@ -40,8 +39,6 @@ from funkflow.tasks.training.implicit.known_pairs import roots, sums_over_items,
 
 T = TypeVar("T")
 Shards = tuple[FactorShard, ...]
-Counts = npt.NDArray[np.int64]
-"""Numbers of ratings, int64 (rows,)."""
 FOLLOWED = np.float32(0.5)
 """Part of a mean's step that its row takes at once. With 0 and 1 MovieLens ends within 0.001 RMSE of it, and
 MovieTweetings 0.005 above with 0."""
@@ -97,29 +94,6 @@ def as_tree(parts: Sequence[T], add: Callable[[T, T], T] = lambda one, other: on
     return functools.reduce(add, [as_tree(parts[at : at + size], add) for at in range(0, len(parts), size)])
 
 
-def begin_users(rows: Sequence[Sequence[RatingBlock]], users: Shards) -> Shards:
-    """Return a share of user shards with means of zeros."""
-    return tuple(
-        _with_zeros(shard, [np.bincount(block.user_rows, minlength=block.shape[0]) for block in row])
-        for shard, row in zip(users, rows, strict=True)
-    )
-
-
-def count_items(rows: Sequence[Sequence[RatingBlock]]) -> list[Counts]:
-    """Return the number of ratings of the items of each item shard in a share of rows of blocks."""
-    return [
-        functools.reduce(np.add, parts)
-        for parts in zip(
-            *([np.bincount(block.item_rows, minlength=block.shape[1]) for block in row] for row in rows), strict=True
-        )
-    ]
-
-
-def begin_items(counted: Sequence[list[Counts]], items: Shards, first: int) -> Shards:
-    """Return item shards with means of zeros; counted : by share of users, of all items; first : shard."""
-    return tuple(_with_zeros(shard, [each[first + at] for each in counted]) for at, shard in enumerate(items))
-
-
 def residuals_of_users(rows: Sequence[Sequence[RatingBlock]], users: Shards, threads: int) -> Part:
     """Return what a share of users gives to the gradient over the second factors of all items."""
 
@@ -133,7 +107,7 @@ def residuals_of_users(rows: Sequence[Sequence[RatingBlock]], users: Shards, thr
 def direct_items(parts: Sequence[Part], items: Sequence[Shards], ridge: float) -> Direction:
     """Return the direction of the second factors of all items, for users; parts, items : of all shares."""
     total = as_tree(parts)
-    means = [_means_of(shard) for shard in itertools.chain(*items)]
+    means = [means_of(shard) for shard in itertools.chain(*items)]
     second, counts = np.concatenate([each.second for each in means]), np.concatenate([each.counts for each in means])
     return _direction(total.rows, total.columns, second, counts, ridge)
 
@@ -177,7 +151,7 @@ def direct_users(
     """
 
     def direct(blocks: Sequence[RatingBlock], shard: FactorShard) -> tuple[Direction, Part]:
-        means = _means_of(shard)
+        means = means_of(shard)
         found = _direction(sums_over_items(blocks, given.rows), given.columns, means.second, means.counts, ridge)
         return found, Part(sums_over_users(blocks, found.along), np.concatenate([found.slope, found.own]))
 
@@ -231,24 +205,15 @@ def step_all(
     return move_second_of_users(users, found, move), move_items(items, move, 0, follow)
 
 
-def explained_squares(shards: Shards) -> Matrix:
-    """Return the sums of squares of the factors' means and of the factors, float64 (2,)."""
-    return as_tree([np.array([_square(_means_of(shard).factors), _square(shard.factors)]) for shard in shards])
-
-
-def _with_zeros(shard: FactorShard, counts: Sequence[Counts]) -> FactorShard:
-    """Return a shard with means of zeros; counts : parts of the numbers of ratings."""
-    return replace(shard, means=RowMeans.zeros(functools.reduce(np.add, counts), shard.factors.shape[1]))
-
-
-def _means_of(shard: FactorShard) -> RowMeans:
+def means_of(shard: FactorShard) -> RowMeans:
+    """Return the means of a shard that has some."""
     assert shard.means is not None
     return shard.means
 
 
 def _residuals(shard: FactorShard) -> tuple[Rows, Matrix]:
     """Return n^(1/2) (p - mean row, 1), float32 (rows, k + 2), and the sum of n (p - mean row, 1)."""
-    means, rank = _means_of(shard), shard.factors.shape[1]
+    means, rank = means_of(shard), shard.factors.shape[1]
     rows = np.empty((len(shard.factors), rank + 2), np.float32)
     np.subtract(shard.factors, means.factors, out=rows[:, :rank])
     rows[:, rank] = shard.states[:, BIAS] - means.biases
@@ -279,7 +244,7 @@ def _move(slope: Matrix, curvature: Matrix, change: Matrix) -> Move:
 
 def _moved(shard: FactorShard, image: Rows, move: Move, follow: bool) -> FactorShard:
     """Return a shard whose means have moved; where rows with ratings follow, they go a part of the way."""
-    means, rank = _means_of(shard), shard.factors.shape[1]
+    means, rank = means_of(shard), shard.factors.shape[1]
     by = image * roots(means.counts.astype(np.float64)).astype(np.float32)[:, None] * move.length + move.change
     by[means.counts == 0] = 0.0
     factors = aligned_empty(means.factors.shape, np.float32)
@@ -294,7 +259,7 @@ def _moved(shard: FactorShard, image: Rows, move: Move, follow: bool) -> FactorS
 
 
 def _with_second(shard: FactorShard, along: Rows, move: Move) -> FactorShard:
-    means = _means_of(shard)
+    means = means_of(shard)
     return replace(shard, means=replace(means, second=means.second + move.length * along))
 
 
@@ -307,7 +272,3 @@ def _parts(shards: Shards, first: int) -> list[slice]:
 def _squares(rows: Rows) -> Matrix:
     squares: Matrix = np.einsum("rf,rf->f", rows, rows, dtype=np.float64)
     return squares
-
-
-def _square(rows: Rows) -> float:
-    return float(np.einsum("rf,rf->", rows, rows, dtype=np.float64))
