@@ -31,7 +31,8 @@ def _home_path(path: str) -> str:
 
 
 MEASURED_RATINGS = 4_000_000
-"""Up to so many training ratings means of rows by who rated what were measured, and are the default of bayes."""
+"""Up to so many training ratings means of rows by who rated what were measured, and are the default. An epoch or a
+sweep takes at least twice as long with them, and shards are twice as large."""
 
 Place = Annotated[str, AfterValidator(_home_path)]
 """A path, with `~` for a home folder, or a URL."""
@@ -119,8 +120,8 @@ class TrainSettings(Section):
     implicit: Literal["auto", "none", "items", "users", "both"] = Field(
         "auto",
         description="sgd, bayes: what the pairs alone say, whatever their ratings: each item has a second factor for "
-        "the users who rated it (items), each user one for the items they rated (users); auto: both, with sgd where "
-        "they explain rows, with bayes by the default rule",
+        "the users who rated it (items), each user one for the items they rated (users); auto: both up to 4 million "
+        "ratings, with sgd where they explain rows; above, none",
     )
     keep_draws: int = Field(
         32,
@@ -248,15 +249,16 @@ class TrainSettings(Section):
     def implicit_for(self, ratings: int) -> str:
         """Return whose second factors make means of rows, with so many training ratings.
 
-        With sgd, auto decides in training (tasks/training/implicit/schedule.py). With bayes it is both up to
-        MEASURED_RATINGS: there they gain 0.007 to 0.023 of the RMSE, for two to three times the time of a sweep
-        (docs/measured.md).
+        Up to MEASURED_RATINGS auto is both with bayes, and with sgd decides in training
+        (tasks/training/implicit/schedule.py); above, it is none.
         """
         if "implicit" in METHODS[self.method].ignores:
             return "none"
-        if self.method == "sgd" or self.implicit != "auto":
+        if self.implicit != "auto":
             return self.implicit
-        return "both" if ratings <= MEASURED_RATINGS else "none"
+        if ratings > MEASURED_RATINGS:
+            return "none"
+        return "auto" if self.method == "sgd" else "both"
 
     @property
     def trained_as(self) -> str:

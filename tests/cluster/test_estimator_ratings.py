@@ -157,7 +157,9 @@ def test_partial_fit_goes_on_from_the_model(of_table: MatrixFactorization) -> No
         fitted.partial_fit(later.assign(user="somebody"))
     changed = clone(of_table).set_params(rank=3)
     changed.__dict__.update({name: value for name, value in vars(of_table).items() if name != "rank"})
-    with pytest.raises(ValueError, match=r"^train.rank = 3, but the model of fit, .* has 2"):
+    with pytest.raises(
+        ValueError, match=r"^train.rank is 3, but 2 in the start model, the model of fit: set train.rank = 2"
+    ):
         changed.partial_fit(later)
 
 

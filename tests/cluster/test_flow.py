@@ -220,7 +220,7 @@ def test_a_failed_run_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
-    with pytest.raises(CannotFit, match=r"needs about .* MiB of memory .* and has 600.00 MiB"):
+    with pytest.raises(CannotFit, match=r"needs about .* [MG]iB of memory .* and has 600.00 MiB"):
         run(small_settings(tmp_path, synth={"fraction": 0.3}, cluster={"memory": "600 MiB"}, train={"rank": 4096}))
     assert not list(tmp_path.glob("datasets/*"))
 

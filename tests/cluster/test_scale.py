@@ -150,7 +150,7 @@ def test_a_real_run_has_the_tasks_and_moves_of_the_replay(
     context = Context(two_workers, Store(str(tmp_path)), lambda _event: None, stop_on)
     dataset, held_out = publish_ratings(context, made_ratings(users=400, items=800, count=9_000))
     blocks = grid(context, dataset, held_out, GridSettings(shards=4))
-    chosen = TrainSettings(rank=8, epochs=2, seed=3, stop_on=stop_on)
+    chosen = TrainSettings(rank=8, epochs=2, seed=3, stop_on=stop_on, implicit="none")
     finished = Finished()
     assert two_workers.cluster is not None
     two_workers.cluster.scheduler.add_plugin(finished, name=stop_on)

@@ -216,7 +216,7 @@ def test_a_set_that_is_there_is_not_written_again(heard: Heard) -> None:
 def test_a_folder_with_other_things_is_refused_and_left_alone(context: Context, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(SettingsError, match="not empty"):
+    with pytest.raises(SettingsError, match="holds files other than a set with these settings"):
         synthesise(attempt(context), TINY.model_copy(update={"folder": str(tmp_path / "mine")}))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 

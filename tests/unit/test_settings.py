@@ -6,12 +6,14 @@ Covers: pipeline/settings/sections.py and the files of conf/. Does not cover: th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from funkflow.pipeline.settings.presets import presets
 from funkflow.pipeline.settings.sections import Settings
+from funkflow.pipeline.settings.train import TrainSettings
 from funkflow.tasks.errors import SettingsError
 
 
@@ -134,3 +136,18 @@ def test_lengths_of_rankings_are_in_order_and_absent_where_none_is_asked() -> No
     assert Settings.build(asked.model_dump(), ["ranking.count=0"]).ranking.lengths == ()
     with pytest.raises(SettingsError, match=r"ranking\.also"):
         Settings.build({}, ["ranking.also=[0]"])
+
+
+@pytest.mark.parametrize(
+    ("method", "implicit", "few", "many"),
+    [
+        ("sgd", "auto", "auto", "none"),
+        ("bayes", "auto", "both", "none"),
+        ("sgd", "both", "both", "both"),
+        ("bayes", "items", "items", "items"),
+        ("als", "auto", "none", "none"),
+    ],
+)
+def test_who_rated_what_is_the_default_where_it_was_measured(method: str, implicit: Any, few: str, many: str) -> None:
+    chosen = TrainSettings(method=method, implicit=implicit)
+    assert [chosen.implicit_for(ratings) for ratings in (4_000_000, 4_000_001)] == [few, many]
