@@ -31,8 +31,8 @@ def _home_path(path: str) -> str:
 
 
 MEASURED_RATINGS = 4_000_000
-"""Up to so many training ratings means of rows by who rated what were measured, and are the default. An epoch or a
-sweep takes at least twice as long with them, and shards are twice as large."""
+"""Up to so many training ratings means of rows by who rated what were measured, and are the default. With them an epoch
+or a sweep takes at least twice as long, and shards are twice as large."""
 
 Place = Annotated[str, AfterValidator(_home_path)]
 """A path, with `~` for a home folder, or a URL."""

@@ -36,7 +36,7 @@ from funkflow.tasks.storage import files
 
 RANK, SHARDS, SCALE = 4, 3, (1.0, 5.0)
 SIDES = ("users", "items")
-BAYES = {"burn_in": 2, "draws": 6, "chains": 2}
+BAYES = {"burn_in": 2, "draws": 6, "chains": 2, "pair_steps": 2}
 Made = tuple[dict[str, str], PosteriorRecord]
 
 

@@ -36,7 +36,12 @@ def posterior_settings(folder: Path, client: Client, **sections: dict[str, Any])
     ratings = folder / "ratings.csv"
     if not ratings.exists():
         planted_frame().to_csv(ratings, index=False)
-    train = {"method": "bayes", "rank": 2, "keep_draws": 24, "bayes": {"burn_in": 4, "draws": 12, "chains": 2}}
+    train = {
+        "method": "bayes",
+        "rank": 2,
+        "keep_draws": 24,
+        "bayes": {"burn_in": 4, "draws": 12, "chains": 2, "pair_steps": 2},
+    }
     return Settings.build(
         {
             "root": str(folder / "root"),
