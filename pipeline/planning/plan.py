@@ -122,7 +122,7 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
     With `cluster.blocks` "auto", blocks are streamed where holding all of them does not fit.
     """
     train, ingest = settings.train, settings.ingest
-    row_means = train.implicit_for(size.ratings) != "none"
+    row_means = train.implicit_for(size.ratings, size.rows) != "none"
     work = Workload(size, train.rank, shards, allowance.workers, allowance.threads, row_means=row_means)
     held, streamed = (
         predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.trained_as)

@@ -46,7 +46,8 @@ def sampling_size(grid: Grid, _scale: tuple[float, float], settings: TrainSettin
         rank = settings.rank * (4 if 16 * settings.rank * (grid.users + grid.items) <= MEAN_BYTES else 2)
     return SamplingSize(
         chains=chosen.chains or (32 if few else 8), draws=chosen.draws or (8 if few else 16),
-        mean_rank=min(rank, grid.users, grid.items), implicit=settings.implicit_for(grid.ratings),
+        mean_rank=min(rank, grid.users, grid.items),
+        implicit=settings.implicit_for(grid.ratings, grid.users + grid.items),
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ Made = tuple[dict[str, str], PosteriorRecord]
 def bayes_settings(**others: Any) -> TrainSettings:
     chosen = {
         "method": "bayes", "rank": RANK, "seed": 3, "epochs": 4, "checkpoint_epochs": 3, "keep_draws": 4,
-        "bayes": BAYES,
+        "bayes": BAYES, "implicit": "both",
     }  # fmt: skip
     return TrainSettings.model_validate({**chosen, **others})
 

@@ -55,7 +55,7 @@ class ChainStart:
         """Train the start of a chain, or resume its training, and return the chain there."""
         job, scaling = self.job, self.sweeps.objective.scaling
         seed = job.settings.seed + _NEXT_SEED * number
-        pairs = job.settings.implicit_for(job.grid.ratings)
+        pairs = job.settings.implicit_for(job.grid.ratings, job.grid.users + job.grid.items)
         pairs = "auto" if pairs == "both" else pairs
         chosen = job.settings.model_copy(update={"method": "sgd", "seed": seed, "implicit": pairs})
         if not self.data.scored:

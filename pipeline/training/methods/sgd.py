@@ -244,7 +244,7 @@ class _EpochLoop(CheckpointedLoop):
         spread = scaling_of(grid, center=True).deviation if chosen.l2 is None else None
         scored = self.job.stop_on is not None
         # Another method that starts here has a rule of its own.
-        mode = chosen.implicit_for(grid.ratings) if chosen.method == "sgd" else "none"
+        mode = chosen.implicit_for(grid.ratings, grid.users + grid.items) if chosen.method == "sgd" else "none"
         implicit = Implicit.of(mode, grid.ratings, grid.users, grid.items)
         return Measure(grid.ratings, self.scale, scored, rule=rule, steps=self.steps, spread=spread, implicit=implicit)
 
