@@ -4,7 +4,7 @@ Covers: the kernels of stochastic descent on ratings, its baseline, its score an
 Does not cover: other methods, and workers in other processes, whose tasks compile what they call; the cache
 (tasks/kernels/cache.py).
 
-The first run on a machine compiles for 2.5 s of a processor, and LLVM holds no lock of Python's. A task that needs a
+The first run on a machine compiles for 3.5 s of a processor, and LLVM holds no lock of Python's. A task that needs a
 kernel meanwhile waits for the compiler, and loads it from the cache.
 """
 
@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 from funkflow.pipeline.settings.train import TrainSettings
 from funkflow.tasks.kernels import top_n
+from funkflow.tasks.kernels.blocks.pair_sums import add_items, add_users
 from funkflow.tasks.kernels.cache import why_uncached
 from funkflow.tasks.kernels.row_sums import residual_sums
 from funkflow.tasks.kernels.score import score_ratings
@@ -31,7 +32,7 @@ _PAUSE_SECONDS = 0.02
 def compile_ahead(train: TrainSettings, trains: bool, ranks: bool) -> Iterator[None]:
     """Compile what training needs, and ranking, while the body runs. Its end waits for the kernel in work alone."""
     stop = threading.Event()
-    thread = threading.Thread(target=_compile, args=(_kernels(train.rank, ranks), stop), name="kernels")
+    thread = threading.Thread(target=_compile, args=(_kernels(train, ranks), stop), name="kernels")
     if trains and train.method == "sgd" and not train.weighs_missing_cells and not why_uncached():
         thread.start()
     try:
@@ -50,6 +51,13 @@ def _compile(kernels: list[Callable[[], object]], stop: threading.Event) -> None
             return
 
 
-def _kernels(rank: int, ranks: bool) -> list[Callable[[], object]]:
-    training = [lambda: residual_sums(_CODING), score_ratings, lambda: descend_tiles(rank, _CODING)]
-    return [*training, *((top_n.place_seen, top_n.take_best) if ranks else ())]
+def _kernels(train: TrainSettings, ranks: bool) -> list[Callable[[], object]]:
+    width = train.rank + 1
+    training = [lambda: residual_sums(_CODING), score_ratings, lambda: descend_tiles(train.rank, _CODING)]
+    second_factors = [
+        lambda: add_items(width, "f4"),
+        lambda: add_users(width, "f4"),
+        lambda: descend_tiles(train.rank, _CODING, to_means=True),
+    ]
+    ranking = [top_n.place_seen, top_n.take_best]
+    return [*training, *(second_factors if train.implicit != "none" else ()), *(ranking if ranks else ())]

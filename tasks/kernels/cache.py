@@ -1,7 +1,7 @@
 """The folder that caches compiled kernels, so that the next process need not compile them.
 
 Covers: numba's own choice; a private folder below the temporary folder if numba can write nowhere; no cache if that
-fails, too; loading a kernel without the parts of numba that only compile.
+fails, too; loading a kernel without the parts of numba that only compile; one build at a time.
 Does not cover: the kernels (sgd.py and its neighbours).
 """
 
@@ -11,17 +11,38 @@ import functools
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numba
-from numba.core import typeinfer
+from numba.core import typeinfer, types
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _CONFIG: Any = numba.config
+_BUILDS = threading.RLock()
+
+
+def built_once(build: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Return `build` with its results kept, and with one thread at a time in any function so decorated.
+
+    Threads that make the same Numba type at once can each get their own, and a kernel whose signature has one refuses
+    arrays of the other: "No matching definition". So signatures, too, are made in here.
+    """
+    kept: Any = functools.cache(build)
+
+    @functools.wraps(build)
+    def build_or_wait(*arguments: _P.args, **named: _P.kwargs) -> _T:
+        with _BUILDS:
+            result: _T = kept(*arguments, **named)
+            return result
+
+    return build_or_wait
 
 
 def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -42,10 +63,20 @@ def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
             with typeinfer.register_dispatcher(kernel):
                 kernel.compile(*signature)
             kernel.disable_compile()
+            kernel.types_of_calls = _types_of_calls(*signature)
         decorated: Callable[..., Any] = kernel
         return decorated
 
     return decorate
+
+
+def _types_of_calls(signature: Any) -> list[types.Array]:
+    """Return the types that arrays of a call may have: a kernel also takes one to read that could be written to.
+
+    Made and held before the first call, none is made by two threads at once (`built_once`).
+    """
+    arrays = [kind for kind in signature.args if isinstance(kind, types.Array)]
+    return [kind.copy(readonly=readonly) for kind in arrays for readonly in (False, True)]
 
 
 class _KernelCache(FunctionCache):

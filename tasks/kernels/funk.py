@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import float32, float64, int32, int64, types, uint16
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
 from funkflow.tasks.kernels.vector import FAST_MATH
@@ -117,7 +117,7 @@ def _squared_errors(  # type: ignore[no-untyped-def]
     return squared
 
 
-@functools.cache
+@built_once
 def start_residuals(coding: str) -> Callable[..., None]:
     """Return `_start_residuals` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     ratings = (_constant(CODES[coding]), _constant(float32))
@@ -125,21 +125,21 @@ def start_residuals(coding: str) -> Callable[..., None]:
     return compiled(signature)(_start_residuals)
 
 
-@functools.cache
+@built_once
 def descend_factor() -> Callable[..., float]:
     """Return `_descend_factor` compiled."""
     signature = float64(*_BLOCK, _constant(float32), _writable(float32), _writable(float32), float32, float32)
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_descend_factor)
 
 
-@functools.cache
+@built_once
 def subtract_factor() -> Callable[..., None]:
     """Return `_subtract_factor` compiled."""
     signature = types.void(*_BLOCK, *[_constant(float32)] * 3, _writable(float32))
     return compiled(signature)(_subtract_factor)
 
 
-@functools.cache
+@built_once
 def squared_errors() -> Callable[..., float]:
     """Return `_squared_errors` compiled."""
     signature = float64(_constant(int32), _constant(int32), *[_constant(float32)] * 4, *[float64] * 4)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import float64, int32, int64, types, uint16
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
 from funkflow.tasks.kernels.vector import FAST_MATH
@@ -61,7 +61,7 @@ def _sum_slopes(  # type: ignore[no-untyped-def]
     return squared
 
 
-@functools.cache
+@built_once
 def sum_slopes(coding: str) -> Callable[..., float]:
     """Return `_sum_slopes` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)

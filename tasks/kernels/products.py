@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import float32, float64, int32, int64, types, uint16
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
 
@@ -72,14 +72,14 @@ def _compile(kernel: Callable[..., None], coding: str, *rest: types.Type) -> Cal
     return compiled(signature)(kernel)
 
 
-@functools.cache
+@built_once
 def add_product(coding: str) -> Callable[..., None]:
     """Return `_add_product` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     given, out = types.Array(float64, 2, "C", readonly=True), types.Array(float64, 2, "C")
     return _compile(_add_product, coding, given, out, types.boolean)
 
 
-@functools.cache
+@built_once
 def fill_residuals(coding: str) -> Callable[..., None]:
     """Return `_fill_residuals` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     return _compile(_fill_residuals, coding, types.Array(float64, 1, "C"))

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numba import int32, int64, types, uint16
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.row_terms import NUMBERS, TERMS
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import GROUP_USERS, ITEM_BITS, TILE_ITEMS
@@ -130,7 +130,7 @@ def _order_by_item(  # type: ignore[no-untyped-def]
     return end
 
 
-@functools.cache
+@built_once
 def order_by_user(number: str, coding: str) -> Callable[..., None]:
     """Return `_order_by_user` for rows of f4 or f8, and codes of NumPy type u1, u2 or f4."""
     tiles, constant, written = types.Array(int64, 2, "C", readonly=True), _array(readonly=True), _array(readonly=False)
@@ -141,7 +141,7 @@ def order_by_user(number: str, coding: str) -> Callable[..., None]:
     return compiled(signature, **_OPTIONS)(_order_by_user)
 
 
-@functools.cache
+@built_once
 def order_by_item(coding: str) -> Callable[..., int]:
     """Return `_order_by_item` for codes of NumPy type u1, u2 or f4."""
     constant, written = _array(readonly=True), _array(readonly=False)

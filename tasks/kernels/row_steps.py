@@ -31,7 +31,7 @@ import numba
 import numpy as np
 from numba import float64, types
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.row_terms import NUMBERS
 from funkflow.tasks.kernels.vector import FAST_MATH
 
@@ -178,7 +178,7 @@ def _weighed_sum(rows, weights, sums):  # type: ignore[no-untyped-def]
             sums[f] += weights[row] * float64(rows[row, f])
 
 
-@functools.cache
+@built_once
 def row_steps(number: str) -> tuple[Callable[..., tuple[float, float]], Callable[..., None], Callable[..., None]]:
     """Return `_begin_rows`, `_move_rows` and `_turn_directions` for rows of f4 or f8."""
     rows, sums = (functools.partial(types.Array, kind, 2, "C") for kind in (NUMBERS[number], float64))
@@ -196,28 +196,28 @@ def row_steps(number: str) -> tuple[Callable[..., tuple[float, float]], Callable
     )
 
 
-@functools.cache
+@built_once
 def turn(number: str) -> Callable[..., None]:
     """Return `_turn` for rows of f4 or f8."""
     given = types.Array(NUMBERS[number], 2, "C", readonly=True)
     return compiled(types.void(given, given, types.Array(NUMBERS[number], 2, "C")), **_OPTIONS)(_turn)
 
 
-@functools.cache
+@built_once
 def penalty(number: str) -> Callable[..., float]:
     """Return `_penalty` for rows of f4 or f8."""
     rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)
     return compiled(float64(rows, numbers, numbers, numbers), **_OPTIONS)(_penalty)
 
 
-@functools.cache
+@built_once
 def gram(number: str) -> Callable[..., None]:
     """Return `_gram` for rows of f4 or f8."""
     rows = types.Array(NUMBERS[number], 2, "C", readonly=True)
     return compiled(types.void(rows, types.Array(float64, 2, "C")), **_OPTIONS)(_gram)
 
 
-@functools.cache
+@built_once
 def weighed_sum(number: str) -> Callable[..., None]:
     """Return `_weighed_sum` for rows of f4 or f8."""
     rows, numbers = types.Array(NUMBERS[number], 2, "C", readonly=True), types.Array(float64, 1, "C", readonly=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import float32, float64, int32, int64, types, uint16
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
 
@@ -56,7 +56,7 @@ def _residual_sums(  # type: ignore[no-untyped-def]
                 item_counts[item] += 1.0
 
 
-@functools.cache
+@built_once
 def residual_sums(coding: str) -> Callable[..., None]:
     """Return `_residual_sums` compiled for codes of NumPy type `coding`, u1, u2 or f4."""
     constant, sums = functools.partial(types.Array, ndim=1, layout="C", readonly=True), types.Array(float64, 1, "C")

@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import float64, int32, int64, types, uint16
 from numba.extending import intrinsic
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.vector import DOUBLE, FAST_MATH, INT64, Row, Vector, array_data, forget, rank_of, rows_type
 
 TERMS = 4
@@ -206,7 +206,7 @@ def _see_rows(starts, partners, targets, one, rows, others, seen):  # type: igno
             seen[row, 1] += found[1]
 
 
-@functools.cache
+@built_once
 def add_rows(width: int, number: str, has_targets: bool, sure: bool = False) -> Callable[..., tuple[float, float]]:
     """Return `_add_rows` for rows of `width` numbers, f4 or f8, with targets or None; sure : with confidences."""
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
@@ -218,7 +218,7 @@ def add_rows(width: int, number: str, has_targets: bool, sure: bool = False) -> 
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_add_rows)
 
 
-@functools.cache
+@built_once
 def see_rows(width: int, number: str) -> Callable[..., None]:
     """Return `_see_rows` for rows of `width` numbers, f4 or f8."""
     constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)

@@ -8,7 +8,6 @@ Does not cover: its plain reference (reference.py), the descent step (sgd.py), o
 
 from __future__ import annotations
 
-import functools
 import zlib
 from collections.abc import Callable
 
@@ -17,7 +16,7 @@ import numba
 import numpy as np
 from numba import float32, float64, int32, types
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.vector import BIAS, FAST_MATH
 
 
@@ -79,7 +78,7 @@ def _score_ratings(  # type: ignore[no-untyped-def]
     return squared, absolute, deviation * deviation * carried
 
 
-@functools.cache
+@built_once
 def score_ratings() -> Callable[..., tuple[float, float, float]]:
     """Return `_score_ratings`, compiled."""
     index, numbers = types.Array(int32, 1, "C", readonly=True), types.Array(float32, 1, "C", readonly=True)

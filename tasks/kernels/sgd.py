@@ -40,7 +40,7 @@ import numpy as np
 from numba import float32, float64, int32, int64, types, uint8, uint16
 from numba.extending import overload
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.tiles import GROUP_USERS, ITEM_BITS, TILE_ITEMS
 from funkflow.tasks.kernels.vector import (
     BIAS,
@@ -214,7 +214,7 @@ def _descend_tiles(  # type: ignore[no-untyped-def]
         errors[tile] = total
 
 
-@functools.cache
+@built_once
 def descend_tiles(rank: int, coding: str, to_means: bool = False) -> Callable[..., None]:
     """Return `_descend_tiles` compiled for rows of `rank` factors and codes of NumPy type `coding`, u1, u2 or f4.
 

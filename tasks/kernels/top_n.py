@@ -12,7 +12,6 @@ items takes 0.55 of the time of a heap.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import float32, int32, int64, types, void
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 
 IntArray = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _STRIDE = 64
@@ -141,7 +140,7 @@ def _place_seen(seen, starts, ends, part_starts, cursors, placed):  # type: igno
         first += ends[user] - starts[user]
 
 
-@functools.cache
+@built_once
 def take_best() -> Callable[..., None]:
     """Return `_take_best`, compiled, without its argument `worst`.
 
@@ -162,7 +161,7 @@ def take_best() -> Callable[..., None]:
     return take
 
 
-@functools.cache
+@built_once
 def place_seen() -> Callable[..., None]:
     """Return `_place_seen`, compiled, without its argument `cursors`."""
     numbers = types.Array(int32, 1, "C")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -18,7 +18,7 @@ from funkflow.pipeline.training.kernels_ahead import compile_ahead
 
 
 def with_kernels(monkeypatch: pytest.MonkeyPatch, *kernels: Callable[[], object]) -> None:
-    monkeypatch.setattr(kernels_ahead, "_kernels", lambda _rank, _ranks: list(kernels))
+    monkeypatch.setattr(kernels_ahead, "_kernels", lambda _train, _ranks: list(kernels))
 
 
 @pytest.mark.parametrize(
@@ -55,5 +55,8 @@ def test_a_failure_is_left_to_the_task_and_the_end_waits_for_one_kernel(monkeypa
     assert threading.active_count() <= before + 1  # the timer may not have ended
 
 
-def test_a_ranking_has_kernels_of_its_own() -> None:
-    assert [len(kernels_ahead._kernels(8, ranks)) for ranks in (True, False)] == [5, 3]
+@pytest.mark.parametrize(("implicit", "ranks", "count"), [("none", False, 3), ("none", True, 5), ("auto", False, 6)])
+def test_second_factors_and_a_ranking_have_kernels_of_their_own(
+    implicit: Literal["none", "auto"], ranks: bool, count: int
+) -> None:
+    assert len(kernels_ahead._kernels(TrainSettings(rank=8, implicit=implicit), ranks)) == count

@@ -60,7 +60,8 @@ TWIN_SIGNS = [
 def changed(module: ModuleType, old: str = "", new: str = "", **replaced: ModuleType) -> ModuleType:
     """The module's own source with one thing changed, as a module of another name; it takes `replaced` for others."""
     source = inspect.getsource(module).replace(
-        "from funkflow.tasks.kernels.cache import compiled", "compiled = numba.njit"
+        "from funkflow.tasks.kernels.cache import built_once, compiled",
+        "from funkflow.tasks.kernels.cache import built_once\ncompiled = numba.njit",
     )
     assert not old or source.count(old) == 1, old
     source = source.replace(old, new) if old else source

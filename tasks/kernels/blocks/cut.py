@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba import boolean, float32, int32, int64, types, uint8, uint16, uint64
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.mix import ADDED, scrambled
 
 PIECE_CODES, ITEM_ROWS = {"u1": uint8, "u2": uint16}, {"u2": uint16, "i4": int32}
@@ -136,20 +136,20 @@ def _fingerprint(user_rows, ends, item_rows, codes, by_user, by_item, marks):  #
     return total
 
 
-@functools.cache
+@built_once
 def code_ratings() -> Callable[..., int]:
     """Return `_code_ratings`."""
     return compiled(int64(constant(float32), written(uint8), written(float32)), **OPTIONS)(_code_ratings)
 
 
-@functools.cache
+@built_once
 def count_by_block() -> Callable[..., None]:
     """Return `_count_by_block`."""
     given = constant(int32), constant(int32), constant(boolean), int64
     return compiled(types.void(*given, written(int64), written(int64)), **OPTIONS)(_count_by_block)
 
 
-@functools.cache
+@built_once
 def cut_by_block(coding: str, width: str) -> Callable[..., None]:
     """Return `_cut_by_block` for codes of NumPy type u1 or u2, and item rows of u2 or i4."""
     given = constant(int32), constant(int32), constant(PIECE_CODES[coding]), constant(boolean), int64
@@ -157,7 +157,7 @@ def cut_by_block(coding: str, width: str) -> Callable[..., None]:
     return compiled(types.void(*given, written(int64), written(int64), *piece), **OPTIONS)(_cut_by_block)
 
 
-@functools.cache
+@built_once
 def fingerprint(coding: str, width: str) -> Callable[..., int]:
     """Return `_fingerprint` for codes of NumPy type u1 or u2, and item rows of u2 or i4."""
     piece = constant(int32), constant(int32), constant(ITEM_ROWS[width]), constant(PIECE_CODES[coding])

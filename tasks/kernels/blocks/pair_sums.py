@@ -17,7 +17,7 @@ import numpy as np
 from numba import int32, int64, types, uint16
 from numba.extending import intrinsic
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.row_terms import NUMBERS
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
 from funkflow.tasks.kernels.vector import FAST_MATH, Row, array_data, rank_of, rows_type
@@ -68,13 +68,13 @@ def _add_users(tiles, run_users, run_starts, cells, given, sums):  # type: ignor
                 _add_row(sums, first_item + (cell & _ITEM_MASK), given, first_user + (cell >> ITEM_BITS))
 
 
-@functools.cache
+@built_once
 def add_items(width: int, number: str) -> Callable[..., None]:
     """Return `_add_items` compiled for rows of `width` numbers, f4 or f8."""
     return _compiled(_add_items, width, number)
 
 
-@functools.cache
+@built_once
 def add_users(width: int, number: str) -> Callable[..., None]:
     """Return `_add_users` compiled for rows of `width` numbers, f4 or f8."""
     return _compiled(_add_users, width, number)

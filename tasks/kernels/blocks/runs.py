@@ -11,7 +11,6 @@ words of these bits are not 0, so that the work depends on the ratings alone. A 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from numba import int32, int64, types, uint16
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from funkflow.tasks.kernels.blocks.cut import ITEM_ROWS, OPTIONS, PIECE_CODES, constant, written
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.tiles import GROUP_USERS, ITEM_BITS, TILE_ITEMS, TILE_USERS
 
 _last_bit: Any = trailing_zeros
@@ -108,20 +107,20 @@ def _order_runs(starts, keys, codes):  # type: ignore[no-untyped-def]
     return place
 
 
-@functools.cache
+@built_once
 def count_runs(coding: str, width: str) -> Callable[..., None]:
     """Return `_count_runs` for codes of NumPy type u1 or u2, and item rows of u2 or i4."""
     return compiled(types.void(*_piece(coding, width), written(int64), written(int64)), **OPTIONS)(_count_runs)
 
 
-@functools.cache
+@built_once
 def fill_runs(coding: str, width: str) -> Callable[..., None]:
     """Return `_fill_runs` for codes of NumPy type u1 or u2, and item rows of u2 or i4."""
     filled = written(int64), written(uint16), written(PIECE_CODES[coding])
     return compiled(types.void(*_piece(coding, width), *filled), **OPTIONS)(_fill_runs)
 
 
-@functools.cache
+@built_once
 def order_runs(coding: str) -> Callable[..., int]:
     """Return `_order_runs` for codes of NumPy type u1 or u2."""
     return compiled(int64(constant(int64), written(uint16), written(PIECE_CODES[coding])), **OPTIONS)(_order_runs)

@@ -7,7 +7,6 @@ tasks/dataset/sorting.py).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numba
 import numpy as np
 from numba import float32, int16, int32, int64, types, uint8
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.mix import ADDED, scrambled
 
 _OPTIONS: Any = {"error_model": "numpy"}
@@ -115,7 +114,7 @@ def _sort_rows(  # type: ignore[no-untyped-def]
         begin = end
 
 
-@functools.cache
+@built_once
 def scatter(items: str) -> Callable[..., None]:
     """Return `_scatter` with items to NumPy type i2 or i4, compiled."""
     read = map(_read, (int64, int64, float32, int64))
@@ -124,7 +123,7 @@ def scatter(items: str) -> Callable[..., None]:
     return compiled(types.void(*read, int64, int64, int64, *written), **_OPTIONS)(_scatter)
 
 
-@functools.cache
+@built_once
 def sort_rows() -> Callable[..., None]:
     """Return `_sort_rows`, compiled."""
     kinds = (int32, int32, float32, int32)

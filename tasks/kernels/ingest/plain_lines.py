@@ -10,7 +10,6 @@ Eight bytes are read at once. Their digits become a number in three multiplicati
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from llvmlite import ir
 from numba import float64, int64, types, uint64
 from numba.extending import intrinsic
 
-from funkflow.tasks.kernels.cache import compiled
+from funkflow.tasks.kernels.cache import built_once, compiled
 
 USER, ITEM, TIME, DAY, RATING, SKIPPED = range(6)
 """Kinds of columns. TIME: an integer; DAY: a date such as 2005-12-31, which becomes a TIME in seconds since 1970."""
@@ -248,7 +247,7 @@ def _read_lines(begin, end, kinds, signs, movie, row, integers, ratings):  # typ
     return np.int64(n), movie
 
 
-@functools.cache
+@built_once
 def read_lines() -> Callable[..., tuple[int, int]]:
     """Return `_read_lines`, compiled."""
     kinds, integers = types.Array(uint64, 1, "C", readonly=True), types.Array(int64, 2, "C")
