@@ -6,5 +6,5 @@ Does not cover: the form of files (pipeline/root/store.py: FORMAT_VERSION).
 
 from __future__ import annotations
 
-ALGORITHM_VERSION = 9
+ALGORITHM_VERSION = 10
 """Increase it whenever the same ratings and settings give other bits."""

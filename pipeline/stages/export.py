@@ -88,11 +88,12 @@ def _export_draws(
     if not kept:
         return None
     parts, priors, deviation = {}, {}, training.steps.deviation
+    precisions = [draw.noise_precision for draw in kept]
     for side, pieces in ids.items():
         target = files.join(folder, FOLDERS[side])
         jobs = [
             (
-                saved, side, biases, pieces, number, deviation,
+                saved, side, biases, precisions, pieces, number, deviation,
                 files.join(target, f"part.{number:05d}.parquet"),
             )
             for number, saved in enumerate(training.kept_places(f"{side}s"))
@@ -103,7 +104,8 @@ def _export_draws(
     return {
         "count": len(kept),
         "rank": priors["user"].mean.shape[1] - 1,
-        "noise": [deviation * draw.noise_precision**-0.5 for draw in kept],
+        "noise": [deviation * precision**-0.5 for precision in precisions],
+        "noise_by_user": True,
         "parts": parts,
         "priors": {"path": PRIORS, "checksum": write_priors(files.join(folder, PRIORS), *priors.values())},
     }
@@ -139,7 +141,9 @@ def _has_model(folder: str, wanted: About, draws: int) -> bool:
     if "l2" not in about or about.get("alpha") != wanted.get("alpha"):  # an older model without the fields for fold_in
         return False
     found = about.get("draws")
-    if draws != (found["count"] if found else 0) or (found and "noise_by_rating" not in found):
+    if draws != (found["count"] if found else 0) or (
+        found and not {"noise_by_rating", "noise_by_user"} <= found.keys()
+    ):
         return False
     try:
         refuse_missing_parts(folder, about)

@@ -9,6 +9,7 @@ one by one (tests/unit/test_orders_by_draws.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from funkflow.pipeline.root.manifests import Training
 from funkflow.pipeline.root.model_manifests import Calibration
 from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
 from funkflow.tasks.model.about import read_about, refuse_missing_parts
+from funkflow.tasks.model.draws.intervals import intervals_of
 from funkflow.tasks.serving.recommend import recommend_to
 from funkflow.tasks.storage import files, npy
 
@@ -52,20 +54,24 @@ def ratings_of(user: int) -> dict[int, float]:
     return dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True))
 
 
-def drawn_predictions(ran: RunResult, model: Model) -> npt.NDArray[np.float64]:
-    """Return the predictions of each draw for all pairs of ids, float64 (D, users, items), from the sampler's rows."""
+def drawn_predictions(ran: RunResult, model: Model) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what the sampler's rows say.
+
+    Predictions of each draw for all pairs of ids, float64 (D, users, items), and noise variances, float64 (D, users).
+    """
     training = Training.published(files.join(ran.paths["run"], "training"))
     assert training is not None
     assert training.posterior is not None
-    whole = []
+    whole, variances = [], []
     for draw in training.posterior.kept:
         sides = []
         for entries, ids in ((draw.users, model.user_ids), (draw.items, model.item_ids)):
             folder = files.join(ran.paths["run"], "checkpoints")
             rows = np.concatenate([npy.read_array(files.join(folder, entry.path)) for entry in entries])
             sides.append(rows.astype(np.float64)[np.argsort(ids)])
-        whole.append(training.steps.mean + training.steps.deviation * sides[0] @ sides[1].T)
-    return np.array(whole)
+        whole.append(training.steps.mean + training.steps.deviation * sides[0][:, :-1] @ sides[1].T)
+        variances.append(training.steps.deviation**2 * sides[0][:, -1])
+    return np.array(whole), np.array(variances)
 
 
 def noise_factors_at(model: Model, predicted: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -75,16 +81,15 @@ def noise_factors_at(model: Model, predicted: npt.ArrayLike) -> npt.NDArray[np.f
 
 
 def test_the_draws_of_the_model_are_those_of_the_sampler_in_rating_units(ran: RunResult, model: Model) -> None:
-    whole = drawn_predictions(ran, model)
+    whole, variances = drawn_predictions(ran, model)
     users, items = np.sort(model.user_ids), np.sort(model.item_ids)
     pairs = np.array([(a, b) for a in range(0, len(users), 7) for b in range(0, len(items), 5)])
     found = model.intervals(users[pairs[:, 0]], items[pairs[:, 1]])
     wanted = whole[:, pairs[:, 0], pairs[:, 1]]
     least, greatest = model.scale or (0.0, 0.0)
     np.testing.assert_allclose(found["mean"], np.clip(wanted.mean(axis=0), least, greatest), atol=1e-5)
-    noise = np.array(model.about["draws"]["noise"])
-    factors = noise_factors_at(model, wanted.mean(axis=0))
-    np.testing.assert_allclose(found["deviation"] ** 2, wanted.var(axis=0) + factors * np.mean(noise**2), rtol=1e-4)
+    noise = noise_factors_at(model, wanted.mean(axis=0)) * variances[:, pairs[:, 0]].mean(axis=0)
+    np.testing.assert_allclose(found["deviation"] ** 2, wanted.var(axis=0) + noise, rtol=1e-4)
 
 
 def test_files_of_draws_have_the_raw_ids_and_order_of_the_factors(ran: RunResult) -> None:
@@ -100,10 +105,10 @@ def test_the_noise_is_a_deviation_in_rating_units(model: Model) -> None:
 
 def test_each_level_holds_that_part_of_what_is_drawn(ran: RunResult, model: Model) -> None:
     """A rating is a draw's prediction and noise: simulated, as many lie below each end as it says."""
-    whole, rng = drawn_predictions(ran, model), np.random.default_rng(0)
+    (whole, variances), rng = drawn_predictions(ran, model), np.random.default_rng(0)
     user, item = np.sort(model.user_ids)[4], np.sort(model.item_ids)[9]
     factor = noise_factors_at(model, whole[:, 4, 9].mean())
-    noise = np.sqrt(factor) * np.array(model.about["draws"]["noise"])
+    noise = np.sqrt(factor * variances[:, 4])
     ratings = whole[:, 4, 9] + noise * rng.normal(size=(200_000, DRAWS))
     found = model.intervals([user], [item], levels=(0.5, 0.9)).iloc[0]
     for level in (50, 90):
@@ -171,7 +176,9 @@ def test_a_new_user_with_few_ratings_has_wider_intervals(model: Model) -> None:
     few, many = (model.fold_in_draws(dict(list(own.items())[:count])) for count in (2, len(own)))
     spread = {name: model.intervals(row, items)["deviation"].mean() for name, row in (("few", few), ("many", many))}
     nobody = model.intervals([77] * len(items), items)["deviation"].mean()
-    known = model.intervals([1003] * len(items), items)["deviation"].mean()
+    draws, places = replace(model.draws_for("intervals"), user_noise=None), np.array(model.known_rows(items, "items"))
+    user = np.repeat(np.asarray(model.known_rows([1003], "users")), len(places))
+    known = intervals_of(draws, user, places, ())[:, 1].mean()
     assert spread["many"] < spread["few"] < nobody
     assert spread["many"] == pytest.approx(known, rel=0.05)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.evaluation.calibration import CalibrationJob, PlacedRatings, RatingGrid, place_shard
@@ -23,9 +24,15 @@ from funkflow.tasks.training.score import held_out_table
 
 
 def write_drawn_model(
-    folder: str, rows: Sequence[DrawnRows], mean: float, noise: float, by_rating: NoiseByRating | None = None
-) -> None:
-    """Write a model with a scale from 1 to 5; rows : of users and of items, float32 (n, D, k + 1)."""
+    folder: str, rows: Sequence[DrawnRows], mean: float, noise: float, by_rating: NoiseByRating | None = None,
+    by_user: npt.NDArray[np.float32] | None = None,
+) -> None:  # fmt: skip
+    """Write a model with a scale from 1 to 5.
+
+    Parameters
+    ----------
+    rows : of users and of items, float32 (n, D, k + 1); by_user : factors of the noise, float32 (users, D).
+    """
     draws, width = rows[0].shape[1:]
     parts: dict[str, list[Any]] = {}
     drawn: dict[str, list[Any]] = {}
@@ -36,12 +43,15 @@ def write_drawn_model(
             write_factor_table(f"{folder}/{side}_factors.parquet/part", ids, factors[:, -1], factors[:, :-1])
         ]
         url = f"{folder}/{FOLDERS[side]}/part"
-        checksum = write_part(url, pa.array(ids), [own], draws * width)
+        batch, widths = {"draws": own}, {"draws": draws * width}
+        if side == "user" and by_user is not None:
+            batch, widths = batch | {"noise": by_user}, widths | {"noise": draws}
+        checksum = write_part(url, pa.array(ids), [batch], widths)
         drawn[side] = [{"path": "part", "rows": len(own), "bytes": files.size(url), "checksum": checksum}]
     checksum = write_priors(f"{folder}/{PRIORS}", *(ColumnSums.of(own).priors() for own in rows))
     about_draws: DrawsAbout = {
         "count": draws, "rank": width - 1, "noise": [noise] * draws, "parts": drawn,
-        "priors": {"path": PRIORS, "checksum": checksum},
+        "priors": {"path": PRIORS, "checksum": checksum}, "noise_by_user": by_user is not None,
     }  # fmt: skip
     if by_rating:
         about_draws["noise_by_rating"] = by_rating

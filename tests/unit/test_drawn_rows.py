@@ -27,7 +27,8 @@ def written(folder: Path) -> tuple[DrawnSide, DrawnRows]:
     places = []
     for part, own in enumerate((rows[:10], rows[10:])):
         url = str(folder / f"part.{part}.parquet")
-        write_part(url, pa.array(np.arange(10)), np.split(own, np.cumsum(SIZES)[:-1]), DRAWS * (RANK + 1))
+        batches = ({"draws": each} for each in np.split(own, np.cumsum(SIZES)[:-1]))
+        write_part(url, pa.array(np.arange(10)), batches, {"draws": DRAWS * (RANK + 1)})
         places.append((url, files.size(url)))
     return DrawnSide(places, DRAWS, RANK, PRIORS), rows
 

@@ -30,7 +30,12 @@ NO_PRIOR = RowPriors(np.zeros((DRAWS, RANK + 1)), np.ones((DRAWS, RANK + 1)))
 
 def side(rows: DrawnRows, url: str) -> DrawnSide:
     """Return rows in a file of two groups."""
-    write_part(url, pa.array(np.arange(len(rows))), np.array_split(rows, 2), DRAWS * (RANK + 1))
+    write_part(
+        url,
+        pa.array(np.arange(len(rows))),
+        ({"draws": each} for each in np.array_split(rows, 2)),
+        {"draws": DRAWS * (RANK + 1)},
+    )
     return DrawnSide([(url, files.size(url))], DRAWS, RANK, NO_PRIOR)
 
 

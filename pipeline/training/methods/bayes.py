@@ -217,7 +217,8 @@ class SweepLoop(CheckpointedLoop):
                 or len(state.kept) >= self.settings.keep_draws
             ):
                 continue
-            rows = sampling_files.write_rows(self.context, self.folder, f"draws-{each:02d}-{sweep:05d}", chain)
+            name = f"draws-{each:02d}-{sweep:05d}"
+            rows = sampling_files.write_kept(self.context, self.folder, name, chain, seen.noise.precision)
             users, items = rows["users"], rows["items"]
             kept = KeptDraw(
                 chain=each, sweep=sweep, noise_precision=1.0 / seen.noise_variance, users=users, items=items

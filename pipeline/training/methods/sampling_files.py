@@ -59,9 +59,13 @@ def write(context: Context, folder: str, number: int, state: Sampling, met: Sequ
     return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
 
 
-def write_rows(context: Context, folder: str, name: str, chain: Chain) -> ShardFiles:
-    """Write the rows of one draw below a folder of their own."""
-    return _written(context, folder, *_rows(f"{name}/", chain))
+def write_kept(context: Context, folder: str, name: str, chain: Chain, precision: float) -> ShardFiles:
+    """Write a draw that stays below a folder of its own; precision : tau of the draw."""
+    _, items = _rows(f"{name}/", chain)
+    users: _Jobs = [
+        (f"{name}/user-{a:05d}.npy", forms.write_kept_users, (each, precision)) for a, each in enumerate(chain.users)
+    ]
+    return _written(context, folder, users, items)
 
 
 def write_mean(context: Context, folder: str, state: Sampling, rank: int) -> ShardFiles:

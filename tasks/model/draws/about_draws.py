@@ -29,7 +29,8 @@ class DrawsAbout(TypedDict):
     fixed-size list of float32: for each draw `rank` factors and then the bias, in rating units. `noise` : standard
     deviation of a rating about its prediction in each draw. `priors` : path and checksum of a file with the mean and
     variance of each of these numbers over all rows of a side, by draw. `noise_by_rating` : not in older models, whose
-    noise is the same for all ratings.
+    noise is the same for all ratings. `noise_by_user` : whether the files of users have the column `noise`, a list of D
+    factors of the variance of each user's ratings; not in older models.
     """
 
     count: int
@@ -38,3 +39,4 @@ class DrawsAbout(TypedDict):
     parts: dict[str, list[Any]]
     priors: dict[str, str]
     noise_by_rating: NotRequired[NoiseByRating]
+    noise_by_user: NotRequired[bool]

@@ -3,13 +3,14 @@
 Covers: writing a part, reading some of its rows, the prior of each side's rows in each draw.
 Does not cover: the draws of a training (tasks/training/posterior/), predictions by them (intervals.py).
 
-A row of a file is a row of the model: D times the k factors of a draw and, after them, its bias, in rating units. Rows
-are in groups of some megabytes, and a reader takes only the groups that have its rows.
+A row of a file is a row of the model: D times the k factors of a draw and, after them, its bias, in rating units. Users
+also have a factor of the noise of their ratings in each draw. Rows are in groups of some megabytes, and a reader takes
+only the groups that have its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ from funkflow.tasks.storage.arrow_arrays import as_column, numbers_of
 
 DrawnRows = npt.NDArray[np.float32]
 """Rows in all draws, float32 (n, D, k + 1): factors and, last, the bias."""
+DrawnBatch = Mapping[str, npt.NDArray[np.float32]]
+"""Rows of a file by column: `draws`, float32 (n, D, k + 1), and for users `noise`, (n, D)."""
 Numbers = npt.NDArray[np.float64]
 GROUP_BYTES = 4 << 20
 MOST_KEPT = 32
@@ -68,12 +71,13 @@ def rows_of_group(draws: int, rank: int) -> int:
     return max(1, GROUP_BYTES // (4 * draws * (rank + 1)))
 
 
-def write_part(url: str, raw_ids: pa.Array, batches: Iterable[DrawnRows], width: int) -> str:
+def write_part(url: str, raw_ids: pa.Array, batches: Iterable[DrawnBatch], widths: Mapping[str, int]) -> str:
     """Write a part from batches of rows in order, a group each; return the file's checksum.
 
-    raw_ids (n,); width : numbers of a row, D (k + 1).
+    raw_ids (n,); widths : numbers that a row has in each column.
     """
-    schema = pa.schema([("raw_id", raw_ids.type), ("draws", pa.list_(pa.float32(), width))])
+    lists = [(name, pa.list_(pa.float32(), width)) for name, width in widths.items()]
+    schema = pa.schema([("raw_id", raw_ids.type), *lists])
     return row_groups.write_row_groups(url, _tables(raw_ids, batches, schema), schema, ["raw_id"])
 
 
@@ -92,12 +96,16 @@ def write_priors(url: str, user: RowPriors, item: RowPriors) -> str:
 
 @dataclass
 class DrawnSide:
-    """The rows of one side in a saved model's draws. `places` : URL and bytes of each part."""
+    """The rows of one side in a saved model's draws.
+
+    `places` : URL and bytes of each part; `column` : of the parts. Its lists have D times rank + 1 numbers.
+    """
 
     places: Sequence[tuple[str, int]]
     draws: int
     rank: int
     priors: RowPriors
+    column: str = "draws"
     _starts: npt.NDArray[np.int64] | None = None
     _groups: list[tuple[int, int]] = field(default_factory=list)
     _kept: dict[int, DrawnRows] = field(default_factory=dict)
@@ -128,8 +136,8 @@ class DrawnSide:
 
     def _read(self, group: int) -> DrawnRows:
         part, number = self._groups[group]
-        (table,) = row_groups.read_row_groups(self.places[part][0], [number], ["draws"])
-        numbers = numbers_of(pc.list_flatten(table["draws"]))
+        (table,) = row_groups.read_row_groups(self.places[part][0], [number], [self.column])
+        numbers = numbers_of(pc.list_flatten(table[self.column]))
         return numbers.reshape(table.num_rows, self.draws, self.rank + 1)
 
     def _group(self, group: int) -> DrawnRows:
@@ -153,8 +161,8 @@ class DrawnSide:
 class Draws:
     """The draws beside a saved model.
 
-    `noise` : float64 (D,), deviations of ratings about predictions; `edges` (b - 1,) and `factors` (b,), float64 : bins
-    of predicted ratings, and what multiplies the variance in each.
+    `noise` : float64 (D,), deviations of ratings about predictions. Two factors multiply their squares: `factors` (b,),
+    by bins of predicted ratings between `edges` (b - 1,), float64; and of each user, in the columns of `user_noise`.
     """
 
     users: DrawnSide
@@ -163,6 +171,7 @@ class Draws:
     noise: Numbers
     edges: Numbers = field(default_factory=lambda: np.empty(0))
     factors: Numbers = field(default_factory=lambda: np.ones(1))
+    user_noise: DrawnSide | None = None
 
     @classmethod
     def of(cls, folder: str, about: Any, user: str) -> Draws:
@@ -192,22 +201,32 @@ class Draws:
             for side in SIDES
         )  # fmt: skip
         by_rating = found.get("noise_by_rating", {"edges": [], "factors": [1.0]})
-        bins = (np.array(each, np.float64) for each in (by_rating["edges"], by_rating["factors"]))
-        return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]), *bins)
+        edges, factors = (np.array(each, np.float64) for each in (by_rating["edges"], by_rating["factors"]))
+        user_noise = None
+        if found.get("noise_by_user"):
+            user_noise = DrawnSide(user_side.places, found["count"], 0, user_side.priors, "noise")
+        return cls(user_side, item_side, float(about["mean"]), np.array(found["noise"]), edges, factors, user_noise)
 
-    def noise_variances(self, means: Numbers) -> Numbers:
+    def noise_variances(self, means: Numbers, users: npt.NDArray[np.integer]) -> Numbers:
         """Return the variance of a rating about its prediction in each draw, float64 (n, D).
 
         means : float64 (n, D), predictions in each draw; their mean decides the bin.
+        users : (n,), their rows; -1 for one whose noise is not known, which then is the usual one.
         """
         bins = np.searchsorted(self.edges, means.mean(axis=1), side="right")
-        return np.asarray(self.noise**2 * self.factors[bins, None])
+        found = self.noise**2 * self.factors[bins, None]
+        if self.user_noise is not None:
+            found *= np.where(users[:, None] < 0, 1.0, self.user_noise.take(users)[..., 0])
+        return np.asarray(found)
 
     def of_one_user(self, row: npt.NDArray[np.float32]) -> Draws:
         """Return the draws with one user, in row 0, in place of all: float32 (D, k + 1)."""
         side = self.users
-        held = DrawnSide((), side.draws, side.rank, side.priors, np.zeros(1, np.int64), [(0, 0)], {0: row[None]})
-        return replace(self, users=held)
+        held = DrawnSide(
+            (), side.draws, side.rank, side.priors, _starts=np.zeros(1, np.int64), _groups=[(0, 0)],
+            _kept={0: row[None]},
+        )  # fmt: skip
+        return replace(self, users=held, user_noise=None)
 
 
 class WithDraws:
@@ -235,13 +254,17 @@ class WithDraws:
         return self._draws if "draws" in self.about and self.folder else Draws.of("", {}, user)
 
 
-def _tables(raw_ids: pa.Array, batches: Iterable[DrawnRows], schema: pa.Schema) -> Iterator[pa.Table]:
+def _tables(raw_ids: pa.Array, batches: Iterable[DrawnBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     start = 0
-    for rows in batches:
-        flat = as_column(np.ascontiguousarray(rows, np.float32).ravel())
-        lists = pa.FixedSizeListArray.from_arrays(flat, schema.field("draws").type.list_size)
-        yield pa.Table.from_arrays([raw_ids.slice(start, len(rows)), lists], schema=schema)
-        start += len(rows)
+    for batch in batches:
+        lists = [
+            pa.FixedSizeListArray.from_arrays(
+                as_column(np.ascontiguousarray(batch[column.name]).ravel()), type=column.type
+            )
+            for column in list(schema)[1:]
+        ]
+        yield pa.Table.from_arrays([raw_ids.slice(start, len(lists[0])), *lists], schema=schema)
+        start += len(lists[0])
 
 
 def _read_priors(url: str, checksum: str, draws: int) -> dict[str, RowPriors]:

@@ -140,7 +140,7 @@ def _normals(draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np
         rows[ids < 0] = side.priors.mean
     products = np.einsum("ndf,ndf->nd", of_users[..., :-1], of_items[..., :-1])
     means = draws.mean + products + of_users[..., -1] + of_items[..., -1]
-    variances = draws.noise_variances(means)
+    variances = draws.noise_variances(means, users)
     if (unknown := np.flatnonzero((users < 0) | (items < 0))).size:
         spreads = [np.where((ids[unknown] < 0)[:, None, None], side.priors.variance, 0.0) for _, side, ids in sides]
         variances[unknown] += spread_of_products(of_users[unknown], of_items[unknown], *spreads)

@@ -13,19 +13,22 @@ import numpy as np
 
 from funkflow.tasks.dataset.id_pieces import read_piece
 from funkflow.tasks.model.about import PartEntry, Place
-from funkflow.tasks.model.draws.drawn_rows import ColumnSums, DrawnRows, rows_of_group, write_part
+from funkflow.tasks.model.draws.drawn_rows import ColumnSums, DrawnBatch, rows_of_group, write_part
 from funkflow.tasks.storage import files, npy
 
 
 def export_drawn_shard(
-    saved: Sequence[Place], side: str, biases: bool, ids: str, number: int, deviation: float, url: str
-) -> tuple[PartEntry, ColumnSums]:
+    saved: Sequence[Place], side: str, biases: bool, precisions: Sequence[float], ids: str, number: int,
+    deviation: float, url: str,
+) -> tuple[PartEntry, ColumnSums]:  # fmt: skip
     """Write one shard of all kept draws; return its entry in `model.json`, and sums of its columns.
 
     Parameters
     ----------
-    saved : the shard in each draw, rows as in tasks/grid/solved_rows.py, in units of training.
+    saved : the shard in each draw, rows as in tasks/grid/solved_rows.py, in units of training; those of users have one
+        more column, the noise variance of each user.
     side : "user" or "item"; biases : whether rows have them.
+    precisions : 1 over the mean noise variance of ratings, of each draw.
     ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
     deviation : of training ratings, their unit in training.
     """
@@ -33,21 +36,25 @@ def export_drawn_shard(
     rows, columns = npy.checked_shape(*saved[0])
     for place in saved[1:]:
         npy.checked_shape(*place)
-    rank = columns - 2 * biases
+    of_users = side == "user"
+    rank = columns - 2 * biases - of_users
+    bias_column = rank if of_users else rank + 1
 
-    def batches() -> Iterator[DrawnRows]:
+    def batches() -> Iterator[DrawnBatch]:
         step = rows_of_group(len(saved), rank)
         for start in range(0, rows, step):
             batch = np.empty((min(step, rows - start), len(saved), rank + 1), np.float32)
-            for draw, (place, _) in enumerate(saved):
+            noise = np.empty((len(batch), len(saved)), np.float32)
+            for draw, ((place, _), precision) in enumerate(zip(saved, precisions, strict=True)):
                 part = npy.read_rows(place, start, start + len(batch))
                 batch[:, draw, :rank] = part[:, :rank] * np.float32(math.sqrt(deviation))
-                bias = part[:, -2 if side == "user" else -1] * np.float32(deviation) if biases else 0.0
-                batch[:, draw, rank] = bias
+                batch[:, draw, rank] = part[:, bias_column] * np.float32(deviation) if biases else 0.0
+                noise[:, draw] = part[:, -1] * np.float32(precision)
             sums.append(ColumnSums.of(batch))
-            yield batch
+            yield {"draws": batch, "noise": noise} if of_users else {"draws": batch}
 
-    checksum = write_part(url, raw_ids, batches(), len(saved) * (rank + 1))
+    widths = {"draws": len(saved) * (rank + 1)} | ({"noise": len(saved)} if of_users else {})
+    checksum = write_part(url, raw_ids, batches(), widths)
     entry: PartEntry = {
         "path": url.rsplit("/", 1)[1], "rows": rows, "bytes": files.size(url), "checksum": checksum,
     }  # fmt: skip

@@ -55,6 +55,15 @@ def write_user_rows(url: str, draw: UserDraw) -> str:
     return npy.write_array(url, draw.rows)
 
 
+def write_kept_users(url: str, draw: UserDraw, precision: float) -> str:
+    """Write a user shard of a draw that stays, its last column the noise variance of each user, 1 / (tau a_u).
+
+    precision : tau of the draw.
+    """
+    variances = (1.0 / (precision * draw.weights)).astype(draw.rows.dtype)
+    return npy.write_array(url, np.column_stack([draw.rows, variances]))
+
+
 def write_item_rows(url: str, draw: ItemDraw, shard: int) -> str:
     """Write an item shard of a draw, bit for bit; return the file's checksum."""
     return npy.write_array(url, draw.shards[shard])
