@@ -166,11 +166,14 @@ def test_a_start_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]
 
 
 def test_a_ranking_that_nothing_improves_is_kept(grown: tuple[Root, dict[str, str]], tmp_path: Path) -> None:
-    """On the ratings that the start model was trained on: its NDCG is what it was, and an L2 term spoils all epochs."""
+    """On the ratings that the start model was trained on: its NDCG is what it was, and an L2 term spoils all epochs.
+
+    With terms far above 10 all scores are rounding, whose order depends on the machine.
+    """
     events: list[Event] = []
     root = grown[0].copy(tmp_path / "kept")
     first = model_of(str(root.folder / "data"), grown[1]["ranking"])
-    chosen = root.settings(DAY_0, WARM, *GOALS["ranking"], "train.l2=1e3", "train.patience=2")
+    chosen = root.settings(DAY_0, WARM, *GOALS["ranking"], "train.l2=10", "train.patience=2")
     kept = run(chosen, listeners=[events.append])
     before, after = training_of(first.removesuffix("/model")), training_of(kept.paths["run"])
     assert before.ranked is not None
