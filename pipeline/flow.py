@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.datasets.described import feature_places
 from funkflow.pipeline.models.calibration import calibrate_intervals
 from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
@@ -126,6 +127,7 @@ class _Run:
         job = TrainingJob(
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
             ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
+            features=feature_places(data.dataset),
         )  # fmt: skip
         training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch

@@ -54,6 +54,18 @@ Validation = Annotated[
     str,
     typer.Option("--validation", help="file of pairs or ratings to validate on, such as probe.txt", show_default=False),
 ]
+ItemFeatures = Annotated[
+    str,
+    typer.Option(
+        "--item-features",
+        help="table of what is known of items besides ratings, such as movies.csv with genres",
+        show_default=False,
+    ),
+]
+UserFeatures = Annotated[
+    str,
+    typer.Option("--user-features", help="the same of users, such as age and occupation", show_default=False),
+]
 Root = Annotated[str, typer.Option("--root", help="folder or URL for everything that runs write", show_default=False)]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="override one setting, such as train.rank=128; may be repeated")
@@ -132,6 +144,8 @@ class RunOptions:
     conf: Conf = ""
     ratings: Ratings = None
     validation: Validation = ""
+    item_features: ItemFeatures = ""
+    user_features: UserFeatures = ""
     root: Root = ""
     sets: Sets = None
     scheduler: Scheduler = ""
@@ -163,6 +177,8 @@ class RunOptions:
         words = [
             *([f"root={quoted(self.root)}"] if self.root else []),
             *([f"ingest.ratings={quoted(self.ratings)}"] if self.ratings else []),
+            *([f"ingest.item_features={quoted(self.item_features)}"] if self.item_features else []),
+            *([f"ingest.user_features={quoted(self.user_features)}"] if self.user_features else []),
         ]
         if self.validation:
             words += ["split.kind=file", f"split.file={quoted(self.validation)}"]
@@ -189,10 +205,11 @@ class RunOptions:
         SettingsError
             Another option leads to another model.
         """
-        if self.conf or self.ratings or self.validation or (self.root and model != _IN_USE):
+        features = self.item_features or self.user_features
+        if self.conf or self.ratings or self.validation or features or (self.root and model != _IN_USE):
             raise SettingsError(
-                "--model takes the place of CONF, --ratings and --validation: leave them out; --root goes only with "
-                f"--model {_IN_USE}"
+                "--model takes the place of CONF, --ratings, --validation and features: leave them out; --root goes "
+                f"only with --model {_IN_USE}"
             )
         if model == _IN_USE:
             place = self.root or default_root()

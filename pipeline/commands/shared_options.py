@@ -20,7 +20,12 @@ from funkflow.pipeline.commands.options import RunOptions
 from funkflow.pipeline.progress.log_format import FORMAT_OPTION, FORMAT_VARIABLE
 from funkflow.tasks.storage.paths import expand_home
 
-PATHS = frozenset({"constants", "mapped", "model", "out", "pairs", "ratings", "root", "validation", "vectors"})
+PATHS = frozenset(
+    {
+        "constants", "item_features", "mapped", "model", "out", "pairs", "ratings", "root", "user_features",
+        "validation", "vectors",
+    }
+)  # fmt: skip
 """Parameters of commands that are paths or URLs."""
 
 

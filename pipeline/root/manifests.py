@@ -1,14 +1,13 @@
 """Manifests of datasets, splits, grids, trainings and their errors.
 
 Covers: the fields of each kind, and the places of their files.
-Does not cover: reading and writing (typed_json.py), the stages (pipeline/stages/), finished models (model_manifests.py,
-tasks/model/about.py).
+Does not cover: reading and writing (typed_json.py), stages, models (model_manifests.py, tasks/model/about.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
 from funkflow.pipeline.root.training_records import PosteriorRecord, RankedEpochs, ShardFiles
@@ -85,6 +84,7 @@ class Dataset(Manifest):
     parts_written: int
     parts_kept: int
     counts: bool = False
+    feature_checksums: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:

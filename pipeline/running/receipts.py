@@ -94,6 +94,8 @@ def files_read(settings: Settings, request: Request) -> list[StoredFile]:
     entries = [
         *settings.ingest.deletions,
         settings.ingest.titles or find_companions(sources).get("titles", ""),
+        settings.ingest.item_features,
+        settings.ingest.user_features,
         settings.split.file,
         settings.predict.pairs if request.reaches("predict") else "",
     ]

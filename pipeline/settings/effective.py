@@ -118,7 +118,8 @@ def with_absolute_paths(settings: Settings) -> Settings:
     ingest, split, train, cluster = (content[name] for name in ("ingest", "split", "train", "cluster"))
     for name in ("ratings", "deletions"):
         ingest[name] = tuple(_absolute(path) for path in ingest[name])
-    ingest["titles"] = _absolute(ingest["titles"])
+    for name in ("titles", "item_features", "user_features"):
+        ingest[name] = _absolute(ingest[name])
     if settings.synth:
         content["synth"]["folder"] = _absolute(settings.synth.folder)
     if not (settings.synth and settings.split.file == _PROBE):

@@ -71,6 +71,12 @@ class IngestSettings(Section):
     titles: Place = Field(
         "", description="movie_titles.txt, movies.dat, u.item or movies.csv; empty: the one beside the ratings, if any"
     )
+    item_features: Place = Field(
+        "",
+        description="table of what is known of items besides ratings, such as genres, in CSV, TSV, Parquet, movies.dat "
+        "or u.item; items without ratings are predicted by it (bayes)",
+    )
+    user_features: Place = Field("", description="the same of users, such as age and occupation")
     quoting: Literal["auto", "double", "none"] = Field(
         "auto",
         description="double: a field in double quotes may hold delimiters and line ends, two quotes mean one; "
@@ -133,9 +139,9 @@ class IngestSettings(Section):
         Files count by their content and not by their names.
         """
         added = {name for name, idle in (("transform", "none"), ("counts", None)) if getattr(self, name) == idle}
-        return self.model_dump(
-            mode="json", exclude={"ratings", "titles", "chunk_bytes", "incremental", "deletions"} | added
-        )
+        files = {"ratings", "titles", "item_features", "user_features", "deletions"}
+        found = self.model_dump(mode="json", exclude={*files, "chunk_bytes", "incremental"} | added)
+        return found | {side: True for side in ("item_features", "user_features") if getattr(self, side)}
 
     def rule_for_duplicates(self, rated: bool) -> Literal["last", "mean", "sum", "raise"]:
         """Return the rule for rows of one pair: where no row is rated, a later one does not replace an earlier one."""

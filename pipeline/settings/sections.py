@@ -144,6 +144,20 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _features_are_drawn(self) -> Settings:
+        """Features of rows are for the method that learns what they mean, which is the default with them."""
+        named = next((each for each in ("item_features", "user_features") if getattr(self.ingest, each)), "")
+        if named and self.train.goal == "ratings" and "method" not in self.train.model_fields_set:
+            chosen = self.train.model_dump(exclude_unset=True)
+            object.__setattr__(self, "train", TrainSettings.model_validate({**chosen, "method": "bayes"}))
+        if named and self.train.method != "bayes":
+            raise ValueError(
+                f"train.method = {self.train.method!r} learns nothing from ingest.{named}: leave it out, or set "
+                'train.method = "bayes"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gate_has_ratings(self) -> Settings:
         if self.split.kind == "none" and self.gate.rmse_worse_by_at_most is not None:
             raise ValueError(

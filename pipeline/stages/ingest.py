@@ -13,6 +13,7 @@ from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.datasets import parent as lineage
+from funkflow.pipeline.datasets.described import describe_dataset, tables_of
 from funkflow.pipeline.datasets.input_hashes import refuse_changed, sums_of
 from funkflow.pipeline.datasets.parent import FileKind, Grown, Inputs, Parent
 from funkflow.pipeline.datasets.raw_rows import Buckets, plain_pieces, scatter, scatter_pairs
@@ -82,7 +83,8 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "", e
     titles = settings.titles or find_companions(sources).get("titles", "")
     if titles:
         read_titles(titles)  # report a malformed file before the long work
-    beside = find_sources([titles]) if titles else []
+    others = [each for each in dict.fromkeys([titles, settings.user_features, settings.item_features]) if each]
+    beside = [source for each in others for source in find_sources([each])]
     deletions = find_sources(settings.deletions, setting="ingest.deletions") if settings.deletions else []
     inputs, seen = _inputs(context, [*sources, *beside, *deletions])
     now = Inputs(
@@ -108,13 +110,13 @@ def ingest(context: Context, settings: IngestSettings, holdout_file: str = "", e
                 now=now, parent=parent, dataset_id=dataset_id, folder=folder, scratch=scratch, events=events,
             )  # fmt: skip
             made = _write_dataset(work)
-            refuse_changed([*sources, *beside], [*settings.ratings, *([titles] if titles else [])], holdout_file)
-            dataset = made.publish(["users.parquet", "items.parquet", *(part.path for part in made.parts)])
+            refuse_changed([*sources, *beside], [*settings.ratings, *others], holdout_file)
+            dataset = made.publish([*tables_of(made), *(part.path for part in made.parts)])
     if doubt := one_rating_each(dataset.ratings, dataset.users, dataset.items):
         context.notify(Noticed(doubt, warning=True))
     if dataset.quarantined:
         context.notify(RowsQuarantined(dataset.quarantined, files.join(folder, _QUARANTINE)))
-    context.notify(StageFinished(_STAGE, time.monotonic() - began, _describe_dataset(dataset, settings), reused))
+    context.notify(StageFinished(_STAGE, time.monotonic() - began, describe_dataset(dataset, settings), reused))
     return dataset
 
 
@@ -180,6 +182,7 @@ def _write_dataset(work: _Ingest) -> Dataset:
         users=users.rows,
         items=items.rows,
         id_checksums={"users": users.checksum, "items": items.checksum},
+        feature_checksums={side: each.features for side, each in (("user", users), ("item", items)) if each.features},
         parts=tuple(map(FileEntry.table, written)),
         rating_minimum=_extreme(min, "rating_minimum", scattered, earlier),
         rating_maximum=max(_extreme(max, "rating_maximum", scattered, earlier), *sums),
@@ -226,19 +229,28 @@ def _parse_input(work: _Ingest) -> tuple[ParseInput, int]:
 def _write_id_tables(work: _Ingest, prepared: ParseInput, parts: int) -> list[IdTable]:
     """Write users.parquet and items.parquet: the parent's ids with their numbers, then the new ones."""
     parent, form = work.parent, prepared.form
-    sides = (("user", USERS, form.user_type, "", parts), ("item", ITEMS, form.item_type, work.titles, 0))
+    chosen = work.settings
+    sides = (
+        ("user", USERS, form.user_type, "", parts, chosen.user_features, chosen.columns.user),
+        ("item", ITEMS, form.item_type, work.titles, 0, chosen.item_features, chosen.columns.item),
+    )
     jobs = []
-    for side, number, kind, titles, pieces in sides:
+    for side, number, kind, titles, pieces, features, column in sides:
         earlier = None
         if parent and parent.manifest.id_types[side] == kind:
             earlier = parent.manifest.id_place(side)
         numbering = Numbering(
             scratch=work.scratch, side=side, chunks=len(prepared.chunks), seed=work.settings.seed, number=number,
             generation=len(_ancestors(work)), kind=id_arrow_type(kind), titles=titles, earlier=earlier,
-            all_occur=bool(work.earlier), forgotten=work.now.forgotten, parts=pieces,
+            all_occur=bool(work.earlier), forgotten=work.now.forgotten, parts=pieces, features=features,
+            id_column=column,
         )  # fmt: skip
         jobs.append((numbering, files.join(work.folder, f"{side}s.parquet")))
-    return run_all(work.context, _STAGE, "number", write_ids, jobs)
+    made = run_all(work.context, _STAGE, "number", write_ids, jobs)
+    for (side, *_), table in zip(sides, made, strict=True):
+        if table.understood:
+            work.context.notify(Noticed(f"features of {side}s: {table.understood}"))
+    return made
 
 
 def _fill_parts(work: _Ingest, prepared: ParseInput, parts: int, buckets: int, ids: list[IdTable]) -> list[PartRecord]:
@@ -283,17 +295,3 @@ def _extreme(
     choose: Callable[..., float], name: str, scattered: Sequence[ChunkSummary], earlier: Dataset | None
 ) -> float:
     return choose([*(getattr(chunk, name) for chunk in scattered), *([getattr(earlier, name)] if earlier else [])])
-
-
-def _describe_dataset(dataset: Dataset, settings: IngestSettings) -> str:
-    counts = (
-        (dataset.duplicates, f"duplicates settled ({settings.rule_for_duplicates(dataset.form['rating'] >= 0)})"),
-        (dataset.quarantined, "rows quarantined"),
-        (dataset.deleted, "ratings deleted"),
-    )
-    size = f"{dataset.ratings:,} {dataset.unit} of {dataset.users:,} users and {dataset.items:,} items"
-    words = [f"{size} from {dataset.format.split(' (')[0]}", *(f"{count:,} {name}" for count, name in counts if count)]
-    if dataset.parent:
-        parts = f"{dataset.parts_written} parts written, {dataset.parts_kept} kept"
-        words.append(f"grown from {dataset.parent.id}; {dataset.parsed_bytes:,} bytes parsed, {parts}")
-    return "; ".join(words)

@@ -6,13 +6,15 @@ Does not cover: what a method does with it (methods/).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.models.trained_on import EarlierModel
 from funkflow.pipeline.root.manifests import Dataset, Grid
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.placed_grid import GridSource, PlacedGrid
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.serving.rank_sample import SampleRule
 from funkflow.tasks.storage import files
 
@@ -37,6 +39,7 @@ class TrainingJob:
     warm : the model to start from; None: small random numbers.
     ranked : how rankings are measured after each epoch; None: they are not.
     placed : the grid as it lies on the workers already; None: it does not.
+    features : of "user" and "item", where the dataset has them (tasks/dataset/feature_rows.py).
     """
 
     context: Context
@@ -48,6 +51,7 @@ class TrainingJob:
     warm: WarmStart | None = None
     ranked: SampleRule | None = None
     placed: PlacedGrid | None = None
+    features: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def stop_on(self) -> str | None:

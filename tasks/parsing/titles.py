@@ -35,7 +35,7 @@ def read_titles(url: str) -> pa.Table:
     base = plain_name(posixpath.basename(url).lower())
     if not files.exists(url):
         raise BadInput(f"{url}: no such file; check ingest.titles")
-    data = _plain_bytes(url)
+    data = plain_bytes(url)
     form = next(((encoding, reader) for pattern, encoding, reader in _FORMS if pattern.fullmatch(base)), None)
     if form is None:
         raise BadInput(
@@ -66,7 +66,14 @@ def read_titles(url: str) -> pa.Table:
     )
 
 
-def _plain_bytes(url: str) -> bytes:
+def plain_bytes(url: str) -> bytes:
+    """Return the content of a file, unpacked.
+
+    Raises
+    ------
+    BadInput
+        It is damaged.
+    """
     data, codec = files.read_bytes(url), codec_of(url)
     if not codec:
         return data

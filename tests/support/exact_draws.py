@@ -24,7 +24,7 @@ from funkflow.tasks.grid.solved_rows import rows_of
 from funkflow.tasks.kernels.tiles import GROUP_USERS, TILE_ITEMS, TILE_USERS
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training import als
-from funkflow.tasks.training.posterior import draws
+from funkflow.tasks.training.posterior import draws, starts
 from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior
 from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, ItemProblem, Model, UserDraw, UserProblem
 
@@ -157,8 +157,8 @@ class SmallGrid:
             [np.ascontiguousarray(rows[part], self.number) for part in side]
             for rows, side in zip((state.users, state.items), self.cuts, strict=True)
         )
-        users = [draws.first_users(rows, counts) for rows, counts in zip(left, of_users, strict=True)]
-        items = draws.first_items(of_items, NoiseLevel(state.precision, state.shape), *right)
+        users = [starts.first_users(rows, counts) for rows, counts in zip(left, of_users, strict=True)]
+        items = starts.first_items(of_items, NoiseLevel(state.precision, state.shape), *right)
         problem = draws.begin_sweep(items, self.model, stream, *map(draws.sums_of, users))
         return problem, [
             draws.draw_users(self.blocks[a], users[a], problem, of_users[a], self.model, stream, a)

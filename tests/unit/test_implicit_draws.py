@@ -19,7 +19,7 @@ from sessions import choices, examples
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training import als
 from funkflow.tasks.training.implicit.known_pairs import roots
-from funkflow.tasks.training.posterior import draws
+from funkflow.tasks.training.posterior import draws, starts
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior, draw_precision
 from funkflow.tasks.training.posterior.sweep_parts import Implicit, UserDraw
@@ -71,10 +71,10 @@ def test_means_and_rows_equal_those_of_dense_solves(
     said = Implicit(before, right @ back, np.sum(back**2, axis=0))
     rows, items = small.rows(rng, "user"), small.rows(rng, "item")
     users = [
-        draws.first_users(rows[part], of_users[a], (left @ before)[part], back[part])
+        starts.first_users(rows[part], of_users[a], (left @ before)[part], back[part])
         for a, part in enumerate(small.cuts[0])
     ]
-    start = draws.first_items(of_items, NoiseLevel(2.0, 8.0), *(items[part] for part in small.cuts[1]), implicit=said)
+    start = starts.first_items(of_items, NoiseLevel(2.0, 8.0), *(items[part] for part in small.cuts[1]), implicit=said)
     tasks = AtOnce(small.blocks, of_users)
 
     problem = draws.begin_sweep(start, model, stream, *map(draws.sums_of, users))
@@ -132,8 +132,8 @@ def test_planted_factors_of_pairs_are_found(implicit: str, shape: tuple[int, int
         of_users, of_items = rng.normal(size=60), roots(pairs.sum(axis=0)) * (pairs.T @ rng.normal(size=60))
     values = of_users[small.u] * of_items[small.i]
     small = small.rated(values / np.std(values) + 0.1 * rng.normal(size=len(values)))
-    users = [draws.first_users(small.rows(rng, "user").astype("f4"), small.counts[0][0])]
-    items = draws.first_items(small.counts[1], NoiseLevel(1.0, 8.0), small.rows(rng, "item").astype("f4"))
+    users = [starts.first_users(small.rows(rng, "user").astype("f4"), small.counts[0][0])]
+    items = starts.first_items(small.counts[1], NoiseLevel(1.0, 8.0), small.rows(rng, "item").astype("f4"))
     ordered = [als.order_items(row, 1, "f4") for row in small.blocks]
     for sweep in range(1, 41):
         drawn = whole_sweep(small.blocks, ordered, small.counts, users, items, small.model, Stream(1, 0, sweep))

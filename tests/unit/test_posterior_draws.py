@@ -21,7 +21,7 @@ from funkflow.tasks.errors import ShardMismatch
 from funkflow.tasks.grid import ordered_ratings
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.training.posterior import draws, priors
+from funkflow.tasks.training.posterior import draws, priors, starts
 from funkflow.tasks.training.posterior.priors import LEAST_VARIANCE, NoiseLevel, draw_user_weights
 
 
@@ -117,8 +117,8 @@ def test_the_basis_makes_the_prior_the_identity() -> None:
     rng = np.random.default_rng(6)
     small = SmallGrid.random(rng, (30, 20), 200, 4)
     before = start(small, rng, 1.0)
-    items = draws.first_items(small.counts[1], NoiseLevel(1.0, 8.0), before.items)
-    users = draws.first_users(before.users, small.counts[0][0])
+    items = starts.first_items(small.counts[1], NoiseLevel(1.0, 8.0), before.items)
+    users = starts.first_users(before.users, small.counts[0][0])
     problem = draws.begin_sweep(items, small.model, Stream(1, 0, 1), users.seen)
     free = small.model.objective.free(6, "users") > 0
     vectors = problem.basis.vectors[np.ix_(free, free)]
@@ -129,8 +129,8 @@ def test_shards_of_other_sizes_are_refused() -> None:
     rng = np.random.default_rng(9)
     small = SmallGrid.random(rng, (9, 7), 30, 2)
     before = start(small, rng, 1.0)
-    users = draws.first_users(before.users[2:], small.counts[0][0][2:])
-    items = draws.first_items(small.counts[1], NoiseLevel(1.0, 8.0), before.items)
+    users = starts.first_users(before.users[2:], small.counts[0][0][2:])
+    items = starts.first_items(small.counts[1], NoiseLevel(1.0, 8.0), before.items)
     stream = Stream(1, 0, 1)
     problem = draws.begin_sweep(items, small.model, stream, users.seen)
     with pytest.raises(ShardMismatch, match=r"a block of \(9, 7\) rows met shards of 7 and 7 rows"):

@@ -11,9 +11,9 @@ import pytest
 
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.training.posterior import held_out as scoring
-from funkflow.tasks.training.posterior.draws import first_items, first_users
 from funkflow.tasks.training.posterior.mean import CompactShard
 from funkflow.tasks.training.posterior.priors import NoiseLevel
+from funkflow.tasks.training.posterior.starts import first_items, first_users
 from funkflow.tasks.training.posterior.state import traces_of
 from funkflow.tasks.training.posterior.sweep_parts import UserDraw
 from funkflow.tasks.training.score import HeldOut

@@ -30,7 +30,8 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.loop import CheckpointedLoop
 from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods import sampling_files
-from funkflow.pipeline.training.methods.bayes_graph import Chain, Futures, Sampling, Sweeps
+from funkflow.pipeline.training.methods.bayes_graph import Sampling, Sweeps
+from funkflow.pipeline.training.methods.chain_graph import Chain, Futures
 from funkflow.pipeline.training.methods.sampling_ends import COMPACT_RANKS, ChainStart, described, posterior_record
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
@@ -119,7 +120,7 @@ class SweepLoop(CheckpointedLoop):
 
     def place(self, data: PlacedGrid, model: Model, width: int) -> Sweeps:
         """Return the graph over the blocks of a grid; width : of rows."""
-        return Sweeps(self.context, data, model, width)
+        return Sweeps(self.context, data, model, width, self.job.features)
 
     def draw(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep of a chain."""
@@ -129,7 +130,10 @@ class SweepLoop(CheckpointedLoop):
         grid, chosen = self.grid, self.settings
         scaling = scaling_of(grid, chosen.center)
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
-        return Model(objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps)
+        return Model(
+            objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps,
+            user_features="user" in self.job.features,
+        )  # fmt: skip
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """Return the group of a sweep, from 0, and its number in its chains, from 1."""
@@ -161,7 +165,7 @@ class SweepLoop(CheckpointedLoop):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")
                 waiting = []
         self.begin_writing()
-        written = sampling_files.write(self.context, self.folder, end, state, met)
+        written = sampling_files.write(self.context, self.folder, end, state, met, bool(self.sweeps.features))
         checkpoint = self.write_checkpoint(end, end, written, {"users": (), "items": ()})
         files.remove_tree(self._start_folder)
         return checkpoint

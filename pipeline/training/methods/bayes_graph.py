@@ -16,16 +16,12 @@ from typing import Any
 
 from dask.base import annotate
 from dask.delayed import delayed
-from distributed import Future
 
-from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.root.training_records import KeptDraw
-from funkflow.pipeline.training.methods.als_graph import RowSolves
-from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.methods.chain_graph import Chain, ChainStarts, Futures
 from funkflow.pipeline.training.sweeps import are_few_ratings
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.storage import npy
 from funkflow.tasks.training.als import gram_of
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
@@ -33,23 +29,9 @@ from funkflow.tasks.training.posterior import state as files
 from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.mean import find_merge
-from funkflow.tasks.training.posterior.priors import NoiseLevel
-from funkflow.tasks.training.posterior.sweep_parts import Met, Model
-
-Futures = list[Future[Any]]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A chain after a sweep: user shards (`UserDraw`), and all item shards (`ItemDraw`).
-
-    met : see `tasks.met_of`; passes : over the ratings, of the training that it starts from.
-    """
-
-    users: Futures
-    items: Future[Any]
-    met: Future[Any] | Met | None = None
-    passes: int = 0
+from funkflow.tasks.training.posterior.row_features import (
+    with_user_effects,
+)
 
 
 @dataclass(frozen=True)
@@ -101,48 +83,18 @@ class _Tasks:
         ]
 
 
-class Sweeps(RowSolves):
+class Sweeps(ChainStarts):
     """Sweeps over the blocks of a grid."""
-
-    def __init__(self, context: Context, data: PlacedGrid, model: Model, width: int) -> None:
-        self.model = model
-        super().__init__(context, data, model.objective, model.steps, width)
 
     @property
     def biases(self) -> bool:
         """Whether rows have biases."""
         return self.objective.biases
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel) -> Chain:
-        """Return a chain at given rows, futures by shard."""
-        first_users = [
-            self._submit(tasks.first_users, rows, counts) for rows, counts in zip(users, self.counts.users, strict=True)
-        ]
-        return Chain(first_users, self._submit(tasks.first_items, self.counts.items, noise, *items))
-
-    def resumed(
-        self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel, pairs: Sequence[Place] = (),
-        factors: Sequence[Place] = (), squares: Sequence[float] = (),
-    ) -> Chain:  # fmt: skip
-        """Return a chain of a checkpoint; pairs, factors : of `state.write_pairs` and `write_factors`, if any."""
-        if not pairs:
-            return self.first(users, items, noise)
-        said = [self._submit(npy.read_array, *place) for place in pairs]
-        drawn = self._submit(tasks.resumed_items, self.counts.items, noise, squares, said, *items)
-        return Chain(
-            [
-                self._submit(
-                    tasks.resumed_users, blocks, rows, counts, drawn, self._submit(npy.read_array, *place), self.model
-                )
-                for blocks, rows, counts, place in zip(self.data.rows, users, self.counts.users, factors, strict=True)
-            ],
-            drawn,
-        )
-
     def nothing_drawn(self, group: int) -> Sampling:
         """Return the state before the first sweep of so many chains at once."""
         users, items = (
-            [self._submit(files.empty_compact, counts) for counts in side]
+            [self.submit(files.empty_compact, counts) for counts in side]
             for side in (self.counts.users, self.counts.items)
         )
         return Sampling([], [self.no_predictions() for _ in range(group)], CompactMean(users, items))
@@ -150,12 +102,12 @@ class Sweeps(RowSolves):
     def trained(self, places: dict[str, list[Place]], rank: int) -> list[Futures]:
         """Submit the rows of trained shards, turned to a basis of their own; return those of users, then of items."""
         users, items = (
-            [self._submit(files.start_rows, place, rank, side[:-1], self.biases) for place in places[side]]
+            [self.submit(files.start_rows, place, rank, side[:-1], self.biases) for place in places[side]]
             for side in ("users", "items")
         )
-        grams = [self._submit(gram_of, rows) for rows in (*users, *items)]
-        basis = self._submit(files.start_basis, rank, len(users), *grams)
-        return [[self._submit(files.turned, rows, basis) for rows in side] for side in (users, items)]
+        grams = [self.submit(gram_of, rows) for rows in (*users, *items)]
+        basis = self.submit(files.start_basis, rank, len(users), *grams)
+        return [[self.submit(files.turned, rows, basis) for rows in side] for side in (users, items)]
 
     def sweep(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep of a chain."""
@@ -170,6 +122,8 @@ class Sweeps(RowSolves):
         seen = [task(tasks.sums_of, users, name=f"sums-before-{a:03d}") for a, users in enumerate(chain.users)]
         problem = task(tasks.begin_sweep, chain.items, model, stream, *seen, name="draw-prior")
         by_pairs = _Tasks(task, self.data.rows, self.counts.users)
+        if model.user_features:
+            problem = with_user_effects(by_pairs, problem, chain.users, model, stream)
         if model.users_have_means:
             problem = with_user_means(by_pairs, problem, chain.users, counts, model, stream)
         users: list[Any] = []
@@ -207,18 +161,18 @@ class Sweeps(RowSolves):
         """Submit a sweep as one task."""
         at, shards = f"{self.attempt}-{stream.chain}-{stream.sweep:04d}", range(len(chain.users))
         counts = self.counts.users, self.counts.items
-        whole = self._submit(
+        whole = self.submit(
             whole_sweep.whole_sweep, self.data.rows, self.ordered, counts, chain.users, chain.items, self.model, stream,
             key=f"sweep-{at}",
         )  # fmt: skip
-        users = [self._submit(whole_sweep.user_shard_of, whole, a, key=f"users-{at}-{a:03d}") for a in shards]
-        items = self._submit(whole_sweep.items_of, whole, key=f"items-{at}")
-        return Chain(users, items, self._submit(whole_sweep.met_of, whole, key=f"met-{at}"))
+        users = [self.submit(whole_sweep.user_shard_of, whole, a, key=f"users-{at}-{a:03d}") for a in shards]
+        items = self.submit(whole_sweep.items_of, whole, key=f"items-{at}")
+        return Chain(users, items, self.submit(whole_sweep.met_of, whole, key=f"met-{at}"))
 
     def predicted(self, before: Futures, chain: Chain, name: str) -> Futures:
         """Submit the predictions of validation ratings with those of a draw; return them by user shard."""
         return [
-            self._submit(
+            self.submit(
                 scoring.add_draw, drawn, held_out, self.biases, users, chain.items,
                 key=f"predict-{self.attempt}-{name}-{a:03d}",
             )
@@ -227,12 +181,12 @@ class Sweeps(RowSolves):
 
     def no_predictions(self) -> Futures:
         """Return the predictions of no draw, by user shard."""
-        return [self._submit(scoring.HeldOutDraws.none, held_out) for held_out in self.data.held_out]
+        return [self.submit(scoring.HeldOutDraws.none, held_out) for held_out in self.data.held_out]
 
     def errors_of_mean(self, drawn: Sequence[Futures], scale: tuple[float, float], name: str) -> Futures:
         """Submit the errors of the mean of all chains' predictions; return them by user shard."""
         return [
-            self._submit(
+            self.submit(
                 scoring.errors_of_mean, held_out, self.objective.scaling, scale, *(of_chain[a] for of_chain in drawn),
                 key=f"score-{self.attempt}-{name}-{a:03d}",
             )
@@ -241,12 +195,12 @@ class Sweeps(RowSolves):
 
     def stored_mean(self, users: Sequence[Place], items: Sequence[Place]) -> CompactMean:
         """Return the compact mean of a checkpoint."""
-        of_users, of_items = ([self._submit(files.read_compact, place) for place in side] for side in (users, items))
+        of_users, of_items = ([self.submit(files.read_compact, place) for place in side] for side in (users, items))
         return CompactMean(of_users, of_items)
 
     def stored_predictions(self, sums: Sequence[Place], traces: Sequence[Place], draws: int) -> Futures:
         """Return the predictions of a checkpoint, by user shard."""
-        return [self._submit(files.read_predictions, *places, draws) for places in zip(sums, traces, strict=True)]
+        return [self.submit(files.read_predictions, *places, draws) for places in zip(sums, traces, strict=True)]
 
     def merge(self, state: Sampling, drawn: Sequence[Chain], rank: int, name: str) -> None:
         """Merge draws into their compact mean of at most a rank; the state changes."""
@@ -254,26 +208,22 @@ class Sweeps(RowSolves):
         of_users = [[draw.users[a] for draw in drawn] for a in shards]
         of_items = [draw.items for draw in drawn]
         stacked = [
-            self._submit(files.stack_users, mean.users[a], biases, *of_users[a], key=f"stack-users-{key}-{a:03d}")
+            self.submit(files.stack_users, mean.users[a], biases, *of_users[a], key=f"stack-users-{key}-{a:03d}")
             for a in shards
         ] + [
-            self._submit(files.stack_items, mean.items[b], biases, b, *of_items, key=f"stack-items-{key}-{b:03d}")
+            self.submit(files.stack_items, mean.items[b], biases, b, *of_items, key=f"stack-items-{key}-{b:03d}")
             for b in shards
         ]
-        found = self._submit(find_merge, rank, len(shards), *stacked, key=f"find-merge-{key}")
+        found = self.submit(find_merge, rank, len(shards), *stacked, key=f"find-merge-{key}")
         users = [
-            self._submit(
-                files.merge_users, mean.users[a], biases, found, *of_users[a], key=f"merge-users-{key}-{a:03d}"
-            )
+            self.submit(files.merge_users, mean.users[a], biases, found, *of_users[a], key=f"merge-users-{key}-{a:03d}")
             for a in shards
         ]
         items = [
-            self._submit(
-                files.merge_items, mean.items[b], biases, b, found, *of_items, key=f"merge-items-{key}-{b:03d}"
-            )
+            self.submit(files.merge_items, mean.items[b], biases, b, found, *of_items, key=f"merge-items-{key}-{b:03d}")
             for b in shards
         ]
-        lost, state.whole = self._submit(files.losses_of, found, key=f"losses-{key}").result()
+        lost, state.whole = self.submit(files.losses_of, found, key=f"losses-{key}").result()
         state.lost += lost
         state.mean = CompactMean(users, items)
 
@@ -282,7 +232,7 @@ class Sweeps(RowSolves):
     ) -> list[list[scoring.CompactErrors]]:
         """Return the errors of the compact mean at each rank, by user shard."""
         submitted = [
-            self._submit(
+            self.submit(
                 scoring.errors_of_compact, held_out, state.mean.users[a], list(state.mean.items), list(ranks),
                 self.objective.scaling, scale, *(of_slot[a] for of_slot in state.predicted),
             )
@@ -290,6 +240,3 @@ class Sweeps(RowSolves):
         ]  # fmt: skip
         found: list[list[scoring.CompactErrors]] = self.client.gather(submitted)
         return found
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
-        return self.client.submit(function, *arguments, pure=False, **options)

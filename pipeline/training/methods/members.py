@@ -19,7 +19,8 @@ from funkflow.pipeline.settings.train import TrainSettings
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.manifest import best_score, reuse_or_train
 from funkflow.pipeline.training.methods.bayes import SweepLoop
-from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
+from funkflow.pipeline.training.methods.bayes_graph import Sampling, Sweeps
+from funkflow.pipeline.training.methods.chain_graph import Chain
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.pipeline.training.sweeps import SamplingSize, sampling_size
@@ -77,7 +78,7 @@ class _MemberLoop(SweepLoop):
         self.burn_in, self.of_chain, self.group, self.total = 0, 1, 1, self.size.chains
 
     def place(self, data: PlacedGrid, model: Model, width: int) -> Sweeps:
-        return _Means(self.context, data, model, width)
+        return _Means(self.context, data, model, width, {})
 
     def draw(self, chain: Chain, _stream: Stream) -> Chain:
         return chain

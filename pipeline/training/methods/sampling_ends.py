@@ -20,7 +20,8 @@ from funkflow.pipeline.root.training_records import Histogram, PosteriorRecord, 
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
-from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
+from funkflow.pipeline.training.methods.bayes_graph import Sampling, Sweeps
+from funkflow.pipeline.training.methods.chain_graph import Chain
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.sweeps import SamplingSize
 from funkflow.tasks.digits import rounded

@@ -6,7 +6,8 @@ Does not cover: the form of a file (tasks/training/posterior/state.py), the mani
 
     users : rows of each chain, factors of each if pairs count, sums and traces of predictions of each chain, the
             compact mean; a file a shard each
-    items : rows of each chain, what the pairs say in each if they count, the compact mean
+    items : rows of each chain, what the pairs say in each if they count, effects of features in each if there are
+            any, the compact mean
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
 from funkflow.pipeline.training.manifest import STAGE
-from funkflow.pipeline.training.methods.bayes_graph import Chain, Sampling, Sweeps
+from funkflow.pipeline.training.methods.bayes_graph import Sampling, Sweeps
+from funkflow.pipeline.training.methods.chain_graph import Chain
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
 from funkflow.tasks.training.posterior.priors import NoiseLevel
@@ -28,7 +30,9 @@ from funkflow.tasks.training.posterior.sweep_parts import Met
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 
 
-def write(context: Context, folder: str, number: int, state: Sampling, met: Sequence[Met]) -> ResumePoint:
+def write(
+    context: Context, folder: str, number: int, state: Sampling, met: Sequence[Met], has_features: bool
+) -> ResumePoint:
     """Write the state after sweep `number`; return where to resume."""
     at = f"shards-{number:05d}"
     users: _Jobs = []
@@ -44,6 +48,11 @@ def write(context: Context, folder: str, number: int, state: Sampling, met: Sequ
         ]
         users += [
             (f"{at}/factors-{c:02d}-{a:05d}.npy", forms.write_factors, (each,)) for a, each in enumerate(chain.users)
+        ]
+    for c, chain in enumerate(state.chains if has_features else ()):
+        count = len(state.mean.items)
+        items += [
+            (f"{at}/effects-{c:02d}-{b:05d}.npy", forms.write_effects, (chain.items, count, b)) for b in range(count)
         ]
     for c, drawn in enumerate(state.predicted):
         users += [(f"{at}/sums-{c:02d}-{a:05d}.npy", forms.write_predictions, (each,)) for a, each in enumerate(drawn)]
@@ -89,6 +98,7 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
         sweeps.resumed(
             each.users, each.items, NoiseLevel(sampling.noise_precisions[c], sampling.noise_shapes[c]),
             *((items[group + c], users[group + c], sampling.squares[c]) if sampling.squares else ()),
+            *((items[2 * group + c],) if sweeps.features else ()),
         )
         for c, each in enumerate(rows)
     ]  # fmt: skip

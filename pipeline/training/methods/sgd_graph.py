@@ -2,8 +2,9 @@
 
 Covers: the tasks with their inputs and keys, first states and their files, and several epochs of a one-share grid as
 one task.
-Does not cover: second factors (implicit_graph.py), the place of the blocks (pipeline/training/placed_grid.py), their
-order (tasks/grid/visit_order.py), the loop over epochs (sgd.py), the work of a task (tasks/training/sgd_share.py).
+Does not cover: second factors (pipeline/training/implicit_graph.py), the place of the blocks
+(pipeline/training/placed_grid.py), their order (tasks/grid/visit_order.py), the loop over epochs (sgd.py), the work of
+a task (tasks/training/sgd_share.py).
 
 The grid is cut into as many shares as there are workers. In a stratum, each worker takes its share of the user shards
 through one share of the item shards, with all its threads; then the workers exchange item shards. There is no barrier
@@ -23,7 +24,7 @@ from distributed import Future
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
-from funkflow.pipeline.training.methods.implicit_graph import MeansGraph
+from funkflow.pipeline.training.implicit_graph import MeansGraph
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads
 from funkflow.pipeline.training.placed_grid import PlacedGrid, near
 from funkflow.tasks.grid.bias_baseline import rows_with_ratings

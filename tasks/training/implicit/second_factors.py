@@ -3,7 +3,7 @@
 Covers: a step of ridge regression of a side's rows on the pairs, over shares of the grid, with the second factors and
 the row means after it.
 Does not cover: the first means (first_means.py), when a step is due (schedule.py), the pull to the means
-(tasks/kernels/sgd.py), the graph of tasks (pipeline/training/methods/implicit_graph.py), draws from a posterior
+(tasks/kernels/sgd.py), the graph of tasks (pipeline/training/implicit_graph.py), draws from a posterior
 (tasks/training/posterior/).
 
 With rows p of users, their numbers of ratings n, and N the matrix of pairs, a step for users goes down on

@@ -21,6 +21,7 @@ import functools
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,7 @@ from funkflow.tasks.training.posterior.priors import (
     draw_user_weights,
     first_prior,
 )  # fmt: skip
+from funkflow.tasks.training.posterior.row_features import known_of, with_item_effects
 from funkflow.tasks.training.posterior.sweep_parts import (
     AllItemSearches,
     Implicit,
@@ -57,37 +59,6 @@ from funkflow.tasks.training.posterior.sweep_parts import (
     UserProblem,
     UserSums,
 )
-
-
-def first_items(
-    counts: Sequence[Matrix], noise: NoiseLevel, *shards: Rows, implicit: Implicit | None = None
-) -> ItemDraw:
-    """Return given item shards as a draw; counts : float64 (rows,) of each."""
-    shards = tuple(aligned_copy(shard) for shard in shards)
-    return ItemDraw(shards, _sums(shards, counts, implicit), _gram(shards), noise, implicit)
-
-
-def first_users(rows: Rows, counts: Matrix, means: Rows | None = None, factors: Rows | None = None) -> UserDraw:
-    """Return a given user shard as a draw."""
-    return drawn_users(rows, np.ones(len(rows)), counts, np.zeros(len(rows)), means, factors)
-
-
-def resumed_items(
-    counts: Sequence[Matrix], noise: NoiseLevel, squares: Sequence[float], pairs: Sequence[Rows], *shards: Rows
-) -> ItemDraw:
-    """Return item shards as a draw with what the pairs say; pairs : (rows, 2 w), factors and means of each shard."""
-    factors, means = np.split(np.concatenate(pairs), 2, axis=1)
-    implicit = Implicit(np.ascontiguousarray(factors), np.ascontiguousarray(means), np.asarray(squares))
-    return first_items(counts, noise, *shards, implicit=implicit)
-
-
-def resumed_users(
-    blocks: BlockRow, rows: Rows, counts: Matrix, items: ItemDraw, factors: Rows, model: Model
-) -> UserDraw:
-    """Return a user shard as a draw, with its factors, and its means by those of the items."""
-    assert items.implicit is not None
-    means = means_of_users(blocks, counts, items.implicit.factors) if model.users_have_means else None
-    return first_users(rows, counts, means, factors)
 
 
 def begin_sweep(items: ItemDraw, model: Model, stream: Stream, *users: UserSums) -> UserProblem:
@@ -119,10 +90,8 @@ def draw_users(
     blocks, rows = tuple(blocks), aligned_copy(users.rows)
     for block, items in zip(blocks, problem.items, strict=True):
         refuse_other_shards(block.shape, len(rows), len(items))
-    problems, means = _problems("users", counts, problem, model), None
-    if model.users_have_means:
-        assert problem.implicit is not None
-        means = means_of_users(blocks, counts, problem.implicit.factors)
+    problems = _problems("users", counts, problem, model)
+    means = means_beside(blocks, counts, users.features, problem.implicit, model)
     terms = UserTerms(blocks, [aligned(each) for each in problem.items], model.objective)
     weights, errors = np.empty(len(rows)), np.empty(len(rows))
     for first in range(0, len(rows), TILE_USERS):
@@ -142,19 +111,32 @@ def draw_users(
         for step in range(model.steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
         errors[part] = terms.squared_errors(rows[part])
-    return drawn_users(rows, weights, counts, errors, means, users.factors)
+    return drawn_users(rows, weights, counts, errors, means, users.factors, users.features)
 
 
 def drawn_users(
     rows: Rows, weights: Matrix, counts: Matrix, squared_errors: Matrix, means: Rows | None = None,
-    factors: Rows | None = None,
+    factors: Rows | None = None, features: Any = None,
 ) -> UserDraw:  # fmt: skip
     """Return a user shard with its sums; weights, counts, squared_errors : float64 (rows,)."""
     seen = UserSums(
         _sums_of(rows, means, counts), als.gram_of(weighed(rows, weights)), WeightSums.of(weights, counts),
         float(np.sum(squared_errors)), float(weights @ squared_errors),
     )  # fmt: skip
-    return UserDraw(rows, weights, seen, means, factors)
+    return UserDraw(rows, weights, seen, means, factors, features)
+
+
+def means_beside(
+    blocks: BlockRow, counts: Matrix, features: Any, implicit: Implicit | None, model: Model
+) -> Rows | None:
+    """Return the means of a user shard's rows beside that of their number of ratings; None for zeros."""
+    if implicit is None:
+        return None
+    means = means_of_users(blocks, counts, implicit.factors) if model.users_have_means else None
+    if features is None:
+        return means
+    said: Rows = (features @ known_of(implicit).user_effects).astype(implicit.factors.dtype)
+    return said if means is None else means + said
 
 
 def weighed(rows: Rows, weights: Matrix) -> Rows:
@@ -173,12 +155,13 @@ def begin_items(
     """Draw the noise and the items' prior, and return the items' problem; users : of all user shards, in order."""
     weights: WeightSums = functools.reduce(operator.add, (each.weights for each in users))
     errors, weighed_errors = sum(each.squared_errors for each in users), sum(each.weighed_errors for each in users)
-    sums = _sums(problem.items, counts, problem.implicit)
+    sums = sums_of_items(problem.items, counts, problem.implicit)
     prior = _prior("items", sums, _total(users), problem.noise, model, stream)
+    implicit = with_item_effects(problem.implicit, problem.items, counts, prior, model, stream)
     basis = _basis(model, "items", np.sum([each.gram for each in users], axis=0), prior)
     noise = draw_noise(weighed_errors, model.ratings, weights, stream)
     variance = weights.inverse / (noise.precision * max(1, model.ratings))
-    return ItemProblem(problem.items, prior, basis, noise, errors, variance, problem.rated_users, problem.implicit)
+    return ItemProblem(problem.items, prior, basis, noise, errors, variance, problem.rated_users, implicit)
 
 
 def met_of(problem: ItemProblem) -> Met:
@@ -212,10 +195,7 @@ def begin_search(
     problem: ItemProblem, counts: Sequence[Matrix], model: Model, stream: Stream, *rows: tuple[ItemPart, ...]
 ) -> AllItemSearches:
     """Return the start of the draws of all items, from the parts of all rows of blocks, in order."""
-    searches, means = [], None
-    if model.items_have_means:
-        assert problem.implicit is not None
-        means = problem.implicit.means
+    searches, means = [], None if problem.implicit is None else problem.implicit.of_items()
     for b, (shard, part) in enumerate(zip(problem.shards, _parts(problem.shards), strict=True)):
         items, problems = aligned_copy(shard), _problems("items", counts[b], problem, model)
         pull = _pulls(stream, "items", items, counts[b], problem, b, 0)
@@ -235,8 +215,8 @@ def step_items(searches: AllItemSearches, *rows: tuple[ItemPart, ...]) -> AllIte
 def end_items(searches: AllItemSearches, counts: Sequence[Matrix], *rows: tuple[ItemPart, ...]) -> ItemDraw:
     """Return all items after their last step."""
     shards = tuple(als.rows_of_search(each) for each in step_items(searches, *rows).shards)
-    sums = _sums(shards, counts, searches.implicit)
-    return ItemDraw(shards, sums, _gram(shards), searches.noise, searches.implicit)
+    sums = sums_of_items(shards, counts, searches.implicit)
+    return ItemDraw(shards, sums, gram_of_items(shards), searches.noise, searches.implicit)
 
 
 def _prior(side: str, total: RowSums, others: RowSums, noise: NoiseLevel, model: Model, stream: Stream) -> RowPrior:
@@ -272,9 +252,10 @@ def _total(users: Sequence[UserSums]) -> RowSums:
     return functools.reduce(operator.add, (each.sums for each in users))
 
 
-def _sums(shards: Sequence[Rows], counts: Sequence[Matrix], implicit: Implicit | None) -> RowSums:
+def sums_of_items(shards: Sequence[Rows], counts: Sequence[Matrix], implicit: Implicit | None) -> RowSums:
     """Return the sums of all items, less their means."""
-    means = [None if implicit is None else implicit.means[part] for part in _parts(shards)]
+    all_means = None if implicit is None else implicit.of_items()
+    means = [None if all_means is None else all_means[part] for part in _parts(shards)]
     return functools.reduce(operator.add, map(_sums_of, shards, means, counts))
 
 
@@ -288,5 +269,6 @@ def _parts(shards: Sequence[Rows]) -> list[slice]:
     return [slice(end - len(each), end) for end, each in zip(ends, shards, strict=True)]
 
 
-def _gram(shards: Sequence[Rows]) -> Matrix:
+def gram_of_items(shards: Sequence[Rows]) -> Matrix:
+    """Return X^T X of all items, float64 (w, w)."""
     return np.asarray(np.sum([als.gram_of(each) for each in shards], axis=0))

@@ -26,7 +26,7 @@ from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.implicit.known_pairs import roots, sums_over_items, sums_over_users, weighted
 from funkflow.tasks.training.implicit.pair_search import PairSearch, added
 from funkflow.tasks.training.posterior.priors import RowPrior, draw_precision
-from funkflow.tasks.training.posterior.sweep_parts import ItemProblem, Model, UserDraw, UserProblem
+from funkflow.tasks.training.posterior.sweep_parts import Implicit, ItemProblem, Model, UserDraw, UserProblem
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ def user_part(
 ) -> Rows:
     """Return a user shard's part of F^T (X - m + z L^(-1/2) - F Y), with Y before the regression."""
     away = users.away - problem.prior.of(counts)
+    if users.features is not None:  # their effects were drawn just before
+        away -= users.features @ known_change(problem.implicit)
     away += _normals(stream, "pairs of users", away.shape, shard) / np.sqrt(problem.prior.precision)
     away *= model.objective.free(away.shape[1], "users")
     return sums_over_users(blocks, weighted(away.astype(users.rows.dtype), roots(counts)))
@@ -169,7 +171,7 @@ def begin_item_side(problem: ItemProblem, counts: Sequence[Matrix], model: Model
     items = np.concatenate(problem.shards).astype(np.float64)
     free, scales = model.objective.free(items.shape[1], "items"), roots(rated)
     precision = _precision(implicit.squares, problem.rated_users, prior, stream, "items")
-    target = items - prior.of(rated) - implicit.means
+    target = items - prior.of(rated) - implicit.of_items()
     target += _normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
     target *= free * scales[:, None]
     shifts = np.where(free > 0, precision / prior.precision, 1.0)
@@ -242,6 +244,14 @@ def end_item_side(problem: ItemProblem, side: ItemSide, *users: UserDraw) -> Ite
         squares += np.einsum("uf,uf->f", each.factors, each.factors, dtype=np.float64)
     means = side.means.astype(problem.implicit.means.dtype)
     return replace(problem, implicit=replace(problem.implicit, means=means, squares=squares))
+
+
+def known_change(implicit: Implicit | None) -> Matrix:
+    """Return the change of the effects of the users' features in this sweep."""
+    assert implicit is not None
+    assert implicit.known is not None
+    assert implicit.known.user_change is not None
+    return implicit.known.user_change
 
 
 def _precision(squares: Matrix, count: int, prior: RowPrior, stream: Stream, side: str) -> Matrix:

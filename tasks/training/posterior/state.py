@@ -82,6 +82,14 @@ def write_factors(url: str, draw: UserDraw) -> str:
     return npy.write_array(url, np.zeros_like(draw.rows) if draw.factors is None else draw.factors)
 
 
+def write_effects(url: str, draw: ItemDraw, shards: int, shard: int) -> str:
+    """Write one of so many parts of the effects of features, users' and then items', (rows, w); return its checksum."""
+    assert draw.implicit is not None
+    assert draw.implicit.known is not None
+    whole = np.concatenate([draw.implicit.known.user_effects, draw.implicit.known.item_effects])
+    return npy.write_array(url, np.array_split(whole, shards)[shard])
+
+
 def empty_compact(counts: Matrix) -> CompactShard:
     """Return a shard of the sum of no draws; counts : float64 (rows,)."""
     return CompactShard.empty(len(counts))

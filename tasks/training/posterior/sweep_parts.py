@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Model:
 
     objective : with alpha = 0, so of completion; ratings : number of training ratings; steps : of conjugate gradients
     in each row; implicit : whose second factors make means of rows, "items", "users", "both" or "none"; pair_steps : of
-    their regressions.
+    their regressions; user_features : whether users have features (row_features.py).
     """
 
     objective: Objective
@@ -34,6 +34,7 @@ class Model:
     steps: int
     implicit: str = "none"
     pair_steps: int = 6
+    user_features: bool = False
 
     @property
     def users_have_means(self) -> bool:
@@ -47,16 +48,55 @@ class Model:
 
 
 @dataclass(frozen=True)
+class FeatureBasis(Weighed):
+    """Eigenvalues, float64 (p,), and eigenvectors, (p, p), of G^T G of a side's features."""
+
+    values: Matrix
+    vectors: Matrix
+
+
+@dataclass(frozen=True)
+class Known(Weighed):
+    """What features say of rows (row_features.py).
+
+    items : features of all items by shard, CSR (rows, p), () for none; user_basis, item_basis : None for none;
+    user_effects, item_effects : Z, float64 (p, w); user_change : of the last draw of the users' Z, None before it.
+    """
+
+    items: tuple[Any, ...]
+    user_basis: FeatureBasis | None
+    item_basis: FeatureBasis | None
+    user_effects: Matrix
+    item_effects: Matrix
+    user_change: Matrix | None = None
+
+    def of_items(self) -> Matrix:
+        """Return G Z of all items, (items, w)."""
+        return np.concatenate([each @ self.item_effects for each in self.items])
+
+    def sums_of_items(self, rows: Matrix) -> Matrix:
+        """Return G^T times the rows of all items, (p, w)."""
+        ends = np.cumsum([each.shape[0] for each in self.items])
+        parts = np.split(rows, ends[:-1].tolist())
+        return np.asarray(np.sum([each.T @ part for each, part in zip(self.items, parts, strict=True)], axis=0))
+
+
+@dataclass(frozen=True)
 class Implicit(Weighed):
-    """What the pairs say after a sweep; the rows of all items lie in one array.
+    """What decides the means of rows after a sweep; the rows of all items lie in one array.
 
     factors : Y of the users' rows, (items, w); means : F Y of the items' rows, (items, w); squares : float64 (w,), sums
-    of squares of the columns of their Y. Zeros where the model is without.
+    of squares of the columns of their Y. Zeros where the model is without. known : what features say, if there are any.
     """
 
     factors: Rows
     means: Rows
     squares: Matrix
+    known: Known | None = None
+
+    def of_items(self) -> Matrix:
+        """Return the means of all items beside that of their number of ratings, F Y + G Z, (items, w)."""
+        return self.means if self.known is None or not self.known.items else self.means + self.known.of_items()
 
     @classmethod
     def nothing(cls, shards: Sequence[Rows]) -> Implicit:
@@ -108,8 +148,8 @@ class UserSums(Weighed):
 class UserDraw(Weighed):
     """A drawn user shard.
 
-    weights : a_u, float64 (rows,); means : F Y of its rows (implicit.py); factors : its rows of Y of the items' rows;
-    the last two None for zeros.
+    weights : a_u, float64 (rows,); means : F Y + G Z of its rows (implicit.py, row_features.py); factors : its rows of
+    Y of the items' rows; the last two None for zeros; features : G of its rows, None for none.
     """
 
     rows: Rows
@@ -117,6 +157,7 @@ class UserDraw(Weighed):
     seen: UserSums
     means: Rows | None = None
     factors: Rows | None = None
+    features: Any = None
 
     @property
     def away(self) -> Matrix:

@@ -19,6 +19,7 @@ from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.als import ItemPart, OrderedRow
 from funkflow.tasks.training.posterior import draws
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
+from funkflow.tasks.training.posterior.row_features import with_user_effects
 from funkflow.tasks.training.posterior.sweep_parts import AllItemSearches, ItemDraw, ItemProblem, Met, Model, UserDraw
 
 
@@ -64,6 +65,8 @@ def whole_sweep(
     of_users, of_items = counts
     tasks = AtOnce(rows, of_users)
     problem = draws.begin_sweep(items, model, stream, *(each.seen for each in users))
+    if model.user_features:
+        problem = with_user_effects(tasks, problem, users, model, stream)
     if model.users_have_means:
         problem = with_user_means(tasks, problem, users, of_items, model, stream)
     drawn = tuple(

@@ -1,8 +1,8 @@
 """The task graph of second factors in stochastic descent: a step at the end of an epoch, and their beginning.
 
 Covers: means of zeros before the first epoch, the tasks of a step over shares, and what means explain.
-Does not cover: the work of a task (tasks/training/implicit/second_factors.py), the epoch before (sgd_graph.py), which
-epochs take steps (tasks/training/implicit/schedule.py).
+Does not cover: the work of a task (tasks/training/implicit/second_factors.py), the epoch before
+(pipeline/training/methods/sgd_graph.py), which epochs take steps (tasks/training/implicit/schedule.py).
 
 With S shares, a step has 4 S + 2 tasks that do something. Users stay where their blocks are; one array of rows of all
 items travels from each share to one task, and from there back.
