@@ -1,8 +1,7 @@
 """Draws from the posterior on a cluster: one result whatever the workers are, and ratings of every shape.
 
-Covers: the loop (pipeline/training/methods/bayes.py), its graph (pipeline/training/methods/bayes_graph.py) and files:
-workers, threads, streamed blocks, faults, resuming, chains, draws that are kept, and sets on which numbers could
-overflow. Both sides have features (tasks/training/posterior/row_features.py).
+Covers: the loop (pipeline/training/methods/bayes.py), its graph and files: workers, threads, streamed blocks, faults,
+resuming, chains, kept draws, and sets on which numbers could overflow. Both sides have features.
 Does not cover: the tasks (tests/unit/test_posterior_draws.py), their distribution
 (tests/unit/test_posterior_distribution.py).
 """
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from conftest import Heard, Ratings, made_ratings, publish_ratings
 from distributed import Client
+from feature_files import features_of
 from losing_workers import KillAfter
-from scipy import sparse
 from sessions import only_long
 
 from funkflow.pipeline.cluster.context import Context
@@ -33,10 +31,7 @@ from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint, sweeps
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.bayes import train_bayes
-from funkflow.tasks.dataset.feature_rows import write_feature_rows
 from funkflow.tasks.grid.factor_shard import read_shard
-from funkflow.tasks.model.about import Place
-from funkflow.tasks.parsing.row_features import RowFeatures
 from funkflow.tasks.storage import files
 
 RANK, SHARDS, SCALE = 4, 3, (1.0, 5.0)
@@ -60,20 +55,8 @@ def trained(
     made = ratings or made_ratings()
     blocks = grid(context, *publish_ratings(context, made), GridSettings(shards=shards))
     scale, folder = (float(made.ratings.min()), float(made.ratings.max())), context.store.run("run")
-    features = {
-        side: feature_place(files.join(folder, f"{side}.parquet"), rows)
-        for side, rows in (("user", blocks.users), ("item", blocks.items))
-    }
+    features = features_of(folder, blocks)
     return train_bayes(TrainingJob(context, blocks, scale, settings, folder, streamed, features=features))
-
-
-def feature_place(url: str, rows: int) -> Place:
-    """Write a number and two words of each row of a dataset; return the place of the file."""
-    rng = np.random.default_rng(rows)
-    matrix = sparse.csr_array(np.column_stack([rng.normal(size=rows), np.eye(3)[rng.integers(0, 3, rows), :2]]))
-    ids = pa.array(np.arange(rows))
-    found = RowFeatures([str(each) for each in range(rows)], matrix, ["age", "a", "b"], [])
-    return url, write_feature_rows(url, found, ids, ids)
 
 
 def made_of(training: Training) -> Made:
