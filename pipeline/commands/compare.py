@@ -43,6 +43,15 @@ def compare(
     pure: Annotated[
         bool, typer.Option("--pure", help="also run each method without mean and biases: A ≈ U Vᵀ")
     ] = False,
+    vary: Annotated[
+        str,
+        typer.Option(
+            "--vary",
+            help="also vary a setting of [train], such as train.implicit=none,items,users,both: what each part gains; "
+            "a table without pictures",
+            show_default=False,
+        ),
+    ] = "",
     options: RunOptions,
     resume: Resume = True,
     as_json: AsJson = False,
@@ -54,9 +63,10 @@ def compare(
     settings = options.settings()
     with watching() as watcher:
         comparison, folder = comparisons.compare_methods(
-            settings, _words(methods), _numbers(ranks), pure=pure, fresh=not resume, listeners=[interrupts, watcher]
-        )
-    if comparison.references:
+            settings, _words(methods), _numbers(ranks), pure=pure, vary=vary, fresh=not resume,
+            listeners=[interrupts, watcher],
+        )  # fmt: skip
+    if comparison.references and not vary:
         files.write_bytes(files.join(folder, "comparison.html"), pages.comparison_page(comparison).encode())
         files.write_bytes(files.join(folder, "comparison.svg"), drawing.comparison_drawing(comparison).encode())
     print_result({**comparison.to_dict(), "folder": folder}, as_json, tables.comparison_table(comparison, folder))

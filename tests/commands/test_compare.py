@@ -178,3 +178,22 @@ def test_a_wrong_word_is_named_before_anything_runs(tmp_path: Path, words: list[
         command(tmp_path, *words)
     assert message in str(caught.value)
     assert not (tmp_path / "raw").exists()
+
+
+def test_a_setting_can_vary_and_says_where_it_has_no_effect(compared: tuple[Path, dict[str, Any]]) -> None:
+    asked = ["compare", "demo", "--root", str(compared[0]), "--json", "--ranks", "4", "--methods", "sgd,als"]
+    asked += ["--vary", "train.implicit=none,both", "--set", SETTINGS[0], "--set", "train.epochs=6"]
+    done = CliRunner().invoke(cli.program(), asked, catch_exceptions=False, standalone_mode=False)
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert [(row["method"], row["varied"]) for row in rows] == [
+        (method, f"implicit={value}") for method in ("sgd", "als") for value in ("none", "both")
+    ]
+    none, both, *others = rows
+    assert none["rmse"] != both["rmse"]
+    assert all("train.implicit has no effect" in row["failed"] for row in others)
+
+
+@pytest.mark.parametrize("vary", ["rank=4,8", "train.rank=4,8", "train.implicit", "train.implicit=both"])
+def test_what_cannot_vary_is_one_line(compared: tuple[Path, dict[str, Any]], vary: str) -> None:
+    with pytest.raises(SettingsError, match="name a setting of \\[train\\] and two or more of its values"):
+        command(compared[0], "--vary", vary)

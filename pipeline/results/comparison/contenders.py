@@ -27,9 +27,31 @@ CONTENDERS = (*METHODS, MOST_RATED, ALS_RANKING)
 PURE = {"biases": False, "center": False}
 
 
-def named(method: str, rank: int | None, pure: bool) -> str:
-    """Return a run in words."""
-    return f"{method}{f', rank {rank}' if rank else ''}{', unbiased' if pure else ''}"
+def named(method: str, rank: int | None, pure: bool, varied: str = "") -> str:
+    """Return a run in words; varied : its value of a setting, as in "implicit=both"."""
+    parts = (method, f"rank {rank}" if rank else "", "unbiased" if pure else "", varied)
+    return ", ".join(part for part in parts if part)
+
+
+def variants(vary: str) -> list[str]:
+    """Return a word, such as "implicit=both", for each value of a setting of [train] that varies; [""] for none.
+
+    Raises
+    ------
+    SettingsError
+        It is no setting of [train], method and rank apart, or has one value alone.
+    """
+    if not vary:
+        return [""]
+    key, _, values = vary.partition("=")
+    section, _, name = key.strip().partition(".")
+    chosen = list(dict.fromkeys(value.strip() for value in values.split(",") if value.strip()))
+    if section != "train" or not name or name in ("method", "rank") or len(chosen) < 2:
+        raise SettingsError(
+            f"--vary {vary!r}: name a setting of [train] and two or more of its values, for instance "
+            "train.implicit=none,both"
+        )
+    return [f"{name}={value}" for value in chosen]
 
 
 def trained(methods: Sequence[str]) -> list[str]:
@@ -55,8 +77,16 @@ _BY_CONTENDER = ("goal", "stop_by")
 """Settings of [train] that go with one goal."""
 
 
-def settings_for(settings: sections.Settings, method: str, rank: int, pure: bool) -> sections.Settings:
-    """Return the settings of one run, without those that have no effect with its method, or belong to another goal."""
+def settings_for(
+    settings: sections.Settings, method: str, rank: int, pure: bool, varied: str = ""
+) -> sections.Settings:
+    """Return the settings of one run, without those that have no effect with its method, or belong to another goal.
+
+    Raises
+    ------
+    SettingsError
+        The setting that varies has no effect with the method, or not this value.
+    """
     content, ranks = settings.model_dump(exclude_unset=True), method == ALS_RANKING
     asked = {name: value for name, value in content.get("train", {}).items() if name not in _BY_CONTENDER}
     if ranks:
@@ -67,4 +97,7 @@ def settings_for(settings: sections.Settings, method: str, rank: int, pure: bool
     train = {**asked, "method": "als" if ranks else method, "rank": rank, **(PURE if pure else {})}
     idle = without_effect(train["method"], train)
     content["train"] = {name: value for name, value in train.items() if name not in idle}
-    return sections.Settings.build(content)
+    chosen = sections.Settings.build(content, [f"train.{varied}"] if varied else [], "--vary")
+    if varied:
+        chosen.train.refuse_idle_settings()
+    return chosen

@@ -20,6 +20,7 @@ from funkflow.pipeline.results.comparison.contenders import (
     refuse_contenders,
     settings_for,
     trained,
+    variants,
 )
 from funkflow.pipeline.root.result import RankingMeasures, RunResult
 from funkflow.pipeline.root.store import FORMAT_VERSION, content_id
@@ -43,7 +44,7 @@ class ComparedRun:
     of the best epoch; both in rating units, and None for a model that predicts no ratings. ndcg, recall : of lists of
     ranking.count items; None where no ranking was measured. seconds : of training, with the loading of blocks.
     memory_bytes : peak of all processes in training; None if an earlier command trained the run. count : number of
-    epochs, or of the unit `counted`.
+    epochs, or of the unit `counted`. varied : the value of the setting that varies, as in "implicit=both", else "".
     """
 
     method: str
@@ -59,6 +60,7 @@ class ComparedRun:
     counted: str = "epochs"
     run_id: str | None = None
     failed: str = ""
+    varied: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ class Comparison:
 
 
 def compare_methods(
-    settings: Settings, methods: Sequence[str], ranks: Sequence[int], *, pure: bool = False, fresh: bool = False,
-    listeners: Sequence[Listener] = (),
+    settings: Settings, methods: Sequence[str], ranks: Sequence[int], *, pure: bool = False, vary: str = "",
+    fresh: bool = False, listeners: Sequence[Listener] = (),
 ) -> tuple[Comparison, str]:  # fmt: skip
     """Run each method at each rank; return the comparison and the folder where its table lies.
 
@@ -106,32 +108,34 @@ def compare_methods(
     ----------
     settings : for each method, settings of [train] without effect are left out, and so is the goal.
     pure : run each method a second time without mean and biases.
+    vary : run each with each value of a setting of [train], as in "train.implicit=none,both"; "": as it is set.
     fresh : train from scratch, to measure time and memory.
 
     Raises
     ------
     SettingsError
-        A method is unknown, there is no rank, or there are no validation ratings.
+        A method is unknown, there is no rank, there are no validation ratings, or the setting cannot vary.
     FunkflowError
         An error that stops every run: of the data, the root or the cluster.
     """
     refuse_contenders(settings, methods, ranks)
     chosen = [
-        (method, rank, form)
+        (method, rank, form, varied)
         for form in ((False, True) if pure else (False,))
         for rank in ranks
         for method in trained(methods)
+        for varied in variants(vary)
         if not (form and method == ALS_RANKING)
     ]
-    folder = files.join(settings.root, "comparisons", _comparison_id(settings, methods, ranks, pure))
+    folder = files.join(settings.root, "comparisons", _comparison_id(settings, methods, ranks, pure, vary))
     # For a ranking the ratings may all be equal; a method that needs others then fails by itself.
     shared = settings_for(settings, ALS_RANKING, ranks[0], pure=False) if ALS_RANKING in methods else settings
     execute(shared, Request.checked("grid"), listeners, flow.work)
     comparison = Comparison(cores=cores())
-    for number, (method, rank, form) in enumerate(chosen, start=1):
-        words = named(method, rank, form)
+    for number, (method, rank, form, varied) in enumerate(chosen, start=1):
+        words = named(method, rank, form, varied)
         _tell_all(listeners, Noticed(f"comparing {number} of {len(chosen)}: {words}"))
-        row, result = _run_one(settings, ComparedRun(method, rank, form), fresh, listeners)
+        row, result = _run_one(settings, ComparedRun(method, rank, form, varied=varied), fresh, listeners)
         if row.failed:
             _tell_all(listeners, Noticed(f"{words}: {row.failed}", warning=True))
         if result is not None:
@@ -157,11 +161,12 @@ def _most_rated(comparison: Comparison) -> ComparedRun:
     return ComparedRun(MOST_RATED, None, False, ndcg=found["ndcg"], recall=found["recall"])
 
 
-def _comparison_id(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool) -> str:
+def _comparison_id(settings: Settings, methods: Sequence[str], ranks: Sequence[int], pure: bool, vary: str) -> str:
     content = settings.model_dump(mode="json", exclude={*IDLE_SECTIONS, "predict"})
     for name in ("method", "rank"):
         del content["train"][name]
-    return content_id(settings=content, methods=list(methods), ranks=list(ranks), pure=pure)
+    also = {"vary": vary} if vary else {}
+    return content_id(settings=content, methods=list(methods), ranks=list(ranks), pure=pure, **also)
 
 
 def _tell_all(listeners: Sequence[Listener], event: Event) -> None:
@@ -180,7 +185,7 @@ def _run_one(
             finished.append(event)
 
     try:
-        chosen = settings_for(settings, row.method, row.rank or 0, row.pure)
+        chosen = settings_for(settings, row.method, row.rank or 0, row.pure, row.varied)
         request = Request.checked("evaluate", fresh=fresh, ranks=settings.ranking.count > 0)
         result = execute(chosen, request, [hear, *listeners], flow.work)
     except TryAgainLater:

@@ -57,7 +57,9 @@ def comparison_table(comparison: Comparison, folder: str) -> Group:
         shown = [cells(row, comparison) for row in comparison.rows if row.pure == pure and not row.failed]
         parts.append(text_table(heads(comparison), shown, title, right_from=1, bare=True, no_wrap=True))  # 80 columns
     parts += [
-        Text(f"failed: {named(row.method, row.rank, row.pure)}: {row.failed}") for row in comparison.rows if row.failed
+        Text(f"failed: {named(row.method, row.rank, row.pure, row.varied)}: {row.failed}")
+        for row in comparison.rows
+        if row.failed
     ]
     known = known_references(comparison)
     parts.append(Text(f"RMSE without factors: {', '.join(known)}" if known else "no run finished"))
@@ -98,7 +100,7 @@ def cells(row: ComparedRun, comparison: Comparison) -> list[str]:
     rmses = [each.rmse for each in comparison.rows]
     ranked = [row.ndcg, row.recall] if comparison.ranked_at else []
     return [
-        row.method,
+        f"{row.method}, {row.varied}" if row.varied else row.method,
         str(row.rank or _NONE),
         rounded(row.rmse, *rmses) or _NONE,
         rounded(row.training_rmse, *rmses) or _NONE,
