@@ -25,9 +25,17 @@ class SynthSettings(Section):
     fraction: float = Field(1.0, gt=0, le=1, description="part of the shape's ratings, users and films to make")
     form: Literal["combined", "files"] = Field("combined", description="combined_data_*.txt, or a folder of mv_*.txt")
     seed: int = Field(0, ge=0, description="the same seed gives the same bytes")
+    selection: float = Field(
+        0.0,
+        ge=0,
+        le=3,
+        description="how far people rate what they will like, so that who rated what tells something "
+        "(train.implicit); 0: not at all",
+    )
 
     def folder_under(self, root: str) -> str:
-        """Return the folder: <root>/raw/<shape>-<seed>, with fraction and form if they differ from the defaults."""
+        """Return the folder: <root>/raw/<shape>-<seed>, with all else that differs from the defaults."""
         fraction = "" if self.fraction == 1 else f"-{self.fraction}"
         form = "" if self.form == "combined" else f"-{self.form}"
-        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}")
+        selection = f"-s{self.selection:g}" if self.selection else ""
+        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}{selection}")

@@ -7,7 +7,6 @@ Does not cover: drawing and writing the ratings (tasks/synthetic/netflix_text.py
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
 
@@ -42,9 +41,9 @@ def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
         The folder holds something else, or the fraction is too small.
     """
     started = time.monotonic()
-    sizes = plan_set(settings.shape, settings.fraction, settings.seed)
+    sizes = plan_set(settings.shape, settings.fraction, settings.seed, settings.selection)
     folder = settings.folder_under(context.store.root)
-    set_id = content_id(recipe=RECIPE, form=settings.form, **dataclasses.asdict(sizes))
+    set_id = content_id(recipe=RECIPE, form=settings.form, **sizes.content)
     made = Synthetic.published(folder)
     reused = made is not None and made.id == set_id
     if made is None or not reused:
@@ -86,7 +85,7 @@ def _write_set(context: Context, settings: SynthSettings, sizes: SetPlan, folder
     files.remove_tree(files.join(folder, _UNFINISHED))
     content = {
         "id": set_id, "shape": settings.shape, "fraction": settings.fraction, "form": settings.form,
-        **dataclasses.asdict(sizes), "ratings": sum(each.ratings for each in written),
+        **sizes.content, "ratings": sum(each.ratings for each in written),
         "bytes": sum(each.size_bytes for each in written),
     }  # fmt: skip
     return Synthetic.from_content(folder, content).publish([*names, *companions, "truth"])

@@ -27,6 +27,7 @@ from funkflow.tasks.synthetic.planted import (
     film_counts,
     plant,
     planted_scores,
+    planted_tastes,
     stream,
 )
 
@@ -34,6 +35,8 @@ FIRST_DAY = datetime.date(1999, 11, 11)
 LAST_DAY = datetime.date(2005, 12, 31)
 DAYS = (LAST_DAY - FIRST_DAY).days + 1
 
+_ASKED = 3
+"""Users among whom those who rate a film are chosen, as a multiple of their number."""
 _SCAN_PART = 0.1
 """Above this part of all users, one random key per user is cheaper than tickets, some of which repeat."""
 
@@ -105,7 +108,7 @@ def draw_film(source: FilmSource, item: int) -> Film:
     one holds some of each user's latest ratings, which gives light users more weight.)
     """
     rng = stream(source.plan, FILM_STREAM, item)
-    users = draw_users(source, int(source.counts.ratings[item]), rng)
+    users = choose_users(source, item, rng)
     scores = planted_scores(source.model, users, item)
     scores += np.float32(NOISE_DEVIATION) * rng.standard_normal(len(users), dtype=np.float32)
     qualifying = _draw_others(users, source.plan.users, int(source.counts.qualifying[item]), rng)
@@ -117,6 +120,22 @@ def draw_film(source: FilmSource, item: int) -> Film:
         qualifying=qualifying,
         qualifying_days=_draw_days(len(qualifying), rng),
     )
+
+
+def choose_users(source: FilmSource, item: int, rng: np.random.Generator) -> Integers:
+    """Return the users who rate a film, distinct, int64, in random order.
+
+    With selection s they are chosen among three times as many, by activity, with a chance in proportion to exp(s t),
+    where t is how far a user's tastes meet the film: so who rated what tells about tastes, as it does in real sets.
+    """
+    count, selection = int(source.counts.ratings[item]), source.plan.selection
+    if not selection:
+        return draw_users(source, count, rng)
+    asked = draw_users(source, min(_ASKED * count, source.plan.users), rng)
+    keys = rng.standard_exponential(len(asked), dtype=np.float32)
+    keys *= np.exp(np.float32(-selection) * planted_tastes(source.model, asked, item))
+    chosen = np.argpartition(keys, count - 1)[:count] if count < len(keys) else np.arange(len(keys))
+    return rng.permutation(asked[chosen])
 
 
 def draw_users(source: FilmSource, count: int, rng: np.random.Generator) -> Integers:

@@ -58,6 +58,7 @@ class SetPlan:
     """Sizes and seed of a synthetic set, on which alone its bytes depend.
 
     `ratings` counts the probe, whose pairs are part of the data as in the real set; `qualifying` pairs are not.
+    `selection` : how far people rate what they will like; 0: what they rate has nothing to do with their tastes.
     """
 
     users: int
@@ -66,6 +67,12 @@ class SetPlan:
     probe: int
     qualifying: int
     seed: int
+    selection: float = 0.0
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The fields of which the bytes are made."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "selection" or value}
 
     def __post_init__(self) -> None:
         if not max(self.users, self.items) <= self.ratings <= MOST_DENSITY * self.users * self.items:
@@ -83,7 +90,9 @@ _SHAPES = {
 }
 
 
-def plan_set(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0) -> SetPlan:
+def plan_set(
+    shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0, selection: float = 0.0
+) -> SetPlan:
     """Return the sizes of a shape, scaled.
 
     Ratings and probe shrink by `fraction` F, users by F^0.8 and films by F^0.2. The density (ratings / (users x films))
@@ -104,6 +113,7 @@ def plan_set(shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int
         probe=probe,
         qualifying=probe // 10,
         seed=seed,
+        selection=selection,
     )
 
 
@@ -127,7 +137,7 @@ def plant(plan: SetPlan) -> Model:
         item_biases=rng.standard_normal(plan.items, dtype=np.float32) * np.float32(ITEM_BIAS_DEVIATION),
         user_factors=rng.standard_normal((plan.users, PLANTED_RANK), dtype=np.float32) * deviations,
         item_factors=rng.standard_normal((plan.items, PLANTED_RANK), dtype=np.float32) * deviations,
-        about={"planted": dataclasses.asdict(plan), "noise_deviation": NOISE_DEVIATION},
+        about={"planted": plan.content, "noise_deviation": NOISE_DEVIATION},
     )
 
 
@@ -147,6 +157,13 @@ def planted_scores(model: Model, users: Integers, item: int) -> npt.NDArray[np.f
     scores += model.user_biases[users]
     scores += np.float32(model.mean + model.item_biases[item])
     return scores
+
+
+def planted_tastes(model: Model, users: Integers, item: int) -> npt.NDArray[np.float32]:
+    """Return the product of the planted factors of `users` (n,) and one item, float32 (n,), of deviation 1 overall."""
+    products = model.user_factors[users] * model.item_factors[item]
+    tastes: npt.NDArray[np.float32] = products.sum(axis=1) / np.float32(math.sqrt(FACTOR_VARIANCE))
+    return tastes
 
 
 def activity(plan: SetPlan) -> npt.NDArray[np.int32]:

@@ -31,7 +31,7 @@ from funkflow.pipeline.stages.synthesise import film_ranges, synthesise
 from funkflow.tasks.errors import SettingsError
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.synthetic.netflix_text import FilmSource, draw_film, draw_users, film_texts
-from funkflow.tasks.synthetic.planted import SetPlan, plan_set, stream
+from funkflow.tasks.synthetic.planted import SetPlan, plan_set, planted_tastes, stream
 
 SMALL = SetPlan(users=150, items=40, ratings=900, probe=60, qualifying=12, seed=3)
 TINY = SynthSettings(fraction=0.01)
@@ -156,6 +156,19 @@ def test_ratings_follow_the_planted_scores() -> None:
         middle = np.abs(scores - 3) < 0.2
         errors.append((film.ratings - scores)[middle])
     assert np.var(np.concatenate(errors)) == pytest.approx(0.88**2 + 1 / 12, rel=0.1)
+
+
+def test_with_selection_people_rate_what_they_like_and_the_counts_stay() -> None:
+    without, chosen = (FilmSource.of(plan_set("demo", 0.05, selection=each)) for each in (0.0, 1.0))
+    tastes = []
+    for source in (without, chosen):
+        films = [draw_film(source, item) for item in range(source.plan.items)]
+        assert [len(film.users) for film in films] == source.counts.ratings.tolist()
+        assert all(len(np.unique(film.users)) == len(film.users) for film in films)
+        each = [planted_tastes(source.model, film.users, item) for item, film in enumerate(films)]
+        tastes.append(np.mean(np.concatenate(each)))
+    assert tastes[0] == pytest.approx(0.0, abs=0.02)
+    assert tastes[1] > 0.4
 
 
 @settings(max_examples=examples(15), deadline=None)
