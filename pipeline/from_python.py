@@ -23,7 +23,7 @@ from funkflow.pipeline.progress.shown import shown
 from funkflow.pipeline.root.result import RunResult
 from funkflow.pipeline.root.temporary import temporary_root
 from funkflow.pipeline.running.execution import execute
-from funkflow.pipeline.running.memory_inputs import RATINGS, VALIDATION, MemoryInputs, is_in_memory
+from funkflow.pipeline.running.memory_inputs import FEATURES, RATINGS, VALIDATION, MemoryInputs, is_in_memory
 from funkflow.pipeline.settings.request import STAGES, Request
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import FunkflowError, SettingsError
@@ -37,6 +37,8 @@ def run(
     *,
     ratings: Any = None,
     validation: Any = None,
+    item_features: Any = None,
+    user_features: Any = None,
     client: Client | None = None,
     until: str = STAGES[-1],
     fresh: bool = False,
@@ -59,6 +61,8 @@ def run(
         sparse matrix of SciPy of users x items, whose stored entries are ratings, or paths. A table is written once
         below the root; without a root in settings or overrides that is a temporary folder, which goes with the process.
     validation : ratings to validate on, or pairs of users and items whose ratings are among `ratings`; likewise.
+    item_features, user_features : what is known of items and users besides ratings: a path, or a table with a column of
+        ids, the one that is named as in the ratings or else the first (tasks/parsing/row_features.py).
     client : a Dask client, which stays open; None: the one that is current in this process, if any, unless the settings
         choose a cluster, or else a cluster on this machine.
     until : the last stage to run, one of `STAGES`.
@@ -81,7 +85,8 @@ def run(
         In one line: the fault, its place, the value and the remedy; `exit_code` is that of the command.
     """
     refuse_unguarded_call()
-    given = {name: each for name, each in ((RATINGS, ratings), (VALIDATION, validation)) if each is not None}
+    about = zip(FEATURES, (item_features, user_features), strict=True)
+    given = {name: each for name, each in ((RATINGS, ratings), (VALIDATION, validation), *about) if each is not None}
     tables = MemoryInputs({name: each for name, each in given.items() if is_in_memory(each, name)})
     chosen = _settings(settings, overrides, given, tables)
     request = Request.checked(until, date, fresh, force, wait_seconds=wait_seconds, if_new=if_new)
@@ -119,10 +124,13 @@ def _settings(
     words = [*overrides]
     for name, each in given.items():
         paths = [name] if name in tables.tables else _paths(each)
-        if name == VALIDATION and len(paths) != 1:
-            raise SettingsError(f"{VALIDATION} names {len(paths)} files: give one")
+        if name != RATINGS and len(paths) != 1:
+            raise SettingsError(f"{name} names {len(paths)} files: give one")
         written = json.dumps(paths if name == RATINGS else paths[0], ensure_ascii=False)
-        words += [f"ingest.ratings={written}"] if name == RATINGS else ["split.kind=file", f"split.file={written}"]
+        if name == VALIDATION:
+            words += ["split.kind=file", f"split.file={written}"]
+        else:
+            words.append(f"ingest.{FEATURES.get(name, 'ratings')}={written}")
     if RATINGS not in given:
         return Settings.of({} if settings is None else settings, words)
     if isinstance(settings, (str, os.PathLike)):

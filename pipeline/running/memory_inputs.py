@@ -1,4 +1,4 @@
-"""Ratings and validation ratings given in memory: written below the root, and named in the settings.
+"""Ratings, validation ratings and features given in memory: written below the root, and named in the settings.
 
 Covers: the words that stand for them in settings until then, writing on the workers what lies there, the folder by
 content, and messages that name the argument in place of a file that nobody has seen.
@@ -38,6 +38,8 @@ from funkflow.tasks.parsing.sources.tables import (
 from funkflow.tasks.storage.filesystems import share
 
 RATINGS, VALIDATION = "ratings=", "validation="
+FEATURES = {"item_features=": "item_features", "user_features=": "user_features"}
+"""Arguments, and their settings in [ingest]."""
 _KIND = "inputs"
 
 
@@ -59,10 +61,14 @@ class MemoryInputs:
             One of them cannot be read as a table, or a worker cannot read the root.
         """
         named: dict[str, dict[str, Any]] = {"ingest": {}, "split": {}}
+        ingest = named["ingest"]
         for name, table in self.tables.items():
             folder = _write(table, name, store, self.client)
             self._folders.setdefault(folder, name)
-            named |= {"ingest": {"ratings": (folder,)}} if name == RATINGS else {"split": {"file": folder}}
+            if name == VALIDATION:
+                named["split"]["file"] = folder
+            else:
+                ingest[FEATURES.get(name, "ratings")] = (folder,) if name == RATINGS else folder
         return settings.model_copy(
             update={part: getattr(settings, part).model_copy(update=new) for part, new in named.items() if new}
         )

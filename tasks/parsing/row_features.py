@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
@@ -79,7 +80,12 @@ def read_row_features(url: str, id_column: str | int | None, setting: str) -> Ro
     """
     if not files.exists(url):
         raise BadInput(f"{url}: no such file; check {setting}")
-    names, columns = _read_parquet(url) if url.lower().endswith((".parquet", ".pq")) else _read_text(url)
+    named = [] if posixpath.splitext(url)[1] else files.names(url)  # a folder, as of a table in memory
+    parts = [files.join(url, name) for name in named if name.endswith(".parquet")]
+    if parts or url.lower().endswith((".parquet", ".pq")):
+        names, columns = _read_parquet(parts or [url])
+    else:
+        names, columns = _read_text(url)
     if len(names) < 2:
         raise BadInput(f"{url}: one column alone: {setting} needs a column of ids and at least one more")
     place = names.index(id_column) if isinstance(id_column, str) and id_column in names else 0
@@ -174,8 +180,8 @@ def _words_of(value: Any) -> list[str]:
     return list(dict.fromkeys(word for part in parts if (word := part.strip())))
 
 
-def _read_parquet(url: str) -> tuple[list[str], list[list[Any]]]:
-    table = files.read_table(url)
+def _read_parquet(urls: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    table = pa.concat_tables([files.read_table(url) for url in sorted(urls)])
     return table.column_names, [column.to_pylist() for column in table.columns]
 
 

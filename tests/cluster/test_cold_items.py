@@ -101,6 +101,17 @@ def test_changed_features_make_another_dataset(folder: Path, client: Client, ran
     assert changed.paths["dataset"] != ran[0].paths["dataset"] == moved.paths["dataset"]
 
 
+def test_tables_in_memory_make_the_same_model(
+    folder: Path, client: Client, tmp_path: Path, ran: tuple[RunResult, Any]
+) -> None:
+    chosen = settings_of(folder, client).model_dump(exclude_unset=True) | {"root": str(tmp_path)}
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("ratings", "films", "users")}
+    found = run(chosen, ratings=tables["ratings"], item_features=tables["films"], user_features=tables["users"])
+    model, wanted = Model.load(found.paths["model"]), Model.load(ran[0].paths["model"])
+    np.testing.assert_array_equal(model.item_ids, wanted.item_ids)
+    np.testing.assert_array_equal(model.item_factors, wanted.item_factors)
+
+
 def test_the_command_takes_features_and_draws_by_default(folder: Path, tmp_path: Path) -> None:
     options = ["--ratings", str(folder / "ratings.csv"), "--item-features", str(folder / "films.csv")]
     done = funkflow("plan", *options, "--root", str(tmp_path))
